@@ -1,0 +1,252 @@
+"""Kubernetes objects as JSON or YAML give them, to and from the core's types. Errors name the path of the bad field.
+
+Unknown fields are ignored and `null` counts as absent, as the Kubernetes API conventions ask of clients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final, Literal, TypeAlias, TypeVar, cast, get_args, get_origin
+
+from attrs import Attribute, fields, resolve_types
+from cattrs import BaseConverter, BaseValidationError, Converter, transform_error
+from cattrs.cols import homogenous_tuple_structure_factory
+from cattrs.gen import AttributeOverride as _Override  # type: ignore[attr-defined]  # what override() returns
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
+
+from svclink_core.core_v1 import Service, ServicePort, ServiceSpec
+from svclink_core.discovery_v1 import (
+    Endpoint,
+    EndpointConditions,
+    EndpointHints,
+    EndpointPort,
+    EndpointSlice,
+    ObjectReference,
+)
+from svclink_core.errors import BadInputError
+from svclink_core.meta_v1 import Labels, ObjectMeta, OwnerReference, sorted_pairs
+from svclink_core.svclink_v1alpha1 import (
+    ClusterLink,
+    ClusterLinkSpec,
+    ClusterLinkStatus,
+    Condition,
+    SecretKeyReference,
+    UnreachablePolicy,
+)
+from svclink_core.well_known import GROUP, REASONED_ANNOTATIONS, REASONED_LABELS, VERSION
+
+Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
+"""What JSON can hold."""
+
+T = TypeVar("T")
+Kind = TypeVar("Kind", Service, EndpointSlice, ClusterLink)
+
+KINDS: Final[Mapping[type, tuple[str, str]]] = {
+    Service: ("v1", "Service"),
+    EndpointSlice: ("discovery.k8s.io/v1", "EndpointSlice"),
+    ClusterLink: (f"{GROUP}/{VERSION}", "ClusterLink"),
+}
+"""apiVersion and kind of the objects the core knows."""
+
+
+def structure(content: object, kind: type[Kind]) -> Kind:
+    """The typed object of a Kubernetes object.
+
+    >>> structure({"metadata": {"name": "web"}, "spec": {"ports": [{"port": "http"}]}}, Service)
+    Traceback (most recent call last):
+    svclink_core.errors.BadInputError: $.spec.ports[0].port: must be a whole number, is a string
+
+    Args:
+        content: The object as a JSON decoder gives it. It is not changed.
+        kind: `Service`, `EndpointSlice` or `ClusterLink`.
+
+    Raises:
+        BadInputError: A field is missing or of the wrong type; `path` tells which (`$.spec.ports[0].port`).
+    """
+    return _structure(content, kind)
+
+
+def unstructure(value: Service | EndpointSlice | ClusterLink) -> dict[str, Json]:
+    """The Kubernetes object of a typed one, with apiVersion and kind: ready for a request body."""
+    api_version, kind = KINDS[type(value)]
+    return {
+        "apiVersion": api_version,
+        "kind": kind,
+        **cast("dict[str, Json]", _without_nulls(_CONVERTER.unstructure(value))),
+    }
+
+
+def unstructure_status(status: ClusterLinkStatus) -> dict[str, Json]:
+    """The `status` of a ClusterLink as JSON; fields without a value are null, so that a merge patch clears them."""
+    return cast("dict[str, Json]", _CONVERTER.unstructure(status))
+
+
+def json_name(attribute: str, metadata: Mapping[str, str]) -> str:
+    """The JSON name of an attribute: the one it declares, else camelCase."""
+    head, *tail = attribute.split("_")
+    return metadata.get("json") or head + "".join(word.capitalize() for word in tail)
+
+
+def _structure(content: object, kind: type[T]) -> T:
+    try:
+        return _CONVERTER.structure(_without_nulls(content), kind)
+    except BaseValidationError as error:
+        problem, _, path = transform_error(error, format_exception=_describe)[0].rpartition(" @ ")
+        raise BadInputError(_json_path(path), problem) from error
+    except (TypeError, ValueError) as error:
+        raise BadInputError("$", str(error)) from error
+
+
+def _json_path(path: str) -> str:
+    """A path of attributes as a path of JSON names."""
+    return ".".join(json_name(part, _METADATA.get(part, {})) for part in path.split("."))
+
+
+def _describe(error: BaseException, wanted: type | None) -> str:
+    if isinstance(error, KeyError):
+        return "required field missing"
+    if get_origin(wanted) is Literal:
+        return f"must be one of {', '.join(get_args(wanted))}"
+    return str(error) if isinstance(error, TypeError | ValueError) else f"must be of type {wanted}"
+
+
+def _without_nulls(content: object) -> object:
+    """A copy without fields that are null: the API writes empty lists so, and clients have to take both."""
+    if isinstance(content, Mapping):
+        return {key: _without_nulls(value) for key, value in content.items() if value is not None}
+    if isinstance(content, list | tuple):
+        return [_without_nulls(value) for value in content]
+    return content
+
+
+def _exactly(wanted: type[T]) -> Callable[[object, type[T]], T]:
+    """A structure hook that takes a value of one type and never converts another into it, as cattrs would."""
+    name = {str: "a string", bool: "true or false", int: "a whole number"}[wanted]
+
+    def check(value: object, _: type[T]) -> T:
+        if type(value) is not wanted:
+            raise TypeError(f"must be {name}, is {_json_type(value)}")
+        return value
+
+    return check
+
+
+def _json_type(value: object) -> str:
+    match value:
+        case bool():
+            return "a boolean"
+        case int() | float():
+            return "a number"
+        case str():
+            return "a string"
+        case Mapping():
+            return "an object"
+        case list() | tuple():
+            return "a list"
+        case _:
+            return "null" if value is None else type(value).__name__
+
+
+def _register(converter: Converter, kind: type[T], *, omit_defaults: bool) -> None:
+    """Registers how an attrs class is read and written: camelCase, an object and nothing else."""
+    attributes: tuple[Attribute[object], ...] = fields(resolve_types(kind))  # type: ignore[arg-type, type-var]
+    names = {each.name: override(rename=json_name(each.name, each.metadata)) for each in attributes}
+    if kind is ObjectMeta:
+        names["labels"] = _pairs("labels", REASONED_LABELS)
+        names["annotations"] = _pairs("annotations", REASONED_ANNOTATIONS)
+    read = make_dict_structure_fn(kind, converter, **names)  # type: ignore[arg-type]
+    write = make_dict_unstructure_fn(kind, converter, _cattrs_omit_if_default=omit_defaults, **names)  # type: ignore[arg-type]
+
+    def checked(value: object, wanted: type[T]) -> T:
+        if not isinstance(value, Mapping):
+            raise TypeError(f"must be an object, is {_json_type(value)}")
+        return read(value, wanted)
+
+    converter.register_structure_hook(kind, checked)
+    converter.register_unstructure_hook(kind, write)
+
+
+def _pairs(name: str, keys: frozenset[str]) -> _Override:
+    """Labels or annotations: a map in JSON, sorted pairs here, and only keys the core reasons about."""
+
+    def read(value: object, _: object) -> Labels:
+        if not isinstance(value, Mapping):
+            raise TypeError(f"must be an object, is {_json_type(value)}")
+        return sorted_pairs({key: _string(value[key], str) for key in value if key in keys})
+
+    return override(rename=name, struct_hook=read, unstruct_hook=dict)
+
+
+def _is_list(wanted: type) -> bool:
+    return get_origin(wanted) is tuple and get_args(wanted)[-1] is Ellipsis
+
+
+def _list_factory(wanted: type, converter: BaseConverter) -> Callable[[object, type], object]:
+    inner = homogenous_tuple_structure_factory(wanted, converter)
+
+    def checked(value: object, _: type) -> object:
+        if not isinstance(value, list | tuple):
+            raise TypeError(f"must be a list, is {_json_type(value)}")
+        return inner(value, wanted)
+
+    return checked
+
+
+def _read_hints(value: object, _: type) -> EndpointHints:
+    if not isinstance(value, Mapping):
+        raise TypeError(f"must be an object, is {_json_type(value)}")
+    return EndpointHints(for_zones=_names(value.get("forZones")), for_nodes=_names(value.get("forNodes")))
+
+
+def _names(entries: object) -> tuple[str, ...]:
+    if not isinstance(entries, list | None):
+        raise TypeError(f"hints must be a list, is {_json_type(entries)}")
+    return tuple(_string(entry.get("name", ""), str) for entry in entries or () if isinstance(entry, Mapping))
+
+
+def _write_hints(hints: EndpointHints) -> dict[str, Json]:
+    both = {"forZones": hints.for_zones, "forNodes": hints.for_nodes}
+    return {key: [{"name": name} for name in names] for key, names in both.items() if names}
+
+
+_string = _exactly(str)
+
+
+def _converter() -> Converter:
+    converter = Converter(detailed_validation=True)
+    for scalar in (str, bool, int):
+        converter.register_structure_hook(scalar, _exactly(scalar))
+    converter.register_structure_hook_factory(_is_list, _list_factory)
+    converter.register_structure_hook(EndpointHints, _read_hints)
+    converter.register_unstructure_hook(EndpointHints, _write_hints)
+    for kind in CLASSES:
+        _register(converter, kind, omit_defaults=kind in (ObjectMeta, ObjectReference))
+    return converter
+
+
+CLASSES: Final = (
+    OwnerReference,
+    ObjectMeta,
+    ServicePort,
+    ServiceSpec,
+    Service,
+    EndpointConditions,
+    ObjectReference,
+    Endpoint,
+    EndpointPort,
+    EndpointSlice,
+    SecretKeyReference,
+    UnreachablePolicy,
+    ClusterLinkSpec,
+    Condition,
+    ClusterLinkStatus,
+    ClusterLink,
+)
+"""Every class that stands for a JSON object, parts before the whole."""
+
+_CONVERTER: Final = _converter()
+
+_METADATA: Final[Mapping[str, Mapping[str, str]]] = {
+    each.name: each.metadata for kind in CLASSES for each in fields(kind) if each.metadata
+}
+"""The attributes that declare a JSON name, for the paths of errors."""

@@ -1,0 +1,55 @@
+"""Kubernetes core/v1: Service, as far as the core reasons about it."""
+
+from __future__ import annotations
+
+from attrs import field, frozen
+
+from svclink_core.meta_v1 import ObjectMeta
+
+TYPE_CLUSTER_IP = "ClusterIP"
+TYPE_EXTERNAL_NAME = "ExternalName"
+HEADLESS = "None"
+
+
+@frozen
+class ServicePort:
+    """A port of a Service. `name` is empty where the Service has a single unnamed port."""
+
+    port: int
+    name: str = ""
+    protocol: str = "TCP"
+    app_protocol: str | None = None
+
+
+@frozen
+class ServiceSpec:
+    """The specification of a Service. `ip_families` holds `IPv4`, `IPv6` or both, the primary one first."""
+
+    type: str = TYPE_CLUSTER_IP
+    cluster_ip: str = field(default="", metadata={"json": "clusterIP"})
+    ip_families: tuple[str, ...] = ()
+    ports: tuple[ServicePort, ...] = ()
+    traffic_distribution: str | None = None
+
+
+@frozen
+class Service:
+    """A Service."""
+
+    metadata: ObjectMeta
+    spec: ServiceSpec = ServiceSpec()
+
+    @property
+    def is_headless(self) -> bool:
+        """Whether the Service has no virtual IP (`clusterIP: None`), so that DNS answers with Pod addresses."""
+        return self.spec.cluster_ip == HEADLESS
+
+    @property
+    def is_external_name(self) -> bool:
+        """Whether the Service is only an alias in DNS."""
+        return self.spec.type == TYPE_EXTERNAL_NAME
+
+    @property
+    def is_being_deleted(self) -> bool:
+        """Whether the Service waits for its finalizers."""
+        return self.metadata.deletion_timestamp is not None

@@ -1,0 +1,183 @@
+"""Desired against observed EndpointSlices: what to create, update and delete, each with its precondition and reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from typing import TypeAlias
+
+from attrs import evolve, frozen
+
+from svclink_core.discovery_v1 import EndpointSlice
+from svclink_core.errors import ProgrammerError
+from svclink_core.meta_v1 import NamespacedName
+from svclink_core.naming import choose_name
+from svclink_core.well_known import ANNOTATION_SOURCE_SLICE, LABEL_SERVICE_NAME, Reason
+
+
+@frozen
+class Precondition:
+    """The very object, in the very version, a change was decided on. The API server refuses the change otherwise."""
+
+    uid: str
+    resource_version: str
+
+
+@frozen
+class Create:
+    """Make an EndpointSlice that does not exist."""
+
+    endpoint_slice: EndpointSlice
+    reason: Reason
+
+    @property
+    def key(self) -> NamespacedName:
+        """Namespace and name of the EndpointSlice."""
+        return self.endpoint_slice.metadata.key
+
+
+@frozen
+class Update:
+    """Replace the content of an EndpointSlice."""
+
+    endpoint_slice: EndpointSlice
+    precondition: Precondition
+    reason: Reason
+
+    @property
+    def key(self) -> NamespacedName:
+        """Namespace and name of the EndpointSlice."""
+        return self.endpoint_slice.metadata.key
+
+
+@frozen
+class Delete:
+    """Remove an EndpointSlice; `reason` is the proof that it may go."""
+
+    endpoint_slice: EndpointSlice
+    precondition: Precondition
+    reason: Reason
+
+    @property
+    def key(self) -> NamespacedName:
+        """Namespace and name of the EndpointSlice."""
+        return self.endpoint_slice.metadata.key
+
+
+Change: TypeAlias = Create | Update | Delete
+
+
+@frozen
+class Names:
+    """What is needed to name a new slice: the other clusters, and whether a name of the namespace is held."""
+
+    clusters: Collection[str]
+    is_taken: Callable[[str], bool]
+
+
+def diff(
+    service: NamespacedName,
+    cluster: str,
+    desired: Iterable[EndpointSlice],
+    observed: Iterable[EndpointSlice],
+    names: Names,
+) -> list[Change]:
+    """The changes that turn the observed slices of one Service and cluster into the desired ones.
+
+    Desired slices have no name; a name is chosen when a slice is created, and kept from then on. The two are matched
+    by source, address type and Service, never by name.
+    """
+    keepers, duplicates = _by_identity(service, observed)
+    changes: list[Change] = []
+    given: set[str] = set()
+    for wanted in sorted(desired, key=lambda piece: (piece.address_type, piece.source or "")):
+        found = keepers.pop(_identity(wanted), None)
+        if found is None:
+            name = choose_name(
+                service,
+                cluster,
+                wanted.source or "",
+                names.clusters,
+                lambda name: name in given or names.is_taken(name),
+            )
+            given.add(name)
+            changes.append(Create(_with_name(wanted, name), Reason.SOURCE_ADDED))
+        elif (update := update_to(wanted, found)) is not None:
+            changes.append(update)
+    changes += [delete(piece, Reason.SOURCE_GONE) for piece in keepers.values()]
+    changes += [delete(piece, Reason.DUPLICATE) for piece in duplicates]
+    return changes
+
+
+def update_to(wanted: EndpointSlice, observed: EndpointSlice) -> Update | None:
+    """The update that gives an observed slice the wanted content, or None where it has it."""
+    if _is_same_content(wanted, observed):
+        if wanted.metadata.owner_references == observed.metadata.owner_references:
+            return None
+        reason = Reason.OWNER_CHANGED
+    else:
+        reason = Reason.CONTENT_CHANGED
+    _require_ours(observed)
+    return Update(_with_name(wanted, observed.metadata.name), _precondition(observed), reason)
+
+
+def delete(observed: EndpointSlice, reason: Reason) -> Delete:
+    """The deletion of an observed slice, for a reason that proves it may go."""
+    _require_ours(observed)
+    return Delete(observed, _precondition(observed), reason)
+
+
+_Identity: TypeAlias = tuple[str | None, str]
+
+
+def _identity(piece: EndpointSlice) -> _Identity:
+    """What a slice mirrors. The address type belongs to it because the API server does not let it change."""
+    return piece.source, piece.address_type
+
+
+def _by_identity(
+    service: NamespacedName, observed: Iterable[EndpointSlice]
+) -> tuple[dict[_Identity, EndpointSlice], list[EndpointSlice]]:
+    """One observed slice for each identity, and the rest.
+
+    A slice that is being deleted only holds its name. One that lost its Service label is not mended but replaced:
+    kube-proxy leaks endpoints when the label changes in place.
+    """
+    keepers: dict[_Identity, EndpointSlice] = {}
+    rest = []
+    for piece in sorted(observed, key=lambda piece: piece.metadata.name):
+        if piece.metadata.deletion_timestamp is not None:
+            continue
+        if _identity(piece) in keepers or not _has_service_label(piece, service):
+            rest.append(piece)
+        else:
+            keepers[_identity(piece)] = piece
+    return keepers, rest
+
+
+def _has_service_label(piece: EndpointSlice, service: NamespacedName) -> bool:
+    return piece.metadata.label(LABEL_SERVICE_NAME) == service.name
+
+
+def _is_same_content(wanted: EndpointSlice, observed: EndpointSlice) -> bool:
+    """Compares what svclink writes and the cluster acts on; other annotations are nobody's business here."""
+    return (
+        wanted.endpoints == observed.endpoints
+        and wanted.ports == observed.ports
+        and wanted.address_type == observed.address_type
+        and wanted.metadata.labels == observed.metadata.labels
+        and wanted.source == observed.metadata.annotation(ANNOTATION_SOURCE_SLICE)
+    )
+
+
+def _with_name(piece: EndpointSlice, name: str) -> EndpointSlice:
+    return evolve(piece, metadata=evolve(piece.metadata, name=name))
+
+
+def _precondition(observed: EndpointSlice) -> Precondition:
+    return Precondition(observed.metadata.uid, observed.metadata.resource_version)
+
+
+def _require_ours(observed: EndpointSlice) -> None:
+    """Law L3 as an assertion: a slice of somebody else never becomes an update or a deletion."""
+    if not observed.is_ours:
+        raise ProgrammerError(f"EndpointSlice {observed.metadata.key} is not managed by svclink")

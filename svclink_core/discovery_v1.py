@@ -1,0 +1,107 @@
+"""Kubernetes discovery.k8s.io/v1: EndpointSlice, as far as the core reasons about it."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from svclink_core.meta_v1 import NamespacedName, ObjectMeta
+from svclink_core.well_known import (
+    ANNOTATION_SOURCE_SLICE,
+    LABEL_CLUSTER,
+    LABEL_MANAGED_BY,
+    LABEL_SERVICE_NAME,
+    MANAGED_BY,
+)
+
+IPV4 = "IPv4"
+IPV6 = "IPv6"
+FQDN = "FQDN"
+
+
+@frozen
+class EndpointConditions:
+    """State of an endpoint. None means: ready true, serving as ready, terminating false (KEP-1672)."""
+
+    ready: bool | None = None
+    serving: bool | None = None
+    terminating: bool | None = None
+
+
+@frozen
+class EndpointHints:
+    """Zones and nodes whose traffic should prefer the endpoint (KEP-4444)."""
+
+    for_zones: tuple[str, ...] = ()
+    for_nodes: tuple[str, ...] = ()
+
+
+@frozen
+class ObjectReference:
+    """Names the object behind an endpoint, mostly a Pod."""
+
+    kind: str = ""
+    namespace: str = ""
+    name: str = ""
+    uid: str = ""
+
+
+@frozen
+class Endpoint:
+    """One backend: 1 to 100 addresses of one family, of which kube-proxy uses the first."""
+
+    addresses: tuple[str, ...]
+    conditions: EndpointConditions = EndpointConditions()
+    zone: str | None = None
+    hints: EndpointHints | None = None
+    hostname: str | None = None
+    node_name: str | None = None
+    target_ref: ObjectReference | None = None
+
+
+@frozen
+class EndpointPort:
+    """A port all endpoints of a slice serve. `port` None or outside 1..65535 passes the API but cannot be used."""
+
+    name: str = ""
+    protocol: str = "TCP"
+    port: int | None = None
+    app_protocol: str | None = None
+
+
+@frozen
+class EndpointSlice:
+    """Up to 1,000 endpoints of one Service that share address type and ports."""
+
+    metadata: ObjectMeta
+    address_type: str
+    endpoints: tuple[Endpoint, ...] = ()
+    ports: tuple[EndpointPort, ...] = ()
+
+    @property
+    def service(self) -> NamespacedName | None:
+        """The Service the slice belongs to: its label says so, as for kube-proxy.
+
+        One of ours whose label was lost belongs to the Service that owns it, else to the Service without a name, which
+        no cluster has: so it is found and removed. A slice of somebody else without the label belongs to none.
+        """
+        if name := self.metadata.label(LABEL_SERVICE_NAME):
+            return NamespacedName(self.metadata.namespace, name)
+        if not self.is_ours:
+            return None
+        owners = (owner.name for owner in self.metadata.owner_references if owner.kind == "Service")
+        return NamespacedName(self.metadata.namespace, next(owners, ""))
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether svclink manages the slice. No other slice is ever changed or deleted."""
+        return self.metadata.label(LABEL_MANAGED_BY) == MANAGED_BY
+
+    @property
+    def cluster(self) -> str | None:
+        """The ClusterLink a mirrored slice comes from."""
+        return self.metadata.label(LABEL_CLUSTER)
+
+    @property
+    def source(self) -> str | None:
+        """The remote slice a mirrored slice comes from, with `/N` behind it for the N-th further part of a split."""
+        return self.metadata.annotation(ANNOTATION_SOURCE_SLICE)

@@ -1,0 +1,69 @@
+"""Which Services an event concerns: the keys to plan again after it."""
+
+from __future__ import annotations
+
+from typing import TypeAlias, assert_never
+
+from attrs import frozen
+
+from svclink_core.core_v1 import Service
+from svclink_core.discovery_v1 import EndpointSlice
+from svclink_core.meta_v1 import NamespacedName
+from svclink_core.naming import readers
+from svclink_core.snapshot import Snapshot, all_keys
+
+
+@frozen
+class ServiceChanged:
+    """A Service was added (`old` None), removed (`new` None) or changed, in the main or a remote cluster."""
+
+    old: Service | None
+    new: Service | None
+
+
+@frozen
+class EndpointSliceChanged:
+    """An EndpointSlice was added, removed or changed. `in_main` tells where: names matter in the main cluster only."""
+
+    old: EndpointSlice | None
+    new: EndpointSlice | None
+    in_main: bool
+
+
+@frozen
+class ClusterChanged:
+    """A ClusterLink was added, removed or edited, or its cluster was synced or lost."""
+
+    name: str
+
+
+Event: TypeAlias = ServiceChanged | EndpointSliceChanged | ClusterChanged
+
+
+def requests_for(event: Event, snapshot: Snapshot) -> set[NamespacedName]:
+    """The Services whose plan the event may have changed (law L7: never fewer).
+
+    Args:
+        event: What happened.
+        snapshot: What is known after it. Read for a cluster's event, and for the names of the links.
+    """
+    match event:
+        case ServiceChanged(old, new):
+            return {service.metadata.key for service in (old, new) if service is not None}
+        case EndpointSliceChanged(old, new, in_main):
+            slices = [piece for piece in (old, new) if piece is not None]
+            keys = {piece.service for piece in slices} - {None}
+            found = {key for key in keys if key is not None}
+            if in_main and len(slices) == 1:
+                found |= _waiting_for_name(slices[0].metadata.key, snapshot)
+            return found
+        case ClusterChanged():
+            return all_keys(snapshot)
+        case unexpected:
+            assert_never(unexpected)
+
+
+def _waiting_for_name(name: NamespacedName, snapshot: Snapshot) -> set[NamespacedName]:
+    """Services that would take a name that was just given away or became free."""
+    services = {NamespacedName(name.namespace, service) for service in readers(name.name, snapshot.remotes.keys())}
+    return {service for service in services if service in snapshot.main.services}

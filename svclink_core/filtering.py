@@ -1,0 +1,161 @@
+"""Is this Service imported from this cluster? The first rule that says no wins; the rules are one ordered table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias, assert_never, cast
+
+from attrs import frozen
+
+from svclink_core.core_v1 import Service
+from svclink_core.discovery_v1 import FQDN, EndpointSlice
+from svclink_core.meta_v1 import NamespacedName
+from svclink_core.snapshot import Options, Pending, RemoteCluster, Synced, Unreachable
+from svclink_core.svclink_v1alpha1 import ClusterLinkSpec
+from svclink_core.well_known import (
+    LABEL_CLUSTER,
+    LABEL_GO_CLUSTER,
+    LABEL_IMPORTED,
+    LABEL_MCS_SOURCE_CLUSTER,
+    NAMESPACE_KUBE_SYSTEM,
+    SERVICE_KUBERNETES,
+    Reason,
+)
+
+
+@frozen
+class Imported:
+    """The Service is mirrored: both its remote and its main object, which the rest of the work needs."""
+
+    remote: Service
+    main: Service
+
+
+@frozen
+class Skipped:
+    """The Service is not mirrored, and what was mirrored of it goes."""
+
+    reason: Reason
+
+
+@frozen
+class Kept:
+    """Nothing is decided: what was mirrored stays."""
+
+    reason: Reason
+
+
+Verdict: TypeAlias = Imported | Skipped | Kept
+
+
+@frozen
+class _Question:
+    """One Service and cluster, as the rules see it."""
+
+    key: NamespacedName
+    cluster: RemoteCluster
+    options: Options
+    remote: Service | None
+    main: Service | None
+
+    @property
+    def spec(self) -> ClusterLinkSpec:
+        """What the link says."""
+        return self.cluster.link.spec
+
+
+def judge(key: NamespacedName, cluster: RemoteCluster, main: Service | None, options: Options) -> Verdict:
+    """Whether the Service `key` is imported from a cluster, kept as it is, or skipped, with the reason.
+
+    Source: MIRRORING, "Is a Service imported from a cluster?".
+    """
+    if (reason := why_kept(cluster)) is not None:
+        return Kept(reason)
+    question = _Question(key, cluster, options, cluster.services.get(key), main)
+    for refuses, verdict in RULES:
+        if refuses(question):
+            return verdict
+    return Imported(cast("Service", question.remote), cast("Service", question.main))  # The rules saw to both.
+
+
+def why_kept(cluster: RemoteCluster) -> Reason | None:
+    """The reason to leave everything of a cluster as it is, or None where it is enabled and completely known."""
+    if not cluster.link.spec.enabled:
+        return Reason.FROZEN
+    match cluster.connection:
+        case Synced():
+            return None
+        case Pending():
+            return Reason.PENDING
+        case Unreachable():
+            return Reason.UNREACHABLE
+        case unexpected:
+            assert_never(unexpected)
+
+
+def why_slice_skipped(piece: EndpointSlice, main: Service) -> Reason | None:
+    """The reason not to mirror one remote slice of an imported Service, or None."""
+    if is_mirrored_already(piece):
+        return Reason.LOOP
+    if piece.address_type == FQDN or piece.address_type not in main.spec.ip_families:
+        return Reason.ADDRESS_TYPE
+    if not piece.endpoints or not piece.ports:
+        return Reason.NO_ENDPOINTS
+    return None
+
+
+def is_mirrored_already(piece: EndpointSlice) -> bool:
+    """Whether a slice was mirrored into its cluster by svclink, its Go release or an MCS controller.
+
+    Mirroring it again would send traffic on a detour, and two clusters that link each other would echo for ever.
+    """
+    labels = (LABEL_CLUSTER, LABEL_GO_CLUSTER, LABEL_MCS_SOURCE_CLUSTER)
+    return piece.is_ours or any(piece.metadata.label(label) is not None for label in labels)
+
+
+def _is_outside_flag(question: _Question) -> bool:
+    included = question.options.included_namespaces
+    return bool(included) and question.key.namespace not in included
+
+
+def _is_outside_link(question: _Question) -> bool:
+    if question.options.included_namespaces:  # The flag overrules the link's two namespace lists.
+        return False
+    included = question.spec.included_namespaces
+    return bool(included) and question.key.namespace not in included
+
+
+def _is_in_excluded_namespace(question: _Question) -> bool:
+    if question.options.included_namespaces:
+        return False
+    return question.key.namespace in question.spec.excluded_namespaces
+
+
+def _remote(test: Callable[[Service], bool]) -> Callable[[_Question], bool]:
+    return lambda question: question.remote is not None and test(question.remote)
+
+
+def _main(test: Callable[[Service], bool]) -> Callable[[_Question], bool]:
+    return lambda question: question.main is not None and test(question.main)
+
+
+RULES: tuple[tuple[Callable[[_Question], bool], Skipped | Kept], ...] = (
+    (lambda question: question.key.namespace == NAMESPACE_KUBE_SYSTEM, Skipped(Reason.NAMESPACE_KUBE_SYSTEM)),
+    (lambda question: question.key.name == SERVICE_KUBERNETES, Skipped(Reason.SERVICE_KUBERNETES)),
+    (_is_outside_flag, Skipped(Reason.NAMESPACE_NOT_IN_FLAG)),
+    (_is_outside_link, Skipped(Reason.NAMESPACE_NOT_INCLUDED)),
+    (_is_in_excluded_namespace, Skipped(Reason.NAMESPACE_EXCLUDED)),
+    (lambda question: str(question.key) in question.spec.excluded_services, Skipped(Reason.SERVICE_EXCLUDED)),
+    (lambda question: question.key.name in question.spec.excluded_service_names, Skipped(Reason.SERVICE_NAME_EXCLUDED)),
+    (lambda question: question.key in question.cluster.undecodable, Kept(Reason.UNDECODABLE)),
+    (lambda question: question.remote is None, Skipped(Reason.REMOTE_SERVICE_MISSING)),
+    (_remote(lambda service: service.is_external_name), Skipped(Reason.REMOTE_EXTERNAL_NAME)),
+    (_remote(lambda service: service.is_headless), Skipped(Reason.REMOTE_HEADLESS)),
+    (_remote(lambda service: service.metadata.label(LABEL_IMPORTED) is not None), Skipped(Reason.REMOTE_IMPORTED)),
+    (_remote(lambda service: service.is_being_deleted), Skipped(Reason.REMOTE_DELETING)),
+    (lambda question: question.main is None, Skipped(Reason.MAIN_SERVICE_MISSING)),
+    (_main(lambda service: service.is_headless), Skipped(Reason.MAIN_HEADLESS)),
+    (_main(lambda service: service.is_external_name), Skipped(Reason.MAIN_EXTERNAL_NAME)),
+    (_main(lambda service: service.is_being_deleted), Skipped(Reason.MAIN_DELETING)),
+)
+"""The rules over a Service, in order. The first that refuses decides. Filters also hold for what nobody understands."""

@@ -1,0 +1,81 @@
+"""Kubernetes meta/v1: object metadata, as far as the core reasons about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+from attrs import frozen
+
+Labels: TypeAlias = tuple[tuple[str, str], ...]
+"""Labels or annotations as pairs sorted by key: hashable, and equal whenever the maps are."""
+
+
+def sorted_pairs(pairs: Mapping[str, str]) -> Labels:
+    """The pairs of a map in the order of their keys."""
+    return tuple(sorted(pairs.items()))
+
+
+@frozen(order=True, cache_hash=True)
+class NamespacedName:
+    """Identifies a namespaced object of one kind: `namespace/name`."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+@frozen
+class OwnerReference:
+    """Ties the life of an object to that of its owner.
+
+    The garbage collector compares the uid, so an owner that was re-created counts as gone.
+    """
+
+    api_version: str
+    kind: str
+    name: str
+    uid: str
+    controller: bool | None = None
+    block_owner_deletion: bool | None = None
+
+
+@frozen
+class ObjectMeta:
+    """Metadata of an object. Labels and annotations hold only keys of `well_known.REASONED_*`.
+
+    `namespace` is empty on a cluster-scoped object. Times are RFC 3339 strings as the API server writes them.
+    """
+
+    name: str
+    namespace: str = ""
+    uid: str = ""
+    resource_version: str = ""
+    generation: int = 0
+    creation_timestamp: str | None = None
+    deletion_timestamp: str | None = None
+    labels: Labels = ()
+    annotations: Labels = ()
+    owner_references: tuple[OwnerReference, ...] = ()
+
+    @property
+    def key(self) -> NamespacedName:
+        """The object's own namespace and name."""
+        return NamespacedName(self.namespace, self.name)
+
+    def label(self, key: str) -> str | None:
+        """The value of a label, or None."""
+        return _lookup(self.labels, key)
+
+    def annotation(self, key: str) -> str | None:
+        """The value of an annotation, or None."""
+        return _lookup(self.annotations, key)
+
+
+def _lookup(pairs: Labels, wanted: str) -> str | None:
+    for key, value in pairs:
+        if key == wanted:
+            return value
+    return None

@@ -1,0 +1,312 @@
+"""One remote EndpointSlice becomes one desired EndpointSlice of the main cluster (or several, over 1,000 endpoints)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from enum import Enum
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Final
+
+from attrs import frozen
+
+from svclink_core.core_v1 import Service
+from svclink_core.discovery_v1 import (
+    IPV4,
+    Endpoint,
+    EndpointConditions,
+    EndpointHints,
+    EndpointPort,
+    EndpointSlice,
+)
+from svclink_core.meta_v1 import NamespacedName, ObjectMeta, OwnerReference, sorted_pairs
+from svclink_core.well_known import (
+    ANNOTATION_SOURCE_SLICE,
+    ANNOTATION_TOPOLOGY_MODE,
+    LABEL_CLUSTER,
+    LABEL_MANAGED_BY,
+    LABEL_SERVICE_NAME,
+    MANAGED_BY,
+    MAX_ENDPOINTS,
+    MAX_PORT,
+    NODE_OF_NO_CLUSTER,
+    ZONE_OF_NO_NODE,
+    Reason,
+)
+
+
+@frozen
+class Omission:
+    """Something of a remote slice that could not be mirrored: why, and which."""
+
+    reason: Reason
+    detail: str
+
+
+@frozen
+class Finding:
+    """Something of a mirrored Service that had to be left out: which things, sorted."""
+
+    service: NamespacedName
+    cluster: str
+    reason: Reason
+    details: tuple[str, ...]
+
+
+@frozen
+class Mirrored:
+    """The desired slices of one remote slice, still without a name, and what had to be left out."""
+
+    slices: tuple[EndpointSlice, ...]
+    omissions: tuple[Omission, ...]
+
+
+class Topology(Enum):
+    """What the main Service asks of the hints of its endpoints."""
+
+    NONE = "None"
+    ZONE = "Zone"
+    NODE = "Node"
+
+
+def mirror(piece: EndpointSlice, cluster: str, remote: Service, main: Service) -> Mirrored:
+    """The slices the main cluster should have for a remote slice of an imported Service.
+
+    Args:
+        piece: The remote slice.
+        cluster: Name of the ClusterLink.
+        remote: The remote Service, whose port numbers help to find partners for port names.
+        main: The main Service: it gives owner, port names and the wish for topology.
+
+    Source: MIRRORING, "One remote slice -> one main slice".
+    """
+    ports, port_omissions = translate_ports(piece.ports, remote, main)
+    endpoints, endpoint_omissions = mirror_endpoints(piece.endpoints, piece.address_type, topology_of(main))
+    parts = _split(endpoints) if ports else []
+    slices = tuple(
+        EndpointSlice(
+            metadata=_metadata(piece, cluster, main, part),
+            address_type=piece.address_type,
+            endpoints=chunk,
+            ports=ports,
+        )
+        for part, chunk in enumerate(parts)
+    )
+    return Mirrored(slices, (*port_omissions, *endpoint_omissions))
+
+
+def owner_of(main: Service) -> tuple[OwnerReference, ...]:
+    """The one owner of a mirrored slice. Not blocking: that would need another permission and gain nothing."""
+    reference = OwnerReference("v1", "Service", main.metadata.name, main.metadata.uid, True, False)  # noqa: FBT003
+    return (reference,)
+
+
+def _metadata(piece: EndpointSlice, cluster: str, main: Service, part: int) -> ObjectMeta:
+    source = piece.metadata.name if part == 0 else f"{piece.metadata.name}/{part}"
+    return ObjectMeta(
+        name="",
+        namespace=main.metadata.namespace,
+        labels=mirrored_labels(main.metadata.key, cluster),
+        annotations=((ANNOTATION_SOURCE_SLICE, source),),
+        owner_references=owner_of(main),
+    )
+
+
+def mirrored_labels(service: NamespacedName, cluster: str) -> tuple[tuple[str, str], ...]:
+    """The labels of a mirrored slice, all of them."""
+    return sorted_pairs(
+        {LABEL_CLUSTER: cluster, LABEL_MANAGED_BY: MANAGED_BY, LABEL_SERVICE_NAME: service.name},
+    )
+
+
+def _split(endpoints: tuple[Endpoint, ...]) -> list[tuple[Endpoint, ...]]:
+    return [endpoints[start : start + MAX_ENDPOINTS] for start in range(0, len(endpoints), MAX_ENDPOINTS)]
+
+
+# Ports
+
+
+def translate_ports(
+    ports: Sequence[EndpointPort], remote: Service, main: Service
+) -> tuple[tuple[EndpointPort, ...], list[Omission]]:
+    """The ports of a remote slice under the names of the main Service, sorted by name, and those without a partner.
+
+    kube-proxy joins a slice to a Service by port name and protocol and drops the rest without a word, so a port is
+    renamed to its partner: same name and protocol, else same Service port number and protocol.
+    """
+    translated: dict[str, EndpointPort] = {}
+    omissions = []
+    exact_names = {(port.name, port.protocol) for port in main.spec.ports}
+    for port in sorted(
+        ports, key=lambda port: ((port.name, port.protocol) not in exact_names, port.name, port.protocol)
+    ):
+        name = _partner(port, remote, main)
+        if name is None or name in translated:
+            omissions.append(Omission(Reason.PORT_MISMATCH, _port_text(port)))
+        else:
+            translated[name] = EndpointPort(name, port.protocol, port.port, _valid_app_protocol(port.app_protocol))
+    return tuple(translated[name] for name in sorted(translated)), omissions
+
+
+def _partner(port: EndpointPort, remote: Service, main: Service) -> str | None:
+    """The main Service's name for a port, or None where it has no such port or the port number is of no use.
+
+    The API does not check the number; one above 65535 would make kube-proxy fail for the whole node.
+    """
+    if port.port is None or not 1 <= port.port <= MAX_PORT:
+        return None
+    if any((own.name, own.protocol) == (port.name, port.protocol) for own in main.spec.ports):
+        return port.name
+    numbers = {own.port for own in remote.spec.ports if (own.name, own.protocol) == (port.name, port.protocol)}
+    partners = [own.name for own in main.spec.ports if own.port in numbers and own.protocol == port.protocol]
+    return partners[0] if partners else None
+
+
+def _port_text(port: EndpointPort) -> str:
+    return f"{port.name or '(unnamed)'} {'(no number)' if port.port is None else port.port}/{port.protocol}"
+
+
+_APP_PROTOCOL: Final = re.compile(
+    r"(?:[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
+)
+
+
+def _valid_app_protocol(app_protocol: str | None) -> str | None:
+    """The protocol hint, where the API server would take it: it must not cost the whole slice."""
+    return app_protocol if app_protocol and _APP_PROTOCOL.fullmatch(app_protocol) else None
+
+
+# Endpoints
+
+
+def mirror_endpoints(
+    endpoints: Iterable[Endpoint], address_type: str, topology: Topology
+) -> tuple[tuple[Endpoint, ...], list[Omission]]:
+    """The endpoints as the main cluster should have them, one an address, sorted by it, and those it cannot have."""
+    best: dict[str, Endpoint] = {}
+    omissions = []
+    for endpoint in endpoints:
+        addresses = canonical_addresses(endpoint.addresses, address_type)
+        if not addresses:
+            omissions.append(Omission(Reason.INVALID_ENDPOINTS, ", ".join(endpoint.addresses) or "(no address)"))
+            continue
+        mirrored = _mirror_endpoint(endpoint, addresses, topology)
+        rival = best.get(addresses[0])
+        if rival is None or _preference(mirrored) > _preference(rival):
+            best[addresses[0]] = mirrored
+    return tuple(best[address] for address in sorted(best)), omissions
+
+
+def _mirror_endpoint(endpoint: Endpoint, addresses: tuple[str, ...], topology: Topology) -> Endpoint:
+    """Addresses, conditions and zone; node, hostname and Pod are names of another cluster and would match namesakes."""
+    conditions = CONDITIONS[endpoint.conditions]
+    hints = hints_for(endpoint.zone, topology) if conditions.ready else None
+    return Endpoint(addresses=addresses, conditions=conditions, zone=endpoint.zone or None, hints=hints)
+
+
+def _preference(endpoint: Endpoint) -> tuple[bool, bool, bool, str, tuple[str, ...]]:
+    """Orders endpoints of one address: the one that can serve first. Pods move between slices, so both can be seen."""
+    conditions = endpoint.conditions
+    return (
+        bool(conditions.ready),
+        bool(conditions.serving),
+        not conditions.terminating,
+        endpoint.zone or "",
+        endpoint.addresses,
+    )
+
+
+_TRISTATE: Final = (None, False, True)
+
+CONDITIONS: Final = {
+    EndpointConditions(ready, serving, terminating): EndpointConditions(
+        ready=ready is not False,
+        serving=(ready is not False) if serving is None else serving,
+        terminating=bool(terminating),
+    )
+    for ready in _TRISTATE
+    for serving in _TRISTATE
+    for terminating in _TRISTATE
+}
+"""Every combination of conditions, written out: nil ready is true, nil serving is as ready, nil terminating is false.
+
+A table so that a million endpoints share 8 objects.
+"""
+
+
+def topology_of(main: Service) -> Topology:
+    """What the main Service asks of hints: `trafficDistribution` (KEP-4444, KEP-3015), or the older annotation."""
+    if main.spec.traffic_distribution == "PreferSameNode":
+        return Topology.NODE
+    asked = main.spec.traffic_distribution or (main.metadata.annotation(ANNOTATION_TOPOLOGY_MODE) in ("Auto", "auto"))
+    return Topology.ZONE if asked else Topology.NONE
+
+
+def hints_for(zone: str | None, topology: Topology) -> EndpointHints | None:
+    """The hints of a ready endpoint.
+
+    kube-proxy uses hints only where every ready endpoint of a Service has one, so an endpoint of unknown zone, and
+    every remote endpoint where the same node is preferred, gets one that matches nothing instead of none.
+    """
+    if topology is Topology.NONE:
+        return None
+    known = zone if zone and _LABEL_VALUE.fullmatch(zone) else ZONE_OF_NO_NODE
+    return EndpointHints(for_zones=(known,), for_nodes=(NODE_OF_NO_CLUSTER,) if topology is Topology.NODE else ())
+
+
+_LABEL_VALUE: Final = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+
+
+# Addresses
+
+
+def canonical_addresses(addresses: tuple[str, ...], address_type: str) -> tuple[str, ...]:
+    """The addresses in canonical form without repetitions; empty where the API server would refuse one of them."""
+    if len(addresses) == 1:
+        only = canonical_address(addresses[0], address_type)
+        return () if only is None else addresses if only == addresses[0] else (only,)
+    found = [canonical_address(address, address_type) for address in addresses]
+    return () if None in found else tuple(dict.fromkeys(address for address in found if address is not None))
+
+
+def canonical_address(address: str, address_type: str) -> str | None:
+    """An IP address as the API server wants it written, or None where it would refuse it.
+
+    >>> canonical_address("FD00::0:1", "IPv6"), canonical_address("010.0.0.1", "IPv4")
+    ('fd00::1', '10.0.0.1')
+    >>> canonical_address("127.0.0.1", "IPv4") is None
+    True
+
+    Refused: another family, unspecified, loopback, link-local (unicast and multicast), and what is no address.
+    Source: ValidateEndpointIP in k8s.io/kubernetes pkg/apis/core/validation.
+    """
+    if address_type == IPV4 and _CANONICAL_IPV4.fullmatch(address):
+        return None if address.startswith(_REFUSED_IPV4) or address == "0.0.0.0" else address  # noqa: S104 - refused
+    try:
+        parsed = ip_address(_without_leading_zeros(address))
+    except ValueError:
+        return None
+    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
+        parsed = parsed.ipv4_mapped
+    if isinstance(parsed, IPv4Address) is not (address_type == IPV4) or _is_refused(parsed):
+        return None
+    return str(parsed)
+
+
+_OCTET: Final = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
+_CANONICAL_IPV4: Final = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}", re.ASCII)
+_REFUSED_IPV4: Final = ("127.", "169.254.", "224.0.0.")
+_DOTTED: Final = re.compile(r"\d{1,9}(?:\.\d{1,9}){3}", re.ASCII)
+
+
+def _without_leading_zeros(address: str) -> str:
+    """Kubernetes before 1.36 takes `010.0.0.1` and reads it as decimal; a new one refuses it."""
+    return ".".join(str(int(octet)) for octet in address.split(".")) if _DOTTED.fullmatch(address) else address
+
+
+def _is_refused(address: IPv4Address | IPv6Address) -> bool:
+    if isinstance(address, IPv6Address):
+        if address.scope_id is not None or address.packed[0] == 0xFF and address.packed[1] & 0x0F == 0x02:  # noqa: RUF021
+            return True
+        return address.is_unspecified or address.is_loopback or address.is_link_local
+    return str(address).startswith(_REFUSED_IPV4) or address.is_unspecified

@@ -1,0 +1,69 @@
+"""Names of mirrored EndpointSlices: readable, at most 63 characters, never two slices with one name."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection
+from itertools import count
+
+from svclink_core.meta_v1 import NamespacedName
+from svclink_core.well_known import MAX_NAME_LENGTH
+
+HASH_LENGTH = 10
+"""Hexadecimal digits behind a shortened name: 40 bits, so a clash is a curiosity, and a clash is handled."""
+
+
+def choose_name(
+    service: NamespacedName,
+    cluster: str,
+    source: str,
+    clusters: Collection[str],
+    is_taken: Callable[[str], bool],
+) -> str:
+    """The name for a new mirrored slice: `{service}-{cluster}` where that is free and unmistakable, else hashed.
+
+    >>> web = NamespacedName("shop", "web")
+    >>> choose_name(web, "cluster-a", "web-9ddm4", {"cluster-a"}, is_taken=lambda name: False)
+    'web-cluster-a'
+    >>> choose_name(web, "cluster-a", "web-9ddm4", {"cluster-a"}, is_taken={"web-cluster-a"}.__contains__)
+    'web-cluster-a-1098ed93f9'
+
+    Args:
+        service: The Service, in whose namespace names must differ.
+        cluster: The ClusterLink the slice comes from.
+        source: The remote slice; tells several slices of one Service and cluster apart.
+        clusters: Names of all ClusterLinks.
+        is_taken: Whether a slice of this name exists in the namespace, or was just given the name.
+    """
+    readable = f"{service.name}-{cluster}"
+    if is_unmistakable(readable, cluster, clusters) and not is_taken(readable):
+        return readable
+    return next(name for name in (hashed_name(service, cluster, source, n) for n in count()) if not is_taken(name))
+
+
+def is_unmistakable(readable: str, cluster: str, clusters: Collection[str]) -> bool:
+    """Whether a readable name fits and belongs to this cluster alone.
+
+    Both Service `a-b` of cluster `c` and Service `a` of cluster `b-c` read `a-b-c`. The name goes to the cluster with
+    the longest name, so that the decision needs to know no other Service.
+    """
+    if len(readable) > MAX_NAME_LENGTH:
+        return False
+    return not any(len(other) > len(cluster) and readable.endswith(f"-{other}") for other in clusters)
+
+
+def hashed_name(service: NamespacedName, cluster: str, source: str, attempt: int) -> str:
+    """`{cut}-{hash}`: the readable name, cut, and a hash over everything that tells one mirrored slice from another."""
+    identity = "\0".join((service.namespace, service.name, cluster, source, str(attempt)))
+    digest = hashlib.sha256(identity.encode()).hexdigest()[:HASH_LENGTH]
+    cut = f"{service.name}-{cluster}"[: MAX_NAME_LENGTH - HASH_LENGTH - 1].rstrip("-.")
+    return f"{cut}-{digest}"
+
+
+def readers(name: str, clusters: Collection[str]) -> list[str]:
+    """The Services whose readable name for some cluster this would be: the inverse of `{service}-{cluster}`."""
+    return [
+        name[: -len(cluster) - 1]
+        for cluster in clusters
+        if name.endswith(f"-{cluster}") and len(name) > len(cluster) + 1
+    ]

@@ -1,0 +1,128 @@
+"""What the core may look at: one frozen `Snapshot` of the main cluster, every remote, and the options.
+
+A snapshot exists only where the main cluster and the ClusterLinks were listed completely. A remote that was not is
+`PENDING` or `Unreachable`, which is a different value from a remote with nothing in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Final, TypeAlias
+
+from attrs import field, frozen
+
+from svclink_core.core_v1 import Service
+from svclink_core.discovery_v1 import EndpointSlice
+from svclink_core.meta_v1 import NamespacedName
+from svclink_core.svclink_v1alpha1 import ClusterLink
+
+SlicesByService: TypeAlias = Mapping[NamespacedName, Collection[EndpointSlice]]
+
+
+@frozen
+class Synced:
+    """The remote was listed completely and is being watched."""
+
+
+@frozen
+class Unreachable:
+    """The remote was lost; `since` is RFC 3339."""
+
+    since: str
+
+
+@frozen
+class Pending:
+    """The remote has not been listed completely since svclink started or since the link was created."""
+
+
+Connection: TypeAlias = Synced | Unreachable | Pending
+SYNCED: Final = Synced()
+PENDING: Final = Pending()
+
+
+@frozen
+class Options:
+    """Settings of the whole controller. `included_namespaces` empty means all."""
+
+    included_namespaces: frozenset[str] = frozenset()
+
+
+@frozen
+class RemoteCluster:
+    """One linked cluster. Services and slices mean something only where `connection` is `Synced`.
+
+    `undecodable` are Services of which something exists that could not be understood.
+    """
+
+    link: ClusterLink
+    connection: Connection
+    services: Mapping[NamespacedName, Service] = field(factory=dict)
+    endpoint_slices: SlicesByService = field(factory=dict)
+    undecodable: Collection[NamespacedName] = ()
+
+
+@frozen
+class MainCluster:
+    """The main cluster: its Services, its slices by Service, and every slice under its own name."""
+
+    services: Mapping[NamespacedName, Service] = field(factory=dict)
+    endpoint_slices: SlicesByService = field(factory=dict)
+    names: Mapping[NamespacedName, EndpointSlice] = field(factory=dict)
+
+
+@frozen
+class Snapshot:
+    """Everything a decision rests on. `remotes` has one entry for every ClusterLink, by its name."""
+
+    main: MainCluster = field(factory=MainCluster)
+    remotes: Mapping[str, RemoteCluster] = field(factory=dict)
+    options: Options = Options()
+
+
+def main_cluster(services: Iterable[Service], endpoint_slices: Iterable[EndpointSlice]) -> MainCluster:
+    """The main cluster from plain lists of all its Services and EndpointSlices."""
+    slices = list(endpoint_slices)
+    return MainCluster(
+        services={service.metadata.key: service for service in services},
+        endpoint_slices=group_by_service(slices),
+        names={piece.metadata.key: piece for piece in slices},
+    )
+
+
+def remote_cluster(
+    link: ClusterLink,
+    services: Iterable[Service] = (),
+    endpoint_slices: Iterable[EndpointSlice] = (),
+    connection: Connection = SYNCED,
+) -> RemoteCluster:
+    """A remote cluster from its link and plain lists of all its Services and EndpointSlices."""
+    return RemoteCluster(
+        link=link,
+        connection=connection,
+        services={service.metadata.key: service for service in services},
+        endpoint_slices=group_by_service(endpoint_slices),
+    )
+
+
+def snapshot(main: MainCluster, remotes: Iterable[RemoteCluster], options: Options = Options()) -> Snapshot:
+    """A snapshot from its parts."""
+    return Snapshot(main, {remote.link.metadata.name: remote for remote in remotes}, options)
+
+
+def group_by_service(endpoint_slices: Iterable[EndpointSlice]) -> dict[NamespacedName, list[EndpointSlice]]:
+    """EndpointSlices by the Service they belong to; those of no Service are left out."""
+    groups: dict[NamespacedName, list[EndpointSlice]] = {}
+    for piece in endpoint_slices:
+        if (service := piece.service) is not None:
+            groups.setdefault(service, []).append(piece)
+    return groups
+
+
+def all_keys(snapshot: Snapshot) -> set[NamespacedName]:
+    """Every Service there is anything to say about."""
+    keys = set(snapshot.main.services)
+    keys.update(key for key, slices in snapshot.main.endpoint_slices.items() if any(piece.is_ours for piece in slices))
+    for cluster in snapshot.remotes.values():
+        keys.update(cluster.services)
+    return keys

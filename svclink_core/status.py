@@ -1,0 +1,171 @@
+"""What is known of a link becomes its ClusterLink status; time is an argument and moves only transitions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import assert_never
+
+from attrs import frozen
+
+from svclink_core.identifying import Problem
+from svclink_core.mirroring import Finding
+from svclink_core.snapshot import PENDING, Connection, Pending, Synced, Unreachable
+from svclink_core.svclink_v1alpha1 import ClusterLink, ClusterLinkStatus, Condition, ConditionStatus, Phase
+from svclink_core.well_known import LinkReason, Reason
+
+SHOWN_NAMES = 3
+"""How many Services a condition names before it only counts."""
+
+
+@frozen
+class LinkFacts:
+    """Everything the status of one link is made of. Times are RFC 3339.
+
+    Args:
+        link: The link as last seen, with the status it has.
+        connection: Whether the mirrored state is current.
+        problem: What stands in the way, of the connection or of new credentials, or None.
+        version: The Kubernetes version of the cluster, None where it was never reached.
+        cluster_id: uid of the cluster's `kube-system` namespace.
+        last_connected: When a connection was last established.
+        services: How many Services have at least one mirrored slice.
+        endpoints: How many endpoints are mirrored.
+        slices: How many slices the main cluster has of this cluster.
+        findings: What could not be mirrored.
+        write_failures: One message for each Service whose slices could not be written.
+    """
+
+    link: ClusterLink
+    connection: Connection = PENDING
+    problem: Problem | None = None
+    version: str | None = None
+    cluster_id: str | None = None
+    last_connected: str | None = None
+    services: int = 0
+    endpoints: int = 0
+    slices: int = 0
+    findings: Sequence[Finding] = ()
+    write_failures: Sequence[str] = ()
+
+
+def summarize(facts: LinkFacts, now: str) -> ClusterLinkStatus:
+    """The status a link should have. Equal facts give an equal status, whatever `now` is (law L9).
+
+    Args:
+        facts: What is known of the link.
+        now: The present time as RFC 3339; used only as the transition time of conditions that change.
+    """
+    old = facts.link.status
+    generation = facts.link.metadata.generation
+    states = (_ready(facts), _synced(facts), _degraded(facts))
+    return ClusterLinkStatus(
+        phase=_phase(facts),
+        version=facts.version or old.version,
+        cluster_id=facts.cluster_id or old.cluster_id,
+        connected=facts.link.spec.enabled and isinstance(facts.connection, Synced),
+        last_connected=facts.last_connected or old.last_connected,
+        services=facts.services,
+        endpoints=facts.endpoints,
+        slices=facts.slices,
+        observed_generation=generation,
+        error=_error(facts),
+        conditions=tuple(_condition(state, old, generation, now) for state in states),
+    )
+
+
+@frozen
+class _State:
+    type: str
+    status: ConditionStatus
+    reason: LinkReason
+    message: str
+
+
+def _phase(facts: LinkFacts) -> Phase:
+    if not facts.link.spec.enabled:
+        return "Disabled"
+    if facts.problem is not None:
+        return "NotReady"
+    match facts.connection:
+        case Synced():
+            return "Ready"
+        case Pending():
+            return "Pending"
+        case Unreachable():
+            return "NotReady"
+        case unexpected:
+            assert_never(unexpected)
+
+
+def _error(facts: LinkFacts) -> str | None:
+    if not facts.link.spec.enabled:
+        return None
+    if facts.problem is not None:
+        return facts.problem.message
+    return min(facts.write_failures, default=None)
+
+
+def _ready(facts: LinkFacts) -> _State:
+    if not facts.link.spec.enabled:
+        return _State("Ready", "False", LinkReason.DISABLED, LinkReason.DISABLED.sentence)
+    if facts.problem is not None:
+        return _State("Ready", "False", facts.problem.reason, facts.problem.message)
+    match facts.connection:
+        case Synced():
+            return _State("Ready", "True", LinkReason.CLUSTER_READY, LinkReason.CLUSTER_READY.sentence)
+        case Pending():
+            return _State("Ready", "Unknown", LinkReason.CONNECTING, LinkReason.CONNECTING.sentence)
+        case Unreachable():
+            return _State("Ready", "False", LinkReason.UNREACHABLE, LinkReason.UNREACHABLE.sentence)
+        case unexpected:
+            assert_never(unexpected)
+
+
+def _synced(facts: LinkFacts) -> _State:
+    if not facts.link.spec.enabled:
+        return _State("Synced", "Unknown", LinkReason.DISABLED, LinkReason.DISABLED.sentence)
+    match facts.connection:
+        case Pending():
+            return _State("Synced", "False", LinkReason.INITIALIZING, LinkReason.INITIALIZING.sentence)
+        case Unreachable(since):
+            return _State(
+                "Synced", "False", LinkReason.STALE, f"{LinkReason.STALE.sentence} (not heard of since {since})"
+            )
+        case Synced():
+            if facts.write_failures:
+                return _State("Synced", "False", LinkReason.WRITE_FAILED, _counted(sorted(facts.write_failures)))
+            return _State("Synced", "True", LinkReason.SYNCED, LinkReason.SYNCED.sentence)
+        case unexpected:
+            assert_never(unexpected)
+
+
+_DEGRADING = {Reason.PORT_MISMATCH: LinkReason.PORT_MISMATCH, Reason.INVALID_ENDPOINTS: LinkReason.INVALID_ENDPOINTS}
+
+
+def _degraded(facts: LinkFacts) -> _State:
+    """The first kind of finding names the reason; the message counts them all and names the first few Services."""
+    for reason, shown in _DEGRADING.items():
+        services = [str(finding.service) for finding in facts.findings if finding.reason is reason]
+        if services:
+            message = f"{len(services)} Service(s): {_counted(sorted(services))}: {shown.sentence}"
+            return _State("Degraded", "True", shown, message)
+    return _State("Degraded", "False", LinkReason.AS_EXPECTED, LinkReason.AS_EXPECTED.sentence)
+
+
+def _counted(items: Sequence[str]) -> str:
+    more = len(items) - SHOWN_NAMES
+    return ", ".join(items[:SHOWN_NAMES]) + (f" and {more} more" if more > 0 else "")
+
+
+def _condition(state: _State, old: ClusterLinkStatus, generation: int, now: str) -> Condition:
+    """The condition with its transition time: the old one's, unless `status` differs."""
+    before = next((condition for condition in old.conditions if condition.type == state.type), None)
+    same = before is not None and before.status == state.status
+    return Condition(
+        type=state.type,
+        status=state.status,
+        reason=state.reason.code,
+        message=state.message,
+        last_transition_time=before.last_transition_time if before is not None and same else now,
+        observed_generation=generation,
+    )

@@ -1,0 +1,86 @@
+"""svclink.cloudpilot.ai/v1alpha1: ClusterLink, the cluster-scoped declaration of one remote cluster."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from attrs import field, frozen
+
+from svclink_core.meta_v1 import ObjectMeta
+
+ConditionStatus = Literal["True", "False", "Unknown"]
+Phase = Literal["Ready", "NotReady", "Disabled", "Pending"]
+UnreachableAction = Literal["Keep", "NotReady", "Remove"]
+
+
+@frozen
+class SecretKeyReference:
+    """One key of a Secret in the controller's namespace."""
+
+    name: str
+    key: str = "kubeconfig"
+
+
+@frozen
+class UnreachablePolicy:
+    """What becomes of mirrored endpoints when their cluster cannot be reached for `after_seconds`."""
+
+    action: UnreachableAction = "Keep"
+    after_seconds: int = 300
+    force: bool = False
+
+
+@frozen
+class ClusterLinkSpec:
+    """Credentials of a remote cluster, and which of its Services are mirrored.
+
+    Exactly one of `kubeconfig` (base64) and `kubeconfig_secret_ref` is set. An empty included list means all.
+    """
+
+    enabled: bool = True
+    kubeconfig: str | None = field(default=None, repr=False)
+    kubeconfig_secret_ref: SecretKeyReference | None = None
+    included_namespaces: tuple[str, ...] = ()
+    excluded_namespaces: tuple[str, ...] = ()
+    excluded_services: tuple[str, ...] = ()
+    excluded_service_names: tuple[str, ...] = ()
+    unreachable: UnreachablePolicy = UnreachablePolicy()
+    cluster_id: str | None = field(default=None, metadata={"json": "clusterID"})
+
+
+@frozen
+class Condition:
+    """One aspect of a ClusterLink's state; the transition time moves only when `status` changes."""
+
+    type: str
+    status: ConditionStatus
+    reason: str
+    message: str
+    last_transition_time: str
+    observed_generation: int = 0
+
+
+@frozen
+class ClusterLinkStatus:
+    """What svclink knows of the remote cluster, and how much of it is mirrored. Times are RFC 3339."""
+
+    phase: Phase = "Pending"
+    version: str | None = None
+    cluster_id: str | None = field(default=None, metadata={"json": "clusterID"})
+    connected: bool = False
+    last_connected: str | None = None
+    services: int = 0
+    endpoints: int = 0
+    slices: int = 0
+    observed_generation: int = 0
+    error: str | None = None
+    conditions: tuple[Condition, ...] = ()
+
+
+@frozen
+class ClusterLink:
+    """Names one remote cluster. The name is the cluster's name in labels and in EndpointSlice names."""
+
+    metadata: ObjectMeta
+    spec: ClusterLinkSpec = ClusterLinkSpec()
+    status: ClusterLinkStatus = ClusterLinkStatus()

@@ -1,0 +1,137 @@
+"""Names and limits fixed by Kubernetes or by svclink, and every reason svclink can give for what it does."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Final
+
+# Labels and annotations. Sources: KEP-752 (EndpointSlice), KEP-1645 (multi-cluster services), MIRRORING "Keys".
+LABEL_SERVICE_NAME: Final = "kubernetes.io/service-name"
+LABEL_MANAGED_BY: Final = "endpointslice.kubernetes.io/managed-by"
+LABEL_HEADLESS: Final = "service.kubernetes.io/headless"
+LABEL_SERVICE_PROXY_NAME: Final = "service.kubernetes.io/service-proxy-name"
+LABEL_MCS_SOURCE_CLUSTER: Final = "multicluster.kubernetes.io/source-cluster"
+LABEL_CLUSTER: Final = "svclink.cloudpilot.ai/cluster"
+LABEL_IMPORTED: Final = "svclink.cloudpilot.ai/imported"
+LABEL_GO_CLUSTER: Final = "cloudpilot.ai/svclink-cluster"
+ANNOTATION_SOURCE_SLICE: Final = "svclink.cloudpilot.ai/source-slice"
+ANNOTATION_TOPOLOGY_MODE: Final = "service.kubernetes.io/topology-mode"
+MANAGED_BY: Final = "svclink.cloudpilot.ai"
+
+REASONED_LABELS: Final = frozenset(
+    {
+        LABEL_SERVICE_NAME,
+        LABEL_MANAGED_BY,
+        LABEL_HEADLESS,
+        LABEL_SERVICE_PROXY_NAME,
+        LABEL_MCS_SOURCE_CLUSTER,
+        LABEL_CLUSTER,
+        LABEL_IMPORTED,
+        LABEL_GO_CLUSTER,
+    }
+)
+"""The only label keys the core keeps: the others would cost memory and never change a decision."""
+
+REASONED_ANNOTATIONS: Final = frozenset({ANNOTATION_SOURCE_SLICE, ANNOTATION_TOPOLOGY_MODE})
+"""The only annotation keys the core keeps."""
+
+GROUP: Final = "svclink.cloudpilot.ai"
+VERSION: Final = "v1alpha1"
+CLUSTER_LINKS: Final = "clusterlinks"
+
+NAMESPACE_KUBE_SYSTEM: Final = "kube-system"
+SERVICE_KUBERNETES: Final = "kubernetes"
+
+# API limits. Source: k8s.io/kubernetes pkg/apis/discovery/validation and apimachinery util/validation.
+MAX_ENDPOINTS: Final = 1000
+MAX_ADDRESSES: Final = 100
+MAX_NAME_LENGTH: Final = 63
+MAX_PORT: Final = 65535
+
+# A hint must be present on every ready endpoint or kube-proxy ignores the hints of the whole Service (KEP-4444), and
+# these can match no node: a zone is a topology label of a Node, and no cloud or user names one like this.
+ZONE_OF_NO_NODE: Final = "svclink.no-zone"
+NODE_OF_NO_CLUSTER: Final = "svclink.no-node"
+
+
+class Reason(Enum):
+    """Why svclink does, keeps or skips something: a CamelCase code, and the sentence that says it to a person."""
+
+    # Kept: the slices stay because nothing is known for certain, or because the user said so.
+    FROZEN = ("Frozen", "the ClusterLink is disabled, so its EndpointSlices stay as they are")
+    PENDING = ("Pending", "the cluster has not been listed completely yet, so its EndpointSlices are kept")
+    UNREACHABLE = ("Unreachable", "the cluster cannot be reached, so its EndpointSlices are kept")
+    UNDECODABLE = ("Undecodable", "something of it in the cluster cannot be understood, so its EndpointSlices are kept")
+
+    # Skipped: rules over a Service of a cluster, in the order of MIRRORING.
+    NAMESPACE_KUBE_SYSTEM = ("KubeSystem", "the namespace kube-system is never mirrored")
+    SERVICE_KUBERNETES = ("KubernetesService", "the Service kubernetes is never mirrored")
+    NAMESPACE_NOT_IN_FLAG = ("NamespaceNotInFlag", "its namespace is not in --included-namespaces")
+    NAMESPACE_NOT_INCLUDED = ("NamespaceNotIncluded", "its namespace is not in the link's includedNamespaces")
+    NAMESPACE_EXCLUDED = ("NamespaceExcluded", "its namespace is in the link's excludedNamespaces")
+    SERVICE_EXCLUDED = ("ServiceExcluded", "it is in the link's excludedServices")
+    SERVICE_NAME_EXCLUDED = ("ServiceNameExcluded", "its name is in the link's excludedServiceNames")
+    REMOTE_SERVICE_MISSING = ("RemoteServiceMissing", "the cluster has no Service of this namespace and name")
+    REMOTE_EXTERNAL_NAME = ("RemoteExternalName", "the remote Service is of type ExternalName")
+    REMOTE_HEADLESS = ("RemoteHeadless", "the remote Service is headless")
+    REMOTE_IMPORTED = ("RemoteImported", "the remote Service was itself created by svclink")
+    REMOTE_DELETING = ("RemoteDeleting", "the remote Service is being deleted")
+    MAIN_SERVICE_MISSING = ("MainServiceMissing", "the main cluster has no Service of this namespace and name")
+    MAIN_HEADLESS = ("MainHeadless", "the main Service is headless")
+    MAIN_EXTERNAL_NAME = ("MainExternalName", "the main Service is of type ExternalName")
+    MAIN_DELETING = ("MainDeleting", "the main Service is being deleted")
+
+    # Skipped: rules over one remote EndpointSlice.
+    LOOP = ("Loop", "the remote EndpointSlice is itself a mirrored one")
+    ADDRESS_TYPE = ("AddressType", "the address type of the remote EndpointSlice is not one the main Service has")
+    NO_ENDPOINTS = ("NoEndpoints", "the remote Service has no endpoint that can be mirrored")
+
+    # Mirrored, and why a change is made.
+    MIRRORED = ("Mirrored", "its EndpointSlices are mirrored")
+    SOURCE_ADDED = ("SourceAdded", "the remote EndpointSlice is not mirrored yet")
+    CONTENT_CHANGED = ("ContentChanged", "the mirrored EndpointSlice differs from the remote one")
+    OWNER_CHANGED = ("OwnerChanged", "the main Service was re-created under another uid")
+    SOURCE_GONE = ("SourceGone", "the remote EndpointSlice is gone")
+    LINK_GONE = ("LinkGone", "no ClusterLink of this cluster exists")
+    DUPLICATE = ("Duplicate", "another mirrored EndpointSlice has the same source")
+
+    # Findings: mirrored, but something had to be left out.
+    PORT_MISMATCH = ("PortMismatch", "a remote port has no partner in the main Service")
+    INVALID_ENDPOINTS = ("InvalidEndpoints", "the API server would refuse the address of an endpoint")
+
+    def __init__(self, code: str, sentence: str) -> None:
+        self.code = code
+        self.sentence = sentence
+
+    def __str__(self) -> str:
+        return self.code
+
+
+class LinkReason(Enum):
+    """Why a ClusterLink is in the state it is in: the `reason` of a condition, and what to do about it."""
+
+    CLUSTER_READY = ("ClusterReady", "Cluster connection established")
+    DISABLED = ("Disabled", "spec.enabled is false: the mirrored EndpointSlices stay as they are until it is true")
+    CONNECTING = ("Connecting", "Connecting to the cluster")
+    INVALID_KUBECONFIG = ("InvalidKubeconfig", "mend the kubeconfig of the link")
+    INSECURE_KUBECONFIG = ("InsecureKubeconfig", "leave out of the kubeconfig what svclink refuses to use")
+    UNREACHABLE = ("Unreachable", "check the server address in the kubeconfig, and the network to it")
+    UNAUTHORIZED = ("Unauthorized", "the credentials were refused: put a fresh token or certificate in the kubeconfig")
+    FORBIDDEN = ("Forbidden", "grant get, list and watch on services, endpointslices and namespaces in the cluster")
+    CERTIFICATE_INVALID = ("CertificateInvalid", "put the CA that signed the server certificate in the kubeconfig")
+    SELF_LINK = ("SelfLink", "delete the link, or give it the kubeconfig of another cluster")
+    DUPLICATE_CLUSTER = ("DuplicateCluster", "delete one of the two links")
+    SYNCED = ("Synced", "All Services and EndpointSlices of the cluster are known")
+    INITIALIZING = ("Initializing", "The cluster has not been listed completely yet")
+    STALE = ("Stale", "The cluster cannot be reached; its EndpointSlices are kept")
+    WRITE_FAILED = ("WriteFailed", "An EndpointSlice could not be written to the main cluster")
+    AS_EXPECTED = ("AsExpected", "Every endpoint and port could be mirrored")
+    PORT_MISMATCH = ("PortMismatch", "name the ports alike in both clusters, or give them the same number")
+    INVALID_ENDPOINTS = ("InvalidEndpoints", "endpoints whose address the API server would refuse were left out")
+
+    def __init__(self, code: str, sentence: str) -> None:
+        self.code = code
+        self.sentence = sentence
+
+    def __str__(self) -> str:
+        return self.code

@@ -1,0 +1,336 @@
+"""Kubernetes JSON to and from the core's types: one fact a test."""
+
+from __future__ import annotations
+
+import copy
+from datetime import date
+from typing import Final
+
+import pytest
+
+from svclink_core import (
+    BadInputError,
+    ClusterLink,
+    ClusterLinkSpec,
+    ClusterLinkStatus,
+    Condition,
+    Endpoint,
+    EndpointConditions,
+    EndpointHints,
+    EndpointPort,
+    EndpointSlice,
+    ObjectMeta,
+    ObjectReference,
+    OwnerReference,
+    Service,
+    ServicePort,
+    ServiceSpec,
+)
+from svclink_core.codec import Json, structure, unstructure, unstructure_status
+from svclink_core.svclink_v1alpha1 import SecretKeyReference, UnreachablePolicy
+
+EPOCH: Final = date(1970, 1, 1)
+"""What a YAML reader makes of a timestamp without quotes."""
+
+SERVICE: dict[str, Json] = {
+    "apiVersion": "v1",
+    "kind": "Service",
+    "metadata": {
+        "name": "web",
+        "namespace": "default",
+        "uid": "u1",
+        "resourceVersion": "42",
+        "generation": 3,
+        "creationTimestamp": "2026-01-01T00:00:00Z",
+        "deletionTimestamp": "2026-01-02T00:00:00Z",
+        "labels": {"svclink.cloudpilot.ai/imported": "true", "app": "web"},
+        "annotations": {"service.kubernetes.io/topology-mode": "Auto", "note": "x"},
+    },
+    "spec": {
+        "type": "ClusterIP",
+        "clusterIP": "None",
+        "clusterIPs": ["None"],
+        "ipFamilies": ["IPv4", "IPv6"],
+        "trafficDistribution": "PreferClose",
+        "ports": [{"name": "http", "port": 80, "protocol": "TCP", "appProtocol": "http", "targetPort": 8080}],
+        "selector": {"app": "web"},
+    },
+    "status": {"loadBalancer": {}},
+}
+
+
+def test_a_service() -> None:
+    """A Service is read field by field; what nobody reasons about is left out."""
+    assert structure(SERVICE, Service) == Service(
+        ObjectMeta(
+            "web",
+            "default",
+            "u1",
+            "42",
+            3,
+            "2026-01-01T00:00:00Z",
+            "2026-01-02T00:00:00Z",
+            (("svclink.cloudpilot.ai/imported", "true"),),
+            (("service.kubernetes.io/topology-mode", "Auto"),),
+        ),
+        ServiceSpec("ClusterIP", "None", ("IPv4", "IPv6"), (ServicePort(80, "http", "TCP", "http"),), "PreferClose"),
+    )
+
+
+def test_a_headless_service_is_known_as_such() -> None:
+    """`clusterIP: None` is what makes a Service headless."""
+    assert structure(SERVICE, Service).is_headless
+
+
+def test_input_is_not_changed() -> None:
+    """What is read stays as it is."""
+    before = copy.deepcopy(SERVICE)
+    structure(SERVICE, Service)
+    assert before == SERVICE
+
+
+SLICE: dict[str, Json] = {
+    "apiVersion": "discovery.k8s.io/v1",
+    "kind": "EndpointSlice",
+    "metadata": {
+        "name": "web-abc",
+        "ownerReferences": [
+            {
+                "apiVersion": "v1",
+                "kind": "Service",
+                "name": "web",
+                "uid": "u1",
+                "controller": True,
+                "blockOwnerDeletion": False,
+            }
+        ],
+    },
+    "addressType": "IPv4",
+    "endpoints": [
+        {
+            "addresses": ["10.0.0.1"],
+            "conditions": {"ready": True, "serving": True, "terminating": False},
+            "hostname": "web-0",
+            "nodeName": "worker-0",
+            "zone": "zone-a",
+            "hints": {"forZones": [{"name": "zone-a"}], "forNodes": [{"name": "worker-0"}]},
+            "targetRef": {"kind": "Pod", "namespace": "default", "name": "web-0", "uid": "p1"},
+        }
+    ],
+    "ports": [{"name": "http", "protocol": "TCP", "port": 8080, "appProtocol": "http"}],
+}
+
+
+def test_a_slice() -> None:
+    """An EndpointSlice is read field by field."""
+    assert structure(SLICE, EndpointSlice) == EndpointSlice(
+        ObjectMeta(
+            "web-abc",
+            owner_references=(
+                OwnerReference("v1", "Service", "web", "u1", controller=True, block_owner_deletion=False),
+            ),
+        ),
+        "IPv4",
+        (
+            Endpoint(
+                ("10.0.0.1",),
+                EndpointConditions(ready=True, serving=True, terminating=False),
+                "zone-a",
+                EndpointHints(("zone-a",), ("worker-0",)),
+                "web-0",
+                "worker-0",
+                ObjectReference("Pod", "default", "web-0", "p1"),
+            ),
+        ),
+        (EndpointPort("http", "TCP", 8080, "http"),),
+    )
+
+
+def test_a_slice_is_written_as_it_was_read() -> None:
+    """Nothing that is reasoned about is lost or added on the way."""
+    assert unstructure(structure(SLICE, EndpointSlice)) == SLICE
+
+
+@pytest.mark.parametrize("empty", [None, []])
+def test_empty_lists_are_null_on_the_wire(empty: Json) -> None:
+    """The API server writes empty lists as null."""
+    content = {**SLICE, "endpoints": empty, "ports": empty}
+    piece = structure(content, EndpointSlice)
+    assert (piece.endpoints, piece.ports) == ((), ())
+
+
+def test_absent_fields_have_the_defaults_of_the_api() -> None:
+    """What a field is when it is absent is what the API says."""
+    content = {"metadata": {"name": "x"}, "addressType": "IPv4", "endpoints": [{"addresses": ["a"]}], "ports": [{}]}
+    assert structure(content, EndpointSlice) == EndpointSlice(
+        ObjectMeta("x"), "IPv4", (Endpoint(("a",)),), (EndpointPort("", "TCP", None),)
+    )
+
+
+LINK: dict[str, Json] = {
+    "apiVersion": "svclink.cloudpilot.ai/v1alpha1",
+    "kind": "ClusterLink",
+    "metadata": {"name": "c1"},
+    "spec": {
+        "enabled": False,
+        "kubeconfigSecretRef": {"name": "c1", "key": "kubeconfig"},
+        "includedNamespaces": ["a"],
+        "excludedNamespaces": ["b"],
+        "excludedServices": ["a/b"],
+        "excludedServiceNames": ["c"],
+        "unreachable": {"action": "Remove", "afterSeconds": 60, "force": True},
+        "clusterID": "uid",
+    },
+    "status": {
+        "phase": "Ready",
+        "version": "v1.36.0",
+        "clusterID": "uid",
+        "connected": True,
+        "lastConnected": "2026-01-01T00:00:00Z",
+        "services": 1,
+        "endpoints": 2,
+        "slices": 3,
+        "observedGeneration": 4,
+        "error": "none",
+        "conditions": [
+            {
+                "type": "Ready",
+                "status": "True",
+                "reason": "ClusterReady",
+                "message": "m",
+                "lastTransitionTime": "2026-01-01T00:00:00Z",
+                "observedGeneration": 4,
+            }
+        ],
+    },
+}
+
+
+def test_a_link() -> None:
+    """A ClusterLink is read field by field, clusterID included."""
+    condition = Condition("Ready", "True", "ClusterReady", "m", "2026-01-01T00:00:00Z", 4)
+    status = ClusterLinkStatus(
+        "Ready", "v1.36.0", "uid", True, "2026-01-01T00:00:00Z", 1, 2, 3, 4, "none", (condition,)  # noqa: FBT003
+    )  # fmt: skip
+    spec = ClusterLinkSpec(
+        enabled=False,
+        kubeconfig_secret_ref=SecretKeyReference("c1"),
+        included_namespaces=("a",),
+        excluded_namespaces=("b",),
+        excluded_services=("a/b",),
+        excluded_service_names=("c",),
+        unreachable=UnreachablePolicy("Remove", 60, force=True),
+        cluster_id="uid",
+    )
+    assert structure(LINK, ClusterLink) == ClusterLink(ObjectMeta("c1"), spec, status)
+
+
+def test_a_link_is_written_as_it_was_read() -> None:
+    """Nothing of a link is lost or added on the way."""
+    assert unstructure(structure(LINK, ClusterLink)) == LINK
+
+
+def test_a_link_with_nothing_in_it() -> None:
+    """A link is enabled and mirrors everything unless it says otherwise."""
+    assert structure({"metadata": {"name": "c1"}}, ClusterLink) == ClusterLink(ObjectMeta("c1"))
+    assert ClusterLinkSpec().enabled
+
+
+def test_a_status_clears_what_it_does_not_have() -> None:
+    """Fields without a value are null in a status, so that a merge patch clears them."""
+    content = unstructure_status(ClusterLinkStatus())
+    assert content["version"] is content["error"] is content["lastConnected"] is content["clusterID"] is None
+    assert content["services"] == 0
+
+
+def test_a_kubeconfig_is_not_shown() -> None:
+    """Credentials are in no text that a log or traceback could hold."""
+    assert "c2VjcmV0" not in repr(ClusterLinkSpec(kubeconfig="c2VjcmV0"))
+
+
+def edited(content: dict[str, Json], path: str, value: Json) -> dict[str, Json]:
+    """A copy of an object with another value at a path of keys and indices."""
+    result = copy.deepcopy(content)
+    *parents, last = path.split(".")
+    node: Json = result
+    for part in parents:
+        node = node[int(part)] if isinstance(node, list) else node[part]  # type: ignore[index]
+    node[int(last) if isinstance(node, list) else last] = value  # type: ignore[index]
+    return result
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "path", "value", "message"),
+    [
+        (Service, SERVICE, "metadata", None, "$.metadata: required field missing"),
+        (Service, SERVICE, "metadata", [], "$.metadata: must be an object, is a list"),
+        (Service, SERVICE, "metadata.name", None, "$.metadata.name: required field missing"),
+        (Service, SERVICE, "metadata.name", 3, "$.metadata.name: must be a string, is a number"),
+        (Service, SERVICE, "metadata.generation", "3", "$.metadata.generation: must be a whole number, is a string"),
+        (Service, SERVICE, "metadata.generation", True, "$.metadata.generation: must be a whole number, is a boolean"),
+        (Service, SERVICE, "metadata.labels", [], "$.metadata.labels: must be an object, is a list"),
+        (
+            Service,
+            SERVICE,
+            "metadata.labels",
+            {"svclink.cloudpilot.ai/imported": True},
+            "$.metadata.labels: must be a string, is a boolean",
+        ),
+        (Service, SERVICE, "spec.clusterIP", {}, "$.spec.clusterIP: must be a string, is an object"),
+        (Service, SERVICE, "spec.ports", {}, "$.spec.ports: must be a list, is an object"),
+        (Service, SERVICE, "spec.ports", "http", "$.spec.ports: must be a list, is a string"),
+        (Service, SERVICE, "spec.ports.0.port", "80", "$.spec.ports[0].port: must be a whole number, is a string"),
+        (Service, SERVICE, "spec.ports.0.port", 1.5, "$.spec.ports[0].port: must be a whole number, is a number"),
+        (Service, SERVICE, "spec.ports.0.port", None, "$.spec.ports[0].port: required field missing"),
+        (Service, SERVICE, "spec.ports.0", None, "$.spec.ports[0]: must be an object, is null"),
+        (Service, SERVICE, "spec.ports.0.appProtocol", 1, "$.spec.ports[0].appProtocol: must be a string, is a number"),
+        (EndpointSlice, SLICE, "addressType", None, "$.addressType: required field missing"),
+        (EndpointSlice, SLICE, "endpoints.0.addresses", None, "$.endpoints[0].addresses: required field missing"),
+        (EndpointSlice, SLICE, "endpoints.0.addresses.0", 1,
+         "$.endpoints[0].addresses[0]: must be a string, is a number"),
+        (EndpointSlice, SLICE, "endpoints.0.conditions.ready", "yes",
+         "$.endpoints[0].conditions.ready: must be true or false, is a string"),
+        (EndpointSlice, SLICE, "endpoints.0.hints", [], "$.endpoints[0].hints: must be an object, is a list"),
+        (EndpointSlice, SLICE, "endpoints.0.hints.forZones", {},
+         "$.endpoints[0].hints: hints must be a list, is an object"),
+        (EndpointSlice, SLICE, "endpoints.0.hints.forZones.0.name", 1,
+         "$.endpoints[0].hints: must be a string, is a number"),
+        (EndpointSlice, SLICE, "metadata.ownerReferences.0.apiVersion", None,
+         "$.metadata.ownerReferences[0].apiVersion: required field missing"),
+        (ClusterLink, LINK, "spec.unreachable.action", "Explode",
+         "$.spec.unreachable.action: must be one of Keep, NotReady, Remove"),
+        (ClusterLink, LINK, "spec.clusterID", 1, "$.spec.clusterID: must be a string, is a number"),
+        (ClusterLink, LINK, "spec.kubeconfigSecretRef.name", None,
+         "$.spec.kubeconfigSecretRef.name: required field missing"),
+        (ClusterLink, LINK, "spec.excludedServices.0", 1, "$.spec.excludedServices[0]: must be a string, is a number"),
+        (ClusterLink, LINK, "status.conditions.0.status", "Maybe",
+         "$.status.conditions[0].status: must be one of True, False, Unknown"),
+    ],
+)  # fmt: skip
+def test_errors_name_the_path(
+    kind: type[Service | EndpointSlice | ClusterLink],
+    content: dict[str, Json],
+    path: str,
+    value: Json,
+    message: str,
+) -> None:
+    """An error says where the fault is, and what would be right."""
+    with pytest.raises(BadInputError) as caught:
+        structure(edited(content, path, value), kind)  # type: ignore[type-var]
+    assert str(caught.value) == message
+    assert f"{caught.value.path}: {caught.value.problem}" == message
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"), [([], "is a list"), ("x", "is a string"), (None, "is null"), (EPOCH, "is date")]
+)
+def test_what_is_no_object_at_all(content: object, problem: str) -> None:
+    """An object is an object, and its path is `$`."""
+    with pytest.raises(BadInputError, match=rf"^\$: must be an object, {problem}$"):
+        structure(content, Service)
+
+
+def test_names_of_hints_that_are_no_objects_are_ignored() -> None:
+    """Hints of a remote are not copied, so an odd one must not cost the slice."""
+    piece = structure(edited(SLICE, "endpoints.0.hints.forZones.0", "zone-a"), EndpointSlice)
+    assert piece.endpoints[0].hints == EndpointHints((), ("worker-0",))

@@ -1,0 +1,183 @@
+"""Desired against observed slices: one fact a test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+from attrs import evolve
+
+from svclink_core import (
+    Change,
+    Create,
+    Delete,
+    EndpointHints,
+    EndpointSlice,
+    NamespacedName,
+    ObjectMeta,
+    OwnerReference,
+    Precondition,
+    ProgrammerError,
+    Reason,
+    Update,
+)
+from svclink_core.diffing import Names, delete, diff, update_to
+from svclink_core.well_known import LABEL_CLUSTER, LABEL_HEADLESS, LABEL_MANAGED_BY, LABEL_SERVICE_NAME
+from tests.unit.core.examples import WEB, endpoint, mirrored_slice
+
+
+def wanted(*addresses: str, source: str = "web-abc", address_type: str = "IPv4") -> EndpointSlice:
+    """A desired slice: without name, uid and version."""
+    piece = mirrored_slice("x", *addresses, source=source, address_type=address_type)
+    return evolve(piece, metadata=evolve(piece.metadata, name="", uid="", resource_version=""))
+
+
+def changes(
+    desired: Iterable[EndpointSlice], observed: Iterable[EndpointSlice], taken: Iterable[str] = ()
+) -> list[Change]:
+    observed = list(observed)
+    held = {piece.metadata.name for piece in observed} | set(taken)
+    return diff(WEB, "c1", desired, observed, Names(["c1"], held.__contains__))
+
+
+def test_nothing_to_do() -> None:
+    """A slice that is as desired is left alone."""
+    assert changes([wanted()], [mirrored_slice()]) == []
+
+
+def test_a_missing_slice_is_created() -> None:
+    """What is desired and not there is created, under the readable name, with nothing the server gives."""
+    (change,) = changes([wanted()], [])
+    assert change == Create(evolve(wanted(), metadata=evolve(wanted().metadata, name="web-c1")), Reason.SOURCE_ADDED)
+    assert change.key == NamespacedName("default", "web-c1")
+
+
+def test_a_second_slice_gets_another_name() -> None:
+    """Of two slices created at once the first by source has the readable name."""
+    first, second = changes([wanted(source="web-b"), wanted(source="web-a")], [])
+    assert (first.key.name, first.endpoint_slice.source) == ("web-c1", "web-a")
+    assert second.key.name.startswith("web-c1-")
+
+
+def test_a_taken_name_is_left_alone() -> None:
+    """A name held by an object that is not this slice is not used."""
+    (change,) = changes([wanted()], [], taken=["web-c1"])
+    assert change.key.name.startswith("web-c1-")
+
+
+def test_a_changed_slice_is_updated() -> None:
+    """A slice whose content differs is replaced, in the very version that was seen, and keeps its name."""
+    (change,) = changes([wanted("10.0.0.2")], [mirrored_slice("other-name", "10.0.0.1")])
+    assert isinstance(change, Update)
+    assert change.reason is Reason.CONTENT_CHANGED
+    assert change.key == NamespacedName("default", "other-name")
+    assert change.precondition == Precondition("uid-of-other-name", "7")
+    assert change.endpoint_slice.endpoints == (endpoint("10.0.0.2"),)
+
+
+def test_a_slice_whose_source_is_gone_is_deleted() -> None:
+    """What is there and not desired is deleted, in the very version that was seen."""
+    old = mirrored_slice()
+    assert changes([], [old]) == [Delete(old, Precondition("uid-of-web-c1", "7"), Reason.SOURCE_GONE)]
+
+
+def test_a_renamed_source_is_another_slice() -> None:
+    """A source of another name is created before the old one is deleted."""
+    created, deleted = changes([wanted(source="web-new")], [mirrored_slice()])
+    assert isinstance(created, Create)
+    assert created.key.name != "web-c1"
+    assert isinstance(deleted, Delete)
+
+
+def test_another_address_type_is_another_slice() -> None:
+    """The address type cannot change in place, so a change is a creation and a deletion."""
+    created, deleted = changes([wanted("fd00::1", address_type="IPv6")], [mirrored_slice()])
+    assert isinstance(created, Create)
+    assert isinstance(deleted, Delete)
+
+
+def test_one_of_two_with_the_same_source_is_deleted() -> None:
+    """Of two slices of one source the first by name stays."""
+    old = mirrored_slice("web-c1-0123456789")
+    assert changes([wanted()], [old, mirrored_slice()]) == [
+        Delete(old, Precondition("uid-of-web-c1-0123456789", "7"), Reason.DUPLICATE)
+    ]
+
+
+def test_a_slice_that_is_being_deleted_is_as_good_as_gone() -> None:
+    """A slice that waits for finalizers is not changed any more and only holds its name."""
+    (change,) = changes([wanted()], [mirrored_slice(deleted_at="2026-01-01T00:00:00Z")])
+    assert isinstance(change, Create)
+    assert change.key.name != "web-c1"
+
+
+@pytest.mark.parametrize("label", [None, "", "other"])
+def test_a_lost_service_label_is_not_mended_in_place(label: str | None) -> None:
+    """kube-proxy leaks endpoints when the Service label changes in place, so the slice is replaced."""
+    created, deleted = changes([wanted()], [mirrored_slice(labels={LABEL_SERVICE_NAME: label})])
+    assert isinstance(created, Create)
+    assert isinstance(deleted, Delete)
+    assert deleted.reason is Reason.DUPLICATE
+
+
+@pytest.mark.parametrize(
+    "edited",
+    [
+        mirrored_slice(labels={LABEL_HEADLESS: ""}),
+        mirrored_slice(labels={LABEL_CLUSTER: "c2"}),
+        evolve(mirrored_slice(), ports=()),
+        evolve(mirrored_slice(), endpoints=()),
+        evolve(mirrored_slice(), endpoints=(endpoint(node_name="worker-0"),)),
+        evolve(mirrored_slice(), endpoints=(endpoint(hints=EndpointHints(("zone-a",))),)),
+    ],
+)
+def test_a_slice_edited_by_hand_is_repaired(edited: EndpointSlice) -> None:
+    """Labels, ports and every field of endpoints are put right again."""
+    update = update_to(wanted(), edited)
+    assert update is not None
+    assert update.reason is Reason.CONTENT_CHANGED
+
+
+OTHER_OWNER = OwnerReference("v1", "Service", "web", "uid-of-the-old-web", controller=True, block_owner_deletion=False)
+
+
+@pytest.mark.parametrize(
+    "owners",
+    [(), (OTHER_OWNER,), (*mirrored_slice().metadata.owner_references, OTHER_OWNER)],
+)
+def test_the_owner_is_replaced_in_place(owners: tuple[OwnerReference, ...]) -> None:
+    """A slice of a re-created Service follows it before the garbage collector removes it."""
+    old = evolve(mirrored_slice(), metadata=evolve(mirrored_slice().metadata, owner_references=owners))
+    update = update_to(wanted(), old)
+    assert update is not None
+    assert update.reason is Reason.OWNER_CHANGED
+    assert update.endpoint_slice.metadata.owner_references == wanted().metadata.owner_references
+
+
+def noisy(metadata: ObjectMeta) -> ObjectMeta:
+    annotations = (*metadata.annotations, ("service.kubernetes.io/topology-mode", "Auto"))
+    return evolve(metadata, generation=9, creation_timestamp="2026-01-01T00:00:00Z", annotations=annotations)
+
+
+def test_noise_is_no_difference() -> None:
+    """What the API server or others write beside our fields is no reason to write."""
+    old = mirrored_slice()
+    assert update_to(wanted(), evolve(old, metadata=noisy(old.metadata))) is None
+
+
+@pytest.mark.parametrize("managed_by", [None, "", "endpointslice-controller.k8s.io"])
+def test_slices_of_others_are_never_touched(managed_by: str | None) -> None:
+    """A change of a slice that is not ours is an error of the program."""
+    foreign = mirrored_slice(labels={LABEL_MANAGED_BY: managed_by})
+    with pytest.raises(ProgrammerError, match="default/web-c1 is not managed by svclink"):
+        delete(foreign, Reason.SOURCE_GONE)
+    with pytest.raises(ProgrammerError, match="default/web-c1 is not managed by svclink"):
+        update_to(wanted(), foreign)
+
+
+def test_keys_of_changes() -> None:
+    """Every change tells the namespace and name of its slice."""
+    old = mirrored_slice("web-c1", "10.0.0.9")
+    update, deletion = update_to(wanted(), old), delete(old, Reason.LINK_GONE)
+    assert update is not None
+    assert update.key == deletion.key == NamespacedName("default", "web-c1")

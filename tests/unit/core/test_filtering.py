@@ -1,0 +1,249 @@
+"""Is a Service imported from a cluster? One fact a test; the page is MIRRORING, the order is its order."""
+
+from __future__ import annotations
+
+import pytest
+from attrs import evolve
+
+from svclink_core import (
+    PENDING,
+    ClusterLinkSpec,
+    NamespacedName,
+    Options,
+    Reason,
+    Service,
+    Unreachable,
+)
+from svclink_core.filtering import Imported, Kept, Skipped, Verdict, judge, why_slice_skipped
+from svclink_core.snapshot import Connection
+from svclink_core.well_known import (
+    LABEL_CLUSTER,
+    LABEL_GO_CLUSTER,
+    LABEL_IMPORTED,
+    LABEL_MANAGED_BY,
+    LABEL_MCS_SOURCE_CLUSTER,
+    MANAGED_BY,
+)
+from tests.unit.core.examples import HTTP_8080, WEB, cluster, endpoint, remote_slice, service
+
+LOST = Unreachable("2026-01-01T00:00:00Z")
+
+
+def verdict(
+    key: NamespacedName = WEB,
+    spec: ClusterLinkSpec = ClusterLinkSpec(),  # noqa: B008 - it is frozen
+    options: Options = Options(),  # noqa: B008 - it is frozen
+) -> Verdict:
+    """What is said of a healthy Service of this name under these filters."""
+    return judge(key, cluster(spec=spec, services=[service(key)]), service(key), options)
+
+
+def test_a_plain_service_is_imported() -> None:
+    """A Service that both clusters have is imported, and both objects are handed on."""
+    remote, main = service(uid="remote"), service(uid="main")
+    assert judge(WEB, cluster(services=[remote]), main, Options()) == Imported(remote, main)
+
+
+# 1. The link
+
+
+def test_a_disabled_link_is_frozen() -> None:
+    """`enabled: false` keeps what there is, before any other rule."""
+    assert verdict(NamespacedName("kube-system", "dns"), ClusterLinkSpec(enabled=False)) == Kept(Reason.FROZEN)
+
+
+@pytest.mark.parametrize(("connection", "reason"), [(PENDING, Reason.PENDING), (LOST, Reason.UNREACHABLE)])
+def test_an_unknown_cluster_is_kept(connection: Connection, reason: Reason) -> None:
+    """A cluster that is not listed yet, or cannot be reached, keeps what there is, before any other rule."""
+    remote = evolve(cluster(services=[]), connection=connection)
+    assert judge(NamespacedName("kube-system", "dns"), remote, service(), Options()) == Kept(reason)
+
+
+def test_a_disabled_link_is_frozen_even_while_unreachable() -> None:
+    """Of a disabled and unreachable link, the first reason is told."""
+    remote = cluster(spec=ClusterLinkSpec(enabled=False), connection=LOST)
+    assert judge(WEB, remote, service(), Options()) == Kept(Reason.FROZEN)
+
+
+# 2. Always
+
+
+@pytest.mark.parametrize("included", [(), ("kube-system",)])
+def test_kube_system_is_never_imported(included: tuple[str, ...]) -> None:
+    """The namespace kube-system is skipped, even where it is included."""
+    key = NamespacedName("kube-system", "web")
+    assert verdict(key, ClusterLinkSpec(included_namespaces=included)) == Skipped(Reason.NAMESPACE_KUBE_SYSTEM)
+    assert verdict(key, options=Options(frozenset(included))) == Skipped(Reason.NAMESPACE_KUBE_SYSTEM)
+
+
+@pytest.mark.parametrize("namespace", ["default", "prod"])
+def test_kubernetes_is_never_imported(namespace: str) -> None:
+    """The Service kubernetes is skipped in every namespace."""
+    assert verdict(NamespacedName(namespace, "kubernetes")) == Skipped(Reason.SERVICE_KUBERNETES)
+
+
+# 3. Namespaces
+
+
+@pytest.mark.parametrize(
+    ("flag", "included", "excluded", "reason"),
+    [
+        ((), (), (), None),
+        ((), ("default",), (), None),
+        ((), ("prod", "default"), (), None),
+        ((), ("prod",), (), Reason.NAMESPACE_NOT_INCLUDED),
+        ((), ("Default",), (), Reason.NAMESPACE_NOT_INCLUDED),
+        ((), (), ("default",), Reason.NAMESPACE_EXCLUDED),
+        ((), (), ("prod",), None),
+        ((), ("default",), ("default",), Reason.NAMESPACE_EXCLUDED),
+        ((), ("prod",), ("default",), Reason.NAMESPACE_NOT_INCLUDED),
+        (("prod",), (), (), Reason.NAMESPACE_NOT_IN_FLAG),
+        (("prod",), ("default",), (), Reason.NAMESPACE_NOT_IN_FLAG),
+        (("default",), ("prod",), (), None),
+        (("default",), (), ("default",), None),
+    ],
+)
+def test_namespaces(
+    flag: tuple[str, ...], included: tuple[str, ...], excluded: tuple[str, ...], reason: Reason | None
+) -> None:
+    """The flag overrules the link's two lists; an empty list means all; in both lists means excluded."""
+    spec = ClusterLinkSpec(included_namespaces=included, excluded_namespaces=excluded)
+    found = verdict(spec=spec, options=Options(frozenset(flag)))
+    assert found == (Imported(service(), service()) if reason is None else Skipped(reason))
+
+
+# 4. Services
+
+
+@pytest.mark.parametrize("excluded", ["prod/web", "default/we", "default/Web", "web"])
+def test_excluded_services_are_compared_exactly(excluded: str) -> None:
+    """An entry of excludedServices is a namespace and a name, both exact and case-sensitive."""
+    assert isinstance(verdict(spec=ClusterLinkSpec(excluded_services=(excluded,))), Imported)
+
+
+def test_an_excluded_service_is_skipped() -> None:
+    """A Service listed as namespace/name is skipped."""
+    assert verdict(spec=ClusterLinkSpec(excluded_services=("default/web",))) == Skipped(Reason.SERVICE_EXCLUDED)
+
+
+@pytest.mark.parametrize("namespace", ["default", "prod"])
+def test_an_excluded_name_is_skipped_in_every_namespace(namespace: str) -> None:
+    """A name in excludedServiceNames counts in any namespace."""
+    spec = ClusterLinkSpec(excluded_service_names=("web",))
+    assert verdict(NamespacedName(namespace, "web"), spec) == Skipped(Reason.SERVICE_NAME_EXCLUDED)
+
+
+@pytest.mark.parametrize("excluded", ["Web", "we", "default/web"])
+def test_excluded_names_are_compared_exactly(excluded: str) -> None:
+    """An entry of excludedServiceNames is a whole name, case-sensitive."""
+    assert isinstance(verdict(spec=ClusterLinkSpec(excluded_service_names=(excluded,))), Imported)
+
+
+# 5. The remote Service
+
+IMPORTED = service(labels={LABEL_IMPORTED: "true"})
+DELETED_AT = "2026-01-01T00:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("remote", "reason"),
+    [
+        (None, Reason.REMOTE_SERVICE_MISSING),
+        (service(kind="ExternalName", cluster_ip="None"), Reason.REMOTE_EXTERNAL_NAME),
+        (service(cluster_ip="None", labels={LABEL_IMPORTED: "true"}), Reason.REMOTE_HEADLESS),
+        (service(labels={LABEL_IMPORTED: "true"}, deleted_at=DELETED_AT), Reason.REMOTE_IMPORTED),
+        (service(deleted_at=DELETED_AT), Reason.REMOTE_DELETING),
+    ],
+)
+@pytest.mark.parametrize("main", [None, service()])
+def test_remote_services_that_are_not_imported(remote: Service | None, main: Service | None, reason: Reason) -> None:
+    """Of a remote Service, what comes first in the list is the reason; the main Service is asked later."""
+    found = cluster(services=[] if remote is None else [remote])
+    assert judge(WEB, found, main, Options()) == Skipped(reason)
+
+
+@pytest.mark.parametrize("kind", ["ClusterIP", "NodePort", "LoadBalancer"])
+def test_types_that_are_imported(kind: str) -> None:
+    """ClusterIP, NodePort and LoadBalancer Services are fine."""
+    remote = service(kind=kind)
+    assert judge(WEB, cluster(services=[remote]), service(), Options()) == Imported(remote, service())
+
+
+def test_what_cannot_be_understood_is_kept() -> None:
+    """A Service of which something cannot be understood keeps what there is, whatever else seems to be the case."""
+    remote = evolve(cluster(services=[]), undecodable=[WEB])
+    assert judge(WEB, remote, None, Options()) == Kept(Reason.UNDECODABLE)
+
+
+def test_filters_hold_for_what_cannot_be_understood() -> None:
+    """A filter needs nothing but names, so it removes what cannot be understood, too."""
+    remote = evolve(cluster(spec=ClusterLinkSpec(excluded_services=("default/web",))), undecodable=[WEB])
+    assert judge(WEB, remote, service(), Options()) == Skipped(Reason.SERVICE_EXCLUDED)
+
+
+# 6. The main Service
+
+
+@pytest.mark.parametrize(
+    ("main", "reason"),
+    [
+        (None, Reason.MAIN_SERVICE_MISSING),
+        (service(kind="ExternalName", cluster_ip="None"), Reason.MAIN_HEADLESS),
+        (service(kind="ExternalName", cluster_ip="", deleted_at=DELETED_AT), Reason.MAIN_EXTERNAL_NAME),
+        (service(deleted_at=DELETED_AT), Reason.MAIN_DELETING),
+    ],
+)
+def test_main_services_that_nothing_is_imported_for(main: Service | None, reason: Reason) -> None:
+    """Of the main Service, what comes first in the list is the reason."""
+    assert judge(WEB, cluster(), main, Options()) == Skipped(reason)
+
+
+def test_a_main_service_that_is_imported_itself_is_fine() -> None:
+    """The label of Services that svclink created keeps a remote one out, not a main one."""
+    assert isinstance(judge(WEB, cluster(), IMPORTED, Options()), Imported)
+
+
+# 7. The remote slice
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {LABEL_MANAGED_BY: MANAGED_BY},
+        {LABEL_CLUSTER: "c9"},
+        {LABEL_GO_CLUSTER: "c9"},
+        {LABEL_MCS_SOURCE_CLUSTER: "c9"},
+    ],
+)
+def test_mirrored_slices_are_not_mirrored_again(labels: dict[str, str]) -> None:
+    """A slice that svclink, its Go release or an MCS controller mirrored would be a loop."""
+    assert why_slice_skipped(remote_slice(labels=labels), service()) is Reason.LOOP
+
+
+@pytest.mark.parametrize(
+    ("address_type", "families", "reason"),
+    [
+        ("IPv4", ("IPv4",), None),
+        ("IPv6", ("IPv4", "IPv6"), None),
+        ("IPv6", ("IPv4",), Reason.ADDRESS_TYPE),
+        ("IPv4", ("IPv6",), Reason.ADDRESS_TYPE),
+        ("IPv4", (), Reason.ADDRESS_TYPE),
+        ("FQDN", ("IPv4", "IPv6"), Reason.ADDRESS_TYPE),
+        ("FQDN", ("FQDN",), Reason.ADDRESS_TYPE),
+    ],
+)
+def test_address_types(address_type: str, families: tuple[str, ...], reason: Reason | None) -> None:
+    """FQDN, and a family the main Service does not have, is skipped."""
+    piece = remote_slice(address_type=address_type, endpoints=[endpoint("x")])
+    assert why_slice_skipped(piece, service(families=families)) is reason
+
+
+def test_a_slice_without_endpoints_is_skipped() -> None:
+    """The placeholder of a Service without Pods has nothing to mirror."""
+    assert why_slice_skipped(remote_slice(endpoints=[]), service()) is Reason.NO_ENDPOINTS
+
+
+def test_a_slice_without_ports_is_skipped() -> None:
+    """Without a port kube-proxy can do nothing with an endpoint."""
+    assert why_slice_skipped(remote_slice(ports=()), service()) is Reason.NO_ENDPOINTS
+    assert why_slice_skipped(remote_slice(ports=(HTTP_8080,)), service()) is None

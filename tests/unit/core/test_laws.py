@@ -1,0 +1,609 @@
+"""The laws of the design, each as property tests that quote the sentence they prove.
+
+What is real: the whole core. What is substituted: the main API server, by the tiny one in `world`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from random import Random
+from typing import Final, TypeAlias, TypeVar, assert_never
+
+from attrs import evolve
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.strategies import DataObject
+
+from svclink_core import (
+    SYNCED,
+    ClusterLink,
+    ClusterLinkSpec,
+    ClusterLinkStatus,
+    Create,
+    Delete,
+    Endpoint,
+    EndpointConditions,
+    EndpointSlice,
+    LinkFacts,
+    MainCluster,
+    NamespacedName,
+    ObjectMeta,
+    Options,
+    Outcome,
+    Plan,
+    Reason,
+    RemoteCluster,
+    Service,
+    Snapshot,
+    Synced,
+    Update,
+    main_cluster,
+    plan,
+    plan_service,
+    remote_cluster,
+    requests_for,
+    summarize,
+)
+from svclink_core.codec import Json, structure, unstructure, unstructure_status
+from svclink_core.naming import choose_name
+from svclink_core.snapshot import all_keys
+from tests.unit.core.strategies import (
+    EARLIER,
+    LATER,
+    Happening,
+    all_services,
+    all_slices,
+    cluster_links,
+    cluster_names,
+    events,
+    keys,
+    link_facts,
+    link_statuses,
+    not_mirrored,
+    settled_snapshots,
+    snapshots,
+    source_names,
+)
+from tests.unit.core.world import (
+    applied,
+    collected,
+    main_slices,
+    ours,
+    remote_slices,
+    settled,
+    with_link,
+    with_main,
+    with_remote,
+    without_link,
+)
+
+REPOSITORY: Final = Path(__file__).parents[3]
+NOW: Final = "2026-07-01T12:00:00Z"
+
+T = TypeVar("T")
+
+
+# L1 fixpoint: applying plan(s) and planning again gives no changes.
+
+
+@given(snapshots)
+def test_l1_fixpoint(found: Snapshot) -> None:
+    """Applying plan(s) and planning again gives no changes."""
+    assert plan(settled(found)).changes == ()
+
+
+@given(snapshots)
+def test_l1_fixpoint_one_service_at_a_time(found: Snapshot) -> None:
+    """The same where each Service is planned on what the one before it left, as the controller does."""
+    for key in sorted(all_keys(found)):
+        found = applied(found, plan_service(found, key).changes)
+    assert plan(found).changes == ()
+
+
+# L2 order: shuffling the inputs, or another PYTHONHASHSEED, changes nothing.
+
+
+def mixed(items: Iterable[T], random: Random) -> list[T]:
+    copy = list(items)
+    random.shuffle(copy)
+    return copy
+
+
+def shuffled(found: Snapshot, random: Random) -> Snapshot:
+    """The snapshot with everything that has no order in another order. Mirrored slices have one: svclink writes it."""
+
+    def remote_slice(piece: EndpointSlice) -> EndpointSlice:
+        return evolve(piece, endpoints=tuple(mixed(piece.endpoints, random)), ports=tuple(mixed(piece.ports, random)))
+
+    def service(each: Service) -> Service:
+        ports, families = mixed(each.spec.ports, random), mixed(each.spec.ip_families, random)
+        return evolve(each, spec=evolve(each.spec, ports=tuple(ports), ip_families=tuple(families)))
+
+    def remote(each: RemoteCluster) -> RemoteCluster:
+        services = [service(item) for item in mixed(each.services.values(), random)]
+        slices = [remote_slice(piece) for piece in mixed(remote_slices(each), random)]
+        return evolve(
+            remote_cluster(each.link, services, slices, each.connection), undecodable=mixed(each.undecodable, random)
+        )
+
+    services = [service(each) for each in mixed(found.main.services.values(), random)]
+    return Snapshot(
+        main_cluster(services, mixed(main_slices(found), random)),
+        {name: remote(found.remotes[name]) for name in mixed(found.remotes, random)},
+        found.options,
+    )
+
+
+@given(snapshots, st.randoms(use_true_random=True))
+def test_l2_order(found: Snapshot, random: Random) -> None:
+    """Shuffling the inputs changes nothing."""
+    assert plan(shuffled(found, random)) == plan(found)
+
+
+@given(link_facts, st.randoms(use_true_random=True))
+def test_l2_order_of_facts(facts: LinkFacts, random: Random) -> None:
+    """Shuffling what a status is made of changes nothing."""
+    others = evolve(facts, findings=mixed(facts.findings, random), write_failures=mixed(facts.write_failures, random))
+    assert summarize(others, NOW) == summarize(facts, NOW)
+
+
+def digest_of_plans() -> str:
+    """A digest of the plans for many snapshots, always the same ones."""
+    digest = hashlib.sha256()
+
+    @settings(max_examples=60, derandomize=True, database=None, deadline=None)
+    @given(snapshots)
+    def add(found: Snapshot) -> None:
+        digest.update(repr(plan(found)).encode())
+
+    add()
+    return digest.hexdigest()
+
+
+def test_l2_hash_seed() -> None:
+    """Another PYTHONHASHSEED changes nothing."""
+    program = "from tests.unit.core.test_laws import digest_of_plans; print(digest_of_plans())"
+    path = os.pathsep.join((str(REPOSITORY), *filter(None, sys.path)))
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": path},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for seed in ("0", "1", "4294967295")
+    ]
+    digests = [process.communicate(timeout=120)[0] for process in running]
+    assert all(re.fullmatch(r"[0-9a-f]{64}\n", digest) for digest in digests)
+    assert len(set(digests)) == 1
+
+
+# L3 isolation: only slices that carry our managed-by are touched, and only those of the planned Service.
+
+
+@given(snapshots)
+def test_l3_isolation(found: Snapshot) -> None:
+    """Only slices that carry our managed-by are touched, and only those of the planned Service."""
+    for key in all_keys(found):
+        for change in plan_service(found, key).changes:
+            old = found.main.names.get(change.key)
+            assert (old is None) is isinstance(change, Create)
+            assert old is None or (old.is_ours and old.service == key)
+            assert isinstance(change, Delete) or change.endpoint_slice.is_ours
+
+
+@given(snapshots)
+def test_l3_foreign_slices_stay(found: Snapshot) -> None:
+    """Slices of others are the same before and after."""
+    before = {piece for piece in main_slices(found) if not piece.is_ours}
+    assert {piece for piece in main_slices(settled(found)) if not piece.is_ours} == before
+
+
+# L4 unknown is not empty: nothing of a pending, unreachable or disabled cluster is deleted.
+
+
+def is_known(remote: RemoteCluster) -> bool:
+    return remote.link.spec.enabled and isinstance(remote.connection, Synced)
+
+
+@given(snapshots)
+def test_l4_unknown_is_not_empty(found: Snapshot) -> None:
+    """Nothing of a pending, unreachable or disabled cluster is deleted.
+
+    Of a disabled one nothing is touched, of the others no more than the owner.
+    """
+    for change in plan(found).changes:
+        remote = found.remotes.get(change.endpoint_slice.cluster or "")
+        if remote is not None and not is_known(remote):
+            old = found.main.names[change.key]
+            assert isinstance(change, Update)
+            assert remote.link.spec.enabled
+            assert contents_of(change.endpoint_slice) == contents_of(old)
+            assert change.endpoint_slice.metadata.labels == old.metadata.labels
+
+
+def contents_of(piece: EndpointSlice) -> EndpointSlice:
+    return evolve(piece, metadata=ObjectMeta(""))
+
+
+FILTERED: Final = {
+    Reason.NAMESPACE_KUBE_SYSTEM,
+    Reason.SERVICE_KUBERNETES,
+    Reason.NAMESPACE_NOT_IN_FLAG,
+    Reason.NAMESPACE_NOT_INCLUDED,
+    Reason.NAMESPACE_EXCLUDED,
+    Reason.SERVICE_EXCLUDED,
+    Reason.SERVICE_NAME_EXCLUDED,
+}
+
+
+@given(snapshots)
+def test_l4_undecodable_is_not_empty(found: Snapshot) -> None:
+    """Nothing of a Service that cannot be understood is deleted, unless it is filtered out."""
+    for change in plan(found).changes:
+        old = found.main.names.get(change.key)
+        remote = found.remotes.get((old and old.cluster) or "")
+        if isinstance(change, Delete) and remote is not None and change.endpoint_slice.service in remote.undecodable:
+            assert change.reason in FILTERED
+
+
+@given(snapshots)
+def test_l4_what_is_not_known_is_not_looked_at(found: Snapshot) -> None:
+    """What was once known of a cluster that is not synced makes no difference."""
+    forgotten = evolve(
+        found,
+        remotes={
+            name: remote if is_known(remote) else RemoteCluster(remote.link, remote.connection)
+            for name, remote in found.remotes.items()
+        },
+    )
+    for key in all_keys(found):
+        assert plan_service(forgotten, key) == plan_service(found, key)
+
+
+# L5 removal: link deleted, Service filtered out, or source gone -> after applying, nothing of it remains.
+
+
+linked_snapshots = settled_snapshots.filter(lambda found: bool(found.remotes))
+
+
+def understood(found: Snapshot, cluster: str) -> Snapshot:
+    """The snapshot where everything of a cluster is known, and nothing is filtered out by its link."""
+    known = with_link(found, cluster, ClusterLinkSpec(), SYNCED)
+    return evolve(known, remotes={**known.remotes, cluster: evolve(known.remotes[cluster], undecodable=())})
+
+
+@given(linked_snapshots, st.data())
+def test_l5_link_deleted(found: Snapshot, data: DataObject) -> None:
+    """Link deleted: after applying, nothing of it remains."""
+    cluster = data.draw(st.sampled_from(sorted(found.remotes)))
+    after = settled(without_link(found, cluster))
+    assert [piece for piece in ours(after) if piece.cluster == cluster] == []
+
+
+Filter: TypeAlias = Callable[[ClusterLinkSpec, NamespacedName], ClusterLinkSpec]
+
+EXCLUSIONS: Final[dict[str, Filter]] = {
+    "excludedNamespaces": lambda spec, key: evolve(
+        spec, excluded_namespaces=(*spec.excluded_namespaces, key.namespace)
+    ),
+    "excludedServices": lambda spec, key: evolve(spec, excluded_services=(*spec.excluded_services, str(key))),
+    "excludedServiceNames": lambda spec, key: evolve(
+        spec, excluded_service_names=(*spec.excluded_service_names, key.name)
+    ),
+}
+
+
+@given(linked_snapshots, st.data())
+def test_l5_filtered_out(found: Snapshot, data: DataObject) -> None:
+    """Service filtered out: after applying, nothing of it remains."""
+    cluster = data.draw(st.sampled_from(sorted(found.remotes)))
+    key = data.draw(st.sampled_from(sorted(all_keys(found)) or [NamespacedName("default", "web")]))
+    known = with_link(evolve(found, options=Options()), cluster, ClusterLinkSpec(), SYNCED)
+    before = settled(known)
+    exclude = EXCLUSIONS[data.draw(st.sampled_from(sorted(EXCLUSIONS)))]
+    after = settled(with_link(before, cluster, exclude(ClusterLinkSpec(), key)))
+    assert [piece for piece in ours(after) if piece.cluster == cluster and piece.service == key] == []
+
+
+@given(linked_snapshots, st.data())
+def test_l5_source_gone(found: Snapshot, data: DataObject) -> None:
+    """Source gone: after applying, and after the garbage collector where the Service is gone, nothing of it remains."""
+    cluster = data.draw(st.sampled_from(sorted(found.remotes)))
+    before = settled(understood(found, cluster))
+    remaining = remote_slices(before.remotes[cluster])
+    gone = data.draw(st.lists(st.sampled_from(remaining), unique=True)) if remaining else []
+    after = collected(settled(with_remote(before, cluster, slices=[piece for piece in remaining if piece not in gone])))
+    removed = {(piece.service, piece.metadata.name) for piece in gone}
+    assert [
+        piece for piece in ours(after) if piece.cluster == cluster and (piece.service, piece.source) in removed
+    ] == []
+
+
+@given(linked_snapshots, st.data())
+def test_l5_remote_service_gone(found: Snapshot, data: DataObject) -> None:
+    """Source gone: the same where the remote Services themselves are gone."""
+    cluster = data.draw(st.sampled_from(sorted(found.remotes)))
+    before = settled(understood(found, cluster))
+    after = settled(with_remote(before, cluster, services=[]))
+    assert [piece for piece in ours(after) if piece.cluster == cluster] == []
+
+
+# L6 names: valid, bounded, injective over (namespace, service, cluster, source slice); never the name of a foreign
+# object.
+
+Identity: TypeAlias = tuple[NamespacedName, str, str]
+identities = st.lists(
+    st.tuples(keys, cluster_names, st.sampled_from(source_names)), min_size=2, max_size=6, unique=True
+)
+
+
+@given(identities, st.lists(cluster_names), st.sets(st.tuples(keys, cluster_names)))
+def test_l6_names(wanted: list[Identity], more_clusters: list[str], foreign: set[tuple[NamespacedName, str]]) -> None:
+    """Valid, bounded, injective over (namespace, service, cluster, source slice); never the name of a foreign object.
+
+    As in a plan, only the names given for the same Service are known, not those given for other ones.
+    """
+    clusters = [*more_clusters, *(cluster for _, cluster, _ in wanted)]
+    held = {NamespacedName(key.namespace, f"{key.name}-{cluster}") for key, cluster in foreign}
+    given_names: dict[NamespacedName, Identity] = {}
+    for key, cluster, source in wanted:
+        own = {name for name, (other, _, _) in given_names.items() if other == key}
+
+        def is_taken(name: str, namespace: str = key.namespace, own: set[NamespacedName] = own) -> bool:
+            return NamespacedName(namespace, name) in held | own
+
+        name = choose_name(key, cluster, source, clusters, is_taken)
+        assert re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", name)
+        assert NamespacedName(key.namespace, name) not in held | given_names.keys()
+        given_names[NamespacedName(key.namespace, name)] = (key, cluster, source)
+
+
+@given(snapshots)
+def test_l6_names_of_a_plan(found: Snapshot) -> None:
+    """No two slices of a plan get one name, and none gets one that exists."""
+    created = [change.key for change in plan(found).changes if isinstance(change, Create)]
+    assert len(set(created)) == len(created)
+    assert not set(created) & found.main.names.keys()
+    assert all(re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", key.name) for key in created)
+
+
+# L7 no missed wake-up: if one event changes plan_service(key), then key is in requests_for(event).
+
+
+@given(events())
+def test_l7_no_missed_wake_up(happening: Happening) -> None:
+    """If one event changes plan_service(key), then key is in requests_for(event)."""
+    requested = requests_for(happening.event, happening.after)
+    for key in all_keys(happening.before) | all_keys(happening.after):
+        if said(happening.before, key, happening.after) != said(happening.after, key, happening.after):
+            assert key in requested
+
+
+def said(found: Snapshot, key: NamespacedName, after: Snapshot) -> Plan:
+    """The plan for a Service, without decisions about links that are gone: nobody can ask for those."""
+    decided = plan_service(found, key)
+    return evolve(decided, decisions=tuple(each for each in decided.decisions if each.cluster in after.remotes))
+
+
+# L8 filters are monotone: adding an exclusion never adds a mirrored slice.
+
+
+def mirrored(found: Snapshot) -> set[tuple[NamespacedName | None, str | None, str | None, str]]:
+    """What is mirrored, without how it is named."""
+    return {(piece.service, piece.cluster, piece.source, piece.address_type) for piece in ours(found)}
+
+
+@given(linked_snapshots, st.data())
+def test_l8_filters_are_monotone(found: Snapshot, data: DataObject) -> None:
+    """Adding an exclusion never adds a mirrored slice."""
+    cluster = data.draw(st.sampled_from(sorted(found.remotes)))
+    key = data.draw(st.sampled_from(sorted(all_keys(found)) or [NamespacedName("default", "web")]))
+    exclude = EXCLUSIONS[data.draw(st.sampled_from(sorted(EXCLUSIONS)))]
+    narrower = with_link(found, cluster, exclude(found.remotes[cluster].link.spec, key))
+    assert mirrored(settled(narrower)) <= mirrored(settled(found))
+
+
+# L9 quiet: equal content gives no write; a condition's transition time moves only on a transition.
+
+
+def touched(metadata: ObjectMeta) -> ObjectMeta:
+    return evolve(metadata, resource_version=f"{metadata.resource_version}0", generation=metadata.generation + 1)
+
+
+def spelled_out(endpoint: Endpoint) -> Endpoint:
+    """The endpoint with its conditions written out, which says the same (KEP-1672)."""
+    ready = endpoint.conditions.ready is not False
+    serving = ready if endpoint.conditions.serving is None else endpoint.conditions.serving
+    return evolve(endpoint, conditions=EndpointConditions(ready, serving, endpoint.conditions.terminating is True))
+
+
+def written_anew(found: Snapshot, data: DataObject) -> Snapshot:
+    """The snapshot after everybody wrote every object again, with changes to nothing that is mirrored."""
+
+    def endpoint(old: Endpoint) -> Endpoint:
+        extra = data.draw(not_mirrored)
+        return evolve(spelled_out(old), hints=extra.hints, node_name=extra.node_name, target_ref=extra.target_ref)
+
+    def remote_slice(piece: EndpointSlice) -> EndpointSlice:
+        endpoints = tuple(endpoint(old) for old in reversed(piece.endpoints))
+        return evolve(piece, metadata=touched(piece.metadata), endpoints=endpoints)
+
+    def service(old: Service) -> Service:
+        return evolve(old, metadata=touched(old.metadata))
+
+    for name, remote in found.remotes.items():
+        slices = [remote_slice(piece) for piece in remote_slices(remote)]
+        found = with_remote(found, name, map(service, remote.services.values()), slices)
+    slices = [evolve(piece, metadata=touched(piece.metadata)) for piece in main_slices(found)]
+    return with_main(found, map(service, found.main.services.values()), slices)
+
+
+@given(settled_snapshots, st.data())
+def test_l9_quiet(found: Snapshot, data: DataObject) -> None:
+    """Equal content gives no write."""
+    assert plan(written_anew(found, data)).changes == ()
+
+
+def with_status(facts: LinkFacts, status: ClusterLinkStatus) -> LinkFacts:
+    return evolve(facts, link=evolve(facts.link, status=status))
+
+
+@given(link_facts)
+def test_l9_quiet_status(facts: LinkFacts) -> None:
+    """Equal facts give an equal status, whatever `now` is."""
+    written = summarize(facts, EARLIER)
+    assert summarize(with_status(facts, written), LATER) == written
+
+
+def untimed(status: ClusterLinkStatus) -> ClusterLinkStatus:
+    return evolve(
+        status, conditions=tuple(evolve(condition, last_transition_time="") for condition in status.conditions)
+    )
+
+
+@given(link_facts)
+def test_l9_time_is_told_nowhere_else(facts: LinkFacts) -> None:
+    """`now` is nowhere in a status but in transition times."""
+    assert untimed(summarize(facts, EARLIER)) == untimed(summarize(facts, LATER))
+
+
+@given(link_facts)
+def test_l9_transition_times(facts: LinkFacts) -> None:
+    """A condition's transition time moves only on a transition, and then it is `now`."""
+    before = {condition.type: condition for condition in facts.link.status.conditions}
+    for condition in summarize(facts, NOW).conditions:
+        old = before.get(condition.type)
+        moved = old is None or old.status != condition.status
+        assert condition.last_transition_time == (NOW if old is None or moved else old.last_transition_time)
+
+
+# L10 codec: structure(unstructure(x)) == x; unknown fields are ignored.
+
+
+def reread(content: object, like: Service | EndpointSlice | ClusterLink) -> Service | EndpointSlice | ClusterLink:
+    match like:
+        case Service():
+            return structure(content, Service)
+        case EndpointSlice():
+            return structure(content, EndpointSlice)
+        case ClusterLink():
+            return structure(content, ClusterLink)
+        case unexpected:
+            assert_never(unexpected)
+
+
+@given(all_services | all_slices | cluster_links)
+def test_l10_codec(value: Service | EndpointSlice | ClusterLink) -> None:
+    """structure(unstructure(x)) == x, over JSON."""
+    assert reread(json.loads(json.dumps(unstructure(value))), value) == value
+
+
+@given(link_statuses)
+def test_l10_codec_of_a_status(status: ClusterLinkStatus) -> None:
+    """The same for a status alone."""
+    content = json.loads(json.dumps({"metadata": {"name": "c1"}, "status": unstructure_status(status)}))
+    assert structure(content, ClusterLink).status == status
+
+
+def with_unknown_fields(content: Json) -> Json:
+    match content:
+        case dict():
+            known = {key: with_unknown_fields(value) for key, value in content.items()}
+            return {"aFieldOfTheFuture": [{"x": 1}], **known, "another": None}
+        case list():
+            return [with_unknown_fields(value) for value in content]
+        case _:
+            return content
+
+
+@given(all_services | all_slices | cluster_links)
+def test_l10_unknown_fields(value: Service | EndpointSlice | ClusterLink) -> None:
+    """Unknown fields are ignored."""
+    assert reread(with_unknown_fields(unstructure(value)), value) == value
+
+
+# L11 incremental == full: plan() equals the union of plan_service() over all keys.
+
+
+@given(snapshots)
+def test_l11_incremental_is_full(found: Snapshot) -> None:
+    """plan() equals the union of plan_service() over all keys."""
+    plans = [plan_service(found, key) for key in sorted(all_keys(found))]
+    assert plan(found) == Plan(
+        tuple(change for each in plans for change in each.changes),
+        tuple(decision for each in plans for decision in each.decisions),
+        tuple(finding for each in plans for finding in each.findings),
+    )
+
+
+@given(snapshots, keys)
+def test_l11_no_other_key(found: Snapshot, key: NamespacedName) -> None:
+    """A Service that is not among all keys has nothing to change."""
+    assert key in all_keys(found) or plan_service(found, key).changes == ()
+
+
+def narrowed(found: Snapshot, key: NamespacedName) -> Snapshot:
+    """What the controller shows for one Service: that Service, every link, every name."""
+    main = MainCluster(
+        services={each: service for each, service in found.main.services.items() if each == key},
+        endpoint_slices={each: slices for each, slices in found.main.endpoint_slices.items() if each == key},
+        names=found.main.names,
+    )
+    remotes = {
+        name: evolve(
+            remote,
+            services={each: service for each, service in remote.services.items() if each == key},
+            endpoint_slices={each: slices for each, slices in remote.endpoint_slices.items() if each == key},
+        )
+        for name, remote in found.remotes.items()
+    }
+    return Snapshot(main, remotes, found.options)
+
+
+@given(snapshots)
+def test_l11_one_service_needs_only_its_own(found: Snapshot) -> None:
+    """A snapshot narrowed to one Service gives the same plan for it."""
+    for key in all_keys(found):
+        assert plan_service(narrowed(found, key), key) == plan_service(found, key)
+
+
+@given(snapshots)
+def test_l11_every_pair_has_one_decision(found: Snapshot) -> None:
+    """A plan says of every Service and linked cluster what becomes of it, once, and counts right what is mirrored."""
+    decided = plan(found)
+    pairs = [(decision.service, decision.cluster) for decision in decided.decisions]
+    assert pairs == [(key, name) for key in sorted(all_keys(found)) for name in sorted(found.remotes)]
+    after = Counter((piece.service, piece.cluster) for piece in ours(settled(found)))
+    for decision in decided.decisions:
+        if decision.outcome is Outcome.MIRRORED:
+            assert decision.slices == after[decision.service, decision.cluster] > 0
+
+
+# L12 crash: applying any prefix of a plan's changes and planning again converges to the same state.
+
+
+def contents(found: Snapshot) -> Counter[EndpointSlice]:
+    """What is mirrored, with all content. Names are left out: which of two rivals has the readable one is history."""
+    return Counter(
+        evolve(piece, metadata=evolve(piece.metadata, name="", uid="", resource_version="", generation=0))
+        for piece in main_slices(found)
+    )
+
+
+@given(snapshots)
+def test_l12_crash(found: Snapshot) -> None:
+    """Applying any prefix of a plan's changes and planning again converges to the same state."""
+    changes = plan(found).changes
+    for length in range(len(changes)):
+        again = settled(applied(found, changes[:length]))
+        assert contents(again) == contents(settled(found))
+        assert plan(again).changes == ()

@@ -1,0 +1,444 @@
+"""One remote slice becomes one main slice: one field rule of MIRRORING a test."""
+
+from __future__ import annotations
+
+import pytest
+
+from svclink_core import (
+    Endpoint,
+    EndpointConditions,
+    EndpointHints,
+    EndpointPort,
+    EndpointSlice,
+    ObjectReference,
+    OwnerReference,
+    Reason,
+    Service,
+    ServicePort,
+)
+from svclink_core.mirroring import (
+    Mirrored,
+    Omission,
+    Topology,
+    canonical_address,
+    canonical_addresses,
+    hints_for,
+    mirror,
+    mirror_endpoints,
+    topology_of,
+    translate_ports,
+)
+from tests.unit.core.examples import HTTP_8080, READY, endpoint, remote_slice, service
+
+
+def mirrored(
+    *endpoints: Endpoint,
+    address_type: str = "IPv4",
+    ports: tuple[EndpointPort, ...] = (HTTP_8080,),
+    main: Service | None = None,
+) -> Mirrored:
+    """What becomes of a remote slice with these endpoints."""
+    piece = remote_slice(endpoints=endpoints or [endpoint()], address_type=address_type, ports=ports)
+    return mirror(piece, "c1", service(uid="remote"), main or service())
+
+
+def only(result: Mirrored) -> EndpointSlice:
+    """The one slice of a result that left nothing out."""
+    assert result.omissions == ()
+    (piece,) = result.slices
+    return piece
+
+
+# Metadata
+
+
+def test_labels() -> None:
+    """The labels are source cluster, managed-by and Service, and nothing of the remote's."""
+    assert dict(only(mirrored()).metadata.labels) == {
+        "endpointslice.kubernetes.io/managed-by": "svclink.cloudpilot.ai",
+        "kubernetes.io/service-name": "web",
+        "svclink.cloudpilot.ai/cluster": "c1",
+    }
+
+
+def test_annotations() -> None:
+    """The one annotation is the name of the remote slice."""
+    assert dict(only(mirrored()).metadata.annotations) == {"svclink.cloudpilot.ai/source-slice": "web-abc"}
+
+
+def test_owner() -> None:
+    """The one owner is the main Service, by its uid; it controls, and it does not block."""
+    owner = OwnerReference("v1", "Service", "web", "uid-of-web", controller=True, block_owner_deletion=False)
+    assert only(mirrored()).metadata.owner_references == (owner,)
+
+
+def test_a_desired_slice_has_nothing_the_server_gives() -> None:
+    """A desired slice has no name yet, and never the uid or version of the remote one."""
+    metadata = only(mirrored()).metadata
+    assert (metadata.name, metadata.namespace) == ("", "default")
+    assert (metadata.uid, metadata.resource_version, metadata.generation) == ("", "", 0)
+
+
+@pytest.mark.parametrize(("address_type", "address"), [("IPv4", "10.0.0.1"), ("IPv6", "fd00::1")])
+def test_address_type(address_type: str, address: str) -> None:
+    """The address type is copied."""
+    assert only(mirrored(endpoint(address), address_type=address_type)).address_type == address_type
+
+
+# Endpoints
+
+
+def test_endpoints_are_sorted() -> None:
+    """Endpoints are sorted by their first address, because the remote's order means nothing."""
+    piece = only(mirrored(endpoint("10.0.0.9"), endpoint("10.0.0.10"), endpoint("10.0.0.1")))
+    assert [each.addresses[0] for each in piece.endpoints] == ["10.0.0.1", "10.0.0.10", "10.0.0.9"]
+
+
+def test_endpoints_are_not_repeated() -> None:
+    """Two endpoints of one address become one."""
+    assert len(only(mirrored(endpoint("10.0.0.1"), endpoint("010.0.0.1"))).endpoints) == 1
+
+
+BEST_LAST = [
+    EndpointConditions(ready=False, serving=False, terminating=True),
+    EndpointConditions(ready=False, serving=False, terminating=False),
+    EndpointConditions(ready=False, serving=True, terminating=True),
+    EndpointConditions(ready=False, serving=True, terminating=False),
+    EndpointConditions(ready=True, serving=True, terminating=True),
+    EndpointConditions(ready=True, serving=True, terminating=False),
+]
+
+
+@pytest.mark.parametrize("place", range(5))
+def test_the_better_of_two_endpoints_is_kept(place: int) -> None:
+    """Of two endpoints of one address the one that can serve is kept, whichever comes first."""
+    worse, better = endpoint(conditions=BEST_LAST[place]), endpoint(conditions=BEST_LAST[place + 1])
+    assert only(mirrored(worse, better)).endpoints == (better,)
+    assert only(mirrored(better, worse)).endpoints == (better,)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (endpoint(zone="a"), endpoint(zone="b")),
+        (endpoint(zone="a"), endpoint()),
+        (Endpoint(("10.0.0.1",), READY), Endpoint(("10.0.0.1", "10.0.0.2"), READY)),
+    ],
+)
+def test_equally_good_endpoints_are_told_apart_by_content(one: Endpoint, other: Endpoint) -> None:
+    """Of two equally good endpoints the same one is kept, whichever comes first."""
+    assert only(mirrored(one, other)) == only(mirrored(other, one))
+
+
+def test_a_refused_endpoint_is_left_out_alone() -> None:
+    """An endpoint the API server would refuse is dropped and reported, never the whole slice."""
+    result = mirrored(endpoint("127.0.0.1"), endpoint("10.0.0.1"))
+    assert [each.addresses for each in result.slices[0].endpoints] == [("10.0.0.1",)]
+    assert result.omissions == (Omission(Reason.INVALID_ENDPOINTS, "127.0.0.1"),)
+
+
+def test_an_endpoint_without_address_is_left_out() -> None:
+    """An endpoint without any address is dropped and reported."""
+    assert mirrored(Endpoint(())).omissions == (Omission(Reason.INVALID_ENDPOINTS, "(no address)"),)
+
+
+def test_no_endpoint_left_gives_no_slice() -> None:
+    """A slice of which no endpoint is left is not mirrored."""
+    assert mirrored(endpoint("127.0.0.1")).slices == ()
+
+
+def test_not_ready_endpoints_are_mirrored() -> None:
+    """Not-ready endpoints are mirrored as not ready."""
+    piece = only(mirrored(endpoint(conditions=EndpointConditions(ready=False))))
+    assert piece.endpoints[0].conditions == EndpointConditions(ready=False, serving=False, terminating=False)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ((None, None, None), (True, True, False)),
+        ((True, None, None), (True, True, False)),
+        ((False, None, None), (False, False, False)),
+        ((None, False, None), (True, False, False)),
+        ((False, True, True), (False, True, True)),
+        ((False, False, True), (False, False, True)),
+        ((True, True, True), (True, True, True)),
+        ((None, None, True), (True, True, True)),
+    ],
+)
+def test_conditions(given: tuple[bool | None, ...], expected: tuple[bool, ...]) -> None:
+    """All three conditions are written out: nil ready is true, nil serving is as ready, nil terminating is false."""
+    (found,) = only(mirrored(endpoint(conditions=EndpointConditions(*given)))).endpoints
+    assert found.conditions == EndpointConditions(*expected)
+
+
+def test_names_of_another_cluster_are_dropped() -> None:
+    """nodeName, targetRef and hostname would match namesakes in the main cluster, so they are dropped."""
+    pod = ObjectReference("Pod", "default", "web-0", "p1")
+    piece = only(mirrored(endpoint(node_name="worker-0", target_ref=pod, hostname="web-0")))
+    assert piece.endpoints == (endpoint(),)
+
+
+@pytest.mark.parametrize(("zone", "expected"), [("zone-a", "zone-a"), ("", None), (None, None)])
+def test_zone(zone: str | None, expected: str | None) -> None:
+    """The zone is copied; an empty one is none."""
+    assert only(mirrored(endpoint(zone=zone))).endpoints[0].zone == expected
+
+
+@pytest.mark.parametrize(("count", "sizes"), [(1_000, [1_000]), (1_001, [1_000, 1]), (2_001, [1_000, 1_000, 1])])
+def test_split(count: int, sizes: list[int]) -> None:
+    """Over 1,000 endpoints are split, and each further part has a source of its own."""
+    slices = mirrored(*(endpoint(f"10.{number >> 8}.{number & 255}.1") for number in range(count))).slices
+    assert [len(piece.endpoints) for piece in slices] == sizes
+    assert [piece.source for piece in slices] == ["web-abc", "web-abc/1", "web-abc/2"][: len(sizes)]
+
+
+# Addresses
+
+
+@pytest.mark.parametrize(
+    ("address_type", "address", "expected"),
+    [
+        ("IPv4", "10.0.0.1", "10.0.0.1"),
+        ("IPv4", "255.255.255.255", "255.255.255.255"),
+        ("IPv4", "010.0.0.001", "10.0.0.1"),
+        ("IPv4", "::ffff:10.0.0.1", "10.0.0.1"),
+        ("IPv4", "::FFFF:a00:1", "10.0.0.1"),
+        ("IPv4", "224.0.1.1", "224.0.1.1"),
+        ("IPv4", "128.0.0.1", "128.0.0.1"),
+        ("IPv4", "169.253.0.1", "169.253.0.1"),
+        ("IPv6", "fd00::1", "fd00::1"),
+        ("IPv6", "FD00:0:0::1", "fd00::1"),
+        ("IPv6", "fd00:0:0:1:0:0:0:1", "fd00:0:0:1::1"),
+        ("IPv6", "ff05::2", "ff05::2"),
+        ("IPv6", "::10.0.0.1", "::a00:1"),
+    ],
+)
+def test_canonical_addresses(address_type: str, address: str, expected: str) -> None:
+    """IPs are written in canonical form, also those that only an older API server took."""
+    assert canonical_address(address, address_type) == expected
+
+
+@pytest.mark.parametrize(
+    ("address_type", "address"),
+    [
+        ("IPv4", "127.0.0.1"),
+        ("IPv4", "127.255.0.1"),
+        ("IPv4", "0127.0.0.1"),
+        ("IPv4", "::ffff:127.0.0.1"),
+        ("IPv4", "169.254.0.1"),
+        ("IPv4", "169.254.169.0254"),
+        ("IPv4", "224.0.0.5"),
+        ("IPv4", "0224.0.0.5"),
+        ("IPv4", "0.0.0.0"),
+        ("IPv4", "000.0.0.0"),
+        ("IPv4", "fd00::1"),
+        ("IPv4", "256.0.0.1"),
+        ("IPv4", "10.0.0"),
+        ("IPv4", "10.0.0.1\n"),
+        ("IPv4", " 10.0.0.1"),
+        ("IPv4", "10.0.0.1/32"),
+        ("IPv4", "10.0.0.a"),
+        ("IPv4", "\u0661\u0660.0.0.1"),
+        ("IPv4", ""),
+        ("IPv4", "web.example.com"),
+        ("IPv6", "::1"),
+        ("IPv6", "::"),
+        ("IPv6", "fe80::1"),
+        ("IPv6", "febf::1"),
+        ("IPv6", "ff02::1"),
+        ("IPv6", "ff12::1"),
+        ("IPv6", "fd00::1%eth0"),
+        ("IPv6", "::ffff:10.0.0.1"),
+        ("IPv6", "10.0.0.1"),
+        ("IPv6", "fd00::g"),
+        ("IPv6", ""),
+    ],
+)
+def test_refused_addresses(address_type: str, address: str) -> None:
+    """Loopback, link-local, unspecified, of the other family, unparsable: what the API server would refuse."""
+    assert canonical_address(address, address_type) is None
+
+
+@pytest.mark.parametrize(
+    ("addresses", "expected"),
+    [
+        (("10.0.0.2", "10.0.0.1"), ("10.0.0.2", "10.0.0.1")),
+        (("10.0.0.1", "010.0.0.1", "10.0.0.2"), ("10.0.0.1", "10.0.0.2")),
+        (("010.0.0.1",), ("10.0.0.1",)),
+        (("10.0.0.1", "127.0.0.1"), ()),
+        (("127.0.0.1",), ()),
+        ((), ()),
+    ],
+)
+def test_several_addresses(addresses: tuple[str, ...], expected: tuple[str, ...]) -> None:
+    """Addresses keep their order, lose repetitions, and one that is refused costs the endpoint."""
+    assert canonical_addresses(addresses, "IPv4") == expected
+
+
+# Hints
+
+
+def test_no_hints_unless_asked_for() -> None:
+    """The remote's hints are not copied, and without a wish for topology there are none."""
+    assert only(mirrored(endpoint(zone="a", hints=EndpointHints(("a",))))).endpoints[0].hints is None
+
+
+@pytest.mark.parametrize(
+    ("main", "expected"),
+    [
+        (service(), Topology.NONE),
+        (service(traffic_distribution="PreferClose"), Topology.ZONE),
+        (service(traffic_distribution="PreferSameZone"), Topology.ZONE),
+        (service(traffic_distribution="PreferSameNode"), Topology.NODE),
+        (service(annotations={"service.kubernetes.io/topology-mode": "Auto"}), Topology.ZONE),
+        (service(annotations={"service.kubernetes.io/topology-mode": "auto"}), Topology.ZONE),
+        (service(annotations={"service.kubernetes.io/topology-mode": "Disabled"}), Topology.NONE),
+        (service(annotations={"service.kubernetes.io/topology-mode": ""}), Topology.NONE),
+    ],
+)
+def test_wish_for_topology(main: Service, expected: Topology) -> None:
+    """`trafficDistribution` or the topology-mode annotation of the main Service asks for hints."""
+    assert topology_of(main) is expected
+
+
+@pytest.mark.parametrize(
+    ("zone", "topology", "expected"),
+    [
+        ("zone-a", Topology.ZONE, EndpointHints(("zone-a",))),
+        (None, Topology.ZONE, EndpointHints(("svclink.no-zone",))),
+        ("", Topology.ZONE, EndpointHints(("svclink.no-zone",))),
+        ("not a label", Topology.ZONE, EndpointHints(("svclink.no-zone",))),
+        ("z" * 63, Topology.ZONE, EndpointHints(("z" * 63,))),
+        ("z" * 64, Topology.ZONE, EndpointHints(("svclink.no-zone",))),
+        ("zone-a", Topology.NODE, EndpointHints(("zone-a",), ("svclink.no-node",))),
+        ("zone-a", Topology.NONE, None),
+    ],
+)
+def test_hints(zone: str | None, topology: Topology, expected: EndpointHints | None) -> None:
+    """An endpoint is hinted to its own zone; one whose zone is unknown, and any node, to what matches nothing."""
+    assert hints_for(zone, topology) == expected
+
+
+@pytest.mark.parametrize(("is_ready", "is_hinted"), [(True, True), (None, True), (False, False)])
+def test_ready_endpoints_have_hints(is_ready: bool | None, is_hinted: bool) -> None:
+    """Every ready endpoint gets a hint, else kube-proxy ignores those of the whole Service; others get none."""
+    found, _ = mirror_endpoints([endpoint(conditions=EndpointConditions(is_ready))], "IPv4", Topology.ZONE)
+    assert (found[0].hints is not None) is is_hinted
+
+
+# Ports
+
+DNS = ServicePort(53, "dns", "UDP")
+
+
+def translated(
+    ports: tuple[EndpointPort, ...], remote: tuple[ServicePort, ...], main: tuple[ServicePort, ...]
+) -> tuple[list[str], list[str]]:
+    """Names of the ports that were found a partner for, and what was left out."""
+    found, omissions = translate_ports(ports, service(ports=remote), service(ports=main))
+    assert all(omission.reason is Reason.PORT_MISMATCH for omission in omissions)
+    return [port.name for port in found], [omission.detail for omission in omissions]
+
+
+def test_same_name() -> None:
+    """A port keeps its name where the main Service has one of the same name and protocol, whatever the numbers."""
+    assert translated((HTTP_8080,), (ServicePort(80, "http"),), (ServicePort(8000, "http"),)) == (["http"], [])
+
+
+@pytest.mark.parametrize(("remote", "main"), [("http", "web"), ("http", ""), ("", "http")])
+def test_same_number(remote: str, main: str) -> None:
+    """Else a port gets the name of the main Service's port of the same Service port number and protocol."""
+    ports = (EndpointPort(remote, port=8080),)
+    assert translated(ports, (ServicePort(80, remote),), (ServicePort(80, main),)) == ([main], [])
+
+
+def test_number_is_that_of_the_service() -> None:
+    """What is compared is the number of the Service, not that of the Pod."""
+    ports = (EndpointPort("http", port=80),)
+    assert translated(ports, (ServicePort(8000, "http"),), (ServicePort(80, "web"),)) == ([], ["http 80/TCP"])
+
+
+@pytest.mark.parametrize(
+    ("port", "remote", "main"),
+    [
+        (EndpointPort("dns", "UDP", 53), ServicePort(53, "dns", "UDP"), ServicePort(53, "dns", "TCP")),
+        (EndpointPort("dns", "UDP", 53), ServicePort(53, "dns", "UDP"), ServicePort(53, "domain", "TCP")),
+        (EndpointPort("dns", "UDP", 53), ServicePort(53, "dns", "TCP"), ServicePort(53, "domain", "UDP")),
+    ],
+)
+def test_protocol_counts(port: EndpointPort, remote: ServicePort, main: ServicePort) -> None:
+    """A port of another protocol is no partner."""
+    assert translated((port,), (remote,), (main,)) == ([], ["dns 53/UDP"])
+
+
+def test_a_port_the_remote_service_does_not_have() -> None:
+    """A port that is not the remote Service's has no number to compare."""
+    assert translated((EndpointPort("x", port=1),), (DNS,), (ServicePort(53, "dns"),)) == ([], ["x 1/TCP"])
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(None, "(no number)"), (0, "0"), (-1, "-1"), (65_536, "65536"), (70_000, "70000")]
+)
+def test_numbers_that_are_of_no_use(number: int | None, text: str) -> None:
+    """A port that is nil or outside 1..65535 passes the API and breaks kube-proxy, so it is dropped and reported."""
+    ports = (EndpointPort("http", port=number),)
+    assert translated(ports, (ServicePort(80, "http"),), (ServicePort(80, "http"),)) == ([], [f"http {text}/TCP"])
+
+
+@pytest.mark.parametrize("number", [1, 65_535])
+def test_numbers_at_the_limits(number: int) -> None:
+    """1 and 65535 are ports."""
+    ports = (EndpointPort("http", port=number),)
+    assert translated(ports, (ServicePort(80, "http"),), (ServicePort(80, "http"),)) == (["http"], [])
+
+
+def test_an_unnamed_port_is_reported_readably() -> None:
+    """A port without name is reported as such."""
+    assert translated((EndpointPort(port=8080),), (), ()) == ([], ["(unnamed) 8080/TCP"])
+
+
+def test_two_ports_never_get_one_name() -> None:
+    """The API refuses two ports of one name; the one that has the name by itself keeps it."""
+    ports = (EndpointPort("a", port=1), EndpointPort("http", port=2))
+    remote = (ServicePort(80, "a"), ServicePort(81, "http"))
+    assert translated(ports, remote, (ServicePort(80, "http"),)) == (["http"], ["a 1/TCP"])
+
+
+def test_ports_are_sorted() -> None:
+    """Ports are sorted by the name they get."""
+    ports = (EndpointPort("a", port=1), EndpointPort("b", port=2))
+    main = (ServicePort(1, "z"), ServicePort(2, "y"))
+    assert translated(ports, (ServicePort(1, "a"), ServicePort(2, "b")), main) == (["y", "z"], [])
+
+
+def test_a_port_without_partner_is_left_out_alone() -> None:
+    """Ports without partner are reported, and the others are mirrored."""
+    result = mirrored(ports=(HTTP_8080, EndpointPort("admin", port=9000)))
+    assert [port.name for port in result.slices[0].ports] == ["http"]
+    assert result.omissions == (Omission(Reason.PORT_MISMATCH, "admin 9000/TCP"),)
+
+
+def test_no_port_left_gives_no_slice() -> None:
+    """A slice of which no port is left is not mirrored."""
+    assert mirrored(ports=(EndpointPort("admin", port=9000),)).slices == ()
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (None, None),
+        ("", None),
+        ("http", "http"),
+        ("kubernetes.io/h2c", "kubernetes.io/h2c"),
+        ("not a name", None),
+        ("a/b/c", None),
+        ("x" * 64, None),
+        ("example.com/" + "x" * 63, "example.com/" + "x" * 63),
+        ("Example.com/x", None),
+    ],
+)
+def test_app_protocol(given: str | None, expected: str | None) -> None:
+    """appProtocol is copied where the API server takes it: it must not cost the slice."""
+    piece = only(mirrored(ports=(EndpointPort("http", port=8080, app_protocol=given),)))
+    assert piece.ports == (EndpointPort("http", port=8080, app_protocol=expected),)

@@ -1,0 +1,266 @@
+"""Plans for a Service and for all: one fact a test."""
+
+from __future__ import annotations
+
+import pytest
+from attrs import evolve
+
+from svclink_core import (
+    PENDING,
+    ClusterLinkSpec,
+    Create,
+    Decision,
+    Delete,
+    EndpointPort,
+    Finding,
+    NamespacedName,
+    Options,
+    Outcome,
+    Plan,
+    Reason,
+    Service,
+    Unreachable,
+    Update,
+    plan,
+    plan_service,
+)
+from svclink_core.snapshot import Connection
+from svclink_core.well_known import LABEL_CLUSTER, LABEL_GO_CLUSTER, LABEL_MANAGED_BY, LABEL_SERVICE_NAME
+from tests.unit.core.examples import WEB, cluster, endpoint, foreign_slice, mirrored_slice, remote_slice, service, world
+from tests.unit.core.world import collected, main_slices, settled, with_main
+
+LOST = Unreachable("2026-01-01T00:00:00Z")
+
+
+def names(decided: Plan) -> list[tuple[str, str]]:
+    """Kind and name of every change, in order."""
+    return [(type(change).__name__, change.key.name) for change in decided.changes]
+
+
+def test_a_service_of_two_clusters() -> None:
+    """A Service of the usual size has one slice a cluster, named `{service}-{cluster}`."""
+    found = world(cluster("c1", remote_slice()), cluster("c2", remote_slice()))
+    assert names(plan(found)) == [("Create", "web-c1"), ("Create", "web-c2")]
+
+
+def test_the_mirror_of_a_slice() -> None:
+    """What is created is what `mirrored_slice` says, but for what the server gives."""
+    (piece,) = main_slices(settled(world(cluster("c1", remote_slice()))))
+    expected = mirrored_slice()
+    metadata = evolve(expected.metadata, uid=piece.metadata.uid, resource_version=piece.metadata.resource_version)
+    assert piece == evolve(expected, metadata=evolve(metadata, generation=1))
+
+
+def test_nothing_to_do() -> None:
+    """What is mirrored already gives no change, and a decision that counts it."""
+    found = world(cluster("c1", remote_slice()), slices=[mirrored_slice()])
+    assert plan(found) == Plan((), (Decision(WEB, "c1", Outcome.MIRRORED, Reason.MIRRORED, 1, 1),), ())
+
+
+def test_creations_and_updates_come_before_deletions() -> None:
+    """For one Service no address is lost in between."""
+    found = world(
+        cluster("c1", remote_slice("web-new"), remote_slice("web-zzz", "10.0.0.5")),
+        slices=[mirrored_slice("a", source="web-old"), mirrored_slice("zzz", source="web-zzz")],
+    )
+    assert names(plan(found)) == [("Create", "web-c1"), ("Update", "zzz"), ("Delete", "a")]
+
+
+def test_slices_of_a_gone_link_are_deleted() -> None:
+    """Slices of a link that does not exist are found by label and removed, whether or not the Service is there."""
+    for services in ([service()], []):
+        (change,) = plan(world(services=services, slices=[mirrored_slice(cluster="gone")])).changes
+        assert isinstance(change, Delete)
+        assert change.reason is Reason.LINK_GONE
+
+
+def test_there_is_nothing_to_decide_about_a_gone_link() -> None:
+    """Decisions are about links that exist."""
+    assert plan(world(slices=[mirrored_slice(cluster="gone")])).decisions == ()
+
+
+def test_a_slice_that_lost_its_cluster_is_replaced() -> None:
+    """A slice without cluster label belongs to no link, and its place is taken by a new one."""
+    found = world(cluster("c1", remote_slice()), slices=[mirrored_slice(labels={LABEL_CLUSTER: None})])
+    created, deleted = plan(found).changes
+    assert isinstance(created, Create)
+    assert isinstance(deleted, Delete)
+    assert plan(settled(found)).changes == ()
+
+
+@pytest.mark.parametrize("owner_uid", ["uid-of-web", None])
+def test_a_slice_that_lost_its_service_is_replaced(owner_uid: str | None) -> None:
+    """A slice without Service label is found, by its owner or without, and removed."""
+    old = mirrored_slice(owner_uid=owner_uid, labels={LABEL_SERVICE_NAME: None})
+    after = settled(world(cluster("c1", remote_slice()), slices=[old]))
+    assert [piece.metadata.label(LABEL_SERVICE_NAME) for piece in main_slices(after)] == ["web"]
+
+
+def test_a_slice_of_an_unknown_service_is_deleted() -> None:
+    """A slice of a Service that no cluster has, and that nobody owns, is removed."""
+    old = mirrored_slice(key=NamespacedName("default", "old"), owner_uid=None)
+    assert names(plan(world(cluster("c1"), slices=[old]))) == [("Delete", "web-c1")]
+
+
+@pytest.mark.parametrize("connection", [PENDING, LOST])
+def test_nothing_is_deleted_on_a_guess(connection: Connection) -> None:
+    """Slices of a cluster that is not known stay, and their decision says why."""
+    found = world(cluster("c1", connection=connection, services=[]), slices=[mirrored_slice()])
+    (decision,) = plan(found).decisions
+    assert plan(found).changes == ()
+    assert (decision.outcome, decision.slices, decision.endpoints) == (Outcome.KEPT, 1, 1)
+    assert decision.reason is (Reason.PENDING if connection == PENDING else Reason.UNREACHABLE)
+
+
+@pytest.mark.parametrize("connection", [PENDING, LOST])
+def test_slices_of_a_lost_cluster_follow_a_new_service(connection: Connection) -> None:
+    """While a cluster is not known, its slices still follow a re-created Service: else they are collected."""
+    old = mirrored_slice(owner_uid="uid-of-the-old-web")
+    found = settled(world(cluster("c1", connection=connection), slices=[old]))
+    (piece,) = main_slices(collected(found))
+    assert piece.metadata.owner_references == mirrored_slice().metadata.owner_references
+    assert piece.endpoints == old.endpoints
+
+
+@pytest.mark.parametrize("main", [None, service(deleted_at="2026-01-01T00:00:00Z")])
+def test_slices_of_a_lost_cluster_do_not_follow_a_gone_service(main: Service | None) -> None:
+    """A Service that is gone or going takes its slices along."""
+    old = mirrored_slice(owner_uid="uid-of-the-old-web")
+    services = [] if main is None else [main]
+    assert plan(world(cluster("c1", connection=LOST), services=services, slices=[old])).changes == ()
+
+
+def test_frozen_slices_stay_exactly_as_they_are() -> None:
+    """Nothing of a disabled link is written, not even the owner."""
+    old = mirrored_slice(owner_uid="uid-of-the-old-web", labels={LABEL_SERVICE_NAME: None})
+    found = world(cluster("c1", remote_slice("other"), spec=ClusterLinkSpec(enabled=False)), slices=[old])
+    assert plan(found) == Plan((), (Decision(WEB, "c1", Outcome.KEPT, Reason.FROZEN, 1, 1),), ())
+
+
+def test_dying_slices_are_left_alone() -> None:
+    """A slice that is being deleted is neither deleted again nor given another owner."""
+    dying = mirrored_slice(owner_uid="old", deleted_at="2026-01-01T00:00:00Z")
+    for remotes in ([], [cluster("c1", connection=LOST)], [cluster("c1", services=[])], [cluster("c1")]):
+        assert plan(world(*remotes, slices=[dying])).changes == ()
+
+
+@pytest.mark.parametrize(
+    ("spec", "options", "reason"),
+    [
+        (ClusterLinkSpec(excluded_services=("default/web",)), Options(), Reason.SERVICE_EXCLUDED),
+        (ClusterLinkSpec(), Options(frozenset({"prod"})), Reason.NAMESPACE_NOT_IN_FLAG),
+    ],
+)
+def test_a_filtered_service_is_removed(spec: ClusterLinkSpec, options: Options, reason: Reason) -> None:
+    """A filter is proof enough to delete."""
+    found = world(cluster("c1", remote_slice(), spec=spec), slices=[mirrored_slice()], options=options)
+    (change,) = plan(found).changes
+    assert isinstance(change, Delete)
+    assert change.reason is reason
+    assert plan(found).decisions == (Decision(WEB, "c1", Outcome.SKIPPED, reason),)
+
+
+def test_a_gone_local_service_is_left_to_the_garbage_collector() -> None:
+    """Where the main Service is gone, the garbage collector removes its slices: it may come back first."""
+    found = world(cluster("c1", remote_slice()), services=[], slices=[mirrored_slice()])
+    assert plan(found).changes == ()
+    assert main_slices(collected(found)) == []
+
+
+def test_an_orphan_of_a_gone_local_service_is_deleted() -> None:
+    """A slice nobody owns is not collected, so it is deleted."""
+    found = world(cluster("c1", remote_slice()), services=[], slices=[mirrored_slice(owner_uid=None)])
+    assert names(plan(found)) == [("Delete", "web-c1")]
+
+
+def test_a_local_service_that_is_back_is_mirrored_at_once() -> None:
+    """A Service that was re-created keeps the slices that the garbage collector did not come to."""
+    gone = world(cluster("c1", remote_slice()), services=[], slices=[mirrored_slice()])
+    (change,) = plan(with_main(gone, services=[service(uid="new-uid")])).changes
+    assert isinstance(change, Update)
+    assert change.reason is Reason.OWNER_CHANGED
+
+
+def test_a_foreign_slice_keeps_its_name() -> None:
+    """A foreign slice that has the wanted name is left alone, and the mirror gets another name."""
+    foreign = foreign_slice("web-c1", labels={LABEL_SERVICE_NAME: "web"})
+    after = settled(world(cluster("c1", remote_slice()), slices=[foreign]))
+    held = [piece.metadata.name for piece in main_slices(after)]
+    assert foreign in main_slices(after)
+    assert len(held) == 2
+    assert plan(after).changes == ()
+
+
+@pytest.mark.parametrize("labels", [{LABEL_GO_CLUSTER: "c1"}, {LABEL_CLUSTER: "c1"}, {LABEL_MANAGED_BY: "me"}])
+def test_slices_of_others_are_not_looked_at(labels: dict[str, str]) -> None:
+    """Only our managed-by makes a slice ours, not a cluster label."""
+    foreign = foreign_slice("web-x", labels={LABEL_SERVICE_NAME: "web", **labels})
+    assert names(plan(world(cluster("c1"), slices=[foreign]))) == []
+
+
+def test_two_services_that_read_alike() -> None:
+    """Service a-b of cluster c and Service a of cluster b-c are both mirrored, under two names."""
+    keys = [NamespacedName("default", "a-b"), NamespacedName("default", "a")]
+    services = [service(key, uid=f"uid-of-{key.name}") for key in keys]
+    slices = [remote_slice(f"{key.name}-1", key=key) for key in keys]
+    found = world(
+        cluster("c", *slices, services=services), cluster("b-c", *slices, services=services), services=services
+    )
+    created = [change.key.name for change in plan(found).changes]
+    assert len(created) == len(set(created)) == 4
+    assert {"a-c", "a-b-c", "a-b-b-c"} < set(created)
+
+
+def test_findings() -> None:
+    """What is left out of a mirrored Service is told once a reason, whatever slices it came from."""
+    admin = EndpointPort("admin", port=9000)
+    found = world(
+        cluster(
+            "c1",
+            remote_slice("web-1", "10.0.0.1", "127.0.0.1"),
+            remote_slice("web-2", "127.0.0.1", "0.0.0.0"),
+            remote_slice("web-3", ports=(admin,)),
+            remote_slice("web-4", labels={LABEL_CLUSTER: "c9"}),
+            remote_slice("web-5", address_type="FQDN", endpoints=[endpoint("web.example.com")]),
+            remote_slice("web-6", endpoints=[]),
+        )
+    )
+    assert plan(found).findings == (
+        Finding(WEB, "c1", Reason.ADDRESS_TYPE, ("web-5",)),
+        Finding(WEB, "c1", Reason.INVALID_ENDPOINTS, ("0.0.0.0", "127.0.0.1")),
+        Finding(WEB, "c1", Reason.LOOP, ("web-4",)),
+        Finding(WEB, "c1", Reason.PORT_MISMATCH, ("admin 9000/TCP",)),
+    )
+    assert plan(found).decisions == (Decision(WEB, "c1", Outcome.MIRRORED, Reason.MIRRORED, 1, 1),)
+
+
+@pytest.mark.parametrize("slices", [[], [remote_slice(endpoints=[])], [remote_slice("web-1", "127.0.0.1")]])
+def test_a_service_without_endpoints_is_skipped(slices: list[object]) -> None:
+    """An imported Service of which nothing can be mirrored says so, and what was mirrored goes."""
+    found = world(cluster("c1", *slices), slices=[mirrored_slice()])  # type: ignore[arg-type]
+    assert plan(found).decisions == (Decision(WEB, "c1", Outcome.SKIPPED, Reason.NO_ENDPOINTS),)
+    assert names(plan(found)) == [("Delete", "web-c1")]
+
+
+def test_remote_slices_without_service_label_are_not_mirrored() -> None:
+    """A remote slice belongs to the Service its label names, as for the remote kube-proxy, not to its owner."""
+    unlabelled = remote_slice()
+    metadata = evolve(unlabelled.metadata, labels=(), owner_references=mirrored_slice().metadata.owner_references)
+    assert plan(world(cluster("c1", evolve(unlabelled, metadata=metadata)))).changes == ()
+
+
+def test_plan_is_in_order_of_services() -> None:
+    """Services come in the order of their names, clusters within a Service too."""
+    keys = [NamespacedName("prod", "a"), NamespacedName("default", "b"), NamespacedName("default", "a")]
+    found = world(cluster("c2", services=[]), cluster("c1", services=[]), services=[service(key) for key in keys])
+    assert [(str(each.service), each.cluster) for each in plan(found).decisions] == [
+        ("default/a", "c1"), ("default/a", "c2"), ("default/b", "c1"), ("default/b", "c2"),
+        ("prod/a", "c1"), ("prod/a", "c2"),
+    ]  # fmt: skip
+
+
+def test_a_service_nobody_knows() -> None:
+    """The plan for a Service that is nowhere is to do nothing, and says why."""
+    unknown = NamespacedName("default", "unknown")
+    decided = plan_service(world(cluster("c1")), unknown)
+    assert decided == Plan((), (Decision(unknown, "c1", Outcome.SKIPPED, Reason.REMOTE_SERVICE_MISSING),), ())

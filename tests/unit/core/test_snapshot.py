@@ -1,0 +1,67 @@
+"""Snapshots from plain lists: one fact a test."""
+
+from __future__ import annotations
+
+from attrs import evolve
+
+from svclink_core import PENDING, SYNCED, NamespacedName, Options, main_cluster, remote_cluster, snapshot
+from svclink_core.snapshot import all_keys, group_by_service
+from svclink_core.well_known import LABEL_SERVICE_NAME
+from tests.unit.core.examples import WEB, cluster, foreign_slice, link, mirrored_slice, remote_slice, service, world
+
+OTHER = NamespacedName("default", "other")
+
+
+def test_slices_are_grouped_by_service() -> None:
+    """Slices of a Service are found under its name; those of none are left out."""
+    slices = [remote_slice("a"), remote_slice("b", key=OTHER), remote_slice("c"), foreign_slice("d")]
+    assert group_by_service(slices) == {WEB: [slices[0], slices[2]], OTHER: [slices[1]]}
+
+
+def test_the_main_cluster_knows_every_name() -> None:
+    """Also the name of a slice of no Service is known, because it is taken."""
+    piece = foreign_slice("d")
+    main = main_cluster([service()], [piece])
+    assert main.names == {NamespacedName("default", "d"): piece}
+    assert main.endpoint_slices == {}
+    assert main.services == {WEB: service()}
+
+
+def test_a_remote_cluster_is_synced_unless_told_otherwise() -> None:
+    """Plain lists are complete lists."""
+    assert remote_cluster(link()).connection == SYNCED
+    assert remote_cluster(link(), connection=PENDING).connection == PENDING
+
+
+def test_a_snapshot_has_remotes_by_name() -> None:
+    """A remote is found under the name of its link."""
+    options = Options(frozenset({"default"}))
+    found = snapshot(main_cluster([], []), [cluster("c1"), cluster("c2")], options)
+    assert list(found.remotes) == ["c1", "c2"]
+    assert found.options == options
+
+
+def test_all_keys() -> None:
+    """There is something to say about Services of any cluster, and about mirrored slices of one that is nowhere."""
+    keys = [NamespacedName("default", name) for name in "abc"]
+    local = foreign_slice("local", labels={LABEL_SERVICE_NAME: "nobody"})
+    found = world(
+        cluster("c1", services=[service(keys[0])]),
+        services=[service(keys[1])],
+        slices=[mirrored_slice(key=keys[2]), local],
+    )
+    assert all_keys(found) == set(keys)
+
+
+def test_the_service_of_a_slice() -> None:
+    """The label names the Service; only a slice of ours falls back to its owner, and then to the empty name."""
+    ours, foreign = mirrored_slice(), foreign_slice("local")
+    owners = ours.metadata.owner_references
+    lost = mirrored_slice(labels={LABEL_SERVICE_NAME: None})
+    pod = evolve(owners[0], kind="Pod", name="a-pod")
+    assert ours.service == lost.service == WEB
+    assert evolve(foreign, metadata=evolve(foreign.metadata, owner_references=owners)).service is None
+    assert evolve(lost, metadata=evolve(lost.metadata, owner_references=(pod, *owners))).service == WEB
+    assert evolve(lost, metadata=evolve(lost.metadata, owner_references=(pod,))).service == NamespacedName(
+        "default", ""
+    )

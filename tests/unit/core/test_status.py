@@ -1,0 +1,220 @@
+"""The status of a link: one fact a test."""
+
+from __future__ import annotations
+
+import pytest
+from attrs import evolve
+
+from svclink_core import (
+    PENDING,
+    SYNCED,
+    ClusterLinkSpec,
+    ClusterLinkStatus,
+    Condition,
+    Finding,
+    LinkFacts,
+    LinkReason,
+    NamespacedName,
+    Problem,
+    Reason,
+    Unreachable,
+    summarize,
+)
+from svclink_core.svclink_v1alpha1 import Phase
+from tests.unit.core.examples import WEB, link
+
+NOW = "2026-07-01T12:00:00Z"
+BEFORE = "2026-07-01T11:00:00Z"
+LOST = Unreachable(BEFORE)
+FACTS = LinkFacts(link(), SYNCED)
+DISABLED = LinkFacts(link(spec=ClusterLinkSpec(enabled=False)), LOST)
+REFUSED = Problem(LinkReason.UNAUTHORIZED, "401: mend the token")
+
+
+def condition(facts: LinkFacts, wanted: str) -> Condition:
+    (found,) = [each for each in summarize(facts, NOW).conditions if each.type == wanted]
+    return found
+
+
+def test_conditions() -> None:
+    """A status has the three conditions, each with the generation it is about."""
+    conditions = summarize(FACTS, NOW).conditions
+    assert [each.type for each in conditions] == ["Ready", "Synced", "Degraded"]
+    assert {each.observed_generation for each in conditions} == {1}
+
+
+@pytest.mark.parametrize(
+    ("facts", "phase"),
+    [
+        (FACTS, "Ready"),
+        (evolve(FACTS, connection=PENDING), "Pending"),
+        (evolve(FACTS, connection=LOST), "NotReady"),
+        (evolve(FACTS, problem=REFUSED), "NotReady"),
+        (evolve(FACTS, connection=PENDING, problem=REFUSED), "NotReady"),
+        (DISABLED, "Disabled"),
+        (evolve(DISABLED, problem=REFUSED), "Disabled"),
+    ],
+)
+def test_phase(facts: LinkFacts, phase: Phase) -> None:
+    """The STATUS column is Ready, NotReady, Disabled or Pending."""
+    assert summarize(facts, NOW).phase == phase
+
+
+@pytest.mark.parametrize(
+    ("facts", "status", "reason", "message"),
+    [
+        (FACTS, "True", "ClusterReady", "Cluster connection established"),
+        (evolve(FACTS, connection=PENDING), "Unknown", "Connecting", LinkReason.CONNECTING.sentence),
+        (evolve(FACTS, connection=LOST), "False", "Unreachable", LinkReason.UNREACHABLE.sentence),
+        (evolve(FACTS, problem=REFUSED), "False", "Unauthorized", "401: mend the token"),
+        (DISABLED, "False", "Disabled", LinkReason.DISABLED.sentence),
+        (evolve(DISABLED, problem=REFUSED), "False", "Disabled", LinkReason.DISABLED.sentence),
+    ],
+)
+def test_ready(facts: LinkFacts, status: str, reason: str, message: str) -> None:
+    """Ready says whether the cluster is connected, else what to do."""
+    found = condition(facts, "Ready")
+    assert (found.status, found.reason, found.message) == (status, reason, message)
+
+
+@pytest.mark.parametrize(
+    ("facts", "status", "reason"),
+    [
+        (FACTS, "True", "Synced"),
+        (evolve(FACTS, problem=REFUSED), "True", "Synced"),
+        (evolve(FACTS, connection=PENDING), "False", "Initializing"),
+        (evolve(FACTS, connection=LOST), "False", "Stale"),
+        (evolve(FACTS, write_failures=["default/web: no"]), "False", "WriteFailed"),
+        (evolve(FACTS, connection=LOST, write_failures=["default/web: no"]), "False", "Stale"),
+        (DISABLED, "Unknown", "Disabled"),
+    ],
+)
+def test_synced(facts: LinkFacts, status: str, reason: str) -> None:
+    """Synced says whether the main cluster has all that the remote one holds."""
+    found = condition(facts, "Synced")
+    assert (found.status, found.reason) == (status, reason)
+
+
+def test_stale_says_since_when() -> None:
+    """A cluster that was lost says when."""
+    assert BEFORE in condition(evolve(FACTS, connection=LOST), "Synced").message
+
+
+@pytest.mark.parametrize(
+    ("failures", "message"),
+    [
+        (["b", "a"], "a, b"),
+        (["c", "b", "a"], "a, b, c"),
+        (["d", "c", "b", "a"], "a, b, c and 1 more"),
+        (["e", "d", "c", "b", "a"], "a, b, c and 2 more"),
+    ],
+)
+def test_failed_writes_are_counted(failures: list[str], message: str) -> None:
+    """The first few failures are named, in order, and the others counted."""
+    assert condition(evolve(FACTS, write_failures=failures), "Synced").message == message
+
+
+def finding(name: str, reason: Reason) -> Finding:
+    return Finding(NamespacedName("default", name), "c1", reason, ("a detail",))
+
+
+MISMATCH, INVALID = Reason.PORT_MISMATCH, Reason.INVALID_ENDPOINTS
+
+
+@pytest.mark.parametrize(
+    ("findings", "status", "reason"),
+    [
+        ([], "False", "AsExpected"),
+        ([finding("web", Reason.LOOP), finding("web", Reason.ADDRESS_TYPE)], "False", "AsExpected"),
+        ([finding("web", MISMATCH)], "True", "PortMismatch"),
+        ([finding("web", INVALID)], "True", "InvalidEndpoints"),
+        ([finding("web", INVALID), finding("web", MISMATCH)], "True", "PortMismatch"),
+    ],
+)
+def test_degraded(findings: list[Finding], status: str, reason: str) -> None:
+    """Degraded says that something had to be left out; a port mismatch is told first."""
+    found = condition(evolve(FACTS, findings=findings), "Degraded")
+    assert (found.status, found.reason) == (status, reason)
+
+
+def test_degraded_names_services() -> None:
+    """How many Services, and the first few names."""
+    findings = [finding(name, MISMATCH) for name in "dcba"] + [finding("e", INVALID)]
+    message = condition(evolve(FACTS, findings=findings), "Degraded").message
+    assert message.startswith("4 Service(s): default/a, default/b, default/c and 1 more: ")
+    assert message.endswith(LinkReason.PORT_MISMATCH.sentence)
+
+
+@pytest.mark.parametrize(
+    ("facts", "error"),
+    [
+        (FACTS, None),
+        (evolve(FACTS, problem=REFUSED), "401: mend the token"),
+        (evolve(FACTS, write_failures=["b", "a"]), "a"),
+        (evolve(FACTS, problem=REFUSED, write_failures=["a"]), "401: mend the token"),
+        (evolve(DISABLED, problem=REFUSED, write_failures=["a"]), None),
+    ],
+)
+def test_error(facts: LinkFacts, error: str | None) -> None:
+    """What stands in the way, of the connection before writes; a disabled link has no error."""
+    assert summarize(facts, NOW).error == error
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        (FACTS, True),
+        (evolve(FACTS, connection=PENDING), False),
+        (evolve(FACTS, connection=LOST), False),
+        (evolve(DISABLED, connection=SYNCED), False),
+    ],
+)
+def test_connected(facts: LinkFacts, expected: bool) -> None:
+    """Connected is an enabled link whose cluster is synced."""
+    assert summarize(facts, NOW).connected is expected
+
+
+def test_numbers_are_copied() -> None:
+    """How much is mirrored, and which generation of the link the status is about."""
+    facts = evolve(FACTS, services=1, slices=2, endpoints=3)
+    status = summarize(facts, NOW)
+    assert (status.services, status.slices, status.endpoints, status.observed_generation) == (1, 2, 3, 1)
+
+
+REMEMBERED = ClusterLinkStatus(version="v1.36.0", cluster_id="uid", last_connected=BEFORE)
+
+
+def test_what_was_learnt_is_remembered() -> None:
+    """Version, identity and last connection stay while nothing newer is known, as after a restart."""
+    status = summarize(evolve(FACTS, link=evolve(link(), status=REMEMBERED)), NOW)
+    assert (status.version, status.cluster_id, status.last_connected) == ("v1.36.0", "uid", BEFORE)
+
+
+def test_what_is_learnt_replaces_what_was_known() -> None:
+    """Newer facts win over those of the old status."""
+    known = evolve(FACTS, link=evolve(link(), status=REMEMBERED))
+    status = summarize(evolve(known, version="v1.37.0", cluster_id="other", last_connected=NOW), NOW)
+    assert (status.version, status.cluster_id, status.last_connected) == ("v1.37.0", "other", NOW)
+
+
+@pytest.mark.parametrize(
+    ("old_status", "expected"),
+    [("True", BEFORE), ("False", NOW), ("Unknown", NOW)],
+)
+def test_transition_time(old_status: str, expected: str) -> None:
+    """The transition time moves when the status of a condition does, not with its reason or message."""
+    old = Condition("Ready", old_status, "Other", "other", BEFORE, 0)  # type: ignore[arg-type]
+    facts = evolve(FACTS, link=evolve(link(), status=ClusterLinkStatus(conditions=(old,))))
+    found = condition(facts, "Ready")
+    assert found == Condition("Ready", "True", "ClusterReady", "Cluster connection established", expected, 1)
+
+
+def test_a_new_condition_begins_now() -> None:
+    """A condition that was not there before has its transition now."""
+    assert {each.last_transition_time for each in summarize(FACTS, NOW).conditions} == {NOW}
+
+
+def test_services_of_a_message_are_namespaced() -> None:
+    """Services are named with their namespace."""
+    message = condition(evolve(FACTS, findings=[finding("web", MISMATCH)]), "Degraded").message
+    assert message.startswith(f"1 Service(s): {WEB}: ")

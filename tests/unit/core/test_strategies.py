@@ -1,0 +1,265 @@
+"""The strategies draw what they promise: each nasty case is found among a thousand snapshots, and all are possible."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, TypeAlias, assert_never
+
+import pytest
+from hypothesis import given, settings
+
+from svclink_core import (
+    ClusterChanged,
+    Endpoint,
+    EndpointSlice,
+    EndpointSliceChanged,
+    Pending,
+    Plan,
+    Reason,
+    RemoteCluster,
+    Service,
+    ServiceChanged,
+    Snapshot,
+    Unreachable,
+    plan,
+)
+from svclink_core.well_known import (
+    LABEL_CLUSTER,
+    LABEL_GO_CLUSTER,
+    LABEL_HEADLESS,
+    LABEL_IMPORTED,
+    LABEL_SERVICE_NAME,
+)
+from tests.unit.core.strategies import (
+    IPV4_LEGACY,
+    IPV4_REFUSED,
+    IPV6_LEGACY,
+    IPV6_REFUSED,
+    Happening,
+    events,
+    snapshots,
+)
+from tests.unit.core.world import main_slices, ours, problems, remote_slices
+
+EXAMPLES: Final = 1_000
+
+Case: TypeAlias = Callable[[Snapshot], bool]
+
+
+def anywhere(found: Snapshot) -> list[EndpointSlice]:
+    return [piece for remote in found.remotes.values() for piece in remote_slices(remote)]
+
+
+def services(found: Snapshot) -> list[Service]:
+    return [
+        *found.main.services.values(),
+        *(each for remote in found.remotes.values() for each in remote.services.values()),
+    ]
+
+
+def endpoints(found: Snapshot) -> list[Endpoint]:
+    return [endpoint for piece in anywhere(found) for endpoint in piece.endpoints]
+
+
+def addresses(found: Snapshot, address_type: str) -> set[str]:
+    slices = [piece for piece in anywhere(found) if piece.address_type == address_type]
+    return {address for piece in slices for endpoint in piece.endpoints for address in endpoint.addresses}
+
+
+def links(found: Snapshot) -> Iterable[RemoteCluster]:
+    return found.remotes.values()
+
+
+def labelled(found: Snapshot, label: str) -> list[EndpointSlice]:
+    return [piece for piece in main_slices(found) if piece.metadata.label(label) is not None]
+
+
+def readable_names(found: Snapshot) -> Iterator[tuple[str, str]]:
+    """Names that would be readable, with the cluster they would be for."""
+    for key in found.main.services:
+        for cluster in found.remotes:
+            yield f"{key.name}-{cluster}", cluster
+
+
+def repeats(endpoints: Iterable[Endpoint]) -> bool:
+    counted = Counter(endpoint.addresses[0] for endpoint in endpoints)
+    return any(count > 1 for count in counted.values())
+
+
+SNAPSHOTS: Final[dict[str, Case]] = {
+    "63-character Service": lambda found: any(len(key.name) == 63 for key in found.main.services),
+    "63-character namespace": lambda found: any(len(key.namespace) == 63 for key in found.main.services),
+    "63-character cluster": lambda found: any(len(name) == 63 for name in found.remotes),
+    "readable name of exactly 63 characters": lambda found: any(len(name) == 63 for name, _ in readable_names(found)),
+    "readable name of 64 characters or more": lambda found: any(len(name) > 63 for name, _ in readable_names(found)),
+    "a-b + c against a + b-c": lambda found: (
+        len({name for name, _ in readable_names(found)}) < len(list(readable_names(found)))
+    ),
+    "kube-system": lambda found: any(key.namespace == "kube-system" for key in found.main.services),
+    "Service kubernetes": lambda found: any(key.name == "kubernetes" for key in found.main.services),
+    "nil port": lambda found: any(port.port is None for piece in anywhere(found) for port in piece.ports),
+    "port of no use": lambda found: any(
+        port.port in (0, -1, 65_536) for piece in anywhere(found) for port in piece.ports
+    ),
+    "unnamed port": lambda found: any(port.name == "" for piece in anywhere(found) for port in piece.ports),
+    "appProtocol the API refuses": lambda found: any(
+        port.app_protocol == "not a name" for piece in anywhere(found) for port in piece.ports
+    ),
+    "dual stack": lambda found: any(len(each.spec.ip_families) == 2 for each in found.main.services.values()),
+    "IPv6 only": lambda found: any(each.spec.ip_families == ("IPv6",) for each in found.main.services.values()),
+    "IPv6 slice": lambda found: any(piece.address_type == "IPv6" for piece in anywhere(found)),
+    "FQDN slice": lambda found: any(piece.address_type == "FQDN" for piece in anywhere(found)),
+    "slice without endpoints": lambda found: any(not piece.endpoints for piece in anywhere(found)),
+    "slice without ports": lambda found: any(not piece.ports for piece in anywhere(found)),
+    "unlabelled slice": lambda found: any(
+        piece.metadata.label(LABEL_SERVICE_NAME) is None for piece in main_slices(found)
+    ),
+    "loop": lambda found: any(piece.metadata.label(LABEL_CLUSTER) is not None for piece in anywhere(found)),
+    "terminating endpoint": lambda found: any(each.conditions.terminating for each in endpoints(found)),
+    "endpoint that is not ready": lambda found: any(each.conditions.ready is False for each in endpoints(found)),
+    "conditions unset": lambda found: any(each.conditions.ready is None for each in endpoints(found)),
+    "several addresses": lambda found: any(len(each.addresses) > 1 for each in endpoints(found)),
+    "endpoints of one address": lambda found: any(repeats(piece.endpoints) for piece in anywhere(found)),
+    "address in two slices": lambda found: repeats(endpoints(found)),
+    "nodeName and Pod": lambda found: any(each.node_name and each.target_ref for each in endpoints(found)),
+    "legacy IPv4": lambda found: bool(addresses(found, "IPv4") & set(IPV4_LEGACY)),
+    "refused IPv4": lambda found: bool(addresses(found, "IPv4") & set(IPV4_REFUSED)),
+    "legacy IPv6": lambda found: bool(addresses(found, "IPv6") & set(IPV6_LEGACY)),
+    "refused IPv6": lambda found: bool(addresses(found, "IPv6") & set(IPV6_REFUSED)),
+    "headless": lambda found: any(each.is_headless for each in services(found)),
+    "ExternalName": lambda found: any(each.is_external_name for each in services(found)),
+    "Service being deleted": lambda found: any(each.is_being_deleted for each in services(found)),
+    "imported Service": lambda found: any(each.metadata.label(LABEL_IMPORTED) for each in services(found)),
+    "wish for topology": lambda found: any(each.spec.traffic_distribution for each in services(found)),
+    "disabled link": lambda found: any(not remote.link.spec.enabled for remote in links(found)),
+    "pending cluster": lambda found: any(isinstance(remote.connection, Pending) for remote in links(found)),
+    "unreachable cluster": lambda found: any(isinstance(remote.connection, Unreachable) for remote in links(found)),
+    "something undecodable": lambda found: any(remote.undecodable for remote in links(found)),
+    "no link at all": lambda found: not found.remotes,
+    "flag": lambda found: bool(found.options.included_namespaces),
+    "slice of a gone link": lambda found: any(piece.cluster not in found.remotes for piece in ours(found)),
+    "slice without cluster": lambda found: any(piece.cluster is None for piece in ours(found)),
+    "slice without source": lambda found: any(piece.source is None for piece in ours(found)),
+    "slice without owner": lambda found: any(not piece.metadata.owner_references for piece in ours(found)),
+    "slice marked headless": lambda found: bool(labelled(found, LABEL_HEADLESS)),
+    "slice of the Go release": lambda found: bool(labelled(found, LABEL_GO_CLUSTER)),
+    "slice being deleted": lambda found: any(piece.metadata.deletion_timestamp for piece in main_slices(found)),
+    "slice that lost its Service": lambda found: any(
+        piece.metadata.label(LABEL_SERVICE_NAME) is None for piece in ours(found)
+    ),
+    "foreign slice that holds a wanted name": lambda found: any(
+        piece.metadata.name in {name for name, _ in readable_names(found)} and not piece.is_ours
+        for piece in main_slices(found)
+    ),
+}  # fmt: skip
+"""What must be among the snapshots that are drawn."""
+
+
+PLANS: Final = (
+    "no change",
+    "Create SourceAdded",
+    "Update ContentChanged",
+    "Update OwnerChanged",
+    "Delete SourceGone",
+    "Delete LinkGone",
+    "Delete Duplicate",
+    "Delete ServiceExcluded",
+    "Delete RemoteServiceMissing",
+    *(f"because {reason}" for reason in Reason),
+)
+"""What must be in the plans for them: these changes, and every reason there is."""
+
+EVENTS: Final = (
+    "main Service added",
+    "main Service removed",
+    "main Service changed",
+    "main slice added",
+    "main slice removed",
+    "main slice changed",
+    "remote slice added",
+    "remote slice removed",
+    "remote slice changed",
+    "slice recycled for another Service",
+    "slice edited by hand",
+    "link",
+)
+"""What must be among the events that are drawn."""
+
+
+def in_plan(decided: Plan) -> set[str]:
+    """What there is in a plan, in the words of `PLANS`."""
+    changes = {f"{type(change).__name__} {change.reason}" for change in decided.changes}
+    explained = (*decided.changes, *decided.decisions, *decided.findings)
+    return {*(changes or {"no change"}), *(f"because {each.reason}" for each in explained)}
+
+
+def in_event(happening: Happening) -> set[str]:
+    """What there is in an event, in the words of `EVENTS`."""
+    match happening.event:
+        case ClusterChanged():
+            return {"link"}
+        case ServiceChanged(old, new):
+            return {f"main Service {_verb(old, new)}"}
+        case EndpointSliceChanged(old, new, in_main):
+            found = {f"{'main' if in_main else 'remote'} slice {_verb(old, new)}"}
+            if old is not None and new is not None:
+                found |= {"slice edited by hand"} if in_main and old.is_ours else set()
+                found |= {"slice recycled for another Service"} if old.service != new.service else set()
+            return found
+        case unexpected:
+            assert_never(unexpected)
+
+
+def _verb(old: object, new: object) -> str:
+    if old is None:
+        return "added"
+    return "removed" if new is None else "changed"
+
+
+@pytest.fixture(scope="module")
+def drawn() -> Counter[str]:
+    """How many of many snapshots and events have what."""
+    counted: Counter[str] = Counter()
+
+    @settings(max_examples=EXAMPLES, derandomize=True, database=None, deadline=None)
+    @given(snapshots)
+    def look_at_snapshots(found: Snapshot) -> None:
+        counted.update([name for name, is_so in SNAPSHOTS.items() if is_so(found)])
+        counted.update(in_plan(plan(found)))
+
+    @settings(max_examples=EXAMPLES // 2, derandomize=True, database=None, deadline=None)
+    @given(events())
+    def look_at_events(happening: Happening) -> None:
+        counted.update(in_event(happening))
+
+    look_at_snapshots()
+    look_at_events()
+    return counted
+
+
+@pytest.mark.parametrize("case", [*SNAPSHOTS, *PLANS, *EVENTS])
+def test_what_is_promised_is_drawn(case: str, drawn: Counter[str]) -> None:
+    """Every nasty case, every change and every reason is found among the examples."""
+    assert drawn[case] > 0
+
+
+def test_most_plans_have_something_to_do(drawn: Counter[str]) -> None:
+    """A property over plans that are mostly empty would prove little."""
+    assert drawn["no change"] < EXAMPLES * 0.6
+    assert drawn["because Mirrored"] > EXAMPLES * 0.4
+
+
+@given(snapshots)
+def test_snapshots_can_exist(found: Snapshot) -> None:
+    """What the main cluster holds has passed its validation, and nothing shares a name or a version."""
+    slices = main_slices(found)
+    assert [problem for piece in slices for problem in problems(piece)] == []
+    assert all(piece.metadata.uid and piece.metadata.resource_version for piece in slices)
+    assert len({piece.metadata.uid for piece in slices}) == len(slices)
+    for each in services(found):
+        assert len({port.name for port in each.spec.ports}) == len(each.spec.ports)
+        assert len({(port.port, port.protocol) for port in each.spec.ports}) == len(each.spec.ports)
+    for remote in found.remotes.values():
+        keys = [piece.metadata.key for piece in remote_slices(remote)]
+        assert len(set(keys)) == len(keys)
