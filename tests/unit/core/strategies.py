@@ -153,8 +153,8 @@ IPV6_REFUSED: Final = ("::1", "fe80::1", "fd00::1%eth0", "ff02::1", "::", "::fff
 _hosts = st.integers(1, 0xFFFF)
 ipv4_good = mostly(st.sampled_from(IPV4_GOOD), _hosts.map(lambda host: f"10.1.{host >> 8}.{host & 0xFF}"))
 ipv6_good = mostly(st.sampled_from(IPV6_GOOD), _hosts.map(lambda host: f"fd01::{host:x}"))
-ipv4_addresses = mostly(st.sampled_from(IPV4_GOOD * 8 + IPV4_LEGACY + IPV4_REFUSED), st.ip_addresses(v=4).map(str))
-ipv6_addresses = mostly(st.sampled_from(IPV6_GOOD * 8 + IPV6_LEGACY + IPV6_REFUSED), st.ip_addresses(v=6).map(str))
+ipv4_addresses = mostly(st.sampled_from(IPV4_GOOD * 5 + IPV4_LEGACY + IPV4_REFUSED), st.ip_addresses(v=4).map(str))
+ipv6_addresses = mostly(st.sampled_from(IPV6_GOOD * 5 + IPV6_LEGACY + IPV6_REFUSED), st.ip_addresses(v=6).map(str))
 fqdn_addresses = st.sampled_from(("pod-1.example.com", "pod-2.example.com"))
 
 _TRISTATE: Final = (None, True, False)
@@ -219,14 +219,12 @@ _USUAL_PORTS: Final[tuple[tuple[EndpointPort, ...], ...]] = (
     (EndpointPort("http", port=8080, app_protocol="http"), EndpointPort("dns", "UDP", 53)),
     (EndpointPort(port=8080),),
     (EndpointPort("web", port=80),),
+    (EndpointPort("http", port=8443), EndpointPort("web", port=8080)),
+    (EndpointPort("http", port=8080, app_protocol="not a name"),),
 )
 _odd_ports = st.lists(_endpoint_ports, max_size=3, unique_by=lambda port: port.name).map(tuple)
 remote_ports = mostly(st.sampled_from(_USUAL_PORTS), _odd_ports, 4)
-main_ports = mostly(
-    st.sampled_from(_USUAL_PORTS),
-    _odd_ports.map(lambda ports: tuple(evolve(port, app_protocol=None) for port in ports)),
-    4,
-)
+main_ports = remote_ports.map(lambda ports: tuple(evolve(port, app_protocol=None) for port in ports))
 
 
 # Services
@@ -273,7 +271,7 @@ _metadata = st.sampled_from(
         evolve(_HEALTHY, labels=((LABEL_IMPORTED, "true"),)),
     ]
 )
-_specs = st.sampled_from(_HEALTHY_SPECS + _ODD_SPECS * 6)
+_specs = st.sampled_from(_HEALTHY_SPECS + _ODD_SPECS * 10)
 _incarnations = st.sampled_from((1, 1, 1, 2))
 
 
@@ -343,12 +341,18 @@ _TAMPERINGS: Final[tuple[dict[str, str | None], ...]] = (
     {LABEL_HEADLESS: ""},
     {LABEL_SERVICE_NAME: None, LABEL_CLUSTER: None},
 )
-_tamperings = st.sampled_from([*({},) * 4, *_TAMPERINGS])
+_tamperings = st.sampled_from([*({},) * 3, *_TAMPERINGS])
 _mirrored_address_types = st.sampled_from(("IPv4", "IPv4", "IPv6"))
 _owners: SearchStrategy[tuple[int, ...]] = st.sampled_from(((1,), (1,), (2,), ()))
 _mostly_annotated = st.sampled_from((True,) * 5 + (False,))
 _main_slice_counts = st.sampled_from((1, 2, 3, 0))
 _remote_slice_counts = st.sampled_from((1, 2, 2, 3, 0))
+
+
+def tampered(labels: dict[str, str], edit: dict[str, str | None]) -> tuple[tuple[str, str], ...]:
+    """Labels after somebody set some and (None) removed others."""
+    merged: dict[str, str | None] = {**labels, **edit}
+    return tuple(sorted((label, value) for label, value in merged.items() if value is not None))
 
 
 @cache
@@ -363,14 +367,13 @@ def _mirrored_slices(draw: DrawFn, universe: Universe) -> EndpointSlice:
     cluster = draw(pick(universe.clusters + universe.gone))
     source = draw(_sources)
     labels = {LABEL_CLUSTER: cluster, LABEL_MANAGED_BY: MANAGED_BY, LABEL_SERVICE_NAME: key.name}
-    tampered = {**labels, **draw(_tamperings)}
     readable = f"{key.name}-{cluster}"[:63].rstrip("-")
     address_type = draw(_mirrored_address_types)
     metadata = ObjectMeta(
         name=draw(pick((readable, readable, hashed_name(key, cluster, source, 0), "renamed"))),
         namespace=key.namespace,
         deletion_timestamp=draw(_seldom_dying),
-        labels=tuple(sorted((label, value) for label, value in tampered.items() if value is not None)),
+        labels=tampered(labels, draw(_tamperings)),
         annotations=((ANNOTATION_SOURCE_SLICE, source),) if draw(_mostly_annotated) else (),
         owner_references=tuple(
             OwnerReference(
@@ -448,7 +451,9 @@ def numbered(piece: EndpointSlice, number: int) -> EndpointSlice:
 @cache
 def link_specs(universe: Universe) -> SearchStrategy[ClusterLinkSpec]:
     """Links that mirror everything, are disabled, or have filters that hit or miss the Services there are."""
-    return mostly(st.sampled_from((ClusterLinkSpec(),) * 5 + (ClusterLinkSpec(enabled=False),)), filters(universe), 1)
+    return mostly(
+        st.sampled_from((ClusterLinkSpec(),) * 3 + (ClusterLinkSpec(enabled=False),) * 2), filters(universe), 1
+    )
 
 
 @cache
@@ -680,23 +685,26 @@ def _undecodable(draw: DrawFn, universe: Universe, before: Snapshot) -> tuple[Ev
     return ServiceChanged(some, some), after
 
 
-_by_hand = st.sampled_from(("make or edit", "make or edit", "delete", "copy"))
+_deeds = st.sampled_from(("edit", "make", "delete", "copy"))
+_edits = st.sampled_from(_TAMPERINGS)
 
 
 def _main_slice(draw: DrawFn, universe: Universe, before: Snapshot) -> tuple[Event, Snapshot]:
     """Somebody makes, edits, deletes or copies an EndpointSlice of the main cluster by hand."""
     found = main_slices(before)
-    deed = draw(_by_hand)
-    if len(found) > 0 and deed == "delete":
-        old = draw(st.sampled_from(found))
-        slices = [piece for piece in found if piece != old]
-        return EndpointSliceChanged(old, None, in_main=True), with_main(before, slices=slices)
-    if len(found) > 0 and deed == "copy":
-        old = draw(st.sampled_from(found))
-        new = evolve(old, metadata=evolve(old.metadata, name="copy"))
-    else:
-        new = draw(any_main_slices(universe))
-    return _written(found, new, before)
+    deed = draw(_deeds) if len(found) > 0 else "make"
+    if deed == "make":
+        return _written(found, draw(any_main_slices(universe)), before)
+    old = draw(st.sampled_from(found))
+    match deed:
+        case "edit":
+            labels = tampered(dict(old.metadata.labels), draw(_edits))
+            return _written(found, evolve(old, metadata=evolve(old.metadata, labels=labels)), before)
+        case "copy":
+            return _written(found, evolve(old, metadata=evolve(old.metadata, name="copy")), before)
+        case _:
+            slices = [piece for piece in found if piece != old]
+            return EndpointSliceChanged(old, None, in_main=True), with_main(before, slices=slices)
 
 
 def _written(found: list[EndpointSlice], new: EndpointSlice, before: Snapshot) -> tuple[Event, Snapshot]:

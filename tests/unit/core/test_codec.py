@@ -77,6 +77,19 @@ def test_a_service() -> None:
     )
 
 
+def test_a_service_is_written_with_its_kind() -> None:
+    """What is written can be sent to an API server as it is."""
+    content = unstructure(structure(SERVICE, Service))
+    assert (content["apiVersion"], content["kind"]) == ("v1", "Service")
+    assert content["spec"] == {
+        "type": "ClusterIP",
+        "clusterIP": "None",
+        "ipFamilies": ["IPv4", "IPv6"],
+        "trafficDistribution": "PreferClose",
+        "ports": [{"name": "http", "port": 80, "protocol": "TCP", "appProtocol": "http"}],
+    }
+
+
 def test_a_headless_service_is_known_as_such() -> None:
     """`clusterIP: None` is what makes a Service headless."""
     assert structure(SERVICE, Service).is_headless
@@ -149,6 +162,13 @@ def test_a_slice() -> None:
 def test_a_slice_is_written_as_it_was_read() -> None:
     """Nothing that is reasoned about is lost or added on the way."""
     assert unstructure(structure(SLICE, EndpointSlice)) == SLICE
+
+
+@pytest.mark.parametrize("hints", [{"forZones": [{"name": "a"}]}, {"forNodes": [{"name": "a"}]}, {}])
+def test_hints_are_written_as_they_were_read(hints: dict[str, Json]) -> None:
+    """A list of hints that is absent stays absent."""
+    content = edited(SLICE, "endpoints.0.hints", hints)
+    assert unstructure(structure(content, EndpointSlice)) == content
 
 
 @pytest.mark.parametrize("empty", [None, []])
@@ -234,6 +254,8 @@ def test_a_link_with_nothing_in_it() -> None:
     """A link is enabled and mirrors everything unless it says otherwise."""
     assert structure({"metadata": {"name": "c1"}}, ClusterLink) == ClusterLink(ObjectMeta("c1"))
     assert ClusterLinkSpec().enabled
+    assert ClusterLinkSpec().unreachable == UnreachablePolicy("Keep", 300, force=False)
+    assert ClusterLinkStatus() == ClusterLinkStatus("Pending", connected=False, services=0, endpoints=0, slices=0)
 
 
 def test_a_status_clears_what_it_does_not_have() -> None:

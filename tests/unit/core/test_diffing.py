@@ -111,6 +111,12 @@ def test_a_slice_that_is_being_deleted_is_as_good_as_gone() -> None:
     assert change.key.name != "web-c1"
 
 
+def test_the_others_are_looked_at_behind_one_that_is_being_deleted() -> None:
+    """A slice that waits for finalizers does not hide the one that took its place."""
+    dying = mirrored_slice("a", deleted_at="2026-01-01T00:00:00Z")
+    assert changes([wanted()], [dying, mirrored_slice("b")]) == []
+
+
 @pytest.mark.parametrize("label", [None, "", "other"])
 def test_a_lost_service_label_is_not_mended_in_place(label: str | None) -> None:
     """kube-proxy leaks endpoints when the Service label changes in place, so the slice is replaced."""
@@ -157,6 +163,14 @@ def test_the_owner_is_replaced_in_place(owners: tuple[OwnerReference, ...]) -> N
 def noisy(metadata: ObjectMeta) -> ObjectMeta:
     annotations = (*metadata.annotations, ("service.kubernetes.io/topology-mode", "Auto"))
     return evolve(metadata, generation=9, creation_timestamp="2026-01-01T00:00:00Z", annotations=annotations)
+
+
+@pytest.mark.parametrize("other", [wanted(source="web-xyz"), wanted(address_type="IPv6")])
+def test_another_identity_is_another_content(other: EndpointSlice) -> None:
+    """A slice of another source or address type is not the same content, whatever its endpoints."""
+    update = update_to(other, mirrored_slice())
+    assert update is not None
+    assert update.reason is Reason.CONTENT_CHANGED
 
 
 def test_noise_is_no_difference() -> None:

@@ -142,6 +142,12 @@ def test_an_endpoint_without_address_is_left_out() -> None:
     assert mirrored(Endpoint(())).omissions == (Omission(Reason.INVALID_ENDPOINTS, "(no address)"),)
 
 
+def test_a_refused_endpoint_is_reported_with_all_its_addresses() -> None:
+    """One address that is refused costs the endpoint, which is reported as it was given."""
+    refused = Endpoint(("10.0.0.1", "127.0.0.1"))
+    assert mirrored(refused).omissions == (Omission(Reason.INVALID_ENDPOINTS, "10.0.0.1, 127.0.0.1"),)
+
+
 def test_no_endpoint_left_gives_no_slice() -> None:
     """A slice of which no endpoint is left is not mirrored."""
     assert mirrored(endpoint("127.0.0.1")).slices == ()
@@ -211,6 +217,7 @@ def test_split(count: int, sizes: list[int]) -> None:
         ("IPv6", "FD00:0:0::1", "fd00::1"),
         ("IPv6", "fd00:0:0:1:0:0:0:1", "fd00:0:0:1::1"),
         ("IPv6", "ff05::2", "ff05::2"),
+        ("IPv6", "fd02::2", "fd02::2"),
         ("IPv6", "::10.0.0.1", "::a00:1"),
     ],
 )

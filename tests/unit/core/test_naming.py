@@ -112,4 +112,5 @@ def test_two_that_read_alike_get_two_names() -> None:
 
 def test_readers() -> None:
     """The Services that could want a name are those it would be readable for."""
-    assert readers("a-b-c", ["c", "b-c", "a-b-c", "d", "-b-c"]) == ["a-b", "a"]
+    assert readers("a-b-c", ["c", "b-c", "a-b-c", "d"]) == ["a-b", "a"]
+    assert readers("-c", ["c"]) == []

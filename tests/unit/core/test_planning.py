@@ -218,7 +218,7 @@ def test_findings() -> None:
         cluster(
             "c1",
             remote_slice("web-1", "10.0.0.1", "127.0.0.1"),
-            remote_slice("web-2", "127.0.0.1", "0.0.0.0"),
+            remote_slice("web-2", "127.0.0.1", "0.0.0.0", "127.0.0.9", "127.0.0.3", "169.254.0.1"),
             remote_slice("web-3", ports=(admin,)),
             remote_slice("web-4", labels={LABEL_CLUSTER: "c9"}),
             remote_slice("web-5", address_type="FQDN", endpoints=[endpoint("web.example.com")]),
@@ -227,7 +227,7 @@ def test_findings() -> None:
     )
     assert plan(found).findings == (
         Finding(WEB, "c1", Reason.ADDRESS_TYPE, ("web-5",)),
-        Finding(WEB, "c1", Reason.INVALID_ENDPOINTS, ("0.0.0.0", "127.0.0.1")),
+        Finding(WEB, "c1", Reason.INVALID_ENDPOINTS, ("0.0.0.0", "127.0.0.1", "127.0.0.3", "127.0.0.9", "169.254.0.1")),
         Finding(WEB, "c1", Reason.LOOP, ("web-4",)),
         Finding(WEB, "c1", Reason.PORT_MISMATCH, ("admin 9000/TCP",)),
     )

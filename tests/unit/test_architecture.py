@@ -1,0 +1,226 @@
+"""The core is pure, small and documented: what import-linter cannot see, its syntax tree shows.
+
+Everything is an allow-list. What is new has to be put on it, and somebody has to say yes to that.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import pytest
+
+import svclink_core
+
+CORE: Final = Path(svclink_core.__file__).parent
+MODULES: Final = sorted(CORE.rglob("*.py"))
+
+ALLOWED_IMPORTS: Final = {
+    "__future__", "attrs", "collections.abc", "enum", "hashlib", "ipaddress", "itertools", "re", "typing",
+}  # fmt: skip
+ALLOWED_IN_CODEC: Final = {"cattrs", "cattrs.cols", "cattrs.gen"}
+ALLOWED_BUILTINS: Final = {
+    "BaseException", "Ellipsis", "Exception", "KeyError", "TypeError", "ValueError", "any", "all", "bool", "dict",
+    "enumerate", "float", "frozenset", "int", "isinstance", "len", "list", "map", "max", "min", "next", "object",
+    "property", "range", "reversed", "set", "sorted", "str", "sum", "super", "tuple", "type", "zip",
+}  # fmt: skip
+ALLOWED_DUNDERS: Final = {"__all__", "__init__", "__name__", "__str__"}
+MAX_BODY: Final = 30
+
+Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def violations(source: str, module: str = "planning") -> list[str]:
+    """What is wrong with the source of a module of the core, each with its line."""
+    tree = ast.parse(source)
+    found = [
+        *undocumented(tree),
+        *(complaint for node in ast.walk(tree) for complaint in complaints(node, module)),
+    ]
+    return [f"{line}: {complaint}" for line, complaint in sorted(found)]
+
+
+Complaint: TypeAlias = tuple[int, str]
+
+
+def complaints(node: ast.AST, module: str) -> Iterator[Complaint]:
+    """What is wrong with one node."""
+    match node:
+        case ast.Import():
+            yield from imported(node, [alias.name for alias in node.names], module)
+        case ast.ImportFrom():
+            yield from imported(node, [node.module or "."] if node.level == 0 else ["."], module)
+            yield from ((node.lineno, "Any") for alias in node.names if alias.name in ("Any", "*"))
+        case ast.Name():
+            yield from named(node)
+        case ast.Attribute() if is_dunder(node.attr) or node.attr == "Any":
+            yield node.lineno, node.attr
+        case ast.Constant(value=str()):
+            yield from quoted(node)
+        case ast.AsyncFunctionDef() | ast.AsyncFor() | ast.AsyncWith() | ast.Await():
+            yield node.lineno, "async"
+        case ast.comprehension() if node.is_async:
+            yield node.target.lineno, "async"
+        case ast.Global() | ast.Nonlocal():
+            yield node.lineno, "global state"
+        case _:
+            pass
+    if isinstance(node, Function) and length_of(node) > MAX_BODY:
+        yield node.lineno, f"{node.name} has {length_of(node)} lines"
+
+
+def imported(node: ast.Import | ast.ImportFrom, names: Sequence[str], module: str) -> Iterator[Complaint]:
+    """Imports that are not on the list."""
+    for name in names:
+        is_own = name.split(".")[0] == "svclink_core"
+        if not (is_own or name in ALLOWED_IMPORTS or (module == "codec" and name in ALLOWED_IN_CODEC)):
+            yield node.lineno, f"import of {name}"
+
+
+def named(node: ast.Name) -> Iterator[Complaint]:
+    """Builtins that are not on the list, and `Any`."""
+    is_builtin = hasattr(builtins, node.id) and node.id not in ALLOWED_BUILTINS
+    if is_builtin or is_dunder(node.id) or node.id == "Any":
+        yield node.lineno, node.id
+
+
+def quoted(node: ast.Constant) -> Iterator[Complaint]:
+    """`Any` in a type that stands between quotes."""
+    try:
+        inner = ast.parse(str(node.value).strip(), mode="eval")
+    except (SyntaxError, ValueError):
+        return
+    if any(isinstance(each, ast.Name) and each.id == "Any" for each in ast.walk(inner)):
+        yield node.lineno, "Any"
+
+
+def is_dunder(name: str) -> bool:
+    """Whether a name belongs to the language, and is not one of those that are harmless."""
+    return name.startswith("__") and name.endswith("__") and name not in ALLOWED_DUNDERS
+
+
+def length_of(function: Function) -> int:
+    """Lines of a body, without the docstring."""
+    body = function.body[1:] if ast.get_docstring(function) is not None else function.body
+    return (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
+
+
+def undocumented(tree: ast.Module) -> Iterator[Complaint]:
+    """Public functions and classes without docstring."""
+    for node in tree.body:
+        if isinstance(node, Function | ast.ClassDef) and not node.name.startswith("_") and not ast.get_docstring(node):
+            yield node.lineno, f"{node.name} has no docstring"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_the_core_is_pure(path: Path) -> None:
+    """No module of the core imports, names or contains what it must not."""
+    assert violations(path.read_text(encoding="utf-8"), path.stem) == []
+
+
+def test_all_modules_are_looked_at() -> None:
+    """The test above is about the package, not about an empty folder."""
+    assert {"__init__", "codec", "planning", "status"} <= {path.stem for path in MODULES}
+
+
+def body(lines: int) -> str:
+    """A body of so many lines."""
+    return "\n    ".join(["x = 1"] * lines)
+
+
+@pytest.mark.parametrize(
+    ("source", "complaint"),
+    [
+        ("import os", "import of os"),
+        ("import os.path", "import of os.path"),
+        ("import typing, random", "import of random"),
+        ("import collections", "import of collections"),
+        ("from time import time", "import of time"),
+        ("from datetime import datetime as d", "import of datetime"),
+        ("from svclink_controller.store import Store", "import of svclink_controller.store"),
+        ("from svclink_corex import x", "import of svclink_corex"),
+        ("from . import clock", "import of ."),
+        ("from .clock import now", "import of ."),
+        ("import cattrs", "import of cattrs"),
+        ("if 1:\n    import socket", "import of socket"),
+        ("from typing import Any", "Any"),
+        ("from typing import *", "Any"),
+        ("import typing\nx: typing.Any = 1", "Any"),
+        ("x: list['dict[str, Any]'] = []", "Any"),
+        ("x = cast(' Any ', y)", "Any"),
+        ("open('/etc/passwd')", "open"),
+        ("print('x')", "print"),
+        ("input()", "input"),
+        ("eval('1')", "eval"),
+        ("exec('1')", "exec"),
+        ("compile('1', '', 'eval')", "compile"),
+        ("globals()['x'] = 1", "globals"),
+        ("vars()", "vars"),
+        ("getattr(x, 'y')", "getattr"),
+        ("f = open", "open"),
+        ("breakpoint()", "breakpoint"),
+        ("hash('x')", "hash"),
+        ("id(x)", "id"),
+        ("__import__('os')", "__import__"),
+        ("__builtins__['open']", "__builtins__"),
+        ("().__class__.__bases__", "__class__"),
+        ("f.__globals__", "__globals__"),
+        ("async def _f(): pass", "async"),
+        ("def _f():\n    async with x: pass", "async"),
+        ("def _f():\n    async for y in x: pass", "async"),
+        ("async def _f():\n    await x", "async"),
+        ("def _f():\n    return [y async for y in x]", "async"),
+        ("def _f():\n    global x\n    x = 1", "global state"),
+        ("def _f():\n    def g():\n        nonlocal x\n", "global state"),
+        (f"def _f():\n    {body(31)}", "_f has 31 lines"),
+        (f"def _f():\n    '''A fact.'''\n    {body(31)}", "_f has 31 lines"),
+        (f"class _C:\n  def g():\n    {body(31)}", "g has 31 lines"),
+        ("def f():\n    return 1", "f has no docstring"),
+        ("class C:\n    x = 1", "C has no docstring"),
+    ],
+)
+def test_bad_source_is_refused(source: str, complaint: str) -> None:
+    """Each of these is seen, wherever it stands."""
+    assert complaint in {found.partition(": ")[2] for found in violations(source)}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import re\nfrom collections.abc import Mapping\nfrom svclink_core.errors import BadInputError",
+        "from svclink_core import plan",
+        "def f():\n    '''Opens nothing: Any text is fine in a docstring.'''\n    return sorted(x)",
+        "def _f():\n    return 1",
+        f"def _f():\n    {body(30)}",
+        "x = 'print(1)'",
+        "def f(x):\n    '''A fact.'''\n    return type(x).__name__",
+        "class C:\n    '''A fact.'''\n    def __init__(self):\n        super().__init__()",
+    ],
+)
+def test_good_source_is_taken(source: str) -> None:
+    """What the core does is not refused."""
+    assert violations(source) == []
+
+
+def test_a_complaint_tells_its_line() -> None:
+    """Complaints are in the order of their lines."""
+    assert violations("x = 1\nprint(open)") == ["2: open", "2: print"]
+
+
+def test_only_the_codec_knows_cattrs() -> None:
+    """The codec may import what converts objects; nobody else may."""
+    assert violations("from cattrs.gen import override", "codec") == []
+    assert violations("from cattrs.gen import override", "status") == ["1: import of cattrs.gen"]
+
+
+def test_importing_the_core_loads_nothing_that_does_io() -> None:
+    """Also through its dependencies the core loads no network, no event loop and no logging."""
+    program = "import sys, svclink_core; print(*sorted(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout.split()
+    assert "svclink_core" in loaded
+    assert not {"asyncio", "http", "kubernetes", "logging", "msgspec", "socket", "ssl", "yaml"} & set(loaded)
