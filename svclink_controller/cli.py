@@ -1,0 +1,121 @@
+"""The `svclink` command: flags become settings, errors become one sentence and exit code 1."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import NoReturn
+
+import click
+import durationpy
+
+from svclink_controller import logs, manager, offline
+from svclink_controller.manager import Settings
+from svclink_core.errors import SvclinkError
+from svclink_core.snapshot import Options
+from svclink_core.well_known import NAMESPACE_KUBE_SYSTEM
+
+
+class Duration(click.ParamType[timedelta]):
+    """A Go duration: `30s`, `1m30s`, `2h`."""
+
+    name = "duration"
+
+    def convert(self, value: str | timedelta, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        """The duration; it must be longer than nothing."""
+        if isinstance(value, timedelta):
+            return value
+        try:
+            duration: timedelta = durationpy.from_str(value)
+        except (durationpy.DurationError, ValueError, IndexError):
+            self.fail(f"{value!r} is not a duration: write it as 30s, 1m30s or 2h", param, ctx)
+        if duration <= timedelta(0):
+            self.fail(f"{value!r} is not longer than nothing: write it as 30s, 1m30s or 2h", param, ctx)
+        return duration
+
+
+def _namespaces(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> frozenset[str]:
+    """Namespaces given by repeating the flag, or with commas in between, or both."""
+    names = frozenset(name.strip() for value in values for name in value.split(",") if name.strip())
+    if NAMESPACE_KUBE_SYSTEM in names:
+        raise click.BadParameter("kube-system is never mirrored: leave it out")
+    if values and not names:
+        raise click.BadParameter("it names no namespace: name at least one, or leave the flag out for all")
+    for name in sorted(names):
+        if not offline.is_dns_label(name):
+            raise click.BadParameter(f"{name!r} is not the name of a namespace: use lower-case letters, digits and '-'")
+    return names
+
+
+@click.group(
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
+)
+@click.version_option(package_name="svclink", message="%(package)s %(version)s")
+@click.option(
+    "--sync-interval",
+    type=Duration(),
+    default="30s",
+    show_default=True,
+    help="Time between two rounds in which everything is checked again.",
+)
+@click.option(
+    "--kubeconfig",
+    type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path),
+    help="Kubeconfig file of the main cluster. Without it: the ServiceAccount of the Pod.",
+)
+@click.option(
+    "--included-namespaces",
+    multiple=True,
+    callback=_namespaces,
+    metavar="NAMES",
+    help="Mirror Services of these namespaces only (comma-separated); the links' namespace lists are then ignored.",
+)
+@click.option(
+    "--sync-services-to-local-cluster",
+    is_flag=False,
+    flag_value="true",
+    default="false",
+    type=click.BOOL,
+    show_default=True,
+    help="Create Services that only remote clusters have. Not yet in this version.",
+)
+@click.pass_context
+def svclink(
+    context: click.Context,
+    *,
+    sync_interval: timedelta,
+    kubeconfig: Path | None,
+    included_namespaces: frozenset[str],
+    sync_services_to_local_cluster: bool,
+) -> None:
+    """Mirror EndpointSlices of remote Kubernetes clusters into this one, so that its Services balance over both.
+
+    Without a command it runs the controller, until SIGTERM.
+    """
+    if sync_services_to_local_cluster:
+        raise click.UsageError("--sync-services-to-local-cluster is not in this version yet: leave it out")
+    context.obj = Options(included_namespaces)
+    if context.invoked_subcommand is None:
+        logs.configure()
+        asyncio.run(manager.run(Settings(kubeconfig, sync_interval.total_seconds(), context.obj)))
+
+
+svclink.add_command(offline.plan_command)
+
+
+def main() -> NoReturn:
+    """Run the command line; exit 1 with one sentence where the input is wrong."""
+    try:
+        svclink.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        click.echo(f"Error: {error.format_message()}", err=True)
+        sys.exit(1)
+    except SvclinkError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(1)
+    sys.exit(0)

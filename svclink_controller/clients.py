@@ -1,0 +1,320 @@
+"""HTTP to Kubernetes API servers: bytes in, bytes out. The only module that knows the `kubernetes` package.
+
+Of that package it uses configuration, authentication and transport. The transport is hardened, because a remote API
+server is not trusted: no proxies or passwords from the environment, no cookies, no redirect to another origin, limits
+on what is read, and keepalive on the socket so that a peer that vanished is noticed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import ssl
+import tempfile
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError
+from attrs import define
+from kubernetes.aio import config
+from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.client.rest import RESTClientObject
+from kubernetes.aio.config.config_exception import ConfigException
+from yarl import URL
+
+from svclink_controller.kubeconfig import Credentials, KubeconfigError
+from svclink_controller.kubeconfig_yaml import INVALID
+from svclink_controller.wire import MAX_RETRY_AFTER, Status, clean_text, decode_status
+from svclink_core.codec import Json
+from svclink_core.errors import SvclinkError
+
+MAX_BODY: Final = 64 * 2**20
+"""Bytes of one answer, unpacked: a page of 250 EndpointSlices of the usual 100 endpoints is about 9 MB."""
+
+MAX_LINE: Final = 4 * 2**20
+"""Bytes of one watch event: etcd holds objects of at most 1.5 MiB."""
+
+CONNECT_SECONDS: Final = 10
+REQUEST_SECONDS: Final = 30
+
+WATCH_SILENCE_SECONDS: Final = 90
+"""How long a watch may be silent: the API server sends a bookmark about every minute."""
+
+USER_AGENT: Final = "svclink"
+
+SERVICE_ACCOUNT_NAMESPACE: Final = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
+
+
+class ApiError(SvclinkError):
+    """The API server refused a request; `status` says how."""
+
+    def __init__(self, status: Status) -> None:
+        super().__init__(f"{status.code} {status.reason}: {status.message}")
+        self.status = status
+
+
+class TransportError(SvclinkError):
+    """No answer came from the API server, or not all of it. `is_certificate`: its certificate was not accepted."""
+
+    def __init__(self, message: str, *, is_certificate: bool = False) -> None:
+        super().__init__(message)
+        self.is_certificate = is_certificate
+
+
+class SilenceError(TransportError):
+    """A watch said nothing for `WATCH_SILENCE_SECONDS`: most likely nothing happened."""
+
+
+class ConfigurationError(SvclinkError):
+    """The main cluster's kubeconfig or in-cluster configuration cannot be used."""
+
+
+@define
+class Client:
+    """Requests to one API server. Raises `ApiError` for its refusals and `TransportError` where no answer came."""
+
+    _api: ApiClient
+
+    async def get(self, path: str, query: Mapping[str, str] | None = None, seconds: float = REQUEST_SECONDS) -> bytes:
+        """The body of a GET."""
+        return await self._request("GET", path, query or {}, None, "application/json", seconds)
+
+    async def post(self, path: str, body: dict[str, Json]) -> bytes:
+        """Create an object."""
+        return await self._request("POST", path, {}, body, "application/json", REQUEST_SECONDS)
+
+    async def put(self, path: str, body: dict[str, Json]) -> bytes:
+        """Replace an object."""
+        return await self._request("PUT", path, {}, body, "application/json", REQUEST_SECONDS)
+
+    async def merge_patch(self, path: str, body: dict[str, Json]) -> bytes:
+        """Change fields of an object (RFC 7386: null removes a field)."""
+        return await self._request("PATCH", path, {}, body, "application/merge-patch+json", REQUEST_SECONDS)
+
+    async def delete(self, path: str, body: dict[str, Json]) -> bytes:
+        """Delete an object; the body holds DeleteOptions."""
+        return await self._request("DELETE", path, {}, body, "application/json", REQUEST_SECONDS)
+
+    async def lines(self, path: str, query: Mapping[str, str]) -> AsyncGenerator[bytes, None]:
+        """The lines of a watch until the server ends it."""
+        limits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=WATCH_SILENCE_SECONDS)
+        async with self._response("GET", path, query, None, "application/json", limits) as response:
+            rest = b""
+            async for chunk in response.content.iter_any():
+                *lines, rest = (rest + chunk).split(b"\n")
+                if len(rest) > MAX_LINE:
+                    raise TransportError(f"the server sent a watch event of more than {MAX_LINE} bytes")
+                for line in lines:
+                    if line:
+                        yield line
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._api.close()  # type: ignore[no-untyped-call]
+
+    async def _request(
+        self, method: str, path: str, query: Mapping[str, str], body: dict[str, Json] | None, kind: str, seconds: float
+    ) -> bytes:
+        limits = aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_SECONDS)
+        async with self._response(method, path, query, body, kind, limits) as response:
+            return await _read(response)
+
+    @asynccontextmanager
+    async def _response(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        body: dict[str, Json] | None,
+        kind: str,
+        limits: aiohttp.ClientTimeout,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        headers = {"Accept": "application/json", "Content-Type": kind}
+        with _transport_errors(self._api.configuration.host):
+            serialized = await self._api.param_serialize(
+                method, path, query_params=list(query.items()), header_params=headers, auth_settings=["BearerToken"]
+            )
+            # The body goes round param_serialize, which would walk and copy what is JSON already.
+            answer = await self._api.call_api(*serialized[:3], body=body, _request_timeout=limits)
+            response: aiohttp.ClientResponse = answer.response
+            async with response:
+                if response.status >= 400:
+                    raise ApiError(await _refusal(response))
+                yield response
+
+
+class _transport_errors:  # noqa: N801 - a context manager, used like a function
+    """Turns what aiohttp, ssl and the socket raise into `TransportError`, without what might be secret."""
+
+    def __init__(self, host: str) -> None:
+        self._host = host
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        match error:
+            case aiohttp.SocketTimeoutError():
+                raise SilenceError(f"{self._host} was silent for too long") from error
+            case TimeoutError():
+                raise TransportError(f"{self._host} did not answer in time") from error
+            case aiohttp.ClientConnectorCertificateError() | ssl.CertificateError():
+                message = f"the certificate of {self._host} was not accepted: {_reason(error)}"
+                raise TransportError(message, is_certificate=True) from error
+            case aiohttp.ClientSSLError() | ssl.SSLError():
+                raise TransportError(f"TLS with {self._host} failed: {_reason(error)}", is_certificate=True) from error
+            case aiohttp.ClientError() | OSError() | HttpProcessingError() | RuntimeError():
+                raise TransportError(f"{self._host} cannot be reached: {_reason(error)}") from error
+            case _:
+                return
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost reason in one line: `Connection refused` rather than five wrappings of it."""
+    inner = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error
+    text = getattr(inner, "verify_message", None) or getattr(inner, "strerror", None) or str(inner)
+    return clean_text(text) or type(inner).__name__
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    """The body, within limits: a small answer can inflate to a very large one."""
+    chunks, size = [], 0
+    async for chunk in response.content.iter_any():
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > MAX_BODY:
+            raise TransportError(f"the server sent an answer of more than {MAX_BODY} bytes")
+    return b"".join(chunks)
+
+
+async def _refusal(response: aiohttp.ClientResponse) -> Status:
+    """The Status of an error answer; `Retry-After` counts even where the body is no Status."""
+    status = decode_status(await _read(response), response.status, response.reason or "")
+    header = response.headers.get("Retry-After", "")
+    is_number = header.isascii() and header.isdigit()
+    retry_after = min(float(header), MAX_RETRY_AFTER) if is_number else status.retry_after
+    return Status(response.status, status.reason, status.message, status.causes, retry_after)
+
+
+# Making clients
+
+
+async def main_client(kubeconfig: Path | None) -> Client:
+    """A client of the main cluster: from a kubeconfig file, which is trusted, or from the Pod's ServiceAccount.
+
+    Raises:
+        ConfigurationError: There is no such file, or it cannot be used; the message says which.
+    """
+    configuration = Configuration()
+    if kubeconfig is None:
+        try:
+            config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        except ConfigException as error:
+            raise ConfigurationError(f"this is no Pod of a cluster ({error}): give --kubeconfig=FILE") from error
+        return await asyncio.to_thread(_client, configuration)
+    try:
+        await config.load_kube_config(config_file=str(kubeconfig), client_configuration=configuration)  # type: ignore[no-untyped-call]
+        return await asyncio.to_thread(_client, configuration)
+    except Exception as error:  # The loader lets through whatever files, YAML, base64 and TLS raise.
+        reason = " ".join(str(error).split())
+        raise ConfigurationError(f"--kubeconfig={kubeconfig} is no usable kubeconfig: {reason}") from error
+
+
+def own_namespace(kubeconfig: Path | None) -> str:
+    """The namespace of the controller: that of its Pod, or of the current context of a kubeconfig, else `default`."""
+    if kubeconfig is None:
+        return Path(SERVICE_ACCOUNT_NAMESPACE).read_text(encoding="utf-8").strip()
+    _, current = config.list_kube_config_contexts(config_file=str(kubeconfig))  # type: ignore[no-untyped-call]
+    return str(current["context"].get("namespace") or "default")
+
+
+async def remote_client(credentials: Credentials) -> Client:
+    """A client of a remote cluster from credentials that passed the allow-list.
+
+    Raises:
+        KubeconfigError: OpenSSL will not have a certificate or the key, because it is too short, say.
+    """
+    try:
+        return await asyncio.to_thread(_remote_client, credentials)
+    except ssl.SSLError as error:
+        why = (error.reason or str(error)).replace("_", " ").lower()
+        problem = f"holds a certificate or key that OpenSSL does not accept ({why}); give another"
+        raise KubeconfigError(INVALID, "kubeconfig", problem) from error
+
+
+def _remote_client(credentials: Credentials) -> Client:
+    configuration = Configuration(host=credentials.server.rstrip("/"), ca_cert_data=credentials.ca_data)
+    configuration.tls_server_name = credentials.tls_server_name
+    if credentials.token is not None:
+        configuration.api_key["BearerToken"] = f"Bearer {credentials.token}"
+    if credentials.client_certificate is None or credentials.client_key is None:
+        return _client(configuration)
+    # OpenSSL reads certificate and key from files only; they exist, for this user alone, until the context is made.
+    shared_memory = Path("/dev/shm")  # noqa: S108 - memory, where there is such a thing
+    with tempfile.TemporaryDirectory(dir=shared_memory if os.access(shared_memory, os.W_OK) else None) as directory:
+        configuration.cert_file = _private_file(Path(directory, "tls.crt"), credentials.client_certificate)
+        configuration.key_file = _private_file(Path(directory, "tls.key"), credentials.client_key)
+        return _client(configuration)
+
+
+def _private_file(path: Path, content: str) -> str:
+    path.touch(mode=0o600)
+    path.write_text(content, encoding="ascii")
+    return str(path)
+
+
+def _client(configuration: Configuration) -> Client:
+    """Builds TLS contexts, which reads files: call it in a thread."""
+    configuration.connection_pool_maxsize = 0  # A full pool queues without a word.
+    api = ApiClient(configuration)
+    api.user_agent = USER_AGENT
+    api.rest_client = _HardenedTransport(configuration)
+    return Client(api)
+
+
+class _HardenedTransport(RESTClientObject):
+    """The client's transport with nothing taken from the environment and nothing trusted that a server says."""
+
+    def _create_connector(self) -> aiohttp.TCPConnector:
+        return aiohttp.TCPConnector(limit=self.maxsize, ssl=self.ssl_context, socket_factory=_kept_alive_socket)
+
+    def _create_pool_manager(self) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=self._create_connector(),
+            trust_env=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            middlewares=(_refuse_other_origins(self.configuration.host),),
+            read_bufsize=2**18,
+        )
+
+
+def _refuse_other_origins(host: str) -> aiohttp.ClientMiddlewareType:
+    """A middleware that sees every hop, so that no request ever goes where the kubeconfig did not say."""
+    origin = URL(host).origin()
+
+    async def middleware(
+        request: aiohttp.ClientRequest, handler: Callable[[aiohttp.ClientRequest], object]
+    ) -> aiohttp.ClientResponse:
+        if request.url.origin() != origin:
+            raise aiohttp.ClientConnectionError(f"it redirects to another origin, {request.url.origin()}")
+        return await handler(request)  # type: ignore[misc,no-any-return]
+
+    return middleware
+
+
+def _kept_alive_socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    """A socket that finds out within about a minute that its peer is gone (20 s idle, then 4 probes 10 s apart)."""
+    family, kind, protocol, _, _ = address
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in _KEEPALIVE.items():
+        if (number := getattr(socket, option, None)) is not None:
+            made.setsockopt(socket.IPPROTO_TCP, number, value)
+    return made
+
+
+_KEEPALIVE: Final = {"TCP_KEEPIDLE": 20, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 4, "TCP_USER_TIMEOUT": 60_000}

@@ -1,0 +1,213 @@
+"""The composition root: makes all parts, starts them and stops them. The only module that knows all others."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+from typing import Final, TypeVar
+
+import structlog
+from attrs import define, field, frozen
+
+from svclink_controller.applier import Applier
+from svclink_controller.backoff import Backoff
+from svclink_controller.clients import ApiError, Client, TransportError, main_client, own_namespace
+from svclink_controller.decoding import Secret
+from svclink_controller.findings import Findings
+from svclink_controller.identities import Identities
+from svclink_controller.reconciler import RECONCILERS, Reconciler
+from svclink_controller.reflector import Reflector, Sink, reflect_for_ever
+from svclink_controller.remote import Remote
+from svclink_controller.secret_kubeconfigs import SecretKubeconfigs
+from svclink_controller.session import Target, identify
+from svclink_controller.sinks import LinkSink, ObjectSink
+from svclink_controller.status_writer import StatusWriter
+from svclink_controller.store import MAIN, Store
+from svclink_controller.wire import CLUSTER_LINKS, ENDPOINT_SLICES, SERVICES, Resource, WireError
+from svclink_controller.workqueue import WorkQueue
+from svclink_core.core_v1 import Service
+from svclink_core.discovery_v1 import EndpointSlice
+from svclink_core.identifying import Problem
+from svclink_core.meta_v1 import NamespacedName
+from svclink_core.snapshot import Options, all_keys
+from svclink_core.svclink_v1alpha1 import ClusterLink
+from svclink_core.well_known import LinkReason
+
+DRAIN_SECONDS: Final = 3
+"""How long writes under way may take to end after SIGTERM."""
+
+T = TypeVar("T", Service, EndpointSlice, ClusterLink, Secret)
+
+log = structlog.get_logger()
+
+
+@frozen
+class Settings:
+    """What the command line says.
+
+    Args:
+        kubeconfig: File for the main cluster; None: the ServiceAccount of the Pod.
+        sync_interval: Seconds between two full rounds of planning.
+        options: What decisions depend on.
+    """
+
+    kubeconfig: Path | None = None
+    sync_interval: float = 30
+    options: Options = field(factory=Options)
+
+
+async def run(settings: Settings) -> None:
+    """Run the controller until SIGTERM or SIGINT.
+
+    Raises:
+        ConfigurationError: The main cluster's credentials cannot be used.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    client = await main_client(settings.kubeconfig)
+    manager = make_manager(client, own_namespace(settings.kubeconfig), settings)
+    working = asyncio.create_task(manager.run())
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if stop.is_set():
+            log.info("stopping")
+            await manager.drain()
+    finally:
+        stopping.cancel()
+        working.cancel()
+        await asyncio.wait({working})
+        await manager.client.close()
+    if not working.cancelled() and (error := working.exception()) is not None:
+        raise error
+
+
+@define
+class Manager:
+    """All parts of a running controller."""
+
+    client: Client
+    namespace: str
+    settings: Settings
+    store: Store
+    queue: WorkQueue[NamespacedName]
+    applier: Applier
+    reconciler: Reconciler
+    status_writer: StatusWriter
+    identities: Identities = field(factory=Identities)
+    remotes: dict[str, tuple[Remote, asyncio.Task[None]]] = field(factory=dict)
+    secrets: SecretKubeconfigs = field(init=False)
+    _stopping: set[asyncio.Task[None]] = field(factory=set)
+
+    def __attrs_post_init__(self) -> None:
+        self.secrets = SecretKubeconfigs(self.client, self.namespace, self.secret_changed)
+
+    async def run(self) -> None:
+        """Run until cancelled."""
+        try:
+            self.identities.main_id = await self._identify()
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._reflect(SERVICES, ObjectSink(self.store, MAIN, Service)))
+                group.create_task(self._reflect(ENDPOINT_SLICES, ObjectSink(self.store, MAIN, EndpointSlice)))
+                group.create_task(self._reflect(CLUSTER_LINKS, LinkSink(self.store, self.link_changed)))
+                for _ in range(RECONCILERS):
+                    group.create_task(self.reconciler.run())
+                group.create_task(self.status_writer.run())
+                group.create_task(self._resync())
+        finally:
+            tasks = [self._stop_remote(name) for name in list(self.remotes)]
+            await asyncio.gather(*tasks, *self._stopping, self.secrets.close(), return_exceptions=True)
+
+    async def drain(self) -> None:
+        """Start no more writes, and wait a little for those under way."""
+        try:
+            async with asyncio.timeout(DRAIN_SECONDS):
+                await self.applier.drain()
+        except TimeoutError:
+            log.warning("writes still under way were given up", seconds=DRAIN_SECONDS)
+
+    def link_changed(self, name: str) -> None:
+        """Start, tell or stop the remote of a link."""
+        references = [link.spec.kubeconfig_secret_ref for link in self.store.links.values()]
+        self.secrets.require({reference.name for reference in references if reference is not None})
+        link = self.store.links.get(name)
+        if link is not None:
+            self._configure(name, link)
+        elif name in self.remotes:
+            self._stop_remote(name)
+        self.store.status_changed(name)
+
+    def secret_changed(self, secret: str) -> None:
+        """Tell the remotes of the links that keep their kubeconfig in a Secret."""
+        for name, link in self.store.links.items():
+            if link.spec.kubeconfig_secret_ref is not None and link.spec.kubeconfig_secret_ref.name == secret:
+                self._configure(name, link)
+
+    def _configure(self, name: str, link: ClusterLink) -> None:
+        reference = link.spec.kubeconfig_secret_ref
+        if link.spec.enabled and reference is not None and self.secrets.look_up(reference) is None:
+            return  # The Secret is being read.
+        wanted = target_of(link, self.store.options, self.secrets)
+        if name not in self.remotes:
+            remote = Remote(name, self.store, self.identities)
+            self.remotes[name] = remote, asyncio.create_task(remote.run())
+        self.remotes[name][0].configure(wanted)
+
+    def _stop_remote(self, name: str) -> asyncio.Task[None]:
+        _, task = self.remotes.pop(name)
+        task.cancel()
+        self._stopping.add(task)
+        task.add_done_callback(self._stopping.discard)
+        return task
+
+    async def _identify(self) -> str | None:
+        """The identity of the main cluster, without which no link can be told from one to itself."""
+        backoff = Backoff(base=0.5, cap=30)
+        while True:
+            try:
+                return await identify(self.client)
+            except (ApiError, TransportError, WireError) as error:
+                log.warning("main cluster not read", kind="namespaces", problem=str(error))
+            await asyncio.sleep(backoff.next_delay())
+
+    async def _reflect(self, resource: Resource[T], sink: Sink[T]) -> None:
+        await reflect_for_ever(Reflector(self.client, resource), sink, lambda _: None)
+
+    async def _resync(self) -> None:
+        """Plan everything again now and then: whatever was missed is found, and where nothing was, nothing is done."""
+        while True:
+            await asyncio.sleep(self.settings.sync_interval)
+            if self.store.is_complete:
+                self.queue.add(all_keys(self.store.snapshot()))
+
+
+def target_of(link: ClusterLink, options: Options, secrets: SecretKubeconfigs) -> Target | Problem | None:
+    """What a link asks to be read: None where it is disabled, a problem where it does not say how."""
+    spec = link.spec
+    if not spec.enabled:
+        return None
+    kubeconfig = secrets.look_up(spec.kubeconfig_secret_ref) if spec.kubeconfig_secret_ref else spec.kubeconfig
+    match kubeconfig:
+        case Problem():
+            return kubeconfig
+        case None:
+            return Problem(
+                LinkReason.INVALID_KUBECONFIG, "spec.kubeconfig is missing: put a kubeconfig, in base64, there"
+            )
+        case _:
+            return Target(kubeconfig, tuple(sorted(options.included_namespaces or spec.included_namespaces)))
+
+
+def make_manager(client: Client, namespace: str, settings: Settings) -> Manager:
+    """A controller in a namespace of its main cluster, ready to run, and nothing started yet."""
+    services: WorkQueue[NamespacedName] = WorkQueue()
+    links: WorkQueue[str] = WorkQueue()
+    store = Store(settings.options, services.add, lambda name: links.add([name]))
+    findings = Findings(store.status_changed)
+    applier = Applier(client, lambda written: store.put(MAIN, written))
+    reconciler = Reconciler(store, services, applier, findings)
+    status_writer = StatusWriter(client, store, findings, links)
+    return Manager(client, namespace, settings, store, services, applier, reconciler, status_writer)

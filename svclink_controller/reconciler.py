@@ -1,0 +1,62 @@
+"""One Service after the other: what is known, what the core says of it, and having it done."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+import structlog
+from attrs import define
+
+from svclink_controller.applier import Applier, Outcome, Verdict
+from svclink_controller.findings import Findings
+from svclink_controller.store import Store
+from svclink_controller.workqueue import WorkQueue
+from svclink_core.meta_v1 import NamespacedName
+from svclink_core.planning import plan_service
+
+RECONCILERS: Final = 32
+"""Services worked on at once; how many requests are under way is the applier's to limit."""
+
+log = structlog.get_logger()
+
+
+@define
+class Reconciler:
+    """Works on the keys of a queue, each from the store's present state."""
+
+    store: Store
+    queue: WorkQueue[NamespacedName]
+    applier: Applier
+    findings: Findings
+
+    async def run(self) -> None:
+        """Work until cancelled. A broken plan is logged with its traceback, tried again, and stops nothing else."""
+        while True:
+            key = await self.queue.get()
+            await asyncio.sleep(0)  # A full queue gives keys without a pause; others must get their turn.
+            try:
+                await self.reconcile(key)
+            except Exception:
+                log.exception("internal error", service=str(key))
+                self.queue.retry(key)
+            finally:
+                self.queue.done(key)
+
+    async def reconcile(self, key: NamespacedName) -> None:
+        """Bring the main cluster's slices of one Service to what the core says."""
+        if not self.store.is_complete:
+            return
+        plan = plan_service(self.store.snapshot(), key)
+        outcomes = await self.applier.apply(plan.changes)
+        unfinished = [outcome for outcome in outcomes if outcome.verdict is not Verdict.APPLIED]
+        self.findings.record(key, plan.findings, unfinished)
+        if unfinished:
+            self.queue.retry(key, _longest_wait(unfinished))
+        else:
+            self.queue.forget(key)
+
+
+def _longest_wait(outcomes: list[Outcome]) -> float | None:
+    """How long the API server asked to be left alone."""
+    return max((outcome.retry_after for outcome in outcomes if outcome.retry_after), default=None)

@@ -1,0 +1,264 @@
+"""One linked cluster: connect, reflect, lose, come back. Each is on its own, so that none can hold up another."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Final, TypeAlias, TypeVar, assert_never
+
+import structlog
+from attrs import define, evolve, field
+
+from svclink_controller import clock
+from svclink_controller.backoff import Backoff
+from svclink_controller.clients import ApiError, TransportError
+from svclink_controller.identities import Identities
+from svclink_controller.kubeconfig import KubeconfigError
+from svclink_controller.session import RefusedError, Session, Target, open_session
+from svclink_controller.store import Observation, Store
+from svclink_controller.wire import WireError
+from svclink_core.identifying import Problem
+from svclink_core.snapshot import PENDING, SYNCED, Synced, Unreachable
+from svclink_core.well_known import LinkReason
+
+T = TypeVar("T")
+
+ConnectError: TypeAlias = KubeconfigError | RefusedError | ApiError | TransportError | WireError
+EXPECTED: Final = (KubeconfigError, RefusedError, ApiError, TransportError, WireError)
+"""What can go wrong with a cluster; anything else is a fault of svclink."""
+
+HEALTHY_SECONDS: Final = 60
+"""A connection that lived this long was a good one: what breaks it is a new trouble, not the old one."""
+
+log = structlog.get_logger()
+
+
+@define
+class Remote:
+    """Keeps the store right about one remote cluster for as long as its link exists.
+
+    New credentials are tried first and take over when everything could be listed with them (make before break); until
+    then, and if they fail, those that worked stay in use.
+
+    Args:
+        name: Name of the link.
+        store: Told what the cluster has, and how the connection is.
+        identities: Says whether the cluster may be used under this link.
+    """
+
+    name: str
+    store: Store
+    identities: Identities
+    _wanted: Target | Problem | None = None
+    _proven: Target | None = None
+    _session: Session | None = None
+    _following: asyncio.Task[None] | None = None
+    _changed: asyncio.Event = field(factory=asyncio.Event)
+    _connected_at: float = 0
+    _backoff: Backoff = field(factory=lambda: Backoff(base=1, cap=30))
+
+    def configure(self, wanted: Target | Problem | None) -> None:
+        """The link was added or edited, or its Secret: what to read, why that cannot be said, or nothing (disabled)."""
+        if wanted != self._wanted:
+            self._wanted = wanted
+            self._changed.set()
+
+    async def run(self) -> None:
+        """Work until cancelled, then close the connection. Nothing that goes wrong with the cluster ends it."""
+        try:
+            while True:
+                try:
+                    await self._step()
+                except Exception:
+                    log.exception("internal error", cluster=self.name)
+                    await asyncio.sleep(self._backoff.next_delay())
+        finally:
+            self.identities.release(self.name)
+            await self._disconnect()
+
+    async def _step(self) -> None:
+        """From one event to the next: an edited link, a broken connection, or the time to try again."""
+        self._changed.clear()
+        wanted = self._wanted
+        if wanted is None or (isinstance(wanted, Problem) and self._session is None):
+            await self._stay_away(wanted)
+        elif self._session is not None and (refusal := self._refusal(self._session.cluster_id)) is not None:
+            await self._lose(RefusedError(refusal))
+        elif isinstance(wanted, Problem):
+            self._observe(evolve(self._observation, problem=_while_kept(wanted)))
+            await self._wait()
+        elif self._session is not None and self._session.target == wanted:
+            self._trust()
+            await self._wait()
+        elif await self._try(wanted) or self._changed.is_set() or await self._fall_back(wanted):
+            pass
+        else:
+            await self._wait(self._backoff.next_delay())
+
+    def _trust(self) -> None:
+        """What feeds the store is what the link asks for: an edit that was taken back may have put it in doubt."""
+        self.store.set_connection(self.name, SYNCED)
+        self._observe(evolve(self._observation, problem=None))
+
+    async def _stay_away(self, problem: Problem | None) -> None:
+        """The link is disabled, or says no way to connect: its slices stay as they are."""
+        self.identities.release(self.name)
+        await self._disconnect()
+        self.store.forget(self.name)
+        self._observe(evolve(self._observation, problem=problem))
+        await self._changed.wait()
+
+    async def _try(self, target: Target) -> bool:
+        """Connect with the credentials wanted; True where they are in use now."""
+        if self._session is not None and self._session.target.namespaces != target.namespaces:
+            # What is held is of other namespaces: nothing may be concluded from it about those now asked for.
+            self.store.set_connection(self.name, PENDING)
+        try:
+            session = await self._unless_changed(open_session(target, self._refusal))
+        except EXPECTED as error:
+            self._fail(error, kept=self._session is not None)
+            return False
+        if session is None:
+            return False
+        await self._take_over(session, problem=None)
+        return True
+
+    async def _fall_back(self, wanted: Target) -> bool:
+        """Where the wanted credentials failed and nothing is connected: use those that worked before."""
+        proven = self._proven
+        if self._session is not None or proven is None or proven == wanted or proven.namespaces != wanted.namespaces:
+            return False
+        try:
+            session = await self._unless_changed(open_session(proven, self._refusal))
+        except EXPECTED:
+            return False
+        if session is None:
+            return False
+        await self._take_over(session, problem=self._observation.problem)
+        return True
+
+    async def _take_over(self, session: Session, problem: Problem | None) -> None:
+        """From now on this connection is the one that counts."""
+        previous = self._following, self._session
+        self._following, self._session = None, session
+        await _end(*previous)
+        if self._refusal(session.cluster_id) is not None:
+            return  # Another link connected to the cluster while this one was listed: the next step gives it up.
+        self._proven = session.target
+        session.hand_over(self.store, self.name)
+        self.store.set_connection(self.name, SYNCED)
+        self._following = asyncio.create_task(session.follow(self.store, self.name))
+        self._connected_at = asyncio.get_running_loop().time()
+        if (link := self.store.links.get(self.name)) is not None and session.cluster_id is not None:
+            self.identities.claim(link, session.cluster_id, self._changed.set)
+        self._observe(Observation(problem, session.version, session.cluster_id, clock.now()))
+        log.info("cluster connected", cluster=self.name, version=session.version)
+
+    async def _wait(self, seconds: float | None = None) -> None:
+        """Until the link is edited, the connection breaks, or the time is over."""
+        changed = asyncio.create_task(self._changed.wait())
+        waiting = {changed, self._following} - {None}
+        try:
+            await asyncio.wait(
+                {task for task in waiting if task is not None}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            changed.cancel()
+        if self._following is not None and self._following.done():
+            await self._lose(self._following.exception())
+            await self._wait(self._backoff.next_delay())
+
+    async def _lose(self, error: BaseException | None) -> None:
+        """The connection broke, or must not be used. One that lived makes up for the failures before it."""
+        if asyncio.get_running_loop().time() - self._connected_at > HEALTHY_SECONDS:
+            self._backoff.reset()
+        await self._disconnect()
+        if isinstance(error, EXPECTED):
+            self._fail(error, kept=False)
+        else:
+            log.error("internal error", cluster=self.name, exc_info=error)
+            self._mark_unreachable()
+
+    def _fail(self, error: ConnectError, *, kept: bool) -> None:
+        """Say what is wrong; without a connection that still feeds the store, the cluster counts as unreachable."""
+        problem = problem_of(error)
+        if isinstance(error, RefusedError):
+            self.identities.wait(self.name, self._changed.set)
+        if kept:
+            problem = _while_kept(problem)
+        else:
+            self._mark_unreachable()
+        if problem != self._observation.problem:
+            log.warning("cluster not connected", cluster=self.name, reason=problem.reason.code, problem=problem.message)
+        self._observe(evolve(self._observation, problem=problem))
+
+    def _mark_unreachable(self) -> None:
+        if isinstance(self.store.connections.get(self.name), Synced):
+            self.store.set_connection(self.name, Unreachable(clock.now()))
+
+    async def _disconnect(self) -> None:
+        previous = self._following, self._session
+        self._following = self._session = None
+        await _end(*previous)
+
+    async def _unless_changed(self, work: Coroutine[object, object, T]) -> T | None:
+        """The result of some work, or None, and the work given up, where the link is edited first."""
+        task, changed = asyncio.ensure_future(work), asyncio.create_task(self._changed.wait())
+        try:
+            await asyncio.wait({task, changed}, return_when=asyncio.FIRST_COMPLETED)
+            return task.result() if task.done() else None
+        finally:
+            changed.cancel()
+            task.cancel()
+            await asyncio.wait({task})
+
+    def _refusal(self, cluster_id: str | None) -> Problem | None:
+        """Why a cluster must not be used; where credentials do not show which it is, there is nothing to say."""
+        link = self.store.links.get(self.name)
+        if cluster_id is None or link is None:
+            return None
+        return self.identities.refusal(link, cluster_id)
+
+    @property
+    def _observation(self) -> Observation:
+        return self.store.observations.get(self.name, Observation())
+
+    def _observe(self, observation: Observation) -> None:
+        self.store.observe(self.name, observation)
+
+
+async def _end(following: asyncio.Task[None] | None, session: Session | None) -> None:
+    """Stop following a connection and close it."""
+    if following is not None:
+        following.cancel()
+        await asyncio.wait({following})
+    if session is not None:
+        await session.close()
+
+
+def _while_kept(problem: Problem) -> Problem:
+    """A problem of new credentials, while those that worked stay in use."""
+    return evolve(problem, message=f"{problem.message} (the previous kubeconfig stays in use)")
+
+
+def problem_of(error: ConnectError) -> Problem:
+    """What an error means for the link: a reason, and a message that says what to do."""
+    match error:
+        case KubeconfigError():
+            reason = _BY_CODE[error.reason]
+        case RefusedError():
+            return error.problem
+        case ApiError():
+            reason = {401: LinkReason.UNAUTHORIZED, 403: LinkReason.FORBIDDEN}.get(
+                error.status.code, LinkReason.UNREACHABLE
+            )
+        case TransportError():
+            reason = LinkReason.CERTIFICATE_INVALID if error.is_certificate else LinkReason.UNREACHABLE
+        case WireError():
+            reason = LinkReason.UNREACHABLE
+        case unexpected:
+            assert_never(unexpected)
+    return Problem(reason, f"{error}: {reason.sentence}")
+
+
+_BY_CODE = {reason.code: reason for reason in LinkReason}

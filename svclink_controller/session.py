@@ -1,0 +1,181 @@
+"""One connection to a remote cluster: opened, listed completely, then followed until it breaks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Final, Generic, TypeVar
+
+from attrs import define, field, frozen
+
+from svclink_controller.clients import ApiError, Client, TransportError, remote_client
+from svclink_controller.kubeconfig import decode_base64, parse_kubeconfig
+from svclink_controller.reflector import Reflector
+from svclink_controller.sinks import ObjectSink
+from svclink_controller.store import Store
+from svclink_controller.wire import (
+    REMOTE_ENDPOINT_SLICES,
+    SERVICES,
+    Listing,
+    Resource,
+    decode_uid,
+    decode_version,
+)
+from svclink_core.core_v1 import Service
+from svclink_core.discovery_v1 import EndpointSlice
+from svclink_core.errors import SvclinkError
+from svclink_core.identifying import Problem
+
+HEARTBEAT_SECONDS: Final = 30
+HEARTBEAT_TIMEOUT_SECONDS: Final = 10
+"""A cluster whose API server hangs is noticed after 30 + 2 x 10 seconds, however quiet its watches are by nature."""
+
+T = TypeVar("T", Service, EndpointSlice)
+
+
+@frozen
+class Target:
+    """What to read a cluster with: its kubeconfig, in base64, and the namespaces to read (empty: all)."""
+
+    kubeconfig: str = field(repr=False)
+    namespaces: tuple[str, ...] = ()
+
+
+class RefusedError(SvclinkError):
+    """The link must not be used for the cluster it leads to."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
+
+
+@define
+class Listed(Generic[T]):
+    """One kind, listed in one namespace or in all, and where to watch it from."""
+
+    reflector: Reflector[T]
+    kind: type[T]
+    listing: Listing[T]
+
+
+@define
+class Session:
+    """An open connection with everything listed. Nothing is in the store before `hand_over`."""
+
+    target: Target
+    client: Client
+    version: str
+    cluster_id: str | None
+    services: list[Listed[Service]]
+    slices: list[Listed[EndpointSlice]]
+
+    def hand_over(self, store: Store, cluster: str) -> None:
+        """Replace what the store holds of the cluster, in one go: Services and slices belong together."""
+        store.replace(cluster, Service, _merge(each.listing for each in self.services))
+        store.replace(cluster, EndpointSlice, _merge(each.listing for each in self.slices))
+        for services in self.services:
+            services.listing.items.clear()
+        for slices in self.slices:
+            slices.listing.items.clear()
+
+    async def follow(self, store: Store, cluster: str) -> None:
+        """Feed the store with every change; returns never, raises what broke the connection."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                for services in self.services:
+                    group.create_task(_watch(services, store, cluster))
+                for slices in self.slices:
+                    group.create_task(_watch(slices, store, cluster))
+                group.create_task(_beat(self.client))
+        except* Exception as broken:
+            raise _first(broken) from broken
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self.client.close()
+
+
+async def open_session(target: Target, admit: Callable[[str | None], Problem | None]) -> Session:
+    """Connect, find out who answers, and list everything.
+
+    Args:
+        target: What to read the cluster with.
+        admit: Says why a cluster of this identity must not be used, or None.
+
+    Raises:
+        KubeconfigError: The kubeconfig is not one svclink uses.
+        RefusedError: The cluster it leads to must not be used.
+        ApiError, TransportError, WireError: The cluster refused, or did not answer.
+    """
+    credentials = await asyncio.to_thread(lambda: parse_kubeconfig(decode_base64(target.kubeconfig)))
+    client = await remote_client(credentials)
+    try:
+        return await _list_everything(target, client, admit)
+    except BaseException:
+        await client.close()
+        raise
+
+
+async def _list_everything(target: Target, client: Client, admit: Callable[[str | None], Problem | None]) -> Session:
+    version = decode_version(await client.get("/version"))
+    cluster_id = await identify(client)
+    if (problem := admit(cluster_id)) is not None:
+        raise RefusedError(problem)
+    namespaces = target.namespaces or ("",)
+    services = [await _list(client, SERVICES, Service, namespace) for namespace in namespaces]
+    slices = [await _list(client, REMOTE_ENDPOINT_SLICES, EndpointSlice, namespace) for namespace in namespaces]
+    return Session(target, client, version, cluster_id, services, slices)
+
+
+async def _list(client: Client, resource: Resource[T], kind: type[T], namespace: str) -> Listed[T]:
+    reflector = Reflector(client, resource, namespace)
+    return Listed(reflector, kind, await reflector.list_all())
+
+
+async def _watch(listed: Listed[T], store: Store, cluster: str) -> None:
+    sink = ObjectSink(store, cluster, listed.kind, listed.reflector.namespace)
+    await listed.reflector.watch(listed.listing.resource_version, sink)
+
+
+async def identify(client: Client) -> str | None:
+    """The uid of `kube-system`, which no other cluster has; None where the credentials do not reach that far."""
+    try:
+        return decode_uid(await client.get("/api/v1/namespaces/kube-system"))
+    except ApiError as error:
+        if error.status.code != 403:
+            raise
+        return None
+
+
+async def _beat(client: Client) -> None:
+    """Ask for the version now and then: a server that hangs keeps its connections, and its watches look quiet."""
+    while True:
+        await asyncio.sleep(HEARTBEAT_SECONDS)
+        try:
+            await _require_life(client)
+        except TransportError:
+            await _require_life(client)
+
+
+async def _require_life(client: Client) -> None:
+    """Any answer will do, also that of a server with too much to do, but that the credentials count no more."""
+    try:
+        await client.get("/version", seconds=HEARTBEAT_TIMEOUT_SECONDS)
+    except ApiError as error:
+        if error.status.code == 401:
+            raise
+
+
+def _merge(listings: Iterable[Listing[T]]) -> Listing[T]:
+    """The lists of several namespaces as one."""
+    merged: Listing[T] = Listing([], [], "")
+    for listing in listings:
+        merged.items.extend(listing.items)
+        merged.undecodable.extend(listing.undecodable)
+    return merged
+
+
+def _first(group: BaseExceptionGroup[Exception]) -> Exception:
+    """The exception that broke a group; the others are its consequences."""
+    found = group.exceptions[0]
+    return _first(found) if isinstance(found, BaseExceptionGroup) else found

@@ -1,0 +1,83 @@
+"""From reflectors to the store: what a list or watch says of a cluster becomes what is known of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from attrs import frozen
+
+from svclink_controller.store import Store
+from svclink_controller.wire import Listing, Undecodable
+from svclink_core.core_v1 import Service
+from svclink_core.discovery_v1 import EndpointSlice
+from svclink_core.meta_v1 import NamespacedName, ObjectMeta
+from svclink_core.svclink_v1alpha1 import ClusterLink
+
+T = TypeVar("T", Service, EndpointSlice)
+
+
+@frozen
+class ObjectSink(Generic[T]):
+    """Services or EndpointSlices of one cluster, of one namespace or (empty) of all."""
+
+    store: Store
+    cluster: str
+    kind: type[T]
+    namespace: str = ""
+
+    def replace(self, listing: Listing[T]) -> None:
+        """The complete list."""
+        self.store.replace(self.cluster, self.kind, listing, self.namespace)
+
+    def apply(self, item: T) -> None:
+        """An object was added or changed."""
+        self.store.put(self.cluster, item)
+
+    def remove(self, key: NamespacedName) -> None:
+        """An object is gone."""
+        self.store.remove(self.cluster, self.kind, key)
+
+    def mark_undecodable(self, each: Undecodable) -> None:
+        """An object cannot be understood."""
+        self.store.mark_undecodable(self.cluster, self.kind, each)
+
+
+@frozen
+class LinkSink:
+    """ClusterLinks of the main cluster.
+
+    Args:
+        store: Told first.
+        changed: Called with the name of each link that was added, changed or removed.
+    """
+
+    store: Store
+    changed: Callable[[str], None]
+
+    def replace(self, listing: Listing[ClusterLink]) -> None:
+        """The complete list."""
+        names = {link.metadata.name for link in listing.items} | {each.key.name for each in listing.undecodable}
+        for name in self.store.links.keys() - names:
+            self.remove(NamespacedName("", name))
+        for link in listing.items:
+            self.store.put_link(link, listed=True)
+            self.changed(link.metadata.name)
+        for each in listing.undecodable:
+            self.mark_undecodable(each)
+        self.store.mark_listed(ClusterLink)
+
+    def apply(self, item: ClusterLink) -> None:
+        """A link was added or changed."""
+        self.store.put_link(item)
+        self.changed(item.metadata.name)
+
+    def remove(self, key: NamespacedName) -> None:
+        """A link is gone, and with it what was mirrored from its cluster."""
+        self.store.remove_link(key.name)
+        self.changed(key.name)
+
+    def mark_undecodable(self, each: Undecodable) -> None:
+        """A link cannot be understood: the last state that could be stays in force, else it only holds its place."""
+        if each.key.name not in self.store.links:
+            self.apply(ClusterLink(ObjectMeta(name=each.key.name)))

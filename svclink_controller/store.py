@@ -1,0 +1,317 @@
+"""What is known of every cluster. A change says which Services it concerns; a snapshot is a view, made without copying.
+
+Synchronous, without a client: whoever reads clusters tells the store, whoever decides asks it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from types import MappingProxyType
+from typing import Final, TypeAlias, TypeVar, assert_never
+
+from attrs import define, field, frozen
+
+from svclink_controller.wire import Listing, Undecodable
+from svclink_core.core_v1 import Service
+from svclink_core.discovery_v1 import EndpointSlice
+from svclink_core.enqueueing import ClusterChanged, EndpointSliceChanged, Event, ServiceChanged, requests_for
+from svclink_core.identifying import Problem
+from svclink_core.meta_v1 import NamespacedName, ObjectMeta
+from svclink_core.snapshot import PENDING, Connection, MainCluster, Options, RemoteCluster, Snapshot
+from svclink_core.svclink_v1alpha1 import ClusterLink
+
+MAIN: Final = ""
+"""The main cluster, where the name of a remote one could stand."""
+
+Object: TypeAlias = Service | EndpointSlice
+Kind: TypeAlias = type[Service] | type[EndpointSlice]
+T = TypeVar("T", Service, EndpointSlice)
+
+
+@frozen
+class Mirrored:
+    """How much the main cluster has of one remote cluster."""
+
+    services: int = 0
+    endpoints: int = 0
+    slices: int = 0
+
+
+@frozen
+class Observation:
+    """What is known of the connection to a cluster, for the status of its link."""
+
+    problem: Problem | None = None
+    version: str | None = None
+    cluster_id: str | None = None
+    last_connected: str | None = None
+
+
+@define
+class _Tally:
+    """Counts mirrored slices by cluster as they come and go."""
+
+    services: dict[str, Counter[NamespacedName]] = field(factory=dict)
+    endpoints: Counter[str] = field(factory=Counter)
+    slices: Counter[str] = field(factory=Counter)
+
+    def count(self, piece: EndpointSlice | None, sign: int) -> None:
+        """Add (`sign` 1) or subtract (-1) a slice, if it is a mirrored one."""
+        if piece is None or not piece.is_ours or piece.cluster is None or piece.service is None:
+            return
+        self.endpoints[piece.cluster] += sign * len(piece.endpoints)
+        self.slices[piece.cluster] += sign
+        services = self.services.setdefault(piece.cluster, Counter())
+        services[piece.service] += sign
+        if not services[piece.service]:
+            del services[piece.service]
+
+    def of(self, cluster: str) -> Mirrored:
+        return Mirrored(len(self.services.get(cluster, ())), self.endpoints[cluster], self.slices[cluster])
+
+
+@define
+class _ClusterObjects:
+    """Services and EndpointSlices of one cluster, and what exists but could not be understood."""
+
+    services: dict[NamespacedName, Service] = field(factory=dict)
+    slices: dict[NamespacedName, EndpointSlice] = field(factory=dict)
+    slices_by_service: dict[NamespacedName, tuple[EndpointSlice, ...]] = field(factory=dict)
+    undecodable: dict[tuple[type, NamespacedName], NamespacedName] = field(factory=dict)
+
+    def put_slice(self, key: NamespacedName, new: EndpointSlice | None) -> EndpointSlice | None:
+        """Set a slice or (None) remove it; returns what was there."""
+        old = self.slices.pop(key, None)
+        if old is not None and (service := old.service) is not None:
+            others = tuple(each for each in self.slices_by_service.pop(service) if each.metadata.name != key.name)
+            if others:
+                self.slices_by_service[service] = others
+        if new is not None:
+            self.slices[key] = new
+            if (service := new.service) is not None:
+                self.slices_by_service[service] = (*self.slices_by_service.get(service, ()), new)
+        return old
+
+
+@define
+class Store:
+    """Everything known, and whom to tell of changes.
+
+    Args:
+        options: Settings that decisions depend on.
+        enqueue: Called with the Services to plan again.
+        status_changed: Called with the name of a link whose state or numbers changed.
+    """
+
+    options: Options
+    enqueue: Callable[[Iterable[NamespacedName]], None]
+    status_changed: Callable[[str], None]
+    links: dict[str, ClusterLink] = field(factory=dict)
+    connections: dict[str, Connection] = field(factory=dict)
+    observations: dict[str, Observation] = field(factory=dict)
+    _clusters: dict[str, _ClusterObjects] = field(factory=lambda: {MAIN: _ClusterObjects()})
+    _listed: set[type] = field(factory=set)
+    _tally: _Tally = field(factory=_Tally)
+    _snapshot: Snapshot | None = None
+
+    # What the core sees
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether links, Services and slices of the main cluster have all been listed. Before, nothing is decided."""
+        return self._listed == {ClusterLink, Service, EndpointSlice}
+
+    def snapshot(self) -> Snapshot:
+        """What the core may look at: a view of the store as it is, to be used before the next change."""
+        if self._snapshot is None:
+            main = self._clusters[MAIN]
+            self._snapshot = Snapshot(
+                main=MainCluster(
+                    services=MappingProxyType(main.services),
+                    endpoint_slices=MappingProxyType(main.slices_by_service),
+                    names=MappingProxyType(main.slices),
+                ),
+                remotes=MappingProxyType({name: self._remote(name, link) for name, link in self.links.items()}),
+                options=self.options,
+            )
+        return self._snapshot
+
+    def mirrored(self, cluster: str) -> Mirrored:
+        """How much the main cluster has of a remote one."""
+        return self._tally.of(cluster)
+
+    def _remote(self, name: str, link: ClusterLink) -> RemoteCluster:
+        objects = self._clusters.setdefault(name, _ClusterObjects())
+        return RemoteCluster(
+            link=link,
+            connection=self.connections.get(name, PENDING),
+            services=MappingProxyType(objects.services),
+            endpoint_slices=MappingProxyType(objects.slices_by_service),
+            undecodable=objects.undecodable.values(),
+        )
+
+    # Links
+
+    def put_link(self, link: ClusterLink, *, listed: bool = False) -> None:
+        """A ClusterLink was added or changed; the answer to a status write may be older than what is held.
+
+        Its status is svclink's own and concerns no Service.
+        """
+        name = link.metadata.name
+        old = self.links.get(name)
+        if old is not None and not listed and _is_older(link.metadata, old.metadata):
+            return
+        self.links[name] = link
+        if old is None or (old.spec, old.metadata.uid) != (link.spec, link.metadata.uid):
+            self._cluster_changed(name)
+
+    def remove_link(self, name: str) -> None:
+        """A ClusterLink is gone: what was mirrored from its cluster will go."""
+        if self.links.pop(name, None) is not None:
+            self.connections.pop(name, None)
+            self.observations.pop(name, None)
+            self._clusters.pop(name, None)
+            self._cluster_changed(name)
+
+    def set_connection(self, cluster: str, connection: Connection) -> None:
+        """A remote cluster was synced, was lost, or is to be listed anew."""
+        if cluster in self.links and self.connections.get(cluster, PENDING) != connection:
+            self.connections[cluster] = connection
+            self._cluster_changed(cluster)
+
+    def observe(self, cluster: str, observation: Observation) -> None:
+        """Something was learnt of the connection to a remote cluster."""
+        if cluster in self.links and self.observations.get(cluster) != observation:
+            self.observations[cluster] = observation
+            self.status_changed(cluster)
+
+    def forget(self, cluster: str) -> None:
+        """A remote cluster is no longer read: its objects are freed, and it counts as never listed."""
+        self._clusters.pop(cluster, None)
+        self.set_connection(cluster, PENDING)
+        self._snapshot = None
+
+    def mark_listed(self, kind: type) -> None:
+        """All objects of a kind of the main cluster are known; with the last kind, everything is planned."""
+        before = self.is_complete
+        self._listed.add(kind)
+        if self.is_complete and not before:
+            self._dirty(ClusterChanged(MAIN))
+
+    # Services and EndpointSlices of any cluster
+
+    def replace(self, cluster: str, kind: Kind, listing: Listing[T], namespace: str = "") -> None:
+        """A complete list, of one namespace or of all: what is not in it does not exist any more."""
+        held = [key for key in self._held(cluster, kind) if not namespace or key.namespace == namespace]
+        exists = {item.metadata.key for item in listing.items} | {each.key for each in listing.undecodable}
+        for key in held:
+            if key not in exists:
+                self.remove(cluster, kind, key)
+        for item in listing.items:
+            self._put(cluster, item)
+        for each in listing.undecodable:
+            self.mark_undecodable(cluster, kind, each)
+        if cluster == MAIN:
+            self.mark_listed(kind)
+
+    def put(self, cluster: str, item: Object) -> None:
+        """A watch tells that an object was added or changed.
+
+        In the main cluster the watch lags behind the answers to svclink's own writes; what they overtook is old news.
+        """
+        held = self._clusters[MAIN].slices.get(item.metadata.key) if cluster == MAIN else None
+        if not (isinstance(item, EndpointSlice) and held is not None and _is_older(item.metadata, held.metadata)):
+            self._put(cluster, item)
+
+    def remove(self, cluster: str, kind: Kind, key: NamespacedName) -> None:
+        """An object is gone."""
+        objects = self._objects(cluster, kind, key)
+        if kind is EndpointSlice:
+            if (old_slice := objects.put_slice(key, None)) is not None:
+                self._count(cluster, old_slice, None)
+                self._dirty(EndpointSliceChanged(old_slice, None, in_main=cluster == MAIN))
+        elif (old := objects.services.pop(key, None)) is not None:
+            self._dirty(ServiceChanged(old, None))
+
+    def mark_undecodable(self, cluster: str, kind: Kind, each: Undecodable) -> None:
+        """An object exists, but in a form nobody understands: its Service is left as it is."""
+        self._of(cluster).undecodable[kind, each.key] = each.service
+        self._enqueue([each.service])
+
+    def _put(self, cluster: str, item: Object) -> None:
+        key = item.metadata.key
+        objects = self._objects(cluster, type(item), key)
+        match item:
+            case Service():
+                old = objects.services.get(key)
+                objects.services[key] = item
+                if old is None or not _is_same(old, item):
+                    self._dirty(ServiceChanged(old, item))
+            case EndpointSlice():
+                old_slice = objects.put_slice(key, item)
+                if old_slice is None or not _is_same(old_slice, item):
+                    self._count(cluster, old_slice, item)
+                    self._dirty(EndpointSliceChanged(old_slice, item, in_main=cluster == MAIN))
+            case unexpected:
+                assert_never(unexpected)
+
+    def _objects(self, cluster: str, kind: Kind, key: NamespacedName) -> _ClusterObjects:
+        """The objects of a cluster, one of which is about to be known again."""
+        objects = self._of(cluster)
+        if (service := objects.undecodable.pop((kind, key), None)) is not None:
+            self._enqueue([service])
+        return objects
+
+    def _held(self, cluster: str, kind: Kind) -> set[NamespacedName]:
+        """What exists of a kind, understood or not."""
+        objects = self._of(cluster)
+        known = objects.slices if kind is EndpointSlice else objects.services
+        return known.keys() | {key for each, key in objects.undecodable if each is kind}
+
+    def _of(self, cluster: str) -> _ClusterObjects:
+        if cluster != MAIN and cluster not in self.links:
+            return _ClusterObjects()  # A last word from the cluster of a link that is gone: nobody keeps it.
+        return self._clusters.setdefault(cluster, _ClusterObjects())
+
+    def _count(self, cluster: str, old: EndpointSlice | None, new: EndpointSlice | None) -> None:
+        if cluster != MAIN:
+            return
+        self._tally.count(old, -1)
+        self._tally.count(new, 1)
+        for source in {piece.cluster for piece in (old, new) if piece is not None and piece.is_ours}:
+            self.status_changed(source or MAIN)
+
+    def _cluster_changed(self, cluster: str) -> None:
+        self._snapshot = None
+        self.status_changed(cluster)
+        self._dirty(ClusterChanged(cluster))
+
+    def _dirty(self, event: Event) -> None:
+        if self.is_complete:
+            self.enqueue(requests_for(event, self.snapshot()))
+
+    def _enqueue(self, keys: Iterable[NamespacedName]) -> None:
+        if self.is_complete:
+            self.enqueue(keys)
+
+
+def _is_same(old: Service | EndpointSlice, new: Service | EndpointSlice) -> bool:
+    """Whether two states are one: the API server counts up the resourceVersion with every change."""
+    same_object = old.metadata.uid == new.metadata.uid
+    return (
+        same_object
+        and bool(old.metadata.resource_version)
+        and old.metadata.resource_version == new.metadata.resource_version
+    )
+
+
+def _is_older(new: ObjectMeta, held: ObjectMeta) -> bool:
+    """Whether a state comes from before the one held: a watch lags behind the answers to our own writes.
+
+    resourceVersions of one object compare as numbers (KEP-5504); what is no number is not compared.
+    """
+    versions = new.resource_version, held.resource_version
+    if new.uid != held.uid or not all(each.isascii() and each.isdigit() for each in versions):
+        return False
+    return int(versions[0]) < int(versions[1])

@@ -1,0 +1,74 @@
+"""Runs the examples of README and docs: a pytest plugin (`pytest -p tests.examples README.md docs`).
+
+`console` blocks are commands behind `$ ` with the output they must give, `python` blocks are programs, `sh` blocks are
+set-up commands. What needs clusters (`sh cluster`) is run by an end-to-end test.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from sybil import Example, Sybil
+from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
+
+ROOT = Path(__file__).parents[1]
+
+
+def run_console(example: Example) -> str | None:
+    """Run the commands of a block one after the other; returns what differs, or None."""
+    for command, expected in sessions(str(example.parsed)):
+        environment = os.environ | {
+            "COLUMNS": "160",
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        }
+        done = subprocess.run(
+            ["bash", "-c", command], cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60
+        )
+        printed = [line.rstrip() for line in (done.stdout + done.stderr).rstrip().splitlines()]
+        if printed != expected:
+            return f"`{command}` printed\n" + "\n".join(printed) + "\nand not\n" + "\n".join(expected)
+    return None
+
+
+def sessions(block: str) -> list[tuple[str, list[str]]]:
+    """The commands of a block, each with the lines it prints."""
+    found: list[tuple[str, list[str]]] = []
+    for line in block.splitlines():
+        if line.startswith("$ "):
+            found.append((line[2:], []))
+        elif found:
+            found[-1][1].append(line.rstrip())
+    for _, expected in found:
+        while expected and not expected[-1]:
+            expected.pop()
+    return found
+
+
+def run_set_up(example: Example) -> str | None:
+    """Run a set-up command as a new user would, in a copy of the tree; the one that tests is run by `.ci/run`."""
+    command = str(example.parsed).strip()
+    if command.endswith("/nox"):
+        return None
+    with tempfile.TemporaryDirectory() as directory:
+        tree = Path(directory, "svclink")
+        shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(".*", "__pycache__", "tests"))
+        done = subprocess.run(
+            ["bash", "-c", command], cwd=tree, capture_output=True, text=True, check=False, timeout=300
+        )
+    return None if done.returncode == 0 else f"`{command}` ended with {done.returncode}:\n{done.stdout}{done.stderr}"
+
+
+pytest_collect_file = Sybil(
+    parsers=[
+        CodeBlockParser(language="console", evaluator=run_console),
+        CodeBlockParser(language="sh", evaluator=run_set_up),
+        PythonCodeBlockParser(),
+    ],
+    path=str(ROOT),
+    pattern="*.md",
+).pytest()

@@ -1,0 +1,18 @@
+"""What the tests of the controller share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from svclink_controller import logs
+
+
+@pytest.fixture(autouse=True)
+def _logs_of_its_own() -> Iterator[None]:
+    """Logs look as the controller's do, and end with the test: some tests have a standard error of their own."""
+    logs.configure()
+    yield
+    structlog.reset_defaults()

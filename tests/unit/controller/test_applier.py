@@ -1,0 +1,363 @@
+"""Changes are performed in an order that loses no address, and what becomes of each is a value.
+
+Real: the applier, the client, sockets and TLS. Substituted: the main API server, by one that refuses as it is told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TypeAlias
+
+import pytest
+from aiohttp import web
+from attrs import define, evolve, field
+
+from svclink_controller.applier import MAX_IN_FLIGHT, Applier, Outcome, Verdict
+from svclink_core import (
+    Change,
+    Create,
+    Delete,
+    Endpoint,
+    EndpointSlice,
+    ObjectMeta,
+    Precondition,
+    Reason,
+    Update,
+)
+from svclink_core.codec import structure, unstructure
+from svclink_core.well_known import LABEL_CLUSTER, LABEL_MANAGED_BY, MANAGED_BY
+from tests.unit.controller.servers import Cluster, Request, Server, answer, connected, eventually, refusal, serving
+
+Override: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse | None]]
+
+
+def piece(name: str = "web-c1", cluster: str | None = "c1", address: str = "10.0.0.1") -> EndpointSlice:
+    labels = {LABEL_MANAGED_BY: MANAGED_BY} | ({} if cluster is None else {LABEL_CLUSTER: cluster})
+    metadata = ObjectMeta(name, "default", labels=tuple(sorted(labels.items())))
+    return EndpointSlice(metadata, "IPv4", (Endpoint((address,)),))
+
+
+def create(name: str = "web-c1", cluster: str | None = "c1") -> Create:
+    return Create(piece(name, cluster), Reason.SOURCE_ADDED)
+
+
+def precondition_of(stored: EndpointSlice) -> Precondition:
+    return Precondition(stored.metadata.uid, stored.metadata.resource_version)
+
+
+def update(stored: EndpointSlice, address: str = "10.0.0.9") -> Update:
+    wanted = evolve(piece(stored.metadata.name, stored.cluster, address))
+    return Update(wanted, precondition_of(stored), Reason.CONTENT_CHANGED)
+
+
+def delete(stored: EndpointSlice) -> Delete:
+    return Delete(stored, precondition_of(stored), Reason.SOURCE_GONE)
+
+
+@define
+class Main:
+    """The main cluster, an applier for it, and the slices it told the store of."""
+
+    server: Server
+    cluster: Cluster
+    applier: Applier
+    written: list[EndpointSlice] = field(factory=list)
+
+    def add(self, item: EndpointSlice) -> EndpointSlice:
+        """The slice as the cluster has stored it."""
+        return structure(self.cluster.put(item), EndpointSlice)
+
+    @property
+    def names(self) -> list[str]:
+        return sorted(item["metadata"]["name"] for item in self.cluster.all("endpointslices"))
+
+    @property
+    def writes(self) -> list[Request]:
+        return self.server.requests
+
+
+@asynccontextmanager
+async def main_cluster(override: Override | None = None) -> AsyncIterator[Main]:
+    cluster = Cluster(override=override)
+    written: list[EndpointSlice] = []
+    async with serving(cluster) as server, connected(server.url) as client:
+        yield Main(server, cluster, Applier(client, written.append), written)
+
+
+def refusing(*refused: str, with_: Callable[[], web.Response] = lambda: refusal(500)) -> Override:
+    """Refuses writes to slices of these names, in paths or bodies."""
+
+    async def override(request: web.BaseRequest) -> web.StreamResponse | None:
+        name = request.path.rpartition("/")[2]
+        if request.method == "POST":
+            name = (await request.json())["metadata"]["name"]
+        return with_() if name in refused else None
+
+    return override
+
+
+def verdicts(outcomes: list[Outcome]) -> dict[str, Verdict]:
+    return {f"{type(each.change).__name__} {each.change.key.name}": each.verdict for each in outcomes}
+
+
+# What is sent
+
+
+async def test_creation_makes_the_slice() -> None:
+    """The whole slice is posted to its namespace, and the answer goes to the store."""
+    async with main_cluster() as main:
+        (outcome,) = await main.applier.apply([create()])
+        (request,) = main.writes
+        assert (request.method, request.path) == (
+            "POST",
+            "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices",
+        )
+        assert request.json == unstructure(piece())
+        assert outcome == Outcome(create(), Verdict.APPLIED)
+        assert [each.metadata.resource_version for each in main.written] == [str(main.cluster.revision)]
+
+
+async def test_update_sends_its_precondition() -> None:
+    """A PUT names uid and resourceVersion of the very object the plan was made for."""
+    async with main_cluster() as main:
+        stored = main.add(piece())
+        (outcome,) = await main.applier.apply([update(stored)])
+        (request,) = main.writes
+        sent = request.json
+        assert request.method == "PUT"
+        assert request.path == "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/web-c1"
+        assert (sent["metadata"]["uid"], sent["metadata"]["resourceVersion"]) == (
+            stored.metadata.uid,
+            stored.metadata.resource_version,
+        )
+        assert sent["endpoints"][0]["addresses"] == ["10.0.0.9"]
+        assert outcome.verdict is Verdict.APPLIED
+        assert main.written[0].endpoints[0].addresses == ("10.0.0.9",)
+
+
+async def test_deletion_sends_its_precondition() -> None:
+    """A DELETE names uid and resourceVersion of the very object the plan was made for."""
+    async with main_cluster() as main:
+        stored = main.add(piece())
+        (outcome,) = await main.applier.apply([delete(stored)])
+        (request,) = main.writes
+        assert request.method == "DELETE"
+        assert request.json["preconditions"] == {
+            "uid": stored.metadata.uid,
+            "resourceVersion": stored.metadata.resource_version,
+        }
+        assert (outcome.verdict, main.names, main.written) == (Verdict.APPLIED, [], [])
+
+
+async def test_nothing_to_do_asks_nobody() -> None:
+    """A plan without changes sends no request."""
+    async with main_cluster() as main:
+        assert await main.applier.apply([]) == []
+        assert main.writes == []
+
+
+async def test_object_that_changed_meanwhile_is_left_alone() -> None:
+    """With another version than the plan was made for, neither update nor deletion happens."""
+    async with main_cluster() as main:
+        stored = main.add(piece())
+        main.add(piece(address="10.0.0.7"))
+        outcomes = await main.applier.apply([update(stored)])
+        outcomes += await main.applier.apply([delete(stored)])
+        assert {each.verdict for each in outcomes} == {Verdict.SUPERSEDED}
+        assert main.cluster.all("endpointslices")[0]["endpoints"][0]["addresses"] == ["10.0.0.7"]
+
+
+# The order
+
+
+async def test_deletions_come_after_everything_else() -> None:
+    """No address goes before all that replaces it is there, however the changes are ordered."""
+    async with main_cluster() as main:
+        old, changed = main.add(piece("old")), main.add(piece("changed"))
+        await main.applier.apply([delete(old), create("new"), update(changed), create("newer")])
+        methods = [request.method for request in main.writes]
+        assert (sorted(methods[:3]), methods[3:]) == (["POST", "POST", "PUT"], ["DELETE"])
+        assert main.names == ["changed", "new", "newer"]
+
+
+@pytest.mark.parametrize("code", [409, 422, 500])
+async def test_deletion_waits_where_its_replacement_failed(code: int) -> None:
+    """Where a creation of a cluster failed, no slice of that cluster goes: it may be all there is of an address."""
+    async with main_cluster(refusing("new", with_=lambda: refusal(code))) as main:
+        old = main.add(piece("old"))
+        outcomes = await main.applier.apply([create("new"), create("other"), delete(old)])
+        assert verdicts(outcomes)["Delete old"] is Verdict.POSTPONED
+        assert main.names == ["old", "other"]
+
+
+async def test_deletion_waits_where_an_update_failed() -> None:
+    """An update that failed holds deletions back as a creation does: an address may be moving into that slice."""
+    async with main_cluster(refusing("changed")) as main:
+        old, changed = main.add(piece("old")), main.add(piece("changed"))
+        outcomes = await main.applier.apply([update(changed), delete(old)])
+        assert verdicts(outcomes)["Delete old"] is Verdict.POSTPONED
+        assert main.names == ["changed", "old"]
+
+
+async def test_deletion_of_another_cluster_does_not_wait() -> None:
+    """What fails for one cluster holds up no other one."""
+    async with main_cluster(refusing("new")) as main:
+        first, second = main.add(piece("first", "c1")), main.add(piece("second", "c2"))
+        outcomes = await main.applier.apply([create("new", "c1"), delete(first), delete(second)])
+        assert verdicts(outcomes) == {
+            "Create new": Verdict.FAILED,
+            "Delete first": Verdict.POSTPONED,
+            "Delete second": Verdict.APPLIED,
+        }
+        assert main.names == ["first"]
+
+
+async def test_slices_that_lost_their_cluster_label_count_as_one_cluster() -> None:
+    """A slice of no known cluster is not held up by the trouble of a cluster."""
+    async with main_cluster(refusing("new")) as main:
+        lost = main.add(piece("lost", None))
+        await main.applier.apply([create("new", "c1"), delete(lost)])
+        assert main.names == []
+
+
+async def test_every_change_has_its_outcome() -> None:
+    """What was applied, what failed and what waits add up to what was asked for."""
+    async with main_cluster(refusing("new")) as main:
+        old = main.add(piece("old"))
+        changes: list[Change] = [delete(old), create("new"), create("fine", "c2")]
+        outcomes = await main.applier.apply(changes)
+    assert {each.change.key.name for each in outcomes} == {"old", "new", "fine"}
+
+
+# What refusals mean
+
+
+@pytest.mark.parametrize(
+    ("give", "verdict"),
+    [
+        (lambda: refusal(400, "BadRequest"), Verdict.REFUSED),
+        (lambda: refusal(401, "Unauthorized"), Verdict.FAILED),
+        (lambda: refusal(403, "Forbidden"), Verdict.REFUSED),
+        (lambda: refusal(403, "Forbidden", cause="NamespaceTerminating"), Verdict.SUPERSEDED),
+        (lambda: refusal(404, "NotFound"), Verdict.SUPERSEDED),
+        (lambda: refusal(409, "AlreadyExists"), Verdict.SUPERSEDED),
+        (lambda: refusal(409, "Conflict"), Verdict.SUPERSEDED),
+        (lambda: refusal(413, "RequestEntityTooLarge"), Verdict.REFUSED),
+        (lambda: refusal(422, "Invalid"), Verdict.REFUSED),
+        (lambda: refusal(429, "TooManyRequests"), Verdict.FAILED),
+        (lambda: refusal(500, "InternalError"), Verdict.FAILED),
+        (lambda: web.Response(status=503, text="<html>\nsorry</html>"), Verdict.FAILED),
+        (lambda: web.Response(text="<html>Sign in</html>"), Verdict.FAILED),
+        (lambda: answer({"metadata": {}}), Verdict.FAILED),
+    ],
+)
+async def test_refusal_of_a_write_is_a_verdict(give: Callable[[], web.Response], verdict: Verdict) -> None:
+    """Every way of saying no to a creation or update is a value that says whether, and when, to try again."""
+    async with main_cluster(refusing("web-c1", with_=give)) as main:
+        stored = main.add(piece())
+        outcomes = await main.applier.apply([create()])
+        outcomes += await main.applier.apply([update(stored)])
+        assert [each.verdict for each in outcomes] == [verdict, verdict]
+        assert all(each.message for each in outcomes)
+        assert main.written == []
+
+
+async def test_deletion_of_what_is_gone_is_done() -> None:
+    """A slice that somebody else deleted first needs no further try."""
+    async with main_cluster() as main:
+        gone = evolve(piece(), metadata=evolve(piece().metadata, uid="u", resource_version="1"))
+        (outcome,) = await main.applier.apply([delete(gone)])
+    assert outcome == Outcome(delete(gone), Verdict.APPLIED)
+
+
+async def test_delay_the_server_asks_for_is_handed_on() -> None:
+    """Whoever plans again learns how long the API server wants to be left alone."""
+    async with main_cluster(refusing("web-c1", with_=lambda: refusal(429, retry_after=7))) as main:
+        (outcome,) = await main.applier.apply([create()])
+    assert (outcome.verdict, outcome.retry_after) == (Verdict.FAILED, 7)
+
+
+async def test_lost_connection_is_a_verdict() -> None:
+    """A connection that breaks may work later; whether the write happened, the next plan sees."""
+
+    async def break_off(request: web.BaseRequest) -> web.StreamResponse | None:
+        assert request.transport is not None
+        request.transport.abort()
+        return None
+
+    async with main_cluster(break_off) as main:
+        (outcome,) = await main.applier.apply([create()])
+    assert outcome.verdict is Verdict.FAILED
+
+
+async def test_server_that_is_away_is_a_verdict() -> None:
+    """Where nobody listens every change fails, and deletions after them wait."""
+    async with main_cluster() as main:
+        url = main.server.url
+    async with connected(url) as client:
+        outcomes = await Applier(client, lambda _: None).apply([create(), delete(piece("old"))])
+    assert verdicts(outcomes) == {"Create web-c1": Verdict.FAILED, "Delete old": Verdict.POSTPONED}
+
+
+# How many at once, and the end
+
+
+@define
+class Gate:
+    """Holds every request until it is opened, and counts those that wait."""
+
+    held: int = 0
+    most: int = 0
+    opened: asyncio.Event = field(factory=asyncio.Event)
+
+    async def __call__(self, _: web.BaseRequest) -> web.StreamResponse | None:
+        self.held += 1
+        self.most = max(self.most, self.held)
+        await self.opened.wait()
+        self.held -= 1
+        return None
+
+
+async def test_no_more_requests_than_allowed_are_under_way() -> None:
+    """However many changes there are, and of how many Services, the API server sees a bounded number at once."""
+    gate = Gate()
+    async with main_cluster(gate) as main:
+        many = [
+            asyncio.create_task(main.applier.apply([create(f"s{service}-{number}") for number in range(MAX_IN_FLIGHT)]))
+            for service in range(3)
+        ]
+        await eventually(lambda: gate.held == MAX_IN_FLIGHT)
+        gate.opened.set()
+        await asyncio.gather(*many)
+        assert len(main.names) == 3 * MAX_IN_FLIGHT
+    assert gate.most == MAX_IN_FLIGHT
+
+
+async def test_drain_waits_for_what_is_under_way_and_starts_nothing_more() -> None:
+    """Writes that were sent are seen through; those that waited for a place are not sent any more."""
+    gate = Gate()
+    async with main_cluster(gate) as main:
+        changes = [create(f"web-{number:03}") for number in range(MAX_IN_FLIGHT + 10)]
+        applying = asyncio.create_task(main.applier.apply(changes))
+        await eventually(lambda: gate.held == MAX_IN_FLIGHT)
+        draining = asyncio.create_task(main.applier.drain())
+        await asyncio.sleep(0)
+        assert not draining.done()
+        gate.opened.set()
+        await draining
+        applying.cancel()
+        await asyncio.wait({applying})
+        assert (len(main.writes), len(main.names), gate.held) == (MAX_IN_FLIGHT, MAX_IN_FLIGHT, 0)
+
+
+async def test_after_drain_nothing_is_written() -> None:
+    """A change that comes after the end waits for ever."""
+    async with main_cluster() as main:
+        await main.applier.drain()
+        applying = asyncio.create_task(main.applier.apply([create()]))
+        await asyncio.sleep(0.05)
+        applying.cancel()
+        await asyncio.wait({applying})
+        assert main.writes == []

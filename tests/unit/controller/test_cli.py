@@ -1,0 +1,189 @@
+"""Flags are those of Go programs; a wrong one is one sentence that names it, and exit code 1.
+
+Real: the command line. Substituted: nothing.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeAlias
+
+import click
+import pytest
+from attrs import frozen
+
+from svclink_controller.cli import Duration, main, svclink
+
+
+@frozen
+class Ended:
+    """How a command ended, and what it said."""
+
+    code: int | str | None
+    output: str
+    error: str
+
+
+Run: TypeAlias = Callable[..., Ended]
+
+PLAN = ("plan", "--main", "/dev/null")
+"""A command that does nothing and needs no cluster."""
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs the command as the console script does."""
+
+    def run(*arguments: str) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["svclink", *arguments])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        said = capsys.readouterr()
+        return Ended(caught.value.code, said.out, said.err)
+
+    return run
+
+
+# Wrong flags
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--sync-interval", "5"], ["--sync-interval", "'5'", "30s"]),
+        (["--sync-interval=soon", *PLAN], ["--sync-interval", "'soon'"]),
+        (["--sync-interval=", *PLAN], ["--sync-interval"]),
+        (["--sync-interval=0s", *PLAN], ["--sync-interval", "longer than nothing"]),
+        (["--sync-interval=-3s", *PLAN], ["--sync-interval", "longer than nothing"]),
+        (["--sync-interval=99999999999999h", *PLAN], ["--sync-interval"]),
+        (["--kubeconfig", "/nowhere/kubeconfig"], ["--kubeconfig", "/nowhere/kubeconfig"]),
+        (["--kubeconfig", "/"], ["--kubeconfig"]),
+        (["--included-namespaces", "kube-system"], ["--included-namespaces", "kube-system"]),
+        (["--included-namespaces=a,kube-system,b"], ["--included-namespaces", "kube-system"]),
+        (["--included-namespaces", ""], ["--included-namespaces"]),
+        (["--included-namespaces", " , "], ["--included-namespaces"]),
+        (["--included-namespaces", "Prod"], ["--included-namespaces", "'Prod'"]),
+        (["--included-namespaces", "a.b"], ["--included-namespaces", "'a.b'"]),
+        (["--sync-services-to-local-cluster"], ["--sync-services-to-local-cluster"]),
+        (["--sync-services-to-local-cluster=true", *PLAN], ["--sync-services-to-local-cluster"]),
+        (["--sync-services-to-local-cluster=maybe", *PLAN], ["--sync-services-to-local-cluster", "'maybe'"]),
+        (["--nonsense"], ["--nonsense"]),
+        (["nonsense"], ["'nonsense'"]),
+        (["plan"], ["--main"]),
+        (["plan", "--main", "/nowhere/main.yaml"], ["--main", "/nowhere/main.yaml"]),
+        ([*PLAN, "--remote", "c1"], ["--remote", "'c1'", "NAME=FILE"]),
+        ([*PLAN, "--remote", "C1=a.yaml"], ["--remote", "'C1=a.yaml'"]),
+        ([*PLAN, "--remote", "=a.yaml"], ["--remote"]),
+        ([*PLAN, "--remote", "c1=/dev/null", "--remote", "c1=/dev/null"], ["--remote", "'c1'", "twice"]),
+        ([*PLAN, "--remote", "c1=/nowhere/c1.yaml"], ["/nowhere/c1.yaml", "No such file"]),
+        ([*PLAN, "-o", "xml"], ["-o", "'xml'"]),
+    ],
+    ids=lambda value: " ".join(value)[:60],
+)
+def test_wrong_flag_is_one_sentence(run: Run, arguments: list[str], words: list[str]) -> None:
+    """A wrong flag is refused with exit code 1 and one line on standard error that names it."""
+    ended = run(*arguments)
+    assert (ended.code, ended.output) == (1, "")
+    assert ended.error.startswith("Error: ")
+    assert ended.error.count("\n") == 1
+    assert all(word in ended.error for word in words), ended.error
+
+
+@pytest.mark.parametrize("content", ["", "just text", "current-context: a\nclusters: 5\n", "\x00"])
+def test_main_kubeconfig_that_is_none_is_one_sentence(run: Run, tmp_path: Path, content: str) -> None:
+    """The controller does not start with a kubeconfig that cannot be used, and says which it was."""
+    path = tmp_path / "kubeconfig"
+    path.write_text(content, encoding="utf-8")
+    ended = run("--kubeconfig", str(path))
+    assert ended.code == 1
+    assert ended.error.startswith(f"Error: --kubeconfig={path} ")
+    assert "Traceback" not in ended.error
+
+
+def test_without_kubeconfig_outside_a_cluster_the_flag_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is no ServiceAccount, the error says what to give."""
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    ended = run()
+    assert ended.code == 1
+    assert "--kubeconfig" in ended.error
+    assert ended.error.count("\n") == 1
+
+
+# Right flags
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--sync-interval=30s"],
+        ["--sync-interval", "1h2m3s"],
+        ["--sync-services-to-local-cluster=false"],
+        ["--sync-services-to-local-cluster=FALSE"],
+        ["--sync-services-to-local-cluster=0"],
+        ["--included-namespaces=a"],
+        ["--included-namespaces", "a, b,c"],
+        ["--included-namespaces=a", "--included-namespaces=b"],
+    ],
+    ids=" ".join,
+)
+def test_flags_are_those_of_go(run: Run, flags: list[str]) -> None:
+    """`--flag=value` and `--flag value`, booleans with a value, and lists with commas or repeated are taken."""
+    ended = run(*flags, *PLAN)
+    assert (ended.code, ended.error) == (0, "")
+    assert "Nothing to change." in ended.output
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("30s", timedelta(seconds=30)),
+        ("1m30s", timedelta(seconds=90)),
+        ("2h", timedelta(hours=2)),
+        ("1.5h", timedelta(minutes=90)),
+        ("500ms", timedelta(milliseconds=500)),
+        ("1h0m0.5s", timedelta(hours=1, milliseconds=500)),
+        ("+5s", timedelta(seconds=5)),
+    ],
+)
+def test_durations_are_those_of_go(text: str, expected: timedelta) -> None:
+    """A duration is written as Go writes it."""
+    assert Duration().convert(text, None, None) == expected
+
+
+def test_default_sync_interval_is_that_of_the_go_program() -> None:
+    """Without flags everything is checked again every 30 s, and nothing is restricted."""
+    context = svclink.make_context("svclink", [])
+    assert context.params == {
+        "sync_interval": timedelta(seconds=30),
+        "kubeconfig": None,
+        "included_namespaces": frozenset(),
+        "sync_services_to_local_cluster": False,
+    }
+
+
+def test_namespaces_are_put_together() -> None:
+    """Repeated flags and commas name one set of namespaces."""
+    flags = ["--included-namespaces=a, b", "--included-namespaces", "c,,a"]
+    assert svclink.make_context("svclink", [*flags, "plan"]).params["included_namespaces"] == {"a", "b", "c"}
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_help_names_every_flag(run: Run, flag: str) -> None:
+    """The help tells what there is, and that it runs the controller without a command."""
+    ended = run(flag)
+    assert ended.code == 0
+    names = [name for parameter in svclink.params for name in parameter.opts if isinstance(parameter, click.Option)]
+    assert all(name in ended.output for name in names)
+    assert "plan" in ended.output
+
+
+def test_version_is_that_of_the_package() -> None:
+    """`python -m svclink_controller` is the same command, and knows its version."""
+    done = subprocess.run(
+        [sys.executable, "-m", "svclink_controller", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("svclink ")

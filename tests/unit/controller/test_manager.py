@@ -1,0 +1,363 @@
+"""All parts together: what is linked is mirrored, what goes wrong is said, and the end is in order.
+
+Real: the whole controller, sockets and TLS. Substituted: the API servers, by small ones. What needs real control planes
+is tested end to end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from attrs import define
+from structlog.testing import capture_logs
+
+from svclink_controller import manager
+from svclink_controller.clients import remote_client
+from svclink_controller.manager import Manager, Settings, make_manager, target_of
+from svclink_controller.session import Target
+from svclink_core import (
+    ClusterLink,
+    ClusterLinkSpec,
+    Endpoint,
+    EndpointPort,
+    EndpointSlice,
+    LinkReason,
+    ObjectMeta,
+    Options,
+    Service,
+    ServicePort,
+    ServiceSpec,
+)
+from svclink_core.identifying import Problem
+from svclink_core.svclink_v1alpha1 import SecretKeyReference
+from svclink_core.well_known import LABEL_SERVICE_NAME
+from tests.unit.controller.servers import Cluster, Server, credentials, eventually, kubeconfig, refusal, serving
+
+NAMESPACE = "svclink"
+FAST = Settings(sync_interval=0.05)
+
+
+def service(name: str = "web") -> Service:
+    spec = ServiceSpec(cluster_ip="10.96.0.1", ip_families=("IPv4",), ports=(ServicePort(80, "http"),))
+    return Service(ObjectMeta(name, "default", f"uid-of-{name}"), spec)
+
+
+def piece(name: str = "web", address: str = "10.0.0.1") -> EndpointSlice:
+    metadata = ObjectMeta(f"{name}-abc", "default", labels=((LABEL_SERVICE_NAME, name),))
+    return EndpointSlice(metadata, "IPv4", (Endpoint((address,)),), (EndpointPort("http", port=8080),))
+
+
+def link(name: str = "c1", **spec: Any) -> ClusterLink:
+    return ClusterLink(ObjectMeta(name, generation=1), ClusterLinkSpec(**spec))
+
+
+@define
+class World:
+    """A main and a remote cluster, both with a Service `web`, and a controller."""
+
+    main: Cluster
+    main_server: Server
+    remote: Cluster
+    remote_server: Server
+    controller: Manager
+    task: asyncio.Task[None] | None = None
+
+    @property
+    def kubeconfig(self) -> str:
+        """A kubeconfig of the remote cluster."""
+        return kubeconfig(self.remote_server.url)
+
+    def start(self) -> None:
+        self.task = asyncio.create_task(self.controller.run())
+
+    def mirrored(self) -> dict[str, list[str]]:
+        """The addresses in every slice of the main cluster."""
+        return {
+            item["metadata"]["name"]: [endpoint["addresses"][0] for endpoint in item["endpoints"]]
+            for item in self.main.all("endpointslices")
+        }
+
+    def writes(self) -> list[str]:
+        """The requests that change the main cluster."""
+        return [request.path for request in self.main_server.requests if request.method != "GET"]
+
+    def status(self, name: str = "c1") -> tuple[str | None, str | None]:
+        """Reason and message of the link's Ready condition."""
+        status = self.main.objects["clusterlinks", "", name].get("status", {})
+        ready = [each for each in status.get("conditions", ()) if each["type"] == "Ready"]
+        return (ready[0]["reason"], ready[0]["message"]) if ready else (None, None)
+
+    async def is_mirrored(self, *addresses: str) -> None:
+        await eventually(lambda: self.mirrored() == {"web-c1": list(addresses)})
+
+
+@asynccontextmanager
+async def worlds(settings: Settings = FAST) -> AsyncIterator[World]:
+    async with AsyncExitStack() as stack:
+        main, remote = Cluster("uid-of-main"), Cluster("uid-of-c1")
+        for cluster in (main, remote):
+            cluster.put(service())
+        remote.put(piece())
+        main_server = await stack.enter_async_context(serving(main))
+        remote_server = await stack.enter_async_context(serving(remote))
+        client = await remote_client(credentials(main_server.url))
+        stack.push_async_callback(client.close)
+        world = World(main, main_server, remote, remote_server, make_manager(client, NAMESPACE, settings))
+        try:
+            yield world
+        finally:
+            if world.task is not None:
+                world.task.cancel()
+                await asyncio.wait({world.task})
+
+
+# The work
+
+
+async def test_linked_cluster_is_mirrored() -> None:
+    """From a link to slices in the main cluster and a status; changes of the remote follow."""
+    async with worlds() as world:
+        world.main.put(link(kubeconfig=world.kubeconfig))
+        world.start()
+        await world.is_mirrored("10.0.0.1")
+        await eventually(lambda: world.status()[0] == "ClusterReady")
+        world.remote.put(piece(address="10.0.0.2"))
+        await world.is_mirrored("10.0.0.2")
+
+
+async def test_slice_that_was_tampered_with_is_mended() -> None:
+    """What somebody deletes or edits by hand comes back as it should be."""
+    async with worlds() as world:
+        world.main.put(link(kubeconfig=world.kubeconfig))
+        world.start()
+        await world.is_mirrored("10.0.0.1")
+        world.main.remove_key("endpointslices", "default", "web-c1")
+        await world.is_mirrored("10.0.0.1")
+
+
+async def test_link_that_goes_takes_its_slices_with_it() -> None:
+    """Of a link that is deleted neither slices nor connections are left."""
+    async with worlds() as world:
+        world.start()
+        await eventually(lambda: world.controller.store.is_complete)
+        world.main.put(link(kubeconfig=world.kubeconfig))
+        await world.is_mirrored("10.0.0.1")
+        world.main.remove(link())
+        await eventually(lambda: world.mirrored() == {})
+        await eventually(lambda: not world.remote.watchers)
+        assert world.controller.remotes == {}
+
+
+async def test_slices_of_a_link_that_went_while_nobody_looked_are_removed() -> None:
+    """A controller that starts finds what an earlier one left behind."""
+    async with worlds() as world:
+        world.main.put(link(kubeconfig=world.kubeconfig))
+        world.start()
+        await world.is_mirrored("10.0.0.1")
+    left_over = world.main.objects["endpointslices", "default", "web-c1"]
+    async with worlds() as world:
+        world.main.objects["endpointslices", "default", "web-c1"] = left_over
+        world.start()
+        await eventually(lambda: world.mirrored() == {})
+
+
+async def test_rounds_that_find_nothing_write_nothing() -> None:
+    """Everything is looked at again and again, and where nothing differs no request is made."""
+    async with worlds(Settings(sync_interval=0.01)) as world:
+        world.main.put(link(kubeconfig=world.kubeconfig))
+        world.start()
+        await world.is_mirrored("10.0.0.1")
+        await eventually(lambda: world.status()[0] == "ClusterReady")
+        await asyncio.sleep(0.2)
+        asked = len(world.main_server.requests), len(world.remote_server.requests)
+        await asyncio.sleep(0.3)
+        assert (len(world.main_server.requests), len(world.remote_server.requests)) == asked
+
+
+# Trouble
+
+
+async def test_main_cluster_that_is_away_is_waited_for() -> None:
+    """A controller that starts before its API server does nothing until it is there."""
+    async with worlds() as world:
+
+        async def refuse(_: web.BaseRequest) -> web.StreamResponse | None:
+            return refusal(503)
+
+        world.main.override = refuse
+        world.main.put(link(kubeconfig=world.kubeconfig))
+        world.start()
+        await eventually(lambda: len(world.main_server.requests) >= 2)
+        world.main.override = None
+        await world.is_mirrored("10.0.0.1")
+
+
+async def test_missing_crd_is_said_and_waited_for() -> None:
+    """Without the CRD nothing is decided, the log says what to install, and then it goes on."""
+    async with worlds() as world:
+
+        async def know_no_links(request: web.BaseRequest) -> web.StreamResponse | None:
+            return refusal(404) if request.path.endswith("/clusterlinks") else None
+
+        world.main.override = know_no_links
+        world.main.put(link(kubeconfig=world.kubeconfig))
+        with capture_logs() as logs:
+            world.start()
+            await eventually(lambda: any("apply -f crd/" in str(entry.get("mend")) for entry in logs))
+        assert world.writes() == []
+        world.main.override = None
+        await world.is_mirrored("10.0.0.1")
+
+
+async def test_bad_link_disturbs_no_other() -> None:
+    """A link that cannot work shows why, and the one beside it works."""
+    async with worlds() as world:
+        world.main.put(link("bad", kubeconfig="%%%"))
+        world.main.put(link(kubeconfig=world.kubeconfig))
+        world.start()
+        await world.is_mirrored("10.0.0.1")
+        await eventually(lambda: world.status("bad")[0] == "InvalidKubeconfig")
+
+
+async def test_link_to_the_main_cluster_is_refused() -> None:
+    """The main cluster is not mirrored into itself."""
+    async with worlds() as world:
+        world.main.put(link(kubeconfig=kubeconfig(world.main_server.url)))
+        world.start()
+        await eventually(lambda: world.status()[0] == "SelfLink")
+        assert world.mirrored() == {}
+
+
+# Kubeconfigs in Secrets
+
+
+async def test_kubeconfig_may_be_in_a_secret() -> None:
+    """A link names a Secret of the controller's namespace; the status says that it is missing until it is there."""
+    async with worlds() as world:
+        world.main.put(link(kubeconfig_secret_ref=SecretKeyReference("c1")))
+        world.start()
+        await eventually(lambda: world.status()[0] == "InvalidKubeconfig")
+        assert "Secret svclink/c1" in (world.status()[1] or "")
+        world.main.put_secret(NAMESPACE, "c1", {"kubeconfig": world.kubeconfig})
+        await world.is_mirrored("10.0.0.1")
+
+
+async def test_secret_of_another_link_does_not_disturb() -> None:
+    """A Secret that changes concerns the links that name it."""
+    async with worlds() as world:
+        world.main.put_secret(NAMESPACE, "c1", {"kubeconfig": world.kubeconfig})
+        world.main.put(link(kubeconfig_secret_ref=SecretKeyReference("c1")))
+        world.main.put(link("other", kubeconfig_secret_ref=SecretKeyReference("other")))
+        world.start()
+        await world.is_mirrored("10.0.0.1")
+        listed = len(world.remote_server.lists)
+        world.main.put_secret(NAMESPACE, "other", {"kubeconfig": "%%%"})
+        await eventually(lambda: "base64" in (world.status("other")[1] or ""))
+        assert len(world.remote_server.lists) == listed
+
+
+# What a link asks for
+
+
+@pytest.fixture
+async def idle() -> AsyncIterator[Manager]:
+    """A controller that was not started, of a main cluster that is not there."""
+    client = await remote_client(credentials("https://127.0.0.1:1"))
+    yield make_manager(client, NAMESPACE, FAST)
+    await client.close()
+
+
+async def test_disabled_link_asks_for_nothing(idle: Manager) -> None:
+    """A link that is switched off is not read, whatever else it says."""
+    assert target_of(link(enabled=False, kubeconfig="abc"), Options(), idle.secrets) is None
+
+
+async def test_link_without_kubeconfig_has_a_problem(idle: Manager) -> None:
+    """The problem names the field and says what to do."""
+    problem = target_of(link(), Options(), idle.secrets)
+    assert isinstance(problem, Problem)
+    assert problem.reason is LinkReason.INVALID_KUBECONFIG
+    assert problem.message.startswith("spec.kubeconfig is missing: ")
+
+
+@pytest.mark.parametrize(
+    ("of_link", "of_flag", "expected"),
+    [
+        ((), (), ()),
+        (("b", "a"), (), ("a", "b")),
+        (("b", "a"), ("z", "y"), ("y", "z")),
+        ((), ("z",), ("z",)),
+    ],
+)
+async def test_namespaces_to_read_are_the_flags_else_the_links(
+    idle: Manager, of_link: tuple[str, ...], of_flag: tuple[str, ...], expected: tuple[str, ...]
+) -> None:
+    """Only the namespaces that can be mirrored are read; the flag overrides the link's list."""
+    asking = link(kubeconfig="abc", included_namespaces=of_link)
+    assert target_of(asking, Options(frozenset(of_flag)), idle.secrets) == Target("abc", expected)
+
+
+def test_credentials_are_in_no_representation() -> None:
+    """What is read with a kubeconfig does not show it."""
+    assert "abc" not in repr(Target("abc"))
+
+
+# The end
+
+
+async def test_end_leaves_nothing_behind() -> None:
+    """A controller that ends closes every connection and ends every task."""
+    before = asyncio.all_tasks()
+    async with worlds() as world:
+        world.main.put(link(kubeconfig=world.kubeconfig))
+        world.main.put(link("other", kubeconfig_secret_ref=SecretKeyReference("other")))
+        world.start()
+        await world.is_mirrored("10.0.0.1")
+        assert world.task is not None
+        world.task.cancel()
+        await asyncio.wait({world.task})
+        await eventually(lambda: not world.remote.watchers and not world.main.watchers)
+    await eventually(lambda: asyncio.all_tasks() == before)
+
+
+async def test_drain_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A write that does not end is given up after a while, and the log says so."""
+    monkeypatch.setattr(manager, "DRAIN_SECONDS", 0.05)
+    async with worlds() as world:
+
+        async def hang_on_writes(request: web.BaseRequest) -> web.StreamResponse | None:
+            if request.method != "GET":
+                await asyncio.Event().wait()
+            return None
+
+        world.main.override = hang_on_writes
+        world.main.put(link(kubeconfig=world.kubeconfig))
+        world.start()
+        await eventually(lambda: any(path.endswith("/endpointslices") for path in world.writes()))
+        with capture_logs() as logs:
+            await world.controller.drain()
+    assert "writes still under way were given up" in [entry["event"] for entry in logs]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_signal_ends_the_controller(tmp_path: Path, number: signal.Signals) -> None:
+    """SIGTERM and SIGINT end it in order, without an error."""
+    async with worlds() as world:
+        file = tmp_path / "kubeconfig"
+        file.write_bytes(base64.b64decode(kubeconfig(world.main_server.url)))
+        world.main.put(link(kubeconfig=world.kubeconfig))
+        running = asyncio.create_task(manager.run(Settings(file, 0.05)))
+        await world.is_mirrored("10.0.0.1")
+        os.kill(os.getpid(), number)
+        await asyncio.wait_for(running, 10)
+        await eventually(lambda: not world.main.watchers and not world.remote.watchers)
+        assert world.mirrored() == {"web-c1": ["10.0.0.1"]}

@@ -1,0 +1,148 @@
+"""What reflectors say reaches the store, of the right cluster, kind and namespace, and links are passed on.
+
+Real: sinks and store. Substituted: reflectors, by direct calls.
+"""
+
+from __future__ import annotations
+
+from attrs import define, evolve, field
+
+from svclink_controller.sinks import LinkSink, ObjectSink
+from svclink_controller.store import MAIN, Store
+from svclink_controller.wire import Listing, Undecodable
+from svclink_core import (
+    SYNCED,
+    ClusterLink,
+    ClusterLinkSpec,
+    EndpointSlice,
+    NamespacedName,
+    ObjectMeta,
+    Options,
+    Service,
+)
+
+WEB = NamespacedName("default", "web")
+ELSEWHERE = NamespacedName("elsewhere", "web")
+
+
+def new_store() -> Store:
+    store = Store(Options(), lambda _: None, lambda _: None)
+    store.put_link(link("c1"))
+    return store
+
+
+def link(name: str, version: str = "1", spec: ClusterLinkSpec | None = None) -> ClusterLink:
+    return ClusterLink(ObjectMeta(name, uid="uid", resource_version=version), spec or ClusterLinkSpec())
+
+
+def service(key: NamespacedName = WEB) -> Service:
+    return Service(ObjectMeta(key.name, key.namespace, "uid", "1"))
+
+
+def unknown(name: str) -> Undecodable:
+    return Undecodable(NamespacedName("", name), NamespacedName("", name), "who knows")
+
+
+# Services and EndpointSlices
+
+
+def test_objects_go_to_their_own_cluster() -> None:
+    """What one cluster has is not taken for what another has."""
+    store = new_store()
+    ObjectSink(store, "c1", Service).apply(service())
+    assert dict(store.snapshot().main.services) == {}
+    assert set(store.snapshot().remotes["c1"].services) == {WEB}
+
+
+def test_removed_key_is_one_of_its_kind() -> None:
+    """A Service that is gone takes no slice of the same name with it."""
+    store = new_store()
+    ObjectSink(store, MAIN, Service).apply(service())
+    ObjectSink(store, MAIN, EndpointSlice).apply(EndpointSlice(ObjectMeta("web", "default"), "IPv4"))
+    ObjectSink(store, MAIN, Service).remove(WEB)
+    assert (set(store.snapshot().main.services), set(store.snapshot().main.names)) == (set(), {WEB})
+
+
+def test_list_of_one_namespace_replaces_that_namespace() -> None:
+    """A sink of one namespace speaks for that namespace alone."""
+    store = new_store()
+    ObjectSink(store, "c1", Service).replace(Listing([service(), service(ELSEWHERE)], [], "1"))
+    ObjectSink(store, "c1", Service, "default").replace(Listing([], [], "2"))
+    assert set(store.snapshot().remotes["c1"].services) == {ELSEWHERE}
+
+
+def test_what_is_not_understood_is_marked() -> None:
+    """An object nobody understands keeps its Service as it is."""
+    store = new_store()
+    ObjectSink(store, "c1", EndpointSlice).mark_undecodable(Undecodable(ELSEWHERE, WEB, "who knows"))
+    assert list(store.snapshot().remotes["c1"].undecodable) == [WEB]
+
+
+# Links
+
+
+@define
+class Links:
+    """A sink for links, and which were passed on."""
+
+    store: Store = field(factory=lambda: Store(Options(), lambda _: None, lambda _: None))
+    changed: list[str] = field(factory=list)
+
+    @property
+    def sink(self) -> LinkSink:
+        return LinkSink(self.store, self.changed.append)
+
+
+def test_links_of_a_list_are_known_and_passed_on() -> None:
+    """Every link of a list is known, and one that is not in it any more is gone; each is passed on."""
+    links = Links()
+    links.sink.replace(Listing([link("a"), link("b")], [], "1"))
+    assert links.changed == ["a", "b"]
+    links.changed.clear()
+    links.sink.replace(Listing([link("b")], [], "2"))
+    assert (set(links.store.links), sorted(links.changed)) == ({"b"}, ["a", "b"])
+
+
+def test_link_is_known_before_it_is_passed_on() -> None:
+    """Whoever is told of a link finds it in the store, and whoever is told that it is gone does not."""
+    store = Store(Options(), lambda _: None, lambda _: None)
+    seen: list[bool] = []
+    sink = LinkSink(store, lambda name: seen.append(name in store.links))
+    sink.apply(link("a"))
+    sink.remove(NamespacedName("", "a"))
+    assert seen == [True, False]
+
+
+def test_stale_link_is_passed_on_as_the_newer_one_held() -> None:
+    """A watch event from before svclink's own status write changes nothing."""
+    links = Links()
+    links.sink.apply(link("a", "10"))
+    links.sink.apply(link("a", "9", ClusterLinkSpec(enabled=False)))
+    assert links.store.links["a"].spec.enabled
+
+
+def test_link_that_is_not_understood_keeps_its_last_state() -> None:
+    """An edit nobody understands leaves the link as it was: its slices are not given up for it."""
+    links = Links()
+    spec = ClusterLinkSpec(excluded_namespaces=("secret",))
+    links.sink.apply(link("a", spec=spec))
+    links.store.set_connection("a", SYNCED)
+    links.sink.mark_undecodable(unknown("a"))
+    links.sink.replace(Listing([], [unknown("a")], "2"))
+    assert (links.store.links["a"].spec, links.store.connections["a"]) == (spec, SYNCED)
+
+
+def test_link_that_was_never_understood_holds_its_place() -> None:
+    """Its slices are not taken for those of a link that is gone; nothing is read with it."""
+    links = Links()
+    links.sink.replace(Listing([], [unknown("a")], "1"))
+    assert links.store.links["a"].spec.kubeconfig is None
+    assert links.changed == ["a"]
+
+
+def test_link_that_is_understood_again_counts() -> None:
+    """When the link is mended, what it says is used."""
+    links = Links()
+    links.sink.mark_undecodable(unknown("a"))
+    links.sink.apply(evolve(link("a", "2"), spec=ClusterLinkSpec(kubeconfig="abc")))
+    assert links.store.links["a"].spec.kubeconfig == "abc"
