@@ -1,0 +1,129 @@
+"""A small synchronous client for the Kubernetes API, on JSON objects as they are."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import ssl
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import urlencode, urlsplit
+
+Object = dict[str, Any]
+
+# resource -> (root of its API group, kind)
+RESOURCES: Final[Mapping[str, tuple[str, str]]] = {
+    "namespaces": ("/api/v1", "Namespace"),
+    "secrets": ("/api/v1", "Secret"),
+    "services": ("/api/v1", "Service"),
+    "serviceaccounts": ("/api/v1", "ServiceAccount"),
+    "endpointslices": ("/apis/discovery.k8s.io/v1", "EndpointSlice"),
+    "clusterlinks": ("/apis/svclink.cloudpilot.ai/v1alpha1", "ClusterLink"),
+    "clusterroles": ("/apis/rbac.authorization.k8s.io/v1", "ClusterRole"),
+    "clusterrolebindings": ("/apis/rbac.authorization.k8s.io/v1", "ClusterRoleBinding"),
+    "roles": ("/apis/rbac.authorization.k8s.io/v1", "Role"),
+    "rolebindings": ("/apis/rbac.authorization.k8s.io/v1", "RoleBinding"),
+}
+RESOURCE_OF_KIND: Final = {kind: resource for resource, (_, kind) in RESOURCES.items()}
+
+# What a request on a kept connection meets when the server has closed or lost it since the one before.
+CLOSED_WHILE_IDLE: Final = (ConnectionError, http.client.BadStatusLine, ssl.SSLEOFError)
+
+
+class ApiError(Exception):
+    """The API server refused a request; `status` is the HTTP status, `reason` the reason of the Status object."""
+
+    def __init__(self, status: int, body: str) -> None:
+        try:
+            answer = json.loads(body)
+        except ValueError:
+            answer = {"message": body[:200]}
+        self.status = status
+        self.reason = str(answer.get("reason", ""))
+        super().__init__(f"{status} {self.reason}: {answer.get('message', '')}")
+
+
+class Api:
+    """One API server, seen by one user. Not for several threads."""
+
+    def __init__(self, server: str, context: ssl.SSLContext, token: str | None = None) -> None:
+        self._host = urlsplit(server).netloc
+        self._context = context
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._connection: http.client.HTTPSConnection | None = None
+
+    def get(self, resource: str, name: str, namespace: str | None = None) -> Object:
+        return self.request("GET", path_of(resource, name, namespace))
+
+    def find(
+        self, resource: str, namespace: str | None = None, labels: Mapping[str, str] | None = None
+    ) -> list[Object]:
+        """All objects with these labels (all of them, in all namespaces, when nothing is given)."""
+        selector = ",".join(f"{label}={value}" for label, value in (labels or {}).items())
+        query = "?" + urlencode({"labelSelector": selector}) if selector else ""
+        items: list[Object] = self.request("GET", path_of(resource, None, namespace) + query)["items"]
+        return items
+
+    def create(self, obj: Object) -> Object:
+        return self.request("POST", path_of(RESOURCE_OF_KIND[obj["kind"]], None, obj["metadata"].get("namespace")), obj)
+
+    def replace(self, obj: Object) -> Object:
+        meta = obj["metadata"]
+        return self.request("PUT", path_of(RESOURCE_OF_KIND[obj["kind"]], meta["name"], meta.get("namespace")), obj)
+
+    def patch(self, resource: str, name: str, namespace: str | None, changes: Object, subresource: str = "") -> Object:
+        """A JSON merge patch: objects are merged, lists replaced, None removes."""
+        path = path_of(resource, name, namespace) + (f"/{subresource}" if subresource else "")
+        return self.request("PATCH", path, changes, "application/merge-patch+json")
+
+    def delete(self, resource: str, name: str, namespace: str | None = None) -> None:
+        self.request("DELETE", path_of(resource, name, namespace))
+
+    def request(
+        self, method: str, path: str, body: Object | None = None, content_type: str = "application/json"
+    ) -> Object:
+        """Send one request and return the object of the answer.
+
+        Raises:
+            ApiError: the answer is not a success.
+            OSError: there is no answer.
+        """
+        status, text = self._exchange(method, path, None if body is None else json.dumps(body), content_type)
+        if status >= 300:
+            raise ApiError(status, text)
+        answer: Object = json.loads(text) if text.startswith("{") else {"text": text}
+        return answer
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _exchange(self, method: str, path: str, body: str | None, content_type: str) -> tuple[int, str]:
+        reused = self._connection is not None
+        try:
+            return self._send(method, path, body, content_type)
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            if not (reused and isinstance(error, CLOSED_WHILE_IDLE)):
+                raise OSError(f"{method} {path}: {error!r}") from error
+        return self._exchange(method, path, body, content_type)
+
+    def _send(self, method: str, path: str, body: str | None, content_type: str) -> tuple[int, str]:
+        if self._connection is None:
+            self._connection = http.client.HTTPSConnection(self._host, timeout=30, context=self._context)
+        headers = self._headers | ({"Content-Type": content_type} if body is not None else {})
+        self._connection.request(method, path, body, headers)
+        with self._connection.getresponse() as response:
+            return response.status, response.read().decode()
+
+
+def path_of(resource: str, name: str | None = None, namespace: str | None = None) -> str:
+    """The URL path of an object, or of a collection when it has no name."""
+    parts = [RESOURCES[resource][0]]
+    if namespace is not None:
+        parts += ["namespaces", namespace]
+    parts.append(resource)
+    if name is not None:
+        parts.append(name)
+    return "/".join(parts)

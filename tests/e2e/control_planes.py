@@ -1,0 +1,429 @@
+"""Independent Kubernetes control planes on loopback, each an etcd and an API server, one with a controller manager.
+
+Real: API server, etcd, TLS, RBAC, audit log, garbage collector. Not there: nodes, so no Pods and no kube-proxy. Tests
+write the EndpointSlices of a remote themselves, as its endpointslice controller would.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import random
+import shutil
+import socket
+import ssl
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import trustme
+import yaml
+
+from .api import Api, ApiError, Object
+from .processes import Process, stop_all
+from .waiting import eventually
+
+START_SECONDS: Final = 90.0
+TOKEN_SECONDS: Final = 24 * 3600
+# Below the range that Linux and macOS give to outgoing connections. A port from that range could be taken by one while
+# an API server is down; even by a client of that very port, since a loopback socket may connect to itself.
+PORTS: Final = range(20000, 32768)
+
+SYSTEM_NAMESPACE: Final = "kube-system"
+CONTROLLER_NAMESPACE: Final = "svclink"
+CONTROLLER: Final = "svclink"
+READER: Final = "svclink"
+STRANGER: Final = "stranger"
+READER_USER: Final = f"system:serviceaccount:{SYSTEM_NAMESPACE}:{READER}"
+
+CONTROLLER_MANAGER_LOOPS: Final = (
+    "garbage-collector-controller",
+    "namespace-controller",
+    "serviceaccount-controller",
+    # Neighbours of a mirror in the main cluster: they must leave its EndpointSlices alone.
+    "endpoints-controller",
+    "endpointslice-controller",
+    "endpointslice-mirroring-controller",
+)
+
+AUDIT_POLICY: Final = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "omitStages": ["RequestReceived"],
+    "rules": [{"level": "Metadata"}],
+}
+
+READER_RULES: Final = (
+    {"apiGroups": [""], "resources": ["services", "namespaces"], "verbs": ["get", "list", "watch"]},
+    {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["get", "list", "watch"]},
+)
+
+# "What the controller asks for" in MIRRORING, and nothing more.
+CONTROLLER_RULES: Final = (
+    {"apiGroups": [""], "resources": ["services", "namespaces"], "verbs": ["get", "list", "watch", "create"]},
+    {
+        "apiGroups": ["discovery.k8s.io"],
+        "resources": ["endpointslices"],
+        "verbs": ["get", "list", "watch", "create", "update", "patch", "delete"],
+    },
+    {"apiGroups": ["svclink.cloudpilot.ai"], "resources": ["clusterlinks"], "verbs": ["get", "list", "watch"]},
+    {
+        "apiGroups": ["svclink.cloudpilot.ai"],
+        "resources": ["clusterlinks/status"],
+        "verbs": ["get", "update", "patch"],
+    },
+    {"apiGroups": ["", "events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]},
+)
+CONTROLLER_NAMESPACE_RULES: Final = (
+    {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update"]},
+    {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list", "watch"]},
+)
+
+
+class StartError(Exception):
+    """A control plane did not come up; the message carries the ends of its logs."""
+
+
+@dataclass(frozen=True)
+class AuditEvent:
+    """One finished (or, for a watch, started) request, as the API server's audit log has it."""
+
+    user: str
+    verb: str
+    resource: str
+    namespace: str
+    name: str
+    code: int
+    stage: str
+    denied: bool
+
+    @property
+    def writes(self) -> bool:
+        return self.verb not in {"get", "list", "watch"}
+
+
+class Cluster:
+    """One control plane. `spawn` and then `wait_until_ready`, so that several come up side by side."""
+
+    def __init__(self, name: str, binaries: Path, directory: Path, *, controller_manager: bool = False) -> None:
+        self.name = name
+        self._binaries = binaries
+        self._directory = directory
+        self._authority = trustme.CA(organization_name=name)
+        self._etcd_port, self._peer_port, self._port = free_ports(3)
+        self.server = f"https://127.0.0.1:{self._port}"
+        self._has_controller_manager = controller_manager
+        self._write_files()
+        self._etcd = Process(f"etcd of {name}", self._etcd_command(), directory / "etcd.log")
+        self._api_server = Process(f"kube-apiserver of {name}", self._api_server_command(), directory / "apiserver.log")
+        self._controller_manager: Process | None = None
+        self.api = self._connect(common_name="admin", organization="system:masters")
+        self._reader_kubeconfig: str | None = None
+
+    # Life
+
+    def spawn(self) -> None:
+        """Start etcd and the API server, which waits for etcd by itself."""
+        self._etcd.start()
+        self._api_server.start()
+
+    def wait_until_ready(self) -> None:
+        """Return when it serves, knows its standard users and runs everything it should.
+
+        Raises:
+            StartError: it does not.
+        """
+        self._wait_for_api_server()
+        eventually(lambda: self.api.get("namespaces", SYSTEM_NAMESPACE))
+        self._create_accounts()
+        if self._has_controller_manager:
+            self._create_controller_user()
+            self._start_controller_manager()
+
+    def pause(self) -> None:
+        """The API server stops in mid-flight: connections stay open, nothing answers."""
+        self._api_server.pause()
+
+    def resume(self) -> None:
+        self._api_server.resume()
+
+    def recover(self) -> None:
+        """Whatever was done to the API server, it serves again."""
+        self._api_server.resume()
+        self.api.close()
+        if not self._api_server.running:
+            self.restart()
+
+    def kill(self) -> None:
+        """The API server is gone, as in a crash: connections are reset, new ones refused."""
+        self._api_server.kill()
+        self.api.close()
+
+    def restart(self) -> None:
+        """The API server comes back at the same address with the same data."""
+        self._api_server.start()
+        self._wait_for_api_server()
+
+    @property
+    def processes(self) -> list[Process]:
+        """In the order in which they are best stopped."""
+        first = [] if self._controller_manager is None else [self._controller_manager]
+        return [*first, self._api_server, self._etcd]
+
+    def clean_up(self) -> None:
+        """After the end of its processes: only the logs are left."""
+        self.api.close()
+        shutil.rmtree(self._directory / "etcd", ignore_errors=True)
+
+    # Users
+
+    def admin_kubeconfig(self) -> str:
+        return self._certificate_kubeconfig("admin", "system:masters")
+
+    def controller_kubeconfig(self) -> str:
+        """For the controller in its main cluster: a user of its own, with the permissions it asks for."""
+        return self._certificate_kubeconfig(CONTROLLER, CONTROLLER, CONTROLLER_NAMESPACE)
+
+    def remote_kubeconfig(self) -> str:
+        """What an administrator of a remote cluster hands out: the token of a ServiceAccount that can only read."""
+        if self._reader_kubeconfig is None:
+            self._reader_kubeconfig = self.kubeconfig({"token": self.token(READER)})
+        return self._reader_kubeconfig
+
+    def token(self, account: str = READER) -> str:
+        """A new token of a ServiceAccount: the read-only one, or the one that may do nothing."""
+        path = f"/api/v1/namespaces/{SYSTEM_NAMESPACE}/serviceaccounts/{account}/token"
+        request = {
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenRequest",
+            "spec": {"expirationSeconds": TOKEN_SECONDS},
+        }
+        return str(self.api.request("POST", path, request)["status"]["token"])
+
+    def kubeconfig(self, user: Object, *, namespace: str = "default", **cluster: object) -> str:
+        """A kubeconfig for this cluster with this user entry; keyword arguments are added to the cluster entry."""
+        authority = base64.b64encode(self._authority.cert_pem.bytes()).decode()
+        access = {"server": self.server, "certificate-authority-data": authority} | cluster
+        context = {"cluster": self.name, "user": "user", "namespace": namespace}
+        return str(
+            yaml.safe_dump(
+                {
+                    "apiVersion": "v1",
+                    "kind": "Config",
+                    "clusters": [{"name": self.name, "cluster": access}],
+                    "users": [{"name": "user", "user": user}],
+                    "contexts": [{"name": self.name, "context": context}],
+                    "current-context": self.name,
+                }
+            )
+        )
+
+    # Content
+
+    def create_namespace(self, name: str) -> None:
+        self.api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+
+    def delete_namespace(self, name: str) -> None:
+        """Delete a namespace; where no controller empties it, the Services and EndpointSlices go here and now."""
+        self.api.delete("namespaces", name)
+        if self._has_controller_manager:
+            return
+        for resource in ("services", "endpointslices"):
+            for item in self.api.find(resource, name):
+                self.api.delete(resource, item["metadata"]["name"], name)
+        emptied = self.api.get("namespaces", name) | {"spec": {"finalizers": []}}
+        self.api.request("PUT", f"/api/v1/namespaces/{name}/finalize", emptied)
+
+    def version(self) -> str:
+        """As v1.36.3."""
+        return str(self.api.request("GET", "/version")["gitVersion"])
+
+    def audit_mark(self) -> int:
+        """A point in the audit log, for `audit_events`."""
+        return self._audit_log.stat().st_size
+
+    def audit_events(self, since: int, user: str) -> list[AuditEvent]:
+        """The requests of one user that were logged after the mark."""
+        with self._audit_log.open("rb") as log:
+            log.seek(since)
+            lines = [line for line in log if line.endswith(b"\n")]
+        return [event for event in map(audit_event, lines) if event.user == user]
+
+    # Start
+
+    @property
+    def _audit_log(self) -> Path:
+        return self._directory / "audit.log"
+
+    def _write_files(self) -> None:
+        serving = self._authority.issue_cert("127.0.0.1", "localhost", "10.0.0.1", common_name="kube-apiserver")
+        self._authority.cert_pem.write_to_path(self._directory / "ca.pem")
+        serving.private_key_and_cert_chain_pem.write_to_path(self._directory / "serving.pem")
+        # Any key will do for ServiceAccount tokens; this one is at hand.
+        self._authority.issue_cert("sa").private_key_pem.write_to_path(self._directory / "sa.key")
+        (self._directory / "audit-policy.yaml").write_text(yaml.safe_dump(AUDIT_POLICY), encoding="utf-8")
+        self._audit_log.touch()
+
+    def _etcd_command(self) -> list[str | Path]:
+        client, peer = (f"http://127.0.0.1:{port}" for port in (self._etcd_port, self._peer_port))
+        return [
+            self._binaries / "etcd",
+            f"--data-dir={self._directory / 'etcd'}",
+            "--unsafe-no-fsync",
+            "--log-level=warn",
+            f"--listen-client-urls={client}",
+            f"--advertise-client-urls={client}",
+            f"--listen-peer-urls={peer}",
+            f"--initial-advertise-peer-urls={peer}",
+            f"--initial-cluster=default={peer}",
+        ]
+
+    def _api_server_command(self) -> list[str | Path]:
+        directory = self._directory
+        return [
+            self._binaries / "kube-apiserver",
+            f"--etcd-servers=http://127.0.0.1:{self._etcd_port}",
+            "--bind-address=127.0.0.1",
+            "--advertise-address=127.0.0.1",
+            f"--secure-port={self._port}",
+            "--service-cluster-ip-range=10.0.0.0/16,fd00:10:96::/112",
+            "--endpoint-reconciler-type=none",
+            "--authorization-mode=RBAC",
+            f"--client-ca-file={directory / 'ca.pem'}",
+            f"--tls-cert-file={directory / 'serving.pem'}",
+            f"--tls-private-key-file={directory / 'serving.pem'}",
+            "--service-account-issuer=https://kubernetes.default.svc",
+            f"--service-account-key-file={directory / 'sa.key'}",
+            f"--service-account-signing-key-file={directory / 'sa.key'}",
+            f"--audit-policy-file={directory / 'audit-policy.yaml'}",
+            f"--audit-log-path={self._audit_log}",
+            "--audit-log-maxsize=1000",
+        ]
+
+    def _wait_for_api_server(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while (obstacle := self._obstacle()) is not None:
+            dead = [process for process in (self._etcd, self._api_server) if not process.running]
+            if dead or time.monotonic() > deadline:
+                raise StartError(self._why_not(dead, obstacle))
+            time.sleep(0.05)
+
+    def _obstacle(self) -> Exception | None:
+        try:
+            self.api.request("GET", "/readyz")
+        except (ApiError, OSError) as error:
+            return error
+        return None
+
+    def _why_not(self, dead: Sequence[Process], obstacle: Exception) -> str:
+        what = " and ".join(f"{process.name} ended" for process in dead) or f"{self.name} is not ready ({obstacle})"
+        logs = (f"--- {process.log}\n{process.tail()}" for process in dead or self.processes)
+        return "\n".join([f"{what}.", *logs])
+
+    def _start_controller_manager(self) -> None:
+        # It gives up when the API server does not answer within ten seconds, so it is started last.
+        kubeconfig = self._directory / "controller-manager.kubeconfig"
+        kubeconfig.write_text(self._certificate_kubeconfig("controller-manager", "system:masters"), encoding="utf-8")
+        command: list[str | Path] = [
+            self._binaries / "kube-controller-manager",
+            f"--kubeconfig={kubeconfig}",
+            f"--controllers={','.join(CONTROLLER_MANAGER_LOOPS)}",
+            "--use-service-account-credentials=false",
+            "--leader-elect=false",
+            "--secure-port=0",
+        ]
+        log = self._directory / "controller-manager.log"
+        self._controller_manager = Process(f"kube-controller-manager of {self.name}", command, log)
+        self._controller_manager.start()
+
+    # Users, made
+
+    def _connect(self, *, common_name: str, organization: str) -> Api:
+        context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH)
+        self._authority.configure_trust(context)
+        self._issue(common_name, organization).configure_cert(context)
+        return Api(self.server, context)
+
+    def _issue(self, common_name: str, organization: str) -> trustme.LeafCert:
+        # Go refuses a certificate without any alternative name, because trustme marks the empty list as critical.
+        return self._authority.issue_cert(common_name, common_name=common_name, organization_name=organization)
+
+    def _certificate_kubeconfig(self, common_name: str, organization: str, namespace: str = "default") -> str:
+        identity = self._issue(common_name, organization)
+        user = {
+            "client-certificate-data": base64.b64encode(identity.cert_chain_pems[0].bytes()).decode(),
+            "client-key-data": base64.b64encode(identity.private_key_pem.bytes()).decode(),
+        }
+        return self.kubeconfig(user, namespace=namespace)
+
+    def _create_accounts(self) -> None:
+        account = {"kind": "ServiceAccount", "name": READER, "namespace": SYSTEM_NAMESPACE}
+        for name in (READER, STRANGER):
+            meta = {"name": name, "namespace": SYSTEM_NAMESPACE}
+            self.api.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta})
+        self._grant("svclink-reader", READER_RULES, account)
+
+    def _create_controller_user(self) -> None:
+        user = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": CONTROLLER}
+        self.create_namespace(CONTROLLER_NAMESPACE)
+        self._grant("svclink-controller", CONTROLLER_RULES, user)
+        self._grant("svclink-controller", CONTROLLER_NAMESPACE_RULES, user, CONTROLLER_NAMESPACE)
+
+    def _grant(self, name: str, rules: Sequence[object], subject: Object, namespace: str | None = None) -> None:
+        kind = "Role" if namespace else "ClusterRole"
+        version = {"apiVersion": "rbac.authorization.k8s.io/v1"}
+        meta = {"name": name} | ({"namespace": namespace} if namespace else {})
+        role = {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name}
+        self.api.create(version | {"kind": kind, "metadata": meta, "rules": list(rules)})
+        self.api.create(version | {"kind": f"{kind}Binding", "metadata": meta, "roleRef": role, "subjects": [subject]})
+
+
+@contextmanager
+def running(clusters: Sequence[Cluster]) -> Iterator[None]:
+    """Start the clusters side by side, and stop them whatever happens."""
+    try:
+        for cluster in clusters:
+            cluster.spawn()
+        for cluster in clusters:
+            cluster.wait_until_ready()
+        yield
+    finally:
+        stop_all([process for cluster in clusters for process in cluster.processes])
+        for cluster in clusters:
+            cluster.clean_up()
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of loopback on which nobody listens, all different."""
+    candidates = random.sample(PORTS, len(PORTS))
+    return [port for port, _ in zip(filter(is_free, candidates), range(count), strict=False)]
+
+
+def is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def audit_event(line: bytes) -> AuditEvent:
+    """One line of the audit log."""
+    event = json.loads(line)
+    target = event.get("objectRef", {})
+    resource = "/".join(filter(None, (target.get("resource"), target.get("subresource"))))
+    return AuditEvent(
+        user=event["user"].get("username", ""),
+        verb=event["verb"],
+        resource=resource,
+        namespace=target.get("namespace", ""),
+        name=target.get("name", ""),
+        code=event.get("responseStatus", {}).get("code", 0),
+        stage=event["stage"],
+        denied=event.get("annotations", {}).get("authorization.k8s.io/decision") == "forbid",
+    )

@@ -1,0 +1,65 @@
+"""The controller under test, as users run it: a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+from .processes import Process
+
+STOP_SECONDS: Final = 5.0
+
+
+class Controller:
+    """Runs `svclink` against one main cluster, one process at a time."""
+
+    def __init__(self, kubeconfig: Path, log: Path) -> None:
+        self._kubeconfig = kubeconfig
+        self._log = log
+        self._process: Process | None = None
+        self._told_to_end = False
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.running
+
+    def is_as_told(self) -> None:
+        """Assert that it has not ended by itself."""
+        assert self.running or self._process is None or self._told_to_end, "svclink ended by itself; see its log"
+
+    def start(self, *flags: str, sync_interval: str = "5s") -> None:
+        command: list[str | Path] = [
+            *(sys.executable, "-m", "svclink_controller"),
+            *("--kubeconfig", self._kubeconfig),
+            *("--sync-interval", sync_interval),
+            *flags,
+        ]
+        self._process = Process("svclink", command, self._log)
+        self._process.start()
+        self._told_to_end = False
+
+    def stop(self) -> int:
+        """Ask it to end with SIGTERM, and return its exit code.
+
+        Raises:
+            AssertionError: it is still there after five seconds; it is killed then.
+        """
+        assert self._process is not None, "the controller was never started"
+        self._told_to_end = True
+        self._process.terminate()
+        try:
+            return self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired as error:
+            self._process.kill()
+            raise AssertionError(f"svclink still runs {STOP_SECONDS:g} s after SIGTERM") from error
+
+    def kill(self) -> None:
+        """End it in the middle of whatever it does."""
+        assert self._process is not None, "the controller was never started"
+        self._told_to_end = True
+        self._process.kill()
+
+    def tail(self) -> str:
+        return "" if self._process is None else self._process.tail(60)

@@ -1,0 +1,33 @@
+"""What a person sees with kubectl."""
+
+from __future__ import annotations
+
+from .waiting import eventually
+from .world import Kubectl, World
+
+
+def test_kubectl_get_clusterlinks_prints_the_known_columns(linked: World, kubectl: Kubectl) -> None:
+    """The columns are NAME, ENABLED, VERSION, STATUS and AGE, in this order."""
+    header, *rows = kubectl("get", "clusterlinks").splitlines()
+
+    assert header.split() == ["NAME", "ENABLED", "VERSION", "STATUS", "AGE"]
+    assert [row.split()[:-1] for row in rows] == [
+        ["c1", "true", linked.c1.version(), "Ready"],
+        ["c2", "true", linked.c2.version(), "Ready"],
+    ]
+    assert all(row.split()[-1].endswith("s") for row in rows)
+
+
+def test_kubectl_shows_a_link_that_is_disabled_or_broken(linked: World, kubectl: Kubectl) -> None:
+    """ENABLED and STATUS tell the links that work from those that do not."""
+    linked.links.edit("c1", enabled=False)
+    linked.links.add("broken", "not a kubeconfig")
+
+    def shown() -> None:
+        lines = kubectl("get", "clusterlinks", "--no-headers").splitlines()
+        fields = {line.split()[0]: line.split()[1:] for line in lines}
+        assert (fields["c1"][0], fields["c1"][-2]) == ("false", "Disabled")
+        assert (fields["c2"][0], fields["c2"][-2]) == ("true", "Ready")
+        assert (fields["broken"][0], fields["broken"][-2]) == ("true", "NotReady")
+
+    eventually(shown)

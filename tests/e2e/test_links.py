@@ -1,0 +1,239 @@
+"""The life of a ClusterLink: created, edited, disabled, given another kubeconfig, deleted."""
+
+from __future__ import annotations
+
+import pytest
+
+from .control_planes import free_ports
+from .controllers import Controller
+from .objects import LABEL_CLUSTER
+from .waiting import eventually
+from .world import World
+
+
+@pytest.fixture
+def mirroring(linked: World) -> World:
+    """Both remotes linked, and the Service `web` mirrored from both."""
+    linked.declare("web")
+    linked.publish(linked.c1, "web", "10.1.0.1")
+    linked.publish(linked.c2, "web", "10.2.0.1")
+    linked.await_mirrored("web", c1=["10.1.0.1"], c2=["10.2.0.1"])
+    return linked
+
+
+def test_a_link_brings_its_slices_and_takes_only_its_own_along(world: World, controller: Controller) -> None:
+    """Links come and go while the controller runs; the slices of the others are not touched."""
+    world.declare("web")
+    world.publish(world.c1, "web", "10.1.0.1")
+    world.publish(world.c2, "web", "10.2.0.1")
+    world.link(world.c1)
+    world.await_mirrored("web", c1=["10.1.0.1"])
+    before = world.versions("web", "c1")
+
+    world.link(world.c2)
+    world.await_mirrored("web", c1=["10.1.0.1"], c2=["10.2.0.1"])
+    world.links.remove("c2")
+    world.await_mirrored("web", c1=["10.1.0.1"])
+
+    assert world.versions("web", "c1") == before
+    assert controller.running
+
+
+def test_the_last_link_takes_its_slices_along(world: World, controller: Controller) -> None:
+    """A main cluster without any link has no mirrored slice."""
+    world.declare("web")
+    world.publish(world.c1, "web", "10.1.0.1")
+    world.link(world.c1)
+    world.await_mirrored("web", c1=["10.1.0.1"])
+
+    world.links.remove("c1")
+
+    world.await_mirrored("web")
+    assert controller.running
+
+
+@pytest.mark.parametrize("other_link_stays", [True, False])
+def test_a_link_deleted_while_the_controller_is_down_takes_its_slices_along(
+    mirroring: World, *, other_link_stays: bool
+) -> None:
+    """The slices of a link that is gone are found at the next start, be it the only link or not."""
+    mirroring.controller.stop()
+    mirroring.links.remove("c1")
+    if not other_link_stays:
+        mirroring.links.remove("c2")
+    mirroring.shows("web", c1=["10.1.0.1"], c2=["10.2.0.1"])
+
+    mirroring.controller.start()
+
+    left = {"c2": ["10.2.0.1"]} if other_link_stays else {}
+    mirroring.await_mirrored("web", **left)
+
+
+@pytest.mark.parametrize(
+    "field", ["excludedNamespaces", "includedNamespaces", "excludedServices", "excludedServiceNames"]
+)
+def test_an_edited_filter_removes_what_it_rules_out_and_brings_it_back(mirroring: World, field: str) -> None:
+    """A filter counts from the moment it is written, for its link alone."""
+    ruling_out = {
+        "excludedNamespaces": [mirroring.namespace],
+        "includedNamespaces": ["default"],
+        "excludedServices": [f"{mirroring.namespace}/web"],
+        "excludedServiceNames": ["web"],
+    }
+    before = mirroring.versions("web", "c2")
+
+    mirroring.links.edit("c1", **{field: ruling_out[field]})
+    mirroring.await_mirrored("web", c2=["10.2.0.1"])
+
+    mirroring.links.edit("c1", **{field: None})
+    mirroring.await_mirrored("web", c1=["10.1.0.1"], c2=["10.2.0.1"])
+    assert mirroring.versions("web", "c2") == before
+
+
+def test_a_filter_on_services_leaves_the_others_alone(mirroring: World) -> None:
+    """Excluding one Service, by its name alone or within one namespace, says nothing of any other."""
+    mirroring.declare("api")
+    mirroring.publish(mirroring.c1, "api", "10.1.1.1")
+    mirroring.await_mirrored("api", c1=["10.1.1.1"])
+
+    mirroring.links.edit("c1", excludedServices=[f"{mirroring.namespace}/web", "default/api"])
+    mirroring.await_mirrored("web", c2=["10.2.0.1"])
+    mirroring.shows("api", c1=["10.1.1.1"])
+
+
+def test_included_namespaces_of_the_controller_overrule_those_of_the_links(world: World) -> None:
+    """With --included-namespaces only these are mirrored, and the namespace lists of the links are ignored."""
+    world.declare("web")
+    world.publish(world.c1, "web", "10.1.0.1")
+    world.controller.start(f"--included-namespaces={world.namespace}")
+    kubeconfig = world.c1.remote_kubeconfig()
+    world.links.add("c1", kubeconfig, excludedNamespaces=[world.namespace], includedNamespaces=["default"])
+
+    world.await_mirrored("web", c1=["10.1.0.1"])
+
+    world.controller.stop()
+    world.controller.start("--included-namespaces=default")
+    world.await_mirrored("web")
+
+
+def test_a_disabled_link_is_frozen_until_it_is_enabled(mirroring: World) -> None:
+    """Nothing of a disabled link is written or removed, across a restart, too; enabled, it catches up."""
+    frozen = mirroring.versions("web", "c1")
+    mirroring.links.edit("c1", enabled=False)
+    eventually(lambda: assert_phase(mirroring, "c1", "Disabled"))
+
+    mirroring.withdraw(mirroring.c1, "web")
+    await_change_through(mirroring, "10.2.0.2")
+    assert mirroring.versions("web", "c1") == frozen
+
+    mirroring.controller.stop()
+    mirroring.controller.start()
+    await_change_through(mirroring, "10.2.0.3")
+    assert mirroring.versions("web", "c1") == frozen
+
+    mirroring.links.edit("c1", enabled=True)
+    mirroring.await_mirrored("web", c2=["10.2.0.3"])
+    mirroring.publish(mirroring.c1, "later", "10.1.0.9")
+    mirroring.declare("later")
+    mirroring.await_mirrored("later", c1=["10.1.0.9"])
+    mirroring.links.await_ready("c1")
+
+
+def assert_phase(world: World, link: str, phase: str) -> None:
+    status = world.links.status(link)
+    assert status.get("phase") == phase, f"{link} has the status {status}"
+
+
+def await_change_through(world: World, address: str) -> None:
+    """Change `web` in the second remote, and wait until that has arrived: the controller is at work."""
+    world.rewrite(world.c2, "web", address)
+    eventually(lambda: assert_addresses(world, "c2", address))
+
+
+def assert_addresses(world: World, cluster: str, *addresses: str) -> None:
+    assert world.addresses("web").get(cluster) == sorted(addresses)
+
+
+def test_a_link_that_is_disabled_from_the_start_mirrors_nothing(world: World, controller: Controller) -> None:
+    """A disabled link says so in its status, and nothing comes of it until it is enabled."""
+    world.declare("web")
+    world.publish(world.c1, "web", "10.1.0.1")
+    world.publish(world.c2, "web", "10.2.0.1")
+    world.links.add("c1", world.c1.remote_kubeconfig(), enabled=False)
+    world.link(world.c2)
+    world.await_mirrored("web", c2=["10.2.0.1"])
+    eventually(lambda: assert_phase(world, "c1", "Disabled"))
+
+    world.links.edit("c1", enabled=True)
+
+    world.await_mirrored("web", c1=["10.1.0.1"], c2=["10.2.0.1"])
+    assert controller.running
+
+
+def test_a_kubeconfig_of_another_cluster_brings_the_slices_of_that_one(world: World, controller: Controller) -> None:
+    """The link keeps its name, and its slices become those of the cluster it now leads to."""
+    world.declare("web")
+    world.declare("api")
+    world.publish(world.c1, "web", "10.1.0.1")
+    world.publish(world.c1, "api", "10.1.1.1")
+    world.publish(world.c2, "web", "10.2.0.1")
+    world.links.add("east", world.c1.remote_kubeconfig())
+    world.await_mirrored("web", east=["10.1.0.1"])
+    world.await_mirrored("api", east=["10.1.1.1"])
+
+    world.links.replace_kubeconfig("east", world.c2.remote_kubeconfig())
+
+    world.await_mirrored("web", east=["10.2.0.1"])
+    world.await_mirrored("api")
+    world.links.await_ready("east")
+    assert controller.running
+
+
+def test_a_renewed_token_changes_nothing_that_is_mirrored(mirroring: World) -> None:
+    """New credentials for the same cluster are taken over without a write to any slice, and changes still arrive."""
+    before = mirroring.versions("web")
+    renewed = mirroring.c1.kubeconfig({"token": mirroring.c1.token()})
+
+    mirroring.links.replace_kubeconfig("c1", renewed)
+    mirroring.links.await_ready("c1")
+
+    assert mirroring.versions("web") == before
+    mirroring.withdraw(mirroring.c1, "web")
+    mirroring.await_mirrored("web", c2=["10.2.0.1"])
+
+
+@pytest.mark.parametrize("reason", ["InvalidKubeconfig", "Unreachable", "Unauthorized"])
+def test_a_broken_new_kubeconfig_leaves_the_old_one_in_use(mirroring: World, reason: str) -> None:
+    """The status says what is wrong, the slices stay, and changes of the remote still arrive until it is mended."""
+    user = {"token": mirroring.c1.token()}
+    broken = {
+        "InvalidKubeconfig": "this is not a kubeconfig",
+        "Unreachable": mirroring.c1.kubeconfig(user, server=f"https://127.0.0.1:{free_ports(1)[0]}"),
+        "Unauthorized": mirroring.c1.kubeconfig({"token": "of.another.cluster"}),
+    }
+    before = mirroring.versions("web")
+
+    mirroring.links.replace_kubeconfig("c1", broken[reason])
+    mirroring.links.await_condition("c1", "False", reason)
+    assert mirroring.versions("web") == before
+
+    mirroring.rewrite(mirroring.c1, "web", "10.1.0.2")
+    mirroring.await_mirrored("web", c1=["10.1.0.2"], c2=["10.2.0.1"])
+
+    mirroring.links.replace_kubeconfig("c1", mirroring.c1.remote_kubeconfig())
+    mirroring.links.await_ready("c1")
+
+
+def test_the_status_counts_what_is_mirrored(mirroring: World) -> None:
+    """Version, cluster id and the numbers of Services, slices and endpoints are those of the clusters."""
+    system = mirroring.c1.api.get("namespaces", "kube-system")
+
+    def check() -> None:
+        status = mirroring.links.status("c1")
+        assert (status["services"], status["slices"], status["endpoints"]) == (1, 1, 1)
+        assert status["version"] == mirroring.c1.version()
+        assert status["clusterID"] == system["metadata"]["uid"]
+        assert status["connected"] is True
+
+    eventually(check)
+    assert {item["metadata"]["labels"][LABEL_CLUSTER] for item in mirroring.mirrors().values()} == {"c1", "c2"}

@@ -1,0 +1,98 @@
+"""A remote that is killed or hangs. It is a cluster of its own, so that only these tests are disturbed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from .control_planes import Cluster, running
+from .waiting import eventually
+from .world import World
+
+# How long it may take until the status says that a remote that answers nothing is not there.
+STATUS_SECONDS = 90
+
+Loss = Callable[[Cluster], None]
+
+
+@pytest.fixture(scope="module")
+def fragile_cluster(binaries: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    cluster = Cluster("c3", binaries, tmp_path_factory.mktemp("c3"))
+    with running([cluster]):
+        yield cluster
+
+
+@pytest.fixture
+def c3(fragile_cluster: Cluster, world: World) -> Iterator[Cluster]:
+    """A third remote, with the Service `web` like the first one, which serves again after the test."""
+    fragile_cluster.create_namespace(world.namespace)
+    world.declare("web")
+    world.publish(world.c1, "web", "10.1.0.1")
+    world.publish(fragile_cluster, "web", "10.3.0.1")
+    yield fragile_cluster
+    fragile_cluster.recover()
+    fragile_cluster.delete_namespace(world.namespace)
+
+
+LOSSES = [pytest.param(Cluster.kill, id="killed"), pytest.param(Cluster.pause, id="stopped")]
+
+
+@pytest.mark.timeout(300, func_only=True)
+@pytest.mark.parametrize("lose", LOSSES)
+def test_a_lost_remote_keeps_its_slices_and_catches_up(linked: World, c3: Cluster, lose: Loss) -> None:
+    """Its slices are not touched, its status says so, the others go on, and it catches up when it is back."""
+    linked.link(c3)
+    linked.await_mirrored("web", c1=["10.1.0.1"], c3=["10.3.0.1"])
+    kept = linked.versions("web", "c3")
+
+    lose(c3)
+    linked.rewrite(linked.c1, "web", "10.1.0.2")
+    linked.await_mirrored("web", c1=["10.1.0.2"], c3=["10.3.0.1"])
+    linked.links.await_condition("c3", "False", "Unreachable", timeout=STATUS_SECONDS)
+
+    status = linked.links.status("c3")
+    assert (status["phase"], status["connected"]) == ("NotReady", False)
+    linked.rewrite(linked.c1, "web", "10.1.0.3")
+    linked.await_mirrored("web", c1=["10.1.0.3"], c3=["10.3.0.1"])
+    linked.links.await_ready("c1", "c2")
+    assert linked.versions("web", "c3") == kept
+
+    c3.recover()
+    linked.rewrite(c3, "web", "10.3.0.2")
+    linked.await_mirrored("web", c1=["10.1.0.3"], c3=["10.3.0.2"])
+    linked.links.await_ready("c3")
+
+
+@pytest.mark.parametrize("lose", LOSSES)
+def test_a_remote_that_is_away_when_the_controller_starts_keeps_its_slices(
+    linked: World, c3: Cluster, lose: Loss
+) -> None:
+    """What was mirrored before stays although nothing is known of its source, and the other remotes do not wait."""
+    linked.link(c3)
+    linked.await_mirrored("web", c1=["10.1.0.1"], c3=["10.3.0.1"])
+    kept = linked.versions("web", "c3")
+    linked.controller.stop()
+    lose(c3)
+    linked.rewrite(linked.c1, "web", "10.1.0.2")
+
+    linked.controller.start()
+
+    linked.await_mirrored("web", c1=["10.1.0.2"], c3=["10.3.0.1"])
+    assert linked.versions("web", "c3") == kept
+    c3.recover()
+    linked.rewrite(c3, "web", "10.3.0.2")
+    linked.await_mirrored("web", c1=["10.1.0.2"], c3=["10.3.0.2"])
+
+
+def test_a_link_to_a_lost_remote_can_be_removed(linked: World, c3: Cluster) -> None:
+    """Deleting the link removes its slices, although its cluster cannot be asked."""
+    linked.link(c3)
+    linked.await_mirrored("web", c1=["10.1.0.1"], c3=["10.3.0.1"])
+    c3.pause()
+
+    linked.links.remove("c3")
+
+    linked.await_mirrored("web", c1=["10.1.0.1"])
+    eventually(lambda: linked.links.await_ready("c1", "c2"))

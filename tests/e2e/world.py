@@ -1,0 +1,236 @@
+"""What a test sees and touches: a main cluster, two remotes, the links between them, and one namespace in all three."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .api import Api, ApiError, Object
+from .control_planes import Cluster
+from .controllers import Controller
+from .objects import (
+    ANNOTATION_SOURCE,
+    LABEL_CLUSTER,
+    LABEL_MANAGED_BY,
+    LABEL_SERVICE,
+    MANAGED_BY_SVCLINK,
+    cluster_link,
+    encoded,
+    endpoint_slice,
+    endpoints,
+    service,
+    slice_name,
+)
+from .waiting import PATIENCE, eventually
+
+# Keeps a measured value under a name, to be printed at the end of the run.
+RecordMeasure = Callable[[str, float], None]
+# Runs kubectl with these arguments in the main cluster, and returns what it prints.
+Kubectl = Callable[..., str]
+
+
+def content(item: Object) -> Object:
+    """What a mirror decides about an EndpointSlice: all but its name and what the API server adds."""
+    meta = item["metadata"]
+    kept = {key: meta.get(key) for key in ("labels", "annotations", "ownerReferences")}
+    return kept | {key: item.get(key) for key in ("addressType", "endpoints", "ports")}
+
+
+class Links:
+    """The ClusterLinks of a main cluster."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    def add(self, name: str, kubeconfig: str, **spec: Any) -> None:
+        self._api.create(cluster_link(name, kubeconfig, **spec))
+
+    def edit(self, name: str, **spec: Any) -> None:
+        """Set these fields of its spec; None removes one."""
+        self._api.patch("clusterlinks", name, None, {"spec": spec})
+
+    def replace_kubeconfig(self, name: str, kubeconfig: str) -> None:
+        self.edit(name, kubeconfig=encoded(kubeconfig))
+
+    def remove(self, name: str) -> None:
+        self._api.delete("clusterlinks", name)
+
+    def status(self, name: str) -> Object:
+        """The status, as written for the spec of now."""
+        link = self._api.get("clusterlinks", name)
+        status: Object = link.get("status") or {}
+        seen = status.get("observedGeneration")
+        assert seen == link["metadata"]["generation"], f"the status of {name} is of an older spec: {status}"
+        return status
+
+    def condition(self, name: str, kind: str = "Ready") -> Object:
+        """One condition of its status."""
+        conditions: list[Object] = self.status(name).get("conditions") or []
+        found = [condition for condition in conditions if condition["type"] == kind]
+        assert found, f"{name} has no condition {kind}: {conditions}"
+        return found[0]
+
+    def await_condition(
+        self, name: str, status: str, reason: str, *, kind: str = "Ready", timeout: float = PATIENCE
+    ) -> Object:
+        """Wait until a condition has this status and reason, and return it."""
+
+        def check() -> Object:
+            condition = self.condition(name, kind)
+            actual = (condition["status"], condition["reason"])
+            assert actual == (status, reason), f"{kind} of {name} is {condition}"
+            return condition
+
+        return eventually(check, timeout)
+
+    def await_ready(self, *names: str) -> None:
+        for name in names:
+            self.await_condition(name, "True", "ClusterReady")
+
+
+@dataclass(repr=False)
+class World:
+    """The clusters, and what is where in the namespace of the test."""
+
+    main: Cluster
+    c1: Cluster
+    c2: Cluster
+    namespace: str
+    controller: Controller
+    links: Links
+    _clean_ups: list[Callable[[], None]] = field(default_factory=list)
+
+    # Making
+
+    def link(self, *clusters: Cluster) -> None:
+        """Link these remotes under their own names, and wait until they are Ready."""
+        for cluster in clusters:
+            self.links.add(cluster.name, cluster.remote_kubeconfig())
+        self.links.await_ready(*(cluster.name for cluster in clusters))
+
+    def create(self, cluster: Cluster, obj: Object) -> Object:
+        """Create an object, which goes with the namespace of the test or else at its end."""
+        created = cluster.api.create(obj)
+        meta = created["metadata"]
+        if meta.get("namespace") != self.namespace:
+            resource = {"Service": "services", "EndpointSlice": "endpointslices"}[obj["kind"]]
+            self._clean_ups.append(lambda: cluster.api.delete(resource, meta["name"], meta["namespace"]))
+        return created
+
+    def goes_at_the_end(self, resource: str, name: str, namespace: str) -> None:
+        """Delete an object of the main cluster when the test is over."""
+        self._clean_ups.append(lambda: self.main.api.delete(resource, name, namespace))
+
+    def declare(self, name: str, *, ports: Sequence[Object] | None = None, **spec: Any) -> Object:
+        """Create a Service in the main cluster."""
+        return self.create(self.main, service(self.namespace, name, ports, **spec))
+
+    def publish(self, cluster: Cluster, name: str, *addresses: str) -> None:
+        """Create a Service with one EndpointSlice of these addresses in a remote."""
+        self.create(cluster, service(self.namespace, name))
+        self.create(cluster, endpoint_slice(self.namespace, name, endpoints(*addresses)))
+
+    def publish_many(self, cluster: Cluster, name: str, *, slices: int, endpoints_each: int) -> dict[str, list[str]]:
+        """Create a Service of many slices in a remote, and return the addresses of each slice."""
+        self.create(cluster, service(self.namespace, name))
+        made = {}
+        for i in range(slices):
+            part = f"{name}-{i:02}"
+            made[part] = [f"10.1.{i}.{j + 1}" for j in range(endpoints_each)]
+            self.create(cluster, endpoint_slice(self.namespace, name, endpoints(*made[part]), name=part))
+        return made
+
+    def rewrite(self, cluster: Cluster, service_name: str, *addresses: str) -> None:
+        """Give the slice of a published Service these addresses."""
+        self.set_endpoints(cluster, slice_name(service_name), endpoints(*addresses))
+
+    def set_endpoints(self, cluster: Cluster, name: str, members: Sequence[Object]) -> None:
+        """Give an EndpointSlice of a remote these endpoints."""
+        cluster.api.patch("endpointslices", name, self.namespace, {"endpoints": list(members)})
+
+    def withdraw(self, cluster: Cluster, service_name: str) -> None:
+        """Delete a published Service and its slice."""
+        cluster.api.delete("endpointslices", slice_name(service_name), self.namespace)
+        cluster.api.delete("services", service_name, self.namespace)
+
+    # Seeing
+
+    def mirrors(self, service_name: str | None = None, cluster: str | None = None) -> dict[str, Object]:
+        """The mirrored EndpointSlices of the namespace, by name."""
+        labels = {LABEL_MANAGED_BY: MANAGED_BY_SVCLINK}
+        if service_name is not None:
+            labels[LABEL_SERVICE] = service_name
+        if cluster is not None:
+            labels[LABEL_CLUSTER] = cluster
+        return {item["metadata"]["name"]: item for item in self.main.api.find("endpointslices", self.namespace, labels)}
+
+    def mirror(self, name: str) -> Object:
+        """One mirrored EndpointSlice, by its name."""
+        found = self.mirrors()
+        assert name in found, f"no {name} is mirrored, only {sorted(found)}"
+        return found[name]
+
+    def addresses(self, service_name: str) -> dict[str, list[str]]:
+        """The mirrored addresses of a Service by cluster, sorted."""
+        found: defaultdict[str, list[str]] = defaultdict(list)
+        for item in self.mirrors(service_name).values():
+            for member in item["endpoints"] or ():
+                found[item["metadata"]["labels"][LABEL_CLUSTER]] += member["addresses"]
+        return {cluster: sorted(addresses) for cluster, addresses in found.items()}
+
+    def shows(self, service_name: str, **expected: Sequence[str]) -> None:
+        """Assert that a Service has exactly these mirrored addresses, by cluster."""
+        wanted = {cluster: sorted(addresses) for cluster, addresses in expected.items()}
+        actual = self.addresses(service_name)
+        assert actual == wanted, f"mirrored for {service_name}: {actual}, wanted: {wanted}"
+
+    def by_source(self, service_name: str) -> dict[str, list[str]]:
+        """The mirrored addresses of a Service by the name of the remote slice, sorted."""
+        return {
+            item["metadata"]["annotations"][ANNOTATION_SOURCE]: sorted(
+                address for member in item["endpoints"] or () for address in member["addresses"]
+            )
+            for item in self.mirrors(service_name).values()
+        }
+
+    def shows_by_source(self, service_name: str, expected: Mapping[str, Sequence[str]]) -> None:
+        """Assert that each of these remote slices has a mirror with exactly its addresses, and there is no other."""
+        assert self.by_source(service_name) == {name: sorted(addresses) for name, addresses in expected.items()}
+
+    def await_mirrored(self, service_name: str, **expected: Sequence[str]) -> None:
+        eventually(lambda: self.shows(service_name, **expected))
+
+    def versions(self, service_name: str | None = None, cluster: str | None = None) -> dict[str, tuple[str, str]]:
+        """Uid and resourceVersion of each mirrored EndpointSlice: equal means untouched."""
+        metas = (item["metadata"] for item in self.mirrors(service_name, cluster).values())
+        return {meta["name"]: (meta["uid"], meta["resourceVersion"]) for meta in metas}
+
+    # Ending
+
+    def clean(self) -> None:
+        """Remove everything of the test: with its last link, every mirrored EndpointSlice must go."""
+        for clean_up in self._clean_ups:
+            with contextlib.suppress(ApiError):
+                clean_up()
+        for link in self.main.api.find("clusterlinks"):
+            self.links.remove(link["metadata"]["name"])
+        if not self._all_mirrors():
+            return
+        if not self.controller.running:
+            self.controller.start()
+        try:
+            eventually(self._is_clean)
+        except AssertionError:
+            for item in self._all_mirrors():
+                self.main.api.delete("endpointslices", item["metadata"]["name"], item["metadata"]["namespace"])
+            raise
+
+    def _all_mirrors(self) -> list[Object]:
+        return self.main.api.find("endpointslices", None, {LABEL_MANAGED_BY: MANAGED_BY_SVCLINK})
+
+    def _is_clean(self) -> None:
+        left = [item["metadata"]["name"] for item in self._all_mirrors()]
+        assert not left, f"mirrored without a link: {left}"
