@@ -15,6 +15,7 @@ from svclink_controller.wire import ENDPOINT_SLICES, WireError, decode_object
 from svclink_core.codec import Json, unstructure
 from svclink_core.diffing import Change, Create, Delete, Precondition, Update
 from svclink_core.discovery_v1 import EndpointSlice
+from svclink_core.meta_v1 import NamespacedName
 
 MAX_IN_FLIGHT: Final = 32
 """Writes at once: enough to keep an API server busy, few enough to leave it room for others."""
@@ -49,10 +50,12 @@ class Applier:
     Args:
         client: The main cluster.
         written: Called with every slice the API server returned from a write.
+        gone: Called with the name and uid of a slice that is to be changed and does not exist any more.
     """
 
     client: Client
     written: Callable[[EndpointSlice], None]
+    gone: Callable[[NamespacedName, str], None]
     _slots: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(MAX_IN_FLIGHT))
     _is_draining: bool = False
 
@@ -82,6 +85,9 @@ class Applier:
             try:
                 await self._write(change)
             except ApiError as error:
+                # Only the API server's own word: a bare 404 can come from a proxy in front of it.
+                if not isinstance(change, Create) and (error.status.code, error.status.reason) == (404, "NotFound"):
+                    self.gone(change.key, change.precondition.uid)
                 outcome = _outcome(change, error)
             except (TransportError, WireError) as error:
                 outcome = Outcome(change, Verdict.FAILED, str(error))

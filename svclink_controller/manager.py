@@ -207,7 +207,7 @@ def make_manager(client: Client, namespace: str, settings: Settings) -> Manager:
     links: WorkQueue[str] = WorkQueue()
     store = Store(settings.options, services.add, lambda name: links.add([name]))
     findings = Findings(store.status_changed)
-    applier = Applier(client, lambda written: store.put(MAIN, written))
+    applier = Applier(client, lambda written: store.put(MAIN, written), store.mark_gone)
     reconciler = Reconciler(store, services, applier, findings)
     status_writer = StatusWriter(client, store, findings, links)
     return Manager(client, namespace, settings, store, services, applier, reconciler, status_writer)

@@ -234,6 +234,15 @@ class Store:
         elif (old := objects.services.pop(key, None)) is not None:
             self._dirty(ServiceChanged(old, None))
 
+    def mark_gone(self, key: NamespacedName, uid: str) -> None:
+        """A write found that a slice of the main cluster does not exist.
+
+        The watch has said so already where the answer to an earlier write, which came after, brought the slice back.
+        """
+        held = self._clusters[MAIN].slices.get(key)
+        if held is not None and held.metadata.uid == uid:
+            self.remove(MAIN, EndpointSlice, key)
+
     def mark_undecodable(self, cluster: str, kind: Kind, each: Undecodable) -> None:
         """An object exists, but in a form nobody understands: its Service is left as it is."""
         self._of(cluster).undecodable[kind, each.key] = each.service

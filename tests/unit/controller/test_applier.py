@@ -21,6 +21,7 @@ from svclink_core import (
     Delete,
     Endpoint,
     EndpointSlice,
+    NamespacedName,
     ObjectMeta,
     Precondition,
     Reason,
@@ -58,12 +59,13 @@ def delete(stored: EndpointSlice) -> Delete:
 
 @define
 class Main:
-    """The main cluster, an applier for it, and the slices it told the store of."""
+    """The main cluster, an applier for it, and the slices it told the store of: written, and found to be gone."""
 
     server: Server
     cluster: Cluster
     applier: Applier
     written: list[EndpointSlice] = field(factory=list)
+    gone: list[tuple[NamespacedName, str]] = field(factory=list)
 
     def add(self, item: EndpointSlice) -> EndpointSlice:
         """The slice as the cluster has stored it."""
@@ -82,8 +84,10 @@ class Main:
 async def main_cluster(override: Override | None = None) -> AsyncIterator[Main]:
     cluster = Cluster(override=override)
     written: list[EndpointSlice] = []
+    gone: list[tuple[NamespacedName, str]] = []
     async with serving(cluster) as server, connected(server.url) as client:
-        yield Main(server, cluster, Applier(client, written.append), written)
+        applier = Applier(client, written.append, lambda key, uid: gone.append((key, uid)))
+        yield Main(server, cluster, applier, written, gone)
 
 
 def refusing(*refused: str, with_: Callable[[], web.Response] = lambda: refusal(500)) -> Override:
@@ -297,7 +301,7 @@ async def test_server_that_is_away_is_a_verdict() -> None:
     async with main_cluster() as main:
         url = main.server.url
     async with connected(url) as client:
-        outcomes = await Applier(client, lambda _: None).apply([create(), delete(piece("old"))])
+        outcomes = await Applier(client, lambda _: None, lambda _, __: None).apply([create(), delete(piece("old"))])
     assert verdicts(outcomes) == {"Create web-c1": Verdict.FAILED, "Delete old": Verdict.POSTPONED}
 
 
@@ -361,3 +365,21 @@ async def test_after_drain_nothing_is_written() -> None:
         applying.cancel()
         await asyncio.wait({applying})
         assert main.writes == []
+
+
+async def test_a_slice_that_is_gone_is_reported_as_gone() -> None:
+    """A slice that the store still has and the API server does not must not be written to for ever."""
+    async with main_cluster() as main:
+        for change in (update, delete):
+            stored = evolve(piece("web-c1"), metadata=evolve(piece("web-c1").metadata, uid="u", resource_version="1"))
+            await main.applier.apply([change(stored)])
+
+        assert main.gone == [(NamespacedName("default", "web-c1"), "u")] * 2
+
+
+async def test_a_404_of_a_proxy_is_no_word_on_the_slice() -> None:
+    """Only the API server's own NotFound says that an object does not exist."""
+    async with main_cluster(refusing("web-c1", with_=lambda: web.Response(status=404, text="no backend"))) as main:
+        await main.applier.apply([delete(main.add(piece("web-c1")))])
+
+        assert main.gone == []

@@ -93,7 +93,7 @@ async def worlds(*, broken: int = 0) -> AsyncIterator[World]:
         store.put(MAIN, item)
 
     async with serving(cluster) as server, connected(server.url) as client:
-        reconciler = Reconciler(store, queue, Applier(client, written), findings)
+        reconciler = Reconciler(store, queue, Applier(client, written, store.mark_gone), findings)
         workers = [asyncio.create_task(reconciler.run()) for _ in range(4)]
         try:
             yield World(server, cluster, store, queue, findings)

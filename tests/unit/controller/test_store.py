@@ -327,6 +327,22 @@ def test_stale_event_does_not_overwrite_a_written_slice() -> None:
     assert made.enqueued == []
 
 
+def test_slice_brought_back_by_a_late_answer_goes_when_a_write_finds_it_gone() -> None:
+    """The answer to a write can come after the watch told of the deletion; the next write to the slice finds out."""
+    made, key = linked("c1"), NamespacedName("default", "web-c1")
+    made.store.put(MAIN, mirrored_slice(version="10"))
+    made.store.remove(MAIN, EndpointSlice, key)
+    made.store.put(MAIN, mirrored_slice(version="10"))
+
+    made.store.mark_gone(key, "uid-of-another")
+    assert key in made.store.snapshot().main.names
+    made.forget_told()
+    made.store.mark_gone(key, "uid-of-web-c1")
+
+    assert key not in made.store.snapshot().main.names
+    assert WEB in made.enqueued
+
+
 def test_versions_compare_as_numbers() -> None:
     """Version 10 is newer than version 9."""
     made = linked("c1")
