@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 
 
 def now() -> str:
     """The present time as the Kubernetes API writes it (RFC 3339, UTC, whole seconds): `2026-01-31T12:00:00Z`."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def seconds() -> float:
+    """The present time as POSIX seconds, for deadlines."""
+    return time.time()

@@ -15,6 +15,7 @@ from attrs import frozen
 from rich.console import Console
 from rich.table import Table
 
+from svclink_controller import clock
 from svclink_core import codec
 from svclink_core.codec import KINDS
 from svclink_core.core_v1 import Service
@@ -169,7 +170,7 @@ def plan_command(options: Options, main_file: Path, remotes: tuple[str, ...], ou
     """
     files = _named_files(remotes)
     view = snapshot_of(read_dump(main_file), {name: read_dump(path) for name, path in files.items()}, options)
-    result = plan(view)
+    result = plan(view, clock.seconds())
     if output == "yaml":
         manifests = [codec.unstructure(change.endpoint_slice) for change in result.changes if not _is_delete(change)]
         click.echo(yaml.safe_dump_all(manifests, sort_keys=False), nl=False)

@@ -8,6 +8,7 @@ from typing import Final
 import structlog
 from attrs import define
 
+from svclink_controller import clock
 from svclink_controller.applier import Applier, Outcome, Verdict
 from svclink_controller.findings import Findings
 from svclink_controller.store import Store
@@ -47,7 +48,7 @@ class Reconciler:
         """Bring the main cluster's slices of one Service to what the core says."""
         if not self.store.is_complete:
             return
-        plan = plan_service(self.store.snapshot(), key)
+        plan = plan_service(self.store.snapshot(), key, clock.seconds())
         outcomes = await self.applier.apply(plan.changes)
         unfinished = [outcome for outcome in outcomes if outcome.verdict is not Verdict.APPLIED]
         self.findings.record(key, plan.findings, unfinished)

@@ -194,7 +194,7 @@ class Remote:
 
     def _mark_unreachable(self) -> None:
         if isinstance(self.store.connections.get(self.name), Synced):
-            self.store.set_connection(self.name, Unreachable(clock.now()))
+            self.store.set_connection(self.name, Unreachable(clock.now(), clock.seconds()))
 
     async def _disconnect(self) -> None:
         previous = self._following, self._session

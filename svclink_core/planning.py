@@ -53,9 +53,9 @@ class Plan:
     findings: tuple[Finding, ...] = ()
 
 
-def plan(snapshot: Snapshot) -> Plan:
+def plan(snapshot: Snapshot, now: float) -> Plan:
     """The plan for every Service of any cluster: the union of `plan_service` over all keys, in their order."""
-    plans = [plan_service(snapshot, key) for key in sorted(all_keys(snapshot))]
+    plans = [plan_service(snapshot, key, now) for key in sorted(all_keys(snapshot))]
     return Plan(
         changes=tuple(change for each in plans for change in each.changes),
         decisions=tuple(decision for each in plans for decision in each.decisions),
@@ -63,12 +63,13 @@ def plan(snapshot: Snapshot) -> Plan:
     )
 
 
-def plan_service(snapshot: Snapshot, key: NamespacedName) -> Plan:
+def plan_service(snapshot: Snapshot, key: NamespacedName, now: float) -> Plan:  # noqa: ARG001 - of deadlines to come
     """The plan for the Service `key` alone. Depends on nothing but its arguments.
 
     Args:
         snapshot: What is known. It may be narrowed to this Service, but must have every link and every slice name.
         key: Namespace and name, the same in every cluster.
+        now: The present time as POSIX seconds; decides which deadlines are over.
     """
     observed = _ours_by_cluster(snapshot.main.endpoint_slices.get(key, ()))
     given: set[str] = set()

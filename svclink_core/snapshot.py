@@ -26,9 +26,15 @@ class Synced:
 
 @frozen
 class Unreachable:
-    """The remote was lost; `since` is RFC 3339."""
+    """The remote was lost, or not found at all since svclink started: one instant, written for people and for sums.
+
+    Args:
+        since: RFC 3339.
+        at: The same as POSIX seconds.
+    """
 
     since: str
+    at: float
 
 
 @frozen

@@ -127,7 +127,7 @@ def _synced(facts: LinkFacts) -> _State:
     match facts.connection:
         case Pending():
             return _State("Synced", "False", LinkReason.INITIALIZING, LinkReason.INITIALIZING.sentence)
-        case Unreachable(since):
+        case Unreachable(since, _):
             return _State(
                 "Synced", "False", LinkReason.STALE, f"{LinkReason.STALE.sentence} (not heard of since {since})"
             )

@@ -239,7 +239,7 @@ async def test_transition_does_not_wait() -> None:
         await main.is_written()
         main.store.set_connection("c1", SYNCED)
         await main.is_written(times=2)
-        main.store.set_connection("c1", Unreachable("2026-01-01T00:00:00Z"))
+        main.store.set_connection("c1", Unreachable("2026-01-01T00:00:00Z", 1_767_225_600.0))
         await main.is_written(times=3)
         assert main.status()["phase"] == "NotReady"
 

@@ -45,10 +45,11 @@ from tests.unit.core.strategies import (
     remote_endpoint_slices,
     services,
 )
+from tests.unit.core.world import NOW
 
 WEB = NamespacedName("default", "web")
 API = NamespacedName("default", "api")
-LOST = Unreachable("2026-01-01T00:00:00Z")
+LOST = Unreachable("2026-01-01T00:00:00Z", 1_767_225_600.0)
 
 
 @define
@@ -566,7 +567,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     def plans(self) -> dict[NamespacedName, list[Change | Finding]]:
         view = self.store.snapshot()
-        plans = {key: plan_service(view, key) for key in {*NAMES.keys, *all_keys(view)}}
+        plans = {key: plan_service(view, key, NOW) for key in {*NAMES.keys, *all_keys(view)}}
         return {key: [*plan.changes, *plan.findings] for key, plan in plans.items()}
 
     @rule(piece=main_slices)

@@ -473,7 +473,9 @@ def _some(*values: str) -> SearchStrategy[tuple[str, ...]]:
     return pick(((), (), *((value,) for value in unique), unique))
 
 
-connections: SearchStrategy[Connection] = st.sampled_from((*(SYNCED,) * 6, PENDING, Unreachable(EARLIER)))
+connections: SearchStrategy[Connection] = st.sampled_from(
+    (*(SYNCED,) * 6, PENDING, Unreachable(EARLIER, 1_767_225_600.0))
+)
 
 
 @cache

@@ -26,7 +26,7 @@ from svclink_core.well_known import (
 )
 from tests.unit.core.examples import HTTP_8080, WEB, cluster, endpoint, remote_slice, service
 
-LOST = Unreachable("2026-01-01T00:00:00Z")
+LOST = Unreachable("2026-01-01T00:00:00Z", 1_767_225_600.0)
 
 
 def verdict(

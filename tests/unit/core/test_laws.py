@@ -75,6 +75,7 @@ from tests.unit.core.strategies import (
     source_names,
 )
 from tests.unit.core.world import (
+    NOW,
     applied,
     collected,
     main_slices,
@@ -91,7 +92,7 @@ from tests.unit.core.world import (
 pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
 
 REPOSITORY: Final = Path(__file__).parents[3]
-NOW: Final = "2026-07-01T12:00:00Z"
+TODAY: Final = "2026-07-01T12:00:00Z"
 
 T = TypeVar("T")
 
@@ -102,15 +103,15 @@ T = TypeVar("T")
 @given(snapshots)
 def test_l1_fixpoint(found: Snapshot) -> None:
     """Applying plan(s) and planning again gives no changes."""
-    assert plan(settled(found)).changes == ()
+    assert plan(settled(found), NOW).changes == ()
 
 
 @given(snapshots)
 def test_l1_fixpoint_one_service_at_a_time(found: Snapshot) -> None:
     """The same where each Service is planned on what the one before it left, as the controller does."""
     for key in sorted(all_keys(found)):
-        found = applied(found, plan_service(found, key).changes)
-    assert plan(found).changes == ()
+        found = applied(found, plan_service(found, key, NOW).changes)
+    assert plan(found, NOW).changes == ()
 
 
 # L2 order: shuffling the inputs, or another PYTHONHASHSEED, changes nothing.
@@ -150,14 +151,14 @@ def shuffled(found: Snapshot, random: Random) -> Snapshot:
 @given(snapshots, st.randoms(use_true_random=True))
 def test_l2_order(found: Snapshot, random: Random) -> None:
     """Shuffling the inputs changes nothing."""
-    assert plan(shuffled(found, random)) == plan(found)
+    assert plan(shuffled(found, random), NOW) == plan(found, NOW)
 
 
 @given(link_facts, st.randoms(use_true_random=True))
 def test_l2_order_of_facts(facts: LinkFacts, random: Random) -> None:
     """Shuffling what a status is made of changes nothing."""
     others = evolve(facts, findings=mixed(facts.findings, random), write_failures=mixed(facts.write_failures, random))
-    assert summarize(others, NOW) == summarize(facts, NOW)
+    assert summarize(others, TODAY) == summarize(facts, TODAY)
 
 
 def digest_of_plans() -> str:
@@ -167,7 +168,7 @@ def digest_of_plans() -> str:
     @settings(max_examples=60, derandomize=True, database=None, deadline=None)
     @given(snapshots)
     def add(found: Snapshot) -> None:
-        digest.update(repr(plan(found)).encode())
+        digest.update(repr(plan(found, NOW)).encode())
 
     add()
     return digest.hexdigest()
@@ -198,7 +199,7 @@ def test_l2_hash_seed() -> None:
 def test_l3_isolation(found: Snapshot) -> None:
     """Only slices that carry our managed-by are touched, and only those of the planned Service."""
     for key in all_keys(found):
-        for change in plan_service(found, key).changes:
+        for change in plan_service(found, key, NOW).changes:
             old = found.main.names.get(change.key)
             assert (old is None) is isinstance(change, Create)
             assert old is None or (old.is_ours and old.service == key)
@@ -237,7 +238,7 @@ def test_l4_unknown_is_not_empty(found: Snapshot) -> None:
     Of a disabled one nothing is touched, of the others no more than the owner. Nothing of a Service that cannot be
     understood is deleted, unless it is filtered out.
     """
-    for change in plan(found).changes:
+    for change in plan(found, NOW).changes:
         remote = found.remotes.get(change.endpoint_slice.cluster or "")
         if remote is None:
             continue
@@ -260,7 +261,7 @@ def test_l4_what_is_not_known_is_not_looked_at(found: Snapshot) -> None:
         },
     )
     for key in all_keys(found):
-        assert plan_service(forgotten, key) == plan_service(found, key)
+        assert plan_service(forgotten, key, NOW) == plan_service(found, key, NOW)
 
 
 # L5 removal: link deleted, Service filtered out, or source gone -> after applying, nothing of it remains.
@@ -365,7 +366,7 @@ def test_l6_names(wanted: list[Identity], more_clusters: list[str], foreign: set
 @given(snapshots)
 def test_l6_names_of_a_plan(found: Snapshot) -> None:
     """No two slices of a plan get one name, and none gets one that exists."""
-    created = [change.key for change in plan(found).changes if isinstance(change, Create)]
+    created = [change.key for change in plan(found, NOW).changes if isinstance(change, Create)]
     assert len(set(created)) == len(created)
     assert not set(created) & found.main.names.keys()
     assert all(re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", key.name) for key in created)
@@ -389,7 +390,7 @@ def said(found: Snapshot, key: NamespacedName, after: Snapshot) -> object:
     Decisions about a link that is gone are none: nobody can ask for those. Nor is the hash that a slice is going to be
     named by: a Service with something to create is being worked on already, and any name does.
     """
-    decided = plan_service(found, key)
+    decided = plan_service(found, key, NOW)
     changes = Counter(unhashed(change) for change in decided.changes)
     return changes, [each for each in decided.decisions if each.cluster in after.remotes], decided.findings
 
@@ -457,7 +458,7 @@ def written_anew(found: Snapshot, data: DataObject) -> Snapshot:
 @given(settled_snapshots, st.data())
 def test_l9_quiet(found: Snapshot, data: DataObject) -> None:
     """Equal content gives no write."""
-    assert plan(written_anew(found, data)).changes == ()
+    assert plan(written_anew(found, data), NOW).changes == ()
 
 
 def with_status(facts: LinkFacts, status: ClusterLinkStatus) -> LinkFacts:
@@ -482,10 +483,10 @@ def test_l9_quiet_status(facts: LinkFacts) -> None:
 def test_l9_transition_times(facts: LinkFacts) -> None:
     """A condition's transition time moves only on a transition, and then it is `now`."""
     before = {condition.type: condition for condition in facts.link.status.conditions}
-    for condition in summarize(facts, NOW).conditions:
+    for condition in summarize(facts, TODAY).conditions:
         old = before.get(condition.type)
         moved = old is None or old.status != condition.status
-        assert condition.last_transition_time == (NOW if old is None or moved else old.last_transition_time)
+        assert condition.last_transition_time == (TODAY if old is None or moved else old.last_transition_time)
 
 
 # L10 codec: structure(unstructure(x)) == x; unknown fields are ignored.
@@ -539,13 +540,13 @@ def test_l10_unknown_fields(value: Service | EndpointSlice | ClusterLink) -> Non
 @given(snapshots, keys)
 def test_l11_incremental_is_full(found: Snapshot, other: NamespacedName) -> None:
     """plan() equals the union of plan_service() over all keys; there is nothing to do for a key that is not one."""
-    plans = [plan_service(found, key) for key in sorted(all_keys(found))]
-    assert plan(found) == Plan(
+    plans = [plan_service(found, key, NOW) for key in sorted(all_keys(found))]
+    assert plan(found, NOW) == Plan(
         tuple(change for each in plans for change in each.changes),
         tuple(decision for each in plans for decision in each.decisions),
         tuple(finding for each in plans for finding in each.findings),
     )
-    assert other in all_keys(found) or plan_service(found, other).changes == ()
+    assert other in all_keys(found) or plan_service(found, other, NOW).changes == ()
 
 
 def narrowed(found: Snapshot, key: NamespacedName) -> Snapshot:
@@ -570,13 +571,13 @@ def narrowed(found: Snapshot, key: NamespacedName) -> Snapshot:
 def test_l11_one_service_needs_only_its_own(found: Snapshot) -> None:
     """A snapshot narrowed to one Service gives the same plan for it."""
     for key in all_keys(found):
-        assert plan_service(narrowed(found, key), key) == plan_service(found, key)
+        assert plan_service(narrowed(found, key), key, NOW) == plan_service(found, key, NOW)
 
 
 @given(snapshots)
 def test_l11_every_pair_has_one_decision(found: Snapshot) -> None:
     """A plan says of every Service and linked cluster what becomes of it, once, and counts right what is mirrored."""
-    decided = plan(found)
+    decided = plan(found, NOW)
     pairs = [(decision.service, decision.cluster) for decision in decided.decisions]
     assert pairs == [(key, name) for key in sorted(all_keys(found)) for name in sorted(found.remotes)]
     after = Counter((piece.service, piece.cluster) for piece in ours(settled(found)))
@@ -599,8 +600,8 @@ def contents(found: Snapshot) -> Counter[EndpointSlice]:
 @given(snapshots)
 def test_l12_crash(found: Snapshot) -> None:
     """Applying any prefix of a plan's changes and planning again converges to the same state."""
-    changes = plan(found).changes
+    changes = plan(found, NOW).changes
     for length in range(len(changes)):
         again = settled(applied(found, changes[:length]))
         assert contents(again) == contents(settled(found))
-        assert plan(again).changes == ()
+        assert plan(again, NOW).changes == ()

@@ -27,9 +27,9 @@ from svclink_core import (
 from svclink_core.snapshot import Connection
 from svclink_core.well_known import LABEL_CLUSTER, LABEL_GO_CLUSTER, LABEL_MANAGED_BY, LABEL_SERVICE_NAME
 from tests.unit.core.examples import WEB, cluster, endpoint, foreign_slice, mirrored_slice, remote_slice, service, world
-from tests.unit.core.world import collected, main_slices, settled, with_main
+from tests.unit.core.world import NOW, collected, main_slices, settled, with_main
 
-LOST = Unreachable("2026-01-01T00:00:00Z")
+LOST = Unreachable("2026-01-01T00:00:00Z", 1_767_225_600.0)
 
 
 def names(decided: Plan) -> list[tuple[str, str]]:
@@ -40,7 +40,7 @@ def names(decided: Plan) -> list[tuple[str, str]]:
 def test_a_service_of_two_clusters() -> None:
     """A Service of the usual size has one slice a cluster, named `{service}-{cluster}`."""
     found = world(cluster("c1", remote_slice()), cluster("c2", remote_slice()))
-    assert names(plan(found)) == [("Create", "web-c1"), ("Create", "web-c2")]
+    assert names(plan(found, NOW)) == [("Create", "web-c1"), ("Create", "web-c2")]
 
 
 def test_the_mirror_of_a_slice() -> None:
@@ -54,7 +54,7 @@ def test_the_mirror_of_a_slice() -> None:
 def test_nothing_to_do() -> None:
     """What is mirrored already gives no change, and a decision that counts it."""
     found = world(cluster("c1", remote_slice()), slices=[mirrored_slice()])
-    assert plan(found) == Plan((), (Decision(WEB, "c1", Outcome.MIRRORED, Reason.MIRRORED, 1, 1),), ())
+    assert plan(found, NOW) == Plan((), (Decision(WEB, "c1", Outcome.MIRRORED, Reason.MIRRORED, 1, 1),), ())
 
 
 def test_creations_and_updates_come_before_deletions() -> None:
@@ -63,29 +63,29 @@ def test_creations_and_updates_come_before_deletions() -> None:
         cluster("c1", remote_slice("web-new"), remote_slice("web-zzz", "10.0.0.5")),
         slices=[mirrored_slice("a", source="web-old"), mirrored_slice("zzz", source="web-zzz")],
     )
-    assert names(plan(found)) == [("Create", "web-c1"), ("Update", "zzz"), ("Delete", "a")]
+    assert names(plan(found, NOW)) == [("Create", "web-c1"), ("Update", "zzz"), ("Delete", "a")]
 
 
 def test_slices_of_a_gone_link_are_deleted() -> None:
     """Slices of a link that does not exist are found by label and removed, whether or not the Service is there."""
     for services in ([service()], []):
-        (change,) = plan(world(services=services, slices=[mirrored_slice(cluster="gone")])).changes
+        (change,) = plan(world(services=services, slices=[mirrored_slice(cluster="gone")]), NOW).changes
         assert isinstance(change, Delete)
         assert change.reason is Reason.LINK_GONE
 
 
 def test_there_is_nothing_to_decide_about_a_gone_link() -> None:
     """Decisions are about links that exist."""
-    assert plan(world(slices=[mirrored_slice(cluster="gone")])).decisions == ()
+    assert plan(world(slices=[mirrored_slice(cluster="gone")]), NOW).decisions == ()
 
 
 def test_a_slice_that_lost_its_cluster_is_replaced() -> None:
     """A slice without cluster label belongs to no link, and its place is taken by a new one."""
     found = world(cluster("c1", remote_slice()), slices=[mirrored_slice(labels={LABEL_CLUSTER: None})])
-    created, deleted = plan(found).changes
+    created, deleted = plan(found, NOW).changes
     assert isinstance(created, Create)
     assert isinstance(deleted, Delete)
-    assert plan(settled(found)).changes == ()
+    assert plan(settled(found), NOW).changes == ()
 
 
 @pytest.mark.parametrize("owner_uid", ["uid-of-web", None])
@@ -99,15 +99,15 @@ def test_a_slice_that_lost_its_service_is_replaced(owner_uid: str | None) -> Non
 def test_a_slice_of_an_unknown_service_is_deleted() -> None:
     """A slice of a Service that no cluster has, and that nobody owns, is removed."""
     old = mirrored_slice(key=NamespacedName("default", "old"), owner_uid=None)
-    assert names(plan(world(cluster("c1"), slices=[old]))) == [("Delete", "web-c1")]
+    assert names(plan(world(cluster("c1"), slices=[old]), NOW)) == [("Delete", "web-c1")]
 
 
 @pytest.mark.parametrize("connection", [PENDING, LOST])
 def test_nothing_is_deleted_on_a_guess(connection: Connection) -> None:
     """Slices of a cluster that is not known stay, and their decision says why."""
     found = world(cluster("c1", connection=connection, services=[]), slices=[mirrored_slice()])
-    (decision,) = plan(found).decisions
-    assert plan(found).changes == ()
+    (decision,) = plan(found, NOW).decisions
+    assert plan(found, NOW).changes == ()
     assert (decision.outcome, decision.slices, decision.endpoints) == (Outcome.KEPT, 1, 1)
     assert decision.reason is (Reason.PENDING if connection == PENDING else Reason.UNREACHABLE)
 
@@ -127,21 +127,21 @@ def test_slices_of_a_lost_cluster_do_not_follow_a_gone_service(main: Service | N
     """A Service that is gone or going takes its slices along."""
     old = mirrored_slice(owner_uid="uid-of-the-old-web")
     services = [] if main is None else [main]
-    assert plan(world(cluster("c1", connection=LOST), services=services, slices=[old])).changes == ()
+    assert plan(world(cluster("c1", connection=LOST), services=services, slices=[old]), NOW).changes == ()
 
 
 def test_frozen_slices_stay_exactly_as_they_are() -> None:
     """Nothing of a disabled link is written, not even the owner."""
     old = mirrored_slice(owner_uid="uid-of-the-old-web", labels={LABEL_SERVICE_NAME: None})
     found = world(cluster("c1", remote_slice("other"), spec=ClusterLinkSpec(enabled=False)), slices=[old])
-    assert plan(found) == Plan((), (Decision(WEB, "c1", Outcome.KEPT, Reason.FROZEN, 1, 1),), ())
+    assert plan(found, NOW) == Plan((), (Decision(WEB, "c1", Outcome.KEPT, Reason.FROZEN, 1, 1),), ())
 
 
 def test_dying_slices_are_left_alone() -> None:
     """A slice that is being deleted is neither deleted again nor given another owner."""
     dying = mirrored_slice(owner_uid="old", deleted_at="2026-01-01T00:00:00Z")
     for remotes in ([], [cluster("c1", connection=LOST)], [cluster("c1", services=[])], [cluster("c1")]):
-        assert plan(world(*remotes, slices=[dying])).changes == ()
+        assert plan(world(*remotes, slices=[dying]), NOW).changes == ()
 
 
 @pytest.mark.parametrize(
@@ -154,29 +154,29 @@ def test_dying_slices_are_left_alone() -> None:
 def test_a_filtered_service_is_removed(spec: ClusterLinkSpec, options: Options, reason: Reason) -> None:
     """A filter is proof enough to delete."""
     found = world(cluster("c1", remote_slice(), spec=spec), slices=[mirrored_slice()], options=options)
-    (change,) = plan(found).changes
+    (change,) = plan(found, NOW).changes
     assert isinstance(change, Delete)
     assert change.reason is reason
-    assert plan(found).decisions == (Decision(WEB, "c1", Outcome.SKIPPED, reason),)
+    assert plan(found, NOW).decisions == (Decision(WEB, "c1", Outcome.SKIPPED, reason),)
 
 
 def test_a_gone_local_service_is_left_to_the_garbage_collector() -> None:
     """Where the main Service is gone, the garbage collector removes its slices: it may come back first."""
     found = world(cluster("c1", remote_slice()), services=[], slices=[mirrored_slice()])
-    assert plan(found).changes == ()
+    assert plan(found, NOW).changes == ()
     assert main_slices(collected(found)) == []
 
 
 def test_an_orphan_of_a_gone_local_service_is_deleted() -> None:
     """A slice nobody owns is not collected, so it is deleted."""
     found = world(cluster("c1", remote_slice()), services=[], slices=[mirrored_slice(owner_uid=None)])
-    assert names(plan(found)) == [("Delete", "web-c1")]
+    assert names(plan(found, NOW)) == [("Delete", "web-c1")]
 
 
 def test_a_local_service_that_is_back_is_mirrored_at_once() -> None:
     """A Service that was re-created keeps the slices that the garbage collector did not come to."""
     gone = world(cluster("c1", remote_slice()), services=[], slices=[mirrored_slice()])
-    (change,) = plan(with_main(gone, services=[service(uid="new-uid")])).changes
+    (change,) = plan(with_main(gone, services=[service(uid="new-uid")]), NOW).changes
     assert isinstance(change, Update)
     assert change.reason is Reason.OWNER_CHANGED
 
@@ -188,14 +188,14 @@ def test_a_foreign_slice_keeps_its_name() -> None:
     held = [piece.metadata.name for piece in main_slices(after)]
     assert foreign in main_slices(after)
     assert len(held) == 2
-    assert plan(after).changes == ()
+    assert plan(after, NOW).changes == ()
 
 
 @pytest.mark.parametrize("labels", [{LABEL_GO_CLUSTER: "c1"}, {LABEL_CLUSTER: "c1"}, {LABEL_MANAGED_BY: "me"}])
 def test_slices_of_others_are_not_looked_at(labels: dict[str, str]) -> None:
     """Only our managed-by makes a slice ours, not a cluster label."""
     foreign = foreign_slice("web-x", labels={LABEL_SERVICE_NAME: "web", **labels})
-    assert names(plan(world(cluster("c1"), slices=[foreign]))) == []
+    assert names(plan(world(cluster("c1"), slices=[foreign]), NOW)) == []
 
 
 def test_two_services_that_read_alike() -> None:
@@ -206,7 +206,7 @@ def test_two_services_that_read_alike() -> None:
     found = world(
         cluster("c", *slices, services=services), cluster("b-c", *slices, services=services), services=services
     )
-    created = [change.key.name for change in plan(found).changes]
+    created = [change.key.name for change in plan(found, NOW).changes]
     assert len(created) == len(set(created)) == 4
     assert {"a-c", "a-b-c", "a-b-b-c"} < set(created)
 
@@ -225,35 +225,35 @@ def test_findings() -> None:
             remote_slice("web-6", endpoints=[]),
         )
     )
-    assert plan(found).findings == (
+    assert plan(found, NOW).findings == (
         Finding(WEB, "c1", Reason.ADDRESS_TYPE, ("web-5",)),
         Finding(WEB, "c1", Reason.INVALID_ENDPOINTS, ("0.0.0.0", "127.0.0.1", "127.0.0.3", "127.0.0.9", "169.254.0.1")),
         Finding(WEB, "c1", Reason.LOOP, ("web-4",)),
         Finding(WEB, "c1", Reason.PORT_MISMATCH, ("admin 9000/TCP",)),
     )
-    assert plan(found).decisions == (Decision(WEB, "c1", Outcome.MIRRORED, Reason.MIRRORED, 1, 1),)
+    assert plan(found, NOW).decisions == (Decision(WEB, "c1", Outcome.MIRRORED, Reason.MIRRORED, 1, 1),)
 
 
 @pytest.mark.parametrize("slices", [[], [remote_slice(endpoints=[])], [remote_slice("web-1", "127.0.0.1")]])
 def test_a_service_without_endpoints_is_skipped(slices: list[object]) -> None:
     """An imported Service of which nothing can be mirrored says so, and what was mirrored goes."""
     found = world(cluster("c1", *slices), slices=[mirrored_slice()])  # type: ignore[arg-type]
-    assert plan(found).decisions == (Decision(WEB, "c1", Outcome.SKIPPED, Reason.NO_ENDPOINTS),)
-    assert names(plan(found)) == [("Delete", "web-c1")]
+    assert plan(found, NOW).decisions == (Decision(WEB, "c1", Outcome.SKIPPED, Reason.NO_ENDPOINTS),)
+    assert names(plan(found, NOW)) == [("Delete", "web-c1")]
 
 
 def test_remote_slices_without_service_label_are_not_mirrored() -> None:
     """A remote slice belongs to the Service its label names, as for the remote kube-proxy, not to its owner."""
     unlabelled = remote_slice()
     metadata = evolve(unlabelled.metadata, labels=(), owner_references=mirrored_slice().metadata.owner_references)
-    assert plan(world(cluster("c1", evolve(unlabelled, metadata=metadata)))).changes == ()
+    assert plan(world(cluster("c1", evolve(unlabelled, metadata=metadata))), NOW).changes == ()
 
 
 def test_plan_is_in_order_of_services() -> None:
     """Services come in the order of their names, clusters within a Service too."""
     keys = [NamespacedName("prod", "a"), NamespacedName("default", "b"), NamespacedName("default", "a")]
     found = world(cluster("c2", services=[]), cluster("c1", services=[]), services=[service(key) for key in keys])
-    assert [(str(each.service), each.cluster) for each in plan(found).decisions] == [
+    assert [(str(each.service), each.cluster) for each in plan(found, NOW).decisions] == [
         ("default/a", "c1"), ("default/a", "c2"), ("default/b", "c1"), ("default/b", "c2"),
         ("prod/a", "c1"), ("prod/a", "c2"),
     ]  # fmt: skip
@@ -262,5 +262,5 @@ def test_plan_is_in_order_of_services() -> None:
 def test_a_service_nobody_knows() -> None:
     """The plan for a Service that is nowhere is to do nothing, and says why."""
     unknown = NamespacedName("default", "unknown")
-    decided = plan_service(world(cluster("c1")), unknown)
+    decided = plan_service(world(cluster("c1")), unknown, NOW)
     assert decided == Plan((), (Decision(unknown, "c1", Outcome.SKIPPED, Reason.REMOTE_SERVICE_MISSING),), ())

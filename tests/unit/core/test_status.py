@@ -25,7 +25,7 @@ from tests.unit.core.examples import WEB, link
 
 NOW = "2026-07-01T12:00:00Z"
 BEFORE = "2026-07-01T11:00:00Z"
-LOST = Unreachable(BEFORE)
+LOST = Unreachable(BEFORE, 0)
 FACTS = LinkFacts(link(), SYNCED)
 DISABLED = LinkFacts(link(spec=ClusterLinkSpec(enabled=False)), LOST)
 REFUSED = Problem(LinkReason.UNAUTHORIZED, "401: mend the token")

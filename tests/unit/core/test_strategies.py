@@ -41,7 +41,7 @@ from tests.unit.core.strategies import (
     events,
     snapshots,
 )
-from tests.unit.core.world import main_slices, ours, problems, remote_slices
+from tests.unit.core.world import NOW, main_slices, ours, problems, remote_slices
 
 pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
 
@@ -230,7 +230,7 @@ def drawn() -> Counter[str]:
     @given(snapshots)
     def look_at_snapshots(found: Snapshot) -> None:
         counted.update([name for name, is_so in SNAPSHOTS.items() if is_so(found)])
-        counted.update(in_plan(plan(found)))
+        counted.update(in_plan(plan(found, NOW)))
 
     @settings(SEARCH, max_examples=EXAMPLES)
     @given(events())
@@ -261,7 +261,7 @@ def test_nasty_cases_are_drawn(case: str, drawn: Counter[str]) -> None:
 def test_every_change_and_reason_is_drawn(case: str, drawn: Counter[str]) -> None:
     """Every kind of change is found in a plan, and every reason there is."""
     if not drawn[case]:
-        search(snapshots, lambda found: case in in_plan(plan(found)))
+        search(snapshots, lambda found: case in in_plan(plan(found, NOW)))
 
 
 @pytest.mark.parametrize("case", EVENTS)

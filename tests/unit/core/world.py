@@ -33,6 +33,8 @@ from svclink_core.snapshot import Connection
 from svclink_core.svclink_v1alpha1 import ClusterLink, ClusterLinkSpec
 
 FIRST_REVISION: Final = 1_000_000
+NOW: Final = 1_782_907_200.0
+"""2026-07-01T12:00:00Z, when everything is planned unless a test says otherwise."""
 
 
 class Refused(Exception):  # noqa: N818 - it is what the server says, not what went wrong in the test
@@ -274,7 +276,7 @@ def _next_revision(snapshot: Snapshot) -> int:
 
 def settled(snapshot: Snapshot) -> Snapshot:
     """The snapshot after the main cluster took the whole plan for it."""
-    decided: Plan = plan(snapshot)
+    decided: Plan = plan(snapshot, NOW)
     return applied(snapshot, decided.changes)
 
 
