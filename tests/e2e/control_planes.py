@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import random
 import shutil
 import socket
@@ -16,6 +17,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +33,11 @@ TOKEN_SECONDS: Final = 24 * 3600
 # Below the range that Linux and macOS give to outgoing connections. A port from that range could be taken by one while
 # an API server is down; even by a client of that very port, since a loopback socket may connect to itself.
 PORTS: Final = range(20000, 32768)
+# A port is looked up long before the server listens on it: test processes that run side by side draw from shares of
+# their own, so that none takes what another has just found free.
+SHARES: Final = 16
+SHARE: Final = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % SHARES
+_reserved: set[int] = set()
 
 SYSTEM_NAMESPACE: Final = "kube-system"
 CONTROLLER_NAMESPACE: Final = "svclink"
@@ -113,7 +120,7 @@ class Cluster:
         self._binaries = binaries
         self._directory = directory
         self._authority = trustme.CA(organization_name=name)
-        self._etcd_port, self._peer_port, self._port = free_ports(3)
+        self._etcd_port, self._peer_port, self._port = reserve_ports(3)
         self.server = f"https://127.0.0.1:{self._port}"
         self._has_controller_manager = controller_manager
         self._write_files()
@@ -396,10 +403,12 @@ def running(clusters: Sequence[Cluster]) -> Iterator[None]:
             cluster.clean_up()
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports of loopback on which nobody listens, all different."""
-    candidates = random.sample(PORTS, len(PORTS))
-    return [port for port, _ in zip(filter(is_free, candidates), range(count), strict=False)]
+def reserve_ports(count: int) -> list[int]:
+    """Ports of loopback on which nobody listens, never given out before by this process or one beside it."""
+    candidates = [port for port in random.sample(PORTS, len(PORTS)) if port % SHARES == SHARE]
+    ports = list(islice((port for port in candidates if port not in _reserved and is_free(port)), count))
+    _reserved.update(ports)
+    return ports
 
 
 def is_free(port: int) -> bool:

@@ -11,7 +11,7 @@ import trustme
 import yaml
 
 from .api import Object
-from .control_planes import STRANGER, Cluster, free_ports
+from .control_planes import STRANGER, Cluster, reserve_ports
 from .controllers import Controller
 from .objects import cluster_link
 from .waiting import throughout
@@ -41,7 +41,7 @@ def bad_kubeconfigs(cluster: Cluster, tmp_path: Path, silent_server: str) -> dic
         "not-yaml": ("{clusters: [", "InvalidKubeconfig"),
         "not-a-kubeconfig": ("just some words", "InvalidKubeconfig"),
         "no-context": (yaml.safe_dump(without_context), "InvalidKubeconfig"),
-        "refused": (cluster.kubeconfig(user, server=f"https://127.0.0.1:{free_ports(1)[0]}"), "Unreachable"),
+        "refused": (cluster.kubeconfig(user, server=f"https://127.0.0.1:{reserve_ports(1)[0]}"), "Unreachable"),
         "silent": (cluster.kubeconfig(user, server=silent_server), "Unreachable"),
         "wrong-ca": (cluster.kubeconfig(user, **{"certificate-authority-data": stranger}), "CertificateInvalid"),
         "wrong-token": (cluster.kubeconfig(user), "Unauthorized"),

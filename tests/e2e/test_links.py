@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from .control_planes import free_ports
+from .control_planes import reserve_ports
 from .controllers import Controller
 from .objects import LABEL_CLUSTER
 from .waiting import eventually
@@ -208,7 +208,7 @@ def test_a_broken_new_kubeconfig_leaves_the_old_one_in_use(mirroring: World, rea
     user = {"token": mirroring.c1.token()}
     broken = {
         "InvalidKubeconfig": "this is not a kubeconfig",
-        "Unreachable": mirroring.c1.kubeconfig(user, server=f"https://127.0.0.1:{free_ports(1)[0]}"),
+        "Unreachable": mirroring.c1.kubeconfig(user, server=f"https://127.0.0.1:{reserve_ports(1)[0]}"),
         "Unauthorized": mirroring.c1.kubeconfig({"token": "of.another.cluster"}),
     }
     before = mirroring.versions("web")
