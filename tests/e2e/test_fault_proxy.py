@@ -1,0 +1,195 @@
+"""The proxy that disturbs the other tests does as it is told. A small HTTPS server stands for the API server."""
+
+from __future__ import annotations
+
+import http.client
+import ssl
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Final
+
+import pytest
+import trustme
+
+from .fault_proxy import (
+    Answering,
+    Corrupting,
+    Delaying,
+    Fault,
+    FaultProxy,
+    Hanging,
+    Interception,
+    Refusing,
+    Shortening,
+    Throttling,
+    Truncating,
+)
+
+BODY: Final = b"x" * 100_000
+AUTHORITY: Final = trustme.CA()
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers with the path it was asked for, and a long body."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        body = self.path.encode() + b"\n" + BODY
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """The address of an HTTPS server."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    AUTHORITY.issue_cert("127.0.0.1").configure_cert(context)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+        running.socket = context.wrap_socket(running.socket, server_side=True)
+        thread = threading.Thread(target=running.serve_forever, args=(0.05,))
+        thread.start()
+        yield f"https://127.0.0.1:{running.server_address[1]}"
+        running.shutdown()
+        thread.join()
+
+
+class Client:
+    """Asks for a path through the proxy, on one connection for as long as it lasts."""
+
+    def __init__(self, proxy: FaultProxy, context: ssl.SSLContext) -> None:
+        self.proxy = proxy
+        self.connection = http.client.HTTPSConnection(proxy.url.removeprefix("https://"), context=context, timeout=0.5)
+
+    def get(self, path: str) -> tuple[int, bytes]:
+        try:
+            self.connection.request("GET", path)
+            with self.connection.getresponse() as response:
+                return response.status, response.read()
+        except BaseException:
+            self.connection.close()
+            raise
+
+    def works(self) -> bool:
+        return self.get("/here") == (200, b"/here\n" + BODY)
+
+
+@pytest.fixture(params=["bytes", "tls"])
+def client(request: pytest.FixtureRequest, server: str) -> Iterator[Client]:
+    """A client of a proxy that passes bytes, and of one that terminates TLS."""
+    interception = Interception(trusting(AUTHORITY)) if request.param == "tls" else None
+    proxy = FaultProxy(server, interception)
+    made = Client(proxy, trusting(AUTHORITY if interception is None else interception.authority))
+    yield made
+    made.connection.close()
+    proxy.close()
+
+
+def trusting(authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return context
+
+
+# How a client learns that its connection is gone, depending on what it does at that moment.
+BROKEN: Final = (ConnectionError, ssl.SSLEOFError)
+
+FAULTS: Final[dict[Fault, type[Exception] | tuple[type[Exception], ...]]] = {
+    Hanging(): TimeoutError,
+    Delaying(0.8): TimeoutError,
+    Throttling(10_000): TimeoutError,
+    Truncating(50_000): (http.client.IncompleteRead, *BROKEN),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: type(fault).__name__)
+@pytest.mark.parametrize("is_open", [True, False], ids=["open", "new"])
+def test_a_fault_breaks_connections_until_it_is_over(client: Client, fault: Fault, *, is_open: bool) -> None:
+    """It concerns connections that exist as well as new ones, and afterwards new ones work."""
+    if is_open:
+        assert client.works()
+
+    client.proxy.fail(fault)
+    with pytest.raises(FAULTS[fault]):
+        client.get("/here")
+
+    client.proxy.work()
+    client.proxy.cut()
+    assert client.works()
+
+
+@pytest.mark.parametrize("client", ["bytes"], indirect=True)
+def test_a_flipped_bit_breaks_tls(client: Client) -> None:
+    """Where TLS goes from end to end, nothing wrong gets through."""
+    client.proxy.fail(Corrupting(50_000))
+    with pytest.raises((ssl.SSLError, TimeoutError)):
+        client.get("/here")
+
+
+@pytest.mark.parametrize("client", ["tls"], indirect=True)
+def test_flipped_bits_get_through_where_tls_is_terminated(client: Client) -> None:
+    """What comes is of the right length, and wrong from some byte on."""
+    client.proxy.fail(Corrupting(50_000))
+    _, body = client.get("/here")
+    assert body[:40_000] == (b"/here\n" + BODY)[:40_000]
+    assert body[-40_000:] == bytes([ord("x") ^ 0x80]) * 40_000
+
+
+def test_what_hangs_comes_late(client: Client) -> None:
+    """A request that hung is answered when the fault is over."""
+    assert client.works()
+    client.proxy.fail(Hanging())
+    timer = threading.Timer(0.3, client.proxy.work)
+    timer.start()
+
+    assert client.works()
+    timer.join()
+
+
+def test_a_refused_connection_is_refused(client: Client) -> None:
+    """Nobody listens; a connection that exists goes on; afterwards the address is the same."""
+    assert client.works()
+    client.proxy.fail(Refusing())
+    assert client.works()
+    client.proxy.cut()
+    with pytest.raises(BROKEN):
+        client.get("/here")
+    with pytest.raises(ConnectionRefusedError):
+        client.get("/here")
+
+    client.proxy.work()
+
+    assert client.works()
+
+
+def test_a_cut_connection_is_reset(client: Client) -> None:
+    """The next request on it fails, and a new connection works."""
+    assert client.works()
+    client.proxy.cut()
+    with pytest.raises(BROKEN):
+        client.get("/here")
+    assert client.works()
+
+
+@pytest.mark.parametrize("client", ["tls"], indirect=True)
+def test_a_chosen_status_is_answered(client: Client) -> None:
+    """With any status and body, in the place of the server."""
+    assert client.works()
+    client.proxy.fail(Answering(429, b"slow down", ("Retry-After: 1",)))
+    assert client.get("/here") == (429, b"slow down")
+    client.proxy.work()
+    assert client.works()
+
+
+@pytest.mark.parametrize("client", ["tls"], indirect=True)
+def test_watches_are_shortened(client: Client) -> None:
+    """The server is asked for a shorter watch than the client asked for."""
+    client.proxy.fail(Shortening(2))
+    _, body = client.get("/pods?watch=true&timeoutSeconds=341")
+    assert body.startswith(b"/pods?watch=true&timeoutSeconds=002\n")
