@@ -11,7 +11,10 @@ from typing import NoReturn
 import click
 import durationpy
 
-from svclink_controller import logs, manager, offline
+from svclink_controller import logs, manager
+from svclink_controller.commands.arguments import is_dns_label
+from svclink_controller.commands.explain import explain_command
+from svclink_controller.commands.plan import plan_command
 from svclink_controller.manager import Settings
 from svclink_core.errors import SvclinkError
 from svclink_core.snapshot import Options
@@ -44,7 +47,7 @@ def _namespaces(_: click.Context, __: click.Parameter, values: tuple[str, ...]) 
     if values and not names:
         raise click.BadParameter("it names no namespace: name at least one, or leave the flag out for all")
     for name in sorted(names):
-        if not offline.is_dns_label(name):
+        if not is_dns_label(name):
             raise click.BadParameter(f"{name!r} is not the name of a namespace: use lower-case letters, digits and '-'")
     return names
 
@@ -103,7 +106,8 @@ def svclink(
         asyncio.run(manager.run(Settings(kubeconfig, sync_interval.total_seconds(), context.obj)))
 
 
-svclink.add_command(offline.plan_command)
+for command in (explain_command, plan_command):
+    svclink.add_command(command)
 
 
 def main() -> NoReturn:

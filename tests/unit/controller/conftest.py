@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
 
 from svclink_controller import logs
+
+from .dump_files import Files
 
 
 @pytest.fixture(autouse=True)
@@ -16,3 +19,9 @@ def _logs_of_its_own() -> Iterator[None]:
     logs.configure()
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Files:
+    """A directory for dumps."""
+    return Files(tmp_path)

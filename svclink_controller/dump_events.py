@@ -1,0 +1,127 @@
+"""JSON and YAML as one stream of events, read a piece at a time, and the plain values these make.
+
+Nothing is built before it is wanted, so that a file of any size is read in the memory of its largest object. Nesting is
+limited here: a loader that builds values by recursion in C can be crashed by a small file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import BinaryIO, Final, TypeAlias
+
+import ijson
+import yaml
+
+Value: TypeAlias = "dict[str, Value] | list[Value] | str | int | float | bool | None"
+Event: TypeAlias = tuple[str, object]
+"""What happens (`start_map`, `end_map`, `start_array`, `end_array`, or any other word for a scalar), and its value."""
+
+MAX_DEPTH: Final = 100
+"""Levels of nesting in one object. The deepest of Kubernetes, schemas in a CRD, have about forty."""
+
+# libyaml is several times as fast, but a PyYAML built from source may lack it.
+_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class ContentError(Exception):
+    """The content is not JSON or YAML that Kubernetes would read: what is wrong, in one line without the content."""
+
+
+def events_of(stream: BinaryIO, *, is_json: bool) -> Iterator[Event]:
+    """The events of every document of a stream, one document after the other.
+
+    Raises:
+        ContentError: From here to the end, the stream is neither JSON nor YAML.
+    """
+    try:
+        yield from _json_events(stream) if is_json else _yaml_events(stream)
+    except ijson.JSONError as error:  # The second line quotes the file, in which there may be a kubeconfig.
+        reason = str(error.args[0] if error.args else error)
+        raise ContentError(f"neither JSON nor YAML: {reason.partition(chr(10))[0].rstrip('.')}") from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise ContentError(f"neither JSON nor YAML: {' '.join(str(error).split())}") from error
+
+
+def value_of(event: Event, events: Iterator[Event], depth: int = 1) -> Value:
+    """The value that starts with an event; the events that belong to it are taken."""
+    word, scalar = event
+    if depth > MAX_DEPTH and word in ("start_map", "start_array"):
+        raise ContentError(f"nested deeper than {MAX_DEPTH} levels: no object of Kubernetes is")
+    if word == "start_map":
+        mapping: dict[str, Value] = {}
+        while (key := key_of(next(events))) is not None:
+            require_new(key, mapping)
+            mapping[key] = value_of(next(events), events, depth + 1)
+        return mapping
+    if word == "start_array":
+        return [value_of(item, events, depth + 1) for item in iter(lambda: next(events), ("end_array", None))]
+    return scalar  # type: ignore[return-value]  # Both readers give what JSON can hold.
+
+
+def key_of(event: Event) -> str | None:
+    """The name of the next field of a mapping; None where it ends."""
+    word, key = event
+    if word == "end_map":
+        return None
+    if not isinstance(key, str):
+        raise ContentError("the name of a field is not a string: put it in quotes")
+    return key
+
+
+def require_new(key: str, mapping: Mapping[str, object]) -> None:
+    """Refuse a field that a mapping has already: which of the two counts is anybody's guess."""
+    if key in mapping:
+        raise ContentError(f"the field {key[:100]!r} is given twice: remove one of the two")
+
+
+def _json_events(stream: BinaryIO) -> Iterator[Event]:
+    events: Iterator[Event] = ijson.basic_parse(stream, multiple_values=True, use_float=True)
+    yield from events
+
+
+def _yaml_events(stream: BinaryIO) -> Iterator[Event]:
+    for event in yaml.parse(stream, Loader=_LOADER):
+        if isinstance(event, yaml.AliasEvent):
+            raise _fault(event, "uses an alias: write the value out")
+        if getattr(event, "tag", None) is not None:
+            raise _fault(event, "uses a tag: remove it")
+        if isinstance(event, yaml.ScalarEvent):
+            is_plain = event.implicit[0]
+            yield "scalar", _resolve(event.value) if is_plain else event.value
+        elif (bracket := _BRACKETS.get(type(event))) is not None:
+            yield bracket
+
+
+def _fault(event: yaml.Event, problem: str) -> ContentError:
+    line = event.start_mark.line + 1 if event.start_mark else 0
+    return ContentError(f"line {line} {problem}")
+
+
+_BRACKETS: Final[dict[type[yaml.Event], Event]] = {
+    yaml.MappingStartEvent: ("start_map", None),
+    yaml.MappingEndEvent: ("end_map", None),
+    yaml.SequenceStartEvent: ("start_array", None),
+    yaml.SequenceEndEvent: ("end_array", None),
+}
+
+_MEANINGS: Final = {
+    "tag:yaml.org,2002:bool": yaml.SafeLoader.construct_yaml_bool,
+    "tag:yaml.org,2002:float": yaml.SafeLoader.construct_yaml_float,
+    "tag:yaml.org,2002:int": yaml.SafeLoader.construct_yaml_int,
+    "tag:yaml.org,2002:null": yaml.SafeLoader.construct_yaml_null,
+}
+"""The words of YAML that mean something to Kubernetes. What looks like a time is text to it."""
+
+
+@lru_cache(maxsize=2**16)
+def _resolve(text: str) -> object:
+    """What a text without quotes means."""
+    resolvers = yaml.SafeLoader.yaml_implicit_resolvers
+    for tag, pattern in resolvers.get(text[:1], []):
+        if tag in _MEANINGS and pattern.match(text):
+            return _MEANINGS[tag](_CONSTRUCTOR, yaml.ScalarNode(tag, text))
+    return text
+
+
+_CONSTRUCTOR: Final = yaml.SafeLoader("")
