@@ -53,6 +53,7 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("lint-imports")
+    session.run("shellcheck", *[str(script) for script in sorted(ROOT.glob("hack/*.sh"))])
 
 
 @nox.session(python=PYTHONS[0])
@@ -123,3 +124,15 @@ def run_e2e(session: nox.Session, kubernetes: str) -> None:
     session.run("python", "hack/envtest/assets.py", "--kubernetes", kubernetes)
     parallel = ("--numprocesses=2", "--dist=loadfile")
     session.run("pytest", "tests/e2e", "--kubernetes", kubernetes, *parallel, *session.posargs)
+
+
+@nox.session(name="cleanup-endpointslices", venv_backend="none", default=False)
+def cleanup_endpointslices(session: nox.Session) -> None:
+    """Delete what svclink left in your cluster: `nox -s cleanup-endpointslices -- -n NAMESPACE -y`."""
+    session.run("hack/cleanup-endpointslices.sh", *session.posargs, external=True)
+
+
+@nox.session(name="cleanup-endpointslices-dry", venv_backend="none", default=False)
+def cleanup_endpointslices_dry(session: nox.Session) -> None:
+    """Show what that would delete."""
+    session.run("hack/cleanup-endpointslices.sh", "--dry-run", *session.posargs, external=True)

@@ -13,7 +13,9 @@ import durationpy
 
 from svclink_controller import logs, manager
 from svclink_controller.commands.arguments import is_dns_label
+from svclink_controller.commands.cleanup import cleanup_command
 from svclink_controller.commands.explain import explain_command
+from svclink_controller.commands.export_kubeconfig import export_kubeconfig_command
 from svclink_controller.commands.plan import plan_command
 from svclink_controller.manager import Settings
 from svclink_core.errors import SvclinkError
@@ -106,7 +108,7 @@ def svclink(
         asyncio.run(manager.run(Settings(kubeconfig, sync_interval.total_seconds(), context.obj)))
 
 
-for command in (explain_command, plan_command):
+for command in (cleanup_command, explain_command, export_kubeconfig_command, plan_command):
     svclink.add_command(command)
 
 

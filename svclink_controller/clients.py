@@ -19,7 +19,7 @@ from typing import Final
 
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
-from attrs import define
+from attrs import define, frozen
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.client.rest import RESTClientObject
@@ -222,6 +222,39 @@ async def main_client(kubeconfig: Path | None) -> Client:
     except Exception as error:  # The loader lets through whatever files, YAML, base64 and TLS raise.
         reason = " ".join(str(error).split())
         raise ConfigurationError(f"--kubeconfig={kubeconfig} is no usable kubeconfig: {reason}") from error
+
+
+async def user_client(kubeconfig: Path | None, context: str | None) -> Client:
+    """A client for whoever runs a command: a kubeconfig file or (None) that which kubectl would use, and its context.
+
+    Raises:
+        ConfigurationError: There is no such file or context, or it cannot be used; the message says which.
+    """
+    configuration = Configuration()
+    file = None if kubeconfig is None else str(kubeconfig)
+    try:
+        await config.load_kube_config(config_file=file, context=context, client_configuration=configuration)  # type: ignore[no-untyped-call]
+        return await asyncio.to_thread(_client, configuration)
+    except Exception as error:  # The loader lets through whatever files, YAML, base64 and TLS raise.
+        reason = " ".join(str(error).split())
+        raise ConfigurationError(f"there is no usable kubeconfig ({reason}): give --kubeconfig=FILE") from error
+
+
+@frozen
+class ClusterEntry:
+    """How a kubeconfig says its cluster is reached; `authority` is PEM, None where it names none."""
+
+    server: str
+    authority: str | None
+    tls_server_name: str | None
+
+
+def cluster_entry(client: Client) -> ClusterEntry:
+    """How a client reaches its cluster."""
+    configuration = client._api.configuration  # noqa: SLF001 - a part of this module
+    file = configuration.ssl_ca_cert
+    authority = Path(file).read_text(encoding="ascii") if file else None
+    return ClusterEntry(configuration.host, authority, configuration.tls_server_name)
 
 
 def own_namespace(kubeconfig: Path | None) -> str:

@@ -137,6 +137,13 @@ def c2(clusters: dict[str, Cluster]) -> Cluster:
 
 
 @pytest.fixture(scope="session")
+def whole_remote(c1: Cluster) -> Cluster:
+    """The first remote, where from now on Secrets for ServiceAccounts get their tokens, as in every whole cluster."""
+    c1.fill_token_secrets()
+    return c1
+
+
+@pytest.fixture(scope="session")
 def kubectl(clusters: dict[str, Cluster], tmp_path_factory: pytest.TempPathFactory) -> Kubectl:
     """Run kubectl as an administrator of the main cluster, and return what it prints."""
     program = shutil.which("kubectl", path=Path(sys.executable).parent) or shutil.which("kubectl")

@@ -42,7 +42,7 @@ _reserved: set[int] = set()
 SYSTEM_NAMESPACE: Final = "kube-system"
 CONTROLLER_NAMESPACE: Final = "svclink"
 CONTROLLER: Final = "svclink"
-READER: Final = "svclink"
+READER: Final = "reader"
 STRANGER: Final = "stranger"
 READER_USER: Final = f"system:serviceaccount:{SYSTEM_NAMESPACE}:{READER}"
 
@@ -126,7 +126,7 @@ class Cluster:
         self._write_files()
         self._etcd = Process(f"etcd of {name}", self._etcd_command(), directory / "etcd.log")
         self._api_server = Process(f"kube-apiserver of {name}", self._api_server_command(), directory / "apiserver.log")
-        self._controller_manager: Process | None = None
+        self._controller_managers: list[Process] = []
         self.api = self._connect(common_name="admin", organization="system:masters")
         self._reader_kubeconfig: str | None = None
 
@@ -148,7 +148,11 @@ class Cluster:
         self._create_accounts()
         if self._has_controller_manager:
             self._create_controller_user()
-            self._start_controller_manager()
+            self._start_controller_manager(*CONTROLLER_MANAGER_LOOPS)
+
+    def fill_token_secrets(self) -> None:
+        """Run the controller that gives Secrets for ServiceAccounts their token, from now on."""
+        self._start_controller_manager("serviceaccount-token-controller")
 
     def pause(self) -> None:
         """The API server stops in mid-flight: connections stay open, nothing answers."""
@@ -177,8 +181,7 @@ class Cluster:
     @property
     def processes(self) -> list[Process]:
         """In the order in which they are best stopped."""
-        first = [] if self._controller_manager is None else [self._controller_manager]
-        return [*first, self._api_server, self._etcd]
+        return [*self._controller_managers, self._api_server, self._etcd]
 
     def clean_up(self) -> None:
         """After the end of its processes: only the logs are left."""
@@ -330,21 +333,23 @@ class Cluster:
         logs = (f"--- {process.log}\n{process.tail()}" for process in dead or self.processes)
         return "\n".join([f"{what}.", *logs])
 
-    def _start_controller_manager(self) -> None:
+    def _start_controller_manager(self, *loops: str) -> None:
         # It gives up when the API server does not answer within ten seconds, so it is started last.
         kubeconfig = self._directory / "controller-manager.kubeconfig"
         kubeconfig.write_text(self._certificate_kubeconfig("controller-manager", "system:masters"), encoding="utf-8")
         command: list[str | Path] = [
             self._binaries / "kube-controller-manager",
             f"--kubeconfig={kubeconfig}",
-            f"--controllers={','.join(CONTROLLER_MANAGER_LOOPS)}",
+            f"--controllers={','.join(loops)}",
+            f"--service-account-private-key-file={self._directory / 'sa.key'}",
+            f"--root-ca-file={self._directory / 'ca.pem'}",
             "--use-service-account-credentials=false",
             "--leader-elect=false",
             "--secure-port=0",
         ]
         log = self._directory / "controller-manager.log"
-        self._controller_manager = Process(f"kube-controller-manager of {self.name}", command, log)
-        self._controller_manager.start()
+        self._controller_managers.append(Process(f"kube-controller-manager of {self.name}", command, log))
+        self._controller_managers[-1].start()
 
     # Users, made
 
@@ -371,7 +376,7 @@ class Cluster:
         for name in (READER, STRANGER):
             meta = {"name": name, "namespace": SYSTEM_NAMESPACE}
             self.api.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta})
-        self._grant("svclink-reader", READER_RULES, account)
+        self._grant("reader", READER_RULES, account)
 
     def _create_controller_user(self) -> None:
         user = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": CONTROLLER}

@@ -1,0 +1,56 @@
+"""A person at a terminal: commands in the root of the project, with kubectl and svclink on the PATH."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+
+
+class Shell:
+    """Runs commands with one kubeconfig, which has a context for each cluster. The first is the current one."""
+
+    def __init__(self, home: Path, **kubeconfigs: str) -> None:
+        self.kubeconfig = home / "kubeconfig"
+        self.kubeconfig.write_text(merged(kubeconfigs), encoding="utf-8")
+        self._environment = os.environ | {
+            "KUBECONFIG": str(self.kubeconfig),
+            "KUBECACHEDIR": str(home / "cache"),
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        }
+
+    def run(self, command: str, *, answer: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run a command line in bash; `answer` is what is typed."""
+        return subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", command],
+            cwd=ROOT,
+            env=self._environment | variables,
+            input=answer,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def __call__(self, command: str, *, answer: str = "", **variables: str) -> str:
+        """Run a command line that must succeed, and return what it prints on stdout."""
+        done = self.run(command, answer=answer, **variables)
+        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+
+def merged(kubeconfigs: dict[str, str]) -> str:
+    """Several kubeconfigs of one context each as one; the contexts have the names given."""
+    found: dict[str, Any] = {"apiVersion": "v1", "kind": "Config", "clusters": [], "users": [], "contexts": []}
+    for name, text in kubeconfigs.items():
+        each = yaml.safe_load(text)
+        (cluster,), (user,), (context,) = each["clusters"], each["users"], each["contexts"]
+        found["clusters"].append(cluster | {"name": name})
+        found["users"].append(user | {"name": name})
+        found["contexts"].append({"name": name, "context": context["context"] | {"cluster": name, "user": name}})
+    return str(yaml.safe_dump(found | {"current-context": next(iter(kubeconfigs))}))
