@@ -15,6 +15,7 @@ from attrs import field, frozen
 from svclink_core import codec
 from svclink_core.core_v1 import Service, ServicePort, ServiceSpec
 from svclink_core.discovery_v1 import (
+    CONDITIONS,
     Endpoint,
     EndpointConditions,
     EndpointHints,
@@ -218,18 +219,10 @@ def _ports(raw: list[_Port] | None) -> tuple[EndpointPort, ...]:
     )
 
 
-_SHARED_CONDITIONS: Final = {
-    (ready, serving, terminating): EndpointConditions(ready, serving, terminating)
-    for ready in (None, False, True)
-    for serving in (None, False, True)
-    for terminating in (None, False, True)
-}
-
-
 def _conditions(raw: _Conditions | None) -> EndpointConditions:
     if raw is None:
-        return _SHARED_CONDITIONS[None, None, None]
-    return _SHARED_CONDITIONS[raw.ready, raw.serving, raw.terminating]
+        return CONDITIONS[None, None, None]
+    return CONDITIONS[raw.ready, raw.serving, raw.terminating]
 
 
 def _hints(raw: _Hints | None) -> EndpointHints | None:

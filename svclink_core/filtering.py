@@ -7,8 +7,9 @@ from typing import TypeAlias, assert_never, cast
 
 from attrs import frozen
 
+from svclink_core.addressing import FQDN
 from svclink_core.core_v1 import Service
-from svclink_core.discovery_v1 import FQDN, EndpointSlice
+from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.snapshot import Options, Pending, RemoteCluster, Synced, Unreachable
 from svclink_core.svclink_v1alpha1 import ClusterLinkSpec
@@ -131,6 +132,10 @@ def _is_in_excluded_namespace(question: _Question) -> bool:
     return question.key.namespace in question.spec.excluded_namespaces
 
 
+def _is_excluded_service(question: _Question) -> bool:
+    return bool(question.spec.excluded_services) and str(question.key) in question.spec.excluded_services
+
+
 def _remote(test: Callable[[Service], bool]) -> Callable[[_Question], bool]:
     return lambda question: question.remote is not None and test(question.remote)
 
@@ -145,7 +150,7 @@ RULES: tuple[tuple[Callable[[_Question], bool], Skipped | Kept], ...] = (
     (_is_outside_flag, Skipped(Reason.NAMESPACE_NOT_IN_FLAG)),
     (_is_outside_link, Skipped(Reason.NAMESPACE_NOT_INCLUDED)),
     (_is_in_excluded_namespace, Skipped(Reason.NAMESPACE_EXCLUDED)),
-    (lambda question: str(question.key) in question.spec.excluded_services, Skipped(Reason.SERVICE_EXCLUDED)),
+    (_is_excluded_service, Skipped(Reason.SERVICE_EXCLUDED)),
     (lambda question: question.key.name in question.spec.excluded_service_names, Skipped(Reason.SERVICE_NAME_EXCLUDED)),
     (lambda question: question.key in question.cluster.undecodable, Kept(Reason.UNDECODABLE)),
     (lambda question: question.remote is None, Skipped(Reason.REMOTE_SERVICE_MISSING)),

@@ -5,20 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from enum import Enum
-from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
 from attrs import frozen
 
+from svclink_core.addressing import canonical_addresses
 from svclink_core.core_v1 import Service
-from svclink_core.discovery_v1 import (
-    IPV4,
-    Endpoint,
-    EndpointConditions,
-    EndpointHints,
-    EndpointPort,
-    EndpointSlice,
-)
+from svclink_core.discovery_v1 import CONDITIONS, Endpoint, EndpointHints, EndpointPort, EndpointSlice
 from svclink_core.meta_v1 import NamespacedName, ObjectMeta, OwnerReference, sorted_pairs
 from svclink_core.well_known import (
     ANNOTATION_SOURCE_SLICE,
@@ -81,7 +74,7 @@ def mirror(piece: EndpointSlice, cluster: str, remote: Service, main: Service) -
     Source: MIRRORING, "One remote slice -> one main slice".
     """
     ports, port_omissions = translate_ports(piece.ports, remote, main)
-    endpoints, endpoint_omissions = mirror_endpoints(piece.endpoints, piece.address_type, topology_of(main))
+    endpoints, endpoint_omissions = mirror_endpoints(piece, topology_of(main))
     parts = _split(endpoints) if ports else []
     slices = tuple(
         EndpointSlice(
@@ -179,10 +172,17 @@ def _valid_app_protocol(app_protocol: str | None) -> str | None:
 # Endpoints
 
 
-def mirror_endpoints(
+def mirror_endpoints(piece: EndpointSlice, topology: Topology) -> tuple[tuple[Endpoint, ...], list[Omission]]:
+    """The endpoints as the main cluster should have them, one an address, sorted by it, and those it cannot have."""
+    if topology is Topology.NONE and (same := piece.normal_endpoints) is not None:
+        return same, []
+    return mirror_each_endpoint(piece.endpoints, piece.address_type, topology)
+
+
+def mirror_each_endpoint(
     endpoints: Iterable[Endpoint], address_type: str, topology: Topology
 ) -> tuple[tuple[Endpoint, ...], list[Omission]]:
-    """The endpoints as the main cluster should have them, one an address, sorted by it, and those it cannot have."""
+    """What `mirror_endpoints` says, one endpoint after the other: for those that are not in normal form already."""
     best: dict[str, Endpoint] = {}
     omissions = []
     for endpoint in endpoints:
@@ -199,7 +199,8 @@ def mirror_endpoints(
 
 def _mirror_endpoint(endpoint: Endpoint, addresses: tuple[str, ...], topology: Topology) -> Endpoint:
     """Addresses, conditions and zone; node, hostname and Pod are names of another cluster and would match namesakes."""
-    conditions = CONDITIONS[endpoint.conditions]
+    given = endpoint.conditions
+    conditions = WRITTEN_OUT[given.ready, given.serving, given.terminating]
     hints = hints_for(endpoint.zone, topology) if conditions.ready else None
     return Endpoint(addresses=addresses, conditions=conditions, zone=endpoint.zone or None, hints=hints)
 
@@ -216,22 +217,13 @@ def _preference(endpoint: Endpoint) -> tuple[bool, bool, bool, str, tuple[str, .
     )
 
 
-_TRISTATE: Final = (None, False, True)
-
-CONDITIONS: Final = {
-    EndpointConditions(ready, serving, terminating): EndpointConditions(
-        ready=ready is not False,
-        serving=(ready is not False) if serving is None else serving,
-        terminating=bool(terminating),
-    )
-    for ready in _TRISTATE
-    for serving in _TRISTATE
-    for terminating in _TRISTATE
+WRITTEN_OUT: Final = {
+    (ready, serving, terminating): CONDITIONS[
+        ready is not False, (ready is not False) if serving is None else serving, bool(terminating)
+    ]
+    for ready, serving, terminating in CONDITIONS
 }
-"""Every combination of conditions, written out: nil ready is true, nil serving is as ready, nil terminating is false.
-
-A table so that a million endpoints share 8 objects.
-"""
+"""Conditions written out: nil ready is true, nil serving is as ready, nil terminating is false."""
 
 
 def topology_of(main: Service) -> Topology:
@@ -255,58 +247,3 @@ def hints_for(zone: str | None, topology: Topology) -> EndpointHints | None:
 
 
 _LABEL_VALUE: Final = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
-
-
-# Addresses
-
-
-def canonical_addresses(addresses: tuple[str, ...], address_type: str) -> tuple[str, ...]:
-    """The addresses in canonical form without repetitions; empty where the API server would refuse one of them."""
-    if len(addresses) == 1:
-        only = canonical_address(addresses[0], address_type)
-        return () if only is None else addresses if only == addresses[0] else (only,)
-    found = [canonical_address(address, address_type) for address in addresses]
-    return () if None in found else tuple(dict.fromkeys(address for address in found if address is not None))
-
-
-def canonical_address(address: str, address_type: str) -> str | None:
-    """An IP address as the API server wants it written, or None where it would refuse it.
-
-    >>> canonical_address("FD00::0:1", "IPv6"), canonical_address("010.0.0.1", "IPv4")
-    ('fd00::1', '10.0.0.1')
-    >>> canonical_address("127.0.0.1", "IPv4") is None
-    True
-
-    Refused: another family, unspecified, loopback, link-local (unicast and multicast), and what is no address.
-    Source: ValidateEndpointIP in k8s.io/kubernetes pkg/apis/core/validation.
-    """
-    if address_type == IPV4 and _CANONICAL_IPV4.fullmatch(address):
-        return None if address.startswith(_REFUSED_IPV4) or address == "0.0.0.0" else address  # noqa: S104 - refused
-    try:
-        parsed = ip_address(_without_leading_zeros(address))
-    except ValueError:
-        return None
-    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
-        parsed = parsed.ipv4_mapped
-    if isinstance(parsed, IPv4Address) is not (address_type == IPV4) or _is_refused(parsed):
-        return None
-    return str(parsed)
-
-
-_OCTET: Final = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
-_CANONICAL_IPV4: Final = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}", re.ASCII)
-_REFUSED_IPV4: Final = ("127.", "169.254.", "224.0.0.")
-_DOTTED: Final = re.compile(r"\d{1,9}(?:\.\d{1,9}){3}", re.ASCII)
-
-
-def _without_leading_zeros(address: str) -> str:
-    """Kubernetes before 1.36 takes `010.0.0.1` and reads it as decimal; a new one refuses it."""
-    return ".".join(str(int(octet)) for octet in address.split(".")) if _DOTTED.fullmatch(address) else address
-
-
-def _is_refused(address: IPv4Address | IPv6Address) -> bool:
-    if isinstance(address, IPv6Address):
-        if address.scope_id is not None or address.packed[0] == 0xFF and address.packed[1] & 0x0F == 0x02:  # noqa: RUF021
-            return True
-        return address.is_unspecified or address.is_loopback or address.is_link_local
-    return str(address).startswith(_REFUSED_IPV4) or address.is_unspecified

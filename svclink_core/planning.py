@@ -79,7 +79,9 @@ def plan_service(snapshot: Snapshot, key: NamespacedName, now: float) -> Plan:  
     ]
     changes = [change for part in parts for change in part.changes]
     return Plan(
-        changes=tuple(sorted(changes, key=lambda change: (isinstance(change, Delete), change.key))),
+        changes=tuple(
+            sorted(changes, key=lambda change: (isinstance(change, Delete), change.endpoint_slice.metadata.name))
+        ),
         decisions=tuple(decision for part in parts for decision in part.decisions),
         findings=tuple(finding for part in parts for finding in part.findings),
     )

@@ -21,7 +21,7 @@ CORE: Final = Path(svclink_core.__file__).parent
 MODULES: Final = sorted(CORE.rglob("*.py"))
 
 ALLOWED_IMPORTS: Final = {
-    "__future__", "attrs", "collections.abc", "enum", "hashlib", "ipaddress", "itertools", "re", "typing",
+    "__future__", "attrs", "collections.abc", "enum", "functools", "hashlib", "ipaddress", "itertools", "re", "typing",
 }  # fmt: skip
 ALLOWED_IN_CODEC: Final = {"cattrs", "cattrs.cols", "cattrs.gen"}
 ALLOWED_BUILTINS: Final = {

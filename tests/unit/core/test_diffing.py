@@ -195,3 +195,23 @@ def test_keys_of_changes() -> None:
     update, deletion = update_to(wanted(), old), delete(old, Reason.LINK_GONE)
     assert update is not None
     assert update.key == deletion.key == NamespacedName("default", "web-c1")
+
+
+def test_what_was_equal_stays_equal() -> None:
+    """A slice that had the wanted endpoints has them when it is asked again, and still not others."""
+    observed = mirrored_slice("web-c1", "10.0.0.1", "10.0.0.2")
+    desired, other = wanted("10.0.0.1", "10.0.0.2"), wanted("10.0.0.1", "10.0.0.3")
+    for _ in range(2):
+        assert update_to(desired, observed) is None
+        assert update_to(other, observed) is not None
+    assert update_to(wanted("10.0.0.1", "10.0.0.2"), observed) is None
+
+
+def test_endpoints_with_hints_are_not_remembered() -> None:
+    """Endpoints with hints are made anew for every plan, so a slice does not keep those it was compared with."""
+    observed, desired = (
+        evolve(mirrored_slice(), endpoints=(endpoint(hints=EndpointHints(("zone-a",))),)) for _ in range(2)
+    )
+    assert update_to(desired, observed) is None
+    assert observed.known_equals == []
+    assert update_to(wanted(), observed) is not None

@@ -20,8 +20,6 @@ from svclink_core.mirroring import (
     Mirrored,
     Omission,
     Topology,
-    canonical_address,
-    canonical_addresses,
     hints_for,
     mirror,
     mirror_endpoints,
@@ -199,90 +197,6 @@ def test_split(count: int, sizes: list[int]) -> None:
     assert [piece.source for piece in slices] == ["web-abc", "web-abc/1", "web-abc/2"][: len(sizes)]
 
 
-# Addresses
-
-
-@pytest.mark.parametrize(
-    ("address_type", "address", "expected"),
-    [
-        ("IPv4", "10.0.0.1", "10.0.0.1"),
-        ("IPv4", "255.255.255.255", "255.255.255.255"),
-        ("IPv4", "010.0.0.001", "10.0.0.1"),
-        ("IPv4", "::ffff:10.0.0.1", "10.0.0.1"),
-        ("IPv4", "::FFFF:a00:1", "10.0.0.1"),
-        ("IPv4", "224.0.1.1", "224.0.1.1"),
-        ("IPv4", "128.0.0.1", "128.0.0.1"),
-        ("IPv4", "169.253.0.1", "169.253.0.1"),
-        ("IPv6", "fd00::1", "fd00::1"),
-        ("IPv6", "FD00:0:0::1", "fd00::1"),
-        ("IPv6", "fd00:0:0:1:0:0:0:1", "fd00:0:0:1::1"),
-        ("IPv6", "ff05::2", "ff05::2"),
-        ("IPv6", "fd02::2", "fd02::2"),
-        ("IPv6", "::10.0.0.1", "::a00:1"),
-    ],
-)
-def test_canonical_addresses(address_type: str, address: str, expected: str) -> None:
-    """IPs are written in canonical form, also those that only an older API server took."""
-    assert canonical_address(address, address_type) == expected
-
-
-@pytest.mark.parametrize(
-    ("address_type", "address"),
-    [
-        ("IPv4", "127.0.0.1"),
-        ("IPv4", "127.255.0.1"),
-        ("IPv4", "0127.0.0.1"),
-        ("IPv4", "::ffff:127.0.0.1"),
-        ("IPv4", "169.254.0.1"),
-        ("IPv4", "169.254.169.0254"),
-        ("IPv4", "224.0.0.5"),
-        ("IPv4", "0224.0.0.5"),
-        ("IPv4", "0.0.0.0"),
-        ("IPv4", "000.0.0.0"),
-        ("IPv4", "fd00::1"),
-        ("IPv4", "256.0.0.1"),
-        ("IPv4", "10.0.0"),
-        ("IPv4", "10.0.0.1\n"),
-        ("IPv4", " 10.0.0.1"),
-        ("IPv4", "10.0.0.1/32"),
-        ("IPv4", "10.0.0.a"),
-        ("IPv4", "\u0661\u0660.0.0.1"),
-        ("IPv4", ""),
-        ("IPv4", "web.example.com"),
-        ("IPv6", "::1"),
-        ("IPv6", "::"),
-        ("IPv6", "fe80::1"),
-        ("IPv6", "febf::1"),
-        ("IPv6", "ff02::1"),
-        ("IPv6", "ff12::1"),
-        ("IPv6", "fd00::1%eth0"),
-        ("IPv6", "::ffff:10.0.0.1"),
-        ("IPv6", "10.0.0.1"),
-        ("IPv6", "fd00::g"),
-        ("IPv6", ""),
-    ],
-)
-def test_refused_addresses(address_type: str, address: str) -> None:
-    """Loopback, link-local, unspecified, of the other family, unparsable: what the API server would refuse."""
-    assert canonical_address(address, address_type) is None
-
-
-@pytest.mark.parametrize(
-    ("addresses", "expected"),
-    [
-        (("10.0.0.2", "10.0.0.1"), ("10.0.0.2", "10.0.0.1")),
-        (("10.0.0.1", "010.0.0.1", "10.0.0.2"), ("10.0.0.1", "10.0.0.2")),
-        (("010.0.0.1",), ("10.0.0.1",)),
-        (("10.0.0.1", "127.0.0.1"), ()),
-        (("127.0.0.1",), ()),
-        ((), ()),
-    ],
-)
-def test_several_addresses(addresses: tuple[str, ...], expected: tuple[str, ...]) -> None:
-    """Addresses keep their order, lose repetitions, and one that is refused costs the endpoint."""
-    assert canonical_addresses(addresses, "IPv4") == expected
-
-
 # Hints
 
 
@@ -330,7 +244,8 @@ def test_hints(zone: str | None, topology: Topology, expected: EndpointHints | N
 @pytest.mark.parametrize(("is_ready", "is_hinted"), [(True, True), (None, True), (False, False)])
 def test_ready_endpoints_have_hints(is_ready: bool | None, is_hinted: bool) -> None:
     """Every ready endpoint gets a hint, else kube-proxy ignores those of the whole Service; others get none."""
-    found, _ = mirror_endpoints([endpoint(conditions=EndpointConditions(is_ready))], "IPv4", Topology.ZONE)
+    piece = remote_slice(endpoints=[endpoint(conditions=EndpointConditions(is_ready))])
+    found, _ = mirror_endpoints(piece, Topology.ZONE)
     assert (found[0].hints is not None) is is_hinted
 
 

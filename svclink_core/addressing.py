@@ -1,0 +1,86 @@
+"""IP addresses as the API server wants them written, and which of them it refuses."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Final
+
+IPV4 = "IPv4"
+IPV6 = "IPv6"
+FQDN = "FQDN"
+
+
+def canonical_addresses(addresses: tuple[str, ...], address_type: str) -> tuple[str, ...]:
+    """The addresses in canonical form without repetitions; empty where the API server would refuse one of them."""
+    if len(addresses) == 1:
+        only = canonical_address(addresses[0], address_type)
+        return () if only is None else addresses if only == addresses[0] else (only,)
+    found = [canonical_address(address, address_type) for address in addresses]
+    return () if None in found else tuple(dict.fromkeys(address for address in found if address is not None))
+
+
+def canonical_address(address: str, address_type: str) -> str | None:
+    """An IP address as the API server wants it written, or None where it would refuse it.
+
+    >>> canonical_address("FD00::0:1", "IPv6"), canonical_address("010.0.0.1", "IPv4")
+    ('fd00::1', '10.0.0.1')
+    >>> canonical_address("127.0.0.1", "IPv4") is None
+    True
+
+    Refused: another family, unspecified, loopback, link-local (unicast and multicast), and what is no address.
+    Source: ValidateEndpointIP in k8s.io/kubernetes pkg/apis/core/validation.
+    """
+    if address_type == IPV4 and _CANONICAL_IPV4.fullmatch(address):
+        return None if address.startswith(_REFUSED_IPV4) or address == "0.0.0.0" else address  # noqa: S104 - refused
+    try:
+        parsed = ip_address(_without_leading_zeros(address))
+    except ValueError:
+        return None
+    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
+        parsed = parsed.ipv4_mapped
+    if isinstance(parsed, IPv4Address) is not (address_type == IPV4) or _is_refused(parsed):
+        return None
+    return str(parsed)
+
+
+def are_canonical(addresses: Collection[str], address_type: str) -> bool:
+    """Whether `canonical_address` gives back every one of the addresses. False may only mean: look at each.
+
+    One match over all of them is several times as fast as one for each.
+    """
+    text = "\n".join(("", *addresses, ""))
+    if text.count("\n") != len(addresses) + 1:
+        return False
+    if address_type == IPV4:
+        return bool(_ALL_CANONICAL_IPV4.fullmatch(text)) and not any(prefix in text for prefix in _REFUSED_IPV4_LINES)
+    return address_type == IPV6 and bool(_ALL_CANONICAL_IPV6.fullmatch(text))
+
+
+_OCTET: Final = r"(?:1\d{0,2}+|2(?:[0-4]\d?|5[0-5]?|[6-9])?+|[3-9]\d?+|0)"
+_CANONICAL_IPV4: Final = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}", re.ASCII)
+_ALL_CANONICAL_IPV4: Final = re.compile(rf"\n(?:{_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET}\n)*+", re.ASCII)
+_REFUSED_IPV4: Final = ("127.", "169.254.", "224.0.0.")
+_REFUSED_IPV4_LINES: Final = ("\n0.0.0.0\n", *(f"\n{prefix}" for prefix in _REFUSED_IPV4))
+_HEX: Final = r"[1-9a-f][0-9a-f]{0,3}"
+_HEXES: Final = rf"{_HEX}(?::(?:0:)?{_HEX})*+"
+_ALL_CANONICAL_IPV6: Final = re.compile(
+    r"\n(?:(?!fe[89ab][0-9a-f]:|ff[0-9a-f]2:)"
+    rf"(?:(?=(?:[0-9a-f]+:){{7}}[0-9a-f]+\n){_HEXES}|(?=(?:[0-9a-f]*:){{2,6}}[0-9a-f]+\n){_HEXES}::{_HEXES})\n)*+",
+)
+"""Addresses with neither a run of zeros beside the one that is cut nor an end of zeros: they are canonical for sure."""
+_DOTTED: Final = re.compile(r"\d{1,9}(?:\.\d{1,9}){3}", re.ASCII)
+
+
+def _without_leading_zeros(address: str) -> str:
+    """Kubernetes before 1.36 takes `010.0.0.1` and reads it as decimal; a new one refuses it."""
+    return ".".join(str(int(octet)) for octet in address.split(".")) if _DOTTED.fullmatch(address) else address
+
+
+def _is_refused(address: IPv4Address | IPv6Address) -> bool:
+    if isinstance(address, IPv6Address):
+        if address.scope_id is not None or address.packed[0] == 0xFF and address.packed[1] & 0x0F == 0x02:  # noqa: RUF021
+            return True
+        return address.is_unspecified or address.is_loopback or address.is_link_local
+    return str(address).startswith(_REFUSED_IPV4) or address.is_unspecified

@@ -1,0 +1,137 @@
+"""EndpointSlices whose endpoints are in the form a mirror has."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Final
+
+import pytest
+from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.strategies import DrawFn
+
+from svclink_core import Endpoint, EndpointConditions, EndpointHints, EndpointSlice, ObjectReference
+from svclink_core.diffing import are_equal
+from svclink_core.mirroring import WRITTEN_OUT, Topology, mirror_each_endpoint, mirror_endpoints
+from tests.unit.core.examples import READY, endpoint, remote_slice
+from tests.unit.core.strategies import endpoints, ipv4_addresses, ipv6_addresses, mostly
+
+
+def test_endpoints_in_normal_form_are_used_themselves() -> None:
+    """Endpoints in normal form and order are not copied, so that a mirror of them takes no memory."""
+    piece = remote_slice("web-abc", "10.0.0.1", "10.0.0.2")
+    assert piece.normal_endpoints is piece.endpoints
+
+
+def test_endpoints_in_normal_form_are_sorted() -> None:
+    """Endpoints in normal form are the very same ones in the order of their addresses."""
+    piece = remote_slice("web-abc", "10.0.0.9", "10.0.0.10")
+    found = piece.normal_endpoints
+    assert found is not None
+    assert all(one is other for one, other in zip(found, reversed(piece.endpoints), strict=True))
+
+
+@pytest.mark.parametrize("conditions", sorted(set(WRITTEN_OUT.values()), key=str), ids=str)
+def test_any_conditions_that_are_written_out_are_normal(conditions: EndpointConditions) -> None:
+    """Also endpoints that are not ready, or terminating, are in normal form."""
+    assert remote_slice(endpoints=[endpoint(conditions=conditions)]).normal_endpoints is not None
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        endpoint("010.0.0.1"),
+        endpoint("127.0.0.1"),
+        endpoint("fd00::1"),
+        endpoint("10.0.0.2"),
+        endpoint("10.0.0.1\n10.0.0.3"),
+        Endpoint((), READY),
+        Endpoint(("10.0.0.1", "10.0.0.3"), READY),
+        endpoint(conditions=EndpointConditions(None, serving=True, terminating=False)),
+        endpoint(conditions=EndpointConditions(ready=True, serving=None, terminating=False)),
+        endpoint(conditions=EndpointConditions(ready=True, serving=True, terminating=None)),
+        endpoint(zone=""),
+        endpoint(hints=EndpointHints()),
+        endpoint(hostname=""),
+        endpoint(node_name=""),
+        endpoint(target_ref=ObjectReference()),
+    ],
+)
+def test_one_odd_endpoint_is_enough(odd: Endpoint) -> None:
+    """Where one endpoint would be changed, dropped or merged, the endpoints are not in normal form."""
+    assert remote_slice(endpoints=[odd, endpoint("10.0.0.2")]).normal_endpoints is None
+
+
+# Looking at whole columns against looking at each endpoint. The second is what the rules say.
+
+ADDRESSES: Final = {"IPv4": ipv4_addresses, "IPv6": ipv6_addresses}
+
+
+@st.composite
+def pieces(draw: DrawFn) -> EndpointSlice:
+    """Slices of which most endpoints are in normal form, as in real clusters."""
+    address_type = draw(st.sampled_from(("IPv4", "IPv6")))
+    addresses = ADDRESSES[address_type]
+    normal = st.builds(
+        Endpoint,
+        addresses.map(lambda address: (address,)),
+        st.sampled_from(sorted(set(WRITTEN_OUT.values()), key=str)),
+        st.sampled_from((None, "zone-a")),
+    )
+    found = draw(st.lists(mostly(normal, endpoints(addresses)), max_size=5))
+    return remote_slice(endpoints=found, address_type=address_type)
+
+
+@given(pieces())
+def test_columns_say_what_each_endpoint_says(piece: EndpointSlice) -> None:
+    """Endpoints in normal form are what looking at each of them gives, with nothing left out."""
+    expected = mirror_each_endpoint(piece.endpoints, piece.address_type, Topology.NONE)
+    assert piece.normal_endpoints is None or (piece.normal_endpoints, []) == expected
+    assert mirror_endpoints(piece, Topology.NONE) == expected
+
+
+@given(pieces(), st.randoms(use_true_random=False))
+def test_what_a_mirror_has_is_normal(piece: EndpointSlice, random: Random) -> None:
+    """Mirrored endpoints of one IPv4 address are in normal form, in whatever order."""
+    found, _ = mirror_each_endpoint(piece.endpoints, piece.address_type, Topology.NONE)
+    mirrored = tuple(each for each in found if len(each.addresses) == 1)
+    mixed = evolve(piece, endpoints=tuple(random.sample(mirrored, len(mirrored))))
+    assert mixed.normal_endpoints == mirrored or piece.address_type == "IPv6"
+
+
+@given(pieces(), pieces())
+def test_columns_are_equal_where_endpoints_are(one: EndpointSlice, other: EndpointSlice) -> None:
+    """Comparing columns says what comparing endpoints says."""
+    copy = tuple(evolve(each, conditions=evolve(each.conditions)) for each in one.endpoints)
+    assert are_equal(copy, one.endpoints)
+    assert are_equal(one.endpoints, other.endpoints) is (one.endpoints == other.endpoints)
+    for place, endpoint_of_other in enumerate(other.endpoints[: len(copy)]):
+        edited = (*copy[:place], endpoint_of_other, *copy[place + 1 :])
+        assert are_equal(edited, one.endpoints) is (edited == one.endpoints)
+
+
+@pytest.mark.parametrize(
+    "edited",
+    [
+        endpoint("10.0.0.2"),
+        endpoint(conditions=EndpointConditions(ready=False, serving=False, terminating=False)),
+        endpoint(zone="zone-a"),
+        endpoint(hints=EndpointHints(("zone-a",))),
+        endpoint(hostname="web-0"),
+        endpoint(node_name="worker-0"),
+        endpoint(target_ref=ObjectReference("Pod")),
+    ],
+)
+def test_every_field_counts(edited: Endpoint) -> None:
+    """Endpoints that differ in one field are not equal."""
+    one = (endpoint(), endpoint("10.0.0.3"))
+    other = (edited, one[1])
+    assert not are_equal(one, other)
+    assert not are_equal(other, one)
+    assert are_equal(other, (evolve(other[0]), one[1]))
+
+
+def test_numbers_of_endpoints_count() -> None:
+    """More endpoints are not equal to fewer."""
+    assert not are_equal((endpoint(),), (endpoint(), endpoint("10.0.0.2")))
