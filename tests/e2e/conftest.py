@@ -17,6 +17,8 @@ import pytest
 
 from .control_planes import Cluster, StartError, running
 from .controllers import Controller
+from .fault_proxy import FaultProxy, Interception, ProxyTo
+from .fragile_cluster import FragileCluster
 from .waiting import eventually
 from .world import Kubectl, Links, RecordMeasure, World
 
@@ -34,6 +36,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("control planes")
     group.addoption(WITHOUT, action="store_true", help="skip the tests that need real control planes")
     group.addoption("--kubernetes", metavar="VERSION", help="pinned Kubernetes version to test with (default: newest)")
+    group.addoption("--minutes", type=float, default=0.7, help="how long the chaos test rages (default: 0.7)")
+    group.addoption("--seed", type=int, default=1, help="of the chaos test's random choices (default: 1)")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -144,6 +148,14 @@ def whole_remote(c1: Cluster) -> Cluster:
 
 
 @pytest.fixture(scope="session")
+def fragile_cluster(binaries: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FragileCluster]:
+    """One more remote, for tests that would disturb others; started when the first of them needs it."""
+    cluster = FragileCluster("c3", binaries, tmp_path_factory.mktemp("c3"))
+    with running([cluster]):
+        yield cluster
+
+
+@pytest.fixture(scope="session")
 def kubectl(clusters: dict[str, Cluster], tmp_path_factory: pytest.TempPathFactory) -> Kubectl:
     """Run kubectl as an administrator of the main cluster, and return what it prints."""
     program = shutil.which("kubectl", path=Path(sys.executable).parent) or shutil.which("kubectl")
@@ -207,6 +219,31 @@ def linked(world: World, controller: Controller) -> World:
     assert controller.running
     world.link(world.c1, world.c2)
     return world
+
+
+@pytest.fixture
+def c3(fragile_cluster: FragileCluster, world: World) -> Iterator[FragileCluster]:
+    """The fragile remote, with the Service `web` like the first one, which serves again after the test."""
+    fragile_cluster.create_namespace(world.namespace)
+    world.declare("web")
+    world.publish(world.c1, "web", "10.1.0.1")
+    world.publish(fragile_cluster, "web", "10.3.0.1")
+    yield fragile_cluster
+    fragile_cluster.recover()
+    fragile_cluster.delete_namespace(world.namespace)
+
+
+@pytest.fixture
+def proxy_to() -> Iterator[ProxyTo]:
+    """Makes proxies to the API servers of clusters, which are gone after the test."""
+    with ExitStack() as stack:
+
+        def make(cluster: Cluster, *, terminates_tls: bool = False, user: str | None = None) -> FaultProxy:
+            proxy = FaultProxy(cluster.server, Interception(cluster.tls(common_name=user)) if terminates_tls else None)
+            stack.callback(proxy.close)
+            return proxy
+
+        yield make
 
 
 @pytest.fixture

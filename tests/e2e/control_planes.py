@@ -39,6 +39,7 @@ SHARES: Final = 16
 SHARE: Final = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % SHARES
 _reserved: set[int] = set()
 
+ADMINISTRATORS: Final = "system:masters"
 SYSTEM_NAMESPACE: Final = "kube-system"
 CONTROLLER_NAMESPACE: Final = "svclink"
 CONTROLLER: Final = "svclink"
@@ -119,7 +120,8 @@ class Cluster:
         self.name = name
         self._binaries = binaries
         self._directory = directory
-        self._authority = trustme.CA(organization_name=name)
+        self._authority = trustme.CA(organization_name=name)  # of the users
+        self._serving_authority = self._authority
         self._etcd_port, self._peer_port, self._port = reserve_ports(3)
         self.server = f"https://127.0.0.1:{self._port}"
         self._has_controller_manager = controller_manager
@@ -127,7 +129,7 @@ class Cluster:
         self._etcd = Process(f"etcd of {name}", self._etcd_command(), directory / "etcd.log")
         self._api_server = Process(f"kube-apiserver of {name}", self._api_server_command(), directory / "apiserver.log")
         self._controller_managers: list[Process] = []
-        self.api = self._connect(common_name="admin", organization="system:masters")
+        self.api = self._connect()
         self._reader_kubeconfig: str | None = None
 
     # Life
@@ -191,7 +193,7 @@ class Cluster:
     # Users
 
     def admin_kubeconfig(self) -> str:
-        return self._certificate_kubeconfig("admin", "system:masters")
+        return self._certificate_kubeconfig("admin", ADMINISTRATORS)
 
     def controller_kubeconfig(self) -> str:
         """For the controller in its main cluster: a user of its own, with the permissions it asks for."""
@@ -203,9 +205,9 @@ class Cluster:
             self._reader_kubeconfig = self.kubeconfig({"token": self.token(READER)})
         return self._reader_kubeconfig
 
-    def token(self, account: str = READER) -> str:
-        """A new token of a ServiceAccount: the read-only one, or the one that may do nothing."""
-        path = f"/api/v1/namespaces/{SYSTEM_NAMESPACE}/serviceaccounts/{account}/token"
+    def token(self, account: str = READER, namespace: str = SYSTEM_NAMESPACE) -> str:
+        """A new token of a ServiceAccount: of the read-only one, unless told otherwise."""
+        path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token"
         request = {
             "apiVersion": "authentication.k8s.io/v1",
             "kind": "TokenRequest",
@@ -215,7 +217,7 @@ class Cluster:
 
     def kubeconfig(self, user: Object, *, namespace: str = "default", **cluster: object) -> str:
         """A kubeconfig for this cluster with this user entry; keyword arguments are added to the cluster entry."""
-        authority = base64.b64encode(self._authority.cert_pem.bytes()).decode()
+        authority = base64.b64encode(self._serving_authority.cert_pem.bytes()).decode()
         access = {"server": self.server, "certificate-authority-data": authority} | cluster
         context = {"cluster": self.name, "user": "user", "namespace": namespace}
         return str(
@@ -230,6 +232,25 @@ class Cluster:
                 }
             )
         )
+
+    def tls(self, *, common_name: str | None = None, organization: str = "") -> ssl.SSLContext:
+        """TLS to its API server, with the certificate of a user where one is named."""
+        context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH)
+        self._serving_authority.configure_trust(context)
+        if common_name is not None:
+            self._issue(common_name, organization).configure_cert(context)
+        return context
+
+    def api_of(self, token: str) -> Api:
+        """The API as the owner of a token has it."""
+        return Api(self.server, self.tls(), token)
+
+    def create_account(self, name: str, namespace: str) -> None:
+        """A ServiceAccount that may read Services and EndpointSlices of its namespace; the Role has its name."""
+        meta = {"name": name, "namespace": namespace}
+        self.api.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta})
+        account = {"kind": "ServiceAccount", "name": name, "namespace": namespace}
+        self._grant(name, READER_RULES, account, namespace)
 
     # Content
 
@@ -269,13 +290,17 @@ class Cluster:
         return self._directory / "audit.log"
 
     def _write_files(self) -> None:
-        serving = self._authority.issue_cert("127.0.0.1", "localhost", "10.0.0.1", common_name="kube-apiserver")
         self._authority.cert_pem.write_to_path(self._directory / "ca.pem")
-        serving.private_key_and_cert_chain_pem.write_to_path(self._directory / "serving.pem")
+        self._write_serving_certificate()
         # Any key will do for ServiceAccount tokens; this one is at hand.
         self._authority.issue_cert("sa").private_key_pem.write_to_path(self._directory / "sa.key")
         (self._directory / "audit-policy.yaml").write_text(yaml.safe_dump(AUDIT_POLICY), encoding="utf-8")
         self._audit_log.touch()
+
+    def _write_serving_certificate(self) -> None:
+        names = ("127.0.0.1", "localhost", "10.0.0.1")
+        serving = self._serving_authority.issue_cert(*names, common_name="kube-apiserver")
+        serving.private_key_and_cert_chain_pem.write_to_path(self._directory / "serving.pem")
 
     def _etcd_command(self) -> list[str | Path]:
         client, peer = (f"http://127.0.0.1:{port}" for port in (self._etcd_port, self._peer_port))
@@ -336,7 +361,7 @@ class Cluster:
     def _start_controller_manager(self, *loops: str) -> None:
         # It gives up when the API server does not answer within ten seconds, so it is started last.
         kubeconfig = self._directory / "controller-manager.kubeconfig"
-        kubeconfig.write_text(self._certificate_kubeconfig("controller-manager", "system:masters"), encoding="utf-8")
+        kubeconfig.write_text(self._certificate_kubeconfig("controller-manager", ADMINISTRATORS), encoding="utf-8")
         command: list[str | Path] = [
             self._binaries / "kube-controller-manager",
             f"--kubeconfig={kubeconfig}",
@@ -353,11 +378,9 @@ class Cluster:
 
     # Users, made
 
-    def _connect(self, *, common_name: str, organization: str) -> Api:
-        context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH)
-        self._authority.configure_trust(context)
-        self._issue(common_name, organization).configure_cert(context)
-        return Api(self.server, context)
+    def _connect(self) -> Api:
+        """As an administrator."""
+        return Api(self.server, self.tls(common_name="admin", organization=ADMINISTRATORS))
 
     def _issue(self, common_name: str, organization: str) -> trustme.LeafCert:
         # Go refuses a certificate without any alternative name, because trustme marks the empty list as critical.

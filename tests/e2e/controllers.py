@@ -29,6 +29,15 @@ class Controller:
         """Assert that it has not ended by itself."""
         assert self.running or self._process is None or self._told_to_end, "svclink ended by itself; see its log"
 
+    def use(self, kubeconfig: str) -> None:
+        """Give it another kubeconfig of the main cluster, from its next start on."""
+        self._kubeconfig.write_text(kubeconfig, encoding="utf-8")
+
+    @property
+    def process_id(self) -> int:
+        assert self._process is not None, "the controller was never started"
+        return self._process.process_id
+
     def start(self, *flags: str, sync_interval: str = "5s") -> None:
         command: list[str | Path] = [
             *(sys.executable, "-m", "svclink_controller"),

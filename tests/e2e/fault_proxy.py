@@ -16,12 +16,13 @@ import threading
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 import trustme
 
 from .api import Object
+from .control_planes import Cluster
 
 T = TypeVar("T")
 
@@ -119,6 +120,12 @@ class Interception:
         self.authority.issue_cert("127.0.0.1").configure_cert(self.context)
 
 
+class ProxyTo(Protocol):
+    """Makes a proxy to a cluster; one that terminates TLS shows the server the certificate of the user, if any."""
+
+    def __call__(self, cluster: Cluster, *, terminates_tls: bool = False, user: str | None = None) -> FaultProxy: ...
+
+
 class FaultProxy:
     """Listens on loopback in a thread of its own, until it is closed.
 
@@ -154,6 +161,10 @@ class FaultProxy:
         return {"server": self.url, "certificate-authority-data": authority}
 
     @property
+    def terminates_tls(self) -> bool:
+        return self._interception is not None
+
+    @property
     def connections(self) -> int:
         """How many connections to it are open."""
         return len(self._serving)
@@ -161,7 +172,7 @@ class FaultProxy:
     def fail(self, fault: Fault) -> None:
         """Fail like this from now on, on connections that exist, too."""
         needs_http = isinstance(fault, Answering | Shortening)
-        assert not needs_http or self._interception is not None, f"{fault} takes a proxy that terminates TLS"
+        assert not needs_http or self.terminates_tls, f"{fault} takes a proxy that terminates TLS"
         self._await(self._set(fault))
 
     def work(self) -> None:

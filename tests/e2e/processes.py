@@ -42,6 +42,11 @@ class Process:
     def running(self) -> bool:
         return self._popen is not None and self._popen.poll() is None
 
+    @property
+    def process_id(self) -> int:
+        assert self._popen is not None, f"{self.name} was never started"
+        return self._popen.pid
+
     def start(self) -> None:
         """Start the command; what it prints is appended to the log."""
         assert not self.running, f"{self.name} is running already"

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
-from .control_planes import Cluster, running
+from .control_planes import Cluster
 from .waiting import eventually
 from .world import World
 
@@ -15,25 +14,6 @@ from .world import World
 STATUS_SECONDS = 90
 
 Loss = Callable[[Cluster], None]
-
-
-@pytest.fixture(scope="module")
-def fragile_cluster(binaries: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    cluster = Cluster("c3", binaries, tmp_path_factory.mktemp("c3"))
-    with running([cluster]):
-        yield cluster
-
-
-@pytest.fixture
-def c3(fragile_cluster: Cluster, world: World) -> Iterator[Cluster]:
-    """A third remote, with the Service `web` like the first one, which serves again after the test."""
-    fragile_cluster.create_namespace(world.namespace)
-    world.declare("web")
-    world.publish(world.c1, "web", "10.1.0.1")
-    world.publish(fragile_cluster, "web", "10.3.0.1")
-    yield fragile_cluster
-    fragile_cluster.recover()
-    fragile_cluster.delete_namespace(world.namespace)
 
 
 LOSSES = [pytest.param(Cluster.kill, id="killed"), pytest.param(Cluster.pause, id="stopped")]

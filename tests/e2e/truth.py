@@ -1,0 +1,47 @@
+"""What the core says of the clusters as they really are, asked by an administrator past every proxy and cache."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import TypeVar
+
+from svclink_core import codec
+from svclink_core.core_v1 import Service
+from svclink_core.discovery_v1 import EndpointSlice
+from svclink_core.planning import Plan, plan
+from svclink_core.snapshot import Snapshot, main_cluster, remote_cluster, snapshot
+from svclink_core.svclink_v1alpha1 import ClusterLink
+
+from .control_planes import Cluster
+
+T = TypeVar("T", Service, EndpointSlice, ClusterLink)
+
+
+def true_plan(main: Cluster, remotes: Mapping[str, Cluster]) -> Plan:
+    """The plan for everything; where the controller has done its work, it changes nothing.
+
+    Args:
+        main: The main cluster.
+        remotes: The clusters by the names of their links.
+    """
+    return plan(true_snapshot(main, remotes), time.time())
+
+
+def true_snapshot(main: Cluster, remotes: Mapping[str, Cluster]) -> Snapshot:
+    """All objects of all clusters, every remote listed completely."""
+    return snapshot(
+        main_cluster(everything(main, "services", Service), everything(main, "endpointslices", EndpointSlice)),
+        [
+            remote_cluster(
+                link,
+                everything(remotes[link.metadata.name], "services", Service),
+                everything(remotes[link.metadata.name], "endpointslices", EndpointSlice),
+            )
+            for link in everything(main, "clusterlinks", ClusterLink)
+        ],
+    )
+
+
+def everything(cluster: Cluster, resource: str, kind: type[T]) -> list[T]:
+    return [codec.structure(item, kind) for item in cluster.api.find(resource)]
