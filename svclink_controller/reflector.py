@@ -9,10 +9,11 @@ from contextlib import aclosing
 from typing import Final, Generic, Protocol
 
 import structlog
-from attrs import define, evolve, field
+from attrs import define, field
 
 from svclink_controller.backoff import Backoff
-from svclink_controller.clients import ApiError, Client, SilenceError, TransportError
+from svclink_controller.clients import ApiError, Client, SilenceError, TransportError, retry_after
+from svclink_controller.pager import Pager, report
 from svclink_controller.wire import (
     CLUSTER_LINKS,
     Bookmark,
@@ -26,22 +27,24 @@ from svclink_controller.wire import (
     WatchEvent,
     WireError,
     decode_event,
-    decode_page,
+    is_earlier,
 )
 from svclink_core.meta_v1 import NamespacedName
 
-PAGE_SIZE: Final = 250
 WATCH_SECONDS: Final = (300, 600)
 """A watch is asked to end after a random time in between, so that those of many clusters do not end at once."""
 
-HEALTHY_SECONDS: Final = 60
-"""A stream that lived this long, or brought an event, was a good one."""
+HEALTHY_SECONDS: Final = 10
+"""A stream that lived this long was a good one. One event makes none: a server may send it again and again."""
+
+MAX_OVERLOADS: Final = 8
+"""Watches that may end early in a row until a server with too much to do counts as one that cannot be reached."""
 
 log = structlog.get_logger()
 
 
 class ExpiredError(Exception):
-    """The resourceVersion is too old (410) or unknown (504): only a new list helps."""
+    """The resourceVersion is too old (410), unknown (504) or of the future: only a new list helps."""
 
 
 class Sink(Protocol[T]):
@@ -74,63 +77,57 @@ class Reflector(Generic[T]):
     _backoff: Backoff = field(factory=lambda: Backoff(base=0.5, cap=30))
 
     async def list_all(self) -> Listing[T]:
-        """The complete list, page by page. A list that expires in the middle is started again, once unpaged."""
-        for limit in (PAGE_SIZE, PAGE_SIZE, 0):
-            try:
-                return await self._list(limit)
-            except ApiError as error:
-                if error.status.code != 410:
-                    raise
-        raise TransportError(f"the list of {self.resource.plural} expired three times before it was complete")
+        """The complete list."""
+        return await self._pager.list_all()
 
     async def watch(self, resource_version: str, sink: Sink[T]) -> None:
         """Feed changes since a list to the sink, for ever; list again where the server has forgotten too much."""
         version = resource_version
         while True:
             try:
-                version = await self._follow(version, sink)
-            except ExpiredError:
+                await self._follow(version, sink)
+            except ExpiredError as expired:
+                log.info("listing again", kind=self.resource.plural, problem=str(expired))
                 await asyncio.sleep(self._backoff.next_delay())
                 listing = await self.list_all()
                 sink.replace(listing)
                 version = listing.resource_version
 
-    async def _list(self, limit: int) -> Listing[T]:
-        listing: Listing[T] = Listing([], [], "")
-        token = ""
-        while True:
-            query = self._selection | ({"limit": str(limit)} if limit else {})
-            if token:
-                query["continue"] = token
-            page = decode_page(await self.client.get(self._path, query, seconds=120), self.resource)
-            listing.items.extend(page.items)
-            listing.undecodable.extend(page.undecodable)
-            token = page.continue_token
-            if not token:
-                self._report(listing.undecodable)
-                return evolve(listing, resource_version=page.resource_version)
-
-    async def _follow(self, version: str, sink: Sink[T]) -> str:
-        """One watch request after the other; returns never, raises `ExpiredError` or what ended it."""
+    async def _follow(self, version: str, sink: Sink[T]) -> None:
+        """One watch after the other, each from where the last one ended; raises what only others can mend."""
         loop = asyncio.get_running_loop()
+        is_resumed = False
         while True:
             started = loop.time()
             try:
+                if is_resumed:
+                    await self._require_no_step_back(version)
                 async with aclosing(self._events(version)) as events:
                     async for event, reached in events:
                         self._deliver(event, sink)
                         version = reached or version
-                        self._backoff.reset()
             except SilenceError:
                 pass  # Nothing happened. Asking again from the same place tells whether the server lives.
             except ApiError as error:
-                if error.status.code != 429:
+                if error.status.code != 429 or self._backoff.failures > MAX_OVERLOADS:
                     raise
-                await asyncio.sleep(error.status.retry_after or 1)
-            if loop.time() - started > HEALTHY_SECONDS:
-                self._backoff.reset()
+                await asyncio.sleep(error.status.retry_after or 0)
+            finally:
+                if loop.time() - started > HEALTHY_SECONDS:
+                    self._backoff.reset()
             # A server may end every watch at once, and those of many clusters may end together.
             await asyncio.sleep(self._backoff.next_delay())
+            is_resumed = True
+
+    async def _require_no_step_back(self, version: str) -> None:
+        """A cluster restored from a backup counts from an earlier version again.
+
+        It accepts a watch from a version of the future, and then says nothing until that is reached
+        (kubernetes-semantics 6.6).
+        """
+        newest = await self._pager.newest_version()
+        if is_earlier(newest, version):
+            raise ExpiredError(f"the cluster went back from resourceVersion {version} to {newest}")
 
     async def _events(self, version: str) -> AsyncGenerator[tuple[WatchEvent[T], str], None]:
         query = self._selection | {
@@ -155,7 +152,7 @@ class Reflector(Generic[T]):
             case Bookmark():
                 pass
             case Undecodable():
-                self._report([event])
+                report(self.resource, [event])
                 sink.mark_undecodable(event)
             case Status():
                 raise _expired_or(ApiError(event))
@@ -166,11 +163,12 @@ class Reflector(Generic[T]):
 
     @property
     def _selection(self) -> dict[str, str]:
-        return {"fieldSelector": self.field_selector} if self.field_selector else {}
+        selectors = {"fieldSelector": self.field_selector, "labelSelector": self.resource.label_selector}
+        return {key: value for key, value in selectors.items() if value}
 
-    def _report(self, undecodable: list[Undecodable]) -> None:
-        for each in undecodable:
-            log.warning("object not understood", kind=self.resource.plural, object=str(each.key), problem=each.problem)
+    @property
+    def _pager(self) -> Pager[T]:
+        return Pager(self.client, self._path, self._selection, self.resource, self._backoff)
 
 
 def _expired_or(error: ApiError) -> Exception:
@@ -185,7 +183,7 @@ async def reflect_for_ever(reflector: Reflector[T], sink: Sink[T], troubled: Cal
     backoff, loop = Backoff(base=0.5, cap=30), asyncio.get_running_loop()
     plural = reflector.resource.plural
     while True:
-        started = loop.time()
+        started, pause = loop.time(), 0.0
         try:
             listing = await reflector.list_all()
             sink.replace(listing)
@@ -193,11 +191,12 @@ async def reflect_for_ever(reflector: Reflector[T], sink: Sink[T], troubled: Cal
         except (ApiError, TransportError, WireError) as error:
             log.warning("main cluster not read", kind=plural, problem=str(error), mend=_mend(error, plural))
             troubled(str(error))
+            pause = retry_after(error)
         except Exception:
             log.exception("internal error", kind=plural)
         if loop.time() - started > HEALTHY_SECONDS:
             backoff.reset()
-        await asyncio.sleep(backoff.next_delay())
+        await asyncio.sleep(max(backoff.next_delay(), pause))
 
 
 def _mend(error: Exception, plural: str) -> str | None:

@@ -12,7 +12,7 @@ from typing import Final, TypeAlias, TypeVar, assert_never
 
 from attrs import define, field, frozen
 
-from svclink_controller.wire import Listing, Undecodable
+from svclink_controller.wire import Listing, Undecodable, is_earlier
 from svclink_core.core_v1 import Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.enqueueing import ClusterChanged, EndpointSliceChanged, Event, ServiceChanged, requests_for
@@ -316,11 +316,5 @@ def _is_same(old: Service | EndpointSlice, new: Service | EndpointSlice) -> bool
 
 
 def _is_older(new: ObjectMeta, held: ObjectMeta) -> bool:
-    """Whether a state comes from before the one held: a watch lags behind the answers to our own writes.
-
-    resourceVersions of one object compare as numbers (KEP-5504); what is no number is not compared.
-    """
-    versions = new.resource_version, held.resource_version
-    if new.uid != held.uid or not all(each.isascii() and each.isdigit() for each in versions):
-        return False
-    return int(versions[0]) < int(versions[1])
+    """Whether a state comes from before the one held: a watch lags behind the answers to our own writes."""
+    return new.uid == held.uid and is_earlier(new.resource_version, held.resource_version)

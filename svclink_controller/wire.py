@@ -6,7 +6,8 @@ one that makes no sense costs only itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from typing import Final, Generic, Literal, TypeAlias, TypeVar, assert_never
 
 import msgspec
@@ -26,7 +27,14 @@ from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.errors import BadInputError, SvclinkError
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.svclink_v1alpha1 import ClusterLink
-from svclink_core.well_known import LABEL_SERVICE_NAME
+from svclink_core.well_known import (
+    LABEL_CLUSTER,
+    LABEL_GO_CLUSTER,
+    LABEL_MANAGED_BY,
+    LABEL_MCS_SOURCE_CLUSTER,
+    LABEL_SERVICE_NAME,
+    MANAGED_BY,
+)
 
 T = TypeVar("T", Service, EndpointSlice, ClusterLink, Secret)
 
@@ -56,10 +64,12 @@ class Undecodable:
 
 @frozen
 class Page(Generic[T]):
-    """One page of a list. `continue_token` is empty on the last one."""
+    """One page of a list. `continue_token` is empty on the last one.
 
-    items: tuple[T, ...]
-    undecodable: tuple[Undecodable, ...]
+    `objects` are decoded as they are asked for, because all at once take long; what is none raises `WireError`.
+    """
+
+    objects: Iterator[T | Undecodable]
     resource_version: str
     continue_token: str
 
@@ -71,6 +81,13 @@ class Listing(Generic[T]):
     items: list[T]
     undecodable: list[Undecodable]
     resource_version: str
+
+    def add(self, each: T | Undecodable) -> None:
+        """One more object."""
+        if isinstance(each, Undecodable):
+            self.undecodable.append(each)
+        else:
+            self.items.append(each)
 
 
 @frozen
@@ -112,12 +129,14 @@ WatchEvent: TypeAlias = Changed[T] | Deleted | Bookmark | Status | Undecodable
 class Resource(Generic[T]):
     """One kind of object: where the API serves it, and how its objects are decoded.
 
-    `prefix` is the path before `/namespaces/...`, `plural` the last part of it.
+    `prefix` is the path before `/namespaces/...`, `plural` the last part of it. `label_selector` says which objects the
+    server need not even send.
     """
 
     prefix: str
     plural: str
     decode: Callable[[bytes | msgspec.Raw], T]
+    label_selector: str = ""
 
     def path(self, namespace: str = "", name: str = "") -> str:
         """The path of the collection, in one namespace or in all (empty), or of one object."""
@@ -126,22 +145,30 @@ class Resource(Generic[T]):
 
 
 def decode_page(content: bytes, resource: Resource[T]) -> Page[T]:
-    """One page of a list, its objects decoded one by one.
+    """One page of a list, its objects not decoded yet.
 
     Raises:
         WireError: The content is not a Kubernetes list at all.
     """
     try:
         envelope = _LIST.decode(content)
-        results = [_decode_one(raw, resource) for raw in envelope.items or ()]
     except _MALFORMED as error:
-        raise WireError(f"the server's list of {resource.plural} is no Kubernetes list: {error}") from error
-    return Page(
-        items=tuple(result for result in results if not isinstance(result, Undecodable)),
-        undecodable=tuple(result for result in results if isinstance(result, Undecodable)),
-        resource_version=envelope.metadata.resource_version,
-        continue_token=envelope.metadata.continue_token or "",
-    )
+        raise _no_list(resource, error) from error
+    metadata = envelope.metadata
+    return Page(_decode_all(envelope.items or [], resource), metadata.resource_version, metadata.continue_token or "")
+
+
+def _decode_all(raws: list[msgspec.Raw], resource: Resource[T]) -> Iterator[T | Undecodable]:
+    for raw in raws:
+        try:
+            decoded = _decode_one(raw, resource)
+        except _MALFORMED as error:
+            raise _no_list(resource, error) from error
+        yield decoded
+
+
+def _no_list(resource: Resource[T], error: Exception) -> WireError:
+    return WireError(f"the server's list of {resource.plural} is no Kubernetes list: {error}")
 
 
 def decode_event(line: bytes, resource: Resource[T]) -> tuple[WatchEvent[T], str]:
@@ -199,6 +226,14 @@ def decode_status(content: bytes | msgspec.Raw, code: int = 0, reason: str = "")
     )
 
 
+def is_earlier(version: str, other: str) -> bool:
+    """Whether one resourceVersion comes before another of the same kind of object in the same cluster.
+
+    They compare as numbers (KEP-5504); what is no number is not compared.
+    """
+    return all(_NUMBER.fullmatch(each) for each in (version, other)) and int(version) < int(other)
+
+
 def clean_text(text: str, limit: int = 256) -> str:
     """Text of a server as one printable line of limited length: it ends up in logs, status and terminals."""
     printable = "".join(character if character.isprintable() else " " for character in text)
@@ -213,6 +248,10 @@ def _decode_one(raw: msgspec.Raw, resource: Resource[T]) -> T | Undecodable:
         namespace, name = metadata.namespace, metadata.name
         service = name if resource is SERVICES else (metadata.labels or {}).get(LABEL_SERVICE_NAME) or name
         return Undecodable(NamespacedName(namespace, name), NamespacedName(namespace, service), clean_text(str(error)))
+
+
+_NUMBER: Final = re.compile("[0-9]{1,39}")
+"""As long as 128 bits: reading longer ones is slow, and refused by Python at some length."""
 
 
 class _ListMeta(Struct):
@@ -268,7 +307,14 @@ _EVENT: Final = msgspec.json.Decoder(_Event)
 _META_ONLY: Final = msgspec.json.Decoder(_MetaOnly)
 _STATUS: Final = msgspec.json.Decoder(_Status)
 SERVICES: Final = Resource("/api/v1", "services", decode_service)
-REMOTE_ENDPOINT_SLICES: Final = Resource("/apis/discovery.k8s.io/v1", "endpointslices", decode_remote_slice)
+REMOTE_ENDPOINT_SLICES: Final = Resource(
+    "/apis/discovery.k8s.io/v1",
+    "endpointslices",
+    decode_remote_slice,
+    f"{LABEL_SERVICE_NAME},{LABEL_MANAGED_BY}!={MANAGED_BY},!{LABEL_CLUSTER},!{LABEL_GO_CLUSTER},!{LABEL_MCS_SOURCE_CLUSTER}",
+)
+"""As remote clusters are read: slices of no Service, and those mirrored there from elsewhere, are not sent at all."""
+
 ENDPOINT_SLICES: Final = Resource("/apis/discovery.k8s.io/v1", "endpointslices", decode_slice)
 SECRETS: Final = Resource("/api/v1", "secrets", decode_secret)
 CLUSTER_LINKS: Final = Resource("/apis/svclink.cloudpilot.ai/v1alpha1", "clusterlinks", decode_link)

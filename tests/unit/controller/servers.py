@@ -73,7 +73,8 @@ class Server:
 
     @property
     def lists(self) -> list[Request]:
-        return [request for request in self.requests if not request.is_watch]
+        """Requests for everything; those for the newest resourceVersion ask for one object."""
+        return [request for request in self.requests if not request.is_watch and request.query.get("limit") != "1"]
 
 
 @asynccontextmanager
@@ -247,7 +248,7 @@ class Cluster:
     objects: dict[tuple[str, str, str], Object] = field(factory=dict)
     revision: int = 100
     watchers: set[asyncio.BaseTransport] = field(factory=set)
-    _history: list[tuple[int, tuple[str, str, str], bytes]] = field(factory=list)
+    _history: list[tuple[int, tuple[str, str, str], Object | None, Object | None]] = field(factory=list)
     _news: asyncio.Event = field(factory=asyncio.Event)
 
     def put(self, item: Service | EndpointSlice | ClusterLink) -> Object:
@@ -296,7 +297,8 @@ class Cluster:
             return answer(self._store(plural, content), 201)
         if request.query.get("watch") == "true":
             return await self._watch(request, plural, namespace)
-        items = [item for key, item in self.objects.items() if _is_asked_for(request, plural, namespace, key)]
+        asked = [item for key, item in self.objects.items() if _is_asked_for(request, plural, namespace, key)]
+        items = [item for item in asked if _is_selected(request, item)]
         return page(*items, version=str(self.revision))
 
     async def _of_one(self, request: web.BaseRequest, key: tuple[str, str, str]) -> web.StreamResponse:
@@ -324,17 +326,16 @@ class Cluster:
         uid = known["metadata"]["uid"] if known is not None else metadata.get("uid") or f"uid-{self.revision}"
         stored = content | {"metadata": metadata | {"uid": uid, "resourceVersion": str(self.revision)}}
         self.objects[key] = stored
-        self._tell(key, event("ADDED" if known is None else "MODIFIED", stored))
+        self._tell(key, known, stored)
         return stored
 
     def _drop(self, key: tuple[str, str, str]) -> None:
         gone = self.objects.pop(key)
         self.revision += 1
-        last = gone | {"metadata": gone["metadata"] | {"resourceVersion": str(self.revision)}}
-        self._tell(key, event("DELETED", last))
+        self._tell(key, gone, None)
 
-    def _tell(self, key: tuple[str, str, str], line: bytes) -> None:
-        self._history.append((self.revision, key, line))
+    def _tell(self, key: tuple[str, str, str], old: Object | None, new: Object | None) -> None:
+        self._history.append((self.revision, key, old, new))
         self._news.set()
         self._news = asyncio.Event()
 
@@ -348,9 +349,9 @@ class Cluster:
         try:
             while True:
                 news = self._news
-                for revision, key, line in list(self._history):
+                for revision, key, old, new in list(self._history):
                     if revision > reached and _is_asked_for(request, plural, namespace, key):
-                        await response.write(line)
+                        await response.write(_told(request, revision, old, new))
                 reached = max(reached, self.revision)
                 await news.wait()
         finally:
@@ -362,6 +363,26 @@ def _is_asked_for(request: web.BaseRequest, plural: str, namespace: str, key: tu
     kind, space, name = key
     wanted = request.query.get("fieldSelector", "").removeprefix("metadata.name=")
     return (kind, space, name) == (plural, namespace or space, wanted or name)
+
+
+def _told(request: web.BaseRequest, revision: int, old: Object | None, new: Object | None) -> bytes:
+    """The line of a change for a watch: what leaves its selection counts as deleted, what enters as new."""
+    was, is_ = (item is not None and _is_selected(request, item) for item in (old, new))
+    if is_ and new is not None:
+        return event("MODIFIED" if was else "ADDED", new)
+    if was and old is not None:
+        return event("DELETED", old | {"metadata": old["metadata"] | {"resourceVersion": str(revision)}})
+    return b""
+
+
+def _is_selected(request: web.BaseRequest, item: Object) -> bool:
+    """Whether the label selector of a list or watch takes an object: `key`, `!key` and `key!=value`, all of them."""
+    labels = item["metadata"].get("labels") or {}
+    for each in filter(None, request.query.get("labelSelector", "").split(",")):
+        key, _, value = each.lstrip("!").partition("!=")
+        if labels.get(key) == value if "!=" in each else (key in labels) is each.startswith("!"):
+            return False
+    return True
 
 
 def _parse(path: str) -> tuple[str, str, str]:

@@ -16,9 +16,11 @@ from attrs import define, evolve, field
 from structlog.testing import capture_logs
 
 from svclink_controller import clients
+from svclink_controller import reflector as reflector_module
 from svclink_controller.backoff import Backoff
 from svclink_controller.clients import ApiError, TransportError
-from svclink_controller.reflector import PAGE_SIZE, WATCH_SECONDS, Reflector, reflect_for_ever
+from svclink_controller.pager import PAGE_SIZE
+from svclink_controller.reflector import MAX_OVERLOADS, WATCH_SECONDS, Reflector, reflect_for_ever
 from svclink_controller.wire import SERVICES, Listing, Undecodable, WireError
 from svclink_core import NamespacedName, Service
 from tests.unit.controller.servers import (
@@ -288,6 +290,23 @@ async def test_version_the_server_does_not_know_is_listed_anew(expired: Answer) 
     assert versions(server) == ["1", "50"]
 
 
+async def test_cluster_that_went_back_is_listed_anew() -> None:
+    """An API server restored from a backup takes a watch from the future and says nothing: its list is believed."""
+    restored = gives(lambda: page(service("restored"), version="40"))
+    async with watching(says(bookmark("90")), STAYS, lists=(restored,)) as (server, record, _):
+        await eventually(lambda: len(server.watches) == 2)
+    assert record.said == ["list of restored"]
+    assert versions(server) == ["1", "40"]
+
+
+async def test_cluster_that_is_where_it_was_is_not_listed_anew() -> None:
+    """Nothing happened while no watch was open: the next one goes on, and one object was asked for."""
+    same = gives(lambda: page(service("a"), version="90"))
+    async with watching(says(bookmark("90")), STAYS, lists=(same,)) as (server, record, _):
+        await eventually(lambda: len(server.watches) == 2)
+    assert (versions(server), server.lists, record.said) == (["1", "90"], [], [])
+
+
 async def test_list_that_fails_after_a_410_is_the_owners_business() -> None:
     """Where the new list is refused, the watch ends with that refusal."""
     async with watching(EXPIRED_STATUS, lists=(gives(lambda: refusal(403)),)) as (_, record, task):
@@ -305,6 +324,14 @@ async def test_overload_is_waited_out() -> None:
     ):
         await eventually(lambda: len(server.watches) == 3)
     assert (versions(server), server.lists, record.said) == (["1", "9", "9"], [], [])
+
+
+async def test_overload_that_stays_is_the_owners_business() -> None:
+    """A server that never has time for a watch is not known any more, however alive it is."""
+    async with watching(gives(lambda: refusal(429, "TooManyRequests"))) as (server, _, task):
+        with pytest.raises(ApiError, match="429"):
+            await task
+    assert len(server.watches) > MAX_OVERLOADS
 
 
 @pytest.mark.parametrize("code", [400, 401, 403, 404, 500, 503, 504])
@@ -373,6 +400,21 @@ async def test_server_that_ends_every_watch_at_once_is_not_hammered() -> None:
     }
     counts = dict(zip(behaviours, await asyncio.gather(*map(count, behaviours.values())), strict=True))
     assert {name: 2 <= asked < 60 for name, asked in counts.items()} == dict.fromkeys(behaviours, True), counts
+
+
+@pytest.mark.parametrize(("healthy_after", "expected"), [(-1, {0, 1}), (60, {4, 5, 6, 7})])
+async def test_only_a_stream_that_lived_makes_up_for_those_before(
+    monkeypatch: pytest.MonkeyPatch, healthy_after: float, expected: set[int]
+) -> None:
+    """A server that sends an event and hangs up, again and again, is asked less and less often."""
+    monkeypatch.setattr(reflector_module, "HEALTHY_SECONDS", healthy_after)
+    script = Script([gives(lambda: page(version="50"))], [says(bookmark("9"))])
+    async with reflecting(script) as (server, reflector):
+        task = asyncio.create_task(reflector.watch("1", Record()))
+        await eventually(lambda: len(server.watches) == 6)
+        task.cancel()
+        await asyncio.wait({task})
+        assert reflector._backoff.failures in expected
 
 
 async def test_watch_can_be_cancelled() -> None:
@@ -453,6 +495,15 @@ async def test_internal_error_does_not_end_it() -> None:
             await asyncio.wait({task})
     assert record.said == ["list of a", "b is at 2", "list of a"]
     assert [entry["event"] for entry in logs if entry["log_level"] == "error"] == ["internal error"]
+
+
+async def test_main_cluster_is_left_alone_as_long_as_it_asks() -> None:
+    """After a 503 with Retry-After the next list is not before that time."""
+    overloaded = gives(lambda: web.Response(status=503, text="not ready", headers={"Retry-After": "100"}))
+    async with reflecting_for_ever(Script([overloaded], [])) as (server, _, troubles):
+        await eventually(lambda: bool(troubles))
+        await asyncio.sleep(0.6)
+        assert len(server.requests) == 1
 
 
 async def test_what_to_do_is_said_where_that_is_clear() -> None:

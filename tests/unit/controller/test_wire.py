@@ -22,6 +22,7 @@ from svclink_controller.wire import (
     Bookmark,
     Changed,
     Deleted,
+    Listing,
     Resource,
     Status,
     Undecodable,
@@ -33,6 +34,7 @@ from svclink_controller.wire import (
     decode_status,
     decode_uid,
     decode_version,
+    is_earlier,
 )
 from svclink_core import ClusterLink, EndpointSlice, NamespacedName, Service
 
@@ -59,8 +61,17 @@ def event(kind: str, content: Any) -> bytes:
     return json.dumps({"type": kind, "object": content}).encode()
 
 
+def whole(content: bytes, resource: Resource[Any]) -> Listing[Any]:
+    """A page with all its objects decoded."""
+    page = decode_page(content, resource)
+    listing: Listing[Any] = Listing([], [], page.resource_version)
+    for each in page.objects:
+        listing.add(each)
+    return listing
+
+
 def names(content: bytes) -> list[str]:
-    return [item.metadata.name for item in decode_page(content, SERVICES).items]
+    return [item.metadata.name for item in whole(content, SERVICES).items]
 
 
 # Pages
@@ -68,9 +79,10 @@ def names(content: bytes) -> list[str]:
 
 def test_page_holds_objects_version_and_token() -> None:
     """A page gives its objects in their order, the resourceVersion and the token of the next page."""
-    page = decode_page(listed(service("b"), service("a"), **{"resourceVersion": "9", "continue": "more"}), SERVICES)
-    assert [item.metadata.name for item in page.items] == ["b", "a"]
-    assert (page.resource_version, page.continue_token, page.undecodable) == ("9", "more", ())
+    content = listed(service("b"), service("a"), **{"resourceVersion": "9", "continue": "more"})
+    page = decode_page(content, SERVICES)
+    assert (page.resource_version, page.continue_token) == ("9", "more")
+    assert names(content) == ["b", "a"]
 
 
 @pytest.mark.parametrize("metadata", [{}, {"continue": ""}, {"continue": None}])
@@ -81,7 +93,7 @@ def test_last_page_has_no_token(metadata: dict[str, str | None]) -> None:
 
 def test_items_may_be_null() -> None:
     """A list without objects may be written as null (kubernetes issue #135968)."""
-    assert decode_page(b'{"metadata":{"resourceVersion":"1"},"items":null}', SERVICES).items == ()
+    assert names(b'{"metadata":{"resourceVersion":"1"},"items":null}') == []
 
 
 @pytest.mark.parametrize(
@@ -98,7 +110,7 @@ def test_items_may_be_null() -> None:
 )
 def test_object_that_makes_no_sense_costs_only_itself(bad: dict[str, Any]) -> None:
     """The other objects of a page are there, and the bad one is known to exist, with the Service it belongs to."""
-    page = decode_page(listed(piece("good"), bad, piece("fine")), ENDPOINT_SLICES)
+    page = whole(listed(piece("good"), bad, piece("fine")), ENDPOINT_SLICES)
     assert [item.metadata.name for item in page.items] == ["good", "fine"]
     assert [(each.key.name, each.service) for each in page.undecodable] == [("bad", WEB)]
 
@@ -106,7 +118,7 @@ def test_object_that_makes_no_sense_costs_only_itself(bad: dict[str, Any]) -> No
 def test_text_that_is_no_utf8_costs_only_its_object() -> None:
     """Bytes that are no text, in a field that is used, make one object undecodable."""
     content = listed(service("good"), service("bad", spec={"type": "X"})).replace(b'"X"', b'"\xff\xfe"')
-    page = decode_page(content, SERVICES)
+    page = whole(content, SERVICES)
     assert [item.metadata.name for item in page.items] == ["good"]
     assert [each.key.name for each in page.undecodable] == ["bad"]
 
@@ -115,19 +127,19 @@ def test_bad_service_is_the_service_of_its_own_name() -> None:
     """A Service belongs to itself, whatever label it carries."""
     bad = service("web", spec=5)
     bad["metadata"]["labels"] = {"kubernetes.io/service-name": "other"}
-    assert [each.service for each in decode_page(listed(bad), SERVICES).undecodable] == [WEB]
+    assert [each.service for each in whole(listed(bad), SERVICES).undecodable] == [WEB]
 
 
 def test_bad_slice_without_service_label_goes_under_its_own_name() -> None:
     """A slice that names no Service keeps nobody's slices but can still be told from the others."""
     bad = {"metadata": {"name": "web", "namespace": "default"}, "addressType": 5}
-    assert [each.service for each in decode_page(listed(bad), ENDPOINT_SLICES).undecodable] == [WEB]
+    assert [each.service for each in whole(listed(bad), ENDPOINT_SLICES).undecodable] == [WEB]
 
 
 def test_bad_link_says_which_field() -> None:
     """A ClusterLink that makes no sense is reported with the path of the field."""
     bad = {"metadata": {"name": "c1"}, "spec": {"enabled": "yes"}}
-    page = decode_page(listed(bad), CLUSTER_LINKS)
+    page = whole(listed(bad), CLUSTER_LINKS)
     assert [(each.key, each.problem) for each in page.undecodable] == [
         (NamespacedName("", "c1"), "$.spec.enabled: must be true or false, is a string")
     ]
@@ -162,7 +174,7 @@ def test_bad_link_says_which_field() -> None:
 def test_what_is_no_list_is_an_error(content: bytes) -> None:
     """Where it cannot even be said which objects exist, nothing is concluded from the answer."""
     with pytest.raises(WireError, match="list of services"):
-        decode_page(content, SERVICES)
+        whole(content, SERVICES)
 
 
 def is_printable_or_right(read: Callable[[], object]) -> bool:
@@ -177,7 +189,7 @@ def is_printable_or_right(read: Callable[[], object]) -> bool:
 @given(st.binary(max_size=40) | st.text(max_size=40).map(str.encode))
 def test_garbage_never_raises_anything_else(content: bytes) -> None:
     """Any bytes at all are understood, or are a WireError."""
-    for decode in (decode_page, decode_event, decode_object):
+    for decode in (whole, decode_event, decode_object):
         assert is_printable_or_right(lambda: decode(content, SERVICES))  # noqa: B023
 
 
@@ -203,11 +215,30 @@ JSON = st.recursive(
 def test_any_json_is_an_object_or_a_wire_error(content: Any, resource: Resource[Any], kind: str) -> None:
     """However the JSON of a server is built, nothing but a WireError comes of it."""
     for read in (
-        lambda: decode_page(listed(content), resource),
+        lambda: whole(listed(content), resource),
         lambda: decode_event(event(kind, content), resource),
         lambda: decode_object(json.dumps(content).encode(), resource),
     ):
         assert is_printable_or_right(read)
+
+
+@pytest.mark.parametrize(
+    ("version", "other", "earlier"),
+    [
+        ("9", "10", True),
+        ("10", "9", False),
+        ("10", "10", False),
+        ("", "10", False),
+        ("9", "", False),
+        ("x9", "10", False),
+        ("-1", "10", False),
+        ("\u0661", "10", False),
+        ("1", "9" * 5000, False),
+    ],
+)
+def test_versions_are_compared_where_they_are_numbers(version: str, other: str, *, earlier: bool) -> None:
+    """Numbers compare as numbers, however a server wrote them; of what is no number nothing is concluded."""
+    assert is_earlier(version, other) is earlier
 
 
 # Events

@@ -1,0 +1,128 @@
+"""Lists one kind of one cluster, page by page, as client-go's ListPager. A list is complete or it is an error."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Mapping
+from typing import Final, Generic
+
+import structlog
+from attrs import define, evolve
+
+from svclink_controller.backoff import Backoff
+from svclink_controller.clients import ApiError, Client, TooLargeError, TransportError
+from svclink_controller.turns import in_turns
+from svclink_controller.wire import Listing, Page, Resource, T, Undecodable, decode_page
+
+PAGE_SIZE: Final = 250
+LIST_SECONDS: Final = 120
+
+MAX_OBJECTS: Final = 250_000
+MAX_BYTES: Final = 2**30
+MAX_PAGES: Final = 20_000
+"""Where a list ends at the latest: a server that always has one more page would fill the memory."""
+
+LARGE: Final = 2**20
+"""Bytes of a page whose objects are worth sparing the garbage collector."""
+
+OVERLOAD_TRIES: Final = 4
+
+log = structlog.get_logger()
+
+
+@define
+class Pager(Generic[T]):
+    """Lists what is under a path, as far as the selection goes.
+
+    Args:
+        client: The cluster.
+        path: The collection.
+        selection: Query parameters that choose objects.
+        resource: How they are decoded.
+        backoff: How long a server with too much to do is left alone that does not say so itself.
+    """
+
+    client: Client
+    path: str
+    selection: Mapping[str, str]
+    resource: Resource[T]
+    backoff: Backoff
+
+    async def list_all(self) -> Listing[T]:
+        """The complete list.
+
+        Where it expires in the middle it is started again, and at last asked for in one page. The token of an expired
+        list would give the rest of a later one (kubernetes-semantics 6.5), from which nothing could be concluded.
+
+        Raises:
+            ApiError, TransportError, WireError: There is no complete list.
+        """
+        limit, expired = PAGE_SIZE, 0
+        while expired < 3:
+            try:
+                return await self._list(limit)
+            except TooLargeError:
+                if limit <= 1:
+                    raise
+                limit = max(limit // 5, 1)
+            except ApiError as error:
+                if error.status.code != 410:
+                    raise
+                expired += 1
+                limit = limit if expired < 2 else 0
+        raise TransportError(f"the list of {self.resource.plural} expired three times before it was complete")
+
+    async def newest_version(self) -> str:
+        """The resourceVersion the cluster is at now."""
+        content = await self.client.get(self.path, {**self.selection, "limit": "1"})
+        return decode_page(content, self.resource).resource_version
+
+    async def _list(self, limit: int) -> Listing[T]:
+        listing: Listing[T] = Listing([], [], "")
+        size = pages = 0
+        token = ""
+        while True:
+            content = await self._get({"limit": str(limit)} if limit else {}, token)
+            page = decode_page(content, self.resource)
+            size, pages = size + len(content), pages + 1
+            await self._add(page, listing)
+            if len(content) > LARGE:
+                # They live long and are in no cycle: the collector would look at them again and again, for 100 ms and
+                # more at a time.
+                gc.freeze()
+            self._require_an_end(listing, size, pages)
+            token = page.continue_token
+            if not token:
+                report(self.resource, listing.undecodable)
+                return evolve(listing, resource_version=page.resource_version)
+
+    async def _get(self, limit: Mapping[str, str], token: str) -> bytes:
+        """One page. A server with too much to do is asked again before the pages that are there already are lost."""
+        query = {**self.selection, **limit, **({"continue": token} if token else {})}
+        for _ in range(OVERLOAD_TRIES - 1):
+            try:
+                return await self.client.get(self.path, query, seconds=LIST_SECONDS)
+            except ApiError as error:
+                if error.status.code != 429:
+                    raise
+                await asyncio.sleep(max(error.status.retry_after or 0, self.backoff.next_delay()))
+        return await self.client.get(self.path, query, seconds=LIST_SECONDS)
+
+    async def _add(self, page: Page[T], listing: Listing[T]) -> None:
+        for each in await in_turns(page.objects):
+            listing.add(each)
+
+    def _require_an_end(self, listing: Listing[T], size: int, pages: int) -> None:
+        count = len(listing.items) + len(listing.undecodable)
+        if count > MAX_OBJECTS or size > MAX_BYTES or pages > MAX_PAGES:
+            raise TransportError(
+                f"the list of {self.resource.plural} does not end: {count} objects of {size} bytes in {pages} pages are"
+                f" more than the {MAX_OBJECTS} objects, {MAX_BYTES} bytes and {MAX_PAGES} pages svclink reads"
+            )
+
+
+def report(resource: Resource[T], undecodable: list[Undecodable]) -> None:
+    """Log which objects make no sense, and why."""
+    for each in undecodable:
+        log.warning("object not understood", kind=resource.plural, object=str(each.key), problem=each.problem)
