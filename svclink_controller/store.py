@@ -203,13 +203,12 @@ class Store:
 
     def replace(self, cluster: str, kind: Kind, listing: Listing[T], namespace: str = "") -> None:
         """A complete list, of one namespace or of all: what is not in it does not exist any more."""
+        items = {item.metadata.key: item for item in listing.items}
         held = [key for key in self._held(cluster, kind) if not namespace or key.namespace == namespace]
-        exists = {item.metadata.key for item in listing.items} | {each.key for each in listing.undecodable}
-        for key in held:
-            if key not in exists:
-                self.remove(cluster, kind, key)
-        for item in listing.items:
-            self._put(cluster, item)
+        for key in set(held) - items.keys() - {each.key for each in listing.undecodable}:
+            self.remove(cluster, kind, key)
+        for key, item in items.items():
+            self._put(cluster, key, item)
         for each in listing.undecodable:
             self.mark_undecodable(cluster, kind, each)
         if cluster == MAIN:
@@ -222,7 +221,7 @@ class Store:
         """
         held = self._clusters[MAIN].slices.get(item.metadata.key) if cluster == MAIN else None
         if not (isinstance(item, EndpointSlice) and held is not None and _is_older(item.metadata, held.metadata)):
-            self._put(cluster, item)
+            self._put(cluster, item.metadata.key, item)
 
     def remove(self, cluster: str, kind: Kind, key: NamespacedName) -> None:
         """An object is gone."""
@@ -230,9 +229,9 @@ class Store:
         if kind is EndpointSlice:
             if (old_slice := objects.put_slice(key, None)) is not None:
                 self._count(cluster, old_slice, None)
-                self._dirty(EndpointSliceChanged(old_slice, None, in_main=cluster == MAIN))
+                self._object_changed(cluster, EndpointSliceChanged(old_slice, None, in_main=cluster == MAIN))
         elif (old := objects.services.pop(key, None)) is not None:
-            self._dirty(ServiceChanged(old, None))
+            self._object_changed(cluster, ServiceChanged(old, None))
 
     def mark_gone(self, key: NamespacedName, uid: str) -> None:
         """A write found that a slice of the main cluster does not exist.
@@ -248,20 +247,19 @@ class Store:
         self._of(cluster).undecodable[kind, each.key] = each.service
         self._enqueue([each.service])
 
-    def _put(self, cluster: str, item: Object) -> None:
-        key = item.metadata.key
+    def _put(self, cluster: str, key: NamespacedName, item: Object) -> None:
         objects = self._objects(cluster, type(item), key)
         match item:
             case Service():
                 old = objects.services.get(key)
                 objects.services[key] = item
                 if old is None or not _is_same(old, item):
-                    self._dirty(ServiceChanged(old, item))
+                    self._object_changed(cluster, ServiceChanged(old, item))
             case EndpointSlice():
                 old_slice = objects.put_slice(key, item)
                 if old_slice is None or not _is_same(old_slice, item):
                     self._count(cluster, old_slice, item)
-                    self._dirty(EndpointSliceChanged(old_slice, item, in_main=cluster == MAIN))
+                    self._object_changed(cluster, EndpointSliceChanged(old_slice, item, in_main=cluster == MAIN))
             case unexpected:
                 assert_never(unexpected)
 
@@ -281,7 +279,9 @@ class Store:
     def _of(self, cluster: str) -> _ClusterObjects:
         if cluster != MAIN and cluster not in self.links:
             return _ClusterObjects()  # A last word from the cluster of a link that is gone: nobody keeps it.
-        return self._clusters.setdefault(cluster, _ClusterObjects())
+        if (objects := self._clusters.get(cluster)) is None:
+            objects = self._clusters[cluster] = _ClusterObjects()
+        return objects
 
     def _count(self, cluster: str, old: EndpointSlice | None, new: EndpointSlice | None) -> None:
         if cluster != MAIN:
@@ -295,6 +295,11 @@ class Store:
         self._snapshot = None
         self.status_changed(cluster)
         self._dirty(ClusterChanged(cluster))
+
+    def _object_changed(self, cluster: str, event: ServiceChanged | EndpointSliceChanged) -> None:
+        """Nothing of a cluster counts before it is synced, and then everything is planned: its list is long."""
+        if cluster == MAIN or self.connections.get(cluster, PENDING) != PENDING:
+            self._dirty(event)
 
     def _dirty(self, event: Event) -> None:
         if self.is_complete:
