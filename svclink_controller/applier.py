@@ -11,6 +11,7 @@ import structlog
 from attrs import define, field, frozen
 
 from svclink_controller.clients import ApiError, Client, TransportError
+from svclink_controller.pacing import Pace
 from svclink_controller.wire import ENDPOINT_SLICES, WireError, decode_object
 from svclink_core.codec import Json, unstructure
 from svclink_core.diffing import Change, Create, Delete, Precondition, Update
@@ -20,6 +21,9 @@ from svclink_core.meta_v1 import NamespacedName
 MAX_IN_FLIGHT: Final = 32
 """Writes at once: enough to keep an API server busy, few enough to leave it room for others."""
 
+MAX_REFUSED: Final = 1_000
+"""Refused changes that are remembered: with more of them, each is asked for once more."""
+
 log = structlog.get_logger()
 
 
@@ -28,9 +32,11 @@ class Verdict(Enum):
 
     APPLIED = "applied"
     SUPERSEDED = "superseded"  # The object is not what the plan was made for: plan again.
-    REFUSED = "refused"  # The API server will not have it as it is.
+    REFUSED = "refused"  # The API server will never have it as it is; it is not sent again until it is another.
     FAILED = "failed"  # It may work later.
-    POSTPONED = "postponed"  # Not sent: a deletion whose replacement is not there yet, or anything after `drain`.
+    POSTPONED = (
+        "postponed"  # Not sent: a deletion before its replacement, too soon after another write, a pause, `drain`.
+    )
 
 
 @frozen
@@ -51,11 +57,14 @@ class Applier:
         client: The main cluster.
         written: Called with every slice the API server returned from a write.
         gone: Called with the name and uid of a slice that is to be changed and does not exist any more.
+        pace: Says when something may be written.
     """
 
     client: Client
     written: Callable[[EndpointSlice], None]
     gone: Callable[[NamespacedName, str], None]
+    pace: Pace = field(factory=Pace)
+    _refused: dict[NamespacedName, Outcome] = field(factory=dict)
     _slots: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(MAX_IN_FLIGHT))
     _is_draining: bool = False
 
@@ -79,21 +88,41 @@ class Applier:
             await self._slots.acquire()
 
     async def _perform(self, change: Change) -> Outcome:
-        async with self._slots:
-            if self._is_draining:
-                return Outcome(change, Verdict.POSTPONED)
-            try:
-                await self._write(change)
-            except ApiError as error:
-                # Only the API server's own word: a bare 404 can come from a proxy in front of it.
-                if not isinstance(change, Create) and (error.status.code, error.status.reason) == (404, "NotFound"):
-                    self.gone(change.key, change.precondition.uid)
-                outcome = _outcome(change, error)
-            except (TransportError, WireError) as error:
-                outcome = Outcome(change, Verdict.FAILED, str(error))
-            else:
-                outcome = Outcome(change, Verdict.APPLIED)
+        """Send a change if it may be sent now. What may not is not kept: it is planned again when it may."""
+        if (known := self._refused.get(change.key)) is not None and known.change == change:
+            return known
+        if (wait := self.pace.delay_of(change.key)) == 0:
+            await self.pace.take_turn()
+            async with self._slots:
+                if self._is_draining:
+                    return Outcome(change, Verdict.POSTPONED)
+                if (wait := self.pace.delay_of(change.key)) == 0:
+                    with self.pace.writing(change.key):
+                        return self._noted(await self._send(change))
+        return Outcome(change, Verdict.POSTPONED, retry_after=wait)
+
+    async def _send(self, change: Change) -> Outcome:
+        try:
+            await self._write(change)
+        except ApiError as error:
+            # Only the API server's own word: a bare 404 can come from a proxy in front of it.
+            if not isinstance(change, Create) and (error.status.code, error.status.reason) == (404, "NotFound"):
+                self.gone(change.key, change.precondition.uid)
+            if error.status.code == 429:
+                self.pace.pause(error.status.retry_after or 1)
+            return _outcome(change, error)
+        except (TransportError, WireError) as error:
+            return Outcome(change, Verdict.FAILED, str(error))
+        return Outcome(change, Verdict.APPLIED)
+
+    def _noted(self, outcome: Outcome) -> Outcome:
+        """The API server would refuse the same change again: it is not asked until the change is another."""
         _log(outcome)
+        self._refused.pop(outcome.change.key, None)
+        if outcome.verdict is Verdict.REFUSED:
+            if len(self._refused) >= MAX_REFUSED:
+                self._refused.clear()
+            self._refused[outcome.change.key] = outcome
         return outcome
 
     async def _write(self, change: Change) -> None:
@@ -132,10 +161,17 @@ def _outcome(change: Change, error: ApiError) -> Outcome:
             return Outcome(change, Verdict.SUPERSEDED, str(error), status.retry_after)
         case 403 if "NamespaceTerminating" in status.causes:
             return Outcome(change, Verdict.SUPERSEDED, str(error), status.retry_after)
-        case 400 | 403 | 413 | 422:
-            return Outcome(change, Verdict.REFUSED, str(error), status.retry_after)
+        case 413 | 422:
+            return Outcome(change, Verdict.REFUSED, str(error))
+        case 403:
+            return Outcome(change, Verdict.FAILED, _missing_permission(change, error), status.retry_after)
         case _:
             return Outcome(change, Verdict.FAILED, str(error), status.retry_after)
+
+
+def _missing_permission(change: Change, error: ApiError) -> str:
+    verb = type(change).__name__.lower()
+    return f"grant svclink {verb} on {ENDPOINT_SLICES.plural} in namespace {change.key.namespace} ({error})"
 
 
 def _log(outcome: Outcome) -> None:

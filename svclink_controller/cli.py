@@ -87,6 +87,12 @@ def _namespaces(_: click.Context, __: click.Parameter, values: tuple[str, ...]) 
     show_default=True,
     help="Create Services that only remote clusters have. Not yet in this version.",
 )
+@click.option(
+    "--max-writes-per-second",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="N",
+    help="Write to EndpointSlices of the main cluster no more often. Without it: as often as it takes.",
+)
 @click.pass_context
 def svclink(
     context: click.Context,
@@ -95,6 +101,7 @@ def svclink(
     kubeconfig: Path | None,
     included_namespaces: frozenset[str],
     sync_services_to_local_cluster: bool,
+    max_writes_per_second: float | None,
 ) -> None:
     """Mirror EndpointSlices of remote Kubernetes clusters into this one, so that its Services balance over both.
 
@@ -105,7 +112,8 @@ def svclink(
     context.obj = Options(included_namespaces)
     if context.invoked_subcommand is None:
         logs.configure()
-        asyncio.run(manager.run(Settings(kubeconfig, sync_interval.total_seconds(), context.obj)))
+        settings = Settings(kubeconfig, sync_interval.total_seconds(), context.obj, max_writes_per_second)
+        asyncio.run(manager.run(settings))
 
 
 for command in (cleanup_command, explain_command, export_kubeconfig_command, plan_command):

@@ -17,6 +17,7 @@ from svclink_controller.clients import ApiError, Client, TransportError, main_cl
 from svclink_controller.decoding import Secret
 from svclink_controller.findings import Findings
 from svclink_controller.identities import Identities
+from svclink_controller.pacing import Pace
 from svclink_controller.reconciler import RECONCILERS, Reconciler
 from svclink_controller.reflector import Reflector, Sink, reflect_for_ever
 from svclink_controller.remote import Remote
@@ -51,11 +52,13 @@ class Settings:
         kubeconfig: File for the main cluster; None: the ServiceAccount of the Pod.
         sync_interval: Seconds between two full rounds of planning.
         options: What decisions depend on.
+        max_writes_per_second: Writes to EndpointSlices of the main cluster; None: as many as it takes.
     """
 
     kubeconfig: Path | None = None
     sync_interval: float = 30
     options: Options = field(factory=Options)
+    max_writes_per_second: float | None = None
 
 
 async def run(settings: Settings) -> None:
@@ -210,7 +213,8 @@ def make_manager(client: Client, namespace: str, settings: Settings) -> Manager:
     links: WorkQueue[str] = WorkQueue()
     store = Store(settings.options, services.add, lambda name: links.add([name]))
     findings = Findings(store.status_changed)
-    applier = Applier(client, lambda written: store.put(MAIN, written), store.mark_gone)
+    pace = Pace(settings.max_writes_per_second)
+    applier = Applier(client, lambda written: store.put(MAIN, written), store.mark_gone, pace)
     reconciler = Reconciler(store, services, applier, findings)
     status_writer = StatusWriter(client, store, findings, links)
     return Manager(client, namespace, settings, store, services, applier, reconciler, status_writer)

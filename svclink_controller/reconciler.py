@@ -52,12 +52,21 @@ class Reconciler:
         outcomes = await self.applier.apply(plan.changes)
         unfinished = [outcome for outcome in outcomes if outcome.verdict is not Verdict.APPLIED]
         self.findings.record(key, plan.findings, unfinished)
-        if unfinished:
-            self.queue.retry(key, _longest_wait(unfinished))
-        else:
-            self.queue.forget(key)
+        self._come_back(key, unfinished)
+
+    def _come_back(self, key: NamespacedName, unfinished: list[Outcome]) -> None:
+        """What may work later is planned again later, with growing delays; what only waits, when it need wait no more.
+
+        What the API server refused is planned again when something changes: it would be refused again.
+        """
+        if any(each.verdict in (Verdict.FAILED, Verdict.SUPERSEDED) for each in unfinished):
+            self.queue.retry(key, max(_waits(unfinished), default=None))
+            return
+        self.queue.forget(key)
+        if (wait := min(_waits(unfinished), default=None)) is not None:
+            self.queue.postpone(key, wait)
 
 
-def _longest_wait(outcomes: list[Outcome]) -> float | None:
-    """How long the API server asked to be left alone."""
-    return max((outcome.retry_after for outcome in outcomes if outcome.retry_after), default=None)
+def _waits(outcomes: list[Outcome]) -> list[float]:
+    """How long the API server asked to be left alone, and how long writes were held back."""
+    return [outcome.retry_after for outcome in outcomes if outcome.retry_after]

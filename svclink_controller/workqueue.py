@@ -54,10 +54,14 @@ class WorkQueue(Generic[Key]):
         """Work on a key again after a delay, which grows with its failures, or after a given one; returns it."""
         delay = self._failures.setdefault(key, Backoff(RETRY_BASE_SECONDS, RETRY_CAP_SECONDS)).next_delay()
         delay = max(delay, after or 0)
+        self.postpone(key, delay)
+        return delay
+
+    def postpone(self, key: Key, seconds: float) -> None:
+        """Work on a key again after a delay, though nothing failed."""
         if (earlier := self._waiting.pop(key, None)) is not None:
             earlier.cancel()
-        self._waiting[key] = asyncio.get_running_loop().call_later(delay, self._wake, key)
-        return delay
+        self._waiting[key] = asyncio.get_running_loop().call_later(seconds, self._wake, key)
 
     def forget(self, key: Key) -> None:
         """A key succeeded: its next failure is its first."""

@@ -14,7 +14,9 @@ import pytest
 from aiohttp import web
 from attrs import define, evolve, field
 
+from svclink_controller import applier as applier_module
 from svclink_controller.applier import MAX_IN_FLIGHT, Applier, Outcome, Verdict
+from svclink_controller.pacing import REST_SECONDS, Pace
 from svclink_core import (
     Change,
     Create,
@@ -55,6 +57,10 @@ def update(stored: EndpointSlice, address: str = "10.0.0.9") -> Update:
 
 def delete(stored: EndpointSlice) -> Delete:
     return Delete(stored, precondition_of(stored), Reason.SOURCE_GONE)
+
+
+def main_slice(version: str = "1") -> EndpointSlice:
+    return evolve(piece(), metadata=evolve(piece().metadata, uid="u", resource_version=version))
 
 
 @define
@@ -168,6 +174,7 @@ async def test_object_that_changed_meanwhile_is_left_alone() -> None:
         stored = main.add(piece())
         main.add(piece(address="10.0.0.7"))
         outcomes = await main.applier.apply([update(stored)])
+        main.applier.pace = Pace()
         outcomes += await main.applier.apply([delete(stored)])
         assert {each.verdict for each in outcomes} == {Verdict.SUPERSEDED}
         assert main.cluster.all("endpointslices")[0]["endpoints"][0]["addresses"] == ["10.0.0.7"]
@@ -241,9 +248,9 @@ async def test_every_change_has_its_outcome() -> None:
 @pytest.mark.parametrize(
     ("give", "verdict"),
     [
-        (lambda: refusal(400, "BadRequest"), Verdict.REFUSED),
+        (lambda: refusal(400, "BadRequest"), Verdict.FAILED),
         (lambda: refusal(401, "Unauthorized"), Verdict.FAILED),
-        (lambda: refusal(403, "Forbidden"), Verdict.REFUSED),
+        (lambda: refusal(403, "Forbidden"), Verdict.FAILED),
         (lambda: refusal(403, "Forbidden", cause="NamespaceTerminating"), Verdict.SUPERSEDED),
         (lambda: refusal(404, "NotFound"), Verdict.SUPERSEDED),
         (lambda: refusal(409, "AlreadyExists"), Verdict.SUPERSEDED),
@@ -262,6 +269,7 @@ async def test_refusal_of_a_write_is_a_verdict(give: Callable[[], web.Response],
     async with main_cluster(refusing("web-c1", with_=give)) as main:
         stored = main.add(piece())
         outcomes = await main.applier.apply([create()])
+        main.applier.pace = Pace()
         outcomes += await main.applier.apply([update(stored)])
         assert [each.verdict for each in outcomes] == [verdict, verdict]
         assert all(each.message for each in outcomes)
@@ -303,6 +311,119 @@ async def test_server_that_is_away_is_a_verdict() -> None:
     async with connected(url) as client:
         outcomes = await Applier(client, lambda _: None, lambda _, __: None).apply([create(), delete(piece("old"))])
     assert verdicts(outcomes) == {"Create web-c1": Verdict.FAILED, "Delete old": Verdict.POSTPONED}
+
+
+@pytest.mark.parametrize("make", [create, lambda: update(main_slice()), lambda: delete(main_slice())])
+async def test_missing_permission_is_named(make: Callable[[], Change]) -> None:
+    """A 403 says which verb on what, and where, has to be granted."""
+    async with main_cluster(refusing("web-c1", with_=lambda: refusal(403, "Forbidden"))) as main:
+        (outcome,) = await main.applier.apply([make()])
+    verb = type(outcome.change).__name__.lower()
+    assert outcome.message == f"grant svclink {verb} on endpointslices in namespace default (403 Forbidden: no)"
+
+
+# What is not sent again
+
+
+@pytest.mark.parametrize("code", [413, 422])
+async def test_what_is_invalid_is_not_sent_again(code: int) -> None:
+    """A change the API server will never have is asked for once; its outcome stays, for the status."""
+    async with main_cluster(refusing("web-c1", with_=lambda: refusal(code, "Invalid", "no such thing"))) as main:
+        first = await main.applier.apply([update(main_slice())])
+        main.applier.pace = Pace()
+        assert await main.applier.apply([update(main_slice())]) == first
+        assert [each.verdict for each in first] == [Verdict.REFUSED]
+        assert len(main.writes) == 1
+
+
+@pytest.mark.parametrize("other", [update(main_slice(), "10.0.0.8"), update(main_slice("2")), create()])
+async def test_what_differs_from_what_was_invalid_is_sent(other: Change) -> None:
+    """Other content, or another version to replace, is another question."""
+    async with main_cluster(refusing("web-c1", with_=lambda: refusal(422, "Invalid"))) as main:
+        await main.applier.apply([update(main_slice())])
+        main.applier.pace = Pace()
+        await main.applier.apply([other])
+        main.applier.pace = Pace()
+        await main.applier.apply([update(main_slice())])
+        assert len(main.writes) == 3
+
+
+async def test_memory_of_refusals_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many slices are invalid, what is remembered of them does not fill the memory."""
+    monkeypatch.setattr(applier_module, "MAX_REFUSED", 3)
+    names = [f"web-{number}" for number in range(10)]
+    async with main_cluster(refusing(*names, with_=lambda: refusal(422, "Invalid"))) as main:
+        await main.applier.apply([create(name) for name in names])
+        assert 0 < len(main.applier._refused) <= 3
+
+
+# When something may be sent
+
+
+async def test_second_write_of_a_slice_waits_a_little() -> None:
+    """The first change of a slice is written at once, the next not before it rested; nothing is queued."""
+    async with main_cluster() as main:
+        await main.applier.apply([create()])
+        stored = main.written[-1]
+        (outcome,) = await main.applier.apply([update(stored)])
+        assert outcome.verdict is Verdict.POSTPONED
+        assert outcome.retry_after is not None
+        assert 0 < outcome.retry_after <= REST_SECONDS
+        await eventually(lambda: main.applier.pace.delay_of(stored.metadata.key) == 0)
+        (outcome,) = await main.applier.apply([update(stored)])
+        assert outcome.verdict is Verdict.APPLIED
+        await eventually(lambda: not main.applier.pace._resting_until)
+
+
+async def test_a_slice_is_written_by_one_at_a_time() -> None:
+    """While a write to a slice is under way, no other one is sent, whoever asks for it."""
+    gate = Gate()
+    async with main_cluster(gate) as main:
+        first = asyncio.create_task(main.applier.apply([create()]))
+        await eventually(lambda: gate.held == 1)
+        (second,) = await main.applier.apply([create()])
+        gate.opened.set()
+        await first
+        assert (second.verdict, len(main.writes)) == (Verdict.POSTPONED, 1)
+
+
+async def test_deletion_waits_with_the_write_it_depends_on() -> None:
+    """What replaces a slice was written a moment ago and must be again: until then the slice stays."""
+    async with main_cluster() as main:
+        old = main.add(piece("old"))
+        await main.applier.apply([create("new")])
+        outcomes = await main.applier.apply([update(main.written[-1]), delete(old)])
+        assert [each.verdict for each in outcomes] == [Verdict.POSTPONED, Verdict.POSTPONED]
+        assert main.names == ["new", "old"]
+
+
+@pytest.mark.parametrize(
+    "give",
+    [
+        lambda: refusal(429, "TooManyRequests", retry_after=100),
+        lambda: web.Response(status=429, text="Too many requests", headers={"Retry-After": "100"}),
+    ],
+    ids=["Status", "plain text"],
+)
+async def test_overload_pauses_every_write(give: Callable[[], web.Response]) -> None:
+    """While main wants to be left alone no slice is written, of whatever Service, and nobody waits in a queue."""
+    async with main_cluster(refusing("web-c1", with_=give)) as main:
+        await main.applier.apply([create()])
+        (outcome,) = await main.applier.apply([create("other")])
+        assert outcome.verdict is Verdict.POSTPONED
+        assert outcome.retry_after is not None
+        assert outcome.retry_after > 90
+        assert len(main.writes) == 1
+
+
+async def test_writes_keep_to_the_rate() -> None:
+    """With a limit, so many writes take at least so long."""
+    async with main_cluster() as main:
+        main.applier.pace = Pace(per_second=20)
+        started = asyncio.get_running_loop().time()
+        await main.applier.apply([create(f"web-{number}") for number in range(9)])
+        assert len(main.names) == 9
+        assert asyncio.get_running_loop().time() - started >= 8 / 20
 
 
 # How many at once, and the end
@@ -373,6 +494,7 @@ async def test_a_slice_that_is_gone_is_reported_as_gone() -> None:
         for change in (update, delete):
             stored = evolve(piece("web-c1"), metadata=evolve(piece("web-c1").metadata, uid="u", resource_version="1"))
             await main.applier.apply([change(stored)])
+            main.applier.pace = Pace()
 
         assert main.gone == [(NamespacedName("default", "web-c1"), "u")] * 2
 

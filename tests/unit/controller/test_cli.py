@@ -162,6 +162,7 @@ def test_default_sync_interval_is_that_of_the_go_program() -> None:
         "kubeconfig": None,
         "included_namespaces": frozenset(),
         "sync_services_to_local_cluster": False,
+        "max_writes_per_second": None,
     }
 
 

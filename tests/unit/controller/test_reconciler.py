@@ -139,7 +139,7 @@ async def test_nothing_is_decided_before_everything_is_known() -> None:
         assert world.server.requests == []
 
 
-@pytest.mark.parametrize("code", [409, 422, 429, 500])
+@pytest.mark.parametrize("code", [400, 403, 404, 409, 429, 500])
 async def test_failed_write_is_tried_again(code: int) -> None:
     """Whatever the API server answers, the Service is planned again until its slices are right."""
     async with worlds() as world:
@@ -159,13 +159,76 @@ async def test_failure_is_recorded_until_the_write_works() -> None:
     async with worlds() as world:
 
         async def refuse(_: web.BaseRequest) -> web.StreamResponse | None:
-            return refusal(422, "Invalid", "no such thing")
+            return refusal(500, "InternalError", "no such thing")
+
+        world.cluster.override = refuse
+        world.know()
+        await eventually(lambda: world.findings.failures_of("c1") == ["default/web: 500 InternalError: no such thing"])
+        world.cluster.override = None
+        await eventually(lambda: world.findings.failures_of("c1") == [])
+
+
+async def test_what_is_invalid_waits_for_a_change() -> None:
+    """A 422 is shown and not sent again, however often it is looked at, until the source changes."""
+    async with worlds() as world:
+
+        async def refuse(request: web.BaseRequest) -> web.StreamResponse | None:
+            return None if "10.0.0.2" in await request.text() else refusal(422, "Invalid", "no such thing")
 
         world.cluster.override = refuse
         world.know()
         await eventually(lambda: world.findings.failures_of("c1") == ["default/web: 422 Invalid: no such thing"])
-        world.cluster.override = None
+        for _ in range(3):
+            world.queue.add([WEB])
+            await eventually(lambda: not world.queue._dirty and not world.queue._processing)
+        assert (len(world.server.requests), world.queue._waiting) == (1, {})
+        assert world.findings.failures_of("c1") == ["default/web: 422 Invalid: no such thing"]
+        world.store.put("c1", piece(WEB, "10.0.0.2", version="2"))
+        await eventually(lambda: world.addresses() == {"web-c1": ["10.0.0.2"]})
         await eventually(lambda: world.findings.failures_of("c1") == [])
+
+
+async def test_storm_of_changes_is_coalesced() -> None:
+    """Of a hundred changes of one slice the first is written at once, then some, and the last one always."""
+    async with worlds() as world:
+        world.know()
+        for number in range(100):
+            world.store.put("c1", piece(WEB, f"10.0.1.{number}", version=str(number + 2)))
+            await asyncio.sleep(0.004)
+        await eventually(lambda: world.addresses() == {"web-c1": ["10.0.1.99"]})
+        assert 2 <= len(world.server.requests) <= 10
+
+
+async def test_name_that_somebody_holds_is_asked_for_until_it_is_free() -> None:
+    """A name another program took meanwhile, which no event tells, costs tries with growing delays, and no address."""
+    async with worlds() as world:
+        held = [True]
+
+        async def hold(request: web.BaseRequest) -> web.StreamResponse | None:
+            return refusal(409, "AlreadyExists") if held and request.method == "POST" else None
+
+        world.cluster.override = hold
+        world.know()
+        await eventually(lambda: len(world.server.requests) == 3)
+        held.clear()
+        await eventually(lambda: world.addresses() == {"web-c1": ["10.0.0.1"]})
+
+
+async def test_writes_go_on_after_a_pause() -> None:
+    """What could not be written while main wanted to be left alone is written afterwards, as it is by then."""
+    async with worlds() as world:
+        answers = [refusal(429, "TooManyRequests", retry_after=1)]
+
+        async def overloaded(_: web.BaseRequest) -> web.StreamResponse | None:
+            return answers.pop() if answers else None
+
+        world.cluster.override = overloaded
+        world.know()
+        await eventually(lambda: not answers)
+        world.store.put("c1", piece(API))
+        world.store.put("c1", piece(WEB, "10.0.0.2", version="2"))
+        await eventually(lambda: world.addresses() == {"api-c1": ["10.0.0.1"], "web-c1": ["10.0.0.2"]})
+        assert len(world.server.requests) == 3
 
 
 async def test_findings_are_recorded() -> None:
