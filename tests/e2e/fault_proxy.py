@@ -231,8 +231,13 @@ class FaultProxy:
         for task in serving:
             task.cancel()
         await asyncio.gather(*serving, return_exceptions=True)
+        for writer in self._open:  # Of a task that was cancelled before it began.
+            writer.transport.abort()
+        self._open.clear()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._open.add(writer)
+        writer.transport.pause_reading()  # What came before TLS starts would be lost to it.
         task = self._loop.create_task(self._serve(reader, writer))
         self._serving.add(task)
         task.add_done_callback(self._serving.discard)
@@ -241,7 +246,9 @@ class FaultProxy:
         interception = self._interception
         async with self._closing(writer):
             await self._flowing.wait()
-            if interception is not None:
+            if interception is None:
+                writer.transport.resume_reading()
+            else:
                 await writer.start_tls(interception.context)
             upstream = None if interception is None else interception.upstream
             from_server, to_server = await asyncio.open_connection("127.0.0.1", self._target, ssl=upstream)
