@@ -123,6 +123,12 @@ def clusters(binaries: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @pytest.fixture(scope="session")
+def crd() -> Path:
+    """The definition of ClusterLinks."""
+    return CRD
+
+
+@pytest.fixture(scope="session")
 def main(clusters: dict[str, Cluster], kubectl: Kubectl) -> Cluster:
     """The main cluster, with the CRD."""
     kubectl("apply", "--filename", str(CRD))

@@ -16,7 +16,7 @@ import threading
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Final, Protocol, TypeAlias, TypeVar
+from typing import Any, Final, Protocol, TypeAlias, TypeVar, cast
 from urllib.parse import urlsplit
 
 import trustme
@@ -237,7 +237,7 @@ class FaultProxy:
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open.add(writer)
-        writer.transport.pause_reading()  # What came before TLS starts would be lost to it.
+        _transport_of(writer).pause_reading()  # What came before TLS starts would be lost to it.
         task = self._loop.create_task(self._serve(reader, writer))
         self._serving.add(task)
         task.add_done_callback(self._serving.discard)
@@ -247,7 +247,7 @@ class FaultProxy:
         async with self._closing(writer):
             await self._flowing.wait()
             if interception is None:
-                writer.transport.resume_reading()
+                _transport_of(writer).resume_reading()
             else:
                 await writer.start_tls(interception.context)
             upstream = None if interception is None else interception.upstream
@@ -312,6 +312,11 @@ class FaultProxy:
                 pass
         await self._flowing.wait()
         return self._fault
+
+
+def _transport_of(writer: asyncio.StreamWriter) -> asyncio.Transport:
+    """That of a socket, which goes both ways."""
+    return cast("asyncio.Transport", writer.transport)
 
 
 async def _first_of(*works: Coroutine[Any, Any, None]) -> None:
