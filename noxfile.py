@@ -54,6 +54,7 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "format", "--check", ".")
     session.run("lint-imports")
     session.run("shellcheck", *[str(script) for script in sorted(ROOT.glob("hack/*.sh"))])
+    session.run("hadolint", "Dockerfile")
 
 
 @nox.session(python=PYTHONS[0])

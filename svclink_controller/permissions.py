@@ -26,6 +26,22 @@ class Permission:
         return rule | ({"resourceNames": list(self.names)} if self.names else {})
 
 
+MAIN: Final = (
+    Permission("", "services", ("list", "watch", "create")),
+    Permission("", "namespaces", ("get", "list", "watch", "create")),
+    Permission("discovery.k8s.io", "endpointslices", ("list", "watch", "create", "update", "delete")),
+    Permission("svclink.cloudpilot.ai", "clusterlinks", ("list", "watch")),
+    Permission("svclink.cloudpilot.ai", "clusterlinks/status", ("patch",)),
+    Permission("", "events", ("create", "patch")),
+)
+"""In the main cluster."""
+
+OWN_NAMESPACE: Final = (
+    Permission("coordination.k8s.io", "leases", ("get", "create", "update")),
+    Permission("", "secrets", ("list", "watch")),
+)
+"""In the main cluster, in the namespace of the controller."""
+
 REMOTE_MIRRORED: Final = (
     Permission("", "services", ("list", "watch")),
     Permission("discovery.k8s.io", "endpointslices", ("list", "watch")),

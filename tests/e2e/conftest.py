@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import re
 import shutil
@@ -15,10 +16,12 @@ from typing import Final
 
 import pytest
 
+from .api import ApiError
 from .control_planes import Cluster, StartError, running
 from .controllers import Controller
 from .fault_proxy import FaultProxy, Interception, ProxyTo
 from .fragile_cluster import FragileCluster
+from .shell import Shell
 from .waiting import eventually
 from .world import Kubectl, Links, RecordMeasure, World
 
@@ -28,6 +31,15 @@ CRD: Final = ROOT / "crd" / "clusterlinks.svclink.cloudpilot.ai.yaml"
 WITHOUT: Final = "--without-control-planes"
 # Against hanging for ever; a test that works takes a fraction of it. Starting clusters is not counted.
 TEST_SECONDS: Final = 90
+
+EXPORTED: Final = (
+    ("serviceaccounts", "svclink", "kube-system"),
+    ("secrets", "svclink-token", "kube-system"),
+    ("clusterroles", "svclink-reader", None),
+    ("clusterrolebindings", "svclink-reader", None),
+    ("roles", "svclink-reader", "kube-system"),
+    ("rolebindings", "svclink-reader", "kube-system"),
+)
 
 _numbers = itertools.count(1)
 
@@ -153,6 +165,15 @@ def whole_remote(c1: Cluster) -> Cluster:
     return c1
 
 
+@pytest.fixture
+def remote(whole_remote: Cluster) -> Iterator[Cluster]:
+    """The first remote; what an export makes there goes at the end."""
+    yield whole_remote
+    for resource, name, namespace in EXPORTED:
+        with contextlib.suppress(ApiError):
+            whole_remote.api.delete(resource, name, namespace)
+
+
 @pytest.fixture(scope="session")
 def fragile_cluster(binaries: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FragileCluster]:
     """One more remote, for tests that would disturb others; started when the first of them needs it."""
@@ -178,6 +199,25 @@ def kubectl(clusters: dict[str, Cluster], tmp_path_factory: pytest.TempPathFacto
         return done.stdout
 
     return run
+
+
+@pytest.fixture
+def shell(main: Cluster, c1: Cluster, tmp_path: Path) -> Shell:
+    """A terminal with the contexts `main`, the current one, and `remote`."""
+    return Shell(tmp_path, main=main.admin_kubeconfig(), remote=c1.admin_kubeconfig())
+
+
+@pytest.fixture
+def deployed(main: Cluster, shell: Shell) -> Iterator[Shell]:
+    """The manifests of deploy/ are applied; they go at the end."""
+    shell("kubectl apply --filename deploy/deployment.yaml")
+    yield shell
+    shell("kubectl delete --filename deploy/deployment.yaml --wait=false")
+
+    def gone() -> None:
+        assert "cloudpilot" not in {each["metadata"]["name"] for each in main.api.find("namespaces")}
+
+    eventually(gone)
 
 
 @pytest.fixture

@@ -24,6 +24,8 @@ from typing import Final
 import trustme
 import yaml
 
+from svclink_controller.permissions import MAIN, OWN_NAMESPACE, REMOTE_IDENTITY, REMOTE_MIRRORED
+
 from .api import Api, ApiError, Object
 from .processes import Process, stop_all
 from .waiting import eventually
@@ -64,31 +66,10 @@ AUDIT_POLICY: Final = {
     "rules": [{"level": "Metadata"}],
 }
 
-READER_RULES: Final = (
-    {"apiGroups": [""], "resources": ["services", "namespaces"], "verbs": ["get", "list", "watch"]},
-    {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["get", "list", "watch"]},
-)
-
-# "What the controller asks for" in MIRRORING, and nothing more.
-CONTROLLER_RULES: Final = (
-    {"apiGroups": [""], "resources": ["services", "namespaces"], "verbs": ["get", "list", "watch", "create"]},
-    {
-        "apiGroups": ["discovery.k8s.io"],
-        "resources": ["endpointslices"],
-        "verbs": ["get", "list", "watch", "create", "update", "patch", "delete"],
-    },
-    {"apiGroups": ["svclink.cloudpilot.ai"], "resources": ["clusterlinks"], "verbs": ["get", "list", "watch"]},
-    {
-        "apiGroups": ["svclink.cloudpilot.ai"],
-        "resources": ["clusterlinks/status"],
-        "verbs": ["get", "update", "patch"],
-    },
-    {"apiGroups": ["", "events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]},
-)
-CONTROLLER_NAMESPACE_RULES: Final = (
-    {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update"]},
-    {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list", "watch"]},
-)
+# What svclink asks for, and nothing more: all tests run with it.
+READER_RULES: Final = tuple(each.rule for each in (*REMOTE_MIRRORED, *REMOTE_IDENTITY))
+CONTROLLER_RULES: Final = tuple(each.rule for each in MAIN)
+CONTROLLER_NAMESPACE_RULES: Final = tuple(each.rule for each in OWN_NAMESPACE)
 
 
 class StartError(Exception):

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 import pytest
@@ -27,28 +24,6 @@ EXPORT: Final = ("hack/export-kubeconfig.sh", "svclink export-kubeconfig")
 CLEANUP: Final = ("hack/cleanup-endpointslices.sh", "svclink cleanup")
 LABEL_GO: Final = "cloudpilot.ai/svclink-cluster"
 LABEL_IMPORTED: Final = "svclink.cloudpilot.ai/imported"
-MADE: Final = (
-    ("serviceaccounts", "svclink", "kube-system"),
-    ("secrets", "svclink-token", "kube-system"),
-    ("clusterroles", "svclink-reader", None),
-    ("clusterrolebindings", "svclink-reader", None),
-    ("roles", "svclink-reader", "kube-system"),
-    ("rolebindings", "svclink-reader", "kube-system"),
-)
-
-
-@pytest.fixture
-def remote(whole_remote: Cluster) -> Iterator[Cluster]:
-    """The first remote; what an export makes there goes at the end."""
-    yield whole_remote
-    for resource, name, namespace in MADE:
-        with contextlib.suppress(ApiError):
-            whole_remote.api.delete(resource, name, namespace)
-
-
-@pytest.fixture
-def shell(main: Cluster, c1: Cluster, tmp_path: Path) -> Shell:
-    return Shell(tmp_path, main=main.admin_kubeconfig(), remote=c1.admin_kubeconfig())
 
 
 def exported(shell: Shell, command: str) -> tuple[bytes, str]:

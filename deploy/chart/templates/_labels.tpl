@@ -1,0 +1,4 @@
+{{- define "svclink.labels" -}}
+app: svclink
+app.kubernetes.io/name: svclink
+{{- end }}
