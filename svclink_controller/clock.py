@@ -8,9 +8,14 @@ from datetime import UTC, datetime
 
 def now() -> str:
     """The present time as the Kubernetes API writes it (RFC 3339, UTC, whole seconds): `2026-01-31T12:00:00Z`."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return rfc3339(seconds())
 
 
 def seconds() -> float:
     """The present time as POSIX seconds, for deadlines."""
     return time.time()
+
+
+def rfc3339(at: float) -> str:
+    """A time in POSIX seconds as the Kubernetes API writes it."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,335 @@
+"""The API server: HTTP in and out. What writes mean is in `registry`, what is kept is in `storage`."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import aclosing
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import yaml
+from aiohttp import web
+from attrs import define, field, frozen
+
+from svclink_controller import clock
+from svclink_controller.demo.authorizing import ANONYMOUS, Attributes, Authority, User
+from svclink_controller.demo.kinds import ACCESS_REVIEW, Kind, discover
+from svclink_controller.demo.patching import merge, strategic_merge
+from svclink_controller.demo.refusals import Object, RefusalError, bad_request, expired
+from svclink_controller.demo.registry import Registry
+from svclink_controller.demo.storage import HISTORY, Storage
+from svclink_controller.demo.tables import table
+from svclink_controller.demo.watching import Watch, collection
+
+MAX_BODY: Final = 3 * 2**20
+GARBAGE_SECONDS: Final = 0.1
+"""How long the garbage collector waits before it looks: it is a neighbour, and never acts at once."""
+OPEN_LISTS: Final = 100
+"""Lists of which further pages are kept; the oldest expires."""
+OPEN_PATHS: Final = ("/version", "/healthz", "/livez", "/readyz")
+WRITE_VERBS: Final = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+
+
+@frozen
+class Target:
+    """What a path names. Without a name it is a collection."""
+
+    kind: Kind
+    namespace: str
+    name: str
+    subresource: str
+
+
+@define
+class ApiServer:
+    """Answers the requests of one cluster.
+
+    Args:
+        audit: Called with each finished (or, for a watch, started) request, as audit.k8s.io/v1 has it.
+    """
+
+    registry: Registry
+    authority: Authority
+    audit: Callable[[Object], None]
+    _pages: OrderedDict[str, tuple[str, list[Object]]] = field(factory=OrderedDict)
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request."""
+        user, asked, target = ANONYMOUS, Attributes(request.method.lower()), None
+        try:
+            certificate = None if request.transport is None else request.transport.get_extra_info("peercert")
+            user = self.authority.authenticate(certificate, request.headers.get("Authorization"))
+            target = self._target(request.path)
+            asked = attributes(request, target)
+            self._authorize(user, asked, request.path)
+            if asked.verb == "watch" and target is not None:
+                self._log(request, user, asked, 200, "ResponseStarted")
+                return await self._watch(request, target)
+            response = await self._answer(request, target, user)
+        except RefusalError as refusal:
+            response = answer(refusal.status, refusal.code)
+        self._log(request, user, asked, response.status, "ResponseComplete")
+        return response
+
+    async def collect_garbage(self) -> None:
+        """Tidy up after changes, for ever."""
+        while True:
+            news = self.registry.storage.news
+            if not self.registry.collect_garbage():
+                await news.wait()
+            await asyncio.sleep(GARBAGE_SECONDS)
+
+    def _authorize(self, user: User, asked: Attributes, path: str) -> None:
+        if user is ANONYMOUS and not asked.resource and path not in OPEN_PATHS:
+            raise RefusalError(403, "Forbidden", f'forbidden: User "{user.name}" cannot {asked.verb} path "{path}"')
+        if asked.resource == ACCESS_REVIEW and user is not ANONYMOUS:
+            return
+        if not self.authority.allows(user, asked):
+            where = f'in the namespace "{asked.namespace}"' if asked.namespace else "at the cluster scope"
+            what = "/".join(filter(None, (asked.resource, asked.subresource)))
+            full = f"{asked.resource}.{asked.group}" if asked.group else asked.resource
+            message = (
+                f'{full} is forbidden: User "{user.name}" cannot {asked.verb} resource "{what}" '
+                f'in API group "{asked.group}" {where}'
+            )
+            raise RefusalError(403, "Forbidden", message, kind=asked.resource, group=asked.group)
+
+    def _target(self, path: str) -> Target | None:
+        """What a path names; None where it is no path of objects."""
+        parts = path.strip("/").split("/")
+        depth = {"api": 2, "apis": 3}.get(parts[0], 0)
+        root, rest = "/".join(parts[:depth]), parts[depth:]
+        if not depth or not rest:
+            return None
+        namespace = ""
+        if rest[0] == "namespaces" and len(rest) > 2 and rest[2] not in ("status", "finalize"):
+            namespace, rest = rest[1], rest[2:]
+        plural, name, subresource, *more = [*rest, "", "", ""][: max(3, len(rest))]
+        for kind in self.registry.kinds():
+            fits = kind.namespaced or not namespace
+            if kind.root == root and kind.plural == plural and fits and not any(more):
+                return Target(kind, namespace, name, subresource)
+        raise RefusalError(404, "NotFound", "the server could not find the requested resource")
+
+    async def _answer(self, request: web.BaseRequest, target: Target | None, user: User) -> web.Response:
+        if target is None:
+            return self._document(request.path)
+        if request.method == "GET":
+            return self._read(request, target)
+        if target.kind.plural == ACCESS_REVIEW:
+            return answer(self._review(user, await body_of(request)), 201)
+        if (target.kind.name, target.subresource) == ("ServiceAccount", "token"):
+            return answer(self._issue_token(target, await body_of(request)), 201)
+        if target.subresource and not (target.subresource == "status" and target.kind.has_status):
+            raise RefusalError(404, "NotFound", "the server could not find the requested resource")
+        content, made = await self._write(request, target)
+        if _wants_table(request):
+            return answer(table(target.kind, [content], content["metadata"]["resourceVersion"]), made)
+        return answer(content, made)
+
+    def _document(self, path: str) -> web.Response:
+        if path in OPEN_PATHS[1:]:
+            return web.Response(text="ok")
+        found = discover(path, self.registry.kinds())
+        if found is None:
+            raise RefusalError(404, "NotFound", "the server could not find the requested resource")
+        return answer(found)
+
+    # Reading
+
+    def _read(self, request: web.BaseRequest, target: Target) -> web.Response:
+        as_table = _wants_table(request)
+        if target.name:
+            item = self.registry.get(target.kind, target.namespace, target.name)
+            version = item["metadata"]["resourceVersion"]
+            return answer(table(target.kind, [item], version) if as_table else item)
+        items, meta = self._page(request, target)
+        if as_table:
+            made = table(target.kind, items, meta["resourceVersion"])
+            return answer(made | {"metadata": meta})
+        kind = target.kind
+        return answer({"kind": f"{kind.name}List", "apiVersion": kind.api_version, "metadata": meta, "items": items})
+
+    def _page(self, request: web.BaseRequest, target: Target) -> tuple[list[Object], Object]:
+        """The objects of one page, and the metadata of the list. Further pages are of the same moment."""
+        query = request.query
+        if token := query.get("continue"):
+            if query.get("resourceVersion", "0") != "0":
+                raise bad_request("specifying resource version is not allowed when using continue")
+            if token not in self._pages:
+                raise expired("The provided continue parameter is too old to display a consistent list result.")
+            version, items = self._pages.pop(token)
+        else:
+            version = str(self.registry.storage.revision)
+            items = collection(target.kind, target.namespace, query).among(self.registry.storage.objects)
+        limit = int(query.get("limit") or 0)
+        if not limit or len(items) <= limit:
+            return items, {"resourceVersion": version}
+        token = secrets.token_urlsafe()
+        self._pages[token] = version, items[limit:]
+        if len(self._pages) > OPEN_LISTS:
+            self._pages.popitem(last=False)
+        return items[:limit], {"resourceVersion": version, "continue": token, "remainingItemCount": len(items) - limit}
+
+    async def _watch(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
+        wanted = collection(target.kind, target.namespace, request.query)
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await response.prepare(request)
+        async with aclosing(
+            Watch(self.registry.storage, wanted, request.query, _wants_table(request)).lines()
+        ) as lines:
+            async for portion in lines:
+                await response.write(portion)
+        await response.write_eof()
+        return response
+
+    # Writing
+
+    async def _write(self, request: web.BaseRequest, target: Target) -> tuple[Object, int]:
+        """Do what is asked; returns the object of the answer and its HTTP status."""
+        kind, namespace, name = target.kind, target.namespace, target.name
+        dry_run = "dryRun" in request.query
+        body = await body_of(request)
+        match request.method, bool(name):
+            case "POST", False:
+                return self.registry.create(kind, namespace, body, dry_run=dry_run), 201
+            case "PUT", True:
+                return self.registry.update(kind, namespace, name, body, target.subresource, dry_run=dry_run), 200
+            case "PATCH", True:
+                change = patch_of(request.content_type, kind, body)
+                done = self.registry.patch(kind, namespace, name, change, target.subresource, dry_run=dry_run)
+                return done, 200
+            case "DELETE", True:
+                options = body | ({"dryRun": True} if dry_run else {})
+                gone = self.registry.delete(kind, namespace, name, options)
+                return gone if kind.name == "Namespace" else success(kind, gone), 200
+            case "DELETE", False:
+                for item in collection(kind, namespace, request.query).among(self.registry.storage.objects):
+                    meta = item["metadata"]
+                    self.registry.delete(kind, meta.get("namespace", ""), meta["name"], body)
+                return success(kind, {"metadata": {"name": "", "uid": ""}}), 200
+            case _:
+                raise RefusalError(405, "MethodNotAllowed", "the server does not allow this method on the resource")
+
+    def _issue_token(self, target: Target, body: Object) -> Object:
+        account = self.registry.get(target.kind, target.namespace, target.name)
+        seconds = int((body.get("spec") or {}).get("expirationSeconds") or 3600)
+        expires = clock.rfc3339(clock.seconds() + seconds)
+        status = {"token": self.authority.issue_token(account, seconds), "expirationTimestamp": expires}
+        return (
+            {"kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1", "metadata": {}}
+            | body
+            | {"status": status}
+        )
+
+    def _review(self, user: User, body: Object) -> Object:
+        """The answer to "may I?"."""
+        asked = (body.get("spec") or {}).get("resourceAttributes") or {}
+        names = ("verb", "group", "resource", "subresource", "namespace", "name")
+        allowed = self.authority.allows(user, Attributes(**{name: asked.get(name, "") for name in names}))
+        return body | {"status": {"allowed": allowed}}
+
+    def _log(self, request: web.BaseRequest, user: User, asked: Attributes, code: int, stage: str) -> None:
+        reference = {name: getattr(asked, name) for name in ("resource", "subresource", "namespace", "name")}
+        event: Object = {
+            "kind": "Event",
+            "apiVersion": "audit.k8s.io/v1",
+            "level": "Metadata",
+            "stage": stage,
+            "requestURI": request.path_qs,
+            "verb": asked.verb,
+            "user": {"username": user.name, "groups": user.groups},
+            "userAgent": request.headers.get("User-Agent", ""),
+            "responseStatus": {"code": code},
+            "requestReceivedTimestamp": clock.now(),
+            "annotations": {"authorization.k8s.io/decision": "forbid" if code == 403 else "allow"},
+        }
+        self.audit(event | ({"objectRef": {name: value for name, value in reference.items() if value}}))
+
+
+def make_api_server(
+    journal: Path | None, key: bytes, audit: Callable[[Object], None] = lambda _: None, history: int = HISTORY
+) -> ApiServer:
+    """An API server with the content of a journal; `key` is what its tokens are signed with."""
+    storage = Storage(journal, history)
+    registry = Registry(storage)
+    registry.start()
+    return ApiServer(registry, Authority(storage, key), audit)
+
+
+def attributes(request: web.BaseRequest, target: Target | None) -> Attributes:
+    """What a request asks for."""
+    if target is None:
+        return Attributes(request.method.lower())
+    watches = request.query.get("watch") in ("true", "1") and not target.name
+    reads = "get" if target.name else "watch" if watches else "list"
+    verb = WRITE_VERBS.get(request.method, reads)
+    verb = "deletecollection" if verb == "delete" and not target.name else verb
+    namespace = target.name if target.kind.plural == "namespaces" else target.namespace
+    return Attributes(verb, target.kind.group, target.kind.plural, target.subresource, namespace, target.name)
+
+
+async def body_of(request: web.BaseRequest) -> Object:
+    """The object in a request; JSON is YAML's little brother, so that both are understood.
+
+    Raises:
+        RefusalError: 400 or 413, there is none.
+    """
+    try:
+        content = await request.read()
+    except web.HTTPRequestEntityTooLarge as error:
+        raise RefusalError(413, "RequestEntityTooLarge", f"limit is {MAX_BODY}") from error
+    try:
+        if request.content_type.endswith("protobuf"):
+            message = (
+                "this server reads JSON and YAML only: use `kubectl create --dry-run=client -o yaml`, and apply that"
+            )
+            raise RefusalError(415, "UnsupportedMediaType", message)
+        is_yaml = request.content_type.endswith("yaml")
+        decoded = yaml.safe_load(content) if is_yaml else msgspec.json.decode(content or b"{}")
+    except (msgspec.DecodeError, yaml.YAMLError) as error:
+        raise bad_request(f"the object provided is unrecognized: {error}") from error
+    if not isinstance(decoded, dict | list):
+        raise bad_request("the object provided is unrecognized: it is no object")
+    return decoded  # type: ignore[return-value]  # a list only where it is a JSON patch, which is refused
+
+
+def patch_of(content_type: str, kind: Kind, body: Object) -> Callable[[Object], Object]:
+    """What a patch does to an object.
+
+    Raises:
+        RefusalError: 415, as for a strategic merge patch of a custom resource.
+    """
+    match content_type:
+        case "application/merge-patch+json":
+            return lambda old: merge(old, body)  # type: ignore[return-value]
+        case "application/strategic-merge-patch+json" if kind.definition is None:
+            return lambda old: strategic_merge(old, body, kind.name)
+        case _:
+            message = "the body of the request was in an unknown format - accepted media types include: "
+            accepted = "application/merge-patch+json"
+            raise RefusalError(415, "UnsupportedMediaType", message + accepted)
+
+
+def success(kind: Kind, gone: Object) -> Object:
+    """The Status that answers a deletion."""
+    details = {
+        "name": gone["metadata"]["name"],
+        "group": kind.group,
+        "kind": kind.plural,
+        "uid": gone["metadata"]["uid"],
+    }
+    return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
+
+
+def answer(content: Object, status: int = 200) -> web.Response:
+    """An answer in JSON."""
+    return web.Response(body=msgspec.json.encode(content), status=status, content_type="application/json")
+
+
+def _wants_table(request: web.BaseRequest) -> bool:
+    return "as=Table" in request.headers.get("Accept", "")
