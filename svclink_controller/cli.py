@@ -14,6 +14,7 @@ import durationpy
 from svclink_controller import logs, manager
 from svclink_controller.commands.arguments import is_dns_label
 from svclink_controller.commands.cleanup import cleanup_command
+from svclink_controller.commands.demo import demo_command
 from svclink_controller.commands.explain import explain_command
 from svclink_controller.commands.export_kubeconfig import export_kubeconfig_command
 from svclink_controller.commands.plan import plan_command
@@ -116,7 +117,7 @@ def svclink(
         asyncio.run(manager.run(settings))
 
 
-for command in (cleanup_command, explain_command, export_kubeconfig_command, plan_command):
+for command in (cleanup_command, demo_command, explain_command, export_kubeconfig_command, plan_command):
     svclink.add_command(command)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import secrets
 from collections import OrderedDict
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from attrs import define, field, frozen
 
 from svclink_controller import clock
 from svclink_controller.demo.authorizing import ANONYMOUS, Attributes, Authority, User
-from svclink_controller.demo.kinds import ACCESS_REVIEW, Kind, discover
+from svclink_controller.demo.kinds import ACCESS_REVIEW, SERVICE_ACCOUNTS, Kind, discover
 from svclink_controller.demo.patching import merge, strategic_merge
 from svclink_controller.demo.refusals import Object, RefusalError, bad_request, expired
 from svclink_controller.demo.registry import Registry
@@ -31,6 +32,8 @@ GARBAGE_SECONDS: Final = 0.1
 OPEN_LISTS: Final = 100
 """Lists of which further pages are kept; the oldest expires."""
 OPEN_PATHS: Final = ("/version", "/healthz", "/livez", "/readyz")
+TOKEN_SECRET: Final = "kubernetes.io/service-account-token"  # noqa: S105 - a type
+LASTING_SECONDS: Final = 10 * 365 * 24 * 3600
 WRITE_VERBS: Final = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 
 
@@ -196,6 +199,8 @@ class ApiServer:
         body = await body_of(request)
         match request.method, bool(name):
             case "POST", False:
+                if body.get("type") == TOKEN_SECRET:
+                    body = self._with_token(namespace, body)
                 return self.registry.create(kind, namespace, body, dry_run=dry_run), 201
             case "PUT", True:
                 return self.registry.update(kind, namespace, name, body, target.subresource, dry_run=dry_run), 200
@@ -225,6 +230,13 @@ class ApiServer:
             | body
             | {"status": status}
         )
+
+    def _with_token(self, namespace: str, secret: Object) -> Object:
+        """A Secret for the token of a ServiceAccount, with the token, which a real cluster fills in a little later."""
+        name = (secret.get("metadata") or {}).get("annotations", {}).get("kubernetes.io/service-account.name", "")
+        account = self.registry.get(SERVICE_ACCOUNTS, namespace, name)
+        token = self.authority.issue_token(account, LASTING_SECONDS).encode()
+        return secret | {"data": {"token": base64.b64encode(token).decode()}}
 
     def _review(self, user: User, body: Object) -> Object:
         """The answer to "may I?"."""

@@ -87,6 +87,7 @@ BUILT_IN: Final = (
 
 CUSTOM_RESOURCE_DEFINITIONS: Final = next(kind for kind in BUILT_IN if kind.name == "CustomResourceDefinition")
 NAMESPACES: Final = BUILT_IN[0]
+SERVICE_ACCOUNTS: Final = next(kind for kind in BUILT_IN if kind.name == "ServiceAccount")
 ACCESS_REVIEW: Final = "selfsubjectaccessreviews"
 
 

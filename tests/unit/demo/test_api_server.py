@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import io
 import json
@@ -365,6 +366,17 @@ async def test_a_token_that_is_not_valid_is_unauthorized(running: Running) -> No
     await running.administrator.delete("/api/v1/namespaces/default/serviceaccounts/reader", {})
     async with running.connect(token) as client:
         assert await code_of(client, SERVICES_PATH) == 401
+
+
+async def test_a_secret_of_an_account_holds_a_token(running: Running) -> None:
+    """As those who want a token that lasts make it."""
+    await make_account(running.administrator, READERS)
+    meta = {"name": "reader-token", "annotations": {"kubernetes.io/service-account.name": "reader"}}
+    secret: Object = {"metadata": meta, "type": "kubernetes.io/service-account-token"}
+    made = json.loads(await running.administrator.post("/api/v1/namespaces/default/secrets", secret))
+
+    async with running.connect(base64.b64decode(made["data"]["token"]).decode()) as client:
+        assert names(await get(client, SERVICES_PATH)) == ["kubernetes"]
 
 
 async def test_nobody_in_particular_sees_only_that_it_lives(running: Running) -> None:

@@ -1,0 +1,169 @@
+"""A main cluster, two remote ones and svclink, running side by side as child processes."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+import yaml
+from attrs import frozen
+
+import svclink_controller
+from svclink_controller.clients import ApiError, Client, TransportError, user_client
+from svclink_controller.demo.control_planes import (
+    ControlPlane,
+    controller_manager,
+    free_ports,
+    make_control_plane,
+    write_private,
+)
+from svclink_controller.demo.processes import Process, stop_all
+from svclink_controller.demo.refusals import Object
+from svclink_core.errors import SvclinkError
+
+MAIN: Final = "main"
+REMOTES: Final = ("cluster-a", "cluster-b")
+START_SECONDS: Final = 60.0
+DEFINITIONS: Final = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+LINKS: Final = "/apis/svclink.cloudpilot.ai/v1alpha1/clusterlinks"
+
+
+class DemoError(SvclinkError):
+    """The demo did not go as it should; the message says where, and what the logs say."""
+
+
+@frozen
+class Fleet:
+    """The clusters by name, an administrator's client of each, and svclink."""
+
+    directory: Path
+    planes: dict[str, ControlPlane]
+    clients: dict[str, Client]
+    svclink: Process
+
+    @property
+    def kubeconfig(self) -> Path:
+        """An administrator's access to all clusters, one context each, beginning with main."""
+        return self.directory / "kubeconfig"
+
+    async def export_link(self, name: str) -> Object:
+        """A ClusterLink for a remote, as its administrator makes it with `svclink export-kubeconfig`."""
+        flags = ("--kubeconfig", str(self.kubeconfig), "export-kubeconfig", name, "--link", name, "--duration", "2h")
+        child = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "svclink_controller", *flags),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        printed, said = await child.communicate()
+        if child.returncode:
+            raise DemoError(f"svclink export-kubeconfig {name} failed: {said.decode().strip()}")
+        link: Object = yaml.safe_load(printed)
+        return link
+
+    def cut_off(self, name: str) -> None:
+        """Kill the API server of a cluster: connections are reset, new ones refused."""
+        self.planes[name].api_server.kill()
+
+    async def bring_back(self, name: str) -> None:
+        """Start the API server of a cluster again, with what it held."""
+        self.planes[name].api_server.start()
+        await self.await_serving(name)
+
+    async def await_serving(self, name: str) -> None:
+        """Wait until the API server of a cluster answers.
+
+        Raises:
+            DemoError: It ended, or does not answer in time.
+        """
+        plane, loop = self.planes[name], asyncio.get_running_loop()
+        deadline = loop.time() + START_SECONDS
+        while True:
+            try:
+                await self.clients[name].get("/readyz", seconds=2)
+                await self.clients[name].get("/api/v1/namespaces/kube-system", seconds=2)
+            except (ApiError, TransportError) as error:
+                dead = [process for process in plane.processes if not process.running]
+                if dead or loop.time() > deadline:
+                    logs = "\n".join(process.tail() for process in dead or plane.processes)
+                    raise DemoError(f"the API server of {name} does not serve ({error}):\n{logs}") from error
+                await asyncio.sleep(0.05)
+            else:
+                return
+
+
+@asynccontextmanager
+async def running_fleet(directory: Path, binaries: Path | None) -> AsyncIterator[Fleet]:
+    """Clusters that serve and are empty, with svclink ready to be started; everything ends with the context.
+
+    Args:
+        directory: An empty directory for their files, some of which are secrets.
+        binaries: Where etcd and kube-apiserver are; None: embedded API servers.
+    """
+    names = (MAIN, *REMOTES)
+    ports = free_ports(len(names))
+    planes = {
+        name: make_control_plane(name, directory / name, port, binaries)
+        for name, port in zip(names, ports, strict=True)
+    }
+    kubeconfig = directory / "kubeconfig"
+    write_private(kubeconfig, kubeconfig_of(planes).encode())
+    command: list[str | Path] = [sys.executable, "-m", "svclink_controller", "--kubeconfig", kubeconfig]
+    svclink = Process("svclink", command, directory / "svclink.log")
+    processes = [svclink, *(process for plane in planes.values() for process in reversed(plane.processes))]
+    async with AsyncExitStack() as stack:
+        stack.callback(stop_all, processes)
+        for plane in planes.values():
+            for process in plane.processes:
+                process.start()
+        clients = {}
+        for name in names:
+            clients[name] = await user_client(kubeconfig, name)
+            stack.push_async_callback(clients[name].close)
+        fleet = Fleet(directory, planes, clients, svclink)
+        await asyncio.gather(*(fleet.await_serving(name) for name in names))
+        if binaries is not None:
+            manager = controller_manager(planes[MAIN].site, binaries, kubeconfig)
+            processes.insert(1, manager)
+            manager.start()
+        yield fleet
+
+
+def kubeconfig_of(planes: dict[str, ControlPlane]) -> str:
+    """A kubeconfig with an administrator of each cluster, for people: its contexts have the names of the clusters."""
+    clusters, users, contexts = [], [], []
+    for name, plane in planes.items():
+        identity = plane.authority.issue_client("admin", "system:masters")
+        access = {"server": plane.site.url, "certificate-authority-data": _base64(plane.authority.pem)}
+        user = {"client-certificate-data": _base64(identity.certificate), "client-key-data": _base64(identity.key)}
+        clusters.append({"name": name, "cluster": access})
+        users.append({"name": name, "user": user})
+        contexts.append({"name": name, "context": {"cluster": name, "user": name}})
+    content = {"apiVersion": "v1", "kind": "Config", "clusters": clusters, "users": users, "contexts": contexts}
+    return yaml.safe_dump(content | {"current-context": MAIN}, sort_keys=False)
+
+
+async def install_definitions(client: Client) -> None:
+    """What `kubectl apply -f crd/` does, and wait until ClusterLinks are served."""
+    for file in sorted(definitions().glob("*.yaml")):
+        await client.post(DEFINITIONS, yaml.safe_load(file.read_text(encoding="utf-8")))
+    for _ in range(200):
+        with suppress(ApiError):
+            await client.get(LINKS)
+            return
+        await asyncio.sleep(0.05)
+    raise DemoError("the API server of main does not serve ClusterLinks, although their CRD is there")
+
+
+def definitions() -> Path:
+    """The directory of the CustomResourceDefinitions: in the package, or beside it where that is a working tree."""
+    package = Path(svclink_controller.__file__).parent
+    return package / "crd" if (package / "crd").is_dir() else package.parent / "crd"
+
+
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode()

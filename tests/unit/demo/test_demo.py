@@ -1,0 +1,155 @@
+"""`svclink demo`, as a user runs it. Real: three API servers, svclink, and everything between them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from attrs import evolve
+from rich.console import Console
+
+from svclink_controller.demo import story, telling
+from svclink_controller.demo.control_planes import BINARIES, MissingBinariesError, find_binaries
+from svclink_controller.demo.fleet import DemoError, running_fleet
+from svclink_controller.demo.processes import Process
+from svclink_controller.demo.story import Story
+from svclink_controller.demo.telling import Teller
+
+PATIENCE = 60.0
+COMMAND = (sys.executable, "-m", "svclink_controller", "demo")
+
+
+def test_the_demo_tells_its_story_and_ends(tmp_path: Path) -> None:
+    """It verifies each step, ends by itself with exit code 0, and leaves no file behind."""
+    done = subprocess.run(
+        COMMAND, env=os.environ | {"TMPDIR": str(tmp_path)}, capture_output=True, text=True, check=False, timeout=120
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    steps = [line.partition("✔ ")[2].partition(", after")[0] for line in done.stdout.splitlines() if "✔" in line]
+    assert steps == [
+        "they serve, over HTTPS on loopback",
+        "the endpoints of main are its own",
+        "the Service in main has the Pods of all three",
+        "main sends it nothing any more",
+        "its link says so: NotReady, Unreachable",
+        "cluster-a goes on, its Pod is ready again",
+        "the endpoints of cluster-b stayed: not known is not gone",
+        "main has caught up",
+        "that of cluster-b is there, cluster-a is frozen",
+        "cluster-a has caught up",
+        "its endpoints are gone, the others are untouched",
+    ]
+    assert "10.1.0.12 NOT READY" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+@contextmanager
+def kept(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+    """`svclink demo --keep`, from when it has told where its kubeconfig is."""
+    output = tmp_path / "output"
+    files = tmp_path / "files"
+    files.mkdir()
+    with (
+        output.open("wb") as log,
+        subprocess.Popen((*COMMAND, "--keep"), env=os.environ | {"TMPDIR": str(files)}, stdout=log) as process,
+    ):
+        try:
+            deadline = time.monotonic() + PATIENCE
+            while "KUBECONFIG=" not in (said := output.read_text(encoding="utf-8")):
+                assert process.poll() is None, said
+                assert time.monotonic() < deadline, said
+                time.sleep(0.05)
+            yield process, Path(said.partition("KUBECONFIG=")[2].partition("\n")[0])
+        finally:
+            process.kill()
+
+
+def test_a_kept_demo_runs_until_it_is_told_to_end(tmp_path: Path) -> None:
+    """Its secrets are for its user alone, and go with it."""
+    with kept(tmp_path) as (process, kubeconfig):
+        readable = [
+            path for path in kubeconfig.parent.rglob("*") if path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH)
+        ]
+        secret = {"kubeconfig", "serving.pem", "sa.key", "journal", "ca.pem"}
+        assert kubeconfig.parent.stat().st_mode & 0o077 == 0
+        assert not [path for path in readable if path.name in secret]
+
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20) == 0
+
+    assert not kubeconfig.parent.exists()
+
+
+async def test_a_story_that_does_not_come_true_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message says what was waited for and what there was; the exit code is that of every error."""
+    monkeypatch.setattr(story, "PATIENCE_SECONDS", 0.5)
+    async with running_fleet(tmp_path, None) as fleet:
+        idle = Process("svclink", ["sleep", "60"], tmp_path / "idle.log")
+        try:
+            with pytest.raises(
+                DemoError, match=r"not so after .*the Pods of all three.*'cluster-a'.*there is \{'main'"
+            ):
+                await Story(evolve(fleet, svclink=idle), Teller(Console(file=StringIO()))).tell()
+        finally:
+            idle.stop()
+
+
+async def test_a_controller_that_ends_is_noticed_at_once(tmp_path: Path) -> None:
+    """Nobody waits for what a dead process will not do."""
+    async with running_fleet(tmp_path, None) as fleet:
+        dead = Process("svclink", [sys.executable, "-c", "print('I give up')"], tmp_path / "dead.log")
+        with pytest.raises(DemoError, match="svclink ended by itself:\nI give up"):
+            await Story(evolve(fleet, svclink=dead), Teller(Console(file=StringIO()))).tell()
+
+
+async def test_on_a_terminal_what_is_new_stands_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Colour says what is ready, bold what was not there before."""
+    monkeypatch.setattr(telling, "READING_SECONDS", 0)
+    shown = StringIO()
+    teller = Teller(Console(file=shown, force_terminal=True, color_system="standard", highlight=False))
+
+    await teller.chapter("A Pod comes.")
+    with teller.waiting("a Pod"):
+        teller.endpoints({"b": {"10.2.0.1": False}, "main": {"10.0.0.1": True}}, {"main": {"10.0.0.1": True}})
+    teller.done("it is there", 0.0123)
+
+    printed = shown.getvalue()
+    assert "\x1b[1mA Pod comes.\x1b[0m" in printed
+    assert printed.index("\x1b[32m10.0.0.1 ready") < printed.index("\x1b[1;33m10.2.0.1 NOT READY")
+    assert ", after 12 ms" in printed
+
+
+def fill(directory: Path) -> Path:
+    directory.mkdir(parents=True)
+    for name in BINARIES:
+        (directory / name).touch(mode=0o755)
+    return directory
+
+
+def test_binaries_are_found_where_they_are_usually_put(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """KUBEBUILDER_ASSETS comes first, then the newest version in the cache, then the PATH."""
+    for name in ("KUBEBUILDER_ASSETS", "SVCLINK_ENVTEST_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    with pytest.raises(MissingBinariesError, match="--real needs etcd, kube-apiserver, kube-controller-manager"):
+        find_binaries()
+
+    on_path = fill(tmp_path / "bin")
+    assert find_binaries() == on_path
+    fill(tmp_path / "cache" / "svclink" / "envtest" / "v1.9.3-linux-amd64")
+    newest = fill(tmp_path / "cache" / "svclink" / "envtest" / "v1.36.3-linux-amd64")
+    assert find_binaries() == newest
+    assets = fill(tmp_path / "assets")
+    monkeypatch.setenv("KUBEBUILDER_ASSETS", str(assets))
+    assert find_binaries() == assets
