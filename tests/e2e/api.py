@@ -14,6 +14,8 @@ Object = dict[str, Any]
 # resource -> (root of its API group, kind)
 RESOURCES: Final[Mapping[str, tuple[str, str]]] = {
     "namespaces": ("/api/v1", "Namespace"),
+    "nodes": ("/api/v1", "Node"),
+    "pods": ("/api/v1", "Pod"),
     "secrets": ("/api/v1", "Secret"),
     "services": ("/api/v1", "Service"),
     "serviceaccounts": ("/api/v1", "ServiceAccount"),

@@ -9,7 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
@@ -115,29 +115,31 @@ def binaries(request: pytest.FixtureRequest) -> Path:
 def clusters(binaries: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Cluster]]:
     """The main cluster and two remotes."""
 
-    def start(stack: ExitStack) -> dict[str, Cluster]:
-        made = {
-            name: Cluster(name, binaries, tmp_path_factory.mktemp(name), controller_manager=name == "main")
+    def make() -> list[Cluster]:
+        return [
+            Cluster(name, binaries, tmp_path_factory.mktemp(name), controller_manager=name == "main")
             for name in ("main", "c1", "c2")
-        }
-        stack.enter_context(running(list(made.values())))
-        return made
+        ]
 
     with ExitStack() as stack:
+        yield start_clusters(stack, make)
+
+
+def start_clusters(stack: ExitStack, make: Callable[[], list[Cluster]]) -> dict[str, Cluster]:
+    """Start clusters that the stack will stop. Where that fails, once more with new ones: their ports are others.
+
+    A port can be taken between the look-up and the start.
+    """
+    made = make()
+    try:
+        stack.enter_context(running(made))
+    except StartError:
+        made = make()
         try:
-            started = start(stack)
-        except StartError:  # A port can be taken between the look-up and the start; then others are free.
-            try:
-                started = start(stack)
-            except StartError as error:  # Not pytest.exit: from a worker of xdist its message would not get through.
-                pytest.fail(str(error), pytrace=False)
-        yield started
-
-
-@pytest.fixture(scope="session")
-def crd() -> Path:
-    """The definition of ClusterLinks."""
-    return CRD
+            stack.enter_context(running(made))
+        except StartError as error:  # Not pytest.exit: from a worker of xdist its message would not get through.
+            pytest.fail(str(error), pytrace=False)
+    return {cluster.name: cluster for cluster in made}
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ import threading
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Final, Protocol, TypeAlias, TypeVar, cast
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 import trustme
@@ -231,13 +231,8 @@ class FaultProxy:
         for task in serving:
             task.cancel()
         await asyncio.gather(*serving, return_exceptions=True)
-        for writer in self._open:  # Of a task that was cancelled before it began.
-            writer.transport.abort()
-        self._open.clear()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._open.add(writer)
-        _transport_of(writer).pause_reading()  # What came before TLS starts would be lost to it.
         task = self._loop.create_task(self._serve(reader, writer))
         self._serving.add(task)
         task.add_done_callback(self._serving.discard)
@@ -246,9 +241,7 @@ class FaultProxy:
         interception = self._interception
         async with self._closing(writer):
             await self._flowing.wait()
-            if interception is None:
-                _transport_of(writer).resume_reading()
-            else:
+            if interception is not None:
                 await writer.start_tls(interception.context)
             upstream = None if interception is None else interception.upstream
             from_server, to_server = await asyncio.open_connection("127.0.0.1", self._target, ssl=upstream)
@@ -312,11 +305,6 @@ class FaultProxy:
                 pass
         await self._flowing.wait()
         return self._fault
-
-
-def _transport_of(writer: asyncio.StreamWriter) -> asyncio.Transport:
-    """That of a socket, which goes both ways."""
-    return cast("asyncio.Transport", writer.transport)
 
 
 async def _first_of(*works: Coroutine[Any, Any, None]) -> None:

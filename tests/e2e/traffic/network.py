@@ -1,0 +1,166 @@
+"""Network namespaces joined by veth: a node of the main cluster, which routes, and the Pods of each cluster."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+CLUSTERS: Final = ("main", "c1", "c2")
+# As in the flags of the API servers; the node must have a route to what kube-proxy translates.
+SERVICE_RANGES: Final = ("10.0.0.0/16", "fd00:10:96::/112")
+NODE: Final = f"svclink-node-{os.getpid()}"
+NODE_ADDRESS: Final = "192.168.1.1"
+DNS_PORT: Final = 53
+PROGRAMS: Final = ("ip", "nft", "iptables", "conntrack")
+CLONE_NEWNET: Final = 0x40000000
+
+
+@dataclass(frozen=True)
+class PodNetwork:
+    """The namespace in which the Pods of one cluster live, and the addresses they may have."""
+
+    cluster: str
+    number: int
+
+    @property
+    def namespace(self) -> str:
+        return f"svclink-{self.cluster}-{os.getpid()}"
+
+    @property
+    def ranges(self) -> tuple[str, str]:
+        return f"10.{self.number}.0.0/16", f"fd00:{self.number}::/64"
+
+    def addresses(self, pod: int) -> tuple[str, str]:
+        """The IPv4 and IPv6 address of the Pod of this number."""
+        return f"10.{self.number}.{pod // 250}.{pod % 250 + 1}", f"fd00:{self.number}::{pod + 1:x}"
+
+    @contextmanager
+    def cut(self) -> Iterator[None]:
+        """Lose every packet to the Pods without a word, as where the network between the clusters is gone."""
+        drop = "table inet cut { chain input { type filter hook input priority 0; policy drop; }; }"
+        run("ip", "netns", "exec", self.namespace, "nft", drop)
+        try:
+            yield
+        finally:
+            run("ip", "netns", "exec", self.namespace, "nft", "delete table inet cut")
+
+
+POD_NETWORKS: Final = {name: PodNetwork(name, 101 + i) for i, name in enumerate(CLUSTERS)}
+
+
+def obstacle() -> str | None:
+    """Why network namespaces cannot be made here, and what to do about it; None where they can."""
+    if sys.platform != "linux" or os.geteuid() != 0:
+        return "Network namespaces need Linux and root: run the traffic tests there, as root."
+    if missing := [program for program in PROGRAMS if shutil.which(program) is None]:
+        return f"No {', '.join(missing)}: install them (Debian: iproute2, nftables, iptables, conntrack)."
+    probe = f"svclink-probe-{os.getpid()}"
+    try:
+        run("ip", "netns", "add", probe)
+        run("ip", "netns", "delete", probe)
+    except subprocess.CalledProcessError as error:
+        return f"No network namespace can be made here: {error.stderr.strip()}"
+    return None
+
+
+@contextmanager
+def joined_namespaces() -> Iterator[None]:
+    """The node and the Pod networks, each reachable from the node."""
+    try:
+        _make_node()
+        for i, network in enumerate(POD_NETWORKS.values(), start=1):
+            _join(network, i)
+        yield
+    finally:
+        for namespace in (NODE, *(network.namespace for network in POD_NETWORKS.values())):
+            with suppress(subprocess.CalledProcessError):
+                run("ip", "netns", "delete", namespace)
+        shutil.rmtree(_resolver_directory(), ignore_errors=True)
+
+
+def inside(namespace: str, *command: str | Path) -> list[str | Path]:
+    """The command, to be run in a network namespace, with its `/etc/resolv.conf` if it has one."""
+    return ["ip", "netns", "exec", namespace, *command]
+
+
+def listen_inside(namespace: str, port: int) -> socket.socket:
+    """A listening socket on the loopback of a namespace, for this process, which stays where it is.
+
+    A thread may change its own namespace, and a socket belongs to that in which it was made.
+    """
+    made: list[socket.socket | OSError] = []
+
+    def make() -> None:
+        try:
+            _enter(namespace)
+            made.append(socket.create_server(("127.0.0.1", port)))
+        except OSError as error:
+            made.append(error)
+
+    thread = threading.Thread(target=make)
+    thread.start()
+    thread.join()
+    if isinstance(made[0], OSError):
+        raise made[0]
+    return made[0]
+
+
+def _enter(namespace: str) -> None:
+    """Move the calling thread into a network namespace."""
+    with Path("/run/netns", namespace).open("rb") as entry:
+        if ctypes.CDLL(None, use_errno=True).setns(entry.fileno(), CLONE_NEWNET):
+            raise OSError(ctypes.get_errno(), f"setns {namespace}")
+
+
+def run(*command: str) -> str:
+    """Run a command of the system and return what it prints; its complaint is in the exception."""
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def _make_node() -> None:
+    run("ip", "netns", "add", NODE)
+    run("ip", "-n", NODE, "link", "set", "lo", "up")
+    directory = _resolver_directory()
+    directory.mkdir(parents=True, exist_ok=True)
+    search = "search default.svc.cluster.local svc.cluster.local cluster.local"
+    (directory / "resolv.conf").write_text(f"{search}\nnameserver 127.0.0.1\noptions ndots:5\n", encoding="utf-8")
+    for range_ in SERVICE_RANGES:
+        # Never taken: kube-proxy translates before. Without a route the kernel would not even look.
+        run("ip", "-n", NODE, *_family(range_), "route", "add", range_, "dev", "lo")
+
+
+def _join(network: PodNetwork, i: int) -> None:
+    namespace, device = network.namespace, f"to-{network.cluster}"
+    run("ip", "netns", "add", namespace)
+    run("ip", "-n", namespace, "link", "set", "lo", "up")
+    run("ip", "link", "add", device, "netns", NODE, "type", "veth", "peer", "name", "eth0", "netns", namespace)
+    for where, interface, host in ((NODE, device, 1), (namespace, "eth0", 2)):
+        run("ip", "-n", where, "address", "add", f"192.168.{i}.{host}/24", "dev", interface)
+        run("ip", "-n", where, "address", "add", f"fd01:{i}::{host}/64", "dev", interface, "nodad")
+        run("ip", "-n", where, "link", "set", interface, "up")
+    for range_, gateways in zip(network.ranges, (f"192.168.{i}.", f"fd01:{i}::"), strict=True):
+        family = _family(range_)
+        run("ip", "-n", NODE, *family, "route", "add", range_, "via", f"{gateways}2")
+        run("ip", "-n", namespace, *family, "route", "add", "default", "via", f"{gateways}1")
+        # Every address of the range is one of this host, so that a Pod needs no set-up of its own.
+        run("ip", "-n", namespace, *family, "route", "add", "local", range_, "dev", "lo")
+    bind_to_any = "echo 1 > /proc/sys/net/ipv6/ip_nonlocal_bind"  # What the route says of IPv4, IPv6 wants said twice.
+    run("ip", "netns", "exec", namespace, "sh", "-c", bind_to_any)
+
+
+def _family(range_: str) -> Sequence[str]:
+    return ("-6",) if ":" in range_ else ()
+
+
+def _resolver_directory() -> Path:
+    return Path("/etc/netns", NODE)

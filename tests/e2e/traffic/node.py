@@ -1,0 +1,85 @@
+"""The node of the main cluster: kube-proxy and CoreDNS, as a distribution would run them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import yaml
+
+from tests.e2e.control_planes import Cluster
+from tests.e2e.processes import Process, stop_all
+from tests.e2e.waiting import eventually
+
+from .network import DNS_PORT, NODE, POD_NETWORKS, inside, listen_inside
+from .relay import relayed
+
+NODE_NAME: Final = "node-1"
+ZONE: Final = "zone-a"
+PROXY_HEALTH: Final = "127.0.0.1:10256"
+DNS_HEALTH: Final = "127.0.0.1:8181"
+
+
+@contextmanager
+def node_programs(main: Cluster, binaries: Path, mode: str, directory: Path) -> Iterator[None]:
+    """kube-proxy in a mode and CoreDNS, both working."""
+    kubeconfig = directory / "node.kubeconfig"
+    kubeconfig.write_text(main.admin_kubeconfig(), encoding="utf-8")
+    port = urlsplit(main.server).port
+    assert port is not None
+    processes = [
+        Process("kube-proxy", _kube_proxy(binaries, kubeconfig, mode, directory), directory / "kube-proxy.log"),
+        Process("coredns", _coredns(binaries, kubeconfig, directory), directory / "coredns.log"),
+    ]
+    with relayed(listen_inside(NODE, port), port):
+        try:
+            for process in processes:
+                process.start()
+            eventually(lambda: _answers(f"http://{PROXY_HEALTH}/healthz", processes))
+            eventually(lambda: _answers(f"http://{DNS_HEALTH}/ready", processes))
+            yield
+        finally:
+            stop_all(processes)
+
+
+def _kube_proxy(binaries: Path, kubeconfig: Path, mode: str, directory: Path) -> list[str | Path]:
+    unchanged = {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"}
+    configuration = {
+        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+        "kind": "KubeProxyConfiguration",
+        "mode": mode,
+        "clientConnection": {"kubeconfig": str(kubeconfig)},
+        "hostnameOverride": NODE_NAME,
+        "clusterCIDR": ",".join(POD_NETWORKS["main"].ranges),
+        "conntrack": unchanged,  # A namespace may not change what belongs to the whole kernel.
+        "healthzBindAddress": PROXY_HEALTH,
+        "metricsBindAddress": "127.0.0.1:10249",
+    }
+    file = directory / "kube-proxy.yaml"
+    file.write_text(yaml.safe_dump(configuration), encoding="utf-8")
+    return inside(NODE, binaries / "kube-proxy", f"--config={file}")
+
+
+def _coredns(binaries: Path, kubeconfig: Path, directory: Path) -> list[str | Path]:
+    file = directory / "Corefile"
+    file.write_text(
+        f".:{DNS_PORT} {{\n    errors\n    ready {DNS_HEALTH}\n    kubernetes cluster.local {{\n"
+        f"        kubeconfig {kubeconfig}\n        ttl 0\n    }}\n}}\n",
+        encoding="utf-8",
+    )
+    return inside(NODE, binaries / "coredns", "-conf", file)
+
+
+def _answers(url: str, processes: list[Process]) -> None:
+    for process in processes:
+        if not process.running:
+            raise RuntimeError(f"{process.name} ended:\n{process.tail()}")
+    ask = "import sys, urllib.request; urllib.request.urlopen(sys.argv[1], timeout=2)"
+    command = [str(part) for part in inside(NODE, sys.executable, "-c", ask, url)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{url} does not answer: {processes[0].tail(5)}"

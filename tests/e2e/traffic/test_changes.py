@@ -1,0 +1,52 @@
+"""Pods of a remote cluster come, go and change while they are called."""
+
+from __future__ import annotations
+
+import time
+
+from tests.e2e.waiting import eventually
+
+from .conftest import Draw
+from .load import under_load
+from .shop import APP, Shop, seconds_since
+
+
+def test_a_rolling_update_of_a_remote_fails_no_request(shop: Shop, draw: Draw) -> None:
+    """Every Pod of a remote is replaced, with readiness and termination as Kubernetes does it."""
+    shop.open({"main": 1, "c1": 3})
+    before = shop.kubelets["c1"].pods
+
+    with under_load(shop.url) as load:
+        start = time.time()
+        for pod in before:
+            shop.kubelets["c1"].replace(pod, APP)
+        end = time.time()
+        time.sleep(1)
+
+    draw(load, [(start, "update"), (end, "done")])
+    assert not load.failures, load.table()
+    now = {result.pod for result in load.after(end) if result.cluster == "c1"}
+    assert now == {f"{pod}-next" for pod in before}, load.table()
+
+
+def test_a_remote_pod_that_turns_not_ready_gets_no_new_connection(shop: Shop, draw: Draw) -> None:
+    """None later than a second after the remote slice says so."""
+    shop.open({"main": 1, "c1": 2})
+
+    def says_so() -> None:
+        pieces = shop.world.c1.api.find("endpointslices", shop.world.namespace)
+        members = [member for piece in pieces for member in piece["endpoints"] or ()]
+        assert {each["targetRef"]["name"]: each["conditions"]["ready"] for each in members}["web-0"] is False
+
+    with under_load(shop.url) as load:
+        time.sleep(1)
+        shop.kubelets["c1"].set_ready("web-0", ready=False)
+        eventually(says_so)
+        moment = time.time()
+        time.sleep(4)
+
+    draw(load, [(moment, "not ready")])
+    assert not load.failures, load.table()
+    late = [result for result in load.after(moment + 1) if (result.cluster, result.pod) == ("c1", "web-0")]
+    assert not late, f"answers of a Pod that is not ready, so many seconds later: {seconds_since(moment, late)}"
+    assert "web-1" in {result.pod for result in load.after(moment + 1) if result.cluster == "c1"}
