@@ -12,17 +12,22 @@ from attrs import define, field, frozen
 
 from svclink_controller.clients import ApiError, Client, TransportError
 from svclink_controller.pacing import Pace
-from svclink_controller.wire import ENDPOINT_SLICES, WireError, decode_object
+from svclink_controller.wire import ENDPOINT_SLICES, NAMESPACES, SERVICES, WireError, decode_object
 from svclink_core.codec import Json, unstructure
-from svclink_core.diffing import Change, Create, Delete, Precondition, Update
+from svclink_core.core_v1 import Service
+from svclink_core.diffing import Create, Delete, Precondition, Update
 from svclink_core.discovery_v1 import EndpointSlice
+from svclink_core.importing import CreateNamespace, CreateService, Creation
 from svclink_core.meta_v1 import NamespacedName
+from svclink_core.planning import Change, is_last
+from svclink_core.well_known import Reason
 
 MAX_IN_FLIGHT: Final = 32
 """Writes at once: enough to keep an API server busy, few enough to leave it room for others."""
 
 MAX_REFUSED: Final = 1_000
 """Refused changes that are remembered: with more of them, each is asked for once more."""
+POLICIES: Final = (Reason.UNREACHABLE_NOT_READY, Reason.UNREACHABLE_REMOVED)
 
 log = structlog.get_logger()
 
@@ -55,13 +60,13 @@ class Applier:
 
     Args:
         client: The main cluster.
-        written: Called with every slice the API server returned from a write.
+        written: Called with every slice and Service the API server returned from a write.
         gone: Called with the name and uid of a slice that is to be changed and does not exist any more.
         pace: Says when something may be written.
     """
 
     client: Client
-    written: Callable[[EndpointSlice], None]
+    written: Callable[[EndpointSlice | Service], None]
     gone: Callable[[NamespacedName, str], None]
     pace: Pace = field(factory=Pace)
     _refused: dict[NamespacedName, Outcome] = field(factory=dict)
@@ -69,17 +74,28 @@ class Applier:
     _is_draining: bool = False
 
     async def apply(self, changes: Sequence[Change]) -> list[Outcome]:
-        """Perform the changes of one Service's plan: creations and updates first, then deletions.
+        """Perform the changes of one Service's plan: creations and updates first, then what takes endpoints away.
 
         Where one of a cluster failed, no slice of that cluster is deleted yet: it may be all there is of an address.
+        Slices of a lost cluster wait for those of every other one: these are to take over.
         """
-        additions = [change for change in changes if not isinstance(change, Delete)]
-        deletions = [change for change in changes if isinstance(change, Delete)]
-        outcomes = await asyncio.gather(*map(self._perform, additions))
-        failed = {each.change.endpoint_slice.cluster for each in outcomes if each.verdict is not Verdict.APPLIED}
-        ready = [change for change in deletions if change.endpoint_slice.cluster not in failed]
-        postponed = [Outcome(change, Verdict.POSTPONED) for change in deletions if change not in ready]
+        creations = [change for change in changes if isinstance(change, CreateNamespace | CreateService)]
+        slices = [change for change in changes if not isinstance(change, CreateNamespace | CreateService)]
+        outcomes = await self._create(creations)
+        outcomes += await asyncio.gather(*(self._perform(change) for change in slices if not is_last(change)))
+        failed = {each.change.cluster for each in outcomes if each.verdict is not Verdict.APPLIED}
+        last = [change for change in slices if is_last(change)]
+        ready = [change for change in last if not (failed if change.reason in POLICIES else change.cluster in failed)]
+        postponed = [Outcome(change, Verdict.POSTPONED) for change in last if change not in ready]
         return [*outcomes, *await asyncio.gather(*map(self._perform, ready)), *postponed]
+
+    async def _create(self, creations: Sequence[Creation]) -> list[Outcome]:
+        """Make a namespace, then the Service in it."""
+        outcomes: list[Outcome] = []
+        for change in creations:
+            is_ready = all(each.verdict is Verdict.APPLIED for each in outcomes)
+            outcomes.append(await self._perform(change) if is_ready else Outcome(change, Verdict.POSTPONED))
+        return outcomes
 
     async def drain(self) -> None:
         """Wait for the writes under way, and let none start after them, also of those that wait already."""
@@ -106,7 +122,7 @@ class Applier:
             await self._write(change)
         except ApiError as error:
             # Only the API server's own word: a bare 404 can come from a proxy in front of it.
-            if not isinstance(change, Create) and (error.status.code, error.status.reason) == (404, "NotFound"):
+            if isinstance(change, Update | Delete) and (error.status.code, error.status.reason) == (404, "NotFound"):
                 self.gone(change.key, change.precondition.uid)
             if error.status.code == 429:
                 self.pace.pause(error.status.retry_after or 1)
@@ -128,6 +144,11 @@ class Applier:
     async def _write(self, change: Change) -> None:
         namespace, name = change.key.namespace, change.key.name
         match change:
+            case CreateNamespace(made, _, _):
+                await self.client.post(NAMESPACES.path(), unstructure(made))
+            case CreateService(service, _, _):
+                answer = await self.client.post(SERVICES.path(namespace), unstructure(service))
+                self.written(decode_object(answer, SERVICES))
             case Create(piece, _):
                 answer = await self.client.post(ENDPOINT_SLICES.path(namespace), unstructure(piece))
                 self.written(decode_object(answer, ENDPOINT_SLICES))
@@ -154,7 +175,10 @@ def _with_precondition(body: dict[str, Json], precondition: Precondition) -> dic
 def _outcome(change: Change, error: ApiError) -> Outcome:
     """What a refusal means. Source: kubernetes-semantics, 409 variants and namespace deletion."""
     status = error.status
-    if isinstance(change, Delete) and status.code == 404:
+    is_gone = isinstance(change, Delete) and status.code == 404
+    # Two Services can need one namespace.
+    is_there = isinstance(change, CreateNamespace) and (status.code, status.reason) == (409, "AlreadyExists")
+    if is_gone or is_there:
         return Outcome(change, Verdict.APPLIED)
     match status.code:
         case 404 | 409:
@@ -177,14 +201,18 @@ def _missing_permission(change: Change, error: ApiError) -> str:
 def _log(outcome: Outcome) -> None:
     change = outcome.change
     fields = {
+        "kind": _KINDS.get(type(change), "EndpointSlice"),
         "verb": type(change).__name__.lower(),
-        "slice": str(change.key),
-        "cluster": change.endpoint_slice.cluster,
+        "name": str(change.key),
+        "cluster": change.cluster,
         "reason": change.reason.code,
     }
     if outcome.verdict is Verdict.APPLIED:
-        log.info("endpointslice written", **fields)
+        log.info("written", **fields)
     elif outcome.verdict is Verdict.SUPERSEDED:
-        log.debug("endpointslice changed meanwhile", **fields, problem=outcome.message)
+        log.debug("changed meanwhile", **fields, problem=outcome.message)
     else:
-        log.warning("endpointslice not written", **fields, problem=outcome.message)
+        log.warning("not written", **fields, problem=outcome.message)
+
+
+_KINDS: Final = {CreateNamespace: "Namespace", CreateService: "Service"}

@@ -13,7 +13,14 @@ import msgspec
 from attrs import field, frozen
 
 from svclink_core import codec
-from svclink_core.core_v1 import Service, ServicePort, ServiceSpec
+from svclink_core.core_v1 import (
+    ClientIPConfig,
+    Namespace,
+    Service,
+    ServicePort,
+    ServiceSpec,
+    SessionAffinityConfig,
+)
 from svclink_core.discovery_v1 import (
     CONDITIONS,
     Endpoint,
@@ -59,6 +66,15 @@ class _ServicePort(Struct):
     name: str | None = None
     protocol: str | None = None
     app_protocol: str | None = None
+    target_port: int | str | None = None
+
+
+class _ClientIP(Struct):
+    timeout_seconds: int | None = None
+
+
+class _SessionAffinityConfig(Struct):
+    client_ip: _ClientIP | None = msgspec.field(name="clientIP", default=None)
 
 
 class _ServiceSpec(Struct):
@@ -67,6 +83,10 @@ class _ServiceSpec(Struct):
     ip_families: list[str] | None = None
     ports: list[_ServicePort] | None = None
     traffic_distribution: str | None = None
+    ip_family_policy: str | None = None
+    session_affinity: str | None = None
+    session_affinity_config: _SessionAffinityConfig | None = None
+    publish_not_ready_addresses: bool | None = None
 
 
 class _Service(Struct):
@@ -176,12 +196,44 @@ def decode_service(content: bytes | msgspec.Raw) -> Service:
         cluster_ip=raw_spec.cluster_ip or "",
         ip_families=tuple(map(intern, raw_spec.ip_families or ())),
         ports=tuple(
-            ServicePort(port.port, intern(port.name or ""), intern(port.protocol or "TCP"), port.app_protocol)
+            ServicePort(
+                port.port,
+                intern(port.name or ""),
+                intern(port.protocol or "TCP"),
+                port.app_protocol,
+                _target_port(port.target_port),
+            )
             for port in raw_spec.ports or ()
         ),
         traffic_distribution=raw_spec.traffic_distribution,
+        ip_family_policy=_interned(raw_spec.ip_family_policy),
+        session_affinity=_interned(raw_spec.session_affinity),
+        session_affinity_config=_session_affinity_config(raw_spec.session_affinity_config),
+        publish_not_ready_addresses=bool(raw_spec.publish_not_ready_addresses),
     )
     return Service(_metadata(raw.metadata), spec)
+
+
+def _target_port(raw: int | str | None) -> int | str | None:
+    return intern(raw) if isinstance(raw, str) else raw
+
+
+def _session_affinity_config(raw: _SessionAffinityConfig | None) -> SessionAffinityConfig | None:
+    if raw is None:
+        return None
+    return SessionAffinityConfig(None if raw.client_ip is None else ClientIPConfig(raw.client_ip.timeout_seconds))
+
+
+class _Namespace(Struct):
+    metadata: _Meta
+
+
+_NAMESPACE: Final = msgspec.json.Decoder(_Namespace)
+
+
+def decode_namespace(content: bytes | msgspec.Raw) -> Namespace:
+    """A Namespace."""
+    return Namespace(_metadata(_NAMESPACE.decode(content).metadata))
 
 
 def decode_remote_slice(content: bytes | msgspec.Raw) -> EndpointSlice:

@@ -10,9 +10,16 @@ import msgspec
 from attrs import define, field, frozen
 
 from svclink_controller.dump_events import ContentError, Event, Value, events_of, key_of, require_new, value_of
-from svclink_controller.wire import CLUSTER_LINKS, ENDPOINT_SLICES, REMOTE_ENDPOINT_SLICES, SERVICES, Resource
+from svclink_controller.wire import (
+    CLUSTER_LINKS,
+    ENDPOINT_SLICES,
+    NAMESPACES,
+    REMOTE_ENDPOINT_SLICES,
+    SERVICES,
+    Resource,
+)
 from svclink_core import codec
-from svclink_core.core_v1 import Service
+from svclink_core.core_v1 import Namespace, Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.errors import BadInputError, SvclinkError
 from svclink_core.identifying import Claim, Problem, refusals
@@ -21,7 +28,7 @@ from svclink_core.snapshot import PENDING, Options, RemoteCluster, Snapshot, mai
 from svclink_core.svclink_v1alpha1 import ClusterLink
 from svclink_core.well_known import NAMESPACE_KUBE_SYSTEM
 
-T = TypeVar("T", Service, EndpointSlice, ClusterLink)
+T = TypeVar("T", Service, Namespace, EndpointSlice, ClusterLink)
 
 _UNDECODED: Final = (msgspec.MsgspecError, UnicodeError, RecursionError, TypeError)
 
@@ -37,7 +44,7 @@ class Dump:
     services: list[Service] = field(factory=list)
     endpoint_slices: list[EndpointSlice] = field(factory=list)
     links: list[ClusterLink] = field(factory=list)
-    namespaces: list[str] = field(factory=list)
+    namespaces: list[Namespace] = field(factory=list)
     cluster_id: str | None = None
 
 
@@ -77,7 +84,7 @@ def read_dump(path: Path, *, is_main: bool = True) -> Dump:
             case "ClusterLink":
                 dump.links.append(_decode(path, place, content, ClusterLink, CLUSTER_LINKS))
             case "Namespace":
-                _add_namespace(dump, content)
+                _add_namespace(dump, _decode(path, place, content, Namespace, NAMESPACES))
             case _:
                 pass
     return dump
@@ -94,7 +101,9 @@ def view_of(main: Dump, remotes: Mapping[str, Dump], options: Options) -> View:
     claims = {name: Claim(links[name], dump.cluster_id) for name, dump in remotes.items() if dump.cluster_id}
     problems = refusals(main.cluster_id, claims)
     clusters = [_remote(link, None if name in problems else remotes.get(name)) for name, link in links.items()]
-    return View(snapshot(main_cluster(main.services, main.endpoint_slices), clusters, options), problems)
+    # A cluster has namespaces: where the file has none, they were not asked for.
+    known = main_cluster(main.services, main.endpoint_slices, main.namespaces or None)
+    return View(snapshot(known, clusters, options), problems)
 
 
 def _remote(link: ClusterLink, dump: Dump | None) -> RemoteCluster:
@@ -103,12 +112,10 @@ def _remote(link: ClusterLink, dump: Dump | None) -> RemoteCluster:
     return remote_cluster(link, dump.services, dump.endpoint_slices)
 
 
-def _add_namespace(dump: Dump, content: Mapping[str, Value]) -> None:
-    metadata = content.get("metadata")
-    if isinstance(metadata, dict) and isinstance(name := metadata.get("name"), str):
-        dump.namespaces.append(name)
-        if name == NAMESPACE_KUBE_SYSTEM and isinstance(uid := metadata.get("uid"), str):
-            dump.cluster_id = uid
+def _add_namespace(dump: Dump, namespace: Namespace) -> None:
+    dump.namespaces.append(namespace)
+    if namespace.metadata.name == NAMESPACE_KUBE_SYSTEM:
+        dump.cluster_id = namespace.metadata.uid or None
 
 
 def _decode(path: Path, place: str, content: Mapping[str, Value], kind: type[T], resource: Resource[T]) -> T:

@@ -28,7 +28,7 @@ class Findings:
     def record(self, key: NamespacedName, findings: tuple[Finding, ...], unfinished: Sequence[Outcome]) -> None:
         """What the present plan of a Service found, and which of its changes failed."""
         failures = {
-            outcome.change.endpoint_slice.cluster or "": f"{key}: {outcome.message}"
+            outcome.change.cluster or "": f"{key}: {outcome.message}"
             for outcome in unfinished
             if outcome.verdict in _FAILURES
         }

@@ -17,12 +17,13 @@ from svclink_controller.decoding import (
     Secret,
     Struct,
     decode_link,
+    decode_namespace,
     decode_remote_slice,
     decode_secret,
     decode_service,
     decode_slice,
 )
-from svclink_core.core_v1 import Service
+from svclink_core.core_v1 import Namespace, Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.errors import BadInputError, SvclinkError
 from svclink_core.meta_v1 import NamespacedName
@@ -36,7 +37,7 @@ from svclink_core.well_known import (
     MANAGED_BY,
 )
 
-T = TypeVar("T", Service, EndpointSlice, ClusterLink, Secret)
+T = TypeVar("T", Service, Namespace, EndpointSlice, ClusterLink, Secret)
 
 
 MAX_RETRY_AFTER: Final = 120
@@ -307,6 +308,7 @@ _EVENT: Final = msgspec.json.Decoder(_Event)
 _META_ONLY: Final = msgspec.json.Decoder(_MetaOnly)
 _STATUS: Final = msgspec.json.Decoder(_Status)
 SERVICES: Final = Resource("/api/v1", "services", decode_service)
+NAMESPACES: Final = Resource("/api/v1", "namespaces", decode_namespace)
 REMOTE_ENDPOINT_SLICES: Final = Resource(
     "/apis/discovery.k8s.io/v1",
     "endpointslices",

@@ -1,7 +1,7 @@
 """svclink's core: decides which EndpointSlices a main Kubernetes cluster should have. Values in, values out, no I/O."""
 
-from svclink_core.core_v1 import Service, ServicePort, ServiceSpec
-from svclink_core.diffing import Change, Create, Delete, Precondition, Update
+from svclink_core.core_v1 import Namespace, Service, ServicePort, ServiceSpec
+from svclink_core.diffing import Create, Delete, Precondition, SliceChange, Update
 from svclink_core.discovery_v1 import (
     Endpoint,
     EndpointConditions,
@@ -10,12 +10,22 @@ from svclink_core.discovery_v1 import (
     EndpointSlice,
     ObjectReference,
 )
-from svclink_core.enqueueing import ClusterChanged, EndpointSliceChanged, Event, ServiceChanged, requests_for
+from svclink_core.enqueueing import (
+    ClusterChanged,
+    EndpointSliceChanged,
+    Event,
+    GuardChanged,
+    NamespaceChanged,
+    ServiceChanged,
+    requests_for,
+)
 from svclink_core.errors import BadInputError, ProgrammerError, SvclinkError
+from svclink_core.guarding import UNGUARDED, Guard, Toll, Wave, advance
 from svclink_core.identifying import Claim, Problem, refusals
+from svclink_core.importing import CreateNamespace, CreateService
 from svclink_core.meta_v1 import NamespacedName, ObjectMeta, OwnerReference
 from svclink_core.mirroring import Finding
-from svclink_core.planning import Decision, Outcome, Plan, plan, plan_service
+from svclink_core.planning import Change, Decision, Outcome, Plan, plan, plan_service
 from svclink_core.snapshot import (
     PENDING,
     SYNCED,
@@ -31,12 +41,13 @@ from svclink_core.snapshot import (
     snapshot,
 )
 from svclink_core.status import LinkFacts, summarize
-from svclink_core.svclink_v1alpha1 import ClusterLink, ClusterLinkSpec, ClusterLinkStatus, Condition
+from svclink_core.svclink_v1alpha1 import ClusterLink, ClusterLinkSpec, ClusterLinkStatus, Condition, UnreachablePolicy
 from svclink_core.well_known import LinkReason, Reason
 
 __all__ = [
     "PENDING",
     "SYNCED",
+    "UNGUARDED",
     "BadInputError",
     "Change",
     "Claim",
@@ -46,6 +57,8 @@ __all__ = [
     "ClusterLinkStatus",
     "Condition",
     "Create",
+    "CreateNamespace",
+    "CreateService",
     "Decision",
     "Delete",
     "Endpoint",
@@ -56,9 +69,13 @@ __all__ = [
     "EndpointSliceChanged",
     "Event",
     "Finding",
+    "Guard",
+    "GuardChanged",
     "LinkFacts",
     "LinkReason",
     "MainCluster",
+    "Namespace",
+    "NamespaceChanged",
     "NamespacedName",
     "ObjectMeta",
     "ObjectReference",
@@ -76,11 +93,16 @@ __all__ = [
     "ServiceChanged",
     "ServicePort",
     "ServiceSpec",
+    "SliceChange",
     "Snapshot",
     "SvclinkError",
     "Synced",
+    "Toll",
     "Unreachable",
+    "UnreachablePolicy",
     "Update",
+    "Wave",
+    "advance",
     "main_cluster",
     "plan",
     "plan_service",

@@ -14,7 +14,14 @@ from cattrs.cols import homogenous_tuple_structure_factory
 from cattrs.gen import AttributeOverride as _Override  # type: ignore[attr-defined]  # what override() returns
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
-from svclink_core.core_v1 import Service, ServicePort, ServiceSpec
+from svclink_core.core_v1 import (
+    ClientIPConfig,
+    Namespace,
+    Service,
+    ServicePort,
+    ServiceSpec,
+    SessionAffinityConfig,
+)
 from svclink_core.discovery_v1 import (
     Endpoint,
     EndpointConditions,
@@ -39,10 +46,11 @@ Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | Non
 """What JSON can hold."""
 
 T = TypeVar("T")
-Kind = TypeVar("Kind", Service, EndpointSlice, ClusterLink)
+Kind = TypeVar("Kind", Service, Namespace, EndpointSlice, ClusterLink)
 
 KINDS: Final[Mapping[type, tuple[str, str]]] = {
     Service: ("v1", "Service"),
+    Namespace: ("v1", "Namespace"),
     EndpointSlice: ("discovery.k8s.io/v1", "EndpointSlice"),
     ClusterLink: (f"{GROUP}/{VERSION}", "ClusterLink"),
 }
@@ -58,7 +66,7 @@ def structure(content: object, kind: type[Kind]) -> Kind:
 
     Args:
         content: The object as a JSON decoder gives it. It is not changed.
-        kind: `Service`, `EndpointSlice` or `ClusterLink`.
+        kind: `Service`, `Namespace`, `EndpointSlice` or `ClusterLink`.
 
     Raises:
         BadInputError: A field is missing or of the wrong type; `path` tells which (`$.spec.ports[0].port`).
@@ -66,7 +74,7 @@ def structure(content: object, kind: type[Kind]) -> Kind:
     return _structure(content, kind)
 
 
-def unstructure(value: Service | EndpointSlice | ClusterLink) -> dict[str, Json]:
+def unstructure(value: Service | Namespace | EndpointSlice | ClusterLink) -> dict[str, Json]:
     """The Kubernetes object of a typed one, with apiVersion and kind: ready for a request body."""
     api_version, kind = KINDS[type(value)]
     return {
@@ -192,6 +200,13 @@ def _list_factory(wanted: type, converter: BaseConverter) -> Callable[[object, t
     return checked
 
 
+def _read_target_port(value: object, _: object) -> int | str | None:
+    """The number or the name of a container's port (IntOrString)."""
+    if type(value) not in (int, str):
+        raise TypeError(f"must be a whole number or a string, is {_json_type(value)}")
+    return cast("int | str", value)
+
+
 def _read_hints(value: object, _: type) -> EndpointHints:
     if not isinstance(value, Mapping):
         raise TypeError(f"must be an object, is {_json_type(value)}")
@@ -219,6 +234,7 @@ def _converter() -> Converter:
     converter.register_structure_hook_factory(_is_list, _list_factory)
     converter.register_structure_hook(EndpointHints, _read_hints)
     converter.register_unstructure_hook(EndpointHints, _write_hints)
+    converter.register_structure_hook(int | str | None, _read_target_port)
     for kind in CLASSES:
         _register(converter, kind, omit_defaults=kind in (ObjectMeta, ObjectReference))
     return converter
@@ -228,8 +244,11 @@ CLASSES: Final = (
     OwnerReference,
     ObjectMeta,
     ServicePort,
+    ClientIPConfig,
+    SessionAffinityConfig,
     ServiceSpec,
     Service,
+    Namespace,
     EndpointConditions,
     ObjectReference,
     Endpoint,

@@ -1,4 +1,4 @@
-"""Kubernetes core/v1: Service, as far as the core reasons about it."""
+"""Kubernetes core/v1: Service and Namespace, as far as the core reasons about them."""
 
 from __future__ import annotations
 
@@ -19,17 +19,39 @@ class ServicePort:
     name: str = ""
     protocol: str = "TCP"
     app_protocol: str | None = None
+    target_port: int | str | None = None
+
+
+@frozen
+class ClientIPConfig:
+    """How long all requests from one address go to one endpoint."""
+
+    timeout_seconds: int | None = None
+
+
+@frozen
+class SessionAffinityConfig:
+    """The details of `sessionAffinity: ClientIP`."""
+
+    client_ip: ClientIPConfig | None = field(default=None, metadata={"json": "clientIP"})
 
 
 @frozen
 class ServiceSpec:
-    """The specification of a Service. `ip_families` holds `IPv4`, `IPv6` or both, the primary one first."""
+    """The specification of a Service. `ip_families` holds `IPv4`, `IPv6` or both, the primary one first.
+
+    The fields behind `traffic_distribution` change no decision; a Service that svclink makes takes them over.
+    """
 
     type: str = TYPE_CLUSTER_IP
     cluster_ip: str = field(default="", metadata={"json": "clusterIP"})
     ip_families: tuple[str, ...] = ()
     ports: tuple[ServicePort, ...] = ()
     traffic_distribution: str | None = None
+    ip_family_policy: str | None = None
+    session_affinity: str | None = None
+    session_affinity_config: SessionAffinityConfig | None = None
+    publish_not_ready_addresses: bool = False
 
 
 @frozen
@@ -52,4 +74,16 @@ class Service:
     @property
     def is_being_deleted(self) -> bool:
         """Whether the Service waits for its finalizers."""
+        return self.metadata.deletion_timestamp is not None
+
+
+@frozen
+class Namespace:
+    """A Namespace."""
+
+    metadata: ObjectMeta
+
+    @property
+    def is_terminating(self) -> bool:
+        """Whether the Namespace is on its way out: nothing can be made in it."""
         return self.metadata.deletion_timestamp is not None

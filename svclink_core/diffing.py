@@ -34,6 +34,11 @@ class Create:
         """Namespace and name of the EndpointSlice."""
         return self.endpoint_slice.metadata.key
 
+    @property
+    def cluster(self) -> str | None:
+        """The cluster it is mirrored from."""
+        return self.endpoint_slice.cluster
+
 
 @frozen
 class Update:
@@ -47,6 +52,11 @@ class Update:
     def key(self) -> NamespacedName:
         """Namespace and name of the EndpointSlice."""
         return self.endpoint_slice.metadata.key
+
+    @property
+    def cluster(self) -> str | None:
+        """The cluster it is mirrored from."""
+        return self.endpoint_slice.cluster
 
 
 @frozen
@@ -62,8 +72,13 @@ class Delete:
         """Namespace and name of the EndpointSlice."""
         return self.endpoint_slice.metadata.key
 
+    @property
+    def cluster(self) -> str | None:
+        """The cluster it was mirrored from, by svclink or by its Go release."""
+        return self.endpoint_slice.cluster or self.endpoint_slice.go_cluster
 
-Change: TypeAlias = Create | Update | Delete
+
+SliceChange: TypeAlias = Create | Update | Delete
 
 
 @frozen
@@ -80,14 +95,14 @@ def diff(
     desired: Iterable[EndpointSlice],
     observed: Iterable[EndpointSlice],
     names: Names,
-) -> list[Change]:
+) -> list[SliceChange]:
     """The changes that turn the observed slices of one Service and cluster into the desired ones.
 
     Desired slices have no name; a name is chosen when a slice is created, and kept from then on. The two are matched
     by source, address type and Service, never by name.
     """
     keepers, duplicates = _by_identity(service, observed)
-    changes: list[Change] = []
+    changes: list[SliceChange] = []
     given: set[str] = set()
     for wanted in sorted(desired, key=lambda piece: (piece.address_type, piece.source or "")):
         found = keepers.pop(_identity(wanted), None)
@@ -124,6 +139,26 @@ def delete(observed: EndpointSlice, reason: Reason) -> Delete:
     """The deletion of an observed slice, for a reason that proves it may go."""
     _require_ours(observed)
     return Delete(observed, _precondition(observed), reason)
+
+
+def delete_leftover(leftover: EndpointSlice, replacement: EndpointSlice) -> Delete:
+    """The deletion of a slice that the Go release of svclink left in the main cluster.
+
+    It is the only slice that is deleted without being ours. The proof is a mirrored slice of ours, which exists, of the
+    same Service and cluster; that everything else of it exists too is for the caller to know.
+
+    Raises:
+        ProgrammerError: One is not the leftover of a Service and cluster, or the other not ours of the same.
+    """
+    place = replacement.metadata.namespace, replacement.metadata.label(LABEL_SERVICE_NAME), replacement.cluster
+    if (
+        not replacement.is_ours
+        or leftover.is_ours
+        or None in place
+        or (leftover.metadata.namespace, leftover.metadata.label(LABEL_SERVICE_NAME), leftover.go_cluster) != place
+    ):
+        raise ProgrammerError(f"EndpointSlice {leftover.metadata.key} has not been replaced by svclink")
+    return Delete(leftover, _precondition(leftover), Reason.LEFTOVER_REPLACED)
 
 
 _Identity: TypeAlias = tuple[str | None, str]

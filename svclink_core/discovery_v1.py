@@ -13,6 +13,7 @@ from svclink_core.meta_v1 import NamespacedName, ObjectMeta
 from svclink_core.well_known import (
     ANNOTATION_SOURCE_SLICE,
     LABEL_CLUSTER,
+    LABEL_GO_CLUSTER,
     LABEL_MANAGED_BY,
     LABEL_SERVICE_NAME,
     MANAGED_BY,
@@ -127,6 +128,11 @@ class EndpointSlice:
     def is_ours(self) -> bool:
         """Whether svclink manages the slice. No other slice is ever changed or deleted."""
         return self.metadata.label(LABEL_MANAGED_BY) == MANAGED_BY
+
+    @property
+    def go_cluster(self) -> str | None:
+        """The ClusterLink that the Go release of svclink mirrored the slice from, if it did."""
+        return self.metadata.label(LABEL_GO_CLUSTER)
 
     @property
     def cluster(self) -> str | None:

@@ -32,12 +32,26 @@ class EndpointSliceChanged:
 
 @frozen
 class ClusterChanged:
-    """A ClusterLink was added, removed or edited, or its cluster was synced or lost."""
+    """A ClusterLink was added, removed or edited, or its cluster was synced or lost, or is lost for too long now."""
 
     name: str
 
 
-Event: TypeAlias = ServiceChanged | EndpointSliceChanged | ClusterChanged
+@frozen
+class NamespaceChanged:
+    """A Namespace of the main cluster was added, removed, or began to go."""
+
+    name: str
+
+
+@frozen
+class GuardChanged:
+    """The deletion guard of a cluster changed; `doomed` are the Services of which the cluster condemns something."""
+
+    doomed: frozenset[NamespacedName]
+
+
+Event: TypeAlias = ServiceChanged | EndpointSliceChanged | ClusterChanged | NamespaceChanged | GuardChanged
 
 
 def requests_for(event: Event, snapshot: Snapshot) -> set[NamespacedName]:
@@ -59,6 +73,10 @@ def requests_for(event: Event, snapshot: Snapshot) -> set[NamespacedName]:
             return found
         case ClusterChanged():
             return all_keys(snapshot)
+        case NamespaceChanged(name):
+            return _waiting_for_namespace(name, snapshot)
+        case GuardChanged(doomed):
+            return set(doomed)
         case unexpected:
             assert_never(unexpected)
 
@@ -67,3 +85,11 @@ def _waiting_for_name(name: NamespacedName, snapshot: Snapshot) -> set[Namespace
     """Services that would take a name that was just given away or became free."""
     services = {NamespacedName(name.namespace, service) for service in readers(name.name, snapshot.remotes.keys())}
     return {service for service in services if service in snapshot.main.services}
+
+
+def _waiting_for_namespace(name: str, snapshot: Snapshot) -> set[NamespacedName]:
+    """Services that are made in the main cluster, or cannot be, because of a namespace."""
+    if not snapshot.options.sync_services:
+        return set()
+    keys = {key for remote in snapshot.remotes.values() for key in remote.services if key.namespace == name}
+    return keys - snapshot.main.services.keys()

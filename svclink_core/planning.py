@@ -1,27 +1,35 @@
-"""The plan for one Service, or for all: composes filtering, mirroring and diffing, and decides nothing itself."""
+"""The plan for one Service, or for all: composes the modules that decide, and decides nothing itself."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from typing import TypeAlias, assert_never
 
 from attrs import evolve, frozen
 
+from svclink_core.conflicting import LOCAL, conflicts
 from svclink_core.core_v1 import Service
-from svclink_core.diffing import Change, Create, Delete, Names, delete, diff, update_to
+from svclink_core.diffing import Create, Delete, Names, SliceChange, Update, delete, delete_leftover, diff, update_to
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.filtering import Imported, Kept, Skipped, judge, why_slice_skipped
+from svclink_core.guarding import why_withheld
+from svclink_core.importing import CreateNamespace, Creation, creations, oldest, why_not_created
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.mirroring import Finding, Omission, mirror, owner_of
+from svclink_core.policing import as_last_resort, has_ready_endpoint, is_expired
 from svclink_core.snapshot import RemoteCluster, Snapshot, all_keys
 from svclink_core.well_known import Reason
+
+Change: TypeAlias = SliceChange | Creation
+"""Anything a plan changes in the main cluster."""
 
 
 class Outcome(Enum):
     """What becomes of one Service of one cluster."""
 
     MIRRORED = "Mirrored"
+    CREATED = "Created"
     KEPT = "Kept"
     SKIPPED = "Skipped"
 
@@ -30,7 +38,15 @@ class Outcome(Enum):
 class Decision:
     """Whether a Service of a cluster is mirrored, kept as it is or skipped, and why. Sorted by Service, then cluster.
 
-    `slices` and `endpoints` count what the main cluster has of it after the plan.
+    Args:
+        service: The Service.
+        cluster: The cluster; it has no ClusterLink any more where the reason is `LINK_GONE`.
+        outcome: What becomes of it.
+        reason: Why.
+        slices: How many EndpointSlices the main cluster has of it after the plan.
+        endpoints: How many endpoints are in them.
+        doomed: How many slices go because the cluster's own content says so: they wait where the reason is
+            `DELETION_SETTLING` or `DELETION_HELD`. The deletion guard counts them.
     """
 
     service: NamespacedName
@@ -39,13 +55,15 @@ class Decision:
     reason: Reason
     slices: int = 0
     endpoints: int = 0
+    doomed: int = 0
 
 
 @frozen
 class Plan:
     """What to change in the main cluster, in this order, and why everything is as it is.
 
-    For one Service, creations and updates come before deletions, so that no address is lost in between.
+    For one Service, what it needs comes first, then creations and updates, then deletions and what an unreachable
+    policy asks for, so that no address is lost in between.
     """
 
     changes: tuple[Change, ...] = ()
@@ -57,13 +75,23 @@ def plan(snapshot: Snapshot, now: float) -> Plan:
     """The plan for every Service of any cluster: the union of `plan_service` over all keys, in their order."""
     plans = [plan_service(snapshot, key, now) for key in sorted(all_keys(snapshot))]
     return Plan(
-        changes=tuple(change for each in plans for change in each.changes),
+        changes=tuple(_each_namespace_once(change for each in plans for change in each.changes)),
         decisions=tuple(decision for each in plans for decision in each.decisions),
         findings=tuple(finding for each in plans for finding in each.findings),
     )
 
 
-def plan_service(snapshot: Snapshot, key: NamespacedName, now: float) -> Plan:  # noqa: ARG001 - of deadlines to come
+def _each_namespace_once(changes: Iterable[Change]) -> Iterator[Change]:
+    made: set[NamespacedName] = set()
+    for change in changes:
+        if isinstance(change, CreateNamespace):
+            if change.key in made:
+                continue
+            made.add(change.key)
+        yield change
+
+
+def plan_service(snapshot: Snapshot, key: NamespacedName, now: float) -> Plan:
     """The plan for the Service `key` alone. Depends on nothing but its arguments.
 
     Args:
@@ -71,93 +99,238 @@ def plan_service(snapshot: Snapshot, key: NamespacedName, now: float) -> Plan:  
         key: Namespace and name, the same in every cluster.
         now: The present time as POSIX seconds; decides which deadlines are over.
     """
-    observed = _ours_by_cluster(snapshot.main.endpoint_slices.get(key, ()))
-    given: set[str] = set()
-    parts = [
-        _plan_cluster(snapshot, key, cluster, observed.get(cluster, []), given)
-        for cluster in sorted(observed.keys() | snapshot.remotes.keys())
-    ]
-    changes = [change for part in parts for change in part.changes]
+    view = _view(snapshot, key)
+    clusters = sorted(view.ours.keys() | snapshot.remotes.keys())
+    lost = {name for name in clusters if name in snapshot.remotes and is_expired(snapshot.remotes[name], now)}
+    parts = {name: _plan_cluster(view, name) for name in clusters if name not in lost}
+    if lost:
+        others = [view.local, *(part.slices for part in parts.values())]
+        alone = not any(map(has_ready_endpoint, others))
+        parts |= {name: _plan_lost(view, snapshot.remotes[name], alone=alone) for name in lost}
+    created, decisions = _create(view, [parts[name].decision for name in clusters])
+    changes = [change for name in clusters for change in parts[name].changes]
     return Plan(
-        changes=tuple(
-            sorted(changes, key=lambda change: (isinstance(change, Delete), change.endpoint_slice.metadata.name))
-        ),
-        decisions=tuple(decision for part in parts for decision in part.decisions),
-        findings=tuple(finding for part in parts for finding in part.findings),
+        changes=(*created, *sorted(changes, key=lambda change: (is_last(change), change.endpoint_slice.metadata.name))),
+        decisions=tuple(decisions),
+        findings=_all_findings(view, {name: parts[name] for name in clusters}),
     )
+
+
+def is_last(change: SliceChange) -> bool:
+    """Whether a change takes endpoints away, so that it must come after those that bring some."""
+    return isinstance(change, Delete) or change.reason is Reason.UNREACHABLE_NOT_READY
 
 
 _Observed: TypeAlias = list[EndpointSlice]
 
 
-def _ours_by_cluster(slices: Iterable[EndpointSlice]) -> dict[str, _Observed]:
-    """Mirrored slices by the cluster they came from; one whose cluster label was lost counts to no cluster, ``""``."""
-    groups: dict[str, _Observed] = {}
-    for piece in slices:
+@frozen
+class _View:
+    """One Service, as far as the snapshot knows it; `given` are the names its plan has given so far.
+
+    Of the slices of its main Service, `ours` are those that svclink manages, by cluster; `leftovers` those of the Go
+    release, by cluster; `local` the others.
+    """
+
+    snapshot: Snapshot
+    key: NamespacedName
+    main: Service | None
+    ours: Mapping[str, _Observed]
+    leftovers: Mapping[str, _Observed]
+    local: _Observed
+    given: set[str]
+
+
+def _view(snapshot: Snapshot, key: NamespacedName) -> _View:
+    ours: dict[str, _Observed] = {}
+    leftovers: dict[str, _Observed] = {}
+    local = []
+    for piece in snapshot.main.endpoint_slices.get(key, ()):
         if piece.is_ours:
-            groups.setdefault(piece.cluster or "", []).append(piece)
-    return groups
+            # One whose cluster label was lost counts to no cluster.
+            ours.setdefault(piece.cluster or "", []).append(piece)
+        elif piece.go_cluster is not None:
+            leftovers.setdefault(piece.go_cluster, []).append(piece)
+        else:
+            local.append(piece)
+    return _View(snapshot, key, snapshot.main.services.get(key), ours, leftovers, local, set())
 
 
-def _plan_cluster(snapshot: Snapshot, key: NamespacedName, cluster: str, observed: _Observed, given: set[str]) -> Plan:
-    """The part of a Service's plan that concerns one cluster. Adds the names it gives to `given`."""
-    remote = snapshot.remotes.get(cluster)
+@frozen
+class _Part:
+    """What a Service's plan says of one cluster; `slices` is what the main cluster has of it afterwards."""
+
+    decision: Decision
+    slices: Collection[EndpointSlice] = ()
+    changes: Sequence[SliceChange] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+def _plan_cluster(view: _View, cluster: str) -> _Part:
+    """The part of a Service's plan that concerns one cluster. Adds the names it gives to `view.given`."""
+    remote = view.snapshot.remotes.get(cluster)
     if remote is None:
-        return Plan(changes=tuple(delete(piece, Reason.LINK_GONE) for piece in observed if _is_alive(piece)))
-    main = snapshot.main.services.get(key)
-    verdict = judge(key, remote, main, snapshot.options)
+        return _remove(view, cluster, Reason.LINK_GONE)
+    verdict = judge(view.key, remote, view.main, view.snapshot.options)
     match verdict:
+        case _ if view.key in view.snapshot.main.undecodable:
+            return _keep(view, cluster, Reason.MAIN_UNDECODABLE)
         case Kept(reason):
-            return _keep(key, cluster, observed, reason, main)
+            return _keep(view, cluster, reason)
         case Skipped(reason):
-            return _skip(key, cluster, observed, reason)
+            return _skip(view, remote, reason)
         case Imported():
-            return _import(snapshot, key, remote, verdict, observed, given)
+            return _import(view, remote, verdict)
         case unexpected:
             assert_never(unexpected)
 
 
-def _keep(key: NamespacedName, cluster: str, observed: _Observed, reason: Reason, main: Service | None) -> Plan:
+def _keep(view: _View, cluster: str, reason: Reason) -> _Part:
     """Slices stay. Only the owner of slices of a lost cluster follows a re-created Service: else they are collected."""
-    changes: tuple[Change, ...] = ()
-    if main is not None and not main.is_being_deleted and reason is not Reason.FROZEN:
-        owned = [
-            (piece, evolve(piece.metadata, owner_references=owner_of(main))) for piece in observed if _is_alive(piece)
-        ]
-        updates = [update_to(evolve(piece, metadata=metadata), piece) for piece, metadata in owned]
-        changes = tuple(update for update in updates if update is not None)
-    decision = Decision(key, cluster, Outcome.KEPT, reason, len(observed), _endpoints(observed))
-    return Plan(changes, (decision,))
+    observed = view.ours.get(cluster, [])
+    changes: Sequence[SliceChange] = ()
+    if view.main is not None and not view.main.is_being_deleted and reason is not Reason.FROZEN:
+        changes = _updates(observed, [_owned(piece, view.main) for piece in observed])
+    decision = Decision(view.key, cluster, Outcome.KEPT, reason, len(observed), _endpoints(observed))
+    return _Part(decision, observed, changes)
 
 
-def _skip(key: NamespacedName, cluster: str, observed: _Observed, reason: Reason) -> Plan:
-    """Slices go. Where the main Service is gone that is the garbage collector's work: it may come back first."""
-    doomed = [piece for piece in observed if _is_alive(piece)]
-    if reason is Reason.MAIN_SERVICE_MISSING:
-        doomed = [piece for piece in doomed if not piece.metadata.owner_references]
-    return Plan(tuple(delete(piece, reason) for piece in doomed), (Decision(key, cluster, Outcome.SKIPPED, reason),))
+def _plan_lost(view: _View, remote: RemoteCluster, *, alone: bool) -> _Part:
+    """Slices of a cluster that was away for too long become what its link's policy says, if others can take over."""
+    cluster, policy = remote.link.metadata.name, remote.link.spec.unreachable
+    if view.main is None or view.main.is_being_deleted or view.key in view.snapshot.main.undecodable:
+        return _keep(view, cluster, Reason.UNREACHABLE)
+    if alone and not policy.force:
+        return _keep(view, cluster, Reason.LAST_ENDPOINTS)
+    if policy.action == "Remove":
+        return _remove(view, cluster, Reason.UNREACHABLE_REMOVED)
+    observed = view.ours.get(cluster, [])
+    wanted = [_owned(as_last_resort(piece), view.main) for piece in observed]
+    changes = _updates(observed, wanted, Reason.UNREACHABLE_NOT_READY)
+    counts = len(observed), _endpoints(observed)
+    return _Part(Decision(view.key, cluster, Outcome.KEPT, Reason.UNREACHABLE_NOT_READY, *counts), wanted, changes)
 
 
-def _import(
-    snapshot: Snapshot,
-    key: NamespacedName,
-    remote: RemoteCluster,
-    verdict: Imported,
-    observed: _Observed,
-    given: set[str],
-) -> Plan:
-    """Slices are as the remote ones say."""
+def _owned(piece: EndpointSlice, main: Service) -> EndpointSlice:
+    return evolve(piece, metadata=evolve(piece.metadata, owner_references=owner_of(main)))
+
+
+def _updates(observed: _Observed, wanted: _Observed, reason: Reason | None = None) -> list[Update]:
+    """The updates that observed slices need, for a reason of their own or (None) the one that the difference gives."""
+    found = [update_to(new, old) for old, new in zip(observed, wanted, strict=True) if _is_alive(old)]
+    return [evolve(update, reason=reason or update.reason) for update in found if update is not None]
+
+
+def _remove(view: _View, cluster: str, reason: Reason) -> _Part:
+    """Slices go."""
+    doomed = [piece for piece in view.ours.get(cluster, ()) if _is_alive(piece)]
+    decision = Decision(view.key, cluster, Outcome.SKIPPED, reason)
+    return _Part(decision, changes=[delete(piece, reason) for piece in doomed])
+
+
+_REMOTE_CONTENT = frozenset(
+    {
+        Reason.REMOTE_SERVICE_MISSING,
+        Reason.REMOTE_EXTERNAL_NAME,
+        Reason.REMOTE_HEADLESS,
+        Reason.REMOTE_IMPORTED,
+        Reason.REMOTE_DELETING,
+    }
+)
+"""Reasons to skip that rest on nothing but what a remote cluster says of itself."""
+
+
+def _skip(view: _View, remote: RemoteCluster, reason: Reason) -> _Part:
+    """Slices go, unless that has to wait. Where the main Service is gone, it is the garbage collector's work."""
     cluster = remote.link.metadata.name
+    if reason is Reason.MAIN_SERVICE_MISSING:
+        return _orphans(view, cluster)
+    part = _remove(view, cluster, reason)
+    if reason not in _REMOTE_CONTENT or not part.changes:
+        return part
+    doomed = len(part.changes)
+    if (wait := why_withheld(remote.guard, view.key)) is None:
+        return evolve(part, decision=evolve(part.decision, doomed=doomed))
+    kept = _keep(view, cluster, wait)
+    return evolve(kept, decision=evolve(kept.decision, doomed=doomed))
+
+
+def _orphans(view: _View, cluster: str) -> _Part:
+    """The garbage collector removes slices of a Service that is gone, and it may come back first; it leaves others."""
+    orphans = [piece for piece in view.ours.get(cluster, ()) if not piece.metadata.owner_references]
+    return _remove(evolve(view, ours={cluster: orphans}), cluster, Reason.MAIN_SERVICE_MISSING)
+
+
+def _import(view: _View, remote: RemoteCluster, verdict: Imported) -> _Part:
+    """Slices are as the remote ones say."""
+    cluster, key, observed = remote.link.metadata.name, view.key, view.ours.get(remote.link.metadata.name, [])
     desired, omissions = _desired(remote.endpoint_slices.get(key, ()), cluster, verdict)
 
     def is_taken(name: str) -> bool:
-        return name in given or NamespacedName(key.namespace, name) in snapshot.main.names
+        return name in view.given or NamespacedName(key.namespace, name) in view.snapshot.main.names
 
-    changes = diff(key, cluster, desired, observed, Names(snapshot.remotes.keys(), is_taken))
-    given.update(change.key.name for change in changes if isinstance(change, Create))
+    changes = diff(key, cluster, desired, observed, Names(view.snapshot.remotes.keys(), is_taken))
+    view.given.update(change.key.name for change in changes if isinstance(change, Create))
+    if desired and not any(isinstance(change, Create | Update) for change in changes):
+        changes += _leftovers(view, cluster, observed)
     outcome = (Outcome.MIRRORED, Reason.MIRRORED) if desired else (Outcome.SKIPPED, Reason.NO_ENDPOINTS)
     decision = Decision(key, cluster, *outcome, len(desired), _endpoints(desired))
-    return Plan(tuple(changes), (decision,), _findings(key, cluster, omissions))
+    part = _Part(decision, desired, changes, _findings(key, cluster, omissions))
+    return _guarded(part, remote) if any(change.reason is Reason.SOURCE_GONE for change in changes) else part
+
+
+def _guarded(part: _Part, remote: RemoteCluster) -> _Part:
+    """The part without the deletions that have to wait, and with the slices that are kept by that."""
+    doomed = [change for change in part.changes if change.reason is Reason.SOURCE_GONE]
+    decision = evolve(part.decision, doomed=len(doomed))
+    if (wait := why_withheld(remote.guard, decision.service)) is None:
+        return evolve(part, decision=decision)
+    slices = [*part.slices, *(change.endpoint_slice for change in doomed)]
+    counts = len(slices), _endpoints(slices), len(doomed)
+    return evolve(
+        part,
+        decision=Decision(decision.service, decision.cluster, Outcome.KEPT, wait, *counts),
+        slices=slices,
+        changes=[change for change in part.changes if change.reason is not Reason.SOURCE_GONE],
+    )
+
+
+def _leftovers(view: _View, cluster: str, observed: _Observed) -> list[Delete]:
+    """Slices of the Go release go once everything that should be mirrored is, so that no address is lost in between."""
+    replacement = next(piece for piece in observed if _is_alive(piece))
+    return [delete_leftover(piece, replacement) for piece in view.leftovers.get(cluster, ()) if _is_alive(piece)]
+
+
+def _create(view: _View, decisions: list[Decision]) -> tuple[Sequence[Creation], list[Decision]]:
+    """What to make in the main cluster so that clusters that have the Service can be mirrored; and who waits for it."""
+    waiting = [each.cluster for each in decisions if each.reason is Reason.MAIN_SERVICE_MISSING]
+    if not (waiting and view.snapshot.options.sync_services):
+        return (), decisions
+    if (obstacle := why_not_created(view.key, view.snapshot.main)) is not None:
+        return (), [_explained(each, Outcome.SKIPPED, obstacle) for each in decisions]
+    source = oldest(view.snapshot.remotes[name] for name in waiting)
+    cluster = source.link.metadata.name
+    told = [
+        _explained(each, Outcome.CREATED, Reason.SERVICE_CREATED)
+        if each.cluster == cluster
+        else _explained(each, Outcome.SKIPPED, Reason.SERVICE_AWAITED)
+        for each in decisions
+    ]
+    return creations(source.services[view.key], cluster, view.snapshot.main), told
+
+
+def _explained(decision: Decision, outcome: Outcome, reason: Reason) -> Decision:
+    """The decision of a cluster that lacks nothing but the main Service, with what becomes of that."""
+    if decision.reason is not Reason.MAIN_SERVICE_MISSING:
+        return decision
+    return evolve(decision, outcome=outcome, reason=reason)
+
+
+def _all_findings(view: _View, parts: Mapping[str, _Part]) -> tuple[Finding, ...]:
+    """What was found cluster by cluster, and then between the clusters."""
+    shared = conflicts({LOCAL: view.local, **{name: part.slices for name, part in parts.items()}})
+    between = [Finding(view.key, name, Reason.ADDRESS_CONFLICT, shared[name]) for name in sorted(shared)]
+    return (*(finding for part in parts.values() for finding in part.findings), *between)
 
 
 def _desired(

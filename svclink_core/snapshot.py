@@ -11,8 +11,9 @@ from typing import Final, TypeAlias
 
 from attrs import field, frozen
 
-from svclink_core.core_v1 import Service
+from svclink_core.core_v1 import Namespace, Service
 from svclink_core.discovery_v1 import EndpointSlice
+from svclink_core.guarding import UNGUARDED, Guard
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.svclink_v1alpha1 import ClusterLink
 
@@ -49,16 +50,30 @@ PENDING: Final = Pending()
 
 @frozen
 class Options:
-    """Settings of the whole controller. `included_namespaces` empty means all."""
+    """Settings of the whole controller.
+
+    Args:
+        included_namespaces: The only namespaces to mirror; empty means all.
+        sync_services: Whether Services that only remote clusters have are made in the main cluster.
+        deletion_hold: Seconds for which a mass deletion is held; 0 where it is not.
+    """
 
     included_namespaces: frozenset[str] = frozenset()
+    sync_services: bool = False
+    deletion_hold: float = 300.0
 
 
 @frozen
 class RemoteCluster:
     """One linked cluster. Services and slices mean something only where `connection` is `Synced`.
 
-    `undecodable` are Services of which something exists that could not be understood.
+    Args:
+        link: Its ClusterLink.
+        connection: Whether what is known of it is current.
+        services: Its Services.
+        endpoint_slices: Its EndpointSlices by Service.
+        undecodable: Services of which something exists that could not be understood.
+        guard: Which deletions that it asks for have to wait.
     """
 
     link: ClusterLink
@@ -66,15 +81,28 @@ class RemoteCluster:
     services: Mapping[NamespacedName, Service] = field(factory=dict)
     endpoint_slices: SlicesByService = field(factory=dict)
     undecodable: Collection[NamespacedName] = ()
+    guard: Guard = UNGUARDED
 
 
 @frozen
 class MainCluster:
-    """The main cluster: its Services, its slices by Service, and every slice under its own name."""
+    """The main cluster.
+
+    Args:
+        services: Its Services.
+        endpoint_slices: Its EndpointSlices by Service.
+        names: Every EndpointSlice under its own name.
+        undecodable: Services of which something exists that could not be understood.
+        namespaces: The names of its Namespaces; None where they were not listed.
+        terminating: Those of them that are being deleted.
+    """
 
     services: Mapping[NamespacedName, Service] = field(factory=dict)
     endpoint_slices: SlicesByService = field(factory=dict)
     names: Mapping[NamespacedName, EndpointSlice] = field(factory=dict)
+    undecodable: Collection[NamespacedName] = ()
+    namespaces: Collection[str] | None = None
+    terminating: Collection[str] = ()
 
 
 @frozen
@@ -86,13 +114,19 @@ class Snapshot:
     options: Options = Options()
 
 
-def main_cluster(services: Iterable[Service], endpoint_slices: Iterable[EndpointSlice]) -> MainCluster:
-    """The main cluster from plain lists of all its Services and EndpointSlices."""
-    slices = list(endpoint_slices)
+def main_cluster(
+    services: Iterable[Service],
+    endpoint_slices: Iterable[EndpointSlice],
+    namespaces: Iterable[Namespace] | None = None,
+) -> MainCluster:
+    """The main cluster from plain lists of all its Services and EndpointSlices, and of its Namespaces if known."""
+    slices, spaces = list(endpoint_slices), None if namespaces is None else list(namespaces)
     return MainCluster(
         services={service.metadata.key: service for service in services},
         endpoint_slices=group_by_service(slices),
         names={piece.metadata.key: piece for piece in slices},
+        namespaces=None if spaces is None else frozenset(each.metadata.name for each in spaces),
+        terminating=frozenset(each.metadata.name for each in spaces or () if each.is_terminating),
     )
 
 

@@ -61,6 +61,23 @@ class Reason(Enum):
     FROZEN = ("Frozen", "the ClusterLink is disabled, so its EndpointSlices stay as they are")
     PENDING = ("Pending", "the cluster has not been listed completely yet, so its EndpointSlices are kept")
     UNREACHABLE = ("Unreachable", "the cluster cannot be reached, so its EndpointSlices are kept")
+    UNREACHABLE_NOT_READY = (
+        "UnreachableNotReady",
+        "the cluster cannot be reached, so its endpoints are not ready: the link's unreachable policy says so",
+    )
+    LAST_ENDPOINTS = (
+        "LastEndpoints",
+        "the cluster cannot be reached, but without its endpoints the Service would have none that is ready",
+    )
+    DELETION_SETTLING = ("DeletionSettling", "the cluster has it no longer; whether it loses more is being awaited")
+    DELETION_HELD = (
+        "DeletionHeld",
+        "the cluster lost more than half of what is mirrored of it at once, so nothing of that is deleted for now",
+    )
+    MAIN_UNDECODABLE = (
+        "MainUndecodable",
+        "something of it in the main cluster cannot be understood, so its EndpointSlices are kept",
+    )
     UNDECODABLE = ("Undecodable", "something of it in the cluster cannot be understood, so its EndpointSlices are kept")
 
     # Skipped: rules over a Service of a cluster, in the order of MIRRORING.
@@ -77,9 +94,20 @@ class Reason(Enum):
     REMOTE_IMPORTED = ("RemoteImported", "the remote Service was itself created by svclink")
     REMOTE_DELETING = ("RemoteDeleting", "the remote Service is being deleted")
     MAIN_SERVICE_MISSING = ("MainServiceMissing", "the main cluster has no Service of this namespace and name")
+    NAMESPACE_RESERVED = ("NamespaceReserved", "svclink makes no Service in a namespace of Kubernetes' own, kube-*")
+    NAME_INVALID = ("NameInvalid", "the remote Service has a name that the main cluster would refuse")
+    NAMESPACES_UNKNOWN = ("NamespacesUnknown", "the namespaces of the main cluster are not known yet")
+    NAMESPACE_TERMINATING = ("NamespaceTerminating", "its namespace in the main cluster is being deleted")
+    SERVICE_AWAITED = ("ServiceAwaited", "the main cluster gets this Service first")
     MAIN_HEADLESS = ("MainHeadless", "the main Service is headless")
     MAIN_EXTERNAL_NAME = ("MainExternalName", "the main Service is of type ExternalName")
     MAIN_DELETING = ("MainDeleting", "the main Service is being deleted")
+
+    # Skipped: it was mirrored and is not any more.
+    UNREACHABLE_REMOVED = (
+        "UnreachableRemoved",
+        "the cluster cannot be reached, so its EndpointSlices are removed: the link's unreachable policy says so",
+    )
 
     # Skipped: rules over one remote EndpointSlice.
     LOOP = ("Loop", "the remote EndpointSlice is itself a mirrored one")
@@ -93,10 +121,16 @@ class Reason(Enum):
     OWNER_CHANGED = ("OwnerChanged", "the main Service was re-created under another uid")
     SOURCE_GONE = ("SourceGone", "the remote EndpointSlice is gone")
     LINK_GONE = ("LinkGone", "no ClusterLink of this cluster exists")
+    LEFTOVER_REPLACED = ("LeftoverReplaced", "the EndpointSlice of the Go release has been replaced")
     DUPLICATE = ("Duplicate", "another mirrored EndpointSlice has the same source")
+
+    # Created: the main cluster has no such Service, and the controller is to make those.
+    SERVICE_CREATED = ("ServiceCreated", "the main cluster gets this Service, made after that of the cluster")
+    NAMESPACE_CREATED = ("NamespaceCreated", "the main cluster gets the namespace of a Service that is made there")
 
     # Findings: mirrored, but something had to be left out.
     PORT_MISMATCH = ("PortMismatch", "a remote port has no partner in the main Service")
+    ADDRESS_CONFLICT = ("AddressConflict", "another cluster has an endpoint of the same address")
     INVALID_ENDPOINTS = ("InvalidEndpoints", "the API server would refuse the address of an endpoint")
 
     def __init__(self, code: str, sentence: str) -> None:
@@ -121,12 +155,22 @@ class LinkReason(Enum):
     CERTIFICATE_INVALID = ("CertificateInvalid", "put the CA that signed the server certificate in the kubeconfig")
     SELF_LINK = ("SelfLink", "delete the link, or give it the kubeconfig of another cluster")
     DUPLICATE_CLUSTER = ("DuplicateCluster", "delete one of the two links")
+    CLUSTER_CHANGED = (
+        "ClusterChanged",
+        "what is mirrored is kept; if the change is meant, edit the link, or set spec.clusterID to the new one",
+    )
+    DUPLICATE_NAME = ("DuplicateName", "delete all but one of the ClusterLinks of this name")
     SYNCED = ("Synced", "All Services and EndpointSlices of the cluster are known")
     INITIALIZING = ("Initializing", "The cluster has not been listed completely yet")
     STALE = ("Stale", "The cluster cannot be reached; its EndpointSlices are kept")
     WRITE_FAILED = ("WriteFailed", "An EndpointSlice could not be written to the main cluster")
     AS_EXPECTED = ("AsExpected", "Every endpoint and port could be mirrored")
     PORT_MISMATCH = ("PortMismatch", "name the ports alike in both clusters, or give them the same number")
+    ADDRESS_CONFLICT = (
+        "AddressConflict",
+        "Pod networks of linked clusters must not overlap: give each cluster a range of its own",
+    )
+    DELETION_HELD = ("DeletionHeld", "if that is meant, edit the link to have it done at once")
     INVALID_ENDPOINTS = ("InvalidEndpoints", "endpoints whose address the API server would refuse were left out")
 
     def __init__(self, code: str, sentence: str) -> None:

@@ -3,18 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import assert_never
 
 from svclink_controller.dumps import View
 from svclink_core import codec
 from svclink_core.codec import Json
-from svclink_core.diffing import Change, Delete
+from svclink_core.core_v1 import Namespace, Service
+from svclink_core.diffing import Create, Delete, Update
+from svclink_core.discovery_v1 import EndpointSlice
+from svclink_core.importing import CreateNamespace, CreateService
 from svclink_core.mirroring import Finding
-from svclink_core.planning import Decision, Plan
+from svclink_core.planning import Change, Decision, Plan
 
 
 def verb_of(change: Change) -> str:
     """`create`, `update` or `delete`."""
-    return type(change).__name__.lower()
+    match change:
+        case Create() | CreateService() | CreateNamespace():
+            return "create"
+        case Update():
+            return "update"
+        case Delete():
+            return "delete"
+        case unexpected:
+            assert_never(unexpected)
+
+
+def object_of(change: Change) -> EndpointSlice | Service | Namespace:
+    """What is created, updated or deleted."""
+    match change:
+        case Create() | Update() | Delete():
+            return change.endpoint_slice
+        case CreateService():
+            return change.service
+        case CreateNamespace():
+            return change.namespace
+        case unexpected:
+            assert_never(unexpected)
+
+
+def kind_of(change: Change) -> str:
+    """The kind of it."""
+    return codec.KINDS[type(object_of(change))][1]
+
+
+def name_of(change: Change) -> str:
+    """Its name, behind that of its namespace where it has one."""
+    return str(change.key) if change.key.namespace else change.key.name
 
 
 def plan_data(result: Plan, view: View) -> dict[str, Json]:
@@ -31,12 +66,12 @@ def change_data(change: Change) -> dict[str, Json]:
     """What is done to one object; `object` is its manifest, null for a deletion."""
     return {
         "change": verb_of(change),
-        "kind": "EndpointSlice",
-        "name": str(change.key),
-        "cluster": change.endpoint_slice.cluster,
+        "kind": kind_of(change),
+        "name": name_of(change),
+        "cluster": change.cluster,
         "reason": change.reason.code,
         "message": change.reason.sentence,
-        "object": None if isinstance(change, Delete) else codec.unstructure(change.endpoint_slice),
+        "object": None if isinstance(change, Delete) else codec.unstructure(object_of(change)),
     }
 
 

@@ -11,15 +11,16 @@ import click
 
 from svclink_controller import clock
 from svclink_controller.commands.arguments import dump_options, output_option
-from svclink_controller.commands.describing import finding_text, plan_data, verb_of
+from svclink_controller.commands.describing import finding_text, kind_of, name_of, object_of, plan_data, verb_of
 from svclink_controller.commands.printing import console, print_data, print_table, yaml_text
 from svclink_controller.commands.reading import view_of_files
 from svclink_controller.dumps import View
 from svclink_core import codec
-from svclink_core.diffing import Change, Delete
+from svclink_core.core_v1 import Namespace, Service
+from svclink_core.diffing import Delete
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.meta_v1 import NamespacedName
-from svclink_core.planning import Plan, plan
+from svclink_core.planning import Change, Plan, plan
 from svclink_core.snapshot import Options
 
 CHANGES: Final = 2
@@ -70,7 +71,7 @@ def plan_command(
 
 def _manifests(changes: Iterable[Change]) -> str:
     """Documents for `kubectl apply`, in the order of the plan; what it cannot apply is a comment behind them."""
-    documents = [yaml_text(codec.unstructure(each.endpoint_slice)) for each in changes if not isinstance(each, Delete)]
+    documents = [yaml_text(codec.unstructure(object_of(each))) for each in changes if not isinstance(each, Delete)]
     comments = [
         f"# kubectl delete endpointslice -n {each.key.namespace} {each.key.name}  # {each.reason.sentence}\n"
         for each in changes
@@ -83,24 +84,25 @@ def _print_diff(result: Plan, observed: Mapping[NamespacedName, EndpointSlice]) 
     """The changes as a unified diff of manifests, in colour on a terminal."""
     out = console()
     for change in result.changes:
-        for line in _diff_lines(change, observed.get(change.key)):
+        is_slice = kind_of(change) == "EndpointSlice"
+        for line in _diff_lines(change, observed.get(change.key) if is_slice else None):
             colour = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "")
             out.print(line, style=colour, markup=False, end="\n")
 
 
 def _diff_lines(change: Change, before: EndpointSlice | None) -> Iterator[str]:
-    after = None if isinstance(change, Delete) else change.endpoint_slice
-    yield f"# {verb_of(change)} endpointslice {change.key}: {change.reason.sentence}"
+    after = None if isinstance(change, Delete) else object_of(change)
+    yield f"# {verb_of(change)} {kind_of(change).lower()} {name_of(change)}: {change.reason.sentence}"
     yield from difflib.unified_diff(
         _lines(before),
         _lines(after),
-        "/dev/null" if before is None else f"main/{change.key}",
-        "/dev/null" if after is None else f"plan/{change.key}",
+        "/dev/null" if before is None else f"main/{name_of(change)}",
+        "/dev/null" if after is None else f"plan/{name_of(change)}",
         lineterm="",
     )
 
 
-def _lines(piece: EndpointSlice | None) -> list[str]:
+def _lines(piece: EndpointSlice | Service | Namespace | None) -> list[str]:
     """A manifest without what the API server adds, which a plan does not say."""
     if piece is None:
         return []
@@ -133,6 +135,8 @@ def _print_tables(result: Plan, view: View) -> None:
 
 
 def _change_row(change: Change) -> tuple[str, ...]:
-    piece = change.endpoint_slice
-    endpoints = "-" if isinstance(change, Delete) else str(len(piece.endpoints))
-    return verb_of(change), str(change.key), piece.cluster or "-", endpoints, change.reason.sentence
+    found = object_of(change)
+    name, endpoints = f"{kind_of(change)} {name_of(change)}", "-"
+    if isinstance(found, EndpointSlice):
+        name, endpoints = name_of(change), "-" if isinstance(change, Delete) else str(len(found.endpoints))
+    return verb_of(change), name, change.cluster or "-", endpoints, change.reason.sentence

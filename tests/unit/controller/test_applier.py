@@ -27,6 +27,7 @@ from svclink_core import (
     ObjectMeta,
     Precondition,
     Reason,
+    Service,
     Update,
 )
 from svclink_core.codec import structure, unstructure
@@ -70,12 +71,17 @@ class Main:
     server: Server
     cluster: Cluster
     applier: Applier
-    written: list[EndpointSlice] = field(factory=list)
+    written: list[EndpointSlice | Service] = field(factory=list)
     gone: list[tuple[NamespacedName, str]] = field(factory=list)
 
     def add(self, item: EndpointSlice) -> EndpointSlice:
         """The slice as the cluster has stored it."""
         return structure(self.cluster.put(item), EndpointSlice)
+
+    @property
+    def slices(self) -> list[EndpointSlice]:
+        """The slices that the API server returned from writes."""
+        return [piece for piece in self.written if isinstance(piece, EndpointSlice)]
 
     @property
     def names(self) -> list[str]:
@@ -89,7 +95,7 @@ class Main:
 @asynccontextmanager
 async def main_cluster(override: Override | None = None) -> AsyncIterator[Main]:
     cluster = Cluster(override=override)
-    written: list[EndpointSlice] = []
+    written: list[EndpointSlice | Service] = []
     gone: list[tuple[NamespacedName, str]] = []
     async with serving(cluster) as server, connected(server.url) as client:
         applier = Applier(client, written.append, lambda key, uid: gone.append((key, uid)))
@@ -144,7 +150,7 @@ async def test_update_sends_its_precondition() -> None:
         )
         assert sent["endpoints"][0]["addresses"] == ["10.0.0.9"]
         assert outcome.verdict is Verdict.APPLIED
-        assert main.written[0].endpoints[0].addresses == ("10.0.0.9",)
+        assert main.slices[0].endpoints[0].addresses == ("10.0.0.9",)
 
 
 async def test_deletion_sends_its_precondition() -> None:
@@ -364,7 +370,7 @@ async def test_second_write_of_a_slice_waits_a_little() -> None:
     """The first change of a slice is written at once, the next not before it rested; nothing is queued."""
     async with main_cluster() as main:
         await main.applier.apply([create()])
-        stored = main.written[-1]
+        stored = main.slices[-1]
         (outcome,) = await main.applier.apply([update(stored)])
         assert outcome.verdict is Verdict.POSTPONED
         assert outcome.retry_after is not None
@@ -392,7 +398,7 @@ async def test_deletion_waits_with_the_write_it_depends_on() -> None:
     async with main_cluster() as main:
         old = main.add(piece("old"))
         await main.applier.apply([create("new")])
-        outcomes = await main.applier.apply([update(main.written[-1]), delete(old)])
+        outcomes = await main.applier.apply([update(main.slices[-1]), delete(old)])
         assert [each.verdict for each in outcomes] == [Verdict.POSTPONED, Verdict.POSTPONED]
         assert main.names == ["new", "old"]
 

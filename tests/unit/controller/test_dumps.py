@@ -194,7 +194,7 @@ def test_namespaces_are_read(files: Files) -> None:
             {"kind": "Namespace", "metadata": {"name": "shop", "uid": "u2"}},
         )
     )
-    assert (read.namespaces, read.cluster_id) == (["kube-system", "shop"], "u1")
+    assert ([each.metadata.name for each in read.namespaces], read.cluster_id) == (["kube-system", "shop"], "u1")
 
 
 # Snapshots

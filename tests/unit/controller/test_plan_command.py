@@ -120,6 +120,7 @@ def test_json_output_is_the_whole_plan(files: Files) -> None:
     assert [(each["service"], each["outcome"], each["reason"]) for each in data["decisions"]] == [
         ("default/other", "Skipped", "MainServiceMissing"),
         ("default/web", "Mirrored", "Mirrored"),
+        ("default/web", "Skipped", "LinkGone"),
     ]
     assert [(each["reason"], each["details"]) for each in data["findings"]] == [("InvalidEndpoints", ["127.0.0.1"])]
     assert data["problems"] == []

@@ -87,7 +87,7 @@ async def worlds(*, broken: int = 0) -> AsyncIterator[World]:
     findings = Findings(lambda _: None)
     faults = [RuntimeError("a fault of svclink")] * broken
 
-    def written(item: EndpointSlice) -> None:
+    def written(item: EndpointSlice | Service) -> None:
         if faults:
             raise faults.pop()
         store.put(MAIN, item)

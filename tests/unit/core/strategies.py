@@ -7,7 +7,7 @@ The alphabets are small so that names, sources and addresses collide.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from functools import cache
 from itertools import product
 from typing import Final, TypeVar, cast
@@ -19,6 +19,7 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 from svclink_core import (
     PENDING,
     SYNCED,
+    UNGUARDED,
     ClusterChanged,
     ClusterLink,
     ClusterLinkSpec,
@@ -32,8 +33,12 @@ from svclink_core import (
     EndpointSliceChanged,
     Event,
     Finding,
+    Guard,
+    GuardChanged,
     LinkFacts,
     LinkReason,
+    Namespace,
+    NamespaceChanged,
     NamespacedName,
     ObjectMeta,
     ObjectReference,
@@ -48,13 +53,17 @@ from svclink_core import (
     ServiceSpec,
     Snapshot,
     Unreachable,
+    UnreachablePolicy,
+    Wave,
     main_cluster,
+    plan,
     remote_cluster,
     snapshot,
 )
+from svclink_core.core_v1 import ClientIPConfig, SessionAffinityConfig
 from svclink_core.naming import hashed_name
 from svclink_core.snapshot import Connection
-from svclink_core.svclink_v1alpha1 import SecretKeyReference, UnreachablePolicy
+from svclink_core.svclink_v1alpha1 import SecretKeyReference, UnreachableAction
 from svclink_core.well_known import (
     ANNOTATION_SOURCE_SLICE,
     ANNOTATION_TOPOLOGY_MODE,
@@ -67,7 +76,16 @@ from svclink_core.well_known import (
     LABEL_SERVICE_NAME,
     MANAGED_BY,
 )
-from tests.unit.core.world import main_slices, remote_slices, settled, with_link, with_main, with_remote, without_link
+from tests.unit.core.world import (
+    NOW,
+    main_slices,
+    remote_slices,
+    settled,
+    with_link,
+    with_main,
+    with_remote,
+    without_link,
+)
 
 LONGEST: Final = "x" * 63
 EARLIER: Final = "2026-01-01T00:00:00Z"
@@ -96,7 +114,7 @@ def mostly(draw: DrawFn, common: SearchStrategy[V], rare: SearchStrategy[V], odd
 
 # Names
 
-
+_mostly_true = st.sampled_from((True, True, False))
 _SHORT_NAMES: Final = ("a", "b", *map("".join, product("ab", ("", "-"), "ab")), "a-b-a", "a-b-b", "b-a-b", "b-b-b")
 
 
@@ -136,7 +154,10 @@ def any_universe(draw: DrawFn) -> Universe:
     return Universe(tuple(dict.fromkeys(some_keys)), tuple(dict.fromkeys(some_clusters)))
 
 
-universes = st.sampled_from((ORDINARY, AMBIGUOUS)) | any_universe()
+RESERVED: Final = Universe((NamespacedName("kube-public", "web"),), ("c1",))
+"""svclink mirrors there, but makes nothing."""
+
+universes = st.sampled_from((ORDINARY, AMBIGUOUS)) | any_universe() | st.just(RESERVED)
 
 
 # Endpoints and ports
@@ -235,6 +256,7 @@ _service_ports = st.builds(
     name=st.sampled_from(("http", "dns", "web")),
     protocol=st.sampled_from(("TCP", "TCP", "UDP")),
     app_protocol=st.sampled_from((None, "http")),
+    target_port=st.sampled_from((None, 8080, "http")),
 )
 _USUAL_SERVICE_PORTS: Final[tuple[tuple[ServicePort, ...], ...]] = (
     *((ServicePort(80, "http"),),) * 4,
@@ -286,7 +308,21 @@ def _services(draw: DrawFn, key: NamespacedName) -> Service:
     incarnation = draw(_incarnations)
     metadata = evolve(draw(_metadata), name=key.name, namespace=key.namespace, uid=uid_of(key, incarnation))
     spec = draw(_specs)
-    return Service(metadata, evolve(spec, ports=draw(service_ports)) if spec in _HEALTHY_SPECS else spec)
+    if spec not in _HEALTHY_SPECS:
+        return Service(metadata, spec)
+    return Service(metadata, evolve(draw(_handed_on)(spec), ports=draw(service_ports)))
+
+
+_handed_on: SearchStrategy[Callable[[ServiceSpec], ServiceSpec]] = st.sampled_from(
+    (
+        lambda spec: spec,
+        lambda spec: evolve(spec, session_affinity="None", ip_family_policy="SingleStack"),
+        lambda spec: evolve(spec, session_affinity="ClientIP", publish_not_ready_addresses=True),
+        lambda spec: evolve(spec, session_affinity_config=SessionAffinityConfig()),
+        lambda spec: evolve(spec, session_affinity_config=SessionAffinityConfig(ClientIPConfig(60))),
+    )
+)
+"""What a Service that is made in the main cluster takes over of the remote one."""
 
 
 def uid_of(key: NamespacedName, incarnation: int = 1) -> str:
@@ -405,7 +441,7 @@ def _foreign_slices(draw: DrawFn, universe: Universe) -> EndpointSlice:
     wanted = f"{key.name}-{cluster}"[:63].rstrip("-")
     labels = (
         ((LABEL_MANAGED_BY, LOCAL_CONTROLLER), (LABEL_SERVICE_NAME, key.name)),
-        ((LABEL_GO_CLUSTER, cluster), (LABEL_SERVICE_NAME, key.name)),
+        *(((LABEL_GO_CLUSTER, cluster), (LABEL_SERVICE_NAME, key.name)),) * 2,
         ((LABEL_SERVICE_NAME, key.name), (LABEL_CLUSTER, cluster)),
         (),
     )
@@ -452,7 +488,9 @@ def numbered(piece: EndpointSlice, number: int) -> EndpointSlice:
 def link_specs(universe: Universe) -> SearchStrategy[ClusterLinkSpec]:
     """Links that mirror everything, are disabled, or have filters that hit or miss the Services there are."""
     return mostly(
-        st.sampled_from((ClusterLinkSpec(),) * 3 + (ClusterLinkSpec(enabled=False),) * 2), filters(universe), 1
+        st.builds(ClusterLinkSpec, st.sampled_from((True,) * 3 + (False,) * 2), unreachable=policies),
+        filters(universe),
+        1,
     )
 
 
@@ -461,6 +499,7 @@ def filters(universe: Universe) -> SearchStrategy[ClusterLinkSpec]:
     """Enabled links, with any filter."""
     return st.builds(
         ClusterLinkSpec,
+        unreachable=policies,
         included_namespaces=_some(*(key.namespace for key in universe.keys), "other"),
         excluded_namespaces=_some(*(key.namespace for key in universe.keys), "other"),
         excluded_services=_some(*map(str, universe.keys), "other/web"),
@@ -473,22 +512,61 @@ def _some(*values: str) -> SearchStrategy[tuple[str, ...]]:
     return pick(((), (), *((value,) for value in unique), unique))
 
 
+LOST: Final = Unreachable(EARLIER, 1_767_225_600.0)
 connections: SearchStrategy[Connection] = st.sampled_from(
-    (*(SYNCED,) * 6, PENDING, Unreachable(EARLIER, 1_767_225_600.0))
+    (*(SYNCED,) * 6, PENDING, LOST, Unreachable("2026-07-01T12:00:00Z", NOW))
 )
+
+policies: SearchStrategy[UnreachablePolicy] = st.sampled_from(
+    (
+        *(UnreachablePolicy(),) * 2,
+        *(UnreachablePolicy("NotReady"),) * 2,
+        *(UnreachablePolicy("Remove"),) * 2,
+        UnreachablePolicy("Remove", 0),
+        UnreachablePolicy("Remove", force=True),
+        UnreachablePolicy("NotReady", 0, force=True),
+    )
+)
+_held = Wave(24, 18, NOW - 100, NOW - 100, NOW + 200)
+
+
+@cache
+def guards(universe: Universe) -> SearchStrategy[Guard]:
+    """Guards in every state; most clusters are too small to be guarded."""
+    everything = frozenset(universe.keys)
+    settling = Wave(24, 1, NOW, NOW)
+    return pick(
+        (
+            *(UNGUARDED,) * 9,
+            Guard(is_armed=True),
+            Guard(is_armed=True, wave=settling),
+            Guard(is_armed=True, wave=_held),
+            Guard(is_armed=True, released=everything),
+            Guard(is_armed=True, wave=settling, released=frozenset(universe.keys[:1])),
+        )
+    )
 
 
 @cache
 def remote_clusters(universe: Universe, name: str) -> SearchStrategy[RemoteCluster]:
     """A linked cluster. One that is not synced still has what was known of it: nobody may act on that."""
-    metadata = ObjectMeta(name, uid=f"uid-of-{name}", generation=1)
     return st.builds(
-        remote_cluster,
-        link_specs(universe).map(lambda spec: ClusterLink(metadata, spec)),
-        some_services(universe),
-        all_remote_slices(universe),
-        connections,
+        lambda cluster, guard: evolve(cluster, guard=guard),
+        st.builds(
+            remote_cluster,
+            st.builds(ClusterLink, _link_metadata(name), link_specs(universe)),
+            some_services(universe),
+            all_remote_slices(universe),
+            connections,
+        ),
+        guards(universe),
     )
+
+
+def _link_metadata(name: str) -> SearchStrategy[ObjectMeta]:
+    """Of a link that is the oldest, or is not, or was made in the same second as another."""
+    first = ObjectMeta(name, uid=f"uid-of-{name}", generation=1)
+    return pick((first, evolve(first, creation_timestamp=EARLIER), evolve(first, creation_timestamp=LATER)))
 
 
 @cache
@@ -516,7 +594,15 @@ def some_services(universe: Universe) -> SearchStrategy[list[Service]]:
 
 # Snapshots
 
-options = st.sampled_from((Options(),) * 10 + (Options(frozenset({"default"})), Options(frozenset({"other"}))))
+options = st.sampled_from(
+    (
+        *(Options(),) * 5,
+        *(Options(sync_services=True),) * 8,
+        Options(frozenset({"default"})),
+        Options(frozenset({"default"}), sync_services=True),
+        Options(frozenset({"other"})),
+    )
+)
 
 
 @cache
@@ -524,16 +610,29 @@ def fresh_snapshots(universe: Universe) -> SearchStrategy[Snapshot]:
     """A snapshot nobody acted on yet; what is mirrored in it has no connection to what should be."""
     return st.builds(
         snapshot,
-        st.builds(main_cluster, some_services(universe), all_main_slices(universe)),
+        st.builds(main_cluster, some_services(universe), all_main_slices(universe), some_namespaces(universe)),
         st.tuples(*(remote_clusters(universe, name) for name in universe.clusters)),
     )
+
+
+@cache
+def some_namespaces(universe: Universe) -> SearchStrategy[list[Namespace] | None]:
+    """The Namespaces of the main cluster: not known, none, or those of the Services, some of them on their way out."""
+    names = sorted({key.namespace for key in universe.keys})
+    alive = [Namespace(ObjectMeta(name)) for name in names]
+    going = [Namespace(ObjectMeta(name, deletion_timestamp=EARLIER)) for name in names]
+    return st.sampled_from((None, [], alive, alive, going, [*alive[:1], *going[1:]]))
 
 
 @cache
 def healthy_snapshot(universe: Universe) -> Snapshot:
     """Every Service in every cluster, each with two slices: nearly everything is mirrored."""
     return snapshot(
-        main_cluster([_healthy_service(key) for key in universe.keys], []),
+        main_cluster(
+            [_healthy_service(key) for key in universe.keys],
+            [],
+            [Namespace(ObjectMeta(key.namespace)) for key in universe.keys],
+        ),
         [
             remote_cluster(
                 ClusterLink(ObjectMeta(name, uid=f"uid-of-{name}", generation=1)),
@@ -587,6 +686,9 @@ def stories(draw: DrawFn) -> tuple[Universe, Snapshot]:
     """
     universe = draw(universes)
     found = draw(fresh_snapshots(universe)) if draw(_seldom_chaotic) else healthy_snapshot(universe)
+    if draw(_mostly_true):  # A namespace can be known to be gone before its Services are.
+        spaces = main_cluster((), (), draw(some_namespaces(universe)))
+        found = evolve(found, main=evolve(found.main, namespaces=spaces.namespaces, terminating=spaces.terminating))
     for is_settled in draw(_courses):
         _, found = draw(happenings(universe, found))
         if is_settled:
@@ -622,8 +724,8 @@ def events(draw: DrawFn) -> Happening:
 @st.composite
 def happenings(draw: DrawFn, universe: Universe, before: Snapshot) -> tuple[Event, Snapshot]:
     """One thing that happens to a snapshot: the event, and the snapshot after it."""
-    always = (_main_slice, _main_service, _main_slice, _link, _link)
-    remote = (_remote_service, _remote_slice, _remote_slice, _undecodable)
+    always = (_main_slice, _main_service, _main_slice, _link, _link, _namespace)
+    remote = (_remote_service, _remote_slice, _remote_slice, _undecodable, _guard)
     kind = draw(pick((*always, *remote) if before.remotes else always))
     return kind(draw, universe, before)
 
@@ -675,10 +777,35 @@ def _remote_slice(draw: DrawFn, universe: Universe, before: Snapshot) -> tuple[E
     return event, with_remote(before, cluster, slices=[*slices, new])
 
 
+def _namespace(draw: DrawFn, universe: Universe, before: Snapshot) -> tuple[Event, Snapshot]:
+    """A Namespace of the main cluster comes, begins to go, or is gone."""
+    name = draw(pick(universe.keys)).namespace
+    names, terminating = set(before.main.namespaces or ()) - {name}, set(before.main.terminating) - {name}
+    if draw(_mostly_true):
+        names.add(name)
+        if not draw(_mostly_true):
+            terminating.add(name)
+    main = evolve(before.main, namespaces=frozenset(names), terminating=frozenset(terminating))
+    return NamespaceChanged(name), evolve(before, main=main)
+
+
+def _guard(draw: DrawFn, universe: Universe, before: Snapshot) -> tuple[Event, Snapshot]:
+    """The deletion guard of a cluster goes on, or is disarmed because its link was edited."""
+    cluster = draw(pick(tuple(sorted(before.remotes))))
+    after = evolve(before.remotes[cluster], guard=draw(guards(universe)))
+    decided = plan(before, NOW).decisions
+    doomed = frozenset(each.service for each in decided if each.cluster == cluster and each.doomed)
+    return GuardChanged(doomed), evolve(before, remotes={**before.remotes, cluster: after})
+
+
 def _undecodable(draw: DrawFn, universe: Universe, before: Snapshot) -> tuple[Event, Snapshot]:
-    """Something of a Service in a remote cluster cannot be understood any more, or can again."""
+    """Something of a Service in some cluster cannot be understood any more, or can again."""
     cluster = draw(pick(tuple(sorted(before.remotes))))
     key = draw(pick(universe.keys))
+    if not draw(_mostly_true):
+        main = evolve(before.main, undecodable=frozenset(before.main.undecodable) ^ {key})
+        found = before.main.services.get(key)
+        return ServiceChanged(None, found or draw(services(key))), evolve(before, main=main)
     remote = before.remotes[cluster]
     known = remote.services.get(key)
     unknown = frozenset(remote.undecodable) ^ {key}
@@ -725,7 +852,8 @@ def _same_name(slices: Iterable[EndpointSlice], wanted: EndpointSlice) -> Endpoi
     return next((each for each in slices if each.metadata.key == wanted.metadata.key), None)
 
 
-_link_events = st.sampled_from(("delete", "edit", "connect"))
+_link_events = st.sampled_from(("delete", "edit", "connect", "lose", "lose"))
+_losses: SearchStrategy[UnreachableAction] = st.sampled_from(("NotReady", "Remove"))
 
 
 def _link(draw: DrawFn, universe: Universe, before: Snapshot) -> tuple[Event, Snapshot]:
@@ -740,6 +868,9 @@ def _link(draw: DrawFn, universe: Universe, before: Snapshot) -> tuple[Event, Sn
             return event, without_link(before, cluster)
         case "edit":
             return event, with_link(before, cluster, spec=draw(link_specs(universe)))
+        case "lose":
+            policy = UnreachablePolicy(draw(_losses), force=draw(_seldom_two_addresses))
+            return event, with_link(before, cluster, ClusterLinkSpec(unreachable=policy), LOST)
         case _:
             return event, with_link(before, cluster, connection=draw(connections))
 

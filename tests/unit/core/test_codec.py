@@ -73,7 +73,9 @@ def test_a_service() -> None:
             (("svclink.cloudpilot.ai/imported", "true"),),
             (("service.kubernetes.io/topology-mode", "Auto"),),
         ),
-        ServiceSpec("ClusterIP", "None", ("IPv4", "IPv6"), (ServicePort(80, "http", "TCP", "http"),), "PreferClose"),
+        ServiceSpec(
+            "ClusterIP", "None", ("IPv4", "IPv6"), (ServicePort(80, "http", "TCP", "http", 8080),), "PreferClose"
+        ),
     )
 
 
@@ -86,7 +88,8 @@ def test_a_service_is_written_with_its_kind() -> None:
         "clusterIP": "None",
         "ipFamilies": ["IPv4", "IPv6"],
         "trafficDistribution": "PreferClose",
-        "ports": [{"name": "http", "port": 80, "protocol": "TCP", "appProtocol": "http"}],
+        "ports": [{"name": "http", "port": 80, "protocol": "TCP", "appProtocol": "http", "targetPort": 8080}],
+        "publishNotReadyAddresses": False,
     }
 
 

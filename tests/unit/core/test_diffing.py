@@ -8,7 +8,6 @@ import pytest
 from attrs import evolve
 
 from svclink_core import (
-    Change,
     Create,
     Delete,
     EndpointHints,
@@ -19,6 +18,7 @@ from svclink_core import (
     Precondition,
     ProgrammerError,
     Reason,
+    SliceChange,
     Update,
 )
 from svclink_core.diffing import Names, delete, diff, update_to
@@ -34,7 +34,7 @@ def wanted(*addresses: str, source: str = "web-abc", address_type: str = "IPv4")
 
 def changes(
     desired: Iterable[EndpointSlice], observed: Iterable[EndpointSlice], taken: Iterable[str] = ()
-) -> list[Change]:
+) -> list[SliceChange]:
     observed = list(observed)
     held = {piece.metadata.name for piece in observed} | set(taken)
     return diff(WEB, "c1", desired, observed, Names(["c1"], held.__contains__))

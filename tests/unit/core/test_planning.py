@@ -74,9 +74,10 @@ def test_slices_of_a_gone_link_are_deleted() -> None:
         assert change.reason is Reason.LINK_GONE
 
 
-def test_there_is_nothing_to_decide_about_a_gone_link() -> None:
-    """Decisions are about links that exist."""
-    assert plan(world(slices=[mirrored_slice(cluster="gone")]), NOW).decisions == ()
+def test_what_becomes_of_a_gone_link() -> None:
+    """That the slices of a link that does not exist go is said as well."""
+    (decision,) = plan(world(slices=[mirrored_slice(cluster="gone")]), NOW).decisions
+    assert decision == Decision(WEB, "gone", Outcome.SKIPPED, Reason.LINK_GONE)
 
 
 def test_a_slice_that_lost_its_cluster_is_replaced() -> None:
@@ -238,7 +239,7 @@ def test_findings() -> None:
 def test_a_service_without_endpoints_is_skipped(slices: list[object]) -> None:
     """An imported Service of which nothing can be mirrored says so, and what was mirrored goes."""
     found = world(cluster("c1", *slices), slices=[mirrored_slice()])  # type: ignore[arg-type]
-    assert plan(found, NOW).decisions == (Decision(WEB, "c1", Outcome.SKIPPED, Reason.NO_ENDPOINTS),)
+    assert plan(found, NOW).decisions == (Decision(WEB, "c1", Outcome.SKIPPED, Reason.NO_ENDPOINTS, doomed=1),)
     assert names(plan(found, NOW)) == [("Delete", "web-c1")]
 
 

@@ -15,6 +15,8 @@ from svclink_core import (
     Endpoint,
     EndpointSlice,
     EndpointSliceChanged,
+    GuardChanged,
+    NamespaceChanged,
     Pending,
     Plan,
     Reason,
@@ -170,9 +172,17 @@ PLANS: Final = (
     "Delete Duplicate",
     "Delete ServiceExcluded",
     "Delete RemoteServiceMissing",
-    *(f"because {reason}" for reason in Reason),
+    "CreateNamespace NamespaceCreated",
+    "CreateService ServiceCreated",
+    "Update UnreachableNotReady",
+    "Delete UnreachableRemoved",
+    "Delete LeftoverReplaced",
+    *(f"because {reason}" for reason in Reason if reason is not Reason.NAME_INVALID),
 )
-"""What must be in the plans for them: these changes, and every reason there is."""
+"""What must be in the plans for them: these changes, and every reason there is.
+
+But for names that no API server takes: no main cluster has them, so no snapshot is about them.
+"""
 
 EVENTS: Final = (
     "main Service added",
@@ -187,6 +197,8 @@ EVENTS: Final = (
     "slice recycled for another Service",
     "slice edited by hand",
     "link",
+    "namespace",
+    "guard",
 )
 """What must be among the events that are drawn."""
 
@@ -211,6 +223,10 @@ def in_event(happening: Happening) -> set[str]:
                 found |= {"slice edited by hand"} if in_main and old.is_ours else set()
                 found |= {"slice recycled for another Service"} if old.service != new.service else set()
             return found
+        case NamespaceChanged():
+            return {"namespace"}
+        case GuardChanged():
+            return {"guard"}
         case unexpected:
             assert_never(unexpected)
 

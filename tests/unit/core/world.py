@@ -16,8 +16,11 @@ from attrs import evolve, frozen
 from svclink_core import (
     Change,
     Create,
+    CreateNamespace,
+    CreateService,
     Delete,
     EndpointSlice,
+    Namespace,
     NamespacedName,
     Plan,
     Precondition,
@@ -32,6 +35,8 @@ from svclink_core import (
 from svclink_core.snapshot import Connection
 from svclink_core.svclink_v1alpha1 import ClusterLink, ClusterLinkSpec
 
+ROUNDS: Final = 3
+"""Create a Service; its slices; remove the leftovers they replace."""
 FIRST_REVISION: Final = 1_000_000
 NOW: Final = 1_782_907_200.0
 """2026-07-01T12:00:00Z, when everything is planned unless a test says otherwise."""
@@ -43,9 +48,12 @@ class Refused(Exception):  # noqa: N818 - it is what the server says, not what w
 
 @frozen
 class ApiServer:
-    """The EndpointSlices of the main cluster. `revision` only ever grows."""
+    """What svclink writes to in the main cluster. `revision` only ever grows."""
 
     slices: tuple[EndpointSlice, ...] = ()
+    services: tuple[Service, ...] = ()
+    namespaces: frozenset[str] = frozenset()
+    terminating: frozenset[str] = frozenset()
     revision: int = FIRST_REVISION
 
     def find(self, key: NamespacedName) -> EndpointSlice | None:
@@ -54,6 +62,10 @@ class ApiServer:
     def apply(self, change: Change) -> ApiServer:
         """The server after a change. Raises `Refused` where the real one would answer with an error."""
         match change:
+            case CreateNamespace():
+                return self._create_namespace(change.namespace)
+            case CreateService():
+                return self._create_service(change.service)
             case Create():
                 return self._create(change.endpoint_slice)
             case Update():
@@ -63,6 +75,28 @@ class ApiServer:
             case unexpected:
                 assert_never(unexpected)
 
+    def _create_namespace(self, namespace: Namespace) -> ApiServer:
+        name = namespace.metadata.name
+        if name in self.namespaces:
+            raise Refused(f"409 AlreadyExists: {name}")
+        if not _DNS_LABEL.fullmatch(name):
+            raise Refused(f"422: metadata.name: {name!r}")
+        return evolve(self, namespaces=self.namespaces | {name})
+
+    def _create_service(self, service: Service) -> ApiServer:
+        key = service.metadata.key
+        if any(each.metadata.key == key for each in self.services):
+            raise Refused(f"409 AlreadyExists: {key}")
+        if key.namespace not in self.namespaces or key.namespace in self.terminating:
+            raise Refused(f"403 or 404: namespace of {key}")
+        if service.spec.cluster_ip or service.spec.ip_families or service.spec.type != "ClusterIP":
+            raise Refused(f"422: {key} asks for what is the main cluster's to give")
+        families = ("IPv4", "IPv6") if service.spec.ip_family_policy == "PreferDualStack" else ("IPv4",)
+        metadata = evolve(service.metadata, uid=f"uid-of-the-made-{key}", resource_version=str(self.revision))
+        spec = evolve(service.spec, cluster_ip="10.96.0.9", ip_families=families)
+        stored = Service(metadata, spec)
+        return evolve(self, services=(*self.services, stored), revision=self.revision + 1)
+
     def _create(self, piece: EndpointSlice) -> ApiServer:
         if piece.metadata.resource_version:
             raise Refused(f"500: resourceVersion should not be set on objects to be created: {piece.metadata.key}")
@@ -70,7 +104,8 @@ class ApiServer:
             raise Refused(f"409 AlreadyExists: {piece.metadata.key}")
         require_valid(piece)
         metadata = evolve(piece.metadata, uid=f"uid-{self.revision}", resource_version=str(self.revision), generation=1)
-        return ApiServer((*self.slices, evolve(piece, metadata=metadata)), self.revision + 1)
+        created = evolve(piece, metadata=metadata)
+        return evolve(self, slices=(*self.slices, created), revision=self.revision + 1)
 
     def _update(self, piece: EndpointSlice, precondition: Precondition) -> ApiServer:
         found = self._expect(piece.metadata.key, precondition)
@@ -88,11 +123,12 @@ class ApiServer:
             return self
         written = evolve(written, metadata=evolve(metadata, resource_version=str(self.revision)))
         others = (each for each in self.slices if each != found)
-        return ApiServer((*others, written), self.revision + 1)
+        return evolve(self, slices=(*others, written), revision=self.revision + 1)
 
     def _delete(self, key: NamespacedName, precondition: Precondition) -> ApiServer:
         found = self._expect(key, precondition)
-        return ApiServer(tuple(each for each in self.slices if each != found), self.revision + 1)
+        others = tuple(each for each in self.slices if each != found)
+        return evolve(self, slices=others, revision=self.revision + 1)
 
     def _expect(self, key: NamespacedName, precondition: Precondition) -> EndpointSlice:
         found = self.find(key)
@@ -222,7 +258,8 @@ def with_main(
         snapshot.main.services.values() if services is None else services,
         main_slices(snapshot) if slices is None else slices,
     )
-    return evolve(snapshot, main=main)
+    held = evolve(snapshot.main, services=main.services, endpoint_slices=main.endpoint_slices, names=main.names)
+    return evolve(snapshot, main=held)
 
 
 def with_remote(
@@ -239,7 +276,7 @@ def with_remote(
         remote_slices(old) if slices is None else slices,
         old.connection,
     )
-    new = evolve(new, undecodable=old.undecodable)
+    new = evolve(new, undecodable=old.undecodable, guard=old.guard)
     return evolve(snapshot, remotes={**snapshot.remotes, name: new})
 
 
@@ -263,10 +300,20 @@ def without_link(snapshot: Snapshot, name: str) -> Snapshot:
 
 def applied(snapshot: Snapshot, changes: Iterable[Change]) -> Snapshot:
     """The snapshot after the main cluster took the changes, in their order. Raises `Refused`."""
-    server = ApiServer(tuple(main_slices(snapshot)), _next_revision(snapshot))
+    main = snapshot.main
+    server = ApiServer(
+        tuple(main_slices(snapshot)),
+        tuple(main.services.values()),
+        frozenset(main.namespaces or ()),
+        frozenset(main.terminating),
+        _next_revision(snapshot),
+    )
     for change in changes:
         server = server.apply(change)
-    return with_main(snapshot, slices=server.slices)
+    after = with_main(snapshot, server.services, server.slices)
+    if main.namespaces is None:
+        return after
+    return evolve(after, main=evolve(after.main, namespaces=server.namespaces))
 
 
 def _next_revision(snapshot: Snapshot) -> int:
@@ -275,9 +322,14 @@ def _next_revision(snapshot: Snapshot) -> int:
 
 
 def settled(snapshot: Snapshot) -> Snapshot:
-    """The snapshot after the main cluster took the whole plan for it."""
-    decided: Plan = plan(snapshot, NOW)
-    return applied(snapshot, decided.changes)
+    """The snapshot after the main cluster took the whole plan for it, and what that makes possible.
+
+    A Service that is made gets its slices with the next plan, and a leftover goes with the next plan after they exist.
+    """
+    for _ in range(ROUNDS):
+        decided: Plan = plan(snapshot, NOW)
+        snapshot = applied(snapshot, decided.changes)
+    return snapshot
 
 
 def collected(snapshot: Snapshot) -> Snapshot:
