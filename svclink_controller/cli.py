@@ -25,19 +25,28 @@ from svclink_core.well_known import NAMESPACE_KUBE_SYSTEM
 
 
 class Duration(click.ParamType[timedelta]):
-    """A Go duration: `30s`, `1m30s`, `2h`."""
+    """A Go duration: `30s`, `1m30s`, `2h`.
+
+    Args:
+        is_optional: Whether it may be nothing, `0s`.
+    """
 
     name = "duration"
 
+    def __init__(self, *, is_optional: bool = False) -> None:
+        self.is_optional = is_optional
+
     def convert(self, value: str | timedelta, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        """The duration; it must be longer than nothing."""
+        """The duration; it must be longer than nothing, unless it is optional."""
         if isinstance(value, timedelta):
             return value
         try:
             duration: timedelta = durationpy.from_str(value)
         except (durationpy.DurationError, ValueError, IndexError):
             self.fail(f"{value!r} is not a duration: write it as 30s, 1m30s or 2h", param, ctx)
-        if duration <= timedelta(0):
+        if self.is_optional and duration < timedelta(0):
+            self.fail(f"{value!r} is less than nothing: write it as 30s, 1m30s or 2h, or 0s for none", param, ctx)
+        if not self.is_optional and duration <= timedelta(0):
             self.fail(f"{value!r} is not longer than nothing: write it as 30s, 1m30s or 2h", param, ctx)
         return duration
 
@@ -86,7 +95,14 @@ def _namespaces(_: click.Context, __: click.Parameter, values: tuple[str, ...]) 
     default="false",
     type=click.BOOL,
     show_default=True,
-    help="Create Services that only remote clusters have. Not yet in this version.",
+    help="Create Services that only remote clusters have, and their namespaces. None is ever changed or deleted.",
+)
+@click.option(
+    "--deletion-hold",
+    type=Duration(is_optional=True),
+    default="5m",
+    show_default=True,
+    help="How long nothing is deleted where a cluster loses more than half of what is mirrored at once; 0s: off.",
 )
 @click.option(
     "--max-writes-per-second",
@@ -102,15 +118,14 @@ def svclink(
     kubeconfig: Path | None,
     included_namespaces: frozenset[str],
     sync_services_to_local_cluster: bool,
+    deletion_hold: timedelta,
     max_writes_per_second: float | None,
 ) -> None:
     """Mirror EndpointSlices of remote Kubernetes clusters into this one, so that its Services balance over both.
 
     Without a command it runs the controller, until SIGTERM.
     """
-    if sync_services_to_local_cluster:
-        raise click.UsageError("--sync-services-to-local-cluster is not in this version yet: leave it out")
-    context.obj = Options(included_namespaces)
+    context.obj = Options(included_namespaces, sync_services_to_local_cluster, deletion_hold.total_seconds())
     if context.invoked_subcommand is None:
         logs.configure()
         settings = Settings(kubeconfig, sync_interval.total_seconds(), context.obj, max_writes_per_second)

@@ -14,8 +14,10 @@ from attrs import define, field, frozen
 from svclink_controller.applier import Applier
 from svclink_controller.backoff import Backoff
 from svclink_controller.clients import ApiError, Client, TransportError, main_client, own_namespace
+from svclink_controller.deadlines import Deadlines
 from svclink_controller.decoding import Secret
 from svclink_controller.findings import Findings
+from svclink_controller.guards import Guards
 from svclink_controller.identities import Identities
 from svclink_controller.pacing import Pace
 from svclink_controller.reconciler import RECONCILERS, Reconciler
@@ -23,12 +25,13 @@ from svclink_controller.reflector import Reflector, Sink, reflect_for_ever
 from svclink_controller.remote import Remote
 from svclink_controller.secret_kubeconfigs import SecretKubeconfigs
 from svclink_controller.session import Target, identify
-from svclink_controller.sinks import LinkSink, ObjectSink
+from svclink_controller.sinks import LinkSink, NamespaceSink, ObjectSink
 from svclink_controller.status_writer import StatusWriter
 from svclink_controller.store import MAIN, Store
-from svclink_controller.wire import CLUSTER_LINKS, ENDPOINT_SLICES, SERVICES, Resource, WireError
+from svclink_controller.wire import CLUSTER_LINKS, ENDPOINT_SLICES, NAMESPACES, SERVICES, Resource, WireError
 from svclink_controller.workqueue import WorkQueue
-from svclink_core.core_v1 import Service
+from svclink_core import policing
+from svclink_core.core_v1 import Namespace, Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.identifying import Problem
 from svclink_core.meta_v1 import NamespacedName
@@ -39,7 +42,7 @@ from svclink_core.well_known import LinkReason
 DRAIN_SECONDS: Final = 3
 """How long writes under way may take to end after SIGTERM."""
 
-T = TypeVar("T", Service, EndpointSlice, ClusterLink, Secret)
+T = TypeVar("T", Service, Namespace, EndpointSlice, ClusterLink, Secret)
 
 log = structlog.get_logger()
 
@@ -103,6 +106,8 @@ class Manager:
     applier: Applier
     reconciler: Reconciler
     status_writer: StatusWriter
+    guards: Guards
+    policies: Deadlines
     identities: Identities = field(factory=Identities)
     remotes: dict[str, tuple[Remote, asyncio.Task[None]]] = field(factory=dict)
     secrets: SecretKubeconfigs = field(init=False)
@@ -118,12 +123,16 @@ class Manager:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._reflect(SERVICES, ObjectSink(self.store, MAIN, Service)))
                 group.create_task(self._reflect(ENDPOINT_SLICES, ObjectSink(self.store, MAIN, EndpointSlice)))
+                if self.settings.options.sync_services:
+                    group.create_task(self._reflect(NAMESPACES, NamespaceSink(self.store)))
                 group.create_task(self._reflect(CLUSTER_LINKS, LinkSink(self.store, self.link_changed)))
                 for _ in range(RECONCILERS):
                     group.create_task(self.reconciler.run())
                 group.create_task(self.status_writer.run())
                 group.create_task(self._resync())
         finally:
+            self.guards.close()
+            self.policies.close()
             tasks = [self._stop_remote(name) for name in list(self.remotes)]
             await asyncio.gather(*tasks, *self._stopping, self.secrets.close(), return_exceptions=True)
 
@@ -158,9 +167,11 @@ class Manager:
             return  # The Secret is being read.
         wanted = target_of(link, self.store.options, self.secrets)
         if name not in self.remotes:
+            self.identities.remember(link)
             remote = Remote(name, self.store, self.identities)
             self.remotes[name] = remote, asyncio.create_task(remote.run())
-        self.remotes[name][0].configure(wanted)
+        if self.remotes[name][0].configure(wanted):
+            self.guards.edited(name)
 
     def _stop_remote(self, name: str) -> asyncio.Task[None]:
         _, task = self.remotes.pop(name)
@@ -212,9 +223,21 @@ def make_manager(client: Client, namespace: str, settings: Settings) -> Manager:
     services: WorkQueue[NamespacedName] = WorkQueue()
     links: WorkQueue[str] = WorkQueue()
     store = Store(settings.options, services.add, lambda name: links.add([name]))
+    guards, policies = Guards(store), Deadlines(store.wake)
+
+    def status_changed(name: str) -> None:
+        links.add([name])
+        guards.slices_changed(name)
+
+    def cluster_changed(name: str) -> None:
+        guards.link_changed(name)
+        remote = store.snapshot().remotes.get(name)
+        policies.set(name, None if remote is None else policing.deadline(remote))
+
+    store.status_changed, store.cluster_changed = status_changed, cluster_changed
     findings = Findings(store.status_changed)
     pace = Pace(settings.max_writes_per_second)
     applier = Applier(client, lambda written: store.put(MAIN, written), store.mark_gone, pace)
-    reconciler = Reconciler(store, services, applier, findings)
+    reconciler = Reconciler(store, services, applier, findings, guards.record)
     status_writer = StatusWriter(client, store, findings, links)
-    return Manager(client, namespace, settings, store, services, applier, reconciler, status_writer)
+    return Manager(client, namespace, settings, store, services, applier, reconciler, status_writer, guards, policies)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import structlog
@@ -14,7 +15,7 @@ from svclink_controller.findings import Findings
 from svclink_controller.store import Store
 from svclink_controller.workqueue import WorkQueue
 from svclink_core.meta_v1 import NamespacedName
-from svclink_core.planning import plan_service
+from svclink_core.planning import Decision, plan_service
 
 RECONCILERS: Final = 32
 """Services worked on at once; how many requests are under way is the applier's to limit."""
@@ -24,12 +25,21 @@ log = structlog.get_logger()
 
 @define
 class Reconciler:
-    """Works on the keys of a queue, each from the store's present state."""
+    """Works on the keys of a queue, each from the store's present state.
+
+    Args:
+        store: What is known.
+        queue: The Services to plan.
+        applier: Has the changes done.
+        findings: Told what could not be mirrored or written.
+        decided: Called with every Service and what was decided about it, before anything is done.
+    """
 
     store: Store
     queue: WorkQueue[NamespacedName]
     applier: Applier
     findings: Findings
+    decided: Callable[[NamespacedName, Sequence[Decision]], None] = lambda _key, _decisions: None
 
     async def run(self) -> None:
         """Work until cancelled. A broken plan is logged with its traceback, tried again, and stops nothing else."""
@@ -49,6 +59,7 @@ class Reconciler:
         if not self.store.is_complete:
             return
         plan = plan_service(self.store.snapshot(), key, clock.seconds())
+        self.decided(key, plan.decisions)
         outcomes = await self.applier.apply(plan.changes)
         unfinished = [outcome for outcome in outcomes if outcome.verdict is not Verdict.APPLIED]
         self.findings.record(key, plan.findings, unfinished)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from functools import partial
 from typing import Final, TypeAlias, TypeVar, assert_never
 
 import structlog
@@ -18,7 +19,7 @@ from svclink_controller.session import RefusedError, Session, Target, open_sessi
 from svclink_controller.store import Observation, Store
 from svclink_controller.wire import WireError
 from svclink_core.identifying import Problem
-from svclink_core.snapshot import PENDING, SYNCED, Synced, Unreachable
+from svclink_core.snapshot import PENDING, SYNCED, Unreachable
 from svclink_core.well_known import LinkReason
 
 T = TypeVar("T")
@@ -57,11 +58,20 @@ class Remote:
     _connected_at: float = 0
     _backoff: Backoff = field(factory=lambda: Backoff(base=1, cap=30))
 
-    def configure(self, wanted: Target | Problem | None) -> None:
-        """The link was added or edited, or its Secret: what to read, why that cannot be said, or nothing (disabled)."""
-        if wanted != self._wanted:
+    def configure(self, wanted: Target | Problem | None) -> bool:
+        """The link was added or edited, or its Secret: what to read, why that cannot be said, or nothing (disabled).
+
+        Returns:
+            Whether something else was wanted before.
+        """
+        before = self._wanted
+        if wanted != before:
             self._wanted = wanted
             self._changed.set()
+            if before is not None:
+                # Where it leads now is not known: after a restart, the old cluster must not be held against it.
+                self._observe(evolve(self._observation, cluster_id=None))
+        return before not in (None, wanted)
 
     async def run(self) -> None:
         """Work until cancelled, then close the connection. Nothing that goes wrong with the cluster ends it."""
@@ -73,7 +83,7 @@ class Remote:
                     log.exception("internal error", cluster=self.name)
                     await asyncio.sleep(self._backoff.next_delay())
         finally:
-            self.identities.release(self.name)
+            self.identities.forget(self.name)
             await self._disconnect()
 
     async def _step(self) -> None:
@@ -82,7 +92,7 @@ class Remote:
         wanted = self._wanted
         if wanted is None or (isinstance(wanted, Problem) and self._session is None):
             await self._stay_away(wanted)
-        elif self._session is not None and (refusal := self._refusal(self._session.cluster_id)) is not None:
+        elif self._session is not None and (refusal := self._why_refused(self._session)) is not None:
             await self._lose(RefusedError(refusal))
         elif isinstance(wanted, Problem):
             self._observe(evolve(self._observation, problem=_while_kept(wanted)))
@@ -98,7 +108,8 @@ class Remote:
     def _trust(self) -> None:
         """What feeds the store is what the link asks for: an edit that was taken back may have put it in doubt."""
         self.store.set_connection(self.name, SYNCED)
-        self._observe(evolve(self._observation, problem=None))
+        cluster_id = None if self._session is None else self._session.cluster_id
+        self._observe(evolve(self._observation, problem=None, cluster_id=cluster_id))
 
     async def _stay_away(self, problem: Problem | None) -> None:
         """The link is disabled, or says no way to connect: its slices stay as they are."""
@@ -114,7 +125,7 @@ class Remote:
             # What is held is of other namespaces: nothing may be concluded from it about those now asked for.
             self.store.set_connection(self.name, PENDING)
         try:
-            session = await self._unless_changed(open_session(target, self._refusal))
+            session = await self._unless_changed(open_session(target, partial(self._refusal, target)))
         except EXPECTED as error:
             self._fail(error, kept=self._session is not None)
             return False
@@ -129,7 +140,7 @@ class Remote:
         if self._session is not None or proven is None or proven == wanted or proven.namespaces != wanted.namespaces:
             return False
         try:
-            session = await self._unless_changed(open_session(proven, self._refusal))
+            session = await self._unless_changed(open_session(proven, partial(self._refusal, proven)))
         except EXPECTED:
             return False
         if session is None:
@@ -142,7 +153,7 @@ class Remote:
         previous = self._following, self._session
         self._following, self._session = None, session
         await _end(*previous)
-        if self._refusal(session.cluster_id) is not None:
+        if self._why_refused(session) is not None:
             return  # Another link connected to the cluster while this one was listed: the next step gives it up.
         self._proven = session.target
         session.hand_over(self.store, self.name)
@@ -150,7 +161,7 @@ class Remote:
         self._following = asyncio.create_task(session.follow(self.store, self.name))
         self._connected_at = asyncio.get_running_loop().time()
         if (link := self.store.links.get(self.name)) is not None and session.cluster_id is not None:
-            self.identities.claim(link, session.cluster_id, self._changed.set)
+            self.identities.claim(link, session.target.kubeconfig, session.cluster_id, self._changed.set)
         self._observe(Observation(problem, session.version, session.cluster_id, clock.now()))
         log.info("cluster connected", cluster=self.name, version=session.version)
 
@@ -186,6 +197,9 @@ class Remote:
             self.identities.wait(self.name, self._changed.set)
         if kept:
             problem = _while_kept(problem)
+        elif isinstance(error, RefusedError):
+            # It can be reached, and may not be: what was mirrored is kept, whatever the policy for a lost one.
+            self.store.set_connection(self.name, PENDING)
         else:
             self._mark_unreachable()
         if problem != self._observation.problem:
@@ -193,7 +207,8 @@ class Remote:
         self._observe(evolve(self._observation, problem=problem))
 
     def _mark_unreachable(self) -> None:
-        if isinstance(self.store.connections.get(self.name), Synced):
+        """From now on, or from when it was first found so: also where it was not reached since svclink started."""
+        if not isinstance(self.store.connections.get(self.name), Unreachable):
             self.store.set_connection(self.name, Unreachable(clock.now(), clock.seconds()))
 
     async def _disconnect(self) -> None:
@@ -212,12 +227,15 @@ class Remote:
             task.cancel()
             await asyncio.wait({task})
 
-    def _refusal(self, cluster_id: str | None) -> Problem | None:
+    def _why_refused(self, session: Session) -> Problem | None:
+        return self._refusal(session.target, session.cluster_id)
+
+    def _refusal(self, target: Target, cluster_id: str | None) -> Problem | None:
         """Why a cluster must not be used; where credentials do not show which it is, there is nothing to say."""
         link = self.store.links.get(self.name)
         if cluster_id is None or link is None:
             return None
-        return self.identities.refusal(link, cluster_id)
+        return self.identities.refusal(link, target.kubeconfig, cluster_id)
 
     @property
     def _observation(self) -> Observation:

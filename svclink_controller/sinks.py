@@ -9,7 +9,7 @@ from attrs import frozen
 
 from svclink_controller.store import Store
 from svclink_controller.wire import Listing, Undecodable
-from svclink_core.core_v1 import Service
+from svclink_core.core_v1 import Namespace, Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.meta_v1 import NamespacedName, ObjectMeta
 from svclink_core.svclink_v1alpha1 import ClusterLink
@@ -41,6 +41,29 @@ class ObjectSink(Generic[T]):
     def mark_undecodable(self, each: Undecodable) -> None:
         """An object cannot be understood."""
         self.store.mark_undecodable(self.cluster, self.kind, each)
+
+
+@frozen
+class NamespaceSink:
+    """Namespaces of the main cluster."""
+
+    store: Store
+
+    def replace(self, listing: Listing[Namespace]) -> None:
+        """The complete list."""
+        self.store.replace_namespaces(listing)
+
+    def apply(self, item: Namespace) -> None:
+        """A Namespace was added or changed."""
+        self.store.put_namespace(item)
+
+    def remove(self, key: NamespacedName) -> None:
+        """A Namespace is gone."""
+        self.store.remove_namespace(key.name)
+
+    def mark_undecodable(self, each: Undecodable) -> None:
+        """A Namespace cannot be understood; it exists."""
+        self.store.put_namespace(Namespace(ObjectMeta(each.key.name)))
 
 
 @frozen

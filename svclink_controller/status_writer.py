@@ -99,6 +99,7 @@ class StatusWriter:
             services=mirrored.services,
             endpoints=mirrored.endpoints,
             slices=mirrored.slices,
+            guard=self.store.guard(name),
             findings=self.findings.of(name),
             write_failures=self.findings.failures_of(name),
         )

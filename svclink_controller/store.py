@@ -13,9 +13,18 @@ from typing import Final, TypeAlias, TypeVar, assert_never
 from attrs import define, field, frozen
 
 from svclink_controller.wire import Listing, Undecodable, is_earlier
-from svclink_core.core_v1 import Service
+from svclink_core.core_v1 import Namespace, Service
 from svclink_core.discovery_v1 import EndpointSlice
-from svclink_core.enqueueing import ClusterChanged, EndpointSliceChanged, Event, ServiceChanged, requests_for
+from svclink_core.enqueueing import (
+    ClusterChanged,
+    EndpointSliceChanged,
+    Event,
+    GuardChanged,
+    NamespaceChanged,
+    ServiceChanged,
+    requests_for,
+)
+from svclink_core.guarding import UNGUARDED, Guard
 from svclink_core.identifying import Problem
 from svclink_core.meta_v1 import NamespacedName, ObjectMeta
 from svclink_core.snapshot import PENDING, Connection, MainCluster, Options, RemoteCluster, Snapshot
@@ -102,14 +111,18 @@ class Store:
         options: Settings that decisions depend on.
         enqueue: Called with the Services to plan again.
         status_changed: Called with the name of a link whose state or numbers changed.
+        cluster_changed: Called with the name of a link that was added, edited or removed, or whose connection changed.
     """
 
     options: Options
     enqueue: Callable[[Iterable[NamespacedName]], None]
     status_changed: Callable[[str], None]
+    cluster_changed: Callable[[str], None] = lambda _: None
     links: dict[str, ClusterLink] = field(factory=dict)
     connections: dict[str, Connection] = field(factory=dict)
     observations: dict[str, Observation] = field(factory=dict)
+    _guards: dict[str, Guard] = field(factory=dict)
+    _namespaces: dict[str, Namespace] | None = None
     _clusters: dict[str, _ClusterObjects] = field(factory=lambda: {MAIN: _ClusterObjects()})
     _listed: set[type] = field(factory=set)
     _tally: _Tally = field(factory=_Tally)
@@ -131,6 +144,9 @@ class Store:
                     services=MappingProxyType(main.services),
                     endpoint_slices=MappingProxyType(main.slices_by_service),
                     names=MappingProxyType(main.slices),
+                    undecodable=main.undecodable.values(),
+                    namespaces=None if self._namespaces is None else self._namespaces.keys(),
+                    terminating={name for name, each in (self._namespaces or {}).items() if each.is_terminating},
                 ),
                 remotes=MappingProxyType({name: self._remote(name, link) for name, link in self.links.items()}),
                 options=self.options,
@@ -149,7 +165,12 @@ class Store:
             services=MappingProxyType(objects.services),
             endpoint_slices=MappingProxyType(objects.slices_by_service),
             undecodable=objects.undecodable.values(),
+            guard=self.guard(name),
         )
+
+    def guard(self, cluster: str) -> Guard:
+        """Which deletions that a cluster asks for have to wait."""
+        return self._guards.get(cluster, UNGUARDED)
 
     # Links
 
@@ -171,6 +192,7 @@ class Store:
         if self.links.pop(name, None) is not None:
             self.connections.pop(name, None)
             self.observations.pop(name, None)
+            self._guards.pop(name, None)
             self._clusters.pop(name, None)
             self._cluster_changed(name)
 
@@ -185,6 +207,43 @@ class Store:
         if cluster in self.links and self.observations.get(cluster) != observation:
             self.observations[cluster] = observation
             self.status_changed(cluster)
+
+    def set_guard(self, cluster: str, guard: Guard, doomed: Iterable[NamespacedName]) -> None:
+        """The deletion guard of a cluster changed, and with it the plans of the Services `doomed`."""
+        if cluster in self.links:
+            self._guards[cluster] = guard
+            self._snapshot = None
+            self.status_changed(cluster)
+            self._dirty(GuardChanged(frozenset(doomed)))
+
+    def wake(self, cluster: str) -> None:
+        """A moment has come at which other things hold for a cluster, although nothing is news."""
+        self._dirty(ClusterChanged(cluster))
+
+    # Namespaces of the main cluster
+
+    def replace_namespaces(self, listing: Listing[Namespace]) -> None:
+        """The complete list of them. One that cannot be understood exists all the same."""
+        unclear = {each.key.name: Namespace(ObjectMeta(each.key.name)) for each in listing.undecodable}
+        self._namespaces = unclear | {item.metadata.name: item for item in listing.items}
+        self._snapshot = None
+        self._dirty(ClusterChanged(MAIN))
+
+    def put_namespace(self, namespace: Namespace) -> None:
+        """One was added, or changed."""
+        name = namespace.metadata.name
+        if self._namespaces is not None:
+            self._namespaces[name] = namespace
+            self._namespace_changed(name)
+
+    def remove_namespace(self, name: str) -> None:
+        """One is gone."""
+        if self._namespaces is not None and self._namespaces.pop(name, None) is not None:
+            self._namespace_changed(name)
+
+    def _namespace_changed(self, name: str) -> None:
+        self._snapshot = None
+        self._dirty(NamespaceChanged(name))
 
     def forget(self, cluster: str) -> None:
         """A remote cluster is no longer read: its objects are freed, and it counts as never listed."""
@@ -294,6 +353,7 @@ class Store:
     def _cluster_changed(self, cluster: str) -> None:
         self._snapshot = None
         self.status_changed(cluster)
+        self.cluster_changed(cluster)
         self._dirty(ClusterChanged(cluster))
 
     def _object_changed(self, cluster: str, event: ServiceChanged | EndpointSliceChanged) -> None:

@@ -76,6 +76,11 @@ def why_withheld(guard: Guard, service: NamespacedName) -> Reason | None:
     return Reason.DELETION_HELD if is_held else Reason.DELETION_SETTLING
 
 
+def effect(guard: Guard) -> tuple[bool, bool, frozenset[NamespacedName]]:
+    """What of a guard decides plans: two guards of equal effect hold back the same, for the same reason."""
+    return guard.is_armed, guard.wave is not None and guard.wave.held_until is not None, guard.released
+
+
 def advance(guard: Guard, toll: Toll, now: float, hold: float) -> Guard:
     """The guard after a look at what the cluster condemns now.
 

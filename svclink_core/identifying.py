@@ -1,4 +1,4 @@
-"""Which links may be used, by the identity of the clusters they lead to: never the main cluster, no cluster twice."""
+"""Which links may be used, by the identity of their clusters: not the main one, none twice, none instead of another."""
 
 from __future__ import annotations
 
@@ -46,6 +46,37 @@ def refusals(main_id: str | None, claims: Mapping[str, Claim]) -> dict[str, Prob
             message = f"the kubeconfig leads to the cluster of the older ClusterLink {owner}"
             refused[name] = _problem(LinkReason.DUPLICATE_CLUSTER, message)
     return refused
+
+
+def known_cluster(link: ClusterLink) -> str | None:
+    """The cluster a link is known to lead to from before svclink started, by its status; None where it may be another.
+
+    An edit since then is taken at its word. So is a kubeconfig in a Secret, of which nobody knows whether it is the
+    same; there `spec.clusterID` pins a cluster.
+    """
+    is_edited = link.metadata.generation != link.status.observed_generation
+    return None if is_edited or link.spec.kubeconfig_secret_ref is not None else link.status.cluster_id
+
+
+def why_changed(link: ClusterLink, known: str | None, cluster_id: str) -> Problem | None:
+    """Why a link must not be used for the cluster it leads to, which is not the one it is meant for; or None.
+
+    DNS, a restore or a swapped address can lead an unchanged kubeconfig to another cluster, whose content would then
+    replace what is mirrored.
+
+    Args:
+        link: The link. `spec.clusterID` overrules what is known.
+        known: The cluster that its kubeconfig, as it is, led to before; None where that is not known.
+        cluster_id: The cluster it leads to now.
+    """
+    pinned = link.spec.cluster_id
+    if pinned is not None and pinned != cluster_id:
+        message = f"the kubeconfig leads to cluster {cluster_id}, and spec.clusterID is {pinned}"
+        return _problem(LinkReason.CLUSTER_CHANGED, message)
+    if pinned is None and known is not None and known != cluster_id:
+        message = f"the kubeconfig is unchanged and leads to cluster {cluster_id} instead of {known}"
+        return _problem(LinkReason.CLUSTER_CHANGED, message)
+    return None
 
 
 def _problem(reason: LinkReason, message: str) -> Problem:

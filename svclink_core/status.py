@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import assert_never
 
 from attrs import frozen
 
+from svclink_core.guarding import UNGUARDED, Guard
 from svclink_core.identifying import Problem
 from svclink_core.mirroring import Finding
 from svclink_core.snapshot import PENDING, Connection, Pending, Synced, Unreachable
@@ -31,6 +32,7 @@ class LinkFacts:
         services: How many Services have at least one mirrored slice.
         endpoints: How many endpoints are mirrored.
         slices: How many slices the main cluster has of this cluster.
+        guard: Which deletions that the cluster asks for have to wait.
         findings: What could not be mirrored.
         write_failures: One message for each Service whose slices could not be written.
     """
@@ -44,6 +46,7 @@ class LinkFacts:
     services: int = 0
     endpoints: int = 0
     slices: int = 0
+    guard: Guard = UNGUARDED
     findings: Sequence[Finding] = ()
     write_failures: Sequence[str] = ()
 
@@ -57,11 +60,13 @@ def summarize(facts: LinkFacts, now: str) -> ClusterLinkStatus:
     """
     old = facts.link.status
     generation = facts.link.metadata.generation
+    # Once the link is edited, nobody knows which cluster it leads to until that was reached.
+    known_id = old.cluster_id if generation == old.observed_generation else None
     states = (_ready(facts), _synced(facts), _degraded(facts))
     return ClusterLinkStatus(
         phase=_phase(facts),
         version=facts.version or old.version,
-        cluster_id=facts.cluster_id or old.cluster_id,
+        cluster_id=facts.cluster_id or known_id,
         connected=facts.link.spec.enabled and isinstance(facts.connection, Synced),
         last_connected=facts.last_connected or old.last_connected,
         services=facts.services,
@@ -139,17 +144,35 @@ def _synced(facts: LinkFacts) -> _State:
             assert_never(unexpected)
 
 
-_DEGRADING = {Reason.PORT_MISMATCH: LinkReason.PORT_MISMATCH, Reason.INVALID_ENDPOINTS: LinkReason.INVALID_ENDPOINTS}
+_DEGRADING = {
+    Reason.PORT_MISMATCH: LinkReason.PORT_MISMATCH,
+    Reason.ADDRESS_CONFLICT: LinkReason.ADDRESS_CONFLICT,
+    Reason.INVALID_ENDPOINTS: LinkReason.INVALID_ENDPOINTS,
+}
 
 
 def _degraded(facts: LinkFacts) -> _State:
-    """The first kind of finding names the reason; the message counts them all and names the first few Services."""
+    """The first kind of trouble names the reason; the message tells of each, with its number and first few names."""
+    kinds = [*_held(facts.guard), *_found(facts.findings)]
+    if not kinds:
+        return _State("Degraded", "False", LinkReason.AS_EXPECTED, LinkReason.AS_EXPECTED.sentence)
+    first, text = kinds[0]
+    others = [f"{reason.code}: {message}" for reason, message in kinds[1:]]
+    return _State("Degraded", "True", first, "; ".join((text, *others)))
+
+
+def _held(guard: Guard) -> Iterator[tuple[LinkReason, str]]:
+    wave = guard.wave
+    if wave is not None and wave.held_until is not None:
+        what = f"the cluster lost {wave.doomed} of {wave.slices} mirrored EndpointSlices at once, and they are kept"
+        yield LinkReason.DELETION_HELD, f"{what} for now: {LinkReason.DELETION_HELD.sentence}"
+
+
+def _found(findings: Sequence[Finding]) -> Iterator[tuple[LinkReason, str]]:
     for reason, shown in _DEGRADING.items():
-        services = [str(finding.service) for finding in facts.findings if finding.reason is reason]
+        services = sorted({str(finding.service) for finding in findings if finding.reason is reason})
         if services:
-            message = f"{len(services)} Service(s): {_counted(sorted(services))}: {shown.sentence}"
-            return _State("Degraded", "True", shown, message)
-    return _State("Degraded", "False", LinkReason.AS_EXPECTED, LinkReason.AS_EXPECTED.sentence)
+            yield shown, f"{len(services)} Service(s): {_counted(services)}: {shown.sentence}"
 
 
 def _counted(items: Sequence[str]) -> str:

@@ -68,8 +68,8 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         (["--included-namespaces", " , "], ["--included-namespaces"]),
         (["--included-namespaces", "Prod"], ["--included-namespaces", "'Prod'"]),
         (["--included-namespaces", "a.b"], ["--included-namespaces", "'a.b'"]),
-        (["--sync-services-to-local-cluster"], ["--sync-services-to-local-cluster"]),
-        (["--sync-services-to-local-cluster=true", *PLAN], ["--sync-services-to-local-cluster"]),
+        (["--deletion-hold=-1s", *PLAN], ["--deletion-hold", "'-1s'", "0s for none"]),
+        (["--deletion-hold=5", *PLAN], ["--deletion-hold", "'5'"]),
         (["--sync-services-to-local-cluster=maybe", *PLAN], ["--sync-services-to-local-cluster", "'maybe'"]),
         (["--nonsense"], ["--nonsense"]),
         (["nonsense"], ["'nonsense'"]),
@@ -121,6 +121,9 @@ def test_without_kubeconfig_outside_a_cluster_the_flag_is_named(run: Run, monkey
     [
         ["--sync-interval=30s"],
         ["--sync-interval", "1h2m3s"],
+        ["--sync-services-to-local-cluster=true"],
+        ["--deletion-hold=0s"],
+        ["--deletion-hold", "1h"],
         ["--sync-services-to-local-cluster=false"],
         ["--sync-services-to-local-cluster=FALSE"],
         ["--sync-services-to-local-cluster=0"],
@@ -162,6 +165,7 @@ def test_default_sync_interval_is_that_of_the_go_program() -> None:
         "kubeconfig": None,
         "included_namespaces": frozenset(),
         "sync_services_to_local_cluster": False,
+        "deletion_hold": timedelta(minutes=5),
         "max_writes_per_second": None,
     }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from attrs import define, field
 
 from svclink_controller.identities import Identities
-from svclink_core import ClusterLink, LinkReason, ObjectMeta
+from svclink_core import ClusterLink, ClusterLinkSpec, ClusterLinkStatus, LinkReason, ObjectMeta
 
 CREATED = {"old": "2026-01-01T00:00:00Z", "young": "2026-02-01T00:00:00Z"}
 
@@ -25,11 +25,11 @@ class Links:
     told: list[str] = field(factory=list)
 
     def refusal(self, name: str, cluster: str) -> LinkReason | None:
-        problem = self.identities.refusal(link(name), cluster)
+        problem = self.identities.refusal(link(name), f"kubeconfig of {cluster}", cluster)
         return None if problem is None else problem.reason
 
     def claim(self, name: str, cluster: str) -> None:
-        self.identities.claim(link(name), cluster, lambda: self.told.append(name))
+        self.identities.claim(link(name), f"kubeconfig of {cluster}", cluster, lambda: self.told.append(name))
 
     def wait(self, name: str) -> None:
         self.identities.wait(name, lambda: self.told.append(name))
@@ -157,3 +157,63 @@ def test_link_that_is_gone_is_not_told_any_more() -> None:
     links.identities.release("other")
     links.claim("old", "3")
     assert links.told == []
+
+
+# A kubeconfig that leads elsewhere than before
+
+
+def edited(generation: int, **spec: object) -> ClusterLink:
+    """A link whose status, of generation 1, says that its kubeconfig leads to cluster 1."""
+    status = ClusterLinkStatus(cluster_id="1", observed_generation=1)
+    found = ClusterLinkSpec(kubeconfig="same", **spec)  # type: ignore[arg-type]
+    return ClusterLink(ObjectMeta("a", generation=generation), found, status)
+
+
+def reason(identities: Identities, known: ClusterLink, kubeconfig: str, cluster: str) -> LinkReason | None:
+    problem = identities.refusal(known, kubeconfig, cluster)
+    return None if problem is None else problem.reason
+
+
+def test_an_unchanged_kubeconfig_must_not_lead_elsewhere() -> None:
+    """It is held for as long as the link is not edited; back at the old cluster it may be used."""
+    identities = Identities("main")
+    identities.claim(edited(1), "same", "1", lambda: None)
+    for _ in range(2):
+        assert reason(identities, edited(1), "same", "2") is LinkReason.CLUSTER_CHANGED
+    assert reason(identities, edited(1), "same", "1") is None
+    assert reason(identities, edited(2), "same", "2") is None
+
+
+def test_an_edited_kubeconfig_is_taken_at_its_word() -> None:
+    """Another kubeconfig may lead to another cluster, also one that is in a Secret."""
+    identities = Identities("main")
+    identities.claim(edited(1), "same", "1", lambda: None)
+    assert reason(identities, edited(1), "other", "2") is None
+    assert reason(identities, edited(1), "same", "2") is LinkReason.CLUSTER_CHANGED
+
+
+def test_an_edit_before_anything_changed_is_no_permission() -> None:
+    """A filter that was edited while all was well does not let the kubeconfig lead elsewhere later."""
+    identities = Identities("main")
+    identities.claim(edited(1), "same", "1", lambda: None)
+    assert reason(identities, edited(2), "same", "2") is LinkReason.CLUSTER_CHANGED
+    assert reason(identities, edited(3), "same", "2") is None
+
+
+def test_a_restart_forgets_nothing() -> None:
+    """The status of a link tells where it led, unless the link was edited since, or is disabled and edited now."""
+    identities = Identities("main")
+    identities.remember(edited(1))
+    identities.release("a")
+    assert reason(identities, edited(1), "same", "2") is LinkReason.CLUSTER_CHANGED
+    assert reason(identities, edited(1), "other", "2") is None
+    identities.remember(edited(2))
+    assert reason(identities, edited(2), "same", "2") is None
+
+
+def test_a_link_that_is_gone_is_forgotten() -> None:
+    """A link of the same name that is made later is another one."""
+    identities = Identities("main")
+    identities.claim(edited(1), "same", "1", lambda: None)
+    identities.forget("a")
+    assert reason(identities, edited(1), "same", "2") is None

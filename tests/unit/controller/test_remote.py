@@ -237,11 +237,11 @@ async def test_identity_may_stay_unknown(world: World) -> None:
 )
 @pytest.mark.parametrize("path", ["/version", "/api/v1/services", "/apis/discovery.k8s.io/v1/endpointslices"])
 async def test_refusal_is_shown_and_nothing_is_known(world: World, code: int, reason: LinkReason, path: str) -> None:
-    """A cluster of which not everything could be listed stays pending, and holds nothing."""
+    """A cluster of which not everything could be listed is unreachable from then on, and holds nothing."""
     remote = await world.serve(override=refusing(code, path))
     world.edit(remote.kubeconfig)
     await world.has_problem(reason)
-    assert world.store.connections.get("c1", PENDING) == PENDING
+    assert isinstance(world.store.connections["c1"], Unreachable)
     assert world.services() == set()
 
 

@@ -21,9 +21,15 @@ from svclink_core import (
     SliceChange,
     Update,
 )
-from svclink_core.diffing import Names, delete, diff, update_to
-from svclink_core.well_known import LABEL_CLUSTER, LABEL_HEADLESS, LABEL_MANAGED_BY, LABEL_SERVICE_NAME
-from tests.unit.core.examples import WEB, endpoint, mirrored_slice
+from svclink_core.diffing import Names, delete, delete_leftover, diff, update_to
+from svclink_core.well_known import (
+    LABEL_CLUSTER,
+    LABEL_GO_CLUSTER,
+    LABEL_HEADLESS,
+    LABEL_MANAGED_BY,
+    LABEL_SERVICE_NAME,
+)
+from tests.unit.core.examples import WEB, endpoint, foreign_slice, mirrored_slice
 
 
 def wanted(*addresses: str, source: str = "web-abc", address_type: str = "IPv4") -> EndpointSlice:
@@ -215,3 +221,34 @@ def test_endpoints_with_hints_are_not_remembered() -> None:
     assert update_to(desired, observed) is None
     assert observed.known_equals == []
     assert update_to(wanted(), observed) is not None
+
+
+def leftover(cluster: str = "c1", service: str = "web", namespace: str = "default", **labels: str) -> EndpointSlice:
+    """A slice that the Go release of svclink left."""
+    found = {LABEL_SERVICE_NAME: service, LABEL_GO_CLUSTER: cluster, LABEL_MANAGED_BY: "svclink", **labels}
+    return foreign_slice("web-c1", NamespacedName(namespace, "web"), found)
+
+
+def test_a_leftover_of_the_go_release_is_deleted() -> None:
+    """With a slice of ours of the same Service and cluster as proof, and with its precondition."""
+    deletion = delete_leftover(leftover(), mirrored_slice())
+    assert (deletion.reason, deletion.cluster) == (Reason.LEFTOVER_REPLACED, "c1")
+    assert deletion.precondition == Precondition("uid-of-web-c1", "3")
+
+
+@pytest.mark.parametrize(
+    ("piece", "replacement"),
+    [
+        (leftover("c2"), mirrored_slice()),
+        (leftover(service="api"), mirrored_slice()),
+        (leftover(namespace="prod"), mirrored_slice()),
+        (foreign_slice("web-c1", labels={LABEL_SERVICE_NAME: "web"}), mirrored_slice()),
+        (mirrored_slice(labels={LABEL_GO_CLUSTER: "c1"}), mirrored_slice()),
+        (leftover(), leftover()),
+        (leftover(), mirrored_slice(labels={LABEL_SERVICE_NAME: None})),
+    ],
+)
+def test_nothing_else_is_a_leftover(piece: EndpointSlice, replacement: EndpointSlice) -> None:
+    """A slice of somebody else, or one that nothing replaces, is never deleted as a leftover."""
+    with pytest.raises(ProgrammerError, match="has not been replaced"):
+        delete_leftover(piece, replacement)

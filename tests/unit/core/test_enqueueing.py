@@ -7,7 +7,10 @@ import pytest
 from svclink_core import (
     ClusterChanged,
     EndpointSliceChanged,
+    GuardChanged,
+    NamespaceChanged,
     NamespacedName,
+    Options,
     Service,
     ServiceChanged,
     requests_for,
@@ -98,3 +101,16 @@ def test_a_link_concerns_everything() -> None:
     local = foreign_slice("local", labels={LABEL_SERVICE_NAME: "nobody"})
     found = world(cluster("c1", services=[service(OTHER)]), slices=[mirrored, local])
     assert requests_for(ClusterChanged("c1"), found) == {WEB, A, OTHER}
+
+
+def test_a_namespace_concerns_services_that_wait_for_it() -> None:
+    """Where Services are made, a Namespace concerns those of its name that the main cluster lacks; else nobody."""
+    remote = cluster("c1", services=[service(), service(A), service(NamespacedName("other", "web"))])
+    for both, expected in ((True, {A}), (False, set())):
+        found = world(remote, options=Options(sync_services=both))
+        assert requests_for(NamespaceChanged("default"), found) == expected
+
+
+def test_a_guard_concerns_what_it_holds() -> None:
+    """A guard concerns the Services of which something is doomed."""
+    assert requests_for(GuardChanged(frozenset({A})), world()) == {A}

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from attrs import evolve
 
-from svclink_core import Claim, ClusterLink, LinkReason, refusals
+from svclink_core import Claim, ClusterLink, ClusterLinkSpec, ClusterLinkStatus, LinkReason, ObjectMeta, refusals
+from svclink_core.identifying import known_cluster, why_changed
+from svclink_core.svclink_v1alpha1 import SecretKeyReference
 from tests.unit.core.examples import link
 
 OLD, NEW = "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"
@@ -53,3 +55,41 @@ def test_all_but_one_of_many_are_refused() -> None:
 def test_while_the_main_cluster_is_not_known_none_is_refused_for_it() -> None:
     """An unknown identity of the main cluster is not equal to anything."""
     assert refusals(None, {"a": Claim(made("a"), "main")}) == {}
+
+
+PINNED = ClusterLink(ObjectMeta("a", generation=2), ClusterLinkSpec(cluster_id="1"))
+FREE = ClusterLink(ObjectMeta("a", generation=2), status=ClusterLinkStatus(cluster_id="1", observed_generation=2))
+
+
+@pytest.mark.parametrize(
+    ("link", "known", "cluster", "is_held"),
+    [
+        (FREE, "1", "1", False),
+        (FREE, "1", "2", True),
+        (FREE, None, "2", False),
+        (PINNED, None, "1", False),
+        (PINNED, None, "2", True),
+        (PINNED, "2", "1", False),
+        (PINNED, "2", "2", True),
+    ],
+)
+def test_another_cluster_in_place_of_the_known_one(
+    link: ClusterLink, known: str | None, cluster: str, is_held: bool
+) -> None:
+    """A link is held that leads elsewhere than before, or elsewhere than pinned, whatever it led to before."""
+    problem = why_changed(link, known, cluster)
+    assert (problem is not None) is is_held
+    assert problem is None or problem.reason is LinkReason.CLUSTER_CHANGED
+
+
+@pytest.mark.parametrize(
+    ("link", "known"),
+    [
+        (FREE, "1"),
+        (evolve(FREE, metadata=evolve(FREE.metadata, generation=3)), None),
+        (evolve(FREE, spec=ClusterLinkSpec(kubeconfig_secret_ref=SecretKeyReference("s"))), None),
+    ],
+)
+def test_what_a_status_tells_after_a_restart(link: ClusterLink, known: str | None) -> None:
+    """Which cluster it was, unless the link was edited since, or its kubeconfig is in a Secret that may have been."""
+    assert known_cluster(link) == known

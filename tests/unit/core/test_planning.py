@@ -12,12 +12,14 @@ from svclink_core import (
     Decision,
     Delete,
     EndpointPort,
+    EndpointSlice,
     Finding,
     NamespacedName,
     Options,
     Outcome,
     Plan,
     Reason,
+    RemoteCluster,
     Service,
     Unreachable,
     Update,
@@ -27,7 +29,7 @@ from svclink_core import (
 from svclink_core.snapshot import Connection
 from svclink_core.well_known import LABEL_CLUSTER, LABEL_GO_CLUSTER, LABEL_MANAGED_BY, LABEL_SERVICE_NAME
 from tests.unit.core.examples import WEB, cluster, endpoint, foreign_slice, mirrored_slice, remote_slice, service, world
-from tests.unit.core.world import NOW, collected, main_slices, settled, with_main
+from tests.unit.core.world import NOW, applied, collected, main_slices, settled, with_main
 
 LOST = Unreachable("2026-01-01T00:00:00Z", 1_767_225_600.0)
 
@@ -265,3 +267,32 @@ def test_a_service_nobody_knows() -> None:
     unknown = NamespacedName("default", "unknown")
     decided = plan_service(world(cluster("c1")), unknown, NOW)
     assert decided == Plan((), (Decision(unknown, "c1", Outcome.SKIPPED, Reason.REMOTE_SERVICE_MISSING),), ())
+
+
+def leftover(cluster: str = "c1") -> EndpointSlice:
+    """What the Go release of svclink left of Service default/web."""
+    return foreign_slice(f"web-{cluster}", labels={LABEL_SERVICE_NAME: "web", LABEL_GO_CLUSTER: cluster})
+
+
+def test_a_leftover_goes_after_its_replacement_exists() -> None:
+    """Ours is created first, under another name, and with the next plan the slice of the Go release goes."""
+    found = world(cluster("c1", remote_slice()), slices=[leftover()])
+    (created,) = plan(found, NOW).changes
+    assert isinstance(created, Create)
+    (deleted,) = plan(applied(found, [created]), NOW).changes
+    assert isinstance(deleted, Delete)
+    assert (deleted.key.name, deleted.reason) == ("web-c1", Reason.LEFTOVER_REPLACED)
+    assert [piece.is_ours for piece in main_slices(settled(found))] == [True]
+
+
+def test_a_leftover_waits_while_anything_is_missing() -> None:
+    """While a slice of ours is to be changed or made, no address may be lost with the leftover."""
+    one, two = remote_slice("web-abc"), remote_slice("web-two", "10.0.0.2")
+    found = world(cluster("c1", one, two), slices=[mirrored_slice("ours"), leftover()])
+    assert [type(change) for change in plan(found, NOW).changes] == [Create]
+
+
+@pytest.mark.parametrize("remote", [cluster("c1"), cluster("c1", connection=LOST), cluster("c2", remote_slice())])
+def test_a_leftover_without_replacement_stays(remote: RemoteCluster) -> None:
+    """What is not mirrored by svclink is left to the Go release."""
+    assert leftover() in main_slices(settled(world(remote, slices=[leftover()])))

@@ -12,12 +12,14 @@ from svclink_core import (
     ClusterLinkStatus,
     Condition,
     Finding,
+    Guard,
     LinkFacts,
     LinkReason,
     NamespacedName,
     Problem,
     Reason,
     Unreachable,
+    Wave,
     summarize,
 )
 from svclink_core.svclink_v1alpha1 import Phase
@@ -144,8 +146,26 @@ def test_degraded_names_services() -> None:
     message = condition(evolve(FACTS, findings=findings), "Degraded").message
     assert message == (
         "4 Service(s): default/a, default/b, default/c and 1 more: "
-        "name the ports alike in both clusters, or give them the same number"
+        "name the ports alike in both clusters, or give them the same number; "
+        "InvalidEndpoints: 1 Service(s): default/e: endpoints whose address the API server would refuse were left out"
     )
+
+
+def test_a_held_deletion_degrades() -> None:
+    """It comes first, with its numbers; deletions that only settle are no trouble."""
+    held = Guard(is_armed=True, wave=Wave(24, 18, 0, 0, 300))
+    shown = condition(evolve(FACTS, guard=held, findings=[finding("a", MISMATCH)]), "Degraded")
+    assert (shown.status, shown.reason) == ("True", "DeletionHeld")
+    assert shown.message.startswith("the cluster lost 18 of 24 mirrored EndpointSlices at once")
+    assert "; PortMismatch: 1 Service(s): default/a" in shown.message
+    settling = Guard(is_armed=True, wave=Wave(24, 18, 0, 0))
+    assert condition(evolve(FACTS, guard=settling), "Degraded").status == "False"
+
+
+def test_an_edited_link_leads_nobody_knows_where() -> None:
+    """The identity that a status remembers is that of the link as it was: an edit is taken at its word."""
+    known = evolve(FACTS, link=evolve(FACTS.link, status=ClusterLinkStatus(cluster_id="uid", observed_generation=7)))
+    assert summarize(evolve(known, cluster_id=None), NOW).cluster_id is None
 
 
 @pytest.mark.parametrize(
@@ -184,7 +204,7 @@ def test_numbers_are_copied() -> None:
     assert (status.services, status.slices, status.endpoints, status.observed_generation) == (1, 2, 3, 1)
 
 
-REMEMBERED = ClusterLinkStatus(version="v1.36.0", cluster_id="uid", last_connected=BEFORE)
+REMEMBERED = ClusterLinkStatus(version="v1.36.0", cluster_id="uid", last_connected=BEFORE, observed_generation=1)
 
 
 def test_what_was_learnt_is_remembered() -> None:

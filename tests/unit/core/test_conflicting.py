@@ -1,0 +1,33 @@
+"""Addresses that two clusters claim: one fact a test."""
+
+from __future__ import annotations
+
+from svclink_core import Finding, Reason, plan
+from svclink_core.well_known import LABEL_GO_CLUSTER, LABEL_SERVICE_NAME
+from tests.unit.core.examples import WEB, cluster, foreign_slice, remote_slice, world
+from tests.unit.core.world import NOW
+
+
+def test_two_clusters() -> None:
+    """An address that two clusters have is told to both of them."""
+    one = cluster("c1", remote_slice("w", "10.0.0.1", "10.0.0.2"))
+    found = world(one, cluster("c2", remote_slice("w", "10.0.0.2")))
+    assert plan(found, NOW).findings == (
+        Finding(WEB, "c1", Reason.ADDRESS_CONFLICT, ("10.0.0.2 (c2)",)),
+        Finding(WEB, "c2", Reason.ADDRESS_CONFLICT, ("10.0.0.2 (c1)",)),
+    )
+
+
+def test_a_local_pod() -> None:
+    """An address that a local Pod has is told to the cluster."""
+    local = foreign_slice("web-local", labels={LABEL_SERVICE_NAME: "web"})
+    found = world(cluster("c1", remote_slice("w", "10.9.9.9")), slices=[local])
+    assert plan(found, NOW).findings == (Finding(WEB, "c1", Reason.ADDRESS_CONFLICT, ("10.9.9.9 (the main cluster)",)),)
+
+
+def test_no_conflict() -> None:
+    """Neither a cluster's own two slices nor what the Go release left of it are a conflict."""
+    leftover = foreign_slice("web-old", labels={LABEL_SERVICE_NAME: "web", LABEL_GO_CLUSTER: "c1"})
+    slices = [remote_slice("w1", "10.9.9.9"), remote_slice("w2", "10.9.9.9")]
+    found = world(cluster("c1", *slices), cluster("c2", remote_slice("w", "10.0.0.2")), slices=[leftover])
+    assert plan(found, NOW).findings == ()

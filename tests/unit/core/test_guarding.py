@@ -1,0 +1,129 @@
+"""The mass-deletion guard: one fact a test."""
+
+from __future__ import annotations
+
+import pytest
+from attrs import evolve
+
+from svclink_core import UNGUARDED, Guard, NamespacedName, Outcome, Reason, Toll, Wave, advance, plan
+from svclink_core.guarding import deadline, effect, why_withheld
+from tests.unit.core.examples import WEB, cluster, mirrored_slice, remote_slice, world
+from tests.unit.core.world import NOW
+
+HOLD = 300.0
+ARMED = Guard(is_armed=True)
+
+
+def toll(doomed: int, slices: int = 24) -> Toll:
+    """Services with one doomed slice each."""
+    return Toll(slices, {NamespacedName("default", f"s{number}"): 1 for number in range(doomed)})
+
+
+def after(*steps: tuple[float, Toll], guard: Guard = ARMED, hold: float = HOLD) -> Guard:
+    """The guard after a look at each moment, in seconds from `NOW`."""
+    for seconds, seen in steps:
+        guard = advance(guard, seen, NOW + seconds, hold)
+    return guard
+
+
+@pytest.mark.parametrize(("slices", "is_armed"), [(19, False), (20, True)])
+def test_a_cluster_of_some_size_is_guarded(slices: int, is_armed: bool) -> None:
+    """From 20 mirrored slices on, a cluster's deletions wait; with fewer they do not."""
+    for guard in (UNGUARDED, ARMED):
+        assert after((0, toll(0, slices)), guard=guard) == Guard(is_armed)
+
+
+def test_a_deletion_waits_for_others() -> None:
+    """The first doomed slice begins a wave, which is over when for a second nothing came to it."""
+    begun = after((0, toll(1)))
+    assert begun == Guard(is_armed=True, wave=Wave(24, 1, NOW, NOW))
+    assert deadline(begun) == NOW + 1
+    assert deadline(after((0, toll(1)), (0.9, toll(2)))) == NOW + 1.9
+    assert deadline(after((0, toll(1)), (0.9, toll(1)))) == NOW + 1
+
+
+def test_a_wave_does_not_last_for_ever() -> None:
+    """A wave to which something comes all the time counts as over after five seconds."""
+    steps = [(number * 0.9, toll(1 + number)) for number in range(6)]
+    assert deadline(after(*steps)) == NOW + 5
+
+
+def test_few_deletions_are_released() -> None:
+    """Half of the slices, or fewer, are released at once; the Service they are of is remembered until they are gone."""
+    released = after((0, toll(12)), (1, toll(12)))
+    assert released == Guard(is_armed=True, released=frozenset(toll(12).doomed))
+    assert after((0, toll(3, 15)), guard=released) == Guard(is_armed=True, released=frozenset(toll(3).doomed))
+    assert after((0, toll(0, 12)), guard=released) == UNGUARDED
+
+
+def test_many_deletions_are_held() -> None:
+    """More than half of the slices are held for as long as the flag says, and released then."""
+    held = after((0, toll(13)), (1, toll(13)))
+    assert held == Guard(is_armed=True, wave=Wave(24, 13, NOW, NOW, NOW + 1 + HOLD))
+    assert deadline(held) == NOW + 1 + HOLD
+    assert after((1 + HOLD, toll(13)), guard=held) == Guard(is_armed=True, released=frozenset(toll(13).doomed))
+
+
+def test_what_comes_back_is_not_held() -> None:
+    """Where nothing is doomed any more, the guard is calm again."""
+    held = after((0, toll(13)), (1, toll(13)))
+    assert after((2, toll(0)), guard=held) == ARMED
+
+
+def test_a_new_wave_beside_what_is_released() -> None:
+    """What comes while other deletions are carried out is a wave of its own."""
+    released = Guard(is_armed=True, released=frozenset(toll(1).doomed))
+    found = after((0, toll(20)), guard=released)
+    assert found == Guard(is_armed=True, wave=Wave(24, 19, NOW, NOW), released=released.released)
+
+
+def test_nothing_is_held_when_it_is_off() -> None:
+    """With no time to hold, because it is off or the link was edited, nothing waits, nor what waited before."""
+    held = after((0, toll(13)), (1, toll(13)))
+    assert after((2, toll(13)), guard=held, hold=0) == UNGUARDED
+
+
+def test_the_effect_of_a_guard() -> None:
+    """A wave that grows changes no plan; one that is held does."""
+    first, grown, held = (after((0, toll(1))), after((0, toll(1)), (0.5, toll(2))), after((0, toll(13)), (1, toll(13))))
+    assert effect(first) == effect(grown) == effect(ARMED)
+    assert effect(held) != effect(first) != effect(UNGUARDED)
+    assert (why_withheld(first, WEB), why_withheld(held, WEB)) == (Reason.DELETION_SETTLING, Reason.DELETION_HELD)
+
+
+HELD = Guard(is_armed=True, wave=Wave(24, 18, NOW, NOW, NOW + HOLD))
+
+
+@pytest.mark.parametrize(("guard", "reason"), [(ARMED, Reason.DELETION_SETTLING), (HELD, Reason.DELETION_HELD)])
+def test_a_plan_withholds(guard: Guard, reason: Reason) -> None:
+    """What a guarded cluster asks to delete is kept, counted, and says why."""
+    gone_service = world(evolve(cluster("c1", services=[]), guard=guard), slices=[mirrored_slice()])
+    gone_slice = world(evolve(cluster("c1"), guard=guard), slices=[mirrored_slice()])
+    for found in (gone_service, gone_slice):
+        (decision,) = plan(found, NOW).decisions
+        assert plan(found, NOW).changes == ()
+        assert (decision.outcome, decision.reason, decision.slices, decision.doomed) == (Outcome.KEPT, reason, 1, 1)
+
+
+def test_a_plan_withholds_beside_what_is_mirrored() -> None:
+    """Of a Service of which something else is mirrored, that is created all the same."""
+    found = world(evolve(cluster("c1", remote_slice("web-new")), guard=ARMED), slices=[mirrored_slice()])
+    assert [change.reason for change in plan(found, NOW).changes] == [Reason.SOURCE_ADDED]
+    (decision,) = plan(found, NOW).decisions
+    assert (decision.reason, decision.slices, decision.endpoints) == (Reason.DELETION_SETTLING, 2, 2)
+
+
+def test_a_plan_carries_out_what_is_released() -> None:
+    """A released Service loses its slice, and counts it until it is gone."""
+    released = Guard(is_armed=True, released=frozenset({WEB}))
+    found = world(evolve(cluster("c1", services=[]), guard=released), slices=[mirrored_slice()])
+    (decision,) = plan(found, NOW).decisions
+    assert [change.reason for change in plan(found, NOW).changes] == [Reason.REMOTE_SERVICE_MISSING]
+    assert (decision.outcome, decision.doomed) == (Outcome.SKIPPED, 1)
+
+
+def test_what_is_not_the_clusters_doing_does_not_wait() -> None:
+    """Neither a link that is gone nor a duplicate waits for the guard of the cluster."""
+    copies = [mirrored_slice("web-c1"), mirrored_slice("web-copy"), mirrored_slice("web-gone", cluster="gone")]
+    found = world(evolve(cluster("c1", remote_slice()), guard=HELD), slices=copies)
+    assert [change.reason for change in plan(found, NOW).changes] == [Reason.DUPLICATE, Reason.LINK_GONE]

@@ -1,0 +1,155 @@
+"""Services that the main cluster lacks: one fact a test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+from attrs import evolve
+
+from svclink_core import (
+    ClusterLinkSpec,
+    CreateNamespace,
+    CreateService,
+    Namespace,
+    NamespacedName,
+    ObjectMeta,
+    Options,
+    Outcome,
+    Reason,
+    RemoteCluster,
+    Service,
+    ServicePort,
+    Snapshot,
+    main_cluster,
+    plan,
+)
+from svclink_core.core_v1 import ClientIPConfig, SessionAffinityConfig
+from svclink_core.importing import local_service
+from svclink_core.well_known import LABEL_IMPORTED
+from tests.unit.core.examples import WEB, cluster, mirrored_slice, remote_slice, service, world
+from tests.unit.core.world import NOW, main_slices, settled
+
+SPACE = Namespace(ObjectMeta("default"))
+GOING = Namespace(ObjectMeta("default", deletion_timestamp="2026-01-01T00:00:00Z"))
+BOTH = Options(sync_services=True)
+
+
+def lacking(
+    *remotes: RemoteCluster, namespaces: Iterable[Namespace] | None = (SPACE,), options: Options = BOTH
+) -> Snapshot:
+    """A snapshot whose main cluster has no Service."""
+    found = world(*remotes, services=[], options=options)
+    return evolve(found, main=main_cluster([], [], namespaces))
+
+
+def aged(remote: RemoteCluster, created: str) -> RemoteCluster:
+    metadata = evolve(remote.link.metadata, creation_timestamp=created)
+    return evolve(remote, link=evolve(remote.link, metadata=metadata))
+
+
+def test_a_service_is_made_without_what_is_the_main_clusters() -> None:
+    """Type ClusterIP, no selector, address, node port, load balancer, label or annotation of the remote one."""
+    remote = service(
+        kind="LoadBalancer", labels={"app": "web"}, annotations={"a": "b"}, traffic_distribution="PreferClose"
+    )
+    ports = (ServicePort(443, "https", "TCP", "", "tls"), ServicePort(80, "http", target_port=8080))
+    affinity = SessionAffinityConfig(ClientIPConfig(60))
+    spec = evolve(
+        remote.spec,
+        ports=ports,
+        session_affinity="ClientIP",
+        session_affinity_config=affinity,
+        publish_not_ready_addresses=True,
+    )
+    made = local_service(evolve(remote, spec=spec))
+    assert made.metadata == ObjectMeta("web", "default", labels=((LABEL_IMPORTED, "true"),))
+    assert (made.spec.type, made.spec.cluster_ip, made.spec.ip_families) == ("ClusterIP", "", ())
+    assert made.spec.ports == (ServicePort(80, "http", target_port=8080), ServicePort(443, "https", "TCP", None, "tls"))
+    assert (made.spec.session_affinity, made.spec.session_affinity_config) == ("ClientIP", affinity)
+    assert made.spec.publish_not_ready_addresses
+    assert made.spec.traffic_distribution == "PreferClose"
+
+
+@pytest.mark.parametrize(
+    ("families", "policy"), [(("IPv4",), None), (("IPv6",), None), (("IPv4", "IPv6"), "PreferDualStack")]
+)
+def test_two_families_are_preferred_not_required(families: tuple[str, ...], policy: str | None) -> None:
+    """A main cluster of one family takes the Service of a remote one of two."""
+    assert local_service(service(families=families)).spec.ip_family_policy == policy
+
+
+def test_a_distribution_nobody_knows_is_left_out() -> None:
+    """The API server would refuse the whole Service."""
+    assert local_service(service(traffic_distribution="PreferMoon")).spec.traffic_distribution is None
+
+
+def test_namespace_service_slices() -> None:
+    """First the namespace, then the Service in it, and with the next plan its slices."""
+    found = lacking(cluster("c1", remote_slice()), namespaces=[])
+    first, second = plan(found, NOW).changes
+    assert isinstance(first, CreateNamespace)
+    assert isinstance(second, CreateService)
+    assert first.namespace == Namespace(ObjectMeta("default", labels=((LABEL_IMPORTED, "true"),)))
+    assert (first.key, second.key, first.cluster, second.cluster) == (NamespacedName("", "default"), WEB, "c1", "c1")
+    after = settled(found)
+    (made,) = after.main.services.values()
+    (piece,) = main_slices(after)
+    assert piece.metadata.owner_references[0].uid == made.metadata.uid
+
+
+def test_the_oldest_link_gives_the_service() -> None:
+    """Of the clusters that have it, the one whose link is the oldest, then the first by name."""
+    young, old = aged(cluster("a"), "2026-02-01T00:00:00Z"), aged(cluster("b"), "2026-01-01T00:00:00Z")
+    equal = aged(cluster("c"), "2026-01-01T00:00:00Z")
+    without = aged(cluster("d", services=[]), "2025-01-01T00:00:00Z")
+    disabled = aged(cluster("e", spec=ClusterLinkSpec(enabled=False)), "2025-01-01T00:00:00Z")
+    decided = plan(lacking(young, old, equal, without, disabled), NOW)
+    assert [change.cluster for change in decided.changes] == ["b"]
+    assert [(each.cluster, each.outcome, each.reason) for each in decided.decisions] == [
+        ("a", Outcome.SKIPPED, Reason.SERVICE_AWAITED),
+        ("b", Outcome.CREATED, Reason.SERVICE_CREATED),
+        ("c", Outcome.SKIPPED, Reason.SERVICE_AWAITED),
+        ("d", Outcome.SKIPPED, Reason.REMOTE_SERVICE_MISSING),
+        ("e", Outcome.KEPT, Reason.FROZEN),
+    ]
+
+
+def named(namespace: str, name: str = "web") -> RemoteCluster:
+    key = NamespacedName(namespace, name)
+    return cluster("c1", services=[service(key)])
+
+
+@pytest.mark.parametrize(
+    ("found", "reason"),
+    [
+        (lacking(cluster("c1"), options=Options()), Reason.MAIN_SERVICE_MISSING),
+        (lacking(cluster("c1"), namespaces=None), Reason.NAMESPACES_UNKNOWN),
+        (lacking(cluster("c1"), namespaces=[GOING]), Reason.NAMESPACE_TERMINATING),
+        (lacking(named("kube-public")), Reason.NAMESPACE_RESERVED),
+        (lacking(named("../../kube-system")), Reason.NAME_INVALID),
+        (lacking(named("default", "Web")), Reason.NAME_INVALID),
+        (lacking(cluster("c1", services=[service(kind="ExternalName")])), Reason.REMOTE_EXTERNAL_NAME),
+        (lacking(cluster("c1", services=[service(labels={LABEL_IMPORTED: "true"})])), Reason.REMOTE_IMPORTED),
+    ],
+)
+def test_what_is_not_made(found: Snapshot, reason: Reason) -> None:
+    """Nothing is made without the flag, in a namespace that is not known or going, in kube-*, or against a rule."""
+    assert plan(found, NOW).changes == ()
+    assert [each.reason for each in plan(found, NOW).decisions] == [reason]
+
+
+def test_a_service_that_cannot_be_understood_exists() -> None:
+    """Where the main cluster has something of it that makes no sense, nothing is made, and what is mirrored stays."""
+    found = lacking(cluster("c1", remote_slice()))
+    main = evolve(found.main, undecodable=[WEB], endpoint_slices={WEB: [mirrored_slice(owner_uid=None)]})
+    decided = plan(evolve(found, main=main), NOW)
+    assert decided.changes == ()
+    assert [each.reason for each in decided.decisions] == [Reason.MAIN_UNDECODABLE]
+
+
+def test_two_services_share_a_namespace() -> None:
+    """A namespace that two Services need is made once."""
+    services: list[Service] = [service(NamespacedName("shop", name)) for name in ("a", "b")]
+    decided = plan(lacking(cluster("c1", services=services)), NOW)
+    assert [type(change) for change in decided.changes] == [CreateNamespace, CreateService, CreateService]

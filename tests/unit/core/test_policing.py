@@ -1,0 +1,150 @@
+"""Unreachable policies: one fact a test."""
+
+from __future__ import annotations
+
+import pytest
+from attrs import evolve
+
+from svclink_core import (
+    PENDING,
+    SYNCED,
+    ClusterLinkSpec,
+    Delete,
+    EndpointConditions,
+    EndpointHints,
+    EndpointSlice,
+    Outcome,
+    Plan,
+    Reason,
+    RemoteCluster,
+    Unreachable,
+    UnreachablePolicy,
+    Update,
+    plan,
+)
+from svclink_core.policing import deadline
+from svclink_core.svclink_v1alpha1 import UnreachableAction
+from svclink_core.well_known import LABEL_SERVICE_NAME
+from tests.unit.core.examples import (
+    cluster,
+    endpoint,
+    foreign_slice,
+    mirrored_slice,
+    remote_slice,
+    service,
+    world,
+)
+from tests.unit.core.world import NOW, main_slices, settled, with_link
+
+LOST = Unreachable("2026-07-01T11:55:00Z", NOW - 300)
+LOCAL = foreign_slice("web-local", labels={LABEL_SERVICE_NAME: "web"})
+
+
+def lost(
+    action: UnreachableAction, name: str = "c1", *, after: int = 300, force: bool = False, enabled: bool = True
+) -> RemoteCluster:
+    """A cluster that has been away for 300 seconds."""
+    policy = UnreachablePolicy(action, after, force)
+    return cluster(name, spec=ClusterLinkSpec(enabled=enabled, unreachable=policy), connection=LOST)
+
+
+def reasons(decided: Plan) -> list[Reason]:
+    return [each.reason for each in decided.decisions]
+
+
+@pytest.mark.parametrize(
+    ("remote", "expected"),
+    [
+        (lost("NotReady"), NOW),
+        (lost("Remove", after=301), NOW + 1),
+        (lost("Keep"), None),
+        (lost("Remove", enabled=False), None),
+        (evolve(lost("Remove"), connection=SYNCED), None),
+        (evolve(lost("Remove"), connection=PENDING), None),
+    ],
+)
+def test_a_policy_has_a_deadline(remote: RemoteCluster, expected: float | None) -> None:
+    """It is afterSeconds after the cluster was lost; a policy that keeps, a disabled link and others have none."""
+    assert deadline(remote) == expected
+
+
+def test_not_ready_is_the_last_resort_of_kube_proxy() -> None:
+    """NotReady writes ready false, serving true, terminating true, and no hints; everything else stays."""
+    hinted = endpoint("10.0.0.1", zone="a", hints=EndpointHints(("a",)))
+    old = evolve(mirrored_slice(), endpoints=(hinted, endpoint("10.0.0.2")))
+    (change,) = plan(world(lost("NotReady"), slices=[old, LOCAL]), NOW).changes
+    assert isinstance(change, Update)
+    assert change.reason is Reason.UNREACHABLE_NOT_READY
+    last_resort = EndpointConditions(ready=False, serving=True, terminating=True)
+    assert change.endpoint_slice == evolve(
+        old,
+        metadata=change.endpoint_slice.metadata,
+        endpoints=tuple(evolve(each, conditions=last_resort, hints=None) for each in old.endpoints),
+    )
+
+
+def test_remove_deletes() -> None:
+    """Remove deletes, and says that the policy is the proof."""
+    decided = plan(world(lost("Remove"), slices=[mirrored_slice(), LOCAL]), NOW)
+    (change,) = decided.changes
+    assert isinstance(change, Delete)
+    assert change.reason is Reason.UNREACHABLE_REMOVED
+    assert decided.decisions[0].outcome is Outcome.SKIPPED
+
+
+@pytest.mark.parametrize("action", ["NotReady", "Remove"])
+def test_nothing_happens_before_the_deadline(action: UnreachableAction) -> None:
+    """One second earlier the slices are kept."""
+    found = world(lost(action), slices=[mirrored_slice(), LOCAL])
+    assert plan(found, NOW - 1).changes == ()
+    assert reasons(plan(found, NOW - 1)) == [Reason.UNREACHABLE]
+
+
+NOT_READY_LOCAL = evolve(LOCAL, endpoints=(endpoint("10.9.9.9", conditions=EndpointConditions(ready=False)),))
+DYING_LOCAL = evolve(LOCAL, metadata=evolve(LOCAL.metadata, deletion_timestamp="2026-01-01T00:00:00Z"))
+
+
+@pytest.mark.parametrize("others", [[], [NOT_READY_LOCAL], [DYING_LOCAL]])
+@pytest.mark.parametrize("action", ["NotReady", "Remove"])
+def test_the_last_ready_endpoints_stay(action: UnreachableAction, others: list[EndpointSlice]) -> None:
+    """A Service that would be left with no ready endpoint keeps those of the lost cluster, unless it is forced."""
+    decided = plan(world(lost(action), slices=[mirrored_slice(), *others]), NOW)
+    assert decided.changes == ()
+    assert reasons(decided) == [Reason.LAST_ENDPOINTS]
+    assert len(plan(world(lost(action, force=True), slices=[mirrored_slice(), *others]), NOW).changes) == 1
+
+
+def test_two_lost_clusters_do_not_stand_in_for_each_other() -> None:
+    """Of two clusters whose policies hold, neither counts for the other."""
+    slices = [mirrored_slice("web-c1", cluster="c1"), mirrored_slice("web-c2", cluster="c2")]
+    found = world(lost("Remove", "c1"), lost("Remove", "c2"), slices=slices)
+    assert reasons(plan(found, NOW)) == [Reason.LAST_ENDPOINTS] * 2
+
+
+def test_a_cluster_whose_policy_does_not_hold_yet_counts() -> None:
+    """The slices of a cluster that was lost later are ready as far as anybody knows."""
+    slices = [mirrored_slice("web-c1", cluster="c1"), mirrored_slice("web-c2", cluster="c2")]
+    found = world(lost("Remove", "c1"), lost("Remove", "c2", after=301), slices=slices)
+    assert reasons(plan(found, NOW)) == [Reason.UNREACHABLE_REMOVED, Reason.UNREACHABLE]
+
+
+def test_what_takes_over_comes_first() -> None:
+    """Slices that another cluster brings are created before those of the lost one are touched."""
+    found = world(lost("NotReady", "c1"), cluster("c2", remote_slice()), slices=[mirrored_slice()])
+    assert [change.cluster for change in plan(found, NOW).changes] == ["c2", "c1"]
+
+
+def test_the_true_state_returns() -> None:
+    """On recovery the slices are as the cluster says."""
+    before = settled(world(cluster("c1", remote_slice()), slices=[LOCAL]))
+    marked = settled(with_link(before, "c1", lost("NotReady").link.spec, LOST))
+    back = settled(with_link(marked, "c1", connection=SYNCED))
+    assert [each.endpoints[0].conditions.ready for each in main_slices(marked) if each.is_ours] == [False]
+    assert [each.endpoints for each in main_slices(back)] == [each.endpoints for each in main_slices(before)]
+
+
+def test_a_gone_service_is_the_garbage_collectors() -> None:
+    """Where the main Service is gone or going, the policy does nothing."""
+    for services in ([], [service(deleted_at="2026-01-01T00:00:00Z")]):
+        found = world(lost("Remove", force=True), services=services, slices=[mirrored_slice(), LOCAL])
+        assert plan(found, NOW).changes == ()
