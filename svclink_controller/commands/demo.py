@@ -39,7 +39,7 @@ async def _run(directory: Path, binaries: Path | None, *, keep: bool) -> bool:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     teller = Teller(console())
     kind = "real (etcd and kube-apiserver)" if binaries else "embedded"
-    await teller.chapter(f"Three Kubernetes API servers start, {kind}: {MAIN}, {' and '.join(REMOTES)}.")
+    teller.opening(f"Three Kubernetes API servers start, {kind}: {MAIN}, {' and '.join(REMOTES)}.")
     started = asyncio.get_running_loop().time()
     async with running_fleet(directory, binaries) as fleet:
         teller.done("they serve, over HTTPS on loopback", asyncio.get_running_loop().time() - started)
@@ -56,7 +56,7 @@ async def _tell(story: Story, *, keep: bool) -> None:
     if keep:
         await story.restore()
     else:
-        await story.teller.chapter("That is all, and all of it ends now. `svclink demo --keep` leaves it to you.")
+        await story.teller.chapter("That was all, and it ends here. `svclink demo --keep` leaves it to your kubectl.")
 
 
 async def _unless_stopped(stop: asyncio.Event, work: Coroutine[object, object, None]) -> bool:

@@ -71,7 +71,10 @@ class ApiServer:
             self._authorize(user, asked, request.path)
             if asked.verb == "watch" and target is not None:
                 self._log(request, user, asked, 200, "ResponseStarted")
-                return await self._watch(request, target)
+                try:
+                    return await self._watch(request, target)
+                finally:
+                    self._log(request, user, asked, 200, "ResponseComplete")
             response = await self._answer(request, target, user)
         except RefusalError as refusal:
             response = answer(refusal.status, refusal.code)

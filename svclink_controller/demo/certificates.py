@@ -91,6 +91,6 @@ def _name(common_name: str, organization: str | None = None) -> x509.Name:
 
 def _identity(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> Identity:
     private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
     )
     return Identity(certificate.public_bytes(serialization.Encoding.PEM), private)

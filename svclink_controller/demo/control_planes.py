@@ -151,6 +151,8 @@ def controller_manager(site: Site, binaries: Path, kubeconfig: Path, loops: Sequ
         binaries / "kube-controller-manager",
         f"--kubeconfig={kubeconfig}",
         f"--controllers={','.join(loops)}",
+        f"--service-account-private-key-file={site.directory / 'sa.key'}",
+        f"--root-ca-file={site.directory / 'ca.pem'}",
         "--use-service-account-credentials=false",
         "--leader-elect=false",
         "--secure-port=0",

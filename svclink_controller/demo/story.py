@@ -81,7 +81,7 @@ class Story:
         await self.teller.chapter("A Pod of cluster-a fails its probe.")
         sick = OF_A | {"10.1.0.12": False}
         await self._set(A, sick)
-        await self._expect("main sends it nothing any more", {MAIN: LOCAL, A: sick, B: OF_B})
+        await self._expect("it is not ready in main either", {MAIN: LOCAL, A: sick, B: OF_B})
 
     async def _cut_off_and_return(self) -> None:
         await self.teller.chapter("cluster-b is cut off: its API server is killed.")

@@ -24,6 +24,10 @@ class Teller:
 
     console: Console
 
+    def opening(self, text: str) -> None:
+        """What is done first."""
+        self.console.print(Text(text, "bold"))
+
     async def chapter(self, text: str) -> None:
         """What is done next."""
         if self.console.is_terminal:

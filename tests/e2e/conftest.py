@@ -47,9 +47,14 @@ _numbers = itertools.count(1)
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("control planes")
     group.addoption(WITHOUT, action="store_true", help="skip the tests that need real control planes")
+    group.addoption("--servers", choices=["real", "embedded"], default="real", help="which API servers to test with")
     group.addoption("--kubernetes", metavar="VERSION", help="pinned Kubernetes version to test with (default: newest)")
     group.addoption("--minutes", type=float, default=0.7, help="how long the chaos test rages (default: 0.7)")
     group.addoption("--seed", type=int, default=1, help="of the chaos test's random choices (default: 1)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "real_servers(why): skipped with --servers=embedded, for the reason given")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -58,6 +63,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             continue
         if item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(TEST_SECONDS, func_only=True))
+        real_only = item.get_closest_marker("real_servers")
+        if real_only is not None and config.getoption("--servers", default="real") == "embedded":
+            item.add_marker(pytest.mark.skip(reason=real_only.args[0]))
         if config.getoption(WITHOUT, default=False):
             item.add_marker(pytest.mark.skip(reason=f"{WITHOUT} was given"))
 
@@ -91,8 +99,13 @@ def record_measure(request: pytest.FixtureRequest) -> RecordMeasure:
 
 
 @pytest.fixture(scope="session")
-def binaries(request: pytest.FixtureRequest) -> Path:
-    """The directory of kube-apiserver, kube-controller-manager and etcd, which are built when they are nowhere."""
+def binaries(request: pytest.FixtureRequest) -> Path | None:
+    """The directory of kube-apiserver, kube-controller-manager and etcd, which are built when they are nowhere.
+
+    None where the tests run with the API server of `svclink demo`.
+    """
+    if request.config.getoption("--servers") == "embedded":
+        return None
     command = [sys.executable, str(ROOT / "hack" / "envtest" / "assets.py")]
     if version := request.config.getoption("--kubernetes", default=None):
         command += ["--kubernetes", version]
@@ -112,7 +125,7 @@ def binaries(request: pytest.FixtureRequest) -> Path:
 
 
 @pytest.fixture(scope="session")
-def clusters(binaries: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Cluster]]:
+def clusters(binaries: Path | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Cluster]]:
     """The main cluster and two remotes."""
 
     def make() -> list[Cluster]:
@@ -177,7 +190,7 @@ def remote(whole_remote: Cluster) -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="session")
-def fragile_cluster(binaries: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FragileCluster]:
+def fragile_cluster(binaries: Path | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FragileCluster]:
     """One more remote, for tests that would disturb others; started when the first of them needs it."""
     cluster = FragileCluster("c3", binaries, tmp_path_factory.mktemp("c3"))
     with running([cluster]):

@@ -9,32 +9,35 @@ from __future__ import annotations
 import base64
 import json
 import os
-import random
 import shutil
-import socket
 import ssl
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Final
 
 import trustme
 import yaml
 
+from svclink_controller.demo.control_planes import (
+    PORTS,
+    Site,
+    controller_manager,
+    embedded_api_server,
+    etcd,
+    free_ports,
+    real_api_server,
+)
+from svclink_controller.demo.processes import Process, stop_all
 from svclink_controller.permissions import MAIN, OWN_NAMESPACE, REMOTE_IDENTITY, REMOTE_MIRRORED
 
 from .api import Api, ApiError, Object
-from .processes import Process, stop_all
 from .waiting import eventually
 
 START_SECONDS: Final = 90.0
 TOKEN_SECONDS: Final = 24 * 3600
-# Below the range that Linux and macOS give to outgoing connections. A port from that range could be taken by one while
-# an API server is down; even by a client of that very port, since a loopback socket may connect to itself.
-PORTS: Final = range(20000, 32768)
 # A port is looked up long before the server listens on it: test processes that run side by side draw from shares of
 # their own, so that none takes what another has just found free.
 SHARES: Final = 16
@@ -95,9 +98,12 @@ class AuditEvent:
 
 
 class Cluster:
-    """One control plane. `spawn` and then `wait_until_ready`, so that several come up side by side."""
+    """One control plane, real or (without binaries) the API server of `svclink demo`, which collects its own garbage.
 
-    def __init__(self, name: str, binaries: Path, directory: Path, *, controller_manager: bool = False) -> None:
+    `spawn` and then `wait_until_ready`, so that several come up side by side.
+    """
+
+    def __init__(self, name: str, binaries: Path | None, directory: Path, *, controller_manager: bool = False) -> None:
         self.name = name
         self._binaries = binaries
         self._directory = directory
@@ -107,8 +113,8 @@ class Cluster:
         self.server = f"https://127.0.0.1:{self._port}"
         self._has_controller_manager = controller_manager
         self._write_files()
-        self._etcd = Process(f"etcd of {name}", self._etcd_command(), directory / "etcd.log")
-        self._api_server = Process(f"kube-apiserver of {name}", self._api_server_command(), directory / "apiserver.log")
+        self._etcd = None if binaries is None else etcd(self._site, binaries, self._etcd_port, self._peer_port)
+        self._api_server = self._make_api_server()
         self._controller_managers: list[Process] = []
         self.api = self._connect()
         self._reader_kubeconfig: str | None = None
@@ -117,7 +123,8 @@ class Cluster:
 
     def spawn(self) -> None:
         """Start etcd and the API server, which waits for etcd by itself."""
-        self._etcd.start()
+        if self._etcd is not None:
+            self._etcd.start()
         self._api_server.start()
 
     def wait_until_ready(self) -> None:
@@ -164,7 +171,8 @@ class Cluster:
     @property
     def processes(self) -> list[Process]:
         """In the order in which they are best stopped."""
-        return [*self._controller_managers, self._api_server, self._etcd]
+        last = [] if self._etcd is None else [self._etcd]
+        return [*self._controller_managers, self._api_server, *last]
 
     def clean_up(self) -> None:
         """After the end of its processes: only the logs are left."""
@@ -241,7 +249,7 @@ class Cluster:
     def delete_namespace(self, name: str) -> None:
         """Delete a namespace; where no controller empties it, the Services and EndpointSlices go here and now."""
         self.api.delete("namespaces", name)
-        if self._has_controller_manager:
+        if self._has_controller_manager or self._binaries is None:
             return
         for resource in ("services", "endpointslices"):
             for item in self.api.find(resource, name):
@@ -283,46 +291,24 @@ class Cluster:
         serving = self._serving_authority.issue_cert(*names, common_name="kube-apiserver")
         serving.private_key_and_cert_chain_pem.write_to_path(self._directory / "serving.pem")
 
-    def _etcd_command(self) -> list[str | Path]:
-        client, peer = (f"http://127.0.0.1:{port}" for port in (self._etcd_port, self._peer_port))
-        return [
-            self._binaries / "etcd",
-            f"--data-dir={self._directory / 'etcd'}",
-            "--unsafe-no-fsync",
-            "--log-level=warn",
-            f"--listen-client-urls={client}",
-            f"--advertise-client-urls={client}",
-            f"--listen-peer-urls={peer}",
-            f"--initial-advertise-peer-urls={peer}",
-            f"--initial-cluster=default={peer}",
-        ]
+    @property
+    def _site(self) -> Site:
+        return Site(self.name, self._directory, self._port)
 
-    def _api_server_command(self) -> list[str | Path]:
-        directory = self._directory
-        return [
-            self._binaries / "kube-apiserver",
-            f"--etcd-servers=http://127.0.0.1:{self._etcd_port}",
-            "--bind-address=127.0.0.1",
-            "--advertise-address=127.0.0.1",
-            f"--secure-port={self._port}",
-            "--service-cluster-ip-range=10.0.0.0/16,fd00:10:96::/112",
-            "--endpoint-reconciler-type=none",
-            "--authorization-mode=RBAC",
-            f"--client-ca-file={directory / 'ca.pem'}",
-            f"--tls-cert-file={directory / 'serving.pem'}",
-            f"--tls-private-key-file={directory / 'serving.pem'}",
-            "--service-account-issuer=https://kubernetes.default.svc",
-            f"--service-account-key-file={directory / 'sa.key'}",
-            f"--service-account-signing-key-file={directory / 'sa.key'}",
-            f"--audit-policy-file={directory / 'audit-policy.yaml'}",
+    def _make_api_server(self) -> Process:
+        if self._binaries is None:
+            return embedded_api_server(self._site)
+        audit = (
+            f"--audit-policy-file={self._directory / 'audit-policy.yaml'}",
             f"--audit-log-path={self._audit_log}",
             "--audit-log-maxsize=1000",
-        ]
+        )
+        return real_api_server(self._site, self._binaries, self._etcd_port, *audit)
 
     def _wait_for_api_server(self) -> None:
         deadline = time.monotonic() + START_SECONDS
         while (obstacle := self._obstacle()) is not None:
-            dead = [process for process in (self._etcd, self._api_server) if not process.running]
+            dead = [process for process in self.processes if not process.running]
             if dead or time.monotonic() > deadline:
                 raise StartError(self._why_not(dead, obstacle))
             time.sleep(0.05)
@@ -340,21 +326,12 @@ class Cluster:
         return "\n".join([f"{what}.", *logs])
 
     def _start_controller_manager(self, *loops: str) -> None:
-        # It gives up when the API server does not answer within ten seconds, so it is started last.
+        """Start it last: it gives up when the API server does not answer within ten seconds."""
+        if self._binaries is None:
+            return
         kubeconfig = self._directory / "controller-manager.kubeconfig"
         kubeconfig.write_text(self._certificate_kubeconfig("controller-manager", ADMINISTRATORS), encoding="utf-8")
-        command: list[str | Path] = [
-            self._binaries / "kube-controller-manager",
-            f"--kubeconfig={kubeconfig}",
-            f"--controllers={','.join(loops)}",
-            f"--service-account-private-key-file={self._directory / 'sa.key'}",
-            f"--root-ca-file={self._directory / 'ca.pem'}",
-            "--use-service-account-credentials=false",
-            "--leader-elect=false",
-            "--secure-port=0",
-        ]
-        log = self._directory / "controller-manager.log"
-        self._controller_managers.append(Process(f"kube-controller-manager of {self.name}", command, log))
+        self._controller_managers.append(controller_manager(self._site, self._binaries, kubeconfig, loops))
         self._controller_managers[-1].start()
 
     # Users, made
@@ -414,20 +391,9 @@ def running(clusters: Sequence[Cluster]) -> Iterator[None]:
 
 def reserve_ports(count: int) -> list[int]:
     """Ports of loopback on which nobody listens, never given out before by this process or one beside it."""
-    candidates = [port for port in random.sample(PORTS, len(PORTS)) if port % SHARES == SHARE]
-    ports = list(islice((port for port in candidates if port not in _reserved and is_free(port)), count))
+    ports = free_ports(count, (port for port in PORTS if port % SHARES == SHARE and port not in _reserved))
     _reserved.update(ports)
     return ports
-
-
-def is_free(port: int) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 def audit_event(line: bytes) -> AuditEvent:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from .processes import Process
+from svclink_controller.demo.processes import Process
 
 STOP_SECONDS: Final = 5.0
 

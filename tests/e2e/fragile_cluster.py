@@ -11,7 +11,6 @@ from typing import Any
 import trustme
 
 from .control_planes import Cluster, reserve_ports
-from .processes import Process
 
 
 class FragileCluster(Cluster):
@@ -60,18 +59,19 @@ class FragileCluster(Cluster):
         return self._directory / "backup"
 
     def _stop_etcd(self) -> None:
+        assert self._etcd is not None, "an embedded API server has no etcd"
         self.kill()
         self._etcd.stop()
 
     def _start_again(self) -> None:
+        assert self._etcd is not None, "an embedded API server has no etcd"
         self._etcd.start()
         self.restart()
 
     def _serve_anew(self) -> None:
         self.kill()
         self._reader_kubeconfig = None
-        log = self._api_server.log
-        self._api_server = Process(f"kube-apiserver of {self.name}", self._api_server_command(), log)
+        self._api_server = self._make_api_server()
         self.api = self._connect()
         self.restart()
 

@@ -69,6 +69,7 @@ def test_an_export_pipes_into_kubectl_apply_and_the_link_mirrors(
     world.await_mirrored("web", exported=["10.1.0.1"])
 
 
+@pytest.mark.real_servers("the embedded server has no TokenReview, and `kubectl create token` speaks protobuf")
 @pytest.mark.parametrize("export", EXPORT)
 def test_an_exported_kubeconfig_may_read_what_is_mirrored_and_nothing_else(
     remote: Cluster, shell: Shell, export: str
@@ -86,6 +87,7 @@ def test_an_exported_kubeconfig_may_read_what_is_mirrored_and_nothing_else(
     assert exported(shell, f"{export} remote")[0] == kubeconfig
 
 
+@pytest.mark.real_servers("the embedded server has no TokenReview, and `kubectl create token` speaks protobuf")
 @pytest.mark.parametrize("export", EXPORT)
 def test_an_export_for_namespaces_makes_roles_and_an_expiring_token(
     world: World, remote: Cluster, shell: Shell, export: str

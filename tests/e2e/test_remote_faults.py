@@ -27,6 +27,7 @@ def mirroring(linked: World, c3: FragileCluster) -> World:
     return linked
 
 
+@pytest.mark.real_servers("the embedded server has no etcd that could be restored")
 def test_a_remote_restored_from_a_backup_is_followed(mirroring: World, c3: FragileCluster) -> None:
     """What it has again is mirrored again, what it has no more is not, though its resourceVersions went backwards."""
     mirroring.declare("young")
@@ -47,6 +48,7 @@ def test_a_remote_restored_from_a_backup_is_followed(mirroring: World, c3: Fragi
     assert mirroring.versions("web", "c1") == others
 
 
+@pytest.mark.real_servers("the embedded server has no etcd that could be compacted")
 def test_what_a_compacted_remote_forgot_is_listed(linked: World, c3: FragileCluster, proxy_to: ProxyTo) -> None:
     """A watch that cannot be continued from before a compaction is made up for by a list, on the same connection."""
     proxy, mark = proxy_to(c3, terminates_tls=True), c3.audit_mark()

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from svclink_controller.demo.processes import Process, stop_all
 from tests.e2e.control_planes import Cluster
-from tests.e2e.processes import Process, stop_all
 from tests.e2e.waiting import eventually
 
 from .network import DNS_PORT, NODE, POD_NETWORKS, inside, listen_inside

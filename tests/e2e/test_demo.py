@@ -1,0 +1,89 @@
+"""`svclink demo --keep`, with real kubectl."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .waiting import eventually
+from .world import Kubectl
+
+SERVICE = """
+apiVersion: v1
+kind: Service
+metadata: {name: api, namespace: shop}
+spec: {ports: [{name: http, port: 80}]}
+"""
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Iterator[Path]:
+    """The kubeconfig of a demo that has told its story and goes on; Ctrl-C ends it well."""
+    output, files = tmp_path / "output", tmp_path / "files"
+    files.mkdir()
+    environment = os.environ | {"TMPDIR": str(files)}
+    command = (sys.executable, "-m", "svclink_controller", "demo", "--keep")
+
+    def kubeconfig() -> Path:
+        said = output.read_text(encoding="utf-8")
+        assert "KUBECONFIG=" in said, said
+        return Path(said.partition("KUBECONFIG=")[2].partition("\n")[0])
+
+    with output.open("wb") as log, subprocess.Popen(command, env=environment, stdout=log, stderr=log) as process:
+        try:
+            yield eventually(kubeconfig, timeout=60)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(timeout=20) == 0
+        finally:
+            process.kill()
+    assert list(files.iterdir()) == []
+
+
+@pytest.fixture
+def kubectl_of_demo(demo: Path, tmp_path: Path) -> Kubectl:
+    program = shutil.which("kubectl", path=Path(sys.executable).parent) or shutil.which("kubectl")
+    assert program is not None
+    options = ("--kubeconfig", str(demo), "--cache-dir", str(tmp_path / "cache"))
+
+    def run(*arguments: str) -> str:
+        done = subprocess.run([program, *options, *arguments], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}"
+        return done.stdout
+
+    return run
+
+
+@pytest.mark.timeout(120, func_only=True)
+def test_kubectl_works_with_what_the_demo_leaves_running(kubectl_of_demo: Kubectl, tmp_path: Path) -> None:
+    """It gets, describes, applies, patches, watches and deletes, and svclink follows."""
+    kubectl, manifest = kubectl_of_demo, tmp_path / "service.yaml"
+    header, *rows = kubectl("get", "clusterlinks").splitlines()
+    assert header.split() == ["NAME", "ENABLED", "VERSION", "STATUS", "AGE"]
+    assert [row.split()[0] for row in rows if "Ready" in row.split()] == ["cluster-a", "cluster-b"]
+    described = kubectl("describe", "clusterlink", "cluster-a")
+    assert "Cluster connection established" in described
+    assert "10.0.0.11:8080" in kubectl("describe", "service", "web", "-n", "shop")
+
+    manifest.write_text(SERVICE, encoding="utf-8")
+    assert kubectl("apply", "-f", str(manifest)) == "service/api created\n"
+    assert kubectl("apply", "-f", str(manifest)) == "service/api unchanged\n"
+    manifest.write_text(SERVICE.replace("port: 80", "port: 81"), encoding="utf-8")
+    assert kubectl("apply", "-f", str(manifest)) == "service/api configured\n"
+    assert "81/TCP" in kubectl("get", "service", "api", "-n", "shop")
+
+    kubectl("patch", "clusterlink", "cluster-a", "--type=merge", "--patch", '{"spec":{"excludedNamespaces":["shop"]}}')
+    kubectl("wait", "--for=delete", "endpointslice/web-cluster-a", "--namespace=shop", "--timeout=30s")
+    kubectl("delete", "clusterlink", "cluster-b")
+    eventually(lambda: assert_slices(kubectl, "endpointslice.discovery.k8s.io/web-7xk2p"))
+    kubectl("delete", "service", "web", "--namespace=shop", "--context=cluster-b")
+
+
+def assert_slices(kubectl: Kubectl, *expected: str) -> None:
+    assert kubectl("get", "endpointslices", "-n", "shop", "--output=name").splitlines() == list(expected)
