@@ -58,8 +58,14 @@ class Fleet:
             *(sys.executable, "-m", "svclink_controller", *flags),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
         )
-        printed, said = await child.communicate()
+        try:
+            printed, said = await child.communicate()
+        finally:
+            if child.returncode is None:
+                child.kill()
+                await child.wait()
         if child.returncode:
             raise DemoError(f"svclink export-kubeconfig {name} failed: {said.decode().strip()}")
         link: Object = yaml.safe_load(printed)

@@ -14,7 +14,7 @@ from rich.text import Text
 Endpoints: TypeAlias = Mapping[str, Mapping[str, bool]]
 """The endpoints of a Service by cluster: which address is ready."""
 
-READING_SECONDS: Final = 1.6
+READING_SECONDS: Final = 1.2
 """Time for the eye between two chapters, on a terminal."""
 
 

@@ -90,6 +90,22 @@ def test_a_kept_demo_runs_until_it_is_told_to_end(tmp_path: Path) -> None:
     assert not kubeconfig.parent.exists()
 
 
+def test_a_demo_that_is_interrupted_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Ctrl-C in the middle of the story ends everything; the exit code is the usual one for it."""
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen(COMMAND, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if line.startswith("svclink starts"):
+                    process.send_signal(signal.SIGINT)
+            assert process.wait(timeout=20) == 130
+        finally:
+            process.kill()
+
+    assert list(tmp_path.iterdir()) == []
+
+
 async def test_a_story_that_does_not_come_true_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The message says what was waited for and what there was; nobody waits for a svclink that has ended."""
     monkeypatch.setattr(story, "PATIENCE_SECONDS", 0.5)
@@ -107,7 +123,7 @@ async def test_a_story_that_does_not_come_true_is_an_error(tmp_path: Path, monke
         dead.start()
         dead.wait(PATIENCE)
         with pytest.raises(DemoError, match="svclink ended by itself:\nI give up"):
-            await Story(evolve(fleet, svclink=dead), teller).restore()
+            await Story(evolve(fleet, svclink=dead), teller)._await_phase("cluster-a", "Ready")
 
 
 async def test_on_a_terminal_what_is_new_stands_out(monkeypatch: pytest.MonkeyPatch) -> None:
