@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -47,21 +48,38 @@ def demo(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def kubectl_of_demo(demo: Path, tmp_path: Path) -> Kubectl:
+def command(demo: Path, tmp_path: Path) -> tuple[str, ...]:
+    """kubectl, as an administrator of the demo's clusters."""
     program = shutil.which("kubectl", path=Path(sys.executable).parent) or shutil.which("kubectl")
     assert program is not None
-    options = ("--kubeconfig", str(demo), "--cache-dir", str(tmp_path / "cache"))
+    return program, "--kubeconfig", str(demo), "--cache-dir", str(tmp_path / "cache")
 
+
+@pytest.fixture
+def kubectl_of_demo(command: tuple[str, ...]) -> Kubectl:
     def run(*arguments: str) -> str:
-        done = subprocess.run([program, *options, *arguments], capture_output=True, text=True, check=False)
+        done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}"
         return done.stdout
 
     return run
 
 
+@contextmanager
+def watching(command: tuple[str, ...], *arguments: str) -> Iterator[Iterator[str]]:
+    """The lines that `kubectl get -w` prints meanwhile."""
+    with subprocess.Popen([*command, "get", *arguments, "-w"], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield iter(process.stdout)
+        finally:
+            process.kill()
+
+
 @pytest.mark.timeout(120, func_only=True)
-def test_kubectl_works_with_what_the_demo_leaves_running(kubectl_of_demo: Kubectl, tmp_path: Path) -> None:
+def test_kubectl_works_with_what_the_demo_leaves_running(
+    kubectl_of_demo: Kubectl, command: tuple[str, ...], tmp_path: Path
+) -> None:
     """It gets, describes, applies, patches, watches and deletes, and svclink follows."""
     kubectl, manifest = kubectl_of_demo, tmp_path / "service.yaml"
     header, *rows = kubectl("get", "clusterlinks").splitlines()
@@ -72,7 +90,11 @@ def test_kubectl_works_with_what_the_demo_leaves_running(kubectl_of_demo: Kubect
     assert "10.0.0.11:8080" in kubectl("describe", "service", "web", "-n", "shop")
 
     manifest.write_text(SERVICE, encoding="utf-8")
-    assert kubectl("apply", "-f", str(manifest)) == "service/api created\n"
+    with watching(command, "services", "-n", "shop") as lines:
+        assert next(lines).split()[:2] == ["NAME", "TYPE"]
+        assert next(lines).split()[0] == "web"
+        assert kubectl("apply", "-f", str(manifest)) == "service/api created\n"
+        assert next(lines).split()[0] == "api"
     assert kubectl("apply", "-f", str(manifest)) == "service/api unchanged\n"
     manifest.write_text(SERVICE.replace("port: 80", "port: 81"), encoding="utf-8")
     assert kubectl("apply", "-f", str(manifest)) == "service/api configured\n"

@@ -17,6 +17,8 @@ from .world import World
 MAIN_USER: Final = "system:serviceaccount:cloudpilot:svclink"
 REMOTE_USER: Final = "system:serviceaccount:kube-system:svclink"
 
+pytestmark = pytest.mark.real_servers("`kubectl create token` speaks protobuf, which the embedded server does not read")
+
 
 @pytest.fixture
 def idle_controller(deployed: Shell, main: Cluster, tmp_path: Path) -> Iterator[Controller]:
