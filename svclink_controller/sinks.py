@@ -80,9 +80,9 @@ class LinkSink:
 
     def replace(self, listing: Listing[ClusterLink]) -> None:
         """The complete list."""
-        names = {link.metadata.name for link in listing.items} | {each.key.name for each in listing.undecodable}
-        for name in self.store.links.keys() - names:
-            self.remove(NamespacedName("", name))
+        listed = {link.metadata.key for link in listing.items} | {each.key for each in listing.undecodable}
+        for key in self.store.link_keys() - listed:
+            self.remove(key)
         for link in listing.items:
             self.store.put_link(link, listed=True)
             self.changed(link.metadata.name)
@@ -97,10 +97,10 @@ class LinkSink:
 
     def remove(self, key: NamespacedName) -> None:
         """A link is gone, and with it what was mirrored from its cluster."""
-        self.store.remove_link(key.name)
+        self.store.remove_link(key.name, key.namespace)
         self.changed(key.name)
 
     def mark_undecodable(self, each: Undecodable) -> None:
         """A link cannot be understood: the last state that could be stays in force, else it only holds its place."""
-        if each.key.name not in self.store.links:
-            self.apply(ClusterLink(ObjectMeta(name=each.key.name)))
+        if each.key not in self.store.link_keys():
+            self.apply(ClusterLink(ObjectMeta(name=each.key.name, namespace=each.key.namespace)))

@@ -6,7 +6,7 @@ import asyncio
 from typing import Final
 
 import structlog
-from attrs import define, field
+from attrs import define, evolve, field, frozen
 
 from svclink_controller import clock
 from svclink_controller.clients import ApiError, Client, TransportError
@@ -15,6 +15,8 @@ from svclink_controller.store import Observation, Store
 from svclink_controller.wire import CLUSTER_LINKS, WireError, decode_object
 from svclink_controller.workqueue import WorkQueue
 from svclink_core.codec import unstructure_status
+from svclink_core.identifying import duplicate_name
+from svclink_core.meta_v1 import NamespacedName
 from svclink_core.snapshot import PENDING
 from svclink_core.status import LinkFacts, summarize
 from svclink_core.svclink_v1alpha1 import ClusterLink, ClusterLinkStatus
@@ -24,6 +26,21 @@ GATHER_SECONDS: Final = 0.05
 """What happens together is written together."""
 
 log = structlog.get_logger()
+
+
+@frozen
+class _Written:
+    """When a status was last written, what it said, and what of that was kept.
+
+    The CRD of the Go release drops the fields it does not know: what is missing then is no reason to write again.
+    """
+
+    at: float
+    asked: ClusterLinkStatus | None = None
+    kept: ClusterLinkStatus | None = None
+
+
+_NEVER: Final = _Written(-INTERVAL_SECONDS)
 
 
 @define
@@ -41,7 +58,7 @@ class StatusWriter:
     store: Store
     findings: Findings
     queue: WorkQueue[str]
-    _written_at: dict[str, float] = field(factory=dict)
+    _written: dict[NamespacedName, _Written] = field(factory=dict)
 
     async def run(self) -> None:
         """Write until cancelled."""
@@ -62,28 +79,39 @@ class StatusWriter:
                 self.queue.done(name)
 
     async def _write(self, name: str) -> None:
-        link = self.store.links.get(name)
-        if link is None:
-            self._written_at.pop(name, None)
-            return
+        links = self.store.namesakes(name)
+        for key in [key for key in self._written if key.name == name]:
+            if key not in {link.metadata.key for link in links}:
+                del self._written[key]
+        for link in links:
+            await self._write_one(link)
+
+    async def _write_one(self, link: ClusterLink) -> None:
+        key, loop = link.metadata.key, asyncio.get_running_loop()
+        last = self._written.get(key, _NEVER)
+        if last.asked is not None and link.status == last.kept:
+            link = evolve(link, status=last.asked)
         status = self._status(link)
         if status is None or status == link.status:
             return
-        loop = asyncio.get_running_loop()
-        wait = self._written_at.get(name, -INTERVAL_SECONDS) + INTERVAL_SECONDS - loop.time()
+        wait = last.at + INTERVAL_SECONDS - loop.time()
         if wait > 0 and not is_transition(link.status, status):
-            asyncio.get_running_loop().call_later(wait, self.queue.add, [name])
+            loop.call_later(wait, self.queue.add, [key.name])
             return
-        self._written_at[name] = loop.time()
-        path = CLUSTER_LINKS.path(link.metadata.namespace, name) + "/status"
+        self._written[key] = evolve(last, at=loop.time())
+        path = CLUSTER_LINKS.path(key.namespace, key.name) + "/status"
         answer = await self.client.merge_patch(path, {"status": unstructure_status(status)})
         written = decode_object(answer, CLUSTER_LINKS)
-        if name in self.store.links:
+        self._written[key] = _Written(loop.time(), status, written.status)
+        if key in self.store.link_keys():
             self.store.put_link(written)
 
     def _status(self, link: ClusterLink) -> ClusterLinkStatus | None:
         """The status a link should have, or None where it is too early to say: a restart is no transition."""
         name = link.metadata.name
+        counts = self.store.links[name]
+        if counts.metadata.key != link.metadata.key:
+            return summarize(LinkFacts(link, problem=duplicate_name(counts)), clock.now())
         connection = self.store.connections.get(name, PENDING)
         observation = self.store.observations.get(name, Observation())
         if link.spec.enabled and connection == PENDING and observation.problem is None and link.status.conditions:

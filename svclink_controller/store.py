@@ -25,7 +25,7 @@ from svclink_core.enqueueing import (
     requests_for,
 )
 from svclink_core.guarding import UNGUARDED, Guard
-from svclink_core.identifying import Problem
+from svclink_core.identifying import Problem, elected
 from svclink_core.meta_v1 import NamespacedName, ObjectMeta
 from svclink_core.snapshot import PENDING, Connection, MainCluster, Options, RemoteCluster, Snapshot
 from svclink_core.svclink_v1alpha1 import ClusterLink
@@ -123,6 +123,7 @@ class Store:
     observations: dict[str, Observation] = field(factory=dict)
     _guards: dict[str, Guard] = field(factory=dict)
     _namespaces: dict[str, Namespace] | None = None
+    _namesakes: dict[str, dict[str, ClusterLink]] = field(factory=dict)
     _clusters: dict[str, _ClusterObjects] = field(factory=lambda: {MAIN: _ClusterObjects()})
     _listed: set[type] = field(factory=set)
     _tally: _Tally = field(factory=_Tally)
@@ -174,26 +175,44 @@ class Store:
 
     # Links
 
+    def namesakes(self, name: str) -> tuple[ClusterLink, ...]:
+        """All links of a name. `links` has the one that counts; others there are only where the kind is namespaced."""
+        return tuple(self._namesakes.get(name, {}).values())
+
+    def link_keys(self) -> set[NamespacedName]:
+        """Every link there is."""
+        return {NamespacedName(namespace, name) for name, found in self._namesakes.items() for namespace in found}
+
     def put_link(self, link: ClusterLink, *, listed: bool = False) -> None:
         """A ClusterLink was added or changed; the answer to a status write may be older than what is held.
 
         Its status is svclink's own and concerns no Service.
         """
-        name = link.metadata.name
-        old = self.links.get(name)
-        if old is not None and not listed and _is_older(link.metadata, old.metadata):
-            return
-        self.links[name] = link
-        if old is None or (old.spec, old.metadata.uid) != (link.spec, link.metadata.uid):
-            self._cluster_changed(name)
+        name, namespace = link.metadata.name, link.metadata.namespace
+        namesakes = self._namesakes.setdefault(name, {})
+        held = namesakes.get(namespace)
+        if held is None or listed or not _is_older(link.metadata, held.metadata):
+            namesakes[namespace] = link
+            self._elect(name)
 
-    def remove_link(self, name: str) -> None:
-        """A ClusterLink is gone: what was mirrored from its cluster will go."""
-        if self.links.pop(name, None) is not None:
-            self.connections.pop(name, None)
-            self.observations.pop(name, None)
-            self._guards.pop(name, None)
-            self._clusters.pop(name, None)
+    def remove_link(self, name: str, namespace: str = "") -> None:
+        """A ClusterLink is gone: with the last of its name, what was mirrored from its cluster will go."""
+        namesakes = self._namesakes.get(name, {})
+        if namesakes.pop(namespace, None) is None:
+            return
+        if namesakes:
+            self._elect(name)
+            return
+        kept = self._namesakes, self.links, self.connections, self.observations, self._guards, self._clusters
+        for each in kept:
+            each.pop(name, None)
+        self._cluster_changed(name)
+
+    def _elect(self, name: str) -> None:
+        """Let the link count that has to, of those of a name."""
+        old, new = self.links.get(name), elected(self._namesakes[name].values())
+        self.links[name] = new
+        if old is None or (old.spec, old.metadata.uid) != (new.spec, new.metadata.uid):
             self._cluster_changed(name)
 
     def set_connection(self, cluster: str, connection: Connection) -> None:

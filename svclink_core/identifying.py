@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from attrs import frozen
 
@@ -77,6 +77,28 @@ def why_changed(link: ClusterLink, known: str | None, cluster_id: str) -> Proble
         message = f"the kubeconfig is unchanged and leads to cluster {cluster_id} instead of {known}"
         return _problem(LinkReason.CLUSTER_CHANGED, message)
     return None
+
+
+def elected(links: Iterable[ClusterLink]) -> ClusterLink:
+    """Of ClusterLinks of one name in several namespaces, the one that counts: the oldest, then the first by namespace.
+
+    Only the CRD of the Go release is namespaced. One whose age is not known, because it cannot be read, comes last.
+
+    Args:
+        links: At least one.
+    """
+
+    def age(link: ClusterLink) -> tuple[bool, str, str]:
+        created = link.metadata.creation_timestamp
+        return created is None, created or "", link.metadata.namespace
+
+    return min(links, key=age)
+
+
+def duplicate_name(counts: ClusterLink) -> Problem:
+    """Why a link is not used while another of its name counts."""
+    message = f"the ClusterLink {counts.metadata.key} of the same name is older"
+    return _problem(LinkReason.DUPLICATE_NAME, message)
 
 
 def _problem(reason: LinkReason, message: str) -> Problem:

@@ -146,3 +146,34 @@ def test_link_that_is_understood_again_counts() -> None:
     links.sink.mark_undecodable(unknown("a"))
     links.sink.apply(evolve(link("a", "2"), spec=ClusterLinkSpec(kubeconfig="abc")))
     assert links.store.links["a"].spec.kubeconfig == "abc"
+
+
+def in_namespace(namespace: str, created: str, spec: ClusterLinkSpec | None = None) -> ClusterLink:
+    """A link named `a` of the namespaced kind that the Go release has."""
+    metadata = ObjectMeta("a", namespace, f"uid-in-{namespace}", "1", creation_timestamp=created)
+    return ClusterLink(metadata, spec or ClusterLinkSpec())
+
+
+def test_of_two_links_of_one_name_the_older_counts() -> None:
+    """In whatever order they are met; when it goes, the other takes its place and nothing is given up meanwhile."""
+    links = Links()
+    old, new = in_namespace("ops", "2026-01-01T00:00:00Z"), in_namespace("dev", "2026-02-01T00:00:00Z")
+    links.sink.apply(new)
+    links.store.set_connection("a", SYNCED)
+    links.sink.apply(old)
+    assert links.store.links == {"a": old}
+    links.sink.remove(NamespacedName("ops", "a"))
+    assert (links.store.links, links.store.connections) == ({"a": new}, {"a": SYNCED})
+    links.sink.replace(Listing([], [], "2"))
+    assert (links.store.links, links.store.namesakes("a")) == ({}, ())
+    assert links.changed == ["a"] * 4
+
+
+def test_a_link_that_is_not_understood_does_not_outrank_its_namesake() -> None:
+    """Its age is not known; it holds its place beside the one that counts."""
+    links = Links()
+    links.sink.mark_undecodable(evolve(unknown("a"), key=NamespacedName("ops", "a")))
+    good = in_namespace("dev", "2026-02-01T00:00:00Z")
+    links.sink.apply(good)
+    assert links.store.links == {"a": good}
+    assert len(links.store.namesakes("a")) == 2

@@ -40,7 +40,7 @@ from svclink_core import (
 from svclink_core.codec import structure
 from svclink_core.identifying import Problem
 from svclink_core.well_known import LABEL_CLUSTER, LABEL_MANAGED_BY, LABEL_SERVICE_NAME, MANAGED_BY
-from tests.unit.controller.servers import Cluster, Server, connected, eventually, refusal, serving
+from tests.unit.controller.servers import Cluster, Server, answer, connected, eventually, refusal, serving
 
 Override: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse | None]]
 
@@ -81,6 +81,10 @@ class Main:
     def writes(self, name: str = "c1") -> int:
         """How often the status of a link was written, or tried to be."""
         return sum(f"/{name}/" in path for path in self.server.paths)
+
+    async def queue_is_idle(self) -> None:
+        """Waits until everything that was told was worked on."""
+        await eventually(lambda: not self.queue._processing and not self.queue._dirty)
 
     async def catch_up(self, fence: str = "fence") -> None:
         """Waits until all that was told before was worked on: links are worked on one after the other."""
@@ -281,6 +285,56 @@ async def test_failed_write_is_tried_again(trouble: Callable[[], web.Response]) 
         assert main.writes() == 3
 
 
+# The namespaced kind of the Go release
+
+
+async def test_what_the_crd_drops_is_no_reason_to_write_again() -> None:
+    """Of a status, the older CRD keeps only what it knows: the same state is written once, another one again."""
+    clusters: list[Cluster] = []
+
+    async def keep_some(request: web.BaseRequest) -> web.StreamResponse | None:
+        if request.method != "PATCH":
+            return None
+        content = await request.json()
+        kept = {key: content["status"][key] for key in ("phase", "version", "conditions")}
+        held = clusters[0].objects["clusterlinks", "ops", request.path.split("/")[-2]]
+        return answer(clusters[0]._store("clusterlinks", held | {"status": kept}))
+
+    async with writing(keep_some) as main:
+        clusters.append(main.cluster)
+        main.add_link(metadata=ObjectMeta("c1", "ops", generation=1))
+        await main.is_written()
+        for _ in range(3):
+            main.store.status_changed("c1")
+            await main.queue_is_idle()
+        assert main.writes() == 1
+        main.store.observe("c1", Observation(PROBLEM))
+        await main.is_written(times=2)
+        main.store.status_changed("c1")
+        await main.queue_is_idle()
+        assert main.writes() == 2
+    assert main.server.paths[-1].endswith("/namespaces/ops/clusterlinks/c1/status")
+
+
+async def test_of_two_links_of_one_name_only_the_older_is_used() -> None:
+    """The other is NotReady, and its status says which one counts."""
+    async with writing() as main:
+        for namespace, created in (("ops", "2026-01-01T00:00:00Z"), ("dev", "2026-02-01T00:00:00Z")):
+            main.add_link(metadata=ObjectMeta("c1", namespace, generation=1, creation_timestamp=created))
+        await main.is_written(times=2)
+        phases = {key[1]: item["status"]["phase"] for key, item in main.cluster.objects.items()}
+        assert phases == {"ops": "Pending", "dev": "NotReady"}
+        (ready,) = [
+            each
+            for each in main.cluster.objects["clusterlinks", "dev", "c1"]["status"]["conditions"]
+            if each["type"] == "Ready"
+        ]
+        assert (ready["reason"], "ops/c1" in ready["message"]) == ("DuplicateName", True)
+
+
+# Links that go
+
+
 async def test_link_that_is_gone_is_not_written() -> None:
     """A link that was deleted meanwhile needs no status, and is not tried for ever."""
     async with writing() as main:
@@ -291,7 +345,7 @@ async def test_link_that_is_gone_is_not_written() -> None:
         main.store.remove_link("c1")
         await main.catch_up()
         assert main.writes() == 1
-        assert main.writer._written_at.keys() == {"fence"}
+        assert {key.name for key in main.writer._written} == {"fence"}
 
 
 async def test_link_deleted_during_the_write_stays_deleted() -> None:

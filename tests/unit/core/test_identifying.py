@@ -8,6 +8,10 @@ from attrs import evolve
 from svclink_core import Claim, ClusterLink, ClusterLinkSpec, ClusterLinkStatus, LinkReason, ObjectMeta, refusals
 from svclink_core.identifying import known_cluster, why_changed
 from svclink_core.svclink_v1alpha1 import SecretKeyReference
+
+
+from svclink_core import Claim, ClusterLink, LinkReason, refusals
+from svclink_core.identifying import duplicate_name, elected
 from tests.unit.core.examples import link
 
 OLD, NEW = "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"
@@ -93,3 +97,22 @@ def test_another_cluster_in_place_of_the_known_one(
 def test_what_a_status_tells_after_a_restart(link: ClusterLink, known: str | None) -> None:
     """Which cluster it was, unless the link was edited since, or its kubeconfig is in a Secret that may have been."""
     assert known_cluster(link) == known
+
+
+def test_of_one_name_the_oldest_counts_then_the_first_by_namespace() -> None:
+    """As of two links to one cluster, whatever their order; one that cannot be read has no age and comes last."""
+    old, new, unread = (
+        evolve(made("a", at), metadata=evolve(made("a", at).metadata, namespace=where))
+        for at, where in ((OLD, "y"), (NEW, "x"), (None, "w"))
+    )
+    twin = evolve(old, metadata=evolve(old.metadata, namespace="z"))
+    assert elected([unread, new, twin, old]) == elected([old, twin, new, unread]) == old
+    assert elected([unread, new]) == new
+
+
+def test_a_duplicate_name_says_which_link_counts() -> None:
+    """The message names the other link and says what to do."""
+    problem = duplicate_name(evolve(made("a"), metadata=evolve(made("a").metadata, namespace="ops")))
+    assert problem.reason is LinkReason.DUPLICATE_NAME
+    assert "ops/a" in problem.message
+    assert LinkReason.DUPLICATE_NAME.sentence in problem.message
