@@ -57,6 +57,7 @@ def lint(session: nox.Session) -> None:
     session.run("lint-imports")
     session.run("shellcheck", *[str(script) for script in sorted(ROOT.glob("hack/*.sh"))])
     session.run("hadolint", "Dockerfile")
+    session.run("python", "hack/reference.py", "--check")
 
 
 @nox.session(python=PYTHONS[0])
@@ -91,7 +92,7 @@ def build(session: nox.Session) -> None:
     session.run("python", "-m", "build", "--wheel", "--outdir", str(elsewhere / "dist"), str(ROOT))
     (wheel,) = (elsewhere / "dist").glob("*.whl")
     session.install(str(wheel))
-    for part in ("tests", "crd", "docs", "pyproject.toml"):
+    for part in ("tests", "crd", "docs", "README.md", "pyproject.toml"):
         copy(ROOT / part, elsewhere / "tree" / part)
     session.chdir(elsewhere / "tree")
     session.run("svclink", "--version")

@@ -3,7 +3,7 @@
 set -euo pipefail
 
 # What svclink marks as its own, and what the Go release marked.
-readonly SELECTORS=(endpointslice.kubernetes.io/managed-by=svclink.cloudpilot.ai cloudpilot.ai/svclink-cluster)
+readonly OURS=endpointslice.kubernetes.io/managed-by=svclink.cloudpilot.ai GO_RELEASE=cloudpilot.ai/svclink-cluster
 readonly API=/apis/discovery.k8s.io/v1
 
 usage() {
@@ -16,6 +16,7 @@ It is for what is left when svclink no longer runs: while it runs and ClusterLin
 
   -n, --namespace NAME   in this namespace only
   -A, --all-namespaces   in all namespaces (the default)
+  --keep-go-release      not those of the Go release: for going back to it
   --dry-run              only show what would be deleted
   -y, --yes              do not ask
   --context NAME         context of your kubeconfig (default: the current one)
@@ -32,13 +33,14 @@ die() {
   exit 1
 }
 
-context="" namespace="" all="" dry_run="" yes=""
+context="" namespace="" all="" keep="" dry_run="" yes=""
 
 parse() {
   while [ $# -gt 0 ]; do
     case $1 in
       -h | --help) usage && exit 0 ;;
       -A | --all-namespaces) all=1 ;;
+      --keep-go-release) keep=1 ;;
       --dry-run) dry_run=1 ;;
       -y | --yes) yes=1 ;;
       --namespace=*) namespace=${1#*=} ;;
@@ -61,8 +63,10 @@ main_cluster() { kubectl ${context:+"--context=$context"} "$@"; }
 list() {
   local scope=--all-namespaces
   [ -z "$namespace" ] || scope=--namespace=$namespace
+  local selectors=("$OURS" "$GO_RELEASE")
+  [ -z "$keep" ] || selectors=("$OURS,!$GO_RELEASE")
   local columns='{.metadata.namespace} {.metadata.name} {.metadata.uid} {.metadata.resourceVersion}{"\n"}' selector
-  for selector in "${SELECTORS[@]}"; do
+  for selector in "${selectors[@]}"; do
     main_cluster get endpointslices "$scope" --selector "$selector" -o "jsonpath={range .items[*]}$columns{end}" || exit 1
   done
 }

@@ -81,7 +81,7 @@ class LinkSink:
     def replace(self, listing: Listing[ClusterLink]) -> None:
         """The complete list."""
         listed = {link.metadata.key for link in listing.items} | {each.key for each in listing.undecodable}
-        for key in self.store.link_keys() - listed:
+        for key in self.store.namesakes.names() - listed:
             self.remove(key)
         for link in listing.items:
             self.store.put_link(link, listed=True)
@@ -102,5 +102,5 @@ class LinkSink:
 
     def mark_undecodable(self, each: Undecodable) -> None:
         """A link cannot be understood: the last state that could be stays in force, else it only holds its place."""
-        if each.key not in self.store.link_keys():
+        if each.key not in self.store.namesakes.names():
             self.apply(ClusterLink(ObjectMeta(name=each.key.name, namespace=each.key.namespace)))

@@ -79,7 +79,7 @@ class StatusWriter:
                 self.queue.done(name)
 
     async def _write(self, name: str) -> None:
-        links = self.store.namesakes(name)
+        links = self.store.namesakes.of(name)
         for key in [key for key in self._written if key.name == name]:
             if key not in {link.metadata.key for link in links}:
                 del self._written[key]
@@ -103,7 +103,7 @@ class StatusWriter:
         answer = await self.client.merge_patch(path, {"status": unstructure_status(status)})
         written = decode_object(answer, CLUSTER_LINKS)
         self._written[key] = _Written(loop.time(), status, written.status)
-        if key in self.store.link_keys():
+        if key in self.store.namesakes.names():
             self.store.put_link(written)
 
     def _status(self, link: ClusterLink) -> ClusterLinkStatus | None:

@@ -12,7 +12,8 @@ from typing import Final, TypeAlias, TypeVar, assert_never
 
 from attrs import define, field, frozen
 
-from svclink_controller.wire import Listing, Undecodable, is_earlier
+from svclink_controller.namesakes import Namesakes, is_older
+from svclink_controller.wire import Listing, Undecodable
 from svclink_core.core_v1 import Namespace, Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.enqueueing import (
@@ -119,11 +120,11 @@ class Store:
     status_changed: Callable[[str], None]
     cluster_changed: Callable[[str], None] = lambda _: None
     links: dict[str, ClusterLink] = field(factory=dict)
+    namesakes: Namesakes = field(factory=Namesakes)
     connections: dict[str, Connection] = field(factory=dict)
     observations: dict[str, Observation] = field(factory=dict)
     _guards: dict[str, Guard] = field(factory=dict)
     _namespaces: dict[str, Namespace] | None = None
-    _namesakes: dict[str, dict[str, ClusterLink]] = field(factory=dict)
     _clusters: dict[str, _ClusterObjects] = field(factory=lambda: {MAIN: _ClusterObjects()})
     _listed: set[type] = field(factory=set)
     _tally: _Tally = field(factory=_Tally)
@@ -175,42 +176,28 @@ class Store:
 
     # Links
 
-    def namesakes(self, name: str) -> tuple[ClusterLink, ...]:
-        """All links of a name. `links` has the one that counts; others there are only where the kind is namespaced."""
-        return tuple(self._namesakes.get(name, {}).values())
-
-    def link_keys(self) -> set[NamespacedName]:
-        """Every link there is."""
-        return {NamespacedName(namespace, name) for name, found in self._namesakes.items() for namespace in found}
-
     def put_link(self, link: ClusterLink, *, listed: bool = False) -> None:
         """A ClusterLink was added or changed; the answer to a status write may be older than what is held.
 
         Its status is svclink's own and concerns no Service.
         """
-        name, namespace = link.metadata.name, link.metadata.namespace
-        namesakes = self._namesakes.setdefault(name, {})
-        held = namesakes.get(namespace)
-        if held is None or listed or not _is_older(link.metadata, held.metadata):
-            namesakes[namespace] = link
-            self._elect(name)
+        if self.namesakes.put(link, listed=listed):
+            self._elect(link.metadata.name)
 
     def remove_link(self, name: str, namespace: str = "") -> None:
         """A ClusterLink is gone: with the last of its name, what was mirrored from its cluster will go."""
-        namesakes = self._namesakes.get(name, {})
-        if namesakes.pop(namespace, None) is None:
+        if not self.namesakes.remove(NamespacedName(namespace, name)):
             return
-        if namesakes:
+        if self.namesakes.of(name):
             self._elect(name)
             return
-        kept = self._namesakes, self.links, self.connections, self.observations, self._guards, self._clusters
-        for each in kept:
-            each.pop(name, None)
+        for held in (self.links, self.connections, self.observations, self._guards, self._clusters):
+            held.pop(name, None)
         self._cluster_changed(name)
 
     def _elect(self, name: str) -> None:
         """Let the link count that has to, of those of a name."""
-        old, new = self.links.get(name), elected(self._namesakes[name].values())
+        old, new = self.links.get(name), elected(self.namesakes.of(name))
         self.links[name] = new
         if old is None or (old.spec, old.metadata.uid) != (new.spec, new.metadata.uid):
             self._cluster_changed(name)
@@ -298,7 +285,7 @@ class Store:
         In the main cluster the watch lags behind the answers to svclink's own writes; what they overtook is old news.
         """
         held = self._clusters[MAIN].slices.get(item.metadata.key) if cluster == MAIN else None
-        if not (isinstance(item, EndpointSlice) and held is not None and _is_older(item.metadata, held.metadata)):
+        if not (isinstance(item, EndpointSlice) and held is not None and is_older(item.metadata, held.metadata)):
             self._put(cluster, item.metadata.key, item)
 
     def remove(self, cluster: str, kind: Kind, key: NamespacedName) -> None:
@@ -397,8 +384,3 @@ def _is_same(old: Service | EndpointSlice, new: Service | EndpointSlice) -> bool
         and bool(old.metadata.resource_version)
         and old.metadata.resource_version == new.metadata.resource_version
     )
-
-
-def _is_older(new: ObjectMeta, held: ObjectMeta) -> bool:
-    """Whether a state comes from before the one held: a watch lags behind the answers to our own writes."""
-    return new.uid == held.uid and is_earlier(new.resource_version, held.resource_version)

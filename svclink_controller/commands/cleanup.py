@@ -45,6 +45,7 @@ class Leftover:
 @click.option("-n", "--namespace", metavar="NAME", help="In this namespace only.")
 @click.option("-A", "--all-namespaces", is_flag=True, help="In all namespaces, which is the default.")
 @click.option("--services", is_flag=True, help="Also the Services it created, which are labelled as imported.")
+@click.option("--keep-go-release", is_flag=True, help="Not those of the Go release: for going back to it.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be deleted.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option("--context", metavar="NAME", help="Context of the kubeconfig. Without it: the current one.")
@@ -56,6 +57,7 @@ def cleanup_command(
     namespace: str | None,
     all_namespaces: bool,
     services: bool,
+    keep_go_release: bool,
     dry_run: bool,
     yes: bool,
     context: str | None,
@@ -72,7 +74,7 @@ def cleanup_command(
 
     async def clean() -> list[Leftover]:
         async with _connected(kubeconfig, context) as client:
-            found = await find(client, namespace or "", services=services)
+            found = await find(client, namespace or "", services=services, keep_go_release=keep_go_release)
             if dry_run or not found:
                 return found
             await _warn(client)
@@ -96,10 +98,13 @@ async def _connected(kubeconfig: Path | None, context: str | None) -> AsyncItera
         await client.close()
 
 
-async def find(client: Client, namespace: str, *, services: bool) -> list[Leftover]:
+async def find(
+    client: Client, namespace: str, *, services: bool = False, keep_go_release: bool = False
+) -> list[Leftover]:
     """What svclink made, in one namespace or (empty) in all: EndpointSlices, and Services where asked for."""
     slices = await Reflector(client, ENDPOINT_SLICES, namespace).list_all()
-    found = [Leftover("EndpointSlice", each.metadata) for each in slices.items if is_svclinks(each)]
+    ours = is_only_ours if keep_go_release else is_svclinks
+    found = [Leftover("EndpointSlice", each.metadata) for each in slices.items if ours(each)]
     if services:
         listing = await Reflector(client, SERVICES, namespace).list_all()
         imported = [each.metadata for each in listing.items if each.metadata.label(LABEL_IMPORTED) == "true"]
@@ -110,6 +115,11 @@ async def find(client: Client, namespace: str, *, services: bool) -> list[Leftov
 def is_svclinks(piece: EndpointSlice) -> bool:
     """Whether svclink, or its Go release, made an EndpointSlice."""
     return piece.is_ours or piece.metadata.label(LABEL_GO_CLUSTER) is not None
+
+
+def is_only_ours(piece: EndpointSlice) -> bool:
+    """Whether svclink made an EndpointSlice that its Go release does not take for its own."""
+    return piece.is_ours and piece.metadata.label(LABEL_GO_CLUSTER) is None
 
 
 async def delete(client: Client, leftover: Leftover) -> Leftover:

@@ -6,12 +6,8 @@ import pytest
 from attrs import evolve
 
 from svclink_core import Claim, ClusterLink, ClusterLinkSpec, ClusterLinkStatus, LinkReason, ObjectMeta, refusals
-from svclink_core.identifying import known_cluster, why_changed
+from svclink_core.identifying import duplicate_name, elected, known_cluster, why_changed
 from svclink_core.svclink_v1alpha1 import SecretKeyReference
-
-
-from svclink_core import Claim, ClusterLink, LinkReason, refusals
-from svclink_core.identifying import duplicate_name, elected
 from tests.unit.core.examples import link
 
 OLD, NEW = "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"

@@ -1,0 +1,112 @@
+"""Write docs/reference.md from the code: flags, fields of ClusterLink, conditions, reasons.
+
+python hack/reference.py          # writes it
+python hack/reference.py --check  # exit 1 when it is not up to date
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+
+from svclink_controller.cli import svclink
+from svclink_core.well_known import LinkReason, Reason
+
+ROOT = Path(__file__).resolve().parents[1]
+CRD = ROOT / "crd" / "clusterlinks.svclink.cloudpilot.ai.yaml"
+TARGET = ROOT / "docs" / "reference.md"
+HEAD = """\
+# Reference
+
+Written by `hack/reference.py` from the code; a test compares them.
+"""
+CONDITIONS = """\
+## Conditions
+
+`Ready`: the cluster is connected. `Synced`: everything it holds is mirrored. `Degraded`: something had to be left out.
+
+"""
+
+
+def document() -> str:
+    """The whole page."""
+    parts = [HEAD, "## Commands and flags\n", *commands(), "## ClusterLink\n", *fields(), CONDITIONS, link_reasons()]
+    return "\n".join([*parts, "## Why a Service is mirrored or not\n", reasons()])
+
+
+def commands() -> Iterator[str]:
+    """A table for the controller and for each command beside it."""
+    context = click.Context(svclink, info_name="svclink")
+    yield f"### svclink\n\n{first(svclink.help)}\n\n{options(svclink)}"
+    for name in svclink.list_commands(context):
+        command = svclink.get_command(context, name)
+        assert command is not None  # noqa: S101 - it is in the list
+        arguments = " ".join(each.make_metavar(context) for each in command.params if isinstance(each, click.Argument))
+        yield f"### svclink {name} {arguments}".rstrip() + f"\n\n{first(command.help)}\n\n{options(command)}"
+
+
+def options(command: click.Command) -> str:
+    rows = [row(each) for each in command.params if isinstance(each, click.Option)]
+    return table(("flag", "meaning", "default"), rows)
+
+
+def row(option: click.Option) -> tuple[str, str, str]:
+    context = click.Context(svclink)
+    value = "" if option.is_flag else f" {option.make_metavar(context)}"
+    default = option.default if option.show_default else None
+    return f"`{', '.join(option.opts)}{value}`", option.help or "", "" if default is None else f"`{default}`"
+
+
+def first(text: str | None) -> str:
+    """The first paragraph of a help text."""
+    return " ".join((text or "").replace("\b", "").strip().split("\n\n")[0].split())
+
+
+def fields() -> Iterator[str]:
+    """A table for spec and one for status."""
+    (version,) = yaml.safe_load(CRD.read_text(encoding="utf-8"))["spec"]["versions"]
+    schema = version["schema"]["openAPIV3Schema"]["properties"]
+    for part in ("spec", "status"):
+        yield table((f"field of `{part}`", "type", "meaning", "default"), properties(schema[part], ""))
+
+
+def properties(schema: dict[str, Any], path: str) -> Iterator[tuple[str, str, str, str]]:
+    for name, each in schema["properties"].items():
+        default = "" if each.get("default") in (None, {}) else f"`{str(each['default']).lower()}`"
+        choices = " or ".join(f"`{choice}`" for choice in each.get("enum", ()))
+        yield f"`{path}{name}`", choices or each["type"], " ".join(each["description"].split()), default
+        inner = each.get("items", each)
+        if "properties" in inner:
+            yield from properties(inner, f"{path}{name}{'[]' if 'items' in each else ''}.")
+
+
+def link_reasons() -> str:
+    return table(("reason", "meaning, or what to do"), ((f"`{each.code}`", each.sentence) for each in LinkReason))
+
+
+def reasons() -> str:
+    return table(("reason", "meaning"), ((f"`{each.code}`", each.sentence) for each in Reason))
+
+
+def table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    heads = list(columns)
+    lines = [heads, ["---"] * len(heads), *([cell.replace("|", "\\|") for cell in each] for each in rows)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n"
+
+
+def main() -> int:
+    if "--check" not in sys.argv[1:]:
+        TARGET.write_text(document(), encoding="utf-8")
+    elif not TARGET.exists() or TARGET.read_text(encoding="utf-8") != document():
+        print("docs/reference.md is not up to date: run `python hack/reference.py`", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
