@@ -194,8 +194,15 @@ def _outcome(change: Change, error: ApiError) -> Outcome:
 
 
 def _missing_permission(change: Change, error: ApiError) -> str:
-    verb = type(change).__name__.lower()
-    return f"grant svclink {verb} on {ENDPOINT_SLICES.plural} in namespace {change.key.namespace} ({error})"
+    match change:
+        case CreateNamespace():
+            what = f"create on {NAMESPACES.plural}"
+        case CreateService():
+            what = f"create on {SERVICES.plural} in namespace {change.key.namespace}"
+        case _:
+            verb = type(change).__name__.lower()
+            what = f"{verb} on {ENDPOINT_SLICES.plural} in namespace {change.key.namespace}"
+    return f"grant svclink {what} ({error})"
 
 
 def _log(outcome: Outcome) -> None:

@@ -388,6 +388,6 @@ def _is_selected(request: web.BaseRequest, item: Object) -> bool:
 def _parse(path: str) -> tuple[str, str, str]:
     """Kind, namespace and name in a path; its status counts as the object itself."""
     parts = re.sub(r"^.*?/v1(alpha1)?/|/status$", "", path).split("/")
-    namespace = parts[1] if parts[0] == "namespaces" else ""
+    namespace = parts[1] if parts[0] == "namespaces" and len(parts) > 2 else ""
     kind, *name = parts[2:] if namespace else parts
     return kind, namespace, "".join(name)

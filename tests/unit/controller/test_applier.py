@@ -20,14 +20,19 @@ from svclink_controller.pacing import REST_SECONDS, Pace
 from svclink_core import (
     Change,
     Create,
+    CreateNamespace,
+    CreateService,
     Delete,
     Endpoint,
     EndpointSlice,
+    Namespace,
     NamespacedName,
     ObjectMeta,
     Precondition,
     Reason,
     Service,
+    ServicePort,
+    ServiceSpec,
     Update,
 )
 from svclink_core.codec import structure, unstructure
@@ -511,3 +516,52 @@ async def test_a_404_of_a_proxy_is_no_word_on_the_slice() -> None:
         await main.applier.apply([delete(main.add(piece("web-c1")))])
 
         assert main.gone == []
+
+
+SPACE = CreateNamespace(Namespace(ObjectMeta("default")), "c1", Reason.NAMESPACE_CREATED)
+MADE = CreateService(
+    Service(ObjectMeta("web", "default"), ServiceSpec(ports=(ServicePort(80, "http"),))), "c1", Reason.SERVICE_CREATED
+)
+
+
+def posts(main: Main) -> list[str]:
+    return [request.path for request in main.writes if request.method == "POST"]
+
+
+async def test_a_namespace_comes_before_its_service() -> None:
+    """The namespace is made, then the Service in it, which the store learns of at once."""
+    async with main_cluster() as main:
+        outcomes = await main.applier.apply([SPACE, MADE])
+        assert [each.verdict for each in outcomes] == [Verdict.APPLIED, Verdict.APPLIED]
+        assert posts(main) == ["/api/v1/namespaces", "/api/v1/namespaces/default/services"]
+        assert [each.metadata.key for each in main.written] == [MADE.key]
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "verdicts_given"),
+    [
+        (409, "AlreadyExists", [Verdict.APPLIED, Verdict.APPLIED]),
+        (409, "Conflict", [Verdict.SUPERSEDED, Verdict.POSTPONED]),
+        (403, "Forbidden", [Verdict.FAILED, Verdict.POSTPONED]),
+    ],
+)
+async def test_a_service_waits_for_its_namespace(code: int, reason: str, verdicts_given: list[Verdict]) -> None:
+    """A namespace that is there already is as good as made; without it no Service is sent."""
+
+    async def override(request: web.BaseRequest) -> web.StreamResponse | None:
+        return refusal(code, reason) if request.path == "/api/v1/namespaces" else None
+
+    async with main_cluster(override) as main:
+        outcomes = await main.applier.apply([SPACE, MADE])
+        assert [each.verdict for each in outcomes] == verdicts_given
+        assert code != 403 or outcomes[0].message.startswith("grant svclink create on namespaces (")
+
+
+async def test_slices_of_a_lost_cluster_wait_for_all_others() -> None:
+    """While the slice that is to take over is not there, the policy of a lost cluster is not carried out."""
+    async with main_cluster(refusing("web-c2")) as main:
+        old = main.add(piece("web-c1"))
+        policy = Delete(old, precondition_of(old), Reason.UNREACHABLE_REMOVED)
+        outcomes = await main.applier.apply([create("web-c2", "c2"), policy])
+        assert [each.verdict for each in outcomes] == [Verdict.FAILED, Verdict.POSTPONED]
+        assert main.names == ["web-c1"]

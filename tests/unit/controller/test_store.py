@@ -19,6 +19,7 @@ from svclink_controller.wire import Listing, Undecodable
 from svclink_core import (
     PENDING,
     SYNCED,
+    UNGUARDED,
     Change,
     ClusterLink,
     ClusterLinkSpec,
@@ -26,6 +27,8 @@ from svclink_core import (
     Endpoint,
     EndpointSlice,
     Finding,
+    Guard,
+    Namespace,
     NamespacedName,
     ObjectMeta,
     Options,
@@ -729,3 +732,62 @@ def _sets(groups: Mapping[NamespacedName, Iterable[EndpointSlice]]) -> dict[Name
 
 TestStoreMachine = StoreMachine.TestCase
 TestStoreMachine.settings = settings(stateful_step_count=20)
+
+
+# Namespaces, guards and deadlines
+
+
+def test_namespaces_are_not_known_before_they_are_listed() -> None:
+    """Before the list they are unknown, which is not none; after it they are followed."""
+    made = world()
+    assert made.store.snapshot().main.namespaces is None
+    made.store.put_namespace(Namespace(ObjectMeta("early")))
+    made.store.remove_namespace("early")
+    assert made.store.snapshot().main.namespaces is None
+    unclear = Undecodable(NamespacedName("", "unclear"), NamespacedName("", "unclear"), "?")
+    made.store.replace_namespaces(Listing([Namespace(ObjectMeta("a")), Namespace(ObjectMeta("b"))], [unclear], "1"))
+    assert set(made.store.snapshot().main.namespaces or ()) == {"a", "b", "unclear"}
+    made.store.put_namespace(Namespace(ObjectMeta("a", deletion_timestamp="2026-01-01T00:00:00Z")))
+    made.store.remove_namespace("b")
+    main = made.store.snapshot().main
+    assert (set(main.namespaces or ()), set(main.terminating)) == ({"a", "unclear"}, {"a"})
+
+
+def test_a_namespace_wakes_services_that_wait_for_it() -> None:
+    """Where Services are made, those of a namespace that came are planned again."""
+    made = linked("c1")
+    made.store.options = Options(sync_services=True)
+    made.store.replace_namespaces(Listing([], [], "1"))
+    made.store.put("c1", service(WEB))
+    made.forget_told()
+    made.store.put_namespace(Namespace(ObjectMeta(WEB.namespace)))
+    assert made.enqueued == [WEB]
+
+
+def test_a_guard_is_part_of_the_snapshot() -> None:
+    """A guard is told to the core, wakes what it is about, and goes with its link."""
+    made = linked("c1")
+    guard = Guard(is_armed=True)
+    made.store.set_guard("c1", guard, [WEB])
+    made.store.set_guard("gone", guard, [WEB])
+    assert made.store.snapshot().remotes["c1"].guard == guard
+    assert made.enqueued == [WEB]
+    made.store.remove_link("c1")
+    made.store.put_link(link("c1"))
+    assert made.store.guard("c1") == UNGUARDED
+
+
+def test_a_moment_that_has_come_wakes_everything_of_a_cluster() -> None:
+    """At a deadline everything is planned again, although nothing is news."""
+    made = linked("c1")
+    made.store.put("c1", service(WEB))
+    made.forget_told()
+    made.store.wake("c1")
+    assert made.enqueued == [WEB]
+
+
+def test_what_makes_no_sense_in_the_main_cluster_is_told() -> None:
+    """A Service of the main cluster that cannot be understood is not taken for a missing one."""
+    made = world()
+    made.store.mark_undecodable(MAIN, Service, Undecodable(WEB, WEB, "?"))
+    assert set(made.store.snapshot().main.undecodable) == {WEB}
