@@ -12,7 +12,9 @@ from tests.e2e.control_planes import Cluster
 from .conftest import Draw
 from .load import under_load
 from .network import POD_NETWORKS
-from .shop import Shop
+from .shop import Shop, seconds_since
+
+AFTER_SECONDS = 5
 
 
 @pytest.fixture
@@ -59,3 +61,30 @@ def test_a_cut_off_remote_that_is_kept_fails_its_share_until_it_is_back(shop: Sh
     assert 0.3 < len(failed) / len(between) < 0.7, load.table()
     assert not [result for result in load.after(back) if result.error is not None], load.table()
     assert {result.cluster for result in load.after(back)} == {"main", "c2"}
+
+
+@pytest.mark.usefixtures("c2_recovers")
+@pytest.mark.parametrize("action", ["NotReady", "Remove"])
+def test_an_unreachable_policy_ends_the_failures(shop: Shop, draw: Draw, action: str) -> None:
+    """No request fails later than a second after the deadline, and the traffic comes back with the cluster."""
+    shop.open({"main": 1, "c2": 1})
+    shop.world.links.edit("c2", unreachable={"action": action, "afterSeconds": AFTER_SECONDS})
+    shop.world.links.await_ready("c2")
+
+    with under_load(shop.url, rate=100) as load:
+        with POD_NETWORKS["c2"].cut():
+            cut = time.time()
+            shop.world.c2.kill()
+            shop.world.links.await_condition("c2", "False", "Unreachable")
+            deadline = time.time() + AFTER_SECONDS
+            time.sleep(AFTER_SECONDS + 3)
+        back = time.time()
+        shop.world.c2.restart()
+        shop.world.links.await_ready("c2")
+        shop.await_answers("main", "c2")
+        end = time.time()
+
+    draw(load, [(cut, "cut"), (deadline, "deadline"), (back, "back")])
+    late = [result for result in load.after(deadline + 1) if result.error is not None]
+    assert not late, f"failed so many seconds after the deadline: {seconds_since(deadline, late)}"
+    assert {result.cluster for result in load.after(end - 1.5)} == {"main", "c2"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from tests.e2e.controllers import Controller
 from tests.e2e.waiting import eventually
 
 from .conftest import Draw
@@ -27,6 +28,24 @@ def test_a_port_of_another_name_is_translated_and_one_without_partner_is_reporte
     degraded = shop.world.links.await_condition("c2", "True", "PortMismatch", kind="Degraded")
     assert f"{shop.world.namespace}/{APP}" in degraded["message"]
     assert shop.condition("c1", "Degraded")["status"] == "False"
+
+
+def test_a_created_service_works_by_name_without_anything_else_done(
+    shop: Shop, controller: Controller, draw: Draw
+) -> None:
+    """Only c1 has it. With --sync-services-to-local-cluster it answers in the main cluster."""
+    controller.kill()
+    controller.start("--sync-services-to-local-cluster=true")
+    shop.world.goes_at_the_end("services", APP, shop.world.namespace)
+    shop.declare("c1")
+    shop.kubelets["c1"].run_many(APP, 2)
+    shop.world.link(shop.world.c1)
+    shop.await_answers("c1")
+
+    load = requests(shop.url, 500)
+    draw(load, ())
+    assert not load.failures, load.table()
+    assert set(load.by_cluster()) == {"c1"}
 
 
 def test_a_service_moves_to_a_remote_and_back_without_a_failed_request(shop: Shop, draw: Draw) -> None:
