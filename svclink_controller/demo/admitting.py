@@ -177,6 +177,8 @@ def _address_problem(address: str, version: int) -> str | None:
         return "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
     if parsed.version != version:
         return f"must be an IPv{version} address"
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
+        return "must not be an IPv4-mapped IPv6 address"
     if str(parsed) != address:
         return f'must be in canonical form ("{parsed}")'
     forbidden = {
