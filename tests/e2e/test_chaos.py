@@ -25,8 +25,8 @@ def chaos(proxy_to: ProxyTo, world: World, request: pytest.FixtureRequest) -> Ch
     main, c1, c2 = world.main, world.c1, world.c2
     proxies = {
         "main": proxy_to(main, terminates_tls=True, user=CONTROLLER),
-        "c1": proxy_to(c1),
-        "c2": proxy_to(c2, terminates_tls=True),
+        "c1": proxy_to(c1, terminates_tls=True),
+        "c2": proxy_to(c2),
     }
     world.controller.use(main.kubeconfig({}, namespace=CONTROLLER_NAMESPACE, **proxies["main"].access))
     world.controller.start()
