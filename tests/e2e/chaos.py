@@ -29,6 +29,8 @@ SERVICES: Final = tuple(f"web-{number:02}" for number in range(14))
 SLICES_EACH: Final = 2
 HTML: Final = b"<html><body>Bad gateway</body></html>"
 STATUSES: Final = (200, 401, 403, 404, 409, 429, 500, 502, 503, 504)
+# All requests, or those whose line has these words.
+REQUESTS: Final = ("", "", "services", "endpointslices", "watch=true", "limit=", "PUT ", "POST ", "DELETE ", "version")
 
 # What may happen to an object that is not there (any more) or there already.
 HARMLESS: Final = (404, 409, 422)
@@ -106,7 +108,7 @@ class Chaos:
     def _answer(self) -> Answering:
         status = self._random.choice(STATUSES)
         headers = ("Content-Type: text/html", *(("Retry-After: 1",) if status in {429, 503} else ()))
-        return Answering(status, HTML, headers)
+        return Answering(status, self._random.choice(REQUESTS), HTML, headers)
 
     # Changes
 

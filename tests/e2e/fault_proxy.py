@@ -77,11 +77,18 @@ class Corrupting:
 
 @dataclass(frozen=True)
 class Answering:
-    """The proxy answers every request itself with this HTTP status and body. Only where it terminates TLS."""
+    """The proxy itself answers requests whose line has these words, with this HTTP status and body; others pass.
+
+    Only where it terminates TLS.
+    """
 
     status: int
+    words: str = ""
     body: bytes = b"out of order\n"
     headers: tuple[str, ...] = ("Content-Type: text/plain",)
+
+    def concerns(self, request: bytes) -> bool:
+        return self.words.encode() in request.split(b"\r\n", 1)[0]
 
     @property
     def message(self) -> bytes:
@@ -267,7 +274,7 @@ class FaultProxy:
     ) -> None:
         while chunk := await source.read(CHUNK):
             match await self._slowed(chunk):
-                case Answering() as answer:
+                case Answering() as answer if answer.concerns(chunk):
                     client.write(answer.message)
                     await client.drain()
                     await _hung_up(source)

@@ -179,10 +179,12 @@ def test_a_cut_connection_is_reset(client: Client) -> None:
 
 @pytest.mark.parametrize("client", ["tls"], indirect=True)
 def test_a_chosen_status_is_answered(client: Client) -> None:
-    """With any status and body, in the place of the server."""
+    """With any status and body, in the place of the server, and for some requests only."""
     assert client.works()
-    client.proxy.fail(Answering(429, b"slow down", ("Retry-After: 1",)))
+    client.proxy.fail(Answering(429, "/here", b"slow down", ("Retry-After: 1",)))
     assert client.get("/here") == (429, b"slow down")
+    status, _ = client.get("/there")
+    assert status == 200
     client.proxy.work()
     assert client.works()
 
