@@ -50,6 +50,9 @@ WATCH_SILENCE_SECONDS: Final = 75
 Whoever is silent is asked again, which takes `CONNECT_SECONDS`: a server that hangs is noticed within 90 s.
 """
 
+CHECK_SECONDS: Final = 5
+"""After so long without a byte of an answer, its connection is looked at."""
+
 USER_AGENT: Final = "svclink"
 
 SERVICE_ACCOUNT_NAMESPACE: Final = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
@@ -119,7 +122,7 @@ class Client:
         limits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=WATCH_SILENCE_SECONDS)
         async with self._response("GET", path, query, None, "application/json", limits) as response:
             rest = b""
-            async for chunk in response.content.iter_any():
+            while chunk := await _next_chunk(response):
                 *lines, rest = (rest + chunk).split(b"\n")
                 if len(rest) > MAX_LINE:
                     raise TransportError(f"the server sent a watch event of more than {MAX_LINE} bytes")
@@ -198,12 +201,29 @@ def _reason(error: BaseException) -> str:
 async def _read(response: aiohttp.ClientResponse) -> bytes:
     """The body, within limits: a small answer can inflate to a very large one."""
     chunks, size = [], 0
-    async for chunk in response.content.iter_any():
+    while chunk := await _next_chunk(response):
         chunks.append(chunk)
         size += len(chunk)
         if size > MAX_BODY:
             raise TooLargeError(f"the server sent an answer of more than {MAX_BODY} bytes")
     return b"".join(chunks)
+
+
+async def _next_chunk(response: aiohttp.ClientResponse) -> bytes:
+    """The next bytes of a body, none at its end.
+
+    Where a malformed chunk makes aiohttp 3.14 close a connection, it forgets who reads from it, and its own timeouts
+    end with the connection, too. Nobody would ever hear of it.
+    """
+    while True:
+        try:
+            async with asyncio.timeout(CHECK_SECONDS) as check:
+                return await response.content.readany()
+        except TimeoutError as error:
+            if not check.expired():
+                raise
+            if response.connection is None or response.connection.transport is None:
+                raise TransportError("the server sent an answer that is not HTTP") from error
 
 
 async def _refusal(response: aiohttp.ClientResponse) -> Status:

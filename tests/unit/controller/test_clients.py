@@ -558,22 +558,53 @@ async def test_message_of_an_error_is_one_printable_line() -> None:
     assert str(caught.value).isprintable()
 
 
-async def test_message_about_what_is_no_http_is_one_printable_line() -> None:
-    """What a server says instead of HTTP is quoted in one line, if at all."""
+@asynccontextmanager
+async def saying(*parts: bytes) -> AsyncIterator[str]:
+    """The address of a server that says these bytes one after the other, HTTP or not, and hangs up when told to."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     AUTHORITY.issue_cert("127.0.0.1").configure_cert(context)
 
     async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"\x1b[31mHello\r\nthis is no HTTP\r\n\r\n")
-        await writer.drain()
+        for part in parts:
+            writer.write(part)
+            await writer.drain()
+            await asyncio.sleep(0.05)
+        await reader.read()
         writer.close()
 
     server = await asyncio.start_server(babble, "127.0.0.1", 0, ssl=context)
-    async with server, connected(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}") as client:
+    async with server:
+        yield f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+async def test_message_about_what_is_no_http_is_one_printable_line() -> None:
+    """What a server says instead of HTTP is quoted in one line, if at all."""
+    async with saying(b"\x1b[31mHello\r\nthis is no HTTP\r\n\r\n") as url, connected(url) as client:
         with pytest.raises(TransportError) as caught:
             await client.get("/version")
     assert str(caught.value).isprintable()
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n{}\n\r\n"
+
+
+@pytest.mark.parametrize("read", [read_lines, lambda client: client.get("/version")], ids=["watch", "get"])
+async def test_answer_that_stops_being_http_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, read: Callable[[Client], Coroutine[Any, Any, object]]
+) -> None:
+    """A malformed chunk ends a watch and a list; aiohttp itself would wait for the rest of them for ever."""
+    monkeypatch.setattr(clients, "CHECK_SECONDS", 0.1)
+    async with saying(CHUNKED, b"this is no chunk\r\n") as url, connected(url) as client, asyncio.timeout(10):
+        with pytest.raises(TransportError):
+            await read(client)
+
+
+async def test_quiet_watch_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that is looked at while nothing comes is none the worse for it."""
+    monkeypatch.setattr(clients, "CHECK_SECONDS", 0.01)
+    async with saying(CHUNKED, b"", b"", b"3\r\n[]\n\r\n0\r\n\r\n") as url, connected(url) as client:
+        assert await read_lines(client) == [b"{}", b"[]"]
 
 
 # The main cluster
