@@ -216,8 +216,9 @@ async def _next_chunk(response: aiohttp.ClientResponse) -> bytes:
     end with the connection, too. Nobody would ever hear of it.
     """
     while True:
+        check = asyncio.timeout(CHECK_SECONDS)
         try:
-            async with asyncio.timeout(CHECK_SECONDS) as check:
+            async with check:
                 return await response.content.readany()
         except TimeoutError as error:
             if not check.expired():

@@ -30,7 +30,10 @@ SLICES_EACH: Final = 2
 HTML: Final = b"<html><body>Bad gateway</body></html>"
 STATUSES: Final = (200, 401, 403, 404, 409, 429, 500, 502, 503, 504)
 # All requests, or those whose line has these words.
-REQUESTS: Final = ("", "", "services", "endpointslices", "watch=true", "limit=", "PUT ", "POST ", "DELETE ", "version")
+REQUESTS: Final = ("", "services", "endpointslices", "limit=", "watch=true", "PUT ", "POST ", "DELETE ", "/version")
+
+# All of a remote may change while it cannot be seen: that is no mass deletion here.
+FLAGS: Final = ("--deletion-hold=0s",)
 
 # What may happen to an object that is not there (any more) or there already.
 HARMLESS: Final = (404, 409, 422)
@@ -58,6 +61,19 @@ class Chaos:
         self._random = random.Random(self.seed)  # noqa: S311 - it is to be repeatable
         self._started = time.monotonic()
 
+    def begin(self) -> None:
+        """Every Service is everywhere, with its slices in the remotes, and the controller is at work."""
+        for cluster in (self.world.main, self.world.c1, self.world.c2):
+            for name in SERVICES:
+                cluster.api.create(service(self.world.namespace, name))
+        for cluster in (self.world.c1, self.world.c2):
+            for name in SERVICES:
+                for part in range(SLICES_EACH):
+                    cluster.api.create(self._slice(name, part))
+        self.world.controller.start(*FLAGS)
+        for name, kubeconfig in self.kubeconfigs.items():
+            self.world.links.add(name, kubeconfig)
+
     def rage(self, seconds: float) -> None:
         """Faults and changes for so long; afterwards the last faults are still there."""
         self._started = time.monotonic()
@@ -77,7 +93,7 @@ class Chaos:
             self._ensure_link(name)
             self.world.links.edit(name, enabled=True)
         if not self.world.controller.running:
-            self.world.controller.start()
+            self.world.controller.start(*FLAGS)
 
     # Faults
 
@@ -86,7 +102,8 @@ class Chaos:
         name = self._random.choice(sorted(self.proxies))
         proxy, fault = self.proxies[name], self._fault(name)
         proxy.fail(fault)
-        is_cut = self._random.random() < 0.5
+        # Answers to single requests show where everything is asked for anew.
+        is_cut = isinstance(fault, Answering) or self._random.random() < 0.5
         if is_cut:
             proxy.cut()
         self._say(f"{name}: {fault}{', cut' if is_cut else ''}")
@@ -101,9 +118,8 @@ class Chaos:
             Truncating(pick.randrange(20_000)),
             Corrupting(pick.randrange(20_000)),
         ]
-        if self.proxies[name].terminates_tls:
-            faults += [self._answer(), self._answer(), self._answer()]
-        return pick.choice([*faults, *[PASSING] * (len(faults) // 2)])
+        answers = [self._answer() for _ in faults] if self.proxies[name].terminates_tls else []
+        return pick.choice([*faults, *answers, *[PASSING] * len(faults)])
 
     def _answer(self) -> Answering:
         status = self._random.choice(STATUSES)
@@ -152,10 +168,10 @@ class Chaos:
         return self._toggle(self._remote(), "services", service(self.world.namespace, self._name()))
 
     def _toggle_remote_slice(self) -> str:
-        return self._toggle(self._remote(), "endpointslices", self._slice())
+        return self._toggle(self._remote(), "endpointslices", self._any_slice())
 
     def _rewrite_remote_slice(self) -> str:
-        cluster, new = self._remote(), self._slice()
+        cluster, new = self._remote(), self._any_slice()
         name = new["metadata"]["name"]
         cluster.api.patch("endpointslices", name, self.world.namespace, {"endpoints": new["endpoints"]})
         return f"{cluster.name}: {name} rewritten"
@@ -193,7 +209,7 @@ class Chaos:
     def _kill_controller(self) -> str:
         if self.world.controller.running:
             self.world.controller.kill()
-        self.world.controller.start()
+        self.world.controller.start(*FLAGS)
         return "controller: killed and started"
 
     # What they are made of
@@ -217,8 +233,11 @@ class Chaos:
         self.world.links.add(name, self.kubeconfigs[name])
         return True
 
-    def _slice(self) -> Object:
-        name, part, pick = self._name(), self._random.randrange(SLICES_EACH), self._random
+    def _any_slice(self) -> Object:
+        return self._slice(self._name(), self._random.randrange(SLICES_EACH))
+
+    def _slice(self, name: str, part: int) -> Object:
+        pick = self._random
         members = [endpoint(f"10.{part + 1}.{pick.randrange(250)}.{i + 1}") for i in range(pick.randrange(1, 6))]
         return endpoint_slice(self.world.namespace, name, members, name=f"{name}-{part}")
 

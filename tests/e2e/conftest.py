@@ -156,6 +156,12 @@ def start_clusters(stack: ExitStack, make: Callable[[], list[Cluster]]) -> dict[
 
 
 @pytest.fixture(scope="session")
+def crd() -> Path:
+    """The definition of ClusterLinks."""
+    return CRD
+
+
+@pytest.fixture(scope="session")
 def main(clusters: dict[str, Cluster], kubectl: Kubectl) -> Cluster:
     """The main cluster, with the CRD."""
     kubectl("apply", "--filename", str(CRD))

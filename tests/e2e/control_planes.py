@@ -137,7 +137,7 @@ class Cluster:
         eventually(lambda: self.api.get("namespaces", SYSTEM_NAMESPACE))
         self._create_accounts()
         if self._has_controller_manager:
-            self._create_controller_user()
+            self.admit_controller()
             self._start_controller_manager(*CONTROLLER_MANAGER_LOOPS)
 
     def fill_token_secrets(self) -> None:
@@ -167,6 +167,9 @@ class Cluster:
         """The API server comes back at the same address with the same data."""
         self._api_server.start()
         self._wait_for_api_server()
+        for manager in self._controller_managers:  # Left alone, it takes a minute to notice.
+            manager.kill()
+            manager.start()
 
     @property
     def processes(self) -> list[Process]:
@@ -240,6 +243,13 @@ class Cluster:
         self.api.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta})
         account = {"kind": "ServiceAccount", "name": name, "namespace": namespace}
         self._grant(name, READER_RULES, account, namespace)
+
+    def admit_controller(self) -> None:
+        """Give the controller, whose main cluster it is to be, a user, permissions and a namespace."""
+        user = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": CONTROLLER}
+        self.create_namespace(CONTROLLER_NAMESPACE)
+        self._grant("svclink-controller", CONTROLLER_RULES, user)
+        self._grant("svclink-controller", CONTROLLER_NAMESPACE_RULES, user, CONTROLLER_NAMESPACE)
 
     # Content
 
@@ -358,12 +368,6 @@ class Cluster:
             meta = {"name": name, "namespace": SYSTEM_NAMESPACE}
             self.api.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta})
         self._grant("reader", READER_RULES, account)
-
-    def _create_controller_user(self) -> None:
-        user = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": CONTROLLER}
-        self.create_namespace(CONTROLLER_NAMESPACE)
-        self._grant("svclink-controller", CONTROLLER_RULES, user)
-        self._grant("svclink-controller", CONTROLLER_NAMESPACE_RULES, user, CONTROLLER_NAMESPACE)
 
     def _grant(self, name: str, rules: Sequence[object], subject: Object, namespace: str | None = None) -> None:
         kind = "Role" if namespace else "ClusterRole"

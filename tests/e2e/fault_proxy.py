@@ -16,7 +16,7 @@ import threading
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Final, Protocol, TypeAlias, TypeVar
+from typing import Any, Final, Protocol, TypeAlias, TypeVar, cast
 from urllib.parse import urlsplit
 
 import trustme
@@ -238,25 +238,49 @@ class FaultProxy:
         for task in serving:
             task.cancel()
         await asyncio.gather(*serving, return_exceptions=True)
+        for writer in self._open:  # Of a task that was cancelled before it began.
+            writer.transport.abort()
+        self._open.clear()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._open.add(writer)
+        _transport_of(writer).pause_reading()  # What came before TLS starts would be lost to it.
         task = self._loop.create_task(self._serve(reader, writer))
         self._serving.add(task)
         task.add_done_callback(self._serving.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        interception = self._interception
         async with self._closing(writer):
             await self._flowing.wait()
-            if interception is not None:
-                await writer.start_tls(interception.context)
-            upstream = None if interception is None else interception.upstream
-            from_server, to_server = await asyncio.open_connection("127.0.0.1", self._target, ssl=upstream)
-            async with self._closing(to_server):
-                await _first_of(
-                    self._pass_requests(reader, to_server, writer),
-                    self._pass_answers(from_server, writer),
-                )
+            if self._interception is None:
+                _transport_of(writer).resume_reading()
+                await self._connect(reader, writer)
+            else:
+                reader, writer = await self._terminate_tls(writer, self._interception.context)
+                async with self._closing(writer):
+                    await self._connect(reader, writer)
+
+    async def _terminate_tls(
+        self, writer: asyncio.StreamWriter, context: ssl.SSLContext
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        # Not writer.start_tls, which in Python 3.11 breaks where the connection ends in the meantime.
+        reader = asyncio.StreamReader()
+        protocol = asyncio.StreamReaderProtocol(reader)
+        transport = await self._loop.start_tls(_transport_of(writer), protocol, context, server_side=True)
+        if transport is None:
+            raise ConnectionResetError
+        protocol.connection_made(transport)
+        return reader, asyncio.StreamWriter(transport, protocol, reader, self._loop)
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """To the server, and pass on what is said until one side ends it."""
+        upstream = None if self._interception is None else self._interception.upstream
+        from_server, to_server = await asyncio.open_connection("127.0.0.1", self._target, ssl=upstream)
+        async with self._closing(to_server):
+            await _first_of(
+                self._pass_requests(reader, to_server, writer),
+                self._pass_answers(from_server, writer),
+            )
 
     @contextlib.asynccontextmanager
     async def _closing(self, writer: asyncio.StreamWriter) -> AsyncIterator[None]:
@@ -314,6 +338,11 @@ class FaultProxy:
         return self._fault
 
 
+def _transport_of(writer: asyncio.StreamWriter) -> asyncio.Transport:
+    """That of a socket, which goes both ways."""
+    return cast("asyncio.Transport", writer.transport)
+
+
 async def _first_of(*works: Coroutine[Any, Any, None]) -> None:
     """Run until one of them ends, and end the others; raises what that one raised."""
     tasks = [asyncio.ensure_future(work) for work in works]
@@ -329,6 +358,8 @@ async def _first_of(*works: Coroutine[Any, Any, None]) -> None:
 
 async def _close(writer: asyncio.StreamWriter) -> None:
     """End a connection in good order where its peer takes part in that, and anyhow where not."""
+    if writer.is_closing():  # So is that beneath TLS.
+        return
     writer.close()
     try:
         async with asyncio.timeout(1):

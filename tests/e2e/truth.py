@@ -10,7 +10,7 @@ from svclink_core import codec
 from svclink_core.core_v1 import Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.planning import Plan, plan
-from svclink_core.snapshot import Snapshot, main_cluster, remote_cluster, snapshot
+from svclink_core.snapshot import Options, Snapshot, main_cluster, remote_cluster, snapshot
 from svclink_core.svclink_v1alpha1 import ClusterLink
 
 from .control_planes import Cluster
@@ -40,6 +40,7 @@ def true_snapshot(main: Cluster, remotes: Mapping[str, Cluster]) -> Snapshot:
             )
             for link in everything(main, "clusterlinks", ClusterLink)
         ],
+        Options(deletion_hold=0),
     )
 
 
