@@ -207,10 +207,11 @@ def _missing_permission(change: Change, error: ApiError) -> str:
 
 def _log(outcome: Outcome) -> None:
     change = outcome.change
+    kind = _KINDS.get(type(change), "EndpointSlice")
     fields = {
-        "kind": _KINDS.get(type(change), "EndpointSlice"),
-        "verb": type(change).__name__.lower(),
-        "name": str(change.key),
+        "kind": kind,
+        "verb": type(change).__name__.removesuffix(kind).lower(),
+        "name": str(change.key).removeprefix("/"),
         "cluster": change.cluster,
         "reason": change.reason.code,
     }

@@ -306,6 +306,13 @@ def edited(content: dict[str, Json], path: str, value: Json) -> dict[str, Json]:
         (Service, SERVICE, "spec.ports", "http", "$.spec.ports: must be a list, is a string"),
         (Service, SERVICE, "spec.ports.0.port", "80", "$.spec.ports[0].port: must be a whole number, is a string"),
         (Service, SERVICE, "spec.ports.0.port", 1.5, "$.spec.ports[0].port: must be a whole number, is a number"),
+        (
+            Service,
+            SERVICE,
+            "spec.ports.0.targetPort",
+            True,
+            "$.spec.ports[0].targetPort: must be a whole number or a string, is a boolean",
+        ),
         (Service, SERVICE, "spec.ports.0.port", None, "$.spec.ports[0].port: required field missing"),
         (Service, SERVICE, "spec.ports.0", None, "$.spec.ports[0]: must be an object, is null"),
         (Service, SERVICE, "spec.ports.0.appProtocol", 1, "$.spec.ports[0].appProtocol: must be a string, is a number"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
 
 from svclink_core import UNGUARDED, Guard, NamespacedName, Outcome, Reason, Toll, Wave, advance, plan
 from svclink_core.guarding import deadline, effect, why_withheld
@@ -127,3 +129,37 @@ def test_what_is_not_the_clusters_doing_does_not_wait() -> None:
     copies = [mirrored_slice("web-c1"), mirrored_slice("web-copy"), mirrored_slice("web-gone", cluster="gone")]
     found = world(evolve(cluster("c1", remote_slice()), guard=HELD), slices=copies)
     assert [change.reason for change in plan(found, NOW).changes] == [Reason.DUPLICATE, Reason.LINK_GONE]
+
+
+histories = st.lists(
+    st.tuples(st.sampled_from((0.0, 0.04, 0.5, 1.0, 4.0, 400.0)), st.integers(0, 24), st.integers(15, 30)), max_size=8
+)
+
+
+@given(histories, st.integers(0, 24), st.integers(0, 30))
+def test_nothing_waits_for_ever(history: list[tuple[float, int, int]], doomed: int, slices: int) -> None:
+    """Whatever happened before: what stays doomed is let go in the end, at moments the guard itself has named."""
+    guard, now = ARMED, NOW
+    for seconds, some, held in history:
+        now += seconds
+        guard = advance(guard, toll(some, held), now, HOLD)
+    seen = toll(doomed, slices)
+    guard = advance(guard, seen, now, HOLD)
+    while (at := deadline(guard)) is not None:
+        assert now < at <= now + HOLD
+        now = at
+        guard = advance(guard, seen, now, HOLD)
+    assert [service for service in seen.doomed if why_withheld(guard, service) is not None] == []
+
+
+@given(histories)
+def test_no_more_than_half_goes_at_once(history: list[tuple[float, int, int]]) -> None:
+    """While a guard is armed, a wave of more than half of the slices is let go only after it was held for its time."""
+    guard, now = ARMED, NOW
+    for seconds, some, held in history:
+        now += seconds
+        before, guard = guard, advance(guard, toll(some, held), now, HOLD)
+        wave = before.wave
+        if wave is not None and guard.is_armed and guard.released - before.released:
+            is_over = wave.held_until is not None and now >= wave.held_until
+            assert is_over or 2 * some <= wave.slices + 2 * len(before.released)
