@@ -215,13 +215,15 @@ class Chaos:
     # What they are made of
 
     def _toggle(self, cluster: Cluster, resource: str, obj: Object) -> str:
-        """Create an object, or delete it where it exists."""
+        """Create an object, or delete it where it exists, but not always: of a Service all parts should often exist."""
         name = obj["metadata"]["name"]
         try:
             cluster.api.create(obj)
         except ApiError as error:
             if error.status != 409:
                 raise
+            if self._random.random() < 0.6:
+                return f"{cluster.name}: {resource} {name} stays"
             cluster.api.delete(resource, name, self.world.namespace)
             return f"{cluster.name}: {resource} {name} deleted"
         return f"{cluster.name}: {resource} {name} created"
