@@ -75,6 +75,17 @@ def unit(session: nox.Session) -> None:
     session.run("pytest", "tests/unit", "--numprocesses=2", *session.posargs, env=few)
 
 
+@nox.session(python=PYTHONS[0], default=False)
+def bench_core(session: nox.Session) -> None:
+    """How fast the core is, and how much memory it takes. Nothing fails for being slow.
+
+    CPU time is taken: on an idle machine it is the time on the clock, and others disturb it less on a busy one.
+    """
+    install(session, "bench")
+    how = ("--benchmark-timer=time.process_time", "--benchmark-columns=min,median,max,rounds")
+    session.run("pytest", "tests/bench_core", *how, "--benchmark-sort=fullname", *session.posargs)
+
+
 @nox.session(python=PYTHONS[0])
 def docs(session: nox.Session) -> None:
     """Every example in README, docs and docstrings runs."""

@@ -218,9 +218,10 @@ def test_only_the_codec_knows_cattrs() -> None:
     assert violations("from cattrs.gen import override", "status") == ["1: import of cattrs.gen"]
 
 
-def test_importing_the_core_loads_nothing_that_does_io() -> None:
+@pytest.mark.parametrize("module", ["svclink_core", "svclink_core.codec"])
+def test_importing_the_core_loads_nothing_that_does_io(module: str) -> None:
     """Also through its dependencies the core loads no network, no event loop and no logging."""
-    program = "import sys, svclink_core; print(*sorted(sys.modules))"
+    program = f"import sys, {module}; print(*sorted(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout.split()
-    assert "svclink_core" in loaded
+    assert module in loaded
     assert not {"asyncio", "http", "kubernetes", "logging", "msgspec", "socket", "ssl", "yaml"} & set(loaded)
