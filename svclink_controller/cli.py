@@ -110,6 +110,14 @@ def _namespaces(_: click.Context, __: click.Parameter, values: tuple[str, ...]) 
     metavar="N",
     help="Write to EndpointSlices of the main cluster no more often. Without it: as often as it takes.",
 )
+@click.option(
+    "--leader-elect",
+    is_flag=False,
+    flag_value="true",
+    default=None,
+    type=click.BOOL,
+    help="Work only while holding a Lease, because there are other replicas. Default: true, with --kubeconfig false.",
+)
 @click.pass_context
 def svclink(
     context: click.Context,
@@ -120,6 +128,7 @@ def svclink(
     sync_services_to_local_cluster: bool,
     deletion_hold: timedelta,
     max_writes_per_second: float | None,
+    leader_elect: bool | None,
 ) -> None:
     """Mirror EndpointSlices of remote Kubernetes clusters into this one, so that its Services balance over both.
 
@@ -128,7 +137,13 @@ def svclink(
     context.obj = Options(included_namespaces, sync_services_to_local_cluster, deletion_hold.total_seconds())
     if context.invoked_subcommand is None:
         logs.configure()
-        settings = Settings(kubeconfig, sync_interval.total_seconds(), context.obj, max_writes_per_second)
+        settings = Settings(
+            kubeconfig=kubeconfig,
+            sync_interval=sync_interval.total_seconds(),
+            options=context.obj,
+            max_writes_per_second=max_writes_per_second,
+            leader_elect=kubeconfig is None if leader_elect is None else leader_elect,
+        )
         asyncio.run(manager.run(settings))
 
 

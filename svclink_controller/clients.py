@@ -19,7 +19,7 @@ from typing import Final
 
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
-from attrs import define, frozen
+from attrs import define, evolve, frozen
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.client.rest import RESTClientObject
@@ -82,6 +82,10 @@ class SilenceError(TransportError):
     """A watch said nothing for `WATCH_SILENCE_SECONDS`: most likely nothing happened."""
 
 
+class FencedError(TransportError):
+    """A write was not sent, because another replica may be at work."""
+
+
 def retry_after(error: Exception) -> float:
     """Seconds for which the server asked to be left alone, 0 where it did not."""
     return (error.status.retry_after or 0) if isinstance(error, ApiError) else 0
@@ -93,9 +97,19 @@ class ConfigurationError(SvclinkError):
 
 @define
 class Client:
-    """Requests to one API server. Raises `ApiError` for its refusals and `TransportError` where no answer came."""
+    """Requests to one API server. Raises `ApiError` for its refusals and `TransportError` where no answer came.
+
+    Args:
+        api: The transport.
+        may_write: Asked before each request that changes something.
+    """
 
     _api: ApiClient
+    _may_write: Callable[[], bool] = lambda: True
+
+    def fenced(self, may_write: Callable[[], bool]) -> Client:
+        """A client with the same connections that sends no write, and raises `FencedError`, where it may not."""
+        return evolve(self, may_write=may_write)
 
     async def get(self, path: str, query: Mapping[str, str] | None = None, seconds: float = REQUEST_SECONDS) -> bytes:
         """The body of a GET."""
@@ -138,6 +152,8 @@ class Client:
         self, method: str, path: str, query: Mapping[str, str], body: dict[str, Json] | None, kind: str, seconds: float
     ) -> bytes:
         limits = aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_SECONDS)
+        if method != "GET" and not self._may_write():
+            raise FencedError("nothing is written without the lease")
         async with self._response(method, path, query, body, kind, limits) as response:
             return await _read(response)
 

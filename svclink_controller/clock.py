@@ -19,3 +19,8 @@ def seconds() -> float:
 def rfc3339(at: float) -> str:
     """A time in POSIX seconds as the Kubernetes API writes it."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def micro_time() -> str:
+    """The present time as the Kubernetes API writes a MicroTime: RFC 3339, UTC, always six digits after the seconds."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -19,6 +19,7 @@ from svclink_controller.decoding import Secret
 from svclink_controller.findings import Findings
 from svclink_controller.guards import Guards
 from svclink_controller.identities import Identities
+from svclink_controller.leader import Elector
 from svclink_controller.pacing import Pace
 from svclink_controller.reconciler import RECONCILERS, Reconciler
 from svclink_controller.reflector import Reflector, Sink, reflect_for_ever
@@ -56,12 +57,14 @@ class Settings:
         sync_interval: Seconds between two full rounds of planning.
         options: What decisions depend on.
         max_writes_per_second: Writes to EndpointSlices of the main cluster; None: as many as it takes.
+        leader_elect: Whether to work only while holding a Lease, because there are other replicas.
     """
 
     kubeconfig: Path | None = None
     sync_interval: float = 30
     options: Options = field(factory=Options)
     max_writes_per_second: float | None = None
+    leader_elect: bool = False
 
 
 async def run(settings: Settings) -> None:
@@ -78,6 +81,11 @@ async def run(settings: Settings) -> None:
     manager = make_manager(client, own_namespace(settings.kubeconfig), settings)
     gc.collect()
     gc.freeze()  # What the program is made of stays: looking through it again and again takes 50 ms each time.
+    with manager.elector.watchdog.checking_on_wake_up():
+        await _run_until(stop, manager)
+
+
+async def _run_until(stop: asyncio.Event, manager: Manager) -> None:
     working = asyncio.create_task(manager.run())
     stopping = asyncio.create_task(stop.wait())
     try:
@@ -108,6 +116,7 @@ class Manager:
     status_writer: StatusWriter
     guards: Guards
     policies: Deadlines
+    elector: Elector
     identities: Identities = field(factory=Identities)
     remotes: dict[str, tuple[Remote, asyncio.Task[None]]] = field(factory=dict)
     secrets: SecretKubeconfigs = field(init=False)
@@ -117,7 +126,7 @@ class Manager:
         self.secrets = SecretKubeconfigs(self.client, self.namespace, self.secret_changed)
 
     async def run(self) -> None:
-        """Run until cancelled."""
+        """Run until cancelled: always see everything, so that a replica that takes over begins at once."""
         try:
             self.identities.main_id = await self._identify()
             async with asyncio.TaskGroup() as group:
@@ -126,15 +135,23 @@ class Manager:
                 if self.settings.options.sync_services:
                     group.create_task(self._reflect(NAMESPACES, NamespaceSink(self.store)))
                 group.create_task(self._reflect(CLUSTER_LINKS, LinkSink(self.store, self.link_changed)))
-                for _ in range(RECONCILERS):
-                    group.create_task(self.reconciler.run())
-                group.create_task(self.status_writer.run())
-                group.create_task(self._resync())
+                group.create_task(self.elector.run(self.work) if self.settings.leader_elect else self.work())
         finally:
             self.guards.close()
             self.policies.close()
             tasks = [self._stop_remote(name) for name in list(self.remotes)]
             await asyncio.gather(*tasks, *self._stopping, self.secrets.close(), return_exceptions=True)
+
+    async def work(self) -> None:
+        """Write until cancelled. What happened before, or was given up in the middle, is looked at first."""
+        self._plan_everything()
+        for name in self.store.links:
+            self.store.status_changed(name)
+        async with asyncio.TaskGroup() as group:
+            for _ in range(RECONCILERS):
+                group.create_task(self.reconciler.run())
+            group.create_task(self.status_writer.run())
+            group.create_task(self._resync())
 
     async def drain(self) -> None:
         """Start no more writes, and wait a little for those under way."""
@@ -197,8 +214,11 @@ class Manager:
         """Plan everything again now and then: whatever was missed is found, and where nothing was, nothing is done."""
         while True:
             await asyncio.sleep(self.settings.sync_interval)
-            if self.store.is_complete:
-                self.queue.add(all_keys(self.store.snapshot()))
+            self._plan_everything()
+
+    def _plan_everything(self) -> None:
+        if self.store.is_complete:
+            self.queue.add(all_keys(self.store.snapshot()))
 
 
 def target_of(link: ClusterLink, options: Options, secrets: SecretKubeconfigs) -> Target | Problem | None:
@@ -237,7 +257,11 @@ def make_manager(client: Client, namespace: str, settings: Settings) -> Manager:
     store.status_changed, store.cluster_changed = status_changed, cluster_changed
     findings = Findings(store.status_changed)
     pace = Pace(settings.max_writes_per_second)
-    applier = Applier(client, lambda written: store.put(MAIN, written), store.mark_gone, pace)
+    elector = Elector(client, namespace)
+    writing = client.fenced(elector.may_write) if settings.leader_elect else client
+    applier = Applier(writing, lambda written: store.put(MAIN, written), store.mark_gone, pace)
     reconciler = Reconciler(store, services, applier, findings, guards.record)
-    status_writer = StatusWriter(client, store, findings, links)
-    return Manager(client, namespace, settings, store, services, applier, reconciler, status_writer, guards, policies)
+    status_writer = StatusWriter(writing, store, findings, links)
+    return Manager(
+        client, namespace, settings, store, services, applier, reconciler, status_writer, guards, policies, elector
+    )

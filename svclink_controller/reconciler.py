@@ -45,8 +45,8 @@ class Reconciler:
         """Work until cancelled. A broken plan is logged with its traceback, tried again, and stops nothing else."""
         while True:
             key = await self.queue.get()
-            await asyncio.sleep(0)  # A full queue gives keys without a pause; others must get their turn.
             try:
+                await asyncio.sleep(0)  # A full queue gives keys without a pause; others must get their turn.
                 await self.reconcile(key)
             except Exception:
                 log.exception("internal error", service=str(key))

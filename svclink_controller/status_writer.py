@@ -64,8 +64,8 @@ class StatusWriter:
         """Write until cancelled."""
         while True:
             name = await self.queue.get()
-            await asyncio.sleep(GATHER_SECONDS)
             try:
+                await asyncio.sleep(GATHER_SECONDS)
                 await self._write(name)
             except (ApiError, TransportError, WireError) as error:
                 log.warning("status not written", link=name, problem=str(error))

@@ -20,6 +20,7 @@ RESOURCES: Final[Mapping[str, tuple[str, str]]] = {
     "services": ("/api/v1", "Service"),
     "serviceaccounts": ("/api/v1", "ServiceAccount"),
     "endpointslices": ("/apis/discovery.k8s.io/v1", "EndpointSlice"),
+    "leases": ("/apis/coordination.k8s.io/v1", "Lease"),
     "clusterlinks": ("/apis/svclink.cloudpilot.ai/v1alpha1", "ClusterLink"),
     "clusterroles": ("/apis/rbac.authorization.k8s.io/v1", "ClusterRole"),
     "clusterrolebindings": ("/apis/rbac.authorization.k8s.io/v1", "ClusterRoleBinding"),

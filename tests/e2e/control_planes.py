@@ -187,9 +187,9 @@ class Cluster:
     def admin_kubeconfig(self) -> str:
         return self._certificate_kubeconfig("admin", ADMINISTRATORS)
 
-    def controller_kubeconfig(self) -> str:
-        """For the controller in its main cluster: a user of its own, with the permissions it asks for."""
-        return self._certificate_kubeconfig(CONTROLLER, CONTROLLER, CONTROLLER_NAMESPACE)
+    def controller_kubeconfig(self, user: str = CONTROLLER) -> str:
+        """For the controller in its main cluster: a user with the permissions it asks for."""
+        return self._certificate_kubeconfig(user, CONTROLLER, CONTROLLER_NAMESPACE)
 
     def remote_kubeconfig(self) -> str:
         """What an administrator of a remote cluster hands out: the token of a ServiceAccount that can only read."""
@@ -245,11 +245,15 @@ class Cluster:
         self._grant(name, READER_RULES, account, namespace)
 
     def admit_controller(self) -> None:
-        """Give the controller, whose main cluster it is to be, a user, permissions and a namespace."""
-        user = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": CONTROLLER}
+        """Give the controller, whose main cluster it is to be, a user, permissions and a namespace.
+
+        The same permissions are those of a group, for controllers that run side by side under users of their own.
+        """
         self.create_namespace(CONTROLLER_NAMESPACE)
-        self._grant("svclink-controller", CONTROLLER_RULES, user)
-        self._grant("svclink-controller", CONTROLLER_NAMESPACE_RULES, user, CONTROLLER_NAMESPACE)
+        for kind, name in (("User", "svclink-controller"), ("Group", "svclink-controllers")):
+            subject = {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": CONTROLLER}
+            self._grant(name, CONTROLLER_RULES, subject)
+            self._grant(name, CONTROLLER_NAMESPACE_RULES, subject, CONTROLLER_NAMESPACE)
 
     # Content
 

@@ -64,6 +64,17 @@ class Controller:
             self._process.kill()
             raise AssertionError(f"svclink still runs {STOP_SECONDS:g} s after SIGTERM") from error
 
+    def pause(self) -> None:
+        """Stop it in mid-flight with SIGSTOP."""
+        assert self._process is not None, "the controller was never started"
+        self._process.pause()
+
+    def resume(self) -> None:
+        """Let it go on with SIGCONT; whether it ends then is its own affair."""
+        assert self._process is not None, "the controller was never started"
+        self._told_to_end = True
+        self._process.resume()
+
     def kill(self) -> None:
         """End it in the middle of whatever it does."""
         assert self._process is not None, "the controller was never started"

@@ -292,6 +292,8 @@ class Cluster:
     async def _of_all(self, request: web.BaseRequest, plural: str, namespace: str) -> web.StreamResponse:
         if request.method == "POST":
             content = await request.json()
+            if namespace:
+                content["metadata"].setdefault("namespace", namespace)
             if (plural, namespace, content["metadata"]["name"]) in self.objects:
                 return refusal(409, "AlreadyExists")
             return answer(self._store(plural, content), 201)

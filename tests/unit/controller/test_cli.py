@@ -71,6 +71,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         (["--deletion-hold=-1s", *PLAN], ["--deletion-hold", "'-1s'", "0s for none"]),
         (["--deletion-hold=5", *PLAN], ["--deletion-hold", "'5'"]),
         (["--sync-services-to-local-cluster=maybe", *PLAN], ["--sync-services-to-local-cluster", "'maybe'"]),
+        (["--leader-elect=perhaps", *PLAN], ["--leader-elect", "'perhaps'"]),
         (["--nonsense"], ["--nonsense"]),
         (["nonsense"], ["'nonsense'"]),
         (["plan"], ["--main"]),
@@ -127,6 +128,8 @@ def test_without_kubeconfig_outside_a_cluster_the_flag_is_named(run: Run, monkey
         ["--sync-services-to-local-cluster=false"],
         ["--sync-services-to-local-cluster=FALSE"],
         ["--sync-services-to-local-cluster=0"],
+        ["--leader-elect=true"],
+        ["--leader-elect", "false"],
         ["--included-namespaces=a"],
         ["--included-namespaces", "a, b,c"],
         ["--included-namespaces=a", "--included-namespaces=b"],
@@ -167,6 +170,7 @@ def test_default_sync_interval_is_that_of_the_go_program() -> None:
         "sync_services_to_local_cluster": False,
         "deletion_hold": timedelta(minutes=5),
         "max_writes_per_second": None,
+        "leader_elect": None,
     }
 
 

@@ -28,6 +28,7 @@ from svclink_controller.clients import (
     ApiError,
     Client,
     ConfigurationError,
+    FencedError,
     SilenceError,
     TransportError,
     main_client,
@@ -653,3 +654,26 @@ async def test_without_kubeconfig_outside_a_pod_the_flag_is_named(monkeypatch: p
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     with pytest.raises(ConfigurationError, match="--kubeconfig=FILE"):
         await main_client(None)
+
+
+# The fence
+
+
+async def test_fenced_client_reads_and_does_not_write() -> None:
+    """Where it may not write, nothing that changes something is sent, and what only reads is."""
+    may_write = False
+
+    async def handler(_: web.BaseRequest) -> web.StreamResponse:
+        return answer({})
+
+    async with serving(handler) as server, connected(server.url) as client:
+        fenced = client.fenced(lambda: may_write)
+        for write in (fenced.post, fenced.put, fenced.merge_patch, fenced.delete):
+            with pytest.raises(FencedError):
+                await write("/x", {})
+        await fenced.get("/x")
+        assert [request.method for request in server.requests] == ["GET"]
+        may_write = True
+        for write in (fenced.post, fenced.put, fenced.merge_patch, fenced.delete):
+            await write("/x", {})
+        assert len(server.requests) == 5

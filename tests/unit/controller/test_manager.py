@@ -22,9 +22,11 @@ from structlog.testing import capture_logs
 
 from svclink_controller import manager
 from svclink_controller.clients import remote_client
+from svclink_controller.leader import Timing
 from svclink_controller.manager import Manager, Settings, make_manager, target_of
 from svclink_controller.session import Target
 from svclink_core import (
+    SYNCED,
     ClusterLink,
     ClusterLinkSpec,
     Endpoint,
@@ -263,6 +265,63 @@ async def test_secret_of_another_link_does_not_disturb() -> None:
         world.main.put_secret(NAMESPACE, "other", {"kubeconfig": "%%%"})
         await eventually(lambda: "base64" in (world.status("other")[1] or ""))
         assert len(world.remote_server.lists) == listed
+
+
+# Several replicas
+
+
+ELECTING = Settings(sync_interval=0.05, leader_elect=True)
+
+
+async def test_one_of_two_replicas_writes_and_the_other_takes_over() -> None:
+    """A standby knows everything and writes nothing until the leader ends; then it goes on where that one stopped."""
+    async with worlds(ELECTING) as world, AsyncExitStack() as stack:
+        client = await remote_client(credentials(world.main_server.url))
+        stack.push_async_callback(client.close)
+        standby = make_manager(client, NAMESPACE, ELECTING)
+        world.main.put(link(kubeconfig=world.kubeconfig))
+        world.start()
+        await world.is_mirrored("10.0.0.1")
+        second = asyncio.create_task(standby.run())
+        try:
+            await eventually(lambda: standby.store.connections.get("c1") == SYNCED)
+            assert standby.store.is_complete
+            assert not standby.elector.may_write()
+            assert (
+                world.main.objects["leases", NAMESPACE, "svclink"]["spec"]["holderIdentity"] != standby.elector.identity
+            )
+            assert world.task is not None
+            world.task.cancel()
+            await asyncio.wait({world.task})
+            world.remote.put(piece(address="10.0.0.2"))
+            await world.is_mirrored("10.0.0.2")
+            assert standby.elector.may_write()
+        finally:
+            second.cancel()
+            await asyncio.wait({second})
+
+
+async def test_leader_that_lost_the_lease_writes_again_when_it_is_back() -> None:
+    """What happened in between, and what was given up in the middle, is written then; nothing is forgotten."""
+    async with worlds(ELECTING) as world:
+        world.controller.elector.timing = Timing(lease=15, renew=0.3, retry=0.05)
+        world.main.put(link(kubeconfig=world.kubeconfig))
+        world.start()
+        await world.is_mirrored("10.0.0.1")
+        await eventually(lambda: world.status()[0] == "ClusterReady")
+
+        async def refuse_writes(request: web.BaseRequest) -> web.StreamResponse | None:
+            return refusal(503) if request.method != "GET" else None
+
+        world.main.override = refuse_writes
+        await eventually(lambda: not world.controller.elector.may_write())
+        world.remote.put(piece(address="10.0.0.2"))
+        world.main.put(link(kubeconfig=world.kubeconfig, enabled=False))
+        await eventually(lambda: not world.controller.store.links["c1"].spec.enabled)
+        world.main.put(link(kubeconfig=world.kubeconfig))
+        world.main.override = None
+        await world.is_mirrored("10.0.0.2")
+        await eventually(lambda: world.status()[0] == "ClusterReady")
 
 
 # What a link asks for
