@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 from datetime import timedelta
 from pathlib import Path
-from typing import NoReturn
+from typing import Final, Literal, NoReturn
 
 import click
 import durationpy
@@ -19,9 +20,13 @@ from svclink_controller.commands.explain import explain_command
 from svclink_controller.commands.export_kubeconfig import export_kubeconfig_command
 from svclink_controller.commands.plan import plan_command
 from svclink_controller.manager import Settings
+from svclink_controller.server import Address
 from svclink_core.errors import SvclinkError
 from svclink_core.snapshot import Options
 from svclink_core.well_known import NAMESPACE_KUBE_SYSTEM
+
+POD_ADDRESS: Final = Address("", 8080)
+"""Where a Pod answers about its metrics and health."""
 
 
 class Duration(click.ParamType[timedelta]):
@@ -49,6 +54,25 @@ class Duration(click.ParamType[timedelta]):
         if not self.is_optional and duration <= timedelta(0):
             self.fail(f"{value!r} is not longer than nothing: write it as 30s, 1m30s or 2h", param, ctx)
         return duration
+
+
+class ListenAddress(click.ParamType[Address | Literal["off"]]):
+    """`HOST:PORT`, `:PORT` for every interface, `[IPV6]:PORT`, or `off`."""
+
+    name = "address"
+
+    def convert(
+        self, value: str | Address, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Address | Literal["off"]:
+        """The address, or that nothing is to be listened on."""
+        if isinstance(value, Address):
+            return value
+        if value == "off":
+            return "off"
+        match = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([^:\[\]]*)):([0-9]{1,5})", value, re.ASCII)
+        if match is None or int(match[3]) > 65535:
+            self.fail(f"{value!r} is not an address: write it as 127.0.0.1:8080, :8080 or off", param, ctx)
+        return Address(match[1] or match[2] or "", int(match[3]))
 
 
 def _namespaces(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> frozenset[str]:
@@ -118,6 +142,12 @@ def _namespaces(_: click.Context, __: click.Parameter, values: tuple[str, ...]) 
     type=click.BOOL,
     help="Work only while holding a Lease, because there are other replicas. Default: true, with --kubeconfig false.",
 )
+@click.option(
+    "--listen-address",
+    type=ListenAddress(),
+    metavar="HOST:PORT",
+    help="Where to answer to /metrics, /healthz and /readyz; 'off' for nowhere. Default: :8080, with --kubeconfig off.",
+)
 @click.pass_context
 def svclink(
     context: click.Context,
@@ -129,6 +159,7 @@ def svclink(
     deletion_hold: timedelta,
     max_writes_per_second: float | None,
     leader_elect: bool | None,
+    listen_address: Address | Literal["off"] | None,
 ) -> None:
     """Mirror EndpointSlices of remote Kubernetes clusters into this one, so that its Services balance over both.
 
@@ -137,14 +168,20 @@ def svclink(
     context.obj = Options(included_namespaces, sync_services_to_local_cluster, deletion_hold.total_seconds())
     if context.invoked_subcommand is None:
         logs.configure()
+        is_pod = kubeconfig is None
         settings = Settings(
             kubeconfig=kubeconfig,
             sync_interval=sync_interval.total_seconds(),
             options=context.obj,
             max_writes_per_second=max_writes_per_second,
-            leader_elect=kubeconfig is None if leader_elect is None else leader_elect,
+            leader_elect=is_pod if leader_elect is None else leader_elect,
+            listen_address=_address(listen_address or (POD_ADDRESS if is_pod else "off")),
         )
         asyncio.run(manager.run(settings))
+
+
+def _address(wanted: Address | Literal["off"]) -> Address | None:
+    return None if wanted == "off" else wanted
 
 
 for command in (cleanup_command, demo_command, explain_command, export_kubeconfig_command, plan_command):

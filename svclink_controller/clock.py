@@ -24,3 +24,8 @@ def rfc3339(at: float) -> str:
 def micro_time() -> str:
     """The present time as the Kubernetes API writes a MicroTime: RFC 3339, UTC, always six digits after the seconds."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def elapsed() -> float:
+    """Seconds since some moment of the past, by a clock that nobody sets: that of the event loop, for durations."""
+    return time.monotonic()

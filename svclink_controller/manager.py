@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
+from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -14,17 +16,22 @@ from attrs import define, field, frozen
 from svclink_controller.applier import Applier
 from svclink_controller.backoff import Backoff
 from svclink_controller.clients import ApiError, Client, TransportError, main_client, own_namespace
+from svclink_controller.collector import StateCollector
 from svclink_controller.deadlines import Deadlines
 from svclink_controller.decoding import Secret
 from svclink_controller.findings import Findings
 from svclink_controller.guards import Guards
+from svclink_controller.health import Health
 from svclink_controller.identities import Identities
 from svclink_controller.leader import Elector
+from svclink_controller.metrics import Metrics
 from svclink_controller.pacing import Pace
+from svclink_controller.pulse import Pulse
 from svclink_controller.reconciler import RECONCILERS, Reconciler
 from svclink_controller.reflector import Reflector, Sink, reflect_for_ever
 from svclink_controller.remote import Remote
 from svclink_controller.secret_kubeconfigs import SecretKubeconfigs
+from svclink_controller.server import Address, Answers, serving
 from svclink_controller.session import Target, identify
 from svclink_controller.sinks import LinkSink, NamespaceSink, ObjectSink
 from svclink_controller.status_writer import StatusWriter
@@ -58,6 +65,7 @@ class Settings:
         options: What decisions depend on.
         max_writes_per_second: Writes to EndpointSlices of the main cluster; None: as many as it takes.
         leader_elect: Whether to work only while holding a Lease, because there are other replicas.
+        listen_address: Where to answer about metrics and health; None: nowhere.
     """
 
     kubeconfig: Path | None = None
@@ -65,6 +73,7 @@ class Settings:
     options: Options = field(factory=Options)
     max_writes_per_second: float | None = None
     leader_elect: bool = False
+    listen_address: Address | None = None
 
 
 async def run(settings: Settings) -> None:
@@ -72,6 +81,7 @@ async def run(settings: Settings) -> None:
 
     Raises:
         ConfigurationError: The main cluster's credentials cannot be used.
+        ListenError: The address for metrics and health cannot be listened on.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -81,7 +91,11 @@ async def run(settings: Settings) -> None:
     manager = make_manager(client, own_namespace(settings.kubeconfig), settings)
     gc.collect()
     gc.freeze()  # What the program is made of stays: looking through it again and again takes 50 ms each time.
-    with manager.elector.watchdog.checking_on_wake_up():
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(client.close)
+        stack.enter_context(manager.elector.watchdog.checking_on_wake_up())
+        if settings.listen_address is not None:
+            await stack.enter_async_context(serving(settings.listen_address, manager.answers))
         await _run_until(stop, manager)
 
 
@@ -97,7 +111,6 @@ async def _run_until(stop: asyncio.Event, manager: Manager) -> None:
         stopping.cancel()
         working.cancel()
         await asyncio.wait({working})
-        await manager.client.close()
     if not working.cancelled() and (error := working.exception()) is not None:
         raise error
 
@@ -117,6 +130,8 @@ class Manager:
     guards: Guards
     policies: Deadlines
     elector: Elector
+    metrics: Metrics
+    pulse: Pulse
     identities: Identities = field(factory=Identities)
     remotes: dict[str, tuple[Remote, asyncio.Task[None]]] = field(factory=dict)
     secrets: SecretKubeconfigs = field(init=False)
@@ -130,6 +145,7 @@ class Manager:
         try:
             self.identities.main_id = await self._identify()
             async with asyncio.TaskGroup() as group:
+                group.create_task(self.pulse.run())
                 group.create_task(self._reflect(SERVICES, ObjectSink(self.store, MAIN, Service)))
                 group.create_task(self._reflect(ENDPOINT_SLICES, ObjectSink(self.store, MAIN, EndpointSlice)))
                 if self.settings.options.sync_services:
@@ -141,6 +157,21 @@ class Manager:
             self.policies.close()
             tasks = [self._stop_remote(name) for name in list(self.remotes)]
             await asyncio.gather(*tasks, *self._stopping, self.secrets.close(), return_exceptions=True)
+
+    @property
+    def is_leading(self) -> bool:
+        """Whether this replica writes, as far as it knows."""
+        return self.elector.may_write() if self.settings.leader_elect else True
+
+    @property
+    def answers(self) -> Answers:
+        """What it says of itself to those who ask."""
+        return Answers(
+            registry=self.metrics.registry,
+            lag=lambda: self.pulse.last,
+            obstacle=Health(self.store).obstacle,
+            role=lambda: "leading" if self.is_leading else "standing by",
+        )
 
     async def work(self) -> None:
         """Write until cancelled. What happened before, or was given up in the middle, is looked at first."""
@@ -170,6 +201,7 @@ class Manager:
             self._configure(name, link)
         elif name in self.remotes:
             self._stop_remote(name)
+            self.metrics.forget(name)
         self.store.status_changed(name)
 
     def secret_changed(self, secret: str) -> None:
@@ -208,7 +240,8 @@ class Manager:
             await asyncio.sleep(backoff.next_delay())
 
     async def _reflect(self, resource: Resource[T], sink: Sink[T]) -> None:
-        await reflect_for_ever(Reflector(self.client, resource), sink, lambda _: None)
+        reflector = Reflector(self.client, resource, heard=partial(self.store.freshness.hear, MAIN, resource.plural))
+        await reflect_for_ever(reflector, sink, lambda _: None)
 
     async def _resync(self) -> None:
         """Plan everything again now and then: whatever was missed is found, and where nothing was, nothing is done."""
@@ -240,7 +273,9 @@ def target_of(link: ClusterLink, options: Options, secrets: SecretKubeconfigs) -
 
 def make_manager(client: Client, namespace: str, settings: Settings) -> Manager:
     """A controller in a namespace of its main cluster, ready to run, and nothing started yet."""
-    services: WorkQueue[NamespacedName] = WorkQueue()
+    metrics = Metrics()
+    pulse = Pulse(metrics.loop_lag.observe)
+    services: WorkQueue[NamespacedName] = WorkQueue(metrics.queue_wait.observe)
     links: WorkQueue[str] = WorkQueue()
     store = Store(settings.options, services.add, lambda name: links.add([name]))
     guards, policies = Guards(store), Deadlines(store.wake)
@@ -260,8 +295,24 @@ def make_manager(client: Client, namespace: str, settings: Settings) -> Manager:
     elector = Elector(client, namespace)
     writing = client.fenced(elector.may_write) if settings.leader_elect else client
     applier = Applier(writing, lambda written: store.put(MAIN, written), store.mark_gone, pace)
-    reconciler = Reconciler(store, services, applier, findings, guards.record)
-    status_writer = StatusWriter(writing, store, findings, links)
-    return Manager(
-        client, namespace, settings, store, services, applier, reconciler, status_writer, guards, policies, elector
+    reconciler = Reconciler(store, services, applier, findings, guards.record, metrics)
+    status_writer = StatusWriter(writing, store, findings, links, metrics)
+    manager = Manager(
+        client=client,
+        namespace=namespace,
+        settings=settings,
+        store=store,
+        queue=services,
+        applier=applier,
+        reconciler=reconciler,
+        status_writer=status_writer,
+        guards=guards,
+        policies=policies,
+        elector=elector,
+        metrics=metrics,
+        pulse=pulse,
     )
+    metrics.registry.register(
+        StateCollector(store, services.__len__, lambda: manager.is_leading, lambda: pulse.longest)
+    )
+    return manager

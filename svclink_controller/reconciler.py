@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 import structlog
-from attrs import define
+from attrs import define, field
 
 from svclink_controller import clock
 from svclink_controller.applier import Applier, Outcome, Verdict
 from svclink_controller.findings import Findings
+from svclink_controller.metrics import Metrics
 from svclink_controller.store import Store
 from svclink_controller.workqueue import WorkQueue
 from svclink_core.meta_v1 import NamespacedName
@@ -40,6 +41,7 @@ class Reconciler:
     applier: Applier
     findings: Findings
     decided: Callable[[NamespacedName, Sequence[Decision]], None] = lambda _key, _decisions: None
+    metrics: Metrics = field(factory=Metrics)
 
     async def run(self) -> None:
         """Work until cancelled. A broken plan is logged with its traceback, tried again, and stops nothing else."""
@@ -58,9 +60,11 @@ class Reconciler:
         """Bring the main cluster's slices of one Service to what the core says."""
         if not self.store.is_complete:
             return
+        started, news = clock.elapsed(), self.store.freshness.take(key)
         plan = plan_service(self.store.snapshot(), key, clock.seconds())
         self.decided(key, plan.decisions)
         outcomes = await self.applier.apply(plan.changes)
+        self._measure(key, started, news, outcomes)
         unfinished = [outcome for outcome in outcomes if outcome.verdict is not Verdict.APPLIED]
         self.findings.record(key, plan.findings, unfinished)
         self._come_back(key, unfinished)
@@ -76,6 +80,23 @@ class Reconciler:
         self.queue.forget(key)
         if (wait := min(_waits(unfinished), default=None)) is not None:
             self.queue.postpone(key, wait)
+
+    def _measure(self, key: NamespacedName, started: float, news: dict[str, float], outcomes: list[Outcome]) -> None:
+        """Count what was written, and how old the news were by then; what was not written stays news."""
+        now = clock.elapsed()
+        self.metrics.reconcile.observe(now - started)
+        written: dict[str | None, bool] = {}
+        for outcome in outcomes:
+            self.metrics.writes.labels(type(outcome.change).__name__.lower(), outcome.verdict.value).inc()
+            cluster, is_applied = outcome.change.cluster, outcome.verdict is Verdict.APPLIED
+            written[cluster] = written.get(cluster, True) and is_applied
+        for cluster, received_at in news.items():
+            if cluster not in written or cluster not in self.store.links:
+                continue
+            if written[cluster]:
+                self.metrics.propagation.labels(cluster).observe(now - received_at)
+            else:
+                self.store.freshness.put_back(key, cluster, received_at)
 
 
 def _waits(outcomes: list[Outcome]) -> list[float]:

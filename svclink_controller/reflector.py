@@ -67,6 +67,7 @@ class Sink(Protocol[T]):
 class Reflector(Generic[T]):
     """Reflects one resource of one cluster: in one namespace or (empty) in all, of one field selector or (empty) all.
 
+    `heard` is called with every list and every event, also those that say that nothing happened.
     Raises out of `list_all` and `watch` what it cannot mend itself; the owner of the connection decides what then.
     """
 
@@ -74,11 +75,14 @@ class Reflector(Generic[T]):
     resource: Resource[T]
     namespace: str = ""
     field_selector: str = ""
+    heard: Callable[[], None] = lambda: None
     _backoff: Backoff = field(factory=lambda: Backoff(base=0.5, cap=30))
 
     async def list_all(self) -> Listing[T]:
         """The complete list."""
-        return await self._pager.list_all()
+        listing = await self._pager.list_all()
+        self.heard()
+        return listing
 
     async def watch(self, resource_version: str, sink: Sink[T]) -> None:
         """Feed changes since a list to the sink, for ever; list again where the server has forgotten too much."""
@@ -144,6 +148,7 @@ class Reflector(Generic[T]):
             raise _expired_or(error) from error
 
     def _deliver(self, event: WatchEvent[T], sink: Sink[T]) -> None:
+        self.heard()
         match event:
             case Changed(item):
                 sink.apply(item)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Final, Generic, TypeVar
 
 from attrs import define, field, frozen
@@ -134,6 +135,8 @@ async def _list(client: Client, resource: Resource[T], kind: type[T], namespace:
 
 async def _watch(listed: Listed[T], store: Store, cluster: str) -> None:
     sink = ObjectSink(store, cluster, listed.kind, listed.reflector.namespace)
+    listed.reflector.heard = partial(store.freshness.hear, cluster, listed.reflector.resource.plural)
+    listed.reflector.heard()  # It was listed just now.
     await listed.reflector.watch(listed.listing.resource_version, sink)
 
 

@@ -32,15 +32,24 @@ class ObjectSink(Generic[T]):
 
     def apply(self, item: T) -> None:
         """An object was added or changed."""
+        self._receive(item.metadata.key)
         self.store.put(self.cluster, item)
+        self._receive(item.metadata.key)
 
     def remove(self, key: NamespacedName) -> None:
         """An object is gone."""
+        self._receive(key)
         self.store.remove(self.cluster, self.kind, key)
 
     def mark_undecodable(self, each: Undecodable) -> None:
         """An object cannot be understood."""
         self.store.mark_undecodable(self.cluster, self.kind, each)
+
+    def _receive(self, key: NamespacedName) -> None:
+        """Note that the Service of an object has news, the one it had and the one it has."""
+        service = self.store.service_of(self.cluster, self.kind, key)
+        if service is not None and self.cluster in self.store.links:
+            self.store.freshness.receive(self.cluster, service)
 
 
 @frozen

@@ -11,6 +11,7 @@ from attrs import define, evolve, field, frozen
 from svclink_controller import clock
 from svclink_controller.clients import ApiError, Client, TransportError
 from svclink_controller.findings import Findings
+from svclink_controller.metrics import Metrics
 from svclink_controller.store import Observation, Store
 from svclink_controller.wire import CLUSTER_LINKS, WireError, decode_object
 from svclink_controller.workqueue import WorkQueue
@@ -58,6 +59,7 @@ class StatusWriter:
     store: Store
     findings: Findings
     queue: WorkQueue[str]
+    metrics: Metrics = field(factory=Metrics)
     _written: dict[NamespacedName, _Written] = field(factory=dict)
 
     async def run(self) -> None:
@@ -69,6 +71,7 @@ class StatusWriter:
                 await self._write(name)
             except (ApiError, TransportError, WireError) as error:
                 log.warning("status not written", link=name, problem=str(error))
+                self.metrics.status_writes.labels("failed").inc()
                 self.queue.retry(name)
             except Exception:
                 log.exception("internal error", link=name)
@@ -101,6 +104,7 @@ class StatusWriter:
         self._written[key] = evolve(last, at=loop.time())
         path = CLUSTER_LINKS.path(key.namespace, key.name) + "/status"
         answer = await self.client.merge_patch(path, {"status": unstructure_status(status)})
+        self.metrics.status_writes.labels("applied").inc()
         written = decode_object(answer, CLUSTER_LINKS)
         self._written[key] = _Written(loop.time(), status, written.status)
         if key in self.store.namesakes.names():

@@ -12,6 +12,7 @@ from typing import Final, TypeAlias, TypeVar, assert_never
 
 from attrs import define, field, frozen
 
+from svclink_controller.freshness import Freshness
 from svclink_controller.namesakes import Namesakes, is_older
 from svclink_controller.wire import Listing, Undecodable
 from svclink_core.core_v1 import Namespace, Service
@@ -119,6 +120,7 @@ class Store:
     enqueue: Callable[[Iterable[NamespacedName]], None]
     status_changed: Callable[[str], None]
     cluster_changed: Callable[[str], None] = lambda _: None
+    freshness: Freshness = field(factory=Freshness)
     links: dict[str, ClusterLink] = field(factory=dict)
     namesakes: Namesakes = field(factory=Namesakes)
     connections: dict[str, Connection] = field(factory=dict)
@@ -159,6 +161,14 @@ class Store:
         """How much the main cluster has of a remote one."""
         return self._tally.of(cluster)
 
+    def service_of(self, cluster: str, kind: Kind, key: NamespacedName) -> NamespacedName | None:
+        """The Service an object belongs to, as far as that is known; a Service belongs to itself."""
+        if kind is not EndpointSlice:
+            return key
+        objects = self._clusters.get(cluster)
+        held = None if objects is None else objects.slices.get(key)
+        return None if held is None else held.service
+
     def _remote(self, name: str, link: ClusterLink) -> RemoteCluster:
         objects = self._clusters.setdefault(name, _ClusterObjects())
         return RemoteCluster(
@@ -193,6 +203,7 @@ class Store:
             return
         for held in (self.links, self.connections, self.observations, self._guards, self._clusters):
             held.pop(name, None)
+        self.freshness.forget(name)
         self._cluster_changed(name)
 
     def _elect(self, name: str) -> None:
@@ -254,6 +265,7 @@ class Store:
     def forget(self, cluster: str) -> None:
         """A remote cluster is no longer read: its objects are freed, and it counts as never listed."""
         self._clusters.pop(cluster, None)
+        self.freshness.forget(cluster)
         self.set_connection(cluster, PENDING)
         self._snapshot = None
 

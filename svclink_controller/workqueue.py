@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final, Generic, TypeVar
 
 from attrs import define, field
 
+from svclink_controller import clock
 from svclink_controller.backoff import Backoff
 
 Key = TypeVar("Key")
@@ -19,14 +20,23 @@ RETRY_CAP_SECONDS: Final = 30
 
 @define
 class WorkQueue(Generic[Key]):
-    """A queue of keys as client-go's: a key added while it is worked on is worked on once more afterwards."""
+    """A queue of keys as client-go's: a key added while it is worked on is worked on once more afterwards.
 
+    Args:
+        waited: Called with the time, in seconds, that a key waited for a worker.
+    """
+
+    waited: Callable[[float], object] = lambda _: None
+    _since: dict[Key, float] = field(factory=dict)
     _queue: deque[Key] = field(factory=deque)
     _dirty: set[Key] = field(factory=set)
     _processing: set[Key] = field(factory=set)
     _waiting: dict[Key, asyncio.TimerHandle] = field(factory=dict)
     _failures: dict[Key, Backoff] = field(factory=dict)
     _available: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(0))
+
+    def __len__(self) -> int:
+        return len(self._queue)
 
     def add(self, keys: Iterable[Key]) -> None:
         """Work on these keys soon."""
@@ -40,6 +50,7 @@ class WorkQueue(Generic[Key]):
         """The next key; call `done` with it afterwards."""
         await self._available.acquire()
         key = self._queue.popleft()
+        self.waited(clock.elapsed() - self._since.pop(key))
         self._dirty.discard(key)
         self._processing.add(key)
         return key
@@ -75,4 +86,5 @@ class WorkQueue(Generic[Key]):
 
     def _push(self, key: Key) -> None:
         self._queue.append(key)
+        self._since[key] = clock.elapsed()
         self._available.release()

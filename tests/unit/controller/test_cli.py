@@ -16,7 +16,8 @@ import click
 import pytest
 from attrs import frozen
 
-from svclink_controller.cli import Duration, main, svclink
+from svclink_controller.cli import Duration, ListenAddress, main, svclink
+from svclink_controller.server import Address
 
 
 @frozen
@@ -72,6 +73,10 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         (["--deletion-hold=5", *PLAN], ["--deletion-hold", "'5'"]),
         (["--sync-services-to-local-cluster=maybe", *PLAN], ["--sync-services-to-local-cluster", "'maybe'"]),
         (["--leader-elect=perhaps", *PLAN], ["--leader-elect", "'perhaps'"]),
+        (["--listen-address=8080", *PLAN], ["--listen-address", "'8080'", ":8080"]),
+        (["--listen-address=:65536", *PLAN], ["--listen-address", "':65536'"]),
+        (["--listen-address=::1:80", *PLAN], ["--listen-address", "'::1:80'"]),
+        (["--listen-address=a:b", *PLAN], ["--listen-address", "'a:b'"]),
         (["--nonsense"], ["--nonsense"]),
         (["nonsense"], ["'nonsense'"]),
         (["plan"], ["--main"]),
@@ -129,6 +134,10 @@ def test_without_kubeconfig_outside_a_cluster_the_flag_is_named(run: Run, monkey
         ["--sync-services-to-local-cluster=FALSE"],
         ["--sync-services-to-local-cluster=0"],
         ["--leader-elect=true"],
+        ["--listen-address=:8080"],
+        ["--listen-address", "127.0.0.1:0"],
+        ["--listen-address=[::1]:80"],
+        ["--listen-address=off"],
         ["--leader-elect", "false"],
         ["--included-namespaces=a"],
         ["--included-namespaces", "a, b,c"],
@@ -171,7 +180,22 @@ def test_default_sync_interval_is_that_of_the_go_program() -> None:
         "deletion_hold": timedelta(minutes=5),
         "max_writes_per_second": None,
         "leader_elect": None,
+        "listen_address": None,
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (":8080", Address("", 8080)),
+        ("localhost:0", Address("localhost", 0)),
+        ("[::1]:80", Address("::1", 80)),
+        ("off", "off"),
+    ],
+)
+def test_address_is_host_and_port(text: str, expected: Address | str) -> None:
+    """An address is written as Go writes it, and can be switched off."""
+    assert ListenAddress().convert(text, None, None) == expected
 
 
 def test_namespaces_are_put_together() -> None:

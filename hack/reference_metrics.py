@@ -1,0 +1,47 @@
+"""Prints docs/reference-metrics.md, from the metrics as the code makes them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client.core import Metric
+
+from svclink_controller.collector import StateCollector
+from svclink_controller.metrics import Metrics
+from svclink_controller.store import Store
+from svclink_core.snapshot import Options
+
+HEAD: Final = """# Metrics
+
+A controller that listens (`--listen-address`, in a Pod `:8080`) serves these at `/metrics`, beside those of its process
+(`process_*`). Series of a cluster go with its link. Generated from the code by `python hack/reference_metrics.py`.
+
+| metric | type | labels | what |
+|---|---|---|---|
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    metrics = Metrics()
+    store = Store(Options(), lambda _: None, lambda _: None)
+    metrics.registry.register(StateCollector(store, lambda: 0, lambda: True, lambda: 0.0))
+    own = (metric for metric in metrics.registry.collect() if metric.name.startswith("svclink_"))
+    return HEAD + "".join(sorted(row(metric, metrics) for metric in own))
+
+
+def row(metric: Metric, metrics: Metrics) -> str:
+    """One metric as a line of the table."""
+    name = f"{metric.name}_total" if metric.type == "counter" else metric.name
+    labels = ", ".join(f"`{label}`" for label in labels_of(metric, metrics))
+    return f"| `{name}` | {metric.type} | {labels} | {metric.documentation} |\n"
+
+
+def labels_of(metric: Metric, metrics: Metrics) -> list[str]:
+    """The names of its labels, which the library keeps to itself as long as there is no sample with them."""
+    instruments = {each.describe()[0].name: each for each in vars(metrics).values() if hasattr(each, "describe")}
+    return list(getattr(instruments.get(metric.name, metric), "_labelnames", ()))
+
+
+if __name__ == "__main__":
+    print(page(), end="")
