@@ -148,6 +148,18 @@ def _namespaces(_: click.Context, __: click.Parameter, values: tuple[str, ...]) 
     metavar="HOST:PORT",
     help="Where to answer to /metrics, /healthz and /readyz; 'off' for nowhere. Default: :8080, with --kubeconfig off.",
 )
+@click.option(
+    "--log-format",
+    type=click.Choice(["console", "json"]),
+    help="How log lines look. Default: console on a terminal, else json.",
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="info",
+    show_default=True,
+    help="What is logged at least.",
+)
 @click.pass_context
 def svclink(
     context: click.Context,
@@ -160,6 +172,8 @@ def svclink(
     max_writes_per_second: float | None,
     leader_elect: bool | None,
     listen_address: Address | Literal["off"] | None,
+    log_format: logs.Format | None,
+    log_level: logs.Level,
 ) -> None:
     """Mirror EndpointSlices of remote Kubernetes clusters into this one, so that its Services balance over both.
 
@@ -167,7 +181,8 @@ def svclink(
     """
     context.obj = Options(included_namespaces, sync_services_to_local_cluster, deletion_hold.total_seconds())
     if context.invoked_subcommand is None:
-        logs.configure()
+        logs.configure(log_format or ("console" if sys.stderr.isatty() else "json"), log_level)
+        logs.take_in_libraries()
         is_pod = kubeconfig is None
         settings = Settings(
             kubeconfig=kubeconfig,

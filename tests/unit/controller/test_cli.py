@@ -77,6 +77,8 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         (["--listen-address=:65536", *PLAN], ["--listen-address", "':65536'"]),
         (["--listen-address=::1:80", *PLAN], ["--listen-address", "'::1:80'"]),
         (["--listen-address=a:b", *PLAN], ["--listen-address", "'a:b'"]),
+        (["--log-format=xml", *PLAN], ["--log-format", "'xml'", "json"]),
+        (["--log-level=loud", *PLAN], ["--log-level", "'loud'", "debug"]),
         (["--nonsense"], ["--nonsense"]),
         (["nonsense"], ["'nonsense'"]),
         (["plan"], ["--main"]),
@@ -181,6 +183,8 @@ def test_default_sync_interval_is_that_of_the_go_program() -> None:
         "max_writes_per_second": None,
         "leader_elect": None,
         "listen_address": None,
+        "log_format": None,
+        "log_level": "info",
     }
 
 
