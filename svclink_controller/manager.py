@@ -19,6 +19,7 @@ from svclink_controller.clients import ApiError, Client, TransportError, main_cl
 from svclink_controller.collector import StateCollector
 from svclink_controller.deadlines import Deadlines
 from svclink_controller.decoding import Secret
+from svclink_controller.events import Events
 from svclink_controller.findings import Findings
 from svclink_controller.guards import Guards
 from svclink_controller.health import Health
@@ -34,7 +35,7 @@ from svclink_controller.secret_kubeconfigs import SecretKubeconfigs
 from svclink_controller.server import Address, Answers, serving
 from svclink_controller.session import Target, identify
 from svclink_controller.sinks import LinkSink, NamespaceSink, ObjectSink
-from svclink_controller.status_writer import StatusWriter
+from svclink_controller.status_writer import STATUS_WRITERS, StatusWriter
 from svclink_controller.store import MAIN, Store
 from svclink_controller.wire import CLUSTER_LINKS, ENDPOINT_SLICES, NAMESPACES, SERVICES, Resource, WireError
 from svclink_controller.workqueue import WorkQueue
@@ -129,6 +130,7 @@ class Manager:
     status_writer: StatusWriter
     guards: Guards
     policies: Deadlines
+    events: Events
     elector: Elector
     metrics: Metrics
     pulse: Pulse
@@ -181,7 +183,9 @@ class Manager:
         async with asyncio.TaskGroup() as group:
             for _ in range(RECONCILERS):
                 group.create_task(self.reconciler.run())
-            group.create_task(self.status_writer.run())
+            for _ in range(STATUS_WRITERS):
+                group.create_task(self.status_writer.run())
+            group.create_task(self.events.run())
             group.create_task(self._resync())
 
     async def drain(self) -> None:
@@ -296,7 +300,8 @@ def make_manager(client: Client, namespace: str, settings: Settings) -> Manager:
     writing = client.fenced(elector.may_write) if settings.leader_elect else client
     applier = Applier(writing, lambda written: store.put(MAIN, written), store.mark_gone, pace)
     reconciler = Reconciler(store, services, applier, findings, guards.record, metrics)
-    status_writer = StatusWriter(writing, store, findings, links, metrics)
+    events = Events(writing, metrics)
+    status_writer = StatusWriter(writing, store, findings, links, metrics, events.tell)
     manager = Manager(
         client=client,
         namespace=namespace,
@@ -308,6 +313,7 @@ def make_manager(client: Client, namespace: str, settings: Settings) -> Manager:
         status_writer=status_writer,
         guards=guards,
         policies=policies,
+        events=events,
         elector=elector,
         metrics=metrics,
         pulse=pulse,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -23,6 +24,9 @@ from svclink_core.status import LinkFacts, summarize
 from svclink_core.svclink_v1alpha1 import ClusterLink, ClusterLinkStatus
 
 INTERVAL_SECONDS: Final = 5
+STATUS_WRITERS: Final = 4
+"""Links worked on at once, so that many of them do not wait for each other."""
+
 GATHER_SECONDS: Final = 0.05
 """What happens together is written together."""
 
@@ -53,6 +57,7 @@ class StatusWriter:
         store: What is known.
         findings: What could not be mirrored or written.
         queue: Names of links of which something may have changed.
+        told: Called with a link, as it was before, and the status that was written.
     """
 
     client: Client
@@ -60,6 +65,8 @@ class StatusWriter:
     findings: Findings
     queue: WorkQueue[str]
     metrics: Metrics = field(factory=Metrics)
+    told: Callable[[ClusterLink, ClusterLinkStatus], None] = lambda _, __: None
+    _postponed: set[str] = field(factory=set)
     _written: dict[NamespacedName, _Written] = field(factory=dict)
 
     async def run(self) -> None:
@@ -99,16 +106,27 @@ class StatusWriter:
             return
         wait = last.at + INTERVAL_SECONDS - loop.time()
         if wait > 0 and not is_transition(link.status, status):
-            loop.call_later(wait, self.queue.add, [key.name])
+            self._postpone(key.name, wait)
             return
         self._written[key] = evolve(last, at=loop.time())
         path = CLUSTER_LINKS.path(key.namespace, key.name) + "/status"
         answer = await self.client.merge_patch(path, {"status": unstructure_status(status)})
         self.metrics.status_writes.labels("applied").inc()
+        self.told(link, status)
         written = decode_object(answer, CLUSTER_LINKS)
         self._written[key] = _Written(loop.time(), status, written.status)
         if key in self.store.namesakes.names():
             self.store.put_link(written)
+
+    def _postpone(self, name: str, seconds: float) -> None:
+        """Look at a link again later, once, however often it changes until then."""
+        if name not in self._postponed:
+            self._postponed.add(name)
+            asyncio.get_running_loop().call_later(seconds, self._resume, name)
+
+    def _resume(self, name: str) -> None:
+        self._postponed.discard(name)
+        self.queue.add([name])
 
     def _status(self, link: ClusterLink) -> ClusterLinkStatus | None:
         """The status a link should have, or None where it is too early to say: a restart is no transition."""
@@ -143,7 +161,6 @@ def is_transition(old: ClusterLinkStatus, new: ClusterLinkStatus) -> bool:
     states = [
         (
             status.phase,
-            status.error,
             status.observed_generation,
             [(each.type, each.status, each.reason) for each in status.conditions],
         )

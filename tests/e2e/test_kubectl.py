@@ -31,3 +31,18 @@ def test_kubectl_shows_a_link_that_is_disabled_or_broken(linked: World, kubectl:
         assert (fields["broken"][0], fields["broken"][-2]) == ("true", "NotReady")
 
     eventually(shown)
+
+
+def test_kubectl_describe_tells_what_happened_to_a_link(linked: World, kubectl: Kubectl) -> None:
+    """Its transitions are Events: that it became ready, that its credentials were refused, that it is ready again."""
+    linked.links.replace_kubeconfig("c1", linked.c1.kubeconfig({"token": "stale"}))
+    linked.links.await_condition("c1", "False", "Unauthorized")
+    linked.links.replace_kubeconfig("c1", linked.c1.remote_kubeconfig())
+    linked.links.await_ready("c1")
+
+    def told() -> None:
+        _, events = kubectl("describe", "clusterlink", "c1").split("Events:")
+        lines = [line.split() for line in events.splitlines() if "svclink" in line]
+        assert {tuple(line[:2]) for line in lines} == {("Normal", "ClusterReady"), ("Warning", "Unauthorized")}
+
+    eventually(told)

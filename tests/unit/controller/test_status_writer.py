@@ -409,12 +409,12 @@ def condition(**changes: Any) -> Condition:
         (ClusterLinkStatus("Ready", services=1, endpoints=2, slices=3, conditions=(condition(),)), False),
         (ClusterLinkStatus("Ready", conditions=(condition(message="other words"),)), False),
         (ClusterLinkStatus("NotReady", conditions=(condition(),)), True),
-        (ClusterLinkStatus("Ready", error="no", conditions=(condition(),)), True),
+        (ClusterLinkStatus("Ready", error="no", conditions=(condition(),)), False),
         (ClusterLinkStatus("Ready", conditions=(condition(status="False"),)), True),
         (ClusterLinkStatus("Ready", conditions=(condition(reason="Other"),)), True),
         (ClusterLinkStatus("Ready", conditions=()), True),
     ],
 )
 def test_transition_is_another_state_not_other_numbers(new: ClusterLinkStatus, expected: bool) -> None:
-    """Phase, error, and status and reason of a condition are states; numbers and wording are not."""
+    """Phase, and status and reason of a condition are states; numbers and wording are not."""
     assert is_transition(ClusterLinkStatus("Ready", conditions=(condition(),)), new) is expected
