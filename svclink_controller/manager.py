@@ -223,7 +223,7 @@ class Manager:
             self.identities.remember(link)
             remote = Remote(name, self.store, self.identities)
             self.remotes[name] = remote, asyncio.create_task(remote.run())
-        if self.remotes[name][0].configure(wanted):
+        if self.remotes[name][0].configure(wanted, link.metadata.generation):
             self.guards.edited(name)
 
     def _stop_remote(self, name: str) -> asyncio.Task[None]:

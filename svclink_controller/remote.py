@@ -51,6 +51,7 @@ class Remote:
     store: Store
     identities: Identities
     _wanted: Target | Problem | None = None
+    _generation: int = -1
     _proven: Target | None = None
     _session: Session | None = None
     _following: asyncio.Task[None] | None = None
@@ -58,19 +59,23 @@ class Remote:
     _connected_at: float = 0
     _backoff: Backoff = field(factory=lambda: Backoff(base=1, cap=30))
 
-    def configure(self, wanted: Target | Problem | None) -> bool:
-        """The link was added or edited, or its Secret: what to read, why that cannot be said, or nothing (disabled).
+    def configure(self, wanted: Target | Problem | None, generation: int = 0) -> bool:
+        """The link was added or edited, or its Secret.
+
+        Args:
+            wanted: What to read, why that cannot be said, or None where the link is disabled.
+            generation: That of the link: any edit can allow or forbid the cluster that it leads to.
 
         Returns:
             Whether something else was wanted before.
         """
         before = self._wanted
-        if wanted != before:
-            self._wanted = wanted
+        if (wanted, generation) != (before, self._generation):
+            self._wanted, self._generation = wanted, generation
             self._changed.set()
-            if before is not None:
-                # Where it leads now is not known: after a restart, the old cluster must not be held against it.
-                self._observe(evolve(self._observation, cluster_id=None))
+        if before not in (None, wanted):
+            # Where it leads now is not known: after a restart, the old cluster must not be held against it.
+            self._observe(evolve(self._observation, cluster_id=None))
         return before not in (None, wanted)
 
     async def run(self) -> None:

@@ -15,7 +15,7 @@ from typing import TypeAlias
 import pytest
 import yaml
 from aiohttp import web
-from attrs import define, field
+from attrs import define, evolve, field
 
 from svclink_controller.backoff import Backoff
 from svclink_controller.clients import ApiError, TransportError
@@ -29,6 +29,7 @@ from svclink_core import (
     PENDING,
     SYNCED,
     ClusterLink,
+    ClusterLinkSpec,
     EndpointSlice,
     LinkReason,
     NamespacedName,
@@ -587,3 +588,19 @@ async def test_refused_edit_leaves_the_old_connection_alone(world: World) -> Non
     await eventually(lambda: len(main.server.requests) > tried + 6)
     assert world.store.connections["c1"] == SYNCED
     assert len(good.server.requests) <= asked + 2
+
+
+async def test_a_pinned_cluster_is_held_as_soon_as_the_link_says_so(world: World) -> None:
+    """An edit that pins another cluster ends the connection, and what was mirrored is kept; one that lifts it mends."""
+    remote = await world.serve("uid-of-a-cluster")
+    world.edit(remote.kubeconfig)
+    await world.is_synced()
+    for generation, pinned in enumerate(("another", "uid-of-a-cluster"), start=1):
+        link = world.store.links["c1"]
+        world.store.put_link(evolve(link, spec=ClusterLinkSpec(cluster_id=pinned)), listed=True)
+        world.remotes["c1"][0].configure(Target(remote.kubeconfig), generation)
+        if pinned == "another":
+            await world.has_problem(LinkReason.CLUSTER_CHANGED)
+            assert world.store.connections["c1"] == PENDING
+    await world.is_synced()
+    assert world.reason() is None
