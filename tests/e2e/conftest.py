@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import pytest
 
@@ -42,6 +42,8 @@ EXPORTED: Final = (
 )
 
 _numbers = itertools.count(1)
+
+AnyCluster = TypeVar("AnyCluster", bound=Cluster)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -138,7 +140,7 @@ def clusters(binaries: Path | None, tmp_path_factory: pytest.TempPathFactory) ->
         yield start_clusters(stack, make)
 
 
-def start_clusters(stack: ExitStack, make: Callable[[], list[Cluster]]) -> dict[str, Cluster]:
+def start_clusters(stack: ExitStack, make: Callable[[], list[AnyCluster]]) -> dict[str, AnyCluster]:
     """Start clusters that the stack will stop. Where that fails, once more with new ones: their ports are others.
 
     A port can be taken between the look-up and the start.
@@ -198,9 +200,9 @@ def remote(whole_remote: Cluster) -> Iterator[Cluster]:
 @pytest.fixture(scope="session")
 def fragile_cluster(binaries: Path | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FragileCluster]:
     """One more remote, for tests that would disturb others; started when the first of them needs it."""
-    cluster = FragileCluster("c3", binaries, tmp_path_factory.mktemp("c3"))
-    with running([cluster]):
-        yield cluster
+    with ExitStack() as stack:
+        started = start_clusters(stack, lambda: [FragileCluster("c3", binaries, tmp_path_factory.mktemp("c3"))])
+        yield started["c3"]
 
 
 @pytest.fixture(scope="session")
