@@ -6,7 +6,7 @@ import asyncio
 import base64
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from pathlib import Path
 from typing import Final
@@ -172,7 +172,7 @@ class ApiServer:
         else:
             version = str(self.registry.storage.revision)
             items = collection(target.kind, target.namespace, query).among(self.registry.storage.objects)
-        limit = int(query.get("limit") or 0)
+        limit = number(query, "limit")
         if not limit or len(items) <= limit:
             return items, {"resourceVersion": version}
         token = secrets.token_urlsafe()
@@ -183,6 +183,8 @@ class ApiServer:
 
     async def _watch(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
         wanted = collection(target.kind, target.namespace, request.query)
+        for name in ("resourceVersion", "timeoutSeconds"):
+            number(request.query, name)  # Refused before the answer begins.
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         await response.prepare(request)
         async with aclosing(
@@ -311,6 +313,14 @@ async def body_of(request: web.BaseRequest) -> Object:
     if not isinstance(decoded, dict | list):
         raise bad_request("the object provided is unrecognized: it is no object")
     return decoded  # type: ignore[return-value]  # a list only where it is a JSON patch, which is refused
+
+
+def number(query: Mapping[str, str], name: str) -> int:
+    """A number in a query; 0 where it is not there."""
+    text = query.get(name) or "0"
+    if not (text.isascii() and text.isdigit()):
+        raise bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax ({name})')
+    return int(text)
 
 
 def patch_of(content_type: str, kind: Kind, body: Object) -> Callable[[Object], Object]:

@@ -265,6 +265,9 @@ async def test_the_garbage_collector_runs(running: Running) -> None:
         ("POST", "/api/v1/namespaces/default/lamps", b"{}", "application/json", 404),
         ("POST", "/api/v1/namespaces/default/namespaces", b"{}", "application/json", 404),
         ("GET", "/nowhere", b"", "application/json", 404),
+        ("GET", f"{SERVICES_PATH}?limit=few", b"", "application/json", 400),
+        ("GET", f"{SERVICES_PATH}?watch=true&resourceVersion=new", b"", "application/json", 400),
+        ("GET", f"{SERVICES_PATH}?labelSelector=,", b"", "application/json", 400),
     ],
 )  # fmt: skip
 async def test_requests_that_make_no_sense_are_refused(
