@@ -15,9 +15,9 @@ from typing import Final
 import click
 import durationpy
 import msgspec
-from attrs import frozen
+from attrs import evolve, frozen
 
-from svclink_controller.clients import ApiError, Client, ClusterEntry, ConfigurationError, cluster_entry, user_client
+from svclink_controller.clients import ApiError, Client, ClusterEntry, cluster_entry, user_client
 from svclink_controller.commands.arguments import is_dns_label
 from svclink_controller.commands.printing import yaml_text
 from svclink_controller.permissions import REMOTE_IDENTITY, REMOTE_MIRRORED, Permission
@@ -119,16 +119,13 @@ async def _export(kubeconfig: Path | None, context: str | None, export: Export) 
         entry = cluster_entry(client)
         server = export.server or entry.server
         _check(server)
-        if entry.authority is None:
-            raise ConfigurationError(
-                "the kubeconfig names no CA: put the one that signed the server's certificate there"
-            )
+        authority = entry.authority or await _root_authority(client)
         for path, manifest in manifests(export.namespaces):
             await _apply(client, path, manifest)
         token = await _bound_token(client, export.seconds) if export.seconds else await _lasting_token(client)
     finally:
         await client.close()
-    content = kubeconfig_of(export.link or "remote", server, entry, token)
+    content = kubeconfig_of(export.link or "remote", evolve(entry, server=server, authority=authority), token)
     encoded = base64.b64encode(content.encode()).decode()
     return manifest_of(export, encoded) if export.link else f"{encoded}\n"
 
@@ -140,6 +137,17 @@ def _check(server: str) -> None:
         click.echo(
             f"Warning: {server} leads from every machine to itself: give --server with another address.", err=True
         )
+
+
+class _ConfigMap(msgspec.Struct):
+    data: dict[str, str] = {}
+
+
+async def _root_authority(client: Client) -> str:
+    """The cluster's own CA, which every namespace has."""
+    click.echo("Your kubeconfig names no CA: taking the cluster's own, from kube-system/kube-root-ca.crt.", err=True)
+    answer = await client.get(f"/api/v1/namespaces/{NAMESPACE_KUBE_SYSTEM}/configmaps/kube-root-ca.crt")
+    return msgspec.json.decode(answer, type=_ConfigMap).data["ca.crt"]
 
 
 # What is created
@@ -232,10 +240,10 @@ async def _lasting_token(client: Client) -> str:
 # What is printed
 
 
-def kubeconfig_of(name: str, server: str, entry: ClusterEntry, token: str) -> str:
+def kubeconfig_of(name: str, entry: ClusterEntry, token: str) -> str:
     """A kubeconfig that holds the token."""
     authority = base64.b64encode((entry.authority or "").encode()).decode()
-    cluster = {"server": server, "certificate-authority-data": authority}
+    cluster = {"server": entry.server, "certificate-authority-data": authority}
     if entry.tls_server_name:
         cluster["tls-server-name"] = entry.tls_server_name
     content = {

@@ -231,16 +231,11 @@ def shell(main: Cluster, c1: Cluster, tmp_path: Path) -> Shell:
 
 
 @pytest.fixture
-def deployed(main: Cluster, shell: Shell) -> Iterator[Shell]:
+def deployed(shell: Shell) -> Iterator[Shell]:
     """The manifests of deploy/ are applied; they go at the end."""
     shell("kubectl apply --filename deploy/deployment.yaml")
     yield shell
-    shell("kubectl delete --filename deploy/deployment.yaml --wait=false")
-
-    def gone() -> None:
-        assert "cloudpilot" not in {each["metadata"]["name"] for each in main.api.find("namespaces")}
-
-    eventually(gone)
+    shell("kubectl delete --filename deploy/deployment.yaml")
 
 
 @pytest.fixture

@@ -91,6 +91,7 @@ class AuditEvent:
     code: int
     stage: str
     denied: bool
+    allowed_by: str
 
     @property
     def writes(self) -> bool:
@@ -181,6 +182,10 @@ class Cluster:
         """After the end of its processes: only the logs are left."""
         self.api.close()
         shutil.rmtree(self._directory / "etcd", ignore_errors=True)
+
+    def another_api(self) -> Api:
+        """The same as `api`, for another thread."""
+        return self._connect()
 
     # Users
 
@@ -418,4 +423,5 @@ def audit_event(line: bytes) -> AuditEvent:
         code=event.get("responseStatus", {}).get("code", 0),
         stage=event["stage"],
         denied=event.get("annotations", {}).get("authorization.k8s.io/decision") == "forbid",
+        allowed_by=event.get("annotations", {}).get("authorization.k8s.io/reason", ""),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -130,6 +131,25 @@ def test_script_and_command_make_the_same_objects(remote: Cluster, shell: Shell,
         remote.api.delete(kind, "svclink-reader", where)
         remote.api.delete(kind.removesuffix("s") + "bindings", "svclink-reader", where)
     assert found[0] == found[1]
+
+
+@pytest.mark.real_servers("the embedded server has no ConfigMaps")
+@pytest.mark.parametrize("export", EXPORT)
+def test_an_export_takes_the_own_authority_of_a_cluster_whose_kubeconfig_names_none(
+    remote: Cluster, tmp_path: Path, export: str
+) -> None:
+    """An administrator who does not verify the server hands out a kubeconfig that does."""
+    kubeconfig = yaml.safe_load(remote.admin_kubeconfig())
+    authority = base64.b64decode(kubeconfig["clusters"][0]["cluster"].pop("certificate-authority-data")).decode()
+    kubeconfig["clusters"][0]["cluster"]["insecure-skip-tls-verify"] = True
+    path, name = "/api/v1/namespaces/kube-system/configmaps", "kube-root-ca.crt"
+    config_map = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"ca.crt": authority}}
+    remote.api.request("POST", path, config_map)
+
+    found, _ = exported(Shell(tmp_path, remote=yaml.safe_dump(kubeconfig)), f"{export} --duration 1h")
+
+    assert parse_kubeconfig(found).ca_data.strip() == authority.strip()
+    remote.api.request("DELETE", f"{path}/{name}")
 
 
 # Cleaning up

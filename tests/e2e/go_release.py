@@ -1,0 +1,110 @@
+"""The Go release of svclink, as far as its installations can be told from outside: its CRD, its slices, its ways.
+
+Made after its README. Its CRD is namespaced, and of the status it knows `phase`, `version` and the conditions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from .api import Api, Object
+from .objects import LABEL_SERVICE, encoded, endpoints, port
+
+LABEL_GO: Final = "cloudpilot.ai/svclink-cluster"
+_STRINGS: Final = {"type": "array", "items": {"type": "string"}}
+_CONDITION: Final = {
+    "type": "object",
+    "required": ["lastTransitionTime", "message", "reason", "status", "type"],
+    "properties": {
+        "lastTransitionTime": {"type": "string", "format": "date-time"},
+        "message": {"type": "string", "maxLength": 32768},
+        "observedGeneration": {"type": "integer", "format": "int64", "minimum": 0},
+        "reason": {"type": "string", "minLength": 1, "pattern": "^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$"},
+        "status": {"type": "string", "enum": ["True", "False", "Unknown"]},
+        "type": {"type": "string", "maxLength": 316},
+    },
+}
+_SCHEMA: Final = {
+    "type": "object",
+    "properties": {
+        "apiVersion": {"type": "string"},
+        "kind": {"type": "string"},
+        "metadata": {"type": "object"},
+        "spec": {
+            "type": "object",
+            "properties": {
+                "enabled": {"type": "boolean", "default": True},
+                "kubeconfig": {"type": "string"},
+                "includedNamespaces": _STRINGS,
+                "excludedNamespaces": _STRINGS,
+                "excludedServices": _STRINGS,
+                "excludedServiceNames": _STRINGS,
+            },
+        },
+        "status": {
+            "type": "object",
+            "properties": {
+                "phase": {"type": "string"},
+                "version": {"type": "string"},
+                "conditions": {"type": "array", "items": _CONDITION},
+            },
+        },
+    },
+}
+CRD: Final[Object] = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "clusterlinks.svclink.cloudpilot.ai"},
+    "spec": {
+        "group": "svclink.cloudpilot.ai",
+        "scope": "Namespaced",
+        "names": {"kind": "ClusterLink", "plural": "clusterlinks", "singular": "clusterlink"},
+        "versions": [
+            {
+                "name": "v1alpha1",
+                "served": True,
+                "storage": True,
+                "subresources": {"status": {}},
+                "schema": {"openAPIV3Schema": _SCHEMA},
+                "additionalPrinterColumns": [
+                    {"name": "Enabled", "type": "boolean", "jsonPath": ".spec.enabled"},
+                    {"name": "Version", "type": "string", "jsonPath": ".status.version"},
+                    {"name": "Status", "type": "string", "jsonPath": ".status.phase"},
+                    {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+                ],
+            }
+        ],
+    },
+}
+
+
+def link(namespace: str, name: str, kubeconfig: str, **spec: Any) -> Object:
+    """A ClusterLink of the Go release."""
+    return {
+        "apiVersion": "svclink.cloudpilot.ai/v1alpha1",
+        "kind": "ClusterLink",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"enabled": True, "kubeconfig": encoded(kubeconfig)} | spec,
+    }
+
+
+def sync(main: Api, namespace: str, service: str, cluster: str, addresses: Sequence[str]) -> None:
+    """One round of the Go release for one Service: its slice of this name is there and has these addresses.
+
+    It goes by the name: a slice that is there already it takes over.
+    """
+    name = f"{service}-{cluster}"
+    body: Object = {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {"name": name, "namespace": namespace, "labels": {LABEL_SERVICE: service, LABEL_GO: cluster}},
+        "addressType": "IPv4",
+        "endpoints": endpoints(*addresses),
+        "ports": [port("http", 8080)],
+    }
+    held = {each["metadata"]["name"] for each in main.find("endpointslices", namespace)}
+    if name in held:
+        main.patch("endpointslices", name, namespace, body)
+    else:
+        main.create(body)
