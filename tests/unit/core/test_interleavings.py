@@ -1,0 +1,152 @@
+"""Whatever happens in whatever order, the controller ends where a fresh plan for everything would.
+
+What is real: the whole core. What is substituted: the main API server, by the tiny one in `world`, and the controller,
+by the few lines below: dirty keys, one worker a key, and a queue that is lost in a crash.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Final
+
+import pytest
+from attrs import evolve
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.strategies import DataObject, SearchStrategy
+
+from svclink_core import (
+    Change,
+    EndpointSlice,
+    EndpointSliceChanged,
+    NamespacedName,
+    Outcome,
+    Snapshot,
+    plan,
+    plan_service,
+    requests_for,
+)
+from svclink_core.snapshot import all_keys
+from tests.unit.core.strategies import (
+    Universe,
+    fresh_snapshots,
+    happenings,
+    healthy_snapshot,
+    mostly,
+    options,
+    pick,
+    universes,
+)
+from tests.unit.core.world import Refused, applied, main_slices, ours, settled, with_main
+
+# A large counterexample must not hide behind a warning about its size.
+pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
+
+NOW: Final = 1_800_000_000.0
+PATIENCE: Final = 1_000
+"""Writes after which it is certain that they would go on for ever."""
+
+
+class Interleavings(RuleBasedStateMachine):
+    """The world, and what the controller has in memory of it: keys to plan, and plans half carried out."""
+
+    @initialize(data=st.data())
+    def start(self, data: DataObject) -> None:
+        """Chaos, or every Service in every cluster and all of it mirrored: then there is something to lose."""
+        self.universe: Universe = data.draw(universes)
+        self.found: Snapshot = evolve(data.draw(begun(self.universe)), options=data.draw(options))
+        self.restart()
+
+    @rule(data=st.data())
+    def happen(self, data: DataObject) -> None:
+        """Something happens in the main cluster, in a remote one, or to a link."""
+        event, self.found = data.draw(happenings(self.universe, self.found))
+        self.dirty |= requests_for(event, self.found)
+
+    @rule(data=st.data())
+    def work(self, data: DataObject) -> None:
+        """A worker takes the next step: plans a Service, or writes one change of what it planned earlier."""
+        for _ in range(data.draw(pick((1, 2, 3, 9)))):
+            if steps := self.steps():
+                self.take(data.draw(pick(tuple(steps))))
+
+    @rule(data=st.data())
+    def crash(self, data: DataObject) -> None:
+        """Now and then the controller dies between two writes. The next one plans everything there is."""
+        if data.draw(pick((False, False, False, True))):
+            self.restart()
+
+    def restart(self) -> None:
+        self.dirty = set(all_keys(self.found))
+        self.working: dict[NamespacedName, list[Change]] = {}
+
+    def steps(self) -> list[NamespacedName]:
+        """Services somebody can do something about. One that is worked on is not begun again before that is done."""
+        return sorted(self.dirty | self.working.keys())
+
+    def take(self, key: NamespacedName) -> None:
+        """One step of the worker for a Service."""
+        if key not in self.working:
+            self.dirty.remove(key)
+            self.working[key] = list(plan_service(self.found, key, NOW).changes)
+        elif not self.working[key]:
+            del self.working[key]
+        else:
+            self.write(key, self.working[key].pop(0))
+
+    def write(self, key: NamespacedName, change: Change) -> None:
+        """One request. Meanwhile the world may have become another than was planned for: then it is refused."""
+        before = self.found.main.names.get(change.key)
+        try:
+            self.found = applied(self.found, [change])
+        except Refused:
+            del self.working[key]
+            self.dirty.add(key)
+        else:
+            after = self.found.main.names.get(change.key)
+            self.dirty |= requests_for(EndpointSliceChanged(before, after, in_main=True), self.found)
+
+    @invariant()
+    def nothing_is_missed(self) -> None:
+        """There is nothing to write for a Service that nobody is going to look at."""
+        for key in all_keys(self.found) - self.dirty - self.working.keys():
+            assert plan_service(self.found, key, NOW).changes == ()
+
+    def teardown(self) -> None:
+        """Nothing happens any more: the controller finishes, and then all is as a fresh plan would have it."""
+        for _ in range(PATIENCE if hasattr(self, "found") else 0):
+            if not (steps := self.steps()):
+                assert plan(self.found, NOW).changes == ()
+                assert mirrored(self.found) == mirrored(settled(without_mirrors(self.found)))
+                return
+            self.take(steps[0])
+        assert not hasattr(self, "found"), "it writes for ever"
+
+
+def begun(universe: Universe) -> SearchStrategy[Snapshot]:
+    """Where a story begins."""
+    return mostly(st.just(settled(healthy_snapshot(universe))), fresh_snapshots(universe), 2)
+
+
+def mirrored(found: Snapshot) -> Counter[EndpointSlice]:
+    """What is mirrored, with all content. Names are left out: which of two rivals has the readable one is history."""
+    pairs = {
+        (decision.service, decision.cluster)
+        for decision in plan(found, NOW).decisions
+        if decision.outcome is Outcome.MIRRORED
+    }
+    return Counter(
+        evolve(piece, metadata=evolve(piece.metadata, name="", uid="", resource_version="", generation=0))
+        for piece in ours(found)
+        if (piece.service, piece.cluster) in pairs
+    )
+
+
+def without_mirrors(found: Snapshot) -> Snapshot:
+    """The snapshot as svclink would find it in a cluster where it never was."""
+    return with_main(found, slices=[piece for piece in main_slices(found) if not piece.is_ours])
+
+
+TestInterleavings = Interleavings.TestCase
+TestInterleavings.settings = settings(stateful_step_count=30)
