@@ -69,10 +69,15 @@ def types(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS)
 def unit(session: nox.Session) -> None:
-    """Unit tests and laws, on every Python found; on all but the first, the laws with few examples."""
+    """Unit tests and laws, on every Python found; on all but the first, the laws with few examples.
+
+    On the first one, every branch of the core must be taken, where all tests are run.
+    """
     install(session, "unit")
-    few = {} if session.python == PYTHONS[0] or "HYPOTHESIS_PROFILE" in os.environ else {"HYPOTHESIS_PROFILE": "dev"}
-    session.run("pytest", "tests/unit", "--numprocesses=2", *session.posargs, env=few)
+    is_first = session.python == PYTHONS[0]
+    few = {} if is_first or "HYPOTHESIS_PROFILE" in os.environ else {"HYPOTHESIS_PROFILE": "dev"}
+    cover = ("--cov=svclink_core", "--cov-branch", "--cov-fail-under=100") if is_first and not session.posargs else ()
+    session.run("pytest", "tests/unit", "--numprocesses=2", *cover, *session.posargs, env=few)
 
 
 @nox.session(python=PYTHONS[0], default=False)
