@@ -27,16 +27,16 @@ def conflicts(slices: Mapping[str, Collection[EndpointSlice]]) -> dict[str, tupl
     """
     if sum(map(bool, slices.values())) < 2:
         return {}
-    claims = {cluster: _addresses(pieces) for cluster, pieces in slices.items()}
-    everything: set[str] = set().union(*claims.values())
-    if len(everything) == sum(map(len, claims.values())):
+    everything = [each for pieces in slices.values() for piece in pieces for each in _addresses(piece)]
+    if len(set(everything)) == len(everything):  # As nearly always: then one set is enough.
         return {}
+    claims = {cluster: {each for piece in pieces for each in _addresses(piece)} for cluster, pieces in slices.items()}
     found = {cluster: _shared(cluster, claims) for cluster in claims if cluster != LOCAL}
     return {cluster: shared for cluster, shared in found.items() if shared}
 
 
-def _addresses(slices: Collection[EndpointSlice]) -> set[str]:
-    return {endpoint.addresses[0] for piece in slices for endpoint in piece.endpoints}
+def _addresses(piece: EndpointSlice) -> list[str]:
+    return [endpoint.addresses[0] for endpoint in piece.endpoints]
 
 
 def _shared(cluster: str, claims: Mapping[str, set[str]]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ by the few lines below: dirty keys, one worker a key, and a queue that is lost i
 from __future__ import annotations
 
 from collections import Counter
-from typing import Final
+from typing import Final, assert_never
 
 import pytest
 from attrs import evolve
@@ -18,11 +18,19 @@ from hypothesis.strategies import DataObject, SearchStrategy
 
 from svclink_core import (
     Change,
+    Create,
+    CreateNamespace,
+    CreateService,
+    Delete,
     EndpointSlice,
     EndpointSliceChanged,
+    Event,
+    NamespaceChanged,
     NamespacedName,
     Outcome,
+    ServiceChanged,
     Snapshot,
+    Update,
     plan,
     plan_service,
     requests_for,
@@ -104,8 +112,7 @@ class Interleavings(RuleBasedStateMachine):
             del self.working[key]
             self.dirty.add(key)
         else:
-            after = self.found.main.names.get(change.key)
-            self.dirty |= requests_for(EndpointSliceChanged(before, after, in_main=True), self.found)
+            self.dirty |= requests_for(event_of(change, before, self.found), self.found)
 
     @invariant()
     def nothing_is_missed(self) -> None:
@@ -122,6 +129,19 @@ class Interleavings(RuleBasedStateMachine):
                 return
             self.take(steps[0])
         assert not hasattr(self, "found"), "it writes for ever"
+
+
+def event_of(change: Change, before: EndpointSlice | None, after: Snapshot) -> Event:
+    """What the watches of the main cluster tell of a change."""
+    match change:
+        case CreateNamespace():
+            return NamespaceChanged(change.namespace.metadata.name)
+        case CreateService():
+            return ServiceChanged(None, after.main.services[change.key])
+        case Create() | Update() | Delete():
+            return EndpointSliceChanged(before, after.main.names.get(change.key), in_main=True)
+        case unexpected:
+            assert_never(unexpected)
 
 
 def begun(universe: Universe) -> SearchStrategy[Snapshot]:
