@@ -62,9 +62,10 @@ def lint(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS[0])
 def types(session: nox.Session) -> None:
-    """mypy, strict, over everything."""
+    """mypy, strict, over everything; and that mypy and import-linter see what is bad."""
     install(session, "types")
     session.run("mypy")
+    session.run("pytest", "tests/lint")
 
 
 @nox.session(python=PYTHONS)
