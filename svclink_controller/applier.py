@@ -205,13 +205,27 @@ def _missing_permission(change: Change, error: ApiError) -> str:
     return f"grant svclink {what} ({error})"
 
 
+def kind_and_verb(change: Change) -> tuple[str, str]:
+    """What a change is of, and what it does: `EndpointSlice` and `update`."""
+    kind = _KINDS.get(type(change), "EndpointSlice")
+    return kind, type(change).__name__.removesuffix(kind).lower()
+
+
+def _service(change: Change) -> dict[str, str]:
+    """The Service that an EndpointSlice is of; a Service's own name says it, and a Namespace is of many."""
+    if isinstance(change, CreateNamespace | CreateService):
+        return {}
+    return {"service": str(change.endpoint_slice.service)}
+
+
 def _log(outcome: Outcome) -> None:
     change = outcome.change
-    kind = _KINDS.get(type(change), "EndpointSlice")
+    kind, verb = kind_and_verb(change)
     fields = {
         "kind": kind,
-        "verb": type(change).__name__.removesuffix(kind).lower(),
+        "verb": verb,
         "name": str(change.key).removeprefix("/"),
+        **_service(change),
         "cluster": change.cluster,
         "reason": change.reason.code,
     }

@@ -43,7 +43,9 @@ class StateCollector(Collector):
         """All of it, as of now."""
         yield _gauge("svclink_build_info", "1; the version is in its label.", "version", {(version("svclink"),): 1})
         yield _gauge("svclink_leader", "1 where this replica works, 0 where it stands by.", "", {(): self.is_leading()})
-        yield _gauge("svclink_queue_depth", "Services that wait to be worked on.", "", {(): self.waiting()})
+        waiting = self.waiting() if self.is_leading() else 0
+        text = "Services that wait to be worked on. Where none is, because this replica stands by, 0."
+        yield _gauge("svclink_queue_depth", text, "", {(): waiting})
         yield _gauge(
             "svclink_event_loop_lag_longest_seconds",
             "The longest time since the start that the event loop was late.",

@@ -32,7 +32,7 @@ class Metrics:
             "svclink_event_loop_lag_seconds", "How late the event loop was to run what was due, sampled all the time."
         )
         self.writes: Final = self._counter(
-            "svclink_writes", "Changes sent to the main cluster, and what became of them.", "verb", "result"
+            "svclink_writes", "Changes sent to the main cluster, and what became of them.", "kind", "verb", "result"
         )
         self.status_writes: Final = self._counter(
             "svclink_status_writes", "Writes of the status of ClusterLinks.", "result"

@@ -10,7 +10,7 @@ import structlog
 from attrs import define, field
 
 from svclink_controller import clock
-from svclink_controller.applier import Applier, Outcome, Verdict
+from svclink_controller.applier import Applier, Outcome, Verdict, kind_and_verb
 from svclink_controller.findings import Findings
 from svclink_controller.metrics import Metrics
 from svclink_controller.store import Store
@@ -87,7 +87,7 @@ class Reconciler:
         self.metrics.reconcile.observe(now - started)
         written: dict[str | None, bool] = {}
         for outcome in outcomes:
-            self.metrics.writes.labels(type(outcome.change).__name__.lower(), outcome.verdict.value).inc()
+            self.metrics.writes.labels(*kind_and_verb(outcome.change), outcome.verdict.value).inc()
             cluster, is_applied = outcome.change.cluster, outcome.verdict is Verdict.APPLIED
             written[cluster] = written.get(cluster, True) and is_applied
         for cluster, received_at in news.items():

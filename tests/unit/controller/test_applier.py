@@ -13,6 +13,7 @@ from typing import TypeAlias
 import pytest
 from aiohttp import web
 from attrs import define, evolve, field
+from structlog.testing import capture_logs
 
 from svclink_controller import applier as applier_module
 from svclink_controller.applier import MAX_IN_FLIGHT, Applier, Outcome, Verdict
@@ -36,7 +37,7 @@ from svclink_core import (
     Update,
 )
 from svclink_core.codec import structure, unstructure
-from svclink_core.well_known import LABEL_CLUSTER, LABEL_MANAGED_BY, MANAGED_BY
+from svclink_core.well_known import LABEL_CLUSTER, LABEL_MANAGED_BY, LABEL_SERVICE_NAME, MANAGED_BY
 from tests.unit.controller.servers import Cluster, Request, Server, answer, connected, eventually, refusal, serving
 
 Override: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse | None]]
@@ -565,3 +566,17 @@ async def test_slices_of_a_lost_cluster_wait_for_all_others() -> None:
         outcomes = await main.applier.apply([create("web-c2", "c2"), policy])
         assert [each.verdict for each in outcomes] == [Verdict.FAILED, Verdict.POSTPONED]
         assert main.names == ["web-c1"]
+
+
+async def test_change_is_one_line_that_says_of_what_and_why() -> None:
+    """The log names the slice, its Service and cluster, what was done and the reason."""
+    made = piece()
+    labels = tuple(sorted((*made.metadata.labels, (LABEL_SERVICE_NAME, "web"))))
+    change = Create(evolve(made, metadata=evolve(made.metadata, labels=labels)), Reason.SOURCE_ADDED)
+    async with main_cluster() as main:
+        with capture_logs() as logs:
+            await main.applier.apply([change])
+    (line,) = logs
+    assert (line["event"], line["kind"], line["verb"]) == ("written", "EndpointSlice", "create")
+    assert (line["name"], line["service"], line["cluster"]) == ("default/web-c1", "default/web", "c1")
+    assert line["reason"] == "SourceAdded"

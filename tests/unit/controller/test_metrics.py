@@ -82,9 +82,9 @@ async def test_change_that_is_refused_at_first_counts_when_it_is_written() -> No
         await world.is_mirrored("10.0.0.2")
         await eventually(lambda: value(world.controller, "svclink_propagation_seconds_count", cluster="c1") == 1)
         writes = "svclink_writes_total"
-        assert value(world.controller, writes, verb="update", result="failed") == 2
-        assert value(world.controller, writes, verb="update", result="applied") == 1
-        assert value(world.controller, writes, verb="create", result="applied") == 1
+        assert value(world.controller, writes, kind="EndpointSlice", verb="update", result="failed") == 2
+        assert value(world.controller, writes, kind="EndpointSlice", verb="update", result="applied") == 1
+        assert value(world.controller, writes, kind="EndpointSlice", verb="create", result="applied") == 1
 
 
 async def test_state_is_that_of_now() -> None:
