@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import re
 import sys
 from datetime import timedelta
@@ -21,6 +22,7 @@ from svclink_controller.commands.export_kubeconfig import export_kubeconfig_comm
 from svclink_controller.commands.plan import plan_command
 from svclink_controller.manager import Settings
 from svclink_controller.server import Address
+from svclink_controller.trust import LOOPBACK, Network, Trust
 from svclink_core.errors import SvclinkError
 from svclink_core.snapshot import Options
 from svclink_core.well_known import NAMESPACE_KUBE_SYSTEM
@@ -86,6 +88,16 @@ def _namespaces(_: click.Context, __: click.Parameter, values: tuple[str, ...]) 
         if not is_dns_label(name):
             raise click.BadParameter(f"{name!r} is not the name of a namespace: use lower-case letters, digits and '-'")
     return names
+
+
+def _networks(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tuple[Network, ...]:
+    """CIDRs given by repeating the flag, or with commas in between, or both."""
+    try:
+        return tuple(
+            ipaddress.ip_network(each.strip()) for value in values for each in value.split(",") if each.strip()
+        )
+    except ValueError as error:
+        raise click.BadParameter(f"{error}: write CIDRs as 10.0.0.0/8 or fd00::/8") from error
 
 
 @click.group(
@@ -160,6 +172,32 @@ def _namespaces(_: click.Context, __: click.Parameter, values: tuple[str, ...]) 
     show_default=True,
     help="What is logged at least.",
 )
+@click.option(
+    "--deny-remote-cidrs",
+    multiple=True,
+    callback=_networks,
+    metavar="CIDRS",
+    help="Networks in which no remote cluster is connected to (comma-separated), besides link-local ones and, in a Pod,"
+    " loopback.",
+)
+@click.option(
+    "--allow-insecure-remotes",
+    is_flag=False,
+    flag_value="true",
+    default="false",
+    type=click.BOOL,
+    show_default=True,
+    help="Let kubeconfigs of remotes say insecure-skip-tls-verify.",
+)
+@click.option(
+    "--allow-remote-proxies",
+    is_flag=False,
+    flag_value="true",
+    default="false",
+    type=click.BOOL,
+    show_default=True,
+    help="Let kubeconfigs of remotes say proxy-url.",
+)
 @click.pass_context
 def svclink(
     context: click.Context,
@@ -174,6 +212,9 @@ def svclink(
     listen_address: Address | Literal["off"] | None,
     log_format: logs.Format | None,
     log_level: logs.Level,
+    deny_remote_cidrs: tuple[Network, ...],
+    allow_insecure_remotes: bool,
+    allow_remote_proxies: bool,
 ) -> None:
     """Mirror EndpointSlices of remote Kubernetes clusters into this one, so that its Services balance over both.
 
@@ -191,6 +232,9 @@ def svclink(
             max_writes_per_second=max_writes_per_second,
             leader_elect=is_pod if leader_elect is None else leader_elect,
             listen_address=_address(listen_address or (POD_ADDRESS if is_pod else "off")),
+            trust=Trust(
+                (*deny_remote_cidrs, *(LOOPBACK if is_pod else ())), allow_insecure_remotes, allow_remote_proxies
+            ),
         )
         asyncio.run(manager.run(settings))
 

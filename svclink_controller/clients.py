@@ -8,6 +8,7 @@ on what is read, and keepalive on the socket so that a peer that vanished is not
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 import ssl
@@ -28,6 +29,7 @@ from yarl import URL
 
 from svclink_controller.kubeconfig import Credentials, KubeconfigError
 from svclink_controller.kubeconfig_yaml import INVALID
+from svclink_controller.trust import STRICT, Trust
 from svclink_controller.wire import MAX_RETRY_AFTER, Status, clean_text, decode_status
 from svclink_core.codec import Json
 from svclink_core.errors import SvclinkError
@@ -317,33 +319,42 @@ def own_namespace(kubeconfig: Path | None) -> str:
     return str(current["context"].get("namespace") or "default")
 
 
-async def remote_client(credentials: Credentials) -> Client:
-    """A client of a remote cluster from credentials that passed the allow-list.
+async def remote_client(credentials: Credentials, trust: Trust = STRICT) -> Client:
+    """A client of a remote cluster from credentials that passed the allow-list. It connects to no address denied.
 
     Raises:
         KubeconfigError: OpenSSL will not have a certificate or the key, because it is too short, say.
     """
     try:
-        return await asyncio.to_thread(_remote_client, credentials)
+        return await asyncio.to_thread(_remote_client, credentials, trust)
     except ssl.SSLError as error:
         why = (error.reason or str(error)).replace("_", " ").lower()
         problem = f"holds a certificate or key that OpenSSL does not accept ({why}); give another"
         raise KubeconfigError(INVALID, "kubeconfig", problem) from error
 
 
-def _remote_client(credentials: Credentials) -> Client:
-    configuration = Configuration(host=credentials.server.rstrip("/"), ca_cert_data=credentials.ca_data)
+def _remote_client(credentials: Credentials, trust: Trust) -> Client:
+    configuration = Configuration(host=credentials.server.rstrip("/"), ca_cert_data=credentials.ca_data or None)
     configuration.tls_server_name = credentials.tls_server_name
+    configuration.verify_ssl = not credentials.insecure
+    configuration.proxy = credentials.proxy
     if credentials.token is not None:
         configuration.api_key["BearerToken"] = f"Bearer {credentials.token}"
+    client = _remote_client_of(configuration, credentials, trust)
+    if credentials.disable_compression:
+        client._api.default_headers["Accept-Encoding"] = "identity"  # noqa: SLF001 - a part of this module
+    return client
+
+
+def _remote_client_of(configuration: Configuration, credentials: Credentials, trust: Trust) -> Client:
     if credentials.client_certificate is None or credentials.client_key is None:
-        return _client(configuration)
+        return _client(configuration, trust)
     # OpenSSL reads certificate and key from files only; they exist, for this user alone, until the context is made.
     shared_memory = Path("/dev/shm")  # noqa: S108 - memory, where there is such a thing
     with tempfile.TemporaryDirectory(dir=shared_memory if os.access(shared_memory, os.W_OK) else None) as directory:
         configuration.cert_file = _private_file(Path(directory, "tls.crt"), credentials.client_certificate)
         configuration.key_file = _private_file(Path(directory, "tls.key"), credentials.client_key)
-        return _client(configuration)
+        return _client(configuration, trust)
 
 
 def _private_file(path: Path, content: str) -> str:
@@ -352,20 +363,31 @@ def _private_file(path: Path, content: str) -> str:
     return str(path)
 
 
-def _client(configuration: Configuration) -> Client:
-    """Builds TLS contexts, which reads files: call it in a thread."""
+def _client(configuration: Configuration, trust: Trust | None = None) -> Client:
+    """Builds TLS contexts, which reads files: call it in a thread. Without `trust`, it may connect to any address."""
     configuration.connection_pool_maxsize = 0  # A full pool queues without a word.
     api = ApiClient(configuration)
     api.user_agent = USER_AGENT
-    api.rest_client = _HardenedTransport(configuration)
+    api.rest_client = _HardenedTransport(configuration, trust)
     return Client(api)
 
 
 class _HardenedTransport(RESTClientObject):
     """The client's transport with nothing taken from the environment and nothing trusted that a server says."""
 
+    def __init__(self, configuration: Configuration, trust: Trust | None) -> None:
+        super().__init__(configuration)
+        self._trust = trust
+
     def _create_connector(self) -> aiohttp.TCPConnector:
-        return aiohttp.TCPConnector(limit=self.maxsize, ssl=self.ssl_context, socket_factory=_kept_alive_socket)
+        return aiohttp.TCPConnector(limit=self.maxsize, ssl=self.ssl_context, socket_factory=self._socket)
+
+    def _socket(self, info: aiohttp.AddrInfoType) -> socket.socket:
+        """After names are looked up and before a connection: what a name leads to by now is what counts."""
+        address = str(info[4][0])
+        if self._trust is not None and (what := self._trust.why_denied(address)) is not None:
+            raise OSError(errno.EACCES, f"its address {address} is {what}, where svclink connects to no cluster")
+        return _kept_alive_socket(info)
 
     def _create_pool_manager(self) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509 import load_pem_x509_certificates
 
 from svclink_controller.kubeconfig_yaml import INSECURE, INVALID, KubeconfigError, Reason, Value, load_document
+from svclink_controller.trust import STRICT, Trust
 
 __all__ = ["Credentials", "KubeconfigError", "decode_base64", "parse_kubeconfig"]
 
@@ -36,10 +37,11 @@ _ALLOWED: Final = {
     "contexts": {"name", "context"},
     "users": {"name", "user"},
     "cluster": {"server", "certificate-authority-data", "tls-server-name", "insecure-skip-tls-verify", "extensions"}
-    | {"disable-compression"},
+    | {"disable-compression", "proxy-url"},
     "context": {"cluster", "user", "namespace", "extensions"},
     "user": {"token", "client-certificate-data", "client-key-data", "extensions"},
 }
+_INSECURE: Final = "insecure-skip-tls-verify"
 _USE: Final = "use token, or client-certificate-data with client-key-data"
 _REFUSED: Final[dict[str, tuple[Reason, str]]] = {
     "exec": (INSECURE, f"runs a program; {_USE}"),
@@ -70,13 +72,17 @@ _SERVER_FAULTS: Final[tuple[tuple[re.Pattern[str], Reason, str], ...]] = (
     (re.compile("[^/]*//[^/]*@"), INVALID, f"holds a user name or password; remove it and {_USE}"),
     (re.compile("[^?#]*[?#]"), INVALID, "has a query or a fragment; remove it"),
 )
+_PROXY = re.compile(rf"https?://{_HOST_AND_PORT}/?", re.ASCII)
 _TOKEN = re.compile(rf"[\x21-\x7e]{{1,{MAX_TOKEN}}}")
 _PEM_LABEL = re.compile(rb"-----BEGIN ([^\n]*?)-----")
 
 
 @frozen
 class Credentials:
-    """Everything that is needed to reach one cluster. Certificates and keys are PEM; `server` has no `/` at its end."""
+    """Everything that is needed to reach one cluster. Certificates and keys are PEM; `server` has no `/` at its end.
+
+    `ca_data` is empty where `insecure` is set: then anybody may pose as the cluster.
+    """
 
     server: str
     ca_data: str = field(repr=False)
@@ -85,6 +91,8 @@ class Credentials:
     client_certificate: str | None = field(default=None, repr=False)
     client_key: str | None = field(default=None, repr=False)
     disable_compression: bool = False
+    insecure: bool = False
+    proxy: str | None = None
 
 
 def decode_base64(text: str) -> bytes:
@@ -96,19 +104,23 @@ def decode_base64(text: str) -> bytes:
     return _decode("spec.kubeconfig", text)
 
 
-def parse_kubeconfig(content: bytes) -> Credentials:
+def parse_kubeconfig(content: bytes, trust: Trust = STRICT) -> Credentials:
     """The credentials that a kubeconfig, YAML or JSON, holds for its current context.
 
     Only the cluster and the user of that context are used, but a bad field is refused in every entry.
 
+    Args:
+        content: The kubeconfig.
+        trust: What an administrator allows it besides.
+
     Raises:
         KubeconfigError: The kubeconfig is refused. Nothing else is raised, whatever the bytes.
     """
-    config = _object("", load_document(content), "")
+    config = _object("", load_document(content), "", trust)
     for key, expected in (("apiVersion", "v1"), ("kind", "Config")):
         if config.fields.get(key, expected) != expected:
             raise config.invalid(key, f"is not {expected}; give a kubeconfig")
-    clusters, users, contexts = (dict(_entries(config, kind)) for kind in ("cluster", "user", "context"))
+    clusters, users, contexts = (dict(_entries(config, kind, trust)) for kind in ("cluster", "user", "context"))
     context = _chosen(contexts, config, "current-context")
     return _credentials(_chosen(clusters, context, "cluster"), _chosen(users, context, "user"))
 
@@ -118,14 +130,17 @@ def _credentials(cluster: _Object, user: _Object) -> Credentials:
     token, (certificate, key) = _token(user), _client_certificate(user)
     if token is None and certificate is None:
         raise KubeconfigError(INVALID, user.path, f"has no credentials; {_USE}")
+    insecure = cluster.flag(_INSECURE)
     return Credentials(
         server=cluster.required("server", _server(cluster)),
-        ca_data=cluster.required("certificate-authority-data", _authorities(cluster)),
+        ca_data="" if insecure else cluster.required("certificate-authority-data", _authorities(cluster)),
         tls_server_name=_tls_server_name(cluster),
         token=token,
         client_certificate=certificate,
         client_key=key,
         disable_compression=cluster.flag("disable-compression"),
+        insecure=insecure,
+        proxy=_proxy(cluster),
     )
 
 
@@ -167,12 +182,12 @@ class _Object:
         return data
 
 
-def _object(path: str, value: Value, kind: str) -> _Object:
+def _object(path: str, value: Value, kind: str, trust: Trust) -> _Object:
     if not isinstance(value, dict):
         raise KubeconfigError(INVALID, path or "kubeconfig", "is not a mapping; export the kubeconfig again")
     entry = _Object(path, {key: item for key, item in value.items() if item not in (None, "")})
     for key in value:
-        if key in _REFUSED:
+        if key in _REFUSED and not (trust.allows_proxies and (kind, key) == ("cluster", "proxy-url")):
             reason, problem = _REFUSED[key]
             raise KubeconfigError(reason, entry.where(key), problem)
         if key not in _ALLOWED[kind]:
@@ -181,19 +196,22 @@ def _object(path: str, value: Value, kind: str) -> _Object:
     return entry
 
 
-def _entries(config: _Object, kind: str) -> Iterator[tuple[str, _Object]]:
+def _entries(config: _Object, kind: str, trust: Trust) -> Iterator[tuple[str, _Object]]:
     """The entries of one of the three lists, by name. A bad field is refused here, whether the entry is used or not."""
     items = config.fields.get(f"{kind}s", [])
     if not isinstance(items, list):
         raise config.invalid(f"{kind}s", "is not a list; export the kubeconfig again")
     names = set()
     for index, item in enumerate(items):
-        named = _object(f"{kind}s[{index}]", item, f"{kind}s")
+        named = _object(f"{kind}s[{index}]", item, f"{kind}s", trust)
         name = named.required("name", named.text("name"))
         if name in names:
             raise named.invalid("name", "is the name of an earlier entry; rename or remove one of them")
         names.add(name)
-        entry = _object(named.where(kind), named.fields.get(kind, {}), kind)
+        entry = _object(named.where(kind), named.fields.get(kind, {}), kind, trust)
+        if entry.flag(_INSECURE) and not trust.allows_insecure:
+            problem = "lets anybody pose as the cluster; remove it and set certificate-authority-data"
+            raise KubeconfigError(INSECURE, entry.where(_INSECURE), problem)
         for read in _READERS[kind]:
             read(entry)
         yield name, entry
@@ -236,10 +254,13 @@ def _is_host(text: str) -> bool:
         return False
 
 
-def _verified(cluster: _Object) -> None:
-    if cluster.flag("insecure-skip-tls-verify"):
-        problem = "lets anybody pose as the cluster; remove it and set certificate-authority-data"
-        raise KubeconfigError(INSECURE, cluster.where("insecure-skip-tls-verify"), problem)
+def _proxy(cluster: _Object) -> str | None:
+    if (text := cluster.text("proxy-url")) is None:
+        return None
+    match = _PROXY.fullmatch(text)
+    if match is None or not _is_host(match[1] or match[2]) or int(match[3] or 443) not in range(1, 65536):
+        raise cluster.invalid("proxy-url", "is not a URL like http://host:port, without a user; mend it")
+    return text
 
 
 def _authorities(cluster: _Object) -> str | None:
@@ -269,7 +290,7 @@ def _client_certificate(user: _Object) -> tuple[str, str] | tuple[None, None]:
 
 
 _READERS: Final[dict[str, tuple[Callable[[_Object], object], ...]]] = {
-    "cluster": (_verified, _server, _authorities, _tls_server_name, lambda entry: entry.flag("disable-compression")),
+    "cluster": (_server, _authorities, _tls_server_name, _proxy, lambda entry: entry.flag("disable-compression")),
     "user": (_token, _client_certificate),
     "context": (lambda entry: entry.text("cluster"), lambda entry: entry.text("user")),
 }

@@ -37,6 +37,7 @@ from svclink_controller.session import Target, identify
 from svclink_controller.sinks import LinkSink, NamespaceSink, ObjectSink
 from svclink_controller.status_writer import STATUS_WRITERS, StatusWriter
 from svclink_controller.store import MAIN, Store
+from svclink_controller.trust import STRICT, Trust
 from svclink_controller.wire import CLUSTER_LINKS, ENDPOINT_SLICES, NAMESPACES, SERVICES, Resource, WireError
 from svclink_controller.workqueue import WorkQueue
 from svclink_core import policing
@@ -64,6 +65,7 @@ class Settings:
         kubeconfig: File for the main cluster; None: the ServiceAccount of the Pod.
         sync_interval: Seconds between two full rounds of planning.
         options: What decisions depend on.
+        trust: What remote clusters may do.
         max_writes_per_second: Writes to EndpointSlices of the main cluster; None: as many as it takes.
         leader_elect: Whether to work only while holding a Lease, because there are other replicas.
         listen_address: Where to answer about metrics and health; None: nowhere.
@@ -75,6 +77,7 @@ class Settings:
     max_writes_per_second: float | None = None
     leader_elect: bool = False
     listen_address: Address | None = None
+    trust: Trust = STRICT
 
 
 async def run(settings: Settings) -> None:
@@ -221,7 +224,7 @@ class Manager:
         wanted = target_of(link, self.store.options, self.secrets)
         if name not in self.remotes:
             self.identities.remember(link)
-            remote = Remote(name, self.store, self.identities)
+            remote = Remote(name, self.store, self.identities, self.settings.trust)
             self.remotes[name] = remote, asyncio.create_task(remote.run())
         if self.remotes[name][0].configure(wanted, link.metadata.generation):
             self.guards.edited(name)

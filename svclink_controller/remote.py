@@ -5,24 +5,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from functools import partial
-from typing import Final, TypeAlias, TypeVar, assert_never
+from typing import Final, TypeAlias, assert_never
 
 import structlog
 from attrs import define, evolve, field
 
 from svclink_controller import clock
 from svclink_controller.backoff import Backoff
-from svclink_controller.clients import ApiError, TransportError
+from svclink_controller.clients import ApiError, TransportError, retry_after
 from svclink_controller.identities import Identities
 from svclink_controller.kubeconfig import KubeconfigError
 from svclink_controller.session import RefusedError, Session, Target, open_session
 from svclink_controller.store import Observation, Store
+from svclink_controller.trust import STRICT, Trust
 from svclink_controller.wire import WireError
 from svclink_core.identifying import Problem
 from svclink_core.snapshot import PENDING, SYNCED, Unreachable
 from svclink_core.well_known import LinkReason
-
-T = TypeVar("T")
 
 ConnectError: TypeAlias = KubeconfigError | RefusedError | ApiError | TransportError | WireError
 EXPECTED: Final = (KubeconfigError, RefusedError, ApiError, TransportError, WireError)
@@ -45,18 +44,22 @@ class Remote:
         name: Name of the link.
         store: Told what the cluster has, and how the connection is.
         identities: Says whether the cluster may be used under this link.
+        trust: What an administrator allows it.
     """
 
     name: str
     store: Store
     identities: Identities
+    trust: Trust = STRICT
     _wanted: Target | Problem | None = None
     _generation: int = -1
     _proven: Target | None = None
     _session: Session | None = None
+    _opened: Session | None = None
     _following: asyncio.Task[None] | None = None
     _changed: asyncio.Event = field(factory=asyncio.Event)
     _connected_at: float = 0
+    _leave_alone: float = 0
     _backoff: Backoff = field(factory=lambda: Backoff(base=1, cap=30))
 
     def configure(self, wanted: Target | Problem | None, generation: int = 0) -> bool:
@@ -108,7 +111,7 @@ class Remote:
         elif await self._try(wanted) or self._changed.is_set() or await self._fall_back(wanted):
             pass
         else:
-            await self._wait(self._backoff.next_delay())
+            await self._wait(self._pause())
 
     def _trust(self) -> None:
         """What feeds the store is what the link asks for: an edit that was taken back may have put it in doubt."""
@@ -130,14 +133,13 @@ class Remote:
             # What is held is of other namespaces: nothing may be concluded from it about those now asked for.
             self.store.set_connection(self.name, PENDING)
         try:
-            session = await self._unless_changed(open_session(target, partial(self._refusal, target)))
+            is_open = await self._unless_changed(self._open(target))
         except EXPECTED as error:
             self._fail(error, kept=self._session is not None)
             return False
-        if session is None:
-            return False
-        await self._take_over(session, problem=None)
-        return True
+        if is_open:
+            await self._take_over(problem=None)
+        return is_open
 
     async def _fall_back(self, wanted: Target) -> bool:
         """Where the wanted credentials failed and nothing is connected: use those that worked before."""
@@ -145,19 +147,24 @@ class Remote:
         if self._session is not None or proven is None or proven == wanted or proven.namespaces != wanted.namespaces:
             return False
         try:
-            session = await self._unless_changed(open_session(proven, partial(self._refusal, proven)))
+            is_open = await self._unless_changed(self._open(proven))
         except EXPECTED:
             return False
-        if session is None:
-            return False
-        await self._take_over(session, problem=self._observation.problem)
-        return True
+        if is_open:
+            await self._take_over(problem=self._observation.problem)
+        return is_open
 
-    async def _take_over(self, session: Session, problem: Problem | None) -> None:
-        """From now on this connection is the one that counts."""
-        previous = self._following, self._session
+    async def _open(self, target: Target) -> None:
+        """What is opened belongs to the remote at once: whenever it is given up or cancelled, it is closed."""
+        self._opened = await open_session(target, partial(self._refusal, target), self.trust)
+
+    async def _take_over(self, problem: Problem | None) -> None:
+        """From now on the connection that was opened is the one that counts."""
+        session, self._opened, previous = self._opened, None, (self._following, self._session)
         self._following, self._session = None, session
         await _end(*previous)
+        if session is None:
+            return
         if self._why_refused(session) is not None:
             return  # Another link connected to the cluster while this one was listed: the next step gives it up.
         self._proven = session.target
@@ -182,7 +189,7 @@ class Remote:
             changed.cancel()
         if self._following is not None and self._following.done():
             await self._lose(self._following.exception())
-            await self._wait(self._backoff.next_delay())
+            await self._wait(self._pause())
 
     async def _lose(self, error: BaseException | None) -> None:
         """The connection broke, or must not be used. One that lived makes up for the failures before it."""
@@ -198,6 +205,7 @@ class Remote:
     def _fail(self, error: ConnectError, *, kept: bool) -> None:
         """Say what is wrong; without a connection that still feeds the store, the cluster counts as unreachable."""
         problem = problem_of(error)
+        self._leave_alone = retry_after(error)
         if isinstance(error, RefusedError):
             self.identities.wait(self.name, self._changed.set)
         if kept:
@@ -211,26 +219,37 @@ class Remote:
             log.warning("cluster not connected", cluster=self.name, reason=problem.reason.code, problem=problem.message)
         self._observe(evolve(self._observation, problem=problem))
 
+    def _pause(self) -> float:
+        """How long to wait for the next try: longer each time, and as long as the server asked for."""
+        asked, self._leave_alone = self._leave_alone, 0
+        return max(self._backoff.next_delay(), asked)
+
     def _mark_unreachable(self) -> None:
         """From now on, or from when it was first found so: also where it was not reached since svclink started."""
         if not isinstance(self.store.connections.get(self.name), Unreachable):
             self.store.set_connection(self.name, Unreachable(clock.now(), clock.seconds()))
 
     async def _disconnect(self) -> None:
-        previous = self._following, self._session
-        self._following = self._session = None
+        previous, opened = (self._following, self._session), self._opened
+        self._following = self._session = self._opened = None
         await _end(*previous)
+        await _end(None, opened)
 
-    async def _unless_changed(self, work: Coroutine[object, object, T]) -> T | None:
-        """The result of some work, or None, and the work given up, where the link is edited first."""
+    async def _unless_changed(self, work: Coroutine[object, object, None]) -> bool:
+        """Whether some work was done; where the link is edited first it is given up, also what it opened by then."""
         task, changed = asyncio.ensure_future(work), asyncio.create_task(self._changed.wait())
         try:
             await asyncio.wait({task, changed}, return_when=asyncio.FIRST_COMPLETED)
-            return task.result() if task.done() else None
+            if task.done():
+                task.result()
+                return True
         finally:
             changed.cancel()
             task.cancel()
             await asyncio.wait({task})
+        opened, self._opened = self._opened, None
+        await _end(None, opened)
+        return False
 
     def _why_refused(self, session: Session) -> Problem | None:
         return self._refusal(session.target, session.cluster_id)

@@ -14,6 +14,7 @@ from svclink_controller.kubeconfig import decode_base64, parse_kubeconfig
 from svclink_controller.reflector import Reflector
 from svclink_controller.sinks import ObjectSink
 from svclink_controller.store import Store
+from svclink_controller.trust import STRICT, Trust
 from svclink_controller.wire import (
     REMOTE_ENDPOINT_SLICES,
     SERVICES,
@@ -96,20 +97,21 @@ class Session:
         await self.client.close()
 
 
-async def open_session(target: Target, admit: Callable[[str | None], Problem | None]) -> Session:
+async def open_session(target: Target, admit: Callable[[str | None], Problem | None], trust: Trust = STRICT) -> Session:
     """Connect, find out who answers, and list everything.
 
     Args:
         target: What to read the cluster with.
         admit: Says why a cluster of this identity must not be used, or None.
+        trust: What an administrator allows it.
 
     Raises:
         KubeconfigError: The kubeconfig is not one svclink uses.
         RefusedError: The cluster it leads to must not be used.
         ApiError, TransportError, WireError: The cluster refused, or did not answer.
     """
-    credentials = await asyncio.to_thread(lambda: parse_kubeconfig(decode_base64(target.kubeconfig)))
-    client = await remote_client(credentials)
+    credentials = await asyncio.to_thread(lambda: parse_kubeconfig(decode_base64(target.kubeconfig), trust))
+    client = await remote_client(credentials, trust)
     try:
         return await _list_everything(target, client, admit)
     except BaseException:

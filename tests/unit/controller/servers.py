@@ -21,6 +21,7 @@ from attrs import define, evolve, field
 
 from svclink_controller.clients import Client, remote_client
 from svclink_controller.kubeconfig import Credentials
+from svclink_controller.trust import STRICT, Trust
 from svclink_core.codec import Json, unstructure
 from svclink_core.core_v1 import Service
 from svclink_core.discovery_v1 import EndpointSlice
@@ -78,8 +79,8 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(handler: Handler) -> AsyncIterator[Server]:
-    """A server that answers as the handler says."""
+async def serving(handler: Handler, certificate: trustme.LeafCert | None = None) -> AsyncIterator[Server]:
+    """A server that answers as the handler says, with a certificate that counts or the one given."""
     server = Server("")
 
     async def record(request: web.BaseRequest) -> web.StreamResponse:
@@ -89,7 +90,7 @@ async def serving(handler: Handler) -> AsyncIterator[Server]:
 
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.set_alpn_protocols(["http/1.1"])
-    _CERTIFICATE.configure_cert(context)
+    (certificate or _CERTIFICATE).configure_cert(context)
     AUTHORITY.configure_trust(context)
     context.verify_mode = ssl.CERT_OPTIONAL
     runner = web.ServerRunner(web.Server(record, handler_cancellation=True), shutdown_timeout=0.05)
@@ -142,9 +143,9 @@ def connected(url: str) -> AbstractAsyncContextManager[Client]:
 
 
 @asynccontextmanager
-async def connecting(wanted: Credentials) -> AsyncIterator[Client]:
+async def connecting(wanted: Credentials, trust: Trust = STRICT) -> AsyncIterator[Client]:
     """A client with these credentials, closed afterwards."""
-    client = await remote_client(wanted)
+    client = await remote_client(wanted, trust)
     try:
         yield client
     finally:

@@ -16,7 +16,9 @@ import click
 import pytest
 from attrs import frozen
 
+from svclink_controller import logs, manager
 from svclink_controller.cli import Duration, ListenAddress, main, svclink
+from svclink_controller.manager import Settings
 from svclink_controller.server import Address
 
 
@@ -79,6 +81,12 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         (["--listen-address=a:b", *PLAN], ["--listen-address", "'a:b'"]),
         (["--log-format=xml", *PLAN], ["--log-format", "'xml'", "json"]),
         (["--log-level=loud", *PLAN], ["--log-level", "'loud'", "debug"]),
+        (["--max-writes-per-second", "0"], ["--max-writes-per-second", "x>0"]),
+        (["--max-writes-per-second=many"], ["--max-writes-per-second", "'many'"]),
+        (["--deny-remote-cidrs", "10.0.0.1/8"], ["--deny-remote-cidrs", "10.0.0.1/8", "host bits"]),
+        (["--deny-remote-cidrs", "fd00::/8,example.com"], ["--deny-remote-cidrs", "'example.com'", "CIDRs"]),
+        (["--allow-insecure-remotes=perhaps"], ["--allow-insecure-remotes", "'perhaps'"]),
+        (["--allow-remote-proxies=perhaps"], ["--allow-remote-proxies", "'perhaps'"]),
         (["--nonsense"], ["--nonsense"]),
         (["nonsense"], ["'nonsense'"]),
         (["plan"], ["--main"]),
@@ -185,6 +193,9 @@ def test_default_sync_interval_is_that_of_the_go_program() -> None:
         "listen_address": None,
         "log_format": None,
         "log_level": "info",
+        "deny_remote_cidrs": (),
+        "allow_insecure_remotes": False,
+        "allow_remote_proxies": False,
     }
 
 
@@ -200,6 +211,28 @@ def test_default_sync_interval_is_that_of_the_go_program() -> None:
 def test_address_is_host_and_port(text: str, expected: Address | str) -> None:
     """An address is written as Go writes it, and can be switched off."""
     assert ListenAddress().convert(text, None, None) == expected
+
+
+@pytest.mark.parametrize("in_pod", [True, False])
+def test_remotes_are_trusted_as_far_as_flags_say(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, in_pod: bool
+) -> None:
+    """In a Pod, loopback is denied besides what the administrator denies; what he allows is allowed."""
+    seen: list[Settings] = []
+
+    async def run(settings: Settings) -> None:
+        seen.append(settings)
+
+    monkeypatch.setattr(manager, "run", run)
+    monkeypatch.setattr(logs, "take_in_libraries", lambda: None)
+    file = tmp_path / "kubeconfig"
+    file.touch()
+    flags = ["--deny-remote-cidrs=10.0.0.0/8, fd00::/8", "--allow-insecure-remotes", "--allow-remote-proxies=false"]
+    svclink.main([*flags, *([] if in_pod else ["--kubeconfig", str(file)])], standalone_mode=False)
+    trust = seen[0].trust
+    denied = [trust.why_denied(address) is not None for address in ("10.1.2.3", "fd12::1", "127.0.0.1", "11.0.0.1")]
+    assert denied == [True, True, in_pod, False]
+    assert (trust.allows_insecure, trust.allows_proxies) == (True, False)
 
 
 def test_namespaces_are_put_together() -> None:

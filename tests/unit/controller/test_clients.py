@@ -8,14 +8,18 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import socket
 import ssl
 import stat
 import traceback
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 import yaml
 from aiohttp import web
@@ -35,6 +39,7 @@ from svclink_controller.clients import (
     remote_client,
 )
 from svclink_controller.kubeconfig import KubeconfigError
+from svclink_controller.trust import LOOPBACK, Trust
 from svclink_controller.wire import MAX_RETRY_AFTER
 from tests.unit.controller.servers import (
     AUTHORITY,
@@ -182,6 +187,146 @@ async def test_cookies_are_not_kept() -> None:
         await client.get("/version")
         await client.get("/version")
     assert [request.headers.get("Cookie") for request in server.requests] == [None, None]
+
+
+# Where it connects
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0x7f.1"])
+async def test_denied_address_sees_no_connection(host: str) -> None:
+    """However a kubeconfig writes an address, what it leads to counts, and nothing is sent there."""
+    async with listening() as (port, visitors):
+        url = f"https://{host}:{port}"
+        async with connecting(credentials(url), Trust(LOOPBACK)) as client:
+            with pytest.raises(TransportError, match="where svclink connects to no cluster"):
+                await client.get("/version")
+        assert visitors == []
+
+
+async def test_name_that_leads_elsewhere_later_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that first led to a good address and then to a denied one (DNS rebinding) is refused the second time."""
+    trust = Trust((ip_network("127.0.0.2/32"),))
+    leads_to = ["127.0.0.1"]
+
+    async def resolve(_: object, host: str, port: int = 0, family: int = 0) -> list[dict[str, object]]:
+        address = leads_to[0]
+        return [{"hostname": host, "host": address, "port": port, "family": family, "proto": 6, "flags": 0}]
+
+    monkeypatch.setattr(aiohttp.ThreadedResolver, "resolve", resolve)
+    monkeypatch.setattr(aiohttp.connector._DNSCacheTable, "expired", lambda _, __: True)
+
+    async def hang_up(_: web.BaseRequest) -> web.StreamResponse:
+        return web.json_response({}, headers={"Connection": "close"})
+
+    async with serving(hang_up) as server:
+        wanted = credentials(server.url.replace("127.0.0.1", "api.test"), tls_server_name="localhost")
+        async with connecting(wanted, trust) as client:
+            await client.get("/version")
+            leads_to[0] = "127.0.0.2"
+            with pytest.raises(TransportError, match=r"127\.0\.0\.2 is in 127\.0\.0\.2/32"):
+                await client.get("/version")
+    assert server.paths == ["/version"]
+
+
+async def test_link_local_address_is_denied_without_any_flag() -> None:
+    """What tells a cloud machine its secrets is not asked, whatever a kubeconfig says."""
+    async with connected("https://169.254.169.254") as client:
+        with pytest.raises(TransportError, match="is link-local"):
+            await client.get("/latest/meta-data", seconds=5)
+
+
+async def test_name_that_leads_nowhere_is_an_error() -> None:
+    """Where DNS has no answer, the error names the server and no fault of svclink."""
+    async with connected("https://api.nowhere.invalid:6443") as client:
+        with pytest.raises(TransportError, match=r"https://api\.nowhere\.invalid:6443 cannot be reached") as caught:
+            await client.get("/version")
+    assert not caught.value.is_certificate
+
+
+async def test_sockets_notice_that_the_peer_is_gone() -> None:
+    """Of a connection nobody answers on, TCP itself finds out within 90 s, in whichever direction it is used."""
+    async with serving(say_yes) as server, connected(server.url) as client:
+        info = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("127.0.0.1", 443))
+        transport = client._api.rest_client
+        assert isinstance(transport, clients._HardenedTransport)
+        with transport._socket(info) as made:
+            assert made.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+            idle, interval, count, unanswered = (
+                made.getsockopt(socket.IPPROTO_TCP, getattr(socket, option))
+                for option in ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "TCP_USER_TIMEOUT")
+            )
+    assert idle + interval * count <= 90
+    assert unanswered <= 90_000
+    assert clients.WATCH_SILENCE_SECONDS + clients.CONNECT_SECONDS <= 90
+
+
+# What an administrator may allow
+
+
+async def test_any_certificate_counts_where_that_is_allowed() -> None:
+    """Credentials that skip the verification reach a server with any certificate."""
+    async with serving(say_yes) as server:
+        async with connecting(credentials(server.url, ca_data="", insecure=True)) as client:
+            await client.get("/version")
+        async with connecting(credentials(server.url, ca_data="")) as client:
+            with pytest.raises(TransportError):
+                await client.get("/version")
+    assert server.paths == ["/version"]
+
+
+@asynccontextmanager
+async def proxying() -> AsyncIterator[tuple[str, list[str]]]:
+    """A proxy for TLS, and what it was asked to connect to."""
+    asked: list[str] = []
+
+    async def pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await source.read(65536):
+                target.write(data)
+        target.close()
+
+    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        asked.append(head.splitlines()[0])
+        host, _, port = head.split()[1].rpartition(":")
+        upstream_reader, upstream_writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"HTTP/1.1 200 Connected\r\n\r\n")
+        await asyncio.gather(pump(reader, upstream_writer), pump(upstream_reader, writer))
+
+    server = await asyncio.start_server(proxy, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", asked
+
+
+async def test_proxy_of_the_credentials_is_used() -> None:
+    """A proxy that was allowed connects to the server, with which TLS is spoken: it sees no token."""
+    async with proxying() as (proxy, asked), serving(say_yes) as server:
+        async with connecting(credentials(server.url, proxy=proxy)) as client:
+            await client.get("/version")
+        address = server.url.removeprefix("https://")
+        assert (server.paths, asked) == (["/version"], [f"CONNECT {address} HTTP/1.1"])
+        assert server.requests[0].headers["Authorization"] == f"Bearer {TOKEN}"
+
+
+async def test_address_of_a_proxy_is_looked_at_too() -> None:
+    """A proxy at a denied address sees no connection."""
+    async with listening() as (port, visitors):
+        wanted = credentials("https://api.test", proxy=f"http://127.0.0.1:{port}")
+        async with connecting(wanted, Trust(LOOPBACK)) as client:
+            with pytest.raises(TransportError, match="where svclink connects to no cluster"):
+                await client.get("/version")
+        assert visitors == []
+
+
+@pytest.mark.parametrize(("disable", "expected"), [(True, "identity"), (False, "gzip, deflate")])
+async def test_compression_can_be_disabled(*, disable: bool, expected: str) -> None:
+    """`disable-compression` of a kubeconfig is said to the server."""
+    async with (
+        serving(say_yes) as server,
+        connecting(credentials(server.url, disable_compression=disable)) as client,
+    ):
+        await client.get("/version")
+    assert server.requests[0].headers["Accept-Encoding"].startswith(expected)
 
 
 # Redirects
@@ -409,6 +554,15 @@ async def test_certificate_of_another_authority_is_not_accepted() -> None:
                 await client.get("/version")
     assert caught.value.is_certificate
     assert server.requests == []
+
+
+async def test_certificate_that_expired_is_not_accepted() -> None:
+    """A server whose certificate ran out is told apart from one that is away."""
+    expired = AUTHORITY.issue_cert("127.0.0.1", not_after=datetime(2020, 1, 1, tzinfo=UTC))
+    async with serving(say_yes, expired) as server, connected(server.url) as client:
+        with pytest.raises(TransportError, match="expired") as caught:
+            await client.get("/version")
+    assert caught.value.is_certificate
 
 
 async def test_certificate_of_another_host_is_not_accepted() -> None:

@@ -9,6 +9,7 @@ import base64
 import contextlib
 import copy
 import json
+import random
 import subprocess
 import sys
 import traceback
@@ -30,6 +31,7 @@ from hypothesis import strategies as st
 
 from svclink_controller import kubeconfig_yaml
 from svclink_controller.kubeconfig import Credentials, KubeconfigError, decode_base64, parse_kubeconfig
+from svclink_controller.trust import Trust
 
 Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
 Path: TypeAlias = tuple[str | int, ...]
@@ -554,6 +556,59 @@ class TestBase64:
             decode_base64(text)
 
 
+class TestFlags:
+    def test_verification_may_be_skipped_where_that_is_allowed(self) -> None:
+        """With the administrator's flag, a link says for itself that anybody may pose as its cluster."""
+        config = edited(with_token(), SKIP, value=True)
+        result = parse_kubeconfig(as_yaml(config), Trust(allows_insecure=True))
+        assert (result.insecure, result.ca_data) == (True, "")
+
+    def test_flag_alone_skips_nothing(self) -> None:
+        """A link that does not ask for it is verified whatever the flags, and needs its CA."""
+        result = parse_kubeconfig(as_yaml(with_token()), Trust(allows_insecure=True, allows_proxies=True))
+        assert result == parse_kubeconfig(as_yaml(with_token()))
+        assert not result.insecure
+
+    @pytest.mark.parametrize("proxy", ["http://proxy.example:3128", "https://10.0.0.1", "http://[fd00::1]:8080/"])
+    def test_proxy_may_be_named_where_that_is_allowed(self, proxy: str) -> None:
+        """With the administrator's flag, a link may name an HTTP proxy."""
+        config = edited(with_token(), (*CLUSTER, "proxy-url"), proxy)
+        assert parse_kubeconfig(as_yaml(config), Trust(allows_proxies=True)).proxy == proxy
+
+    @pytest.mark.parametrize(
+        "proxy",
+        [
+            "socks5://proxy.example:1080",
+            "http://user:hush@proxy.example",
+            "http://proxy.example/path",
+            "http://proxy.example:99999",
+            "http://",
+            "proxy.example",
+            5,
+        ],
+    )
+    def test_proxy_must_be_a_plain_http_one(self, proxy: Json) -> None:
+        """Whatever else stands there is refused by name, and not repeated."""
+        config = edited(with_token(), (*CLUSTER, "proxy-url"), proxy)
+        with pytest.raises(KubeconfigError, match=r"clusters\[0\]\.cluster\.proxy-url is not a") as caught:
+            parse_kubeconfig(as_yaml(config), Trust(allows_proxies=True))
+        assert "hush" not in told(caught.value)
+
+    @pytest.mark.parametrize("path", [("users", 0, "user", "proxy-url"), ("proxy-url",)])
+    def test_proxy_is_a_field_of_clusters_only(self, path: tuple[str | int, ...]) -> None:
+        """The flag allows the field where Kubernetes has it, and nowhere else."""
+        with pytest.raises(KubeconfigError, match="proxy-url"):
+            parse_kubeconfig(as_yaml(edited(with_token(), path, "http://p")), Trust(allows_proxies=True))
+
+    @pytest.mark.parametrize("key", ["exec", "tokenFile", "as", "client-key"])
+    def test_flags_allow_nothing_else(self, key: str) -> None:
+        """No flag lets a kubeconfig run a program, read a file or pose as somebody."""
+        with pytest.raises(KubeconfigError, match=key):
+            parse_kubeconfig(
+                as_yaml(edited(with_token(), (*USER, key), "x")), Trust(allows_insecure=True, allows_proxies=True)
+            )
+
+
 class TestSecrecy:
     def test_credentials_do_not_show_secrets(self) -> None:
         """A log line or an assertion that shows credentials shows where they lead, and no more."""
@@ -561,13 +616,15 @@ class TestSecrecy:
         shown = repr(parse_kubeconfig(as_yaml(config)))
         assert (
             shown
-            == "Credentials(server='https://remote.example:6443', tls_server_name=None, disable_compression=False)"
+            == "Credentials(server='https://remote.example:6443', tls_server_name=None, disable_compression=False,"
+            " insecure=False, proxy=None)"
         )
 
     def test_nothing_is_opened_or_started(self) -> None:
         """The interpreter itself reports what is opened, imported, started or connected during parsing."""
         documents = [as_yaml(config) for config in (with_token(), with_certificate(), *refused_documents())]
         documents += [content for content, _ in YAML_FAULTS.values()]
+        documents += broken(documents, 300)
         done = subprocess.run(
             [sys.executable, "-c", WATCHED],
             input=json.dumps([b64(document) for document in documents]),
@@ -576,7 +633,20 @@ class TestSecrecy:
             check=True,
         )
         answer = json.loads(done.stdout)
-        assert answer == {"accepted": 2, "refused": len(documents) - 2, "seen": [], "control": ["open"]}
+        assert answer.pop("accepted") + answer.pop("refused") == len(documents)
+        assert answer == {"seen": [], "control": ["open"]}
+
+
+def broken(documents: list[bytes], count: int) -> list[bytes]:
+    """Documents with bytes cut out, doubled, replaced, or put together from two."""
+    chance = random.Random(20260125)  # noqa: S311 - guards nothing
+    results = []
+    for _ in range(count):
+        content, other = chance.choice(documents)[:20_000], chance.choice(documents)[:20_000]
+        start, end = sorted(chance.choices(range(len(content) + 1), k=2))
+        middle = chance.choice((b"", content[start:end] * 2, chance.randbytes(3), other[start:end], b"exec: !!x &y"))
+        results.append(content[:start] + middle + content[end:])
+    return results
 
 
 WATCHED = """

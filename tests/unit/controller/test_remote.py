@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import TypeAlias
 
 import pytest
@@ -17,13 +17,15 @@ import yaml
 from aiohttp import web
 from attrs import define, evolve, field
 
+from svclink_controller import remote as remote_module
 from svclink_controller.backoff import Backoff
 from svclink_controller.clients import ApiError, TransportError
 from svclink_controller.identities import Identities
 from svclink_controller.kubeconfig import KubeconfigError
 from svclink_controller.remote import ConnectError, Remote, problem_of
-from svclink_controller.session import RefusedError, Target
+from svclink_controller.session import RefusedError, Session, Target, open_session
 from svclink_controller.store import Observation, Store
+from svclink_controller.trust import Trust
 from svclink_controller.wire import Status, WireError
 from svclink_core import (
     PENDING,
@@ -497,6 +499,45 @@ async def test_edit_does_not_wait_for_a_server_that_hangs(world: World) -> None:
     world.edit(hanging.kubeconfig)
     await eventually(lambda: bool(hanging.server.requests))
     world.edit(good.kubeconfig)
+    await world.is_synced()
+
+
+async def test_connection_that_opens_as_its_link_is_edited_is_closed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection that is ready when it is given up does not stay open beside the one that takes its place."""
+    opened: list[Session] = []
+
+    async def open_late(target: Target, admit: Callable[[str | None], Problem | None], trust: Trust) -> Session:
+        made = await open_session(target, admit, trust)
+        opened.append(made)
+        if len(opened) == 1:
+            with suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+        return made
+
+    monkeypatch.setattr(remote_module, "open_session", open_late)
+    first, second = await world.serve(), await world.serve()
+    world.edit(first.kubeconfig)
+    await eventually(lambda: len(opened) == 1)
+    world.edit(second.kubeconfig)
+    await world.is_synced()
+    pools = [each.client._api.rest_client.pool_manager for each in opened]
+    assert [pool is not None and pool.closed for pool in pools] == [True, False]
+
+
+async def test_cluster_is_left_alone_as_long_as_it_asks(world: World) -> None:
+    """After a 503 with Retry-After the next try is not before that time; an edit is an exception."""
+
+    async def not_ready(_: web.BaseRequest) -> web.StreamResponse | None:
+        return web.Response(status=503, text="not ready", headers={"Retry-After": "100"})
+
+    remote, other = await world.serve(override=not_ready), await world.serve()
+    world.edit(remote.kubeconfig)
+    await world.has_problem(LinkReason.UNREACHABLE)
+    await asyncio.sleep(0.5)
+    assert len(remote.server.requests) == 1
+    world.edit(other.kubeconfig)
     await world.is_synced()
 
 
