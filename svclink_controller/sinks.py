@@ -7,6 +7,8 @@ from typing import Generic, TypeVar
 
 from attrs import frozen
 
+from svclink_controller.clients import TransportError
+from svclink_controller.pager import MAX_OBJECTS
 from svclink_controller.store import Store
 from svclink_controller.wire import Listing, Undecodable
 from svclink_core.core_v1 import Namespace, Service
@@ -35,6 +37,7 @@ class ObjectSink(Generic[T]):
         self._receive(item.metadata.key)
         self.store.put(self.cluster, item)
         self._receive(item.metadata.key)
+        self._require_an_end()
 
     def remove(self, key: NamespacedName) -> None:
         """An object is gone."""
@@ -44,6 +47,14 @@ class ObjectSink(Generic[T]):
     def mark_undecodable(self, each: Undecodable) -> None:
         """An object cannot be understood."""
         self.store.mark_undecodable(self.cluster, self.kind, each)
+        self._require_an_end()
+
+    def _require_an_end(self) -> None:
+        """A server that always has one more object would fill the memory, in a watch as in a list."""
+        if (count := self.store.count(self.cluster, self.kind)) > MAX_OBJECTS:
+            raise TransportError(
+                f"the server has {count} objects of one kind, more than the {MAX_OBJECTS} svclink reads"
+            )
 
     def _receive(self, key: NamespacedName) -> None:
         """Note that the Service of an object has news, the one it had and the one it has."""

@@ -157,6 +157,11 @@ class Store:
             )
         return self._snapshot
 
+    def count(self, cluster: str, kind: Kind) -> int:
+        """How many objects of a kind a cluster has, at most: what nobody understands counts for every kind."""
+        objects = self._of(cluster)
+        return len(objects.slices if kind is EndpointSlice else objects.services) + len(objects.undecodable)
+
     def mirrored(self, cluster: str) -> Mirrored:
         """How much the main cluster has of a remote one."""
         return self._tally.of(cluster)

@@ -5,8 +5,11 @@ Real: sinks and store. Substituted: reflectors, by direct calls.
 
 from __future__ import annotations
 
+import pytest
 from attrs import define, evolve, field
 
+from svclink_controller import sinks
+from svclink_controller.clients import TransportError
 from svclink_controller.sinks import LinkSink, ObjectSink
 from svclink_controller.store import MAIN, Store
 from svclink_controller.wire import Listing, Undecodable
@@ -52,6 +55,26 @@ def test_objects_go_to_their_own_cluster() -> None:
     ObjectSink(store, "c1", Service).apply(service())
     assert dict(store.snapshot().main.services) == {}
     assert set(store.snapshot().remotes["c1"].services) == {WEB}
+
+
+@pytest.mark.parametrize("understood", [True, False])
+def test_objects_without_an_end_are_an_error(monkeypatch: pytest.MonkeyPatch, *, understood: bool) -> None:
+    """A watch that brings new objects for ever breaks, as a list of them would, before they fill the memory."""
+    monkeypatch.setattr(sinks, "MAX_OBJECTS", 3)
+    sink = ObjectSink(new_store(), "c1", Service)
+
+    def bring(number: int) -> None:
+        key = NamespacedName("default", f"s{number}")
+        if understood:
+            sink.apply(service(key))
+        else:
+            sink.mark_undecodable(Undecodable(key, key, "who knows"))
+
+    for _ in range(2):
+        for number in range(3):
+            bring(number)
+    with pytest.raises(TransportError, match="4 objects"):
+        bring(3)
 
 
 def test_removed_key_is_one_of_its_kind() -> None:
