@@ -32,6 +32,9 @@ class Findings:
             for outcome in unfinished
             if outcome.verdict in _FAILURES
         }
+        if any(outcome.verdict is Verdict.POSTPONED for outcome in unfinished):
+            # Whether what failed before works by now will show when it is sent: a status must not say so in between.
+            failures = self._failures.get(key, {}) | failures
         before = self._findings.pop(key, ()), self._failures.pop(key, {})
         if findings:
             self._findings[key] = findings

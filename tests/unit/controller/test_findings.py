@@ -56,6 +56,17 @@ def test_plan_without_findings_takes_back_the_earlier_ones() -> None:
     assert (record.findings._findings, record.findings._failures) == ({}, {})
 
 
+def test_failure_stays_while_its_next_try_waits() -> None:
+    """A write that is held back takes no failure back, and no link is told; one that works does."""
+    record = Record()
+    record.findings.record(WEB, (), [failure()])
+    record.told.clear()
+    record.findings.record(WEB, (), [failure(verdict=Verdict.POSTPONED, message="")])
+    assert (record.findings.failures_of("c1"), record.told) == (["default/web: 500"], [])
+    record.findings.record(WEB, (), [])
+    assert (record.findings.failures_of("c1"), record.told) == ([], ["c1"])
+
+
 def test_links_are_told_when_their_findings_change() -> None:
     """The link a finding came from, or is gone from, is told; an equal plan tells nobody."""
     record = Record()
