@@ -49,7 +49,7 @@ REQUEST_SECONDS: Final = 30
 WATCH_SILENCE_SECONDS: Final = 75
 """How long a watch may be silent: the API server sends a bookmark about every minute.
 
-Whoever is silent is asked again, which takes `CONNECT_SECONDS`: a server that hangs is noticed within 90 s.
+Whoever is silent is asked something else: a server that hangs is noticed within 90 s.
 """
 
 CHECK_SECONDS: Final = 5

@@ -39,6 +39,7 @@ from svclink_controller.clients import (
     remote_client,
 )
 from svclink_controller.kubeconfig import KubeconfigError
+from svclink_controller.pager import PROBE_SECONDS
 from svclink_controller.trust import LOOPBACK, Trust
 from svclink_controller.wire import MAX_RETRY_AFTER
 from tests.unit.controller.servers import (
@@ -257,7 +258,7 @@ async def test_sockets_notice_that_the_peer_is_gone() -> None:
             )
     assert idle + interval * count <= 90
     assert unanswered <= 90_000
-    assert clients.WATCH_SILENCE_SECONDS + clients.CONNECT_SECONDS <= 90
+    assert clients.WATCH_SILENCE_SECONDS + PROBE_SECONDS <= 90
 
 
 # What an administrator may allow

@@ -6,6 +6,7 @@ again is in test_reflector.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from itertools import count
@@ -123,6 +124,19 @@ async def test_overload_that_stays_is_an_error() -> None:
         with pytest.raises(ApiError, match="429"):
             await lister.list_all()
     assert len(server.requests) == OVERLOAD_TRIES
+
+
+async def test_server_that_hangs_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that accepts connections and answers nothing is found out by asking it for one object."""
+    monkeypatch.setattr(pager, "PROBE_SECONDS", 0.1)
+
+    async def hang(_: web.BaseRequest) -> web.StreamResponse:
+        await asyncio.Event().wait()
+        return page()
+
+    async with paging(hang) as (_, lister):
+        with pytest.raises(TransportError, match="did not answer in time"):
+            await lister.newest_version()
 
 
 async def test_newest_version_costs_one_object() -> None:
