@@ -16,6 +16,12 @@ _TURNS: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock]] = Weak
 """One turn at a time in one event loop: a hundred clusters that are listed at once would else take a hundred turns."""
 
 
+async def next_turn() -> None:
+    """Wait for a turn of one's own: whoever else is due goes first, and no two that waited here go in the same one."""
+    async with _TURNS.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
+        await asyncio.sleep(0)
+
+
 async def in_turns(values: Iterable[T]) -> list[T]:
     """The values of an iterable that computes them, which takes long; others get their turn in between."""
     loop = asyncio.get_running_loop()

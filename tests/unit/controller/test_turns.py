@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from svclink_controller import turns
-from svclink_controller.turns import in_turns
+from svclink_controller.turns import in_turns, next_turn
 
 
 class Turn:
@@ -62,6 +62,20 @@ async def test_only_one_works_in_a_turn() -> None:
     counting.cancel()
     numbers = [number for each in seen for number in each]
     assert len(set(numbers)) == len(numbers) == 50
+
+
+async def test_those_who_wait_for_a_turn_get_one_each() -> None:
+    """However many want to work, others wait for one of them only."""
+    turn = Turn()
+    counting = asyncio.create_task(turn.count())
+
+    async def work() -> int:
+        await next_turn()
+        return turn.number
+
+    seen = await asyncio.gather(*[work() for _ in range(20)])
+    counting.cancel()
+    assert len(set(seen)) == 20
 
 
 async def test_short_work_is_done_in_one_turn() -> None:
