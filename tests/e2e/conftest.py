@@ -260,6 +260,7 @@ def idle_controller(main: Cluster, tmp_path: Path) -> Iterator[Controller]:
     controller.is_as_told()
     if controller.running:
         assert controller.stop() == 0, "the controller must end with exit code 0 after SIGTERM"
+    controller.is_as_told()
 
 
 @pytest.fixture

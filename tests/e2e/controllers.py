@@ -10,6 +10,8 @@ from typing import Final
 from svclink_controller.demo.processes import Process
 
 STOP_SECONDS: Final = 5.0
+# What it logs with the traceback of a fault of svclink itself.
+INTERNAL_ERROR: Final = "internal error"
 
 
 class Controller:
@@ -26,8 +28,11 @@ class Controller:
         return self._process is not None and self._process.running
 
     def is_as_told(self) -> None:
-        """Assert that it has not ended by itself."""
+        """Assert that it has not ended by itself, and that none of its own errors is in its log."""
         assert self.running or self._process is None or self._told_to_end, "svclink ended by itself; see its log"
+        printed = self._log.read_text(encoding="utf-8", errors="replace") if self._log.exists() else ""
+        _, _, error = printed.partition(INTERNAL_ERROR)
+        assert not error, f"svclink met an error of its own: {error[:3000]}"
 
     def use(self, kubeconfig: str) -> None:
         """Give it another kubeconfig of the main cluster, from its next start on."""

@@ -39,6 +39,7 @@ def mirrored_back(linked: World, second_main: Cluster, tmp_path: Path) -> Iterat
     yield world
     world.clean()
     assert controller.stop() == 0
+    controller.is_as_told()
 
 
 # The minute, and the time before.
