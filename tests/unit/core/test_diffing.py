@@ -22,6 +22,7 @@ from svclink_core import (
     Update,
 )
 from svclink_core.diffing import Names, delete, delete_leftover, diff, update_to
+from svclink_core.naming import hashed_name
 from svclink_core.well_known import (
     LABEL_CLUSTER,
     LABEL_GO_CLUSTER,
@@ -252,3 +253,9 @@ def test_nothing_else_is_a_leftover(piece: EndpointSlice, replacement: EndpointS
     """A slice of somebody else, or one that nothing replaces, is never deleted as a leftover."""
     with pytest.raises(ProgrammerError, match="has not been replaced"):
         delete_leftover(piece, replacement)
+
+
+def test_a_hash_tells_slices_apart_by_their_source() -> None:
+    """A second slice of a Service is named after its own source: it gets that name wherever it is planned."""
+    names = [change.key.name for change in changes([wanted(source="web-1"), wanted(source="web-2")], [])]
+    assert names == ["web-c1", hashed_name(WEB, "c1", "web-2", 0)]

@@ -29,7 +29,8 @@ def test_a_link_to_the_main_cluster_is_refused() -> None:
         "a": LinkReason.SELF_LINK,
         "b": LinkReason.SELF_LINK,
     }
-    assert LinkReason.SELF_LINK.sentence in refused["a"].message
+    message = f"the kubeconfig leads to the main cluster itself: {LinkReason.SELF_LINK.sentence}"
+    assert refused["a"].message == message
 
 
 @pytest.mark.parametrize(
