@@ -120,7 +120,7 @@ def build(session: nox.Session) -> None:
     session.run("python", "-m", "build", "--wheel", "--outdir", str(elsewhere / "dist"), str(ROOT))
     (wheel,) = (elsewhere / "dist").glob("*.whl")
     session.install(str(wheel))
-    for part in ("tests", "crd", "docs", "hack", "README.md", "pyproject.toml"):
+    for part in ("tests", "crd", "deploy", "docs", "hack", "README.md", "pyproject.toml"):
         copy(ROOT / part, elsewhere / "tree" / part)
     session.chdir(elsewhere / "tree")
     session.run("svclink", "--version")

@@ -23,7 +23,8 @@ TARGET = ROOT / "docs" / "reference.md"
 HEAD = """\
 # Reference
 
-Written by `hack/reference.py` from the code; a test compares them.
+Written by `hack/reference.py` from the code; the linters compare them. Metrics are on
+[another page](reference-metrics.md).
 """
 CONDITIONS = """\
 ## Conditions
