@@ -17,6 +17,9 @@ from assets import pinned_versions  # noqa: E402
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.error_on_missing_interpreters = False
 
+# The tests start many interpreters; each would compile everything anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 SUPPORTED = ("3.11", "3.12", "3.13", "3.14")
 
 
@@ -155,6 +158,13 @@ def e2e(session: nox.Session) -> None:
 def e2e_matrix(session: nox.Session, kubernetes: str) -> None:
     """The same against every pinned Kubernetes version."""
     run_e2e(session, kubernetes)
+
+
+@nox.session(python=PYTHONS[0], default=False)
+def bench(session: nox.Session) -> None:
+    """svclink beside a mirror with no logic, on real control planes: `nox -s bench -- --services 1000 --json FILE`."""
+    install_e2e(session, KUBERNETES[0])
+    session.run("python", "-m", "tests.bench", *session.posargs)
 
 
 @nox.session(python=PYTHONS[0], default=False)

@@ -1,0 +1,59 @@
+"""What is measured: svclink and the floor, each as a process of its own, and what they take of the machine."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from .fleet import Fleet
+
+SVCLINK: Final = "svclink"
+FLOOR: Final = "floor"
+ROOT: Final = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A running process."""
+
+    pid: int
+
+    def memory(self) -> tuple[float, float]:
+        """Megabytes: the peak, and now."""
+        lines = Path(f"/proc/{self.pid}/status").read_text(encoding="utf-8").splitlines()
+        sizes = {name: value.split() for name, value in (line.split(":", 1) for line in lines)}
+        return int(sizes["VmHWM"][0]) / 1024, int(sizes["VmRSS"][0]) / 1024
+
+    def cpu(self) -> float:
+        """Seconds of processor time so far."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@contextmanager
+def started(name: str, fleet: Fleet, log: Path, *flags: str) -> Iterator[Subject]:
+    """The process, until the end of the block."""
+    # With compiled modules kept, as wherever a program is started more than once.
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    command = command_of(name, fleet, flags)
+    with log.open("ab") as output, subprocess.Popen(command, cwd=ROOT, stderr=output, env=environment) as process:
+        try:
+            yield Subject(process.pid)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(20)
+
+
+def command_of(name: str, fleet: Fleet, flags: tuple[str, ...]) -> list[str]:
+    main = str(fleet.kubeconfigs["main"])
+    if name == FLOOR:
+        remotes = [f"{remote}={fleet.kubeconfigs[remote]}" for remote in fleet.remotes]
+        return [sys.executable, "-m", "tests.bench.floor", main, *remotes]
+    return [sys.executable, "-m", "svclink_controller", "--kubeconfig", main, *flags]
