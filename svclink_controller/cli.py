@@ -6,6 +6,7 @@ import asyncio
 import ipaddress
 import re
 import sys
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Final, Literal, NoReturn
@@ -20,6 +21,7 @@ from svclink_controller.commands.demo import demo_command
 from svclink_controller.commands.explain import explain_command
 from svclink_controller.commands.export_kubeconfig import export_kubeconfig_command
 from svclink_controller.commands.plan import plan_command
+from svclink_controller.commands.status import services_command, status_command
 from svclink_controller.manager import Settings
 from svclink_controller.server import Address
 from svclink_controller.trust import LOOPBACK, Network, Trust
@@ -239,18 +241,27 @@ def svclink(
         asyncio.run(manager.run(settings))
 
 
-def _address(wanted: Address | Literal["off"]) -> Address | None:
-    return None if wanted == "off" else wanted
-
-
-for command in (cleanup_command, demo_command, explain_command, export_kubeconfig_command, plan_command):
+for command in (
+    cleanup_command,
+    demo_command,
+    explain_command,
+    export_kubeconfig_command,
+    plan_command,
+    services_command,
+    status_command,
+):
     svclink.add_command(command)
 
 
-def main() -> NoReturn:
+def plugin() -> NoReturn:
+    """`kubectl svclink`: the same, but that without a command it helps, and does not run the controller."""
+    main(sys.argv[1:] or ["--help"], "kubectl svclink")
+
+
+def main(arguments: Sequence[str] | None = None, program: str | None = None) -> NoReturn:
     """Run the command line; exit 1 with one sentence where the input is wrong."""
     try:
-        svclink.main(standalone_mode=False)
+        code = svclink.main(arguments, program, standalone_mode=False)
     except click.exceptions.Abort:
         sys.exit(130)
     except click.ClickException as error:
@@ -259,4 +270,4 @@ def main() -> NoReturn:
     except SvclinkError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(1)
-    sys.exit(0)
+    sys.exit(code)

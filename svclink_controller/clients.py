@@ -257,8 +257,12 @@ async def _refusal(response: aiohttp.ClientResponse) -> Status:
 # Making clients
 
 
-async def main_client(kubeconfig: Path | None) -> Client:
+async def main_client(kubeconfig: Path | None, context: str | None = None) -> Client:
     """A client of the main cluster: from a kubeconfig file, which is trusted, or from the Pod's ServiceAccount.
+
+    Args:
+        kubeconfig: The file, or several with `:` in between as in $KUBECONFIG; None: the ServiceAccount.
+        context: The context of the kubeconfig to use; None: the current one.
 
     Raises:
         ConfigurationError: There is no such file, or it cannot be used; the message says which.
@@ -271,7 +275,7 @@ async def main_client(kubeconfig: Path | None) -> Client:
             raise ConfigurationError(f"this is no Pod of a cluster ({error}): give --kubeconfig=FILE") from error
         return await asyncio.to_thread(_client, configuration)
     try:
-        await config.load_kube_config(config_file=str(kubeconfig), client_configuration=configuration)  # type: ignore[no-untyped-call]
+        await config.load_kube_config(str(kubeconfig), context, configuration)  # type: ignore[no-untyped-call]
         return await asyncio.to_thread(_client, configuration)
     except Exception as error:  # The loader lets through whatever files, YAML, base64 and TLS raise.
         reason = " ".join(str(error).split())
@@ -311,12 +315,13 @@ def cluster_entry(client: Client) -> ClusterEntry:
     return ClusterEntry(configuration.host, authority, configuration.tls_server_name)
 
 
-def own_namespace(kubeconfig: Path | None) -> str:
-    """The namespace of the controller: that of its Pod, or of the current context of a kubeconfig, else `default`."""
+def own_namespace(kubeconfig: Path | None, context: str | None = None) -> str:
+    """The namespace of the controller: that of its Pod, or of the context of a kubeconfig, else `default`."""
     if kubeconfig is None:
         return Path(SERVICE_ACCOUNT_NAMESPACE).read_text(encoding="utf-8").strip()
-    _, current = config.list_kube_config_contexts(config_file=str(kubeconfig))  # type: ignore[no-untyped-call]
-    return str(current["context"].get("namespace") or "default")
+    contexts, current = config.list_kube_config_contexts(config_file=str(kubeconfig))  # type: ignore[no-untyped-call]
+    chosen = current if context is None else next(each for each in contexts if each["name"] == context)
+    return str(chosen["context"].get("namespace") or "default")
 
 
 async def remote_client(credentials: Credentials, trust: Trust = STRICT) -> Client:

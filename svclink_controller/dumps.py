@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import BinaryIO, Final, TypeVar
 
 import msgspec
-from attrs import define, field, frozen
+from attrs import define, field
 
 from svclink_controller.dump_events import ContentError, Event, Value, events_of, key_of, require_new, value_of
+from svclink_controller.views import View
 from svclink_controller.wire import (
     CLUSTER_LINKS,
     ENDPOINT_SLICES,
@@ -22,9 +23,9 @@ from svclink_core import codec
 from svclink_core.core_v1 import Namespace, Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.errors import BadInputError, SvclinkError
-from svclink_core.identifying import Claim, Problem, refusals
+from svclink_core.identifying import Claim, refusals
 from svclink_core.meta_v1 import ObjectMeta
-from svclink_core.snapshot import PENDING, Options, RemoteCluster, Snapshot, main_cluster, remote_cluster, snapshot
+from svclink_core.snapshot import PENDING, Options, RemoteCluster, main_cluster, remote_cluster, snapshot
 from svclink_core.svclink_v1alpha1 import ClusterLink
 from svclink_core.well_known import NAMESPACE_KUBE_SYSTEM
 
@@ -46,19 +47,6 @@ class Dump:
     links: list[ClusterLink] = field(factory=list)
     namespaces: list[Namespace] = field(factory=list)
     cluster_id: str | None = None
-
-
-@frozen
-class View:
-    """What a plan rests on, and why nothing is known of some of the clusters.
-
-    Args:
-        snapshot: Everything that is known.
-        problems: By the name of its link, what stands in the way of a cluster.
-    """
-
-    snapshot: Snapshot
-    problems: Mapping[str, Problem] = field(factory=dict)
 
 
 def read_dump(path: Path, *, is_main: bool = True) -> Dump:

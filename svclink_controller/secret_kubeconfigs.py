@@ -45,16 +45,8 @@ class SecretKubeconfigs:
         """The kubeconfig, in base64, or why there is none; None where it is too early to say."""
         if reference.name not in self._known:
             return None
-        where = f"Secret {self.namespace}/{reference.name}"
-        match self._known[reference.name]:
-            case Problem() as problem:
-                return problem
-            case None:
-                return _problem(f"there is no {where}: create it with the key {reference.key}")
-            case Secret(_, data) if reference.key not in dict(data):
-                return _problem(f"{where} has no key {reference.key}: put the kubeconfig there")
-            case Secret(_, data):
-                return dict(data)[reference.key]
+        known = self._known[reference.name]
+        return known if isinstance(known, Problem) else kubeconfig_in(known, reference, self.namespace)
 
     async def close(self) -> None:
         """Stop reading."""
@@ -76,6 +68,16 @@ class SecretKubeconfigs:
         if name in self._watches and (name not in self._known or self._known[name] != known):
             self._known[name] = known
             self.changed(name)
+
+
+def kubeconfig_in(secret: Secret | None, reference: SecretKeyReference, namespace: str) -> str | Problem:
+    """The kubeconfig, in base64, that a link keeps in a Secret of a namespace, or why there is none."""
+    where = f"Secret {namespace}/{reference.name}"
+    if secret is None:
+        return _problem(f"there is no {where}: create it with the key {reference.key}")
+    if (kubeconfig := dict(secret.data).get(reference.key)) is None:
+        return _problem(f"{where} has no key {reference.key}: put the kubeconfig there")
+    return kubeconfig
 
 
 def _problem(message: str) -> Problem:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
+from attrs import field, frozen
 
 from svclink_core.meta_v1 import NamespacedName
 
@@ -50,24 +52,57 @@ def output_option(*choices: str) -> Callable[[Command], Command]:
     )
 
 
-def dump_options(command: Command) -> Command:
-    """`--main` and `--remote`: the files to read instead of clusters."""
-    main = click.option(
-        "--main",
-        "main_file",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        metavar="FILE",
-        help="Objects of the main cluster, its ClusterLinks included. Then no cluster is read.",
-    )
-    remote = click.option(
-        "--remote",
-        "remote_files",
-        multiple=True,
-        callback=_named_files,
-        metavar="NAME=FILE",
-        help="Objects of a remote cluster, under the name of its ClusterLink. Repeat it for more.",
-    )
-    return main(remote(command))
+@frozen
+class Source:
+    """Where a command reads from: the clusters that a kubeconfig leads to, or files.
+
+    Args:
+        kubeconfig: The file given, None: as kubectl finds one, else the ServiceAccount of the Pod.
+        context: The context of the kubeconfig, None: the current one.
+        home: The controller's namespace, None: that of the context.
+        main_file: Objects of the main cluster; then no cluster is read.
+        remote_files: Objects of remote clusters, by the names of their links.
+    """
+
+    kubeconfig: Path | None = None
+    context: str | None = None
+    home: str | None = None
+    main_file: Path | None = None
+    remote_files: Mapping[str, Path] = field(factory=dict)
+
+
+def reads_clusters(command: Callable[..., None]) -> Callable[..., None]:
+    """Flags that say which main cluster to read; the command gets them as its argument `source`."""
+
+    @functools.wraps(command)
+    def wrapped(kubeconfig: Path | None, kube_context: str | None, home: str | None, **arguments: object) -> None:
+        given = kubeconfig or click.get_current_context().find_root().params.get("kubeconfig")
+        files = {name: arguments.pop(name) for name in ("main_file", "remote_files") if name in arguments}
+        command(source=Source(given, kube_context, home, **files), **arguments)  # type: ignore[arg-type]
+
+    for option in reversed(_CLUSTER_OPTIONS):
+        wrapped = option(wrapped)
+    return wrapped
+
+
+def reads_clusters_or_files(command: Callable[..., None]) -> Callable[..., None]:
+    """The same, and flags for files to read instead of clusters."""
+    wrapped = reads_clusters(command)
+    for option in reversed(_FILE_OPTIONS):
+        wrapped = option(wrapped)
+    return wrapped
+
+
+def _namespace(_: click.Context, __: click.Parameter, name: str | None) -> str | None:
+    if name is not None and not is_dns_label(name):
+        raise click.BadParameter(f"{name!r} is not the name of a namespace: use lower-case letters, digits and '-'")
+    return name
+
+
+def namespace_option(command: Callable[..., None]) -> Callable[..., None]:
+    """`-n`."""
+    option = click.option("-n", "--namespace", metavar="NAME", callback=_namespace, help="Only this namespace.")
+    return option(command)
 
 
 def _named_files(_: click.Context, __: click.Parameter, texts: Iterable[str]) -> dict[str, Path]:
@@ -80,3 +115,39 @@ def _named_files(_: click.Context, __: click.Parameter, texts: Iterable[str]) ->
             raise click.BadParameter(f"{name!r} is given twice: put its objects into one file")
         files[name] = Path(path)
     return files
+
+
+_CLUSTER_OPTIONS: Final = (
+    click.option(
+        "--kubeconfig",
+        type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path),
+        metavar="FILE",
+        help="Kubeconfig of the main cluster. Default: as kubectl finds it, else the ServiceAccount of the Pod.",
+    ),
+    click.option("--context", "kube_context", metavar="NAME", help="Context of the kubeconfig."),
+    click.option(
+        "--controller-namespace",
+        "home",
+        metavar="NAME",
+        callback=_namespace,
+        help="Where svclink runs, and Secrets with kubeconfigs are. Default: the namespace of the context.",
+    ),
+)
+
+_FILE_OPTIONS: Final = (
+    click.option(
+        "--main",
+        "main_file",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="Objects of the main cluster, its ClusterLinks included. Then no cluster is read.",
+    ),
+    click.option(
+        "--remote",
+        "remote_files",
+        multiple=True,
+        callback=_named_files,
+        metavar="NAME=FILE",
+        help="Objects of a remote cluster, under the name of its ClusterLink. Repeat it for more.",
+    ),
+)

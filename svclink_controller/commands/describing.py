@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import assert_never
 
-from svclink_controller.dumps import View
+from svclink_controller.views import View
 from svclink_core import codec
 from svclink_core.codec import Json
 from svclink_core.core_v1 import Namespace, Service

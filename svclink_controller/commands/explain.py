@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 import click
 
 from svclink_controller import clock
-from svclink_controller.commands.arguments import ServiceName, dump_options, output_option
+from svclink_controller.commands.arguments import ServiceName, Source, output_option, reads_clusters_or_files
 from svclink_controller.commands.describing import change_data, decision_data, finding_data, finding_text, verb_of
 from svclink_controller.commands.printing import COLOURS, console, print_data
-from svclink_controller.commands.reading import view_of_files
-from svclink_controller.dumps import View
+from svclink_controller.commands.reading import read
+from svclink_controller.views import View
 from svclink_core.codec import Json
 from svclink_core.core_v1 import Service
 from svclink_core.discovery_v1 import EndpointSlice
@@ -26,21 +25,18 @@ WORDS: Final = {Outcome.MIRRORED: "mirrored", Outcome.KEPT: "kept as it is", Out
 
 @click.command("explain")
 @click.argument("service", type=ServiceName(), metavar="NAMESPACE/SERVICE")
-@dump_options
+@reads_clusters_or_files
 @output_option("table", "yaml", "json")
 @click.pass_obj
-def explain_command(
-    options: Options, service: NamespacedName, main_file: Path | None, remote_files: dict[str, Path], output: str
-) -> None:
-    r"""Say in plain words, cluster by cluster, why a Service is mirrored or not.
+def explain_command(options: Options, service: NamespacedName, source: Source, output: str) -> None:
+    """Say in plain words, cluster by cluster, why a Service is mirrored or not.
 
-    \b
-    To ask without reading a cluster, make files with
-      kubectl get services,endpointslices,namespaces,clusterlinks -A -o yaml > FILE
+    Every cluster is read, or else files that `kubectl get services,endpointslices,namespaces,clusterlinks -A -o yaml`
+    printed.
 
-    Exit codes: 0 done, 1 wrong input.
+    Exit codes: 0 done, 1 wrong input or no answer.
     """
-    view = view_of_files(main_file, remote_files, options)
+    view = read(source, options, service.namespace)
     result = plan_service(view.snapshot, service, clock.seconds())
     if output == "table":
         for line in _words(service, result, view):

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Final
 
 import click
 
 from svclink_controller import clock
-from svclink_controller.commands.arguments import dump_options, output_option
+from svclink_controller.commands.arguments import Source, output_option, reads_clusters_or_files
 from svclink_controller.commands.describing import finding_text, kind_of, name_of, object_of, plan_data, verb_of
 from svclink_controller.commands.printing import console, print_data, print_table, yaml_text
-from svclink_controller.commands.reading import view_of_files
-from svclink_controller.dumps import View
+from svclink_controller.commands.reading import read
+from svclink_controller.views import View
 from svclink_core import codec
 from svclink_core.core_v1 import Namespace, Service
 from svclink_core.diffing import Delete
@@ -28,7 +27,7 @@ CHANGES: Final = 2
 
 
 @click.command("plan")
-@dump_options
+@reads_clusters_or_files
 @output_option("table", "yaml", "json", "diff")
 @click.option(
     "--detailed-exitcode",
@@ -39,23 +38,19 @@ CHANGES: Final = 2
 def plan_command(
     context: click.Context,
     *,
-    main_file: Path | None,
-    remote_files: dict[str, Path],
+    source: Source,
     output: str,
     detailed_exitcode: bool,
 ) -> None:
-    r"""Show what svclink would change. Nothing is written.
+    """Show what svclink would change. Nothing is written.
 
-    \b
-    To see it without reading a cluster, make files with
-      kubectl get services,endpointslices,namespaces,clusterlinks -A -o yaml > FILE
+    Every cluster is read, or else files that `kubectl get services,endpointslices,namespaces,clusterlinks -A -o yaml`
+    printed. With -o yaml it prints manifests for kubectl apply; a deletion is a comment with the command for it.
 
-    \b
-    -o yaml prints manifests for kubectl apply; a deletion is a comment with the command for it.
-    Exit codes: 0 done, 1 wrong input, 2 something would be changed (with --detailed-exitcode).
+    Exit codes: 0 done, 1 wrong input or no answer, 2 something would be changed (with --detailed-exitcode).
     """
     options: Options = context.obj
-    view = view_of_files(main_file, remote_files, options)
+    view = read(source, options)
     result = plan(view.snapshot, clock.seconds())
     match output:
         case "yaml":

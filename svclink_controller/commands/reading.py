@@ -2,18 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import click
 
-from svclink_controller.dumps import View, read_dump, view_of
+from svclink_controller import logs
+from svclink_controller.clients import Client, main_client, own_namespace
+from svclink_controller.commands.arguments import Source
+from svclink_controller.dumps import read_dump, view_of
+from svclink_controller.fleet import Scope, read_view
+from svclink_controller.views import View
 from svclink_core.snapshot import Options
 
+T = TypeVar("T")
 
-def view_of_files(main: Path | None, remotes: Mapping[str, Path], options: Options) -> View:
-    """What files amount to. Everything is read before anything is printed."""
-    if main is None:
-        raise click.UsageError("give the objects of the main cluster: --main FILE")
-    dumps = {name: read_dump(path, is_main=False) for name, path in remotes.items()}
-    return view_of(read_dump(main), dumps, options)
+
+def read(source: Source, options: Options, namespace: str = "") -> View:
+    """What a source amounts to, of one namespace or (empty) of all. Everything is read before anything is printed."""
+    if source.main_file is not None:
+        dumps = {name: read_dump(path, is_main=False) for name, path in source.remote_files.items()}
+        return view_of(read_dump(source.main_file), dumps, options)
+    if source.remote_files:
+        raise click.UsageError("--remote is for files: give the objects of the main cluster too, with --main FILE")
+    return ask(source, options, read_view, namespace)
+
+
+def ask(source: Source, options: Options, question: Callable[[Client, Scope], Awaitable[T]], namespace: str = "") -> T:
+    """The answer of the main cluster to a question."""
+    logs.configure()
+    return asyncio.run(_ask(source, options, question, namespace))
+
+
+async def _ask(
+    source: Source, options: Options, question: Callable[[Client, Scope], Awaitable[T]], namespace: str
+) -> T:
+    async with connected(source) as client:
+        home = source.home or own_namespace(kubeconfig_of(source), source.context)
+        return await question(client, Scope(options, home, namespace))
+
+
+@asynccontextmanager
+async def connected(source: Source) -> AsyncIterator[Client]:
+    """A client of the main cluster, closed afterwards."""
+    client = await main_client(kubeconfig_of(source), source.context)
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+def kubeconfig_of(source: Source) -> Path | None:
+    """The kubeconfig to use: the one given, or found as kubectl finds it; None: that of the Pod."""
+    if source.kubeconfig is not None:
+        return source.kubeconfig
+    if found := os.environ.get("KUBECONFIG"):
+        return Path(found)
+    default = Path.home() / ".kube" / "config"
+    return default if default.is_file() else None

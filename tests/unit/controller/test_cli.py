@@ -5,6 +5,7 @@ Real: the command line. Substituted: nothing.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -38,8 +39,11 @@ PLAN = ("plan", "--main", "/dev/null")
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs the command as the console script does."""
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    """Runs the command as the console script does, where no cluster is to be found."""
+    for name in ("KUBECONFIG", "KUBERNETES_SERVICE_HOST"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
 
     def run(*arguments: str) -> Ended:
         monkeypatch.setattr(sys, "argv", ["svclink", *arguments])
@@ -49,6 +53,20 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         return Ended(caught.value.code, said.out, said.err)
 
     return run
+
+
+DEAD = """
+clusters: [{name: a, cluster: {server: 'https://127.0.0.1:9'}}]
+users: [{name: a, user: {token: t}}]
+contexts: [{name: a, context: {cluster: a, user: a}}]
+current-context: a
+"""
+"""A kubeconfig that leads to a server that is not there."""
+
+
+def asks_cluster(command: click.Command) -> bool:
+    """Whether a command has a flag for the main cluster."""
+    return any("--kubeconfig" in parameter.opts for parameter in command.params)
 
 
 # Wrong flags
@@ -89,7 +107,17 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         (["--allow-remote-proxies=perhaps"], ["--allow-remote-proxies", "'perhaps'"]),
         (["--nonsense"], ["--nonsense"]),
         (["nonsense"], ["'nonsense'"]),
-        (["plan"], ["--main"]),
+        (["plan"], ["--kubeconfig"]),
+        (["plan", "--remote", "c1=/dev/null"], ["--remote", "--main"]),
+        (["explain", "web", "--main", "/dev/null"], ["NAMESPACE/SERVICE", "'web'", "shop/web"]),
+        (["explain", "a/b/c", "--main", "/dev/null"], ["NAMESPACE/SERVICE", "'a/b/c'"]),
+        (["explain", "/web", "--main", "/dev/null"], ["NAMESPACE/SERVICE"]),
+        (["explain", "--main", "/dev/null"], ["NAMESPACE/SERVICE"]),
+        (["services", "-n", "Shop"], ["-n", "'Shop'"]),
+        (["services", "extra"], ["extra"]),
+        (["status", "--controller-namespace", "a.b"], ["--controller-namespace", "'a.b'"]),
+        (["status", "-o", "wide"], ["-o", "'wide'"]),
+        (["status", "--kubeconfig", "/nowhere/config"], ["--kubeconfig", "/nowhere/config"]),
         (["plan", "--main", "/nowhere/main.yaml"], ["--main", "/nowhere/main.yaml"]),
         ([*PLAN, "--remote", "c1"], ["--remote", "'c1'", "NAME=FILE"]),
         ([*PLAN, "--remote", "C1=a.yaml"], ["--remote", "'C1=a.yaml'"]),
@@ -109,6 +137,32 @@ def test_wrong_flag_is_one_sentence(run: Run, arguments: list[str], words: list[
     assert all(word in ended.error for word in words), ended.error
 
 
+@pytest.mark.parametrize("name", sorted(svclink.commands))
+def test_every_command_refuses_what_it_does_not_know(run: Run, name: str) -> None:
+    """Whatever the command, a flag it does not have is one sentence, and nothing is printed."""
+    ended = run(name, "--no-such-flag")
+    assert (ended.code, ended.output) == (1, "")
+    assert ended.error.startswith("Error: ")
+    assert "--no-such-flag" in ended.error
+    assert "Traceback" not in ended.error
+
+
+ARGUMENTS = {"explain": ["shop/web"]}
+"""What a command cannot do without."""
+
+
+@pytest.mark.parametrize("content", ["", "just text", "current-context: a\nclusters: 5\n", "\x00", DEAD])
+@pytest.mark.parametrize("name", sorted(name for name, command in svclink.commands.items() if asks_cluster(command)))
+def test_every_command_without_a_cluster_is_one_sentence(run: Run, tmp_path: Path, name: str, content: str) -> None:
+    """Whatever the command, a kubeconfig that is none, or leads nowhere, is one sentence, and nothing is printed."""
+    path = tmp_path / "kubeconfig"
+    path.write_text(content, encoding="utf-8")
+    ended = run(name, "--kubeconfig", str(path), *ARGUMENTS.get(name, []))
+    assert (ended.code, ended.output) == (1, "")
+    assert [line.split(":")[0] for line in ended.error.splitlines() if line.startswith("Error")] == ["Error"]
+    assert "Traceback" not in ended.error
+
+
 @pytest.mark.parametrize("content", ["", "just text", "current-context: a\nclusters: 5\n", "\x00"])
 def test_main_kubeconfig_that_is_none_is_one_sentence(run: Run, tmp_path: Path, content: str) -> None:
     """The controller does not start with a kubeconfig that cannot be used, and says which it was."""
@@ -120,9 +174,8 @@ def test_main_kubeconfig_that_is_none_is_one_sentence(run: Run, tmp_path: Path, 
     assert "Traceback" not in ended.error
 
 
-def test_without_kubeconfig_outside_a_cluster_the_flag_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_kubeconfig_outside_a_cluster_the_flag_is_named(run: Run) -> None:
     """Where there is no ServiceAccount, the error says what to give."""
-    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     ended = run()
     assert ended.code == 1
     assert "--kubeconfig" in ended.error
@@ -249,6 +302,25 @@ def test_help_names_every_flag(run: Run, flag: str) -> None:
     names = [name for parameter in svclink.params for name in parameter.opts if isinstance(parameter, click.Option)]
     assert all(name in ended.output for name in names)
     assert "plan" in ended.output
+
+
+def test_kubectl_plugin_is_the_same_command() -> None:
+    """`kubectl svclink` finds a program of this name on the PATH; alone it helps, and starts no controller."""
+    program = Path(sys.executable).parent / "kubectl-svclink"
+    alone = subprocess.run([program], capture_output=True, text=True, check=True)
+    assert "Usage: kubectl svclink [OPTIONS]" in alone.stdout
+    wrong = subprocess.run([program, "explain", "web"], capture_output=True, text=True, check=False)
+    assert (wrong.returncode, wrong.stdout) == (1, "")
+    assert wrong.stderr.startswith("Error: ")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_complete_commands(shell: str) -> None:
+    """The script for the completion of a shell is printed on request."""
+    program = Path(sys.executable).parent / "svclink"
+    environment = {**os.environ, "_SVCLINK_COMPLETE": f"{shell}_source"}
+    done = subprocess.run([program], capture_output=True, text=True, check=False, env=environment)
+    assert f"_SVCLINK_COMPLETE={shell}_complete" in done.stdout
 
 
 def test_version_is_that_of_the_package() -> None:

@@ -1,0 +1,62 @@
+"""A main cluster and remotes as servers on loopback, linked, and commands that ask them.
+
+Real: commands, kubeconfig files, sockets, TLS. Substituted: what Kubernetes would answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from attrs import define
+from click.testing import CliRunner, Result
+
+from svclink_controller.cli import svclink
+from svclink_core import ClusterLink, ClusterLinkSpec, ClusterLinkStatus, ObjectMeta
+
+from .servers import Cluster, Server, kubeconfig, serving
+
+
+@define
+class Fleet:
+    """Running clusters. `file` is a kubeconfig of the main one."""
+
+    main: Cluster
+    remotes: Mapping[str, Cluster]
+    servers: Mapping[str, Server]
+    file: Path
+
+    def link(self, name: str, *, to: str = "", status: ClusterLinkStatus | None = None, **spec: Any) -> None:
+        """A ClusterLink to the remote of its name, or to another cluster."""
+        fields = {"kubeconfig": kubeconfig(self.servers[to or name].url), **spec}
+        metadata = ObjectMeta(name, uid=f"uid-of-{name}")
+        self.main.put(ClusterLink(metadata, ClusterLinkSpec(**fields), status or ClusterLinkStatus()))
+
+    async def run(self, *arguments: str) -> Result:
+        """A command as a user runs it, beside the servers."""
+        return await asyncio.to_thread(self.run_here, *arguments)
+
+    def run_here(self, *arguments: str) -> Result:
+        """A command, in the thread of the caller."""
+        return CliRunner().invoke(svclink, [*arguments, "--kubeconfig", str(self.file)])
+
+    async def ask(self, *arguments: str) -> str:
+        """What a command that works prints."""
+        done = await self.run(*arguments)
+        assert done.exception is None, f"{done.output}{done.exception!r}"
+        return done.stdout
+
+
+@asynccontextmanager
+async def fleet(directory: Path, *names: str) -> AsyncIterator[Fleet]:
+    """A main cluster and remotes of these names, each with an identity of its own; nothing is linked yet."""
+    async with AsyncExitStack() as stack:
+        clusters = {name: Cluster(f"uid-of-cluster-{name}") for name in ("main", *names)}
+        servers = {name: await stack.enter_async_context(serving(each)) for name, each in clusters.items()}
+        file = directory / "main.kubeconfig"
+        file.write_bytes(base64.b64decode(kubeconfig(servers["main"].url)))
+        yield Fleet(clusters["main"], {name: clusters[name] for name in names}, servers, file)
