@@ -16,6 +16,7 @@ import durationpy
 
 from svclink_controller import logs, manager
 from svclink_controller.commands.arguments import is_dns_label
+from svclink_controller.commands.check import check_command
 from svclink_controller.commands.cleanup import cleanup_command
 from svclink_controller.commands.demo import demo_command
 from svclink_controller.commands.explain import explain_command
@@ -242,6 +243,7 @@ def svclink(
 
 
 for command in (
+    check_command,
     cleanup_command,
     demo_command,
     explain_command,

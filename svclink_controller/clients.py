@@ -15,6 +15,7 @@ import ssl
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Final
 
@@ -145,6 +146,16 @@ class Client:
                 for line in lines:
                     if line:
                         yield line
+
+    async def server_seconds(self) -> float | None:
+        """What the clock of the server says, as POSIX seconds without fractions; None where it does not say."""
+        limits = aiohttp.ClientTimeout(total=REQUEST_SECONDS, sock_connect=CONNECT_SECONDS)
+        async with self._response("GET", "/version", {}, None, "application/json", limits) as response:
+            await _read(response)
+            try:
+                return parsedate_to_datetime(response.headers.get("Date", "")).timestamp()
+            except ValueError:
+                return None
 
     async def close(self) -> None:
         """Close every connection."""

@@ -1,0 +1,82 @@
+"""One link: can its cluster be read, with what, and may its credentials do what they are for?"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from svclink_controller import clock
+from svclink_controller.clients import Client, remote_client
+from svclink_controller.fleet import Scope, kubeconfig_of
+from svclink_controller.kubeconfig import Credentials, KubeconfigError, decode_base64, parse_kubeconfig
+from svclink_controller.permissions import REMOTE_IDENTITY, REMOTE_MIRRORED, Permission
+from svclink_controller.preflight.access import UNANSWERED, check_clock, check_permissions
+from svclink_controller.preflight.credentials import check_credentials
+from svclink_controller.preflight.results import Result
+from svclink_core.identifying import Problem
+from svclink_core.svclink_v1alpha1 import ClusterLink
+from svclink_core.well_known import NAMESPACE_KUBE_SYSTEM, LinkReason
+
+
+def mend_of(link: str) -> str:
+    """The command that makes fresh credentials, with all permissions, and puts them into a link."""
+    return f"svclink export-kubeconfig CONTEXT_OF_{link.upper().replace('-', '_')} --link {link} | kubectl apply -f -"
+
+
+_MENDS: Final = {
+    LinkReason.SELF_LINK: "kubectl delete clusterlink {link}",
+    LinkReason.DUPLICATE_CLUSTER: "kubectl delete clusterlink {link}",
+    LinkReason.UNREACHABLE: "kubectl --kubeconfig KUBECONFIG_OF_THE_LINK get --raw /version  # where svclink runs",
+}
+
+
+async def check_link(client: Client, link: ClusterLink, scope: Scope) -> list[Result]:
+    """What can be said of a link without reading its whole cluster. Why that cannot be read, `connection` says."""
+    credentials = await _credentials_of(client, link, scope.home) if link.spec.enabled else None
+    if credentials is None:
+        return []
+    name = link.metadata.name
+    results = check_credentials(name, credentials, clock.seconds(), mend_of(name))
+    try:
+        remote = await remote_client(credentials)
+    except KubeconfigError:
+        return results
+    try:
+        asked = await asyncio.gather(
+            check_clock(remote, name),
+            check_permissions(remote, name, _wanted(link, scope), mend_of(name)),
+        )
+    except UNANSWERED:
+        return results
+    finally:
+        await remote.close()
+    return [*results, *(result for part in asked for result in part)]
+
+
+def check_connection(link: ClusterLink, problem: Problem | None) -> Result:
+    """Whether the cluster of a link could be read."""
+    name = link.metadata.name
+    if not link.spec.enabled:
+        return Result("ok", name, "connection", "is disabled: its EndpointSlices stay as they are")
+    if problem is None:
+        return Result("ok", name, "connection", "everything could be listed")
+    mend = _MENDS.get(problem.reason, mend_of(name)).format(link=name)
+    return Result("fail", name, "connection", f"{problem.reason.code}: {problem.message}", mend)
+
+
+async def _credentials_of(client: Client, link: ClusterLink, home: str) -> Credentials | None:
+    """What the allow-list lets through of the kubeconfig of a link, None where it is refused."""
+    kubeconfig = await kubeconfig_of(client, link, home)
+    if isinstance(kubeconfig, Problem):
+        return None
+    try:
+        return await asyncio.to_thread(lambda: parse_kubeconfig(decode_base64(kubeconfig)))
+    except KubeconfigError:
+        return None
+
+
+def _wanted(link: ClusterLink, scope: Scope) -> list[tuple[Permission, str]]:
+    """Where a link names namespaces, rights in these will do."""
+    namespaces = sorted(scope.options.included_namespaces or link.spec.included_namespaces) or [""]
+    mirrored = [(permission, namespace) for permission in REMOTE_MIRRORED for namespace in namespaces]
+    return mirrored + [(permission, NAMESPACE_KUBE_SYSTEM) for permission in REMOTE_IDENTITY]

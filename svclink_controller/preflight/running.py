@@ -1,0 +1,43 @@
+"""All checks, side by side, in the order in which they are read."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from svclink_controller import clock
+from svclink_controller.clients import Client
+from svclink_controller.fleet import MainUnreadableError, Scope, read_links, read_view
+from svclink_controller.preflight.across import check_across
+from svclink_controller.preflight.links import check_connection, check_link
+from svclink_controller.preflight.main_cluster import check_main
+from svclink_controller.preflight.results import MAIN, Result
+from svclink_core.planning import plan
+from svclink_core.svclink_v1alpha1 import ClusterLink
+
+
+async def check(client: Client, scope: Scope, account: str | None = None) -> list[Result]:
+    """Everything that can be found out without writing, one line each: main cluster, links, and all of it together.
+
+    Args:
+        client: The main cluster.
+        scope: The controller's options and namespace.
+        account: Whose permissions in the main cluster to look at, as `namespace:name` of a ServiceAccount; None: those
+            of the credentials in use.
+    """
+    main = await check_main(client, scope.home, account)
+    if main[0].level == "fail":
+        return main
+    try:
+        links = await read_links(client, scope)
+        view, parts = await asyncio.gather(read_view(client, scope), _check_links(client, links, scope))
+    except MainUnreadableError as error:
+        return [*main, Result("fail", MAIN, "objects", str(error), "svclink check")]
+    results = list(main)
+    for link, part in zip(links, parts, strict=True):
+        results += [check_connection(link, view.problems.get(link.metadata.name)), *part]
+    return results + check_across(view.snapshot, plan(view.snapshot, clock.seconds()))
+
+
+async def _check_links(client: Client, links: Iterable[ClusterLink], scope: Scope) -> list[list[Result]]:
+    return await asyncio.gather(*(check_link(client, each, scope) for each in links))
