@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime
+from typing import Final
 
 from attrs import frozen
 
@@ -19,6 +20,7 @@ from svclink_controller.views import View
 from svclink_controller.wire import (
     CLUSTER_LINKS,
     ENDPOINT_SLICES,
+    NAMESPACES,
     SECRETS,
     SERVICES,
     Listing,
@@ -30,13 +32,19 @@ from svclink_controller.wire import (
 from svclink_core.core_v1 import Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.errors import SvclinkError
-from svclink_core.identifying import Claim, Problem, refusals
+from svclink_core.identifying import Claim, Problem, known_cluster, refusals, why_changed
 from svclink_core.snapshot import PENDING, SYNCED, Connection, Options, Unreachable
 from svclink_core.svclink_v1alpha1 import ClusterLink
 from svclink_core.well_known import LinkReason
 
-KEPT_AWAY = (LinkReason.INVALID_KUBECONFIG, LinkReason.INSECURE_KUBECONFIG)
-"""Problems of a link whose cluster was not even asked."""
+KEPT_AWAY: Final = (
+    LinkReason.INVALID_KUBECONFIG,
+    LinkReason.INSECURE_KUBECONFIG,
+    LinkReason.SELF_LINK,
+    LinkReason.DUPLICATE_CLUSTER,
+    LinkReason.CLUSTER_CHANGED,
+)
+"""Problems of a link whose cluster may not be asked: what was mirrored is kept, whatever the policy for a lost one."""
 
 
 class MainUnreadableError(SvclinkError):
@@ -84,6 +92,8 @@ async def read_main(client: Client, scope: Scope) -> Store:
     LinkSink(store, _ignore).replace(links)
     store.replace(MAIN, Service, services)
     store.replace(MAIN, EndpointSlice, slices)
+    if scope.options.sync_services:
+        store.replace_namespaces(await _list(client, NAMESPACES))
     return store
 
 
@@ -115,19 +125,23 @@ async def read_view(client: Client, scope: Scope) -> View:
 
 
 def _refused(main_id: str | None, connected: dict[str, Session], store: Store) -> dict[str, Problem]:
+    """The links that must not be used for the clusters they lead to, as after a start of the controller."""
     claims = {
         name: Claim(store.links[name], session.cluster_id)
         for name, session in connected.items()
         if session.cluster_id is not None
     }
-    return refusals(main_id, claims)
+    changed = {
+        name: why_changed(claim.link, known_cluster(claim.link), claim.cluster_id) for name, claim in claims.items()
+    }
+    return {name: each for name, each in changed.items() if each is not None} | refusals(main_id, claims)
 
 
 def _connection(link: ClusterLink, problem: Problem | None) -> Connection:
     """What the controller would know of the cluster. How long it is lost, the link's own status says."""
     if problem is None:
         return SYNCED
-    if problem.reason in (*KEPT_AWAY, LinkReason.SELF_LINK, LinkReason.DUPLICATE_CLUSTER):
+    if problem.reason in KEPT_AWAY:
         return PENDING
     ready = next((each for each in link.status.conditions if each.type == "Ready"), None)
     since = clock.now() if ready is None or ready.status == "True" else ready.last_transition_time

@@ -6,7 +6,7 @@ Unknown fields are ignored and `null` counts as absent, as the Kubernetes API co
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final, Literal, TypeAlias, TypeVar, cast, get_args, get_origin
+from typing import Final, Literal, Protocol, TypeAlias, TypeVar, cast, get_args, get_origin, runtime_checkable
 
 from attrs import Attribute, fields, resolve_types
 from cattrs import BaseConverter, BaseValidationError, Converter, transform_error
@@ -57,6 +57,14 @@ KINDS: Final[Mapping[type, tuple[str, str]]] = {
 """apiVersion and kind of the objects the core knows."""
 
 
+@runtime_checkable
+class ClientModel(Protocol):
+    """An object of the official Python client: `V1Service`, `V1EndpointSlice`."""
+
+    def to_dict(self) -> dict[str, object]:
+        """Its fields under the names they have in Python (`cluster_ip`), times as `datetime`."""
+
+
 def structure(content: object, kind: type[Kind]) -> Kind:
     """The typed object of a Kubernetes object.
 
@@ -65,12 +73,15 @@ def structure(content: object, kind: type[Kind]) -> Kind:
     svclink_core.errors.BadInputError: $.spec.ports[0].port: must be a whole number, is a string
 
     Args:
-        content: The object as a JSON decoder gives it. It is not changed.
+        content: The object as a JSON or YAML decoder gives it, as `ApiClient().sanitize_for_serialization` does, or an
+            object of the official client itself (`ClientModel`). It is not changed.
         kind: `Service`, `Namespace`, `EndpointSlice` or `ClusterLink`.
 
     Raises:
         BadInputError: A field is missing or of the wrong type; `path` tells which (`$.spec.ports[0].port`).
     """
+    if isinstance(content, ClientModel):
+        return _structure(_with_json_names(content.to_dict()), kind)
     return _structure(content, kind)
 
 
@@ -108,6 +119,16 @@ def _structure(content: object, kind: type[T]) -> T:
 def _json_path(path: str) -> str:
     """A path of attributes as a path of JSON names."""
     return ".".join(json_name(part, _METADATA.get(part, {})) for part in path.split("."))
+
+
+def _with_json_names(content: object) -> object:
+    """A copy under the names of JSON. Labels and annotations are the user's own: their keys stay."""
+    if isinstance(content, Mapping):
+        return {
+            _JSON_NAMES.get(key, key): value if key in ("labels", "annotations") else _with_json_names(value)
+            for key, value in content.items()
+        }
+    return [_with_json_names(value) for value in content] if isinstance(content, list) else content
 
 
 def _describe(error: BaseException, wanted: type | None) -> str:
@@ -162,6 +183,8 @@ def _register(converter: Converter, kind: type[T], *, omit_defaults: bool) -> No
     if kind is ObjectMeta:
         names["labels"] = _pairs("labels", REASONED_LABELS)
         names["annotations"] = _pairs("annotations", REASONED_ANNOTATIONS)
+        names["creation_timestamp"] = override(rename="creationTimestamp", struct_hook=_read_time)
+        names["deletion_timestamp"] = override(rename="deletionTimestamp", struct_hook=_read_time)
     read = make_dict_structure_fn(kind, converter, **names)  # type: ignore[arg-type]
     write = make_dict_unstructure_fn(kind, converter, _cattrs_omit_if_default=omit_defaults, **names)  # type: ignore[arg-type]
 
@@ -183,6 +206,22 @@ def _pairs(name: str, keys: frozenset[str]) -> _Override:
         return sorted_pairs({key: _string(value[key], str) for key in value if key in keys})
 
     return override(rename=name, struct_hook=read, unstruct_hook=dict)
+
+
+@runtime_checkable
+class _Instant(Protocol):
+    """A `datetime`, which the core does not import: the module knows the clock."""
+
+    def isoformat(self) -> str: ...
+
+    def utcoffset(self) -> object: ...
+
+
+def _read_time(value: object, _: object) -> str:
+    """RFC 3339 as the API server writes it. YAML decoders and the official client make a `datetime` of it."""
+    has_zone = isinstance(value, _Instant) and value.utcoffset() is not None
+    text = value.isoformat() if isinstance(value, _Instant) and has_zone else _string(value, str)
+    return text.removesuffix("+00:00") + "Z" if text.endswith("+00:00") else text
 
 
 def _is_list(wanted: type) -> bool:
@@ -269,3 +308,8 @@ _METADATA: Final[Mapping[str, Mapping[str, str]]] = {
     each.name: each.metadata for kind in CLASSES for each in fields(kind) if each.metadata
 }
 """The attributes that declare a JSON name, for the paths of errors."""
+
+_JSON_NAMES: Final[Mapping[str, str]] = {
+    each.name: json_name(each.name, each.metadata) for kind in (*CLASSES, EndpointHints) for each in fields(kind)
+}
+"""The JSON names of attributes, which the official client calls as the core does."""

@@ -20,7 +20,12 @@ from svclink_core.meta_v1 import NamespacedName
 from svclink_core.planning import Decision, Outcome, Plan, plan_service
 from svclink_core.snapshot import Options
 
-WORDS: Final = {Outcome.MIRRORED: "mirrored", Outcome.KEPT: "kept as it is", Outcome.SKIPPED: "not mirrored"}
+WORDS: Final = {
+    Outcome.MIRRORED: "mirrored",
+    Outcome.CREATED: "about to be mirrored",
+    Outcome.KEPT: "kept as it is",
+    Outcome.SKIPPED: "not mirrored",
+}
 
 
 @click.command("explain")

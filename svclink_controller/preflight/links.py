@@ -23,9 +23,13 @@ def mend_of(link: str) -> str:
     return f"svclink export-kubeconfig CONTEXT_OF_{link.upper().replace('-', '_')} --link {link} | kubectl apply -f -"
 
 
-_MENDS: Final = {
+_MENDS: Final[dict[LinkReason, str]] = {
     LinkReason.SELF_LINK: "kubectl delete clusterlink {link}",
     LinkReason.DUPLICATE_CLUSTER: "kubectl delete clusterlink {link}",
+    LinkReason.CLUSTER_CHANGED: (
+        """kubectl patch clusterlink {link} --type merge -p '{{"spec":{{"clusterID":"UID"}}}}'"""
+        "  # UID: kubectl get namespace kube-system -o jsonpath={{.metadata.uid}} in the right cluster"
+    ),
     LinkReason.UNREACHABLE: "kubectl --kubeconfig KUBECONFIG_OF_THE_LINK get --raw /version  # where svclink runs",
 }
 

@@ -1,0 +1,123 @@
+"""Commands that ask a fleet: what they say is what is so, and asking writes nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from .control_planes import STRANGER
+from .objects import LABEL_CLUSTER, LABEL_MANAGED_BY, MANAGED_BY_SVCLINK, endpoint_slice, endpoints, port, service
+from .shell import Shell
+from .waiting import eventually
+from .world import World
+
+
+@pytest.fixture
+def shell(world: World, tmp_path: Path) -> Shell:
+    """The terminal of an administrator of all clusters; the main one is the current context."""
+    return Shell(tmp_path, main=world.main.admin_kubeconfig(), c1=world.c1.admin_kubeconfig())
+
+
+def data(shell: Shell, command: str, code: int = 0) -> Any:
+    """What a command says to a program."""
+    done = shell.run(f"svclink {command} -o json")
+    assert done.returncode == code, f"svclink {command}: {done.returncode} {done.stdout}{done.stderr}"
+    return json.loads(done.stdout)
+
+
+def test_commands_say_what_is_mirrored(linked: World, shell: Shell) -> None:
+    """Status, services, explain and plan agree with what the controller has done; kubectl runs them as a plugin."""
+    linked.declare("web")
+    linked.publish(linked.c1, "web", "10.1.0.1", "10.1.0.2")
+    linked.create(linked.c2, service(linked.namespace, "web", type="ExternalName", externalName="example.com"))
+    linked.await_mirrored("web", c1=["10.1.0.1", "10.1.0.2"])
+    web = f"{linked.namespace}/web"
+
+    def counted() -> None:
+        states = {each["name"]: (each["phase"], each["services"], each["endpoints"]) for each in data(shell, "status")}
+        assert states == {"c1": ("Ready", 1, 2), "c2": ("Ready", 0, 0)}
+
+    eventually(counted)
+    assert shell("kubectl svclink status").splitlines()[1].split()[:3] == ["c1", "Ready", "ClusterReady"]
+    (row,) = data(shell, f"services -n {linked.namespace}")
+    assert row == {"service": web, "clusters": {"c1": {"ready": 2, "total": 2}, "main": {"ready": 0, "total": 0}}}
+    decisions = {each["cluster"]: each["reason"] for each in data(shell, f"explain {web}")["clusters"]}
+    assert decisions == {"c1": "Mirrored", "c2": "RemoteExternalName"}
+    assert data(shell, "plan --detailed-exitcode")["changes"] == []
+
+
+def test_a_plan_can_be_applied_by_hand(world: World, shell: Shell, tmp_path: Path) -> None:
+    """Without a controller, a plan only says what is to do; kubectl can apply it, and nothing is left to do."""
+    world.declare("web")
+    world.publish(world.c1, "web", "10.1.0.1")
+    world.links.add("c1", world.c1.remote_kubeconfig())
+
+    manifests = shell.run("svclink plan -o yaml --detailed-exitcode")
+    assert manifests.returncode == 2
+    assert world.mirrors() == {}
+    assert [each["metadata"]["name"] for each in yaml.safe_load_all(manifests.stdout)] == ["web-c1"]
+
+    shell("svclink plan -o yaml | kubectl apply -f -")
+    world.shows("web", c1=["10.1.0.1"])
+    assert shell("svclink plan -o diff --detailed-exitcode") == ""
+
+    shell(f"kubectl get services,endpointslices,namespaces,clusterlinks -A -o yaml > {tmp_path}/main.yaml")
+    shell(f"kubectl --context c1 get services,endpointslices,namespaces -A -o json > {tmp_path}/c1.json")
+    offline = f"plan --main {tmp_path}/main.yaml --remote c1={tmp_path}/c1.json"
+    assert data(shell, f"{offline} --detailed-exitcode")["changes"] == []
+
+
+def test_check_finds_what_is_wrong(world: World, shell: Shell) -> None:
+    """Faults in links, permissions, addresses, ports and leftovers are each a line with the command that mends it."""
+    world.declare("web", ports=[port("http", 80)])
+    world.publish(world.c1, "web", "10.1.0.1")
+    world.create(world.c2, service(world.namespace, "web", [port("admin", 81)]))
+    members = endpoints("10.1.0.1")
+    world.create(world.c2, endpoint_slice(world.namespace, "web", members, ports=[port("admin", 9090)]))
+    for name, labels in (
+        ("old", {"cloudpilot.ai/svclink-cluster": "c1"}),
+        ("lost", {LABEL_CLUSTER: "gone", LABEL_MANAGED_BY: MANAGED_BY_SVCLINK}),
+    ):
+        world.create(
+            world.main, endpoint_slice(world.namespace, "web", endpoints("10.3.0.1"), name=name, labels=labels)
+        )
+    world.links.add("c1", world.c1.remote_kubeconfig())
+    world.links.add("c2", world.c2.remote_kubeconfig())
+    world.links.add("z-again", world.c1.remote_kubeconfig())
+    world.links.add("z-self", world.main.remote_kubeconfig())
+    world.links.add("z-stranger", world.c2.kubeconfig({"token": world.c2.token(STRANGER)}))
+    world.links.add("z-program", world.c2.kubeconfig({"exec": {"command": "true"}}))
+    world.links.add("z-dead", world.c2.kubeconfig({"token": "t"}, server="https://127.0.0.1:9"))
+
+    found = data(shell, "check --service-account svclink:nobody", code=2)
+
+    lines = {(each["level"], each["cluster"], each["subject"]): each for each in found}
+    for level, cluster, subject, words, mend in (
+        ("ok", "main", "api", "answers", ""),
+        ("ok", "main", "clock", "agrees", ""),
+        ("ok", "main", "crd", "current", ""),
+        ("ok", "c1", "connection", "listed", ""),
+        ("ok", "c1", "permissions", "granted", ""),
+        ("fail", "main", "permissions", "delete endpointslices", "kubectl apply"),
+        ("warn", "c1", "credentials", "the token expires", "export-kubeconfig"),
+        ("fail", "z-again", "connection", "DuplicateCluster", "kubectl delete clusterlink z-again"),
+        ("fail", "z-self", "connection", "SelfLink", "kubectl delete clusterlink z-self"),
+        ("fail", "z-stranger", "connection", "Forbidden", "export-kubeconfig"),
+        ("fail", "z-stranger", "permissions", "list services", "export-kubeconfig"),
+        ("fail", "z-program", "connection", "InsecureKubeconfig", "export-kubeconfig"),
+        ("fail", "z-dead", "connection", "Unreachable", "get --raw /version"),
+        ("fail", "c2", "addresses", "Pods of c1: 10.1.0.1", "cluster-cidr"),
+        ("warn", "c2", "services", "PortMismatch", f"svclink explain {world.namespace}/web"),
+        ("warn", "main", "leftovers", "", "kubectl delete endpointslices"),
+    ):
+        line = lines[level, cluster, subject]
+        assert words in line["message"], line
+        assert mend in (line["mend"] or ""), line
+    leftovers = " ".join(each["message"] for each in found if each["subject"] == "leftovers")
+    assert "of the Go release" in leftovers
+    assert "gone, which has no ClusterLink" in leftovers
+    assert world.mirrors("web").keys() == {"lost"}
