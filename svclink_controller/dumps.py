@@ -23,7 +23,7 @@ from svclink_core import codec
 from svclink_core.core_v1 import Namespace, Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.errors import BadInputError, SvclinkError
-from svclink_core.identifying import Claim, refusals
+from svclink_core.identifying import Claim, elected, refusals
 from svclink_core.meta_v1 import ObjectMeta
 from svclink_core.snapshot import PENDING, Options, RemoteCluster, main_cluster, remote_cluster, snapshot
 from svclink_core.svclink_v1alpha1 import ClusterLink
@@ -84,8 +84,10 @@ def view_of(main: Dump, remotes: Mapping[str, Dump], options: Options) -> View:
     A remote without a ClusterLink in the main dump has one that filters nothing. Of a ClusterLink without a dump, and
     of one that must not be used for the cluster its dump is of, nothing is known, as of a cluster not listed yet.
     """
-    links = {link.metadata.name: link for link in main.links}
-    links |= {name: ClusterLink(ObjectMeta(name=name)) for name in remotes if name not in links}
+    namesakes: dict[str, list[ClusterLink]] = {name: [] for name in remotes}
+    for link in main.links:
+        namesakes.setdefault(link.metadata.name, []).append(link)
+    links = {name: elected(found) if found else ClusterLink(ObjectMeta(name)) for name, found in namesakes.items()}
     claims = {name: Claim(links[name], dump.cluster_id) for name, dump in remotes.items() if dump.cluster_id}
     problems = refusals(main.cluster_id, claims)
     clusters = [_remote(link, None if name in problems else remotes.get(name)) for name, link in links.items()]

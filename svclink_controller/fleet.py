@@ -67,14 +67,14 @@ class Scope:
 
 
 async def read_links(client: Client, _: Scope) -> list[ClusterLink]:
-    """The ClusterLinks of the main cluster, by name. One that is not understood holds only its place.
+    """Every ClusterLink of the main cluster, by name. One that is not understood holds only its place.
 
     Raises:
         MainUnreadableError: They could not be listed completely.
     """
     store = Store(Options(), _ignore, _ignore)
     LinkSink(store, _ignore).replace(await _list(client, CLUSTER_LINKS))
-    return [store.links[name] for name in sorted(store.links)]
+    return [link for name in sorted(store.links) for link in store.namesakes.of(name)]
 
 
 async def read_main(client: Client, scope: Scope) -> Store:

@@ -79,6 +79,7 @@ def _link_data(link: ClusterLink) -> dict[str, Json]:
     status, telling = link.status, _telling(link)
     return {
         "name": link.metadata.name,
+        "namespace": link.metadata.namespace or None,
         "enabled": link.spec.enabled,
         "phase": status.phase,
         "reason": None if telling is None else telling.reason,

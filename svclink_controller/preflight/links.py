@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import Final
 
 from svclink_controller import clock
@@ -13,7 +14,7 @@ from svclink_controller.permissions import REMOTE_IDENTITY, REMOTE_MIRRORED, Per
 from svclink_controller.preflight.access import UNANSWERED, check_clock, check_permissions
 from svclink_controller.preflight.credentials import check_credentials
 from svclink_controller.preflight.results import Result
-from svclink_core.identifying import Problem
+from svclink_core.identifying import Problem, duplicate_name, elected
 from svclink_core.svclink_v1alpha1 import ClusterLink
 from svclink_core.well_known import NAMESPACE_KUBE_SYSTEM, LinkReason
 
@@ -26,6 +27,7 @@ def mend_of(link: str) -> str:
 _MENDS: Final[dict[LinkReason, str]] = {
     LinkReason.SELF_LINK: "kubectl delete clusterlink {link}",
     LinkReason.DUPLICATE_CLUSTER: "kubectl delete clusterlink {link}",
+    LinkReason.DUPLICATE_NAME: "kubectl delete clusterlink -n {namespace} {link}",
     LinkReason.CLUSTER_CHANGED: (
         """kubectl patch clusterlink {link} --type merge -p '{{"spec":{{"clusterID":"UID"}}}}'"""
         "  # UID: kubectl get namespace kube-system -o jsonpath={{.metadata.uid}} in the right cluster"
@@ -64,8 +66,14 @@ def check_connection(link: ClusterLink, problem: Problem | None) -> Result:
         return Result("ok", name, "connection", "is disabled: its EndpointSlices stay as they are")
     if problem is None:
         return Result("ok", name, "connection", "everything could be listed")
-    mend = _MENDS.get(problem.reason, mend_of(name)).format(link=name)
+    mend = _MENDS.get(problem.reason, mend_of(name)).format(link=name, namespace=link.metadata.namespace)
     return Result("fail", name, "connection", f"{problem.reason.code}: {problem.message}", mend)
+
+
+def why_second(link: ClusterLink, links: Iterable[ClusterLink]) -> Problem | None:
+    """Why a link does not count, where another of its name does: the CRD of the Go release is namespaced."""
+    counts = elected(each for each in links if each.metadata.name == link.metadata.name)
+    return None if counts is link else duplicate_name(counts)
 
 
 async def _credentials_of(client: Client, link: ClusterLink, home: str) -> Credentials | None:

@@ -9,7 +9,7 @@ from svclink_controller import clock
 from svclink_controller.clients import Client
 from svclink_controller.fleet import MainUnreadableError, Scope, read_links, read_view
 from svclink_controller.preflight.across import check_across
-from svclink_controller.preflight.links import check_connection, check_link
+from svclink_controller.preflight.links import check_connection, check_link, why_second
 from svclink_controller.preflight.main_cluster import check_main
 from svclink_controller.preflight.results import MAIN, Result
 from svclink_core.planning import plan
@@ -30,12 +30,14 @@ async def check(client: Client, scope: Scope, account: str | None = None) -> lis
         return main
     try:
         links = await read_links(client, scope)
-        view, parts = await asyncio.gather(read_view(client, scope), _check_links(client, links, scope))
+        counting = [each for each in links if why_second(each, links) is None]
+        view, parts = await asyncio.gather(read_view(client, scope), _check_links(client, counting, scope))
     except MainUnreadableError as error:
         return [*main, Result("fail", MAIN, "objects", str(error), "svclink check")]
     results = list(main)
-    for link, part in zip(links, parts, strict=True):
+    for link, part in zip(counting, parts, strict=True):
         results += [check_connection(link, view.problems.get(link.metadata.name)), *part]
+    results += [check_connection(each, problem) for each in links if (problem := why_second(each, links)) is not None]
     return results + check_across(view.snapshot, plan(view.snapshot, clock.seconds()))
 
 

@@ -30,10 +30,19 @@ class Fleet:
     servers: Mapping[str, Server]
     file: Path
 
-    def link(self, name: str, *, to: str = "", status: ClusterLinkStatus | None = None, **spec: Any) -> None:
+    def link(
+        self,
+        name: str,
+        *,
+        to: str = "",
+        status: ClusterLinkStatus | None = None,
+        namespace: str = "",
+        created: str = "2026-01-01T00:00:00Z",
+        **spec: Any,
+    ) -> None:
         """A ClusterLink to the remote of its name, or to another cluster."""
         fields = {"kubeconfig": kubeconfig(self.servers[to or name].url), **spec}
-        metadata = ObjectMeta(name, uid=f"uid-of-{name}")
+        metadata = ObjectMeta(name, namespace, uid=f"uid-of-{namespace}{name}", creation_timestamp=created)
         self.main.put(ClusterLink(metadata, ClusterLinkSpec(**fields), status or ClusterLinkStatus()))
 
     async def run(self, *arguments: str) -> Result:

@@ -197,6 +197,14 @@ def same_cluster(seen: Seen) -> None:
     seen.fleet.link("z-again", to="c1")
 
 
+def same_name(seen: Seen) -> None:
+    seen.fleet.link("c1", namespace="other", created="2026-02-01T00:00:00Z")
+
+
+def other_cluster(seen: Seen) -> None:
+    seen.fleet.link("c1", cluster_id="uid-of-another")
+
+
 def self_link(seen: Seen) -> None:
     seen.fleet.link("c1", to="main")
 
@@ -245,6 +253,8 @@ FAULTS: Final[list[tuple[Fault, str, str, str, str, str]]] = [
     (main_clock, "warn", "main", "clock", "s ahead of", "timedatectl"),
     (remote_clock, "warn", "c1", "clock", "s behind", "timedatectl"),
     (same_cluster, "fail", "z-again", "connection", "DuplicateCluster", "kubectl delete clusterlink z-again"),
+    (same_name, "fail", "c1", "connection", "DuplicateName", "kubectl delete clusterlink -n other c1"),
+    (other_cluster, "fail", "c1", "connection", "ClusterChanged", "kubectl patch clusterlink c1"),
     (self_link, "fail", "c1", "connection", "SelfLink", "kubectl delete clusterlink c1"),
     (overlap, "fail", "c1", "addresses", "1 are also those of Pods of main: 10.0.0.1", "cluster-cidr"),
     (port, "warn", "c1", "services", "PortMismatch", f"svclink explain {WEB}"),

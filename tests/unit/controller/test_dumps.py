@@ -225,3 +225,12 @@ def test_links_that_must_not_be_used_are_refused(files: Files) -> None:
         "self": "SelfLink",
     }
     assert {name for name, remote in view.snapshot.remotes.items() if remote.connection == SYNCED} == {"a", "unknown"}
+
+
+def test_of_links_of_one_name_the_older_counts(files: Files) -> None:
+    """The CRD of the Go release is namespaced: two of one name may be in a dump, and one of them counts."""
+    links = [link("c1", excludedNamespaces=[namespace]) for namespace in ("young", "old")]
+    for each, created in zip(links, ("2026-02-01T00:00:00Z", "2026-01-01T00:00:00Z"), strict=True):
+        each["metadata"] |= {"namespace": each["spec"]["excludedNamespaces"][0], "creationTimestamp": created}
+    view = view_of(read_dump(files.write("main", *links)), {}, Options())
+    assert view.snapshot.remotes["c1"].link.metadata.namespace == "old"

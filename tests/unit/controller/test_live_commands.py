@@ -168,6 +168,7 @@ async def test_status_shows_every_link(tmp_path: Path) -> None:
     assert table[2] == "c2 Pending - 0 0 - - - the controller has not seen it yet"
     assert data[0] == {
         "name": "c1",
+        "namespace": None,
         "enabled": True,
         "phase": "Ready",
         "reason": "PortMismatch",
