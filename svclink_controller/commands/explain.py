@@ -9,8 +9,16 @@ import click
 
 from svclink_controller import clock
 from svclink_controller.commands.arguments import ServiceName, Source, output_option, reads_clusters_or_files
-from svclink_controller.commands.describing import change_data, decision_data, finding_data, finding_text, verb_of
-from svclink_controller.commands.printing import COLOURS, console, print_data
+from svclink_controller.commands.describing import (
+    change_data,
+    decision_data,
+    finding_data,
+    finding_text,
+    kind_of,
+    name_of,
+    verb_of,
+)
+from svclink_controller.commands.printing import COLOURS, print_data, print_line
 from svclink_controller.commands.reading import read
 from svclink_controller.views import View
 from svclink_core.codec import Json
@@ -44,30 +52,31 @@ def explain_command(options: Options, service: NamespacedName, source: Source, o
     view = read(source, options, service.namespace)
     result = plan_service(view.snapshot, service, clock.seconds())
     if output == "table":
-        for line in _words(service, result, view):
-            console().print(line)
+        for line, style in _words(service, result, view):
+            print_line(line, style)
     else:
         print_data(output, _data(service, result, view))
 
 
-def _words(service: NamespacedName, result: Plan, view: View) -> Iterator[str]:
-    yield f"[bold]{service}[/]"
-    yield f"  main: {_main_words(view.snapshot.main.services.get(service), _local(service, view))}"
+def _words(service: NamespacedName, result: Plan, view: View) -> Iterator[tuple[str, str]]:
+    """The lines, each with its style."""
+    yield str(service), "bold"
+    yield f"  main: {_main_words(view.snapshot.main.services.get(service), _local(service, view))}", ""
     for decision in result.decisions:
-        yield f"  {decision.cluster}: {_decision_words(decision)}"
+        yield f"  {decision.cluster}: {_decision_words(decision)}", COLOURS.get(decision.outcome.value, "")
         if (problem := view.problems.get(decision.cluster)) is not None:
-            yield f"    it was not read: {problem.reason.code}: {_plain(problem.message)}"
+            yield f"    it was not read: {problem.reason.code}: {problem.message}", ""
         for finding in result.findings:
             if finding.cluster == decision.cluster:
-                yield f"    left out: {_plain(finding_text(finding))}"
+                yield f"    left out: {finding_text(finding)}", ""
     if not view.snapshot.remotes:
-        yield "  There is no ClusterLink, so nothing is mirrored from anywhere."
+        yield "  There is no ClusterLink, so nothing is mirrored from anywhere.", ""
     for change in result.changes:
-        yield f"  to do: {verb_of(change)} EndpointSlice {change.key}: {change.reason.sentence}"
+        yield f"  to do: {verb_of(change)} {kind_of(change)} {name_of(change)}: {change.reason.sentence}", ""
 
 
 def _decision_words(decision: Decision) -> str:
-    what = f"[{COLOURS.get(decision.outcome.value, 'default')}]{WORDS[decision.outcome]}[/]"
+    what = WORDS[decision.outcome]
     why = "" if decision.outcome is Outcome.MIRRORED else f", because {decision.reason.sentence}"
     counts = f" ({_counted(decision.endpoints, 'endpoint')} in {_counted(decision.slices, 'EndpointSlice')})"
     return what + why + (counts if decision.slices else "")
@@ -87,11 +96,6 @@ def _local(service: NamespacedName, view: View) -> list[EndpointSlice]:
 
 def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def _plain(text: str) -> str:
-    """A text of which rich reads nothing as markup."""
-    return text.replace("[", r"\[")
 
 
 def _data(service: NamespacedName, result: Plan, view: View) -> dict[str, Json]:

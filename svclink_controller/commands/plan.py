@@ -11,7 +11,7 @@ import click
 from svclink_controller import clock
 from svclink_controller.commands.arguments import Source, output_option, reads_clusters_or_files
 from svclink_controller.commands.describing import finding_text, kind_of, name_of, object_of, plan_data, verb_of
-from svclink_controller.commands.printing import console, print_data, print_table, yaml_text
+from svclink_controller.commands.printing import console, print_data, print_line, print_table, yaml_text
 from svclink_controller.commands.reading import read
 from svclink_controller.views import View
 from svclink_core import codec
@@ -77,12 +77,11 @@ def _manifests(changes: Iterable[Change]) -> str:
 
 def _print_diff(result: Plan, observed: Mapping[NamespacedName, EndpointSlice]) -> None:
     """The changes as a unified diff of manifests, in colour on a terminal."""
-    out = console()
     for change in result.changes:
         is_slice = kind_of(change) == "EndpointSlice"
         for line in _diff_lines(change, observed.get(change.key) if is_slice else None):
             colour = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "")
-            out.print(line, style=colour, markup=False, end="\n")
+            print_line(line, colour)
 
 
 def _diff_lines(change: Change, before: EndpointSlice | None) -> Iterator[str]:

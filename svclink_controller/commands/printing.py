@@ -43,8 +43,18 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Rows under column heads, aligned with spaces as kubectl does it."""
     table = Table(*columns, box=None, pad_edge=False)
     for row in rows:
-        table.add_row(*(Text(cell, COLOURS.get(cell, "")) for cell in row))
+        table.add_row(*(Text(printable(cell), COLOURS.get(cell, "")) for cell in row))
     console().print(table)
+
+
+def print_line(text: str, style: str = "") -> None:
+    """A line of text, in which nothing is markup."""
+    console().print(Text(printable(text), style))
+
+
+def printable(text: str) -> str:
+    """The text without what could move a cursor or change a colour: some of it is what a remote API server said."""
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
 
 def print_data(output: str, data: Json | Mapping[str, Json] | Sequence[Json]) -> None:

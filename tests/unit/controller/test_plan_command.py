@@ -5,9 +5,15 @@ Real: the command, the files, the core. Substituted: nothing.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import pty
+import subprocess
+import sys
 from pathlib import Path
 
+import pytest
 import yaml
 from click.testing import CliRunner
 
@@ -177,3 +183,39 @@ def test_cluster_that_is_not_read_is_named(files: Files) -> None:
     assert ["c1", "SelfLink", "the"] in rows(files.plan(*remote))
     (problem,) = json.loads(files.plan(*remote, "-o", "json"))["problems"]
     assert (problem["cluster"], problem["reason"]) == ("c1", "SelfLink")
+
+
+@pytest.mark.parametrize("output", ["table", "diff", "json", "yaml"])
+def test_nothing_of_a_cluster_moves_the_cursor(files: Files, output: str) -> None:
+    """What a remote says is printed as text: it can neither colour the terminal nor be taken for markup."""
+    files.write("main.yaml", service("web"), link("c1"))
+    odd = piece("web", address="\x1b[31m[bold]\x07")
+    odd["endpoints"].append({"addresses": ["10.0.0.1"]})
+    output = files.plan(*files.remote("c1", service("web"), service("\x1b[2J[red]"), odd), "-o", output)
+    assert "\x1b" not in output
+    assert "\x07" not in output
+
+
+def test_colour_is_for_terminals(files: Files) -> None:
+    """On a terminal words are coloured, unless NO_COLOR is set; in a pipe they never are."""
+    main = files.write("main.yaml", service(), link("c1"))
+    remote = files.write("c1.yaml", service(), piece())
+    command = [sys.executable, "-m", "svclink_controller", "plan", "--main", str(main), "--remote", f"c1={remote}"]
+    bare = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR")}
+    assert "\x1b[32m" in on_a_terminal(command, bare | {"TERM": "xterm"})
+    assert "\x1b[32m" not in on_a_terminal(command, bare | {"TERM": "xterm", "NO_COLOR": "1"})
+    piped = subprocess.run(command, capture_output=True, text=True, check=True, env=bare | {"TERM": "xterm"})
+    assert "\x1b" not in piped.stdout
+
+
+def on_a_terminal(command: list[str], environment: dict[str, str]) -> str:
+    """What a command prints where its standard output is a terminal."""
+    reader, writer = pty.openpty()
+    with subprocess.Popen(command, stdout=writer, env=environment):
+        os.close(writer)
+        printed = b""
+        with contextlib.suppress(OSError):  # At the end, Linux says that there is no terminal any more.
+            while chunk := os.read(reader, 65536):
+                printed += chunk
+    os.close(reader)
+    return printed.decode()
