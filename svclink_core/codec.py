@@ -86,7 +86,10 @@ def structure(content: object, kind: type[Kind]) -> Kind:
 
 
 def unstructure(value: Service | Namespace | EndpointSlice | ClusterLink) -> dict[str, Json]:
-    """The Kubernetes object of a typed one, with apiVersion and kind: ready for a request body."""
+    """The Kubernetes object of a typed one, with apiVersion and kind: ready for a request body.
+
+    Only fields that are reasoned about are in it. `structure` of it gives the typed object again (law L10).
+    """
     api_version, kind = KINDS[type(value)]
     return {
         "apiVersion": api_version,

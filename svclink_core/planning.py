@@ -64,6 +64,11 @@ class Plan:
 
     For one Service, what it needs comes first, then creations and updates, then deletions and what an unreachable
     policy asks for, so that no address is lost in between.
+
+    Args:
+        changes: What to do, each with its reason; nothing is to be done where it is empty.
+        decisions: One for every Service and cluster there is anything to say about.
+        findings: What of the mirrored Services had to be left out, or is in two clusters.
     """
 
     changes: tuple[Change, ...] = ()
@@ -72,7 +77,17 @@ class Plan:
 
 
 def plan(snapshot: Snapshot, now: float) -> Plan:
-    """The plan for every Service of any cluster: the union of `plan_service` over all keys, in their order."""
+    """The plan for every Service of any cluster: the union of `plan_service` over all keys, in their order.
+
+    The same arguments always give the same plan. Applied and planned again, it has no changes.
+
+    Args:
+        snapshot: Everything that is known. Of what could not be read, say so (`PENDING`, `Unreachable`): what is merely
+            absent counts as deleted.
+        now: The present time as POSIX seconds; decides which deadlines are over.
+
+    Source: MIRRORING; laws L1 to L5 and L11 of DESIGN.
+    """
     plans = [plan_service(snapshot, key, now) for key in sorted(all_keys(snapshot))]
     return Plan(
         changes=tuple(_each_namespace_once(change for each in plans for change in each.changes)),

@@ -119,7 +119,13 @@ def main_cluster(
     endpoint_slices: Iterable[EndpointSlice],
     namespaces: Iterable[Namespace] | None = None,
 ) -> MainCluster:
-    """The main cluster from plain lists of all its Services and EndpointSlices, and of its Namespaces if known."""
+    """The main cluster from plain lists.
+
+    Args:
+        services: All its Services.
+        endpoint_slices: All its EndpointSlices, those that are not mirrored too: their names are taken.
+        namespaces: All its Namespaces; None where they are not known. Only Services to be created depend on them.
+    """
     slices, spaces = list(endpoint_slices), None if namespaces is None else list(namespaces)
     return MainCluster(
         services={service.metadata.key: service for service in services},
@@ -136,7 +142,14 @@ def remote_cluster(
     endpoint_slices: Iterable[EndpointSlice] = (),
     connection: Connection = SYNCED,
 ) -> RemoteCluster:
-    """A remote cluster from its link and plain lists of all its Services and EndpointSlices."""
+    """A remote cluster from its link and plain lists.
+
+    Args:
+        link: Its ClusterLink.
+        services: All its Services.
+        endpoint_slices: All its EndpointSlices.
+        connection: `SYNCED` where both lists are complete. Else `PENDING` or `Unreachable`, and they count for nothing.
+    """
     return RemoteCluster(
         link=link,
         connection=connection,
@@ -146,7 +159,13 @@ def remote_cluster(
 
 
 def snapshot(main: MainCluster, remotes: Iterable[RemoteCluster], options: Options = Options()) -> Snapshot:
-    """A snapshot from its parts."""
+    """A snapshot from its parts.
+
+    Args:
+        main: The main cluster.
+        remotes: One for every ClusterLink that exists, reachable or not: what was mirrored of another is removed.
+        options: The settings of the controller.
+    """
     return Snapshot(main, {remote.link.metadata.name: remote for remote in remotes}, options)
 
 
