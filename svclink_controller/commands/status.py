@@ -19,8 +19,8 @@ from svclink_core.meta_v1 import NamespacedName
 from svclink_core.snapshot import Options, Snapshot
 from svclink_core.svclink_v1alpha1 import ClusterLink, Condition
 
-LOCAL = "main"
-"""The column of endpoints that are not mirrored."""
+LOCAL = "MAIN"
+"""The column of endpoints that are not mirrored: no link can have a name with capitals."""
 
 
 @click.command("status")
@@ -136,8 +136,7 @@ def services_command(options: Options, source: Source, namespace: str | None, ou
     if output != "table":
         print_data(output, [_service_data(key, counts) for key, counts in rows])
     elif rows:
-        columns = ("SERVICE", *(cluster.upper() if cluster == LOCAL else cluster for cluster in clusters))
-        print_table(columns, (_service_row(key, counts, clusters) for key, counts in rows))
+        print_table(("SERVICE", *clusters), (_service_row(key, counts, clusters) for key, counts in rows))
     else:
         console().print("Nothing is mirrored." if not show_all else "There is no Service.")
 
@@ -165,7 +164,7 @@ def _service_row(key: NamespacedName, counts: dict[str, Count], clusters: Collec
 
 
 def _service_data(key: NamespacedName, counts: dict[str, Count]) -> dict[str, Json]:
-    return {
-        "service": str(key),
-        "clusters": {name: {"ready": count.ready, "total": count.total} for name, count in sorted(counts.items())},
+    data: dict[str, Json] = {
+        name: {"ready": count.ready, "total": count.total} for name, count in sorted(counts.items())
     }
+    return {"service": str(key), "local": data.pop(LOCAL), "clusters": data}

@@ -10,8 +10,8 @@ from svclink_core.codec import Json
 
 Level: TypeAlias = Literal["ok", "warn", "fail"]
 
-MAIN = "main"
-"""What lines about the main cluster are headed with."""
+MAIN = "MAIN"
+"""What lines about the main cluster are headed with: no link can have a name with capitals."""
 
 
 @frozen
@@ -20,7 +20,7 @@ class Result:
 
     Args:
         level: `fail` where something does not work, `warn` where it will not for long, or not for all.
-        cluster: The name of a link, or `main`.
+        cluster: The name of a link, or `MAIN`.
         subject: What was looked at, in one word.
         message: What was found.
         mend: The command that mends it; empty where there is nothing to mend.

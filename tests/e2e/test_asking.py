@@ -44,7 +44,7 @@ def test_commands_say_what_is_mirrored(linked: World, shell: Shell) -> None:
     eventually(counted)
     assert shell("kubectl svclink status").splitlines()[1].split()[:3] == ["c1", "Ready", "ClusterReady"]
     (row,) = data(shell, f"services -n {linked.namespace}")
-    assert row == {"service": web, "clusters": {"c1": {"ready": 2, "total": 2}, "main": {"ready": 0, "total": 0}}}
+    assert row == {"service": web, "local": {"ready": 0, "total": 0}, "clusters": {"c1": {"ready": 2, "total": 2}}}
     decisions = {each["cluster"]: each["reason"] for each in data(shell, f"explain {web}")["clusters"]}
     assert decisions == {"c1": "Mirrored", "c2": "RemoteExternalName"}
     assert data(shell, "plan --detailed-exitcode")["changes"] == []
@@ -97,12 +97,12 @@ def test_check_finds_what_is_wrong(world: World, shell: Shell) -> None:
 
     lines = {(each["level"], each["cluster"], each["subject"]): each for each in found}
     for level, cluster, subject, words, mend in (
-        ("ok", "main", "api", "answers", ""),
-        ("ok", "main", "clock", "agrees", ""),
-        ("ok", "main", "crd", "current", ""),
+        ("ok", "MAIN", "api", "answers", ""),
+        ("ok", "MAIN", "clock", "agrees", ""),
+        ("ok", "MAIN", "crd", "current", ""),
         ("ok", "c1", "connection", "listed", ""),
         ("ok", "c1", "permissions", "granted", ""),
-        ("fail", "main", "permissions", "delete endpointslices", "kubectl apply"),
+        ("fail", "MAIN", "permissions", "delete endpointslices", "kubectl apply"),
         ("warn", "c1", "credentials", "the token expires", "export-kubeconfig"),
         ("fail", "z-again", "connection", "DuplicateCluster", "kubectl delete clusterlink z-again"),
         ("fail", "z-self", "connection", "SelfLink", "kubectl delete clusterlink z-self"),
@@ -112,7 +112,7 @@ def test_check_finds_what_is_wrong(world: World, shell: Shell) -> None:
         ("fail", "z-dead", "connection", "Unreachable", "get --raw /version"),
         ("fail", "c2", "addresses", "Pods of c1: 10.1.0.1", "cluster-cidr"),
         ("warn", "c2", "services", "PortMismatch", f"svclink explain {world.namespace}/web"),
-        ("warn", "main", "leftovers", "", "kubectl delete endpointslices"),
+        ("warn", "MAIN", "leftovers", "", "kubectl delete endpointslices"),
     ):
         line = lines[level, cluster, subject]
         assert words in line["message"], line

@@ -113,9 +113,9 @@ async def test_healthy_fleet_is_all_ok(tmp_path: Path) -> None:
         posts = {path for server in world.servers.values() for path in server.paths if "review" in path}
     assert {each["level"] for each in results} == {"ok"}
     assert {each["mend"] for each in results} == {None}
-    subjects = {name: [each["subject"] for each in results if each["cluster"] == name] for name in ("main", "c3")}
+    subjects = {name: [each["subject"] for each in results if each["cluster"] == name] for name in ("MAIN", "c3")}
     assert subjects == {
-        "main": ["api", "clock", "crd", "permissions", "addresses", "services", "leftovers"],
+        "MAIN": ["api", "clock", "crd", "permissions", "addresses", "services", "leftovers"],
         "c3": ["connection", "credentials", "clock", "permissions"],
     }
     assert wrote == set()
@@ -241,26 +241,26 @@ SOON: Final = datetime.now(UTC) + timedelta(days=2)
 Fault: TypeAlias = Callable[[Seen], None]
 
 FAULTS: Final[list[tuple[Fault, str, str, str, str, str]]] = [
-    (no_crd, "fail", "main", "crd", "not installed", "kubectl apply -f crd/"),
-    (old_crd, "warn", "main", "crd", "spec.excludedServiceNames", "kubectl apply -f crd/"),
-    (go_crd, "warn", "main", "crd", "Go release", "kubectl apply -f crd/"),
-    (main_permission, "fail", "main", "permissions", "delete endpointslices.discovery.k8s.io", "kubectl apply -f"),
+    (no_crd, "fail", "MAIN", "crd", "not installed", "kubectl apply -f crd/"),
+    (old_crd, "warn", "MAIN", "crd", "spec.excludedServiceNames", "kubectl apply -f crd/"),
+    (go_crd, "warn", "MAIN", "crd", "Go release", "kubectl apply -f crd/"),
+    (main_permission, "fail", "MAIN", "permissions", "delete endpointslices.discovery.k8s.io", "kubectl apply -f"),
     (remote_permission, "fail", "c1", "permissions", "watch services", "export-kubeconfig"),
     (lambda seen: seen.token(jwt(-60)), "fail", "c1", "credentials", "the token expired", "export-kubeconfig"),
     (lambda seen: seen.token(jwt(86_400)), "warn", "c1", "credentials", "the token expires", "export-kubeconfig"),
     (lambda seen: seen.relink(certificate_kubeconfig(seen, not_after=SOON)),
      "warn", "c1", "credentials", "the client certificate expires", "export-kubeconfig"),
-    (main_clock, "warn", "main", "clock", "s ahead of", "timedatectl"),
+    (main_clock, "warn", "MAIN", "clock", "s ahead of", "timedatectl"),
     (remote_clock, "warn", "c1", "clock", "s behind", "timedatectl"),
     (same_cluster, "fail", "z-again", "connection", "DuplicateCluster", "kubectl delete clusterlink z-again"),
     (same_name, "fail", "c1", "connection", "DuplicateName", "kubectl delete clusterlink -n other c1"),
     (other_cluster, "fail", "c1", "connection", "ClusterChanged", "kubectl patch clusterlink c1"),
     (self_link, "fail", "c1", "connection", "SelfLink", "kubectl delete clusterlink c1"),
-    (overlap, "fail", "c1", "addresses", "1 are also those of Pods of main: 10.0.0.1", "cluster-cidr"),
+    (overlap, "fail", "c1", "addresses", "1 are also those of Pods of MAIN: 10.0.0.1", "cluster-cidr"),
     (port, "warn", "c1", "services", "PortMismatch", f"svclink explain {WEB}"),
     (bad_address, "warn", "c1", "services", "InvalidEndpoints", f"svclink explain {WEB}"),
-    (go_slices, "warn", "main", "leftovers", "of the Go release", "-l 'cloudpilot.ai/svclink-cluster'"),
-    (orphans, "warn", "main", "leftovers", "gone, which has no ClusterLink", "-l 'svclink.cloudpilot.ai/cluster=gone'"),
+    (go_slices, "warn", "MAIN", "leftovers", "of the Go release", "-l 'cloudpilot.ai/svclink-cluster'"),
+    (orphans, "warn", "MAIN", "leftovers", "gone, which has no ClusterLink", "-l 'svclink.cloudpilot.ai/cluster=gone'"),
     (lambda seen: seen.relink(kubeconfig("https://127.0.0.1:9")),
      "fail", "c1", "connection", "Unreachable", "get --raw /version"),
     (lambda seen: seen.relink(kubeconfig(seen.fleet.servers["c1"].url, OTHER_AUTHORITY)),
@@ -295,7 +295,7 @@ async def test_main_cluster_that_does_not_answer_is_a_fault(tmp_path: Path) -> N
         done = await world.run("check")
     assert done.exit_code == 2
     (line,) = done.stdout.splitlines()[1:]
-    assert line.split()[:3] == ["fail", "main", "api"]
+    assert line.split()[:3] == ["fail", "MAIN", "api"]
 
 
 async def closing() -> web.StreamResponse:

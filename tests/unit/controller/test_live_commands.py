@@ -219,7 +219,7 @@ async def test_services_are_a_matrix(tmp_path: Path) -> None:
     assert everything == [*table, f"{other} - - -"]
     assert of_shop == "Nothing is mirrored.\n"
     assert data == [
-        {"service": str(WEB), "clusters": {"c1": {"ready": 1, "total": 2}, "main": {"ready": 1, "total": 2}}}
+        {"service": str(WEB), "local": {"ready": 1, "total": 2}, "clusters": {"c1": {"ready": 1, "total": 2}}}
     ]
 
 
