@@ -242,6 +242,10 @@ def svclink(
         asyncio.run(manager.run(settings))
 
 
+def _address(wanted: Address | Literal["off"]) -> Address | None:
+    return None if wanted == "off" else wanted
+
+
 for command in (
     check_command,
     cleanup_command,
