@@ -67,6 +67,14 @@ def why_not_created(key: NamespacedName, main: MainCluster) -> Reason | None:
     return Reason.NAMESPACE_TERMINATING if key.namespace in main.terminating else None
 
 
+def can_be_copied(remote: Service) -> bool:
+    """Whether the main cluster could have a Service like a remote one: only one that is headless needs no ports.
+
+    No API server stores another without, but one that passes on what it did not check may give it.
+    """
+    return bool(remote.spec.ports)
+
+
 def oldest(remotes: Iterable[RemoteCluster]) -> RemoteCluster:
     """The cluster whose link is the oldest; of those of one second the first by name."""
     return min(remotes, key=lambda each: (each.link.metadata.creation_timestamp or "", each.link.metadata.name))

@@ -14,7 +14,7 @@ from svclink_core.diffing import Create, Delete, Names, SliceChange, Update, del
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.filtering import Imported, Kept, Skipped, judge, why_slice_skipped
 from svclink_core.guarding import why_withheld
-from svclink_core.importing import CreateNamespace, Creation, creations, oldest, why_not_created
+from svclink_core.importing import CreateNamespace, Creation, can_be_copied, creations, oldest, why_not_created
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.mirroring import Finding, Omission, mirror, owner_of
 from svclink_core.policing import as_last_resort, has_ready_endpoint, is_expired
@@ -323,7 +323,10 @@ def _create(view: _View, decisions: list[Decision]) -> tuple[Sequence[Creation],
         return (), decisions
     if (obstacle := why_not_created(view.key, view.snapshot.main)) is not None:
         return (), [_explained(each, Outcome.SKIPPED, obstacle) for each in decisions]
-    source = oldest(view.snapshot.remotes[name] for name in waiting)
+    sources = [remote for name in waiting if can_be_copied((remote := view.snapshot.remotes[name]).services[view.key])]
+    if not sources:
+        return (), [_explained(each, Outcome.SKIPPED, Reason.REMOTE_PORTLESS) for each in decisions]
+    source = oldest(sources)
     cluster = source.link.metadata.name
     told = [
         _explained(each, Outcome.CREATED, Reason.SERVICE_CREATED)

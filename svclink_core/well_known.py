@@ -98,6 +98,7 @@ class Reason(Enum):
     NAME_INVALID = ("NameInvalid", "the remote Service has a name that the main cluster would refuse")
     NAMESPACES_UNKNOWN = ("NamespacesUnknown", "the namespaces of the main cluster are not known yet")
     NAMESPACE_TERMINATING = ("NamespaceTerminating", "its namespace in the main cluster is being deleted")
+    REMOTE_PORTLESS = ("RemotePortless", "the remote Service has no ports, and the main cluster takes none without")
     SERVICE_AWAITED = ("ServiceAwaited", "the main cluster gets this Service first")
     MAIN_HEADLESS = ("MainHeadless", "the main Service is headless")
     MAIN_EXTERNAL_NAME = ("MainExternalName", "the main Service is of type ExternalName")

@@ -115,6 +115,18 @@ def test_the_oldest_link_gives_the_service() -> None:
     ]
 
 
+def test_a_service_without_ports_gives_none() -> None:
+    """The API server would refuse it: the Service is made after the next oldest cluster that has ports."""
+    old = aged(cluster("a", services=[service(ports=())]), "2026-01-01T00:00:00Z")
+    young = aged(cluster("b"), "2026-02-01T00:00:00Z")
+    decided = plan(lacking(old, young), NOW)
+    assert [change.cluster for change in decided.changes] == ["b"]
+    assert [(each.cluster, each.reason) for each in decided.decisions] == [
+        ("a", Reason.SERVICE_AWAITED),
+        ("b", Reason.SERVICE_CREATED),
+    ]
+
+
 def named(namespace: str, name: str = "web") -> RemoteCluster:
     key = NamespacedName(namespace, name)
     return cluster("c1", services=[service(key)])
@@ -129,6 +141,7 @@ def named(namespace: str, name: str = "web") -> RemoteCluster:
         (lacking(named("kube-public")), Reason.NAMESPACE_RESERVED),
         (lacking(named("../../kube-system")), Reason.NAME_INVALID),
         (lacking(named("default", "Web")), Reason.NAME_INVALID),
+        (lacking(cluster("c1", services=[service(ports=())])), Reason.REMOTE_PORTLESS),
         (lacking(cluster("c1", services=[service(kind="ExternalName")])), Reason.REMOTE_EXTERNAL_NAME),
         (lacking(cluster("c1", services=[service(labels={LABEL_IMPORTED: "true"})])), Reason.REMOTE_IMPORTED),
     ],

@@ -177,11 +177,12 @@ PLANS: Final = (
     "Update UnreachableNotReady",
     "Delete UnreachableRemoved",
     "Delete LeftoverReplaced",
-    *(f"because {reason}" for reason in Reason if reason is not Reason.NAME_INVALID),
+    *(f"because {reason}" for reason in Reason if reason not in (Reason.NAME_INVALID, Reason.REMOTE_PORTLESS)),
 )
 """What must be in the plans for them: these changes, and every reason there is.
 
-But for names that no API server takes: no main cluster has them, so no snapshot is about them.
+But for names that no API server takes: no main cluster has them, so no snapshot is about them. And that only Services
+without ports could give one to the main cluster is too rare: no API server stores any.
 """
 
 EVENTS: Final = (
