@@ -14,7 +14,7 @@ from typing import Final, Literal, NoReturn
 import click
 import durationpy
 
-from svclink_controller import logs, manager
+from svclink_controller import label_selector, logs, manager
 from svclink_controller.commands.arguments import is_dns_label
 from svclink_controller.commands.check import check_command
 from svclink_controller.commands.cleanup import cleanup_command
@@ -23,6 +23,8 @@ from svclink_controller.commands.explain import explain_command
 from svclink_controller.commands.export_kubeconfig import export_kubeconfig_command
 from svclink_controller.commands.plan import plan_command
 from svclink_controller.commands.status import services_command, status_command
+from svclink_controller.label_selector import EVERYTHING, LabelSelector, SelectorError
+from svclink_controller.leader import DEFAULT_LEASE_NAME
 from svclink_controller.manager import Settings
 from svclink_controller.server import Address
 from svclink_controller.trust import LOOPBACK, Network, Trust
@@ -103,6 +105,21 @@ def _networks(_: click.Context, __: click.Parameter, values: tuple[str, ...]) ->
         raise click.BadParameter(f"{error}: write CIDRs as 10.0.0.0/8 or fd00::/8") from error
 
 
+def _link_selector(_: click.Context, __: click.Parameter, value: str) -> LabelSelector:
+    """The links to work on."""
+    try:
+        return label_selector.parse(value)
+    except SelectorError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def _lease_name(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    """What the API server takes as the name of a Lease."""
+    if value is not None and not (len(value) <= 253 and all(map(is_dns_label, value.split(".")))):
+        raise click.BadParameter(f"{value!r} is not the name of a Lease: use lower-case letters, digits, '-' and '.'")
+    return value
+
+
 @click.group(
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
@@ -156,6 +173,19 @@ def _networks(_: click.Context, __: click.Parameter, values: tuple[str, ...]) ->
     default=None,
     type=click.BOOL,
     help="Work only while holding a Lease, because there are other replicas. Default: true, with --kubeconfig false.",
+)
+@click.option(
+    "--lease-name",
+    callback=_lease_name,
+    metavar="NAME",
+    help="The Lease that is held. Default: svclink; controllers with different --link-selector need different ones.",
+)
+@click.option(
+    "--link-selector",
+    default="",
+    callback=_link_selector,
+    metavar="SELECTOR",
+    help="Work on ClusterLinks with these labels only, as kubectl get -l takes it; leave others to other controllers.",
 )
 @click.option(
     "--listen-address",
@@ -212,6 +242,8 @@ def svclink(
     deletion_hold: timedelta,
     max_writes_per_second: float | None,
     leader_elect: bool | None,
+    lease_name: str | None,
+    link_selector: LabelSelector,
     listen_address: Address | Literal["off"] | None,
     log_format: logs.Format | None,
     log_level: logs.Level,
@@ -223,17 +255,24 @@ def svclink(
 
     Without a command it runs the controller, until SIGTERM.
     """
+    if context.invoked_subcommand is not None and link_selector != EVERYTHING:
+        raise click.UsageError(f"--link-selector is the controller's: leave it out with {context.invoked_subcommand}")
     context.obj = Options(included_namespaces, sync_services_to_local_cluster, deletion_hold.total_seconds())
     if context.invoked_subcommand is None:
         logs.configure(log_format or ("console" if sys.stderr.isatty() else "json"), log_level)
         logs.take_in_libraries()
         is_pod = kubeconfig is None
+        is_electing = is_pod if leader_elect is None else leader_elect
+        if is_electing and lease_name is None and link_selector != EVERYTHING:
+            raise click.UsageError("with --link-selector, give --lease-name: one Lease for each set of links")
         settings = Settings(
             kubeconfig=kubeconfig,
             sync_interval=sync_interval.total_seconds(),
             options=context.obj,
             max_writes_per_second=max_writes_per_second,
-            leader_elect=is_pod if leader_elect is None else leader_elect,
+            leader_elect=is_electing,
+            lease_name=lease_name or DEFAULT_LEASE_NAME,
+            link_selector=link_selector,
             listen_address=_address(listen_address or (POD_ADDRESS if is_pod else "off")),
             trust=Trust(
                 (*deny_remote_cidrs, *(LOOPBACK if is_pod else ())), allow_insecure_remotes, allow_remote_proxies

@@ -62,7 +62,7 @@ class StateCollector(Collector):
         yield from self._of_links()
 
     def _of_links(self) -> Iterable[GaugeMetricFamily]:
-        links = self.store.links
+        links = [name for name, link in self.store.links.items() if link.is_selected]
         states = {(name, state): self._state(name) == state for name in links for state in STATES}
         yield _gauge(
             "svclink_link_state", f"1 for the state a link is in: {', '.join(STATES)}.", "cluster state", states

@@ -10,8 +10,9 @@ from sys import intern
 from typing import Final
 
 import msgspec
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
+from svclink_controller.label_selector import EVERYTHING, LabelSelector
 from svclink_core import codec
 from svclink_core.core_v1 import (
     ClientIPConfig,
@@ -314,6 +315,21 @@ def decode_secret(content: bytes | msgspec.Raw) -> Secret:
     return Secret(_metadata(raw.metadata), tuple(sorted((raw.data or {}).items())))
 
 
-def decode_link(content: bytes | msgspec.Raw) -> ClusterLink:
-    """A ClusterLink. There are few of them, so the core's codec does, whose errors name the field."""
-    return codec.structure(_ANY.decode(content), ClusterLink)
+class _Link(Struct):
+    metadata: _Meta
+
+
+_LINK: Final = msgspec.json.Decoder(_Link)
+
+
+def decode_link(content: bytes | msgspec.Raw, selector: LabelSelector = EVERYTHING) -> ClusterLink:
+    """A ClusterLink. There are few of them, so the core's codec does, whose errors name the field.
+
+    Args:
+        content: The object.
+        selector: Says by the labels, most of which are not kept, whether the link is selected.
+    """
+    link = codec.structure(_ANY.decode(content), ClusterLink)
+    if selector == EVERYTHING:
+        return link
+    return evolve(link, is_selected=selector.matches(_LINK.decode(content).metadata.labels or {}))

@@ -29,7 +29,8 @@ class Health:
         return sorted(
             name
             for name, link in self.store.links.items()
-            if link.spec.enabled
+            if link.is_selected
+            and link.spec.enabled
             and self.store.connections.get(name, PENDING) == PENDING
             and self.store.observations.get(name, Observation()).problem is None
         )

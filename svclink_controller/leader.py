@@ -28,7 +28,7 @@ from svclink_controller.watchdog import Watchdog
 from svclink_controller.wire import WireError
 from svclink_core.codec import Json
 
-LEASE_NAME: Final = "svclink"
+DEFAULT_LEASE_NAME: Final = "svclink"
 KIND: Final[dict[str, Json]] = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease"}
 
 log = structlog.get_logger()
@@ -71,6 +71,7 @@ class Elector:
         client: The main cluster.
         namespace: Where the Lease is.
         identity: What no other replica is called.
+        name: What the Lease is called.
     """
 
     client: Client
@@ -78,6 +79,7 @@ class Elector:
     identity: str = field(factory=lambda: f"{socket.gethostname()}_{uuid.uuid4()}")
     timing: Timing = Timing()
     watchdog: Watchdog = field(factory=Watchdog)
+    name: str = DEFAULT_LEASE_NAME
     _lease: Lease | None = None
     _seen_at: float = 0
     _renewed_at: float = -math.inf
@@ -187,7 +189,7 @@ class Elector:
         body = KIND | {"spec": msgspec.to_builtins(spec)}
         if self._lease is None:
             collection = self._path.rpartition("/")[0]
-            answer = await self.client.post(collection, body | {"metadata": {"name": LEASE_NAME}})
+            answer = await self.client.post(collection, body | {"metadata": {"name": self.name}})
         else:
             answer = await self.client.put(self._path, body | {"metadata": msgspec.to_builtins(self._lease.metadata)})
         self._lease = _decoded(answer)
@@ -221,7 +223,7 @@ class Elector:
 
     @property
     def _path(self) -> str:
-        return f"/apis/coordination.k8s.io/v1/namespaces/{self.namespace}/leases/{LEASE_NAME}"
+        return f"/apis/coordination.k8s.io/v1/namespaces/{self.namespace}/leases/{self.name}"
 
 
 def _decoded(content: bytes) -> Lease:

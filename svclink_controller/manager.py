@@ -21,10 +21,12 @@ from svclink_controller.deadlines import Deadlines
 from svclink_controller.decoding import Secret
 from svclink_controller.events import Events
 from svclink_controller.findings import Findings
+from svclink_controller.gone_links import GoneLinks
 from svclink_controller.guards import Guards
 from svclink_controller.health import Health
 from svclink_controller.identities import Identities
-from svclink_controller.leader import Elector
+from svclink_controller.label_selector import EVERYTHING, LabelSelector
+from svclink_controller.leader import DEFAULT_LEASE_NAME, Elector
 from svclink_controller.metrics import Metrics
 from svclink_controller.pacing import Pace
 from svclink_controller.pulse import Pulse
@@ -36,9 +38,9 @@ from svclink_controller.server import Address, Answers, serving
 from svclink_controller.session import Target, identify
 from svclink_controller.sinks import LinkSink, NamespaceSink, ObjectSink
 from svclink_controller.status_writer import STATUS_WRITERS, StatusWriter
-from svclink_controller.store import MAIN, Store
+from svclink_controller.store import MAIN, Observation, Store
 from svclink_controller.trust import STRICT, Trust
-from svclink_controller.wire import CLUSTER_LINKS, ENDPOINT_SLICES, NAMESPACES, SERVICES, Resource, WireError
+from svclink_controller.wire import ENDPOINT_SLICES, NAMESPACES, SERVICES, Resource, WireError, cluster_links
 from svclink_controller.workqueue import WorkQueue
 from svclink_core import policing
 from svclink_core.core_v1 import Namespace, Service
@@ -69,6 +71,8 @@ class Settings:
         max_writes_per_second: Writes to EndpointSlices of the main cluster; None: as many as it takes.
         leader_elect: Whether to work only while holding a Lease, because there are other replicas.
         listen_address: Where to answer about metrics and health; None: nowhere.
+        link_selector: The links to work on; others are other controllers'.
+        lease_name: The Lease of the replicas that work on these links.
     """
 
     kubeconfig: Path | None = None
@@ -78,6 +82,13 @@ class Settings:
     leader_elect: bool = False
     listen_address: Address | None = None
     trust: Trust = STRICT
+    link_selector: LabelSelector = EVERYTHING
+    lease_name: str = DEFAULT_LEASE_NAME
+
+    @property
+    def has_all_links(self) -> bool:
+        """Whether no other controller works on links of the main cluster."""
+        return self.link_selector == EVERYTHING
 
 
 async def run(settings: Settings) -> None:
@@ -155,7 +166,8 @@ class Manager:
                 group.create_task(self._reflect(ENDPOINT_SLICES, ObjectSink(self.store, MAIN, EndpointSlice)))
                 if self.settings.options.sync_services:
                     group.create_task(self._reflect(NAMESPACES, NamespaceSink(self.store)))
-                group.create_task(self._reflect(CLUSTER_LINKS, LinkSink(self.store, self.link_changed)))
+                links = LinkSink(self.store, self.link_changed, self.settings.has_all_links)
+                group.create_task(self._reflect(cluster_links(self.settings.link_selector), links))
                 group.create_task(self.elector.run(self.work) if self.settings.leader_elect else self.work())
         finally:
             self.guards.close()
@@ -200,21 +212,24 @@ class Manager:
             log.warning("writes still under way were given up", seconds=DRAIN_SECONDS)
 
     def link_changed(self, name: str) -> None:
-        """Start, tell or stop the remote of a link."""
-        references = [link.spec.kubeconfig_secret_ref for link in self.store.links.values()]
+        """Start, tell or stop the remote of a link. One that is selected no longer is left as it is."""
+        references = [link.spec.kubeconfig_secret_ref for link in self.store.links.values() if link.is_selected]
         self.secrets.require({reference.name for reference in references if reference is not None})
         link = self.store.links.get(name)
-        if link is not None:
+        if link is not None and link.is_selected:
             self._configure(name, link)
         elif name in self.remotes:
             self._stop_remote(name)
             self.metrics.forget(name)
+            self.store.forget(name)
+            self.store.observe(name, Observation())
         self.store.status_changed(name)
 
     def secret_changed(self, secret: str) -> None:
         """Tell the remotes of the links that keep their kubeconfig in a Secret."""
         for name, link in self.store.links.items():
-            if link.spec.kubeconfig_secret_ref is not None and link.spec.kubeconfig_secret_ref.name == secret:
+            reference = link.spec.kubeconfig_secret_ref
+            if link.is_selected and reference is not None and reference.name == secret:
                 self._configure(name, link)
 
     def _configure(self, name: str, link: ClusterLink) -> None:
@@ -299,12 +314,14 @@ def make_manager(client: Client, namespace: str, settings: Settings) -> Manager:
     store.status_changed, store.cluster_changed = status_changed, cluster_changed
     findings = Findings(store.status_changed)
     pace = Pace(settings.max_writes_per_second)
-    elector = Elector(client, namespace)
+    elector = Elector(client, namespace, name=settings.lease_name)
     writing = client.fenced(elector.may_write) if settings.leader_elect else client
     applier = Applier(writing, lambda written: store.put(MAIN, written), store.mark_gone, pace)
-    reconciler = Reconciler(store, services, applier, findings, guards.record, metrics)
+    gone_links = None if settings.has_all_links else GoneLinks(client)
+    reconciler = Reconciler(store, services, applier, findings, guards.record, metrics, gone_links)
     events = Events(writing, metrics)
-    status_writer = StatusWriter(writing, store, findings, links, metrics, events.tell)
+    resource = cluster_links(settings.link_selector)
+    status_writer = StatusWriter(writing, store, findings, links, metrics, events.tell, resource)
     manager = Manager(
         client=client,
         namespace=namespace,

@@ -11,6 +11,7 @@ from attrs import define, field
 from svclink_controller import clock
 from svclink_controller.applier import Applier, Outcome, Verdict, kind_and_verb
 from svclink_controller.findings import Findings
+from svclink_controller.gone_links import GoneLinks
 from svclink_controller.metrics import Metrics
 from svclink_controller.store import Store
 from svclink_controller.turns import next_turn
@@ -34,6 +35,7 @@ class Reconciler:
         applier: Has the changes done.
         findings: Told what could not be mirrored or written.
         decided: Called with every Service and what was decided about it, before anything is done.
+        gone_links: Asked before anything is deleted because its link is gone; None where no other controller has links.
     """
 
     store: Store
@@ -42,6 +44,7 @@ class Reconciler:
     findings: Findings
     decided: Callable[[NamespacedName, Sequence[Decision]], None] = lambda _key, _decisions: None
     metrics: Metrics = field(factory=Metrics)
+    gone_links: GoneLinks | None = None
 
     async def run(self) -> None:
         """Work until cancelled. A broken plan is logged with its traceback, tried again, and stops nothing else."""
@@ -63,18 +66,19 @@ class Reconciler:
         started, news = clock.elapsed(), self.store.freshness.take(key)
         plan = plan_service(self.store.snapshot(), key, clock.seconds())
         self.decided(key, plan.decisions)
-        outcomes = await self.applier.apply(plan.changes)
+        changes = plan.changes if self.gone_links is None else await self.gone_links.proven(plan.changes)
+        outcomes = await self.applier.apply(changes)
         self._measure(key, started, news, outcomes)
         unfinished = [outcome for outcome in outcomes if outcome.verdict is not Verdict.APPLIED]
         self.findings.record(key, plan.findings, unfinished)
-        self._come_back(key, unfinished)
+        self._come_back(key, unfinished, is_unproven=len(changes) < len(plan.changes))
 
-    def _come_back(self, key: NamespacedName, unfinished: list[Outcome]) -> None:
+    def _come_back(self, key: NamespacedName, unfinished: list[Outcome], *, is_unproven: bool) -> None:
         """What may work later is planned again later, with growing delays; what only waits, when it need wait no more.
 
         What the API server refused is planned again when something changes: it would be refused again.
         """
-        if any(each.verdict in (Verdict.FAILED, Verdict.SUPERSEDED) for each in unfinished):
+        if is_unproven or any(each.verdict in (Verdict.FAILED, Verdict.SUPERSEDED) for each in unfinished):
             self.queue.retry(key, max(_waits(unfinished), default=None))
             return
         self.queue.forget(key)

@@ -93,10 +93,12 @@ class LinkSink:
     Args:
         store: Told first.
         changed: Called with the name of each link that was added, changed or removed.
+        is_everything_selected: Whether also a link of which nobody can tell is this controller's.
     """
 
     store: Store
     changed: Callable[[str], None]
+    is_everything_selected: bool = True
 
     def replace(self, listing: Listing[ClusterLink]) -> None:
         """The complete list."""
@@ -123,4 +125,5 @@ class LinkSink:
     def mark_undecodable(self, each: Undecodable) -> None:
         """A link cannot be understood: the last state that could be stays in force, else it only holds its place."""
         if each.key not in self.store.namesakes.names():
-            self.apply(ClusterLink(ObjectMeta(name=each.key.name, namespace=each.key.namespace)))
+            metadata = ObjectMeta(name=each.key.name, namespace=each.key.namespace)
+            self.apply(ClusterLink(metadata, is_selected=self.is_everything_selected))

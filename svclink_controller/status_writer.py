@@ -14,7 +14,7 @@ from svclink_controller.clients import ApiError, Client, TransportError
 from svclink_controller.findings import Findings
 from svclink_controller.metrics import Metrics
 from svclink_controller.store import Observation, Store
-from svclink_controller.wire import CLUSTER_LINKS, WireError, decode_object
+from svclink_controller.wire import CLUSTER_LINKS, Resource, WireError, decode_object
 from svclink_controller.workqueue import WorkQueue
 from svclink_core.codec import unstructure_status
 from svclink_core.identifying import duplicate_name
@@ -58,6 +58,7 @@ class StatusWriter:
         findings: What could not be mirrored or written.
         queue: Names of links of which something may have changed.
         told: Called with a link, as it was before, and the status that was written.
+        resource: How links are decoded. The status of one that is not selected is another controller's.
     """
 
     client: Client
@@ -66,6 +67,7 @@ class StatusWriter:
     queue: WorkQueue[str]
     metrics: Metrics = field(factory=Metrics)
     told: Callable[[ClusterLink, ClusterLinkStatus], None] = lambda _, __: None
+    resource: Resource[ClusterLink] = CLUSTER_LINKS
     _postponed: set[str] = field(factory=set)
     _written: dict[NamespacedName, _Written] = field(factory=dict)
 
@@ -94,7 +96,8 @@ class StatusWriter:
             if key not in {link.metadata.key for link in links}:
                 del self._written[key]
         for link in links:
-            await self._write_one(link)
+            if link.is_selected:
+                await self._write_one(link)
 
     async def _write_one(self, link: ClusterLink) -> None:
         key, loop = link.metadata.key, asyncio.get_running_loop()
@@ -109,11 +112,11 @@ class StatusWriter:
             self._postpone(key.name, wait)
             return
         self._written[key] = evolve(last, at=loop.time())
-        path = CLUSTER_LINKS.path(key.namespace, key.name) + "/status"
+        path = self.resource.path(key.namespace, key.name) + "/status"
         answer = await self.client.merge_patch(path, {"status": unstructure_status(status)})
         self.metrics.status_writes.labels("applied").inc()
         self.told(link, status)
-        written = decode_object(answer, CLUSTER_LINKS)
+        written = decode_object(answer, self.resource)
         self._written[key] = _Written(loop.time(), status, written.status)
         if key in self.store.namesakes.names():
             self.store.put_link(written)

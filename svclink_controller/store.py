@@ -215,7 +215,7 @@ class Store:
         """Let the link count that has to, of those of a name."""
         old, new = self.links.get(name), elected(self.namesakes.of(name))
         self.links[name] = new
-        if old is None or (old.spec, old.metadata.uid) != (new.spec, new.metadata.uid):
+        if old is None or _rules(old) != _rules(new):
             self._cluster_changed(name)
 
     def set_connection(self, cluster: str, connection: Connection) -> None:
@@ -391,6 +391,11 @@ class Store:
     def _enqueue(self, keys: Iterable[NamespacedName]) -> None:
         if self.is_complete:
             self.enqueue(keys)
+
+
+def _rules(link: ClusterLink) -> tuple[object, ...]:
+    """What of a link decides about Services."""
+    return link.spec, link.metadata.uid, link.is_selected
 
 
 def _is_same(old: Service | EndpointSlice, new: Service | EndpointSlice) -> bool:

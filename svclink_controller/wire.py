@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final, Generic, Literal, TypeAlias, TypeVar, assert_never
 
 import msgspec
-from attrs import frozen
+from attrs import evolve, frozen
 
 from svclink_controller.decoding import (
     Secret,
@@ -23,6 +24,7 @@ from svclink_controller.decoding import (
     decode_service,
     decode_slice,
 )
+from svclink_controller.label_selector import LabelSelector
 from svclink_core.core_v1 import Namespace, Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.errors import BadInputError, SvclinkError
@@ -320,6 +322,11 @@ REMOTE_ENDPOINT_SLICES: Final = Resource(
 ENDPOINT_SLICES: Final = Resource("/apis/discovery.k8s.io/v1", "endpointslices", decode_slice)
 SECRETS: Final = Resource("/api/v1", "secrets", decode_secret)
 CLUSTER_LINKS: Final = Resource("/apis/svclink.cloudpilot.ai/v1alpha1", "clusterlinks", decode_link)
+
+
+def cluster_links(selector: LabelSelector) -> Resource[ClusterLink]:
+    """ClusterLinks, of which only some are this controller's to work on."""
+    return evolve(CLUSTER_LINKS, decode=partial(decode_link, selector=selector))
 
 
 class _Version(Struct):

@@ -106,7 +106,7 @@ def unstructure_status(status: ClusterLinkStatus) -> dict[str, Json]:
 def json_name(attribute: str, metadata: Mapping[str, str]) -> str:
     """The JSON name of an attribute: the one it declares, else camelCase."""
     head, *tail = attribute.split("_")
-    return metadata.get("json") or head + "".join(word.capitalize() for word in tail)
+    return metadata["json"] if "json" in metadata else head + "".join(word.capitalize() for word in tail)
 
 
 def _structure(content: object, kind: type[T]) -> T:
@@ -182,7 +182,7 @@ def _json_type(value: object) -> str:
 def _register(converter: Converter, kind: type[T], *, omit_defaults: bool) -> None:
     """Registers how an attrs class is read and written: camelCase, an object and nothing else."""
     attributes: tuple[Attribute[object], ...] = fields(resolve_types(kind))  # type: ignore[arg-type, type-var]
-    names = {each.name: override(rename=json_name(each.name, each.metadata)) for each in attributes}
+    names = {each.name: _override(each.name, each.metadata) for each in attributes}
     if kind is ObjectMeta:
         names["labels"] = _pairs("labels", REASONED_LABELS)
         names["annotations"] = _pairs("annotations", REASONED_ANNOTATIONS)
@@ -198,6 +198,12 @@ def _register(converter: Converter, kind: type[T], *, omit_defaults: bool) -> No
 
     converter.register_structure_hook(kind, checked)
     converter.register_unstructure_hook(kind, write)
+
+
+def _override(attribute: str, metadata: Mapping[str, str]) -> _Override:
+    """The name in JSON; an attribute that declares an empty one is no part of the object."""
+    name = json_name(attribute, metadata)
+    return override(rename=name) if name else override(omit=True)
 
 
 def _pairs(name: str, keys: frozenset[str]) -> _Override:

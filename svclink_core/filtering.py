@@ -81,6 +81,8 @@ def judge(key: NamespacedName, cluster: RemoteCluster, main: Service | None, opt
 
 def why_kept(cluster: RemoteCluster) -> Reason | None:
     """The reason to leave everything of a cluster as it is, or None where it is enabled and completely known."""
+    if not cluster.link.is_selected:
+        return Reason.NOT_SELECTED
     if not cluster.link.spec.enabled:
         return Reason.FROZEN
     match cluster.connection:

@@ -188,6 +188,8 @@ def _plan_cluster(view: _View, cluster: str) -> _Part:
         return _remove(view, cluster, Reason.LINK_GONE)
     verdict = judge(view.key, remote, view.main, view.snapshot.options)
     match verdict:
+        case Kept(Reason.NOT_SELECTED as reason):
+            return _keep(view, cluster, reason)
         case _ if view.key in view.snapshot.main.undecodable:
             return _keep(view, cluster, Reason.MAIN_UNDECODABLE)
         case Kept(reason):
@@ -204,10 +206,14 @@ def _keep(view: _View, cluster: str, reason: Reason) -> _Part:
     """Slices stay. Only the owner of slices of a lost cluster follows a re-created Service: else they are collected."""
     observed = view.ours.get(cluster, [])
     changes: Sequence[SliceChange] = ()
-    if view.main is not None and not view.main.is_being_deleted and reason is not Reason.FROZEN:
+    if view.main is not None and not view.main.is_being_deleted and reason not in _UNTOUCHED:
         changes = _updates(observed, [_owned(piece, view.main) for piece in observed])
     decision = Decision(view.key, cluster, Outcome.KEPT, reason, len(observed), _endpoints(observed))
     return _Part(decision, observed, changes)
+
+
+_UNTOUCHED = frozenset({Reason.FROZEN, Reason.NOT_SELECTED})
+"""Reasons to keep that leave even the owner of a slice as it is."""
 
 
 def _plan_lost(view: _View, remote: RemoteCluster, *, alone: bool) -> _Part:

@@ -19,8 +19,9 @@ def deadline(remote: RemoteCluster) -> float | None:
 
     What is planned before and from then on differs, so that is the moment to plan its Services again.
     """
-    policy = remote.link.spec.unreachable
-    if policy.action == "Keep" or not remote.link.spec.enabled or not isinstance(remote.connection, Unreachable):
+    link, policy = remote.link, remote.link.spec.unreachable
+    is_at_work = link.is_selected and link.spec.enabled
+    if policy.action == "Keep" or not is_at_work or not isinstance(remote.connection, Unreachable):
         return None
     return remote.connection.at + policy.after_seconds
 

@@ -79,8 +79,12 @@ class ClusterLinkStatus:
 
 @frozen
 class ClusterLink:
-    """Names one remote cluster. The name is the cluster's name in labels and in EndpointSlice names."""
+    """Names one remote cluster. The name is the cluster's name in labels and in EndpointSlice names.
+
+    One that is not selected is another controller's: it exists, and what is mirrored of its cluster is not touched.
+    """
 
     metadata: ObjectMeta
     spec: ClusterLinkSpec = ClusterLinkSpec()
     status: ClusterLinkStatus = ClusterLinkStatus()
+    is_selected: bool = field(default=True, metadata={"json": ""})

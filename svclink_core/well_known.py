@@ -59,6 +59,7 @@ class Reason(Enum):
 
     # Kept: the slices stay because nothing is known for certain, or because the user said so.
     FROZEN = ("Frozen", "the ClusterLink is disabled, so its EndpointSlices stay as they are")
+    NOT_SELECTED = ("NotSelected", "the ClusterLink is not in --link-selector, so another controller works on it")
     PENDING = ("Pending", "the cluster has not been listed completely yet, so its EndpointSlices are kept")
     UNREACHABLE = ("Unreachable", "the cluster cannot be reached, so its EndpointSlices are kept")
     UNREACHABLE_NOT_READY = (

@@ -256,6 +256,10 @@ class Cluster:
         """Somebody makes or changes an object."""
         return self._store(_KINDS[type(item)], unstructure(item))
 
+    def put_raw(self, plural: str, content: Object) -> None:
+        """Somebody makes or changes an object, of which everything is given."""
+        self._store(plural, content)
+
     def put_secret(self, namespace: str, name: str, data: Object) -> None:
         """Somebody makes or changes a Secret."""
         self._store("secrets", {"kind": "Secret", "metadata": {"name": name, "namespace": namespace}, "data": data})

@@ -19,6 +19,7 @@ from attrs import frozen
 
 from svclink_controller import logs, manager
 from svclink_controller.cli import Duration, ListenAddress, main, svclink
+from svclink_controller.label_selector import EVERYTHING
 from svclink_controller.manager import Settings
 from svclink_controller.server import Address
 
@@ -105,6 +106,12 @@ def asks_cluster(command: click.Command) -> bool:
         (["--deny-remote-cidrs", "fd00::/8,example.com"], ["--deny-remote-cidrs", "'example.com'", "CIDRs"]),
         (["--allow-insecure-remotes=perhaps"], ["--allow-insecure-remotes", "'perhaps'"]),
         (["--allow-remote-proxies=perhaps"], ["--allow-remote-proxies", "'perhaps'"]),
+        (["--link-selector", "shard>1"], ["--link-selector", "'shard>1'", "shard=a"]),
+        (["--link-selector", "shard in (a", *PLAN], ["--link-selector", "'shard in (a'"]),
+        (["--link-selector=shard=a", *PLAN], ["--link-selector", "leave it out with plan"]),
+        (["--link-selector=shard=a", "--leader-elect=true"], ["--link-selector", "--lease-name"]),
+        (["--lease-name", "Svclink"], ["--lease-name", "'Svclink'"]),
+        (["--lease-name="], ["--lease-name", "''"]),
         (["--nonsense"], ["--nonsense"]),
         (["nonsense"], ["'nonsense'"]),
         (["plan"], ["--kubeconfig"]),
@@ -206,6 +213,8 @@ def test_without_kubeconfig_outside_a_cluster_the_flag_is_named(run: Run) -> Non
         ["--sync-services-to-local-cluster=FALSE"],
         ["--sync-services-to-local-cluster=0"],
         ["--leader-elect=true"],
+        ["--lease-name=svclink.a"],
+        ["--link-selector="],
         ["--listen-address=:8080"],
         ["--listen-address", "127.0.0.1:0"],
         ["--listen-address=[::1]:80"],
@@ -252,6 +261,8 @@ def test_default_sync_interval_is_that_of_the_go_program() -> None:
         "deletion_hold": timedelta(minutes=5),
         "max_writes_per_second": None,
         "leader_elect": None,
+        "lease_name": None,
+        "link_selector": EVERYTHING,
         "listen_address": None,
         "log_format": None,
         "log_level": "info",

@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from svclink_controller.decoding import decode_link, decode_remote_slice, decode_service, decode_slice
+from svclink_controller.label_selector import parse
 from svclink_core import ClusterLink, EndpointSlice, Service
 from svclink_core.codec import structure, unstructure
 from svclink_core.errors import BadInputError
@@ -114,6 +115,14 @@ def test_wire_and_codec_agree_on_every_remote_slice(content: Object) -> None:
 def test_wire_and_codec_agree_on_every_link(content: Object) -> None:
     """A ClusterLink means the same to both."""
     assert decode_link(encoded(content)) == structure(content, ClusterLink)
+
+
+@pytest.mark.parametrize(("labels", "is_selected"), [({"shard": "a"}, True), ({"shard": "b"}, False), (None, False)])
+def test_link_knows_whether_it_is_selected(labels: dict[str, str] | None, *, is_selected: bool) -> None:
+    """Its labels are not kept, but what the selector says of them is; it is never read from the object."""
+    content = {"metadata": {"name": "c1", "labels": labels}, "isSelected": not is_selected, "": not is_selected}
+    assert decode_link(encoded(content), parse("shard=a")).is_selected is is_selected
+    assert decode_link(encoded(content)).is_selected
 
 
 @given(all_services)

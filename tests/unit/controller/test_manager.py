@@ -18,10 +18,12 @@ from typing import Any
 import pytest
 from aiohttp import web
 from attrs import define
+from prometheus_client import generate_latest
 from structlog.testing import capture_logs
 
 from svclink_controller import manager
 from svclink_controller.clients import remote_client
+from svclink_controller.label_selector import parse
 from svclink_controller.leader import Timing
 from svclink_controller.manager import Manager, Settings, make_manager, target_of
 from svclink_controller.session import Target
@@ -39,6 +41,7 @@ from svclink_core import (
     ServicePort,
     ServiceSpec,
 )
+from svclink_core.codec import unstructure
 from svclink_core.identifying import Problem
 from svclink_core.svclink_v1alpha1 import SecretKeyReference
 from svclink_core.well_known import LABEL_SERVICE_NAME
@@ -46,6 +49,7 @@ from tests.unit.controller.servers import Cluster, Server, credentials, eventual
 
 NAMESPACE = "svclink"
 FAST = Settings(sync_interval=0.05)
+SHARD = Settings(sync_interval=0.05, link_selector=parse("shard=a"))
 
 
 def service(name: str = "web") -> Service:
@@ -80,6 +84,11 @@ class World:
 
     def start(self) -> None:
         self.task = asyncio.create_task(self.controller.run())
+
+    def put_labelled(self, shard: str) -> None:
+        """The link of the remote cluster, with a label."""
+        content = unstructure(link(kubeconfig=self.kubeconfig))
+        self.main.put_raw("clusterlinks", content | {"metadata": {"name": "c1", "labels": {"shard": shard}}})
 
     def mirrored(self) -> dict[str, list[str]]:
         """The addresses in every slice of the main cluster."""
@@ -183,6 +192,57 @@ async def test_rounds_that_find_nothing_write_nothing() -> None:
         asked = len(world.main_server.requests), len(world.remote_server.requests)
         await asyncio.sleep(0.3)
         assert (len(world.main_server.requests), len(world.remote_server.requests)) == asked
+
+
+# Several controllers
+
+
+async def test_only_links_that_are_selected_are_worked_on() -> None:
+    """A link of another controller is not connected to, its status not written, its metrics not shown."""
+    async with worlds(SHARD) as world:
+        world.main.put(link("other", kubeconfig=world.kubeconfig))
+        world.put_labelled("a")
+        world.start()
+        await world.is_mirrored("10.0.0.1")
+        await eventually(lambda: world.status()[0] == "ClusterReady")
+        assert world.status("other") == (None, None)
+        assert list(world.controller.remotes) == ["c1"]
+        assert b'cluster="other"' not in generate_latest(world.controller.metrics.registry)
+        assert world.controller.answers.obstacle() is None
+
+
+async def test_link_that_is_selected_no_longer_is_left_as_it_is() -> None:
+    """The connection ends, the slices stay, also when the remote changes; selected again, it catches up."""
+    async with worlds(SHARD) as world:
+        world.put_labelled("a")
+        world.start()
+        await world.is_mirrored("10.0.0.1")
+        world.put_labelled("b")
+        await eventually(lambda: not world.remote.watchers and world.controller.remotes == {})
+        world.remote.put(piece(address="10.0.0.2"))
+        world.main.remove_key("endpointslices", "default", "web-c1")
+        await asyncio.sleep(0.2)
+        assert world.mirrored() == {}
+        world.put_labelled("a")
+        await world.is_mirrored("10.0.0.2")
+
+
+async def test_link_of_another_controller_that_goes_takes_its_slices_with_it() -> None:
+    """Who deletes them does not matter: nobody has the link any more, and the API server says so."""
+    async with worlds() as world:
+        world.put_labelled("b")
+        world.start()
+        await world.is_mirrored("10.0.0.1")
+    left_over = world.main.objects["endpointslices", "default", "web-c1"]
+    async with worlds(SHARD) as world:
+        world.main.objects["endpointslices", "default", "web-c1"] = left_over
+        world.put_labelled("b")
+        world.start()
+        await eventually(lambda: world.controller.store.is_complete)
+        await asyncio.sleep(0.2)
+        assert world.mirrored() == {"web-c1": ["10.0.0.1"]}
+        world.main.remove(link())
+        await eventually(lambda: world.mirrored() == {})
 
 
 # Trouble

@@ -15,6 +15,7 @@ from attrs import define, evolve
 
 from svclink_controller.applier import Applier
 from svclink_controller.findings import Findings
+from svclink_controller.gone_links import GoneLinks
 from svclink_controller.reconciler import Reconciler
 from svclink_controller.store import MAIN, Store
 from svclink_controller.workqueue import WorkQueue
@@ -32,6 +33,7 @@ from svclink_core import (
     ServicePort,
     ServiceSpec,
 )
+from svclink_core.codec import structure
 from svclink_core.well_known import LABEL_CLUSTER, LABEL_MANAGED_BY, LABEL_SERVICE_NAME, MANAGED_BY
 from tests.unit.controller.servers import Cluster, Server, connected, eventually, refusal, serving
 
@@ -79,7 +81,7 @@ class World:
 
 
 @asynccontextmanager
-async def worlds(*, broken: int = 0) -> AsyncIterator[World]:
+async def worlds(*, broken: int = 0, shares_links: bool = False) -> AsyncIterator[World]:
     """A reconciler at work; the first few answers of the main cluster meet an internal error."""
     cluster = Cluster()
     queue: WorkQueue[NamespacedName] = WorkQueue()
@@ -94,6 +96,7 @@ async def worlds(*, broken: int = 0) -> AsyncIterator[World]:
 
     async with serving(cluster) as server, connected(server.url) as client:
         reconciler = Reconciler(store, queue, Applier(client, written, store.mark_gone), findings)
+        reconciler.gone_links = GoneLinks(client) if shares_links else None
         workers = [asyncio.create_task(reconciler.run()) for _ in range(4)]
         try:
             yield World(server, cluster, store, queue, findings)
@@ -124,6 +127,33 @@ async def test_service_that_is_right_causes_no_request() -> None:
             world.queue.add([WEB, API])
             await eventually(lambda: not world.queue._dirty and not world.queue._processing)
         assert len(world.server.requests) == asked
+
+
+@pytest.mark.parametrize("answers", ["the link", "an error"])
+async def test_slices_of_an_unknown_link_stay_until_the_api_server_says_that_it_is_gone(answers: str) -> None:
+    """Where links are shared, a watch of links that lags behind must not cost another controller its slices."""
+    async with worlds(shares_links=True) as world:
+
+        async def refuse(request: web.BaseRequest) -> web.StreamResponse | None:
+            return refusal(500) if request.path.endswith("/clusterlinks") else None
+
+        if answers == "the link":
+            world.cluster.put(ClusterLink(ObjectMeta("new")))
+        else:
+            world.cluster.override = refuse
+        labels = {LABEL_SERVICE_NAME: "web", LABEL_MANAGED_BY: MANAGED_BY, LABEL_CLUSTER: "new"}
+        metadata = evolve(piece().metadata, name="web-new", labels=tuple(sorted(labels.items())))
+        theirs = structure(world.cluster.put(evolve(piece(), metadata=metadata)), EndpointSlice)
+        world.store.put(MAIN, theirs)
+        world.know()
+        await eventually(lambda: "web-c1" in world.addresses())
+        asked = [request for request in world.server.requests if request.path.endswith("/clusterlinks")]
+        assert asked[0].query["fieldSelector"] == "metadata.name=new"
+        assert "web-new" in world.addresses()
+
+        world.cluster.override = None
+        world.cluster.objects.pop(("clusterlinks", "", "new"), None)
+        await eventually(lambda: list(world.addresses()) == ["web-c1"])
 
 
 async def test_nothing_is_decided_before_everything_is_known() -> None:

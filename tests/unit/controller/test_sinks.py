@@ -163,6 +163,14 @@ def test_link_that_was_never_understood_holds_its_place() -> None:
     assert links.changed == ["a"]
 
 
+def test_link_that_was_never_understood_is_another_controllers_where_there_are_any() -> None:
+    """Its labels say nothing either, so it is left alone."""
+    links = Links()
+    sink = evolve(links.sink, is_everything_selected=False)
+    sink.mark_undecodable(unknown("a"))
+    assert not links.store.links["a"].is_selected
+
+
 def test_link_that_is_understood_again_counts() -> None:
     """When the link is mended, what it says is used."""
     links = Links()

@@ -115,6 +115,7 @@ def mostly(draw: DrawFn, common: SearchStrategy[V], rare: SearchStrategy[V], odd
 # Names
 
 _mostly_true = st.sampled_from((True, True, False))
+_nearly_always_true = st.sampled_from((True,) * 7 + (False,))
 _SHORT_NAMES: Final = ("a", "b", *map("".join, product("ab", ("", "-"), "ab")), "a-b-a", "a-b-b", "b-a-b", "b-b-b")
 
 
@@ -554,7 +555,7 @@ def remote_clusters(universe: Universe, name: str) -> SearchStrategy[RemoteClust
         lambda cluster, guard: evolve(cluster, guard=guard),
         st.builds(
             remote_cluster,
-            st.builds(ClusterLink, _link_metadata(name), link_specs(universe)),
+            st.builds(ClusterLink, _link_metadata(name), link_specs(universe), is_selected=_nearly_always_true),
             some_services(universe),
             all_remote_slices(universe),
             connections,
@@ -867,7 +868,8 @@ def _link(draw: DrawFn, universe: Universe, before: Snapshot) -> tuple[Event, Sn
         case "delete":
             return event, without_link(before, cluster)
         case "edit":
-            return event, with_link(before, cluster, spec=draw(link_specs(universe)))
+            spec, is_selected = draw(link_specs(universe)), draw(_nearly_always_true)
+            return event, with_link(before, cluster, spec, is_selected=is_selected)
         case "lose":
             policy = UnreachablePolicy(draw(_losses), force=draw(_seldom_two_addresses))
             return event, with_link(before, cluster, ClusterLinkSpec(unreachable=policy), LOST)

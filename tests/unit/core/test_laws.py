@@ -251,7 +251,7 @@ def test_l3_services_and_namespaces(found: Snapshot) -> None:
 
 
 def is_known(remote: RemoteCluster) -> bool:
-    return remote.link.spec.enabled and isinstance(remote.connection, Synced)
+    return remote.link.is_selected and remote.link.spec.enabled and isinstance(remote.connection, Synced)
 
 
 FILTERED: Final = {
@@ -285,8 +285,8 @@ def content(piece: EndpointSlice) -> EndpointSlice:
 def test_l4_unknown_is_not_empty(found: Snapshot) -> None:
     """Nothing of a pending, unreachable or disabled cluster is deleted (unless its policy says so, by `now`).
 
-    Of a disabled one nothing is touched, of the others no more than the owner. Nothing of a Service that cannot be
-    understood is deleted, unless it is filtered out.
+    Of a disabled one, or of another controller's, nothing is touched, of the others no more than the owner. Nothing of
+    a Service that cannot be understood is deleted, unless it is filtered out.
     """
     for change in slice_changes(plan(found, NOW)):
         remote = found.remotes.get(change.cluster or "")
@@ -300,6 +300,7 @@ def test_l4_unknown_is_not_empty(found: Snapshot) -> None:
             assert is_expired(remote, NOW)
         else:
             assert isinstance(change, Update)
+            assert remote.link.is_selected
             assert remote.link.spec.enabled
             assert content(change.endpoint_slice) == content(found.main.names[change.key])
 

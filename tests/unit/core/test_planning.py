@@ -29,7 +29,7 @@ from svclink_core import (
 from svclink_core.snapshot import Connection
 from svclink_core.well_known import LABEL_CLUSTER, LABEL_GO_CLUSTER, LABEL_MANAGED_BY, LABEL_SERVICE_NAME
 from tests.unit.core.examples import WEB, cluster, endpoint, foreign_slice, mirrored_slice, remote_slice, service, world
-from tests.unit.core.world import NOW, applied, collected, main_slices, settled, with_main
+from tests.unit.core.world import NOW, applied, collected, main_slices, settled, with_link, with_main
 
 LOST = Unreachable("2026-01-01T00:00:00Z", 1_767_225_600.0)
 
@@ -138,6 +138,25 @@ def test_frozen_slices_stay_exactly_as_they_are() -> None:
     old = mirrored_slice(owner_uid="uid-of-the-old-web", labels={LABEL_SERVICE_NAME: None})
     found = world(cluster("c1", remote_slice("other"), spec=ClusterLinkSpec(enabled=False)), slices=[old])
     assert plan(found, NOW) == Plan((), (Decision(WEB, "c1", Outcome.KEPT, Reason.FROZEN, 1, 1),), ())
+
+
+@pytest.mark.parametrize("is_understood", [True, False])
+def test_slices_of_a_link_that_is_not_selected_stay_exactly_as_they_are(*, is_understood: bool) -> None:
+    """They are another controller's, whatever the main cluster says of their Service."""
+    old = mirrored_slice(owner_uid="uid-of-the-old-web", labels={LABEL_SERVICE_NAME: None})
+    found = with_link(world(cluster("c1", remote_slice("other")), slices=[old]), "c1", is_selected=False)
+    if not is_understood:
+        found = evolve(found, main=evolve(found.main, undecodable=[WEB]))
+    assert plan(found, NOW) == Plan((), (Decision(WEB, "c1", Outcome.KEPT, Reason.NOT_SELECTED, 1, 1),), ())
+
+
+def test_name_that_a_link_not_selected_could_claim_is_not_given() -> None:
+    """Names are chosen among all links, so that two controllers never choose the same one."""
+    key = NamespacedName("default", "web-b")
+    source = cluster("c", remote_slice("web-b-abc", key=key), services=[service(key)])
+    both = world(source, cluster("b-c", services=()), services=[service(key)])
+    (change,) = plan(with_link(both, "b-c", is_selected=False), NOW).changes
+    assert change.key.name.startswith("web-b-c-")
 
 
 def test_dying_slices_are_left_alone() -> None:

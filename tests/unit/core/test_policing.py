@@ -59,12 +59,13 @@ def reasons(decided: Plan) -> list[Reason]:
         (lost("Remove", after=301), NOW + 1),
         (lost("Keep"), None),
         (lost("Remove", enabled=False), None),
+        (evolve(lost("Remove"), link=evolve(lost("Remove").link, is_selected=False)), None),
         (evolve(lost("Remove"), connection=SYNCED), None),
         (evolve(lost("Remove"), connection=PENDING), None),
     ],
 )
 def test_a_policy_has_a_deadline(remote: RemoteCluster, expected: float | None) -> None:
-    """It is afterSeconds after the cluster was lost; a policy that keeps, a disabled link and others have none."""
+    """It is afterSeconds after the cluster was lost; a policy that keeps and a link not worked on have none."""
     assert deadline(remote) == expected
 
 

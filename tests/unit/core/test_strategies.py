@@ -138,6 +138,7 @@ SNAPSHOTS: Final[dict[str, Case]] = {
     "Service being deleted": lambda found: any(each.is_being_deleted for each in services(found)),
     "imported Service": lambda found: any(each.metadata.label(LABEL_IMPORTED) for each in services(found)),
     "wish for topology": lambda found: any(each.spec.traffic_distribution for each in services(found)),
+    "link of another controller": lambda found: any(not remote.link.is_selected for remote in links(found)),
     "disabled link": lambda found: any(not remote.link.spec.enabled for remote in links(found)),
     "pending cluster": lambda found: any(isinstance(remote.connection, Pending) for remote in links(found)),
     "unreachable cluster": lambda found: any(isinstance(remote.connection, Unreachable) for remote in links(found)),

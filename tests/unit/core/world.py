@@ -281,11 +281,16 @@ def with_remote(
 
 
 def with_link(
-    snapshot: Snapshot, name: str, spec: ClusterLinkSpec | None = None, connection: Connection | None = None
+    snapshot: Snapshot,
+    name: str,
+    spec: ClusterLinkSpec | None = None,
+    connection: Connection | None = None,
+    *,
+    is_selected: bool = True,
 ) -> Snapshot:
-    """The snapshot with another specification, or another connection, of one link."""
+    """The snapshot with another specification, or another connection, of one link, which is selected or not."""
     old = snapshot.remotes[name]
-    link: ClusterLink = old.link if spec is None else evolve(old.link, spec=spec)
+    link: ClusterLink = evolve(old.link, spec=old.link.spec if spec is None else spec, is_selected=is_selected)
     new = evolve(old, link=link, connection=old.connection if connection is None else connection)
     return evolve(snapshot, remotes={**snapshot.remotes, name: new})
 

@@ -1,0 +1,72 @@
+"""Several controllers on one main cluster, each for the ClusterLinks that its selector takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .control_planes import Cluster
+from .controllers import Controller
+from .world import World
+
+
+@pytest.fixture
+def other_controller(main: Cluster, tmp_path: Path) -> Iterator[Controller]:
+    """One more controller for the main cluster."""
+    kubeconfig = tmp_path / "other.kubeconfig"
+    kubeconfig.write_text(main.controller_kubeconfig(), encoding="utf-8")
+    controller = Controller(kubeconfig, tmp_path / "other.log")
+    yield controller
+    controller.is_as_told()
+    if controller.running:
+        assert controller.stop() == 0
+
+
+def put_into(world: World, shard: str, name: str) -> None:
+    """Label a link."""
+    world.main.api.patch("clusterlinks", name, None, {"metadata": {"labels": {"shard": shard}}})
+
+
+def test_controllers_share_the_links_and_a_link_moves_with_its_slices(
+    other_controller: Controller, world: World
+) -> None:
+    """Each works on its own links only, a relabelled link goes on under the other, and no slice is ever replaced."""
+    world.declare("web")
+    world.publish(world.c1, "web", "10.1.0.1")
+    world.publish(world.c2, "web", "10.2.0.1")
+    for cluster, shard in ((world.c1, "a"), (world.c2, "b")):
+        world.links.add(cluster.name, cluster.remote_kubeconfig())
+        put_into(world, shard, cluster.name)
+    ours, other = world.controller, other_controller
+
+    ours.start("--link-selector", "shard=a")
+    world.await_mirrored("web", c1=["10.1.0.1"])
+    world.links.await_ready("c1")
+    world.shows("web", c1=["10.1.0.1"])
+    assert "conditions" not in world.main.api.get("clusterlinks", "c2")["status"]
+
+    other.start("--link-selector", "shard in (b)")
+    world.await_mirrored("web", c1=["10.1.0.1"], c2=["10.2.0.1"])
+    world.links.await_ready("c2")
+    before = world.versions("web")
+
+    put_into(world, "b", "c1")
+    world.rewrite(world.c1, "web", "10.1.0.2")
+    world.await_mirrored("web", c1=["10.1.0.2"], c2=["10.2.0.1"])
+    ours.stop()
+    world.rewrite(world.c1, "web", "10.1.0.3")
+    world.await_mirrored("web", c1=["10.1.0.3"], c2=["10.2.0.1"])
+    after = world.versions("web")
+    assert {name: uid for name, (uid, _) in after.items()} == {name: uid for name, (uid, _) in before.items()}
+    assert world.versions("web", "c2").items() <= before.items()
+
+    ours.start("--link-selector", "shard=a")
+    put_into(world, "a", "c1")
+    other.stop()
+    world.rewrite(world.c1, "web", "10.1.0.4")
+    world.await_mirrored("web", c1=["10.1.0.4"], c2=["10.2.0.1"])
+    world.links.remove("c1")
+    world.await_mirrored("web", c2=["10.2.0.1"])
+    assert world.versions("web", "c2").items() <= before.items()
