@@ -125,7 +125,8 @@ class Interleavings(RuleBasedStateMachine):
         for _ in range(PATIENCE if hasattr(self, "found") else 0):
             if not (steps := self.steps()):
                 assert plan(self.found, NOW).changes == ()
-                assert mirrored(self.found) == mirrored(settled(without_mirrors(self.found)))
+                decided = decided_pairs(self.found)
+                assert mirrored(self.found, decided) == mirrored(settled(without_mirrors(self.found)), decided)
                 return
             self.take(steps[0])
         assert not hasattr(self, "found"), "it writes for ever"
@@ -149,13 +150,13 @@ def begun(universe: Universe) -> SearchStrategy[Snapshot]:
     return mostly(st.just(settled(healthy_snapshot(universe))), fresh_snapshots(universe), 2)
 
 
-def mirrored(found: Snapshot) -> Counter[EndpointSlice]:
-    """What is mirrored, with all content. Names are left out: which of two rivals has the readable one is history."""
-    pairs = {
-        (decision.service, decision.cluster)
-        for decision in plan(found, NOW).decisions
-        if decision.outcome is Outcome.MIRRORED
-    }
+def decided_pairs(found: Snapshot) -> set[tuple[NamespacedName | None, str | None]]:
+    """The Services and clusters of which nothing is kept: what is kept is history, not a decision."""
+    return {(each.service, each.cluster) for each in plan(found, NOW).decisions if each.outcome is not Outcome.KEPT}
+
+
+def mirrored(found: Snapshot, pairs: set[tuple[NamespacedName | None, str | None]]) -> Counter[EndpointSlice]:
+    """What is mirrored of them, with all content. Which of two rivals has the readable name is history, too."""
     return Counter(
         evolve(piece, metadata=evolve(piece.metadata, name="", uid="", resource_version="", generation=0))
         for piece in ours(found)
