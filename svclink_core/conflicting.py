@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
-from svclink_core.discovery_v1 import EndpointSlice
+from svclink_core.discovery_v1 import Endpoint, EndpointSlice
 
 LOCAL: Final = ""
 """The main cluster itself, where the name of a remote one could stand."""
 
 
-def conflicts(slices: Mapping[str, Collection[EndpointSlice]]) -> dict[str, tuple[str, ...]]:
+def conflicts(
+    slices: Mapping[str, Collection[EndpointSlice]], known: list[tuple[object, ...]]
+) -> dict[str, tuple[str, ...]]:
     """The addresses a cluster shares with another one, by cluster, each with the name of the other.
 
     Pod networks of linked clusters must not overlap: where they do, traffic for one Pod reaches another. Only the first
@@ -19,24 +21,40 @@ def conflicts(slices: Mapping[str, Collection[EndpointSlice]]) -> dict[str, tupl
 
     >>> from svclink_core import Endpoint, EndpointSlice, ObjectMeta
     >>> piece = EndpointSlice(ObjectMeta("web"), "IPv4", (Endpoint(("10.0.0.1",)),))
-    >>> conflicts({"cluster-a": [piece], "cluster-b": [piece]})
+    >>> conflicts({"cluster-a": [piece], "cluster-b": [piece]}, known=[])
     {'cluster-a': ('10.0.0.1 (cluster-b)',), 'cluster-b': ('10.0.0.1 (cluster-a)',)}
 
     Args:
         slices: The slices of one Service by cluster; `LOCAL` for those of the main cluster's own Pods.
+        known: The endpoints that were found to share no address when this was last asked (`Service.known_distinct`).
+            Changed to those of now, or to none.
     """
     if sum(map(bool, slices.values())) < 2:
+        known.clear()
         return {}
-    everything = [each for pieces in slices.values() for piece in pieces for each in _addresses(piece)]
-    if len(set(everything)) == len(everything):  # As nearly always: then one set is enough.
+    if _are_distinct([piece.endpoints for pieces in slices.values() for piece in pieces], known):
         return {}
-    claims = {cluster: {each for piece in pieces for each in _addresses(piece)} for cluster, pieces in slices.items()}
+    claims = {
+        cluster: {endpoint.addresses[0] for piece in pieces for endpoint in piece.endpoints}
+        for cluster, pieces in slices.items()
+    }
     found = {cluster: _shared(cluster, claims) for cluster in claims if cluster != LOCAL}
     return {cluster: shared for cluster, shared in found.items() if shared}
 
 
-def _addresses(piece: EndpointSlice) -> list[str]:
-    return [endpoint.addresses[0] for endpoint in piece.endpoints]
+def _are_distinct(groups: Sequence[tuple[Endpoint, ...]], known: list[tuple[object, ...]]) -> bool:
+    """Whether no address is there twice, as nearly always: then one set is enough, and once.
+
+    Endpoints with hints are made anew for every plan, and to remember them would only take memory.
+    """
+    if len(groups) == len(known) and all(one is other for one, other in zip(groups, known, strict=True)):
+        return True
+    everything = [endpoint.addresses[0] for endpoints in groups for endpoint in endpoints]
+    is_distinct = len(set(everything)) == len(everything)
+    known.clear()
+    if is_distinct and not any(each.hints for endpoints in groups for each in endpoints[:1]):
+        known += groups
+    return is_distinct
 
 
 def _shared(cluster: str, claims: Mapping[str, set[str]]) -> tuple[str, ...]:

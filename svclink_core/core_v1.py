@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 from attrs import field, frozen
 
 from svclink_core.meta_v1 import ObjectMeta
@@ -60,6 +62,11 @@ class Service:
 
     metadata: ObjectMeta
     spec: ServiceSpec = ServiceSpec()
+
+    @cached_property
+    def known_distinct(self) -> list[tuple[object, ...]]:
+        """Endpoints of the Service that were once found to share no address: whoever asks again need not look."""
+        return []
 
     @property
     def is_headless(self) -> bool:

@@ -109,7 +109,7 @@ class EndpointSlice:
         every slice is so, and looking took most of the time of a plan: so it looks at whole columns, and once only.
         """
         try:
-            addresses = [only for (only,) in [each.addresses for each in self.endpoints]]
+            addresses = [only for each in self.endpoints for (only,) in (each.addresses,)]
         except ValueError:
             return None
         by_address = dict(zip(addresses, self.endpoints, strict=True))

@@ -352,7 +352,8 @@ def _explained(decision: Decision, outcome: Outcome, reason: Reason) -> Decision
 
 def _all_findings(view: _View, parts: Mapping[str, _Part]) -> tuple[Finding, ...]:
     """What was found cluster by cluster, and then between the clusters."""
-    shared = conflicts({LOCAL: view.local, **{name: part.slices for name, part in parts.items()}})
+    known = [] if view.main is None else view.main.known_distinct
+    shared = conflicts({LOCAL: view.local, **{name: part.slices for name, part in parts.items()}}, known)
     between = [Finding(view.key, name, Reason.ADDRESS_CONFLICT, shared[name]) for name in sorted(shared)]
     return (*(finding for part in parts.values() for finding in part.findings), *between)
 
