@@ -151,8 +151,8 @@ def begun(universe: Universe) -> SearchStrategy[Snapshot]:
 
 
 def decided_pairs(found: Snapshot) -> set[tuple[NamespacedName | None, str | None]]:
-    """The Services and clusters of which nothing is kept: what is kept is history, not a decision."""
-    return {(each.service, each.cluster) for each in plan(found, NOW).decisions if each.outcome is not Outcome.KEPT}
+    """The Services and clusters that are mirrored: what is kept, or left to the garbage collector, is history."""
+    return {(each.service, each.cluster) for each in plan(found, NOW).decisions if each.outcome is Outcome.MIRRORED}
 
 
 def mirrored(found: Snapshot, pairs: set[tuple[NamespacedName | None, str | None]]) -> Counter[EndpointSlice]:
