@@ -41,7 +41,7 @@ PYTHONS = pythons_found()
 # What the strategies draw is the same on every Python, and finding the rare cases takes a minute.
 TEST_OF_STRATEGIES = "tests/unit/core/test_strategies.py"
 KUBERNETES = list(pinned_versions())
-PARALLEL = ("--numprocesses=2", "--dist=loadfile")
+PARALLEL = ("--numprocesses=3", "--dist=loadfile")
 HELD_TO_BOTH = ("kubectl", "links", "mirroring", "ownership", "secrets")
 nox.options.sessions = ["lint", "types", "docs", "unit", "build", "e2e", "traffic"]
 
@@ -202,7 +202,7 @@ def install_network_programs(session: nox.Session) -> None:
 
 
 def run_e2e(session: nox.Session, kubernetes: str) -> None:
-    """The end-to-end tests. Most of the time they wait, so two runs, each with its own clusters, fit on two cores."""
+    """The end-to-end tests. Most of the time they wait, so three runs, each with its own clusters, fit on two cores."""
     install_e2e(session, kubernetes)
     apart = ("--ignore", "tests/e2e/traffic")
     session.run("pytest", "tests/e2e", *apart, "--kubernetes", kubernetes, *PARALLEL, *session.posargs)

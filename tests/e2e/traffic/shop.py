@@ -73,6 +73,10 @@ def chi_square(observed: Counter[str], shares: Mapping[str, int]) -> float:
     return sum((observed[name] - expected[name]) ** 2 / expected[name] for name in expected)
 
 
+HEARD_SECONDS: Final = 2
+"""Within this a change comes to new connections: svclink has a second, and kube-proxy waits one between two rounds."""
+
+
 def seconds_since(moment: float, results: Sequence[Any]) -> list[float]:
     """How long after a moment each of these requests began."""
     return [round(result.at - moment, 3) for result in results]
