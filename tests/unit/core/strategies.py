@@ -115,7 +115,7 @@ def mostly(draw: DrawFn, common: SearchStrategy[V], rare: SearchStrategy[V], odd
 # Names
 
 _mostly_true = st.sampled_from((True, True, False))
-_nearly_always_true = st.sampled_from((True,) * 7 + (False,))
+_nearly_always_true = st.sampled_from((True,) * 15 + (False,))
 _SHORT_NAMES: Final = ("a", "b", *map("".join, product("ab", ("", "-"), "ab")), "a-b-a", "a-b-b", "b-a-b", "b-b-b")
 
 
