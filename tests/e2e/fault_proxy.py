@@ -358,9 +358,10 @@ async def _first_of(*works: Coroutine[Any, Any, None]) -> None:
 
 async def _close(writer: asyncio.StreamWriter) -> None:
     """End a connection in good order where its peer takes part in that, and anyhow where not."""
-    if writer.is_closing():  # So is that beneath TLS.
-        return
+    is_closing = writer.is_closing()  # So says a TLS transport, too, when only the one beneath it is being closed.
     writer.close()
+    if is_closing:
+        return
     try:
         async with asyncio.timeout(1):
             await writer.wait_closed()
