@@ -528,7 +528,7 @@ policies: SearchStrategy[UnreachablePolicy] = st.sampled_from(
         UnreachablePolicy("NotReady", 0, force=True),
     )
 )
-_held = Wave(24, 18, NOW - 100, NOW - 100, NOW + 200)
+HELD: Final = Wave(24, 18, NOW - 100, NOW - 100, NOW + 200)
 
 
 @cache
@@ -541,7 +541,7 @@ def guards(universe: Universe) -> SearchStrategy[Guard]:
             *(UNGUARDED,) * 9,
             Guard(is_armed=True),
             Guard(is_armed=True, wave=settling),
-            Guard(is_armed=True, wave=_held),
+            Guard(is_armed=True, wave=HELD),
             Guard(is_armed=True, released=everything),
             Guard(is_armed=True, wave=settling, released=frozenset(universe.keys[:1])),
         )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final, TypeAlias, TypeVar, assert_never
 
 import pytest
+from attrs import evolve
 from hypothesis import Phase, find, given, settings
 from hypothesis.strategies import SearchStrategy
 
@@ -27,6 +28,7 @@ from svclink_core import (
     Unreachable,
     plan,
 )
+from svclink_core.guarding import Guard
 from svclink_core.well_known import (
     LABEL_CLUSTER,
     LABEL_GO_CLUSTER,
@@ -35,6 +37,7 @@ from svclink_core.well_known import (
     LABEL_SERVICE_NAME,
 )
 from tests.unit.core.strategies import (
+    HELD,
     IPV4_LEGACY,
     IPV4_REFUSED,
     IPV6_LEGACY,
@@ -277,9 +280,34 @@ def test_nasty_cases_are_drawn(case: str, drawn: Counter[str]) -> None:
 
 @pytest.mark.parametrize("case", PLANS)
 def test_every_change_and_reason_is_drawn(case: str, drawn: Counter[str]) -> None:
-    """Every kind of change is found in a plan, and every reason there is."""
+    """Every kind of change is found in a plan, and every reason there is.
+
+    Guards, options and what is known of Namespaces are drawn apart from the rest: where a reason needs a rare kind of
+    them, it may be given.
+    """
     if not drawn[case]:
-        search(snapshots, lambda found: case in in_plan(plan(found, NOW)))
+        given_rest = GIVEN.get(case, lambda found: found)
+        search(snapshots.map(given_rest), lambda found: case in in_plan(plan(found, NOW)))
+
+
+def guarded(found: Snapshot, guard: Guard) -> Snapshot:
+    """The snapshot with this guard on every remote cluster."""
+    return evolve(found, remotes={name: evolve(remote, guard=guard) for name, remote in found.remotes.items()})
+
+
+def creating(found: Snapshot) -> Snapshot:
+    """The snapshot where Services are created."""
+    return evolve(found, options=evolve(found.options, sync_services=True))
+
+
+GIVEN: Final[Mapping[str, Callable[[Snapshot], Snapshot]]] = {
+    "because DeletionHeld": lambda found: guarded(found, Guard(is_armed=True, wave=HELD)),
+    "because DeletionSettling": lambda found: guarded(found, Guard(is_armed=True)),
+    "because NamespaceReserved": creating,
+    "because NamespaceCreated": creating,
+    "CreateNamespace NamespaceCreated": creating,
+    "because NamespacesUnknown": lambda found: creating(evolve(found, main=evolve(found.main, namespaces=None))),
+}
 
 
 @pytest.mark.parametrize("case", EVENTS)
