@@ -25,7 +25,7 @@ def page() -> str:
     """The whole page."""
     metrics = Metrics()
     store = Store(Options(), lambda _: None, lambda _: None)
-    metrics.registry.register(StateCollector(store, lambda: 0, lambda: True, lambda: 0.0))
+    metrics.registry.register(StateCollector(store, lambda: 0, lambda: True, lambda: 0.0, lambda: 0))
     own = (metric for metric in metrics.registry.collect() if metric.name.startswith("svclink_"))
     return HEAD + "".join(sorted(row(metric, metrics) for metric in own))
 

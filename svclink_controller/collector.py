@@ -32,12 +32,14 @@ class StateCollector(Collector):
         waiting: How many Services wait to be worked on.
         is_leading: Whether this replica writes.
         longest_lag: The longest time, in seconds, that the event loop was late since the start.
+        task_count: How many asyncio tasks have not ended.
     """
 
     store: Store
     waiting: Callable[[], int]
     is_leading: Callable[[], bool]
     longest_lag: Callable[[], float]
+    task_count: Callable[[], int]
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
         """All of it, as of now."""
@@ -52,6 +54,8 @@ class StateCollector(Collector):
             "",
             {(): self.longest_lag()},
         )
+        text = "asyncio tasks that have not ended. They grow with the links, and go with them."
+        yield _gauge("svclink_asyncio_tasks", text, "", {(): self.task_count()})
         yield _gauge(
             "svclink_watch_last_event_age_seconds",
             "Seconds since a watch said anything, be it that nothing happened, which it says about every minute. "

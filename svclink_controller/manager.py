@@ -339,6 +339,12 @@ def make_manager(client: Client, namespace: str, settings: Settings) -> Manager:
         pulse=pulse,
     )
     metrics.registry.register(
-        StateCollector(store, services.__len__, lambda: manager.is_leading, lambda: pulse.longest)
+        StateCollector(
+            store,
+            services.__len__,
+            lambda: manager.is_leading,
+            lambda: pulse.longest,
+            lambda: len(asyncio.all_tasks()),
+        )
     )
     return manager

@@ -32,8 +32,8 @@ STATUSES: Final = (200, 401, 403, 404, 409, 429, 500, 502, 503, 504)
 # All requests, or those whose line has these words.
 REQUESTS: Final = ("", "services", "endpointslices", "limit=", "watch=true", "PUT ", "POST ", "DELETE ", "/version")
 
-# All of a remote may change while it cannot be seen: that is no mass deletion here.
-FLAGS: Final = ("--deletion-hold=0s",)
+# All of a remote may change while it cannot be seen: what looks like a mass deletion is believed soon.
+FLAGS: Final = ("--deletion-hold=3s",)
 
 # What may happen to an object that is not there (any more) or there already.
 HARMLESS: Final = (404, 409, 422)

@@ -51,7 +51,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(WITHOUT, action="store_true", help="skip the tests that need real control planes")
     group.addoption("--servers", choices=["real", "embedded"], default="real", help="which API servers to test with")
     group.addoption("--kubernetes", metavar="VERSION", help="pinned Kubernetes version to test with (default: newest)")
-    group.addoption("--minutes", type=float, default=0.7, help="how long the chaos test rages (default: 0.7)")
+    group.addoption("--minutes", type=float, default=1.0, help="how long the chaos test rages (default: 1)")
     group.addoption("--seed", type=int, default=1, help="of the chaos test's random choices (default: 1)")
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import random
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from .control_planes import reserve_ports
 from .controllers import Controller
@@ -23,19 +25,25 @@ SPARE_MEGABYTES = 10
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts what /proc shows")
 def test_links_that_come_and_go_leave_nothing_behind(
-    world: World, controller: Controller, proxy_to: ProxyTo, silent_server: str, record_measure: RecordMeasure
+    world: World, idle_controller: Controller, proxy_to: ProxyTo, silent_server: str, record_measure: RecordMeasure
 ) -> None:
     """After 200 links, most of them deleted in the middle of something, it holds no more than after the first 50."""
+    controller = idle_controller
+    (metrics_port,) = reserve_ports(1)
+    controller.start(f"--listen-address=127.0.0.1:{metrics_port}")
     world.declare("web")
     world.publish(world.c1, "web", "10.1.0.1")
     kubeconfigs = ways_to(world, proxy_to(world.c1), proxy_to(world.c2), silent_server)
     dice = random.Random(1)  # noqa: S311 - it is to be repeatable
 
     come_and_go(world, kubeconfigs, range(WARM_UP), dice)
-    descriptors, megabytes = settled_descriptors(controller), resident_megabytes(controller)
+    time.sleep(2)  # what was begun ends
+    descriptors, megabytes = open_descriptors(controller), resident_megabytes(controller)
+    tasks = asyncio_tasks(metrics_port)
     come_and_go(world, kubeconfigs, range(WARM_UP, CYCLES), dice)
 
     eventually(lambda: assert_at_most(open_descriptors(controller), descriptors + SPARE_DESCRIPTORS))
+    eventually(lambda: assert_at_most(asyncio_tasks(metrics_port), tasks))
     grown = resident_megabytes(controller) - megabytes
     record_measure("MB that 150 links left behind", grown)
     assert_at_most(grown, SPARE_MEGABYTES)
@@ -72,14 +80,16 @@ def come_and_go(world: World, kubeconfigs: list[str], numbers: range, dice: rand
         world.links.remove(name)
 
 
-def settled_descriptors(controller: Controller) -> int:
-    """How many file descriptors are open when what was begun has ended."""
-    time.sleep(2)
-    return open_descriptors(controller)
-
-
 def open_descriptors(controller: Controller) -> int:
     return len(list(Path(f"/proc/{controller.process_id}/fd").iterdir()))
+
+
+def asyncio_tasks(metrics_port: int) -> float:
+    """How many tasks have not ended, as it says itself."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{metrics_port}/metrics", timeout=10) as answer:
+        families = text_string_to_metric_families(answer.read().decode())
+    (value,) = (family.samples[0].value for family in families if family.name == "svclink_asyncio_tasks")
+    return value
 
 
 def resident_megabytes(controller: Controller) -> float:
