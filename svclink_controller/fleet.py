@@ -6,6 +6,7 @@ import asyncio
 from datetime import datetime
 from typing import Final
 
+import structlog
 from attrs import frozen
 
 from svclink_controller import clock
@@ -167,6 +168,7 @@ async def _main_id(client: Client) -> str | None:
 
 async def _open(client: Client, link: ClusterLink, scope: Scope) -> Session | Problem:
     """A connection to the cluster of a link with everything listed, or why there is none."""
+    structlog.contextvars.bind_contextvars(cluster=link.metadata.name)
     kubeconfig = await kubeconfig_of(client, link, scope.home)
     if isinstance(kubeconfig, Problem):
         return kubeconfig

@@ -211,5 +211,5 @@ def _mend(error: Exception, plural: str) -> str | None:
     if error.status.code == 404 and plural == CLUSTER_LINKS.plural:
         return "install the ClusterLink CRD: kubectl apply -f crd/"
     if error.status.code == 403:
-        return f"grant svclink get, list and watch on {plural}"
+        return f"grant svclink list and watch on {plural}"
     return None

@@ -83,6 +83,7 @@ class Remote:
 
     async def run(self) -> None:
         """Work until cancelled, then close the connection. Nothing that goes wrong with the cluster ends it."""
+        structlog.contextvars.bind_contextvars(cluster=self.name)
         try:
             while True:
                 try:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final, Generic, TypeVar
 
+import structlog
 from attrs import define, field, frozen
 
 from svclink_controller.clients import ApiError, Client, TransportError, remote_client
@@ -32,7 +33,14 @@ HEARTBEAT_SECONDS: Final = 30
 HEARTBEAT_TIMEOUT_SECONDS: Final = 10
 """A cluster whose API server hangs is noticed after 30 + 2 x 10 seconds, however quiet its watches are by nature."""
 
+IDENTIFIABLE: Final = (
+    "grant svclink get on the namespace kube-system, whose uid tells one cluster from another: else a second link to"
+    " it, or one to the main cluster itself, goes unnoticed"
+)
+
 T = TypeVar("T", Service, EndpointSlice)
+
+log = structlog.get_logger()
 
 
 @frozen
@@ -149,6 +157,7 @@ async def identify(client: Client) -> str | None:
     except ApiError as error:
         if error.status.code != 403:
             raise
+        log.warning("cluster not identified", problem=str(error), mend=IDENTIFIABLE)
         return None
 
 

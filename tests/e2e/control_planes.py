@@ -44,6 +44,8 @@ SHARES: Final = 16
 SHARE: Final = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % SHARES
 _reserved: set[int] = set()
 
+RBAC_GROUP: Final = "rbac.authorization.k8s.io"
+RBAC: Final = f"{RBAC_GROUP}/v1"
 ADMINISTRATORS: Final = "system:masters"
 SYSTEM_NAMESPACE: Final = "kube-system"
 CONTROLLER_NAMESPACE: Final = "svclink"
@@ -196,6 +198,10 @@ class Cluster:
         """For the controller in its main cluster: a user with the permissions it asks for."""
         return self._certificate_kubeconfig(user, CONTROLLER, CONTROLLER_NAMESPACE)
 
+    def user_kubeconfig(self, user: str, namespace: str = "default") -> str:
+        """For somebody with a certificate, and with the permissions that are given to this user."""
+        return self._certificate_kubeconfig(user, "", namespace)
+
     def remote_kubeconfig(self) -> str:
         """What an administrator of a remote cluster hands out: the token of a ServiceAccount that can only read."""
         if self._reader_kubeconfig is None:
@@ -256,9 +262,23 @@ class Cluster:
         """
         self.create_namespace(CONTROLLER_NAMESPACE)
         for kind, name in (("User", "svclink-controller"), ("Group", "svclink-controllers")):
-            subject = {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": CONTROLLER}
+            subject = {"apiGroup": RBAC_GROUP, "kind": kind, "name": CONTROLLER}
             self._grant(name, CONTROLLER_RULES, subject)
             self._grant(name, CONTROLLER_NAMESPACE_RULES, subject, CONTROLLER_NAMESPACE)
+
+    def create_role(self, name: str, rules: Sequence[object], namespace: str | None = None) -> None:
+        """A Role in a namespace, or else a ClusterRole."""
+        meta = {"name": name} | ({"namespace": namespace} if namespace else {})
+        kind = "Role" if namespace else "ClusterRole"
+        self.api.create({"apiVersion": RBAC, "kind": kind, "metadata": meta, "rules": list(rules)})
+
+    def bind(self, name: str, role: str, subject: Object, namespace: str | None = None) -> None:
+        """Give somebody a Role in a namespace, or else a ClusterRole."""
+        meta = {"name": name} | ({"namespace": namespace} if namespace else {})
+        kind = "Role" if namespace else "ClusterRole"
+        given = {"apiGroup": RBAC_GROUP, "kind": kind, "name": role}
+        binding = {"apiVersion": RBAC, "kind": f"{kind}Binding", "metadata": meta}
+        self.api.create(binding | {"roleRef": given, "subjects": [subject]})
 
     # Content
 
@@ -379,12 +399,8 @@ class Cluster:
         self._grant("reader", READER_RULES, account)
 
     def _grant(self, name: str, rules: Sequence[object], subject: Object, namespace: str | None = None) -> None:
-        kind = "Role" if namespace else "ClusterRole"
-        version = {"apiVersion": "rbac.authorization.k8s.io/v1"}
-        meta = {"name": name} | ({"namespace": namespace} if namespace else {})
-        role = {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name}
-        self.api.create(version | {"kind": kind, "metadata": meta, "rules": list(rules)})
-        self.api.create(version | {"kind": f"{kind}Binding", "metadata": meta, "roleRef": role, "subjects": [subject]})
+        self.create_role(name, rules, namespace)
+        self.bind(name, name, subject, namespace)
 
 
 @contextmanager

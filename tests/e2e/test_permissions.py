@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
 import pytest
+from structlog.testing import capture_logs
+
+from svclink_controller.clients import main_client
+from svclink_controller.manager import Settings, make_manager
 
 from .control_planes import Cluster
 from .controllers import Controller
-from .objects import cluster_link, endpoint_slice, endpoints, service
+from .lacking import HOME, MAIN_ROLES, NOBODY, REMOTE_ROLES, Users, lacks_of
+from .objects import (
+    ANNOTATION_SOURCE,
+    LABEL_CLUSTER,
+    LABEL_MANAGED_BY,
+    MANAGED_BY_SVCLINK,
+    endpoint_slice,
+    endpoints,
+    service,
+    slice_name,
+)
 from .shell import Shell
 from .waiting import eventually
 from .world import World
@@ -20,6 +36,14 @@ MAIN_USER: Final = "system:serviceaccount:cloudpilot:svclink"
 REMOTE_USER: Final = "system:serviceaccount:kube-system:svclink"
 
 pytestmark = pytest.mark.real_servers("`kubectl create token` speaks protobuf, which the embedded server does not read")
+
+
+@pytest.fixture
+def users(world: World, remote: Cluster, tmp_path: Path) -> Iterator[Users]:
+    """Users with less than the roles of deploy/ and of the export script give; they go at the end."""
+    made = Users(world, remote, tmp_path)
+    yield made
+    made.clean()
 
 
 @pytest.fixture
@@ -58,70 +82,67 @@ def test_svclink_mirrors_with_the_permissions_it_is_given(world: World, remote: 
         assert [each for each in made if each.denied] == []
 
 
-def test_every_permission_is_needed(world: World, remote: Cluster, shell: Shell) -> None:
-    """Each verb of the roles allowed a request of svclink that no other role would have allowed: none can be left out.
+async def test_every_permission_is_needed(world: World, remote: Cluster, shell: Shell, users: Users) -> None:
+    """Without any one verb of its roles svclink is refused what it has to do, and says so; with all, nothing.
 
-    svclink makes no request that it does not need, so without the verb something does not work.
+    For each verb there is a controller with a link of its own, whose user has all permissions but this one.
     """
-    clusters = {MAIN_USER: world.main, REMOTE_USER: remote}
-    marks = {user: cluster.audit_mark() for user, cluster in clusters.items()}
-    world.controller.start("--leader-elect=true", "--sync-services-to-local-cluster=true")
-    link_by_secret(world, shell("hack/export-kubeconfig.sh remote").strip())
-    world.links.await_ready("exported")
-    bring_a_namespace(world, remote)
+    publish_what_needs_permissions(world, remote, shell("hack/export-kubeconfig.sh remote").strip())
+    lacks = [*lacks_of(world.main, MAIN_ROLES), *lacks_of(remote, REMOTE_ROLES)]
+    settings = [users.admit(lack) for lack in (None, *lacks)]
+
+    with capture_logs() as lines:
+
+        def each_is_refused_what_it_lacks() -> None:
+            assert world.addresses("web").get(NOBODY) == ["10.1.0.1"]
+            world.links.edit(COUNTING, enabled=False)  # Told in an Event, which counts up when it happens again.
+            world.links.await_condition(COUNTING, "False", "Disabled")
+            world.links.edit(COUNTING, enabled=True)
+            world.links.await_ready(COUNTING)
+            assert refused(lines) == {(lack.user, lack.verb, lack.resource) for lack in lacks}
+
+        running = [asyncio.create_task(control(each)) for each in settings]
+        try:
+            await asyncio.to_thread(eventually, each_is_refused_what_it_lacks, 60)
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+    world.main.api.request("DELETE", f"/apis/discovery.k8s.io/v1/namespaces/{world.namespace}/endpointslices")
+
+
+async def control(settings: Settings) -> None:
+    """Run a controller until cancelled. One interpreter for all of them starts in a second, and not in a minute."""
+    client = await main_client(settings.kubeconfig)
+    try:
+        await make_manager(client, HOME, settings).run()
+    finally:
+        await client.close()
+
+
+def refused(lines: Iterable[Mapping[str, object]]) -> set[tuple[str, str, str]]:
+    """User, verb and resource of every refusal that svclink told of, in the API server's words."""
+    problems = (str(line.get("problem")) for line in lines)
+    return {found for problem in problems for found in REFUSED.findall(problem)}
+
+
+COUNTING: Final = "main-without-patch-events"
+REFUSED: Final = re.compile(r'User "([^"]+)" cannot (\w+) resource "([^"]+)"')
+
+
+def publish_what_needs_permissions(world: World, remote: Cluster, kubeconfig: str) -> None:
+    """Services to mirror and to make, one in a namespace to make; slices to update and delete; the links' Secret."""
     world.declare("web")
     world.publish(remote, "web", "10.1.0.1")
-    world.await_mirrored("web", exported=["10.1.0.1"])
-    world.rewrite(remote, "web", "10.1.0.2")
-    world.await_mirrored("web", exported=["10.1.0.2"])
-    world.withdraw(remote, "web")
-    world.await_mirrored("web")
-
-    def all_is_used() -> None:
-        world.links.edit("exported", enabled=False)  # Told in an Event, which counts up when it happens again.
-        world.links.await_condition("exported", "False", "Disabled")
-        world.links.edit("exported", enabled=True)
-        world.links.await_ready("exported")
-        for user, cluster in clusters.items():
-            assert used(cluster, marks[user], user) == granted(cluster, ROLES[user])
-
-    eventually(all_is_used, timeout=60)
-
-
-def link_by_secret(world: World, kubeconfig: str) -> None:
-    """A link whose kubeconfig is in a Secret of the controller's namespace."""
-    metadata = {"name": "exported", "namespace": "cloudpilot"}
-    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": {"kubeconfig": kubeconfig}}
-    world.main.api.create(secret)
-    link = cluster_link("exported", "")
-    world.main.api.create(link | {"spec": {"kubeconfigSecretRef": {"name": "exported"}}})
-
-
-def bring_a_namespace(world: World, remote: Cluster) -> None:
-    """A Service in a namespace that only the remote has: both are created in main."""
-    name = f"{world.namespace[:50]}-new"
-    remote.create_namespace(name)
-    remote.api.create(service(name, "web"))
-    remote.api.create(endpoint_slice(name, "web", endpoints("10.1.0.9")))
-    eventually(lambda: world.main.api.get("endpointslices", "web-exported", name))
-    remote.delete_namespace(name)
-    world.main.delete_namespace(name)
-
-
-def used(cluster: Cluster, since: int, user: str) -> set[tuple[str, str]]:
-    """Resource and verb of every request of a user that a role of svclink, and nothing else, allowed."""
-    made = cluster.audit_events(since, user)
-    assert [each for each in made if each.denied] == []
-    return {(each.resource, each.verb) for each in made if 'Role "svclink' in each.allowed_by}
-
-
-def granted(cluster: Cluster, roles: Sequence[tuple[str, str, str | None]]) -> set[tuple[str, str]]:
-    """Resource and verb of every rule of some roles."""
-    rules = [rule for role in roles for rule in cluster.api.get(*role)["rules"]]
-    return {(resource, verb) for rule in rules for resource in rule["resources"] for verb in rule["verbs"]}
-
-
-ROLES: Final[Mapping[str, Sequence[tuple[str, str, str | None]]]] = {
-    MAIN_USER: (("clusterroles", "svclink", None), ("roles", "svclink", "cloudpilot")),
-    REMOTE_USER: (("clusterroles", "svclink-reader", None),),
-}
+    world.create(remote, service(world.namespace, "only-remote"))
+    remote.create_namespace(f"{world.namespace}-new")
+    world.create(remote, service(f"{world.namespace}-new", "web"))
+    for verb, source in (("update", slice_name("web")), ("delete", "gone")):
+        labels = {LABEL_CLUSTER: f"main-without-{verb}-endpointslices", LABEL_MANAGED_BY: MANAGED_BY_SVCLINK}
+        stale = endpoint_slice(world.namespace, "web", endpoints("10.1.0.9"), name=f"to-{verb}", labels=labels)
+        stale["metadata"]["annotations"] = {ANNOTATION_SOURCE: source}
+        world.create(world.main, stale)
+    metadata = {"name": "exported", "namespace": HOME}
+    world.main.api.create(
+        {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": {"kubeconfig": kubeconfig}}
+    )

@@ -511,7 +511,7 @@ async def test_what_to_do_is_said_where_that_is_clear() -> None:
     with capture_logs() as logs:
         async with reflecting_for_ever(Script([gives(lambda: refusal(403))], [])) as (_, _, troubles):
             await eventually(lambda: bool(troubles))
-    assert logs[0]["mend"] == "grant svclink get, list and watch on services"
+    assert logs[0]["mend"] == "grant svclink list and watch on services"
 
 
 async def test_server_that_may_be_listed_but_not_watched_is_not_hammered() -> None:

@@ -13,6 +13,7 @@ from typing import TypeAlias
 import pytest
 from aiohttp import web
 from attrs import define
+from structlog.testing import capture_logs
 
 from svclink_controller import session
 from svclink_controller.clients import ApiError, TransportError
@@ -134,11 +135,13 @@ async def test_cluster_that_must_not_be_used_is_not_listed(world: World) -> None
 
 @pytest.mark.parametrize(("code", "expected"), [(403, None), (404, 404), (500, 500)])
 async def test_identity_may_only_be_forbidden(world: World, code: int, expected: int | None) -> None:
-    """Where kube-system may not be read the identity is unknown; any other trouble is one."""
+    """Where kube-system may not be read the identity is unknown, and the log says so; any other trouble is one."""
     world.cluster.override = answering("/api/v1/namespaces/kube-system", lambda: refusal(code))
     async with connected(world.server.url) as client:
         if expected is None:
-            assert await identify(client) is None
+            with capture_logs() as logs:
+                assert await identify(client) is None
+            assert "kube-system" in logs[0]["mend"]
         else:
             with pytest.raises(ApiError, match=str(expected)):
                 await identify(client)
