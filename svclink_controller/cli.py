@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import re
 import sys
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ import click
 import durationpy
 
 from svclink_controller import label_selector, logs, manager
-from svclink_controller.commands.arguments import is_dns_label
+from svclink_controller.commands.arguments import boolean_option, is_dns_label, trusts_remotes
 from svclink_controller.commands.check import check_command
 from svclink_controller.commands.cleanup import cleanup_command
 from svclink_controller.commands.demo import demo_command
@@ -27,7 +26,7 @@ from svclink_controller.label_selector import EVERYTHING, LabelSelector, Selecto
 from svclink_controller.leader import DEFAULT_LEASE_NAME
 from svclink_controller.manager import Settings
 from svclink_controller.server import Address
-from svclink_controller.trust import LOOPBACK, Network, Trust
+from svclink_controller.trust import Trust
 from svclink_core.errors import SvclinkError
 from svclink_core.snapshot import Options
 from svclink_core.well_known import NAMESPACE_KUBE_SYSTEM
@@ -95,16 +94,6 @@ def _namespaces(_: click.Context, __: click.Parameter, values: tuple[str, ...]) 
     return names
 
 
-def _networks(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tuple[Network, ...]:
-    """CIDRs given by repeating the flag, or with commas in between, or both."""
-    try:
-        return tuple(
-            ipaddress.ip_network(each.strip()) for value in values for each in value.split(",") if each.strip()
-        )
-    except ValueError as error:
-        raise click.BadParameter(f"{error}: write CIDRs as 10.0.0.0/8 or fd00::/8") from error
-
-
 def _link_selector(_: click.Context, __: click.Parameter, value: str) -> LabelSelector:
     """The links to work on."""
     try:
@@ -144,14 +133,9 @@ def _lease_name(_: click.Context, __: click.Parameter, value: str | None) -> str
     metavar="NAMES",
     help="Mirror Services of these namespaces only (comma-separated); the links' namespace lists are then ignored.",
 )
-@click.option(
+@boolean_option(
     "--sync-services-to-local-cluster",
-    is_flag=False,
-    flag_value="true",
-    default="false",
-    type=click.BOOL,
-    show_default=True,
-    help="Create Services that only remote clusters have, and their namespaces. None is ever changed or deleted.",
+    "Create Services that only remote clusters have, and their namespaces. None is ever changed or deleted.",
 )
 @click.option(
     "--deletion-hold",
@@ -166,13 +150,10 @@ def _lease_name(_: click.Context, __: click.Parameter, value: str | None) -> str
     metavar="N",
     help="Write to EndpointSlices of the main cluster no more often. Without it: as often as it takes.",
 )
-@click.option(
+@boolean_option(
     "--leader-elect",
-    is_flag=False,
-    flag_value="true",
+    "Work only while holding a Lease, because there are other replicas. Default: true, with --kubeconfig false.",
     default=None,
-    type=click.BOOL,
-    help="Work only while holding a Lease, because there are other replicas. Default: true, with --kubeconfig false.",
 )
 @click.option(
     "--lease-name",
@@ -205,32 +186,7 @@ def _lease_name(_: click.Context, __: click.Parameter, value: str | None) -> str
     show_default=True,
     help="What is logged at least.",
 )
-@click.option(
-    "--deny-remote-cidrs",
-    multiple=True,
-    callback=_networks,
-    metavar="CIDRS",
-    help="Networks in which no remote cluster is connected to (comma-separated), besides link-local ones and, in a Pod,"
-    " loopback.",
-)
-@click.option(
-    "--allow-insecure-remotes",
-    is_flag=False,
-    flag_value="true",
-    default="false",
-    type=click.BOOL,
-    show_default=True,
-    help="Let kubeconfigs of remotes say insecure-skip-tls-verify.",
-)
-@click.option(
-    "--allow-remote-proxies",
-    is_flag=False,
-    flag_value="true",
-    default="false",
-    type=click.BOOL,
-    show_default=True,
-    help="Let kubeconfigs of remotes say proxy-url.",
-)
+@trusts_remotes
 @click.pass_context
 def svclink(
     context: click.Context,
@@ -247,9 +203,7 @@ def svclink(
     listen_address: Address | Literal["off"] | None,
     log_format: logs.Format | None,
     log_level: logs.Level,
-    deny_remote_cidrs: tuple[Network, ...],
-    allow_insecure_remotes: bool,
-    allow_remote_proxies: bool,
+    trust: Trust,
 ) -> None:
     """Mirror EndpointSlices of remote Kubernetes clusters into this one, so that its Services balance over both.
 
@@ -274,9 +228,7 @@ def svclink(
             lease_name=lease_name or DEFAULT_LEASE_NAME,
             link_selector=link_selector,
             listen_address=_address(listen_address or (POD_ADDRESS if is_pod else "off")),
-            trust=Trust(
-                (*deny_remote_cidrs, *(LOOPBACK if is_pod else ())), allow_insecure_remotes, allow_remote_proxies
-            ),
+            trust=trust.in_pod() if is_pod else trust,
         )
         asyncio.run(manager.run(settings))
 

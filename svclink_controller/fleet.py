@@ -17,6 +17,7 @@ from svclink_controller.secret_kubeconfigs import kubeconfig_in
 from svclink_controller.session import Session, Target, identify, open_session
 from svclink_controller.sinks import LinkSink
 from svclink_controller.store import MAIN, Store
+from svclink_controller.trust import STRICT, Trust
 from svclink_controller.views import View
 from svclink_controller.wire import (
     CLUSTER_LINKS,
@@ -60,11 +61,13 @@ class Scope:
         options: Settings that decisions depend on.
         home: The controller's namespace, where Secrets with kubeconfigs are.
         namespace: Read only what concerns Services of this namespace; empty: of all.
+        trust: What remote clusters may do.
     """
 
     options: Options
     home: str
     namespace: str = ""
+    trust: Trust = STRICT
 
 
 async def read_links(client: Client, _: Scope) -> list[ClusterLink]:
@@ -173,7 +176,7 @@ async def _open(client: Client, link: ClusterLink, scope: Scope) -> Session | Pr
     if isinstance(kubeconfig, Problem):
         return kubeconfig
     try:
-        return await open_session(Target(kubeconfig, _namespaces(link, scope)), lambda _: None)
+        return await open_session(Target(kubeconfig, _namespaces(link, scope)), lambda _: None, scope.trust)
     except EXPECTED as error:
         return problem_of(error)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Final, TypeAlias
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 Address: TypeAlias = IPv4Address | IPv6Address
 Network: TypeAlias = IPv4Network | IPv6Network
@@ -43,6 +43,10 @@ class Trust:
     denied: tuple[Network, ...] = ()
     allows_insecure: bool = False
     allows_proxies: bool = False
+
+    def in_pod(self) -> Trust:
+        """The same in a Pod, where loopback is denied too."""
+        return evolve(self, denied=(*self.denied, *LOOPBACK))
 
     def why_denied(self, text: str) -> str | None:
         """What an address is that is not connected to, or None. However it is written, it is what it leads to."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import ipaddress
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, Final, TypeVar
 import click
 from attrs import field, frozen
 
+from svclink_controller.trust import STRICT, Network, Trust
 from svclink_core.meta_v1 import NamespacedName
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -52,6 +54,65 @@ def output_option(*choices: str) -> Callable[[Command], Command]:
     )
 
 
+def boolean_option(name: str, text: str, *, default: bool | None = False) -> Callable[[Command], Command]:
+    """A flag as Go programs have it: `--flag`, `--flag=true` or `--flag=false`; without default it may be left open."""
+    return click.option(
+        name,
+        is_flag=False,
+        flag_value="true",
+        default=None if default is None else str(default).lower(),
+        type=click.BOOL,
+        show_default=default is not None,
+        help=text,
+    )
+
+
+def _networks(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tuple[Network, ...]:
+    """CIDRs given by repeating the flag, or with commas in between, or both."""
+    try:
+        return tuple(
+            ipaddress.ip_network(each.strip()) for value in values for each in value.split(",") if each.strip()
+        )
+    except ValueError as error:
+        raise click.BadParameter(f"{error}: write CIDRs as 10.0.0.0/8 or fd00::/8") from error
+
+
+def trusts_remotes(command: Callable[..., None]) -> Callable[..., None]:
+    """Flags that say how far remote clusters are trusted; the command gets them as its argument `trust`.
+
+    What the flags before a command allow or deny holds as well.
+    """
+
+    @functools.wraps(command)
+    def wrapped(**arguments: object) -> None:
+        context = click.get_current_context()
+        given = [each.params for each in dict.fromkeys((context.find_root(), context))]
+        for name in _TRUST:
+            del arguments[name]
+        denied, insecure, proxies = ([params[name] for params in given] for name in _TRUST)
+        trust = Trust(tuple(network for networks in denied for network in networks), any(insecure), any(proxies))
+        command(trust=trust, **arguments)
+
+    for option in reversed(_TRUST_OPTIONS):
+        wrapped = option(wrapped)
+    return wrapped
+
+
+_TRUST: Final = ("deny_remote_cidrs", "allow_insecure_remotes", "allow_remote_proxies")
+_TRUST_OPTIONS: Final = (
+    click.option(
+        "--deny-remote-cidrs",
+        multiple=True,
+        callback=_networks,
+        metavar="CIDRS",
+        help="Networks in which no remote cluster is connected to (comma-separated), besides link-local ones and, in a"
+        " Pod, loopback.",
+    ),
+    boolean_option("--allow-insecure-remotes", "Let kubeconfigs of remotes say insecure-skip-tls-verify."),
+    boolean_option("--allow-remote-proxies", "Let kubeconfigs of remotes say proxy-url."),
+)
+
+
 @frozen
 class Source:
     """Where a command reads from: the clusters that a kubeconfig leads to, or files.
@@ -62,6 +123,7 @@ class Source:
         home: The controller's namespace, None: that of the context.
         main_file: Objects of the main cluster; then no cluster is read.
         remote_files: Objects of remote clusters, by the names of their links.
+        trust: What remote clusters may do.
     """
 
     kubeconfig: Path | None = None
@@ -69,20 +131,26 @@ class Source:
     home: str | None = None
     main_file: Path | None = None
     remote_files: Mapping[str, Path] = field(factory=dict)
+    trust: Trust = STRICT
 
 
-def reads_clusters(command: Callable[..., None]) -> Callable[..., None]:
+def reads_main(command: Callable[..., None]) -> Callable[..., None]:
     """Flags that say which main cluster to read; the command gets them as its argument `source`."""
 
     @functools.wraps(command)
     def wrapped(kubeconfig: Path | None, kube_context: str | None, home: str | None, **arguments: object) -> None:
         given = kubeconfig or click.get_current_context().find_root().params.get("kubeconfig")
-        files = {name: arguments.pop(name) for name in ("main_file", "remote_files") if name in arguments}
-        command(source=Source(given, kube_context, home, **files), **arguments)  # type: ignore[arg-type]
+        more = {name: arguments.pop(name) for name in ("main_file", "remote_files", "trust") if name in arguments}
+        command(source=Source(given, kube_context, home, **more), **arguments)  # type: ignore[arg-type]
 
     for option in reversed(_CLUSTER_OPTIONS):
         wrapped = option(wrapped)
     return wrapped
+
+
+def reads_clusters(command: Callable[..., None]) -> Callable[..., None]:
+    """The same for a command that reads the remote clusters too, as far as they are trusted."""
+    return trusts_remotes(reads_main(command))
 
 
 def reads_clusters_or_files(command: Callable[..., None]) -> Callable[..., None]:

@@ -43,7 +43,8 @@ async def _ask(
 ) -> T:
     async with connected(source) as client:
         home = source.home or own_namespace(kubeconfig_of(source), source.context)
-        return await question(client, Scope(options, home, namespace))
+        trust = source.trust.in_pod() if kubeconfig_of(source) is None else source.trust
+        return await question(client, Scope(options, home, namespace, trust))
 
 
 @asynccontextmanager

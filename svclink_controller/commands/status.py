@@ -9,7 +9,7 @@ import click
 from attrs import frozen
 
 from svclink_controller import clock
-from svclink_controller.commands.arguments import Source, namespace_option, output_option, reads_clusters
+from svclink_controller.commands.arguments import Source, namespace_option, output_option, reads_main
 from svclink_controller.commands.printing import console, print_data, print_table
 from svclink_controller.commands.reading import ask
 from svclink_controller.fleet import read_links, read_main
@@ -24,7 +24,7 @@ LOCAL = "MAIN"
 
 
 @click.command("status")
-@reads_clusters
+@reads_main
 @output_option("table", "json", "yaml")
 @click.pass_obj
 def status_command(options: Options, source: Source, output: str) -> None:
@@ -119,7 +119,7 @@ class Count:
 
 
 @click.command("services")
-@reads_clusters
+@reads_main
 @namespace_option
 @click.option("--all", "show_all", is_flag=True, help="Also Services of which nothing is mirrored.")
 @output_option("table", "json", "yaml")

@@ -44,9 +44,10 @@ def _ends(credentials: Credentials) -> Iterator[tuple[float, str]]:
         yield expiry, "the token"
     for certificate in _own(credentials):
         yield certificate.not_valid_after_utc.timestamp(), "the client certificate"
-    # Of several authorities one that is still good is enough.
-    authorities = load_pem_x509_certificates(credentials.ca_data.encode())
-    yield max(each.not_valid_after_utc.timestamp() for each in authorities), "the CA certificate"
+    if credentials.ca_data:
+        # Of several authorities one that is still good is enough.
+        authorities = load_pem_x509_certificates(credentials.ca_data.encode())
+        yield max(each.not_valid_after_utc.timestamp() for each in authorities), "the CA certificate"
 
 
 def _starts(credentials: Credentials) -> Iterator[tuple[float, str]]:

@@ -38,13 +38,13 @@ _MENDS: Final[dict[LinkReason, str]] = {
 
 async def check_link(client: Client, link: ClusterLink, scope: Scope) -> list[Result]:
     """What can be said of a link without reading its whole cluster. Why that cannot be read, `connection` says."""
-    credentials = await _credentials_of(client, link, scope.home) if link.spec.enabled else None
+    credentials = await _credentials_of(client, link, scope) if link.spec.enabled else None
     if credentials is None:
         return []
     name = link.metadata.name
     results = check_credentials(name, credentials, clock.seconds(), mend_of(name))
     try:
-        remote = await remote_client(credentials)
+        remote = await remote_client(credentials, scope.trust)
     except KubeconfigError:
         return results
     try:
@@ -76,13 +76,13 @@ def why_second(link: ClusterLink, links: Iterable[ClusterLink]) -> Problem | Non
     return None if counts is link else duplicate_name(counts)
 
 
-async def _credentials_of(client: Client, link: ClusterLink, home: str) -> Credentials | None:
+async def _credentials_of(client: Client, link: ClusterLink, scope: Scope) -> Credentials | None:
     """What the allow-list lets through of the kubeconfig of a link, None where it is refused."""
-    kubeconfig = await kubeconfig_of(client, link, home)
+    kubeconfig = await kubeconfig_of(client, link, scope.home)
     if isinstance(kubeconfig, Problem):
         return None
     try:
-        return await asyncio.to_thread(lambda: parse_kubeconfig(decode_base64(kubeconfig)))
+        return await asyncio.to_thread(lambda: parse_kubeconfig(decode_base64(kubeconfig), scope.trust))
     except KubeconfigError:
         return None
 

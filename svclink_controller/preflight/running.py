@@ -26,7 +26,7 @@ async def check(client: Client, scope: Scope, account: str | None = None) -> lis
             of the credentials in use.
     """
     main = await check_main(client, scope.home, account)
-    if main[0].level == "fail":
+    if any(each.level == "fail" and each.subject in ("api", "crd") for each in main):
         return main
     try:
         links = await read_links(client, scope)

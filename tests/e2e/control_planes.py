@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -198,9 +199,9 @@ class Cluster:
         """For the controller in its main cluster: a user with the permissions it asks for."""
         return self._certificate_kubeconfig(user, CONTROLLER, CONTROLLER_NAMESPACE)
 
-    def user_kubeconfig(self, user: str, namespace: str = "default") -> str:
-        """For somebody with a certificate, and with the permissions that are given to this user."""
-        return self._certificate_kubeconfig(user, "", namespace)
+    def user_kubeconfig(self, user: str, namespace: str = "default", not_after: datetime | None = None) -> str:
+        """For somebody with a certificate (valid until then), and with the permissions that are given to this user."""
+        return self._certificate_kubeconfig(user, "", namespace, not_after)
 
     def remote_kubeconfig(self) -> str:
         """What an administrator of a remote cluster hands out: the token of a ServiceAccount that can only read."""
@@ -208,13 +209,13 @@ class Cluster:
             self._reader_kubeconfig = self.kubeconfig({"token": self.token(READER)})
         return self._reader_kubeconfig
 
-    def token(self, account: str = READER, namespace: str = SYSTEM_NAMESPACE) -> str:
+    def token(self, account: str = READER, namespace: str = SYSTEM_NAMESPACE, *, seconds: int = TOKEN_SECONDS) -> str:
         """A new token of a ServiceAccount: of the read-only one, unless told otherwise."""
         path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token"
         request = {
             "apiVersion": "authentication.k8s.io/v1",
             "kind": "TokenRequest",
-            "spec": {"expirationSeconds": TOKEN_SECONDS},
+            "spec": {"expirationSeconds": seconds},
         }
         return str(self.api.request("POST", path, request)["status"]["token"])
 
@@ -379,12 +380,16 @@ class Cluster:
         """As an administrator."""
         return Api(self.server, self.tls(common_name="admin", organization=ADMINISTRATORS))
 
-    def _issue(self, common_name: str, organization: str) -> trustme.LeafCert:
+    def _issue(self, common_name: str, organization: str, not_after: datetime | None = None) -> trustme.LeafCert:
         # Go refuses a certificate without any alternative name, because trustme marks the empty list as critical.
-        return self._authority.issue_cert(common_name, common_name=common_name, organization_name=organization)
+        return self._authority.issue_cert(
+            common_name, common_name=common_name, organization_name=organization, not_after=not_after
+        )
 
-    def _certificate_kubeconfig(self, common_name: str, organization: str, namespace: str = "default") -> str:
-        identity = self._issue(common_name, organization)
+    def _certificate_kubeconfig(
+        self, common_name: str, organization: str, namespace: str = "default", not_after: datetime | None = None
+    ) -> str:
+        identity = self._issue(common_name, organization, not_after)
         user = {
             "client-certificate-data": base64.b64encode(identity.cert_chain_pems[0].bytes()).decode(),
             "client-key-data": base64.b64encode(identity.private_key_pem.bytes()).decode(),

@@ -2,24 +2,45 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 import yaml
 
-from .control_planes import STRANGER
-from .objects import LABEL_CLUSTER, LABEL_MANAGED_BY, MANAGED_BY_SVCLINK, endpoint_slice, endpoints, port, service
+from .control_planes import STRANGER, Cluster
+from .neighbours import serving
+from .objects import (
+    LABEL_CLUSTER,
+    LABEL_MANAGED_BY,
+    MANAGED_BY_SVCLINK,
+    cluster_link,
+    endpoint_slice,
+    endpoints,
+    port,
+    service,
+)
 from .shell import Shell
 from .waiting import eventually
-from .world import World
+from .world import RecordMeasure, World
 
 
 @pytest.fixture
 def shell(world: World, tmp_path: Path) -> Shell:
     """The terminal of an administrator of all clusters; the main one is the current context."""
     return Shell(tmp_path, main=world.main.admin_kubeconfig(), c1=world.c1.admin_kubeconfig())
+
+
+@pytest.fixture
+def neighbours(tmp_path: Path) -> Iterator[list[Cluster]]:
+    """Ten more remotes."""
+    with serving(tmp_path, [f"n{number}" for number in range(10)]) as clusters:
+        yield clusters
 
 
 def data(shell: Shell, command: str, code: int = 0) -> Any:
@@ -72,26 +93,9 @@ def test_a_plan_can_be_applied_by_hand(world: World, shell: Shell, tmp_path: Pat
 
 
 def test_check_finds_what_is_wrong(world: World, shell: Shell) -> None:
-    """Faults in links, permissions, addresses, ports and leftovers are each a line with the command that mends it."""
-    world.declare("web", ports=[port("http", 80)])
-    world.publish(world.c1, "web", "10.1.0.1")
-    world.create(world.c2, service(world.namespace, "web", [port("admin", 81)]))
-    members = endpoints("10.1.0.1")
-    world.create(world.c2, endpoint_slice(world.namespace, "web", members, ports=[port("admin", 9090)]))
-    for name, labels in (
-        ("old", {"cloudpilot.ai/svclink-cluster": "c1"}),
-        ("lost", {LABEL_CLUSTER: "gone", LABEL_MANAGED_BY: MANAGED_BY_SVCLINK}),
-    ):
-        world.create(
-            world.main, endpoint_slice(world.namespace, "web", endpoints("10.3.0.1"), name=name, labels=labels)
-        )
-    world.links.add("c1", world.c1.remote_kubeconfig())
-    world.links.add("c2", world.c2.remote_kubeconfig())
-    world.links.add("z-again", world.c1.remote_kubeconfig())
-    world.links.add("z-self", world.main.remote_kubeconfig())
-    world.links.add("z-stranger", world.c2.kubeconfig({"token": world.c2.token(STRANGER)}))
-    world.links.add("z-program", world.c2.kubeconfig({"exec": {"command": "true"}}))
-    world.links.add("z-dead", world.c2.kubeconfig({"token": "t"}, server="https://127.0.0.1:9"))
+    """Faults of links, permissions, addresses, ports and leftovers are each a line with the command that mends it."""
+    seed_faults_of_links(world)
+    seed_faults_of_services(world)
 
     found = data(shell, "check --service-account svclink:nobody", code=2)
 
@@ -102,22 +106,99 @@ def test_check_finds_what_is_wrong(world: World, shell: Shell) -> None:
         ("ok", "MAIN", "crd", "current", ""),
         ("ok", "c1", "connection", "listed", ""),
         ("ok", "c1", "permissions", "granted", ""),
-        ("fail", "MAIN", "permissions", "delete endpointslices", "kubectl apply"),
-        ("warn", "c1", "credentials", "the token expires", "export-kubeconfig"),
-        ("fail", "z-again", "connection", "DuplicateCluster", "kubectl delete clusterlink z-again"),
-        ("fail", "z-self", "connection", "SelfLink", "kubectl delete clusterlink z-self"),
-        ("fail", "z-stranger", "connection", "Forbidden", "export-kubeconfig"),
-        ("fail", "z-stranger", "permissions", "list services", "export-kubeconfig"),
-        ("fail", "z-program", "connection", "InsecureKubeconfig", "export-kubeconfig"),
-        ("fail", "z-dead", "connection", "Unreachable", "get --raw /version"),
-        ("fail", "c2", "addresses", "Pods of c1: 10.1.0.1", "cluster-cidr"),
-        ("warn", "c2", "services", "PortMismatch", f"svclink explain {world.namespace}/web"),
-        ("warn", "MAIN", "leftovers", "", "kubectl delete endpointslices"),
+        *FAULTS,
     ):
         line = lines[level, cluster, subject]
         assert words in line["message"], line
-        assert mend in (line["mend"] or ""), line
+        assert mend.format(web=f"{world.namespace}/web") in (line["mend"] or ""), line
     leftovers = " ".join(each["message"] for each in found if each["subject"] == "leftovers")
     assert "of the Go release" in leftovers
     assert "gone, which has no ClusterLink" in leftovers
     assert world.mirrors("web").keys() == {"lost"}
+
+
+FAULTS: Final = (
+    ("fail", "MAIN", "permissions", "delete endpointslices", "kubectl apply"),
+    ("warn", "c1", "credentials", "the token expires", "export-kubeconfig"),
+    ("fail", "z-again", "connection", "DuplicateCluster", "kubectl delete clusterlink z-again"),
+    ("fail", "z-self", "connection", "SelfLink", "kubectl delete clusterlink z-self"),
+    ("fail", "z-stranger", "connection", "Forbidden", "export-kubeconfig"),
+    ("fail", "z-stranger", "permissions", "list services", "export-kubeconfig"),
+    ("fail", "z-program", "connection", "InsecureKubeconfig", "export-kubeconfig"),
+    ("fail", "z-dead", "connection", "Unreachable", "get --raw /version"),
+    ("fail", "z-expired", "credentials", "the token expired", "export-kubeconfig"),
+    ("fail", "z-expired", "connection", "Unauthorized", "export-kubeconfig"),
+    ("warn", "z-soon", "credentials", "the client certificate expires", "export-kubeconfig"),
+    ("fail", "z-authority", "connection", "CertificateInvalid", "export-kubeconfig"),
+    ("fail", "z-nowhere", "connection", "there is no Secret default/nowhere", "export-kubeconfig"),
+    ("fail", "c2", "addresses", "Pods of c1: 10.1.0.1", "cluster-cidr"),
+    ("warn", "c2", "services", "PortMismatch", "svclink explain {web}"),
+    ("warn", "MAIN", "leftovers", "", "kubectl delete endpointslices"),
+)
+
+
+def seed_faults_of_links(world: World) -> None:
+    """Two good links, and one for each thing that can be wrong with a link."""
+    main, c1, c2, add = world.main, world.c1, world.c2, world.links.add
+    add("c1", c1.remote_kubeconfig())
+    add("c2", c2.remote_kubeconfig())
+    add("z-again", c1.remote_kubeconfig())
+    add("z-self", main.remote_kubeconfig())
+    add("z-stranger", c2.kubeconfig({"token": c2.token(STRANGER)}))
+    add("z-program", c2.kubeconfig({"exec": {"command": "true"}}))
+    add("z-dead", c2.kubeconfig({"token": "t"}, server="https://127.0.0.1:9"))
+    add("z-expired", c2.kubeconfig({"token": expired_token()}))
+    add("z-soon", c2.user_kubeconfig("z", not_after=datetime.now(UTC) + timedelta(days=2)))
+    add("z-authority", c2.kubeconfig({"token": "t"}, server=c1.server))
+    main.api.create(cluster_link("z-nowhere", "") | {"spec": {"kubeconfigSecretRef": {"name": "nowhere"}}})
+
+
+def seed_faults_of_services(world: World) -> None:
+    """A Pod address in two remotes, a port that main has not, and EndpointSlices that nobody looks after."""
+    world.declare("web", ports=[port("http", 80)])
+    world.publish(world.c1, "web", "10.1.0.1")
+    world.create(world.c2, service(world.namespace, "web", [port("admin", 81)]))
+    members = endpoints("10.1.0.1")
+    world.create(world.c2, endpoint_slice(world.namespace, "web", members, ports=[port("admin", 9090)]))
+    for name, labels in (
+        ("old", {"cloudpilot.ai/svclink-cluster": "c1"}),
+        ("lost", {LABEL_CLUSTER: "gone", LABEL_MANAGED_BY: MANAGED_BY_SVCLINK}),
+    ):
+        piece = endpoint_slice(world.namespace, "web", endpoints("10.3.0.1"), name=name, labels=labels)
+        world.create(world.main, piece)
+
+
+def expired_token() -> str:
+    """As a ServiceAccount would have it. No API server issues one for less than ten minutes."""
+    claims = base64.urlsafe_b64encode(b'{"exp": 1}').decode().rstrip("=")
+    return f"e30.{claims}.c2lnbmF0dXJl"
+
+
+def test_check_finds_what_is_wrong_with_main(world: World, shell: Shell, tmp_path: Path) -> None:
+    """A cluster without the CRD, one with another CRD, and one that does not answer are told apart."""
+    (missing,) = [each for each in data(shell, "check --context c1", code=2) if each["level"] != "ok"]
+    assert (missing["level"], missing["subject"], missing["mend"]) == ("fail", "crd", "kubectl apply -f crd/")
+
+    nowhere = tmp_path / "nowhere"
+    nowhere.write_text(world.main.kubeconfig({"token": "t"}, server="https://127.0.0.1:9"), encoding="utf-8")
+    (line,) = data(shell, f"check --kubeconfig {nowhere}", code=2)
+    assert (line["level"], line["subject"], line["mend"]) == ("fail", "api", "kubectl cluster-info")
+
+
+def test_check_of_a_healthy_fleet(
+    world: World, shell: Shell, neighbours: list[Cluster], record_measure: RecordMeasure
+) -> None:
+    """With ten remotes in which all is well, every line is ok, and there is nothing to mend."""
+    world.declare("web")
+    for number, remote in enumerate(neighbours):
+        remote.create_namespace(world.namespace)
+        world.publish(remote, "web", f"10.{number}.0.1")
+        world.links.add(remote.name, remote.kubeconfig({"token": remote.token(seconds=30 * 86_400)}))
+
+    started = time.monotonic()
+    found = data(shell, "check")
+    record_measure("svclink check with ten remotes, in seconds", time.monotonic() - started)
+
+    assert {(each["level"], each["mend"]) for each in found} == {("ok", None)}
+    checked = {each["cluster"] for each in found if each["subject"] == "connection"}
+    assert checked == {remote.name for remote in neighbours}

@@ -151,6 +151,14 @@ def exec_kubeconfig(seen: Seen) -> str:
     return base64.b64encode(yaml.safe_dump(content).encode()).decode()
 
 
+def insecure_kubeconfig(seen: Seen) -> str:
+    """A kubeconfig that does not ask who answers."""
+    content = yaml.safe_load(base64.b64decode(kubeconfig(seen.fleet.servers["c1"].url)))
+    cluster = content["clusters"][0]["cluster"]
+    content["clusters"][0]["cluster"] = {"server": cluster["server"], "insecure-skip-tls-verify": True}
+    return base64.b64encode(yaml.safe_dump(content).encode()).decode()
+
+
 async def unauthorized(_: web.BaseRequest) -> web.StreamResponse | None:
     return refusal(401, "Unauthorized")
 
@@ -339,6 +347,20 @@ async def test_disabled_link_is_not_asked(tmp_path: Path) -> None:
     assert [each["message"] for each in results if each["cluster"] == "c1"] == [
         "is disabled: its EndpointSlices stay as they are"
     ]
+
+
+async def test_remotes_are_trusted_as_by_the_controller(tmp_path: Path) -> None:
+    """Flags that deny networks hold for every question to a remote; what they allow is no fault."""
+    async with fleet(tmp_path, "c1") as world:
+        seen = healthy(world)
+        seen.relink(insecure_kubeconfig(seen))
+        allowed = json.loads(await world.ask("check", "-o", "json", "--allow-insecure-remotes"))
+        world.servers["c1"].requests.clear()
+        denied = await world.run("check", "--allow-insecure-remotes", "--deny-remote-cidrs", "127.0.0.0/8")
+        asked = world.servers["c1"].requests
+    assert {each["level"] for each in allowed} == {"ok"}
+    assert "127.0.0.0/8" in denied.stdout
+    assert asked == []
 
 
 async def test_permissions_of_the_service_account(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ Real: commands, kubeconfigs, HTTP, TLS, the core. Substituted: the API servers.
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,30 @@ async def test_untrusted_server_certificate_is_explained(tmp_path: Path) -> None
         world.link("c1", kubeconfig=kubeconfig(world.servers["c1"].url, OTHER_AUTHORITY))
         world.main.put(service())
         assert "it was not read: CertificateInvalid" in await world.ask("explain", "default/web")
+
+
+def insecure(url: str) -> str:
+    """A kubeconfig, in base64, that does not ask who answers."""
+    content = yaml.safe_load(base64.b64decode(kubeconfig(url)))
+    content["clusters"][0]["cluster"] = {"server": url, "insecure-skip-tls-verify": True}
+    return base64.b64encode(yaml.safe_dump(content).encode()).decode()
+
+
+@pytest.mark.parametrize("command", [["plan"], ["explain", "default/web"]], ids=lambda command: command[0])
+async def test_remotes_are_trusted_as_by_the_controller(tmp_path: Path, command: list[str]) -> None:
+    """What the controller's flags allow or deny, those of a command do, before or behind its name."""
+    deny = "--deny-remote-cidrs=127.0.0.0/8"
+    async with fleet(tmp_path, "c1") as world:
+        world.link("c1", kubeconfig=insecure(world.servers["c1"].url))
+        world.main.put(service())
+        refused = await world.run(*command)
+        allowed = await world.run(*command, "--allow-insecure-remotes")
+        denied = await world.run("--allow-insecure-remotes=true", *command, deny)
+        denied_before = await world.run(deny, *command, "--allow-insecure-remotes")
+    assert "InsecureKubeconfig" in refused.stdout
+    assert not {"InsecureKubeconfig", "127.0.0.0/8"} & set(allowed.stdout.replace(":", " ").split())
+    assert "127.0.0.0/8" in denied.stdout
+    assert "127.0.0.0/8" in denied_before.stdout
 
 
 async def test_kubeconfig_in_a_secret_is_used(tmp_path: Path) -> None:
