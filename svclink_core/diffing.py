@@ -11,7 +11,7 @@ from svclink_core.discovery_v1 import Endpoint, EndpointSlice
 from svclink_core.errors import ProgrammerError
 from svclink_core.meta_v1 import NamespacedName, ObjectMeta
 from svclink_core.naming import choose_name
-from svclink_core.well_known import ANNOTATION_SOURCE_SLICE, LABEL_SERVICE_NAME, Reason
+from svclink_core.well_known import LABEL_SERVICE_NAME, Reason
 
 
 @frozen
@@ -182,10 +182,10 @@ def _by_identity(
     for piece in sorted(observed, key=lambda piece: piece.metadata.name):
         if piece.metadata.deletion_timestamp is not None:
             continue
-        if _identity(piece) in keepers or not _has_service_label(piece, service):
+        if (identity := _identity(piece)) in keepers or not _has_service_label(piece, service):
             rest.append(piece)
         else:
-            keepers[_identity(piece)] = piece
+            keepers[identity] = piece
     return keepers, rest
 
 
@@ -200,7 +200,7 @@ def _is_same_content(wanted: EndpointSlice, observed: EndpointSlice) -> bool:
         and wanted.ports == observed.ports
         and wanted.address_type == observed.address_type
         and wanted.metadata.labels == observed.metadata.labels
-        and wanted.source == observed.metadata.annotation(ANNOTATION_SOURCE_SLICE)
+        and wanted.source == observed.source
     )
 
 

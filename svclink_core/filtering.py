@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias, assert_never, cast
+from typing import Final, TypeAlias, assert_never, cast
 
 from attrs import frozen
 
@@ -112,8 +112,10 @@ def is_mirrored_already(piece: EndpointSlice) -> bool:
 
     Mirroring it again would send traffic on a detour, and two clusters that link each other would echo for ever.
     """
-    labels = (LABEL_CLUSTER, LABEL_GO_CLUSTER, LABEL_MCS_SOURCE_CLUSTER)
-    return piece.is_ours or any(piece.metadata.label(label) is not None for label in labels)
+    return piece.is_ours or any(key in _LABELS_OF_MIRRORS for key, _ in piece.metadata.labels)
+
+
+_LABELS_OF_MIRRORS: Final = frozenset({LABEL_CLUSTER, LABEL_GO_CLUSTER, LABEL_MCS_SOURCE_CLUSTER})
 
 
 def _is_outside_flag(question: _Question) -> bool:

@@ -366,13 +366,12 @@ def _desired(
     omissions: list[Omission] = []
     for piece in slices:
         reason = why_slice_skipped(piece, verdict.main)
-        if reason in (Reason.LOOP, Reason.ADDRESS_TYPE):
+        if reason is None:
+            mirrored = mirror(piece, cluster, verdict.remote, verdict.main)
+            desired += mirrored.slices
+            omissions += mirrored.omissions
+        elif reason is not Reason.NO_ENDPOINTS:
             omissions.append(Omission(reason, piece.metadata.name))
-        if reason is not None:
-            continue
-        mirrored = mirror(piece, cluster, verdict.remote, verdict.main)
-        desired += mirrored.slices
-        omissions += mirrored.omissions
     return desired, omissions
 
 
