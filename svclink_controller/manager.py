@@ -339,12 +339,10 @@ def make_manager(client: Client, namespace: str, settings: Settings) -> Manager:
         pulse=pulse,
     )
     metrics.registry.register(
-        StateCollector(
-            store,
-            services.__len__,
-            lambda: manager.is_leading,
-            lambda: pulse.longest,
-            lambda: len(asyncio.all_tasks()),
-        )
+        StateCollector(store, services.__len__, lambda: manager.is_leading, lambda: pulse.longest, _task_count)
     )
     return manager
+
+
+def _task_count() -> int:
+    return len(asyncio.all_tasks())
