@@ -105,7 +105,7 @@ def advance(guard: Guard, toll: Toll, now: float, hold: float) -> Guard:
         return Guard(is_armed=True, wave=wave, released=released)
     if wave.held_until is None and 2 * wave.doomed > wave.slices:
         return Guard(is_armed=True, wave=evolve(wave, held_until=now + hold), released=released)
-    return Guard(is_armed=True, wave=None, released=released | waiting)
+    return Guard(is_armed=True, released=released | waiting)
 
 
 def deadline(guard: Guard) -> float | None:

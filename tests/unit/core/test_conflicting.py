@@ -44,8 +44,9 @@ def test_what_is_known_is_of_these_endpoints_only() -> None:
     """That a Service once had no conflict hides none that comes later, and one that is over is not told again."""
     main, first = service(), remote_slice("w", "10.0.0.1")
     other, same = remote_slice("w", "10.0.0.2"), remote_slice("w", "10.0.0.1")
-    found = [plan(two(main, first, second), NOW).findings for second in (other, other, same, other)]
-    assert [len(each) for each in found] == [0, 0, 2, 0]
+    pairs = [(first, other), (first, other), (first, same), (first, other), (same, remote_slice("w", "10.0.0.1"))]
+    found = [plan(two(main, *pair), NOW).findings for pair in pairs]
+    assert [len(each) for each in found] == [0, 0, 2, 0, 2]
 
 
 def test_distinct_endpoints_are_remembered_while_they_are() -> None:

@@ -58,12 +58,14 @@ def test_few_deletions_are_released() -> None:
     assert after((0, toll(0, 12)), guard=released) == UNGUARDED
 
 
-def test_many_deletions_are_held() -> None:
+@pytest.mark.parametrize("hold", [0.5, HOLD])
+def test_many_deletions_are_held(hold: float) -> None:
     """More than half of the slices are held for as long as the flag says, and released then."""
-    held = after((0, toll(13)), (1, toll(13)))
-    assert held == Guard(is_armed=True, wave=Wave(24, 13, NOW, NOW, NOW + 1 + HOLD))
-    assert deadline(held) == NOW + 1 + HOLD
-    assert after((1 + HOLD, toll(13)), guard=held) == Guard(is_armed=True, released=frozenset(toll(13).doomed))
+    held = after((0, toll(13)), (1, toll(13)), hold=hold)
+    assert held == Guard(is_armed=True, wave=Wave(24, 13, NOW, NOW, NOW + 1 + hold))
+    assert deadline(held) == NOW + 1 + hold
+    over = after((1 + hold, toll(13)), guard=held, hold=hold)
+    assert over == Guard(is_armed=True, released=frozenset(toll(13).doomed))
 
 
 def test_what_comes_back_is_not_held() -> None:
@@ -77,6 +79,8 @@ def test_a_new_wave_beside_what_is_released() -> None:
     released = Guard(is_armed=True, released=frozenset(toll(1).doomed))
     found = after((0, toll(20)), guard=released)
     assert found == Guard(is_armed=True, wave=Wave(24, 19, NOW, NOW), released=released.released)
+    held = after((1, toll(20)), guard=found)
+    assert held == Guard(is_armed=True, wave=Wave(24, 19, NOW, NOW, NOW + 1 + HOLD), released=released.released)
 
 
 def test_nothing_is_held_when_it_is_off() -> None:

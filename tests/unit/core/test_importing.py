@@ -43,7 +43,7 @@ def lacking(
     return evolve(found, main=main_cluster([], [], namespaces))
 
 
-def aged(remote: RemoteCluster, created: str) -> RemoteCluster:
+def aged(remote: RemoteCluster, created: str | None) -> RemoteCluster:
     metadata = evolve(remote.link.metadata, creation_timestamp=created)
     return evolve(remote, link=evolve(remote.link, metadata=metadata))
 
@@ -53,7 +53,7 @@ def test_a_service_is_made_without_what_is_the_main_clusters() -> None:
     remote = service(
         kind="LoadBalancer", labels={"app": "web"}, annotations={"a": "b"}, traffic_distribution="PreferClose"
     )
-    ports = (ServicePort(443, "https", "TCP", "", "tls"), ServicePort(80, "http", target_port=8080))
+    ports = (ServicePort(443, "https", "TCP", "", "tls"), ServicePort(80, "http", "TCP", "kubernetes.io/h2c", 8080))
     affinity = SessionAffinityConfig(ClientIPConfig(60))
     spec = evolve(
         remote.spec,
@@ -65,7 +65,11 @@ def test_a_service_is_made_without_what_is_the_main_clusters() -> None:
     made = local_service(evolve(remote, spec=spec))
     assert made.metadata == ObjectMeta("web", "default", labels=((LABEL_IMPORTED, "true"),))
     assert (made.spec.type, made.spec.cluster_ip, made.spec.ip_families) == ("ClusterIP", "", ())
-    assert made.spec.ports == (ServicePort(80, "http", target_port=8080), ServicePort(443, "https", "TCP", None, "tls"))
+    http, https = (
+        ServicePort(80, "http", "TCP", "kubernetes.io/h2c", 8080),
+        ServicePort(443, "https", "TCP", None, "tls"),
+    )
+    assert made.spec.ports == (http, https)
     assert (made.spec.session_affinity, made.spec.session_affinity_config) == ("ClientIP", affinity)
     assert made.spec.publish_not_ready_addresses
     assert made.spec.traffic_distribution == "PreferClose"
@@ -92,6 +96,7 @@ def test_namespace_service_slices() -> None:
     assert isinstance(second, CreateService)
     assert first.namespace == Namespace(ObjectMeta("default", labels=((LABEL_IMPORTED, "true"),)))
     assert (first.key, second.key, first.cluster, second.cluster) == (NamespacedName("", "default"), WEB, "c1", "c1")
+    assert (first.reason, second.reason) == (Reason.NAMESPACE_CREATED, Reason.SERVICE_CREATED)
     after = settled(found)
     (made,) = after.main.services.values()
     (piece,) = main_slices(after)
@@ -113,6 +118,12 @@ def test_the_oldest_link_gives_the_service() -> None:
         ("d", Outcome.SKIPPED, Reason.REMOTE_SERVICE_MISSING),
         ("e", Outcome.KEPT, Reason.FROZEN),
     ]
+
+
+def test_a_link_without_a_time_is_the_oldest() -> None:
+    """Only files can have such a link: its age is not known, so it comes first."""
+    found = lacking(aged(cluster("a"), "2026-01-01T00:00:00Z"), aged(cluster("b"), None))
+    assert [change.cluster for change in plan(found, NOW).changes] == ["b"]
 
 
 def test_a_service_without_ports_gives_none() -> None:
