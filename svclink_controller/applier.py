@@ -11,11 +11,12 @@ import structlog
 from attrs import define, field, frozen
 
 from svclink_controller.clients import ApiError, Client, TransportError
+from svclink_controller.encoding import encode_slice
 from svclink_controller.pacing import Pace
 from svclink_controller.wire import ENDPOINT_SLICES, NAMESPACES, SERVICES, WireError, decode_object
-from svclink_core.codec import Json, unstructure
+from svclink_core.codec import unstructure
 from svclink_core.core_v1 import Service
-from svclink_core.diffing import Create, Delete, Precondition, Update
+from svclink_core.diffing import Create, Delete, Update
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.importing import CreateNamespace, CreateService, Creation
 from svclink_core.meta_v1 import NamespacedName
@@ -82,12 +83,12 @@ class Applier:
         creations = [change for change in changes if isinstance(change, CreateNamespace | CreateService)]
         slices = [change for change in changes if not isinstance(change, CreateNamespace | CreateService)]
         outcomes = await self._create(creations)
-        outcomes += await asyncio.gather(*(self._perform(change) for change in slices if not is_last(change)))
+        outcomes += await self._perform_all([change for change in slices if not is_last(change)])
         failed = {each.change.cluster for each in outcomes if each.verdict is not Verdict.APPLIED}
         last = [change for change in slices if is_last(change)]
         ready = [change for change in last if not (failed if change.reason in POLICIES else change.cluster in failed)]
         postponed = [Outcome(change, Verdict.POSTPONED) for change in last if change not in ready]
-        return [*outcomes, *await asyncio.gather(*map(self._perform, ready)), *postponed]
+        return [*outcomes, *await self._perform_all(ready), *postponed]
 
     async def _create(self, creations: Sequence[Creation]) -> list[Outcome]:
         """Make a namespace, then the Service in it."""
@@ -102,6 +103,12 @@ class Applier:
         self._is_draining = True
         for _ in range(MAX_IN_FLIGHT):
             await self._slots.acquire()
+
+    async def _perform_all(self, changes: Sequence[Change]) -> list[Outcome]:
+        """All at once; one needs no task of its own, as most plans have it."""
+        if len(changes) <= 1:
+            return [await self._perform(change) for change in changes]
+        return await asyncio.gather(*map(self._perform, changes))
 
     async def _perform(self, change: Change) -> Outcome:
         """Send a change if it may be sent now. What may not is not kept: it is planned again when it may."""
@@ -150,10 +157,10 @@ class Applier:
                 answer = await self.client.post(SERVICES.path(namespace), unstructure(service))
                 self.written(decode_object(answer, SERVICES))
             case Create(piece, _):
-                answer = await self.client.post(ENDPOINT_SLICES.path(namespace), unstructure(piece))
+                answer = await self.client.post(ENDPOINT_SLICES.path(namespace), encode_slice(piece))
                 self.written(decode_object(answer, ENDPOINT_SLICES))
             case Update(piece, precondition, _):
-                body = _with_precondition(unstructure(piece), precondition)
+                body = encode_slice(piece, precondition)
                 answer = await self.client.put(ENDPOINT_SLICES.path(namespace, name), body)
                 self.written(decode_object(answer, ENDPOINT_SLICES))
             case Delete(_, precondition, _):
@@ -161,15 +168,6 @@ class Applier:
                 await self.client.delete(ENDPOINT_SLICES.path(namespace, name), {"preconditions": dict(options)})
             case unexpected:
                 assert_never(unexpected)
-
-
-def _with_precondition(body: dict[str, Json], precondition: Precondition) -> dict[str, Json]:
-    """The body of a PUT that only replaces the very object, in the very version, the plan was made for."""
-    metadata = body["metadata"]
-    assert isinstance(metadata, dict)  # noqa: S101 - for the type checker
-    return body | {
-        "metadata": {**metadata, "uid": precondition.uid, "resourceVersion": precondition.resource_version},
-    }
 
 
 def _outcome(change: Change, error: ApiError) -> Outcome:

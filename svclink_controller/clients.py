@@ -17,17 +17,18 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 from attrs import define, evolve, frozen
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
-from kubernetes.aio.client.rest import RESTClientObject
+from kubernetes.aio.client.rest import RESTClientObject, RESTResponse
 from kubernetes.aio.config.config_exception import ConfigException
 from yarl import URL
 
+from svclink_controller.encoding import encode
 from svclink_controller.kubeconfig import Credentials, KubeconfigError
 from svclink_controller.kubeconfig_yaml import INVALID
 from svclink_controller.trust import STRICT, Trust
@@ -57,6 +58,9 @@ CHECK_SECONDS: Final = 5
 """After so long without a byte of an answer, its connection is looked at."""
 
 USER_AGENT: Final = "svclink"
+
+Body: TypeAlias = dict[str, Json] | bytes
+"""An object, or the JSON of one."""
 
 SERVICE_ACCOUNT_NAMESPACE: Final = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 
@@ -118,19 +122,19 @@ class Client:
         """The body of a GET."""
         return await self._request("GET", path, query or {}, None, "application/json", seconds)
 
-    async def post(self, path: str, body: dict[str, Json]) -> bytes:
+    async def post(self, path: str, body: Body) -> bytes:
         """Create an object."""
         return await self._request("POST", path, {}, body, "application/json", REQUEST_SECONDS)
 
-    async def put(self, path: str, body: dict[str, Json]) -> bytes:
+    async def put(self, path: str, body: Body) -> bytes:
         """Replace an object."""
         return await self._request("PUT", path, {}, body, "application/json", REQUEST_SECONDS)
 
-    async def merge_patch(self, path: str, body: dict[str, Json]) -> bytes:
+    async def merge_patch(self, path: str, body: Body) -> bytes:
         """Change fields of an object (RFC 7386: null removes a field)."""
         return await self._request("PATCH", path, {}, body, "application/merge-patch+json", REQUEST_SECONDS)
 
-    async def delete(self, path: str, body: dict[str, Json]) -> bytes:
+    async def delete(self, path: str, body: Body) -> bytes:
         """Delete an object; the body holds DeleteOptions."""
         return await self._request("DELETE", path, {}, body, "application/json", REQUEST_SECONDS)
 
@@ -162,7 +166,7 @@ class Client:
         await self._api.close()  # type: ignore[no-untyped-call]
 
     async def _request(
-        self, method: str, path: str, query: Mapping[str, str], body: dict[str, Json] | None, kind: str, seconds: float
+        self, method: str, path: str, query: Mapping[str, str], body: Body | None, kind: str, seconds: float
     ) -> bytes:
         limits = aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_SECONDS)
         if method != "GET" and not self._may_write():
@@ -176,7 +180,7 @@ class Client:
         method: str,
         path: str,
         query: Mapping[str, str],
-        body: dict[str, Json] | None,
+        body: Body | None,
         kind: str,
         limits: aiohttp.ClientTimeout,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
@@ -186,7 +190,8 @@ class Client:
                 method, path, query_params=list(query.items()), header_params=headers, auth_settings=["BearerToken"]
             )
             # The body goes round param_serialize, which would walk and copy what is JSON already.
-            answer = await self._api.call_api(*serialized[:3], body=body, _request_timeout=limits)
+            content = encode(body) if isinstance(body, dict) else body
+            answer = await self._api.call_api(*serialized[:3], body=content, _request_timeout=limits)
             response: aiohttp.ClientResponse = answer.response
             async with response:
                 if response.status >= 400:
@@ -244,6 +249,10 @@ async def _next_chunk(response: aiohttp.ClientResponse) -> bytes:
     Where a malformed chunk makes aiohttp 3.14 close a connection, it forgets who reads from it, and its own timeouts
     end with the connection, too. Nobody would ever hear of it.
     """
+    if response.content.at_eof():
+        return b""
+    if there := response.content.read_nowait():
+        return there
     while True:
         check = asyncio.timeout(CHECK_SECONDS)
         try:
@@ -394,6 +403,30 @@ class _HardenedTransport(RESTClientObject):
     def __init__(self, configuration: Configuration, trust: Trust | None) -> None:
         super().__init__(configuration)
         self._trust = trust
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        post_params: object = None,  # noqa: ARG002 - svclink sends no forms
+        _request_timeout: aiohttp.ClientTimeout | None = None,
+    ) -> RESTResponse:
+        """A request whose body is JSON already."""
+        if self.pool_manager is None:
+            self.pool_manager = self._create_pool_manager()
+        response = await self.pool_manager.request(
+            method,
+            url,
+            headers=headers,
+            data=body,
+            timeout=_request_timeout,
+            proxy=self.proxy,
+            proxy_headers=self.proxy_headers,
+            server_hostname=self.configuration.tls_server_name,
+        )
+        return RESTResponse(response)
 
     def _create_connector(self) -> aiohttp.TCPConnector:
         return aiohttp.TCPConnector(limit=self.maxsize, ssl=self.ssl_context, socket_factory=self._socket)

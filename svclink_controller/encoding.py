@@ -1,0 +1,112 @@
+"""EndpointSlices to the JSON of a request body, fast.
+
+The codec of the core says the same slowly; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from svclink_core.codec import Json
+from svclink_core.diffing import Precondition
+from svclink_core.discovery_v1 import CONDITIONS, Endpoint, EndpointHints, EndpointPort, EndpointSlice, ObjectReference
+from svclink_core.meta_v1 import ObjectMeta, OwnerReference
+
+Object = dict[str, object]
+
+
+def encode(body: dict[str, Json]) -> bytes:
+    """Any JSON object."""
+    return _ENCODER.encode(body)
+
+
+def encode_slice(piece: EndpointSlice, precondition: Precondition | None = None) -> bytes:
+    """An EndpointSlice.
+
+    Args:
+        piece: The slice.
+        precondition: Of a PUT that only replaces the very object, in the very version, the plan was made for.
+    """
+    metadata = _metadata(piece.metadata)
+    if precondition is not None:
+        metadata |= {"uid": precondition.uid, "resourceVersion": precondition.resource_version}
+    return _ENCODER.encode(
+        {
+            "apiVersion": "discovery.k8s.io/v1",
+            "kind": "EndpointSlice",
+            "metadata": metadata,
+            "addressType": piece.address_type,
+            "endpoints": [_endpoint(each) for each in piece.endpoints],
+            "ports": [_port(each) for each in piece.ports],
+        }
+    )
+
+
+def _metadata(metadata: ObjectMeta) -> Object:
+    """Without what is empty."""
+    fields = {
+        "namespace": metadata.namespace,
+        "uid": metadata.uid,
+        "resourceVersion": metadata.resource_version,
+        "generation": metadata.generation,
+        "creationTimestamp": metadata.creation_timestamp,
+        "deletionTimestamp": metadata.deletion_timestamp,
+        "labels": dict(metadata.labels),
+        "annotations": dict(metadata.annotations),
+        "ownerReferences": [_owner(each) for each in metadata.owner_references],
+    }
+    return {"name": metadata.name, **{key: value for key, value in fields.items() if value}}
+
+
+def _owner(owner: OwnerReference) -> Object:
+    content: Object = {"apiVersion": owner.api_version, "kind": owner.kind, "name": owner.name, "uid": owner.uid}
+    return content | _present(controller=owner.controller, blockOwnerDeletion=owner.block_owner_deletion)
+
+
+def _endpoint(endpoint: Endpoint) -> Object:
+    content: Object = {"addresses": endpoint.addresses, "conditions": _CONDITIONS[endpoint.conditions]}
+    if endpoint.zone is not None:
+        content["zone"] = endpoint.zone
+    if endpoint.hints is not None:
+        content["hints"] = _hints(endpoint.hints)
+    if endpoint.hostname is not None:
+        content["hostname"] = endpoint.hostname
+    if endpoint.node_name is not None:
+        content["nodeName"] = endpoint.node_name
+    if endpoint.target_ref is not None:
+        content["targetRef"] = _reference(endpoint.target_ref)
+    return content
+
+
+def _hints(hints: EndpointHints) -> Object:
+    both = {"forZones": hints.for_zones, "forNodes": hints.for_nodes}
+    return {key: [{"name": name} for name in names] for key, names in both.items() if names}
+
+
+def _reference(reference: ObjectReference) -> Object:
+    fields = {
+        "kind": reference.kind,
+        "namespace": reference.namespace,
+        "name": reference.name,
+        "uid": reference.uid,
+    }
+    return {key: value for key, value in fields.items() if value}
+
+
+def _port(port: EndpointPort) -> Object:
+    content: Object = {"name": port.name, "protocol": port.protocol}
+    return content | _present(port=port.port, appProtocol=port.app_protocol)
+
+
+def _present(**fields: object) -> Object:
+    return {key: value for key, value in fields.items() if value is not None}
+
+
+_ENCODER: Final = msgspec.json.Encoder()
+
+_CONDITIONS: Final = {
+    conditions: _present(ready=conditions.ready, serving=conditions.serving, terminating=conditions.terminating)
+    for conditions in CONDITIONS.values()
+}
