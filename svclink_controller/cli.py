@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Sequence
 from datetime import timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Final, Literal, NoReturn
 
@@ -15,13 +16,6 @@ import durationpy
 
 from svclink_controller import label_selector, logs, manager
 from svclink_controller.commands.arguments import boolean_option, is_dns_label, trusts_remotes
-from svclink_controller.commands.check import check_command
-from svclink_controller.commands.cleanup import cleanup_command
-from svclink_controller.commands.demo import demo_command
-from svclink_controller.commands.explain import explain_command
-from svclink_controller.commands.export_kubeconfig import export_kubeconfig_command
-from svclink_controller.commands.plan import plan_command
-from svclink_controller.commands.status import services_command, status_command
 from svclink_controller.label_selector import EVERYTHING, LabelSelector, SelectorError
 from svclink_controller.leader import DEFAULT_LEASE_NAME
 from svclink_controller.manager import Settings
@@ -109,7 +103,37 @@ def _lease_name(_: click.Context, __: click.Parameter, value: str | None) -> str
     return value
 
 
+COMMANDS: Final = {
+    "check": "check",
+    "cleanup": "cleanup",
+    "demo": "demo",
+    "explain": "explain",
+    "export-kubeconfig": "export_kubeconfig",
+    "plan": "plan",
+    "services": "status",
+    "status": "status",
+}
+"""The commands, each with the module in `commands` that has it."""
+
+
+class _Commands(click.Group):
+    """Imports a command when it is used: the controller, which starts often, uses none of them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - as click calls it
+        """Their names."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """One of them."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"svclink_controller.commands.{COMMANDS[cmd_name]}")
+        command: click.Command = getattr(module, f"{cmd_name.replace('-', '_')}_command")
+        return command
+
+
 @click.group(
+    cls=_Commands,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
@@ -235,19 +259,6 @@ def svclink(
 
 def _address(wanted: Address | Literal["off"]) -> Address | None:
     return None if wanted == "off" else wanted
-
-
-for command in (
-    check_command,
-    cleanup_command,
-    demo_command,
-    explain_command,
-    export_kubeconfig_command,
-    plan_command,
-    services_command,
-    status_command,
-):
-    svclink.add_command(command)
 
 
 def plugin() -> NoReturn:

@@ -132,15 +132,19 @@ async def _list_everything(target: Target, client: Client, admit: Callable[[str 
     cluster_id = await identify(client)
     if (problem := admit(cluster_id)) is not None:
         raise RefusedError(problem)
-    namespaces = target.namespaces or ("",)
-    services = [await _list(client, SERVICES, Service, namespace) for namespace in namespaces]
-    slices = [await _list(client, REMOTE_ENDPOINT_SLICES, EndpointSlice, namespace) for namespace in namespaces]
-    return Session(target, client, version, cluster_id, services, slices)
+    try:
+        async with asyncio.TaskGroup() as group:
+            services = group.create_task(_list(target, client, SERVICES, Service))
+            slices = group.create_task(_list(target, client, REMOTE_ENDPOINT_SLICES, EndpointSlice))
+    except* Exception as broken:
+        raise _first(broken) from broken
+    return Session(target, client, version, cluster_id, services.result(), slices.result())
 
 
-async def _list(client: Client, resource: Resource[T], kind: type[T], namespace: str) -> Listed[T]:
-    reflector = Reflector(client, resource, namespace)
-    return Listed(reflector, kind, await reflector.list_all())
+async def _list(target: Target, client: Client, resource: Resource[T], kind: type[T]) -> list[Listed[T]]:
+    """One kind, in one namespace after the other: lists are large, and few are held in the memory at once."""
+    reflectors = [Reflector(client, resource, namespace) for namespace in target.namespaces or ("",)]
+    return [Listed(each, kind, await each.list_all()) for each in reflectors]
 
 
 async def _watch(listed: Listed[T], store: Store, cluster: str) -> None:

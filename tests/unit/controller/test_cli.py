@@ -18,7 +18,7 @@ import pytest
 from attrs import frozen
 
 from svclink_controller import logs, manager
-from svclink_controller.cli import Duration, ListenAddress, main, svclink
+from svclink_controller.cli import COMMANDS, Duration, ListenAddress, main, svclink
 from svclink_controller.label_selector import EVERYTHING
 from svclink_controller.manager import Settings
 from svclink_controller.server import Address
@@ -65,9 +65,10 @@ current-context: a
 """A kubeconfig that leads to a server that is not there."""
 
 
-def asks_cluster(command: click.Command) -> bool:
+def asks_cluster(name: str) -> bool:
     """Whether a command has a flag for the main cluster."""
-    return any("--kubeconfig" in parameter.opts for parameter in command.params)
+    command = svclink.get_command(click.Context(svclink), name)
+    return command is not None and any("--kubeconfig" in parameter.opts for parameter in command.params)
 
 
 # Wrong flags
@@ -145,7 +146,7 @@ def test_wrong_flag_is_one_sentence(run: Run, arguments: list[str], words: list[
     assert all(word in ended.error for word in words), ended.error
 
 
-@pytest.mark.parametrize("name", sorted(svclink.commands))
+@pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_every_command_refuses_what_it_does_not_know(run: Run, name: str) -> None:
     """Whatever the command, a flag it does not have is one sentence, and nothing is printed."""
     ended = run(name, "--no-such-flag")
@@ -163,10 +164,10 @@ ARGUMENTS = {"explain": ["shop/web"]}
     ("name", "content"),
     [
         (name, content)
-        for name, command in sorted(svclink.commands.items())
+        for name in sorted(COMMANDS)
         for content in ("", "just text", "current-context: a\nclusters: 5\n", "\x00", DEAD)
         # That the main cluster does not answer is a line of `check`, and no error.
-        if asks_cluster(command) and (name, content) != ("check", DEAD)
+        if asks_cluster(name) and (name, content) != ("check", DEAD)
     ],
 )
 def test_every_command_without_a_cluster_is_one_sentence(run: Run, tmp_path: Path, name: str, content: str) -> None:
@@ -349,3 +350,12 @@ def test_version_is_that_of_the_package() -> None:
         [sys.executable, "-m", "svclink_controller", "--version"], capture_output=True, text=True, check=True
     )
     assert done.stdout.startswith("svclink ")
+
+
+def test_start_imports_no_command() -> None:
+    """What the controller does not use does not make its start longer."""
+    program = "import sys, svclink_controller.__main__; print(*sys.modules, sep='\\n')"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    assert "svclink_controller.manager" in loaded
+    assert not [name for name in loaded if name.startswith(("svclink_controller.demo", "svclink_controller.preflight"))]
+    assert not {f"svclink_controller.commands.{module}" for module in COMMANDS.values()} & set(loaded)
