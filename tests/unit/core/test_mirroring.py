@@ -189,6 +189,13 @@ def test_zone(zone: str | None, expected: str | None) -> None:
     assert only(mirrored(endpoint(zone=zone))).endpoints[0].zone == expected
 
 
+def test_of_one_address_the_endpoint_with_a_zone_counts() -> None:
+    """Of endpoints that are equally ready, one whose zone is known is of more use to topology."""
+    twins = endpoint(zone="zone-a"), endpoint()
+    for given in (twins, reversed(twins)):
+        assert only(mirrored(*given)).endpoints == (endpoint(zone="zone-a"),)
+
+
 @pytest.mark.parametrize(("count", "sizes"), [(1_000, [1_000]), (1_001, [1_000, 1]), (2_001, [1_000, 1_000, 1])])
 def test_split(count: int, sizes: list[int]) -> None:
     """Over 1,000 endpoints are split, and each further part has a source of its own."""
@@ -241,12 +248,13 @@ def test_hints(zone: str | None, topology: Topology, expected: EndpointHints | N
     assert hints_for(zone, topology) == expected
 
 
+@pytest.mark.parametrize("zone", ["zone-a", None])
 @pytest.mark.parametrize(("is_ready", "is_hinted"), [(True, True), (None, True), (False, False)])
-def test_ready_endpoints_have_hints(is_ready: bool | None, is_hinted: bool) -> None:
+def test_ready_endpoints_have_hints(is_ready: bool | None, is_hinted: bool, zone: str | None) -> None:
     """Every ready endpoint gets a hint, else kube-proxy ignores those of the whole Service; others get none."""
-    piece = remote_slice(endpoints=[endpoint(conditions=EndpointConditions(is_ready))])
+    piece = remote_slice(endpoints=[endpoint(conditions=EndpointConditions(is_ready), zone=zone)])
     found, _ = mirror_endpoints(piece, Topology.ZONE)
-    assert (found[0].hints is not None) is is_hinted
+    assert found[0].hints == (hints_for(zone, Topology.ZONE) if is_hinted else None)
 
 
 # Ports

@@ -9,6 +9,7 @@ from svclink_core import (
     PENDING,
     SYNCED,
     ClusterLinkSpec,
+    Decision,
     Delete,
     EndpointConditions,
     EndpointHints,
@@ -26,6 +27,7 @@ from svclink_core.policing import deadline
 from svclink_core.svclink_v1alpha1 import UnreachableAction
 from svclink_core.well_known import LABEL_SERVICE_NAME
 from tests.unit.core.examples import (
+    WEB,
     cluster,
     endpoint,
     foreign_slice,
@@ -73,7 +75,9 @@ def test_not_ready_is_the_last_resort_of_kube_proxy() -> None:
     """NotReady writes ready false, serving true, terminating true, and no hints; everything else stays."""
     hinted = endpoint("10.0.0.1", zone="a", hints=EndpointHints(("a",)))
     old = evolve(mirrored_slice(), endpoints=(hinted, endpoint("10.0.0.2")))
-    (change,) = plan(world(lost("NotReady"), slices=[old, LOCAL]), NOW).changes
+    decided = plan(world(lost("NotReady"), slices=[old, LOCAL]), NOW)
+    assert decided.decisions == (Decision(WEB, "c1", Outcome.KEPT, Reason.UNREACHABLE_NOT_READY, 1, 2),)
+    (change,) = decided.changes
     assert isinstance(change, Update)
     assert change.reason is Reason.UNREACHABLE_NOT_READY
     last_resort = EndpointConditions(ready=False, serving=True, terminating=True)
@@ -82,6 +86,13 @@ def test_not_ready_is_the_last_resort_of_kube_proxy() -> None:
         metadata=change.endpoint_slice.metadata,
         endpoints=tuple(evolve(each, conditions=last_resort, hints=None) for each in old.endpoints),
     )
+
+
+def test_what_is_not_ready_any_more_can_conflict() -> None:
+    """An address of a lost cluster that a local Pod has, too, is still told."""
+    twin = mirrored_slice("web-c1", "10.9.9.9")
+    findings = plan(world(lost("NotReady"), slices=[twin, LOCAL]), NOW).findings
+    assert [(each.cluster, each.reason) for each in findings] == [("c1", Reason.ADDRESS_CONFLICT)]
 
 
 def test_remove_deletes() -> None:
@@ -147,5 +158,6 @@ def test_the_true_state_returns() -> None:
 def test_a_gone_service_is_the_garbage_collectors() -> None:
     """Where the main Service is gone or going, the policy does nothing."""
     for services in ([], [service(deleted_at="2026-01-01T00:00:00Z")]):
-        found = world(lost("Remove", force=True), services=services, slices=[mirrored_slice(), LOCAL])
-        assert plan(found, NOW).changes == ()
+        decided = plan(world(lost("Remove", force=True), services=services, slices=[mirrored_slice(), LOCAL]), NOW)
+        assert decided.changes == ()
+        assert reasons(decided) == [Reason.UNREACHABLE]

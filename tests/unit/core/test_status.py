@@ -82,19 +82,25 @@ def test_ready(facts: LinkFacts, status: str, reason: str, message: str) -> None
 @pytest.mark.parametrize(
     ("facts", "status", "reason"),
     [
-        (FACTS, "True", "Synced"),
-        (evolve(FACTS, problem=REFUSED), "True", "Synced"),
-        (evolve(FACTS, connection=PENDING), "False", "Initializing"),
-        (evolve(FACTS, connection=LOST), "False", "Stale"),
-        (evolve(FACTS, write_failures=["default/web: no"]), "False", "WriteFailed"),
-        (evolve(FACTS, connection=LOST, write_failures=["default/web: no"]), "False", "Stale"),
-        (DISABLED, "Unknown", "Disabled"),
+        (FACTS, "True", LinkReason.SYNCED),
+        (evolve(FACTS, problem=REFUSED), "True", LinkReason.SYNCED),
+        (evolve(FACTS, connection=PENDING), "False", LinkReason.INITIALIZING),
+        (evolve(FACTS, connection=LOST), "False", LinkReason.STALE),
+        (evolve(FACTS, connection=LOST, write_failures=["default/web: no"]), "False", LinkReason.STALE),
+        (DISABLED, "Unknown", LinkReason.DISABLED),
     ],
 )
-def test_synced(facts: LinkFacts, status: str, reason: str) -> None:
-    """Synced says whether the main cluster has all that the remote one holds."""
+def test_synced(facts: LinkFacts, status: str, reason: LinkReason) -> None:
+    """Synced says whether the main cluster has all that the remote one holds, in words."""
     found = condition(facts, "Synced")
-    assert (found.status, found.reason) == (status, reason)
+    assert (found.status, found.reason) == (status, reason.code)
+    assert found.message.startswith(reason.sentence)
+
+
+def test_synced_tells_of_writes_that_failed() -> None:
+    """Where the main cluster refused something, that is the message."""
+    found = condition(evolve(FACTS, write_failures=["default/web: no"]), "Synced")
+    assert (found.status, found.reason, found.message) == ("False", "WriteFailed", "default/web: no")
 
 
 def test_stale_says_since_when() -> None:
@@ -138,6 +144,7 @@ def test_degraded(findings: list[Finding], status: str, reason: str) -> None:
     """Degraded says that something had to be left out; a port mismatch is told first."""
     found = condition(evolve(FACTS, findings=findings), "Degraded")
     assert (found.status, found.reason) == (status, reason)
+    assert status == "True" or found.message == LinkReason.AS_EXPECTED.sentence
 
 
 def test_degraded_names_services() -> None:
