@@ -17,14 +17,15 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, cast
+from urllib.parse import quote, urlencode
 
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 from attrs import define, evolve, frozen
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
-from kubernetes.aio.client.rest import RESTClientObject, RESTResponse
+from kubernetes.aio.client.rest import RESTClientObject
 from kubernetes.aio.config.config_exception import ConfigException
 from yarl import URL
 
@@ -184,15 +185,13 @@ class Client:
         kind: str,
         limits: aiohttp.ClientTimeout,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        headers = {"Accept": "application/json", "Content-Type": kind}
+        headers = {"Accept": "application/json", "Content-Type": kind, **self._api.default_headers}
+        url = f"{self._api.configuration.host}{path}" + (f"?{urlencode(query, quote_via=quote)}" if query else "")
+        content = encode(body) if isinstance(body, dict) else body
+        transport = cast("_HardenedTransport", self._api.rest_client)  # As it was made here.
         with _transport_errors(self._api.configuration.host):
-            serialized = await self._api.param_serialize(
-                method, path, query_params=list(query.items()), header_params=headers, auth_settings=["BearerToken"]
-            )
-            # The body goes round param_serialize, which would walk and copy what is JSON already.
-            content = encode(body) if isinstance(body, dict) else body
-            answer = await self._api.call_api(*serialized[:3], body=content, _request_timeout=limits)
-            response: aiohttp.ClientResponse = answer.response
+            await self._api.update_params_for_auth(headers, [], ["BearerToken"], path, method, None)
+            response = await transport.send(method, url, headers, content, limits)
             async with response:
                 if response.status >= 400:
                     raise ApiError(await _refusal(response))
@@ -404,29 +403,22 @@ class _HardenedTransport(RESTClientObject):
         super().__init__(configuration)
         self._trust = trust
 
-    async def request(
-        self,
-        method: str,
-        url: str,
-        headers: Mapping[str, str] | None = None,
-        body: bytes | None = None,
-        post_params: object = None,  # noqa: ARG002 - svclink sends no forms
-        _request_timeout: aiohttp.ClientTimeout | None = None,
-    ) -> RESTResponse:
-        """A request whose body is JSON already."""
+    async def send(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, limits: aiohttp.ClientTimeout
+    ) -> aiohttp.ClientResponse:
+        """What `request` does, with a body that is JSON already and without what svclink has no use for."""
         if self.pool_manager is None:
             self.pool_manager = self._create_pool_manager()
-        response = await self.pool_manager.request(
+        return await self.pool_manager.request(
             method,
             url,
             headers=headers,
             data=body,
-            timeout=_request_timeout,
+            timeout=limits,
             proxy=self.proxy,
             proxy_headers=self.proxy_headers,
             server_hostname=self.configuration.tls_server_name,
         )
-        return RESTResponse(response)
 
     def _create_connector(self) -> aiohttp.TCPConnector:
         return aiohttp.TCPConnector(limit=self.maxsize, ssl=self.ssl_context, socket_factory=self._socket)

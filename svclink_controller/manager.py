@@ -40,7 +40,16 @@ from svclink_controller.sinks import LinkSink, NamespaceSink, ObjectSink
 from svclink_controller.status_writer import STATUS_WRITERS, StatusWriter
 from svclink_controller.store import MAIN, Observation, Store
 from svclink_controller.trust import STRICT, Trust
-from svclink_controller.wire import ENDPOINT_SLICES, NAMESPACES, SERVICES, Resource, WireError, cluster_links
+from svclink_controller.wire import (
+    ENDPOINT_SLICES,
+    NAMESPACES,
+    SERVICES,
+    IsKnown,
+    Resource,
+    WireError,
+    cluster_links,
+    nothing_is_known,
+)
 from svclink_controller.workqueue import WorkQueue
 from svclink_core import policing
 from svclink_core.core_v1 import Namespace, Service
@@ -169,7 +178,8 @@ class Manager:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.pulse.run())
                 group.create_task(self._reflect(SERVICES, ObjectSink(self.store, MAIN, Service)))
-                group.create_task(self._reflect(ENDPOINT_SLICES, ObjectSink(self.store, MAIN, EndpointSlice)))
+                slices = ObjectSink(self.store, MAIN, EndpointSlice)
+                group.create_task(self._reflect(ENDPOINT_SLICES, slices, self.store.has_slice))
                 if self.settings.options.sync_services:
                     group.create_task(self._reflect(NAMESPACES, NamespaceSink(self.store)))
                 self.identities.main_id = await self._identify()  # Before any link is looked at.
@@ -268,8 +278,9 @@ class Manager:
                 log.warning("main cluster not read", kind="namespaces", problem=str(error))
             await asyncio.sleep(backoff.next_delay())
 
-    async def _reflect(self, resource: Resource[T], sink: Sink[T]) -> None:
-        reflector = Reflector(self.client, resource, heard=partial(self.store.freshness.hear, MAIN, resource.plural))
+    async def _reflect(self, resource: Resource[T], sink: Sink[T], is_known: IsKnown = nothing_is_known) -> None:
+        heard = partial(self.store.freshness.hear, MAIN, resource.plural)
+        reflector = Reflector(self.client, resource, heard=heard, is_known=is_known)
         await reflect_for_ever(reflector, sink, lambda _: None)
 
     async def _resync(self) -> None:

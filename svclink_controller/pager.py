@@ -83,21 +83,27 @@ class Pager(Generic[T]):
     async def _list(self, limit: int) -> Listing[T]:
         listing: Listing[T] = Listing([], [], "")
         size = pages = 0
-        token = ""
-        while True:
-            content = await self._get({"limit": str(limit)} if limit else {}, token)
-            page = decode_page(content, self.resource)
-            size, pages = size + len(content), pages + 1
-            await self._add(page, listing)
-            if len(content) > LARGE:
-                # They live long and are in no cycle: the collector would look at them again and again, for 100 ms and
-                # more at a time.
-                gc.freeze()
-            self._require_an_end(listing, size, pages)
-            token = page.continue_token
-            if not token:
-                report(self.resource, listing.undecodable)
-                return evolve(listing, resource_version=page.resource_version)
+        first = {"limit": str(limit)} if limit else {}
+        coming = asyncio.ensure_future(self._get(first, ""))
+        try:
+            while True:
+                content = await coming
+                page = decode_page(content, self.resource)
+                if page.continue_token:
+                    coming = asyncio.ensure_future(self._get(first, page.continue_token))  # While this one is decoded.
+                size, pages = size + len(content), pages + 1
+                await self._add(page, listing)
+                if len(content) > LARGE:
+                    # They live long and are in no cycle: the collector would look at them again and again, for 100 ms
+                    # and more at a time.
+                    gc.freeze()
+                self._require_an_end(listing, size, pages)
+                if not page.continue_token:
+                    report(self.resource, listing.undecodable)
+                    return evolve(listing, resource_version=page.resource_version)
+        finally:
+            coming.cancel()
+            await asyncio.gather(coming, return_exceptions=True)
 
     async def _get(self, limit: Mapping[str, str], token: str) -> bytes:
         """One page. A server with too much to do is asked again before the pages that are there already are lost."""

@@ -19,6 +19,7 @@ from svclink_controller.wire import (
     Bookmark,
     Changed,
     Deleted,
+    IsKnown,
     Listing,
     Resource,
     Status,
@@ -28,6 +29,7 @@ from svclink_controller.wire import (
     WireError,
     decode_event,
     is_earlier,
+    nothing_is_known,
 )
 from svclink_core.meta_v1 import NamespacedName
 
@@ -67,7 +69,8 @@ class Sink(Protocol[T]):
 class Reflector(Generic[T]):
     """Reflects one resource of one cluster: in one namespace or (empty) in all, of one field selector or (empty) all.
 
-    `heard` is called with every list and every event, also those that say that nothing happened.
+    `heard` is called with every list and every event, also those that say that nothing happened; `is_known` says which
+    these are.
     Raises out of `list_all` and `watch` what it cannot mend itself; the owner of the connection decides what then.
     """
 
@@ -76,6 +79,7 @@ class Reflector(Generic[T]):
     namespace: str = ""
     field_selector: str = ""
     heard: Callable[[], None] = lambda: None
+    is_known: IsKnown = nothing_is_known
     _backoff: Backoff = field(factory=lambda: Backoff(base=0.5, cap=30))
 
     async def list_all(self) -> Listing[T]:
@@ -143,7 +147,7 @@ class Reflector(Generic[T]):
         try:
             async with aclosing(self.client.lines(self._path, query)) as lines:
                 async for line in lines:
-                    yield decode_event(line, self.resource)
+                    yield decode_event(line, self.resource, self.is_known)
         except ApiError as error:
             raise _expired_or(error) from error
 

@@ -174,6 +174,14 @@ class Store:
         held = None if objects is None else objects.slices.get(key)
         return None if held is None else held.service
 
+    def has_slice(self, key: NamespacedName, uid: str, version: str) -> bool:
+        """Whether a slice of the main cluster is held in this very version: answers to writes overtake the watch."""
+        main = self._clusters[MAIN]
+        held = main.slices.get(key)
+        if held is None or (EndpointSlice, key) in main.undecodable:
+            return False
+        return bool(version) and (held.metadata.uid, held.metadata.resource_version) == (uid, version)
+
     def _remote(self, name: str, link: ClusterLink) -> RemoteCluster:
         objects = self._clusters.setdefault(name, _ClusterObjects())
         return RemoteCluster(

@@ -174,8 +174,19 @@ def _no_list(resource: Resource[T], error: Exception) -> WireError:
     return WireError(f"the server's list of {resource.plural} is no Kubernetes list: {error}")
 
 
-def decode_event(line: bytes, resource: Resource[T]) -> tuple[WatchEvent[T], str]:
+IsKnown: TypeAlias = Callable[[NamespacedName, str, str], bool]
+"""Whether an object is held already, as it is with this uid in this resourceVersion."""
+
+
+def nothing_is_known(_: NamespacedName, __: str, ___: str) -> bool:
+    """Nothing is known already."""
+    return False
+
+
+def decode_event(line: bytes, resource: Resource[T], is_known: IsKnown = nothing_is_known) -> tuple[WatchEvent[T], str]:
     """One line of a watch: the event, and the resourceVersion reached with it (empty where it has none).
+
+    Where the object is held already nothing happened: such an event is a bookmark, and its object is not decoded.
 
     Raises:
         WireError: The line is no watch event at all.
@@ -193,6 +204,8 @@ def decode_event(line: bytes, resource: Resource[T]) -> tuple[WatchEvent[T], str
         case "DELETED":
             return Deleted(NamespacedName(metadata.namespace, metadata.name)), metadata.resource_version
         case "ADDED" | "MODIFIED":
+            if is_known(NamespacedName(metadata.namespace, metadata.name), metadata.uid, metadata.resource_version):
+                return Bookmark(metadata.resource_version), metadata.resource_version
             result = _decode_one(envelope.object, resource)
             return result if isinstance(result, Undecodable) else Changed(result), metadata.resource_version
         case unexpected:

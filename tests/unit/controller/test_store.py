@@ -331,6 +331,21 @@ def test_stale_event_does_not_overwrite_a_written_slice() -> None:
     assert made.enqueued == []
 
 
+def test_slice_is_held_in_one_version() -> None:
+    """Only the very version of the very object is known, and none where its last state could not be understood."""
+    made, key = linked("c1"), NamespacedName("default", "web-c1")
+    assert not made.store.has_slice(key, "uid-of-web-c1", "10")
+    made.store.put(MAIN, mirrored_slice(version="10"))
+    assert made.store.has_slice(key, "uid-of-web-c1", "10")
+    assert not made.store.has_slice(key, "uid-of-web-c1", "11")
+    assert not made.store.has_slice(key, "uid-of-another", "10")
+    made.store.put(MAIN, mirrored_slice(version=""))
+    assert not made.store.has_slice(key, "uid-of-web-c1", "")
+    made.store.put(MAIN, mirrored_slice(version="12"))
+    made.store.mark_undecodable(MAIN, EndpointSlice, Undecodable(key, WEB, "makes no sense"))
+    assert not made.store.has_slice(key, "uid-of-web-c1", "12")
+
+
 def test_slice_brought_back_by_a_late_answer_goes_when_a_write_finds_it_gone() -> None:
     """The answer to a write can come after the watch told of the deletion; the next write to the slice finds out."""
     made, key = linked("c1"), NamespacedName("default", "web-c1")

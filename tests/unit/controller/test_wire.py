@@ -263,6 +263,18 @@ def test_bookmark_only_moves_the_version() -> None:
     assert found == (Bookmark("42"), "42")
 
 
+def test_event_of_what_is_known_already_is_a_bookmark() -> None:
+    """An object that is held in the very version of the event is not even decoded; a deletion is news all the same."""
+
+    def is_known(key: NamespacedName, uid: str, version: str) -> bool:
+        return (key, uid, version) == (WEB, "uid-of-web", "7")
+
+    for kind in ("ADDED", "MODIFIED"):
+        assert decode_event(event(kind, service(spec=5)), SERVICES, is_known) == (Bookmark("7"), "7")
+        assert isinstance(decode_event(event(kind, service("other")), SERVICES, is_known)[0], Changed)
+    assert decode_event(event("DELETED", service()), SERVICES, is_known) == (Deleted(WEB), "7")
+
+
 def test_error_event_is_a_status_without_version() -> None:
     """An ERROR event is the Status it carries; the watch has not come further with it."""
     found = decode_event(event("ERROR", {"code": 410, "reason": "Expired", "message": "too old"}), SERVICES)
