@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -268,6 +270,7 @@ def plugin() -> NoReturn:
 
 def main(arguments: Sequence[str] | None = None, program: str | None = None) -> NoReturn:
     """Run the command line; exit 1 with one sentence where the input is wrong."""
+    _require_outputs()
     try:
         code = svclink.main(arguments, program, standalone_mode=False)
     except click.exceptions.Abort:
@@ -278,4 +281,16 @@ def main(arguments: Sequence[str] | None = None, program: str | None = None) -> 
     except SvclinkError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(1)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        click.echo(f"Error: what is printed cannot be written: {error.strerror}", err=True)
+        sys.exit(1)
     sys.exit(code)
+
+
+def _require_outputs() -> None:
+    """Whoever closed standard output or error wants to see nothing of it: Python then has none at all."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - as long as the process lives

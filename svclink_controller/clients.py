@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import os
 import socket
 import ssl
 import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Final, TypeAlias, cast
@@ -218,6 +219,8 @@ class _transport_errors:  # noqa: N801 - a context manager, used like a function
                 raise TransportError(message, is_certificate=True) from error
             case aiohttp.ClientSSLError() | ssl.SSLError():
                 raise TransportError(f"TLS with {self._host} failed: {_reason(error)}", is_certificate=True) from error
+            case aiohttp.ClientPayloadError():
+                raise TransportError(f"{self._host} broke off in the middle of an answer") from error
             case aiohttp.ClientError() | OSError() | HttpProcessingError() | RuntimeError():
                 raise TransportError(f"{self._host} cannot be reached: {_reason(error)}") from error
             case _:
@@ -286,35 +289,74 @@ async def main_client(kubeconfig: Path | None, context: str | None = None) -> Cl
     Raises:
         ConfigurationError: There is no such file, or it cannot be used; the message says which.
     """
+    if kubeconfig is not None:
+        return await user_client(kubeconfig, context)
     configuration = Configuration()
-    if kubeconfig is None:
-        try:
-            config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-        except ConfigException as error:
-            raise ConfigurationError(f"this is no Pod of a cluster ({error}): give --kubeconfig=FILE") from error
-        return await asyncio.to_thread(_client, configuration)
     try:
-        await config.load_kube_config(str(kubeconfig), context, configuration)  # type: ignore[no-untyped-call]
-        return await asyncio.to_thread(_client, configuration)
-    except Exception as error:  # The loader lets through whatever files, YAML, base64 and TLS raise.
-        reason = " ".join(str(error).split())
-        raise ConfigurationError(f"--kubeconfig={kubeconfig} is no usable kubeconfig: {reason}") from error
+        config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+    except ConfigException as error:
+        raise ConfigurationError(f"this is no Pod of a cluster ({error}): give --kubeconfig=FILE") from error
+    return await asyncio.to_thread(_client, configuration)
 
 
-async def user_client(kubeconfig: Path | None, context: str | None) -> Client:
-    """A client for whoever runs a command: a kubeconfig file or (None) that which kubectl would use, and its context.
+async def user_client(kubeconfig: Path, context: str | None) -> Client:
+    """A client of the cluster that a kubeconfig, which is trusted, and a context of it lead to.
 
     Raises:
         ConfigurationError: There is no such file or context, or it cannot be used; the message says which.
     """
     configuration = Configuration()
-    file = None if kubeconfig is None else str(kubeconfig)
+    file = str(kubeconfig)
+    _require_one(file)
     try:
-        await config.load_kube_config(config_file=file, context=context, client_configuration=configuration)  # type: ignore[no-untyped-call]
+        with _complaints() as said:
+            await config.load_kube_config(file, context, configuration)  # type: ignore[no-untyped-call]
+        _check(configuration.host, said)
         return await asyncio.to_thread(_client, configuration)
     except Exception as error:  # The loader lets through whatever files, YAML, base64 and TLS raise.
-        reason = " ".join(str(error).split())
-        raise ConfigurationError(f"there is no usable kubeconfig ({reason}): give --kubeconfig=FILE") from error
+        raise ConfigurationError(f"--kubeconfig={file} is no usable kubeconfig: {_why_unusable(error)}") from error
+
+
+def _require_one(files: str) -> None:
+    """Of several files, which $KUBECONFIG may name, those that are missing do not matter."""
+    if not any(Path(file).exists() for file in files.split(os.pathsep)):
+        raise ConfigurationError(f"--kubeconfig={files}: there is no such file")
+
+
+@contextmanager
+def _complaints() -> Iterator[list[str]]:
+    """What the loader of kubeconfigs meanwhile logs and goes on: that a credential plugin gave no credentials."""
+    said: list[str] = []
+    listener, logger = logging.Handler(logging.ERROR), logging.getLogger(config.kube_config.__name__)
+    listener.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    logger.addHandler(listener)
+    try:
+        yield said
+    finally:
+        logger.removeHandler(listener)
+
+
+def _check(server: str, complaints: list[str]) -> None:
+    """What the loader lets through."""
+    if complaints:
+        raise ConfigException(f"its credential plugin does not work: {complaints[0]}")
+    try:
+        URL(server)
+    except ValueError as error:
+        raise ConfigException(f"its server {server!r} is no URL: {error}") from error
+
+
+def _why_unusable(error: Exception) -> str:
+    """In one line, without what only means something to whoever knows the loader."""
+    match error:
+        case TypeError() | AttributeError() | KeyError() | RecursionError():
+            return "it is not built as `kubectl config view` shows it"
+        case UnicodeDecodeError():
+            return "it is no text"
+        case ssl.SSLError():
+            return f"a certificate or key in it is no PEM: {error}"
+        case _:
+            return " ".join(str(error).split())
 
 
 @frozen

@@ -73,8 +73,12 @@ def read_dump(path: Path, *, is_main: bool = True) -> Dump:
                 dump.links.append(_decode(path, place, content, ClusterLink, CLUSTER_LINKS))
             case "Namespace":
                 _add_namespace(dump, _decode(path, place, content, Namespace, NAMESPACES))
-            case _:
+            case str():
                 pass
+            case _:
+                raise DumpError(
+                    f"{path}: {place}: $.kind: required field missing: give what kubectl get -o yaml prints"
+                )
     return dump
 
 

@@ -11,7 +11,7 @@ from attrs import frozen
 
 from svclink_controller import clock
 from svclink_controller.clients import ApiError, Client, TransportError
-from svclink_controller.reflector import Reflector
+from svclink_controller.reflector import INSTALL_CRD, Reflector
 from svclink_controller.remote import EXPECTED, problem_of
 from svclink_controller.secret_kubeconfigs import kubeconfig_in
 from svclink_controller.session import Session, Target, identify, open_session
@@ -159,7 +159,8 @@ async def _list(client: Client, resource: Resource[T], namespace: str = "") -> L
     try:
         return await Reflector(client, resource, namespace).list_all()
     except (ApiError, TransportError, WireError) as error:
-        raise MainUnreadableError(f"the {resource.plural} of the main cluster cannot be read: {error}") from error
+        mend = f": {INSTALL_CRD}" if isinstance(error, ApiError) and error.status.code == 404 else ""
+        raise MainUnreadableError(f"the {resource.plural} of the main cluster cannot be read: {error}{mend}") from error
 
 
 async def _main_id(client: Client) -> str | None:

@@ -42,6 +42,8 @@ HEALTHY_SECONDS: Final = 10
 MAX_OVERLOADS: Final = 8
 """Watches that may end early in a row until a server with too much to do counts as one that cannot be reached."""
 
+INSTALL_CRD: Final = "install the ClusterLink CRD: kubectl apply -f crd/"
+
 log = structlog.get_logger()
 
 
@@ -213,7 +215,7 @@ def _mend(error: Exception, plural: str) -> str | None:
     if not isinstance(error, ApiError):
         return None
     if error.status.code == 404 and plural == CLUSTER_LINKS.plural:
-        return "install the ClusterLink CRD: kubectl apply -f crd/"
+        return INSTALL_CRD
     if error.status.code == 403:
         return f"grant svclink list and watch on {plural}"
     return None

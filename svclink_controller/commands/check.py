@@ -47,7 +47,7 @@ def check_command(context: click.Context, *, source: Source, account: str | None
     Exit codes: 0 nothing failed, 1 wrong input, 2 something failed.
     """
     options: Options = context.obj
-    results = ask(source, options, functools.partial(check, account=account))
+    results = ask(source, options, functools.partial(check, account=account), must_answer=False)
     if output == "table":
         rows = [(each.level, each.cluster, each.subject, each.message, each.mend) for each in results]
         print_table(("", "CLUSTER", "WHAT", "FOUND", "MEND"), rows)

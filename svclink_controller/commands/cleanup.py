@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
 from attrs import evolve, frozen
 
-from svclink_controller.clients import ApiError, Client, user_client
-from svclink_controller.commands.arguments import output_option
+from svclink_controller.clients import ApiError, Client
+from svclink_controller.commands.arguments import Source, namespace_option, output_option
 from svclink_controller.commands.printing import print_data
+from svclink_controller.commands.reading import connected
 from svclink_controller.reflector import Reflector
 from svclink_controller.wire import CLUSTER_LINKS, ENDPOINT_SLICES, SERVICES
 from svclink_core.codec import Json
@@ -42,7 +42,7 @@ class Leftover:
 
 
 @click.command("cleanup")
-@click.option("-n", "--namespace", metavar="NAME", help="In this namespace only.")
+@namespace_option
 @click.option("-A", "--all-namespaces", is_flag=True, help="In all namespaces, which is the default.")
 @click.option("--services", is_flag=True, help="Also the Services it created, which are labelled as imported.")
 @click.option("--keep-go-release", is_flag=True, help="Not those of the Go release: for going back to it.")
@@ -73,7 +73,7 @@ def cleanup_command(
     kubeconfig: Path | None = command.find_root().params["kubeconfig"]
 
     async def clean() -> list[Leftover]:
-        async with _connected(kubeconfig, context) as client:
+        async with connected(Source(kubeconfig, context)) as client:
             found = await find(client, namespace or "", services=services, keep_go_release=keep_go_release)
             if dry_run or not found:
                 return found
@@ -87,15 +87,6 @@ def cleanup_command(
     left = [each for each in results if each.outcome.startswith("left")]
     if left:
         raise click.ClickException(f"{len(left)} of {len(results)} were left, for the reasons above: run this again")
-
-
-@asynccontextmanager
-async def _connected(kubeconfig: Path | None, context: str | None) -> AsyncIterator[Client]:
-    client = await user_client(kubeconfig, context)
-    try:
-        yield client
-    finally:
-        await client.close()
 
 
 async def find(

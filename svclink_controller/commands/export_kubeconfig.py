@@ -10,16 +10,17 @@ import base64
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import click
 import durationpy
 import msgspec
 from attrs import evolve, frozen
 
-from svclink_controller.clients import ApiError, Client, ClusterEntry, cluster_entry, user_client
-from svclink_controller.commands.arguments import is_dns_label
+from svclink_controller.clients import ApiError, Client, ClusterEntry, cluster_entry
+from svclink_controller.commands.arguments import Source, is_dns_label
 from svclink_controller.commands.printing import yaml_text
+from svclink_controller.commands.reading import connected
 from svclink_controller.permissions import REMOTE_IDENTITY, REMOTE_MIRRORED, Permission
 from svclink_core.codec import Json
 from svclink_core.errors import SvclinkError
@@ -34,6 +35,8 @@ RBAC: Final = "rbac.authorization.k8s.io"
 
 TOKEN_SECONDS: Final = 30
 SHORTEST_SECONDS: Final = 600
+
+T = TypeVar("T")
 
 
 class ExportError(SvclinkError):
@@ -114,29 +117,36 @@ def export_kubeconfig_command(
 
 
 async def _export(kubeconfig: Path | None, context: str | None, export: Export) -> str:
-    client = await user_client(kubeconfig, context)
-    try:
+    if export.server is not None:
+        _check(export.server)
+    async with connected(Source(kubeconfig, context)) as client:
         entry = cluster_entry(client)
         server = export.server or entry.server
-        _check(server)
+        if export.server is None:
+            _check(server)
         authority = entry.authority or await _root_authority(client)
         for path, manifest in manifests(export.namespaces):
             await _apply(client, path, manifest)
         token = await _bound_token(client, export.seconds) if export.seconds else await _lasting_token(client)
-    finally:
-        await client.close()
     content = kubeconfig_of(export.link or "remote", evolve(entry, server=server, authority=authority), token)
     encoded = base64.b64encode(content.encode()).decode()
     return manifest_of(export, encoded) if export.link else f"{encoded}\n"
 
 
 def _check(server: str) -> None:
-    if not server.startswith("https://"):
-        raise ExportError(f"the server is {server!r}, and svclink talks https only: give --server https://...")
+    if not re.match(r"https://[^/?#@\s]+", server):
+        raise ExportError(f"the server is {server!r}, and svclink talks https only: give --server https://HOST:PORT")
     if re.match(r"https://(127\.|localhost|\[::1\])", server):
         click.echo(
             f"Warning: {server} leads from every machine to itself: give --server with another address.", err=True
         )
+
+
+def _decoded(answer: bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(answer, type=kind)
+    except msgspec.MsgspecError as error:
+        raise ExportError(f"what the server answers is not Kubernetes: {error}") from error
 
 
 class _ConfigMap(msgspec.Struct):
@@ -147,7 +157,10 @@ async def _root_authority(client: Client) -> str:
     """The cluster's own CA, which every namespace has."""
     click.echo("Your kubeconfig names no CA: taking the cluster's own, from kube-system/kube-root-ca.crt.", err=True)
     answer = await client.get(f"/api/v1/namespaces/{NAMESPACE_KUBE_SYSTEM}/configmaps/kube-root-ca.crt")
-    return msgspec.json.decode(answer, type=_ConfigMap).data["ca.crt"]
+    authority = _decoded(answer, _ConfigMap).data.get("ca.crt")
+    if authority is None:
+        raise ExportError("the ConfigMap kube-system/kube-root-ca.crt has no ca.crt: name the CA in your kubeconfig")
+    return authority
 
 
 # What is created
@@ -220,7 +233,7 @@ async def _bound_token(client: Client, seconds: int) -> str:
         "spec": {"expirationSeconds": seconds},
     }
     answer = await client.post(f"{ACCOUNTS}/{ACCOUNT}/token", request)
-    return msgspec.json.decode(answer, type=_TokenRequest).status.token
+    return _decoded(answer, _TokenRequest).status.token
 
 
 async def _lasting_token(client: Client) -> str:
@@ -230,7 +243,7 @@ async def _lasting_token(client: Client) -> str:
     kind = "kubernetes.io/service-account-token"
     await _apply(client, SECRETS, {"apiVersion": "v1", "kind": "Secret", "type": kind, "metadata": metadata})
     for _ in range(TOKEN_SECONDS * 5):
-        secret = msgspec.json.decode(await client.get(f"{SECRETS}/{SECRET}"), type=_TokenSecret)
+        secret = _decoded(await client.get(f"{SECRETS}/{SECRET}"), _TokenSecret)
         if token := secret.data.get("token"):
             return base64.b64decode(token).decode()
         await asyncio.sleep(0.2)

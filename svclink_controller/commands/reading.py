@@ -5,19 +5,22 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import click
 
 from svclink_controller import logs
-from svclink_controller.clients import Client, main_client, own_namespace
+from svclink_controller.clients import ApiError, Client, main_client, own_namespace
 from svclink_controller.commands.arguments import Source
 from svclink_controller.dumps import read_dump, view_of
 from svclink_controller.fleet import Scope, read_view
 from svclink_controller.views import View
 from svclink_core.snapshot import Options
+
+PATIENCE_SECONDS: Final = 10
+"""How long a server may take to say its version. A list of a large cluster may take much longer."""
 
 T = TypeVar("T")
 
@@ -32,26 +35,38 @@ def read(source: Source, options: Options, namespace: str = "") -> View:
     return ask(source, options, read_view, namespace)
 
 
-def ask(source: Source, options: Options, question: Callable[[Client, Scope], Awaitable[T]], namespace: str = "") -> T:
-    """The answer of the main cluster to a question."""
-    logs.configure()
-    return asyncio.run(_ask(source, options, question, namespace))
-
-
-async def _ask(
-    source: Source, options: Options, question: Callable[[Client, Scope], Awaitable[T]], namespace: str
+def ask(
+    source: Source,
+    options: Options,
+    question: Callable[[Client, Scope], Awaitable[T]],
+    namespace: str = "",
+    *,
+    must_answer: bool = True,
 ) -> T:
-    async with connected(source) as client:
-        home = source.home or own_namespace(kubeconfig_of(source), source.context)
-        trust = source.trust.in_pod() if kubeconfig_of(source) is None else source.trust
-        return await question(client, Scope(options, home, namespace, trust))
+    """The answer of the main cluster to a question; see `connected`."""
+    logs.configure()
+
+    async def put() -> T:
+        async with connected(source, must_answer=must_answer) as client:
+            home = source.home or own_namespace(kubeconfig_of(source), source.context)
+            trust = source.trust.in_pod() if kubeconfig_of(source) is None else source.trust
+            return await question(client, Scope(options, home, namespace, trust))
+
+    return asyncio.run(put())
 
 
 @asynccontextmanager
-async def connected(source: Source) -> AsyncIterator[Client]:
-    """A client of the main cluster, closed afterwards."""
+async def connected(source: Source, *, must_answer: bool = True) -> AsyncIterator[Client]:
+    """A client of the main cluster, closed afterwards.
+
+    Raises:
+        TransportError: It must answer and does not: whoever waits at a terminal is told so soon.
+    """
     client = await main_client(kubeconfig_of(source), source.context)
     try:
+        if must_answer:
+            with suppress(ApiError):
+                await client.get("/version", seconds=PATIENCE_SECONDS)
         yield client
     finally:
         await client.close()

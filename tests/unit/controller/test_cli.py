@@ -199,6 +199,15 @@ def test_without_kubeconfig_outside_a_cluster_the_flag_is_named(run: Run) -> Non
     assert ended.error.count("\n") == 1
 
 
+def test_check_of_a_cluster_that_is_not_there_finds_that(run: Run, tmp_path: Path) -> None:
+    """What is an error of other commands is what a check is for."""
+    path = tmp_path / "kubeconfig"
+    path.write_text(DEAD, encoding="utf-8")
+    ended = run("check", "--kubeconfig", str(path))
+    assert (ended.code, ended.error) == (2, "")
+    assert "does not answer: https://127.0.0.1:9 cannot be reached" in ended.output
+
+
 # Right flags
 
 
@@ -333,6 +342,18 @@ def test_kubectl_plugin_is_the_same_command() -> None:
     wrong = subprocess.run([program, "explain", "web"], capture_output=True, text=True, check=False)
     assert (wrong.returncode, wrong.stdout) == (1, "")
     assert wrong.stderr.startswith("Error: ")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], [*PLAN], [*PLAN, "-o", "json"]], ids=" ".join)
+def test_output_that_cannot_be_written_is_one_sentence(arguments: list[str]) -> None:
+    """A full disk is no fault of svclink, and an output that nobody wants none at all."""
+    program = Path(sys.executable).parent / "svclink"
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        done = subprocess.run([program, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "Error: what is printed cannot be written: No space left on device\n"
+    closed = subprocess.run(["sh", "-c", '"$@" >&-', "sh", program, *arguments], capture_output=True, check=False)
+    assert (closed.returncode, closed.stderr) == (0, b"")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

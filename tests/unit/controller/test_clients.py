@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import os
 import socket
 import ssl
 import stat
@@ -602,7 +603,7 @@ async def test_connection_that_breaks_in_the_middle_is_an_error() -> None:
         return response
 
     async with serving(break_off) as server, connected(server.url) as client:
-        with pytest.raises(TransportError):
+        with pytest.raises(TransportError, match=r"^https://[0-9.:]+ broke off in the middle of an answer$"):
             await client.get("/version")
 
 
@@ -793,15 +794,62 @@ async def test_main_cluster_is_reached_with_its_kubeconfig(tmp_path: Path) -> No
     assert server.requests[0].headers["Authorization"] == f"Bearer {TOKEN}"
 
 
+def main_content(server: object = "https://127.0.0.1:9", **user: object) -> str:
+    """A kubeconfig of one cluster and one user."""
+    content = {
+        "clusters": [{"name": "a", "cluster": {"server": server}}],
+        "users": [{"name": "a", "user": user}],
+        "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}],
+        "current-context": "a",
+    }
+    return yaml.safe_dump(content)
+
+
+def plugin(*command: str) -> dict[str, object]:
+    """A program that gives credentials."""
+    return {"apiVersion": "client.authentication.k8s.io/v1", "command": command[0], "args": list(command[1:])}
+
+
 @pytest.mark.parametrize(
-    "content", ["", "a: [", "[]", "just text", "current-context: a", "clusters: 5\ncurrent-context: a", "\x00"]
+    ("content", "words"),
+    [
+        ("", "is not built as"),
+        ("a: [", "line 1, column 5"),
+        ("[]", "is not built as"),
+        ("just text", "is not built as"),
+        ("current-context: a", "contexts"),
+        ("clusters: 5\ncurrent-context: a", "is not built as"),
+        ("\x00", "unacceptable character"),
+        (main_content(5), "is not built as"),
+        (main_content("https://[::1"), "its server 'https://[::1' is no URL"),
+        (main_content("https://127.0.0.1:99999"), "its server 'https://127.0.0.1:99999' is no URL"),
+        (main_content(**{"client-certificate-data": "aGFsbG8=", "client-key-data": "aGFsbG8="}), "no PEM"),
+        (main_content(exec=plugin("/nowhere/plugin")), "its credential plugin does not work: [Errno 2] No such file"),
+        (main_content(exec=plugin("false")), "its credential plugin does not work: exec: process returned 1"),
+        (main_content(exec=plugin("echo", "hello")), "its credential plugin does not work: exec: failed to decode"),
+    ],
 )
-async def test_main_kubeconfig_that_is_none_is_one_error(tmp_path: Path, content: str) -> None:
-    """A file that is no kubeconfig is a ConfigurationError that names the flag and the file."""
+async def test_main_kubeconfig_that_is_none_is_one_error(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], content: str, words: str
+) -> None:
+    """A file that is no kubeconfig, or does not work, is a ConfigurationError that names it and says what is wrong."""
     path = tmp_path / "kubeconfig"
     path.write_text(content, encoding="utf-8")
-    with pytest.raises(ConfigurationError, match=f"--kubeconfig={path}"):
+    with pytest.raises(ConfigurationError) as caught:
         await main_client(path)
+    assert str(caught.value).startswith(f"--kubeconfig={path} is no usable kubeconfig: ")
+    assert words in str(caught.value)
+    assert capfd.readouterr() == ("", "")
+
+
+async def test_main_kubeconfig_that_is_not_there_is_named(tmp_path: Path) -> None:
+    """Of the files of $KUBECONFIG some may be missing, but not all."""
+    missing = tmp_path / "missing"
+    with pytest.raises(ConfigurationError, match=f"^--kubeconfig={missing}: there is no such file$"):
+        await main_client(missing)
+    (tmp_path / "there").write_text(main_content(token=TOKEN), encoding="utf-8")
+    client = await main_client(Path(f"{missing}{os.pathsep}{tmp_path / 'there'}"))
+    await client.close()
 
 
 async def test_without_kubeconfig_outside_a_pod_the_flag_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

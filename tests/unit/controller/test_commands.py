@@ -5,12 +5,18 @@ Real: the command line. Substituted: nothing; the end-to-end tests run these com
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
+from aiohttp import web
+from click.testing import CliRunner
 
-from svclink_controller.cli import main
+from svclink_controller.cli import main, svclink
+
+from .servers import serving
 
 
 @pytest.mark.parametrize(
@@ -21,10 +27,12 @@ from svclink_controller.cli import main
         ("export-kubeconfig --namespaces kube-system", ["--namespaces", "never mirrored"]),
         ("export-kubeconfig --namespaces A", ["--namespaces", "not the name of a namespace"]),
         ("export-kubeconfig --server http://a", ["https only"]),
+        ("export-kubeconfig --server https://", ["https only", "https://HOST"]),
         ("export-kubeconfig --duration 1m", ["--duration", "ten minutes"]),
         ("export-kubeconfig --duration soon", ["--duration", "not a duration"]),
         ("export-kubeconfig nowhere", ["nowhere"]),
         ("cleanup -n a -A", ["not both"]),
+        ("cleanup -n a/b", ["--namespace", "'a/b'"]),
         ("cleanup --context nowhere", ["nowhere"]),
         ("cleanup -o text", ["-o", "text"]),
     ],
@@ -49,6 +57,30 @@ def test_wrong_input_gives_one_sentence_and_exit_code_1(
     (sentence,) = said.err.splitlines()
     for word in words:
         assert word in sentence
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ("<html>", "what the server answers is not Kubernetes"),
+        ("{}", "the ConfigMap kube-system/kube-root-ca.crt has no ca.crt"),
+    ],
+)
+async def test_export_from_what_is_no_cluster_is_one_sentence(tmp_path: Path, answer: str, words: str) -> None:
+    """A server that answers something else gives no kubeconfig."""
+
+    async def say(_: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(text=answer)
+
+    kubeconfig = tmp_path / "kubeconfig"
+    async with serving(say) as server:
+        content = yaml.safe_load(KUBECONFIG)
+        content["clusters"][0]["cluster"] = {"server": server.url, "insecure-skip-tls-verify": True}
+        kubeconfig.write_text(yaml.safe_dump(content), encoding="utf-8")
+        command = ["--kubeconfig", str(kubeconfig), "export-kubeconfig"]
+        done = await asyncio.to_thread(CliRunner().invoke, svclink, command)
+    assert words in str(done.exception)
+    assert done.stdout == ""
 
 
 KUBECONFIG = """

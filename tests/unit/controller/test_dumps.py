@@ -27,7 +27,7 @@ from .dump_files import WEB, Files, a_list, link, piece, service
 @pytest.mark.parametrize("dump", [yaml.safe_dump, json.dumps], ids=["yaml", "json"])
 def test_list_of_kubectl_is_read(files: Files, dump: Callable[[Any], str]) -> None:
     """What `kubectl get -o yaml` and `-o json` print is read alike, objects of other kinds are passed over."""
-    content = a_list(service(), piece(), link(), {"kind": "Pod", "metadata": {"name": "p"}}, {})
+    content = a_list(service(), piece(), link(), {"kind": "Pod", "metadata": {"name": "p"}})
     read = read_dump(files.write_text("dump", dump(content)))
     assert [item.metadata.key for item in read.services] == [WEB]
     assert [item.metadata.name for item in read.endpoint_slices] == ["web-abc"]
@@ -90,23 +90,26 @@ def deep_flow(levels: int) -> str:
         ("[a]: b", ["document 0", "not a string"]),
         ("a: {b: 1", ["neither JSON nor YAML"]),
         ("kind: Pod\nitems: [{kind: Service, metadata: {name: a}}]", ["document 0", "$.kind", "List", "Pod"]),
-        ('{"kind": "Service"} {"kind": "List", "items": [{}, {"kind": "Service"}]}', ["document 0", "$.metadata"]),
-        ('{"kind": "Pod"} {"kind": "List", "items": [{}, {"kind": "Service"}]}', ["document 1, item 1", "$.metadata"]),
+        ('{"kind": "Service"} {"kind": "List", "items": [{"kind": "Service"}]}', ["document 0", "$.metadata"]),
+        ('{"kind": "Pod"} {"kind": "List", "items": [{"kind": "Pod"}, {"kind": "Service"}]}',
+         ["document 1, item 1", "$.metadata"]),
         (deep_yaml(50_000), ["document 0", "nested deeper than 100 levels"]),
         (deep_flow(150), ["document 0", "nested deeper than 100 levels"]),
         ("a: " + "9" * 5_000, ["neither JSON nor YAML"]),
         ('{"a": ' + "9" * 5_000 + "}", ["neither JSON nor YAML"]),
         (deep(100_000), ["document 0", "nested deeper than 100 levels"]),
         ("just text", ["document 0", "no Kubernetes object"]),
-        ("a: b\n---\n- 1\n", ["document 1", "no Kubernetes object"]),
+        ("kind: Pod\n---\n- 1\n", ["document 1", "no Kubernetes object"]),
         ("kind: List\nitems: {}", ["document 0", "$.items", "list"]),
-        ("kind: List\nitems: [{}, 5]", ["document 0", "$.items[1]", "object"]),
+        ("kind: List\nitems: [{kind: Pod}, 5]", ["document 0", "$.items[1]", "object"]),
         (yaml.safe_dump(a_list(service(), service(clusterIP=5))), ["document 0, item 1", "$.spec.clusterIP"]),
         (yaml.safe_dump(service(ports=[{"port": "80"}])), ["document 0", "$.spec.ports[0].port", "whole number"]),
         (yaml.safe_dump({**piece(), "addressType": None}), ["document 0", "$.addressType", "missing"]),
         (yaml.safe_dump_all([service(), link(enabled="yes")]), ["document 1", "$.spec.enabled", "true or false"]),
         ("kind: Service\nmetadata: {name: 5}", ["document 0", "$.metadata.name"]),
         ("kind: Service\n", ["document 0", "$.metadata", "missing"]),
+        ("current-context: a\n", ["document 0", "$.kind", "missing", "kubectl get -o yaml"]),
+        ("kind: ServiceList\nitems: [{metadata: {name: a}}]", ["document 0, item 0", "$.kind", "missing"]),
     ],
     ids=lambda value: repr(value)[:40],
 )  # fmt: skip

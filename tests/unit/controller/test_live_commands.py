@@ -5,6 +5,7 @@ Real: commands, kubeconfigs, HTTP, TLS, the core. Substituted: the API servers.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from pathlib import Path
@@ -15,6 +16,7 @@ import yaml
 from aiohttp import web
 from attrs import evolve
 
+from svclink_controller.commands import reading
 from svclink_controller.commands.status import age
 from svclink_core import ClusterLinkStatus, Condition, EndpointConditions, NamespacedName
 from svclink_core.svclink_v1alpha1 import SecretKeyReference
@@ -263,6 +265,36 @@ async def test_main_cluster_that_refuses_is_one_sentence(tmp_path: Path, command
         done = await world.run(*command)
     assert str(done.exception) == "the clusterlinks of the main cluster cannot be read: 403 Forbidden: no"
     assert done.stdout == ""
+
+
+async def test_main_cluster_without_the_crd_says_what_to_install(tmp_path: Path) -> None:
+    """That there are no ClusterLinks at all has one reason, and one command mends it."""
+
+    async def have_none(request: web.BaseRequest) -> web.StreamResponse | None:
+        return refusal(404, "NotFound") if request.path.endswith("clusterlinks") else None
+
+    async with fleet(tmp_path) as world:
+        world.main.override = have_none
+        done = await world.run("status")
+    assert str(done.exception).endswith(": install the ClusterLink CRD: kubectl apply -f crd/")
+
+
+async def hang(_: web.BaseRequest) -> web.StreamResponse | None:
+    """A server that takes requests and does nothing."""
+    await asyncio.Event().wait()
+    return None
+
+
+@pytest.mark.parametrize("command", [["status"], ["plan"]], ids=lambda each: each[0])
+async def test_main_cluster_that_hangs_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    """Somebody sits at the terminal: that the server says nothing is said before the time of a large list is over."""
+    monkeypatch.setattr(reading, "PATIENCE_SECONDS", 0.1)
+    async with fleet(tmp_path) as world:
+        world.main.override = hang
+        done = await world.run(*command)
+    assert str(done.exception).endswith("did not answer in time")
 
 
 def test_context_chooses_the_cluster(tmp_path: Path) -> None:
