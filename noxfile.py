@@ -180,16 +180,16 @@ def chaos(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS[0])
 def traffic(session: nox.Session) -> None:
-    """Real traffic through kube-proxy and CoreDNS: in nftables mode, and what depends on the mode in iptables mode."""
+    """Real traffic through kube-proxy and CoreDNS: in nftables mode, and what may depend on it in iptables mode.
+
+    `nox -s traffic -- --proxy-mode iptables` runs everything in that mode.
+    """
     install_e2e(session, KUBERNETES[0])
     if "--plot" in session.posargs:
         session.install("matplotlib")
     install_network_programs(session)
     session.run("python", "hack/envtest/assets.py", "--kubernetes", KUBERNETES[0], "--traffic")
     session.run("pytest", "tests/e2e/traffic", *session.posargs)
-    if not session.posargs:
-        depends = [f"tests/e2e/traffic/test_{name}.py" for name in ("balancing", "changes", "topology")]
-        session.run("pytest", *depends, "--proxy-mode", "iptables")
 
 
 def install_network_programs(session: nox.Session) -> None:

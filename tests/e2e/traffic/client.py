@@ -1,66 +1,116 @@
-"""The load generator: requests at a fixed rate for a fixed number of them, each with a connection of its own.
+"""The load generator: requests at a fixed rate, each with a connection of its own.
 
-Run in the network namespace of the node. At its end it prints a JSON line for each request: when it began (POSIX
-seconds), how long it took, who answered, and what went wrong. It keeps to its rate also when answers are late. On
-SIGTERM it sends no more and waits for the answers to those it sent.
+Run in the network namespace of the node. Its orders: `{"begin": {"url": ..., "rate": 200, "count": 900, "timeout": 5}}`
+is answered with the number of the load, `{"finish": number}` with its results when all are there, `{"stop": number}`
+with those of what was sent so far. A result says when the request began (POSIX seconds), how long it took, who
+answered, and what went wrong while it was doing what.
+
+It keeps to its rate also when answers are late, up to a bound: on a machine that is too busy for it, it sends less, and
+never catches up with a burst, which no server would be there for either.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
-import json
-import signal
-import sys
 import time
+from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
 
-TIMEOUT_SECONDS = 2
-STARTED = "started\n"
+from .orders import follow
+
+IN_FLIGHT = 200
+CATCH_UP_SECONDS = 0.05
 
 
-async def load(url: str, rate: float, count: int) -> list[dict[str, Any]]:
-    """Send the requests; what became of each."""
-    connector = aiohttp.TCPConnector(force_close=True, use_dns_cache=False, limit=0)
-    timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
-    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
-        sys.stdout.write(STARTED)
-        sys.stdout.flush()
-        start, told_to_end = time.time(), asyncio.Event()
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told_to_end.set)
-        async with asyncio.TaskGroup() as group:
-            sent = []
-            for i in range(count):
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(told_to_end.wait(), max(0.0, start + i / rate - time.time()))
-                if told_to_end.is_set():
-                    break
-                sent.append(group.create_task(request(session, url)))
-    return [task.result() for task in sent]
+class Load:
+    """One load, running since it was made."""
+
+    def __init__(self, url: str, rate: float, count: int, timeout: float) -> None:
+        self._url = url
+        self._timeout = aiohttp.ClientTimeout(total=timeout)
+        self._told_to_stop = asyncio.Event()
+        self._in_flight = asyncio.Semaphore(IN_FLIGHT)
+        self._sending = asyncio.create_task(self._send(1 / rate, count))
+
+    async def finish(self) -> list[dict[str, Any]]:
+        """What became of each request."""
+        return await self._sending
+
+    async def stop(self) -> list[dict[str, Any]]:
+        """Send no more; what became of those that were sent."""
+        self._told_to_stop.set()
+        return await self._sending
+
+    async def _send(self, pause: float, count: int) -> list[dict[str, Any]]:
+        connector = aiohttp.TCPConnector(force_close=True, use_dns_cache=False, limit=0)
+        async with (
+            aiohttp.ClientSession(connector=connector, timeout=self._timeout, trace_configs=[stages()]) as session,
+            asyncio.TaskGroup() as group,
+        ):
+            sent: list[asyncio.Task[dict[str, Any]]] = []
+            due = time.monotonic()
+            while len(sent) < count and not await self._is_told_to_stop(due):
+                await self._in_flight.acquire()
+                sent.append(group.create_task(self._request(session)))
+                due = max(due + pause, time.monotonic() - CATCH_UP_SECONDS)
+        return [task.result() for task in sent]
+
+    async def _is_told_to_stop(self, due: float) -> bool:
+        """Wait until it is time for the next request, or until there is to be none."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._told_to_stop.wait(), max(0.0, due - time.monotonic()))
+        return self._told_to_stop.is_set()
+
+    async def _request(self, session: aiohttp.ClientSession) -> dict[str, Any]:
+        began = time.time()
+        answer, error, progress = None, None, {"stage": "connecting"}
+        try:
+            async with session.get(self._url, trace_request_ctx=progress) as response:
+                answer = await response.text()
+                if response.status != 200:
+                    answer, error = None, f"HTTP {response.status}"
+        except (aiohttp.ClientError, TimeoutError, OSError) as problem:
+            error = f"{type(problem).__name__} while {progress['stage']}"
+        finally:
+            self._in_flight.release()
+        return {"at": began, "seconds": time.time() - began, "by": answer, "error": error}
 
 
-async def request(session: aiohttp.ClientSession, url: str) -> dict[str, Any]:
-    """One request, and what became of it."""
-    began = time.time()
-    answer, error = None, None
-    try:
-        async with session.get(url) as response:
-            answer = await response.text()
-            if response.status != 200:
-                answer, error = None, f"HTTP {response.status}"
-    except (aiohttp.ClientError, TimeoutError, OSError) as problem:
-        error = type(problem).__name__
-    return {"at": began, "seconds": time.time() - began, "by": answer, "error": error}
+def stages() -> aiohttp.TraceConfig:
+    """Keeps how far a request has come: resolving the name, connecting, or waiting for the answer."""
+    trace = aiohttp.TraceConfig()
+
+    def enter(stage: str) -> Callable[[aiohttp.ClientSession, SimpleNamespace, object], Awaitable[None]]:
+        async def entered(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
+            context.trace_request_ctx["stage"] = stage
+
+        return entered
+
+    trace.on_dns_resolvehost_start.append(enter("resolving"))
+    trace.on_dns_resolvehost_end.append(enter("connecting"))
+    trace.on_connection_create_end.append(enter("waiting"))
+    return trace
+
+
+class Loads:
+    """All loads of this program, by number."""
+
+    def __init__(self) -> None:
+        self._loads: list[Load] = []
+
+    async def follow(self, order: dict[str, Any]) -> object:
+        """Begin a load, or end one."""
+        if "begin" in order:
+            self._loads.append(Load(**order["begin"]))
+            return len(self._loads) - 1
+        if "finish" in order:
+            return await self._loads[order["finish"]].finish()
+        return await self._loads[order["stop"]].stop()
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("url")
-    parser.add_argument("--rate", type=float, required=True, help="requests a second")
-    parser.add_argument("--count", type=int, required=True, help="requests in all")
-    arguments = parser.parse_args()
-    for result in asyncio.run(load(arguments.url, arguments.rate, arguments.count)):
-        sys.stdout.write(json.dumps(result) + "\n")
+    asyncio.run(follow(Loads().follow))

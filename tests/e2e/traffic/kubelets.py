@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import itertools
-import json
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Final
 
 from tests.e2e.api import Object, path_of
 from tests.e2e.control_planes import Cluster
 from tests.e2e.waiting import eventually
 
-from .network import PodNetwork, inside
+from .network import PodNetwork
+from .programs import Program
 
 PORT: Final = 8080
 PRE_STOP_SECONDS: Final = 3
@@ -26,9 +21,7 @@ PRE_STOP_SECONDS: Final = 3
 class Kubelet:
     """The Pods of one namespace of one cluster. Their slices are the endpointslice controller's business."""
 
-    def __init__(
-        self, cluster: Cluster, network: PodNetwork, program: subprocess.Popen[str], namespace: str, node_name: str
-    ) -> None:
+    def __init__(self, cluster: Cluster, network: PodNetwork, program: Program, namespace: str, node_name: str) -> None:
         self._cluster = cluster
         self._node_name = node_name
         self._network = network
@@ -43,7 +36,7 @@ class Kubelet:
     def run(self, name: str, app: str, *, port_name: str = "http", ready: bool = True) -> None:
         """A Pod with the label `app`, served from now on, and ready or not."""
         addresses = self._network.addresses(next(_numbers))
-        self._order({"start": name, "addresses": list(addresses), "port": PORT})
+        self._program.tell({"start": name, "addresses": list(addresses), "port": PORT})
         self._cluster.api.create(pod(self._namespace, name, app, self._node_name, port_name))
         self.addresses[name] = addresses[0]
         status = {"phase": "Running", "podIP": addresses[0], "podIPs": [{"ip": each} for each in addresses]}
@@ -66,7 +59,7 @@ class Kubelet:
 
     def kill(self, name: str) -> None:
         """The server ends, and the object with it."""
-        self._order({"stop": name})
+        self._program.tell({"stop": name})
         del self.addresses[name]
         at_once = {"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0}
         self._cluster.api.request("DELETE", path_of("pods", name, self._namespace), at_once)
@@ -88,46 +81,23 @@ class Kubelet:
     def _report(self, name: str, status: Object) -> None:
         self._cluster.api.patch("pods", name, self._namespace, {"status": status}, "status")
 
-    def _order(self, order: Object) -> None:
-        assert self._program.stdin is not None
-        assert self._program.stdout is not None
-        self._program.stdin.write(json.dumps(order) + "\n")
-        self._program.stdin.flush()
-        assert self._program.stdout.readline() == "done\n", "the program that plays the Pods has ended; see its log"
-
 
 # Of all Pods of a run: an address is never used again, so that nothing is told to a stranger.
 _numbers = itertools.count()
 
 
-@contextmanager
-def pod_program(cluster: str, network: PodNetwork, log: Path) -> Iterator[subprocess.Popen[str]]:
-    """The process in which the Pods of a cluster live. It ends when its input does, whatever becomes of the tests."""
-    command = inside(network.namespace, sys.executable, "-m", "tests.e2e.traffic.pods", cluster)
-    with (
-        log.open("w") as errors,
-        subprocess.Popen(
-            [str(part) for part in command],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-            cwd=Path(__file__).parents[3],
-        ) as program,
-    ):
-        yield program
-        assert program.stdin is not None
-        program.stdin.close()
-        program.wait(10)
-
-
-def node(name: str, zone: str | None, address: str | None = None) -> Object:
-    """A Node; the zone is a label of it, and endpoints of its Pods have it too."""
-    labels = {"kubernetes.io/hostname": name} | ({"topology.kubernetes.io/zone": zone} if zone else {})
+def node(name: str, address: str | None = None) -> Object:
+    """A Node."""
+    labels = {"kubernetes.io/hostname": name}
     made: Object = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}}
     if address:
         made["status"] = {"addresses": [{"type": "InternalIP", "address": address}]}
     return made
+
+
+def zone(name: str | None) -> Object:
+    """What says in which zone a Node is, and with it the endpoints of its Pods; None: in no zone."""
+    return {"metadata": {"labels": {"topology.kubernetes.io/zone": name}}}
 
 
 def pod(namespace: str, name: str, app: str, node_name: str, port_name: str) -> Object:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Final
 
-from .client import STARTED
-from .network import NODE, inside
+from .programs import Program
 
-ROOT = Path(__file__).parents[3]
+PATIENCE_SECONDS: Final = 5
+"""Nothing that is on its way takes so long, even on a busy machine; what is lost is lost for good."""
+BLACK_HOLE_SECONDS: Final = 2
+"""Where requests are lost on purpose: a lost packet is sent again after one second, and then after two more."""
 
 
 @dataclass(frozen=True)
@@ -53,46 +53,46 @@ class Load:
             times = sorted(result.seconds * 1000 for result in self.results if result.cluster == cluster)
             rows.append(f"{cluster:<10}{count:>10}{times[len(times) // 2]:>12.1f}{times[-1]:>10.1f}")
         kinds = Counter(result.error for result in self.failures)
-        return "\n".join([*rows, f"{'failed':<10}{len(self.failures):>10}  {dict(kinds) or ''}"])
+        rows.append(f"{'failed':<10}{len(self.failures):>10}  {dict(kinds) or ''}")
+        return "\n".join([*rows, f"{self.rate():.0f} requests a second"])
+
+    def rate(self) -> float:
+        """Requests a second, as they were really sent."""
+        span = self.results[-1].at - self.results[0].at if self.results else 0
+        return (len(self.results) - 1) / span if span else 0
 
 
-@contextmanager
-def under_load(url: str, rate: float = 200, seconds: float = 60) -> Iterator[Load]:
-    """Requests at a rate for as long as the block lasts, and no longer than so many seconds."""
-    load = Load(url)
-    with client(url, rate, int(rate * seconds)) as program:
+class Client:
+    """The load generator on the node."""
+
+    def __init__(self, program: Program) -> None:
+        self._program = program
+
+    @contextmanager
+    def under_load(self, url: str, rate: float = 200, timeout: float = PATIENCE_SECONDS) -> Iterator[Load]:
+        """Requests at a rate for as long as the block lasts, and no longer than a minute."""
+        load = Load(url)
+        number = self._begin(url, rate, int(rate * 60), timeout)
         time.sleep(0.5)
         yield load
-        program.terminate()
-        load.results = parse(program)
+        load.results = results_of(self._program.tell({"stop": number}))
+
+    def requests(self, url: str, count: int) -> Load:
+        """So many requests, as fast as they are answered."""
+        number = self._begin(url, 2_000, count, PATIENCE_SECONDS)
+        return Load(url, results_of(self._program.tell({"finish": number})))
+
+    def _begin(self, url: str, rate: float, count: int, timeout: float) -> int:
+        order = {"url": url, "rate": rate, "count": count, "timeout": timeout}
+        return int(self._program.tell({"begin": order}))
 
 
-def requests(url: str, count: int, rate: float = 400) -> Load:
-    """So many requests."""
-    with client(url, rate, count) as program:
-        return Load(url, parse(program))
+def results_of(answer: list[dict[str, Any]]) -> list[Result]:
+    """What the load generator answered, in the order in which the requests began."""
+    return sorted((result_of(each) for each in answer), key=lambda result: result.at)
 
 
-def client(url: str, rate: float, count: int) -> subprocess.Popen[str]:
-    """The load generator, on the node, once it sends."""
-    arguments = ("--rate", str(rate), "--count", str(count))
-    command = inside(NODE, sys.executable, "-m", "tests.e2e.traffic.client", url, *arguments)
-    program = subprocess.Popen(
-        [str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
-    )
-    assert program.stdout is not None
-    assert program.stdout.readline() == STARTED, f"the load generator ended: {program.communicate()[1]}"
-    return program
-
-
-def parse(program: subprocess.Popen[str]) -> list[Result]:
-    """What the load generator printed, up to its end."""
-    printed, complaints = program.communicate()
-    assert program.returncode == 0, complaints
-    return sorted((result_of(json.loads(line)) for line in printed.splitlines()), key=lambda result: result.at)
-
-
-def result_of(line: dict[str, float | str | None]) -> Result:
+def result_of(line: dict[str, Any]) -> Result:
     cluster, _, pod = str(line["by"] or "").partition(" ")
     error = None if line["error"] is None else str(line["error"])
     return Result(float(line["at"] or 0), float(line["seconds"] or 0), cluster or None, pod or None, error)

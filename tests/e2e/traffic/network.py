@@ -5,15 +5,16 @@ from __future__ import annotations
 import ctypes
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
+
+T = TypeVar("T")
 
 CLUSTERS: Final = ("main", "c1", "c2")
 # As in the flags of the API servers; the node must have a route to what kube-proxy translates.
@@ -93,26 +94,18 @@ def inside(namespace: str, *command: str | Path) -> list[str | Path]:
     return ["ip", "netns", "exec", namespace, *command]
 
 
-def listen_inside(namespace: str, port: int) -> socket.socket:
-    """A listening socket on the loopback of a namespace, for this process, which stays where it is.
+def do_inside(namespace: str, act: Callable[[], T]) -> T:
+    """Call a function of this process in a network namespace; the process stays where it is.
 
     A thread may change its own namespace, and a socket belongs to that in which it was made.
     """
-    made: list[socket.socket | OSError] = []
 
-    def make() -> None:
-        try:
-            _enter(namespace)
-            made.append(socket.create_server(("127.0.0.1", port)))
-        except OSError as error:
-            made.append(error)
+    def enter_and_act() -> T:
+        _enter(namespace)
+        return act()
 
-    thread = threading.Thread(target=make)
-    thread.start()
-    thread.join()
-    if isinstance(made[0], OSError):
-        raise made[0]
-    return made[0]
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        return thread.submit(enter_and_act).result()
 
 
 def _enter(namespace: str) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ from tests.e2e.waiting import eventually
 from tests.e2e.world import World
 
 from .kubelets import Kubelet
-from .load import requests
+from .load import PATIENCE_SECONDS, Client, Load
 
 APP: Final = "web"
 HTTP: Final = {"name": "http", "port": 80, "protocol": "TCP", "targetPort": "http"}
@@ -23,10 +23,11 @@ HTTP: Final = {"name": "http", "port": 80, "protocol": "TCP", "targetPort": "htt
 
 @dataclass(frozen=True)
 class Shop:
-    """The namespace of a test in three clusters, with a kubelet in each."""
+    """The namespace of a test in three clusters, with a kubelet in each, and a client on the node of the main one."""
 
     world: World
     kubelets: Mapping[str, Kubelet]
+    client: Client
 
     @property
     def url(self) -> str:
@@ -50,17 +51,31 @@ class Shop:
         self.await_answers(*(name for name, count in pods.items() if count))
 
     def await_answers(self, *clusters: str) -> None:
-        """Wait until exactly these clusters answer, each with all its Pods, and kube-proxy has come to rest."""
+        """Wait until exactly these clusters answer, each with all its Pods."""
         wanted = {f"{cluster} {pod}" for cluster in clusters for pod in self.kubelets[cluster].pods}
 
         def check() -> None:
-            load = requests(self.url, 12 * len(wanted) + 20)
+            load = self.requests(12 * len(wanted) + 20)
             assert not load.failures, load.table()
             answered = {f"{result.cluster} {result.pod}" for result in load.results}
             assert answered == wanted, f"{sorted(answered)} answered, not {sorted(wanted)}"
 
         eventually(check)
-        time.sleep(1.5)  # kube-proxy waits a second between two rounds: the next change finds it ready.
+
+    def says(self, cluster: str, *addresses: str, ready: bool) -> None:
+        """Assert that the slices of a cluster call these ready, or none of them; what is in no slice is not ready."""
+        slices = self.cluster(cluster).api.find("endpointslices", self.world.namespace)
+        members = [member for piece in slices for member in piece["endpoints"] or ()]
+        ready_ones = {member["addresses"][0] for member in members if member["conditions"]["ready"]}
+        assert {address in ready_ones for address in addresses} == {ready}, f"ready in {cluster}: {ready_ones}"
+
+    def requests(self, count: int, url: str | None = None) -> Load:
+        """So many requests to the Service, by its name unless told otherwise."""
+        return self.client.requests(url or self.url, count)
+
+    def under_load(self, rate: float = 200, timeout: float = PATIENCE_SECONDS) -> AbstractContextManager[Load]:
+        """Requests to the Service at a rate for as long as the block lasts."""
+        return self.client.under_load(self.url, rate, timeout)
 
     def condition(self, cluster: str, kind: str) -> Object:
         return self.world.links.condition(cluster, kind)
@@ -73,8 +88,8 @@ def chi_square(observed: Counter[str], shares: Mapping[str, int]) -> float:
     return sum((observed[name] - expected[name]) ** 2 / expected[name] for name in expected)
 
 
-HEARD_SECONDS: Final = 2
-"""Within this a change comes to new connections: svclink has a second, and kube-proxy waits one between two rounds."""
+HEARD_SECONDS: Final = 1
+"""Within this a change comes to new connections."""
 
 
 def seconds_since(moment: float, results: Sequence[Any]) -> list[float]:

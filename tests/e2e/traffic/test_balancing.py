@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from .conftest import Draw
-from .load import requests
 from .shop import APP, Shop, chi_square
 
 REQUESTS = 3_000
@@ -18,7 +17,7 @@ def test_answers_come_from_every_cluster_in_proportion_to_its_ready_endpoints(sh
     ipv4, ipv6 = shop.world.main.api.get("services", APP, shop.world.namespace)["spec"]["clusterIPs"]
 
     for url in (shop.url, f"http://{ipv4}", f"http://[{ipv6}]"):
-        load = requests(url, REQUESTS)
+        load = shop.requests(REQUESTS, url)
         draw(load, ())
         assert not load.failures, url
         assert chi_square(load.by_cluster(), PODS) < LIMIT, f"{url}: {load.by_cluster()}"

@@ -8,7 +8,6 @@ from tests.e2e.waiting import eventually
 from tests.e2e.world import RecordMeasure
 
 from .conftest import Draw
-from .load import under_load
 from .shop import APP, HEARD_SECONDS, Shop, seconds_since
 
 
@@ -17,12 +16,12 @@ def test_a_rolling_update_of_a_remote_fails_no_request(shop: Shop, draw: Draw) -
     shop.open({"main": 1, "c1": 3})
     before = shop.kubelets["c1"].pods
 
-    with under_load(shop.url) as load:
+    with shop.under_load() as load:
         start = time.time()
         for pod in before:
             shop.kubelets["c1"].replace(pod, APP)
         end = time.time()
-        time.sleep(1)
+        time.sleep(0.5)
 
     draw(load, [(start, "update"), (end, "done")])
     assert not load.failures, load.table()
@@ -36,17 +35,15 @@ def test_a_remote_pod_that_turns_not_ready_gets_no_new_connection(
     """None once what the remote slice says has come to the node."""
     shop.open({"main": 1, "c1": 2})
 
-    def says_so() -> None:
-        pieces = shop.world.c1.api.find("endpointslices", shop.world.namespace)
-        members = [member for piece in pieces for member in piece["endpoints"] or ()]
-        assert {each["targetRef"]["name"]: each["conditions"]["ready"] for each in members}["web-0"] is False
+    address = shop.kubelets["c1"].addresses["web-0"]
 
-    with under_load(shop.url) as load:
-        time.sleep(1)
+    with shop.under_load() as load:
         shop.kubelets["c1"].set_ready("web-0", ready=False)
-        eventually(says_so)
+        eventually(lambda: shop.says("c1", address, ready=False))
         moment = time.time()
-        time.sleep(4)
+        eventually(lambda: shop.says("main", address, ready=False))
+        record_measure("seconds until svclink's slice said so", time.time() - moment)
+        time.sleep(HEARD_SECONDS + 1)
 
     draw(load, [(moment, "not ready")])
     assert not load.failures, load.table()
