@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from datetime import datetime
 
 import click
 from attrs import frozen
@@ -52,8 +51,8 @@ def _link_row(link: ClusterLink, now: float) -> tuple[str, ...]:
         str(status.services),
         str(status.endpoints),
         status.version or "-",
-        age(status.last_connected, now),
-        age(_last_event(link), now),
+        clock.age(status.last_connected, now),
+        clock.age(_last_event(link), now),
         "the controller has not seen it yet" if telling is None else _trouble(link, telling),
     )
 
@@ -91,17 +90,6 @@ def _link_data(link: ClusterLink) -> dict[str, Json]:
         "lastConnected": status.last_connected,
         "lastEvent": _last_event(link),
     }
-
-
-def age(since: str | None, now: float) -> str:
-    """The time since an instant, in one unit as kubectl writes it: `5s`, `3m`, `2h`, `4d`."""
-    if since is None:
-        return "-"
-    seconds = max(0, int(now - datetime.fromisoformat(since).timestamp()))
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "m")):
-        if seconds >= 2 * size:
-            return f"{seconds // size}{unit}"
-    return f"{seconds}s"
 
 
 # Services

@@ -22,8 +22,6 @@ QUALIFIED_NAME: Final = re.compile(
     r"((?=[^/]{1,253}/)[a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-\w.]{0,61}[A-Za-z0-9])?"
 )
 LABEL_VALUE: Final = re.compile(r"([A-Za-z0-9]([-\w.]{0,61}[A-Za-z0-9])?)?")
-EVENT_FIELDS: Final = {"involvedObject": "regarding", "message": "note", "reportingComponent": "reportingController"}
-"""What a field of a v1 Event is called in events.k8s.io/v1."""
 LINK_LOCAL_MULTICAST: Final = {4: ipaddress.ip_network("224.0.0.0/24"), 6: ipaddress.ip_network("ff02::/16")}
 ADDRESS_TYPES: Final = {"IPv4": 4, "IPv6": 6, "FQDN": 0}
 
@@ -62,10 +60,6 @@ def fill_in(kind: Kind, item: Object, old: Object | None) -> None:
             }
         case "Service":
             _fill_in_service(item.setdefault("spec", {}), (old or {}).get("spec", {}))
-        case "Event":
-            item["apiVersion"] = "v1"
-            for core, event in EVENT_FIELDS.items():
-                item[core] = item[event] = item.get(core) or item.get(event)
         case "Secret":
             item.setdefault("type", "Opaque")
         case _ if kind.definition is not None:

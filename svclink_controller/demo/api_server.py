@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import secrets
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from pathlib import Path
 from typing import Final
 
 import msgspec
-import yaml
 from aiohttp import web
-from attrs import define, field, frozen
+from attrs import define, frozen
 
 from svclink_controller import clock
 from svclink_controller.demo.authorizing import ANONYMOUS, Attributes, Authority, User
 from svclink_controller.demo.kinds import ACCESS_REVIEW, SERVICE_ACCOUNTS, Kind, discover
 from svclink_controller.demo.patching import merge, strategic_merge
-from svclink_controller.demo.refusals import Object, RefusalError, bad_request, expired
+from svclink_controller.demo.refusals import Object, RefusalError, bad_request
 from svclink_controller.demo.registry import Registry
 from svclink_controller.demo.storage import HISTORY, Storage
 from svclink_controller.demo.tables import table
@@ -29,8 +26,6 @@ from svclink_controller.demo.watching import Watch, collection
 MAX_BODY: Final = 3 * 2**20
 GARBAGE_SECONDS: Final = 0.1
 """How long the garbage collector waits before it looks: it is a neighbour, and never acts at once."""
-OPEN_LISTS: Final = 100
-"""Lists of which further pages are kept; the oldest expires."""
 OPEN_PATHS: Final = ("/version", "/healthz", "/livez", "/readyz")
 TOKEN_SECRET: Final = "kubernetes.io/service-account-token"  # noqa: S105 - a type
 LASTING_SECONDS: Final = 10 * 365 * 24 * 3600
@@ -58,7 +53,6 @@ class ApiServer:
     registry: Registry
     authority: Authority
     audit: Callable[[Object], None]
-    _pages: OrderedDict[str, tuple[str, list[Object]]] = field(factory=OrderedDict)
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
@@ -153,33 +147,12 @@ class ApiServer:
             item = self.registry.get(target.kind, target.namespace, target.name)
             version = item["metadata"]["resourceVersion"]
             return answer(table(target.kind, [item], version) if as_table else item)
-        items, meta = self._page(request, target)
+        kind, version = target.kind, str(self.registry.storage.revision)
+        items = collection(kind, target.namespace, request.query).among(self.registry.storage.objects)
         if as_table:
-            made = table(target.kind, items, meta["resourceVersion"])
-            return answer(made | {"metadata": meta})
-        kind = target.kind
+            return answer(table(kind, items, version))
+        meta = {"resourceVersion": version}
         return answer({"kind": f"{kind.name}List", "apiVersion": kind.api_version, "metadata": meta, "items": items})
-
-    def _page(self, request: web.BaseRequest, target: Target) -> tuple[list[Object], Object]:
-        """The objects of one page, and the metadata of the list. Further pages are of the same moment."""
-        query = request.query
-        if token := query.get("continue"):
-            if query.get("resourceVersion", "0") != "0":
-                raise bad_request("specifying resource version is not allowed when using continue")
-            if token not in self._pages:
-                raise expired("The provided continue parameter is too old to display a consistent list result.")
-            version, items = self._pages.pop(token)
-        else:
-            version = str(self.registry.storage.revision)
-            items = collection(target.kind, target.namespace, query).among(self.registry.storage.objects)
-        limit = number(query, "limit")
-        if not limit or len(items) <= limit:
-            return items, {"resourceVersion": version}
-        token = secrets.token_urlsafe()
-        self._pages[token] = version, items[limit:]
-        if len(self._pages) > OPEN_LISTS:
-            self._pages.popitem(last=False)
-        return items[:limit], {"resourceVersion": version, "continue": token, "remainingItemCount": len(items) - limit}
 
     async def _watch(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
         wanted = collection(target.kind, target.namespace, request.query)
@@ -217,11 +190,6 @@ class ApiServer:
                 options = body | ({"dryRun": True} if dry_run else {})
                 gone = self.registry.delete(kind, namespace, name, options)
                 return gone if kind.name == "Namespace" else success(kind, gone), 200
-            case "DELETE", False:
-                for item in collection(kind, namespace, request.query).among(self.registry.storage.objects):
-                    meta = item["metadata"]
-                    self.registry.delete(kind, meta.get("namespace", ""), meta["name"], body)
-                return success(kind, {"metadata": {"name": "", "uid": ""}}), 200
             case _:
                 raise RefusalError(405, "MethodNotAllowed", "the server does not allow this method on the resource")
 
@@ -285,13 +253,12 @@ def attributes(request: web.BaseRequest, target: Target | None) -> Attributes:
     watches = request.query.get("watch") in ("true", "1") and not target.name
     reads = "get" if target.name else "watch" if watches else "list"
     verb = WRITE_VERBS.get(request.method, reads)
-    verb = "deletecollection" if verb == "delete" and not target.name else verb
     namespace = target.name if target.kind.plural == "namespaces" else target.namespace
     return Attributes(verb, target.kind.group, target.kind.plural, target.subresource, namespace, target.name)
 
 
 async def body_of(request: web.BaseRequest) -> Object:
-    """The object in a request; JSON is YAML's little brother, so that both are understood.
+    """The object in a request.
 
     Raises:
         RefusalError: 400 or 413, there is none.
@@ -302,13 +269,10 @@ async def body_of(request: web.BaseRequest) -> Object:
         raise RefusalError(413, "RequestEntityTooLarge", f"limit is {MAX_BODY}") from error
     try:
         if request.content_type.endswith("protobuf"):
-            message = (
-                "this server reads JSON and YAML only: use `kubectl create --dry-run=client -o yaml`, and apply that"
-            )
+            message = "this server reads JSON only: use `kubectl create --dry-run=client -o yaml`, and apply that"
             raise RefusalError(415, "UnsupportedMediaType", message)
-        is_yaml = request.content_type.endswith("yaml")
-        decoded = yaml.safe_load(content) if is_yaml else msgspec.json.decode(content or b"{}")
-    except (msgspec.DecodeError, yaml.YAMLError) as error:
+        decoded = msgspec.json.decode(content or b"{}")
+    except msgspec.DecodeError as error:
         raise bad_request(f"the object provided is unrecognized: {error}") from error
     if not isinstance(decoded, dict | list):
         raise bad_request("the object provided is unrecognized: it is no object")

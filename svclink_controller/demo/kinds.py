@@ -20,7 +20,7 @@ VERSION: Final[Object] = {
     "compiler": "none",
     "platform": "python",
 }
-VERBS: Final = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
+VERBS: Final = ["create", "delete", "get", "list", "patch", "update", "watch"]
 
 
 @frozen
@@ -50,8 +50,6 @@ class Kind:
     @property
     def resource(self) -> str:
         """The name that does not depend on the version: `services`, `endpointslices.discovery.k8s.io`."""
-        if self.plural == "events":
-            return self.plural  # Events are served by two API groups, and are the same objects in both.
         return f"{self.plural}.{self.group}" if self.group else self.plural
 
     @property
@@ -71,7 +69,6 @@ BUILT_IN: Final = (
     Kind("", "v1", "Event", "events", ("ev",)),
     Kind("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices"),
     Kind("coordination.k8s.io", "v1", "Lease", "leases", conditional_update=True),
-    Kind("events.k8s.io", "v1", "Event", "events", ("ev",)),
     Kind("apps", "v1", "Deployment", "deployments", ("deploy",), has_status=True),
     Kind("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets", ("pdb",), has_status=True),
     Kind(RBAC, "v1", "Role", "roles"),

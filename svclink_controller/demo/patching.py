@@ -7,19 +7,16 @@ from typing import Final
 from svclink_controller.demo.refusals import Object
 
 MERGE_KEYS: Final = {
-    "conditions": "type",
     "containers": "name",
     "env": "name",
-    "imagePullSecrets": "name",
     "ownerReferences": "uid",
     "ports": "port",
-    "secrets": "name",
     "volumeMounts": "mountPath",
     "volumes": "name",
 }
 """Lists that a strategic merge patch merges, with the field that tells their elements apart (`patchMergeKey`)."""
 
-ATOMIC: Final = {"EndpointSlice": {"ports"}, "NetworkPolicy": {"ports"}}
+ATOMIC: Final = {"EndpointSlice": {"ports"}}
 """Lists of these names that are replaced all the same in objects of these kinds."""
 
 
@@ -37,26 +34,19 @@ def merge(target: object, patch: object) -> object:
 
 
 def strategic_merge(target: Object, patch: Object, kind: str) -> Object:
-    """The result of a strategic merge patch, directives included (`$patch`, `$deleteFromPrimitiveList`).
+    """The result of a strategic merge patch, as `kubectl apply` makes them.
 
     Source: k8s.io/apimachinery, util/strategicpatch.
     """
-    if patch.get("$patch") == "replace":
-        return {name: value for name, value in patch.items() if name != "$patch"}
     result = dict(target)
     for name, value in patch.items():
         key = None if name in ATOMIC.get(kind, ()) else MERGE_KEYS.get(name)
-        if name.startswith("$deleteFromPrimitiveList/"):
-            listed = name.partition("/")[2]
-            result[listed] = [each for each in result.get(listed) or () if each not in value]
-        elif name.startswith("$"):
+        if name.startswith("$"):
             continue  # The order of elements, which is for eyes only, and the keys to retain, which unions need.
-        elif value is None:
+        if value is None:
             result.pop(name, None)
         elif isinstance(value, dict):
             result[name] = strategic_merge(result.get(name) or {}, value, kind)
-        elif isinstance(value, list) and name == "finalizers":
-            result[name] = list(dict.fromkeys([*(result.get(name) or ()), *value]))
         elif isinstance(value, list) and key is not None:
             result[name] = _merge_list(result.get(name) or [], value, key, kind)
         else:
@@ -66,8 +56,6 @@ def strategic_merge(target: Object, patch: Object, kind: str) -> Object:
 
 def _merge_list(target: list[Object], patch: list[Object], key: str, kind: str) -> list[Object]:
     """Elements of one key are merged, the others appended; `$patch: delete` removes one."""
-    if any(each.get("$patch") == "replace" for each in patch):
-        return [each for each in patch if "$patch" not in each]
     merged = {each.get(key): each for each in target}
     for each in patch:
         if each.get("$patch") == "delete":

@@ -31,7 +31,6 @@ from svclink_controller.demo.storage import Storage
 
 OWNED_BY_SERVER: Final = ("uid", "creationTimestamp", "generation", "deletionTimestamp", "namespace", "name")
 WITH_GENERATION: Final = ("EndpointSlice", "Deployment", "CustomResourceDefinition", "PodDisruptionBudget")
-ALPHABET: Final = "bcdfghjklmnpqrstvwxz2456789"
 
 
 @define
@@ -75,8 +74,6 @@ class Registry:
         meta = item["metadata"] = item.get("metadata") or {}
         if "resourceVersion" in meta:
             raise RefusalError(500, "", "resourceVersion should not be set on objects to be created")
-        if meta.get("generateName") and not meta.get("name"):
-            meta["name"] = meta["generateName"][:58] + "".join(secrets.choice(ALPHABET) for _ in range(5))
         name = self._name(kind, namespace, meta)
         if kind.namespaced:
             self._check_namespace(namespace)
@@ -137,8 +134,6 @@ class Registry:
         if options.get("dryRun"):
             return old
         key = kind.resource, namespace, name
-        if options.get("propagationPolicy") == "Orphan":
-            self._orphan_dependents(old["metadata"]["uid"])
         if kind is not NAMESPACES and not old["metadata"].get("finalizers"):
             return self.storage.remove(key)
         if "deletionTimestamp" in old["metadata"]:
@@ -174,7 +169,7 @@ class Registry:
     def _name(self, kind: Kind, namespace: str, meta: Object) -> str:
         """The name in some metadata, which must not be of another namespace than the request."""
         if not meta.get("name"):
-            cause = Cause("metadata.name", "FieldValueRequired", "Required value: name or generateName is required")
+            cause = Cause("metadata.name", "FieldValueRequired", "Required value: name is required")
             raise invalid(kind.name, "", [cause])
         if kind.namespaced and meta.get("namespace", namespace) != namespace:
             raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
@@ -221,13 +216,6 @@ class Registry:
             item["spec"] |= {"clusterIP": address, "clusterIPs": [address]}
         if found := admitting.problems(kind, item):
             raise invalid(kind.name, item["metadata"]["name"], found)
-
-    def _orphan_dependents(self, uid: str) -> None:
-        for key, item in list(self.storage.objects.items()):
-            owners: list[Object] = item["metadata"].get("ownerReferences") or []
-            left = [owner for owner in owners if owner["uid"] != uid]
-            if left != owners:
-                self.storage.put(key, item | {"metadata": item["metadata"] | {"ownerReferences": left}})
 
 
 def _has_generation(kind: Kind) -> bool:

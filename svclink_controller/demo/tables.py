@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any, Final, TypeAlias
 
 from svclink_controller import clock
@@ -62,16 +61,7 @@ def _partial(item: Object) -> Object:
 
 
 def _age(since: str | None) -> str:
-    """The time since an RFC 3339 time, as kubectl writes it: `5s`, `3m12s`, `2h`, `4d`."""
-    if not since:
-        return "<unknown>"
-    seconds = int((datetime.fromisoformat(clock.now()) - datetime.fromisoformat(since)).total_seconds())
-    if seconds < 120:
-        return f"{max(seconds, 0)}s"
-    if seconds < 600:
-        return f"{seconds // 60}m{seconds % 60}s" if seconds % 60 else f"{seconds // 60}m"
-    minutes = seconds // 60
-    return f"{minutes}m" if minutes < 180 else f"{minutes // 60}h" if minutes < 2880 else f"{minutes // 1440}d"
+    return clock.age(since, clock.seconds())
 
 
 def _joined(values: list[str], limit: int = 3) -> str:
@@ -101,13 +91,6 @@ _BUILT_IN: Final[dict[str, list[Column]]] = {
         ("AddressType", "string", 0, lambda item: item["addressType"]),
         ("Ports", "string", 0, lambda item: _joined([str(port.get("port")) for port in item["ports"] or ()])),
         ("Endpoints", "string", 0, _addresses),
-    ],
-    "secrets": [
-        ("Type", "string", 0, lambda item: item["type"]),
-        ("Data", "integer", 0, lambda item: len(item.get("data") or ())),
-    ],
-    "leases.coordination.k8s.io": [
-        ("Holder", "string", 0, lambda item: (item.get("spec") or {}).get("holderIdentity", ""))
     ],
 }
 _EVENT: Final[list[Column]] = [

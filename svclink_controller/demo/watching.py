@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 from collections.abc import AsyncGenerator, Mapping
 from typing import Final
 
 import msgspec
 from attrs import define, frozen
 
+from svclink_controller import label_selector
 from svclink_controller.demo.kinds import Kind
-from svclink_controller.demo.refusals import Object, RefusalError
-from svclink_controller.demo.selecting import Selector, selector
+from svclink_controller.demo.refusals import Object, RefusalError, bad_request
 from svclink_controller.demo.storage import Change, Storage
 from svclink_controller.demo.tables import table
+from svclink_controller.label_selector import LabelSelector, SelectorError
 
 BOOKMARK_SECONDS: Final = 60.0
 WATCH_SECONDS: Final = (1800, 3600)
@@ -23,36 +25,69 @@ END_OF_INITIAL_EVENTS: Final = {"annotations": {"k8s.io/initial-events-end": "tr
 
 @frozen
 class Collection:
-    """The objects of a kind, in one namespace or (empty) in all, that a selector lets through."""
+    """The objects of a kind, in one namespace or (empty) in all, that selectors let through.
+
+    Args:
+        fields: Paths in an object, each with a value and whether it is to be this value.
+    """
 
     kind: Kind
     namespace: str
-    selects: Selector
+    labels: LabelSelector
+    fields: tuple[tuple[str, str, bool], ...]
 
     def among(self, objects: Mapping[tuple[str, str, str], Object]) -> list[Object]:
         """Those of some objects, by namespace and name."""
         keys = sorted(key for key in objects if self._has(key))
-        return [objects[key] for key in keys if self.selects(objects[key])]
+        return [objects[key] for key in keys if self._selects(objects[key])]
 
     def sees(self, change: Change) -> tuple[str, Object] | None:
         """A change as it is for this collection: an object that is no longer let through is deleted."""
         if not self._has(change.key):
             return None
-        was_here = change.previous is not None and self.selects(change.previous)
-        if change.type != "DELETED" and self.selects(change.item):
+        was_here = change.previous is not None and self._selects(change.previous)
+        if change.type != "DELETED" and self._selects(change.item):
             return ("MODIFIED" if was_here else "ADDED"), change.item
         if change.previous is None or not was_here:
             return None
         version = {"resourceVersion": change.item["metadata"]["resourceVersion"]}
         return "DELETED", change.previous | {"metadata": change.previous["metadata"] | version}
 
+    def _selects(self, item: Object) -> bool:
+        labels = item["metadata"].get("labels") or {}
+        wanted = ((_field(item, path) == value) is is_wanted for path, value, is_wanted in self.fields)
+        return self.labels.matches(labels) and all(wanted)
+
     def _has(self, key: tuple[str, str, str]) -> bool:
         return key[0] == self.kind.resource and self.namespace in ("", key[1])
 
 
 def collection(kind: Kind, namespace: str, query: Mapping[str, str]) -> Collection:
-    """The objects a list or a watch asks for."""
-    return Collection(kind, namespace, selector(query))
+    """The objects a list or a watch asks for.
+
+    Raises:
+        RefusalError: 400, a selector makes no sense.
+    """
+    try:
+        labels = label_selector.parse(query.get("labelSelector", ""))
+    except SelectorError as error:
+        raise bad_request(f"unable to parse requirement: {error}") from error
+    terms = [_TERM.fullmatch(text) for text in query.get("fieldSelector", "").split(",") if text]
+    if None in terms:
+        raise bad_request(f"invalid field selector: {query['fieldSelector']!r}")
+    fields = tuple((term["path"], term["value"], term["operator"] != "!=") for term in terms if term is not None)
+    return Collection(kind, namespace, labels, fields)
+
+
+_TERM: Final = re.compile(r"(?P<path>[\w.]+)(?P<operator>==|=|!=)(?P<value>[^=]*)")
+
+
+def _field(item: Object, path: str) -> str:
+    """A field that is not there is empty, unlike a label."""
+    value: object = item
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, dict) else None
+    return "" if value is None else str(value)
 
 
 @define

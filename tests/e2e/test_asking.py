@@ -92,6 +92,7 @@ def test_a_plan_can_be_applied_by_hand(world: World, shell: Shell, tmp_path: Pat
     assert data(shell, f"{offline} --detailed-exitcode")["changes"] == []
 
 
+@pytest.mark.real_servers("the embedded server answers no SubjectAccessReview")
 def test_check_finds_what_is_wrong(world: World, shell: Shell) -> None:
     """Faults of links, permissions, addresses, ports and leftovers are each a line with the command that mends it."""
     seed_faults_of_links(world)
@@ -192,13 +193,17 @@ def test_check_of_a_healthy_fleet(
     world.declare("web")
     for number, remote in enumerate(neighbours):
         remote.create_namespace(world.namespace)
-        world.publish(remote, "web", f"10.{number}.0.1")
+        world.publish(remote, "web", f"10.77.{number}.1")
         world.links.add(remote.name, remote.kubeconfig({"token": remote.token(seconds=30 * 86_400)}))
 
-    started = time.monotonic()
-    found = data(shell, "check")
-    record_measure("svclink check with ten remotes, in seconds", time.monotonic() - started)
+    def all_is_well() -> float:
+        started = time.monotonic()
+        found = data(shell, "check")
+        seconds = time.monotonic() - started
+        assert {(each["level"], each["mend"]) for each in found} == {("ok", None)}
+        checked = {each["cluster"] for each in found if each["subject"] == "connection"}
+        assert checked == {remote.name for remote in neighbours}
+        return seconds
 
-    assert {(each["level"], each["mend"]) for each in found} == {("ok", None)}
-    checked = {each["cluster"] for each in found if each["subject"] == "connection"}
-    assert checked == {remote.name for remote in neighbours}
+    # What tests before this one left is on its way out.
+    record_measure("svclink check with ten remotes, in seconds", eventually(all_is_well))

@@ -40,6 +40,7 @@ def rendered(**values: Any) -> dict[tuple[str, str], Object]:
 MANIFESTS: Final = objects(DEPLOY / "deployment.yaml")
 
 
+@pytest.mark.real_servers("the embedded server knows no Pods")
 def test_an_api_server_takes_everything_without_a_warning(deployed: Shell) -> None:
     """Applied again, in whatever form, nothing changes; and the namespace admits Pods of the restricted kind only."""
     again = deployed("kubectl apply --dry-run=server --filename deploy/deployment.yaml 2>&1")

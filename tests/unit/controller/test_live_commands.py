@@ -16,8 +16,8 @@ import yaml
 from aiohttp import web
 from attrs import evolve
 
+from svclink_controller.clock import age
 from svclink_controller.commands import reading
-from svclink_controller.commands.status import age
 from svclink_core import ClusterLinkStatus, Condition, EndpointConditions, NamespacedName
 from svclink_core.svclink_v1alpha1 import SecretKeyReference
 from tests.unit.core.examples import WEB, endpoint, mirrored_slice, remote_slice, service

@@ -51,8 +51,8 @@ async def test_objects_of_the_client_are_read(
     """What either client makes of an answer, and what it makes of that again, is read as the answer itself."""
     async with aio_client.ApiClient() as other:
         api = client.ApiClient() if module is client else other
-        model = api.deserialize(json.dumps(content), f"V1{kind.__name__}", "application/json")  # type: ignore[no-untyped-call]
-        sanitized = api.sanitize_for_serialization(model)  # type: ignore[no-untyped-call]
+        model = api.deserialize(json.dumps(content), f"V1{kind.__name__}", "application/json")
+        sanitized = api.sanitize_for_serialization(model)
     assert isinstance(model, getattr(module, f"V1{kind.__name__}"))
     expected = structure(content, kind)  # type: ignore[type-var]
     assert structure(model, kind) == expected  # type: ignore[type-var]

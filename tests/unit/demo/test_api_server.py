@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from svclink_controller.clients import ApiError, Client
-from svclink_controller.demo import api_server, watching
+from svclink_controller.demo import watching
 from svclink_controller.demo.kinds import RBAC
 from svclink_controller.demo.refusals import Object
 from svclink_controller.reflector import Reflector
@@ -89,32 +89,23 @@ async def test_a_list_is_of_one_namespace_or_of_all(running: Running) -> None:
     assert everywhere["metadata"]["resourceVersion"] == str(running.api_server.registry.storage.revision)
 
 
-async def test_pages_are_of_one_moment(running: Running) -> None:
-    """What is written between two pages is in none of them; a page that was read cannot be read again."""
+@pytest.mark.parametrize(
+    ("labels", "fields", "expected"),
+    [
+        ("app in (web)", "", ["web"]),
+        ("!app", "", ["kubernetes"]),
+        ("app=web,tier!=x", "", ["web"]),
+        ("", "metadata.name=web", ["web"]),
+        ("", "metadata.name!=web,spec.type==ClusterIP", ["kubernetes"]),
+        ("", "spec.externalName=", ["kubernetes", "web"]),
+        ("app", "metadata.name=kubernetes", []),
+    ],
+)
+async def test_labels_and_fields_select(running: Running, labels: str, fields: str, expected: list[str]) -> None:
+    """All terms of both selectors count; a field that is not there is empty."""
     client = running.administrator
-    for name in ("a", "b", "c"):
-        await client.post(SERVICES_PATH, service(name))
-
-    first = await get(client, SERVICES_PATH, limit="2")
-    await client.post(SERVICES_PATH, service("aa"))
-    token = first["metadata"]["continue"]
-    second = await get(client, SERVICES_PATH, limit="2", **{"continue": token})
-
-    assert names(first) + names(second) == ["a", "b", "c", "kubernetes"]
-    assert first["metadata"]["resourceVersion"] == second["metadata"]["resourceVersion"]
-    assert "continue" not in second["metadata"]
-    assert await code_of(client, SERVICES_PATH, limit="2", **{"continue": token}) == 410
-
-
-async def test_old_lists_expire(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server keeps the rest of some lists, not of all."""
-    monkeypatch.setattr(api_server, "OPEN_LISTS", 1)
-    client = running.administrator
-    await client.post(SERVICES_PATH, service())
-    first, second = [await get(client, SERVICES_PATH, limit="1") for _ in range(2)]
-
-    assert await code_of(client, SERVICES_PATH, limit="1", **{"continue": first["metadata"]["continue"]}) == 410
-    await get(client, SERVICES_PATH, limit="1", **{"continue": second["metadata"]["continue"]})
+    await client.post(SERVICES_PATH, service() | {"metadata": {"name": "web", "labels": {"app": "web"}}})
+    assert names(await get(client, SERVICES_PATH, labelSelector=labels, fieldSelector=fields)) == expected
 
 
 async def test_a_watch_tells_what_happens_after_a_version(running: Running) -> None:
@@ -265,9 +256,10 @@ async def test_the_garbage_collector_runs(running: Running) -> None:
         ("POST", "/api/v1/namespaces/default/lamps", b"{}", "application/json", 404),
         ("POST", "/api/v1/namespaces/default/namespaces", b"{}", "application/json", 404),
         ("GET", "/nowhere", b"", "application/json", 404),
-        ("GET", f"{SERVICES_PATH}?limit=few", b"", "application/json", 400),
+        ("DELETE", SERVICES_PATH, b"{}", "application/json", 405),
         ("GET", f"{SERVICES_PATH}?watch=true&resourceVersion=new", b"", "application/json", 400),
         ("GET", f"{SERVICES_PATH}?labelSelector=,", b"", "application/json", 400),
+        ("GET", f"{SERVICES_PATH}?fieldSelector=metadata.name", b"", "application/json", 400),
     ],
 )  # fmt: skip
 async def test_requests_that_make_no_sense_are_refused(
@@ -431,19 +423,3 @@ async def test_tables_have_the_columns_that_kubectl_shows(running: Running, defi
     assert (await rows(running, SERVICES_PATH))["kubernetes"] == ["ClusterIP", "10.0.0.1", "<none>", "443/TCP"]
     assert (await rows(running, f"{SERVICES_PATH}/kubernetes"))["kubernetes"][0] == "ClusterIP"
     assert (await rows(running, "/api/v1/namespaces"))["default"] == ["Active"]
-
-
-async def test_an_event_is_the_same_in_both_of_its_groups(running: Running) -> None:
-    """Written as events.k8s.io/v1, `kubectl describe` finds it as v1, by what it is about."""
-    client = running.administrator
-    event: Object = {
-        "metadata": {"name": "e"},
-        "regarding": {"kind": "ClusterLink", "name": "a"},
-        "note": "Hello.",
-        "reason": "R",
-    }
-    await client.post("/apis/events.k8s.io/v1/namespaces/default/events", event)
-
-    found = await get(client, "/api/v1/namespaces/default/events", fieldSelector="involvedObject.name=a")
-
-    assert found["items"][0]["message"] == "Hello."

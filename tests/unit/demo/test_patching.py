@@ -38,7 +38,6 @@ PORTS = [{"name": "http", "port": 80}, {"name": "metrics", "port": 9090}]
         ([{"port": 80, "name": "web"}], [{"name": "web", "port": 80}, PORTS[1]]),
         ([{"port": 443, "name": "https"}], [*PORTS, {"port": 443, "name": "https"}]),
         ([{"port": 80, "$patch": "delete"}], [PORTS[1]]),
-        ([{"$patch": "replace"}, {"port": 1}], [{"port": 1}]),
         (None, None),
     ],
 )
@@ -53,9 +52,6 @@ def test_a_strategic_patch_merges_ports_of_a_service_by_number(patch: object, po
     ("kind", "target", "patch", "result"),
     [
         ("EndpointSlice", {"ports": PORTS}, {"ports": [{"port": 1}]}, {"ports": [{"port": 1}]}),
-        ("Service", {"finalizers": ["a"]}, {"finalizers": ["b", "a"]}, {"finalizers": ["a", "b"]}),
-        ("Service", {"finalizers": ["a", "b"]}, {"$deleteFromPrimitiveList/finalizers": ["a"]}, {"finalizers": ["b"]}),
-        ("Service", {"a": {"b": 1}}, {"a": {"$patch": "replace", "c": 2}}, {"a": {"c": 2}}),
         ("Service", {"a": 1}, {"$setElementOrder/ports": [{"port": 1}], "a": 2}, {"a": 2}),
         ("Service", {"other": [1]}, {"other": [2]}, {"other": [2]}),
     ],
@@ -63,5 +59,5 @@ def test_a_strategic_patch_merges_ports_of_a_service_by_number(patch: object, po
 def test_a_strategic_patch_knows_which_lists_are_merged(
     kind: str, target: Object, patch: Object, result: Object
 ) -> None:
-    """Ports of an EndpointSlice are one value; finalizers are a set."""
+    """Ports of an EndpointSlice are one value, as is any list without a key; directives for eyes only do nothing."""
     assert strategic_merge(target, patch, kind) == result

@@ -53,16 +53,6 @@ def test_the_server_names_what_it_creates(registry: Registry) -> None:
     assert meta["resourceVersion"] == str(registry.storage.revision)
 
 
-def test_a_generated_name_starts_as_told(registry: Registry) -> None:
-    """`generateName` is a prefix; two objects of one prefix have two names."""
-    item = endpoint_slice("10.1.0.1") | {"metadata": {"generateName": "web-"}}
-
-    names = {registry.create(SLICES, "default", item)["metadata"]["name"] for _ in range(2)}
-
-    assert len(names) == 2
-    assert all(name.startswith("web-") for name in names)
-
-
 def test_creations_that_are_refused(registry: Registry) -> None:
     """A name that is taken, a namespace that is not there, no name, another namespace, and a resourceVersion."""
     registry.create(SERVICES, "default", service())
@@ -198,17 +188,6 @@ def test_what_is_owned_goes_with_its_last_owner(registry: Registry) -> None:
     assert registry.collect_garbage()
     left = [name for resource, _, name in registry.storage.objects if resource == SLICES.resource]
     assert left == ["free", "of-the-new-one"]
-
-
-def test_an_orphan_stays_without_an_owner(registry: Registry) -> None:
-    """`--cascade=orphan` takes the reference away, so that nothing follows."""
-    owner = registry.create(SERVICES, "default", service())
-    registry.create(SLICES, "default", owned_by(owner, endpoint_slice()))
-
-    registry.delete(SERVICES, "default", "web", {"propagationPolicy": "Orphan"})
-
-    assert not registry.collect_garbage()
-    assert registry.get(SLICES, "default", "web-abc")["metadata"]["ownerReferences"] == []
 
 
 def test_a_namespace_ends_with_its_content(registry: Registry) -> None:
