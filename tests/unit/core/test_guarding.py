@@ -7,9 +7,10 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from svclink_core import UNGUARDED, Guard, NamespacedName, Outcome, Reason, Toll, Wave, advance, plan
+from svclink_core import UNGUARDED, Decision, Guard, NamespacedName, Outcome, Reason, Toll, Wave, advance, plan
 from svclink_core.guarding import deadline, effect, why_withheld
-from tests.unit.core.examples import WEB, cluster, mirrored_slice, remote_slice, world
+from svclink_core.well_known import LABEL_SERVICE_NAME
+from tests.unit.core.examples import WEB, cluster, foreign_slice, mirrored_slice, remote_slice, world
 from tests.unit.core.world import NOW
 
 HOLD = 300.0
@@ -106,9 +107,15 @@ def test_a_plan_withholds(guard: Guard, reason: Reason) -> None:
     gone_service = world(evolve(cluster("c1", services=[]), guard=guard), slices=[mirrored_slice()])
     gone_slice = world(evolve(cluster("c1"), guard=guard), slices=[mirrored_slice()])
     for found in (gone_service, gone_slice):
-        (decision,) = plan(found, NOW).decisions
         assert plan(found, NOW).changes == ()
-        assert (decision.outcome, decision.reason, decision.slices, decision.doomed) == (Outcome.KEPT, reason, 1, 1)
+        assert plan(found, NOW).decisions == (Decision(WEB, "c1", Outcome.KEPT, reason, 1, 1, 1),)
+
+
+def test_what_is_withheld_is_still_there() -> None:
+    """A kept slice counts beside others: an address of it that a local Pod has, too, is told."""
+    local = foreign_slice("web-local", labels={LABEL_SERVICE_NAME: "web"})
+    found = world(evolve(cluster("c1"), guard=ARMED), slices=[mirrored_slice("web-c1", "10.9.9.9"), local])
+    assert [each.reason for each in plan(found, NOW).findings] == [Reason.ADDRESS_CONFLICT]
 
 
 def test_a_plan_withholds_beside_what_is_mirrored() -> None:
@@ -122,10 +129,13 @@ def test_a_plan_withholds_beside_what_is_mirrored() -> None:
 def test_a_plan_carries_out_what_is_released() -> None:
     """A released Service loses its slice, and counts it until it is gone."""
     released = Guard(is_armed=True, released=frozenset({WEB}))
-    found = world(evolve(cluster("c1", services=[]), guard=released), slices=[mirrored_slice()])
-    (decision,) = plan(found, NOW).decisions
-    assert [change.reason for change in plan(found, NOW).changes] == [Reason.REMOTE_SERVICE_MISSING]
-    assert (decision.outcome, decision.doomed) == (Outcome.SKIPPED, 1)
+    for remote, reason in (
+        (cluster("c1", services=[]), Reason.REMOTE_SERVICE_MISSING),
+        (cluster("c1"), Reason.SOURCE_GONE),
+    ):
+        decided = plan(world(evolve(remote, guard=released), slices=[mirrored_slice()]), NOW)
+        assert [change.reason for change in decided.changes] == [reason]
+        assert [(each.outcome, each.doomed) for each in decided.decisions] == [(Outcome.SKIPPED, 1)]
 
 
 def test_what_is_not_the_clusters_doing_does_not_wait() -> None:
