@@ -348,7 +348,7 @@ linked_snapshots = settled_snapshots.filter(lambda found: bool(found.remotes))
 
 def understood(found: Snapshot, cluster: str) -> Snapshot:
     """The snapshot where everything of a cluster is known, nothing is filtered out by its link, and nothing waits."""
-    known = with_link(found, cluster, ClusterLinkSpec(), SYNCED)
+    known = with_link(found, cluster, ClusterLinkSpec(), SYNCED, is_selected=True)
     remote = evolve(known.remotes[cluster], undecodable=(), guard=UNGUARDED)
     return evolve(known, remotes={**known.remotes, cluster: remote}, main=evolve(known.main, undecodable=()))
 

@@ -286,11 +286,15 @@ def with_link(
     spec: ClusterLinkSpec | None = None,
     connection: Connection | None = None,
     *,
-    is_selected: bool = True,
+    is_selected: bool | None = None,
 ) -> Snapshot:
-    """The snapshot with another specification, or another connection, of one link, which is selected or not."""
+    """The snapshot with another specification, another connection or another selection of one link."""
     old = snapshot.remotes[name]
-    link: ClusterLink = evolve(old.link, spec=old.link.spec if spec is None else spec, is_selected=is_selected)
+    link: ClusterLink = evolve(
+        old.link,
+        spec=old.link.spec if spec is None else spec,
+        is_selected=old.link.is_selected if is_selected is None else is_selected,
+    )
     new = evolve(old, link=link, connection=old.connection if connection is None else connection)
     return evolve(snapshot, remotes={**snapshot.remotes, name: new})
 
