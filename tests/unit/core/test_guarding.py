@@ -118,6 +118,12 @@ def test_what_is_withheld_is_still_there() -> None:
     assert [each.reason for each in plan(found, NOW).findings] == [Reason.ADDRESS_CONFLICT]
 
 
+def test_what_a_guard_has_nothing_against_is_mirrored() -> None:
+    """A cluster that is guarded and condemns nothing is like any other."""
+    found = world(evolve(cluster("c1", remote_slice()), guard=ARMED))
+    assert plan(found, NOW).decisions == (Decision(WEB, "c1", Outcome.MIRRORED, Reason.MIRRORED, 1, 1),)
+
+
 def test_a_plan_withholds_beside_what_is_mirrored() -> None:
     """Of a Service of which something else is mirrored, that is created all the same."""
     found = world(evolve(cluster("c1", remote_slice("web-new")), guard=ARMED), slices=[mirrored_slice()])

@@ -160,7 +160,7 @@ def named(namespace: str, name: str = "web") -> RemoteCluster:
 def test_what_is_not_made(found: Snapshot, reason: Reason) -> None:
     """Nothing is made without the flag, in a namespace that is not known or going, in kube-*, or against a rule."""
     assert plan(found, NOW).changes == ()
-    assert [each.reason for each in plan(found, NOW).decisions] == [reason]
+    assert [(each.outcome, each.reason) for each in plan(found, NOW).decisions] == [(Outcome.SKIPPED, reason)]
 
 
 def test_a_service_that_cannot_be_understood_exists() -> None:
