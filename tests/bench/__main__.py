@@ -1,6 +1,7 @@
 """`nox -s bench`: svclink beside the floor, on real control planes. Exits 1 when a target is missed.
 
 nox -s bench -- --remotes 2 --services 1000 --endpoints 10 --rounds 3 --json bench.json
+nox -s bench -- --sizes
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import measures, report
+from . import measures, report, sizes
 from .fleet import Fleet, made
 from .measures import Figures
 from .subjects import FLOOR, ROOT, SVCLINK, started
@@ -65,7 +66,11 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--endpoints", type=int, default=10, help="endpoints of each in each remote")
     parser.add_argument("--rounds", type=int, default=3, help="times that each subject is measured")
     parser.add_argument("--json", type=Path, help="file for everything that was measured")
+    parser.add_argument("--sizes", nargs="*", metavar="NAME", help="measure svclink alone, at the sizes in sizes.py")
     chosen = parser.parse_args(arguments)
+    if chosen.sizes is not None:
+        with tempfile.TemporaryDirectory(prefix="svclink-bench-") as directory:
+            return 0 if sizes.run(chosen.sizes, Path(directory)) else 1
     command = [sys.executable, str(ROOT / "hack" / "envtest" / "assets.py")]
     binaries = Path(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
 

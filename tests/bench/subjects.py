@@ -39,10 +39,16 @@ class Subject:
 
 @contextmanager
 def started(name: str, fleet: Fleet, log: Path, *flags: str) -> Iterator[Subject]:
+    """One of the two on a fleet, until the end of the block."""
+    with running(command_of(name, fleet, flags), log) as subject:
+        yield subject
+
+
+@contextmanager
+def running(command: list[str], log: Path) -> Iterator[Subject]:
     """The process, until the end of the block."""
     # With compiled modules kept, as wherever a program is started more than once.
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
-    command = command_of(name, fleet, flags)
     with log.open("ab") as output, subprocess.Popen(command, cwd=ROOT, stderr=output, env=environment) as process:
         try:
             yield Subject(process.pid)

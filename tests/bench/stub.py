@@ -1,0 +1,197 @@
+"""A server that answers as a main cluster and many remote ones would, from lists made when they are asked for.
+
+For sizes that no machine here has room for. Real: TLS, HTTP, the JSON of the API. Not there: storage, other writers.
+What is created is counted, told its uid and forgotten; nothing ever changes in a remote.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import itertools
+import json
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import trustme
+import yaml
+from aiohttp import web
+
+from .api import Object
+from .fleet import NAMESPACE, cluster_link, service
+
+MAIN: Final = "main"
+BOOKMARK_SECONDS: Final = 60
+VERSION: Final = "1000"
+
+
+@dataclass
+class Stub:
+    """The clusters of one server, each under a path of its own.
+
+    Args:
+        remotes: How many remote clusters.
+        services: Services in each cluster, each with one slice in each remote one.
+        endpoints: Endpoints of each slice.
+    """
+
+    remotes: int
+    services: int
+    endpoints: int
+    created: int = 0
+    other_writes: int = 0
+    url: str = ""
+    authority: trustme.CA = field(default_factory=trustme.CA)
+    links: dict[str, Object] = field(default_factory=dict)
+    _made: asyncio.Event = field(default_factory=asyncio.Event)
+    _ended: asyncio.Event = field(default_factory=asyncio.Event)
+    _uids: itertools.count[int] = field(default_factory=itertools.count)
+
+    def kubeconfig(self, cluster: str) -> str:
+        """Of one of the clusters."""
+        authority = base64.b64encode(self.authority.cert_pem.bytes()).decode()
+        access = {"server": f"{self.url}/{cluster}", "certificate-authority-data": authority}
+        return str(
+            yaml.safe_dump(
+                {
+                    "apiVersion": "v1",
+                    "kind": "Config",
+                    "clusters": [{"name": cluster, "cluster": access}],
+                    "users": [{"name": "user", "user": {"token": "any"}}],
+                    "contexts": [{"name": cluster, "context": {"cluster": cluster, "user": "user"}}],
+                    "current-context": cluster,
+                }
+            )
+        )
+
+    async def until_created(self, count: int, patience: float) -> None:
+        """Return when so many slices were created."""
+        async with asyncio.timeout(patience):
+            while self.created < count:
+                self._made.clear()
+                await self._made.wait()
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Any request to any cluster."""
+        _, cluster, path = request.path.split("/", 2)
+        kind = path.rpartition("/")[2]
+        if request.method != "GET":
+            return self._write(request.method, path, json.loads(await request.read()))
+        if "watch" in request.query:
+            return await self._watch(request)
+        if kind in ("version", "kube-system"):
+            return web.json_response({"gitVersion": "v1.36.3", "metadata": {"uid": f"uid-of-{cluster}"}})
+        return self._list(cluster, kind, request)
+
+    def _write(self, method: str, path: str, content: Object) -> web.Response:
+        *_, name, kind = path.split("/")
+        if (method, kind) == ("POST", "endpointslices"):
+            return self._create(content)
+        if (method, kind) == ("PATCH", "status"):
+            return self._patch(name, content)
+        self.other_writes += kind == "endpointslices" or name == "endpointslices"
+        return web.json_response(content)
+
+    def _create(self, item: Object) -> web.Response:
+        self.created += 1
+        self._made.set()
+        item["metadata"] |= {"uid": f"uid-{next(self._uids)}", "resourceVersion": str(2000 + self.created)}
+        return web.json_response(item, status=201)
+
+    def _patch(self, name: str, patch: Object) -> web.Response:
+        link = self.links[name]
+        link["status"] = patch["status"]
+        return web.json_response(link)
+
+    async def _watch(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Nothing but a bookmark now and then, as of a quiet cluster."""
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        response.enable_chunked_encoding()
+        await response.prepare(request)
+        loop = asyncio.get_running_loop()
+        end, ended = loop.time() + int(request.query["timeoutSeconds"]), asyncio.create_task(self._ended.wait())
+        while loop.time() < end:
+            await asyncio.wait({ended}, timeout=BOOKMARK_SECONDS)
+            if ended.done():
+                break
+            bookmark = {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": VERSION}}}
+            await response.write(json.dumps(bookmark).encode() + b"\n")
+        ended.cancel()
+        return response
+
+    def _list(self, cluster: str, kind: str, request: web.BaseRequest) -> web.Response:
+        """One page; what it is continued with is the number of the next object."""
+        total = len(self.links) if kind == "clusterlinks" else self.services
+        if (cluster, kind) == (MAIN, "endpointslices"):
+            total = 0
+        first = int(request.query.get("continue") or 0)
+        last = min(first + int(request.query.get("limit") or total), total)
+        items = [self._object(cluster, kind, number) for number in range(first, last)]
+        metadata = {"resourceVersion": VERSION, "continue": str(last) if last < total else ""}
+        return web.json_response({"kind": "List", "metadata": metadata, "items": items})
+
+    def _object(self, cluster: str, kind: str, number: int) -> Object:
+        if kind == "clusterlinks":
+            return list(self.links.values())[number]
+        item = service(number) if kind == "services" else self._slice(cluster, number)
+        if kind == "services":
+            item["spec"] |= {"clusterIP": "10.96.0.1", "ipFamilies": ["IPv4"]}
+        item["metadata"] |= {"uid": f"{cluster}-{kind}-{number}", "resourceVersion": VERSION}
+        item["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z"
+        return item
+
+    def _slice(self, cluster: str, number: int) -> Object:
+        """The slice of a Service, with addresses that no other has."""
+        first = (int(cluster[1:]) * self.services + number) * self.endpoints
+        return {
+            "metadata": {
+                "name": f"s{number}-x7k2p",
+                "namespace": NAMESPACE,
+                "labels": {
+                    "kubernetes.io/service-name": f"s{number}",
+                    "endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io",
+                },
+            },
+            "addressType": "IPv4",
+            "endpoints": [_endpoint(first + i) for i in range(self.endpoints)],
+            "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}],
+        }
+
+
+def _endpoint(number: int) -> Object:
+    address = f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
+    reference = {"kind": "Pod", "namespace": NAMESPACE, "name": f"pod-{number}", "uid": f"uid-of-pod-{number}"}
+    return {
+        "addresses": [address],
+        "conditions": {"ready": True, "serving": True, "terminating": False},
+        "nodeName": f"node-{number % 100}",
+        "targetRef": reference,
+        "zone": f"zone-{number % 3}",
+    }
+
+
+@asynccontextmanager
+async def serving(remotes: int, services: int, endpoints: int) -> AsyncIterator[Stub]:
+    """A server on loopback with a link to each remote in the main cluster."""
+    stub = Stub(remotes, services, endpoints)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    stub.authority.issue_cert("127.0.0.1").configure_cert(context)
+    runner = web.ServerRunner(web.Server(stub.handle, access_log=None))
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
+        await site.start()
+        address: tuple[Any, ...] = runner.addresses[0]
+        stub.url = f"https://127.0.0.1:{address[1]}"
+        for number in range(1, remotes + 1):
+            kubeconfig = base64.b64encode(stub.kubeconfig(f"c{number}").encode()).decode()
+            link = cluster_link(f"c{number}", kubeconfig)
+            link["metadata"] |= {"uid": f"uid-of-link-{number}", "resourceVersion": VERSION, "generation": 1}
+            stub.links[f"c{number}"] = link
+        yield stub
+    finally:
+        stub._ended.set()
+        await runner.cleanup()
