@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import io
 import os
 import re
 import sys
@@ -270,7 +271,7 @@ def plugin() -> NoReturn:
 
 def main(arguments: Sequence[str] | None = None, program: str | None = None) -> NoReturn:
     """Run the command line; exit 1 with one sentence where the input is wrong."""
-    _require_outputs()
+    _prepare_outputs()
     try:
         code = svclink.main(arguments, program, standalone_mode=False)
     except click.exceptions.Abort:
@@ -289,8 +290,10 @@ def main(arguments: Sequence[str] | None = None, program: str | None = None) -> 
     sys.exit(code)
 
 
-def _require_outputs() -> None:
-    """Whoever closed standard output or error wants to see nothing of it: Python then has none at all."""
+def _prepare_outputs() -> None:
+    """Whoever closed an output wants to see nothing of it: Python then has none. What its encoding lacks is escaped."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - as long as the process lives
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")

@@ -356,6 +356,34 @@ def test_output_that_cannot_be_written_is_one_sentence(arguments: list[str]) -> 
     assert (closed.returncode, closed.stderr) == (0, b"")
 
 
+def test_output_without_the_letters_gets_them_escaped(tmp_path: Path) -> None:
+    """A terminal that knows ASCII only is no reason to say nothing."""
+    metadata = "metadata: {name: web, namespace: shop, labels: {kubernetes.io/service-name: web}}"
+    dump = f"""
+kind: Service
+{metadata}
+spec: {{ports: [{{port: 80}}], ipFamilies: [IPv4]}}
+---
+kind: EndpointSlice
+{metadata}
+addressType: IPv4
+endpoints: [{{addresses: ["1é"]}}]
+ports: [{{port: 80}}]
+"""
+    (tmp_path / "dump").write_text(dump, encoding="utf-8")
+    file = tmp_path / "dump"
+    command = [
+        str(Path(sys.executable).parent / "svclink"),
+        "explain",
+        "shop/web",
+        f"--main={file}",
+        f"--remote=c1={file}",
+    ]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, capture_output=True, env=environment, check=True)
+    assert rb"would refuse the address of an endpoint: 1\xe9" in done.stdout
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_shells_complete_commands(shell: str) -> None:
     """The script for the completion of a shell is printed on request."""
