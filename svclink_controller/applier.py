@@ -10,7 +10,8 @@ from typing import Final, assert_never
 import structlog
 from attrs import define, field, frozen
 
-from svclink_controller.clients import ApiError, Client, TransportError
+from svclink_controller.api_errors import ApiError, TransportError
+from svclink_controller.clients import Client
 from svclink_controller.encoding import encode_slice
 from svclink_controller.pacing import Pace
 from svclink_controller.wire import ENDPOINT_SLICES, NAMESPACES, SERVICES, WireError, decode_object

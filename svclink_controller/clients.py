@@ -8,21 +8,18 @@ on what is read, and keepalive on the socket so that a peer that vanished is not
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import os
-import socket
 import ssl
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Final, TypeAlias, cast
 from urllib.parse import quote, urlencode
 
 import aiohttp
-from aiohttp.http_exceptions import HttpProcessingError
 from attrs import define, evolve, frozen
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
@@ -30,22 +27,15 @@ from kubernetes.aio.client.rest import RESTClientObject
 from kubernetes.aio.config.config_exception import ConfigException
 from yarl import URL
 
+from svclink_controller.api_errors import ApiError, FencedError, transport_errors
 from svclink_controller.encoding import encode
 from svclink_controller.kubeconfig import Credentials, KubeconfigError
 from svclink_controller.kubeconfig_yaml import INVALID
+from svclink_controller.responses import lines, read, refusal
+from svclink_controller.sockets import hardened_session
 from svclink_controller.trust import STRICT, Trust
-from svclink_controller.wire import MAX_RETRY_AFTER, Status, clean_text, decode_status
 from svclink_core.codec import Json
 from svclink_core.errors import SvclinkError
-
-MAX_BODY: Final = 32 * 2**20
-"""Bytes of one answer, unpacked: a page of 250 EndpointSlices of the usual 100 endpoints is about 9 MB.
-
-Where a page is larger, the list is asked for in smaller ones. One of this size is taken apart in 45 ms.
-"""
-
-MAX_LINE: Final = 4 * 2**20
-"""Bytes of one watch event: etcd holds objects of at most 1.5 MiB."""
 
 CONNECT_SECONDS: Final = 10
 REQUEST_SECONDS: Final = 30
@@ -56,48 +46,12 @@ WATCH_SILENCE_SECONDS: Final = 75
 Whoever is silent is asked something else: a server that hangs is noticed within 90 s.
 """
 
-CHECK_SECONDS: Final = 5
-"""After so long without a byte of an answer, its connection is looked at."""
-
 USER_AGENT: Final = "svclink"
 
 Body: TypeAlias = dict[str, Json] | bytes
 """An object, or the JSON of one."""
 
 SERVICE_ACCOUNT_NAMESPACE: Final = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
-
-
-class ApiError(SvclinkError):
-    """The API server refused a request; `status` says how."""
-
-    def __init__(self, status: Status) -> None:
-        super().__init__(f"{status.code} {status.reason}: {status.message}")
-        self.status = status
-
-
-class TransportError(SvclinkError):
-    """No answer came from the API server, or not all of it. `is_certificate`: its certificate was not accepted."""
-
-    def __init__(self, message: str, *, is_certificate: bool = False) -> None:
-        super().__init__(message)
-        self.is_certificate = is_certificate
-
-
-class TooLargeError(TransportError):
-    """An answer was given up at the limit: a smaller page may be within it."""
-
-
-class SilenceError(TransportError):
-    """A watch said nothing for `WATCH_SILENCE_SECONDS`: most likely nothing happened."""
-
-
-class FencedError(TransportError):
-    """A write was not sent, because another replica may be at work."""
-
-
-def retry_after(error: Exception) -> float:
-    """Seconds for which the server asked to be left alone, 0 where it did not."""
-    return (error.status.retry_after or 0) if isinstance(error, ApiError) else 0
 
 
 class ConfigurationError(SvclinkError):
@@ -143,21 +97,16 @@ class Client:
     async def lines(self, path: str, query: Mapping[str, str]) -> AsyncGenerator[bytes, None]:
         """The lines of a watch until the server ends it."""
         limits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=WATCH_SILENCE_SECONDS)
-        async with self._response("GET", path, query, None, "application/json", limits) as response:
-            rest = b""
-            while chunk := await _next_chunk(response):
-                *lines, rest = (rest + chunk).split(b"\n")
-                if len(rest) > MAX_LINE:
-                    raise TransportError(f"the server sent a watch event of more than {MAX_LINE} bytes")
-                for line in lines:
-                    if line:
-                        yield line
+        request = self._response("GET", path, query, None, "application/json", limits)
+        async with request as response, aclosing(lines(response)) as found:
+            async for line in found:
+                yield line
 
     async def server_seconds(self) -> float | None:
         """What the clock of the server says, as POSIX seconds without fractions; None where it does not say."""
         limits = aiohttp.ClientTimeout(total=REQUEST_SECONDS, sock_connect=CONNECT_SECONDS)
         async with self._response("GET", "/version", {}, None, "application/json", limits) as response:
-            await _read(response)
+            await read(response)
             try:
                 return parsedate_to_datetime(response.headers.get("Date", "")).timestamp()
             except ValueError:
@@ -174,7 +123,7 @@ class Client:
         if method != "GET" and not self._may_write():
             raise FencedError("nothing is written without the lease")
         async with self._response(method, path, query, body, kind, limits) as response:
-            return await _read(response)
+            return await read(response)
 
     @asynccontextmanager
     async def _response(
@@ -190,90 +139,13 @@ class Client:
         url = f"{self._api.configuration.host}{path}" + (f"?{urlencode(query, quote_via=quote)}" if query else "")
         content = encode(body) if isinstance(body, dict) else body
         transport = cast("_HardenedTransport", self._api.rest_client)  # As it was made here.
-        with _transport_errors(self._api.configuration.host):
+        with transport_errors(self._api.configuration.host):
             await self._api.update_params_for_auth(headers, [], ["BearerToken"], path, method, None)
             response = await transport.send(method, url, headers, content, limits)
             async with response:
                 if response.status >= 400:
-                    raise ApiError(await _refusal(response))
+                    raise ApiError(await refusal(response))
                 yield response
-
-
-class _transport_errors:  # noqa: N801 - a context manager, used like a function
-    """Turns what aiohttp, ssl and the socket raise into `TransportError`, without what might be secret."""
-
-    def __init__(self, host: str) -> None:
-        self._host = host
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        match error:
-            case aiohttp.SocketTimeoutError():
-                raise SilenceError(f"{self._host} was silent for too long") from error
-            case TimeoutError():
-                raise TransportError(f"{self._host} did not answer in time") from error
-            case aiohttp.ClientConnectorCertificateError() | ssl.CertificateError():
-                message = f"the certificate of {self._host} was not accepted: {_reason(error)}"
-                raise TransportError(message, is_certificate=True) from error
-            case aiohttp.ClientSSLError() | ssl.SSLError():
-                raise TransportError(f"TLS with {self._host} failed: {_reason(error)}", is_certificate=True) from error
-            case aiohttp.ClientPayloadError():
-                raise TransportError(f"{self._host} broke off in the middle of an answer") from error
-            case aiohttp.ClientError() | OSError() | HttpProcessingError() | RuntimeError():
-                raise TransportError(f"{self._host} cannot be reached: {_reason(error)}") from error
-            case _:
-                return
-
-
-def _reason(error: BaseException) -> str:
-    """The innermost reason in one line: `Connection refused` rather than five wrappings of it."""
-    inner = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error
-    text = getattr(inner, "verify_message", None) or getattr(inner, "strerror", None) or str(inner)
-    return clean_text(text) or type(inner).__name__
-
-
-async def _read(response: aiohttp.ClientResponse) -> bytes:
-    """The body, within limits: a small answer can inflate to a very large one."""
-    chunks, size = [], 0
-    while chunk := await _next_chunk(response):
-        chunks.append(chunk)
-        size += len(chunk)
-        if size > MAX_BODY:
-            raise TooLargeError(f"the server sent an answer of more than {MAX_BODY} bytes")
-    return b"".join(chunks)
-
-
-async def _next_chunk(response: aiohttp.ClientResponse) -> bytes:
-    """The next bytes of a body, none at its end.
-
-    Where a malformed chunk makes aiohttp 3.14 close a connection, it forgets who reads from it, and its own timeouts
-    end with the connection, too. Nobody would ever hear of it.
-    """
-    if response.content.at_eof():
-        return b""
-    if there := response.content.read_nowait():
-        return there
-    while True:
-        check = asyncio.timeout(CHECK_SECONDS)
-        try:
-            async with check:
-                return await response.content.readany()
-        except TimeoutError as error:
-            if not check.expired():
-                raise
-            if response.connection is None or response.connection.transport is None:
-                raise TransportError("the server sent an answer that is not HTTP") from error
-
-
-async def _refusal(response: aiohttp.ClientResponse) -> Status:
-    """The Status of an error answer; `Retry-After` counts even where the body is no Status."""
-    status = decode_status(await _read(response), response.status, response.reason or "")
-    header = response.headers.get("Retry-After", "")
-    is_number = header.isascii() and header.isdigit()
-    retry_after = min(float(header), MAX_RETRY_AFTER) if is_number else status.retry_after
-    return Status(response.status, status.reason, status.message, status.causes, retry_after)
 
 
 # Making clients
@@ -431,7 +303,6 @@ def _private_file(path: Path, content: str) -> str:
 
 def _client(configuration: Configuration, trust: Trust | None = None) -> Client:
     """Builds TLS contexts, which reads files: call it in a thread. Without `trust`, it may connect to any address."""
-    configuration.connection_pool_maxsize = 0  # A full pool queues without a word.
     api = ApiClient(configuration)
     api.user_agent = USER_AGENT
     api.rest_client = _HardenedTransport(configuration, trust)
@@ -462,49 +333,5 @@ class _HardenedTransport(RESTClientObject):
             server_hostname=self.configuration.tls_server_name,
         )
 
-    def _create_connector(self) -> aiohttp.TCPConnector:
-        return aiohttp.TCPConnector(limit=self.maxsize, ssl=self.ssl_context, socket_factory=self._socket)
-
-    def _socket(self, info: aiohttp.AddrInfoType) -> socket.socket:
-        """After names are looked up and before a connection: what a name leads to by now is what counts."""
-        address = str(info[4][0])
-        if self._trust is not None and (what := self._trust.why_denied(address)) is not None:
-            raise OSError(errno.EACCES, f"its address {address} is {what}, where svclink connects to no cluster")
-        return _kept_alive_socket(info)
-
     def _create_pool_manager(self) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(
-            connector=self._create_connector(),
-            trust_env=False,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            middlewares=(_refuse_other_origins(self.configuration.host),),
-            read_bufsize=2**18,
-        )
-
-
-def _refuse_other_origins(host: str) -> aiohttp.ClientMiddlewareType:
-    """A middleware that sees every hop, so that no request ever goes where the kubeconfig did not say."""
-    origin = URL(host).origin()
-
-    async def middleware(
-        request: aiohttp.ClientRequest, handler: Callable[[aiohttp.ClientRequest], object]
-    ) -> aiohttp.ClientResponse:
-        if request.url.origin() != origin:
-            raise aiohttp.ClientConnectionError(f"it redirects to another origin, {request.url.origin()}")
-        return await handler(request)  # type: ignore[misc,no-any-return]
-
-    return middleware
-
-
-def _kept_alive_socket(address: aiohttp.AddrInfoType) -> socket.socket:
-    """A socket that finds out within about a minute that its peer is gone (20 s idle, then 4 probes 10 s apart)."""
-    family, kind, protocol, _, _ = address
-    made = socket.socket(family, kind, protocol)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, value in _KEEPALIVE.items():
-        if (number := getattr(socket, option, None)) is not None:
-            made.setsockopt(socket.IPPROTO_TCP, number, value)
-    return made
-
-
-_KEEPALIVE: Final = {"TCP_KEEPIDLE": 20, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 4, "TCP_USER_TIMEOUT": 60_000}
+        return hardened_session(self.configuration.host, self.ssl_context, self._trust)

@@ -10,7 +10,8 @@ import structlog
 from attrs import frozen
 
 from svclink_controller import clock
-from svclink_controller.clients import ApiError, Client, TransportError
+from svclink_controller.api_errors import ApiError, TransportError
+from svclink_controller.clients import Client
 from svclink_controller.reflector import INSTALL_CRD, Reflector
 from svclink_controller.remote import EXPECTED, problem_of
 from svclink_controller.secret_kubeconfigs import kubeconfig_in

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 import structlog
 from attrs import frozen
 
-from svclink_controller.clients import ApiError, Client, TransportError
+from svclink_controller.api_errors import ApiError, TransportError
+from svclink_controller.clients import Client
 from svclink_controller.reflector import Reflector
 from svclink_controller.wire import CLUSTER_LINKS, WireError
 from svclink_core.planning import Change

@@ -23,7 +23,8 @@ import structlog
 from attrs import define, field, frozen
 
 from svclink_controller import clock
-from svclink_controller.clients import ApiError, Client, TransportError
+from svclink_controller.api_errors import ApiError, TransportError
+from svclink_controller.clients import Client
 from svclink_controller.watchdog import Watchdog
 from svclink_controller.wire import WireError
 from svclink_core.codec import Json

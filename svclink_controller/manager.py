@@ -13,9 +13,10 @@ from typing import Final, TypeVar
 import structlog
 from attrs import define, field, frozen
 
+from svclink_controller.api_errors import ApiError, TransportError
 from svclink_controller.applier import Applier
 from svclink_controller.backoff import Backoff
-from svclink_controller.clients import ApiError, Client, TransportError, main_client, own_namespace
+from svclink_controller.clients import Client, main_client, own_namespace
 from svclink_controller.collector import StateCollector
 from svclink_controller.deadlines import Deadlines
 from svclink_controller.decoding import Secret

@@ -10,8 +10,9 @@ from typing import Final, Generic
 import structlog
 from attrs import define, evolve
 
+from svclink_controller.api_errors import ApiError, TooLargeError, TransportError
 from svclink_controller.backoff import Backoff
-from svclink_controller.clients import ApiError, Client, TooLargeError, TransportError
+from svclink_controller.clients import Client
 from svclink_controller.turns import in_turns
 from svclink_controller.wire import Listing, Page, Resource, T, Undecodable, decode_page
 

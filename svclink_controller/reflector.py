@@ -11,8 +11,9 @@ from typing import Final, Generic, Protocol
 import structlog
 from attrs import define, field
 
+from svclink_controller.api_errors import ApiError, SilenceError, TransportError, retry_after
 from svclink_controller.backoff import Backoff
-from svclink_controller.clients import ApiError, Client, SilenceError, TransportError, retry_after
+from svclink_controller.clients import Client
 from svclink_controller.pager import Pager, report
 from svclink_controller.wire import (
     CLUSTER_LINKS,

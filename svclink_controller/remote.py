@@ -11,8 +11,8 @@ import structlog
 from attrs import define, evolve, field
 
 from svclink_controller import clock
+from svclink_controller.api_errors import ApiError, TransportError, retry_after
 from svclink_controller.backoff import Backoff
-from svclink_controller.clients import ApiError, TransportError, retry_after
 from svclink_controller.identities import Identities
 from svclink_controller.kubeconfig import KubeconfigError
 from svclink_controller.session import RefusedError, Session, Target, open_session

@@ -10,7 +10,8 @@ from typing import Final, Generic, TypeVar
 import structlog
 from attrs import define, field, frozen
 
-from svclink_controller.clients import ApiError, Client, TransportError, remote_client
+from svclink_controller.api_errors import ApiError, TransportError
+from svclink_controller.clients import Client, remote_client
 from svclink_controller.kubeconfig import decode_base64, parse_kubeconfig
 from svclink_controller.reflector import Reflector
 from svclink_controller.sinks import ObjectSink

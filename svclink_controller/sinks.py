@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 from attrs import frozen
 
-from svclink_controller.clients import TransportError
+from svclink_controller.api_errors import TransportError
 from svclink_controller.pager import MAX_OBJECTS
 from svclink_controller.store import Store
 from svclink_controller.wire import Listing, Undecodable

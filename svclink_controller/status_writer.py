@@ -10,7 +10,8 @@ import structlog
 from attrs import define, evolve, field, frozen
 
 from svclink_controller import clock
-from svclink_controller.clients import ApiError, Client, TransportError
+from svclink_controller.api_errors import ApiError, TransportError
+from svclink_controller.clients import Client
 from svclink_controller.findings import Findings
 from svclink_controller.metrics import Metrics
 from svclink_controller.store import Observation, Store

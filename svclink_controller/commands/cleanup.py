@@ -9,7 +9,8 @@ from pathlib import Path
 import click
 from attrs import evolve, frozen
 
-from svclink_controller.clients import ApiError, Client
+from svclink_controller.api_errors import ApiError
+from svclink_controller.clients import Client
 from svclink_controller.commands.arguments import Source, namespace_option, output_option
 from svclink_controller.commands.printing import print_data
 from svclink_controller.commands.reading import connected

@@ -17,7 +17,8 @@ import durationpy
 import msgspec
 from attrs import evolve, frozen
 
-from svclink_controller.clients import ApiError, Client, ClusterEntry, cluster_entry
+from svclink_controller.api_errors import ApiError
+from svclink_controller.clients import Client, ClusterEntry, cluster_entry
 from svclink_controller.commands.arguments import Source, is_dns_label
 from svclink_controller.commands.printing import yaml_text
 from svclink_controller.commands.reading import connected

@@ -12,7 +12,8 @@ from typing import Final, TypeVar
 import click
 
 from svclink_controller import logs
-from svclink_controller.clients import ApiError, Client, main_client, own_namespace
+from svclink_controller.api_errors import ApiError
+from svclink_controller.clients import Client, main_client, own_namespace
 from svclink_controller.commands.arguments import Source
 from svclink_controller.dumps import read_dump, view_of
 from svclink_controller.fleet import Scope, read_view

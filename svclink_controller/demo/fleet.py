@@ -14,7 +14,8 @@ import yaml
 from attrs import frozen
 
 import svclink_controller
-from svclink_controller.clients import ApiError, Client, TransportError, user_client
+from svclink_controller.api_errors import ApiError, TransportError
+from svclink_controller.clients import Client, user_client
 from svclink_controller.demo.control_planes import (
     ControlPlane,
     controller_manager,

@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 import msgspec
 from attrs import define, field
 
-from svclink_controller.clients import ApiError, TransportError
+from svclink_controller.api_errors import ApiError, TransportError
 from svclink_controller.demo.fleet import LINKS, MAIN, REMOTES, DemoError, Fleet, install_definitions
 from svclink_controller.demo.refusals import Object
 from svclink_controller.demo.telling import Endpoints, Teller

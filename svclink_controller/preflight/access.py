@@ -9,7 +9,8 @@ from typing import Final
 import msgspec
 
 from svclink_controller import clock
-from svclink_controller.clients import ApiError, Client, TransportError
+from svclink_controller.api_errors import ApiError, TransportError
+from svclink_controller.clients import Client
 from svclink_controller.permissions import Permission
 from svclink_controller.preflight.results import Result
 from svclink_controller.wire import WireError

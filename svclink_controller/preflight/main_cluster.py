@@ -7,7 +7,8 @@ from typing import Final
 import msgspec
 from attrs import fields
 
-from svclink_controller.clients import ApiError, Client
+from svclink_controller.api_errors import ApiError
+from svclink_controller.clients import Client
 from svclink_controller.permissions import MAIN as MAIN_CLUSTER
 from svclink_controller.permissions import OWN_NAMESPACE, Permission
 from svclink_controller.preflight.access import UNANSWERED, check_clock, check_permissions

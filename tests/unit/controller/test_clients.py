@@ -26,21 +26,12 @@ import yaml
 from aiohttp import web
 from attrs import evolve
 
-from svclink_controller import clients
-from svclink_controller.clients import (
-    MAX_BODY,
-    MAX_LINE,
-    ApiError,
-    Client,
-    ConfigurationError,
-    FencedError,
-    SilenceError,
-    TransportError,
-    main_client,
-    remote_client,
-)
+from svclink_controller import clients, responses
+from svclink_controller.api_errors import ApiError, FencedError, SilenceError, TransportError
+from svclink_controller.clients import Client, ConfigurationError, main_client, remote_client
 from svclink_controller.kubeconfig import KubeconfigError
 from svclink_controller.pager import PROBE_SECONDS
+from svclink_controller.responses import MAX_BODY, MAX_LINE
 from svclink_controller.trust import LOOPBACK, Trust
 from svclink_controller.wire import MAX_RETRY_AFTER
 from tests.unit.controller.servers import (
@@ -249,9 +240,13 @@ async def test_sockets_notice_that_the_peer_is_gone() -> None:
     """Of a connection nobody answers on, TCP itself finds out within 90 s, in whichever direction it is used."""
     async with serving(say_yes) as server, connected(server.url) as client:
         info = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("127.0.0.1", 443))
-        transport = client._api.rest_client
-        assert isinstance(transport, clients._HardenedTransport)
-        with transport._socket(info) as made:
+        await client.get("/version")
+        session = client._api.rest_client.pool_manager
+        assert isinstance(session, aiohttp.ClientSession)
+        assert isinstance(session.connector, aiohttp.TCPConnector)
+        make_socket = session.connector._socket_factory
+        assert make_socket is not None
+        with make_socket(info) as made:
             assert made.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
             idle, interval, count, unanswered = (
                 made.getsockopt(socket.IPPROTO_TCP, getattr(socket, option))
@@ -751,7 +746,7 @@ async def test_answer_that_stops_being_http_is_an_error(
     monkeypatch: pytest.MonkeyPatch, read: Callable[[Client], Coroutine[Any, Any, object]]
 ) -> None:
     """A malformed chunk ends a watch and a list; aiohttp itself would wait for the rest of them for ever."""
-    monkeypatch.setattr(clients, "CHECK_SECONDS", 0.1)
+    monkeypatch.setattr(responses, "CHECK_SECONDS", 0.1)
     async with saying(CHUNKED, b"this is no chunk\r\n") as url, connected(url) as client, asyncio.timeout(10):
         with pytest.raises(TransportError):
             await read(client)
@@ -759,7 +754,7 @@ async def test_answer_that_stops_being_http_is_an_error(
 
 async def test_quiet_watch_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection that is looked at while nothing comes is none the worse for it."""
-    monkeypatch.setattr(clients, "CHECK_SECONDS", 0.01)
+    monkeypatch.setattr(responses, "CHECK_SECONDS", 0.01)
     async with saying(CHUNKED, b"", b"", b"3\r\n[]\n\r\n0\r\n\r\n") as url, connected(url) as client:
         assert await read_lines(client) == [b"{}", b"[]"]
 

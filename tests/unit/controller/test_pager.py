@@ -15,9 +15,9 @@ from typing import Any, TypeAlias
 import pytest
 from aiohttp import web
 
-from svclink_controller import clients, pager
+from svclink_controller import pager, responses
+from svclink_controller.api_errors import ApiError, TooLargeError, TransportError
 from svclink_controller.backoff import Backoff
-from svclink_controller.clients import ApiError, TooLargeError, TransportError
 from svclink_controller.pager import OVERLOAD_TRIES, Pager
 from svclink_controller.wire import SERVICES
 from svclink_core import Service
@@ -69,7 +69,7 @@ async def test_list_without_an_end_is_given_up(
 
 async def test_pages_over_the_limit_are_asked_for_in_smaller_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     """A cluster of large objects is listed all the same: nothing is known to be missing from a list cut short."""
-    monkeypatch.setattr(clients, "MAX_BODY", 3_000)
+    monkeypatch.setattr(responses, "MAX_BODY", 3_000)
 
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
         start, limit = int(request.query.get("continue", "0")), int(request.query["limit"])
@@ -85,7 +85,7 @@ async def test_pages_over_the_limit_are_asked_for_in_smaller_ones(monkeypatch: p
 
 async def test_one_object_over_the_limit_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where even a page of one object is too large, there is no list, and the asking ends."""
-    monkeypatch.setattr(clients, "MAX_BODY", 3_000)
+    monkeypatch.setattr(responses, "MAX_BODY", 3_000)
 
     async def answer(_: web.BaseRequest) -> web.StreamResponse:
         return page(service("a", padding="x" * 3_000))

@@ -17,8 +17,8 @@ from structlog.testing import capture_logs
 
 from svclink_controller import clients
 from svclink_controller import reflector as reflector_module
+from svclink_controller.api_errors import ApiError, TransportError
 from svclink_controller.backoff import Backoff
-from svclink_controller.clients import ApiError, TransportError
 from svclink_controller.pager import PAGE_SIZE
 from svclink_controller.reflector import MAX_OVERLOADS, WATCH_SECONDS, Reflector, reflect_for_ever
 from svclink_controller.wire import SERVICES, Listing, Undecodable, WireError

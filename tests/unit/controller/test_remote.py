@@ -18,8 +18,8 @@ from aiohttp import web
 from attrs import define, evolve, field
 
 from svclink_controller import remote as remote_module
+from svclink_controller.api_errors import ApiError, TransportError
 from svclink_controller.backoff import Backoff
-from svclink_controller.clients import ApiError, TransportError
 from svclink_controller.identities import Identities
 from svclink_controller.kubeconfig import KubeconfigError
 from svclink_controller.remote import ConnectError, Remote, problem_of

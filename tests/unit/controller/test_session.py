@@ -16,7 +16,7 @@ from attrs import define
 from structlog.testing import capture_logs
 
 from svclink_controller import session
-from svclink_controller.clients import ApiError, TransportError
+from svclink_controller.api_errors import ApiError, TransportError
 from svclink_controller.session import RefusedError, Session, Target, identify, open_session
 from svclink_controller.store import Store
 from svclink_core import (

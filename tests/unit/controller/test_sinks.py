@@ -9,7 +9,7 @@ import pytest
 from attrs import define, evolve, field
 
 from svclink_controller import sinks
-from svclink_controller.clients import TransportError
+from svclink_controller.api_errors import TransportError
 from svclink_controller.sinks import LinkSink, ObjectSink
 from svclink_controller.store import MAIN, Store
 from svclink_controller.wire import Listing, Undecodable

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from svclink_controller.clients import ApiError, Client
+from svclink_controller.api_errors import ApiError
+from svclink_controller.clients import Client
 from svclink_controller.demo import watching
 from svclink_controller.demo.kinds import RBAC
 from svclink_controller.demo.refusals import Object
