@@ -14,8 +14,8 @@ from .programs import Program
 
 PATIENCE_SECONDS: Final = 5
 """Nothing that is on its way takes so long, even on a busy machine; what is lost is lost for good."""
-BLACK_HOLE_SECONDS: Final = 2
-"""Where requests are lost on purpose: a lost packet is sent again after one second, and then after two more."""
+BLACK_HOLE_SECONDS: Final = 2.5
+"""Where requests are lost on purpose. Linux sends the first packet again every second; by then it shall be too late."""
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,7 @@ def test_an_unreachable_policy_ends_the_failures(shop: Shop, draw: Draw, record_
     shop.world.links.await_ready("c1", "c2")
     lost_ones = [shop.kubelets[name].addresses["web-0"] for name in ("c1", "c2")]
 
-    with shop.under_load(rate=50) as load:
+    with shop.under_load(rate=50, timeout=BLACK_HOLE_SECONDS) as load:
         with POD_NETWORKS["c1"].cut(), POD_NETWORKS["c2"].cut():
             cut = time.time()
             shop.world.c1.kill()
