@@ -318,8 +318,10 @@ def _guarded(part: _Part, remote: RemoteCluster) -> _Part:
 
 def _leftovers(view: _View, cluster: str, observed: _Observed) -> list[Delete]:
     """Slices of the Go release go once everything that should be mirrored is, so that no address is lost in between."""
+    if not (leftovers := view.leftovers.get(cluster)):
+        return []
     replacement = next(piece for piece in observed if _is_alive(piece))
-    return [delete_leftover(piece, replacement) for piece in view.leftovers.get(cluster, ()) if _is_alive(piece)]
+    return [delete_leftover(piece, replacement) for piece in leftovers if _is_alive(piece)]
 
 
 def _create(view: _View, decisions: list[Decision]) -> tuple[Sequence[Creation], list[Decision]]:
