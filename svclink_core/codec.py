@@ -125,12 +125,9 @@ def _json_path(path: str) -> str:
 
 
 def _with_json_names(content: object) -> object:
-    """A copy under the names of JSON. Labels and annotations are the user's own: their keys stay."""
+    """A copy under the names of JSON. No label or annotation that counts is called like a field."""
     if isinstance(content, Mapping):
-        return {
-            _JSON_NAMES.get(key, key): value if key in ("labels", "annotations") else _with_json_names(value)
-            for key, value in content.items()
-        }
+        return {_JSON_NAMES.get(key, key): _with_json_names(value) for key, value in content.items()}
     return [_with_json_names(value) for value in content] if isinstance(content, list) else content
 
 

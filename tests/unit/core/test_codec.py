@@ -306,7 +306,8 @@ def test_what_is_no_object_at_all(content: object, problem: str) -> None:
         structure(content, Service)
 
 
-def test_names_of_hints_that_are_no_objects_are_ignored() -> None:
-    """Hints of a remote are not copied, so an odd one must not cost the slice."""
-    piece = structure(edited(SLICE, "endpoints.0.hints.forZones.0", "zone-a"), EndpointSlice)
-    assert piece.endpoints[0].hints == EndpointHints((), ("worker-0",))
+@pytest.mark.parametrize(("entry", "names"), [("zone-a", ()), ({}, ("",)), ({"name": "zone-a"}, ("zone-a",))])
+def test_odd_names_of_hints(entry: Json, names: tuple[str, ...]) -> None:
+    """Hints of a remote are not copied, so an odd one must not cost the slice: no object is none, no name is empty."""
+    piece = structure(edited(SLICE, "endpoints.0.hints.forZones.0", entry), EndpointSlice)
+    assert piece.endpoints[0].hints == EndpointHints(names, ("worker-0",))
