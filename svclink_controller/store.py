@@ -5,13 +5,13 @@ Synchronous, without a client: whoever reads clusters tells the store, whoever d
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable
 from types import MappingProxyType
 from typing import Final, TypeAlias, TypeVar, assert_never
 
 from attrs import define, field, frozen
 
+from svclink_controller.cluster_objects import ClusterObjects, Mirrored, Tally
 from svclink_controller.freshness import Freshness
 from svclink_controller.namesakes import Namesakes, is_older
 from svclink_controller.wire import Listing, Undecodable
@@ -41,15 +41,6 @@ T = TypeVar("T", Service, EndpointSlice)
 
 
 @frozen
-class Mirrored:
-    """How much the main cluster has of one remote cluster."""
-
-    services: int = 0
-    endpoints: int = 0
-    slices: int = 0
-
-
-@frozen
 class Observation:
     """What is known of the connection to a cluster, for the status of its link."""
 
@@ -57,52 +48,6 @@ class Observation:
     version: str | None = None
     cluster_id: str | None = None
     last_connected: str | None = None
-
-
-@define
-class _Tally:
-    """Counts mirrored slices by cluster as they come and go."""
-
-    services: dict[str, Counter[NamespacedName]] = field(factory=dict)
-    endpoints: Counter[str] = field(factory=Counter)
-    slices: Counter[str] = field(factory=Counter)
-
-    def count(self, piece: EndpointSlice | None, sign: int) -> None:
-        """Add (`sign` 1) or subtract (-1) a slice, if it is a mirrored one."""
-        if piece is None or not piece.is_ours or piece.cluster is None or piece.service is None:
-            return
-        self.endpoints[piece.cluster] += sign * len(piece.endpoints)
-        self.slices[piece.cluster] += sign
-        services = self.services.setdefault(piece.cluster, Counter())
-        services[piece.service] += sign
-        if not services[piece.service]:
-            del services[piece.service]
-
-    def of(self, cluster: str) -> Mirrored:
-        return Mirrored(len(self.services.get(cluster, ())), self.endpoints[cluster], self.slices[cluster])
-
-
-@define
-class _ClusterObjects:
-    """Services and EndpointSlices of one cluster, and what exists but could not be understood."""
-
-    services: dict[NamespacedName, Service] = field(factory=dict)
-    slices: dict[NamespacedName, EndpointSlice] = field(factory=dict)
-    slices_by_service: dict[NamespacedName, tuple[EndpointSlice, ...]] = field(factory=dict)
-    undecodable: dict[tuple[type, NamespacedName], NamespacedName] = field(factory=dict)
-
-    def put_slice(self, key: NamespacedName, new: EndpointSlice | None) -> EndpointSlice | None:
-        """Set a slice or (None) remove it; returns what was there."""
-        old = self.slices.pop(key, None)
-        if old is not None and (service := old.service) is not None:
-            others = tuple(each for each in self.slices_by_service.pop(service) if each.metadata.name != key.name)
-            if others:
-                self.slices_by_service[service] = others
-        if new is not None:
-            self.slices[key] = new
-            if (service := new.service) is not None:
-                self.slices_by_service[service] = (*self.slices_by_service.get(service, ()), new)
-        return old
 
 
 @define
@@ -127,9 +72,9 @@ class Store:
     observations: dict[str, Observation] = field(factory=dict)
     _guards: dict[str, Guard] = field(factory=dict)
     _namespaces: dict[str, Namespace] | None = None
-    _clusters: dict[str, _ClusterObjects] = field(factory=lambda: {MAIN: _ClusterObjects()})
+    _clusters: dict[str, ClusterObjects] = field(factory=lambda: {MAIN: ClusterObjects()})
     _listed: set[type] = field(factory=set)
-    _tally: _Tally = field(factory=_Tally)
+    _tally: Tally = field(factory=Tally)
     _snapshot: Snapshot | None = None
 
     # What the core sees
@@ -183,7 +128,7 @@ class Store:
         return bool(version) and (held.metadata.uid, held.metadata.resource_version) == (uid, version)
 
     def _remote(self, name: str, link: ClusterLink) -> RemoteCluster:
-        objects = self._clusters.setdefault(name, _ClusterObjects())
+        objects = self._clusters.setdefault(name, ClusterObjects())
         return RemoteCluster(
             link=link,
             connection=self.connections.get(name, PENDING),
@@ -353,7 +298,7 @@ class Store:
             case unexpected:
                 assert_never(unexpected)
 
-    def _objects(self, cluster: str, kind: Kind, key: NamespacedName) -> _ClusterObjects:
+    def _objects(self, cluster: str, kind: Kind, key: NamespacedName) -> ClusterObjects:
         """The objects of a cluster, one of which is about to be known again."""
         objects = self._of(cluster)
         if (service := objects.undecodable.pop((kind, key), None)) is not None:
@@ -366,11 +311,11 @@ class Store:
         known = objects.slices if kind is EndpointSlice else objects.services
         return known.keys() | {key for each, key in objects.undecodable if each is kind}
 
-    def _of(self, cluster: str) -> _ClusterObjects:
+    def _of(self, cluster: str) -> ClusterObjects:
         if cluster != MAIN and cluster not in self.links:
-            return _ClusterObjects()  # A last word from the cluster of a link that is gone: nobody keeps it.
+            return ClusterObjects()  # A last word from the cluster of a link that is gone: nobody keeps it.
         if (objects := self._clusters.get(cluster)) is None:
-            objects = self._clusters[cluster] = _ClusterObjects()
+            objects = self._clusters[cluster] = ClusterObjects()
         return objects
 
     def _count(self, cluster: str, old: EndpointSlice | None, new: EndpointSlice | None) -> None:

@@ -14,7 +14,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from svclink_controller.store import MAIN, Kind, Mirrored, Observation, Store
+from svclink_controller.cluster_objects import Mirrored
+from svclink_controller.store import MAIN, Kind, Observation, Store
 from svclink_controller.wire import Listing, Undecodable
 from svclink_core import (
     PENDING,
