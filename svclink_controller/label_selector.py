@@ -69,22 +69,28 @@ def _requirement(text: str) -> Requirement:
     if match is None:
         raise SelectorError(f"{text!r} selects no label: write it as shard=a, 'shard in (a,b)', shard or '!shard'")
     key = match["absent"] or match["key"]
-    if not _is_key(key):
+    if not is_key(key):
         raise SelectorError(f"{key!r} is not the key of a label: write it as shard or example.com/shard")
     raw = match["values"] if match["set"] else match["value"]
     values = None if raw is None else frozenset(value.strip() for value in raw.split(","))
     for value in sorted(values or ()):
-        if not _VALUE.fullmatch(value):
+        if not is_value(value):
             raise SelectorError(
                 f"{value!r} is not the value of a label: use at most 63 letters, digits, '-', '_' and '.'"
             )
     return Requirement(key, values, bool(match["absent"]) or match["operator"] == "!=" or match["set"] == "notin")
 
 
-def _is_key(text: str) -> bool:
+def is_key(text: str) -> bool:
+    """Whether a text can be the key of a label, `shard` or `example.com/shard`: a qualified name of apimachinery."""
     prefix, slash, name = text.rpartition("/")
     is_prefixed = not slash or (len(prefix) <= 253 and _PREFIX.fullmatch(prefix) is not None)
-    return is_prefixed and bool(name) and _VALUE.fullmatch(name) is not None
+    return is_prefixed and bool(name) and is_value(name)
+
+
+def is_value(text: str) -> bool:
+    """Whether a text can be the value of a label, which may be empty."""
+    return _VALUE.fullmatch(text) is not None
 
 
 _COMMA: Final = re.compile(r",(?![^(]*\))")

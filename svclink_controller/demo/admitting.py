@@ -14,14 +14,11 @@ from typing import Final
 
 from svclink_controller.demo.kinds import Kind
 from svclink_controller.demo.refusals import Cause, Object
+from svclink_controller.label_selector import is_key, is_value
 
 DNS_LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 DNS_SUBDOMAIN: Final = re.compile(r"(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 PATH_SEGMENT: Final = re.compile(r"(?!\.{1,2}$)[^/%]{1,253}")
-QUALIFIED_NAME: Final = re.compile(
-    r"((?=[^/]{1,253}/)[a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-\w.]{0,61}[A-Za-z0-9])?"
-)
-LABEL_VALUE: Final = re.compile(r"([A-Za-z0-9]([-\w.]{0,61}[A-Za-z0-9])?)?")
 LINK_LOCAL_MULTICAST: Final = {4: ipaddress.ip_network("224.0.0.0/24"), 6: ipaddress.ip_network("ff02::/16")}
 ADDRESS_TYPES: Final = {"IPv4": 4, "IPv6": 6, "FQDN": 0}
 
@@ -98,12 +95,12 @@ def _metadata_problems(kind: Kind, meta: Object) -> Iterator[Cause]:
     if not rule.fullmatch(meta["name"]):
         yield _invalid("metadata.name", meta["name"], "must be a lower-case DNS-1123 name")
     for key, value in (meta.get("labels") or {}).items():
-        if not QUALIFIED_NAME.fullmatch(key):
+        if not is_key(key):
             yield _invalid("metadata.labels", key, "name part must consist of alphanumeric characters, '-', '_' or '.'")
-        if not isinstance(value, str) or not LABEL_VALUE.fullmatch(value):
+        if not isinstance(value, str) or not is_value(value):
             yield _invalid("metadata.labels", value, "a valid label must be an empty string or at most 63 characters")
     for key in meta.get("annotations") or {}:
-        if not QUALIFIED_NAME.fullmatch(key.lower()):
+        if not is_key(key.lower()):
             yield _invalid("metadata.annotations", key, "name part must consist of alphanumeric characters")
     yield from _owner_problems(meta.get("ownerReferences") or ())
 
@@ -192,7 +189,7 @@ def _port_problems(path: str, port: Object, names_before: list[str]) -> Iterator
         yield Cause(f"{path}.name", "FieldValueDuplicate", f'Duplicate value: "{port["name"]}"')
     if port["protocol"] not in ("TCP", "UDP", "SCTP"):
         yield _unsupported(f"{path}.protocol", port["protocol"], ("TCP", "UDP", "SCTP"))
-    if (protocol := port.get("appProtocol")) is not None and not QUALIFIED_NAME.fullmatch(protocol):
+    if (protocol := port.get("appProtocol")) is not None and not is_key(protocol):
         yield _invalid(f"{path}.appProtocol", protocol, "name part must consist of alphanumeric characters")
 
 
