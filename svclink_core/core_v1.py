@@ -64,6 +64,11 @@ class Service:
     spec: ServiceSpec = ServiceSpec()
 
     @cached_property
+    def known_parts(self) -> dict[str, tuple[tuple[object, ...], object]]:
+        """Of a main Service: what was last planned for it by cluster, where nothing was to do, and from what."""
+        return {}
+
+    @cached_property
     def known_distinct(self) -> list[tuple[object, ...]]:
         """Endpoints of the Service that were once found to share no address: whoever asks again need not look."""
         return []

@@ -125,12 +125,8 @@ def diff(
 
 def update_to(wanted: EndpointSlice, observed: EndpointSlice) -> Update | None:
     """The update that gives an observed slice the wanted content, or None where it has it."""
-    if any(each is wanted for each in observed.known_wanted):
-        return None
     if _is_same_content(wanted, observed):
         if wanted.metadata.owner_references == observed.metadata.owner_references:
-            if any(each is wanted.endpoints for each in observed.known_equals):
-                observed.known_wanted[:] = [wanted]
             return None
         reason = Reason.OWNER_CHANGED
     else:

@@ -124,16 +124,6 @@ class EndpointSlice:
         """Other endpoints that were once found equal to these: whoever compares again need not look at each."""
         return []
 
-    @cached_property
-    def known_mirror(self) -> list[tuple[str, object, object, tuple[EndpointSlice, ...]]]:
-        """What a remote slice was last mirrored to: for which cluster, remote Service and main Service."""
-        return []
-
-    @cached_property
-    def known_wanted(self) -> list[EndpointSlice]:
-        """The slice that this one of the main cluster was once found to have all the content of."""
-        return []
-
     @property
     def is_ours(self) -> bool:
         """Whether svclink manages the slice. No other slice is ever changed or deleted."""

@@ -71,13 +71,8 @@ def mirror(piece: EndpointSlice, cluster: str, remote: Service, main: Service) -
         remote: The remote Service, whose port numbers help to find partners for port names.
         main: The main Service: it gives owner, port names and the wish for topology.
 
-    The last answer is remembered: a resync asks again for what did not change, of the very same values.
-
     Source: MIRRORING, "One remote slice -> one main slice".
     """
-    for whose, its_service, own_service, known in piece.known_mirror:
-        if whose == cluster and its_service is remote and own_service is main:
-            return Mirrored(known, ())
     ports, port_omissions = translate_ports(piece.ports, remote, main)
     endpoints, endpoint_omissions = mirror_endpoints(piece, topology_of(main))
     parts = _split(endpoints) if ports else []
@@ -90,11 +85,7 @@ def mirror(piece: EndpointSlice, cluster: str, remote: Service, main: Service) -
         )
         for part, chunk in enumerate(parts)
     )
-    omissions = (*port_omissions, *endpoint_omissions)
-    # Endpoints that are made anew for every mirror would only take memory.
-    if not omissions and all(each.endpoints is piece.normal_endpoints for each in slices):
-        piece.known_mirror[:] = [(cluster, remote, main, slices)]
-    return Mirrored(slices, omissions)
+    return Mirrored(slices, (*port_omissions, *endpoint_omissions))
 
 
 def owner_of(main: Service) -> tuple[OwnerReference, ...]:

@@ -19,6 +19,7 @@ from svclink_core.meta_v1 import NamespacedName
 from svclink_core.mirroring import Finding, Omission, mirror, owner_of
 from svclink_core.policing import as_last_resort, has_ready_endpoint, is_expired
 from svclink_core.snapshot import RemoteCluster, Snapshot, all_keys
+from svclink_core.viewing import Observed, View, facts_of, view_of
 from svclink_core.well_known import Reason
 
 Change: TypeAlias = SliceChange | Creation
@@ -114,7 +115,7 @@ def plan_service(snapshot: Snapshot, key: NamespacedName, now: float) -> Plan:
         key: Namespace and name, the same in every cluster.
         now: The present time as POSIX seconds; decides which deadlines are over.
     """
-    view = _view(snapshot, key)
+    view = view_of(snapshot, key)
     clusters = sorted(view.ours.keys() | snapshot.remotes.keys())
     lost = {name for name in clusters if name in snapshot.remotes and is_expired(snapshot.remotes[name], now)}
     parts = {name: _plan_cluster(view, name) for name in clusters if name not in lost}
@@ -136,41 +137,6 @@ def is_last(change: SliceChange) -> bool:
     return isinstance(change, Delete) or change.reason is Reason.UNREACHABLE_NOT_READY
 
 
-_Observed: TypeAlias = list[EndpointSlice]
-
-
-@frozen
-class _View:
-    """One Service, as far as the snapshot knows it; `given` are the names its plan has given so far.
-
-    Of the slices of its main Service, `ours` are those that svclink manages, by cluster; `leftovers` those of the Go
-    release, by cluster; `local` the others.
-    """
-
-    snapshot: Snapshot
-    key: NamespacedName
-    main: Service | None
-    ours: Mapping[str, _Observed]
-    leftovers: Mapping[str, _Observed]
-    local: _Observed
-    given: set[str]
-
-
-def _view(snapshot: Snapshot, key: NamespacedName) -> _View:
-    ours: dict[str, _Observed] = {}
-    leftovers: dict[str, _Observed] = {}
-    local = []
-    for piece in snapshot.main.endpoint_slices.get(key, ()):
-        if piece.is_ours:
-            # One whose cluster label was lost counts to no cluster.
-            ours.setdefault(piece.cluster or "", []).append(piece)
-        elif piece.go_cluster is not None:
-            leftovers.setdefault(piece.go_cluster, []).append(piece)
-        else:
-            local.append(piece)
-    return _View(snapshot, key, snapshot.main.services.get(key), ours, leftovers, local, set())
-
-
 @frozen
 class _Part:
     """What a Service's plan says of one cluster; `slices` is what the main cluster has of it afterwards."""
@@ -181,11 +147,38 @@ class _Part:
     findings: tuple[Finding, ...] = ()
 
 
-def _plan_cluster(view: _View, cluster: str) -> _Part:
-    """The part of a Service's plan that concerns one cluster. Adds the names it gives to `view.given`."""
+def _plan_cluster(view: View, cluster: str) -> _Part:
+    """The part of a Service's plan that concerns one cluster. Adds the names it gives to `view.given`.
+
+    A part with nothing to do is remembered: a resync asks again, nearly always of the very same values.
+    """
     remote = view.snapshot.remotes.get(cluster)
     if remote is None:
         return _remove(view, cluster, Reason.LINK_GONE)
+    if view.main is None or cluster in view.leftovers:
+        return _plan_linked(view, remote)
+    facts = facts_of(view, remote)
+    known, part = view.main.known_parts.get(cluster, ((), None))
+    is_known = len(known) == len(facts) and all(one is other for one, other in zip(known, facts, strict=True))
+    if is_known and isinstance(part, _Part):
+        return part
+    planned = _plan_linked(view, remote)
+    if planned.changes:
+        view.main.known_parts.pop(cluster, None)
+    else:
+        view.main.known_parts[cluster] = facts, _remembered(planned, view.ours.get(cluster, []))
+    return planned
+
+
+def _remembered(part: _Part, observed: Observed) -> _Part:
+    """A part with nothing to do, by the slices that are there: those that were wanted are equal, and take memory."""
+    if part.decision.outcome is not Outcome.MIRRORED:
+        return part
+    return evolve(part, slices=tuple([piece for piece in observed if _is_alive(piece)]))
+
+
+def _plan_linked(view: View, remote: RemoteCluster) -> _Part:
+    cluster = remote.link.metadata.name
     verdict = judge(view.key, remote, view.main, view.snapshot.options)
     match verdict:
         case Kept(Reason.NOT_SELECTED as reason):
@@ -202,7 +195,7 @@ def _plan_cluster(view: _View, cluster: str) -> _Part:
             assert_never(unexpected)
 
 
-def _keep(view: _View, cluster: str, reason: Reason) -> _Part:
+def _keep(view: View, cluster: str, reason: Reason) -> _Part:
     """Slices stay. Only the owner of slices of a lost cluster follows a re-created Service: else they are collected."""
     observed = view.ours.get(cluster, [])
     changes: Sequence[SliceChange] = ()
@@ -216,7 +209,7 @@ _UNTOUCHED = frozenset({Reason.FROZEN, Reason.NOT_SELECTED})
 """Reasons to keep that leave even the owner of a slice as it is."""
 
 
-def _plan_lost(view: _View, remote: RemoteCluster, *, alone: bool) -> _Part:
+def _plan_lost(view: View, remote: RemoteCluster, *, alone: bool) -> _Part:
     """Slices of a cluster that was away for too long become what its link's policy says, if others can take over."""
     cluster, policy = remote.link.metadata.name, remote.link.spec.unreachable
     if view.main is None or view.main.is_being_deleted or view.key in view.snapshot.main.undecodable:
@@ -236,13 +229,13 @@ def _owned(piece: EndpointSlice, main: Service) -> EndpointSlice:
     return evolve(piece, metadata=evolve(piece.metadata, owner_references=owner_of(main)))
 
 
-def _updates(observed: _Observed, wanted: _Observed, reason: Reason | None = None) -> list[Update]:
+def _updates(observed: Observed, wanted: Observed, reason: Reason | None = None) -> list[Update]:
     """The updates that observed slices need, for a reason of their own or (None) the one that the difference gives."""
     found = [update_to(new, old) for old, new in zip(observed, wanted, strict=True) if _is_alive(old)]
     return [evolve(update, reason=reason or update.reason) for update in found if update is not None]
 
 
-def _remove(view: _View, cluster: str, reason: Reason) -> _Part:
+def _remove(view: View, cluster: str, reason: Reason) -> _Part:
     """Slices go."""
     doomed = [piece for piece in view.ours.get(cluster, ()) if _is_alive(piece)]
     decision = Decision(view.key, cluster, Outcome.SKIPPED, reason)
@@ -261,7 +254,7 @@ _REMOTE_CONTENT = frozenset(
 """Reasons to skip that rest on nothing but what a remote cluster says of itself."""
 
 
-def _skip(view: _View, remote: RemoteCluster, reason: Reason) -> _Part:
+def _skip(view: View, remote: RemoteCluster, reason: Reason) -> _Part:
     """Slices go, unless that has to wait. Where the main Service is gone, it is the garbage collector's work."""
     cluster = remote.link.metadata.name
     if reason is Reason.MAIN_SERVICE_MISSING:
@@ -276,13 +269,13 @@ def _skip(view: _View, remote: RemoteCluster, reason: Reason) -> _Part:
     return evolve(kept, decision=evolve(kept.decision, doomed=doomed))
 
 
-def _orphans(view: _View, cluster: str) -> _Part:
+def _orphans(view: View, cluster: str) -> _Part:
     """The garbage collector removes slices of a Service that is gone, and it may come back first; it leaves others."""
     orphans = [piece for piece in view.ours.get(cluster, ()) if not piece.metadata.owner_references]
     return _remove(evolve(view, ours={cluster: orphans}), cluster, Reason.MAIN_SERVICE_MISSING)
 
 
-def _import(view: _View, remote: RemoteCluster, verdict: Imported) -> _Part:
+def _import(view: View, remote: RemoteCluster, verdict: Imported) -> _Part:
     """Slices are as the remote ones say."""
     cluster, key, observed = remote.link.metadata.name, view.key, view.ours.get(remote.link.metadata.name, [])
     desired, omissions = _desired(remote.endpoint_slices.get(key, ()), cluster, verdict)
@@ -316,7 +309,7 @@ def _guarded(part: _Part, remote: RemoteCluster) -> _Part:
     )
 
 
-def _leftovers(view: _View, cluster: str, observed: _Observed) -> list[Delete]:
+def _leftovers(view: View, cluster: str, observed: Observed) -> list[Delete]:
     """Slices of the Go release go once everything that should be mirrored is, so that no address is lost in between."""
     if not (leftovers := view.leftovers.get(cluster)):
         return []
@@ -324,7 +317,7 @@ def _leftovers(view: _View, cluster: str, observed: _Observed) -> list[Delete]:
     return [delete_leftover(piece, replacement) for piece in leftovers if _is_alive(piece)]
 
 
-def _create(view: _View, decisions: list[Decision]) -> tuple[Sequence[Creation], list[Decision]]:
+def _create(view: View, decisions: list[Decision]) -> tuple[Sequence[Creation], list[Decision]]:
     """What to make in the main cluster so that clusters that have the Service can be mirrored; and who waits for it."""
     waiting = [each.cluster for each in decisions if each.reason is Reason.MAIN_SERVICE_MISSING]
     if not (waiting and view.snapshot.options.sync_services):
@@ -352,7 +345,7 @@ def _explained(decision: Decision, outcome: Outcome, reason: Reason) -> Decision
     return evolve(decision, outcome=outcome, reason=reason)
 
 
-def _all_findings(view: _View, parts: Mapping[str, _Part]) -> tuple[Finding, ...]:
+def _all_findings(view: View, parts: Mapping[str, _Part]) -> tuple[Finding, ...]:
     """What was found cluster by cluster, and then between the clusters."""
     known = [] if view.main is None else view.main.known_distinct
     shared = conflicts({LOCAL: view.local, **{name: part.slices for name, part in parts.items()}}, known)

@@ -46,7 +46,7 @@ async def steady(name: str, fleet: Fleet, log: Path) -> Figures:
         if name == SVCLINK:
             await measures.until_ready(port)
         await asyncio.sleep(5)
-        figures = await measures.propagate(fleet)
+        figures = await measures.propagate(fleet, subject)
         if name == SVCLINK:
             figures |= await measures.idle(fleet, subject)
         figures |= await measures.burst(fleet)

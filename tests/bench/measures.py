@@ -105,19 +105,26 @@ async def converge(name: str, fleet: Fleet, log: Path) -> Figures:
     return {"convergence seconds": done - start, "peak MB": peak, "steady MB": steady}
 
 
-async def propagate(fleet: Fleet) -> Figures:
+async def propagate(fleet: Fleet, subject: Subject) -> Figures:
     """From the answer to a PUT in a remote until the change arrives on a watch of main, for random changes."""
     async with followed(fleet) as mirror:
         answered = {}
+        before = subject.cpu()
         # No slice twice: of two changes at short intervals svclink may show the later alone.
         for remote, service in random.sample(list(itertools.product(fleet.remotes, range(fleet.services))), CHANGES):
             address = await fleet.change(remote, service)
             answered[address] = time.perf_counter()
             await asyncio.sleep(CHANGE_PAUSE)
         await mirror.until_all_seen(set(answered))
+        spent = subject.cpu() - before
         delays = sorted(max(0.0, mirror.seen[address] - moment) * 1000 for address, moment in answered.items())
     cuts = statistics.quantiles(delays, n=100)
-    return {"propagation p50 ms": cuts[49], "propagation p90 ms": cuts[89], "propagation p99 ms": cuts[98]}
+    return {
+        "propagation p50 ms": cuts[49],
+        "propagation p90 ms": cuts[89],
+        "propagation p99 ms": cuts[98],
+        "propagation CPU ms a change": spent / CHANGES * 1000,
+    }
 
 
 async def idle(fleet: Fleet, subject: Subject) -> Figures:

@@ -16,9 +16,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import msgspec
 import trustme
 import yaml
 from aiohttp import web
+
+from svclink_controller.pager import PAGE_SIZE
 
 from .api import Object
 from .fleet import NAMESPACE, cluster_link, service
@@ -46,6 +49,7 @@ class Stub:
     url: str = ""
     authority: trustme.CA = field(default_factory=trustme.CA)
     links: dict[str, Object] = field(default_factory=dict)
+    _pages: dict[tuple[str, int, int], bytes] = field(default_factory=dict)
     _made: asyncio.Event = field(default_factory=asyncio.Event)
     _ended: asyncio.Event = field(default_factory=asyncio.Event)
     _uids: itertools.count[int] = field(default_factory=itertools.count)
@@ -129,9 +133,22 @@ class Stub:
             total = 0
         first = int(request.query.get("continue") or 0)
         last = min(first + int(request.query.get("limit") or total), total)
+        if kind != "endpointslices":
+            return web.Response(body=self._page(cluster, kind, first, last, total), content_type="application/json")
+        if (key := (cluster, first, last)) not in self._pages:
+            self._pages[key] = self._page(cluster, kind, first, last, total)
+        return web.Response(body=self._pages[key], content_type="application/json")
+
+    def prepare(self) -> None:
+        """Make the pages of slices, which takes longer than a client waits."""
+        for number, first in itertools.product(range(1, self.remotes + 1), range(0, self.services, PAGE_SIZE)):
+            key = (f"c{number}", first, min(first + PAGE_SIZE, self.services))
+            self._pages[key] = self._page(key[0], "endpointslices", *key[1:], self.services)
+
+    def _page(self, cluster: str, kind: str, first: int, last: int, total: int) -> bytes:
         items = [self._object(cluster, kind, number) for number in range(first, last)]
         metadata = {"resourceVersion": VERSION, "continue": str(last) if last < total else ""}
-        return web.json_response({"kind": "List", "metadata": metadata, "items": items})
+        return msgspec.json.encode({"kind": "List", "metadata": metadata, "items": items})
 
     def _object(self, cluster: str, kind: str, number: int) -> Object:
         if kind == "clusterlinks":
@@ -191,6 +208,7 @@ async def serving(remotes: int, services: int, endpoints: int) -> AsyncIterator[
             link = cluster_link(f"c{number}", kubeconfig)
             link["metadata"] |= {"uid": f"uid-of-link-{number}", "resourceVersion": VERSION, "generation": 1}
             stub.links[f"c{number}"] = link
+        stub.prepare()
         yield stub
     finally:
         stub._ended.set()

@@ -372,29 +372,3 @@ def test_app_protocol(given: str | None, expected: str | None) -> None:
     """appProtocol is copied where the API server takes it: it must not cost the slice."""
     piece = only(mirrored(ports=(EndpointPort("http", port=8080, app_protocol=given),)))
     assert piece.ports == (EndpointPort("http", port=8080, app_protocol=expected),)
-
-
-# What is remembered
-
-
-def test_mirror_is_remembered_for_the_very_same_services() -> None:
-    """A resync gets the slice it got before; for another cluster or another object as Service it is made anew."""
-    piece, remote, main = remote_slice(endpoints=[endpoint()]), service(uid="remote"), service()
-    first = only(mirror(piece, "c1", remote, main))
-    assert only(mirror(piece, "c1", remote, main)) is first
-    renamed = service(uid="another")
-    assert only(mirror(piece, "c1", remote, renamed)).metadata.owner_references != first.metadata.owner_references
-    assert only(mirror(piece, "c2", remote, main)).cluster == "c2"
-    assert only(mirror(piece, "c1", service(uid="remote"), main)) == first
-
-
-def test_mirror_with_hints_or_omissions_is_not_remembered() -> None:
-    """Its endpoints are made anew each time, and something was left out of it each time."""
-    near = service(traffic_distribution="PreferClose")
-    piece = remote_slice(endpoints=[endpoint()])
-    mirror(piece, "c1", service(uid="remote"), near)
-    assert piece.known_mirror == []
-    odd = remote_slice(endpoints=[endpoint()], ports=(HTTP_8080, EndpointPort("unknown", "UDP", 1)))
-    assert [mirror(odd, "c1", service(uid="remote"), service()).omissions for _ in range(2)] == [
-        (Omission(Reason.PORT_MISMATCH, "unknown 1/UDP"),),
-    ] * 2

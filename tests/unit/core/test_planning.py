@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from attrs import evolve
 
@@ -315,3 +317,39 @@ def test_a_leftover_waits_while_anything_is_missing() -> None:
 def test_a_leftover_without_replacement_stays(remote: RemoteCluster) -> None:
     """What is not mirrored by svclink is left to the Go release."""
     assert leftover() in main_slices(settled(world(remote, slices=[leftover()])))
+
+
+# What is remembered
+
+
+def test_what_was_planned_is_planned_again_where_anything_is_another() -> None:
+    """That nothing is to do is remembered with the Service, and counts only for the very facts it was found from."""
+    found = world(cluster("c1", remote_slice()), slices=[mirrored_slice()])
+    assert plan(found, NOW) == plan(found, NOW)
+    assert plan(found, NOW).changes == ()
+
+    def remote(**changed: Any) -> Plan:
+        return plan(evolve(found, remotes={"c1": evolve(found.remotes["c1"], **changed)}), NOW)
+
+    link = found.remotes["c1"].link
+    assert remote(link=evolve(link, spec=ClusterLinkSpec(enabled=False))).decisions[0].reason is Reason.FROZEN
+    assert remote(connection=PENDING).decisions[0].reason is Reason.PENDING
+    assert remote(undecodable=frozenset({WEB})).decisions[0].reason is Reason.UNDECODABLE
+    assert names(remote(services={})) == [("Delete", "web-c1")]
+    assert names(remote(endpoint_slices={})) == [("Delete", "web-c1")]
+    assert names(remote(endpoint_slices={WEB: (remote_slice("web-abc", "10.0.0.9"),)})) == [("Update", "web-c1")]
+    assert names(plan(with_main(found, slices=[]), NOW)) == [("Create", "web-c1")]
+    main = evolve(found.main, undecodable=frozenset({WEB}))
+    assert plan(evolve(found, main=main), NOW).decisions[0].reason is Reason.MAIN_UNDECODABLE
+    excluded = evolve(found, options=Options(included_namespaces=frozenset({"other"})))
+    assert names(plan(excluded, NOW)) == [("Delete", "web-c1")]
+    assert plan(found, NOW).changes == ()
+
+
+def test_slices_that_are_going_are_not_remembered_as_mirrored() -> None:
+    """A slice that is being deleted holds no address any more, also when the plan is asked for again."""
+    going = mirrored_slice("old", "10.0.0.7", deleted_at="2026-01-01T00:00:00Z")
+    clusters = (cluster("c1", remote_slice()), cluster("c2", remote_slice("web-abc", "10.0.0.7")))
+    found = world(*clusters, slices=[mirrored_slice(), going, mirrored_slice("web-c2", "10.0.0.7", cluster="c2")])
+    for _ in range(2):
+        assert plan(found, NOW).findings == ()
