@@ -64,6 +64,9 @@ from svclink_core.well_known import LinkReason
 DRAIN_SECONDS: Final = 3
 """How long writes under way may take to end after SIGTERM."""
 
+RESYNC_PAUSE_SECONDS: Final = 0.01
+"""Between two handfuls of Services that are planned again although nothing happened."""
+
 GC_THRESHOLD: Final = (20_000, 20, 10)
 """Requests and plans leave little that only the collector frees, and values nothing: it need not look so often.
 
@@ -285,10 +288,16 @@ class Manager:
         await reflect_for_ever(reflector, sink, lambda _: None)
 
     async def _resync(self) -> None:
-        """Plan everything again now and then: whatever was missed is found, and where nothing was, nothing is done."""
+        """Plan everything again now and then: whatever was missed is found, and where nothing was, nothing is done.
+
+        A few Services at a time, so that news need not wait until all of them are looked at.
+        """
         while True:
             await asyncio.sleep(self.settings.sync_interval)
-            self._plan_everything()
+            keys = list(all_keys(self.store.snapshot())) if self.store.is_complete else []
+            for first in range(0, len(keys), RECONCILERS):
+                self.queue.add(keys[first : first + RECONCILERS])
+                await asyncio.sleep(RESYNC_PAUSE_SECONDS)
 
     def _plan_everything(self) -> None:
         if self.store.is_complete:
