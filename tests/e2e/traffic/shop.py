@@ -73,6 +73,12 @@ class Shop:
         """So many requests to the Service, by its name unless told otherwise."""
         return self.client.requests(url or self.url, count)
 
+    def answering(self, count: int = 100) -> set[tuple[str | None, str | None]]:
+        """Cluster and name of the Pods that answer so many requests, none of which may fail."""
+        load = self.requests(count)
+        assert not load.failures, load.table()
+        return {(result.cluster, result.pod) for result in load.results}
+
     def under_load(self, rate: float = 200, timeout: float = PATIENCE_SECONDS) -> AbstractContextManager[Load]:
         """Requests to the Service at a rate for as long as the block lasts."""
         return self.client.under_load(self.url, rate, timeout)

@@ -35,11 +35,12 @@ def test_a_dead_remote_api_server_fails_no_request(shop: Shop, draw: Draw) -> No
         shop.world.c2.kill()
         dead = time.time()
         shop.world.links.await_condition("c2", "False", "Unreachable")
-        time.sleep(2)
+        answering = shop.answering()
+        time.sleep(1)
 
     draw(load, [(dead, "API server killed")])
     assert not load.failures, load.table()
-    assert {result.cluster for result in load.after(dead + 1)} == {"main", "c2"}
+    assert answering == {("main", "web-0"), ("c2", "web-0"), ("c2", "web-1")}
 
 
 @pytest.mark.any_proxy_mode
@@ -55,15 +56,14 @@ def test_a_cut_off_remote_that_is_kept_fails_its_share_until_it_is_back(shop: Sh
         back = time.time()
         shop.world.c2.restart()
         shop.world.links.await_ready("c2")
-        time.sleep(0.5)
+        answering = shop.answering()
 
     draw(load, [(cut, "cut"), (back, "back")])
     # The later ones may come through yet: a lost packet is sent again.
     between = [result for result in load.results if cut < result.at < back - BLACK_HOLE_SECONDS]
     failed = [result for result in between if result.error is not None]
     assert 0.3 < len(failed) / len(between) < 0.7, load.table()
-    assert not [result for result in load.after(back) if result.error is not None], load.table()
-    assert {result.cluster for result in load.after(back)} == {"main", "c2"}
+    assert answering == {("main", "web-0"), ("c2", "web-0")}
 
 
 def test_an_unreachable_policy_ends_the_failures(shop: Shop, draw: Draw, record_measure: RecordMeasure) -> None:
@@ -90,14 +90,11 @@ def test_an_unreachable_policy_ends_the_failures(shop: Shop, draw: Draw, record_
         # Not found out by asking: a connection from the port of a lost one would go where that one was sent.
         shop.world.links.await_ready("c1", "c2")
         shop.await_answers("main", "c1", "c2")
-        end = time.time()
-        time.sleep(1)
 
     draw(load, [(cut, "cut"), (deadline, "deadline"), (back, "back")])
-    after = [result for result in load.after(deadline) if result.error is not None]
+    after = [result for result in load.after(deadline) if result.at < back and result.error is not None]
     record_measure("seconds from the deadline to the last failure", max(seconds_since(deadline, after), default=0))
-    later = load.after(deadline + HEARD_SECONDS)
+    later = [result for result in load.after(deadline + HEARD_SECONDS) if result.at < back]
     late = [result for result in later if result.error is not None]
     assert not late, f"failed so many seconds after the deadline: {seconds_since(deadline, late)}"
-    assert {result.cluster for result in later if result.at < back} == {"main"}
-    assert {result.cluster for result in load.after(end)} == {"main", "c1", "c2"}
+    assert {result.cluster for result in later} == {"main"}
