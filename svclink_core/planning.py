@@ -117,6 +117,7 @@ def plan_service(snapshot: Snapshot, key: NamespacedName, now: float) -> Plan:
     """
     view = view_of(snapshot, key)
     clusters = sorted(view.ours.keys() | snapshot.remotes.keys())
+    _forget_others(view.main, snapshot.remotes)
     lost = {name for name in clusters if name in snapshot.remotes and is_expired(snapshot.remotes[name], now)}
     parts = {name: _plan_cluster(view, name) for name in clusters if name not in lost}
     if lost:
@@ -168,6 +169,13 @@ def _plan_cluster(view: View, cluster: str) -> _Part:
     else:
         view.main.known_parts[cluster] = facts, _remembered(planned, view.ours.get(cluster, []))
     return planned
+
+
+def _forget_others(main: Service | None, remotes: Mapping[str, RemoteCluster]) -> None:
+    """What is remembered of clusters that have no link any more would keep all their endpoints in memory."""
+    if main is not None and not main.known_parts.keys() <= remotes.keys():
+        for cluster in main.known_parts.keys() - remotes.keys():
+            del main.known_parts[cluster]
 
 
 def _remembered(part: _Part, observed: Observed) -> _Part:

@@ -65,11 +65,13 @@ from tests.unit.core.strategies import (
     EARLIER,
     LATER,
     Happening,
+    Universe,
     all_services,
     all_slices,
     cluster_links,
     cluster_names,
     events,
+    happenings,
     keys,
     link_facts,
     link_statuses,
@@ -77,6 +79,7 @@ from tests.unit.core.strategies import (
     settled_snapshots,
     snapshots,
     source_names,
+    stories,
 )
 from tests.unit.core.world import (
     NOW,
@@ -87,6 +90,7 @@ from tests.unit.core.world import (
     ours,
     remote_slices,
     settled,
+    unseen,
     with_link,
     with_main,
     with_remote,
@@ -624,6 +628,16 @@ def test_l11_incremental_is_full(found: Snapshot, other: NamespacedName) -> None
         tuple(finding for each in plans for finding in each.findings),
     )
     assert other in all_keys(found) or plan_service(found, other, NOW).changes == ()
+
+
+@given(stories(), st.data())
+def test_l11_what_is_remembered_changes_no_plan(story: tuple[Universe, Snapshot], data: DataObject) -> None:
+    """Whatever was planned before with some of its values: a snapshot gives the plan of one that nobody has seen."""
+    universe, found = story
+    found = settled(found)
+    for _ in range(6):
+        assert plan(found, NOW) == plan(unseen(found), NOW)
+        _, found = data.draw(happenings(universe, found))
 
 
 def without_repeated_namespaces(changes: Iterable[Change]) -> Iterable[Change]:

@@ -16,6 +16,7 @@ from svclink_core import (
     EndpointPort,
     EndpointSlice,
     Finding,
+    Guard,
     NamespacedName,
     Options,
     Outcome,
@@ -23,6 +24,7 @@ from svclink_core import (
     Reason,
     RemoteCluster,
     Service,
+    Snapshot,
     Unreachable,
     Update,
     plan,
@@ -31,7 +33,17 @@ from svclink_core import (
 from svclink_core.snapshot import Connection
 from svclink_core.well_known import LABEL_CLUSTER, LABEL_GO_CLUSTER, LABEL_MANAGED_BY, LABEL_SERVICE_NAME
 from tests.unit.core.examples import WEB, cluster, endpoint, foreign_slice, mirrored_slice, remote_slice, service, world
-from tests.unit.core.world import NOW, applied, collected, main_slices, settled, with_link, with_main
+from tests.unit.core.world import (
+    NOW,
+    applied,
+    collected,
+    main_slices,
+    settled,
+    unseen,
+    with_link,
+    with_main,
+    without_link,
+)
 
 LOST = Unreachable("2026-01-01T00:00:00Z", 1_767_225_600.0)
 
@@ -322,28 +334,38 @@ def test_a_leftover_without_replacement_stays(remote: RemoteCluster) -> None:
 # What is remembered
 
 
-def test_what_was_planned_is_planned_again_where_anything_is_another() -> None:
+SEEN = world(cluster("c1", remote_slice()), slices=[mirrored_slice()])
+WITHHELD = world(evolve(cluster("c1"), guard=Guard(is_armed=True)), slices=[mirrored_slice()])
+
+
+def with_c1(found: Snapshot, **changed: Any) -> Snapshot:
+    """The snapshot where something of its cluster is another."""
+    return evolve(found, remotes={"c1": evolve(found.remotes["c1"], **changed)})
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (SEEN, with_c1(SEEN, link=evolve(SEEN.remotes["c1"].link, spec=ClusterLinkSpec(enabled=False)))),
+        (SEEN, with_c1(SEEN, connection=PENDING)),
+        (SEEN, with_c1(SEEN, undecodable=frozenset({WEB}))),
+        (SEEN, with_c1(SEEN, services={})),
+        (SEEN, with_c1(SEEN, endpoint_slices={})),
+        (SEEN, with_c1(SEEN, endpoint_slices={WEB: (remote_slice("web-abc", "10.0.0.9"),)})),
+        (SEEN, with_main(SEEN, slices=[])),
+        (SEEN, with_main(SEEN, services=[service(uid="another")])),
+        (SEEN, evolve(SEEN, main=evolve(SEEN.main, undecodable=frozenset({WEB})))),
+        (SEEN, evolve(SEEN, options=Options(included_namespaces=frozenset({"other"})))),
+        (WITHHELD, with_c1(WITHHELD, guard=Guard(is_armed=True, released=frozenset({WEB})))),
+    ],
+)
+def test_what_was_planned_is_planned_again_where_anything_is_another(before: Snapshot, after: Snapshot) -> None:
     """That nothing is to do is remembered with the Service, and counts only for the very facts it was found from."""
-    found = world(cluster("c1", remote_slice()), slices=[mirrored_slice()])
-    assert plan(found, NOW) == plan(found, NOW)
-    assert plan(found, NOW).changes == ()
-
-    def remote(**changed: Any) -> Plan:
-        return plan(evolve(found, remotes={"c1": evolve(found.remotes["c1"], **changed)}), NOW)
-
-    link = found.remotes["c1"].link
-    assert remote(link=evolve(link, spec=ClusterLinkSpec(enabled=False))).decisions[0].reason is Reason.FROZEN
-    assert remote(connection=PENDING).decisions[0].reason is Reason.PENDING
-    assert remote(undecodable=frozenset({WEB})).decisions[0].reason is Reason.UNDECODABLE
-    assert names(remote(services={})) == [("Delete", "web-c1")]
-    assert names(remote(endpoint_slices={})) == [("Delete", "web-c1")]
-    assert names(remote(endpoint_slices={WEB: (remote_slice("web-abc", "10.0.0.9"),)})) == [("Update", "web-c1")]
-    assert names(plan(with_main(found, slices=[]), NOW)) == [("Create", "web-c1")]
-    main = evolve(found.main, undecodable=frozenset({WEB}))
-    assert plan(evolve(found, main=main), NOW).decisions[0].reason is Reason.MAIN_UNDECODABLE
-    excluded = evolve(found, options=Options(included_namespaces=frozenset({"other"})))
-    assert names(plan(excluded, NOW)) == [("Delete", "web-c1")]
-    assert plan(found, NOW).changes == ()
+    assert plan(before, NOW) == plan(before, NOW)
+    assert plan(before, NOW).changes == ()
+    decided = plan(after, NOW)
+    assert decided != plan(before, NOW)
+    assert decided == plan(unseen(after), NOW)
 
 
 def test_slices_that_are_going_are_not_remembered_as_mirrored() -> None:
@@ -353,3 +375,13 @@ def test_slices_that_are_going_are_not_remembered_as_mirrored() -> None:
     found = world(*clusters, slices=[mirrored_slice(), going, mirrored_slice("web-c2", "10.0.0.7", cluster="c2")])
     for _ in range(2):
         assert plan(found, NOW).findings == ()
+
+
+def test_nothing_is_remembered_of_a_cluster_without_a_link() -> None:
+    """A Service that stays for years keeps no endpoint of a cluster that left."""
+    main = service()
+    both = world(cluster("c1", remote_slice()), cluster("c2", remote_slice()), services=[main])
+    plan(settled(both), NOW)
+    assert set(main.known_parts) == {"c1", "c2"}
+    plan(without_link(both, "c2"), NOW)
+    assert "c2" not in main.known_parts

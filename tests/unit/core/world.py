@@ -299,6 +299,32 @@ def with_link(
     return evolve(snapshot, remotes={**snapshot.remotes, name: new})
 
 
+def unseen(snapshot: Snapshot) -> Snapshot:
+    """An equal snapshot whose Services and EndpointSlices remember nothing of earlier plans."""
+    main = snapshot.main
+    slices = {piece.metadata.key: evolve(piece) for piece in main.names.values()}
+    remotes = {
+        name: evolve(
+            remote,
+            services={key: evolve(service) for key, service in remote.services.items()},
+            endpoint_slices={key: [evolve(piece) for piece in some] for key, some in remote.endpoint_slices.items()},
+        )
+        for name, remote in snapshot.remotes.items()
+    }
+    return evolve(
+        snapshot,
+        main=evolve(
+            main,
+            services={key: evolve(service) for key, service in main.services.items()},
+            endpoint_slices={
+                key: [slices[piece.metadata.key] for piece in some] for key, some in main.endpoint_slices.items()
+            },
+            names=slices,
+        ),
+        remotes=remotes,
+    )
+
+
 def without_link(snapshot: Snapshot, name: str) -> Snapshot:
     """The snapshot after a ClusterLink was deleted."""
     return evolve(snapshot, remotes={each: remote for each, remote in snapshot.remotes.items() if each != name})
