@@ -90,18 +90,22 @@ class Pager(Generic[T]):
             while True:
                 content = await coming
                 page = decode_page(content, self.resource)
-                if page.continue_token:
-                    coming = asyncio.ensure_future(self._get(first, page.continue_token))  # While this one is decoded.
+                token, version, is_large = page.continue_token, page.resource_version, len(content) > LARGE
+                if token and not is_large:
+                    coming = asyncio.ensure_future(self._get(first, token))  # While this one is decoded.
                 size, pages = size + len(content), pages + 1
                 await self._add(page, listing)
-                if len(content) > LARGE:
+                del content, page  # A large one goes before the next one comes.
+                if is_large:
                     # They live long and are in no cycle: the collector would look at them again and again, for 100 ms
                     # and more at a time.
                     gc.freeze()
                 self._require_an_end(listing, size, pages)
-                if not page.continue_token:
+                if not token:
                     report(self.resource, listing.undecodable)
-                    return evolve(listing, resource_version=page.resource_version)
+                    return evolve(listing, resource_version=version)
+                if is_large:
+                    coming = asyncio.ensure_future(self._get(first, token))
         finally:
             coming.cancel()
             await asyncio.gather(coming, return_exceptions=True)
