@@ -189,7 +189,7 @@ def _plan_linked(view: View, remote: RemoteCluster) -> _Part:
     cluster = remote.link.metadata.name
     verdict = judge(view.key, remote, view.main, view.snapshot.options)
     match verdict:
-        case Kept(Reason.NOT_SELECTED as reason):
+        case Kept(reason) if reason in _UNTOUCHED:
             return _keep(view, cluster, reason)
         case _ if view.key in view.snapshot.main.undecodable:
             return _keep(view, cluster, Reason.MAIN_UNDECODABLE)

@@ -191,9 +191,9 @@ def test_zone(zone: str | None, expected: str | None) -> None:
 
 def test_of_one_address_the_endpoint_with_a_zone_counts() -> None:
     """Of endpoints that are equally ready, one whose zone is known is of more use to topology."""
-    twins = endpoint(zone="zone-a"), endpoint()
+    twins = endpoint(zone="A"), endpoint()
     for given in (twins, reversed(twins)):
-        assert only(mirrored(*given)).endpoints == (endpoint(zone="zone-a"),)
+        assert only(mirrored(*given)).endpoints == (endpoint(zone="A"),)
 
 
 @pytest.mark.parametrize(("count", "sizes"), [(1_000, [1_000]), (1_001, [1_000, 1]), (2_001, [1_000, 1_000, 1])])

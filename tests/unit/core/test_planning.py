@@ -147,21 +147,20 @@ def test_slices_of_a_lost_cluster_do_not_follow_a_gone_service(main: Service | N
     assert plan(world(cluster("c1", connection=LOST), services=services, slices=[old]), NOW).changes == ()
 
 
-def test_frozen_slices_stay_exactly_as_they_are() -> None:
-    """Nothing of a disabled link is written, not even the owner."""
-    old = mirrored_slice(owner_uid="uid-of-the-old-web", labels={LABEL_SERVICE_NAME: None})
-    found = world(cluster("c1", remote_slice("other"), spec=ClusterLinkSpec(enabled=False)), slices=[old])
-    assert plan(found, NOW) == Plan((), (Decision(WEB, "c1", Outcome.KEPT, Reason.FROZEN, 1, 1),), ())
-
-
 @pytest.mark.parametrize("is_understood", [True, False])
-def test_slices_of_a_link_that_is_not_selected_stay_exactly_as_they_are(*, is_understood: bool) -> None:
-    """They are another controller's, whatever the main cluster says of their Service."""
+@pytest.mark.parametrize(
+    ("link", "reason"),
+    [({"is_selected": False}, Reason.NOT_SELECTED), ({"spec": ClusterLinkSpec(enabled=False)}, Reason.FROZEN)],
+)
+def test_slices_of_another_controller_or_frozen_stay_exactly_as_they_are(
+    link: dict[str, Any], reason: Reason, *, is_understood: bool
+) -> None:
+    """Not even their owner changes, whatever the main cluster says of their Service."""
     old = mirrored_slice(owner_uid="uid-of-the-old-web", labels={LABEL_SERVICE_NAME: None})
-    found = with_link(world(cluster("c1", remote_slice("other")), slices=[old]), "c1", is_selected=False)
+    found = with_link(world(cluster("c1", remote_slice("other")), slices=[old]), "c1", **link)
     if not is_understood:
         found = evolve(found, main=evolve(found.main, undecodable=[WEB]))
-    assert plan(found, NOW) == Plan((), (Decision(WEB, "c1", Outcome.KEPT, Reason.NOT_SELECTED, 1, 1),), ())
+    assert plan(found, NOW) == Plan((), (Decision(WEB, "c1", Outcome.KEPT, reason, 1, 1),), ())
 
 
 def test_name_that_a_link_not_selected_could_claim_is_not_given() -> None:
