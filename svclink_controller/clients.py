@@ -46,6 +46,8 @@ WATCH_SILENCE_SECONDS: Final = 75
 Whoever is silent is asked something else: a server that hangs is noticed within 90 s.
 """
 
+GOODBYE_SECONDS: Final = 0.05
+
 USER_AGENT: Final = "svclink"
 
 Body: TypeAlias = dict[str, Json] | bytes
@@ -115,8 +117,8 @@ class Client:
     async def close(self) -> None:
         """Close every connection."""
         await self._api.close()  # type: ignore[no-untyped-call]
-        # One that was given up in the middle of an answer is nobody's any more, and closes in the loop's next turn.
-        await asyncio.sleep(0)
+        # One that was given up in the middle of an answer is nobody's any more, and says goodbye to the server first.
+        await asyncio.sleep(GOODBYE_SECONDS)
 
     async def _request(
         self, method: str, path: str, query: Mapping[str, str], body: Body | None, kind: str, seconds: float
