@@ -18,7 +18,7 @@ import pytest
 
 from .api import ApiError
 from .control_planes import Cluster, StartError, running
-from .controllers import Controller
+from .controllers import Controller, controller_of
 from .fault_proxy import FaultProxy, Interception, ProxyTo
 from .fragile_cluster import FragileCluster
 from .shell import Shell
@@ -253,14 +253,8 @@ def namespace(request: pytest.FixtureRequest, main: Cluster, c1: Cluster, c2: Cl
 @pytest.fixture
 def idle_controller(main: Cluster, tmp_path: Path) -> Iterator[Controller]:
     """The controller for the main cluster, to be started by the test; it must end well in the end."""
-    kubeconfig = tmp_path / "main.kubeconfig"
-    kubeconfig.write_text(main.controller_kubeconfig(), encoding="utf-8")
-    controller = Controller(kubeconfig, tmp_path / "svclink.log")
-    yield controller
-    controller.is_as_told()
-    if controller.running:
-        assert controller.stop() == 0, "the controller must end with exit code 0 after SIGTERM"
-    controller.is_as_told()
+    with controller_of(main.controller_kubeconfig(), tmp_path, "svclink") as controller:
+        yield controller
 
 
 @pytest.fixture

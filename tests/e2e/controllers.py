@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -88,3 +90,19 @@ class Controller:
 
     def tail(self) -> str:
         return "" if self._process is None else self._process.tail(60)
+
+
+@contextmanager
+def controller_of(kubeconfig: str, directory: Path, name: str) -> Iterator[Controller]:
+    """The controller for a main cluster, to be started by the test; it must end well in the end.
+
+    Its kubeconfig is a file in the directory, and its log, too, under the name.
+    """
+    file = directory / f"{name}.kubeconfig"
+    file.write_text(kubeconfig, encoding="utf-8")
+    controller = Controller(file, directory / f"{name}.log")
+    yield controller
+    controller.is_as_told()
+    if controller.running:
+        assert controller.stop() == 0, "the controller must end with exit code 0 after SIGTERM"
+    controller.is_as_told()

@@ -8,20 +8,15 @@ from pathlib import Path
 import pytest
 
 from .control_planes import Cluster
-from .controllers import Controller
+from .controllers import Controller, controller_of
 from .world import World
 
 
 @pytest.fixture
 def other_controller(main: Cluster, tmp_path: Path) -> Iterator[Controller]:
     """One more controller for the main cluster."""
-    kubeconfig = tmp_path / "other.kubeconfig"
-    kubeconfig.write_text(main.controller_kubeconfig(), encoding="utf-8")
-    controller = Controller(kubeconfig, tmp_path / "other.log")
-    yield controller
-    controller.is_as_told()
-    if controller.running:
-        assert controller.stop() == 0
+    with controller_of(main.controller_kubeconfig(), tmp_path, "other") as controller:
+        yield controller
 
 
 def put_into(world: World, shard: str, name: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from .control_planes import Cluster
-from .controllers import Controller
+from .controllers import controller_of
 from .objects import endpoint_slice, endpoints, slice_name
 from .waiting import eventually, throughout
 from .world import Links, World
@@ -29,17 +29,13 @@ def second_main(c1: Cluster, crd: Path) -> Cluster:
 @pytest.fixture
 def mirrored_back(linked: World, second_main: Cluster, tmp_path: Path) -> Iterator[World]:
     """As seen from the first remote: it is the main cluster, and the main cluster is a remote of it."""
-    kubeconfig = tmp_path / "second.kubeconfig"
-    kubeconfig.write_text(second_main.controller_kubeconfig(), encoding="utf-8")
-    controller = Controller(kubeconfig, tmp_path / "second.log")
-    controller.start()
-    links = Links(second_main.api)
-    world = World(second_main, linked.main, linked.c2, linked.namespace, controller, links)
-    world.link(linked.main)
-    yield world
-    world.clean()
-    assert controller.stop() == 0
-    controller.is_as_told()
+    with controller_of(second_main.controller_kubeconfig(), tmp_path, "second") as controller:
+        controller.start()
+        links = Links(second_main.api)
+        world = World(second_main, linked.main, linked.c2, linked.namespace, controller, links)
+        world.link(linked.main)
+        yield world
+        world.clean()
 
 
 # The minute, and the time before.

@@ -16,7 +16,7 @@ from svclink_controller.clients import main_client
 from svclink_controller.manager import Settings, make_manager
 
 from .control_planes import Cluster
-from .controllers import Controller
+from .controllers import Controller, controller_of
 from .lacking import HOME, MAIN_ROLES, NOBODY, REMOTE_ROLES, Users, lacks_of
 from .objects import (
     ANNOTATION_SOURCE,
@@ -50,13 +50,8 @@ def users(world: World, remote: Cluster, tmp_path: Path) -> Iterator[Users]:
 def idle_controller(deployed: Shell, main: Cluster, tmp_path: Path) -> Iterator[Controller]:
     """The controller with a token of its ServiceAccount, in the place of its Pod."""
     token = deployed("kubectl create token svclink --namespace cloudpilot").strip()
-    kubeconfig = tmp_path / "main.kubeconfig"
-    kubeconfig.write_text(main.kubeconfig({"token": token}, namespace="cloudpilot"), encoding="utf-8")
-    controller = Controller(kubeconfig, tmp_path / "svclink.log")
-    yield controller
-    controller.is_as_told()
-    if controller.running:
-        assert controller.stop() == 0
+    with controller_of(main.kubeconfig({"token": token}, namespace="cloudpilot"), tmp_path, "svclink") as controller:
+        yield controller
 
 
 def test_svclink_mirrors_with_the_permissions_it_is_given(world: World, remote: Cluster, shell: Shell) -> None:
