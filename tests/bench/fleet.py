@@ -136,6 +136,11 @@ def endpoint_slice(number: int, endpoints: int) -> Object:
 
     They are in order, so that the first one here is the first one in a mirror that sorts them.
     """
+    return slice_of(number, sorted((endpoint() for _ in range(endpoints)), key=lambda each: each["addresses"]))
+
+
+def slice_of(number: int, endpoints: list[Object]) -> Object:
+    """The slice of a Service with these endpoints, as the endpointslice controller writes it."""
     return {
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",
@@ -148,7 +153,7 @@ def endpoint_slice(number: int, endpoints: int) -> Object:
             },
         },
         "addressType": "IPv4",
-        "endpoints": sorted((endpoint() for _ in range(endpoints)), key=lambda each: each["addresses"]),
+        "endpoints": endpoints,
         "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}],
     }
 

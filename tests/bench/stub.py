@@ -24,7 +24,7 @@ from aiohttp import web
 from svclink_controller.pager import PAGE_SIZE
 
 from .api import Object
-from .fleet import NAMESPACE, cluster_link, service
+from .fleet import NAMESPACE, cluster_link, service, slice_of
 
 MAIN: Final = "main"
 BOOKMARK_SECONDS: Final = 60
@@ -163,19 +163,7 @@ class Stub:
     def _slice(self, cluster: str, number: int) -> Object:
         """The slice of a Service, with addresses that no other has."""
         first = (int(cluster[1:]) * self.services + number) * self.endpoints
-        return {
-            "metadata": {
-                "name": f"s{number}-x7k2p",
-                "namespace": NAMESPACE,
-                "labels": {
-                    "kubernetes.io/service-name": f"s{number}",
-                    "endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io",
-                },
-            },
-            "addressType": "IPv4",
-            "endpoints": [_endpoint(first + i) for i in range(self.endpoints)],
-            "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}],
-        }
+        return slice_of(number, [_endpoint(first + i) for i in range(self.endpoints)])
 
 
 def _endpoint(number: int) -> Object:
