@@ -173,7 +173,7 @@ def _plan_cluster(view: View, cluster: str) -> _Part:
 
 def _forget_others(main: Service | None, remotes: Mapping[str, RemoteCluster]) -> None:
     """What is remembered of clusters that have no link any more would keep all their endpoints in memory."""
-    if main is not None and not main.known_parts.keys() <= remotes.keys():
+    if main is not None:
         for cluster in main.known_parts.keys() - remotes.keys():
             del main.known_parts[cluster]
 
