@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Final, assert_never
 
 import structlog
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from svclink_controller.api_errors import ApiError, TransportError
 from svclink_controller.clients import Client
@@ -159,16 +159,25 @@ class Applier:
                 self.written(decode_object(answer, SERVICES))
             case Create(piece, _):
                 answer = await self.client.post(ENDPOINT_SLICES.path(namespace), encode_slice(piece))
-                self.written(decode_object(answer, ENDPOINT_SLICES))
+                self.written(_answered(piece, answer))
             case Update(piece, precondition, _):
                 body = encode_slice(piece, precondition)
                 answer = await self.client.put(ENDPOINT_SLICES.path(namespace, name), body)
-                self.written(decode_object(answer, ENDPOINT_SLICES))
+                self.written(_answered(piece, answer))
             case Delete(_, precondition, _):
                 options = {"uid": precondition.uid, "resourceVersion": precondition.resource_version}
                 await self.client.delete(ENDPOINT_SLICES.path(namespace, name), {"preconditions": dict(options)})
             case unexpected:
                 assert_never(unexpected)
+
+
+def _answered(sent: EndpointSlice, answer: bytes) -> EndpointSlice:
+    """The slice that the API server returned. Endpoints that came back as they were sent are those that were sent.
+
+    Mostly these are the remote slice's own, so a remote endpoint and its mirror take the memory of one.
+    """
+    stored = decode_object(answer, ENDPOINT_SLICES)
+    return evolve(stored, endpoints=sent.endpoints) if stored.endpoints == sent.endpoints else stored
 
 
 def _outcome(change: Change, error: ApiError) -> Outcome:

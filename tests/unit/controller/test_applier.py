@@ -159,6 +159,26 @@ async def test_update_sends_its_precondition() -> None:
         assert main.slices[0].endpoints[0].addresses == ("10.0.0.9",)
 
 
+@pytest.mark.parametrize("is_new", [True, False], ids=["creation", "update"])
+async def test_written_endpoints_are_held_once(*, is_new: bool) -> None:
+    """A mirror shares the endpoints it was written with, which mostly are the remote slice's: they fill the memory."""
+    async with main_cluster() as main:
+        change = create() if is_new else update(main.add(piece()))
+        await main.applier.apply([change])
+        assert main.slices[0].endpoints is change.endpoint_slice.endpoints
+
+
+async def test_endpoints_that_were_changed_on_the_way_are_known_as_they_are() -> None:
+    """Where an admission webhook writes other endpoints than were sent, these are what the store is told of."""
+
+    async def override(request: web.BaseRequest) -> web.StreamResponse | None:
+        return answer(await request.json() | {"endpoints": [{"addresses": ["10.0.0.7"]}]}, 201)
+
+    async with main_cluster(override) as main:
+        await main.applier.apply([create()])
+        assert main.slices[0].endpoints == (Endpoint(("10.0.0.7",)),)
+
+
 async def test_deletion_sends_its_precondition() -> None:
     """A DELETE names uid and resourceVersion of the very object the plan was made for."""
     async with main_cluster() as main:
