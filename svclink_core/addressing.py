@@ -54,15 +54,16 @@ def are_canonical(addresses: Collection[str], address_type: str) -> bool:
     if text.count("\n") != len(addresses) + 1:
         return False
     if address_type == IPV4:
-        return bool(_ALL_CANONICAL_IPV4.fullmatch(text)) and not any(prefix in text for prefix in _REFUSED_IPV4_LINES)
+        return bool(_ALL_CANONICAL_IPV4.fullmatch(text))
     return address_type == IPV6 and bool(_ALL_CANONICAL_IPV6.fullmatch(text))
 
 
-_OCTET: Final = r"(?:1\d{0,2}+|2(?:[0-4]\d?|5[0-5]?|[6-9])?+|[3-9]\d?+|0)"
-_CANONICAL_IPV4: Final = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}", re.ASCII)
-_ALL_CANONICAL_IPV4: Final = re.compile(rf"\n(?:{_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET}\n)*+", re.ASCII)
+_OCTET: Final = r"(?:1[0-9]{0,2}+|2[0-4][0-9]?+|25[0-5]?+|[2-9][0-9]?+|0)"
+_CANONICAL_IPV4: Final = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}")
 _REFUSED_IPV4: Final = ("127.", "169.254.", "224.0.0.")
-_REFUSED_IPV4_LINES: Final = ("\n0.0.0.0\n", *(f"\n{prefix}" for prefix in _REFUSED_IPV4))
+_ALL_CANONICAL_IPV4: Final = re.compile(
+    rf"\n(?:(?!0\.0\.0\.0\n|127\.|169\.254\.|224\.0\.0\.){_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET}\n)*+"
+)
 _HEX: Final = r"[1-9a-f][0-9a-f]{0,3}"
 _HEXES: Final = rf"{_HEX}(?::(?:0:)?{_HEX})*+"
 _ALL_CANONICAL_IPV6: Final = re.compile(

@@ -49,8 +49,8 @@ def _are_distinct(groups: Sequence[tuple[Endpoint, ...]], known: list[tuple[obje
     """
     if len(groups) == len(known) and all(one is other for one, other in zip(groups, known, strict=True)):
         return True
-    everything = [endpoint.addresses[0] for endpoints in groups for endpoint in endpoints]
-    is_distinct = len(set(everything)) == len(everything)
+    addresses = {endpoint.addresses[0] for endpoints in groups for endpoint in endpoints}
+    is_distinct = len(addresses) == sum(map(len, groups))
     known.clear()
     if is_distinct and not any(each.hints for endpoints in groups for each in endpoints[:1]):
         known += groups

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 from attrs import frozen
@@ -10,7 +10,7 @@ from attrs import frozen
 from svclink_core.discovery_v1 import Endpoint, EndpointSlice
 from svclink_core.errors import ProgrammerError
 from svclink_core.meta_v1 import NamespacedName, ObjectMeta
-from svclink_core.naming import choose_name
+from svclink_core.naming import Names
 from svclink_core.well_known import LABEL_SERVICE_NAME, Reason
 
 
@@ -81,14 +81,6 @@ class Delete:
 SliceChange: TypeAlias = Create | Update | Delete
 
 
-@frozen
-class Names:
-    """What is needed to name a new slice: the other clusters, and whether a name of the namespace is held."""
-
-    clusters: Collection[str]
-    is_taken: Callable[[str], bool]
-
-
 def diff(
     service: NamespacedName,
     cluster: str,
@@ -98,23 +90,15 @@ def diff(
 ) -> list[SliceChange]:
     """The changes that turn the observed slices of one Service and cluster into the desired ones.
 
-    Desired slices have no name; a name is chosen when a slice is created, and kept from then on. The two are matched
-    by source, address type and Service, never by name.
+    Desired slices have no name; one is given (`names.give`) when a slice is created, and kept from then on. The two are
+    matched by source, address type and Service, never by name.
     """
     keepers, duplicates = _by_identity(service, observed)
     changes: list[SliceChange] = []
-    given: set[str] = set()
     for wanted in sorted(desired, key=lambda piece: (piece.address_type, piece.source or "")):
         found = keepers.pop(_identity(wanted), None)
         if found is None:
-            name = choose_name(
-                service,
-                cluster,
-                wanted.source or "",
-                names.clusters,
-                lambda name: name in given or names.is_taken(name),
-            )
-            given.add(name)
+            name = names.give(service, cluster, wanted.source or "")
             changes.append(Create(_with_name(wanted, name), Reason.SOURCE_ADDED))
         elif (update := update_to(wanted, found)) is not None:
             changes.append(update)

@@ -34,6 +34,14 @@ _TRISTATE: Final = (None, False, True)
 CONDITIONS: Final = {each: EndpointConditions(*each) for each in product(_TRISTATE, _TRISTATE, _TRISTATE)}
 """Every combination of conditions: a million endpoints share 27 objects."""
 
+WRITTEN_OUT: Final = {
+    (ready, serving, terminating): CONDITIONS[
+        ready is not False, (ready is not False) if serving is None else serving, bool(terminating)
+    ]
+    for ready, serving, terminating in CONDITIONS
+}
+"""Conditions written out: nil ready is true, nil serving is as ready, nil terminating is false."""
+
 _READY: Final = CONDITIONS[True, True, False]
 
 
@@ -103,21 +111,24 @@ class EndpointSlice:
 
     @cached_property
     def normal_endpoints(self) -> tuple[Endpoint, ...] | None:
-        """The very endpoints, sorted by address, where each is in the form a mirror has; None where one is not.
+        """The endpoints in the form a mirror has, sorted by address; None where each has to be looked at for that.
 
-        That is: one canonical address that no other has, conditions written out, and nothing else but a zone. Nearly
-        every slice is so, and looking took most of the time of a plan: so it looks at whole columns, and once only.
+        In that form an endpoint has one canonical address that no other has, conditions written out, and nothing else
+        but a zone. Where all of them have it, they are not copied. Nearly every slice is so, and looking took most of
+        the time of a plan: so it looks at whole columns, and once only.
         """
         try:
             addresses = [only for each in self.endpoints for (only,) in (each.addresses,)]
         except ValueError:
             return None
         by_address = dict(zip(addresses, self.endpoints, strict=True))
-        is_distinct = len(by_address) == len(addresses)
-        if not (is_distinct and _are_plain(self.endpoints) and are_canonical(addresses, self.address_type)):
+        if len(by_address) < len(addresses) or not are_canonical(addresses, self.address_type):
             return None
         order = sorted(addresses)
-        return self.endpoints if order == addresses else tuple([by_address[address] for address in order])
+        endpoints = self.endpoints if order == addresses else tuple([by_address[address] for address in order])
+        if _are_plain(endpoints):
+            return endpoints
+        return tuple([plain_endpoint(each, each.addresses) for each in endpoints])
 
     @cached_property
     def known_equals(self) -> list[tuple[Endpoint, ...]]:
@@ -143,6 +154,13 @@ class EndpointSlice:
     def source(self) -> str | None:
         """The remote slice a mirrored slice comes from, with `/N` behind it for the N-th further part of a split."""
         return self.metadata.annotation(ANNOTATION_SOURCE_SLICE)
+
+
+def plain_endpoint(endpoint: Endpoint, addresses: tuple[str, ...]) -> Endpoint:
+    """Addresses, conditions and zone; node, hostname and Pod are names of another cluster and would match namesakes."""
+    given = endpoint.conditions
+    conditions = WRITTEN_OUT[given.ready, given.serving, given.terminating]
+    return Endpoint(addresses, conditions, endpoint.zone or None)
 
 
 def _are_plain(endpoints: tuple[Endpoint, ...]) -> bool:

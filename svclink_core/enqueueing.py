@@ -72,7 +72,7 @@ def requests_for(event: Event, snapshot: Snapshot) -> set[NamespacedName]:
                 found |= _waiting_for_name(slices[0].metadata.key, snapshot)
             return found
         case ClusterChanged():
-            return all_keys(snapshot)
+            return set(all_keys(snapshot))
         case NamespaceChanged(name):
             return _waiting_for_namespace(name, snapshot)
         case GuardChanged(doomed):

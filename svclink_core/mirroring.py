@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from enum import Enum
+from functools import lru_cache
 from typing import Final
 
 from attrs import frozen
 
 from svclink_core.addressing import canonical_addresses
 from svclink_core.core_v1 import Service
-from svclink_core.discovery_v1 import CONDITIONS, Endpoint, EndpointHints, EndpointPort, EndpointSlice
-from svclink_core.meta_v1 import NamespacedName, ObjectMeta, OwnerReference, sorted_pairs
+from svclink_core.discovery_v1 import Endpoint, EndpointHints, EndpointPort, EndpointSlice, plain_endpoint
+from svclink_core.meta_v1 import NamespacedName, ObjectMeta, OwnerReference
 from svclink_core.well_known import (
     ANNOTATION_SOURCE_SLICE,
     ANNOTATION_TOPOLOGY_MODE,
@@ -90,8 +91,13 @@ def mirror(piece: EndpointSlice, cluster: str, remote: Service, main: Service) -
 
 def owner_of(main: Service) -> tuple[OwnerReference, ...]:
     """The one owner of a mirrored slice. Not blocking: that would need another permission and gain nothing."""
-    reference = OwnerReference("v1", "Service", main.metadata.name, main.metadata.uid, True, False)  # noqa: FBT003
-    return (reference,)
+    return _owner(main.metadata.name, main.metadata.uid)
+
+
+@lru_cache(maxsize=64)
+def _owner(name: str, uid: str) -> tuple[OwnerReference, ...]:
+    """Made once for all clusters of a Service, which are planned together: it saves time and memory."""
+    return (OwnerReference("v1", "Service", name, uid, True, False),)  # noqa: FBT003
 
 
 def _metadata(piece: EndpointSlice, cluster: str, main: Service, part: int) -> ObjectMeta:
@@ -107,9 +113,7 @@ def _metadata(piece: EndpointSlice, cluster: str, main: Service, part: int) -> O
 
 def mirrored_labels(service: NamespacedName, cluster: str) -> tuple[tuple[str, str], ...]:
     """The labels of a mirrored slice, all of them."""
-    return sorted_pairs(
-        {LABEL_CLUSTER: cluster, LABEL_MANAGED_BY: MANAGED_BY, LABEL_SERVICE_NAME: service.name},
-    )
+    return (LABEL_MANAGED_BY, MANAGED_BY), (LABEL_SERVICE_NAME, service.name), (LABEL_CLUSTER, cluster)
 
 
 def _split(endpoints: tuple[Endpoint, ...]) -> list[tuple[Endpoint, ...]]:
@@ -129,30 +133,36 @@ def translate_ports(
     """
     translated: dict[str, EndpointPort] = {}
     omissions = []
-    exact_names = {(port.name, port.protocol) for port in main.spec.ports}
-    for port in sorted(
-        ports, key=lambda port: ((port.name, port.protocol) not in exact_names, port.name, port.protocol)
-    ):
-        name = _partner(port, remote, main)
+    own = {(port.name, port.protocol) for port in main.spec.ports}
+    for port in sorted(ports, key=lambda port: ((port.name, port.protocol) not in own, port.name, port.protocol)):
+        is_known = (port.name, port.protocol) in own
+        name = None if not _has_number(port) else port.name if is_known else _partner(port, remote, main)
         if name is None or name in translated:
             omissions.append(Omission(Reason.PORT_MISMATCH, _port_text(port)))
         else:
-            translated[name] = EndpointPort(name, port.protocol, port.port, _valid_app_protocol(port.app_protocol))
+            translated[name] = _renamed(port, name)
     return tuple(translated[name] for name in sorted(translated)), omissions
 
 
 def _partner(port: EndpointPort, remote: Service, main: Service) -> str | None:
-    """The main Service's name for a port, or None where it has no such port or the port number is of no use.
-
-    The API does not check the number; one above 65535 would make kube-proxy fail for the whole node.
-    """
-    if port.port is None or not 1 <= port.port <= MAX_PORT:
-        return None
-    if any((own.name, own.protocol) == (port.name, port.protocol) for own in main.spec.ports):
-        return port.name
+    """The main Service's name for a port that it has by another name, or None where it has no such port."""
     numbers = {own.port for own in remote.spec.ports if (own.name, own.protocol) == (port.name, port.protocol)}
     partners = [own.name for own in main.spec.ports if own.port in numbers and own.protocol == port.protocol]
     return partners[0] if partners else None
+
+
+def _renamed(port: EndpointPort, name: str) -> EndpointPort:
+    """A port under a name, with its protocol hint only where the API server would take it: else the slice is lost."""
+    app_protocol = port.app_protocol
+    if app_protocol is not None and not _APP_PROTOCOL.fullmatch(app_protocol):
+        app_protocol = None
+    is_same = name == port.name and app_protocol == port.app_protocol
+    return port if is_same else EndpointPort(name, port.protocol, port.port, app_protocol)
+
+
+def _has_number(port: EndpointPort) -> bool:
+    """Whether a port number is of use. The API does not check; one above 65535 makes kube-proxy fail for the node."""
+    return port.port is not None and 1 <= port.port <= MAX_PORT
 
 
 def _port_text(port: EndpointPort) -> str:
@@ -164,19 +174,14 @@ _APP_PROTOCOL: Final = re.compile(
 )
 
 
-def _valid_app_protocol(app_protocol: str | None) -> str | None:
-    """The protocol hint, where the API server would take it: it must not cost the whole slice."""
-    return app_protocol if app_protocol and _APP_PROTOCOL.fullmatch(app_protocol) else None
-
-
 # Endpoints
 
 
 def mirror_endpoints(piece: EndpointSlice, topology: Topology) -> tuple[tuple[Endpoint, ...], list[Omission]]:
     """The endpoints as the main cluster should have them, one an address, sorted by it, and those it cannot have."""
-    if topology is Topology.NONE and (same := piece.normal_endpoints) is not None:
-        return same, []
-    return mirror_each_endpoint(piece.endpoints, piece.address_type, topology)
+    if (endpoints := piece.normal_endpoints) is None:
+        return mirror_each_endpoint(piece.endpoints, piece.address_type, topology)
+    return endpoints if topology is Topology.NONE else tuple([_hinted(each, topology) for each in endpoints]), []
 
 
 def mirror_each_endpoint(
@@ -190,19 +195,18 @@ def mirror_each_endpoint(
         if not addresses:
             omissions.append(Omission(Reason.INVALID_ENDPOINTS, ", ".join(endpoint.addresses) or "(no address)"))
             continue
-        mirrored = _mirror_endpoint(endpoint, addresses, topology)
+        mirrored = _hinted(plain_endpoint(endpoint, addresses), topology)
         rival = best.get(addresses[0])
         if rival is None or _preference(mirrored) > _preference(rival):
             best[addresses[0]] = mirrored
     return tuple(best[address] for address in sorted(best)), omissions
 
 
-def _mirror_endpoint(endpoint: Endpoint, addresses: tuple[str, ...], topology: Topology) -> Endpoint:
-    """Addresses, conditions and zone; node, hostname and Pod are names of another cluster and would match namesakes."""
-    given = endpoint.conditions
-    conditions = WRITTEN_OUT[given.ready, given.serving, given.terminating]
-    hints = hints_for(endpoint.zone, topology) if conditions.ready else None
-    return Endpoint(addresses=addresses, conditions=conditions, zone=endpoint.zone or None, hints=hints)
+def _hinted(endpoint: Endpoint, topology: Topology) -> Endpoint:
+    """An endpoint in the form a mirror has, with the hints that it needs if it is ready."""
+    if topology is Topology.NONE or not endpoint.conditions.ready:
+        return endpoint
+    return Endpoint(endpoint.addresses, endpoint.conditions, endpoint.zone, hints_for(endpoint.zone, topology))
 
 
 def _preference(endpoint: Endpoint) -> tuple[bool, bool, bool, str, tuple[str, ...]]:
@@ -217,15 +221,6 @@ def _preference(endpoint: Endpoint) -> tuple[bool, bool, bool, str, tuple[str, .
     )
 
 
-WRITTEN_OUT: Final = {
-    (ready, serving, terminating): CONDITIONS[
-        ready is not False, (ready is not False) if serving is None else serving, bool(terminating)
-    ]
-    for ready, serving, terminating in CONDITIONS
-}
-"""Conditions written out: nil ready is true, nil serving is as ready, nil terminating is false."""
-
-
 def topology_of(main: Service) -> Topology:
     """What the main Service asks of hints: `trafficDistribution` (KEP-4444, KEP-3015), or the older annotation."""
     if main.spec.traffic_distribution == "PreferSameNode":
@@ -234,6 +229,7 @@ def topology_of(main: Service) -> Topology:
     return Topology.ZONE if asked else Topology.NONE
 
 
+@lru_cache(maxsize=64)
 def hints_for(zone: str | None, topology: Topology) -> EndpointHints | None:
     """The hints of a ready endpoint.
 

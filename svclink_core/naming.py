@@ -3,14 +3,42 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Container
 from itertools import count
+
+from attrs import field, frozen
 
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.well_known import MAX_NAME_LENGTH
 
 HASH_LENGTH = 10
 """Hexadecimal digits behind a shortened name: 40 bits, so a clash is a curiosity, and a clash is handled."""
+
+
+@frozen
+class Names:
+    """The names of EndpointSlices in one namespace: those that are held, and those that a plan has given.
+
+    Args:
+        namespace: The namespace.
+        clusters: Names of all ClusterLinks.
+        held: Every EndpointSlice that exists.
+        given: Names given so far; `give` adds to them.
+    """
+
+    namespace: str
+    clusters: Collection[str]
+    held: Container[NamespacedName]
+    given: set[str] = field(factory=set)
+
+    def give(self, service: NamespacedName, cluster: str, source: str) -> str:
+        """A name for a new mirrored slice, which no other has or is given."""
+        name = choose_name(service, cluster, source, self.clusters, self._is_taken)
+        self.given.add(name)
+        return name
+
+    def _is_taken(self, name: str) -> bool:
+        return name in self.given or NamespacedName(self.namespace, name) in self.held
 
 
 def choose_name(
@@ -47,9 +75,9 @@ def is_unmistakable(readable: str, cluster: str, clusters: Collection[str]) -> b
     Both Service `a-b` of cluster `c` and Service `a` of cluster `b-c` read `a-b-c`. The name goes to the cluster with
     the longest name, so that the decision needs to know no other Service.
     """
-    if len(readable) > MAX_NAME_LENGTH:
-        return False
-    return not any(len(other) > len(cluster) and readable.endswith(f"-{other}") for other in clusters)
+    ending = f"-{cluster}"
+    longer = [other for other in clusters if other.endswith(ending)]
+    return len(readable) <= MAX_NAME_LENGTH and not any(readable.endswith(f"-{other}") for other in longer)
 
 
 def hashed_name(service: NamespacedName, cluster: str, source: str, attempt: int) -> str:

@@ -10,7 +10,7 @@ from attrs import evolve, frozen
 
 from svclink_core.conflicting import LOCAL, conflicts
 from svclink_core.core_v1 import Service
-from svclink_core.diffing import Create, Delete, Names, SliceChange, Update, delete, delete_leftover, diff, update_to
+from svclink_core.diffing import Create, Delete, SliceChange, Update, delete, delete_leftover, diff, update_to
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.filtering import Imported, Kept, Skipped, judge, why_slice_skipped
 from svclink_core.guarding import why_withheld
@@ -89,7 +89,9 @@ def plan(snapshot: Snapshot, now: float) -> Plan:
 
     Source: MIRRORING; laws L1 to L5 and L11 of DESIGN.
     """
-    plans = [plan_service(snapshot, key, now) for key in sorted(all_keys(snapshot))]
+    # Made in the order of the snapshot: that is how endpoints lie in memory, and to jump about takes time.
+    made = {key: plan_service(snapshot, key, now) for key in all_keys(snapshot)}
+    plans = [made[key] for key in sorted(made)]
     return Plan(
         changes=tuple(_each_namespace_once(change for each in plans for change in each.changes)),
         decisions=tuple(decision for each in plans for decision in each.decisions),
@@ -149,7 +151,7 @@ class _Part:
 
 
 def _plan_cluster(view: View, cluster: str) -> _Part:
-    """The part of a Service's plan that concerns one cluster. Adds the names it gives to `view.given`.
+    """The part of a Service's plan that concerns one cluster. Names it gives are taken from then on.
 
     A part with nothing to do is remembered: a resync asks again, nearly always of the very same values.
     """
@@ -158,17 +160,25 @@ def _plan_cluster(view: View, cluster: str) -> _Part:
         return _remove(view, cluster, Reason.LINK_GONE)
     if view.main is None or cluster in view.leftovers:
         return _plan_linked(view, remote)
-    facts = facts_of(view, remote)
-    known, part = view.main.known_parts.get(cluster, ((), None))
-    is_known = len(known) == len(facts) and all(one is other for one, other in zip(known, facts, strict=True))
-    if is_known and isinstance(part, _Part):
-        return part
+    if (known := _known_part(view, view.main, remote)) is not None:
+        return known
     planned = _plan_linked(view, remote)
     if planned.changes:
         view.main.known_parts.pop(cluster, None)
     else:
-        view.main.known_parts[cluster] = facts, _remembered(planned, view.ours.get(cluster, []))
+        remembered = _remembered(planned, view.ours.get(cluster, []))
+        view.main.known_parts[cluster] = facts_of(view, remote), remembered
     return planned
+
+
+def _known_part(view: View, main: Service, remote: RemoteCluster) -> _Part | None:
+    """What is remembered of a cluster, where everything it depends on is the very same value as then."""
+    facts, part = main.known_parts.get(remote.link.metadata.name, ((), None))
+    if not isinstance(part, _Part):
+        return None
+    now = facts_of(view, remote)
+    is_same = len(now) == len(facts) and all(one is other for one, other in zip(now, facts, strict=True))
+    return part if is_same else None
 
 
 def _forget_others(main: Service | None, remotes: Mapping[str, RemoteCluster]) -> None:
@@ -287,14 +297,9 @@ def _import(view: View, remote: RemoteCluster, verdict: Imported) -> _Part:
     """Slices are as the remote ones say."""
     cluster, key, observed = remote.link.metadata.name, view.key, view.ours.get(remote.link.metadata.name, [])
     desired, omissions = _desired(remote.endpoint_slices.get(key, ()), cluster, verdict)
-
-    def is_taken(name: str) -> bool:
-        return name in view.given or NamespacedName(key.namespace, name) in view.snapshot.main.names
-
-    changes = diff(key, cluster, desired, observed, Names(view.snapshot.remotes.keys(), is_taken))
-    view.given.update(change.key.name for change in changes if isinstance(change, Create))
-    if desired and not any(isinstance(change, Create | Update) for change in changes):
-        changes += _leftovers(view, cluster, observed)
+    changes = diff(key, cluster, desired, observed, view.names)
+    if desired and cluster in view.leftovers and not any(isinstance(change, Create | Update) for change in changes):
+        changes += _leftovers(view.leftovers[cluster], observed)
     outcome = (Outcome.MIRRORED, Reason.MIRRORED) if desired else (Outcome.SKIPPED, Reason.NO_ENDPOINTS)
     decision = Decision(key, cluster, *outcome, len(desired), _endpoints(desired))
     part = _Part(decision, desired, changes, _findings(key, cluster, omissions))
@@ -317,10 +322,8 @@ def _guarded(part: _Part, remote: RemoteCluster) -> _Part:
     )
 
 
-def _leftovers(view: View, cluster: str, observed: Observed) -> list[Delete]:
+def _leftovers(leftovers: Observed, observed: Observed) -> list[Delete]:
     """Slices of the Go release go once everything that should be mirrored is, so that no address is lost in between."""
-    if not (leftovers := view.leftovers.get(cluster)):
-        return []
     replacement = next(piece for piece in observed if _is_alive(piece))
     return [delete_leftover(piece, replacement) for piece in leftovers if _is_alive(piece)]
 

@@ -6,7 +6,7 @@ A snapshot exists only where the main cluster and the ClusterLinks were listed c
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, KeysView, Mapping
 from typing import Final, TypeAlias
 
 from attrs import field, frozen
@@ -178,10 +178,12 @@ def group_by_service(endpoint_slices: Iterable[EndpointSlice]) -> dict[Namespace
     return groups
 
 
-def all_keys(snapshot: Snapshot) -> set[NamespacedName]:
-    """Every Service there is anything to say about."""
-    keys = set(snapshot.main.services)
-    keys.update(key for key, slices in snapshot.main.endpoint_slices.items() if any(piece.is_ours for piece in slices))
+def all_keys(snapshot: Snapshot) -> KeysView[NamespacedName]:
+    """Every Service there is anything to say about, in the order in which the snapshot has them."""
+    keys = dict.fromkeys(snapshot.main.services)
+    for key, slices in snapshot.main.endpoint_slices.items():
+        if any(piece.is_ours for piece in slices):
+            keys[key] = None
     for cluster in snapshot.remotes.values():
-        keys.update(cluster.services)
-    return keys
+        keys.update(dict.fromkeys(cluster.services))
+    return keys.keys()

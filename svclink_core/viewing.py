@@ -10,6 +10,7 @@ from attrs import frozen
 from svclink_core.core_v1 import Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.meta_v1 import NamespacedName
+from svclink_core.naming import Names
 from svclink_core.snapshot import RemoteCluster, Snapshot
 
 Observed: TypeAlias = list[EndpointSlice]
@@ -17,7 +18,7 @@ Observed: TypeAlias = list[EndpointSlice]
 
 @frozen
 class View:
-    """One Service, as far as the snapshot knows it; `given` are the names its plan has given so far.
+    """One Service, as far as the snapshot knows it, and the names that its plan can give to new slices.
 
     Of the slices of its main Service, `ours` are those that svclink manages, by cluster; `leftovers` those of the Go
     release, by cluster; `local` the others.
@@ -29,7 +30,7 @@ class View:
     ours: Mapping[str, Observed]
     leftovers: Mapping[str, Observed]
     local: Observed
-    given: set[str]
+    names: Names
 
 
 def view_of(snapshot: Snapshot, key: NamespacedName) -> View:
@@ -45,7 +46,8 @@ def view_of(snapshot: Snapshot, key: NamespacedName) -> View:
             leftovers.setdefault(piece.go_cluster, []).append(piece)
         else:
             local.append(piece)
-    return View(snapshot, key, snapshot.main.services.get(key), ours, leftovers, local, set())
+    names = Names(key.namespace, snapshot.remotes.keys(), snapshot.main.names)
+    return View(snapshot, key, snapshot.main.services.get(key), ours, leftovers, local, names)
 
 
 def facts_of(view: View, remote: RemoteCluster) -> tuple[object, ...]:

@@ -21,8 +21,8 @@ from svclink_core import (
     SliceChange,
     Update,
 )
-from svclink_core.diffing import Names, delete, delete_leftover, diff, update_to
-from svclink_core.naming import hashed_name
+from svclink_core.diffing import delete, delete_leftover, diff, update_to
+from svclink_core.naming import Names, hashed_name
 from svclink_core.well_known import (
     LABEL_CLUSTER,
     LABEL_GO_CLUSTER,
@@ -43,8 +43,8 @@ def changes(
     desired: Iterable[EndpointSlice], observed: Iterable[EndpointSlice], taken: Iterable[str] = ()
 ) -> list[SliceChange]:
     observed = list(observed)
-    held = {piece.metadata.name for piece in observed} | set(taken)
-    return diff(WEB, "c1", desired, observed, Names(["c1"], held.__contains__))
+    held = {piece.metadata.key for piece in observed} | {NamespacedName(WEB.namespace, name) for name in taken}
+    return diff(WEB, "c1", desired, observed, Names(WEB.namespace, ["c1"], held))
 
 
 def test_nothing_to_do() -> None:

@@ -13,7 +13,8 @@ from hypothesis.strategies import DrawFn
 
 from svclink_core import Endpoint, EndpointConditions, EndpointHints, EndpointSlice, ObjectReference
 from svclink_core.diffing import are_equal
-from svclink_core.mirroring import WRITTEN_OUT, Topology, mirror_each_endpoint, mirror_endpoints
+from svclink_core.discovery_v1 import WRITTEN_OUT
+from svclink_core.mirroring import Topology, mirror_each_endpoint, mirror_endpoints
 from tests.unit.core.examples import READY, endpoint, remote_slice
 from tests.unit.core.strategies import endpoints, ipv4_addresses, ipv6_addresses, mostly
 
@@ -48,6 +49,16 @@ def test_any_conditions_that_are_written_out_are_normal(conditions: EndpointCond
         endpoint("10.0.0.1\n10.0.0.3"),
         Endpoint((), READY),
         Endpoint(("10.0.0.1", "10.0.0.3"), READY),
+    ],
+)
+def test_one_odd_address_is_enough(odd: Endpoint) -> None:
+    """Where an address would be changed, dropped or merged, each endpoint has to be looked at."""
+    assert remote_slice(endpoints=[odd, endpoint("10.0.0.2")]).normal_endpoints is None
+
+
+@pytest.mark.parametrize(
+    "rich",
+    [
         endpoint(conditions=EndpointConditions(None, serving=True, terminating=False)),
         endpoint(conditions=EndpointConditions(ready=True, serving=None, terminating=False)),
         endpoint(conditions=EndpointConditions(ready=True, serving=True, terminating=None)),
@@ -58,9 +69,10 @@ def test_any_conditions_that_are_written_out_are_normal(conditions: EndpointCond
         endpoint(target_ref=ObjectReference()),
     ],
 )
-def test_one_odd_endpoint_is_enough(odd: Endpoint) -> None:
-    """Where one endpoint would be changed, dropped or merged, the endpoints are not in normal form."""
-    assert remote_slice(endpoints=[odd, endpoint("10.0.0.2")]).normal_endpoints is None
+def test_endpoints_that_say_more_are_made_plain(rich: Endpoint) -> None:
+    """Where one endpoint says more than a mirror does, or not all, all are made anew in the form of a mirror."""
+    plain = endpoint("10.0.0.2")
+    assert remote_slice(endpoints=[plain, rich]).normal_endpoints == (endpoint("10.0.0.1"), plain)
 
 
 # Looking at whole columns against looking at each endpoint. The second is what the rules say.
@@ -83,12 +95,12 @@ def pieces(draw: DrawFn) -> EndpointSlice:
     return remote_slice(endpoints=found, address_type=address_type)
 
 
-@given(pieces())
-def test_columns_say_what_each_endpoint_says(piece: EndpointSlice) -> None:
+@given(pieces(), st.sampled_from(Topology))
+def test_columns_say_what_each_endpoint_says(piece: EndpointSlice, topology: Topology) -> None:
     """Endpoints in normal form are what looking at each of them gives, with nothing left out."""
     expected = mirror_each_endpoint(piece.endpoints, piece.address_type, Topology.NONE)
     assert piece.normal_endpoints is None or (piece.normal_endpoints, []) == expected
-    assert mirror_endpoints(piece, Topology.NONE) == expected
+    assert mirror_endpoints(piece, topology) == mirror_each_endpoint(piece.endpoints, piece.address_type, topology)
 
 
 @given(pieces(), st.randoms(use_true_random=False))
