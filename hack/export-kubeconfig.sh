@@ -4,6 +4,7 @@ set -euo pipefail
 
 readonly ACCOUNT=svclink NAMESPACE=kube-system ROLE=svclink-reader SECRET=svclink-token
 readonly RBAC=rbac.authorization.k8s.io
+readonly DURATION='^(([0-9]{1,6})h)?(([0-9]{1,6})m)?(([0-9]{1,6})s)?$'
 readonly DNS_LABEL='^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$'
 
 usage() {
@@ -60,11 +61,20 @@ parse() {
   done
   [ -z "$link" ] || [[ $link =~ $DNS_LABEL ]] ||
     die "--link $link is no name for a ClusterLink: use at most 63 lower-case letters, digits and inner '-'"
+  [ -z "$duration" ] || check_duration
   local name
   for name in ${namespaces//,/ }; do
     [[ $name =~ $DNS_LABEL ]] || die "--namespaces: $name is not the name of a namespace"
     [ "$name" != kube-system ] || die "--namespaces: kube-system is never mirrored; leave it out"
   done
+}
+
+# Before anything is made: Kubernetes would refuse the token only when all the rest is there.
+check_duration() {
+  [[ $duration =~ $DURATION ]] || die "--duration $duration is not a duration: write it as 24h or 720h"
+  local hours=${BASH_REMATCH[2]:-0} minutes=${BASH_REMATCH[4]:-0} seconds=${BASH_REMATCH[6]:-0}
+  ((10#$hours * 3600 + 10#$minutes * 60 + 10#$seconds >= 600)) ||
+    die "--duration $duration is less than the ten minutes that Kubernetes asks for"
 }
 
 remote() { kubectl ${context:+"--context=$context"} "$@"; }

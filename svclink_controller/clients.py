@@ -230,7 +230,7 @@ def _why_unusable(error: Exception) -> str:
         case UnicodeDecodeError():
             return "it is no text"
         case ssl.SSLError():
-            return f"a certificate or key in it is no PEM: {error}"
+            return "a certificate or key in it is no PEM, or the two do not belong together"
         case _:
             return " ".join(str(error).split())
 

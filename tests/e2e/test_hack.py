@@ -254,6 +254,8 @@ def test_a_cleanup_of_services_deletes_those_that_svclink_created(left: World, s
         ("hack/export-kubeconfig.sh --link Not_a_name", "no name for a ClusterLink"),
         ("hack/export-kubeconfig.sh --namespaces kube-system", "never mirrored"),
         ("hack/export-kubeconfig.sh --namespaces A", "not the name of a namespace"),
+        ("hack/export-kubeconfig.sh --duration soon", "not a duration"),
+        ("hack/export-kubeconfig.sh --duration 9m59s", "ten minutes"),
         ("hack/export-kubeconfig.sh --what", "no option --what"),
         ("hack/export-kubeconfig.sh --server http://a", "https only"),
         ("hack/export-kubeconfig.sh nowhere", "nowhere"),
