@@ -50,6 +50,7 @@ from svclink_controller.wire import (
     WireError,
     cluster_links,
     nothing_is_known,
+    sharing,
 )
 from svclink_controller.workqueue import WorkQueue
 from svclink_core import policing
@@ -183,7 +184,8 @@ class Manager:
                 group.create_task(self.pulse.run())
                 group.create_task(self._reflect(SERVICES, ObjectSink(self.store, MAIN, Service)))
                 slices = ObjectSink(self.store, MAIN, EndpointSlice)
-                group.create_task(self._reflect(ENDPOINT_SLICES, slices, self.store.has_slice))
+                resource = sharing(ENDPOINT_SLICES, partial(self.store.sharing, MAIN))
+                group.create_task(self._reflect(resource, slices, self.store.has_slice))
                 if self.settings.options.sync_services:
                     group.create_task(self._reflect(NAMESPACES, NamespaceSink(self.store)))
                 self.identities.main_id = await self._identify()  # Before any link is looked at.

@@ -18,7 +18,7 @@ from svclink_controller.kubeconfig import KubeconfigError
 from svclink_controller.session import RefusedError, Session, Target, open_session
 from svclink_controller.store import Observation, Store
 from svclink_controller.trust import STRICT, Trust
-from svclink_controller.wire import WireError
+from svclink_controller.wire import REMOTE_ENDPOINT_SLICES, WireError, sharing
 from svclink_core.identifying import Problem
 from svclink_core.snapshot import PENDING, SYNCED, Unreachable
 from svclink_core.well_known import LinkReason
@@ -157,7 +157,8 @@ class Remote:
 
     async def _open(self, target: Target) -> None:
         """What is opened belongs to the remote at once: whenever it is given up or cancelled, it is closed."""
-        self._opened = await open_session(target, partial(self._refusal, target), self.trust)
+        slices = sharing(REMOTE_ENDPOINT_SLICES, partial(self.store.sharing, self.name))
+        self._opened = await open_session(target, partial(self._refusal, target), self.trust, slices)
 
     async def _take_over(self, problem: Problem | None) -> None:
         """From now on the connection that was opened is the one that counts."""

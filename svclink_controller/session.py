@@ -106,13 +106,19 @@ class Session:
         await self.client.close()
 
 
-async def open_session(target: Target, admit: Callable[[str | None], Problem | None], trust: Trust = STRICT) -> Session:
+async def open_session(
+    target: Target,
+    admit: Callable[[str | None], Problem | None],
+    trust: Trust = STRICT,
+    resource: Resource[EndpointSlice] = REMOTE_ENDPOINT_SLICES,
+) -> Session:
     """Connect, find out who answers, and list everything.
 
     Args:
         target: What to read the cluster with.
         admit: Says why a cluster of this identity must not be used, or None.
         trust: What an administrator allows it.
+        resource: How its EndpointSlices are read.
 
     Raises:
         KubeconfigError: The kubeconfig is not one svclink uses.
@@ -122,13 +128,18 @@ async def open_session(target: Target, admit: Callable[[str | None], Problem | N
     credentials = await asyncio.to_thread(lambda: parse_kubeconfig(decode_base64(target.kubeconfig), trust))
     client = await remote_client(credentials, trust)
     try:
-        return await _list_everything(target, client, admit)
+        return await _list_everything(target, client, admit, resource)
     except BaseException:
         await client.close()
         raise
 
 
-async def _list_everything(target: Target, client: Client, admit: Callable[[str | None], Problem | None]) -> Session:
+async def _list_everything(
+    target: Target,
+    client: Client,
+    admit: Callable[[str | None], Problem | None],
+    resource: Resource[EndpointSlice],
+) -> Session:
     version = decode_version(await client.get("/version"))
     cluster_id = await identify(client)
     if (problem := admit(cluster_id)) is not None:
@@ -136,7 +147,7 @@ async def _list_everything(target: Target, client: Client, admit: Callable[[str 
     try:
         async with asyncio.TaskGroup() as group:
             services = group.create_task(_list(target, client, SERVICES, Service))
-            slices = group.create_task(_list(target, client, REMOTE_ENDPOINT_SLICES, EndpointSlice))
+            slices = group.create_task(_list(target, client, resource, EndpointSlice))
     except* Exception as broken:
         raise _first(broken) from broken
     return Session(target, client, version, cluster_id, services.result(), slices.result())

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from types import MappingProxyType
 from typing import Final, TypeAlias, TypeVar, assert_never
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from svclink_controller.cluster_objects import ClusterObjects, Mirrored, Tally
 from svclink_controller.freshness import Freshness
@@ -126,6 +126,27 @@ class Store:
         if held is None or (EndpointSlice, key) in main.undecodable:
             return False
         return bool(version) and (held.metadata.uid, held.metadata.resource_version) == (uid, version)
+
+    def sharing(self, cluster: str, piece: EndpointSlice) -> EndpointSlice:
+        """A slice that was just read, made of what is held already where that is equal: endpoints fill the memory.
+
+        One that is as it was is the very one that is held. A mirror gets the endpoints of the remote slice it is of.
+        """
+        held = self._of(cluster).slices.get(piece.metadata.key)
+        if held == piece:
+            return held
+        source = self._source(piece) if cluster == MAIN else None
+        if source is None or source.normal_endpoints != piece.endpoints:
+            return piece
+        return evolve(piece, endpoints=source.normal_endpoints)
+
+    def _source(self, mirror: EndpointSlice) -> EndpointSlice | None:
+        objects = self._clusters.get(mirror.cluster or MAIN) if mirror.is_ours else None
+        return (
+            None
+            if objects is None
+            else objects.slices.get(NamespacedName(mirror.metadata.namespace, mirror.source or ""))
+        )
 
     def _remote(self, name: str, link: ClusterLink) -> RemoteCluster:
         objects = self._clusters.setdefault(name, ClusterObjects())

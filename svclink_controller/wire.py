@@ -337,6 +337,11 @@ SECRETS: Final = Resource("/api/v1", "secrets", decode_secret)
 CLUSTER_LINKS: Final = Resource("/apis/svclink.cloudpilot.ai/v1alpha1", "clusterlinks", decode_link)
 
 
+def sharing(resource: Resource[T], share: Callable[[T], T]) -> Resource[T]:
+    """A kind of object whose objects are, once decoded, exchanged for equal ones."""
+    return evolve(resource, decode=lambda content: share(resource.decode(content)))
+
+
 def cluster_links(selector: LabelSelector) -> Resource[ClusterLink]:
     """ClusterLinks, of which only some are this controller's to work on."""
     return evolve(CLUSTER_LINKS, decode=partial(decode_link, selector=selector))

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from attrs import define
+from attrs import define, evolve
 from prometheus_client import generate_latest
 from structlog.testing import capture_logs
 
@@ -35,6 +35,7 @@ from svclink_core import (
     EndpointPort,
     EndpointSlice,
     LinkReason,
+    NamespacedName,
     ObjectMeta,
     Options,
     Service,
@@ -42,6 +43,7 @@ from svclink_core import (
     ServiceSpec,
 )
 from svclink_core.codec import unstructure
+from svclink_core.discovery_v1 import CONDITIONS
 from svclink_core.identifying import Problem
 from svclink_core.svclink_v1alpha1 import SecretKeyReference
 from svclink_core.well_known import LABEL_SERVICE_NAME
@@ -153,6 +155,21 @@ async def test_slice_that_was_tampered_with_is_mended() -> None:
         await world.is_mirrored("10.0.0.1")
         world.main.remove_key("endpointslices", "default", "web-c1")
         await world.is_mirrored("10.0.0.1")
+
+
+async def test_mirror_that_is_read_has_the_endpoints_of_its_source() -> None:
+    """What the main cluster's watch tells of a mirror takes no memory for endpoints that are the remote slice's."""
+    async with worlds() as world:
+        world.remote.put(evolve(piece(), endpoints=(Endpoint(("10.0.0.1",), CONDITIONS[True, True, False]),)))
+        world.main.put(link(kubeconfig=world.kubeconfig))
+        world.start()
+        await world.is_mirrored("10.0.0.1")
+        stored = world.main.objects["endpointslices", "default", "web-c1"]
+        world.main.put_raw("endpointslices", stored | {"metadata": stored["metadata"] | {"generation": 7}})
+        store, key = world.controller.store, NamespacedName("default", "web-c1")
+        await eventually(lambda: store.snapshot().main.names[key].metadata.generation == 7)
+        (remote,) = store.snapshot().remotes["c1"].endpoint_slices[NamespacedName("default", "web")]
+        assert store.snapshot().main.names[key].endpoints is remote.endpoints
 
 
 async def test_link_that_goes_takes_its_slices_with_it() -> None:

@@ -26,7 +26,7 @@ from svclink_controller.remote import ConnectError, Remote, problem_of
 from svclink_controller.session import RefusedError, Session, Target, open_session
 from svclink_controller.store import Observation, Store
 from svclink_controller.trust import Trust
-from svclink_controller.wire import Status, WireError
+from svclink_controller.wire import Resource, Status, WireError
 from svclink_core import (
     PENDING,
     SYNCED,
@@ -320,6 +320,21 @@ async def test_found_cluster_is_listed_anew(world: World) -> None:
     assert world.services() == {API}
 
 
+async def test_found_cluster_takes_no_memory_for_what_was_known(world: World) -> None:
+    """Slices that are as they were when a cluster was lost are held once, however often it comes back."""
+    remote = await world.serve()
+    world.edit(remote.kubeconfig)
+    await world.is_synced()
+    (known,) = world.store.snapshot().remotes["c1"].endpoint_slices[WEB]
+    remote.cluster.override = refusing(503)
+    remote.cluster.hang_up()
+    await eventually(lambda: isinstance(world.store.connections["c1"], Unreachable))
+    remote.cluster.override = None
+    await world.is_synced()
+    (found,) = world.store.snapshot().remotes["c1"].endpoint_slices[WEB]
+    assert found is known
+
+
 async def test_unreachable_since_is_when_it_was_lost(world: World) -> None:
     """Failed tries to come back do not make the cluster look lost more recently."""
     remote = await world.serve()
@@ -508,8 +523,13 @@ async def test_connection_that_opens_as_its_link_is_edited_is_closed(
     """A connection that is ready when it is given up does not stay open beside the one that takes its place."""
     opened: list[Session] = []
 
-    async def open_late(target: Target, admit: Callable[[str | None], Problem | None], trust: Trust) -> Session:
-        made = await open_session(target, admit, trust)
+    async def open_late(
+        target: Target,
+        admit: Callable[[str | None], Problem | None],
+        trust: Trust,
+        resource: Resource[EndpointSlice],
+    ) -> Session:
+        made = await open_session(target, admit, trust, resource)
         opened.append(made)
         if len(opened) == 1:
             with suppress(asyncio.CancelledError):

@@ -39,8 +39,15 @@ from svclink_core import (
     Unreachable,
     plan_service,
 )
+from svclink_core.discovery_v1 import CONDITIONS
 from svclink_core.snapshot import Connection, all_keys, group_by_service
-from svclink_core.well_known import LABEL_CLUSTER, LABEL_MANAGED_BY, LABEL_SERVICE_NAME, MANAGED_BY
+from svclink_core.well_known import (
+    ANNOTATION_SOURCE_SLICE,
+    LABEL_CLUSTER,
+    LABEL_MANAGED_BY,
+    LABEL_SERVICE_NAME,
+    MANAGED_BY,
+)
 from tests.unit.core.strategies import (
     AMBIGUOUS,
     any_main_slices,
@@ -317,6 +324,57 @@ def test_undecodable_service_and_slice_of_one_name_are_two() -> None:
     made.store.mark_undecodable("c1", EndpointSlice, undecodable("web"))
     made.store.put("c1", service())
     assert list(made.store.snapshot().remotes["c1"].undecodable) == [WEB]
+
+
+# What is equal is held once
+
+
+def remote_and_mirror() -> tuple[EndpointSlice, EndpointSlice]:
+    """A remote slice, and the one it is mirrored to as it is read from the main cluster: equal, but nothing shared."""
+    addresses = ("10.0.0.2", "10.0.0.1")
+    remote, mirror = (
+        tuple(Endpoint((address,), CONDITIONS[True, True, False]) for address in each)
+        for each in (addresses, sorted(addresses))
+    )
+    metadata = evolve(mirrored_slice().metadata, annotations=((ANNOTATION_SOURCE_SLICE, "web-1"),))
+    return evolve(remote_slice(), endpoints=remote), EndpointSlice(metadata, "IPv4", mirror)
+
+
+def test_mirror_has_the_endpoints_of_its_source() -> None:
+    """A mirror that is read takes no memory for endpoints where they are those of the remote slice."""
+    made = linked("c1")
+    remote, mirror = remote_and_mirror()
+    made.store.put("c1", remote)
+    read = made.store.sharing(MAIN, mirror)
+    assert read == mirror
+    assert read.endpoints is remote.normal_endpoints
+
+
+@pytest.mark.parametrize("cluster", [MAIN, "c1"])
+def test_slice_that_is_listed_again_is_the_one_held(cluster: str) -> None:
+    """A list of what is known takes no memory, and what was found out about a slice is not found out again."""
+    made = linked("c1")
+    made.store.put(cluster, held := remote_slice())
+    assert made.store.sharing(cluster, remote_slice()) is held
+
+
+@pytest.mark.parametrize("why", ["other endpoints", "not a mirror", "source unknown", "cluster unknown"])
+def test_slice_that_is_like_no_other_is_taken_as_it_was_read(why: str) -> None:
+    """Where there is nothing equal, a slice of the main cluster stays what it is."""
+    made = linked("c1")
+    remote, mirror = remote_and_mirror()
+    made.store.put("c1", remote)
+    match why:
+        case "other endpoints":
+            mirror = evolve(mirror, endpoints=mirror.endpoints[:1])
+        case "not a mirror":
+            mirror = evolve(mirror, metadata=evolve(mirror.metadata, labels=remote.metadata.labels))
+        case "source unknown":
+            mirror = evolve(mirror, metadata=mirrored_slice().metadata)
+        case _:
+            mirror = evolve(mirror, metadata=mirrored_slice(cluster="c2").metadata)
+    made.store.put(MAIN, evolve(mirror, endpoints=()))
+    assert made.store.sharing(MAIN, mirror) is mirror
 
 
 # The main cluster's watch lags behind svclink's own writes
