@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 
 from attrs import define, field, frozen
 
@@ -47,20 +47,23 @@ class Mirrored:
 class Tally:
     """Counts mirrored slices by cluster as they come and go."""
 
-    services: dict[str, Counter[NamespacedName]] = field(factory=dict)
+    services: defaultdict[str, Counter[NamespacedName]] = field(factory=lambda: defaultdict(Counter))
     endpoints: Counter[str] = field(factory=Counter)
     slices: Counter[str] = field(factory=Counter)
 
     def count(self, piece: EndpointSlice | None, sign: int) -> None:
         """Add (`sign` 1) or subtract (-1) a slice, if it is a mirrored one."""
-        if piece is None or not piece.is_ours or piece.cluster is None or piece.service is None:
+        if piece is None or not piece.is_ours:
             return
-        self.endpoints[piece.cluster] += sign * len(piece.endpoints)
-        self.slices[piece.cluster] += sign
-        services = self.services.setdefault(piece.cluster, Counter())
-        services[piece.service] += sign
-        if not services[piece.service]:
-            del services[piece.service]
+        cluster, service = piece.cluster, piece.service
+        if cluster is None or service is None:
+            return
+        self.endpoints[cluster] += sign * len(piece.endpoints)
+        self.slices[cluster] += sign
+        services = self.services[cluster]
+        services[service] += sign
+        if not services[service]:
+            del services[service]
 
     def of(self, cluster: str) -> Mirrored:
         """How much there is of a cluster."""
