@@ -2,8 +2,12 @@
 
 Run in the network namespace of the node. Its orders: `{"begin": {"url": ..., "rate": 200, "count": 900, "timeout": 5}}`
 is answered with the number of the load, `{"finish": number}` with its results when all are there, `{"stop": number}`
-with those of what was sent so far. A result says when the request began (POSIX seconds), how long it took, who
-answered, and what went wrong while it was doing what.
+with those of what was sent so far. A result says when the request began (POSIX seconds), how long it took, from which
+port, who answered, and what went wrong while it was doing what.
+
+A connection of its own has a port of its own: the next of `LOCAL_PORTS`, or of the `ports` in the order. Were it
+chosen by Linux, it might be that of one that was given up, and to the connection tracking of the node there would be no
+new connection: it would go where the other went, whatever the rules say by then.
 
 It keeps to its rate also when answers are late, up to a bound: on a machine that is too busy for it, it sends less, and
 never catches up with a burst, which no server would be there for either.
@@ -13,9 +17,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import itertools
+import socket
 import time
-from collections.abc import Awaitable, Callable
-from types import SimpleNamespace
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
@@ -24,13 +32,27 @@ from .orders import follow
 
 IN_FLIGHT = 200
 CATCH_UP_SECONDS = 0.05
+# Those that Linux chooses from. At 200 a second none is used again while a connection without an answer is tracked.
+LOCAL_PORTS = range(32_768, 61_000)
+
+
+@dataclass
+class Progress:
+    """How far a request has come, and from which port."""
+
+    stage: str = "connecting"
+    port: int | None = None
+
+
+_progress: ContextVar[Progress] = ContextVar("progress")
 
 
 class Load:
     """One load, running since it was made."""
 
-    def __init__(self, url: str, rate: float, count: int, timeout: float) -> None:
+    def __init__(self, url: str, rate: float, count: int, timeout: float, ports: Iterator[int]) -> None:
         self._url = url
+        self._ports = ports
         self._timeout = aiohttp.ClientTimeout(total=timeout)
         self._told_to_stop = asyncio.Event()
         self._in_flight = asyncio.Semaphore(IN_FLIGHT)
@@ -46,7 +68,9 @@ class Load:
         return await self._sending
 
     async def _send(self, pause: float, count: int) -> list[dict[str, Any]]:
-        connector = aiohttp.TCPConnector(force_close=True, use_dns_cache=False, limit=0)
+        connector = aiohttp.TCPConnector(
+            force_close=True, use_dns_cache=False, limit=0, socket_factory=self._socket_of_next_port
+        )
         async with (
             aiohttp.ClientSession(connector=connector, timeout=self._timeout, trace_configs=[stages()]) as session,
             asyncio.TaskGroup() as group,
@@ -66,27 +90,47 @@ class Load:
         return self._told_to_stop.is_set()
 
     async def _request(self, session: aiohttp.ClientSession) -> dict[str, Any]:
+        progress = Progress()
+        _progress.set(progress)
         began = time.time()
-        answer, error, progress = None, None, {"stage": "connecting"}
+        answer, error = None, None
         try:
-            async with session.get(self._url, trace_request_ctx=progress) as response:
+            async with session.get(self._url) as response:
                 answer = await response.text()
                 if response.status != 200:
                     answer, error = None, f"HTTP {response.status}"
         except (aiohttp.ClientError, TimeoutError, OSError) as problem:
-            error = f"{type(problem).__name__} while {progress['stage']}"
+            error = f"{type(problem).__name__} while {progress.stage}"
         finally:
             self._in_flight.release()
-        return {"at": began, "seconds": time.time() - began, "by": answer, "error": error}
+        return {"at": began, "seconds": time.time() - began, "port": progress.port, "by": answer, "error": error}
+
+    def _socket_of_next_port(self, address: tuple[Any, ...]) -> socket.socket:
+        made = socket.socket(*address[:3])
+        _progress.get().port = bind_to_first(made, self._ports)
+        return made
+
+
+def bind_to_first(unbound: socket.socket, ports: Iterable[int]) -> int:
+    """Give the socket the first of these ports that is free, and return it."""
+    for port in ports:
+        try:
+            unbound.bind(("", port))
+        except OSError as problem:
+            if problem.errno != errno.EADDRINUSE:
+                raise
+        else:
+            return port
+    raise OSError(errno.EADDRINUSE, "none of the ports is free")
 
 
 def stages() -> aiohttp.TraceConfig:
     """Keeps how far a request has come: resolving the name, connecting, or waiting for the answer."""
     trace = aiohttp.TraceConfig()
 
-    def enter(stage: str) -> Callable[[aiohttp.ClientSession, SimpleNamespace, object], Awaitable[None]]:
-        async def entered(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
-            context.trace_request_ctx["stage"] = stage
+    def enter(stage: str) -> Callable[..., Awaitable[None]]:
+        async def entered(*_: object) -> None:
+            _progress.get().stage = stage
 
         return entered
 
@@ -101,11 +145,13 @@ class Loads:
 
     def __init__(self) -> None:
         self._loads: list[Load] = []
+        self._ports = itertools.cycle(LOCAL_PORTS)
 
     async def follow(self, order: dict[str, Any]) -> object:
         """Begin a load, or end one."""
         if "begin" in order:
-            self._loads.append(Load(**order["begin"]))
+            ports = iter(order["begin"].pop("ports", self._ports))
+            self._loads.append(Load(**order["begin"], ports=ports))
             return len(self._loads) - 1
         if "finish" in order:
             return await self._loads[order["finish"]].finish()

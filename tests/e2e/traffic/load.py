@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+
+from tests.e2e.api import Object
 
 from .programs import Program
 
@@ -17,13 +19,17 @@ PATIENCE_SECONDS: Final = 5
 BLACK_HOLE_SECONDS: Final = 2.5
 """Where requests are lost on purpose. Linux sends the first packet again every second; by then it shall be too late."""
 
+MOMENT_SECONDS: Final = 0.5
+"""For requests of which only the lost ones matter: before the first packet is sent again."""
+
 
 @dataclass(frozen=True)
 class Result:
-    """One request: when it began (POSIX seconds), how long it took, which Pod answered, or what went wrong."""
+    """One request: when it began (POSIX seconds), how long it took, its port, who answered, or what went wrong."""
 
     at: float
     seconds: float
+    port: int | None
     cluster: str | None
     pod: str | None
     error: str | None
@@ -77,13 +83,17 @@ class Client:
         yield load
         load.results = results_of(self._program.tell({"stop": number}))
 
-    def requests(self, url: str, count: int) -> Load:
-        """So many requests, as fast as they are answered."""
-        number = self._begin(url, 2_000, count, PATIENCE_SECONDS)
+    def requests(
+        self, url: str, count: int, timeout: float = PATIENCE_SECONDS, ports: Collection[int] | None = None
+    ) -> Load:
+        """So many requests, as fast as they are answered; from these ports, or each from the one after the last."""
+        number = self._begin(url, 2_000, count, timeout, ports)
         return Load(url, results_of(self._program.tell({"finish": number})))
 
-    def _begin(self, url: str, rate: float, count: int, timeout: float) -> int:
-        order = {"url": url, "rate": rate, "count": count, "timeout": timeout}
+    def _begin(self, url: str, rate: float, count: int, timeout: float, ports: Collection[int] | None = None) -> int:
+        order: Object = {"url": url, "rate": rate, "count": count, "timeout": timeout}
+        if ports is not None:
+            order["ports"] = sorted(ports)
         return int(self._program.tell({"begin": order}))
 
 
@@ -95,7 +105,9 @@ def results_of(answer: list[dict[str, Any]]) -> list[Result]:
 def result_of(line: dict[str, Any]) -> Result:
     cluster, _, pod = str(line["by"] or "").partition(" ")
     error = None if line["error"] is None else str(line["error"])
-    return Result(float(line["at"] or 0), float(line["seconds"] or 0), cluster or None, pod or None, error)
+    return Result(
+        float(line["at"] or 0), float(line["seconds"] or 0), line["port"], cluster or None, pod or None, error
+    )
 
 
 def plot(load: Load, marks: Sequence[tuple[float, str]], file: Path) -> None:

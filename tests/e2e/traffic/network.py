@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,7 @@ NODE: Final = f"svclink-node-{os.getpid()}"
 NODE_ADDRESS: Final = "192.168.1.1"
 DNS_PORT: Final = 53
 PROGRAMS: Final = ("ip", "nft", "iptables", "conntrack")
+SYN_SENT_TIMEOUT: Final = Path("/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_syn_sent")
 CLONE_NEWNET: Final = 0x40000000
 
 
@@ -113,6 +115,29 @@ def _enter(namespace: str) -> None:
     with Path("/run/netns", namespace).open("rb") as entry:
         if ctypes.CDLL(None, use_errno=True).setns(entry.fileno(), CLONE_NEWNET):
             raise OSError(ctypes.get_errno(), f"setns {namespace}")
+
+
+def ports_without_answer() -> set[int]:
+    """The ports of the node from which connections were begun and not answered, as far as the kernel remembers."""
+    entries = run("ip", "netns", "exec", NODE, "conntrack", "-L", "-p", "tcp", "--state", "SYN_SENT")
+    return {int(port) for port in re.findall(r"^.*? sport=(\d+)", entries, re.MULTILINE)}
+
+
+def are_forgotten(ports: set[int]) -> None:
+    """Assert that the kernel remembers no connection from these ports of the node that was not answered."""
+    remembered = ports & ports_without_answer()
+    assert not remembered, f"there are connections without an answer from {sorted(remembered)}"
+
+
+@contextmanager
+def forgetting_after(seconds: int) -> Iterator[None]:
+    """Have the kernel remember a new connection from the node for no longer, unless it is answered."""
+    before = do_inside(NODE, SYN_SENT_TIMEOUT.read_text)
+    do_inside(NODE, lambda: SYN_SENT_TIMEOUT.write_text(str(seconds)))
+    try:
+        yield
+    finally:
+        do_inside(NODE, lambda: SYN_SENT_TIMEOUT.write_text(before))
 
 
 def run(*command: str) -> str:

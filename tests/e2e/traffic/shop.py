@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,7 +15,7 @@ from tests.e2e.waiting import eventually
 from tests.e2e.world import World
 
 from .kubelets import Kubelet
-from .load import PATIENCE_SECONDS, Client, Load
+from .load import MOMENT_SECONDS, PATIENCE_SECONDS, Client, Load
 
 APP: Final = "web"
 HTTP: Final = {"name": "http", "port": 80, "protocol": "TCP", "targetPort": "http"}
@@ -72,6 +72,14 @@ class Shop:
     def requests(self, count: int, url: str | None = None) -> Load:
         """So many requests to the Service, by its name unless told otherwise."""
         return self.client.requests(url or self.url, count)
+
+    def requests_from(self, ports: Collection[int]) -> Load:
+        """A request to the Service from each of these ports of the node."""
+        return self.client.requests(self.url, len(ports), ports=ports)
+
+    def given_up(self, count: int = 30) -> set[int]:
+        """The ports of those of so many requests that were given up after a moment without an answer."""
+        return {result.port for result in self.client.requests(self.url, count, MOMENT_SECONDS).failures if result.port}
 
     def answering(self, count: int = 100) -> set[tuple[str | None, str | None]]:
         """Cluster and name of the Pods that answer so many requests, none of which may fail."""
