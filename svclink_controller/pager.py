@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import Mapping
 from typing import Final, Generic
 
@@ -27,7 +26,7 @@ MAX_PAGES: Final = 20_000
 """Where a list ends at the latest: a server that always has one more page would fill the memory."""
 
 LARGE: Final = 2**20
-"""Bytes of a page whose objects are worth sparing the garbage collector."""
+"""Bytes of a page that is not worth having in the memory beside the one before it."""
 
 OVERLOAD_TRIES: Final = 4
 
@@ -96,10 +95,6 @@ class Pager(Generic[T]):
                 size, pages = size + len(content), pages + 1
                 await self._add(page, listing)
                 del content, page  # A large one goes before the next one comes.
-                if is_large:
-                    # They live long and are in no cycle: the collector would look at them again and again, for 100 ms
-                    # and more at a time.
-                    gc.freeze()
                 self._require_an_end(listing, size, pages)
                 if not token:
                     report(self.resource, listing.undecodable)

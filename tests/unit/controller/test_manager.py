@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gc
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -25,7 +26,7 @@ from svclink_controller import manager
 from svclink_controller.clients import remote_client
 from svclink_controller.label_selector import parse
 from svclink_controller.leader import Timing
-from svclink_controller.manager import Manager, Settings, make_manager, target_of
+from svclink_controller.manager import Manager, Settings, freeze_survivors, make_manager, target_of
 from svclink_controller.session import Target
 from svclink_core import (
     SYNCED,
@@ -482,6 +483,20 @@ async def test_drain_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> 
         with capture_logs() as logs:
             await world.controller.drain()
     assert "writes still under way were given up" in [entry["event"] for entry in logs]
+
+
+def test_what_outlives_two_collections_is_looked_at_no_more() -> None:
+    """A garbage collection takes no longer for all that is known already: new objects are all that it looks at."""
+    gc.callbacks.append(freeze_survivors)
+    try:
+        known = [piece()]
+        gc.collect(0)
+        assert any(each is known for each in gc.get_objects())
+        gc.collect(1)
+        assert not any(each is known for each in gc.get_objects())
+    finally:
+        gc.callbacks.remove(freeze_survivors)
+        gc.unfreeze()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
