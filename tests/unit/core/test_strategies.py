@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Final, TypeAlias, TypeVar, assert_never
 
 import pytest
 from attrs import evolve
 from hypothesis import Phase, find, given, settings
+from hypothesis.errors import NoSuchExample
 from hypothesis.strategies import SearchStrategy
 
 from svclink_core import (
@@ -242,52 +244,37 @@ def _verb(old: object, new: object) -> str:
     return "removed" if new is None else "changed"
 
 
-@pytest.fixture(scope="module")
-def drawn() -> Counter[str]:
-    """How many of some snapshots and events have what."""
-    counted: Counter[str] = Counter()
-
-    @settings(SEARCH, max_examples=EXAMPLES)
-    @given(snapshots)
-    def look_at_snapshots(found: Snapshot) -> None:
-        counted.update([name for name, is_so in SNAPSHOTS.items() if is_so(found)])
-        counted.update(in_plan(plan(found, NOW)))
-
-    @settings(SEARCH, max_examples=EXAMPLES)
-    @given(events())
-    def look_at_events(happening: Happening) -> None:
-        counted.update(in_event(happening))
-
-    look_at_snapshots()
-    look_at_events()
-    return counted
-
-
 T = TypeVar("T")
 
 
-def search(strategy: SearchStrategy[T], is_so: Callable[[T], bool]) -> None:
-    """Raises `NoSuchExample` where even a long search finds no such value."""
-    find(strategy, is_so, settings=SEARCH)
+def drawn(strategy: SearchStrategy[T], wanted: set[str], look: Callable[[T, set[str]], set[str]]) -> set[str]:
+    """What of all that is wanted is drawn. The rare cases take a long search, which is one for all of them."""
+    missing = set(wanted)
+
+    def is_last(value: T) -> bool:
+        missing.difference_update(look(value, missing))
+        return not missing
+
+    with suppress(NoSuchExample):
+        find(strategy, is_last, settings=SEARCH)
+    return wanted - missing
 
 
-@pytest.mark.parametrize("case", SNAPSHOTS)
-def test_nasty_cases_are_drawn(case: str, drawn: Counter[str]) -> None:
-    """Every nasty case is found, the rare ones by a longer search."""
-    if not drawn[case]:
-        search(snapshots, SNAPSHOTS[case])
-
-
-@pytest.mark.parametrize("case", PLANS)
-def test_every_change_and_reason_is_drawn(case: str, drawn: Counter[str]) -> None:
-    """Every kind of change is found in a plan, and every reason there is.
+def in_snapshot(found: Snapshot, wanted: set[str]) -> set[str]:
+    """What of all that is wanted there is in a snapshot or in the plan for it.
 
     Guards, options and what is known of Namespaces are drawn apart from the rest: where a reason needs a rare kind of
     them, it may be given.
     """
-    if not drawn[case]:
-        given_rest = GIVEN.get(case, lambda found: found)
-        search(snapshots.map(given_rest), lambda found: case in in_plan(plan(found, NOW)))
+    cases = {case for case in wanted & SNAPSHOTS.keys() if SNAPSHOTS[case](found)}
+    given = {case for case in wanted & GIVEN.keys() if case in in_plan(plan(GIVEN[case](found), NOW))}
+    return cases | given | in_plan(plan(found, NOW))
+
+
+def test_every_nasty_case_change_and_reason_is_drawn() -> None:
+    """Every nasty case is found in a snapshot, every kind of change in a plan, and every reason there is."""
+    wanted = {*SNAPSHOTS, *PLANS}
+    assert drawn(snapshots, wanted, in_snapshot) == wanted
 
 
 def guarded(found: Snapshot, guard: Guard) -> Snapshot:
@@ -310,17 +297,24 @@ GIVEN: Final[Mapping[str, Callable[[Snapshot], Snapshot]]] = {
 }
 
 
-@pytest.mark.parametrize("case", EVENTS)
-def test_every_event_is_drawn(case: str, drawn: Counter[str]) -> None:
+def test_every_event_is_drawn() -> None:
     """Everything happens that can happen."""
-    if not drawn[case]:
-        search(events(), lambda happening: case in in_event(happening))
+    wanted = set(EVENTS)
+    assert drawn(events(), wanted, lambda happening, _: in_event(happening)) == wanted
 
 
-def test_most_plans_have_something_to_do(drawn: Counter[str]) -> None:
+def test_most_plans_have_something_to_do() -> None:
     """A property over plans that are mostly empty would prove little."""
-    assert drawn["no change"] < EXAMPLES * 0.6
-    assert drawn["because Mirrored"] > EXAMPLES * 0.4
+    counted: Counter[str] = Counter()
+
+    @settings(SEARCH, max_examples=EXAMPLES)
+    @given(snapshots)
+    def look(found: Snapshot) -> None:
+        counted.update(in_plan(plan(found, NOW)))
+
+    look()
+    assert counted["no change"] < EXAMPLES * 0.6
+    assert counted["because Mirrored"] > EXAMPLES * 0.4
 
 
 @given(snapshots)
