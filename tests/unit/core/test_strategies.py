@@ -50,7 +50,7 @@ from tests.unit.core.strategies import (
 )
 from tests.unit.core.world import NOW, main_slices, ours, problems, remote_slices
 
-pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
+pytestmark = [pytest.mark.filterwarnings("ignore:Generating overly large repr"), pytest.mark.no_cover]
 
 EXAMPLES: Final = 300
 SEARCH: Final = settings(max_examples=5_000, derandomize=True, database=None, deadline=None, phases=[Phase.generate])
