@@ -38,9 +38,11 @@ def works(command: str) -> bool:
 
 
 PYTHONS = pythons_found()
-# What the strategies draw is the same on every Python, and finding the rare cases takes a minute.
+# What the strategies draw is the same on every Python, and finding the rare cases takes a while.
 TEST_OF_STRATEGIES = "tests/unit/core/test_strategies.py"
 KUBERNETES = list(pinned_versions())
+# Many tests of the controller wait, so three processes fit on two cores; whoever is done first takes work of others.
+UNIT_TESTS = ("tests/unit", "--numprocesses=3", "--dist=worksteal")
 PARALLEL = ("--numprocesses=3", "--dist=loadfile")
 HELD_TO_BOTH = ("kubectl", "links", "mirroring", "ownership", "secrets")
 nox.options.sessions = ["lint", "types", "docs", "unit", "build", "e2e", "traffic"]
@@ -77,14 +79,14 @@ def types(session: nox.Session) -> None:
 def unit(session: nox.Session) -> None:
     """Unit tests and laws, on every Python found; on all but the first, the laws with few examples.
 
-    On the first one, every branch of the core must be taken, where all tests are run.
+    On the first one, every branch of the core must be taken by examples, where all tests are run.
     """
     install(session, "unit")
     is_first = session.python == PYTHONS[0]
     few = {} if is_first or "HYPOTHESIS_PROFILE" in os.environ else {"HYPOTHESIS_PROFILE": "dev"}
     once = () if is_first else ("--ignore", TEST_OF_STRATEGIES)
     cover = ("--cov=svclink_core", "--cov-branch", "--cov-fail-under=100") if is_first and not session.posargs else ()
-    session.run("pytest", "tests/unit", "--numprocesses=2", *cover, *once, *session.posargs, env=few)
+    session.run("pytest", *UNIT_TESTS, *cover, *once, *session.posargs, env=few)
 
 
 @nox.session(python=PYTHONS[0], default=False)
@@ -131,7 +133,7 @@ def build(session: nox.Session) -> None:
     session.chdir(elsewhere / "tree")
     session.run("svclink", "--version")
     few = {"HYPOTHESIS_PROFILE": "dev"}
-    session.run("pytest", "tests/unit", "--numprocesses=2", "--ignore", TEST_OF_STRATEGIES, *session.posargs, env=few)
+    session.run("pytest", *UNIT_TESTS, "--ignore", TEST_OF_STRATEGIES, *session.posargs, env=few)
 
 
 def copy(source: Path, target: Path) -> None:
