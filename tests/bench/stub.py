@@ -1,7 +1,7 @@
 """A server that answers as a main cluster and many remote ones would, from lists made when they are asked for.
 
 For sizes that no machine here has room for. Real: TLS, HTTP, the JSON of the API. Not there: storage, other writers.
-What is created is counted, told its uid and forgotten; nothing ever changes in a remote.
+What is created is told its uid and listed after a restart; nothing ever changes in a remote.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ class Stub:
     url: str = ""
     authority: trustme.CA = field(default_factory=trustme.CA)
     links: dict[str, Object] = field(default_factory=dict)
+    _mirrors: list[msgspec.Raw] = field(default_factory=list)
     _pages: dict[tuple[str, int, int], bytes] = field(default_factory=dict)
     _made: asyncio.Event = field(default_factory=asyncio.Event)
     _ended: asyncio.Event = field(default_factory=asyncio.Event)
@@ -103,6 +104,7 @@ class Stub:
         self.created += 1
         self._made.set()
         item["metadata"] |= {"uid": f"uid-{next(self._uids)}", "resourceVersion": str(2000 + self.created)}
+        self._mirrors.append(msgspec.Raw(msgspec.json.encode(item)))
         return web.json_response(item, status=201)
 
     def _patch(self, name: str, patch: Object) -> web.Response:
@@ -130,10 +132,10 @@ class Stub:
         """One page; what it is continued with is the number of the next object."""
         total = len(self.links) if kind == "clusterlinks" else self.services
         if (cluster, kind) == (MAIN, "endpointslices"):
-            total = 0
+            total = len(self._mirrors)
         first = int(request.query.get("continue") or 0)
         last = min(first + int(request.query.get("limit") or total), total)
-        if kind != "endpointslices":
+        if cluster == MAIN or kind != "endpointslices":
             return web.Response(body=self._page(cluster, kind, first, last, total), content_type="application/json")
         if (key := (cluster, first, last)) not in self._pages:
             self._pages[key] = self._page(cluster, kind, first, last, total)
@@ -150,9 +152,11 @@ class Stub:
         metadata = {"resourceVersion": VERSION, "continue": str(last) if last < total else ""}
         return msgspec.json.encode({"kind": "List", "metadata": metadata, "items": items})
 
-    def _object(self, cluster: str, kind: str, number: int) -> Object:
+    def _object(self, cluster: str, kind: str, number: int) -> Object | msgspec.Raw:
         if kind == "clusterlinks":
             return list(self.links.values())[number]
+        if (cluster, kind) == (MAIN, "endpointslices"):
+            return self._mirrors[number]
         item = service(number) if kind == "services" else self._slice(cluster, number)
         if kind == "services":
             item["spec"] |= {"clusterIP": "10.96.0.1", "ipFamilies": ["IPv4"]}
@@ -184,7 +188,7 @@ async def serving(remotes: int, services: int, endpoints: int) -> AsyncIterator[
     stub = Stub(remotes, services, endpoints)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     stub.authority.issue_cert("127.0.0.1").configure_cert(context)
-    runner = web.ServerRunner(web.Server(stub.handle, access_log=None))
+    runner = web.ServerRunner(web.Server(stub.handle, handler_cancellation=True, access_log=None))
     await runner.setup()
     try:
         site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
