@@ -74,6 +74,9 @@ GC_THRESHOLD: Final = (20_000, 2, 10)
 It looks at 20,000 new objects at a time, and at 60,000 once more, which takes 10 to 30 ms: then `freeze_survivors`.
 """
 
+MOSTLY_ALIVE: Final = GC_THRESHOLD[0] // 10
+"""Fewer objects than this are garbage where a collection has looked at values."""
+
 T = TypeVar("T", Service, Namespace, EndpointSlice, ClusterLink, Secret)
 
 log = structlog.get_logger()
@@ -130,6 +133,7 @@ async def run(settings: Settings) -> None:
         stack.callback(gc.callbacks.remove, freeze_survivors)
         gc.set_threshold(*GC_THRESHOLD)
         gc.collect()
+        gc.freeze()
         stack.enter_context(manager.elector.watchdog.checking_on_wake_up())
         if settings.listen_address is not None:
             await stack.enter_async_context(serving(settings.listen_address, manager.answers))
@@ -139,10 +143,11 @@ async def run(settings: Settings) -> None:
 def freeze_survivors(phase: str, info: dict[str, int]) -> None:
     """Called by the garbage collector: what it has looked at twice and found alive, it does not look at again.
 
-    That is what the program is made of and what is known of clusters, which live long and are in no cycle: of a million
-    endpoints each full collection would hold everything up for half a second.
+    That is what is known of clusters, which lives long and is in no cycle: of a million endpoints each full collection
+    would hold everything up for half a second. Only where next to nothing was garbage, as while lists arrive: where
+    connections and tasks come and go, those at work at this moment are garbage soon, and would never be looked at.
     """
-    if phase == "stop" and info["generation"] > 0:
+    if phase == "stop" and info["generation"] > 0 and info["collected"] < MOSTLY_ALIVE:
         gc.freeze()
 
 

@@ -499,6 +499,13 @@ def test_what_outlives_two_collections_is_looked_at_no_more() -> None:
         gc.unfreeze()
 
 
+def test_where_much_is_garbage_more_is_looked_for() -> None:
+    """What is at work while connections come and go can be garbage next time, and is not kept for ever."""
+    known = [piece()]
+    freeze_survivors("stop", {"generation": 1, "collected": 2_000})
+    assert any(each is known for each in gc.get_objects())
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_signal_ends_the_controller(tmp_path: Path, number: signal.Signals) -> None:
     """SIGTERM and SIGINT end it in order, without an error."""
