@@ -41,9 +41,8 @@ PYTHONS = pythons_found()
 # What the strategies draw is the same on every Python, and finding the rare cases takes a while.
 TEST_OF_STRATEGIES = "tests/unit/core/test_strategies.py"
 KUBERNETES = list(pinned_versions())
-# Many tests of the controller wait, so three processes fit on two cores; whoever is done first takes work of others.
-UNIT_TESTS = ("tests/unit", "--numprocesses=3", "--dist=worksteal")
-PARALLEL = ("--numprocesses=3", "--dist=loadfile")
+# Many tests wait, so three processes fit on two cores. Whoever is done first takes tests of the others.
+PARALLEL = ("--numprocesses=3", "--dist=worksteal")
 HELD_TO_BOTH = ("kubectl", "links", "mirroring", "ownership", "secrets")
 nox.options.sessions = ["lint", "types", "docs", "unit", "build", "e2e", "traffic"]
 
@@ -86,7 +85,7 @@ def unit(session: nox.Session) -> None:
     few = {} if is_first or "HYPOTHESIS_PROFILE" in os.environ else {"HYPOTHESIS_PROFILE": "dev"}
     once = () if is_first else ("--ignore", TEST_OF_STRATEGIES)
     cover = ("--cov=svclink_core", "--cov-branch", "--cov-fail-under=100") if is_first and not session.posargs else ()
-    session.run("pytest", *UNIT_TESTS, *cover, *once, *session.posargs, env=few)
+    session.run("pytest", "tests/unit", *PARALLEL, *cover, *once, *session.posargs, env=few)
 
 
 @nox.session(python=PYTHONS[0], default=False)
@@ -133,7 +132,7 @@ def build(session: nox.Session) -> None:
     session.chdir(elsewhere / "tree")
     session.run("svclink", "--version")
     few = {"HYPOTHESIS_PROFILE": "dev"}
-    session.run("pytest", *UNIT_TESTS, "--ignore", TEST_OF_STRATEGIES, *session.posargs, env=few)
+    session.run("pytest", "tests/unit", *PARALLEL, "--ignore", TEST_OF_STRATEGIES, *session.posargs, env=few)
 
 
 def copy(source: Path, target: Path) -> None:
