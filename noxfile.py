@@ -82,10 +82,10 @@ def unit(session: nox.Session) -> None:
     """
     install(session, "unit")
     is_first = session.python == PYTHONS[0]
-    few = {} if is_first or "HYPOTHESIS_PROFILE" in os.environ else {"HYPOTHESIS_PROFILE": "dev"}
+    profile = os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if is_first else "dev")
     once = () if is_first else ("--ignore", TEST_OF_STRATEGIES)
     cover = ("--cov=svclink_core", "--cov-branch", "--cov-fail-under=100") if is_first and not session.posargs else ()
-    session.run("pytest", "tests/unit", *PARALLEL, *cover, *once, *session.posargs, env=few)
+    session.run("pytest", "tests/unit", *PARALLEL, *cover, *once, *session.posargs, env={"HYPOTHESIS_PROFILE": profile})
 
 
 @nox.session(python=PYTHONS[0], default=False)
