@@ -12,7 +12,7 @@ from attrs import define, evolve
 from svclink_controller.api_errors import ApiError, TooLargeError, TransportError
 from svclink_controller.backoff import Backoff
 from svclink_controller.clients import Client
-from svclink_controller.turns import in_turns
+from svclink_controller.turns import in_turns, next_turn
 from svclink_controller.wire import Listing, Page, Resource, T, Undecodable, decode_page
 
 PAGE_SIZE: Final = 250
@@ -88,6 +88,9 @@ class Pager(Generic[T]):
         try:
             while True:
                 content = await coming
+                await (
+                    next_turn()
+                )  # Pages of many clusters can come at once, and each of 9 MB takes 15 ms to take apart.
                 page = decode_page(content, self.resource)
                 token, version, is_large = page.continue_token, page.resource_version, len(content) > LARGE
                 if token and not is_large:

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from itertools import count
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import pytest
 from aiohttp import web
@@ -18,8 +18,9 @@ from aiohttp import web
 from svclink_controller import pager, responses
 from svclink_controller.api_errors import ApiError, TooLargeError, TransportError
 from svclink_controller.backoff import Backoff
+from svclink_controller.clients import Client
 from svclink_controller.pager import OVERLOAD_TRIES, Pager
-from svclink_controller.wire import SERVICES
+from svclink_controller.wire import SERVICES, Page, Resource, decode_page
 from svclink_core import Service
 from tests.unit.controller.servers import Server, connected, page, refusal, serving
 
@@ -65,6 +66,32 @@ async def test_list_without_an_end_is_given_up(
         with pytest.raises(TransportError, match="the list of services does not end"):
             await lister.list_all()
     assert 2 < len(server.requests) < 20
+
+
+async def test_pages_that_come_at_once_are_taken_apart_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten clusters that answer at the same moment do not hold up everybody else for ten pages."""
+    turn, seen = 0, []
+
+    async def count() -> None:
+        nonlocal turn
+        while True:
+            await asyncio.sleep(0)
+            turn += 1
+
+    class Answered:
+        async def get(self, *_: object, **__: object) -> bytes:
+            return b'{"metadata": {"resourceVersion": "1"}, "items": []}'
+
+    def decode(content: bytes, resource: Resource[Service]) -> Page[Service]:
+        seen.append(turn)
+        return decode_page(content, resource)
+
+    monkeypatch.setattr(pager, "decode_page", decode)
+    counting = asyncio.create_task(count())
+    client = cast("Client", Answered())
+    await asyncio.gather(*(Pager(client, "/x", {}, SERVICES, Backoff(1, 1)).list_all() for _ in range(10)))
+    counting.cancel()
+    assert len(set(seen)) == 10
 
 
 async def test_pages_over_the_limit_are_asked_for_in_smaller_ones(monkeypatch: pytest.MonkeyPatch) -> None:
