@@ -78,7 +78,7 @@ async def read_links(client: Client, _: Scope) -> list[ClusterLink]:
         MainUnreadableError: They could not be listed completely.
     """
     store = Store(Options(), _ignore, _ignore)
-    LinkSink(store, _ignore).replace(await _list(client, CLUSTER_LINKS))
+    await LinkSink(store, _ignore).replace(await _list(client, CLUSTER_LINKS))
     return [link for name in sorted(store.links) for link in store.namesakes.of(name)]
 
 
@@ -94,7 +94,7 @@ async def read_main(client: Client, scope: Scope) -> Store:
         _list(client, ENDPOINT_SLICES, scope.namespace),
     )
     store = Store(scope.options, _ignore, _ignore)
-    LinkSink(store, _ignore).replace(links)
+    await LinkSink(store, _ignore).replace(links)
     store.replace(MAIN, Service, services)
     store.replace(MAIN, EndpointSlice, slices)
     if scope.options.sync_services:

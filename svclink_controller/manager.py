@@ -65,8 +65,11 @@ from svclink_core.well_known import LinkReason
 DRAIN_SECONDS: Final = 3
 """How long writes under way may take to end after SIGTERM."""
 
+RESYNC_HANDFUL: Final = 8
+"""Services that are planned again at a time although nothing happened: news wait behind them for a millisecond."""
+
 RESYNC_PAUSE_SECONDS: Final = 0.01
-"""Between two handfuls of Services that are planned again although nothing happened."""
+"""Between two handfuls."""
 
 GC_THRESHOLD: Final = (20_000, 2, 10)
 """Requests and plans leave little that only the collector frees, and values nothing: it need not look so often.
@@ -313,8 +316,8 @@ class Manager:
         while True:
             await asyncio.sleep(self.settings.sync_interval)
             keys = list(all_keys(self.store.snapshot())) if self.store.is_complete else []
-            for first in range(0, len(keys), RECONCILERS):
-                self.queue.add(keys[first : first + RECONCILERS])
+            for first in range(0, len(keys), RESYNC_HANDFUL):
+                self.queue.add(keys[first : first + RESYNC_HANDFUL])
                 await asyncio.sleep(RESYNC_PAUSE_SECONDS)
 
     def _plan_everything(self) -> None:

@@ -55,7 +55,7 @@ class ExpiredError(Exception):
 class Sink(Protocol[T]):
     """What a reflector feeds."""
 
-    def replace(self, listing: Listing[T]) -> None:
+    async def replace(self, listing: Listing[T]) -> None:
         """The complete list: whatever is not in it does not exist."""
 
     def apply(self, item: T) -> None:
@@ -101,7 +101,7 @@ class Reflector(Generic[T]):
                 log.info("listing again", kind=self.resource.plural, problem=str(expired))
                 await asyncio.sleep(self._backoff.next_delay())
                 listing = await self.list_all()
-                sink.replace(listing)
+                await sink.replace(listing)
                 version = listing.resource_version
 
     async def _follow(self, version: str, sink: Sink[T]) -> None:
@@ -198,7 +198,7 @@ async def reflect_for_ever(reflector: Reflector[T], sink: Sink[T], troubled: Cal
         started, pause = loop.time(), 0.0
         try:
             listing = await reflector.list_all()
-            sink.replace(listing)
+            await sink.replace(listing)
             await reflector.watch(listing.resource_version, sink)
         except (ApiError, TransportError, WireError) as error:
             log.warning("main cluster not read", kind=plural, problem=str(error), mend=_mend(error, plural))

@@ -91,7 +91,7 @@ class _SecretSink:
     secrets: SecretKubeconfigs
     name: str
 
-    def replace(self, listing: Listing[Secret]) -> None:
+    async def replace(self, listing: Listing[Secret]) -> None:
         for each in listing.undecodable:
             self.mark_undecodable(each)
         if not listing.undecodable:

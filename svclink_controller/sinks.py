@@ -10,6 +10,7 @@ from attrs import frozen
 from svclink_controller.api_errors import TransportError
 from svclink_controller.pager import MAX_OBJECTS
 from svclink_controller.store import Store
+from svclink_controller.turns import in_turns
 from svclink_controller.wire import Listing, Undecodable
 from svclink_core.core_v1 import Namespace, Service
 from svclink_core.discovery_v1 import EndpointSlice
@@ -28,9 +29,9 @@ class ObjectSink(Generic[T]):
     kind: type[T]
     namespace: str = ""
 
-    def replace(self, listing: Listing[T]) -> None:
-        """The complete list."""
-        self.store.replace(self.cluster, self.kind, listing, self.namespace)
+    async def replace(self, listing: Listing[T]) -> None:
+        """The complete list. Ten thousand slices take a tenth of a second, in which others get their turn."""
+        await in_turns(self.store.replacing(self.cluster, self.kind, listing, self.namespace))
 
     def apply(self, item: T) -> None:
         """An object was added or changed."""
@@ -69,7 +70,7 @@ class NamespaceSink:
 
     store: Store
 
-    def replace(self, listing: Listing[Namespace]) -> None:
+    async def replace(self, listing: Listing[Namespace]) -> None:
         """The complete list."""
         self.store.replace_namespaces(listing)
 
@@ -100,7 +101,7 @@ class LinkSink:
     changed: Callable[[str], None]
     is_everything_selected: bool = True
 
-    def replace(self, listing: Listing[ClusterLink]) -> None:
+    async def replace(self, listing: Listing[ClusterLink]) -> None:
         """The complete list."""
         listed = {link.metadata.key for link in listing.items} | {each.key for each in listing.undecodable}
         for key in self.store.namesakes.names() - listed:

@@ -5,7 +5,7 @@ Synchronous, without a client: whoever reads clusters tells the store, whoever d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from types import MappingProxyType
 from typing import Final, TypeAlias, TypeVar, assert_never
 
@@ -259,14 +259,22 @@ class Store:
 
     def replace(self, cluster: str, kind: Kind, listing: Listing[T], namespace: str = "") -> None:
         """A complete list, of one namespace or of all: what is not in it does not exist any more."""
+        for _ in self.replacing(cluster, kind, listing, namespace):
+            pass
+
+    def replacing(self, cluster: str, kind: Kind, listing: Listing[T], namespace: str = "") -> Iterator[None]:
+        """`replace`, one object at a time. Others may use the store in between, as between two events of a watch."""
         items = {item.metadata.key: item for item in listing.items}
         held = [key for key in self._held(cluster, kind) if not namespace or key.namespace == namespace]
         for key in set(held) - items.keys() - {each.key for each in listing.undecodable}:
             self.remove(cluster, kind, key)
+            yield
         for key, item in items.items():
             self._put(cluster, key, item)
+            yield
         for each in listing.undecodable:
             self.mark_undecodable(cluster, kind, each)
+            yield
         if cluster == MAIN:
             self.mark_listed(kind)
 

@@ -50,7 +50,7 @@ class Record:
 
     said: list[str] = field(factory=list)
 
-    def replace(self, listing: Listing[Service]) -> None:
+    async def replace(self, listing: Listing[Service]) -> None:
         self.said.append(f"list of {','.join(item.metadata.name for item in listing.items)}")
 
     def apply(self, item: Service) -> None:

@@ -5,10 +5,12 @@ Real: sinks and store. Substituted: reflectors, by direct calls.
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from attrs import define, evolve, field
 
-from svclink_controller import sinks
+from svclink_controller import sinks, turns
 from svclink_controller.api_errors import TransportError
 from svclink_controller.sinks import LinkSink, ObjectSink
 from svclink_controller.store import MAIN, Store
@@ -86,12 +88,27 @@ def test_removed_key_is_one_of_its_kind() -> None:
     assert (set(store.snapshot().main.services), set(store.snapshot().main.names)) == (set(), {WEB})
 
 
-def test_list_of_one_namespace_replaces_that_namespace() -> None:
+async def test_list_of_one_namespace_replaces_that_namespace() -> None:
     """A sink of one namespace speaks for that namespace alone."""
     store = new_store()
-    ObjectSink(store, "c1", Service).replace(Listing([service(), service(ELSEWHERE)], [], "1"))
-    ObjectSink(store, "c1", Service, "default").replace(Listing([], [], "2"))
+    await ObjectSink(store, "c1", Service).replace(Listing([service(), service(ELSEWHERE)], [], "1"))
+    await ObjectSink(store, "c1", Service, "default").replace(Listing([], [], "2"))
     assert set(store.snapshot().remotes["c1"].services) == {ELSEWHERE}
+
+
+async def test_others_get_their_turn_while_a_list_comes_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long list holds nobody up, and until all of it is there the main cluster counts as not listed."""
+    monkeypatch.setattr(turns, "TURN_SECONDS", 0)
+    store, seen = new_store(), set()
+    store.mark_listed(ClusterLink)
+    store.mark_listed(EndpointSlice)
+    services = [service(NamespacedName("default", f"s{number}")) for number in range(10)]
+    coming = asyncio.create_task(ObjectSink(store, MAIN, Service).replace(Listing(services, [], "1")))
+    while not coming.done():
+        seen.add((store.count(MAIN, Service), store.is_complete))
+        await asyncio.sleep(0)
+    assert seen >= {(number, False) for number in range(1, 10)}
+    assert store.is_complete
 
 
 def test_what_is_not_understood_is_marked() -> None:
@@ -116,13 +133,13 @@ class Links:
         return LinkSink(self.store, self.changed.append)
 
 
-def test_links_of_a_list_are_known_and_passed_on() -> None:
+async def test_links_of_a_list_are_known_and_passed_on() -> None:
     """Every link of a list is known, and one that is not in it any more is gone; each is passed on."""
     links = Links()
-    links.sink.replace(Listing([link("a"), link("b")], [], "1"))
+    await links.sink.replace(Listing([link("a"), link("b")], [], "1"))
     assert links.changed == ["a", "b"]
     links.changed.clear()
-    links.sink.replace(Listing([link("b")], [], "2"))
+    await links.sink.replace(Listing([link("b")], [], "2"))
     assert (set(links.store.links), sorted(links.changed)) == ({"b"}, ["a", "b"])
 
 
@@ -144,21 +161,21 @@ def test_stale_link_is_passed_on_as_the_newer_one_held() -> None:
     assert links.store.links["a"].spec.enabled
 
 
-def test_link_that_is_not_understood_keeps_its_last_state() -> None:
+async def test_link_that_is_not_understood_keeps_its_last_state() -> None:
     """An edit nobody understands leaves the link as it was: its slices are not given up for it."""
     links = Links()
     spec = ClusterLinkSpec(excluded_namespaces=("secret",))
     links.sink.apply(link("a", spec=spec))
     links.store.set_connection("a", SYNCED)
     links.sink.mark_undecodable(unknown("a"))
-    links.sink.replace(Listing([], [unknown("a")], "2"))
+    await links.sink.replace(Listing([], [unknown("a")], "2"))
     assert (links.store.links["a"].spec, links.store.connections["a"]) == (spec, SYNCED)
 
 
-def test_link_that_was_never_understood_holds_its_place() -> None:
+async def test_link_that_was_never_understood_holds_its_place() -> None:
     """Its slices are not taken for those of a link that is gone; nothing is read with it."""
     links = Links()
-    links.sink.replace(Listing([], [unknown("a")], "1"))
+    await links.sink.replace(Listing([], [unknown("a")], "1"))
     assert links.store.links["a"].spec.kubeconfig is None
     assert links.changed == ["a"]
 
@@ -185,7 +202,7 @@ def in_namespace(namespace: str, created: str, spec: ClusterLinkSpec | None = No
     return ClusterLink(metadata, spec or ClusterLinkSpec())
 
 
-def test_of_two_links_of_one_name_the_older_counts() -> None:
+async def test_of_two_links_of_one_name_the_older_counts() -> None:
     """In whatever order they are met; when it goes, the other takes its place and nothing is given up meanwhile."""
     links = Links()
     old, new = in_namespace("ops", "2026-01-01T00:00:00Z"), in_namespace("dev", "2026-02-01T00:00:00Z")
@@ -195,7 +212,7 @@ def test_of_two_links_of_one_name_the_older_counts() -> None:
     assert links.store.links == {"a": old}
     links.sink.remove(NamespacedName("ops", "a"))
     assert (links.store.links, links.store.connections) == ({"a": new}, {"a": SYNCED})
-    links.sink.replace(Listing([], [], "2"))
+    await links.sink.replace(Listing([], [], "2"))
     assert (links.store.links, links.store.namesakes.of("a")) == ({}, ())
     assert links.changed == ["a"] * 4
 

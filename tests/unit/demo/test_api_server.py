@@ -195,7 +195,7 @@ class Names:
         self.there: set[str] = set()
         self.listed = 0
 
-    def replace(self, listing: Listing[Service]) -> None:
+    async def replace(self, listing: Listing[Service]) -> None:
         self.there = {item.metadata.name for item in listing.items}
         self.listed += 1
 
