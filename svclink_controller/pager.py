@@ -88,9 +88,8 @@ class Pager(Generic[T]):
         try:
             while True:
                 content = await coming
-                await (
-                    next_turn()
-                )  # Pages of many clusters can come at once, and each of 9 MB takes 15 ms to take apart.
+                # Pages of many clusters can come at once, and each of 9 MB takes 15 ms to take apart.
+                await next_turn()
                 page = decode_page(content, self.resource)
                 token, version, is_large = page.continue_token, page.resource_version, len(content) > LARGE
                 if token and not is_large:
