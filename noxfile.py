@@ -44,7 +44,8 @@ KUBERNETES = list(pinned_versions())
 # Many tests wait, so three processes fit on two cores. Whoever is done first takes tests of the others.
 PARALLEL = ("--numprocesses=3", "--dist=worksteal")
 HELD_TO_BOTH = ("kubectl", "links", "mirroring", "ownership", "secrets")
-nox.options.sessions = ["lint", "types", "docs", "unit", "build", "e2e", "traffic"]
+OTHER_PYTHONS = ["unit-matrix"] if PYTHONS[1:] else []
+nox.options.sessions = ["lint", "types", "docs", "unit", *OTHER_PYTHONS, "build", "e2e", "traffic"]
 
 
 def install(session: nox.Session, group: str, *packages: str) -> None:
@@ -74,18 +75,20 @@ def types(session: nox.Session) -> None:
     session.run("pytest", "tests/lint")
 
 
-@nox.session(python=PYTHONS)
+@nox.session(python=PYTHONS[:1])
 def unit(session: nox.Session) -> None:
-    """Unit tests and laws, on every Python found; on all but the first, the laws with few examples.
-
-    On the first one, every branch of the core must be taken by examples, where all tests are run.
-    """
+    """Unit tests and laws. Where all of them are run, examples must take every branch of the core."""
     install(session, "unit")
-    is_first = session.python == PYTHONS[0]
-    profile = os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if is_first else "dev")
-    once = () if is_first else ("--ignore", TEST_OF_STRATEGIES)
-    cover = ("--cov=svclink_core", "--cov-branch", "--cov-fail-under=100") if is_first and not session.posargs else ()
-    session.run("pytest", "tests/unit", *PARALLEL, *cover, *once, *session.posargs, env={"HYPOTHESIS_PROFILE": profile})
+    profile = {"HYPOTHESIS_PROFILE": os.environ.get("HYPOTHESIS_PROFILE", "ci")}
+    cover = () if session.posargs else ("--cov=svclink_core", "--cov-branch", "--cov-fail-under=100")
+    session.run("pytest", "tests/unit", *PARALLEL, *cover, *session.posargs, env=profile)
+
+
+@nox.session(name="unit-matrix", python=PYTHONS[1:])
+def unit_matrix(session: nox.Session) -> None:
+    """The same on every other Python found, the laws with few examples."""
+    install(session, "unit")
+    run_quickly(session)
 
 
 @nox.session(python=PYTHONS[0], default=False)
@@ -131,6 +134,11 @@ def build(session: nox.Session) -> None:
         copy(ROOT / part, elsewhere / "tree" / part)
     session.chdir(elsewhere / "tree")
     session.run("svclink", "--version")
+    run_quickly(session)
+
+
+def run_quickly(session: nox.Session) -> None:
+    """The unit tests where they have been run on another Python already."""
     few = {"HYPOTHESIS_PROFILE": "dev"}
     session.run("pytest", "tests/unit", *PARALLEL, "--ignore", TEST_OF_STRATEGIES, *session.posargs, env=few)
 
