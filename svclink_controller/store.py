@@ -141,12 +141,11 @@ class Store:
         return evolve(piece, endpoints=source.normal_endpoints)
 
     def _source(self, mirror: EndpointSlice) -> EndpointSlice | None:
-        objects = self._clusters.get(mirror.cluster or MAIN) if mirror.is_ours else None
-        return (
-            None
-            if objects is None
-            else objects.slices.get(NamespacedName(mirror.metadata.namespace, mirror.source or ""))
-        )
+        """The remote slice that a slice of the main cluster is a mirror of, where it is known."""
+        objects = self._clusters.get(mirror.cluster or MAIN)
+        if objects is None or not mirror.is_ours:
+            return None
+        return objects.slices.get(NamespacedName(mirror.metadata.namespace, mirror.source or ""))
 
     def _remote(self, name: str, link: ClusterLink) -> RemoteCluster:
         objects = self._clusters.setdefault(name, ClusterObjects())
