@@ -14,7 +14,7 @@ from typing import Any
 import click
 import yaml
 
-from svclink_controller.cli import svclink
+from svclink_controller.cli.main import svclink
 from svclink_core.well_known import LinkReason, Reason
 
 ROOT = Path(__file__).resolve().parents[1]

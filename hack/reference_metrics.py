@@ -6,9 +6,9 @@ from typing import Final
 
 from prometheus_client.core import Metric
 
-from svclink_controller.collector import StateCollector
-from svclink_controller.metrics import Metrics
-from svclink_controller.store import Store
+from svclink_controller.monitoring.collector import StateCollector
+from svclink_controller.monitoring.metrics import Metrics
+from svclink_controller.state.store import Store
 from svclink_core.snapshot import Options
 
 HEAD: Final = """# Metrics

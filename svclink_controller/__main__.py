@@ -4,7 +4,7 @@ import gc
 
 gc.disable()  # What imports make stays: looking for garbage in it takes a tenth of the time of the start.
 
-from svclink_controller.cli import main, plugin  # noqa: E402
+from svclink_controller.cli.main import main, plugin  # noqa: E402 - after the garbage collector is off
 
 gc.freeze()
 gc.enable()

@@ -3,56 +3,46 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import signal
 from contextlib import AsyncExitStack
 from functools import partial
-from pathlib import Path
 from typing import Final, TypeVar
 
 import structlog
-from attrs import define, field, frozen
+from attrs import define, field
 
-from svclink_controller.api_errors import ApiError, TransportError
-from svclink_controller.applier import Applier
+from svclink_controller.api.client import Client
+from svclink_controller.api.connecting import main_client, own_namespace
+from svclink_controller.api.errors import ApiError, TransportError
 from svclink_controller.backoff import Backoff
-from svclink_controller.clients import Client, main_client, own_namespace
-from svclink_controller.collector import StateCollector
-from svclink_controller.deadlines import Deadlines
-from svclink_controller.decoding import Secret
-from svclink_controller.events import Events
-from svclink_controller.findings import Findings
-from svclink_controller.gone_links import GoneLinks
-from svclink_controller.guards import Guards
-from svclink_controller.health import Health
-from svclink_controller.identities import Identities
-from svclink_controller.label_selector import EVERYTHING, LabelSelector
-from svclink_controller.leader import DEFAULT_LEASE_NAME, Elector
-from svclink_controller.metrics import Metrics
-from svclink_controller.pacing import Pace
-from svclink_controller.pulse import Pulse
-from svclink_controller.reconciler import RECONCILERS, Reconciler
-from svclink_controller.reflector import Reflector, Sink, reflect_for_ever
-from svclink_controller.remote import Remote
-from svclink_controller.secret_kubeconfigs import SecretKubeconfigs
-from svclink_controller.server import Address, Answers, serving
-from svclink_controller.session import Target, identify
-from svclink_controller.sinks import LinkSink, NamespaceSink, ObjectSink
-from svclink_controller.status_writer import STATUS_WRITERS, StatusWriter
-from svclink_controller.store import MAIN, Observation, Store
-from svclink_controller.trust import STRICT, Trust
-from svclink_controller.wire import (
-    ENDPOINT_SLICES,
-    NAMESPACES,
-    SERVICES,
-    IsKnown,
-    Resource,
-    WireError,
-    cluster_links,
-    nothing_is_known,
-    sharing,
-)
-from svclink_controller.workqueue import WorkQueue
+from svclink_controller.election.leader import Elector
+from svclink_controller.gc_tuning import tuned_gc
+from svclink_controller.monitoring.collector import StateCollector
+from svclink_controller.monitoring.loop_lag import Pulse
+from svclink_controller.monitoring.metrics import Metrics
+from svclink_controller.monitoring.readiness import Health
+from svclink_controller.monitoring.server import Answers, serving
+from svclink_controller.reconcile.applier import Applier
+from svclink_controller.reconcile.deadlines import Deadlines
+from svclink_controller.reconcile.deletion_guards import Guards
+from svclink_controller.reconcile.events import Events
+from svclink_controller.reconcile.link_removal import GoneLinks
+from svclink_controller.reconcile.plan_results import Findings
+from svclink_controller.reconcile.reconciler import RECONCILERS, Reconciler
+from svclink_controller.reconcile.status_writer import STATUS_WRITERS, StatusWriter
+from svclink_controller.reconcile.workqueue import WorkQueue
+from svclink_controller.reconcile.write_pacing import Pace
+from svclink_controller.reflect.reflector import Reflector, Sink, reflect_for_ever
+from svclink_controller.reflect.sinks import LinkSink, NamespaceSink, ObjectSink
+from svclink_controller.remotes.cluster_claims import Identities
+from svclink_controller.remotes.remote import Remote
+from svclink_controller.remotes.secret_kubeconfigs import SecretKubeconfigs
+from svclink_controller.remotes.session import Target, identify
+from svclink_controller.settings import Settings
+from svclink_controller.state.store import MAIN, Observation, Store
+from svclink_controller.wire.decoding import Secret
+from svclink_controller.wire.messages import IsKnown, WireError, nothing_is_known
+from svclink_controller.wire.resources import ENDPOINT_SLICES, NAMESPACES, SERVICES, Resource, cluster_links, sharing
 from svclink_core import policing
 from svclink_core.core_v1 import Namespace, Service
 from svclink_core.discovery_v1 import EndpointSlice
@@ -71,50 +61,9 @@ RESYNC_HANDFUL: Final = 8
 RESYNC_PAUSE_SECONDS: Final = 0.01
 """Between two handfuls."""
 
-GC_THRESHOLD: Final = (20_000, 2, 10)
-"""Requests and plans leave little that only the collector frees, and values nothing: it need not look so often.
-
-It looks at 20,000 new objects at a time, and at 60,000 once more, which takes 10 to 30 ms: then `freeze_survivors`.
-"""
-
-MOSTLY_ALIVE: Final = GC_THRESHOLD[0] // 10
-"""Fewer objects than this are garbage where a collection has looked at values."""
-
 T = TypeVar("T", Service, Namespace, EndpointSlice, ClusterLink, Secret)
 
 log = structlog.get_logger()
-
-
-@frozen
-class Settings:
-    """What the command line says.
-
-    Args:
-        kubeconfig: File for the main cluster; None: the ServiceAccount of the Pod.
-        sync_interval: Seconds between two full rounds of planning.
-        options: What decisions depend on.
-        trust: What remote clusters may do.
-        max_writes_per_second: Writes to EndpointSlices of the main cluster; None: as many as it takes.
-        leader_elect: Whether to work only while holding a Lease, because there are other replicas.
-        listen_address: Where to answer about metrics and health; None: nowhere.
-        link_selector: The links to work on; others are other controllers'.
-        lease_name: The Lease of the replicas that work on these links.
-    """
-
-    kubeconfig: Path | None = None
-    sync_interval: float = 30
-    options: Options = field(factory=Options)
-    max_writes_per_second: float | None = None
-    leader_elect: bool = False
-    listen_address: Address | None = None
-    trust: Trust = STRICT
-    link_selector: LabelSelector = EVERYTHING
-    lease_name: str = DEFAULT_LEASE_NAME
-
-    @property
-    def has_all_links(self) -> bool:
-        """Whether no other controller works on links of the main cluster."""
-        return self.link_selector == EVERYTHING
 
 
 async def run(settings: Settings) -> None:
@@ -132,26 +81,11 @@ async def run(settings: Settings) -> None:
     manager = make_manager(client, own_namespace(settings.kubeconfig), settings)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(client.close)
-        gc.callbacks.append(freeze_survivors)
-        stack.callback(gc.callbacks.remove, freeze_survivors)
-        gc.set_threshold(*GC_THRESHOLD)
-        gc.collect()
-        gc.freeze()
+        stack.enter_context(tuned_gc())
         stack.enter_context(manager.elector.watchdog.checking_on_wake_up())
         if settings.listen_address is not None:
             await stack.enter_async_context(serving(settings.listen_address, manager.answers))
         await _run_until(stop, manager)
-
-
-def freeze_survivors(phase: str, info: dict[str, int]) -> None:
-    """Called by the garbage collector: what it has looked at twice and found alive, it does not look at again.
-
-    That is what is known of clusters, which lives long and is in no cycle: of a million endpoints each full collection
-    would hold everything up for half a second. Only where next to nothing was garbage, as while lists arrive: where
-    connections and tasks come and go, those at work at this moment are garbage soon, and would never be looked at.
-    """
-    if phase == "stop" and info["generation"] > 0 and info["collected"] < MOSTLY_ALIVE:
-        gc.freeze()
 
 
 async def _run_until(stop: asyncio.Event, manager: Manager) -> None:

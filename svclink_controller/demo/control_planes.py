@@ -15,7 +15,7 @@ from typing import Final
 
 from attrs import field, frozen
 
-from svclink_controller.demo.certificates import CertificateAuthority, make_authority
+from svclink_controller.demo.apiserver.certificates import CertificateAuthority, make_authority
 from svclink_controller.demo.processes import Process
 from svclink_core.errors import SvclinkError
 
@@ -94,7 +94,7 @@ def embedded_api_server(site: Site) -> Process:
     directory = site.directory
     command: list[str | Path] = [
         sys.executable,
-        *("-m", "svclink_controller.demo"),
+        *("-m", "svclink_controller.demo.apiserver"),
         *("--secure-port", str(site.port)),
         *("--tls-cert-file", directory / "serving.pem"),
         *("--client-ca-file", directory / "ca.pem"),

@@ -14,8 +14,10 @@ import yaml
 from attrs import frozen
 
 import svclink_controller
-from svclink_controller.api_errors import ApiError, TransportError
-from svclink_controller.clients import Client, user_client
+from svclink_controller.api.client import Client
+from svclink_controller.api.connecting import user_client
+from svclink_controller.api.errors import ApiError, TransportError
+from svclink_controller.demo.apiserver.refusals import Object
 from svclink_controller.demo.control_planes import (
     ControlPlane,
     controller_manager,
@@ -24,7 +26,6 @@ from svclink_controller.demo.control_planes import (
     write_private,
 )
 from svclink_controller.demo.processes import Process, stop_all
-from svclink_controller.demo.refusals import Object
 from svclink_core.errors import SvclinkError
 
 MAIN: Final = "main"

@@ -9,9 +9,9 @@ from typing import Final, TypeVar
 import msgspec
 from attrs import define, field
 
-from svclink_controller.api_errors import ApiError, TransportError
+from svclink_controller.api.errors import ApiError, TransportError
+from svclink_controller.demo.apiserver.refusals import Object
 from svclink_controller.demo.fleet import LINKS, MAIN, REMOTES, DemoError, Fleet, install_definitions
-from svclink_controller.demo.refusals import Object
 from svclink_controller.demo.telling import Endpoints, Teller
 from svclink_core.well_known import LABEL_CLUSTER, LABEL_MANAGED_BY, LABEL_SERVICE_NAME
 

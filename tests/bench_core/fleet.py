@@ -7,7 +7,7 @@ from typing import Final
 
 from attrs import evolve
 
-from svclink_controller.decoding import decode_remote_slice, decode_service, decode_slice
+from svclink_controller.wire.decoding import decode_remote_slice, decode_service, decode_slice
 from svclink_core import (
     ClusterLink,
     Create,

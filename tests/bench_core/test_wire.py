@@ -8,18 +8,11 @@ from typing import Final
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from svclink_controller.encoding import encode_slice
-from svclink_controller.store import MAIN, Store
-from svclink_controller.wire import (
-    ENDPOINT_SLICES,
-    REMOTE_ENDPOINT_SLICES,
-    Changed,
-    Listing,
-    Resource,
-    decode_event,
-    decode_object,
-    decode_page,
-)
+from svclink_controller.state.store import MAIN, Store
+from svclink_controller.wire.encoding import encode_slice
+from svclink_controller.wire.messages import Changed, Listing
+from svclink_controller.wire.reading import decode_event, decode_object, decode_page
+from svclink_controller.wire.resources import ENDPOINT_SLICES, REMOTE_ENDPOINT_SLICES, Resource
 from svclink_core import ClusterLink, EndpointSlice, ObjectMeta, Options, Service, plan_service
 from svclink_core.codec import Json
 from svclink_core.diffing import Create, Update

@@ -22,6 +22,7 @@ from typing import Final
 import trustme
 import yaml
 
+from svclink_controller.cli.permissions import MAIN, OWN_NAMESPACE, REMOTE_IDENTITY, REMOTE_MIRRORED
 from svclink_controller.demo.control_planes import (
     PORTS,
     Site,
@@ -32,7 +33,6 @@ from svclink_controller.demo.control_planes import (
     real_api_server,
 )
 from svclink_controller.demo.processes import Process, stop_all
-from svclink_controller.permissions import MAIN, OWN_NAMESPACE, REMOTE_IDENTITY, REMOTE_MIRRORED
 
 from .api import Api, ApiError, Object
 from .waiting import eventually

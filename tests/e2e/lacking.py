@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from svclink_controller import label_selector
-from svclink_controller.manager import Settings
+from svclink_controller.settings import Settings
+from svclink_controller.wire import label_selector
 from svclink_core.snapshot import Options
 
 from .api import ApiError, Object

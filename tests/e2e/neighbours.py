@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 
-from svclink_controller.demo.api_server import make_api_server
+from svclink_controller.demo.apiserver.api_server import make_api_server
+from svclink_controller.demo.apiserver.serving import serving as serving_api
+from svclink_controller.demo.apiserver.serving import tls_context
 from svclink_controller.demo.processes import Process
-from svclink_controller.demo.serving import serving as serving_api
-from svclink_controller.demo.serving import tls_context
 
 from .control_planes import Cluster
 

@@ -11,7 +11,7 @@ import helm_python
 import pytest
 import yaml
 
-from svclink_controller.permissions import MAIN, OWN_NAMESPACE
+from svclink_controller.cli.permissions import MAIN, OWN_NAMESPACE
 
 from .api import Object
 from .shell import ROOT, Shell
@@ -139,7 +139,7 @@ def test_the_chart_brings_the_crd() -> None:
 
 
 def test_the_manifests_grant_what_svclink_says_it_asks_for() -> None:
-    """No more and no less than `svclink_controller.permissions`."""
+    """No more and no less than `svclink_controller.cli.permissions`."""
     assert MANIFESTS["ClusterRole", "svclink"]["rules"] == [each.rule for each in MAIN]
     assert MANIFESTS["Role", "svclink"]["rules"] == [each.rule for each in OWN_NAMESPACE]
 

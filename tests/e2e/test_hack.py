@@ -11,9 +11,9 @@ from typing import Final
 import pytest
 import yaml
 
-from svclink_controller.clients import user_client
-from svclink_controller.commands import cleanup
-from svclink_controller.kubeconfig import parse_kubeconfig
+from svclink_controller.api.connecting import user_client
+from svclink_controller.cli.commands import cleanup
+from svclink_controller.credentials.kubeconfig import parse_kubeconfig
 
 from .api import ApiError, Object
 from .control_planes import Cluster

@@ -12,8 +12,9 @@ from typing import Final
 import pytest
 from structlog.testing import capture_logs
 
-from svclink_controller.clients import main_client
-from svclink_controller.manager import Settings, make_manager
+from svclink_controller.api.connecting import main_client
+from svclink_controller.manager import make_manager
+from svclink_controller.settings import Settings
 
 from .control_planes import Cluster
 from .controllers import Controller, controller_of

@@ -36,11 +36,11 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 CONTRACTS: Final = {
     "svclink_core/naming.py": ("from svclink_core.planning import plan", "In the core, data flows one way"),
     "svclink_core/status.py": ("import socket", "The core does no I/O"),
-    "svclink_core/filtering.py": ("from svclink_controller import store", "The core does no I/O"),
-    "svclink_controller/store.py": ("import kubernetes", "Only clients knows the Kubernetes client"),
-    "svclink_controller/workqueue.py": (
+    "svclink_core/filtering.py": ("from svclink_controller.state import store", "The core does no I/O"),
+    "svclink_controller/state/store.py": ("import kubernetes", "Only api knows the Kubernetes client"),
+    "svclink_controller/reconcile/workqueue.py": (
         "from svclink_controller import manager",
-        "In the controller, only the manager knows everybody",
+        "In the controller, data flows one way",
     ),
     "svclink_core/nowhere.py": ("x = 1", "In the core, data flows one way"),
 }

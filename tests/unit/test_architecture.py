@@ -142,7 +142,7 @@ def body(lines: int) -> str:
         ("import collections", "import of collections"),
         ("from time import time", "import of time"),
         ("from datetime import datetime as d", "import of datetime"),
-        ("from svclink_controller.store import Store", "import of svclink_controller.store"),
+        ("from svclink_controller.state.store import Store", "import of svclink_controller.state.store"),
         ("from svclink_corex import x", "import of svclink_corex"),
         ("from . import clock", "import of ."),
         ("from .clock import now", "import of ."),

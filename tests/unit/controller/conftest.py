@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 import structlog
 
-from svclink_controller import logs
-
-from .dump_files import Files
+from svclink_controller.monitoring import logs
+from tests.unit.controller.cli.dump_files import Files
 
 
 @pytest.fixture(autouse=True)

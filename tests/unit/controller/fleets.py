@@ -15,10 +15,9 @@ from typing import Any
 from attrs import define
 from click.testing import CliRunner, Result
 
-from svclink_controller.cli import svclink
+from svclink_controller.cli.main import svclink
 from svclink_core import ClusterLink, ClusterLinkSpec, ClusterLinkStatus, ObjectMeta
-
-from .servers import Cluster, Server, kubeconfig, serving
+from tests.unit.controller.servers import Cluster, Server, kubeconfig, serving
 
 
 @define

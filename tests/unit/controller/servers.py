@@ -19,9 +19,10 @@ import yaml
 from aiohttp import web
 from attrs import define, evolve, field
 
-from svclink_controller.clients import Client, remote_client
-from svclink_controller.kubeconfig import Credentials
-from svclink_controller.trust import STRICT, Trust
+from svclink_controller.api.client import Client
+from svclink_controller.api.connecting import remote_client
+from svclink_controller.credentials.kubeconfig import Credentials
+from svclink_controller.credentials.trust import STRICT, Trust
 from svclink_core.codec import Json, unstructure
 from svclink_core.core_v1 import Service
 from svclink_core.discovery_v1 import EndpointSlice

@@ -18,7 +18,7 @@ import attrs
 import pytest
 import yaml
 
-from svclink_controller.kubeconfig_yaml import MAX_SIZE
+from svclink_controller.credentials.kubeconfig_yaml import MAX_SIZE
 from svclink_core.svclink_v1alpha1 import ClusterLinkSpec, ClusterLinkStatus
 from svclink_core.well_known import CLUSTER_LINKS, GROUP, MAX_NAME_LENGTH, VERSION
 

@@ -23,11 +23,13 @@ from prometheus_client import generate_latest
 from structlog.testing import capture_logs
 
 from svclink_controller import manager
-from svclink_controller.clients import remote_client
-from svclink_controller.label_selector import parse
-from svclink_controller.leader import Timing
-from svclink_controller.manager import Manager, Settings, freeze_survivors, make_manager, target_of
-from svclink_controller.session import Target
+from svclink_controller.api.connecting import remote_client
+from svclink_controller.election.leader import Timing
+from svclink_controller.gc_tuning import freeze_survivors
+from svclink_controller.manager import Manager, make_manager, target_of
+from svclink_controller.remotes.session import Target
+from svclink_controller.settings import Settings
+from svclink_controller.wire.label_selector import parse
 from svclink_core import (
     SYNCED,
     ClusterLink,

@@ -1,0 +1,1 @@
+"""HTTP to one API server: bytes in, bytes out."""

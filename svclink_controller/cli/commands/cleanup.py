@@ -1,0 +1,157 @@
+"""`svclink cleanup`: deletes what svclink made in a main cluster, for when it no longer runs there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from pathlib import Path
+
+import click
+from attrs import evolve, frozen
+
+from svclink_controller.api.client import Client
+from svclink_controller.api.errors import ApiError
+from svclink_controller.cli.arguments import Source, namespace_option, output_option
+from svclink_controller.cli.printing import print_data
+from svclink_controller.cli.snapshots.reading import connected
+from svclink_controller.reflect.reflector import Reflector
+from svclink_controller.wire.resources import CLUSTER_LINKS, ENDPOINT_SLICES, SERVICES
+from svclink_core.codec import Json
+from svclink_core.discovery_v1 import EndpointSlice
+from svclink_core.meta_v1 import ObjectMeta
+from svclink_core.well_known import LABEL_GO_CLUSTER, LABEL_IMPORTED
+
+PATHS = {"EndpointSlice": ENDPOINT_SLICES.path, "Service": SERVICES.path}
+
+
+@frozen
+class Leftover:
+    """An object that svclink made, as it was listed; `outcome` says what became of it."""
+
+    kind: str
+    metadata: ObjectMeta
+    outcome: str = "would be deleted"
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.metadata.key}"
+
+    @property
+    def row(self) -> dict[str, Json]:
+        """What is printed of it as JSON or YAML."""
+        key = self.metadata.key
+        return {"kind": self.kind, "namespace": key.namespace, "name": key.name, "outcome": self.outcome}
+
+
+@click.command("cleanup")
+@namespace_option
+@click.option("-A", "--all-namespaces", is_flag=True, help="In all namespaces, which is the default.")
+@click.option("--services", is_flag=True, help="Also the Services it created, which are labelled as imported.")
+@click.option("--keep-go-release", is_flag=True, help="Not those of the Go release: for going back to it.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be deleted.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("--context", metavar="NAME", help="Context of the kubeconfig. Without it: the current one.")
+@output_option("table", "json", "yaml")
+@click.pass_context
+def cleanup_command(
+    command: click.Context,
+    *,
+    namespace: str | None,
+    all_namespaces: bool,
+    services: bool,
+    keep_go_release: bool,
+    dry_run: bool,
+    yes: bool,
+    context: str | None,
+    output: str,
+) -> None:
+    """Delete the EndpointSlices that svclink, or its Go release, made in a main cluster.
+
+    Only what carries svclink's own label is touched, and only in the state in which it was listed. While svclink runs
+    and ClusterLinks exist, it makes its EndpointSlices again.
+    """
+    if namespace is not None and all_namespaces:
+        raise click.UsageError("give either --namespace or --all-namespaces, not both")
+    kubeconfig: Path | None = command.find_root().params["kubeconfig"]
+
+    async def clean() -> list[Leftover]:
+        async with connected(Source(kubeconfig, context)) as client:
+            found = await find(client, namespace or "", services=services, keep_go_release=keep_go_release)
+            if dry_run or not found:
+                return found
+            await _warn(client)
+            if not yes:
+                _ask(found)
+            return [await delete(client, each) for each in found]
+
+    results = asyncio.run(clean())
+    _print(results, output)
+    left = [each for each in results if each.outcome.startswith("left")]
+    if left:
+        raise click.ClickException(f"{len(left)} of {len(results)} were left, for the reasons above: run this again")
+
+
+async def find(
+    client: Client, namespace: str, *, services: bool = False, keep_go_release: bool = False
+) -> list[Leftover]:
+    """What svclink made, in one namespace or (empty) in all: EndpointSlices, and Services where asked for."""
+    slices = await Reflector(client, ENDPOINT_SLICES, namespace).list_all()
+    ours = is_only_ours if keep_go_release else is_svclinks
+    found = [Leftover("EndpointSlice", each.metadata) for each in slices.items if ours(each)]
+    if services:
+        listing = await Reflector(client, SERVICES, namespace).list_all()
+        imported = [each.metadata for each in listing.items if each.metadata.label(LABEL_IMPORTED) == "true"]
+        found += [Leftover("Service", metadata) for metadata in imported]
+    return sorted(found, key=str)
+
+
+def is_svclinks(piece: EndpointSlice) -> bool:
+    """Whether svclink, or its Go release, made an EndpointSlice."""
+    return piece.is_ours or piece.metadata.label(LABEL_GO_CLUSTER) is not None
+
+
+def is_only_ours(piece: EndpointSlice) -> bool:
+    """Whether svclink made an EndpointSlice that its Go release does not take for its own."""
+    return piece.is_ours and piece.metadata.label(LABEL_GO_CLUSTER) is None
+
+
+async def delete(client: Client, leftover: Leftover) -> Leftover:
+    """Delete an object in the state in which it was listed. It is left where it changed since, or is protected."""
+    metadata = leftover.metadata
+    preconditions: dict[str, Json] = {"uid": metadata.uid, "resourceVersion": metadata.resource_version}
+    path = PATHS[leftover.kind](metadata.namespace, metadata.name)
+    try:
+        await client.delete(path, {"preconditions": preconditions})
+    except ApiError as error:
+        if error.status.code != 404:
+            return evolve(leftover, outcome=f"left: {error}")
+    return evolve(leftover, outcome="deleted")
+
+
+async def _warn(client: Client) -> None:
+    try:
+        links = (await Reflector(client, CLUSTER_LINKS).list_all()).items
+    except ApiError:  # The kind is gone, or its links are not for this user to see.
+        return
+    if links:
+        click.echo(f"Warning: {len(links)} ClusterLinks exist: a running svclink makes this again.", err=True)
+
+
+def _ask(found: Iterable[Leftover]) -> None:
+    for each in found:
+        click.echo(f"would delete {each}", err=True)
+    try:
+        sure = click.confirm("Delete these?", err=True)
+    except click.Abort:
+        sure = False
+    if not sure:
+        raise click.ClickException("nothing was deleted; answer y, or give --yes")
+
+
+def _print(results: list[Leftover], output: str) -> None:
+    if output != "table":
+        print_data(output, [each.row for each in results])
+    elif not results:
+        click.echo("Nothing of svclink is left.", err=True)
+    else:
+        for each in results:
+            click.echo(f"{each}: {each.outcome}")

@@ -1,0 +1,94 @@
+"""`svclink demo`: three clusters on this machine, the real controller, and a story that verifies itself."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import tempfile
+from collections.abc import Coroutine
+from pathlib import Path
+
+import click
+
+from svclink_controller.cli.printing import console
+from svclink_controller.demo.control_planes import find_binaries
+from svclink_controller.demo.fleet import MAIN, REMOTES, Fleet, running_fleet
+from svclink_controller.demo.story import NAMESPACE, Story
+from svclink_controller.demo.telling import Teller
+
+
+@click.command("demo")
+@click.option("--keep", is_flag=True, help="Leave everything running afterwards, for kubectl, until Ctrl-C.")
+@click.option("--real", is_flag=True, help="Use etcd and kube-apiserver, which must be on this machine.")
+def demo_command(*, keep: bool, real: bool) -> None:
+    """Show what svclink does, with three clusters that run on this machine and need nothing but Python.
+
+    Each step is verified; where the state does not follow, the exit code is 1. Nothing is left behind.
+    """
+    binaries = find_binaries() if real else None
+    with tempfile.TemporaryDirectory(prefix="svclink-demo-", ignore_cleanup_errors=True) as directory:
+        if not asyncio.run(_run(Path(directory), binaries, keep=keep)):
+            raise click.Abort
+
+
+async def _run(directory: Path, binaries: Path | None, *, keep: bool) -> bool:
+    """Tell the story until its end, or until SIGINT or SIGTERM; False where that came before the end."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    teller = Teller(console())
+    kind = "real (etcd and kube-apiserver)" if binaries else "embedded"
+    teller.opening(f"Three Kubernetes API servers start, {kind}: {MAIN}, {' and '.join(REMOTES)}.")
+    started = asyncio.get_running_loop().time()
+    async with running_fleet(directory, binaries) as fleet:
+        teller.done("they serve, over HTTPS on loopback", asyncio.get_running_loop().time() - started)
+        if not await _unless_stopped(stop, _tell(Story(fleet, teller), keep=keep)):
+            return False
+        if keep:
+            _print_access(fleet, teller)
+            await stop.wait()
+    return True
+
+
+async def _tell(story: Story, *, keep: bool) -> None:
+    await story.tell()
+    if keep:
+        await story.restore()
+    else:
+        await story.teller.chapter("That was all, and it ends here. `svclink demo --keep` leaves it to your kubectl.")
+
+
+async def _unless_stopped(stop: asyncio.Event, work: Coroutine[object, object, None]) -> bool:
+    """Do some work, and give it up where that is asked for; whether it was done."""
+    task, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopping.cancel()
+    if task.done():
+        task.result()
+        return True
+    task.cancel()
+    await asyncio.wait({task})
+    return False
+
+
+def _print_access(fleet: Fleet, teller: Teller) -> None:
+    """How to go on by hand."""
+    remote = fleet.planes[REMOTES[0]]
+    teller.text(
+        f"""
+Everything goes on running. In another terminal:
+
+    export KUBECONFIG={fleet.kubeconfig}
+    kubectl get clusterlinks
+    kubectl describe clusterlink {REMOTES[0]}
+    kubectl get endpointslices -n {NAMESPACE} -w
+    kubectl patch clusterlink {REMOTES[0]} --type merge -p '{{"spec":{{"enabled":false}}}}'
+    kubectl --context {remote.site.name} get services -n {NAMESPACE}
+    kill -STOP {remote.api_server.process_id}     # {remote.site.name} hangs; -CONT lets it go on
+
+svclink's log is {fleet.svclink.log}. Ctrl-C ends everything and removes the files."""
+    )
+    sys.stdout.flush()

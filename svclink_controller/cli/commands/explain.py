@@ -1,0 +1,120 @@
+"""`svclink explain`: in plain words, why a Service of each cluster is mirrored or not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import click
+
+from svclink_controller import clock
+from svclink_controller.cli.arguments import ServiceName, Source, output_option, reads_clusters_or_files
+from svclink_controller.cli.describing import (
+    change_data,
+    decision_data,
+    finding_data,
+    finding_text,
+    kind_of,
+    name_of,
+    verb_of,
+)
+from svclink_controller.cli.printing import COLOURS, print_data, print_line
+from svclink_controller.cli.snapshots.reading import read
+from svclink_controller.cli.snapshots.view import View
+from svclink_core.codec import Json
+from svclink_core.core_v1 import Service
+from svclink_core.discovery_v1 import EndpointSlice
+from svclink_core.meta_v1 import NamespacedName
+from svclink_core.planning import Decision, Outcome, Plan, plan_service
+from svclink_core.snapshot import Options
+
+WORDS: Final = {
+    Outcome.MIRRORED: "mirrored",
+    Outcome.CREATED: "about to be mirrored",
+    Outcome.KEPT: "kept as it is",
+    Outcome.SKIPPED: "not mirrored",
+}
+
+
+@click.command("explain")
+@click.argument("service", type=ServiceName(), metavar="NAMESPACE/SERVICE")
+@reads_clusters_or_files
+@output_option("table", "yaml", "json")
+@click.pass_obj
+def explain_command(options: Options, service: NamespacedName, source: Source, output: str) -> None:
+    """Say in plain words, cluster by cluster, why a Service is mirrored or not.
+
+    Every cluster is read, or else files that `kubectl get services,endpointslices,namespaces,clusterlinks -A -o yaml`
+    printed.
+
+    Exit codes: 0 done, 1 wrong input or no answer.
+    """
+    view = read(source, options, service.namespace)
+    result = plan_service(view.snapshot, service, clock.seconds())
+    if output == "table":
+        for line, style in _words(service, result, view):
+            print_line(line, style)
+    else:
+        print_data(output, _data(service, result, view))
+
+
+def _words(service: NamespacedName, result: Plan, view: View) -> Iterator[tuple[str, str]]:
+    """The lines, each with its style."""
+    yield str(service), "bold"
+    yield f"  main: {_main_words(view.snapshot.main.services.get(service), _local(service, view))}", ""
+    for decision in result.decisions:
+        yield f"  {decision.cluster}: {_decision_words(decision)}", COLOURS.get(decision.outcome.value, "")
+        if (problem := view.problems.get(decision.cluster)) is not None:
+            yield f"    it was not read: {problem.reason.code}: {problem.message}", ""
+        for finding in result.findings:
+            if finding.cluster == decision.cluster:
+                yield f"    left out: {finding_text(finding)}", ""
+    if not view.snapshot.remotes:
+        yield "  There is no ClusterLink, so nothing is mirrored from anywhere.", ""
+    for change in result.changes:
+        yield f"  to do: {verb_of(change)} {kind_of(change)} {name_of(change)}: {change.reason.sentence}", ""
+
+
+def _decision_words(decision: Decision) -> str:
+    what = WORDS[decision.outcome]
+    why = "" if decision.outcome is Outcome.MIRRORED else f", because {decision.reason.sentence}"
+    counts = f" ({_counted(decision.endpoints, 'endpoint')} in {_counted(decision.slices, 'EndpointSlice')})"
+    return what + why + (counts if decision.slices else "")
+
+
+def _main_words(service: Service | None, local: list[EndpointSlice]) -> str:
+    if service is None:
+        return "no Service of this namespace and name"
+    endpoints = sum(len(piece.endpoints) for piece in local)
+    kind = "headless" if service.is_headless else service.spec.type
+    return f"{kind} Service with {_counted(endpoints, 'endpoint')} of its own"
+
+
+def _local(service: NamespacedName, view: View) -> list[EndpointSlice]:
+    return [piece for piece in view.snapshot.main.endpoint_slices.get(service, ()) if not piece.is_ours]
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _data(service: NamespacedName, result: Plan, view: View) -> dict[str, Json]:
+    return {
+        "service": str(service),
+        "inMain": service in view.snapshot.main.services,
+        "localEndpoints": sum(len(piece.endpoints) for piece in _local(service, view)),
+        "clusters": [
+            decision_data(decision)
+            | {
+                "findings": [finding_data(each) for each in result.findings if each.cluster == decision.cluster],
+                "problem": _problem(decision.cluster, view),
+            }
+            for decision in result.decisions
+        ],
+        "changes": [change_data(change) for change in result.changes],
+    }
+
+
+def _problem(cluster: str, view: View) -> Json:
+    problem = view.problems.get(cluster)
+    return None if problem is None else {"reason": problem.reason.code, "message": problem.message}

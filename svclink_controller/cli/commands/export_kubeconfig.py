@@ -1,0 +1,281 @@
+"""`svclink export-kubeconfig`: a read-only user for svclink in a remote cluster, and the kubeconfig for it.
+
+The same as `hack/export-kubeconfig.sh`, for those without bash or kubectl; tests hold the two together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final, TypeVar
+
+import click
+import durationpy
+import msgspec
+from attrs import evolve, frozen
+
+from svclink_controller.api.client import Client
+from svclink_controller.api.connecting import ClusterEntry, cluster_entry
+from svclink_controller.api.errors import ApiError
+from svclink_controller.cli.arguments import Source, is_dns_label
+from svclink_controller.cli.permissions import REMOTE_IDENTITY, REMOTE_MIRRORED, Permission
+from svclink_controller.cli.printing import yaml_text
+from svclink_controller.cli.snapshots.reading import connected
+from svclink_core.codec import Json
+from svclink_core.errors import SvclinkError
+from svclink_core.well_known import GROUP, NAMESPACE_KUBE_SYSTEM, VERSION
+
+ACCOUNT: Final = "svclink"
+ROLE: Final = "svclink-reader"
+SECRET: Final = "svclink-token"  # noqa: S105 - a name
+ACCOUNTS: Final = f"/api/v1/namespaces/{NAMESPACE_KUBE_SYSTEM}/serviceaccounts"
+SECRETS: Final = f"/api/v1/namespaces/{NAMESPACE_KUBE_SYSTEM}/secrets"
+RBAC: Final = "rbac.authorization.k8s.io"
+
+TOKEN_SECONDS: Final = 30
+SHORTEST_SECONDS: Final = 600
+
+T = TypeVar("T")
+
+
+class ExportError(SvclinkError):
+    """The remote cluster is not what svclink can be linked to."""
+
+
+@frozen
+class Export:
+    """What is asked for: the command line."""
+
+    link: str | None
+    seconds: int | None
+    namespaces: tuple[str, ...]
+    server: str | None
+
+
+def _namespaces(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in (value or "").split(",") if name.strip())
+    for name in names:
+        if not is_dns_label(name):
+            raise click.BadParameter(f"{name!r} is not the name of a namespace")
+    if NAMESPACE_KUBE_SYSTEM in names:
+        raise click.BadParameter("kube-system is never mirrored; leave it out")
+    return names
+
+
+def _link_name(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not is_dns_label(value):
+        hint = "use at most 63 lower-case letters, digits and inner '-'"
+        raise click.BadParameter(f"{value!r} is no name for a ClusterLink: {hint}")
+    return value
+
+
+def _seconds(_: click.Context, __: click.Parameter, value: str | None) -> int | None:
+    if value is None:
+        return None
+    try:
+        seconds = int(durationpy.from_str(value).total_seconds())
+    except (durationpy.DurationError, ValueError, IndexError) as error:
+        raise click.BadParameter(f"{value!r} is not a duration: write it as 24h or 720h") from error
+    if seconds < SHORTEST_SECONDS:
+        raise click.BadParameter(f"{value!r} is less than the ten minutes that Kubernetes asks for")
+    return seconds
+
+
+@click.command("export-kubeconfig")
+@click.argument("context", required=False)
+@click.option("--link", metavar="NAME", callback=_link_name, help="Print a whole ClusterLink of this name instead.")
+@click.option("--duration", callback=_seconds, help="A token that expires. Without it: one that lasts until revoked.")
+@click.option(
+    "--namespaces",
+    metavar="NAMES",
+    callback=_namespaces,
+    help="Permissions in these namespaces only (comma-separated), by Roles instead of a ClusterRole.",
+)
+@click.option("--server", metavar="URL", help="Address of the API server as seen from the main cluster.")
+@click.pass_context
+def export_kubeconfig_command(
+    command: click.Context,
+    *,
+    context: str | None,
+    link: str | None,
+    duration: int | None,
+    namespaces: tuple[str, ...],
+    server: str | None,
+) -> None:
+    r"""Make a read-only user for svclink in a remote cluster, and print its kubeconfig as one line of base64.
+
+    CONTEXT is the context of your kubeconfig that leads to the remote cluster (default: the current one). Everything
+    but the kubeconfig goes to stderr. Running it again changes nothing and prints the kubeconfig again.
+
+    \b
+    Example:
+      svclink export-kubeconfig cluster-b --link cluster-b | kubectl --context main apply -f -
+    """
+    kubeconfig: Path | None = command.find_root().params["kubeconfig"]
+    click.echo(asyncio.run(_export(kubeconfig, context, Export(link, duration, namespaces, server))), nl=False)
+
+
+async def _export(kubeconfig: Path | None, context: str | None, export: Export) -> str:
+    if export.server is not None:
+        _check(export.server)
+    async with connected(Source(kubeconfig, context)) as client:
+        entry = cluster_entry(client)
+        server = export.server or entry.server
+        if export.server is None:
+            _check(server)
+        authority = entry.authority or await _root_authority(client)
+        for path, manifest in manifests(export.namespaces):
+            await _apply(client, path, manifest)
+        token = await _bound_token(client, export.seconds) if export.seconds else await _lasting_token(client)
+    content = kubeconfig_of(export.link or "remote", evolve(entry, server=server, authority=authority), token)
+    encoded = base64.b64encode(content.encode()).decode()
+    return manifest_of(export, encoded) if export.link else f"{encoded}\n"
+
+
+def _check(server: str) -> None:
+    if not re.match(r"https://[^/?#@\s]+", server):
+        raise ExportError(f"the server is {server!r}, and svclink talks https only: give --server https://HOST:PORT")
+    if re.match(r"https://(127\.|localhost|\[::1\])", server):
+        click.echo(
+            f"Warning: {server} leads from every machine to itself: give --server with another address.", err=True
+        )
+
+
+def _decoded(answer: bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(answer, type=kind)
+    except msgspec.MsgspecError as error:
+        raise ExportError(f"what the server answers is not Kubernetes: {error}") from error
+
+
+class _ConfigMap(msgspec.Struct):
+    data: dict[str, str] = {}
+
+
+async def _root_authority(client: Client) -> str:
+    """The cluster's own CA, which every namespace has."""
+    click.echo("Your kubeconfig names no CA: taking the cluster's own, from kube-system/kube-root-ca.crt.", err=True)
+    answer = await client.get(f"/api/v1/namespaces/{NAMESPACE_KUBE_SYSTEM}/configmaps/kube-root-ca.crt")
+    authority = _decoded(answer, _ConfigMap).data.get("ca.crt")
+    if authority is None:
+        raise ExportError("the ConfigMap kube-system/kube-root-ca.crt has no ca.crt: name the CA in your kubeconfig")
+    return authority
+
+
+# What is created
+
+
+def manifests(namespaces: Sequence[str]) -> Iterator[tuple[str, dict[str, Json]]]:
+    """The objects to create, each with the path of its collection."""
+    metadata: dict[str, Json] = {"name": ACCOUNT, "namespace": NAMESPACE_KUBE_SYSTEM}
+    yield ACCOUNTS, {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
+    if not namespaces:
+        yield from _grant("", (*REMOTE_MIRRORED, *REMOTE_IDENTITY))
+        return
+    yield from _grant(NAMESPACE_KUBE_SYSTEM, REMOTE_IDENTITY)
+    for namespace in namespaces:
+        yield from _grant(namespace, REMOTE_MIRRORED)
+
+
+def _grant(namespace: str, permissions: Sequence[Permission]) -> Iterator[tuple[str, dict[str, Json]]]:
+    """A Role in a namespace or (empty) a ClusterRole, and its binding."""
+    kind = "Role" if namespace else "ClusterRole"
+    path = f"/apis/{RBAC}/v1" + (f"/namespaces/{namespace}" if namespace else "")
+    metadata: dict[str, Json] = {"name": ROLE, "namespace": namespace} if namespace else {"name": ROLE}
+    common: dict[str, Json] = {"apiVersion": f"{RBAC}/v1", "metadata": metadata}
+    rules: list[Json] = [permission.rule for permission in permissions]
+    yield f"{path}/{kind.lower()}s", common | {"kind": kind, "rules": rules}
+    subject: dict[str, Json] = {"kind": "ServiceAccount", "name": ACCOUNT, "namespace": NAMESPACE_KUBE_SYSTEM}
+    reference: dict[str, Json] = {"apiGroup": RBAC, "kind": kind, "name": ROLE}
+    yield (
+        f"{path}/{kind.lower()}bindings",
+        common | {"kind": f"{kind}Binding", "roleRef": reference, "subjects": [subject]},
+    )
+
+
+async def _apply(client: Client, path: str, manifest: dict[str, Json]) -> None:
+    """Create an object, or make what a Role says what it should say."""
+    metadata = manifest["metadata"]
+    assert isinstance(metadata, dict)  # noqa: S101 - for the type checker
+    name = f"{manifest['kind']} {metadata['name']}"
+    try:
+        await client.post(path, manifest)
+    except ApiError as error:
+        if error.status.reason != "AlreadyExists":
+            raise
+        if "rules" in manifest or "subjects" in manifest:
+            await client.put(f"{path}/{metadata['name']}", manifest)
+        click.echo(f"{name} is there", err=True)
+    else:
+        click.echo(f"{name} created", err=True)
+
+
+# The token
+
+
+class _TokenStatus(msgspec.Struct):
+    token: str
+
+
+class _TokenRequest(msgspec.Struct):
+    status: _TokenStatus
+
+
+class _TokenSecret(msgspec.Struct):
+    data: dict[str, str] = {}
+
+
+async def _bound_token(client: Client, seconds: int) -> str:
+    request: dict[str, Json] = {
+        "apiVersion": "authentication.k8s.io/v1",
+        "kind": "TokenRequest",
+        "spec": {"expirationSeconds": seconds},
+    }
+    answer = await client.post(f"{ACCOUNTS}/{ACCOUNT}/token", request)
+    return _decoded(answer, _TokenRequest).status.token
+
+
+async def _lasting_token(client: Client) -> str:
+    """The token of a Secret: Kubernetes fills it in a moment."""
+    annotations: dict[str, Json] = {"kubernetes.io/service-account.name": ACCOUNT}
+    metadata: dict[str, Json] = {"name": SECRET, "namespace": NAMESPACE_KUBE_SYSTEM, "annotations": annotations}
+    kind = "kubernetes.io/service-account-token"
+    await _apply(client, SECRETS, {"apiVersion": "v1", "kind": "Secret", "type": kind, "metadata": metadata})
+    for _ in range(TOKEN_SECONDS * 5):
+        secret = _decoded(await client.get(f"{SECRETS}/{SECRET}"), _TokenSecret)
+        if token := secret.data.get("token"):
+            return base64.b64decode(token).decode()
+        await asyncio.sleep(0.2)
+    raise ExportError(f"Secret {NAMESPACE_KUBE_SYSTEM}/{SECRET} got no token within {TOKEN_SECONDS} s: give --duration")
+
+
+# What is printed
+
+
+def kubeconfig_of(name: str, entry: ClusterEntry, token: str) -> str:
+    """A kubeconfig that holds the token."""
+    authority = base64.b64encode((entry.authority or "").encode()).decode()
+    cluster = {"server": entry.server, "certificate-authority-data": authority}
+    if entry.tls_server_name:
+        cluster["tls-server-name"] = entry.tls_server_name
+    content = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": name, "cluster": cluster}],
+        "users": [{"name": ACCOUNT, "user": {"token": token}}],
+        "contexts": [{"name": name, "context": {"cluster": name, "user": ACCOUNT}}],
+        "current-context": name,
+    }
+    return yaml_text(content)
+
+
+def manifest_of(export: Export, encoded: str) -> str:
+    """A ClusterLink as YAML."""
+    spec: dict[str, Json] = {"enabled": True, "kubeconfig": encoded}
+    if export.namespaces:
+        spec["includedNamespaces"] = list(export.namespaces)
+    manifest = {"apiVersion": f"{GROUP}/{VERSION}", "kind": "ClusterLink", "metadata": {"name": export.link}}
+    return yaml_text(manifest | {"spec": spec})

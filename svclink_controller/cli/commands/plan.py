@@ -1,0 +1,136 @@
+"""`svclink plan`: what svclink would change, from files or from the clusters themselves."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+import click
+
+from svclink_controller import clock
+from svclink_controller.cli.arguments import Source, output_option, reads_clusters_or_files
+from svclink_controller.cli.describing import finding_text, kind_of, name_of, object_of, plan_data, verb_of
+from svclink_controller.cli.printing import console, print_data, print_line, print_table, yaml_text
+from svclink_controller.cli.snapshots.reading import read
+from svclink_controller.cli.snapshots.view import View
+from svclink_core import codec
+from svclink_core.core_v1 import Namespace, Service
+from svclink_core.diffing import Delete
+from svclink_core.discovery_v1 import EndpointSlice
+from svclink_core.meta_v1 import NamespacedName
+from svclink_core.planning import Change, Plan, plan
+from svclink_core.snapshot import Options
+
+CHANGES: Final = 2
+"""Exit code of `--detailed-exitcode` where something would be changed."""
+
+
+@click.command("plan")
+@reads_clusters_or_files
+@output_option("table", "yaml", "json", "diff")
+@click.option(
+    "--detailed-exitcode",
+    is_flag=True,
+    help="Exit with 0 where nothing would be changed, with 2 where something would.",
+)
+@click.pass_context
+def plan_command(
+    context: click.Context,
+    *,
+    source: Source,
+    output: str,
+    detailed_exitcode: bool,
+) -> None:
+    """Show what svclink would change. Nothing is written.
+
+    Every cluster is read, or else files that `kubectl get services,endpointslices,namespaces,clusterlinks -A -o yaml`
+    printed. With -o yaml it prints manifests for kubectl apply; a deletion is a comment with the command for it.
+
+    Exit codes: 0 done, 1 wrong input or no answer, 2 something would be changed (with --detailed-exitcode).
+    """
+    options: Options = context.obj
+    view = read(source, options)
+    result = plan(view.snapshot, clock.seconds())
+    match output:
+        case "yaml":
+            click.echo(_manifests(result.changes), nl=False)
+        case "json":
+            print_data("json", plan_data(result, view))
+        case "diff":
+            _print_diff(result, view.snapshot.main.names)
+        case _:
+            _print_tables(result, view)
+    context.exit(CHANGES if detailed_exitcode and result.changes else 0)
+
+
+def _manifests(changes: Iterable[Change]) -> str:
+    """Documents for `kubectl apply`, in the order of the plan; what it cannot apply is a comment behind them."""
+    documents = [yaml_text(codec.unstructure(object_of(each))) for each in changes if not isinstance(each, Delete)]
+    comments = [
+        f"# kubectl delete endpointslice -n {each.key.namespace} {each.key.name}  # {each.reason.sentence}\n"
+        for each in changes
+        if isinstance(each, Delete)
+    ]
+    return "---\n".join(documents) + "".join(comments)
+
+
+def _print_diff(result: Plan, observed: Mapping[NamespacedName, EndpointSlice]) -> None:
+    """The changes as a unified diff of manifests, in colour on a terminal."""
+    for change in result.changes:
+        is_slice = kind_of(change) == "EndpointSlice"
+        for line in _diff_lines(change, observed.get(change.key) if is_slice else None):
+            colour = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "")
+            print_line(line, colour)
+
+
+def _diff_lines(change: Change, before: EndpointSlice | None) -> Iterator[str]:
+    after = None if isinstance(change, Delete) else object_of(change)
+    yield f"# {verb_of(change)} {kind_of(change).lower()} {name_of(change)}: {change.reason.sentence}"
+    yield from difflib.unified_diff(
+        _lines(before),
+        _lines(after),
+        "/dev/null" if before is None else f"main/{name_of(change)}",
+        "/dev/null" if after is None else f"plan/{name_of(change)}",
+        lineterm="",
+    )
+
+
+def _lines(piece: EndpointSlice | Service | Namespace | None) -> list[str]:
+    """A manifest without what the API server adds, which a plan does not say."""
+    if piece is None:
+        return []
+    manifest = codec.unstructure(piece)
+    metadata = manifest["metadata"]
+    if isinstance(metadata, dict):
+        for added in ("uid", "resourceVersion", "creationTimestamp", "generation"):
+            metadata.pop(added, None)
+    return yaml_text(manifest).splitlines()
+
+
+def _print_tables(result: Plan, view: View) -> None:
+    decisions = [
+        (str(each.service), each.cluster, each.outcome.value, str(each.endpoints), each.reason.sentence)
+        for each in result.decisions
+    ]
+    findings = [
+        (str(each.service), each.cluster, each.reason.code, "-", finding_text(each)) for each in result.findings
+    ]
+    print_table(("SERVICE", "CLUSTER", "OUTCOME", "ENDPOINTS", "WHY"), [*decisions, *findings])
+    console().print()
+    if view.problems:
+        problems = [(name, each.reason.code, each.message) for name, each in sorted(view.problems.items())]
+        print_table(("CLUSTER", "NOT READ", "WHY"), problems)
+        console().print()
+    if result.changes:
+        print_table(("CHANGE", "ENDPOINTSLICE", "CLUSTER", "ENDPOINTS", "WHY"), map(_change_row, result.changes))
+    else:
+        console().print("Nothing to change.")
+
+
+def _change_row(change: Change) -> tuple[str, ...]:
+    found = object_of(change)
+    name, endpoints = f"{kind_of(change)} {name_of(change)}", "-"
+    if isinstance(found, EndpointSlice):
+        name, endpoints = name_of(change), "-" if isinstance(change, Delete) else str(len(found.endpoints))
+    return verb_of(change), name, change.cluster or "-", endpoints, change.reason.sentence

@@ -1,0 +1,1 @@
+"""Snapshots for commands, from live clusters and from files."""

@@ -1,0 +1,1 @@
+"""What may stand in an untrusted kubeconfig, and which addresses a remote cluster may have."""

@@ -1,0 +1,1 @@
+"""An API server in Python for the demo and for tests."""

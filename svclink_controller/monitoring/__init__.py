@@ -1,0 +1,1 @@
+"""What the controller says about itself: metrics, probes, logs."""

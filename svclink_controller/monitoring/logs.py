@@ -1,0 +1,56 @@
+"""How log lines look: one line an event, with the time, the level and named values, on standard error."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Final, Literal, TypeAlias
+
+import structlog
+
+from svclink_controller.monitoring.log_throttle import Repetitions
+
+Format: TypeAlias = Literal["console", "json"]
+Level: TypeAlias = Literal["debug", "info", "warning", "error"]
+
+_LEVELS: Final[dict[Level, int]] = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
+
+
+def configure(log_format: Format = "console", level: Level = "info") -> None:
+    """Log to standard error: for people, in colour on a terminal, or as JSON. Nothing is said again and again."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            Repetitions(),
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *_renderers(log_format),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+def _renderers(log_format: Format) -> list[structlog.typing.Processor]:
+    """Not with rich's tracebacks, which print every local variable: tokens and kubeconfigs are among them."""
+    if log_format == "json":
+        return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    plain = structlog.dev.plain_traceback
+    return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
+
+
+def take_in_libraries() -> None:
+    """What libraries log with `logging`, or warn of, becomes lines like the others."""
+    logging.captureWarnings(capture=True)
+    logging.basicConfig(handlers=[_Forward()], level=logging.WARNING)
+
+
+class _Forward(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        log = structlog.get_logger()
+        log.log(record.levelno, record.getMessage(), library=record.name, exc_info=record.exc_info)

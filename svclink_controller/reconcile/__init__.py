@@ -1,0 +1,1 @@
+"""Brings the main cluster to what the core plans, Service by Service."""

@@ -1,0 +1,1 @@
+"""Lists and watches one kind of object of one cluster into the state."""

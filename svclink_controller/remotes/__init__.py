@@ -1,0 +1,1 @@
+"""Linked clusters: connecting, following, losing them."""

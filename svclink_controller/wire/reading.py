@@ -1,0 +1,218 @@
+"""Reads what an API server sends: pages of lists, lines of watches, errors.
+
+Everything a server answers is untrusted. A list is taken apart first and its objects are decoded one by one, so that
+one that makes no sense costs only itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, Literal, TypeVar, assert_never
+
+import msgspec
+
+from svclink_controller.wire.decoding import (
+    Secret,
+    Struct,
+)
+from svclink_controller.wire.messages import (
+    MAX_RETRY_AFTER,
+    Bookmark,
+    Changed,
+    Deleted,
+    IsKnown,
+    Page,
+    Status,
+    Undecodable,
+    WatchEvent,
+    WireError,
+    clean_text,
+    nothing_is_known,
+)
+from svclink_controller.wire.resources import SERVICES, Resource
+from svclink_core.core_v1 import Namespace, Service
+from svclink_core.discovery_v1 import EndpointSlice
+from svclink_core.errors import BadInputError
+from svclink_core.meta_v1 import NamespacedName
+from svclink_core.svclink_v1alpha1 import ClusterLink
+from svclink_core.well_known import (
+    LABEL_SERVICE_NAME,
+)
+
+T = TypeVar("T", Service, Namespace, EndpointSlice, ClusterLink, Secret)
+
+
+def decode_page(content: bytes, resource: Resource[T]) -> Page[T]:
+    """One page of a list, its objects not decoded yet.
+
+    Raises:
+        WireError: The content is not a Kubernetes list at all.
+    """
+    try:
+        envelope = _LIST.decode(content)
+    except _MALFORMED as error:
+        raise _no_list(resource, error) from error
+    metadata = envelope.metadata
+    return Page(_decode_all(envelope.items or [], resource), metadata.resource_version, metadata.continue_token or "")
+
+
+def _decode_all(raws: list[msgspec.Raw], resource: Resource[T]) -> Iterator[T | Undecodable]:
+    for raw in raws:
+        try:
+            decoded = _decode_one(raw, resource)
+        except _MALFORMED as error:
+            raise _no_list(resource, error) from error
+        yield decoded
+
+
+def _no_list(resource: Resource[T], error: Exception) -> WireError:
+    return WireError(f"the server's list of {resource.plural} is no Kubernetes list: {error}")
+
+
+def decode_event(line: bytes, resource: Resource[T], is_known: IsKnown = nothing_is_known) -> tuple[WatchEvent[T], str]:
+    """One line of a watch: the event, and the resourceVersion reached with it (empty where it has none).
+
+    Where the object is held already nothing happened: such an event is a bookmark, and its object is not decoded.
+
+    Raises:
+        WireError: The line is no watch event at all.
+    """
+    try:
+        envelope = _EVENT.decode(line)
+        if envelope.type == "ERROR":
+            return decode_status(envelope.object), ""
+        metadata = _META_ONLY.decode(envelope.object).metadata
+    except _MALFORMED as error:
+        raise WireError(f"a line of the server's watch of {resource.plural} is no watch event: {error}") from error
+    match envelope.type:
+        case "BOOKMARK":
+            return Bookmark(metadata.resource_version), metadata.resource_version
+        case "DELETED":
+            return Deleted(NamespacedName(metadata.namespace, metadata.name)), metadata.resource_version
+        case "ADDED" | "MODIFIED":
+            if is_known(NamespacedName(metadata.namespace, metadata.name), metadata.uid, metadata.resource_version):
+                return Bookmark(metadata.resource_version), metadata.resource_version
+            result = _decode_one(envelope.object, resource)
+            return result if isinstance(result, Undecodable) else Changed(result), metadata.resource_version
+        case unexpected:
+            assert_never(unexpected)
+
+
+def decode_object(content: bytes, resource: Resource[T]) -> T:
+    """The object in the answer to a write.
+
+    Raises:
+        WireError: The content is no such object.
+    """
+    try:
+        return resource.decode(content)
+    except (*_MALFORMED, BadInputError) as error:
+        raise WireError(f"the server's answer is none of {resource.plural}: {error}") from error
+
+
+def decode_status(content: bytes | msgspec.Raw, code: int = 0, reason: str = "") -> Status:
+    """The Status of an error answer. Proxies and overload answers are no JSON: then the text itself is the message."""
+    try:
+        raw = _STATUS.decode(content)
+    except _MALFORMED:
+        return Status(
+            code=code, reason=clean_text(reason), message=clean_text(bytes(content)[:1024].decode(errors="replace"))
+        )
+    details = raw.details or _Details()
+    return Status(
+        code=raw.code or code,
+        reason=clean_text(raw.reason or reason),
+        message=clean_text(raw.message),
+        causes=tuple(cause.reason for cause in details.causes or ()),
+        retry_after=min(details.retry_after_seconds or 0, MAX_RETRY_AFTER) or None,
+    )
+
+
+def _decode_one(raw: msgspec.Raw, resource: Resource[T]) -> T | Undecodable:
+    try:
+        return resource.decode(raw)
+    except (*_MALFORMED, BadInputError) as error:
+        metadata = _META_ONLY.decode(raw).metadata
+        namespace, name = metadata.namespace, metadata.name
+        service = name if resource is SERVICES else (metadata.labels or {}).get(LABEL_SERVICE_NAME) or name
+        return Undecodable(NamespacedName(namespace, name), NamespacedName(namespace, service), clean_text(str(error)))
+
+
+class _ListMeta(Struct):
+    resource_version: str = ""
+    continue_token: str | None = msgspec.field(name="continue", default=None)
+
+
+class _List(Struct):
+    metadata: _ListMeta
+    items: list[msgspec.Raw] | None
+
+
+class _Event(Struct):
+    type: Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR"]
+    object: msgspec.Raw
+
+
+class _Identity(Struct):
+    """Of metadata, what even an object that makes no sense must have, to be told from the others."""
+
+    name: str = ""
+    namespace: str = ""
+    uid: str = ""
+    resource_version: str = ""
+    labels: dict[str, str] | None = None
+
+
+class _MetaOnly(Struct):
+    metadata: _Identity
+
+
+class _Cause(Struct):
+    reason: str = ""
+
+
+class _Details(Struct):
+    causes: list[_Cause] | None = None
+    retry_after_seconds: int | None = None
+
+
+class _Status(Struct):
+    code: int = 0
+    reason: str = ""
+    message: str = ""
+    details: _Details | None = None
+
+
+_MALFORMED: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What a decoder raises, whatever a server sends: wrong types, no JSON, no UTF-8, a thousand lists in each other."""
+
+_LIST: Final = msgspec.json.Decoder(_List)
+
+_EVENT: Final = msgspec.json.Decoder(_Event)
+
+_META_ONLY: Final = msgspec.json.Decoder(_MetaOnly)
+
+_STATUS: Final = msgspec.json.Decoder(_Status)
+
+
+class _Version(Struct):
+    git_version: str
+
+
+_VERSION: Final = msgspec.json.Decoder(_Version)
+
+
+def decode_version(content: bytes) -> str:
+    """The Kubernetes version in the answer of `/version`, as `v1.36.3`."""
+    try:
+        return clean_text(_VERSION.decode(content).git_version)
+    except _MALFORMED as error:
+        raise WireError(f"the server's /version is not that of Kubernetes: {error}") from error
+
+
+def decode_uid(content: bytes) -> str:
+    """The uid of an object of any kind."""
+    try:
+        return clean_text(_META_ONLY.decode(content).metadata.uid, limit=128)
+    except _MALFORMED as error:
+        raise WireError(f"the server's answer is no Kubernetes object: {error}") from error

@@ -1,0 +1,82 @@
+"""The kinds of objects svclink reads: where the API serves them, and how they are decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Final, Generic, TypeVar
+
+import msgspec
+from attrs import evolve, frozen
+
+from svclink_controller.wire.decoding import (
+    Secret,
+    decode_link,
+    decode_namespace,
+    decode_remote_slice,
+    decode_secret,
+    decode_service,
+    decode_slice,
+)
+from svclink_controller.wire.label_selector import LabelSelector
+from svclink_core.core_v1 import Namespace, Service
+from svclink_core.discovery_v1 import EndpointSlice
+from svclink_core.svclink_v1alpha1 import ClusterLink
+from svclink_core.well_known import (
+    LABEL_CLUSTER,
+    LABEL_GO_CLUSTER,
+    LABEL_MANAGED_BY,
+    LABEL_MCS_SOURCE_CLUSTER,
+    LABEL_SERVICE_NAME,
+    MANAGED_BY,
+)
+
+T = TypeVar("T", Service, Namespace, EndpointSlice, ClusterLink, Secret)
+
+
+@frozen
+class Resource(Generic[T]):
+    """One kind of object: where the API serves it, and how its objects are decoded.
+
+    `prefix` is the path before `/namespaces/...`, `plural` the last part of it. `label_selector` says which objects the
+    server need not even send.
+    """
+
+    prefix: str
+    plural: str
+    decode: Callable[[bytes | msgspec.Raw], T]
+    label_selector: str = ""
+
+    def path(self, namespace: str = "", name: str = "") -> str:
+        """The path of the collection, in one namespace or in all (empty), or of one object."""
+        scope = f"/namespaces/{namespace}" if namespace else ""
+        return f"{self.prefix}{scope}/{self.plural}" + (f"/{name}" if name else "")
+
+
+SERVICES: Final = Resource("/api/v1", "services", decode_service)
+
+NAMESPACES: Final = Resource("/api/v1", "namespaces", decode_namespace)
+
+REMOTE_ENDPOINT_SLICES: Final = Resource(
+    "/apis/discovery.k8s.io/v1",
+    "endpointslices",
+    decode_remote_slice,
+    f"{LABEL_SERVICE_NAME},{LABEL_MANAGED_BY}!={MANAGED_BY},!{LABEL_CLUSTER},!{LABEL_GO_CLUSTER},!{LABEL_MCS_SOURCE_CLUSTER}",
+)
+"""As remote clusters are read: slices of no Service, and those mirrored there from elsewhere, are not sent at all."""
+
+ENDPOINT_SLICES: Final = Resource("/apis/discovery.k8s.io/v1", "endpointslices", decode_slice)
+
+SECRETS: Final = Resource("/api/v1", "secrets", decode_secret)
+
+CLUSTER_LINKS: Final = Resource("/apis/svclink.cloudpilot.ai/v1alpha1", "clusterlinks", decode_link)
+
+
+def sharing(resource: Resource[T], share: Callable[[T], T]) -> Resource[T]:
+    """A kind of object whose objects are, once decoded, exchanged for equal ones."""
+    return evolve(resource, decode=lambda content: share(resource.decode(content)))
+
+
+def cluster_links(selector: LabelSelector) -> Resource[ClusterLink]:
+    """ClusterLinks, of which only some are this controller's to work on."""
+    return evolve(CLUSTER_LINKS, decode=partial(decode_link, selector=selector))

@@ -1,0 +1,399 @@
+"""`svclink check` finds each of these faults and names what mends it; of a healthy fleet it says that all is well.
+
+Real: the command, kubeconfigs, HTTP, TLS, certificates, the core. Substituted: what API servers answer.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from email.utils import formatdate
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import pytest
+import yaml
+from aiohttp import web
+from attrs import define, evolve, field
+
+from svclink_controller.cli.permissions import Permission
+from svclink_controller.cli.preflight.credentials import expiry_of
+from svclink_controller.cli.preflight.main_cluster import wanted
+from svclink_core import EndpointPort, ServicePort
+from svclink_core.codec import Json
+from tests.unit.controller.fleets import Fleet, fleet
+from tests.unit.controller.servers import AUTHORITY, OTHER_AUTHORITY, TOKEN, Cluster, answer, kubeconfig, refusal
+from tests.unit.core.examples import WEB, endpoint, foreign_slice, mirrored_slice, remote_slice, service
+
+CRD: Final = Path(__file__).parents[4] / "crd" / "clusterlinks.svclink.cloudpilot.ai.yaml"
+SCHEMA: Final = yaml.safe_load(CRD.read_text(encoding="utf-8"))["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+GROUP: Final = "/apis/svclink.cloudpilot.ai/v1alpha1"
+
+
+@define
+class Api:
+    """What an API server answers beside objects: reviews of permissions, discovery, schemas, and its clock."""
+
+    denied: set[tuple[str, str]] = field(factory=set)
+    accounts: set[str] = field(factory=set)
+    schema: dict[str, Json] | None = field(factory=lambda: SCHEMA)
+    namespaced: bool = False
+    skew: float = 0
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse | None:
+        if request.path.endswith("accessreviews"):
+            return await self._review(request)
+        if request.path == "/version" and self.skew:
+            response = answer({"gitVersion": "v1.36.0"})
+            response.headers["Date"] = formatdate(time.time() + self.skew, usegmt=True)
+            return response
+        if request.path == GROUP:
+            resources: list[Json] = [{"name": "clusterlinks", "namespaced": self.namespaced}]
+            return refusal(404, "NotFound") if self.schema is None else answer({"resources": resources})
+        if request.path == f"/openapi/v3{GROUP}":
+            schemas: dict[str, Json] = {"ai.cloudpilot.svclink.v1alpha1.ClusterLink": self.schema}
+            return answer({"components": {"schemas": schemas}})
+        return None
+
+    async def _review(self, request: web.BaseRequest) -> web.StreamResponse:
+        spec = (await request.json())["spec"]
+        self.accounts.add(spec.get("user", ""))
+        attributes = spec["resourceAttributes"]
+        return answer({"status": {"allowed": (attributes["verb"], attributes["resource"]) not in self.denied}}, 201)
+
+
+@define
+class Seen:
+    """A fleet in which all is well, and what its API servers answer."""
+
+    fleet: Fleet
+    apis: dict[str, Api]
+
+    @property
+    def main(self) -> Cluster:
+        return self.fleet.main
+
+    @property
+    def c1(self) -> Cluster:
+        return self.fleet.remotes["c1"]
+
+    def relink(self, content: str | None) -> None:
+        """The link c1, with another kubeconfig."""
+        self.fleet.link("c1", kubeconfig=content)
+
+    def token(self, token: str) -> None:
+        """The link c1, with another token."""
+        self.relink(kubeconfig(self.fleet.servers["c1"].url, token=token))
+
+
+def healthy(world: Fleet) -> Seen:
+    """Every remote is linked, one Service is mirrored from each, nothing is wrong."""
+    apis = {name: Api() for name in ("main", *world.remotes)}
+    world.main.override = apis["main"]
+    world.main.put(service())
+    for number, (name, remote) in enumerate(world.remotes.items()):
+        remote.override = apis[name]
+        remote.put(service())
+        remote.put(remote_slice("web-abc", f"10.0.{number}.1"))
+        world.link(name)
+    return Seen(world, apis)
+
+
+async def test_healthy_fleet_is_all_ok(tmp_path: Path) -> None:
+    """Of a fleet in which all is well there are only lines that say so, and nothing is written."""
+    names = [f"c{number}" for number in range(10)]
+    async with fleet(tmp_path, *names) as world:
+        healthy(world)
+        results = json.loads(await world.ask("check", "-o", "json"))
+        wrote = {request.method for server in world.servers.values() for request in server.requests} - {"GET", "POST"}
+        posts = {path for server in world.servers.values() for path in server.paths if "review" in path}
+    assert {each["level"] for each in results} == {"ok"}
+    assert {each["mend"] for each in results} == {None}
+    subjects = {name: [each["subject"] for each in results if each["cluster"] == name] for name in ("MAIN", "c3")}
+    assert subjects == {
+        "MAIN": ["api", "clock", "crd", "permissions", "addresses", "services", "leftovers"],
+        "c3": ["connection", "credentials", "clock", "permissions"],
+    }
+    assert wrote == set()
+    assert posts == {"/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"}
+
+
+def jwt(seconds: float) -> str:
+    """A token that expires so many seconds from now."""
+    return claims({"exp": time.time() + seconds})
+
+
+def claims(content: dict[str, Any]) -> str:
+    """A token that says this."""
+    payload = base64.urlsafe_b64encode(json.dumps(content).encode()).decode().rstrip("=")
+    return f"e30.{payload}.c2lnbmF0dXJl"
+
+
+def certificate_kubeconfig(seen: Seen, *, not_after: datetime) -> str:
+    """The kubeconfig of c1 with a client certificate that ends then."""
+    client = AUTHORITY.issue_cert("svclink.test", not_after=not_after)
+    content = yaml.safe_load(base64.b64decode(kubeconfig(seen.fleet.servers["c1"].url)))
+    content["users"][0]["user"] = {
+        "client-certificate-data": base64.b64encode(client.cert_chain_pems[0].bytes()).decode(),
+        "client-key-data": base64.b64encode(client.private_key_pem.bytes()).decode(),
+    }
+    return base64.b64encode(yaml.safe_dump(content).encode()).decode()
+
+
+def exec_kubeconfig(seen: Seen) -> str:
+    """A kubeconfig that would run a program."""
+    content = yaml.safe_load(base64.b64decode(kubeconfig(seen.fleet.servers["c1"].url)))
+    content["users"][0]["user"] = {"exec": {"command": "true"}}
+    return base64.b64encode(yaml.safe_dump(content).encode()).decode()
+
+
+def insecure_kubeconfig(seen: Seen) -> str:
+    """A kubeconfig that does not ask who answers."""
+    content = yaml.safe_load(base64.b64decode(kubeconfig(seen.fleet.servers["c1"].url)))
+    cluster = content["clusters"][0]["cluster"]
+    content["clusters"][0]["cluster"] = {"server": cluster["server"], "insecure-skip-tls-verify": True}
+    return base64.b64encode(yaml.safe_dump(content).encode()).decode()
+
+
+async def unauthorized(_: web.BaseRequest) -> web.StreamResponse | None:
+    return refusal(401, "Unauthorized")
+
+
+def without_field(*path: str) -> dict[str, Any]:
+    """The schema of the CRD of an earlier version."""
+    schema = json.loads(json.dumps(SCHEMA))
+    node = schema
+    for part in path[:-1]:
+        node = node["properties"][part]
+    del node["properties"][path[-1]]
+    return dict(schema)
+
+
+def no_crd(seen: Seen) -> None:
+    seen.apis["main"].schema = None
+
+
+def old_crd(seen: Seen) -> None:
+    seen.apis["main"].schema = without_field("spec", "excludedServiceNames")
+
+
+def go_crd(seen: Seen) -> None:
+    seen.apis["main"].namespaced = True
+
+
+def main_permission(seen: Seen) -> None:
+    seen.apis["main"].denied.add(("delete", "endpointslices"))
+
+
+def remote_permission(seen: Seen) -> None:
+    seen.apis["c1"].denied.add(("watch", "services"))
+
+
+def main_clock(seen: Seen) -> None:
+    seen.apis["main"].skew = 120
+
+
+def remote_clock(seen: Seen) -> None:
+    seen.apis["c1"].skew = -3600
+
+
+def same_cluster(seen: Seen) -> None:
+    seen.fleet.link("z-again", to="c1")
+
+
+def same_name(seen: Seen) -> None:
+    seen.fleet.link("c1", namespace="other", created="2026-02-01T00:00:00Z")
+
+
+def other_cluster(seen: Seen) -> None:
+    seen.fleet.link("c1", cluster_id="uid-of-another")
+
+
+def self_link(seen: Seen) -> None:
+    seen.fleet.link("c1", to="main")
+
+
+def overlap(seen: Seen) -> None:
+    seen.main.put(foreign_slice("web-local"))
+    seen.main.put(remote_slice("web-local", "10.0.0.1"))
+
+
+def port(seen: Seen) -> None:
+    seen.c1.put(service(ports=(ServicePort(81, "admin"),)))
+    seen.c1.put(remote_slice("web-abc", "10.0.0.1", ports=(EndpointPort("admin", port=9090),)))
+
+
+def bad_address(seen: Seen) -> None:
+    seen.c1.put(remote_slice("web-abc", endpoints=(endpoint("127.0.0.1"), endpoint("10.0.0.1"))))
+
+
+def go_slices(seen: Seen) -> None:
+    seen.main.put(foreign_slice("web-old", labels={"cloudpilot.ai/svclink-cluster": "c1"}))
+
+
+def orphans(seen: Seen) -> None:
+    piece = mirrored_slice()
+    labels = {**dict(piece.metadata.labels), "svclink.cloudpilot.ai/cluster": "gone"}
+    seen.main.put(evolve(piece, metadata=evolve(piece.metadata, labels=tuple(sorted(labels.items())))))
+
+
+def revoked(seen: Seen) -> None:
+    seen.c1.override = unauthorized
+
+
+SOON: Final = datetime.now(UTC) + timedelta(days=2)
+Fault: TypeAlias = Callable[[Seen], None]
+
+FAULTS: Final[list[tuple[Fault, str, str, str, str, str]]] = [
+    (no_crd, "fail", "MAIN", "crd", "not installed", "kubectl apply -f crd/"),
+    (old_crd, "warn", "MAIN", "crd", "spec.excludedServiceNames", "kubectl apply -f crd/"),
+    (go_crd, "warn", "MAIN", "crd", "Go release", "kubectl apply -f crd/"),
+    (main_permission, "fail", "MAIN", "permissions", "delete endpointslices.discovery.k8s.io", "kubectl apply -f"),
+    (remote_permission, "fail", "c1", "permissions", "watch services", "export-kubeconfig"),
+    (lambda seen: seen.token(jwt(-60)), "fail", "c1", "credentials", "the token expired", "export-kubeconfig"),
+    (lambda seen: seen.token(jwt(86_400)), "warn", "c1", "credentials", "the token expires", "export-kubeconfig"),
+    (lambda seen: seen.relink(certificate_kubeconfig(seen, not_after=SOON)),
+     "warn", "c1", "credentials", "the client certificate expires", "export-kubeconfig"),
+    (main_clock, "warn", "MAIN", "clock", "s ahead of", "timedatectl"),
+    (remote_clock, "warn", "c1", "clock", "s behind", "timedatectl"),
+    (same_cluster, "fail", "z-again", "connection", "DuplicateCluster", "kubectl delete clusterlink z-again"),
+    (same_name, "fail", "c1", "connection", "DuplicateName", "kubectl delete clusterlink -n other c1"),
+    (other_cluster, "fail", "c1", "connection", "ClusterChanged", "kubectl patch clusterlink c1"),
+    (self_link, "fail", "c1", "connection", "SelfLink", "kubectl delete clusterlink c1"),
+    (overlap, "fail", "c1", "addresses", "1 are also those of Pods of MAIN: 10.0.0.1", "cluster-cidr"),
+    (port, "warn", "c1", "services", "PortMismatch", f"svclink explain {WEB}"),
+    (bad_address, "warn", "c1", "services", "InvalidEndpoints", f"svclink explain {WEB}"),
+    (go_slices, "warn", "MAIN", "leftovers", "of the Go release", "-l 'cloudpilot.ai/svclink-cluster'"),
+    (orphans, "warn", "MAIN", "leftovers", "gone, which has no ClusterLink", "-l 'svclink.cloudpilot.ai/cluster=gone'"),
+    (lambda seen: seen.relink(kubeconfig("https://127.0.0.1:9")),
+     "fail", "c1", "connection", "Unreachable", "get --raw /version"),
+    (lambda seen: seen.relink(kubeconfig(seen.fleet.servers["c1"].url, OTHER_AUTHORITY)),
+     "fail", "c1", "connection", "CertificateInvalid", "export-kubeconfig"),
+    (lambda seen: seen.relink(exec_kubeconfig(seen)),
+     "fail", "c1", "connection", "InsecureKubeconfig", "export-kubeconfig"),
+    (lambda seen: seen.relink(None), "fail", "c1", "connection", "spec.kubeconfig is missing", "export-kubeconfig"),
+    (revoked, "fail", "c1", "connection", "Unauthorized", "export-kubeconfig"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: " ".join(fault[2:5]))
+async def test_fault_is_found(tmp_path: Path, fault: tuple[Fault, str, str, str, str, str]) -> None:
+    """A fault is a line of its own with the command that mends it; the exit code tells failures from the rest."""
+    seed, level, cluster, subject, words, mend = fault
+    async with fleet(tmp_path, "c1") as world:
+        seed(healthy(world))
+        done = await world.run("check", "-o", "json")
+    results = json.loads(done.stdout)
+    (found,) = [each for each in results if each["level"] != "ok" and each["subject"] == subject]
+    assert (found["level"], found["cluster"]) == (level, cluster)
+    assert words in found["message"]
+    assert mend in found["mend"]
+    assert done.exit_code == (2 if any(each["level"] == "fail" for each in results) else 0)
+    assert TOKEN not in done.stdout
+
+
+async def test_main_cluster_that_does_not_answer_is_a_fault(tmp_path: Path) -> None:
+    """Where the main cluster does not answer, nothing else can be said."""
+    async with fleet(tmp_path) as world:
+        world.main.override = lambda _: closing()
+        done = await world.run("check")
+    assert done.exit_code == 2
+    (line,) = done.stdout.splitlines()[1:]
+    assert line.split()[:3] == ["fail", "MAIN", "api"]
+
+
+async def closing() -> web.StreamResponse:
+    """Not what Kubernetes answers."""
+    return web.Response(text="a proxy says hello")
+
+
+async def test_main_objects_that_cannot_be_read_are_a_fault(tmp_path: Path) -> None:
+    """A list that is refused is one line, beside all that could be found out."""
+
+    async def refuse_lists(request: web.BaseRequest) -> web.StreamResponse | None:
+        return refusal(403, "Forbidden") if request.path == "/api/v1/services" else await Api()(request)
+
+    async with fleet(tmp_path, "c1") as world:
+        healthy(world)
+        world.main.override = refuse_lists
+        results = json.loads((await world.run("check", "-o", "json")).stdout)
+    assert [each["subject"] for each in results if each["level"] == "fail"] == ["objects"]
+
+
+async def test_permissions_that_cannot_be_asked_for_are_a_warning(tmp_path: Path) -> None:
+    """A server that answers no reviews has not said no."""
+
+    async def refuse_reviews(request: web.BaseRequest) -> web.StreamResponse | None:
+        return refusal(403, "Forbidden") if "reviews" in request.path else await Api()(request)
+
+    async with fleet(tmp_path, "c1") as world:
+        healthy(world)
+        world.main.override = refuse_reviews
+        results = json.loads((await world.run("check", "-o", "json")).stdout)
+    assert [(each["level"], each["subject"]) for each in results if each["level"] != "ok"] == [("warn", "permissions")]
+
+
+async def test_disabled_link_is_not_asked(tmp_path: Path) -> None:
+    """A link that is disabled is no fault, whatever its cluster is."""
+    async with fleet(tmp_path, "c1") as world:
+        healthy(world)
+        world.link("c1", enabled=False, kubeconfig=kubeconfig("https://127.0.0.1:9"))
+        results = json.loads(await world.ask("check", "-o", "json"))
+        assert world.servers["c1"].requests == []
+    assert [each["message"] for each in results if each["cluster"] == "c1"] == [
+        "is disabled: its EndpointSlices stay as they are"
+    ]
+
+
+async def test_remotes_are_trusted_as_by_the_controller(tmp_path: Path) -> None:
+    """Flags that deny networks hold for every question to a remote; what they allow is no fault."""
+    async with fleet(tmp_path, "c1") as world:
+        seen = healthy(world)
+        seen.relink(insecure_kubeconfig(seen))
+        allowed = json.loads(await world.ask("check", "-o", "json", "--allow-insecure-remotes"))
+        world.servers["c1"].requests.clear()
+        denied = await world.run("check", "--allow-insecure-remotes", "--deny-remote-cidrs", "127.0.0.0/8")
+        asked = world.servers["c1"].requests
+    assert {each["level"] for each in allowed} == {"ok"}
+    assert "127.0.0.0/8" in denied.stdout
+    assert asked == []
+
+
+async def test_permissions_of_the_service_account(tmp_path: Path) -> None:
+    """An administrator may ask for the ServiceAccount that svclink runs under instead of for himself."""
+    async with fleet(tmp_path, "c1") as world:
+        seen = healthy(world)
+        await world.ask("check", "--service-account", "cloudpilot:svclink")
+    assert seen.apis["main"].accounts == {"system:serviceaccount:cloudpilot:svclink"}
+    assert seen.apis["c1"].accounts == {""}
+
+
+def test_every_permission_is_asked_for() -> None:
+    """Of the main cluster: verbs on objects everywhere, and on Leases and Secrets in the controller's namespace."""
+    by_resource = {(permission.resource, namespace): permission for permission, namespace in wanted("home")}
+    assert by_resource["endpointslices", ""] == Permission(
+        "discovery.k8s.io", "endpointslices", by_resource["endpointslices", ""].verbs
+    )
+    assert {"create", "update", "delete", "list", "watch"} <= set(by_resource["endpointslices", ""].verbs)
+    assert ("secrets", "home") in by_resource
+    assert ("secrets", "") not in by_resource
+
+
+@pytest.mark.parametrize(
+    ("token", "expected"),
+    [
+        (None, None),
+        ("abc", None),
+        ("a.b.c", None),
+        ("e30.e30.x", None),
+        (claims({"exp": 12}), 12),
+        (claims({"exp": "x"}), None),
+        (claims({}), None),
+    ],
+)
+def test_expiry_of_tokens(token: str | None, expected: float | None) -> None:
+    """A JWT says when it expires; any other token does not, and is no error."""
+    assert expiry_of(token) == expected

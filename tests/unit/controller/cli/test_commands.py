@@ -1,0 +1,92 @@
+"""The commands beside the controller: wrong input is one sentence and exit code 1, before any cluster is asked.
+
+Real: the command line. Substituted: nothing; the end-to-end tests run these commands on clusters.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from aiohttp import web
+from click.testing import CliRunner
+
+from svclink_controller.cli.main import main, svclink
+from tests.unit.controller.servers import serving
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("export-kubeconfig one two", ["two"]),
+        ("export-kubeconfig --link Not_a_name", ["--link", "no name for a ClusterLink"]),
+        ("export-kubeconfig --namespaces kube-system", ["--namespaces", "never mirrored"]),
+        ("export-kubeconfig --namespaces A", ["--namespaces", "not the name of a namespace"]),
+        ("export-kubeconfig --server http://a", ["https only"]),
+        ("export-kubeconfig --server https://", ["https only", "https://HOST"]),
+        ("export-kubeconfig --duration 1m", ["--duration", "ten minutes"]),
+        ("export-kubeconfig --duration soon", ["--duration", "not a duration"]),
+        ("export-kubeconfig nowhere", ["nowhere"]),
+        ("cleanup -n a -A", ["not both"]),
+        ("cleanup -n a/b", ["--namespace", "'a/b'"]),
+        ("cleanup --context nowhere", ["nowhere"]),
+        ("cleanup -o text", ["-o", "text"]),
+    ],
+)
+def test_wrong_input_gives_one_sentence_and_exit_code_1(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    command: str,
+    words: list[str],
+) -> None:
+    """Nothing goes to stdout, so nothing wrong gets into a pipe."""
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(KUBECONFIG, encoding="utf-8")
+    monkeypatch.setattr(sys, "argv", ["svclink", "--kubeconfig", str(kubeconfig), *command.split()])
+
+    with pytest.raises(SystemExit) as caught:
+        main()
+
+    said = capsys.readouterr()
+    assert (caught.value.code, said.out) == (1, "")
+    (sentence,) = said.err.splitlines()
+    for word in words:
+        assert word in sentence
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ("<html>", "what the server answers is not Kubernetes"),
+        ("{}", "the ConfigMap kube-system/kube-root-ca.crt has no ca.crt"),
+    ],
+)
+async def test_export_from_what_is_no_cluster_is_one_sentence(tmp_path: Path, answer: str, words: str) -> None:
+    """A server that answers something else gives no kubeconfig."""
+
+    async def say(_: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(text=answer)
+
+    kubeconfig = tmp_path / "kubeconfig"
+    async with serving(say) as server:
+        content = yaml.safe_load(KUBECONFIG)
+        content["clusters"][0]["cluster"] = {"server": server.url, "insecure-skip-tls-verify": True}
+        kubeconfig.write_text(yaml.safe_dump(content), encoding="utf-8")
+        command = ["--kubeconfig", str(kubeconfig), "export-kubeconfig"]
+        done = await asyncio.to_thread(CliRunner().invoke, svclink, command)
+    assert words in str(done.exception)
+    assert done.stdout == ""
+
+
+KUBECONFIG = """
+apiVersion: v1
+kind: Config
+clusters: [{name: a, cluster: {server: "https://192.0.2.1"}}]
+users: [{name: a, user: {token: t}}]
+contexts: [{name: a, context: {cluster: a, user: a}}]
+current-context: a
+"""

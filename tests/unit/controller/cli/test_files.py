@@ -1,0 +1,238 @@
+"""What kubectl printed is read object by object; what is wrong with a file is said with its place.
+
+Real: the files, the readers, the core. Substituted: nothing.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import tracemalloc
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+import yaml
+
+from svclink_controller.cli.snapshots.files import Dump, DumpError, read_dump, view_of
+from svclink_core import PENDING, SYNCED, Options
+from tests.unit.controller.cli.dump_files import WEB, Files, a_list, link, piece, service
+
+# Reading
+
+
+@pytest.mark.parametrize("dump", [yaml.safe_dump, json.dumps], ids=["yaml", "json"])
+def test_list_of_kubectl_is_read(files: Files, dump: Callable[[Any], str]) -> None:
+    """What `kubectl get -o yaml` and `-o json` print is read alike, objects of other kinds are passed over."""
+    content = a_list(service(), piece(), link(), {"kind": "Pod", "metadata": {"name": "p"}})
+    read = read_dump(files.write_text("dump", dump(content)))
+    assert [item.metadata.key for item in read.services] == [WEB]
+    assert [item.metadata.name for item in read.endpoint_slices] == ["web-abc"]
+    assert [item.metadata.name for item in read.links] == ["c1"]
+
+
+def test_documents_of_a_file_are_read_one_by_one(files: Files) -> None:
+    """A file of several documents, some of them empty or lists, is read whole."""
+    path = files.write_text(
+        "dump",
+        "---\n---\n" + yaml.safe_dump_all([service("a"), a_list(service("b")), {**a_list(), "kind": "ServiceList"}]),
+    )
+    assert [item.metadata.name for item in read_dump(path).services] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "content", ["", "---\n", "# nothing\n", "kind: List\nitems: []\n", "kind: List\nitems: null\n"]
+)
+def test_file_without_objects_is_empty(files: Files, content: str) -> None:
+    """A cluster may have nothing."""
+    read = read_dump(files.write_text("dump", content))
+    assert (read.services, read.endpoint_slices, read.links) == ([], [], [])
+
+
+def test_times_stay_text(files: Files) -> None:
+    """YAML takes `2026-01-01T00:00:00Z` for a time; Kubernetes for text, and so does svclink."""
+    times = "creationTimestamp: 2026-01-01T00:00:00Z\n  deletionTimestamp: 2026-01-02"
+    path = files.write_text("dump", f"kind: Service\nmetadata:\n  name: a\n  {times}\n")
+    (found,) = read_dump(path).services
+    assert found.metadata.creation_timestamp == "2026-01-01T00:00:00Z"
+    assert found.metadata.deletion_timestamp == "2026-01-02"
+
+
+def deep(levels: int) -> str:
+    return '{"kind": "Service", "metadata": {"name": "a"}, "x": ' + "[" * levels + "]" * levels + "}"
+
+
+def deep_yaml(levels: int) -> str:
+    return "kind: Service\nx:\n" + "- " * levels + "a\n"
+
+
+def deep_flow(levels: int) -> str:
+    return "kind: Service\nx: " + "[" * levels + "]" * levels + "\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("a: [", ["neither JSON nor YAML"]),
+        ("{", ["neither JSON nor YAML"]),
+        ('{"kind": "List"} more', ["neither JSON nor YAML"]),
+        (b"\xff\xfe\xfd", ["neither JSON nor YAML"]),
+        (b'{"a": "\xff"}', ["neither JSON nor YAML"]),
+        ("kind: !!python/object:os.system {}", ["document 0", "line 1 uses a tag", "remove it"]),
+        ("kind: !!int abc", ["document 0", "line 1 uses a tag"]),
+        ("a: &x b\nc: *x", ["document 0", "line 2 uses an alias", "write the value out"]),
+        ("a: b\na: c", ["document 0", "'a' is given twice"]),
+        ('{"a": {"b": 1, "b": 2}}', ["document 0", "'b' is given twice"]),
+        ("1: b", ["document 0", "not a string"]),
+        ("[a]: b", ["document 0", "not a string"]),
+        ("a: {b: 1", ["neither JSON nor YAML"]),
+        ("kind: Pod\nitems: [{kind: Service, metadata: {name: a}}]", ["document 0", "$.kind", "List", "Pod"]),
+        ('{"kind": "Service"} {"kind": "List", "items": [{"kind": "Service"}]}', ["document 0", "$.metadata"]),
+        ('{"kind": "Pod"} {"kind": "List", "items": [{"kind": "Pod"}, {"kind": "Service"}]}',
+         ["document 1, item 1", "$.metadata"]),
+        (deep_yaml(50_000), ["document 0", "nested deeper than 100 levels"]),
+        (deep_flow(150), ["document 0", "nested deeper than 100 levels"]),
+        ("a: " + "9" * 5_000, ["neither JSON nor YAML"]),
+        ('{"a": ' + "9" * 5_000 + "}", ["neither JSON nor YAML"]),
+        (deep(100_000), ["document 0", "nested deeper than 100 levels"]),
+        ("just text", ["document 0", "no Kubernetes object"]),
+        ("kind: Pod\n---\n- 1\n", ["document 1", "no Kubernetes object"]),
+        ("kind: List\nitems: {}", ["document 0", "$.items", "list"]),
+        ("kind: List\nitems: [{kind: Pod}, 5]", ["document 0", "$.items[1]", "object"]),
+        (yaml.safe_dump(a_list(service(), service(clusterIP=5))), ["document 0, item 1", "$.spec.clusterIP"]),
+        (yaml.safe_dump(service(ports=[{"port": "80"}])), ["document 0", "$.spec.ports[0].port", "whole number"]),
+        (yaml.safe_dump({**piece(), "addressType": None}), ["document 0", "$.addressType", "missing"]),
+        (yaml.safe_dump_all([service(), link(enabled="yes")]), ["document 1", "$.spec.enabled", "true or false"]),
+        ("kind: Service\nmetadata: {name: 5}", ["document 0", "$.metadata.name"]),
+        ("kind: Service\n", ["document 0", "$.metadata", "missing"]),
+        ("current-context: a\n", ["document 0", "$.kind", "missing", "kubectl get -o yaml"]),
+        ("kind: ServiceList\nitems: [{metadata: {name: a}}]", ["document 0, item 0", "$.kind", "missing"]),
+    ],
+    ids=lambda value: repr(value)[:40],
+)  # fmt: skip
+def test_bad_file_is_named_with_document_and_field(files: Files, content: str | bytes, words: list[str]) -> None:
+    """Whatever is wrong in a file, the error is one line that names the file and the place."""
+    path = files.write_text("bad.yaml", content)
+    with pytest.raises(DumpError) as caught:
+        read_dump(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert all(word in message for word in words), message
+    assert "\n" not in message
+
+
+def test_missing_file_is_named(files: Files) -> None:
+    """A file that cannot be read is named with the reason."""
+    with pytest.raises(DumpError, match=r"missing\.yaml: No such file"):
+        read_dump(files.directory / "missing.yaml")
+    with pytest.raises(DumpError, match="directory"):
+        read_dump(files.directory)
+
+
+def test_error_does_not_quote_the_file(files: Files) -> None:
+    """What stands next to a fault may be a kubeconfig: it is not repeated."""
+    for content in ('{"kubeconfig": "c2VjcmV0", }', "kubeconfig: c2VjcmV0\n\tx: [", '{"kubeconfig": "c2VjcmV0'):
+        with pytest.raises(DumpError) as caught:
+            read_dump(files.write_text("bad", content))
+        assert "c2VjcmV0" not in str(caught.value)
+
+
+def test_words_of_yaml_mean_what_they_mean_to_kubernetes(files: Files) -> None:
+    """Booleans and numbers without quotes are read as such, in quotes they are text."""
+    read = read_dump(
+        files.write_text(
+            "dump",
+            "kind: ClusterLink\nmetadata: {name: c1, generation: 3}\nspec: {enabled: false}\n---\n"
+            "kind: Service\nmetadata: {name: 'off', namespace: \"1\"}\nspec: {ports: [{port: 80, name: null}]}\n",
+        )
+    )
+    assert (read.links[0].spec.enabled, read.links[0].metadata.generation) == (False, 3)
+    assert (read.services[0].metadata.name, read.services[0].metadata.namespace) == ("off", "1")
+    assert (read.services[0].spec.ports[0].port, read.services[0].spec.ports[0].name) == (80, "")
+
+
+def test_pipe_is_read(files: Files) -> None:
+    """`--main <(kubectl get ...)` gives a file that can be read once and not be searched."""
+    path = files.directory / "pipe"
+    os.mkfifo(path)
+    with ThreadPoolExecutor() as pool:
+        pool.submit(path.write_text, json.dumps(a_list(service())))
+        assert [item.metadata.key for item in read_dump(path).services] == [WEB]
+
+
+@pytest.mark.parametrize("form", ["yaml", "json"])
+def test_list_is_read_in_the_memory_of_its_items(files: Files, form: str) -> None:
+    """A list of any length is read item by item: the memory for it does not grow with what is passed over."""
+    pod = {"kind": "Pod", "metadata": {"name": "p", "annotations": {"note": "x" * 1000}}}
+    peaks = []
+    for length in (50, 500):
+        content = a_list(*(copy.deepcopy(pod) for _ in range(length)))
+        path = files.write_text(f"{length}", yaml.safe_dump(content) if form == "yaml" else json.dumps(content))
+        tracemalloc.start()
+        read_dump(path)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 2 * peaks[0]
+
+
+def test_of_remote_slices_only_what_is_mirrored_is_kept(files: Files) -> None:
+    """Nodes and Pods of a remote fill memory and are never mirrored; in the main cluster they are compared."""
+    content = piece()
+    content["endpoints"][0] |= {"nodeName": "n1", "targetRef": {"kind": "Pod", "name": "p"}}
+    path = files.write("dump", content)
+    (remote,), (main,) = (read_dump(path, is_main=is_main).endpoint_slices for is_main in (False, True))
+    assert (remote.endpoints[0].node_name, remote.endpoints[0].target_ref) == (None, None)
+    assert main.endpoints[0].node_name == "n1"
+
+
+def test_namespaces_are_read(files: Files) -> None:
+    """The names of the namespaces are kept, and the identity of the cluster, which is the uid of one."""
+    read = read_dump(
+        files.write(
+            "dump",
+            {"kind": "Namespace", "metadata": {"name": "kube-system", "uid": "u1"}},
+            {"kind": "Namespace", "metadata": {"name": "shop", "uid": "u2"}},
+        )
+    )
+    assert ([each.metadata.name for each in read.namespaces], read.cluster_id) == (["kube-system", "shop"], "u1")
+
+
+# Snapshots
+
+
+def test_remote_without_link_is_mirrored_without_filters(files: Files) -> None:
+    """A plan can be asked for before the ClusterLink is made."""
+    remotes = {"c1": read_dump(files.write("c1", service(), piece()), is_main=False)}
+    view = view_of(read_dump(files.write("main", service())), remotes, Options()).snapshot
+    assert view.remotes["c1"].connection == SYNCED
+    assert view.remotes["c1"].link.spec.enabled
+
+
+def test_link_without_remote_is_a_cluster_of_which_nothing_is_known(files: Files) -> None:
+    """A ClusterLink for which no file was given is not a cluster without Services."""
+    view = view_of(read_dump(files.write("main", service(), link("c1"))), {}, Options()).snapshot
+    assert view.remotes["c1"].connection == PENDING
+
+
+def test_links_that_must_not_be_used_are_refused(files: Files) -> None:
+    """A dump of the main cluster itself, or a second one of the same cluster, counts as not read, and why is said."""
+    kube_system = {"kind": "Namespace", "metadata": {"name": "kube-system", "uid": "u-main"}}
+    main = read_dump(files.write("main", service(), kube_system))
+    other = read_dump(files.write("other", service(), {**kube_system, "metadata": {"name": "kube-system", "uid": "u"}}))
+    view = view_of(main, {"a": other, "b": other, "self": main, "unknown": Dump()}, Options())
+    assert {name: problem.reason.code for name, problem in view.problems.items()} == {
+        "b": "DuplicateCluster",
+        "self": "SelfLink",
+    }
+    assert {name for name, remote in view.snapshot.remotes.items() if remote.connection == SYNCED} == {"a", "unknown"}
+
+
+def test_of_links_of_one_name_the_older_counts(files: Files) -> None:
+    """The CRD of the Go release is namespaced: two of one name may be in a dump, and one of them counts."""
+    links = [link("c1", excludedNamespaces=[namespace]) for namespace in ("young", "old")]
+    for each, created in zip(links, ("2026-02-01T00:00:00Z", "2026-01-01T00:00:00Z"), strict=True):
+        each["metadata"] |= {"namespace": each["spec"]["excludedNamespaces"][0], "creationTimestamp": created}
+    view = view_of(read_dump(files.write("main", *links)), {}, Options())
+    assert view.snapshot.remotes["c1"].link.metadata.namespace == "old"

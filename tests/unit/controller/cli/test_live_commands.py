@@ -1,0 +1,306 @@
+"""Commands that read clusters: what they say of a fleet, and that they write nothing.
+
+Real: commands, kubeconfigs, HTTP, TLS, the core. Substituted: the API servers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from aiohttp import web
+from attrs import evolve
+
+from svclink_controller.cli.snapshots import reading
+from svclink_controller.clock import age
+from svclink_core import ClusterLinkStatus, Condition, EndpointConditions, NamespacedName
+from svclink_core.svclink_v1alpha1 import SecretKeyReference
+from tests.unit.controller.fleets import Fleet, fleet
+from tests.unit.controller.servers import OTHER_AUTHORITY, kubeconfig, refusal
+from tests.unit.core.examples import WEB, endpoint, mirrored_slice, remote_slice, service
+
+
+def lines(output: str) -> list[str]:
+    """Lines without the spaces that align them."""
+    return [" ".join(line.split()) for line in output.splitlines() if line.strip()]
+
+
+def writes(world: Fleet) -> set[str]:
+    """What was asked of the servers but reading."""
+    return {request.method for server in world.servers.values() for request in server.requests} - {"GET"}
+
+
+async def test_plan_reads_every_cluster_and_writes_nothing(tmp_path: Path) -> None:
+    """A live plan says what would be changed, from what all clusters have now."""
+    async with fleet(tmp_path, "c1", "c2") as world:
+        world.link("c1")
+        world.link("c2", excluded_service_names=("web",))
+        world.main.put(service())
+        for remote in world.remotes.values():
+            remote.put(service())
+            remote.put(remote_slice("web-abc", "10.0.0.1"))
+        data = json.loads(await world.ask("plan", "-o", "json"))
+        assert (await world.run("plan", "--detailed-exitcode")).exit_code == 2
+        assert writes(world) == set()
+    assert [(each["change"], each["name"]) for each in data["changes"]] == [("create", "default/web-c1")]
+    assert [(each["cluster"], each["reason"]) for each in data["decisions"]] == [
+        ("c1", "Mirrored"),
+        ("c2", "ServiceNameExcluded"),
+    ]
+    assert data["problems"] == []
+
+
+async def refuse(request: web.BaseRequest) -> web.StreamResponse | None:
+    """Credentials that nobody knows any more."""
+    del request
+    return refusal(401, "Unauthorized", "who are you?")
+
+
+async def test_cluster_that_cannot_be_read_is_not_empty(tmp_path: Path) -> None:
+    """What cannot be read is kept, and the plan says why it could not be read."""
+    async with fleet(tmp_path, "c1") as world:
+        world.link("c1")
+        world.remotes["c1"].override = refuse
+        world.main.put(service())
+        world.main.put(mirrored_slice())
+        data = json.loads(await world.ask("plan", "-o", "json"))
+    assert data["changes"] == []
+    assert [(each["outcome"], each["reason"]) for each in data["decisions"]] == [("Kept", "Unreachable")]
+    assert [(each["cluster"], each["reason"]) for each in data["problems"]] == [("c1", "Unauthorized")]
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason"),
+    [
+        ({"kubeconfig": None}, "InvalidKubeconfig"),
+        ({"kubeconfig": "bm9uZQ=="}, "InvalidKubeconfig"),
+        ({"kubeconfig": kubeconfig("https://127.0.0.1:9")}, "Unreachable"),
+        ({"to": "main"}, "SelfLink"),
+    ],
+    ids=["none", "bad", "dead", "self"],
+)
+async def test_link_that_does_not_work_is_explained(tmp_path: Path, spec: dict[str, Any], reason: str) -> None:
+    """Next to the decision stands why the cluster was not read."""
+    async with fleet(tmp_path, "c1") as world:
+        world.link("c1", **spec)
+        world.main.put(service())
+        output = await world.ask("explain", "default/web")
+    assert f"    it was not read: {reason}: " in output
+    assert "  c1: kept as it is, because" in output
+
+
+async def test_second_link_to_a_cluster_is_not_used(tmp_path: Path) -> None:
+    """Of two links to one cluster one is used, as the controller does it."""
+    async with fleet(tmp_path, "c1") as world:
+        world.link("c1")
+        world.link("again", to="c1")
+        world.main.put(service())
+        data = json.loads(await world.ask("plan", "-o", "json"))
+    assert [(each["cluster"], each["reason"]) for each in data["problems"]] == [("c1", "DuplicateCluster")]
+
+
+async def test_untrusted_server_certificate_is_explained(tmp_path: Path) -> None:
+    """The allow-list and the hardened transport of the controller hold for commands too."""
+    async with fleet(tmp_path, "c1") as world:
+        world.link("c1", kubeconfig=kubeconfig(world.servers["c1"].url, OTHER_AUTHORITY))
+        world.main.put(service())
+        assert "it was not read: CertificateInvalid" in await world.ask("explain", "default/web")
+
+
+def insecure(url: str) -> str:
+    """A kubeconfig, in base64, that does not ask who answers."""
+    content = yaml.safe_load(base64.b64decode(kubeconfig(url)))
+    content["clusters"][0]["cluster"] = {"server": url, "insecure-skip-tls-verify": True}
+    return base64.b64encode(yaml.safe_dump(content).encode()).decode()
+
+
+@pytest.mark.parametrize("command", [["plan"], ["explain", "default/web"]], ids=lambda command: command[0])
+async def test_remotes_are_trusted_as_by_the_controller(tmp_path: Path, command: list[str]) -> None:
+    """What the controller's flags allow or deny, those of a command do, before or behind its name."""
+    deny = "--deny-remote-cidrs=127.0.0.0/8"
+    async with fleet(tmp_path, "c1") as world:
+        world.link("c1", kubeconfig=insecure(world.servers["c1"].url))
+        world.main.put(service())
+        refused = await world.run(*command)
+        allowed = await world.run(*command, "--allow-insecure-remotes")
+        denied = await world.run("--allow-insecure-remotes=true", *command, deny)
+        denied_before = await world.run(deny, *command, "--allow-insecure-remotes")
+    assert "InsecureKubeconfig" in refused.stdout
+    assert not {"InsecureKubeconfig", "127.0.0.0/8"} & set(allowed.stdout.replace(":", " ").split())
+    assert "127.0.0.0/8" in denied.stdout
+    assert "127.0.0.0/8" in denied_before.stdout
+
+
+async def test_kubeconfig_in_a_secret_is_used(tmp_path: Path) -> None:
+    """The Secret is looked for in the namespace that the command is given; where there is none, that is said."""
+    async with fleet(tmp_path, "c1") as world:
+        world.link("c1", kubeconfig=None, kubeconfig_secret_ref=SecretKeyReference("c1", "config"))
+        world.main.put(service())
+        before = await world.ask("explain", "default/web", "--controller-namespace", "svc")
+        world.main.put_secret("svc", "c1", {"config": kubeconfig(world.servers["c1"].url)})
+        after = await world.ask("explain", "default/web", "--controller-namespace", "svc")
+    assert "there is no Secret svc/c1" in before
+    assert "  c1: not mirrored, because the cluster has no Service of this namespace and name" in after
+
+
+async def test_explain_reads_one_namespace(tmp_path: Path) -> None:
+    """To explain one Service, only its namespace is listed, in the remotes too."""
+    async with fleet(tmp_path, "c1", "c2") as world:
+        world.link("c1")
+        world.link("c2", included_namespaces=("other",))
+        world.main.put(service())
+        output = await world.ask("explain", "default/web")
+        asked = {path for path in world.servers["c1"].paths if path.endswith("endpointslices")}
+    assert asked == {"/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"}
+    assert "c2: not mirrored, because its namespace is not in the link's includedNamespaces" in output
+
+
+# Status
+
+
+STATUS = ClusterLinkStatus(
+    phase="Ready",
+    version="v1.36.0",
+    connected=True,
+    last_connected="2020-01-01T00:00:00Z",
+    services=2,
+    endpoints=5,
+    slices=3,
+    conditions=(
+        Condition("Ready", "True", "ClusterReady", "fine", "2020-01-01T00:00:00Z"),
+        Condition("Synced", "True", "Synced", "fine", "2020-01-01T00:00:00Z"),
+        Condition("Degraded", "True", "PortMismatch", "1 Service(s): shop/web", "2020-01-02T00:00:00Z"),
+    ),
+)
+
+
+async def test_status_shows_every_link(tmp_path: Path) -> None:
+    """The state of each link, its numbers and what is wrong with it, without asking the remotes."""
+    async with fleet(tmp_path, "c1", "c2") as world:
+        world.link("c1", status=STATUS)
+        world.link("c2")
+        table = lines(await world.ask("status"))
+        data = json.loads(await world.ask("status", "-o", "json"))
+        assert yaml.safe_load(await world.ask("status", "-o", "yaml")) == data
+        assert world.servers["c1"].requests == []
+    assert table[0].startswith("NAME STATUS REASON SERVICES ENDPOINTS VERSION LAST CONNECTED LAST EVENT")
+    assert table[1].startswith("c1 Ready PortMismatch 2 5 v1.36.0 ")
+    assert table[1].endswith("1 Service(s): shop/web")
+    assert table[2] == "c2 Pending - 0 0 - - - the controller has not seen it yet"
+    assert data[0] == {
+        "name": "c1",
+        "namespace": None,
+        "enabled": True,
+        "phase": "Ready",
+        "reason": "PortMismatch",
+        "message": "1 Service(s): shop/web",
+        "services": 2,
+        "endpoints": 5,
+        "slices": 3,
+        "version": "v1.36.0",
+        "lastConnected": "2020-01-01T00:00:00Z",
+        "lastEvent": "2020-01-02T00:00:00Z",
+    }
+
+
+async def test_status_without_links(tmp_path: Path) -> None:
+    """That nothing is linked is said; for a program it is an empty list."""
+    async with fleet(tmp_path) as world:
+        assert await world.ask("status") == "There is no ClusterLink.\n"
+        assert json.loads(await world.ask("status", "-o", "json")) == []
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0s"), (-5, "0s"), (119, "119s"), (120, "2m"), (7199, "119m"), (7200, "2h"), (172_800, "2d"), (4e7, "462d")],
+)
+def test_age_has_one_unit(seconds: float, text: str) -> None:
+    """An age is short: a clock that is ahead makes no negative one."""
+    assert age("1970-01-01T00:00:00Z", seconds) == text
+    assert age(None, seconds) == "-"
+
+
+async def test_services_are_a_matrix(tmp_path: Path) -> None:
+    """Services by cluster, ready and total endpoints, local ones first; what has nothing mirrored only on request."""
+    other = NamespacedName("shop", "cart")
+    not_ready = endpoint("10.0.0.2", conditions=EndpointConditions(ready=False))
+    async with fleet(tmp_path, "c1", "c2") as world:
+        world.link("c1")
+        world.link("c2")
+        world.main.put(service())
+        world.main.put(service(other, uid="uid-of-cart"))
+        world.main.put(remote_slice("web-local", endpoints=(endpoint("10.9.0.1"), not_ready)))
+        mirrored = mirrored_slice()
+        world.main.put(evolve(mirrored, endpoints=(endpoint("10.0.0.1"), not_ready)))
+        table = lines(await world.ask("services"))
+        everything = lines(await world.ask("services", "--all"))
+        of_shop = await world.ask("services", "-n", "shop")
+        data = json.loads(await world.ask("services", "-o", "json"))
+    assert table == ["SERVICE MAIN c1 c2", f"{WEB} 1/2 1/2 -"]
+    assert everything == [*table, f"{other} - - -"]
+    assert of_shop == "Nothing is mirrored.\n"
+    assert data == [
+        {"service": str(WEB), "local": {"ready": 1, "total": 2}, "clusters": {"c1": {"ready": 1, "total": 2}}}
+    ]
+
+
+# Trouble
+
+
+@pytest.mark.parametrize("command", [["status"], ["services"], ["plan"], ["explain", "a/b"]], ids=lambda each: each[0])
+async def test_main_cluster_that_refuses_is_one_sentence(tmp_path: Path, command: list[str]) -> None:
+    """Where the main cluster cannot be read, the error says which part of it and why, and nothing is printed."""
+
+    async def forbid(request: web.BaseRequest) -> web.StreamResponse | None:
+        return refusal(403, "Forbidden", "no") if request.path.endswith("clusterlinks") else None
+
+    async with fleet(tmp_path) as world:
+        world.main.override = forbid
+        done = await world.run(*command)
+    assert str(done.exception) == "the clusterlinks of the main cluster cannot be read: 403 Forbidden: no"
+    assert done.stdout == ""
+
+
+async def test_main_cluster_without_the_crd_says_what_to_install(tmp_path: Path) -> None:
+    """That there are no ClusterLinks at all has one reason, and one command mends it."""
+
+    async def have_none(request: web.BaseRequest) -> web.StreamResponse | None:
+        return refusal(404, "NotFound") if request.path.endswith("clusterlinks") else None
+
+    async with fleet(tmp_path) as world:
+        world.main.override = have_none
+        done = await world.run("status")
+    assert str(done.exception).endswith(": install the ClusterLink CRD: kubectl apply -f crd/")
+
+
+async def hang(_: web.BaseRequest) -> web.StreamResponse | None:
+    """A server that takes requests and does nothing."""
+    await asyncio.Event().wait()
+    return None
+
+
+@pytest.mark.parametrize("command", [["status"], ["plan"]], ids=lambda each: each[0])
+async def test_main_cluster_that_hangs_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    """Somebody sits at the terminal: that the server says nothing is said before the time of a large list is over."""
+    monkeypatch.setattr(reading, "PATIENCE_SECONDS", 1)  # Longer than a handshake: a server leaves half of one open.
+    async with fleet(tmp_path) as world:
+        world.main.override = hang
+        done = await world.run(*command)
+    assert str(done.exception).endswith("did not answer in time")
+
+
+def test_context_chooses_the_cluster(tmp_path: Path) -> None:
+    """`--context` is looked for in the kubeconfig, and a wrong one is named."""
+    content = {"clusters": [], "contexts": [], "users": [], "current-context": "a"}
+    file = tmp_path / "kubeconfig"
+    file.write_text(yaml.safe_dump(content), encoding="utf-8")
+    world = Fleet(None, {}, {}, file)  # type: ignore[arg-type]
+    done = world.run_here("status", "--context", "nowhere")
+    assert "nowhere" in str(done.exception)

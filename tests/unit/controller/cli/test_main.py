@@ -1,0 +1,411 @@
+"""Flags are those of Go programs; a wrong one is one sentence that names it, and exit code 1.
+
+Real: the command line. Substituted: nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeAlias
+
+import click
+import pytest
+from attrs import frozen
+
+from svclink_controller import manager
+from svclink_controller.cli.main import COMMANDS, Duration, ListenAddress, main, svclink
+from svclink_controller.monitoring import logs
+from svclink_controller.monitoring.server import Address
+from svclink_controller.settings import Settings
+from svclink_controller.wire.label_selector import EVERYTHING
+
+
+@frozen
+class Ended:
+    """How a command ended, and what it said."""
+
+    code: int | str | None
+    output: str
+    error: str
+
+
+Run: TypeAlias = Callable[..., Ended]
+
+PLAN = ("plan", "--main", "/dev/null")
+"""A command that does nothing and needs no cluster."""
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    """Runs the command as the console script does, where no cluster is to be found."""
+    for name in ("KUBECONFIG", "KUBERNETES_SERVICE_HOST"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    def run(*arguments: str) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["svclink", *arguments])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        said = capsys.readouterr()
+        return Ended(caught.value.code, said.out, said.err)
+
+    return run
+
+
+DEAD = """
+clusters: [{name: a, cluster: {server: 'https://127.0.0.1:9'}}]
+users: [{name: a, user: {token: t}}]
+contexts: [{name: a, context: {cluster: a, user: a}}]
+current-context: a
+"""
+"""A kubeconfig that leads to a server that is not there."""
+
+
+def asks_cluster(name: str) -> bool:
+    """Whether a command has a flag for the main cluster."""
+    command = svclink.get_command(click.Context(svclink), name)
+    return command is not None and any("--kubeconfig" in parameter.opts for parameter in command.params)
+
+
+# Wrong flags
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--sync-interval", "5"], ["--sync-interval", "'5'", "30s"]),
+        (["--sync-interval=soon", *PLAN], ["--sync-interval", "'soon'"]),
+        (["--sync-interval=", *PLAN], ["--sync-interval"]),
+        (["--sync-interval=0s", *PLAN], ["--sync-interval", "longer than nothing"]),
+        (["--sync-interval=-3s", *PLAN], ["--sync-interval", "longer than nothing"]),
+        (["--sync-interval=99999999999999h", *PLAN], ["--sync-interval"]),
+        (["--kubeconfig", "/nowhere/kubeconfig"], ["--kubeconfig", "/nowhere/kubeconfig"]),
+        (["--kubeconfig", "/"], ["--kubeconfig"]),
+        (["--included-namespaces", "kube-system"], ["--included-namespaces", "kube-system"]),
+        (["--included-namespaces=a,kube-system,b"], ["--included-namespaces", "kube-system"]),
+        (["--included-namespaces", ""], ["--included-namespaces"]),
+        (["--included-namespaces", " , "], ["--included-namespaces"]),
+        (["--included-namespaces", "Prod"], ["--included-namespaces", "'Prod'"]),
+        (["--included-namespaces", "a.b"], ["--included-namespaces", "'a.b'"]),
+        (["--deletion-hold=-1s", *PLAN], ["--deletion-hold", "'-1s'", "0s for none"]),
+        (["--deletion-hold=5", *PLAN], ["--deletion-hold", "'5'"]),
+        (["--sync-services-to-local-cluster=maybe", *PLAN], ["--sync-services-to-local-cluster", "'maybe'"]),
+        (["--leader-elect=perhaps", *PLAN], ["--leader-elect", "'perhaps'"]),
+        (["--listen-address=8080", *PLAN], ["--listen-address", "'8080'", ":8080"]),
+        (["--listen-address=:65536", *PLAN], ["--listen-address", "':65536'"]),
+        (["--listen-address=::1:80", *PLAN], ["--listen-address", "'::1:80'"]),
+        (["--listen-address=a:b", *PLAN], ["--listen-address", "'a:b'"]),
+        (["--log-format=xml", *PLAN], ["--log-format", "'xml'", "json"]),
+        (["--log-level=loud", *PLAN], ["--log-level", "'loud'", "debug"]),
+        (["--max-writes-per-second", "0"], ["--max-writes-per-second", "x>0"]),
+        (["--max-writes-per-second=many"], ["--max-writes-per-second", "'many'"]),
+        (["--deny-remote-cidrs", "10.0.0.1/8"], ["--deny-remote-cidrs", "10.0.0.1/8", "host bits"]),
+        (["--deny-remote-cidrs", "fd00::/8,example.com"], ["--deny-remote-cidrs", "'example.com'", "CIDRs"]),
+        (["--allow-insecure-remotes=perhaps"], ["--allow-insecure-remotes", "'perhaps'"]),
+        (["--allow-remote-proxies=perhaps"], ["--allow-remote-proxies", "'perhaps'"]),
+        (["--link-selector", "shard>1"], ["--link-selector", "'shard>1'", "shard=a"]),
+        (["--link-selector", "shard in (a", *PLAN], ["--link-selector", "'shard in (a'"]),
+        (["--link-selector=shard=a", *PLAN], ["--link-selector", "leave it out with plan"]),
+        (["--link-selector=shard=a", "--leader-elect=true"], ["--link-selector", "--lease-name"]),
+        (["--lease-name", "Svclink"], ["--lease-name", "'Svclink'"]),
+        (["--lease-name="], ["--lease-name", "''"]),
+        (["--nonsense"], ["--nonsense"]),
+        (["nonsense"], ["'nonsense'"]),
+        (["plan"], ["--kubeconfig"]),
+        (["plan", "--remote", "c1=/dev/null"], ["--remote", "--main"]),
+        (["explain", "web", "--main", "/dev/null"], ["NAMESPACE/SERVICE", "'web'", "shop/web"]),
+        (["explain", "a/b/c", "--main", "/dev/null"], ["NAMESPACE/SERVICE", "'a/b/c'"]),
+        (["explain", "/web", "--main", "/dev/null"], ["NAMESPACE/SERVICE"]),
+        (["explain", "--main", "/dev/null"], ["NAMESPACE/SERVICE"]),
+        (["services", "-n", "Shop"], ["-n", "'Shop'"]),
+        (["services", "extra"], ["extra"]),
+        (["status", "--controller-namespace", "a.b"], ["--controller-namespace", "'a.b'"]),
+        (["check", "--service-account", "svclink"], ["--service-account", "'svclink'", "NAMESPACE:NAME"]),
+        (["status", "-o", "wide"], ["-o", "'wide'"]),
+        (["status", "--kubeconfig", "/nowhere/config"], ["--kubeconfig", "/nowhere/config"]),
+        (["plan", "--main", "/nowhere/main.yaml"], ["--main", "/nowhere/main.yaml"]),
+        ([*PLAN, "--remote", "c1"], ["--remote", "'c1'", "NAME=FILE"]),
+        ([*PLAN, "--remote", "C1=a.yaml"], ["--remote", "'C1=a.yaml'"]),
+        ([*PLAN, "--remote", "=a.yaml"], ["--remote"]),
+        ([*PLAN, "--remote", "c1=/dev/null", "--remote", "c1=/dev/null"], ["--remote", "'c1'", "twice"]),
+        ([*PLAN, "--remote", "c1=/nowhere/c1.yaml"], ["/nowhere/c1.yaml", "No such file"]),
+        ([*PLAN, "-o", "xml"], ["-o", "'xml'"]),
+    ],
+    ids=lambda value: " ".join(value)[:60],
+)
+def test_wrong_flag_is_one_sentence(run: Run, arguments: list[str], words: list[str]) -> None:
+    """A wrong flag is refused with exit code 1 and one line on standard error that names it."""
+    ended = run(*arguments)
+    assert (ended.code, ended.output) == (1, "")
+    assert ended.error.startswith("Error: ")
+    assert ended.error.count("\n") == 1
+    assert all(word in ended.error for word in words), ended.error
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_command_refuses_what_it_does_not_know(run: Run, name: str) -> None:
+    """Whatever the command, a flag it does not have is one sentence, and nothing is printed."""
+    ended = run(name, "--no-such-flag")
+    assert (ended.code, ended.output) == (1, "")
+    assert ended.error.startswith("Error: ")
+    assert "--no-such-flag" in ended.error
+    assert "Traceback" not in ended.error
+
+
+ARGUMENTS = {"explain": ["shop/web"]}
+"""What a command cannot do without."""
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        (name, content)
+        for name in sorted(COMMANDS)
+        for content in ("", "just text", "current-context: a\nclusters: 5\n", "\x00", DEAD)
+        # That the main cluster does not answer is a line of `check`, and no error.
+        if asks_cluster(name) and (name, content) != ("check", DEAD)
+    ],
+)
+def test_every_command_without_a_cluster_is_one_sentence(run: Run, tmp_path: Path, name: str, content: str) -> None:
+    """Whatever the command, a kubeconfig that is none, or leads nowhere, is one sentence, and nothing is printed."""
+    path = tmp_path / "kubeconfig"
+    path.write_text(content, encoding="utf-8")
+    ended = run(name, "--kubeconfig", str(path), *ARGUMENTS.get(name, []))
+    assert (ended.code, ended.output) == (1, "")
+    assert [line.split(":")[0] for line in ended.error.splitlines() if line.startswith("Error")] == ["Error"]
+    assert "Traceback" not in ended.error
+
+
+@pytest.mark.parametrize("content", ["", "just text", "current-context: a\nclusters: 5\n", "\x00"])
+def test_main_kubeconfig_that_is_none_is_one_sentence(run: Run, tmp_path: Path, content: str) -> None:
+    """The controller does not start with a kubeconfig that cannot be used, and says which it was."""
+    path = tmp_path / "kubeconfig"
+    path.write_text(content, encoding="utf-8")
+    ended = run("--kubeconfig", str(path))
+    assert ended.code == 1
+    assert ended.error.startswith(f"Error: --kubeconfig={path} ")
+    assert "Traceback" not in ended.error
+
+
+def test_without_kubeconfig_outside_a_cluster_the_flag_is_named(run: Run) -> None:
+    """Where there is no ServiceAccount, the error says what to give."""
+    ended = run()
+    assert ended.code == 1
+    assert "--kubeconfig" in ended.error
+    assert ended.error.count("\n") == 1
+
+
+def test_check_of_a_cluster_that_is_not_there_finds_that(run: Run, tmp_path: Path) -> None:
+    """What is an error of other commands is what a check is for."""
+    path = tmp_path / "kubeconfig"
+    path.write_text(DEAD, encoding="utf-8")
+    ended = run("check", "--kubeconfig", str(path))
+    assert (ended.code, ended.error) == (2, "")
+    assert "does not answer: https://127.0.0.1:9 cannot be reached" in ended.output
+
+
+# Right flags
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--sync-interval=30s"],
+        ["--sync-interval", "1h2m3s"],
+        ["--sync-services-to-local-cluster=true"],
+        ["--deletion-hold=0s"],
+        ["--deletion-hold", "1h"],
+        ["--sync-services-to-local-cluster=false"],
+        ["--sync-services-to-local-cluster=FALSE"],
+        ["--sync-services-to-local-cluster=0"],
+        ["--leader-elect=true"],
+        ["--lease-name=svclink.a"],
+        ["--link-selector="],
+        ["--listen-address=:8080"],
+        ["--listen-address", "127.0.0.1:0"],
+        ["--listen-address=[::1]:80"],
+        ["--listen-address=off"],
+        ["--leader-elect", "false"],
+        ["--included-namespaces=a"],
+        ["--included-namespaces", "a, b,c"],
+        ["--included-namespaces=a", "--included-namespaces=b"],
+    ],
+    ids=" ".join,
+)
+def test_flags_are_those_of_go(run: Run, flags: list[str]) -> None:
+    """`--flag=value` and `--flag value`, booleans with a value, and lists with commas or repeated are taken."""
+    ended = run(*flags, *PLAN)
+    assert (ended.code, ended.error) == (0, "")
+    assert "Nothing to change." in ended.output
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("30s", timedelta(seconds=30)),
+        ("1m30s", timedelta(seconds=90)),
+        ("2h", timedelta(hours=2)),
+        ("1.5h", timedelta(minutes=90)),
+        ("500ms", timedelta(milliseconds=500)),
+        ("1h0m0.5s", timedelta(hours=1, milliseconds=500)),
+        ("+5s", timedelta(seconds=5)),
+    ],
+)
+def test_durations_are_those_of_go(text: str, expected: timedelta) -> None:
+    """A duration is written as Go writes it."""
+    assert Duration().convert(text, None, None) == expected
+
+
+def test_default_sync_interval_is_that_of_the_go_program() -> None:
+    """Without flags everything is checked again every 30 s, and nothing is restricted."""
+    context = svclink.make_context("svclink", [])
+    assert context.params == {
+        "sync_interval": timedelta(seconds=30),
+        "kubeconfig": None,
+        "included_namespaces": frozenset(),
+        "sync_services_to_local_cluster": False,
+        "deletion_hold": timedelta(minutes=5),
+        "max_writes_per_second": None,
+        "leader_elect": None,
+        "lease_name": None,
+        "link_selector": EVERYTHING,
+        "listen_address": None,
+        "log_format": None,
+        "log_level": "info",
+        "deny_remote_cidrs": (),
+        "allow_insecure_remotes": False,
+        "allow_remote_proxies": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (":8080", Address("", 8080)),
+        ("localhost:0", Address("localhost", 0)),
+        ("[::1]:80", Address("::1", 80)),
+        ("off", "off"),
+    ],
+)
+def test_address_is_host_and_port(text: str, expected: Address | str) -> None:
+    """An address is written as Go writes it, and can be switched off."""
+    assert ListenAddress().convert(text, None, None) == expected
+
+
+@pytest.mark.parametrize("in_pod", [True, False])
+def test_remotes_are_trusted_as_far_as_flags_say(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, in_pod: bool
+) -> None:
+    """In a Pod, loopback is denied besides what the administrator denies; what he allows is allowed."""
+    seen: list[Settings] = []
+
+    async def run(settings: Settings) -> None:
+        seen.append(settings)
+
+    monkeypatch.setattr(manager, "run", run)
+    monkeypatch.setattr(logs, "take_in_libraries", lambda: None)
+    file = tmp_path / "kubeconfig"
+    file.touch()
+    flags = ["--deny-remote-cidrs=10.0.0.0/8, fd00::/8", "--allow-insecure-remotes", "--allow-remote-proxies=false"]
+    svclink.main([*flags, *([] if in_pod else ["--kubeconfig", str(file)])], standalone_mode=False)
+    trust = seen[0].trust
+    denied = [trust.why_denied(address) is not None for address in ("10.1.2.3", "fd12::1", "127.0.0.1", "11.0.0.1")]
+    assert denied == [True, True, in_pod, False]
+    assert (trust.allows_insecure, trust.allows_proxies) == (True, False)
+
+
+def test_namespaces_are_put_together() -> None:
+    """Repeated flags and commas name one set of namespaces."""
+    flags = ["--included-namespaces=a, b", "--included-namespaces", "c,,a"]
+    assert svclink.make_context("svclink", [*flags, "plan"]).params["included_namespaces"] == {"a", "b", "c"}
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_help_names_every_flag(run: Run, flag: str) -> None:
+    """The help tells what there is, and that it runs the controller without a command."""
+    ended = run(flag)
+    assert ended.code == 0
+    names = [name for parameter in svclink.params for name in parameter.opts if isinstance(parameter, click.Option)]
+    assert all(name in ended.output for name in names)
+    assert "plan" in ended.output
+
+
+def test_kubectl_plugin_is_the_same_command() -> None:
+    """`kubectl svclink` finds a program of this name on the PATH; alone it helps, and starts no controller."""
+    program = Path(sys.executable).parent / "kubectl-svclink"
+    alone = subprocess.run([program], capture_output=True, text=True, check=True)
+    assert "Usage: kubectl svclink [OPTIONS]" in alone.stdout
+    wrong = subprocess.run([program, "explain", "web"], capture_output=True, text=True, check=False)
+    assert (wrong.returncode, wrong.stdout) == (1, "")
+    assert wrong.stderr.startswith("Error: ")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], [*PLAN], [*PLAN, "-o", "json"]], ids=" ".join)
+def test_output_that_cannot_be_written_is_one_sentence(arguments: list[str]) -> None:
+    """A full disk is no fault of svclink, and an output that nobody wants none at all."""
+    program = Path(sys.executable).parent / "svclink"
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        done = subprocess.run([program, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "Error: what is printed cannot be written: No space left on device\n"
+    closed = subprocess.run(["sh", "-c", '"$@" >&-', "sh", program, *arguments], capture_output=True, check=False)
+    assert (closed.returncode, closed.stderr) == (0, b"")
+
+
+def test_output_without_the_letters_gets_them_escaped(tmp_path: Path) -> None:
+    """A terminal that knows ASCII only is no reason to say nothing."""
+    metadata = "metadata: {name: web, namespace: shop, labels: {kubernetes.io/service-name: web}}"
+    dump = f"""
+kind: Service
+{metadata}
+spec: {{ports: [{{port: 80}}], ipFamilies: [IPv4]}}
+---
+kind: EndpointSlice
+{metadata}
+addressType: IPv4
+endpoints: [{{addresses: ["1é"]}}]
+ports: [{{port: 80}}]
+"""
+    (tmp_path / "dump").write_text(dump, encoding="utf-8")
+    file = tmp_path / "dump"
+    command = [
+        str(Path(sys.executable).parent / "svclink"),
+        "explain",
+        "shop/web",
+        f"--main={file}",
+        f"--remote=c1={file}",
+    ]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, capture_output=True, env=environment, check=True)
+    assert rb"would refuse the address of an endpoint: 1\xe9" in done.stdout
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_complete_commands(shell: str) -> None:
+    """The script for the completion of a shell is printed on request."""
+    program = Path(sys.executable).parent / "svclink"
+    environment = {**os.environ, "_SVCLINK_COMPLETE": f"{shell}_source"}
+    done = subprocess.run([program], capture_output=True, text=True, check=False, env=environment)
+    assert f"_SVCLINK_COMPLETE={shell}_complete" in done.stdout
+
+
+def test_version_is_that_of_the_package() -> None:
+    """`python -m svclink_controller` is the same command, and knows its version."""
+    done = subprocess.run(
+        [sys.executable, "-m", "svclink_controller", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("svclink ")
+
+
+def test_start_imports_no_command() -> None:
+    """What the controller does not use does not make its start longer."""
+    program = "import sys, svclink_controller.__main__; print(*sys.modules, sep='\\n')"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    assert "svclink_controller.manager" in loaded
+    assert not [name for name in loaded if name.startswith(("svclink_controller.demo", "svclink_controller.cli.preflight"))]
+    assert not {f"svclink_controller.cli.commands.{module}" for module in COMMANDS.values()} & set(loaded)

@@ -1,0 +1,62 @@
+"""Some addresses are connected to never, some where an administrator says so, however they are written."""
+
+from __future__ import annotations
+
+from ipaddress import IPv6Address, ip_network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from svclink_controller.credentials.trust import LOOPBACK, STRICT, Trust
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "169.254.169.254",
+        "fe80::1",
+        "fe80::1%eth0",
+        "0.0.0.0",
+        "0.1.2.3",
+        "::",
+        "224.0.0.1",
+        "255.255.255.255",
+        "ff02::1",
+        "fd00:ec2::254",
+        "::ffff:169.254.169.254",
+        "64:ff9b::a9fe:a9fe",
+        "2002:a9fe:a9fe::1",
+    ],
+)
+def test_no_api_server_is_at_such_an_address(address: str) -> None:
+    """Link-local, unspecified, multicast and metadata addresses are denied whatever the flags, in every disguise."""
+    assert STRICT.why_denied(address) is not None
+
+
+@pytest.mark.parametrize(
+    "address", ["10.0.0.1", "192.168.1.1", "8.8.8.8", "fd00::1", "2001:db8::1", "127.0.0.1", "::1"]
+)
+def test_other_addresses_are_fine(address: str) -> None:
+    """Private networks are where clusters are; loopback is denied in a Pod only."""
+    assert STRICT.why_denied(address) is None
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.8.9.10", "::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1"])
+def test_loopback_can_be_denied(address: str) -> None:
+    """In a Pod, no link leads to the ports of the Pod itself."""
+    assert Trust(LOOPBACK).why_denied(address) is not None
+
+
+def test_reason_names_the_network() -> None:
+    """Whoever denied a network finds it in the message."""
+    trust = Trust((ip_network("10.0.0.0/8"),))
+    assert trust.why_denied("10.1.2.3") == "in 10.0.0.0/8"
+    assert trust.why_denied("11.1.2.3") is None
+
+
+@given(st.ip_addresses(v=4))
+def test_ipv4_in_ipv6_is_what_it_leads_to(address: object) -> None:
+    """An IPv4 address inside an IPv6 one is denied where it is denied by itself."""
+    mapped = str(IPv6Address(f"::ffff:{address}"))
+    assert (STRICT.why_denied(mapped) is None) is (STRICT.why_denied(str(address)) is None)

@@ -1,0 +1,89 @@
+"""An API server in this process, on loopback with TLS, and its clients."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import aiohttp
+import pytest
+import yaml
+from attrs import evolve, frozen
+
+from svclink_controller.api.client import Client
+from svclink_controller.api.connecting import remote_client
+from svclink_controller.credentials.kubeconfig import Credentials
+from svclink_controller.demo.apiserver.api_server import ApiServer, make_api_server
+from svclink_controller.demo.apiserver.certificates import make_authority
+from svclink_controller.demo.apiserver.refusals import Object
+from svclink_controller.demo.apiserver.registry import Registry
+from svclink_controller.demo.apiserver.serving import serving, tls_context
+from svclink_controller.demo.apiserver.storage import Storage
+
+KEY: Final = b"what tokens are signed with"
+CRD: Final = Path(__file__).parents[5] / "crd" / "clusterlinks.svclink.cloudpilot.ai.yaml"
+
+Connect: TypeAlias = Callable[..., AbstractAsyncContextManager[Client]]
+
+
+@frozen
+class Running:
+    """A server, its clients by credentials, the administrator's bare HTTP, and what its audit log says."""
+
+    api_server: ApiServer
+    administrator: Client
+    connect: Connect
+    session: aiohttp.ClientSession
+    audited: list[Object]
+
+
+@pytest.fixture
+def registry() -> Registry:
+    """The rules of a cluster, without any server: nothing happens by itself."""
+    registry = Registry(Storage())
+    registry.start()
+    return registry
+
+
+@pytest.fixture
+def definition() -> Object:
+    """The CustomResourceDefinition of ClusterLinks."""
+    loaded: Object = yaml.safe_load(CRD.read_text(encoding="utf-8"))
+    return loaded
+
+
+@pytest.fixture
+async def running(tmp_path: Path) -> AsyncIterator[Running]:
+    """A server that runs."""
+    authority = make_authority("test")
+    identity = authority.issue_server()
+    (tmp_path / "ca.pem").write_bytes(authority.pem)
+    (tmp_path / "serving.pem").write_bytes(identity.key + identity.certificate)
+    audited: list[Object] = []
+    api_server = make_api_server(None, KEY, audited.append, history=10)
+    context = tls_context(tmp_path / "serving.pem", tmp_path / "ca.pem")
+    async with serving(api_server, context) as port:
+        nobody = Credentials(server=f"https://127.0.0.1:{port}", ca_data=authority.pem.decode())
+
+        @asynccontextmanager
+        async def connect(token: str | None = None) -> AsyncIterator[Client]:
+            client = await remote_client(evolve(nobody, token=token))
+            try:
+                yield client
+            finally:
+                await client.close()
+
+        admin = authority.issue_client("admin", "system:masters")
+        certified = evolve(nobody, client_certificate=admin.certificate.decode(), client_key=admin.key.decode())
+        (tmp_path / "admin.pem").write_bytes(admin.key + admin.certificate)
+        trusting = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
+        trusting.load_cert_chain(tmp_path / "admin.pem")
+        client = await remote_client(certified)
+        try:
+            async with aiohttp.ClientSession(nobody.server, connector=aiohttp.TCPConnector(ssl=trusting)) as session:
+                yield Running(api_server, client, connect, session, audited)
+        finally:
+            await client.close()

@@ -1,0 +1,427 @@
+"""The API server as its clients see it. Real: server, client, sockets, TLS, and the reflector that svclink uses."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import io
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+
+import pytest
+
+from svclink_controller.api.client import Client
+from svclink_controller.api.errors import ApiError
+from svclink_controller.demo.apiserver import watching
+from svclink_controller.demo.apiserver.kinds import RBAC
+from svclink_controller.demo.apiserver.refusals import Object
+from svclink_controller.reflect.reflector import Reflector
+from svclink_controller.wire.messages import Listing, Undecodable
+from svclink_controller.wire.resources import SERVICES
+from svclink_core.core_v1 import Service
+from svclink_core.meta_v1 import NamespacedName
+from tests.unit.controller.demo.apiserver.conftest import Running
+from tests.unit.controller.demo.apiserver.objects import cluster_link, endpoint_slice, owned_by, service
+
+SERVICES_PATH = "/api/v1/namespaces/default/services"
+SLICES_PATH = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
+LINKS_PATH = "/apis/svclink.cloudpilot.ai/v1alpha1/clusterlinks"
+DEFINITIONS_PATH = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+
+
+async def get(client: Client, path: str, **query: str) -> Any:
+    return json.loads(await client.get(path, query))
+
+
+def names(listed: Object) -> list[str]:
+    return [item["metadata"]["name"] for item in listed["items"]]
+
+
+async def code_of(client: Client, path: str, **query: str) -> int:
+    with pytest.raises(ApiError) as caught:
+        await client.get(path, query)
+    return caught.value.status.code
+
+
+@asynccontextmanager
+async def watching_from(client: Client, path: str, **query: str) -> AsyncIterator[Callable[[], Any]]:
+    """A function that waits for the next event of a watch."""
+    async with aclosing(client.lines(path, {"watch": "true"} | query)) as lines:
+
+        async def next_event() -> tuple[str, Object]:
+            async with asyncio.timeout(10):
+                event = json.loads(await anext(lines))
+            return event["type"], event["object"]
+
+        yield next_event
+
+
+async def reach_end(next_event: Callable[[], Any]) -> None:
+    with contextlib.suppress(StopAsyncIteration):
+        while True:
+            await next_event()
+
+
+async def test_what_is_written_is_read(running: Running) -> None:
+    """Create, read, replace, patch and delete, over HTTP."""
+    client = running.administrator
+    created = json.loads(await client.post(SERVICES_PATH, service()))
+    assert await get(client, f"{SERVICES_PATH}/web") == created
+
+    replaced = json.loads(await client.put(f"{SERVICES_PATH}/web", created | service(type="NodePort")))
+    patched = json.loads(await client.merge_patch(f"{SERVICES_PATH}/web", {"metadata": {"labels": {"a": "b"}}}))
+    assert (replaced["spec"]["type"], patched["metadata"]["labels"]) == ("NodePort", {"a": "b"})
+
+    gone = json.loads(await client.delete(f"{SERVICES_PATH}/web", {}))
+    assert (gone["status"], gone["details"]["name"]) == ("Success", "web")
+    assert await code_of(client, f"{SERVICES_PATH}/web") == 404
+
+
+async def test_a_list_is_of_one_namespace_or_of_all(running: Running) -> None:
+    """And of one moment: its resourceVersion is where a watch goes on."""
+    client = running.administrator
+    await client.post("/api/v1/namespaces/kube-system/services", service("dns"))
+
+    assert names(await get(client, SERVICES_PATH)) == ["kubernetes"]
+    everywhere = await get(client, "/api/v1/services")
+    assert names(everywhere) == ["kubernetes", "dns"]
+    assert everywhere["metadata"]["resourceVersion"] == str(running.api_server.registry.storage.revision)
+
+
+@pytest.mark.parametrize(
+    ("labels", "fields", "expected"),
+    [
+        ("app in (web)", "", ["web"]),
+        ("!app", "", ["kubernetes"]),
+        ("app=web,tier!=x", "", ["web"]),
+        ("", "metadata.name=web", ["web"]),
+        ("", "metadata.name!=web,spec.type==ClusterIP", ["kubernetes"]),
+        ("", "spec.externalName=", ["kubernetes", "web"]),
+        ("app", "metadata.name=kubernetes", []),
+    ],
+)
+async def test_labels_and_fields_select(running: Running, labels: str, fields: str, expected: list[str]) -> None:
+    """All terms of both selectors count; a field that is not there is empty."""
+    client = running.administrator
+    await client.post(SERVICES_PATH, service() | {"metadata": {"name": "web", "labels": {"app": "web"}}})
+    assert names(await get(client, SERVICES_PATH, labelSelector=labels, fieldSelector=fields)) == expected
+
+
+async def test_a_watch_tells_what_happens_after_a_version(running: Running) -> None:
+    """Nothing before it, everything after it, in order."""
+    client = running.administrator
+    await client.post(SERVICES_PATH, service("before"))
+    version = (await get(client, SERVICES_PATH))["metadata"]["resourceVersion"]
+
+    async with watching_from(client, SERVICES_PATH, resourceVersion=version) as next_event:
+        await client.post("/api/v1/namespaces/kube-system/services", service("elsewhere"))
+        await client.post(SERVICES_PATH, service())
+        await client.merge_patch(f"{SERVICES_PATH}/web", {"metadata": {"labels": {"a": "b"}}})
+        await client.delete(f"{SERVICES_PATH}/web", {})
+        events = [await next_event() for _ in range(3)]
+
+    assert [(kind, item["metadata"]["name"]) for kind, item in events] == [
+        ("ADDED", "web"),
+        ("MODIFIED", "web"),
+        ("DELETED", "web"),
+    ]
+
+
+async def test_a_watch_with_a_selector_sees_objects_come_and_go(running: Running) -> None:
+    """An object that no longer matches is deleted for it, as it was when it did."""
+    client = running.administrator
+    await client.post(SERVICES_PATH, service())
+    version = (await get(client, SERVICES_PATH))["metadata"]["resourceVersion"]
+
+    async with watching_from(client, SERVICES_PATH, resourceVersion=version, labelSelector="a") as next_event:
+        await client.merge_patch(f"{SERVICES_PATH}/web", {"metadata": {"labels": {"a": "b"}}})
+        await client.merge_patch(f"{SERVICES_PATH}/web", {"metadata": {"labels": {"a": None}}})
+        await client.merge_patch(f"{SERVICES_PATH}/web", {"metadata": {"labels": {"c": "d"}}})
+        await client.merge_patch(f"{SERVICES_PATH}/web", {"metadata": {"labels": {"a": "e"}}})
+        events = [await next_event() for _ in range(3)]
+
+    seen = [(kind, item["metadata"]["labels"]["a"]) for kind, item in events]
+    assert seen == [("ADDED", "b"), ("DELETED", "b"), ("ADDED", "e")]
+
+
+async def test_a_watch_from_too_long_ago_is_told_so(running: Running) -> None:
+    """As an event, since the answer has begun: 410, and the end."""
+    client = running.administrator
+    for i in range(30):
+        await client.post(SERVICES_PATH, service(f"web-{i}"))
+
+    async with watching_from(client, SERVICES_PATH, resourceVersion="1") as next_event:
+        kind, status = await next_event()
+        with pytest.raises(StopAsyncIteration):
+            await next_event()
+
+    assert (kind, status["code"], status["reason"]) == ("ERROR", 410, "Expired")
+
+
+async def test_a_watch_can_begin_with_what_is_there(running: Running) -> None:
+    """Without a version; and, with `sendInitialEvents`, a bookmark says where that ends (KEP-3157)."""
+    client = running.administrator
+
+    async with watching_from(client, SERVICES_PATH) as next_event:
+        kind, item = await next_event()
+        assert (kind, item["metadata"]["name"]) == ("ADDED", "kubernetes")
+    async with watching_from(client, SERVICES_PATH, sendInitialEvents="true") as next_event:
+        assert (await next_event())[0] == "ADDED"
+        kind, item = await next_event()
+
+    assert (kind, item["metadata"]["annotations"]) == ("BOOKMARK", {"k8s.io/initial-events-end": "true"})
+
+
+async def test_a_quiet_watch_has_bookmarks_and_an_end(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bookmarks say how far it is; after `timeoutSeconds` it ends by itself."""
+    monkeypatch.setattr(watching, "BOOKMARK_SECONDS", 0.01)
+    client = running.administrator
+    version = str(running.api_server.registry.storage.revision)
+
+    query = {"resourceVersion": version, "allowWatchBookmarks": "true", "timeoutSeconds": "1"}
+    async with watching_from(client, SERVICES_PATH, **query) as next_event:
+        kind, item = await next_event()
+        await reach_end(next_event)
+
+    assert (kind, item["metadata"]["resourceVersion"]) == ("BOOKMARK", version)
+
+
+class Names:
+    """A sink of a reflector that keeps the names of the Services there are."""
+
+    def __init__(self) -> None:
+        self.there: set[str] = set()
+        self.listed = 0
+
+    async def replace(self, listing: Listing[Service]) -> None:
+        self.there = {item.metadata.name for item in listing.items}
+        self.listed += 1
+
+    def apply(self, item: Service) -> None:
+        self.there.add(item.metadata.name)
+
+    def remove(self, key: NamespacedName) -> None:
+        self.there.discard(key.name)
+
+    def mark_undecodable(self, each: Undecodable) -> None:
+        raise AssertionError(each)
+
+
+async def eventually(check: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not check():  # noqa: ASYNC110 - the state of the world has no event
+            await asyncio.sleep(0.01)
+
+
+async def test_the_reflector_of_svclink_follows_it(running: Running) -> None:
+    """From a version that is forgotten, too: it lists again."""
+    client, sink = running.administrator, Names()
+    for i in range(30):
+        await client.post(SERVICES_PATH, service(f"web-{i}"))
+    following = asyncio.create_task(Reflector(client, SERVICES, "default").watch("1", sink))
+    try:
+        await eventually(lambda: sink.listed == 1)
+        await client.delete(f"{SERVICES_PATH}/web-7", {})
+        await eventually(lambda: sink.there == {"kubernetes", *(f"web-{i}" for i in range(30) if i != 7)})
+    finally:
+        following.cancel()
+        await asyncio.wait({following})
+
+
+async def test_the_garbage_collector_runs(running: Running) -> None:
+    """What a deleted Service owns is gone soon after."""
+    client = running.administrator
+    owner = json.loads(await client.post(SERVICES_PATH, service()))
+    await client.post(SLICES_PATH, owned_by(owner, endpoint_slice("10.1.0.1")))
+
+    await client.delete(f"{SERVICES_PATH}/web", {})
+
+    objects = running.api_server.registry.storage.objects
+    await eventually(lambda: not any(resource.startswith("endpointslices") for resource, _, _ in objects))
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "content", "kind", "code"),
+    [
+        ("POST", SERVICES_PATH, b"{", "application/json", 400),
+        ("POST", SERVICES_PATH, b"3", "application/json", 400),
+        ("POST", SERVICES_PATH, b"k8s\x00", "application/vnd.kubernetes.protobuf", 415),
+        ("POST", SERVICES_PATH, b"x" * (3 * 2**20 + 1), "application/json", 413),
+        ("PATCH", f"{SERVICES_PATH}/kubernetes", b"[]", "application/json-patch+json", 415),
+        ("PATCH", f"{SERVICES_PATH}/missing", b"{}", "application/merge-patch+json", 404),
+        ("PUT", SERVICES_PATH, b"{}", "application/json", 405),
+        ("PUT", f"{SERVICES_PATH}/kubernetes", b'{"metadata":{"name":"other"}}', "application/json", 400),
+        ("PUT", f"{SERVICES_PATH}/kubernetes/scale", b"{}", "application/json", 404),
+        ("POST", "/api/v1/namespaces/default/lamps", b"{}", "application/json", 404),
+        ("POST", "/api/v1/namespaces/default/namespaces", b"{}", "application/json", 404),
+        ("GET", "/nowhere", b"", "application/json", 404),
+        ("DELETE", SERVICES_PATH, b"{}", "application/json", 405),
+        ("GET", f"{SERVICES_PATH}?watch=true&resourceVersion=new", b"", "application/json", 400),
+        ("GET", f"{SERVICES_PATH}?labelSelector=,", b"", "application/json", 400),
+        ("GET", f"{SERVICES_PATH}?fieldSelector=metadata.name", b"", "application/json", 400),
+    ],
+)  # fmt: skip
+async def test_requests_that_make_no_sense_are_refused(
+    running: Running, method: str, path: str, content: bytes, kind: str, code: int
+) -> None:
+    """With the status that Kubernetes gives them."""
+    async with running.session.request(
+        method, path, data=io.BytesIO(content), headers={"Content-Type": kind}
+    ) as response:
+        assert response.status == code
+        assert (await response.json())["code"] == code
+
+
+async def test_everything_there_is_can_be_discovered(running: Running, definition: Object) -> None:
+    """Groups, resources and their OpenAPI documents, custom resources among them."""
+    client = running.administrator
+    await client.post(DEFINITIONS_PATH, definition)
+
+    groups = [group["name"] for group in (await get(client, "/apis"))["groups"]]
+    assert "svclink.cloudpilot.ai" in groups
+    roots = ["/api/v1", *(f"/apis/{group}/v1" for group in groups if "svclink" not in group)]
+    for root in [*roots, "/apis/svclink.cloudpilot.ai/v1alpha1"]:
+        document = await get(client, root)
+        assert document["groupVersion"] == root.removeprefix("/apis/").removeprefix("/api/")
+        assert (await get(client, f"/openapi/v3{root}"))["paths"]
+    resources = (await get(client, "/apis/svclink.cloudpilot.ai/v1alpha1"))["resources"]
+    assert [resource["name"] for resource in resources] == ["clusterlinks", "clusterlinks/status"]
+    assert (await get(client, "/apis/svclink.cloudpilot.ai"))["preferredVersion"]["version"] == "v1alpha1"
+    assert (await get(client, "/api"))["versions"] == ["v1"]
+    assert f"/openapi/v3{roots[0]}" in str(await get(client, "/openapi/v3"))
+
+
+# Users
+
+READERS: Sequence[Object] = ({"apiGroups": [""], "resources": ["services"], "verbs": ["get", "list"]},)
+
+
+async def make_account(client: Client, rules: Sequence[Object], *, in_namespace: bool = False) -> str:
+    """A ServiceAccount that is granted these rules; returns its token."""
+    accounts = "/api/v1/namespaces/default/serviceaccounts"
+    await client.post(accounts, {"metadata": {"name": "reader"}})
+    place = "namespaces/default/" if in_namespace else ""
+    kind = "Role" if in_namespace else "ClusterRole"
+    meta: Object = {"metadata": {"name": "reader"}}
+    subject = {"kind": "ServiceAccount", "name": "reader", "namespace": "default"}
+    root = f"/apis/{RBAC}/v1/{place}{kind.lower()}"
+    await client.post(f"{root}s", meta | {"rules": list(rules)})
+    await client.post(f"{root}bindings", meta | {"roleRef": {"kind": kind, "name": "reader"}, "subjects": [subject]})
+    answer = json.loads(await client.post(f"{accounts}/reader/token", {"spec": {"expirationSeconds": 600}}))
+    return str(answer["status"]["token"])
+
+
+async def test_an_account_may_do_what_it_is_granted(running: Running) -> None:
+    """Anything else is Forbidden, and the message says what is missing."""
+    token = await make_account(running.administrator, READERS)
+
+    async with running.connect(token) as client:
+        assert names(await get(client, SERVICES_PATH)) == ["kubernetes"]
+        with pytest.raises(ApiError) as caught:
+            await client.get(SLICES_PATH)
+        assert await code_of(client, SERVICES_PATH, watch="true") == 403
+
+    assert caught.value.status.code == 403
+    assert 'cannot list resource "endpointslices" in API group "discovery.k8s.io"' in caught.value.status.message
+    assert 'User "system:serviceaccount:default:reader"' in caught.value.status.message
+
+
+async def test_a_role_counts_in_its_namespace(running: Running) -> None:
+    """Elsewhere, and in all namespaces at once, it grants nothing."""
+    token = await make_account(running.administrator, READERS, in_namespace=True)
+
+    async with running.connect(token) as client:
+        assert names(await get(client, SERVICES_PATH)) == ["kubernetes"]
+        assert await code_of(client, "/api/v1/services") == 403
+        assert await code_of(client, "/api/v1/namespaces/kube-system/services") == 403
+
+
+async def test_an_account_can_ask_what_it_may(running: Running) -> None:
+    """A SelfSubjectAccessReview says yes and no without any permission of its own."""
+    token = await make_account(running.administrator, READERS)
+    path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+
+    async with running.connect(token) as client:
+        for verb, is_allowed in {"list": True, "delete": False}.items():
+            wanted: Object = {"spec": {"resourceAttributes": {"verb": verb, "resource": "services"}}}
+            assert json.loads(await client.post(path, wanted))["status"]["allowed"] is is_allowed
+
+
+async def test_a_token_that_is_not_valid_is_unauthorized(running: Running) -> None:
+    """Invented, tampered with, expired, or of an account that was deleted."""
+    token = await make_account(running.administrator, READERS)
+    account = running.api_server.registry.storage.objects["serviceaccounts", "default", "reader"]
+    expired = running.api_server.authority.issue_token(account, -1)
+    header, _, signature = token.split(".")
+    for wrong in ("hush", f"{header}.e30.{signature}", expired):
+        async with running.connect(wrong) as client:
+            assert await code_of(client, SERVICES_PATH) == 401
+
+    await running.administrator.delete("/api/v1/namespaces/default/serviceaccounts/reader", {})
+    async with running.connect(token) as client:
+        assert await code_of(client, SERVICES_PATH) == 401
+
+
+async def test_a_secret_of_an_account_holds_a_token(running: Running) -> None:
+    """As those who want a token that lasts make it."""
+    await make_account(running.administrator, READERS)
+    meta = {"name": "reader-token", "annotations": {"kubernetes.io/service-account.name": "reader"}}
+    secret: Object = {"metadata": meta, "type": "kubernetes.io/service-account-token"}
+    made = json.loads(await running.administrator.post("/api/v1/namespaces/default/secrets", secret))
+
+    async with running.connect(base64.b64decode(made["data"]["token"]).decode()) as client:
+        assert names(await get(client, SERVICES_PATH)) == ["kubernetes"]
+
+
+async def test_nobody_in_particular_sees_only_that_it_lives(running: Running) -> None:
+    """Without credentials there are /version and /readyz."""
+    async with running.connect() as client:
+        assert (await get(client, "/version"))["gitVersion"].startswith("v1.")
+        assert await client.get("/readyz") == b"ok"
+        assert await code_of(client, "/api") == 403
+        assert await code_of(client, SERVICES_PATH) == 403
+
+
+async def test_requests_are_audited(running: Running) -> None:
+    """Who asked what of what, and what came of it, as audit.k8s.io/v1 has it."""
+    client = running.administrator
+    await client.post(SERVICES_PATH, service())
+    await code_of(client, f"{SERVICES_PATH}/missing")
+
+    made, missed = running.audited[-2:]
+
+    assert (made["user"]["username"], made["verb"], made["responseStatus"]["code"]) == ("admin", "create", 201)
+    assert made["objectRef"] == {"resource": "services", "namespace": "default"}
+    assert (missed["objectRef"]["name"], missed["responseStatus"]["code"]) == ("missing", 404)
+
+
+# Tables
+
+
+async def rows(running: Running, path: str) -> dict[str, list[object]]:
+    headers = {"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"}
+    async with running.session.get(path, headers=headers) as response:
+        table = await response.json()
+    shown = [i for i, column in enumerate(table["columnDefinitions"]) if column["priority"] == 0]
+    header = {"": [table["columnDefinitions"][i]["name"] for i in shown]}
+    return header | {row["cells"][0]: [row["cells"][i] for i in shown[1:-1]] for row in table["rows"]}
+
+
+async def test_tables_have_the_columns_that_kubectl_shows(running: Running, definition: Object) -> None:
+    """Those of the definition for custom resources, the usual ones for the others."""
+    client = running.administrator
+    await client.post(DEFINITIONS_PATH, definition)
+    await client.post(LINKS_PATH, cluster_link())
+    await client.post(SLICES_PATH, endpoint_slice(*(f"10.1.0.{i}" for i in range(1, 6))))
+
+    assert await rows(running, LINKS_PATH) == {
+        "": ["Name", "Enabled", "Version", "Status", "Age"],
+        "cluster-a": [True, None, "Pending"],
+    }
+    assert (await rows(running, SLICES_PATH))["web-abc"] == ["IPv4", "8080", "10.1.0.1,10.1.0.2,10.1.0.3 + 2 more..."]
+    assert (await rows(running, SERVICES_PATH))["kubernetes"] == ["ClusterIP", "10.0.0.1", "<none>", "443/TCP"]
+    assert (await rows(running, f"{SERVICES_PATH}/kubernetes"))["kubernetes"][0] == "ClusterIP"
+    assert (await rows(running, "/api/v1/namespaces"))["default"] == ["Active"]

@@ -1,0 +1,97 @@
+"""The process does not outlive its deadline, also where the event loop or the whole process stood still.
+
+Real: processes and signals. Substituted: nothing.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from typing import Final
+
+import pytest
+
+PRELUDE: Final = """
+import asyncio, time
+from svclink_controller.election.watchdog import Watchdog
+
+async def main():
+    watchdog, loop = Watchdog(), asyncio.get_running_loop()
+    with watchdog.checking_on_wake_up():
+        print("ready", flush=True)
+"""
+
+
+def run(body: str) -> subprocess.Popen[str]:
+    """A process with this in its event loop, which has begun."""
+    lines = "".join(f"        {line}\n" for line in body.strip().splitlines())
+    program = f"{PRELUDE}{lines}        print('alive', flush=True)\nasyncio.run(main())\n"
+    command = [sys.executable, "-u", "-c", program]
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "watchdog.set(loop.time() + 0.2)\nawait asyncio.sleep(60)",
+        "watchdog.set(loop.time() + 0.2)\ntime.sleep(60)",
+        "watchdog.set(loop.time() + 0.2)\nsum(range(10**11))",
+        "watchdog.set(loop.time() - 5)\ntime.sleep(60)",
+        "watchdog.set(loop.time() + 60)\nwatchdog.set(loop.time() + 0.2)\ntime.sleep(60)",
+    ],
+    ids=["waiting", "a stuck event loop", "the interpreter's lock held in C", "a deadline gone by", "a new deadline"],
+)
+def test_deadline_ends_the_process(body: str) -> None:
+    """Whatever the process is doing, at its deadline it ends, and shows what it was doing."""
+    output, error = run(body).communicate(timeout=30)
+    assert output == ""
+    assert "Timeout" in error
+    assert "most recent call first" in error
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "watchdog.set(loop.time() + 0.2)\nwatchdog.clear()\nawait asyncio.sleep(0.5)",
+        "watchdog.set(loop.time() + 0.2)\nwatchdog.set(loop.time() + 60)\nawait asyncio.sleep(0.5)",
+        "watchdog.clear()\nawait asyncio.sleep(0.5)",
+    ],
+    ids=["called off", "put off", "never set"],
+)
+def test_deadline_that_is_called_off_ends_nothing(body: str) -> None:
+    """A process without a deadline, or with a later one, lives on."""
+    process = run(body)
+    output, _ = process.communicate(timeout=30)
+    assert (process.returncode, output) == (0, "alive\n")
+
+
+def test_process_that_slept_over_its_deadline_does_nothing_any_more() -> None:
+    """After SIGSTOP and SIGCONT not one callback of the event loop runs, though one is due."""
+    due = "loop.add_reader(0, print, 'a callback')"
+    process = run(f"{due}\nwatchdog.set(loop.time() + 0.5)\nprint('set')\nawait asyncio.sleep(60)")
+    assert process.stdout is not None
+    assert process.stdin is not None
+    assert process.stdout.readline() == "set\n"
+    process.send_signal(signal.SIGSTOP)
+    time.sleep(1)
+    process.stdin.write("news")
+    process.stdin.flush()
+    process.send_signal(signal.SIGCONT)
+    output, error = process.communicate(timeout=30)
+    assert (process.returncode, output) == (1, "")
+    assert error
+
+
+def test_process_that_slept_for_a_moment_goes_on() -> None:
+    """Where the deadline is still to come after SIGCONT, nothing happened."""
+    process = run("watchdog.set(loop.time() + 60)\nawait asyncio.sleep(0.5)")
+    process.send_signal(signal.SIGSTOP)
+    process.send_signal(signal.SIGCONT)
+    output, _ = process.communicate(timeout=30)
+    assert (process.returncode, output) == (0, "alive\n")

@@ -1,0 +1,144 @@
+"""What is measured is what happened; series of a cluster go with its link; the reference lists them all.
+
+Real: the whole controller, sockets and TLS. Substituted: the API servers, by small ones.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+from prometheus_client import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from svclink_controller.manager import Manager
+from tests.unit.controller.servers import eventually, refusal
+from tests.unit.controller.test_manager import World, link, piece, worlds
+
+ROOT: Final = Path(__file__).parents[4]
+
+
+def value(controller: Manager, name: str, **labels: str) -> float | None:
+    """The value of one sample, as Prometheus would get it."""
+    text = generate_latest(controller.metrics.registry).decode()
+    found = {
+        sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == name and sample.labels == labels
+    }
+    return found.pop() if found else None
+
+
+async def shows(world: World, name: str, wanted: float, **labels: str) -> None:
+    """Waits until a sample has a value."""
+    await eventually(lambda: value(world.controller, name, **labels) == wanted)
+
+
+async def happens(world: World, name: str, **labels: str) -> None:
+    """Waits until something was counted."""
+    await eventually(lambda: (value(world.controller, name, **labels) or 0) > 0)
+
+
+def series_of(controller: Manager, cluster: str) -> list[str]:
+    """Lines that are about a cluster."""
+    return [line for line in generate_latest(controller.metrics.registry).decode().splitlines() if cluster in line]
+
+
+async def test_change_is_timed_from_its_event_to_its_write() -> None:
+    """One change of a remote is one observation; the first list and rounds without changes are none."""
+    async with worlds() as world:
+        world.main.put(link(kubeconfig=world.kubeconfig))
+        world.start()
+        await world.is_mirrored("10.0.0.1")
+        assert value(world.controller, "svclink_propagation_seconds_count", cluster="c1") is None
+        world.remote.put(piece(address="10.0.0.2"))
+        await world.is_mirrored("10.0.0.2")
+        await eventually(
+            lambda: value(world.controller, "svclink_propagation_seconds_count", cluster="c1") == 1,
+        )
+
+
+async def test_change_that_is_refused_at_first_counts_when_it_is_written() -> None:
+    """What was tried again is as late as it is."""
+    async with worlds() as world:
+        world.main.put(link(kubeconfig=world.kubeconfig))
+        world.start()
+        await world.is_mirrored("10.0.0.1")
+        refused = 0
+
+        async def refuse_twice(request: web.BaseRequest) -> web.StreamResponse | None:
+            nonlocal refused
+            if request.method != "PUT" or refused == 2:
+                return None
+            refused += 1
+            return refusal(503)
+
+        world.main.override = refuse_twice
+        world.remote.put(piece(address="10.0.0.2"))
+        await world.is_mirrored("10.0.0.2")
+        await eventually(lambda: value(world.controller, "svclink_propagation_seconds_count", cluster="c1") == 1)
+        writes = "svclink_writes_total"
+        assert value(world.controller, writes, kind="EndpointSlice", verb="update", result="failed") == 2
+        assert value(world.controller, writes, kind="EndpointSlice", verb="update", result="applied") == 1
+        assert value(world.controller, writes, kind="EndpointSlice", verb="create", result="applied") == 1
+
+
+async def test_state_is_that_of_now() -> None:
+    """Gauges show what is mirrored, how the link is, and that this replica works; nothing waits."""
+    async with worlds() as world:
+        world.main.put(link(kubeconfig=world.kubeconfig))
+        world.main.put(link("off", enabled=False))
+        world.main.put(link("bad", kubeconfig="%%%"))
+        world.start()
+        await world.is_mirrored("10.0.0.1")
+        await shows(world, "svclink_mirrored_slices", 1, cluster="c1")
+        await shows(world, "svclink_link_state", 1, cluster="c1", state="synced")
+        await shows(world, "svclink_link_state", 0, cluster="c1", state="unreachable")
+        await shows(world, "svclink_link_state", 1, cluster="off", state="disabled")
+        await shows(world, "svclink_link_state", 1, cluster="bad", state="unreachable")
+        await shows(world, "svclink_mirrored_services", 1, cluster="c1")
+        await shows(world, "svclink_mirrored_endpoints", 1, cluster="c1")
+        await shows(world, "svclink_leader", 1)
+        await shows(world, "svclink_queue_depth", 0)
+        for cluster in ("(main)", "c1"):
+            for kind in ("services", "endpointslices"):
+                age = value(world.controller, "svclink_watch_last_event_age_seconds", cluster=cluster, kind=kind)
+                assert age is not None
+
+
+async def test_work_is_counted() -> None:
+    """Each Service that was worked on has waited and was timed, and so are status writes and the event loop."""
+    async with worlds() as world:
+        world.main.put(link(kubeconfig=world.kubeconfig))
+        world.start()
+        await world.is_mirrored("10.0.0.1")
+        await happens(world, "svclink_queue_wait_seconds_count")
+        await happens(world, "svclink_reconcile_seconds_count")
+        await happens(world, "svclink_event_loop_lag_seconds_count")
+        await happens(world, "svclink_status_writes_total", result="applied")
+
+
+async def test_series_go_with_the_link() -> None:
+    """Of a link that is deleted no series is left."""
+    async with worlds() as world:
+        world.main.put(link(kubeconfig=world.kubeconfig))
+        world.start()
+        await world.is_mirrored("10.0.0.1")
+        world.remote.put(piece(address="10.0.0.2"))
+        await world.is_mirrored("10.0.0.2")
+        await eventually(lambda: value(world.controller, "svclink_propagation_seconds_count", cluster="c1") == 1)
+        assert series_of(world.controller, '"c1"')
+        world.main.remove(link())
+        await eventually(lambda: world.mirrored() == {})
+        await eventually(lambda: series_of(world.controller, '"c1"') == [])
+
+
+def test_reference_lists_every_metric() -> None:
+    """`docs/reference-metrics.md` is what `hack/reference_metrics.py` prints."""
+    command = [sys.executable, "hack/reference_metrics.py"]
+    printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert printed == (ROOT / "docs" / "reference-metrics.md").read_text(encoding="utf-8")

@@ -1,0 +1,218 @@
+"""Events tell the transitions of links, count what repeats, and disturb nobody.
+
+Real: events, status writer, client, sockets and TLS. Substituted: the main API server, by a small one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import web
+from attrs import define, field
+
+from svclink_controller.reconcile import events
+from svclink_controller.reconcile.events import Events, transitions
+from svclink_core import ClusterLink, ClusterLinkStatus, Condition, LinkReason, ObjectMeta
+from tests.unit.controller.servers import Cluster, Server, connected, eventually, refusal, serving
+
+LINK = ClusterLink(ObjectMeta("c1", uid="uid-of-c1"))
+
+
+def condition(kind: str, status: Any, reason: LinkReason, message: str = "") -> Condition:
+    return Condition(kind, status, reason.code, message or reason.sentence, "2026-01-01T00:00:00Z")
+
+
+def status(*conditions: Condition) -> ClusterLinkStatus:
+    return ClusterLinkStatus(conditions=conditions)
+
+
+READY = condition("Ready", "True", LinkReason.CLUSTER_READY)
+CONNECTING = condition("Ready", "Unknown", LinkReason.CONNECTING)
+UNREACHABLE = condition("Ready", "False", LinkReason.UNREACHABLE)
+UNAUTHORIZED = condition("Ready", "False", LinkReason.UNAUTHORIZED)
+DISABLED = condition("Ready", "False", LinkReason.DISABLED)
+SYNCED = condition("Synced", "True", LinkReason.SYNCED)
+INITIALIZING = condition("Synced", "False", LinkReason.INITIALIZING)
+STALE = condition("Synced", "False", LinkReason.STALE)
+WRITE_FAILED = condition("Synced", "False", LinkReason.WRITE_FAILED)
+AS_EXPECTED = condition("Degraded", "False", LinkReason.AS_EXPECTED)
+MISMATCH = condition("Degraded", "True", LinkReason.PORT_MISMATCH)
+INVALID = condition("Degraded", "True", LinkReason.INVALID_ENDPOINTS)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ((), (CONNECTING, INITIALIZING, AS_EXPECTED), ()),
+        ((), (READY, SYNCED, AS_EXPECTED), (READY,)),
+        ((), (UNAUTHORIZED, INITIALIZING, AS_EXPECTED), (UNAUTHORIZED,)),
+        ((CONNECTING, INITIALIZING, AS_EXPECTED), (READY, SYNCED, AS_EXPECTED), (READY,)),
+        ((READY, SYNCED, AS_EXPECTED), (READY, SYNCED, AS_EXPECTED), ()),
+        ((READY, SYNCED, AS_EXPECTED), (UNREACHABLE, STALE, AS_EXPECTED), (UNREACHABLE,)),
+        ((UNREACHABLE, STALE, AS_EXPECTED), (READY, SYNCED, AS_EXPECTED), (READY,)),
+        ((UNREACHABLE, STALE, AS_EXPECTED), (UNAUTHORIZED, STALE, AS_EXPECTED), (UNAUTHORIZED,)),
+        ((READY, SYNCED, AS_EXPECTED), (DISABLED, SYNCED, AS_EXPECTED), (DISABLED,)),
+        ((READY, SYNCED, AS_EXPECTED), (READY, WRITE_FAILED, MISMATCH), (WRITE_FAILED, MISMATCH)),
+        ((READY, WRITE_FAILED, MISMATCH), (READY, SYNCED, INVALID), (SYNCED, INVALID)),
+        ((READY, SYNCED, INVALID), (READY, SYNCED, AS_EXPECTED), (AS_EXPECTED,)),
+    ],
+)
+def test_transitions_are_told(
+    old: tuple[Condition, ...], new: tuple[Condition, ...], told: tuple[Condition, ...]
+) -> None:
+    """What became different and matters is told once; what leads from one state to another is not."""
+    assert transitions(status(*old), status(*new)) == list(told)
+
+
+def test_another_wording_is_no_transition() -> None:
+    """Only status and reason make a condition another."""
+    other = condition("Ready", "False", LinkReason.UNREACHABLE, "another address was tried")
+    assert transitions(status(UNREACHABLE), status(other)) == []
+
+
+# Writing
+
+
+@define
+class Main:
+    """The main cluster, and Events written to it."""
+
+    cluster: Cluster
+    server: Server
+    events: Events
+    told: list[tuple[str, int]] = field(factory=list)
+
+    def become(self, *conditions: Condition, link: ClusterLink = LINK) -> None:
+        """The link was something else, and has these conditions now."""
+        self.events.tell(link, status(*conditions))
+
+    def all(self) -> list[dict[str, Any]]:
+        return self.cluster.all("events")
+
+    def counts(self) -> dict[str, int]:
+        return {each["reason"]: each["count"] for each in self.all()}
+
+
+@asynccontextmanager
+async def writing() -> AsyncIterator[Main]:
+    cluster = Cluster()
+    async with serving(cluster) as server, connected(server.url) as client:
+        made = Events(client)
+        task = asyncio.create_task(made.run())
+        try:
+            yield Main(cluster, server, made)
+        finally:
+            task.cancel()
+            await asyncio.wait({task})
+
+
+async def test_event_is_one_that_kubectl_describe_shows() -> None:
+    """It is in `default`, as those of cluster-scoped objects must be, and names the link, its uid and the reason."""
+    async with writing() as main:
+        main.become(UNAUTHORIZED)
+        await eventually(lambda: len(main.all()) == 1)
+        (made,) = main.all()
+        assert made["metadata"]["namespace"] == "default"
+        assert made["involvedObject"] == {
+            "apiVersion": "svclink.cloudpilot.ai/v1alpha1",
+            "kind": "ClusterLink",
+            "name": "c1",
+            "uid": "uid-of-c1",
+        }
+        assert (made["type"], made["reason"], made["count"]) == ("Warning", "Unauthorized", 1)
+        assert made["message"] == LinkReason.UNAUTHORIZED.sentence
+        assert made["source"] == {"component": "svclink"}
+        assert made["firstTimestamp"] == made["lastTimestamp"]
+
+
+async def test_event_of_a_link_in_a_namespace_is_there() -> None:
+    """The Go release's links are in namespaces, and so are the Events about them."""
+    async with writing() as main:
+        main.become(READY, link=ClusterLink(ObjectMeta("c1", "prod")))
+        await eventually(lambda: len(main.all()) == 1)
+        (made,) = main.all()
+        assert made["metadata"]["namespace"] == made["involvedObject"]["namespace"] == "prod"
+        assert made["type"] == "Normal"
+
+
+async def test_what_repeats_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same transition again is the same Event with a higher count."""
+    monkeypatch.setattr(events, "REPEAT_SECONDS", 0)
+    async with writing() as main:
+        for number in range(1, 4):
+            main.become(UNREACHABLE)
+            await eventually(lambda wanted=number: main.counts() == {"Unreachable": wanted})  # type: ignore[misc]
+        main.become(READY)
+        await eventually(lambda: main.counts() == {"Unreachable": 3, "ClusterReady": 1})
+
+
+async def test_link_that_comes_and_goes_is_no_storm() -> None:
+    """A hundred transitions in a moment are two Events; those left out are counted with the next."""
+    async with writing() as main:
+        for _ in range(50):
+            main.become(UNREACHABLE)
+            main.become(READY)
+            await asyncio.sleep(0)
+        await eventually(lambda: main.events._waiting.empty() and len(main.all()) == 2)
+        assert len(main.server.requests) == 2
+        (told, _) = main.events._told.values()
+        told.at -= events.REPEAT_SECONDS
+        main.become(UNREACHABLE)
+        await eventually(lambda: main.counts()["Unreachable"] == told.event.count > 1)
+        assert len(main.server.requests) == 3
+
+
+async def test_event_that_expired_is_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The API server forgets Events after an hour."""
+    monkeypatch.setattr(events, "REPEAT_SECONDS", 0)
+    async with writing() as main:
+        main.become(UNREACHABLE)
+        await eventually(lambda: main.counts() == {"Unreachable": 1})
+        (made,) = main.all()
+        main.cluster.remove_key("events", "default", made["metadata"]["name"])
+        main.become(UNREACHABLE)
+        await eventually(lambda: main.counts() == {"Unreachable": 1})
+
+
+@pytest.mark.parametrize("code", [403, 404, 409, 429, 500])
+async def test_event_that_is_refused_is_dropped(code: int) -> None:
+    """Whatever the API server says, the next one is written."""
+    async with writing() as main:
+
+        async def refuse(_: web.BaseRequest) -> web.StreamResponse | None:
+            return refusal(code)
+
+        main.cluster.override = refuse
+        main.become(UNREACHABLE)
+        await eventually(lambda: len(main.server.requests) == 1)
+        main.cluster.override = None
+        main.become(READY)
+        await eventually(lambda: main.counts() == {"ClusterReady": 1})
+
+
+async def test_server_that_hangs_holds_nobody_up() -> None:
+    """Events that wait are bounded, and telling one never blocks."""
+    async with writing() as main:
+
+        async def hang(_: web.BaseRequest) -> web.StreamResponse | None:
+            await asyncio.Event().wait()
+            return None
+
+        main.cluster.override = hang
+        main.become(UNREACHABLE)
+        await eventually(lambda: len(main.server.requests) == 1)
+        for _ in range(events.MAX_WAITING * 2):
+            main.become(READY)
+        assert main.events._waiting.qsize() == events.MAX_WAITING
+
+
+async def test_message_is_cut_to_what_an_event_may_hold() -> None:
+    """A very long message does not cost the Event."""
+    async with writing() as main:
+        main.become(condition("Ready", "False", LinkReason.UNREACHABLE, "x" * 5000))
+        await eventually(lambda: len(main.all()) == 1)
+        assert len(main.all()[0]["message"]) == events.MAX_MESSAGE

@@ -1,0 +1,420 @@
+"""The status of a link says what is known of it, is written when that differs, and not more often than needed.
+
+Real: the writer, store, queue, client, sockets and TLS. Substituted: the main API server, by a small one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias
+
+import pytest
+from aiohttp import web
+from attrs import define, evolve
+
+from svclink_controller.reconcile import status_writer
+from svclink_controller.reconcile.applier import Outcome, Verdict
+from svclink_controller.reconcile.plan_results import Findings
+from svclink_controller.reconcile.status_writer import StatusWriter, is_transition
+from svclink_controller.reconcile.workqueue import WorkQueue
+from svclink_controller.state.store import MAIN, Observation, Store
+from svclink_core import (
+    SYNCED,
+    ClusterLink,
+    ClusterLinkSpec,
+    ClusterLinkStatus,
+    Condition,
+    Create,
+    Endpoint,
+    EndpointSlice,
+    Finding,
+    LinkReason,
+    NamespacedName,
+    ObjectMeta,
+    Options,
+    Reason,
+    Unreachable,
+)
+from svclink_core.codec import structure
+from svclink_core.identifying import Problem
+from svclink_core.well_known import LABEL_CLUSTER, LABEL_MANAGED_BY, LABEL_SERVICE_NAME, MANAGED_BY
+from tests.unit.controller.servers import Cluster, Server, answer, connected, eventually, refusal, serving
+
+Override: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse | None]]
+
+WEB = NamespacedName("default", "web")
+PROBLEM = Problem(LinkReason.UNAUTHORIZED, "the token is refused")
+
+
+@define
+class Main:
+    """The main cluster, and a writer at work on it."""
+
+    server: Server
+    cluster: Cluster
+    store: Store
+    findings: Findings
+    queue: WorkQueue[str]
+    writer: StatusWriter
+
+    def add_link(self, name: str = "c1", **changes: Any) -> ClusterLink:
+        """A link as the API server has it, known to the store."""
+        link = evolve(ClusterLink(ObjectMeta(name, generation=1)), **changes)
+        stored = structure(self.cluster.put(link), ClusterLink)
+        self.store.put_link(stored)
+        return stored
+
+    def status(self, name: str = "c1") -> dict[str, Any]:
+        found: dict[str, Any] = self.cluster.objects["clusterlinks", "", name].get("status", {})
+        return found
+
+    def condition(self, kind: str, name: str = "c1") -> tuple[str, str]:
+        (found,) = [each for each in self.status(name)["conditions"] if each["type"] == kind]
+        return found["status"], found["reason"]
+
+    async def is_written(self, name: str = "c1", times: int = 1) -> None:
+        """Waits until the status of a link was written so often, and the answer came."""
+        await eventually(lambda: self.writes(name) >= times and name not in self.queue._processing)
+
+    def writes(self, name: str = "c1") -> int:
+        """How often the status of a link was written, or tried to be."""
+        return sum(f"/{name}/" in path for path in self.server.paths)
+
+    async def queue_is_idle(self) -> None:
+        """Waits until everything that was told was worked on."""
+        await eventually(lambda: not self.queue._processing and not self.queue._dirty)
+
+    async def catch_up(self, fence: str = "fence") -> None:
+        """Waits until all that was told before was worked on: links are worked on one after the other."""
+        self.add_link(fence)
+        await self.is_written(fence)
+
+
+@asynccontextmanager
+async def writing(override: Override | None = None) -> AsyncIterator[Main]:
+    cluster = Cluster(override=override)
+    queue: WorkQueue[str] = WorkQueue()
+    store = Store(Options(), lambda _: None, lambda name: queue.add([name]))
+    findings = Findings(store.status_changed)
+    async with serving(cluster) as server, connected(server.url) as client:
+        writer = StatusWriter(client, store, findings, queue)
+        task = asyncio.create_task(writer.run())
+        try:
+            yield Main(server, cluster, store, findings, queue, writer)
+        finally:
+            task.cancel()
+            await asyncio.wait({task})
+
+
+def mirrored(name: str = "web-c1", endpoints: int = 1) -> EndpointSlice:
+    labels = ((LABEL_SERVICE_NAME, "web"), (LABEL_MANAGED_BY, MANAGED_BY), (LABEL_CLUSTER, "c1"))
+    metadata = ObjectMeta(name, "default", labels=tuple(sorted(labels)))
+    return EndpointSlice(metadata, "IPv4", tuple(Endpoint((f"10.0.0.{number + 1}",)) for number in range(endpoints)))
+
+
+# What is written
+
+
+async def test_new_link_says_that_it_is_connecting() -> None:
+    """A link that was just created has a status at once."""
+    async with writing() as main:
+        main.add_link()
+        await main.is_written()
+        assert main.status()["phase"] == "Pending"
+        assert main.condition("Ready") == ("Unknown", "Connecting")
+
+
+async def test_only_the_status_is_sent() -> None:
+    """The write is a merge patch of the status alone, with null for what has no value, so that it is removed."""
+    async with writing() as main:
+        main.add_link()
+        await main.is_written()
+        (request,) = main.server.requests
+    assert (request.method, request.headers["Content-Type"]) == ("PATCH", "application/merge-patch+json")
+    assert request.path == "/apis/svclink.cloudpilot.ai/v1alpha1/clusterlinks/c1/status"
+    assert request.json.keys() == {"status"}
+    assert request.json["status"]["error"] is None
+
+
+async def test_status_says_what_is_known() -> None:
+    """Version, identity, times, numbers, findings and failures are those of the store."""
+    async with writing() as main:
+        main.add_link()
+        main.store.set_connection("c1", SYNCED)
+        main.store.observe("c1", Observation(None, "v1.36.0", "uid-of-c1", "2026-01-01T00:00:00Z"))
+        main.store.put(MAIN, mirrored(endpoints=3))
+        main.findings.record(
+            WEB,
+            (Finding(WEB, "c1", Reason.PORT_MISMATCH, ("http",)),),
+            [Outcome(Create(mirrored(), Reason.SOURCE_ADDED), Verdict.FAILED, "500 no")],
+        )
+        await main.is_written()
+        status = main.status()
+        assert (status["phase"], status["connected"], status["version"]) == ("Ready", True, "v1.36.0")
+        assert (status["clusterID"], status["lastConnected"]) == ("uid-of-c1", "2026-01-01T00:00:00Z")
+        assert (status["services"], status["endpoints"], status["slices"]) == (1, 3, 1)
+        assert main.condition("Ready") == ("True", "ClusterReady")
+        assert main.condition("Synced") == ("False", "WriteFailed")
+        assert main.condition("Degraded") == ("True", "PortMismatch")
+
+
+async def test_problem_is_shown_and_taken_back() -> None:
+    """A problem of the connection is the error of the link, until it is solved."""
+    async with writing() as main:
+        main.add_link()
+        main.store.observe("c1", Observation(PROBLEM))
+        await eventually(lambda: main.status().get("error") == "the token is refused")
+        assert main.condition("Ready") == ("False", "Unauthorized")
+        main.store.set_connection("c1", SYNCED)
+        main.store.observe("c1", Observation(version="v1.36.0"))
+        await eventually(lambda: main.status()["phase"] == "Ready")
+        assert main.status()["error"] is None
+
+
+# When it is written
+
+
+async def test_status_that_is_right_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing differs, no request is made, however often the link is looked at."""
+    monkeypatch.setattr(status_writer, "INTERVAL_SECONDS", 0)
+    async with writing() as main:
+        main.add_link()
+        main.store.set_connection("c1", SYNCED)
+        await main.is_written()
+        main.queue.add(["c1"])
+        await main.catch_up()
+        main.queue.add(["c1"])
+        await main.catch_up("second fence")
+        assert main.writes() == 1
+
+
+async def test_restart_is_no_transition() -> None:
+    """Before the cluster was tried, the status of the controller before stays: it may well still be true."""
+    known = ClusterLinkStatus(
+        "Ready", conditions=(Condition("Ready", "True", "ClusterReady", "", "2026-01-01T00:00:00Z"),)
+    )
+    async with writing() as main:
+        main.add_link(status=known)
+        await main.catch_up()
+        assert main.writes() == 0
+
+
+async def test_transition_time_stays_while_the_state_does() -> None:
+    """A condition that is as it was keeps its transition time over a write (law L9)."""
+    old = ClusterLinkStatus(conditions=(Condition("Ready", "True", "ClusterReady", "", "2026-01-01T00:00:00Z"),))
+    async with writing() as main:
+        main.add_link(status=old)
+        main.store.set_connection("c1", SYNCED)
+        await main.is_written()
+        (ready,) = [each for each in main.status()["conditions"] if each["type"] == "Ready"]
+        assert ready["lastTransitionTime"] == "2026-01-01T00:00:00Z"
+
+
+async def test_other_numbers_wait_for_the_interval() -> None:
+    """Numbers that change all the time are not written all the time."""
+    async with writing() as main:
+        main.add_link()
+        main.store.set_connection("c1", SYNCED)
+        await main.is_written()
+        for number in range(5):
+            main.store.put(MAIN, mirrored(f"web-c1-{number}"))
+            await main.catch_up(f"fence-{number}")
+        assert (main.writes(), main.status()["slices"]) == (1, 0)
+
+
+async def test_other_numbers_are_written_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last numbers are written when the interval is over, without anything else happening."""
+    monkeypatch.setattr(status_writer, "INTERVAL_SECONDS", 0.3)
+    async with writing() as main:
+        main.add_link()
+        main.store.set_connection("c1", SYNCED)
+        await main.is_written()
+        for number in range(5):
+            main.store.put(MAIN, mirrored(f"web-c1-{number}"))
+        await eventually(lambda: main.status()["slices"] == 5)
+
+
+async def test_transition_does_not_wait() -> None:
+    """Another state is written at once, within the interval."""
+    async with writing() as main:
+        main.add_link()
+        await main.is_written()
+        main.store.set_connection("c1", SYNCED)
+        await main.is_written(times=2)
+        main.store.set_connection("c1", Unreachable("2026-01-01T00:00:00Z", 1_767_225_600.0))
+        await main.is_written(times=3)
+        assert main.status()["phase"] == "NotReady"
+
+
+async def test_what_happens_together_is_written_together() -> None:
+    """Several changes at one moment are one write."""
+    async with writing() as main:
+        main.add_link()
+        main.store.set_connection("c1", SYNCED)
+        main.store.observe("c1", Observation(version="v1.36.0"))
+        for number in range(20):
+            main.store.put(MAIN, mirrored(f"web-c1-{number}"))
+        await main.catch_up()
+        assert (main.writes(), main.status()["slices"]) == (1, 20)
+
+
+# What can go wrong
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        lambda: refusal(500),
+        lambda: refusal(409, "Conflict"),
+        lambda: web.Response(status=429, text="later"),
+        lambda: web.Response(text="<html>"),
+    ],
+)
+async def test_failed_write_is_tried_again(trouble: Callable[[], web.Response]) -> None:
+    """Whatever the API server answers, the status gets written in the end."""
+    answers = [trouble(), trouble()]
+
+    async def refuse_twice(_: web.BaseRequest) -> web.StreamResponse | None:
+        return answers.pop() if answers else None
+
+    async with writing(refuse_twice) as main:
+        main.add_link()
+        await eventually(lambda: bool(main.status()["conditions"]))
+        assert main.writes() == 3
+
+
+# The namespaced kind of the Go release
+
+
+async def test_what_the_crd_drops_is_no_reason_to_write_again() -> None:
+    """Of a status, the older CRD keeps only what it knows: the same state is written once, another one again."""
+    clusters: list[Cluster] = []
+
+    async def keep_some(request: web.BaseRequest) -> web.StreamResponse | None:
+        if request.method != "PATCH":
+            return None
+        content = await request.json()
+        kept = {key: content["status"][key] for key in ("phase", "version", "conditions")}
+        held = clusters[0].objects["clusterlinks", "ops", request.path.split("/")[-2]]
+        return answer(clusters[0]._store("clusterlinks", held | {"status": kept}))
+
+    async with writing(keep_some) as main:
+        clusters.append(main.cluster)
+        main.add_link(metadata=ObjectMeta("c1", "ops", generation=1))
+        await main.is_written()
+        for _ in range(3):
+            main.store.status_changed("c1")
+            await main.queue_is_idle()
+        assert main.writes() == 1
+        main.store.observe("c1", Observation(PROBLEM))
+        await main.is_written(times=2)
+        main.store.status_changed("c1")
+        await main.queue_is_idle()
+        assert main.writes() == 2
+    assert main.server.paths[-1].endswith("/namespaces/ops/clusterlinks/c1/status")
+
+
+async def test_of_two_links_of_one_name_only_the_older_is_used() -> None:
+    """The other is NotReady, and its status says which one counts."""
+    async with writing() as main:
+        for namespace, created in (("ops", "2026-01-01T00:00:00Z"), ("dev", "2026-02-01T00:00:00Z")):
+            main.add_link(metadata=ObjectMeta("c1", namespace, generation=1, creation_timestamp=created))
+        await main.is_written(times=2)
+        phases = {key[1]: item["status"]["phase"] for key, item in main.cluster.objects.items()}
+        assert phases == {"ops": "Pending", "dev": "NotReady"}
+        (ready,) = [
+            each
+            for each in main.cluster.objects["clusterlinks", "dev", "c1"]["status"]["conditions"]
+            if each["type"] == "Ready"
+        ]
+        assert (ready["reason"], "ops/c1" in ready["message"]) == ("DuplicateName", True)
+
+
+# Links that go
+
+
+async def test_link_that_is_gone_is_not_written() -> None:
+    """A link that was deleted meanwhile needs no status, and is not tried for ever."""
+    async with writing() as main:
+        link = main.add_link()
+        await main.is_written()
+        main.store.observe("c1", Observation(PROBLEM))
+        main.cluster.remove(link)
+        main.store.remove_link("c1")
+        await main.catch_up()
+        assert main.writes() == 1
+        assert {key.name for key in main.writer._written} == {"fence"}
+
+
+async def test_link_deleted_during_the_write_stays_deleted() -> None:
+    """The answer of a write does not bring back a link that the store knows to be gone."""
+    async with writing() as main:
+
+        async def lose_link(_: web.BaseRequest) -> web.StreamResponse | None:
+            main.store.remove_link("c1")
+            return None
+
+        main.cluster.override = lose_link
+        main.add_link()
+        await main.is_written()
+        main.cluster.override = None
+        await main.catch_up()
+        assert main.store.links.keys() == {"fence"}
+
+
+async def test_link_edited_during_the_write_stays_edited() -> None:
+    """The answer of a write does not take back an edit that the watch told of earlier."""
+    async with writing() as main:
+
+        async def edit(_: web.BaseRequest) -> web.StreamResponse | None:
+            stored = main.cluster.objects["clusterlinks", "", "c1"]
+            edited = ClusterLink(
+                ObjectMeta("c1", uid=stored["metadata"]["uid"], resource_version="999999", generation=2),
+                ClusterLinkSpec(excluded_namespaces=("secret",)),
+            )
+            main.store.put_link(edited)
+            main.cluster.override = None
+            return None
+
+        main.cluster.override = edit
+        main.add_link()
+        await main.is_written()
+        await main.catch_up()
+        assert main.store.links["c1"].spec.excluded_namespaces == ("secret",)
+
+
+async def test_status_of_an_edit_tells_its_generation() -> None:
+    """Whoever edited a link sees in `observedGeneration` that the status is of the edit, without waiting."""
+    async with writing() as main:
+        link = main.add_link()
+        await main.is_written()
+        edited = evolve(link, metadata=evolve(link.metadata, generation=2), spec=ClusterLinkSpec(cluster_id="x"))
+        main.store.put_link(structure(main.cluster.put(edited), ClusterLink))
+        await eventually(lambda: main.status()["observedGeneration"] == 2)
+
+
+# Transitions
+
+
+def condition(**changes: Any) -> Condition:
+    return evolve(Condition("Ready", "True", "ClusterReady", "all is well", "2026-01-01T00:00:00Z", 1), **changes)
+
+
+@pytest.mark.parametrize(
+    ("new", "expected"),
+    [
+        (ClusterLinkStatus("Ready", conditions=(condition(),)), False),
+        (ClusterLinkStatus("Ready", services=1, endpoints=2, slices=3, conditions=(condition(),)), False),
+        (ClusterLinkStatus("Ready", conditions=(condition(message="other words"),)), False),
+        (ClusterLinkStatus("NotReady", conditions=(condition(),)), True),
+        (ClusterLinkStatus("Ready", error="no", conditions=(condition(),)), False),
+        (ClusterLinkStatus("Ready", conditions=(condition(status="False"),)), True),
+        (ClusterLinkStatus("Ready", conditions=(condition(reason="Other"),)), True),
+        (ClusterLinkStatus("Ready", conditions=()), True),
+    ],
+)
+def test_transition_is_another_state_not_other_numbers(new: ClusterLinkStatus, expected: bool) -> None:
+    """Phase, and status and reason of a condition are states; numbers and wording are not."""
+    assert is_transition(ClusterLinkStatus("Ready", conditions=(condition(),)), new) is expected

@@ -1,0 +1,442 @@
+"""Whatever a server sends becomes values of the core, or an error that says what it was. One bad object costs itself.
+
+Real: the decoders. Substituted: the server, by the bytes it could send.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from svclink_controller.wire.messages import (
+    MAX_RETRY_AFTER,
+    Bookmark,
+    Changed,
+    Deleted,
+    Listing,
+    Status,
+    Undecodable,
+    WireError,
+    clean_text,
+    is_earlier,
+)
+from svclink_controller.wire.reading import (
+    decode_event,
+    decode_object,
+    decode_page,
+    decode_status,
+    decode_uid,
+    decode_version,
+)
+from svclink_controller.wire.resources import CLUSTER_LINKS, ENDPOINT_SLICES, REMOTE_ENDPOINT_SLICES, SERVICES, Resource
+from svclink_core import ClusterLink, EndpointSlice, NamespacedName, Service
+
+WEB = NamespacedName("default", "web")
+DEEP = b"[" * 100_000 + b"]" * 100_000
+
+
+def service(name: str = "web", **changes: Any) -> dict[str, Any]:
+    metadata = {"name": name, "namespace": "default", "resourceVersion": "7", "uid": f"uid-of-{name}"}
+    return {"metadata": metadata, "spec": {"ports": [{"port": 80}]}, **changes}
+
+
+def piece(name: str = "web-1", **changes: Any) -> dict[str, Any]:
+    labels = {"kubernetes.io/service-name": "web"}
+    metadata = {"name": name, "namespace": "default", "resourceVersion": "7", "labels": labels}
+    return {"metadata": metadata, "addressType": "IPv4", "endpoints": [], "ports": [], **changes}
+
+
+def listed(*items: Any, **metadata: Any) -> bytes:
+    return json.dumps({"kind": "List", "metadata": metadata, "items": list(items)}).encode()
+
+
+def event(kind: str, content: Any) -> bytes:
+    return json.dumps({"type": kind, "object": content}).encode()
+
+
+def whole(content: bytes, resource: Resource[Any]) -> Listing[Any]:
+    """A page with all its objects decoded."""
+    page = decode_page(content, resource)
+    listing: Listing[Any] = Listing([], [], page.resource_version)
+    for each in page.objects:
+        listing.add(each)
+    return listing
+
+
+def names(content: bytes) -> list[str]:
+    return [item.metadata.name for item in whole(content, SERVICES).items]
+
+
+# Pages
+
+
+def test_page_holds_objects_version_and_token() -> None:
+    """A page gives its objects in their order, the resourceVersion and the token of the next page."""
+    content = listed(service("b"), service("a"), **{"resourceVersion": "9", "continue": "more"})
+    page = decode_page(content, SERVICES)
+    assert (page.resource_version, page.continue_token) == ("9", "more")
+    assert names(content) == ["b", "a"]
+
+
+@pytest.mark.parametrize("metadata", [{}, {"continue": ""}, {"continue": None}])
+def test_last_page_has_no_token(metadata: dict[str, str | None]) -> None:
+    """Where `continue` is absent, empty or null, the page is the last."""
+    assert decode_page(listed(**metadata), SERVICES).continue_token == ""
+
+
+def test_items_may_be_null() -> None:
+    """A list without objects may be written as null (kubernetes issue #135968)."""
+    assert names(b'{"metadata":{"resourceVersion":"1"},"items":null}') == []
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        piece("bad", endpoints=[{"addresses": "10.0.0.1"}]),
+        piece("bad", endpoints=[None]),
+        piece("bad", ports=[{"port": "80"}]),
+        piece("bad", addressType=4),
+        {**piece("bad"), "addressType": None},
+        piece("bad", metadata={**piece("bad")["metadata"], "ownerReferences": 5}),
+        piece("bad", metadata={**piece("bad")["metadata"], "generation": "one"}),
+    ],
+)
+def test_object_that_makes_no_sense_costs_only_itself(bad: dict[str, Any]) -> None:
+    """The other objects of a page are there, and the bad one is known to exist, with the Service it belongs to."""
+    page = whole(listed(piece("good"), bad, piece("fine")), ENDPOINT_SLICES)
+    assert [item.metadata.name for item in page.items] == ["good", "fine"]
+    assert [(each.key.name, each.service) for each in page.undecodable] == [("bad", WEB)]
+
+
+def test_text_that_is_no_utf8_costs_only_its_object() -> None:
+    """Bytes that are no text, in a field that is used, make one object undecodable."""
+    content = listed(service("good"), service("bad", spec={"type": "X"})).replace(b'"X"', b'"\xff\xfe"')
+    page = whole(content, SERVICES)
+    assert [item.metadata.name for item in page.items] == ["good"]
+    assert [each.key.name for each in page.undecodable] == ["bad"]
+
+
+def test_bad_service_is_the_service_of_its_own_name() -> None:
+    """A Service belongs to itself, whatever label it carries."""
+    bad = service("web", spec=5)
+    bad["metadata"]["labels"] = {"kubernetes.io/service-name": "other"}
+    assert [each.service for each in whole(listed(bad), SERVICES).undecodable] == [WEB]
+
+
+def test_bad_slice_without_service_label_goes_under_its_own_name() -> None:
+    """A slice that names no Service keeps nobody's slices but can still be told from the others."""
+    bad = {"metadata": {"name": "web", "namespace": "default"}, "addressType": 5}
+    assert [each.service for each in whole(listed(bad), ENDPOINT_SLICES).undecodable] == [WEB]
+
+
+def test_bad_link_says_which_field() -> None:
+    """A ClusterLink that makes no sense is reported with the path of the field."""
+    bad = {"metadata": {"name": "c1"}, "spec": {"enabled": "yes"}}
+    page = whole(listed(bad), CLUSTER_LINKS)
+    assert [(each.key, each.problem) for each in page.undecodable] == [
+        (NamespacedName("", "c1"), "$.spec.enabled: must be true or false, is a string")
+    ]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"<html><body>Sign in</body></html>",
+        b"null",
+        b"[]",
+        b'"text"',
+        b"{}",
+        b'{"metadata":{}}',
+        b'{"items":[]}',
+        b'{"metadata":5,"items":[]}',
+        b'{"metadata":{},"items":{}}',
+        b'{"metadata":{},"items":[]} trailing',
+        b'{"metadata":{},"items":[',
+        b'{"metadata":{"resourceVersion":"\xff"},"items":[]}',
+        b'{"metadata":{},"items":[{}]}',
+        b'{"metadata":{},"items":[null]}',
+        b'{"metadata":{},"items":[5]}',
+        b'{"metadata":{},"items":[{"metadata":{"name":5}}]}',
+        b'{"metadata":{},"items":[{"metadata":{"name":"\xff"},"spec":{}}]}',
+        b'{"metadata":{},"more":' + DEEP + b',"items":[]}',
+        b'{"metadata":{},"items":[{"metadata":{"name":"a"},"more":' + DEEP + b"}]}",
+    ],
+    ids=lambda content: repr(content[:48]),
+)
+def test_what_is_no_list_is_an_error(content: bytes) -> None:
+    """Where it cannot even be said which objects exist, nothing is concluded from the answer."""
+    with pytest.raises(WireError, match="list of services"):
+        whole(content, SERVICES)
+
+
+def is_printable_or_right(read: Callable[[], object]) -> bool:
+    """Whether something can be read, or is refused with one printable line and nothing but a WireError."""
+    try:
+        read()
+    except WireError as error:
+        return str(error).isprintable()
+    return True
+
+
+@given(st.binary(max_size=40) | st.text(max_size=40).map(str.encode))
+def test_garbage_never_raises_anything_else(content: bytes) -> None:
+    """Any bytes at all are understood, or are a WireError."""
+    for decode in (whole, decode_event, decode_object):
+        assert is_printable_or_right(lambda: decode(content, SERVICES))  # noqa: B023
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(("metadata", "name", "labels", "spec", "endpoints", "items", "type", "object", "x")),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(
+    JSON,
+    st.sampled_from((SERVICES, ENDPOINT_SLICES, REMOTE_ENDPOINT_SLICES, CLUSTER_LINKS)),
+    st.sampled_from(("ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR")),
+)
+def test_any_json_is_an_object_or_a_wire_error(content: Any, resource: Resource[Any], kind: str) -> None:
+    """However the JSON of a server is built, nothing but a WireError comes of it."""
+    for read in (
+        lambda: whole(listed(content), resource),
+        lambda: decode_event(event(kind, content), resource),
+        lambda: decode_object(json.dumps(content).encode(), resource),
+    ):
+        assert is_printable_or_right(read)
+
+
+@pytest.mark.parametrize(
+    ("version", "other", "earlier"),
+    [
+        ("9", "10", True),
+        ("10", "9", False),
+        ("10", "10", False),
+        ("", "10", False),
+        ("9", "", False),
+        ("x9", "10", False),
+        ("-1", "10", False),
+        ("\u0661", "10", False),
+        ("1", "9" * 5000, False),
+    ],
+)
+def test_versions_are_compared_where_they_are_numbers(version: str, other: str, *, earlier: bool) -> None:
+    """Numbers compare as numbers, however a server wrote them; of what is no number nothing is concluded."""
+    assert is_earlier(version, other) is earlier
+
+
+# Events
+
+
+def test_added_and_modified_carry_the_object() -> None:
+    """An object that was added or modified comes with the resourceVersion it reached."""
+    for kind in ("ADDED", "MODIFIED"):
+        found, version = decode_event(event(kind, service()), SERVICES)
+        assert isinstance(found, Changed)
+        assert (found.item.metadata.key, version) == (WEB, "7")
+
+
+def test_deleted_needs_only_the_name() -> None:
+    """An object that is gone need not be understood."""
+    assert decode_event(event("DELETED", service(spec=5)), SERVICES) == (Deleted(WEB), "7")
+
+
+def test_bookmark_only_moves_the_version() -> None:
+    """A bookmark has no object, only a resourceVersion."""
+    found = decode_event(event("BOOKMARK", {"kind": "Service", "metadata": {"resourceVersion": "42"}}), SERVICES)
+    assert found == (Bookmark("42"), "42")
+
+
+def test_event_of_what_is_known_already_is_a_bookmark() -> None:
+    """An object that is held in the very version of the event is not even decoded; a deletion is news all the same."""
+
+    def is_known(key: NamespacedName, uid: str, version: str) -> bool:
+        return (key, uid, version) == (WEB, "uid-of-web", "7")
+
+    for kind in ("ADDED", "MODIFIED"):
+        assert decode_event(event(kind, service(spec=5)), SERVICES, is_known) == (Bookmark("7"), "7")
+        assert isinstance(decode_event(event(kind, service("other")), SERVICES, is_known)[0], Changed)
+    assert decode_event(event("DELETED", service()), SERVICES, is_known) == (Deleted(WEB), "7")
+
+
+def test_error_event_is_a_status_without_version() -> None:
+    """An ERROR event is the Status it carries; the watch has not come further with it."""
+    found = decode_event(event("ERROR", {"code": 410, "reason": "Expired", "message": "too old"}), SERVICES)
+    assert found == (Status(410, "Expired", "too old"), "")
+
+
+def test_changed_object_that_makes_no_sense_moves_the_version() -> None:
+    """The watch goes on behind an object nobody understands, which is known to exist."""
+    found, version = decode_event(event("MODIFIED", piece("bad", addressType=4)), ENDPOINT_SLICES)
+    assert isinstance(found, Undecodable)
+    assert (found.key, found.service, version) == (NamespacedName("default", "bad"), WEB, "7")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"<html>",
+        b"{}",
+        b'{"type":"ADDED"}',
+        b'{"type":"SOMETHING","object":{"metadata":{}}}',
+        b'{"type":"ADDED","object":5}',
+        b'{"type":"ADDED","object":{}}',
+        b'{"type":"DELETED","object":{"metadata":{"name":5}}}',
+        b'{"type":"BOOKMARK","object":null}',
+        b'{"type":"ADDED","object":{"metadata":{"name":"\xff"}}}',
+        b'{"type":"ADDED","object":{"metadata":{"name":"a"},"x":' + DEEP + b"}}",
+    ],
+    ids=lambda line: repr(line[:48]),
+)
+def test_what_is_no_event_is_an_error(line: bytes) -> None:
+    """A line that is no watch event ends the watch."""
+    with pytest.raises(WireError, match="watch of services"):
+        decode_event(line, SERVICES)
+
+
+def test_error_about_an_event_is_printable() -> None:
+    """A type of event that does not exist is quoted without its escape sequences."""
+    with pytest.raises(WireError) as caught:
+        decode_event(event("\x1b[31mRED\n", service()), SERVICES)
+    assert str(caught.value).isprintable()
+
+
+# Answers to writes, and other objects
+
+
+@pytest.mark.parametrize(
+    ("resource", "content", "kind"),
+    [
+        (SERVICES, service(), Service),
+        (ENDPOINT_SLICES, piece(), EndpointSlice),
+        (CLUSTER_LINKS, {"metadata": {"name": "c1"}}, ClusterLink),
+    ],
+)
+def test_answer_to_a_write_is_the_object(resource: Resource[Any], content: Any, kind: type) -> None:
+    """What a server answers to a write is the object as it stored it."""
+    assert isinstance(decode_object(json.dumps(content).encode(), resource), kind)
+
+
+@pytest.mark.parametrize("content", [b"<html>", b"{}", b"", DEEP, b'{"metadata":{"name":"a"},"spec":{"enabled":5}}'])
+def test_answer_to_a_write_that_is_no_object_is_an_error(content: bytes) -> None:
+    """A proxy that answers 200 with something else did not store anything svclink knows of."""
+    with pytest.raises(WireError, match="endpointslices"):
+        decode_object(content, ENDPOINT_SLICES)
+    with pytest.raises(WireError, match="clusterlinks"):
+        decode_object(content, CLUSTER_LINKS)
+
+
+def test_version_is_the_git_version() -> None:
+    """The version shown is that of `kubectl version`, on one line."""
+    assert decode_version(b'{"major":"1","minor":"36","gitVersion":"v1.36.0-eks\\u001b[0m"}') == "v1.36.0-eks [0m"
+
+
+def test_uid_is_read_of_any_object() -> None:
+    """The uid of any kind of object can be read."""
+    assert decode_uid(b'{"kind":"Namespace","metadata":{"uid":"abc"},"spec":{"finalizers":["kubernetes"]}}') == "abc"
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>", b"{}", b"[]", b'{"gitVersion":5,"metadata":{"uid":5}}', DEEP])
+def test_version_and_uid_of_what_is_no_kubernetes_are_errors(content: bytes) -> None:
+    """Something that is not the Kubernetes API is recognized as such."""
+    with pytest.raises(WireError):
+        decode_version(content)
+    with pytest.raises(WireError):
+        decode_uid(content)
+
+
+# Status
+
+
+def test_status_gives_causes_and_delay() -> None:
+    """Details of a Status say why, and when to come back."""
+    content = {
+        "code": 429,
+        "reason": "TooManyRequests",
+        "message": "slow down",
+        "details": {"retryAfterSeconds": 3, "causes": [{"reason": "A"}, {"reason": "B", "message": "b"}]},
+    }
+    expected = Status(429, "TooManyRequests", "slow down", ("A", "B"), 3)
+    assert decode_status(json.dumps(content).encode()) == expected
+
+
+def test_delay_is_bounded() -> None:
+    """A server that wants to be left alone for a day is asked again earlier."""
+    status = decode_status(json.dumps({"code": 429, "details": {"retryAfterSeconds": 86_400}}).encode())
+    assert status.retry_after == MAX_RETRY_AFTER
+
+
+@pytest.mark.parametrize("details", [None, {}, {"causes": None, "retryAfterSeconds": 0}])
+def test_status_without_details_has_no_delay(details: Any) -> None:
+    """A Status may have no details, or empty ones."""
+    status = decode_status(json.dumps({"message": "no", "details": details}).encode(), 500, "Internal Server Error")
+    assert status == Status(500, "Internal Server Error", "no")
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"Too many requests, please try again later.\n", "Too many requests, please try again later."),
+        (b"<html>\r\n<h1>Bad Gateway</h1></html>", "<html> <h1>Bad Gateway</h1></html>"),
+        (b"", ""),
+        (b"\xff\xfe", "\ufffd\ufffd"),
+        (b"\x1b]0;gotcha\x07\x1b[2Jred", "]0;gotcha [2Jred"),
+        (b'{"code":"five"}', '{"code":"five"}'),
+        (b'{"message":"\xff"}', '{"message":"\ufffd"}'),
+    ],
+)
+def test_status_that_is_no_json_is_the_text(body: bytes, message: str) -> None:
+    """Proxies and overload answers are no JSON: code and reason of HTTP count, and their text is shown."""
+    assert decode_status(body, 503, "Service Unavailable") == Status(503, "Service Unavailable", message)
+
+
+def test_status_of_endless_nesting_is_only_its_code() -> None:
+    """A body built to exhaust the decoder is not decoded."""
+    assert decode_status(DEEP, 500, "Oops").code == 500
+
+
+def test_reason_and_message_are_printable() -> None:
+    """Reason and message of a server hold no escape sequences, wherever they came from."""
+    content = json.dumps({"reason": "\x1b[31mbad", "message": "a\nb"}).encode()
+    assert decode_status(content, 500).reason == "[31mbad"
+    assert decode_status(b"x", 500, "\x1b[31mbad").reason == "[31mbad"
+
+
+@given(st.text())
+def test_clean_text_is_one_short_printable_line(text: str) -> None:
+    """Whatever a server says is shown on one line of limited length."""
+    cleaned = clean_text(text)
+    assert cleaned.isprintable()
+    assert len(cleaned) <= 300
+
+
+@given(st.text(st.characters(categories=("L", "N", "P")), max_size=100))
+def test_clean_text_leaves_plain_words_alone(text: str) -> None:
+    """What can be printed is shown as it is."""
+    assert clean_text(text) == text
+
+
+# Paths
+
+
+def test_paths_are_those_of_the_api() -> None:
+    """A resource knows the path of its collections and objects, namespaced or not."""
+    assert SERVICES.path() == "/api/v1/services"
+    assert SERVICES.path("default") == "/api/v1/namespaces/default/services"
+    assert ENDPOINT_SLICES.path("a", "b") == "/apis/discovery.k8s.io/v1/namespaces/a/endpointslices/b"
+    assert CLUSTER_LINKS.path("", "c1") == "/apis/svclink.cloudpilot.ai/v1alpha1/clusterlinks/c1"
