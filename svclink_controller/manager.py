@@ -43,10 +43,10 @@ from svclink_controller.state.store import MAIN, Observation, Store
 from svclink_controller.wire.decoding import Secret
 from svclink_controller.wire.messages import IsKnown, WireError, nothing_is_known
 from svclink_controller.wire.resources import ENDPOINT_SLICES, NAMESPACES, SERVICES, Resource, cluster_links, sharing
-from svclink_core import policing
+from svclink_core import unreachable_policy
 from svclink_core.core_v1 import Namespace, Service
 from svclink_core.discovery_v1 import EndpointSlice
-from svclink_core.identifying import Problem
+from svclink_core.link_identity import Problem
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.snapshot import Options, all_keys
 from svclink_core.svclink_v1alpha1 import ClusterLink
@@ -292,7 +292,7 @@ def make_manager(client: Client, namespace: str, settings: Settings) -> Manager:
     def cluster_changed(name: str) -> None:
         guards.link_changed(name)
         remote = store.snapshot().remotes.get(name)
-        policies.set(name, None if remote is None else policing.deadline(remote))
+        policies.set(name, None if remote is None else unreachable_policy.deadline(remote))
 
     store.status_changed, store.cluster_changed = status_changed, cluster_changed
     findings = Findings(store.status_changed)

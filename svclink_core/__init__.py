@@ -1,6 +1,7 @@
 """svclink's core: decides which EndpointSlices a main Kubernetes cluster should have. Values in, values out, no I/O."""
 
 from svclink_core.core_v1 import Namespace, Service, ServicePort, ServiceSpec
+from svclink_core.deletion_guard import UNGUARDED, Guard, Toll, Wave, advance
 from svclink_core.diffing import Create, Delete, Precondition, SliceChange, Update
 from svclink_core.discovery_v1 import (
     Endpoint,
@@ -20,12 +21,11 @@ from svclink_core.enqueueing import (
     requests_for,
 )
 from svclink_core.errors import BadInputError, ProgrammerError, SvclinkError
-from svclink_core.guarding import UNGUARDED, Guard, Toll, Wave, advance
-from svclink_core.identifying import Claim, Problem, refusals
-from svclink_core.importing import CreateNamespace, CreateService
+from svclink_core.link_identity import Claim, Problem, refusals
 from svclink_core.meta_v1 import NamespacedName, ObjectMeta, OwnerReference
 from svclink_core.mirroring import Finding
 from svclink_core.planning import Change, Decision, Outcome, Plan, plan, plan_service
+from svclink_core.service_creation import CreateNamespace, CreateService
 from svclink_core.snapshot import (
     PENDING,
     SYNCED,

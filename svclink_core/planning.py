@@ -8,17 +8,17 @@ from typing import TypeAlias, assert_never
 
 from attrs import evolve, frozen
 
-from svclink_core.conflicting import LOCAL, conflicts
+from svclink_core.address_conflicts import LOCAL, conflicts
 from svclink_core.core_v1 import Service
+from svclink_core.deletion_guard import why_withheld
 from svclink_core.diffing import Create, Delete, SliceChange, Update, delete, delete_leftover, diff, update_to
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.filtering import Imported, Kept, Skipped, judge, why_slice_skipped
-from svclink_core.guarding import why_withheld
-from svclink_core.importing import CreateNamespace, Creation, can_be_copied, creations, oldest, why_not_created
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.mirroring import Finding, Omission, mirror, owner_of
-from svclink_core.policing import as_last_resort, has_ready_endpoint, is_expired
+from svclink_core.service_creation import CreateNamespace, Creation, can_be_copied, creations, oldest, why_not_created
 from svclink_core.snapshot import RemoteCluster, Snapshot, all_keys
+from svclink_core.unreachable_policy import as_last_resort, has_ready_endpoint, is_expired
 from svclink_core.viewing import Observed, View, facts_of, view_of
 from svclink_core.well_known import Reason
 

@@ -12,8 +12,8 @@ from typing import Final, TypeAlias
 from attrs import field, frozen
 
 from svclink_core.core_v1 import Namespace, Service
+from svclink_core.deletion_guard import UNGUARDED, Guard
 from svclink_core.discovery_v1 import EndpointSlice
-from svclink_core.guarding import UNGUARDED, Guard
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.svclink_v1alpha1 import ClusterLink
 

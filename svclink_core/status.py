@@ -7,8 +7,8 @@ from typing import assert_never
 
 from attrs import frozen
 
-from svclink_core.guarding import UNGUARDED, Guard
-from svclink_core.identifying import Problem
+from svclink_core.deletion_guard import UNGUARDED, Guard
+from svclink_core.link_identity import Problem
 from svclink_core.mirroring import Finding
 from svclink_core.snapshot import PENDING, Connection, Pending, Synced, Unreachable
 from svclink_core.svclink_v1alpha1 import ClusterLink, ClusterLinkStatus, Condition, ConditionStatus, Phase

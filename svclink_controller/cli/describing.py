@@ -11,9 +11,9 @@ from svclink_core.codec import Json
 from svclink_core.core_v1 import Namespace, Service
 from svclink_core.diffing import Create, Delete, Update
 from svclink_core.discovery_v1 import EndpointSlice
-from svclink_core.importing import CreateNamespace, CreateService
 from svclink_core.mirroring import Finding
 from svclink_core.planning import Change, Decision, Plan
+from svclink_core.service_creation import CreateNamespace, CreateService
 
 
 def verb_of(change: Change) -> str:

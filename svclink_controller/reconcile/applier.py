@@ -21,9 +21,9 @@ from svclink_core.codec import unstructure
 from svclink_core.core_v1 import Service
 from svclink_core.diffing import Create, Delete, Update
 from svclink_core.discovery_v1 import EndpointSlice
-from svclink_core.importing import CreateNamespace, CreateService, Creation
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.planning import Change, is_last
+from svclink_core.service_creation import CreateNamespace, CreateService, Creation
 from svclink_core.well_known import Reason
 
 MAX_IN_FLIGHT: Final = 32

@@ -12,7 +12,7 @@ from attrs import define, field
 from svclink_controller import clock
 from svclink_controller.reconcile.deadlines import Deadlines
 from svclink_controller.state.store import Store
-from svclink_core.guarding import MIN_SLICES, UNGUARDED, Guard, Toll, advance, deadline, effect
+from svclink_core.deletion_guard import MIN_SLICES, UNGUARDED, Guard, Toll, advance, deadline, effect
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.planning import Decision
 from svclink_core.svclink_v1alpha1 import ClusterLinkSpec

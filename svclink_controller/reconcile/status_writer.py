@@ -20,7 +20,7 @@ from svclink_controller.wire.messages import WireError
 from svclink_controller.wire.reading import decode_object
 from svclink_controller.wire.resources import CLUSTER_LINKS, Resource
 from svclink_core.codec import unstructure_status
-from svclink_core.identifying import duplicate_name
+from svclink_core.link_identity import duplicate_name
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.snapshot import PENDING
 from svclink_core.status import LinkFacts, summarize

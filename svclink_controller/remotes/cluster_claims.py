@@ -7,7 +7,7 @@ from typing import Final
 
 from attrs import define, evolve, field, frozen
 
-from svclink_core.identifying import Claim, Problem, known_cluster, refusals, why_changed
+from svclink_core.link_identity import Claim, Problem, known_cluster, refusals, why_changed
 from svclink_core.svclink_v1alpha1 import ClusterLink
 
 

@@ -20,7 +20,7 @@ from svclink_controller.remotes.session import RefusedError, Session, Target, op
 from svclink_controller.state.store import Observation, Store
 from svclink_controller.wire.messages import WireError
 from svclink_controller.wire.resources import REMOTE_ENDPOINT_SLICES, sharing
-from svclink_core.identifying import Problem
+from svclink_core.link_identity import Problem
 from svclink_core.snapshot import PENDING, SYNCED, Unreachable
 from svclink_core.well_known import LinkReason
 

@@ -12,7 +12,7 @@ from svclink_controller.reflect.reflector import Reflector, reflect_for_ever
 from svclink_controller.wire.decoding import Secret
 from svclink_controller.wire.messages import Listing, Undecodable
 from svclink_controller.wire.resources import SECRETS
-from svclink_core.identifying import Problem
+from svclink_core.link_identity import Problem
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.svclink_v1alpha1 import SecretKeyReference
 from svclink_core.well_known import LinkReason

@@ -24,7 +24,7 @@ from svclink_controller.wire.resources import REMOTE_ENDPOINT_SLICES, SERVICES, 
 from svclink_core.core_v1 import Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.errors import SvclinkError
-from svclink_core.identifying import Problem
+from svclink_core.link_identity import Problem
 
 HEARTBEAT_SECONDS: Final = 30
 HEARTBEAT_TIMEOUT_SECONDS: Final = 10

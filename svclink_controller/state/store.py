@@ -16,6 +16,7 @@ from svclink_controller.state.link_index import Namesakes, is_older
 from svclink_controller.state.propagation import Freshness
 from svclink_controller.wire.messages import Listing, Undecodable
 from svclink_core.core_v1 import Namespace, Service
+from svclink_core.deletion_guard import UNGUARDED, Guard
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.enqueueing import (
     ClusterChanged,
@@ -26,8 +27,7 @@ from svclink_core.enqueueing import (
     ServiceChanged,
     requests_for,
 )
-from svclink_core.guarding import UNGUARDED, Guard
-from svclink_core.identifying import Problem, elected
+from svclink_core.link_identity import Problem, elected
 from svclink_core.meta_v1 import NamespacedName, ObjectMeta
 from svclink_core.snapshot import PENDING, Connection, MainCluster, Options, RemoteCluster, Snapshot
 from svclink_core.svclink_v1alpha1 import ClusterLink

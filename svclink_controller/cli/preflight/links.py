@@ -15,7 +15,7 @@ from svclink_controller.cli.preflight.credentials import check_credentials
 from svclink_controller.cli.preflight.results import Result
 from svclink_controller.cli.snapshots.live import Scope, kubeconfig_of
 from svclink_controller.credentials.kubeconfig import Credentials, KubeconfigError, decode_base64, parse_kubeconfig
-from svclink_core.identifying import Problem, duplicate_name, elected
+from svclink_core.link_identity import Problem, duplicate_name, elected
 from svclink_core.svclink_v1alpha1 import ClusterLink
 from svclink_core.well_known import NAMESPACE_KUBE_SYSTEM, LinkReason
 

@@ -31,7 +31,7 @@ from svclink_core import codec
 from svclink_core.core_v1 import Namespace, Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.errors import BadInputError, SvclinkError
-from svclink_core.identifying import Claim, elected, refusals
+from svclink_core.link_identity import Claim, elected, refusals
 from svclink_core.meta_v1 import ObjectMeta
 from svclink_core.snapshot import PENDING, Options, RemoteCluster, main_cluster, remote_cluster, snapshot
 from svclink_core.svclink_v1alpha1 import ClusterLink

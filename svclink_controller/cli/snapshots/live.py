@@ -26,7 +26,7 @@ from svclink_controller.wire.resources import CLUSTER_LINKS, ENDPOINT_SLICES, NA
 from svclink_core.core_v1 import Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.errors import SvclinkError
-from svclink_core.identifying import Claim, Problem, known_cluster, refusals, why_changed
+from svclink_core.link_identity import Claim, Problem, known_cluster, refusals, why_changed
 from svclink_core.snapshot import PENDING, SYNCED, Connection, Options, Unreachable
 from svclink_core.svclink_v1alpha1 import ClusterLink
 from svclink_core.well_known import LinkReason

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from attrs import field, frozen
 
-from svclink_core.identifying import Problem
+from svclink_core.link_identity import Problem
 from svclink_core.snapshot import Snapshot
 
 

@@ -47,7 +47,7 @@ from svclink_core import (
 )
 from svclink_core.codec import unstructure
 from svclink_core.discovery_v1 import CONDITIONS
-from svclink_core.identifying import Problem
+from svclink_core.link_identity import Problem
 from svclink_core.svclink_v1alpha1 import SecretKeyReference
 from svclink_core.well_known import LABEL_SERVICE_NAME
 from tests.unit.controller.servers import Cluster, Server, credentials, eventually, kubeconfig, refusal, serving

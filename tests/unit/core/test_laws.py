@@ -58,8 +58,8 @@ from svclink_core import (
 )
 from svclink_core.codec import Json, structure, unstructure, unstructure_status
 from svclink_core.naming import choose_name
-from svclink_core.policing import has_ready_endpoint, is_expired
 from svclink_core.snapshot import all_keys
+from svclink_core.unreachable_policy import has_ready_endpoint, is_expired
 from svclink_core.well_known import LABEL_IMPORTED
 from tests.unit.core.strategies import (
     EARLIER,

@@ -30,7 +30,7 @@ from svclink_core import (
     Unreachable,
     plan,
 )
-from svclink_core.guarding import Guard
+from svclink_core.deletion_guard import Guard
 from svclink_core.well_known import (
     LABEL_CLUSTER,
     LABEL_GO_CLUSTER,

@@ -407,5 +407,7 @@ def test_start_imports_no_command() -> None:
     program = "import sys, svclink_controller.__main__; print(*sys.modules, sep='\\n')"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
     assert "svclink_controller.manager" in loaded
-    assert not [name for name in loaded if name.startswith(("svclink_controller.demo", "svclink_controller.cli.preflight"))]
+    assert not [
+        name for name in loaded if name.startswith(("svclink_controller.demo", "svclink_controller.cli.preflight"))
+    ]
     assert not {f"svclink_controller.cli.commands.{module}" for module in COMMANDS.values()} & set(loaded)

@@ -21,7 +21,7 @@ from svclink_controller.monitoring.readiness import Health
 from svclink_controller.monitoring.server import Address, Answers, ListenError, serving
 from svclink_controller.state.store import Observation, Store
 from svclink_core import SYNCED, ClusterLink, ClusterLinkSpec, EndpointSlice, LinkReason, ObjectMeta, Options, Service
-from svclink_core.identifying import Problem
+from svclink_core.link_identity import Problem
 from tests.unit.controller.servers import eventually
 
 

@@ -24,7 +24,7 @@ from svclink_core import (
     Outcome,
     Reason,
     Service,
-    guarding,
+    deletion_guard,
 )
 from tests.unit.controller.servers import eventually
 from tests.unit.core.examples import mirrored_slice
@@ -58,7 +58,7 @@ class World:
             self.guards.record(key, [Decision(key, "c1", Outcome.KEPT, Reason.DELETION_SETTLING, doomed=doomed)])
 
     @property
-    def guard(self) -> guarding.Guard:
+    def guard(self) -> deletion_guard.Guard:
         return self.store.guard("c1")
 
     @property
@@ -69,7 +69,7 @@ class World:
 @pytest.fixture
 async def world(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     """A guard that settles fast, and holds for long."""
-    monkeypatch.setattr(guarding, "SETTLE_SECONDS", 0.1)
+    monkeypatch.setattr(deletion_guard, "SETTLE_SECONDS", 0.1)
     made = World(hold=300)
     yield made
     made.guards.close()
@@ -108,7 +108,7 @@ async def test_most_deletions_are_held(world: World) -> None:
 
 async def test_what_is_held_proceeds_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """After the hold everything that still waits is released, without anything else happening."""
-    monkeypatch.setattr(guarding, "SETTLE_SECONDS", 0.05)
+    monkeypatch.setattr(deletion_guard, "SETTLE_SECONDS", 0.05)
     world = World(hold=0.3)
     world.mirror(24)
     world.condemn(24)

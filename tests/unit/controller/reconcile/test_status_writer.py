@@ -38,7 +38,7 @@ from svclink_core import (
     Unreachable,
 )
 from svclink_core.codec import structure
-from svclink_core.identifying import Problem
+from svclink_core.link_identity import Problem
 from svclink_core.well_known import LABEL_CLUSTER, LABEL_MANAGED_BY, LABEL_SERVICE_NAME, MANAGED_BY
 from tests.unit.controller.servers import Cluster, Server, answer, connected, eventually, refusal, serving
 

@@ -41,7 +41,7 @@ from svclink_core import (
     Service,
     Unreachable,
 )
-from svclink_core.identifying import Problem
+from svclink_core.link_identity import Problem
 from svclink_core.snapshot import Connection
 from svclink_core.well_known import LABEL_SERVICE_NAME
 from tests.unit.controller.servers import OTHER_AUTHORITY, Cluster, Server, eventually, kubeconfig, refusal, serving

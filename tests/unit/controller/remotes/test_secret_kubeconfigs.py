@@ -13,7 +13,7 @@ from attrs import define, field
 
 from svclink_controller.remotes.secret_kubeconfigs import SecretKubeconfigs
 from svclink_core import LinkReason
-from svclink_core.identifying import Problem
+from svclink_core.link_identity import Problem
 from svclink_core.svclink_v1alpha1 import SecretKeyReference
 from tests.unit.controller.servers import Cluster, Server, connected, eventually, refusal, serving
 

@@ -28,7 +28,7 @@ from svclink_core import (
     Options,
     Service,
 )
-from svclink_core.identifying import Problem
+from svclink_core.link_identity import Problem
 from svclink_core.well_known import LABEL_SERVICE_NAME
 from tests.unit.controller.servers import Cluster, Server, connected, eventually, kubeconfig, refusal, serving
 

@@ -8,8 +8,8 @@ from svclink_controller.demo.apiserver.admitting import fill_in, problems
 from svclink_controller.demo.apiserver.refusals import Object
 from svclink_core.codec import unstructure
 from svclink_core.diffing import Create, Update
-from svclink_core.importing import CreateNamespace, CreateService
 from svclink_core.planning import plan
+from svclink_core.service_creation import CreateNamespace, CreateService
 from svclink_core.snapshot import Snapshot
 from tests.unit.controller.demo.apiserver.objects import kind_of
 from tests.unit.core.strategies import snapshots

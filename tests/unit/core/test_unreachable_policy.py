@@ -23,8 +23,8 @@ from svclink_core import (
     Update,
     plan,
 )
-from svclink_core.policing import deadline
 from svclink_core.svclink_v1alpha1 import UnreachableAction
+from svclink_core.unreachable_policy import deadline
 from svclink_core.well_known import LABEL_SERVICE_NAME
 from tests.unit.core.examples import (
     WEB,

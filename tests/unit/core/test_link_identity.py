@@ -6,7 +6,7 @@ import pytest
 from attrs import evolve
 
 from svclink_core import Claim, ClusterLink, ClusterLinkSpec, ClusterLinkStatus, LinkReason, ObjectMeta, refusals
-from svclink_core.identifying import duplicate_name, elected, known_cluster, why_changed
+from svclink_core.link_identity import duplicate_name, elected, known_cluster, why_changed
 from svclink_core.svclink_v1alpha1 import SecretKeyReference
 from tests.unit.core.examples import link
 

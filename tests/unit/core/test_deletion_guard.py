@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from svclink_core import UNGUARDED, Decision, Guard, NamespacedName, Outcome, Reason, Toll, Wave, advance, plan
-from svclink_core.guarding import deadline, effect, why_withheld
+from svclink_core.deletion_guard import deadline, effect, why_withheld
 from svclink_core.well_known import LABEL_SERVICE_NAME
 from tests.unit.core.examples import WEB, cluster, foreign_slice, mirrored_slice, remote_slice, world
 from tests.unit.core.world import NOW

@@ -25,7 +25,7 @@ from svclink_core import (
     plan,
 )
 from svclink_core.core_v1 import ClientIPConfig, SessionAffinityConfig
-from svclink_core.importing import local_service
+from svclink_core.service_creation import local_service
 from svclink_core.well_known import LABEL_IMPORTED
 from tests.unit.core.examples import WEB, cluster, mirrored_slice, remote_slice, service, world
 from tests.unit.core.world import NOW, main_slices, settled
