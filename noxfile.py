@@ -25,7 +25,9 @@ SUPPORTED = ("3.11", "3.12", "3.13", "3.14")
 
 def pythons_found() -> list[str]:
     """The supported Python versions this machine has: on the PATH, or kept by pyenv."""
-    for directory in sorted(Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")).glob("versions/3.*/bin")):
+    for directory in sorted(
+        Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")).glob("versions/3.*/bin")
+    ):
         os.environ["PATH"] += os.pathsep + str(directory)
     found = [version for version in SUPPORTED if works(f"python{version}")]
     return found or [f"{sys.version_info.major}.{sys.version_info.minor}"]
@@ -34,7 +36,10 @@ def pythons_found() -> list[str]:
 def works(command: str) -> bool:
     """Whether a Python can be run: pyenv puts commands on the PATH that only say that they are switched off."""
     path = shutil.which(command)
-    return path is not None and subprocess.run([path, "-c", ""], capture_output=True, check=False).returncode == 0
+    return (
+        path is not None
+        and subprocess.run([path, "-c", ""], capture_output=True, check=False).returncode == 0
+    )
 
 
 PYTHONS = pythons_found()
@@ -51,7 +56,10 @@ nox.options.sessions = ["lint", "types", "docs", "unit", *OTHER_PYTHONS, "build"
 def install(session: nox.Session, group: str, *packages: str) -> None:
     """The project as it is, and one group of development dependencies."""
     session.install(
-        "-e", ".", *nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), group), *packages
+        "-e",
+        ".",
+        *nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), group),
+        *packages,
     )
 
 
@@ -80,7 +88,9 @@ def unit(session: nox.Session) -> None:
     """Unit tests and laws. Where all of them are run, examples must take every branch of the core."""
     install(session, "unit")
     profile = {"HYPOTHESIS_PROFILE": os.environ.get("HYPOTHESIS_PROFILE", "ci")}
-    cover = () if session.posargs else ("--cov=svclink_core", "--cov-branch", "--cov-fail-under=100")
+    cover = (
+        () if session.posargs else ("--cov=svclink_core", "--cov-branch", "--cov-fail-under=100")
+    )
     session.run("pytest", "tests/unit", *PARALLEL, *cover, *session.posargs, env=profile)
 
 
@@ -109,7 +119,9 @@ def mutation(session: nox.Session) -> None:
     docs/mutation.md says which are known, and why they may stay.
     """
     install(session, "mutation")
-    session.run("mutmut", "run", "--max-children=1", *session.posargs, env={"HYPOTHESIS_PROFILE": "mutants"})
+    session.run(
+        "mutmut", "run", "--max-children=1", *session.posargs, env={"HYPOTHESIS_PROFILE": "mutants"}
+    )
     session.run("mutmut", "results")
 
 
@@ -124,7 +136,9 @@ def docs(session: nox.Session) -> None:
 @nox.session(python=PYTHONS[0])
 def build(session: nox.Session) -> None:
     """The wheel, installed elsewhere, passes the unit tests without the source tree."""
-    session.install("build", *nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "unit"))
+    session.install(
+        "build", *nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "unit")
+    )
     elsewhere = Path(session.create_tmp()).resolve()
     shutil.rmtree(elsewhere / "dist", ignore_errors=True)
     session.run("python", "-m", "build", "--wheel", "--outdir", str(elsewhere / "dist"), str(ROOT))
@@ -140,7 +154,9 @@ def build(session: nox.Session) -> None:
 def run_quickly(session: nox.Session) -> None:
     """The unit tests where they have been run on another Python already."""
     few = {"HYPOTHESIS_PROFILE": "dev"}
-    session.run("pytest", "tests/unit", *PARALLEL, "--ignore", TEST_OF_STRATEGIES, *session.posargs, env=few)
+    session.run(
+        "pytest", "tests/unit", *PARALLEL, "--ignore", TEST_OF_STRATEGIES, *session.posargs, env=few
+    )
 
 
 def copy(source: Path, target: Path) -> None:
@@ -162,7 +178,9 @@ def e2e(session: nox.Session) -> None:
     install_e2e(session, KUBERNETES[0])
     embedded = [f"tests/e2e/test_{name}.py" for name in HELD_TO_BOTH]
     # With a selection of tests there may be none of these: 5 is pytest's word for that.
-    session.run("pytest", *embedded, "--servers=embedded", *PARALLEL, *session.posargs, success_codes=[0, 5])
+    session.run(
+        "pytest", *embedded, "--servers=embedded", *PARALLEL, *session.posargs, success_codes=[0, 5]
+    )
     run_e2e(session, KUBERNETES[0])
 
 
@@ -184,7 +202,9 @@ def bench(session: nox.Session) -> None:
 def chaos(session: nox.Session) -> None:
     """Random faults and changes for a while: `nox -s chaos -- --minutes 10 --seed 7`."""
     install_e2e(session, KUBERNETES[0])
-    session.run("pytest", "tests/e2e/test_chaos.py", "--kubernetes", KUBERNETES[0], *session.posargs)
+    session.run(
+        "pytest", "tests/e2e/test_chaos.py", "--kubernetes", KUBERNETES[0], *session.posargs
+    )
 
 
 @nox.session(python=PYTHONS[0])
@@ -203,7 +223,11 @@ def traffic(session: nox.Session) -> None:
 
 def install_network_programs(session: nox.Session) -> None:
     """What kube-proxy and the network namespaces need of the system, where this may be installed."""
-    missing = [program for program in ("ip", "nft", "iptables", "conntrack") if shutil.which(program) is None]
+    missing = [
+        program
+        for program in ("ip", "nft", "iptables", "conntrack")
+        if shutil.which(program) is None
+    ]
     if missing and os.geteuid() == 0 and shutil.which("apt-get"):
         session.run("apt-get", "update", "-qq", external=True)
         packages = ("iproute2", "nftables", "iptables", "conntrack")
@@ -214,7 +238,9 @@ def run_e2e(session: nox.Session, kubernetes: str) -> None:
     """The end-to-end tests. Most of the time they wait, so three runs, each with its own clusters, fit on two cores."""
     install_e2e(session, kubernetes)
     apart = ("--ignore", "tests/e2e/traffic")
-    session.run("pytest", "tests/e2e", *apart, "--kubernetes", kubernetes, *PARALLEL, *session.posargs)
+    session.run(
+        "pytest", "tests/e2e", *apart, "--kubernetes", kubernetes, *PARALLEL, *session.posargs
+    )
 
 
 def install_e2e(session: nox.Session, kubernetes: str) -> None:

@@ -36,7 +36,15 @@ CONDITIONS = """\
 
 def document() -> str:
     """The whole page."""
-    parts = [HEAD, "## Commands and flags\n", *commands(), "## ClusterLink\n", *fields(), CONDITIONS, link_reasons()]
+    parts = [
+        HEAD,
+        "## Commands and flags\n",
+        *commands(),
+        "## ClusterLink\n",
+        *fields(),
+        CONDITIONS,
+        link_reasons(),
+    ]
     return "\n".join([*parts, "## Why a Service is mirrored or not\n", reasons()])
 
 
@@ -47,8 +55,15 @@ def commands() -> Iterator[str]:
     for name in svclink.list_commands(context):
         command = svclink.get_command(context, name)
         assert command is not None  # noqa: S101 - it is in the list
-        arguments = " ".join(each.make_metavar(context) for each in command.params if isinstance(each, click.Argument))
-        yield f"### svclink {name} {arguments}".rstrip() + f"\n\n{first(command.help)}\n\n{options(command)}"
+        arguments = " ".join(
+            each.make_metavar(context)
+            for each in command.params
+            if isinstance(each, click.Argument)
+        )
+        yield (
+            f"### svclink {name} {arguments}".rstrip()
+            + f"\n\n{first(command.help)}\n\n{options(command)}"
+        )
 
 
 def options(command: click.Command) -> str:
@@ -60,7 +75,11 @@ def row(option: click.Option) -> tuple[str, str, str]:
     context = click.Context(svclink)
     value = "" if option.is_flag else f" {option.make_metavar(context)}"
     default = option.default if option.show_default else None
-    return f"`{', '.join(option.opts)}{value}`", option.help or "", "" if default is None else f"`{default}`"
+    return (
+        f"`{', '.join(option.opts)}{value}`",
+        option.help or "",
+        "" if default is None else f"`{default}`",
+    )
 
 
 def first(text: str | None) -> str:
@@ -73,21 +92,31 @@ def fields() -> Iterator[str]:
     (version,) = yaml.safe_load(CRD.read_text(encoding="utf-8"))["spec"]["versions"]
     schema = version["schema"]["openAPIV3Schema"]["properties"]
     for part in ("spec", "status"):
-        yield table((f"field of `{part}`", "type", "meaning", "default"), properties(schema[part], ""))
+        yield table(
+            (f"field of `{part}`", "type", "meaning", "default"), properties(schema[part], "")
+        )
 
 
 def properties(schema: dict[str, Any], path: str) -> Iterator[tuple[str, str, str, str]]:
     for name, each in schema["properties"].items():
         default = "" if each.get("default") in (None, {}) else f"`{str(each['default']).lower()}`"
         choices = " or ".join(f"`{choice}`" for choice in each.get("enum", ()))
-        yield f"`{path}{name}`", choices or each["type"], " ".join(each["description"].split()), default
+        yield (
+            f"`{path}{name}`",
+            choices or each["type"],
+            " ".join(each["description"].split()),
+            default,
+        )
         inner = each.get("items", each)
         if "properties" in inner:
             yield from properties(inner, f"{path}{name}{'[]' if 'items' in each else ''}.")
 
 
 def link_reasons() -> str:
-    return table(("reason", "meaning, or what to do"), ((f"`{each.code}`", each.sentence) for each in LinkReason))
+    return table(
+        ("reason", "meaning, or what to do"),
+        ((f"`{each.code}`", each.sentence) for each in LinkReason),
+    )
 
 
 def reasons() -> str:
@@ -96,7 +125,11 @@ def reasons() -> str:
 
 def table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     heads = list(columns)
-    lines = [heads, ["---"] * len(heads), *([cell.replace("|", "\\|") for cell in each] for each in rows)]
+    lines = [
+        heads,
+        ["---"] * len(heads),
+        *([cell.replace("|", "\\|") for cell in each] for each in rows),
+    ]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n"
 
 
@@ -104,7 +137,9 @@ def main() -> int:
     if "--check" not in sys.argv[1:]:
         TARGET.write_text(document(), encoding="utf-8")
     elif not TARGET.exists() or TARGET.read_text(encoding="utf-8") != document():
-        print("docs/reference.md is not up to date: run `python hack/reference.py`", file=sys.stderr)
+        print(
+            "docs/reference.md is not up to date: run `python hack/reference.py`", file=sys.stderr
+        )
         return 1
     return 0
 

@@ -25,7 +25,9 @@ def page() -> str:
     """The whole page."""
     metrics = Metrics()
     store = Store(Options(), lambda _: None, lambda _: None)
-    metrics.registry.register(StateCollector(store, lambda: 0, lambda: True, lambda: 0.0, lambda: 0))
+    metrics.registry.register(
+        StateCollector(store, lambda: 0, lambda: True, lambda: 0.0, lambda: 0)
+    )
     own = (metric for metric in metrics.registry.collect() if metric.name.startswith("svclink_"))
     return HEAD + "".join(sorted(row(metric, metrics) for metric in own))
 
@@ -39,7 +41,11 @@ def row(metric: Metric, metrics: Metrics) -> str:
 
 def labels_of(metric: Metric, metrics: Metrics) -> list[str]:
     """The names of its labels, which the library keeps to itself as long as there is no sample with them."""
-    instruments = {each.describe()[0].name: each for each in vars(metrics).values() if hasattr(each, "describe")}
+    instruments = {
+        each.describe()[0].name: each
+        for each in vars(metrics).values()
+        if hasattr(each, "describe")
+    }
     return list(getattr(instruments.get(metric.name, metric), "_labelnames", ()))
 
 

@@ -18,31 +18,38 @@ from svclink_controller.backoff import Backoff
 from svclink_controller.election.leader import Elector
 from svclink_controller.gc_tuning import tuned_gc
 from svclink_controller.monitoring.collector import StateCollector
-from svclink_controller.monitoring.loop_lag import Pulse
+from svclink_controller.monitoring.loop_lag import LoopLag
 from svclink_controller.monitoring.metrics import Metrics
-from svclink_controller.monitoring.readiness import Health
-from svclink_controller.monitoring.server import Answers, serving
+from svclink_controller.monitoring.readiness import Readiness
+from svclink_controller.monitoring.server import Answers, serving_probes
 from svclink_controller.reconcile.applier import Applier
 from svclink_controller.reconcile.deadlines import Deadlines
-from svclink_controller.reconcile.deletion_guards import Guards
+from svclink_controller.reconcile.deletion_guards import DeletionGuards
 from svclink_controller.reconcile.events import Events
-from svclink_controller.reconcile.link_removal import GoneLinks
-from svclink_controller.reconcile.plan_results import Findings
+from svclink_controller.reconcile.link_removal import LinkRemoval
+from svclink_controller.reconcile.plan_results import PlanResults
 from svclink_controller.reconcile.reconciler import RECONCILERS, Reconciler
 from svclink_controller.reconcile.status_writer import STATUS_WRITERS, StatusWriter
 from svclink_controller.reconcile.workqueue import WorkQueue
-from svclink_controller.reconcile.write_pacing import Pace
+from svclink_controller.reconcile.write_pacing import WritePace
 from svclink_controller.reflect.reflector import Reflector, Sink, reflect_for_ever
 from svclink_controller.reflect.sinks import LinkSink, NamespaceSink, ObjectSink
-from svclink_controller.remotes.cluster_claims import Identities
+from svclink_controller.remotes.cluster_claims import ClusterClaims
 from svclink_controller.remotes.remote import Remote
 from svclink_controller.remotes.secret_kubeconfigs import SecretKubeconfigs
-from svclink_controller.remotes.session import Target, identify
+from svclink_controller.remotes.session import LinkTarget, identify
 from svclink_controller.settings import Settings
 from svclink_controller.state.store import MAIN, Observation, Store
 from svclink_controller.wire.decoding import Secret
 from svclink_controller.wire.messages import IsKnown, WireError, nothing_is_known
-from svclink_controller.wire.resources import ENDPOINT_SLICES, NAMESPACES, SERVICES, Resource, cluster_links, sharing
+from svclink_controller.wire.resources import (
+    ENDPOINT_SLICES,
+    NAMESPACES,
+    SERVICES,
+    Resource,
+    cluster_links,
+    sharing,
+)
 from svclink_core import unreachable_policy
 from svclink_core.core_v1 import Namespace, Service
 from svclink_core.discovery_v1 import EndpointSlice
@@ -84,7 +91,9 @@ async def run(settings: Settings) -> None:
         stack.enter_context(tuned_gc())
         stack.enter_context(manager.elector.watchdog.checking_on_wake_up())
         if settings.listen_address is not None:
-            await stack.enter_async_context(serving(settings.listen_address, manager.answers))
+            await stack.enter_async_context(
+                serving_probes(settings.listen_address, manager.answers)
+            )
         await _run_until(stop, manager)
 
 
@@ -116,13 +125,13 @@ class Manager:
     applier: Applier
     reconciler: Reconciler
     status_writer: StatusWriter
-    guards: Guards
+    guards: DeletionGuards
     policies: Deadlines
     events: Events
     elector: Elector
     metrics: Metrics
-    pulse: Pulse
-    identities: Identities = field(factory=Identities)
+    pulse: LoopLag
+    identities: ClusterClaims = field(factory=ClusterClaims)
     remotes: dict[str, tuple[Remote, asyncio.Task[None]]] = field(factory=dict)
     secrets: SecretKubeconfigs = field(init=False)
     _stopping: set[asyncio.Task[None]] = field(factory=set)
@@ -144,12 +153,16 @@ class Manager:
                 self.identities.main_id = await self._identify()  # Before any link is looked at.
                 links = LinkSink(self.store, self.link_changed, self.settings.has_all_links)
                 group.create_task(self._reflect(cluster_links(self.settings.link_selector), links))
-                group.create_task(self.elector.run(self.work) if self.settings.leader_elect else self.work())
+                group.create_task(
+                    self.elector.run(self.work) if self.settings.leader_elect else self.work()
+                )
         finally:
             self.guards.close()
             self.policies.close()
             tasks = [self._stop_remote(name) for name in list(self.remotes)]
-            await asyncio.gather(*tasks, *self._stopping, self.secrets.close(), return_exceptions=True)
+            await asyncio.gather(
+                *tasks, *self._stopping, self.secrets.close(), return_exceptions=True
+            )
 
     @property
     def is_leading(self) -> bool:
@@ -162,7 +175,7 @@ class Manager:
         return Answers(
             registry=self.metrics.registry,
             lag=lambda: self.pulse.last,
-            obstacle=Health(self.store).obstacle,
+            obstacle=Readiness(self.store).obstacle,
             role=lambda: "leading" if self.is_leading else "standing by",
         )
 
@@ -189,7 +202,11 @@ class Manager:
 
     def link_changed(self, name: str) -> None:
         """Start, tell or stop the remote of a link. One that is selected no longer is left as it is."""
-        references = [link.spec.kubeconfig_secret_ref for link in self.store.links.values() if link.is_selected]
+        references = [
+            link.spec.kubeconfig_secret_ref
+            for link in self.store.links.values()
+            if link.is_selected
+        ]
         self.secrets.require({reference.name for reference in references if reference is not None})
         link = self.store.links.get(name)
         if link is not None and link.is_selected:
@@ -212,7 +229,7 @@ class Manager:
         reference = link.spec.kubeconfig_secret_ref
         if link.spec.enabled and reference is not None and self.secrets.look_up(reference) is None:
             return  # The Secret is being read.
-        wanted = target_of(link, self.store.options, self.secrets)
+        wanted = link_target(link, self.store.options, self.secrets)
         if name not in self.remotes:
             self.identities.remember(link)
             remote = Remote(name, self.store, self.identities, self.settings.trust)
@@ -237,7 +254,9 @@ class Manager:
                 log.warning("main cluster not read", kind="namespaces", problem=str(error))
             await asyncio.sleep(backoff.next_delay())
 
-    async def _reflect(self, resource: Resource[T], sink: Sink[T], is_known: IsKnown = nothing_is_known) -> None:
+    async def _reflect(
+        self, resource: Resource[T], sink: Sink[T], is_known: IsKnown = nothing_is_known
+    ) -> None:
         heard = partial(self.store.freshness.hear, MAIN, resource.plural)
         reflector = Reflector(self.client, resource, heard=heard, is_known=is_known)
         await reflect_for_ever(reflector, sink, lambda _: None)
@@ -259,31 +278,40 @@ class Manager:
             self.queue.add(all_keys(self.store.snapshot()))
 
 
-def target_of(link: ClusterLink, options: Options, secrets: SecretKubeconfigs) -> Target | Problem | None:
+def link_target(
+    link: ClusterLink, options: Options, secrets: SecretKubeconfigs
+) -> LinkTarget | Problem | None:
     """What a link asks to be read: None where it is disabled, a problem where it does not say how."""
     spec = link.spec
     if not spec.enabled:
         return None
-    kubeconfig = secrets.look_up(spec.kubeconfig_secret_ref) if spec.kubeconfig_secret_ref else spec.kubeconfig
+    kubeconfig = (
+        secrets.look_up(spec.kubeconfig_secret_ref)
+        if spec.kubeconfig_secret_ref
+        else spec.kubeconfig
+    )
     match kubeconfig:
         case Problem():
             return kubeconfig
         case None:
             return Problem(
-                LinkReason.INVALID_KUBECONFIG, "spec.kubeconfig is missing: put a kubeconfig, in base64, there"
+                LinkReason.INVALID_KUBECONFIG,
+                "spec.kubeconfig is missing: put a kubeconfig, in base64, there",
             )
         case _:
-            return Target(kubeconfig, tuple(sorted(options.included_namespaces or spec.included_namespaces)))
+            return LinkTarget(
+                kubeconfig, tuple(sorted(options.included_namespaces or spec.included_namespaces))
+            )
 
 
 def make_manager(client: Client, namespace: str, settings: Settings) -> Manager:
     """A controller in a namespace of its main cluster, ready to run, and nothing started yet."""
     metrics = Metrics()
-    pulse = Pulse(metrics.loop_lag.observe)
+    pulse = LoopLag(metrics.loop_lag.observe)
     services: WorkQueue[NamespacedName] = WorkQueue(metrics.queue_wait.observe)
     links: WorkQueue[str] = WorkQueue()
     store = Store(settings.options, services.add, lambda name: links.add([name]))
-    guards, policies = Guards(store), Deadlines(store.wake)
+    guards, policies = DeletionGuards(store), Deadlines(store.wake)
 
     def status_changed(name: str) -> None:
         links.add([name])
@@ -292,15 +320,15 @@ def make_manager(client: Client, namespace: str, settings: Settings) -> Manager:
     def cluster_changed(name: str) -> None:
         guards.link_changed(name)
         remote = store.snapshot().remotes.get(name)
-        policies.set(name, None if remote is None else unreachable_policy.deadline(remote))
+        policies.set(name, None if remote is None else unreachable_policy.policy_deadline(remote))
 
     store.status_changed, store.cluster_changed = status_changed, cluster_changed
-    findings = Findings(store.status_changed)
-    pace = Pace(settings.max_writes_per_second)
+    findings = PlanResults(store.status_changed)
+    pace = WritePace(settings.max_writes_per_second)
     elector = Elector(client, namespace, name=settings.lease_name)
     writing = client.fenced(elector.may_write) if settings.leader_elect else client
     applier = Applier(writing, lambda written: store.put(MAIN, written), store.mark_gone, pace)
-    gone_links = None if settings.has_all_links else GoneLinks(client)
+    gone_links = None if settings.has_all_links else LinkRemoval(client)
     reconciler = Reconciler(store, services, applier, findings, guards.record, metrics, gone_links)
     events = Events(writing, metrics)
     resource = cluster_links(settings.link_selector)
@@ -322,7 +350,9 @@ def make_manager(client: Client, namespace: str, settings: Settings) -> Manager:
         pulse=pulse,
     )
     metrics.registry.register(
-        StateCollector(store, services.__len__, lambda: manager.is_leading, lambda: pulse.longest, _task_count)
+        StateCollector(
+            store, services.__len__, lambda: manager.is_leading, lambda: pulse.longest, _task_count
+        )
     )
     return manager
 

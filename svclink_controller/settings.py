@@ -8,7 +8,7 @@ from attrs import field, frozen
 
 from svclink_controller.credentials.trust import STRICT, Trust
 from svclink_controller.election.leader import DEFAULT_LEASE_NAME
-from svclink_controller.monitoring.server import Address
+from svclink_controller.monitoring.server import ListenAddress
 from svclink_controller.wire.label_selector import EVERYTHING, LabelSelector
 from svclink_core.snapshot import Options
 
@@ -34,7 +34,7 @@ class Settings:
     options: Options = field(factory=Options)
     max_writes_per_second: float | None = None
     leader_elect: bool = False
-    listen_address: Address | None = None
+    listen_address: ListenAddress | None = None
     trust: Trust = STRICT
     link_selector: LabelSelector = EVERYTHING
     lease_name: str = DEFAULT_LEASE_NAME

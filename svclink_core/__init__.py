@@ -41,7 +41,13 @@ from svclink_core.snapshot import (
     snapshot,
 )
 from svclink_core.status import LinkFacts, summarize
-from svclink_core.svclink_v1alpha1 import ClusterLink, ClusterLinkSpec, ClusterLinkStatus, Condition, UnreachablePolicy
+from svclink_core.svclink_v1alpha1 import (
+    ClusterLink,
+    ClusterLinkSpec,
+    ClusterLinkStatus,
+    Condition,
+    UnreachablePolicy,
+)
 from svclink_core.well_known import LinkReason, Reason
 
 __all__ = [

@@ -47,7 +47,9 @@ def _are_distinct(groups: Sequence[tuple[Endpoint, ...]], known: list[tuple[obje
 
     Endpoints with hints are made anew for every plan, and to remember them would only take memory.
     """
-    if len(groups) == len(known) and all(one is other for one, other in zip(groups, known, strict=True)):
+    if len(groups) == len(known) and all(
+        one is other for one, other in zip(groups, known, strict=True)
+    ):
         return True
     addresses = {endpoint.addresses[0] for endpoints in groups for endpoint in endpoints}
     is_distinct = len(addresses) == sum(map(len, groups))

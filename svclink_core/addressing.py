@@ -18,7 +18,11 @@ def canonical_addresses(addresses: tuple[str, ...], address_type: str) -> tuple[
         only = canonical_address(addresses[0], address_type)
         return () if only is None else addresses if only == addresses[0] else (only,)
     found = [canonical_address(address, address_type) for address in addresses]
-    return () if None in found else tuple(dict.fromkeys(address for address in found if address is not None))
+    return (
+        ()
+        if None in found
+        else tuple(dict.fromkeys(address for address in found if address is not None))
+    )
 
 
 def canonical_address(address: str, address_type: str) -> str | None:
@@ -76,12 +80,17 @@ _DOTTED: Final = re.compile(r"\d{1,9}(?:\.\d{1,9}){3}", re.ASCII)
 
 def _without_leading_zeros(address: str) -> str:
     """Kubernetes before 1.36 takes `010.0.0.1` and reads it as decimal; a new one refuses it."""
-    return ".".join(str(int(octet)) for octet in address.split(".")) if _DOTTED.fullmatch(address) else address
+    return (
+        ".".join(str(int(octet)) for octet in address.split("."))
+        if _DOTTED.fullmatch(address)
+        else address
+    )
 
 
 def _is_refused(address: IPv4Address | IPv6Address) -> bool:
     if isinstance(address, IPv6Address):
-        if address.scope_id is not None or address.packed[0] == 0xFF and address.packed[1] & 0x0F == 0x02:  # noqa: RUF021
+        is_link_local_multicast = address.packed[0] == 0xFF and address.packed[1] & 0x0F == 0x02
+        if address.scope_id is not None or is_link_local_multicast:
             return True
         return address.is_unspecified or address.is_loopback or address.is_link_local
     return str(address).startswith(_REFUSED_IPV4) or address.is_unspecified

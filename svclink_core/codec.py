@@ -6,7 +6,17 @@ Unknown fields are ignored and `null` counts as absent, as the Kubernetes API co
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final, Literal, Protocol, TypeAlias, TypeVar, cast, get_args, get_origin, runtime_checkable
+from typing import (
+    Final,
+    Literal,
+    Protocol,
+    TypeAlias,
+    TypeVar,
+    cast,
+    get_args,
+    get_origin,
+    runtime_checkable,
+)
 
 from attrs import Attribute, fields, resolve_types
 from cattrs import BaseConverter, BaseValidationError, Converter, transform_error
@@ -40,7 +50,7 @@ from svclink_core.svclink_v1alpha1 import (
     SecretKeyReference,
     UnreachablePolicy,
 )
-from svclink_core.well_known import GROUP, REASONED_ANNOTATIONS, REASONED_LABELS, VERSION
+from svclink_core.well_known import API_VERSION, GROUP, REASONED_ANNOTATIONS, REASONED_LABELS
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
 """What JSON can hold."""
@@ -52,7 +62,7 @@ KINDS: Final[Mapping[type, tuple[str, str]]] = {
     Service: ("v1", "Service"),
     Namespace: ("v1", "Namespace"),
     EndpointSlice: ("discovery.k8s.io/v1", "EndpointSlice"),
-    ClusterLink: (f"{GROUP}/{VERSION}", "ClusterLink"),
+    ClusterLink: (f"{GROUP}/{API_VERSION}", "ClusterLink"),
 }
 """apiVersion and kind of the objects the core knows."""
 
@@ -106,7 +116,11 @@ def unstructure_status(status: ClusterLinkStatus) -> dict[str, Json]:
 def json_name(attribute: str, metadata: Mapping[str, str]) -> str:
     """The JSON name of an attribute: the one it declares, else camelCase."""
     head, *tail = attribute.split("_")
-    return metadata["json"] if "json" in metadata else head + "".join(word.capitalize() for word in tail)
+    return (
+        metadata["json"]
+        if "json" in metadata
+        else head + "".join(word.capitalize() for word in tail)
+    )
 
 
 def _structure(content: object, kind: type[T]) -> T:
@@ -127,7 +141,9 @@ def _json_path(path: str) -> str:
 def _with_json_names(content: object) -> object:
     """A copy under the names of JSON. No label or annotation that counts is called like a field."""
     if isinstance(content, Mapping):
-        return {_JSON_NAMES.get(key, key): _with_json_names(value) for key, value in content.items()}
+        return {
+            _JSON_NAMES.get(key, key): _with_json_names(value) for key, value in content.items()
+        }
     return [_with_json_names(value) for value in content] if isinstance(content, list) else content
 
 
@@ -186,7 +202,12 @@ def _register(converter: Converter, kind: type[T], *, omit_defaults: bool) -> No
         names["creation_timestamp"] = override(rename="creationTimestamp", struct_hook=_read_time)
         names["deletion_timestamp"] = override(rename="deletionTimestamp", struct_hook=_read_time)
     read = make_dict_structure_fn(kind, converter, **names)  # type: ignore[arg-type]
-    write = make_dict_unstructure_fn(kind, converter, _cattrs_omit_if_default=omit_defaults, **names)  # type: ignore[arg-type]
+    write = make_dict_unstructure_fn(
+        kind,
+        converter,
+        _cattrs_omit_if_default=omit_defaults,
+        **names,  # type: ignore[arg-type]
+    )
 
     def checked(value: object, wanted: type[T]) -> T:
         if not isinstance(value, Mapping):
@@ -255,13 +276,17 @@ def _read_target_port(value: object, _: object) -> int | str | None:
 def _read_hints(value: object, _: type) -> EndpointHints:
     if not isinstance(value, Mapping):
         raise TypeError(f"must be an object, is {_json_type(value)}")
-    return EndpointHints(for_zones=_names(value.get("forZones")), for_nodes=_names(value.get("forNodes")))
+    return EndpointHints(
+        for_zones=_names(value.get("forZones")), for_nodes=_names(value.get("forNodes"))
+    )
 
 
 def _names(entries: object) -> tuple[str, ...]:
     if not isinstance(entries, list | None):
         raise TypeError(f"hints must be a list, is {_json_type(entries)}")
-    return tuple(_string(entry.get("name", ""), str) for entry in entries or () if isinstance(entry, Mapping))
+    return tuple(
+        _string(entry.get("name", ""), str) for entry in entries or () if isinstance(entry, Mapping)
+    )
 
 
 def _write_hints(hints: EndpointHints) -> dict[str, Json]:
@@ -316,6 +341,8 @@ _METADATA: Final[Mapping[str, Mapping[str, str]]] = {
 """The attributes that declare a JSON name, for the paths of errors."""
 
 _JSON_NAMES: Final[Mapping[str, str]] = {
-    each.name: json_name(each.name, each.metadata) for kind in (*CLASSES, EndpointHints) for each in fields(kind)
+    each.name: json_name(each.name, each.metadata)
+    for kind in (*CLASSES, EndpointHints)
+    for each in fields(kind)
 }
 """The JSON names of attributes, which the official client calls as the core does."""

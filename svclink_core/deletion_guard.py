@@ -78,7 +78,11 @@ def why_withheld(guard: Guard, service: NamespacedName) -> Reason | None:
 
 def effect(guard: Guard) -> tuple[bool, bool, frozenset[NamespacedName]]:
     """What of a guard decides plans: two guards of equal effect hold back the same, for the same reason."""
-    return guard.is_armed, guard.wave is not None and guard.wave.held_until is not None, guard.released
+    return (
+        guard.is_armed,
+        guard.wave is not None and guard.wave.held_until is not None,
+        guard.released,
+    )
 
 
 def advance(guard: Guard, toll: Toll, now: float, hold: float) -> Guard:
@@ -108,7 +112,7 @@ def advance(guard: Guard, toll: Toll, now: float, hold: float) -> Guard:
     return Guard(is_armed=True, released=released | waiting)
 
 
-def deadline(guard: Guard) -> float | None:
+def guard_deadline(guard: Guard) -> float | None:
     """When the guard has to be looked at again, in POSIX seconds, even if nothing happens until then."""
     return None if guard.wave is None else _end(guard.wave)
 

@@ -134,14 +134,25 @@ def delete_leftover(leftover: EndpointSlice, replacement: EndpointSlice) -> Dele
     Raises:
         ProgrammerError: One is not the leftover of a Service and cluster, or the other not ours of the same.
     """
-    place = replacement.metadata.namespace, replacement.metadata.label(LABEL_SERVICE_NAME), replacement.cluster
+    place = (
+        replacement.metadata.namespace,
+        replacement.metadata.label(LABEL_SERVICE_NAME),
+        replacement.cluster,
+    )
     if (
         not replacement.is_ours
         or leftover.is_ours
         or None in place
-        or (leftover.metadata.namespace, leftover.metadata.label(LABEL_SERVICE_NAME), leftover.go_cluster) != place
+        or (
+            leftover.metadata.namespace,
+            leftover.metadata.label(LABEL_SERVICE_NAME),
+            leftover.go_cluster,
+        )
+        != place
     ):
-        raise ProgrammerError(f"EndpointSlice {leftover.metadata.key} has not been replaced by svclink")
+        raise ProgrammerError(
+            f"EndpointSlice {leftover.metadata.key} has not been replaced by svclink"
+        )
     return Delete(leftover, _precondition(leftover), Reason.LEFTOVER_REPLACED)
 
 

@@ -31,7 +31,9 @@ class EndpointConditions:
 
 _TRISTATE: Final = (None, False, True)
 
-CONDITIONS: Final = {each: EndpointConditions(*each) for each in product(_TRISTATE, _TRISTATE, _TRISTATE)}
+CONDITIONS: Final = {
+    each: EndpointConditions(*each) for each in product(_TRISTATE, _TRISTATE, _TRISTATE)
+}
 """Every combination of conditions: a million endpoints share 27 objects."""
 
 WRITTEN_OUT: Final = {
@@ -125,7 +127,11 @@ class EndpointSlice:
         if len(by_address) < len(addresses) or not are_canonical(addresses, self.address_type):
             return None
         order = sorted(addresses)
-        endpoints = self.endpoints if order == addresses else tuple([by_address[address] for address in order])
+        endpoints = (
+            self.endpoints
+            if order == addresses
+            else tuple([by_address[address] for address in order])
+        )
         if _are_plain(endpoints):
             return endpoints
         return tuple([plain_endpoint(each, each.addresses) for each in endpoints])

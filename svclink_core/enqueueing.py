@@ -51,7 +51,9 @@ class GuardChanged:
     doomed: frozenset[NamespacedName]
 
 
-Event: TypeAlias = ServiceChanged | EndpointSliceChanged | ClusterChanged | NamespaceChanged | GuardChanged
+Event: TypeAlias = (
+    ServiceChanged | EndpointSliceChanged | ClusterChanged | NamespaceChanged | GuardChanged
+)
 
 
 def requests_for(event: Event, snapshot: Snapshot) -> set[NamespacedName]:
@@ -83,7 +85,10 @@ def requests_for(event: Event, snapshot: Snapshot) -> set[NamespacedName]:
 
 def _waiting_for_name(name: NamespacedName, snapshot: Snapshot) -> set[NamespacedName]:
     """Services that would take a name that was just given away or became free."""
-    services = {NamespacedName(name.namespace, service) for service in readers(name.name, snapshot.remotes.keys())}
+    services = {
+        NamespacedName(name.namespace, service)
+        for service in readers(name.name, snapshot.remotes.keys())
+    }
     return {service for service in services if service in snapshot.main.services}
 
 
@@ -91,5 +96,10 @@ def _waiting_for_namespace(name: str, snapshot: Snapshot) -> set[NamespacedName]
     """Services that are made in the main cluster, or cannot be, because of a namespace."""
     if not snapshot.options.sync_services:
         return set()
-    keys = {key for remote in snapshot.remotes.values() for key in remote.services if key.namespace == name}
+    keys = {
+        key
+        for remote in snapshot.remotes.values()
+        for key in remote.services
+        if key.namespace == name
+    }
     return keys - snapshot.main.services.keys()

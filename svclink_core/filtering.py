@@ -65,7 +65,9 @@ class _Question:
         return self.cluster.link.spec
 
 
-def judge(key: NamespacedName, cluster: RemoteCluster, main: Service | None, options: Options) -> Verdict:
+def judge(
+    key: NamespacedName, cluster: RemoteCluster, main: Service | None, options: Options
+) -> Verdict:
     """Whether the Service `key` is imported from a cluster, kept as it is, or skipped, with the reason.
 
     Source: MIRRORING, "Is a Service imported from a cluster?".
@@ -76,7 +78,9 @@ def judge(key: NamespacedName, cluster: RemoteCluster, main: Service | None, opt
     for refuses, verdict in RULES:
         if refuses(question):
             return verdict
-    return Imported(cast("Service", question.remote), cast("Service", question.main))  # The rules saw to both.
+    return Imported(
+        cast("Service", question.remote), cast("Service", question.main)
+    )  # The rules saw to both.
 
 
 def why_kept(cluster: RemoteCluster) -> Reason | None:
@@ -137,7 +141,10 @@ def _is_in_excluded_namespace(question: _Question) -> bool:
 
 
 def _is_excluded_service(question: _Question) -> bool:
-    return bool(question.spec.excluded_services) and str(question.key) in question.spec.excluded_services
+    return (
+        bool(question.spec.excluded_services)
+        and str(question.key) in question.spec.excluded_services
+    )
 
 
 def _remote(test: Callable[[Service], bool]) -> Callable[[_Question], bool]:
@@ -149,18 +156,27 @@ def _main(test: Callable[[Service], bool]) -> Callable[[_Question], bool]:
 
 
 RULES: tuple[tuple[Callable[[_Question], bool], Skipped | Kept], ...] = (
-    (lambda question: question.key.namespace == NAMESPACE_KUBE_SYSTEM, Skipped(Reason.NAMESPACE_KUBE_SYSTEM)),
+    (
+        lambda question: question.key.namespace == NAMESPACE_KUBE_SYSTEM,
+        Skipped(Reason.NAMESPACE_KUBE_SYSTEM),
+    ),
     (lambda question: question.key.name == SERVICE_KUBERNETES, Skipped(Reason.SERVICE_KUBERNETES)),
     (_is_outside_flag, Skipped(Reason.NAMESPACE_NOT_IN_FLAG)),
     (_is_outside_link, Skipped(Reason.NAMESPACE_NOT_INCLUDED)),
     (_is_in_excluded_namespace, Skipped(Reason.NAMESPACE_EXCLUDED)),
     (_is_excluded_service, Skipped(Reason.SERVICE_EXCLUDED)),
-    (lambda question: question.key.name in question.spec.excluded_service_names, Skipped(Reason.SERVICE_NAME_EXCLUDED)),
+    (
+        lambda question: question.key.name in question.spec.excluded_service_names,
+        Skipped(Reason.SERVICE_NAME_EXCLUDED),
+    ),
     (lambda question: question.key in question.cluster.undecodable, Kept(Reason.UNDECODABLE)),
     (lambda question: question.remote is None, Skipped(Reason.REMOTE_SERVICE_MISSING)),
     (_remote(lambda service: service.is_external_name), Skipped(Reason.REMOTE_EXTERNAL_NAME)),
     (_remote(lambda service: service.is_headless), Skipped(Reason.REMOTE_HEADLESS)),
-    (_remote(lambda service: service.metadata.label(LABEL_IMPORTED) is not None), Skipped(Reason.REMOTE_IMPORTED)),
+    (
+        _remote(lambda service: service.metadata.label(LABEL_IMPORTED) is not None),
+        Skipped(Reason.REMOTE_IMPORTED),
+    ),
     (_remote(lambda service: service.is_being_deleted), Skipped(Reason.REMOTE_DELETING)),
     (lambda question: question.main is None, Skipped(Reason.MAIN_SERVICE_MISSING)),
     (_main(lambda service: service.is_headless), Skipped(Reason.MAIN_HEADLESS)),

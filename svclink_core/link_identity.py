@@ -38,10 +38,14 @@ def refusals(main_id: str | None, claims: Mapping[str, Claim]) -> dict[str, Prob
     """
     owners: dict[str, str] = {}
     refused = {}
-    for name in sorted(claims, key=lambda name: (claims[name].link.metadata.creation_timestamp or "", name)):
+    for name in sorted(
+        claims, key=lambda name: (claims[name].link.metadata.creation_timestamp or "", name)
+    ):
         cluster_id = claims[name].cluster_id
         if cluster_id == main_id:
-            refused[name] = _problem(LinkReason.SELF_LINK, "the kubeconfig leads to the main cluster itself")
+            refused[name] = _problem(
+                LinkReason.SELF_LINK, "the kubeconfig leads to the main cluster itself"
+            )
         elif (owner := owners.setdefault(cluster_id, name)) != name:
             message = f"the kubeconfig leads to the cluster of the older ClusterLink {owner}"
             refused[name] = _problem(LinkReason.DUPLICATE_CLUSTER, message)
@@ -55,7 +59,9 @@ def known_cluster(link: ClusterLink) -> str | None:
     same; there `spec.clusterID` pins a cluster.
     """
     is_edited = link.metadata.generation != link.status.observed_generation
-    return None if is_edited or link.spec.kubeconfig_secret_ref is not None else link.status.cluster_id
+    return (
+        None if is_edited or link.spec.kubeconfig_secret_ref is not None else link.status.cluster_id
+    )
 
 
 def why_changed(link: ClusterLink, known: str | None, cluster_id: str) -> Problem | None:
@@ -74,7 +80,9 @@ def why_changed(link: ClusterLink, known: str | None, cluster_id: str) -> Proble
         message = f"the kubeconfig leads to cluster {cluster_id}, and spec.clusterID is {pinned}"
         return _problem(LinkReason.CLUSTER_CHANGED, message)
     if pinned is None and known is not None and known != cluster_id:
-        message = f"the kubeconfig is unchanged and leads to cluster {cluster_id} instead of {known}"
+        message = (
+            f"the kubeconfig is unchanged and leads to cluster {cluster_id} instead of {known}"
+        )
         return _problem(LinkReason.CLUSTER_CHANGED, message)
     return None
 

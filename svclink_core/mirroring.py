@@ -12,7 +12,13 @@ from attrs import frozen
 
 from svclink_core.addressing import canonical_addresses
 from svclink_core.core_v1 import Service
-from svclink_core.discovery_v1 import Endpoint, EndpointHints, EndpointPort, EndpointSlice, plain_endpoint
+from svclink_core.discovery_v1 import (
+    Endpoint,
+    EndpointHints,
+    EndpointPort,
+    EndpointSlice,
+    plain_endpoint,
+)
 from svclink_core.meta_v1 import NamespacedName, ObjectMeta, OwnerReference
 from svclink_core.well_known import (
     ANNOTATION_SOURCE_SLICE,
@@ -48,7 +54,7 @@ class Finding:
 
 
 @frozen
-class Mirrored:
+class MirrorResult:
     """The desired slices of one remote slice, still without a name, and what had to be left out."""
 
     slices: tuple[EndpointSlice, ...]
@@ -63,7 +69,7 @@ class Topology(Enum):
     NODE = "Node"
 
 
-def mirror(piece: EndpointSlice, cluster: str, remote: Service, main: Service) -> Mirrored:
+def mirror(piece: EndpointSlice, cluster: str, remote: Service, main: Service) -> MirrorResult:
     """The slices the main cluster should have for a remote slice of an imported Service.
 
     Args:
@@ -86,7 +92,7 @@ def mirror(piece: EndpointSlice, cluster: str, remote: Service, main: Service) -
         )
         for part, chunk in enumerate(parts)
     )
-    return Mirrored(slices, (*port_omissions, *endpoint_omissions))
+    return MirrorResult(slices, (*port_omissions, *endpoint_omissions))
 
 
 def owner_of(main: Service) -> tuple[OwnerReference, ...]:
@@ -113,11 +119,18 @@ def _metadata(piece: EndpointSlice, cluster: str, main: Service, part: int) -> O
 
 def mirrored_labels(service: NamespacedName, cluster: str) -> tuple[tuple[str, str], ...]:
     """The labels of a mirrored slice, all of them."""
-    return (LABEL_MANAGED_BY, MANAGED_BY), (LABEL_SERVICE_NAME, service.name), (LABEL_CLUSTER, cluster)
+    return (
+        (LABEL_MANAGED_BY, MANAGED_BY),
+        (LABEL_SERVICE_NAME, service.name),
+        (LABEL_CLUSTER, cluster),
+    )
 
 
 def _split(endpoints: tuple[Endpoint, ...]) -> list[tuple[Endpoint, ...]]:
-    return [endpoints[start : start + MAX_ENDPOINTS] for start in range(0, len(endpoints), MAX_ENDPOINTS)]
+    return [
+        endpoints[start : start + MAX_ENDPOINTS]
+        for start in range(0, len(endpoints), MAX_ENDPOINTS)
+    ]
 
 
 # Ports
@@ -134,9 +147,17 @@ def translate_ports(
     translated: dict[str, EndpointPort] = {}
     omissions = []
     own = {(port.name, port.protocol) for port in main.spec.ports}
-    for port in sorted(ports, key=lambda port: ((port.name, port.protocol) not in own, port.name, port.protocol)):
+    for port in sorted(
+        ports, key=lambda port: ((port.name, port.protocol) not in own, port.name, port.protocol)
+    ):
         is_known = (port.name, port.protocol) in own
-        name = None if not _has_number(port) else port.name if is_known else _partner(port, remote, main)
+        name = (
+            None
+            if not _has_number(port)
+            else port.name
+            if is_known
+            else _partner(port, remote, main)
+        )
         if name is None or name in translated:
             omissions.append(Omission(Reason.PORT_MISMATCH, _port_text(port)))
         else:
@@ -146,8 +167,14 @@ def translate_ports(
 
 def _partner(port: EndpointPort, remote: Service, main: Service) -> str | None:
     """The main Service's name for a port that it has by another name, or None where it has no such port."""
-    numbers = {own.port for own in remote.spec.ports if (own.name, own.protocol) == (port.name, port.protocol)}
-    partners = [own.name for own in main.spec.ports if own.port in numbers and own.protocol == port.protocol]
+    numbers = {
+        own.port
+        for own in remote.spec.ports
+        if (own.name, own.protocol) == (port.name, port.protocol)
+    }
+    partners = [
+        own.name for own in main.spec.ports if own.port in numbers and own.protocol == port.protocol
+    ]
     return partners[0] if partners else None
 
 
@@ -177,11 +204,15 @@ _APP_PROTOCOL: Final = re.compile(
 # Endpoints
 
 
-def mirror_endpoints(piece: EndpointSlice, topology: Topology) -> tuple[tuple[Endpoint, ...], list[Omission]]:
+def mirror_endpoints(
+    piece: EndpointSlice, topology: Topology
+) -> tuple[tuple[Endpoint, ...], list[Omission]]:
     """The endpoints as the main cluster should have them, one an address, sorted by it, and those it cannot have."""
     if (endpoints := piece.normal_endpoints) is None:
         return mirror_each_endpoint(piece.endpoints, piece.address_type, topology)
-    return endpoints if topology is Topology.NONE else tuple([_hinted(each, topology) for each in endpoints]), []
+    return endpoints if topology is Topology.NONE else tuple(
+        [_hinted(each, topology) for each in endpoints]
+    ), []
 
 
 def mirror_each_endpoint(
@@ -193,7 +224,9 @@ def mirror_each_endpoint(
     for endpoint in endpoints:
         addresses = canonical_addresses(endpoint.addresses, address_type)
         if not addresses:
-            omissions.append(Omission(Reason.INVALID_ENDPOINTS, ", ".join(endpoint.addresses) or "(no address)"))
+            omissions.append(
+                Omission(Reason.INVALID_ENDPOINTS, ", ".join(endpoint.addresses) or "(no address)")
+            )
             continue
         mirrored = _hinted(plain_endpoint(endpoint, addresses), topology)
         rival = best.get(addresses[0])
@@ -206,7 +239,9 @@ def _hinted(endpoint: Endpoint, topology: Topology) -> Endpoint:
     """An endpoint in the form a mirror has, with the hints that it needs if it is ready."""
     if topology is Topology.NONE or not endpoint.conditions.ready:
         return endpoint
-    return Endpoint(endpoint.addresses, endpoint.conditions, endpoint.zone, hints_for(endpoint.zone, topology))
+    return Endpoint(
+        endpoint.addresses, endpoint.conditions, endpoint.zone, hints_for(endpoint.zone, topology)
+    )
 
 
 def _preference(endpoint: Endpoint) -> tuple[bool, bool, bool, str, tuple[str, ...]]:
@@ -225,7 +260,9 @@ def topology_of(main: Service) -> Topology:
     """What the main Service asks of hints: `trafficDistribution` (KEP-4444, KEP-3015), or the older annotation."""
     if main.spec.traffic_distribution == "PreferSameNode":
         return Topology.NODE
-    asked = main.spec.traffic_distribution or (main.metadata.annotation(ANNOTATION_TOPOLOGY_MODE) in ("Auto", "auto"))
+    asked = main.spec.traffic_distribution or (
+        main.metadata.annotation(ANNOTATION_TOPOLOGY_MODE) in ("Auto", "auto")
+    )
     return Topology.ZONE if asked else Topology.NONE
 
 
@@ -239,7 +276,9 @@ def hints_for(zone: str | None, topology: Topology) -> EndpointHints | None:
     if topology is Topology.NONE:
         return None
     known = zone if zone and _LABEL_VALUE.fullmatch(zone) else ZONE_OF_NO_NODE
-    return EndpointHints(for_zones=(known,), for_nodes=(NODE_OF_NO_CLUSTER,) if topology is Topology.NODE else ())
+    return EndpointHints(
+        for_zones=(known,), for_nodes=(NODE_OF_NO_CLUSTER,) if topology is Topology.NODE else ()
+    )
 
 
 _LABEL_VALUE: Final = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")

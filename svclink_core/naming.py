@@ -66,7 +66,11 @@ def choose_name(
     readable = f"{service.name}-{cluster}"
     if is_unmistakable(readable, cluster, clusters) and not is_taken(readable):
         return readable
-    return next(name for name in (hashed_name(service, cluster, source, n) for n in count()) if not is_taken(name))
+    return next(
+        name
+        for name in (hashed_name(service, cluster, source, n) for n in count())
+        if not is_taken(name)
+    )
 
 
 def is_unmistakable(readable: str, cluster: str, clusters: Collection[str]) -> bool:
@@ -77,7 +81,9 @@ def is_unmistakable(readable: str, cluster: str, clusters: Collection[str]) -> b
     """
     ending = f"-{cluster}"
     longer = [other for other in clusters if other.endswith(ending)]
-    return len(readable) <= MAX_NAME_LENGTH and not any(readable.endswith(f"-{other}") for other in longer)
+    return len(readable) <= MAX_NAME_LENGTH and not any(
+        readable.endswith(f"-{other}") for other in longer
+    )
 
 
 def hashed_name(service: NamespacedName, cluster: str, source: str, attempt: int) -> str:

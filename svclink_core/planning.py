@@ -11,12 +11,28 @@ from attrs import evolve, frozen
 from svclink_core.address_conflicts import LOCAL, conflicts
 from svclink_core.core_v1 import Service
 from svclink_core.deletion_guard import why_withheld
-from svclink_core.diffing import Create, Delete, SliceChange, Update, delete, delete_leftover, diff, update_to
+from svclink_core.diffing import (
+    Create,
+    Delete,
+    SliceChange,
+    Update,
+    delete,
+    delete_leftover,
+    diff,
+    update_to,
+)
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.filtering import Imported, Kept, Skipped, judge, why_slice_skipped
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.mirroring import Finding, Omission, mirror, owner_of
-from svclink_core.service_creation import CreateNamespace, Creation, can_be_copied, creations, oldest, why_not_created
+from svclink_core.service_creation import (
+    CreateNamespace,
+    Creation,
+    can_be_copied,
+    creations,
+    oldest,
+    why_not_created,
+)
 from svclink_core.snapshot import RemoteCluster, Snapshot, all_keys
 from svclink_core.unreachable_policy import as_last_resort, has_ready_endpoint, is_expired
 from svclink_core.viewing import Observed, View, facts_of, view_of
@@ -120,7 +136,11 @@ def plan_service(snapshot: Snapshot, key: NamespacedName, now: float) -> Plan:
     view = view_of(snapshot, key)
     clusters = sorted(view.ours.keys() | snapshot.remotes.keys())
     _forget_others(view.main, snapshot.remotes)
-    lost = {name for name in clusters if name in snapshot.remotes and is_expired(snapshot.remotes[name], now)}
+    lost = {
+        name
+        for name in clusters
+        if name in snapshot.remotes and is_expired(snapshot.remotes[name], now)
+    }
     parts = {name: _plan_cluster(view, name) for name in clusters if name not in lost}
     if lost:
         others = [view.local, *(part.slices for part in parts.values())]
@@ -129,7 +149,12 @@ def plan_service(snapshot: Snapshot, key: NamespacedName, now: float) -> Plan:
     created, decisions = _create(view, [parts[name].decision for name in clusters])
     changes = [change for name in clusters for change in parts[name].changes]
     return Plan(
-        changes=(*created, *sorted(changes, key=lambda change: (is_last(change), change.endpoint_slice.metadata.name))),
+        changes=(
+            *created,
+            *sorted(
+                changes, key=lambda change: (is_last(change), change.endpoint_slice.metadata.name)
+            ),
+        ),
         decisions=tuple(decisions),
         findings=_all_findings(view, {name: parts[name] for name in clusters}),
     )
@@ -177,7 +202,9 @@ def _known_part(view: View, main: Service, remote: RemoteCluster) -> _Part | Non
     if not isinstance(part, _Part):
         return None
     now = facts_of(view, remote)
-    is_same = len(now) == len(facts) and all(one is other for one, other in zip(now, facts, strict=True))
+    is_same = len(now) == len(facts) and all(
+        one is other for one, other in zip(now, facts, strict=True)
+    )
     return part if is_same else None
 
 
@@ -219,7 +246,9 @@ def _keep(view: View, cluster: str, reason: Reason) -> _Part:
     changes: Sequence[SliceChange] = ()
     if view.main is not None and not view.main.is_being_deleted and reason not in _UNTOUCHED:
         changes = _updates(observed, [_owned(piece, view.main) for piece in observed])
-    decision = Decision(view.key, cluster, Outcome.KEPT, reason, len(observed), _endpoints(observed))
+    decision = Decision(
+        view.key, cluster, Outcome.KEPT, reason, len(observed), _endpoints(observed)
+    )
     return _Part(decision, observed, changes)
 
 
@@ -230,7 +259,11 @@ _UNTOUCHED = frozenset({Reason.FROZEN, Reason.NOT_SELECTED})
 def _plan_lost(view: View, remote: RemoteCluster, *, alone: bool) -> _Part:
     """Slices of a cluster that was away for too long become what its link's policy says, if others can take over."""
     cluster, policy = remote.link.metadata.name, remote.link.spec.unreachable
-    if view.main is None or view.main.is_being_deleted or view.key in view.snapshot.main.undecodable:
+    if (
+        view.main is None
+        or view.main.is_being_deleted
+        or view.key in view.snapshot.main.undecodable
+    ):
         return _keep(view, cluster, Reason.UNREACHABLE)
     if alone and not policy.force:
         return _keep(view, cluster, Reason.LAST_ENDPOINTS)
@@ -240,7 +273,11 @@ def _plan_lost(view: View, remote: RemoteCluster, *, alone: bool) -> _Part:
     wanted = [_owned(as_last_resort(piece), view.main) for piece in observed]
     changes = _updates(observed, wanted, Reason.UNREACHABLE_NOT_READY)
     counts = len(observed), _endpoints(observed)
-    return _Part(Decision(view.key, cluster, Outcome.KEPT, Reason.UNREACHABLE_NOT_READY, *counts), wanted, changes)
+    return _Part(
+        Decision(view.key, cluster, Outcome.KEPT, Reason.UNREACHABLE_NOT_READY, *counts),
+        wanted,
+        changes,
+    )
 
 
 def _owned(piece: EndpointSlice, main: Service) -> EndpointSlice:
@@ -249,8 +286,12 @@ def _owned(piece: EndpointSlice, main: Service) -> EndpointSlice:
 
 def _updates(observed: Observed, wanted: Observed, reason: Reason | None = None) -> list[Update]:
     """The updates that observed slices need, for a reason of their own or (None) the one that the difference gives."""
-    found = [update_to(new, old) for old, new in zip(observed, wanted, strict=True) if _is_alive(old)]
-    return [evolve(update, reason=reason or update.reason) for update in found if update is not None]
+    found = [
+        update_to(new, old) for old, new in zip(observed, wanted, strict=True) if _is_alive(old)
+    ]
+    return [
+        evolve(update, reason=reason or update.reason) for update in found if update is not None
+    ]
 
 
 def _remove(view: View, cluster: str, reason: Reason) -> _Part:
@@ -295,15 +336,29 @@ def _orphans(view: View, cluster: str) -> _Part:
 
 def _import(view: View, remote: RemoteCluster, verdict: Imported) -> _Part:
     """Slices are as the remote ones say."""
-    cluster, key, observed = remote.link.metadata.name, view.key, view.ours.get(remote.link.metadata.name, [])
+    cluster, key, observed = (
+        remote.link.metadata.name,
+        view.key,
+        view.ours.get(remote.link.metadata.name, []),
+    )
     desired, omissions = _desired(remote.endpoint_slices.get(key, ()), cluster, verdict)
     changes = diff(key, cluster, desired, observed, view.names)
-    if desired and cluster in view.leftovers and not any(isinstance(change, Create | Update) for change in changes):
+    if (
+        desired
+        and cluster in view.leftovers
+        and not any(isinstance(change, Create | Update) for change in changes)
+    ):
         changes += _leftovers(view.leftovers[cluster], observed)
-    outcome = (Outcome.MIRRORED, Reason.MIRRORED) if desired else (Outcome.SKIPPED, Reason.NO_ENDPOINTS)
+    outcome = (
+        (Outcome.MIRRORED, Reason.MIRRORED) if desired else (Outcome.SKIPPED, Reason.NO_ENDPOINTS)
+    )
     decision = Decision(key, cluster, *outcome, len(desired), _endpoints(desired))
     part = _Part(decision, desired, changes, _findings(key, cluster, omissions))
-    return _guarded(part, remote) if any(change.reason is Reason.SOURCE_GONE for change in changes) else part
+    return (
+        _guarded(part, remote)
+        if any(change.reason is Reason.SOURCE_GONE for change in changes)
+        else part
+    )
 
 
 def _guarded(part: _Part, remote: RemoteCluster) -> _Part:
@@ -335,7 +390,11 @@ def _create(view: View, decisions: list[Decision]) -> tuple[Sequence[Creation], 
         return (), decisions
     if (obstacle := why_not_created(view.key, view.snapshot.main)) is not None:
         return (), [_explained(each, Outcome.SKIPPED, obstacle) for each in decisions]
-    sources = [remote for name in waiting if can_be_copied((remote := view.snapshot.remotes[name]).services[view.key])]
+    sources = [
+        remote
+        for name in waiting
+        if can_be_copied((remote := view.snapshot.remotes[name]).services[view.key])
+    ]
     if not sources:
         return (), [_explained(each, Outcome.SKIPPED, Reason.REMOTE_PORTLESS) for each in decisions]
     source = oldest(sources)
@@ -359,8 +418,12 @@ def _explained(decision: Decision, outcome: Outcome, reason: Reason) -> Decision
 def _all_findings(view: View, parts: Mapping[str, _Part]) -> tuple[Finding, ...]:
     """What was found cluster by cluster, and then between the clusters."""
     known = [] if view.main is None else view.main.known_distinct
-    shared = conflicts({LOCAL: view.local, **{name: part.slices for name, part in parts.items()}}, known)
-    between = [Finding(view.key, name, Reason.ADDRESS_CONFLICT, shared[name]) for name in sorted(shared)]
+    shared = conflicts(
+        {LOCAL: view.local, **{name: part.slices for name, part in parts.items()}}, known
+    )
+    between = [
+        Finding(view.key, name, Reason.ADDRESS_CONFLICT, shared[name]) for name in sorted(shared)
+    ]
     return (*(finding for part in parts.values() for finding in part.findings), *between)
 
 
@@ -381,7 +444,9 @@ def _desired(
     return desired, omissions
 
 
-def _findings(key: NamespacedName, cluster: str, omissions: Iterable[Omission]) -> tuple[Finding, ...]:
+def _findings(
+    key: NamespacedName, cluster: str, omissions: Iterable[Omission]
+) -> tuple[Finding, ...]:
     """Omissions as one finding a reason, whatever the order of the slices."""
     details: dict[Reason, set[str]] = {}
     for omission in omissions:

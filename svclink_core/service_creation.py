@@ -77,7 +77,10 @@ def can_be_copied(remote: Service) -> bool:
 
 def oldest(remotes: Iterable[RemoteCluster]) -> RemoteCluster:
     """The cluster whose link is the oldest; of those of one second the first by name."""
-    return min(remotes, key=lambda each: (each.link.metadata.creation_timestamp or "", each.link.metadata.name))
+    return min(
+        remotes,
+        key=lambda each: (each.link.metadata.creation_timestamp or "", each.link.metadata.name),
+    )
 
 
 def creations(remote: Service, cluster: str, main: MainCluster) -> tuple[Creation, ...]:
@@ -108,7 +111,9 @@ def local_service(remote: Service) -> Service:
     ports = (evolve(port, app_protocol=port.app_protocol or None) for port in spec.ports)
     distribution = spec.traffic_distribution
     return Service(
-        ObjectMeta(remote.metadata.name, remote.metadata.namespace, labels=((LABEL_IMPORTED, "true"),)),
+        ObjectMeta(
+            remote.metadata.name, remote.metadata.namespace, labels=((LABEL_IMPORTED, "true"),)
+        ),
         ServiceSpec(
             ports=tuple(sorted(ports, key=lambda port: (port.name, port.port, port.protocol))),
             traffic_distribution=distribution if distribution in TRAFFIC_DISTRIBUTIONS else None,

@@ -158,7 +158,9 @@ def remote_cluster(
     )
 
 
-def snapshot(main: MainCluster, remotes: Iterable[RemoteCluster], options: Options = Options()) -> Snapshot:
+def snapshot(
+    main: MainCluster, remotes: Iterable[RemoteCluster], options: Options = Options()
+) -> Snapshot:
     """A snapshot from its parts.
 
     Args:
@@ -169,7 +171,9 @@ def snapshot(main: MainCluster, remotes: Iterable[RemoteCluster], options: Optio
     return Snapshot(main, {remote.link.metadata.name: remote for remote in remotes}, options)
 
 
-def group_by_service(endpoint_slices: Iterable[EndpointSlice]) -> dict[NamespacedName, list[EndpointSlice]]:
+def group_by_service(
+    endpoint_slices: Iterable[EndpointSlice],
+) -> dict[NamespacedName, list[EndpointSlice]]:
     """EndpointSlices by the Service they belong to; those of no Service are left out."""
     groups: dict[NamespacedName, list[EndpointSlice]] = {}
     for piece in endpoint_slices:

@@ -11,7 +11,13 @@ from svclink_core.deletion_guard import UNGUARDED, Guard
 from svclink_core.link_identity import Problem
 from svclink_core.mirroring import Finding
 from svclink_core.snapshot import PENDING, Connection, Pending, Synced, Unreachable
-from svclink_core.svclink_v1alpha1 import ClusterLink, ClusterLinkStatus, Condition, ConditionStatus, Phase
+from svclink_core.svclink_v1alpha1 import (
+    ClusterLink,
+    ClusterLinkStatus,
+    Condition,
+    ConditionStatus,
+    Phase,
+)
 from svclink_core.well_known import LinkReason, Reason
 
 SHOWN_NAMES = 3
@@ -117,7 +123,9 @@ def _ready(facts: LinkFacts) -> _State:
         return _State("Ready", "False", facts.problem.reason, facts.problem.message)
     match facts.connection:
         case Synced():
-            return _State("Ready", "True", LinkReason.CLUSTER_READY, LinkReason.CLUSTER_READY.sentence)
+            return _State(
+                "Ready", "True", LinkReason.CLUSTER_READY, LinkReason.CLUSTER_READY.sentence
+            )
         case Pending():
             return _State("Ready", "Unknown", LinkReason.CONNECTING, LinkReason.CONNECTING.sentence)
         case Unreachable():
@@ -131,14 +139,24 @@ def _synced(facts: LinkFacts) -> _State:
         return _State("Synced", "Unknown", LinkReason.DISABLED, LinkReason.DISABLED.sentence)
     match facts.connection:
         case Pending():
-            return _State("Synced", "False", LinkReason.INITIALIZING, LinkReason.INITIALIZING.sentence)
+            return _State(
+                "Synced", "False", LinkReason.INITIALIZING, LinkReason.INITIALIZING.sentence
+            )
         case Unreachable(since, _):
             return _State(
-                "Synced", "False", LinkReason.STALE, f"{LinkReason.STALE.sentence} (not heard of since {since})"
+                "Synced",
+                "False",
+                LinkReason.STALE,
+                f"{LinkReason.STALE.sentence} (not heard of since {since})",
             )
         case Synced():
             if facts.write_failures:
-                return _State("Synced", "False", LinkReason.WRITE_FAILED, _counted(sorted(facts.write_failures)))
+                return _State(
+                    "Synced",
+                    "False",
+                    LinkReason.WRITE_FAILED,
+                    _counted(sorted(facts.write_failures)),
+                )
             return _State("Synced", "True", LinkReason.SYNCED, LinkReason.SYNCED.sentence)
         case unexpected:
             assert_never(unexpected)
@@ -170,7 +188,9 @@ def _held(guard: Guard) -> Iterator[tuple[LinkReason, str]]:
 
 def _found(findings: Sequence[Finding]) -> Iterator[tuple[LinkReason, str]]:
     for reason, shown in _DEGRADING.items():
-        services = sorted({str(finding.service) for finding in findings if finding.reason is reason})
+        services = sorted(
+            {str(finding.service) for finding in findings if finding.reason is reason}
+        )
         if services:
             yield shown, f"{len(services)} Service(s): {_counted(services)}: {shown.sentence}"
 

@@ -14,7 +14,7 @@ LAST_RESORT: Final = EndpointConditions(ready=False, serving=True, terminating=T
 """kube-proxy sends traffic to such endpoints only where a Service has no ready one at all (KEP-1669)."""
 
 
-def deadline(remote: RemoteCluster) -> float | None:
+def policy_deadline(remote: RemoteCluster) -> float | None:
     """When the policy of a lost cluster begins to hold, in POSIX seconds; None where it never does.
 
     What is planned before and from then on differs, so that is the moment to plan its Services again.
@@ -28,7 +28,7 @@ def deadline(remote: RemoteCluster) -> float | None:
 
 def is_expired(remote: RemoteCluster, now: float) -> bool:
     """Whether the policy of a cluster holds by now."""
-    expires = deadline(remote)
+    expires = policy_deadline(remote)
     return expires is not None and now >= expires
 
 

@@ -36,8 +36,8 @@ REASONED_ANNOTATIONS: Final = frozenset({ANNOTATION_SOURCE_SLICE, ANNOTATION_TOP
 """The only annotation keys the core keeps."""
 
 GROUP: Final = "svclink.cloudpilot.ai"
-VERSION: Final = "v1alpha1"
-CLUSTER_LINKS: Final = "clusterlinks"
+API_VERSION: Final = "v1alpha1"
+PLURAL_CLUSTER_LINKS: Final = "clusterlinks"
 
 NAMESPACE_KUBE_SYSTEM: Final = "kube-system"
 SERVICE_KUBERNETES: Final = "kubernetes"
@@ -59,8 +59,14 @@ class Reason(Enum):
 
     # Kept: the slices stay because nothing is known for certain, or because the user said so.
     FROZEN = ("Frozen", "the ClusterLink is disabled, so its EndpointSlices stay as they are")
-    NOT_SELECTED = ("NotSelected", "the ClusterLink is not in --link-selector, so another controller works on it")
-    PENDING = ("Pending", "the cluster has not been listed completely yet, so its EndpointSlices are kept")
+    NOT_SELECTED = (
+        "NotSelected",
+        "the ClusterLink is not in --link-selector, so another controller works on it",
+    )
+    PENDING = (
+        "Pending",
+        "the cluster has not been listed completely yet, so its EndpointSlices are kept",
+    )
     UNREACHABLE = ("Unreachable", "the cluster cannot be reached, so its EndpointSlices are kept")
     UNREACHABLE_NOT_READY = (
         "UnreachableNotReady",
@@ -70,7 +76,10 @@ class Reason(Enum):
         "LastEndpoints",
         "the cluster cannot be reached, but without its endpoints the Service would have none that is ready",
     )
-    DELETION_SETTLING = ("DeletionSettling", "the cluster has it no longer; whether it loses more is being awaited")
+    DELETION_SETTLING = (
+        "DeletionSettling",
+        "the cluster has it no longer; whether it loses more is being awaited",
+    )
     DELETION_HELD = (
         "DeletionHeld",
         "the cluster lost more than half of what is mirrored of it at once, so nothing of that is deleted for now",
@@ -79,27 +88,57 @@ class Reason(Enum):
         "MainUndecodable",
         "something of it in the main cluster cannot be understood, so its EndpointSlices are kept",
     )
-    UNDECODABLE = ("Undecodable", "something of it in the cluster cannot be understood, so its EndpointSlices are kept")
+    UNDECODABLE = (
+        "Undecodable",
+        "something of it in the cluster cannot be understood, so its EndpointSlices are kept",
+    )
 
     # Skipped: rules over a Service of a cluster, in the order of MIRRORING.
     NAMESPACE_KUBE_SYSTEM = ("KubeSystem", "the namespace kube-system is never mirrored")
     SERVICE_KUBERNETES = ("KubernetesService", "the Service kubernetes is never mirrored")
     NAMESPACE_NOT_IN_FLAG = ("NamespaceNotInFlag", "its namespace is not in --included-namespaces")
-    NAMESPACE_NOT_INCLUDED = ("NamespaceNotIncluded", "its namespace is not in the link's includedNamespaces")
+    NAMESPACE_NOT_INCLUDED = (
+        "NamespaceNotIncluded",
+        "its namespace is not in the link's includedNamespaces",
+    )
     NAMESPACE_EXCLUDED = ("NamespaceExcluded", "its namespace is in the link's excludedNamespaces")
     SERVICE_EXCLUDED = ("ServiceExcluded", "it is in the link's excludedServices")
-    SERVICE_NAME_EXCLUDED = ("ServiceNameExcluded", "its name is in the link's excludedServiceNames")
-    REMOTE_SERVICE_MISSING = ("RemoteServiceMissing", "the cluster has no Service of this namespace and name")
+    SERVICE_NAME_EXCLUDED = (
+        "ServiceNameExcluded",
+        "its name is in the link's excludedServiceNames",
+    )
+    REMOTE_SERVICE_MISSING = (
+        "RemoteServiceMissing",
+        "the cluster has no Service of this namespace and name",
+    )
     REMOTE_EXTERNAL_NAME = ("RemoteExternalName", "the remote Service is of type ExternalName")
     REMOTE_HEADLESS = ("RemoteHeadless", "the remote Service is headless")
     REMOTE_IMPORTED = ("RemoteImported", "the remote Service was itself created by svclink")
     REMOTE_DELETING = ("RemoteDeleting", "the remote Service is being deleted")
-    MAIN_SERVICE_MISSING = ("MainServiceMissing", "the main cluster has no Service of this namespace and name")
-    NAMESPACE_RESERVED = ("NamespaceReserved", "svclink makes no Service in a namespace of Kubernetes' own, kube-*")
-    NAME_INVALID = ("NameInvalid", "the remote Service has a name that the main cluster would refuse")
-    NAMESPACES_UNKNOWN = ("NamespacesUnknown", "the namespaces of the main cluster are not known yet")
-    NAMESPACE_TERMINATING = ("NamespaceTerminating", "its namespace in the main cluster is being deleted")
-    REMOTE_PORTLESS = ("RemotePortless", "the remote Service has no ports, and the main cluster takes none without")
+    MAIN_SERVICE_MISSING = (
+        "MainServiceMissing",
+        "the main cluster has no Service of this namespace and name",
+    )
+    NAMESPACE_RESERVED = (
+        "NamespaceReserved",
+        "svclink makes no Service in a namespace of Kubernetes' own, kube-*",
+    )
+    NAME_INVALID = (
+        "NameInvalid",
+        "the remote Service has a name that the main cluster would refuse",
+    )
+    NAMESPACES_UNKNOWN = (
+        "NamespacesUnknown",
+        "the namespaces of the main cluster are not known yet",
+    )
+    NAMESPACE_TERMINATING = (
+        "NamespaceTerminating",
+        "its namespace in the main cluster is being deleted",
+    )
+    REMOTE_PORTLESS = (
+        "RemotePortless",
+        "the remote Service has no ports, and the main cluster takes none without",
+    )
     SERVICE_AWAITED = ("ServiceAwaited", "the main cluster gets this Service first")
     MAIN_HEADLESS = ("MainHeadless", "the main Service is headless")
     MAIN_EXTERNAL_NAME = ("MainExternalName", "the main Service is of type ExternalName")
@@ -113,7 +152,10 @@ class Reason(Enum):
 
     # Skipped: rules over one remote EndpointSlice.
     LOOP = ("Loop", "the remote EndpointSlice is itself a mirrored one")
-    ADDRESS_TYPE = ("AddressType", "the address type of the remote EndpointSlice is not one the main Service has")
+    ADDRESS_TYPE = (
+        "AddressType",
+        "the address type of the remote EndpointSlice is not one the main Service has",
+    )
     NO_ENDPOINTS = ("NoEndpoints", "the remote Service has no endpoint that can be mirrored")
 
     # Mirrored, and why a change is made.
@@ -123,17 +165,29 @@ class Reason(Enum):
     OWNER_CHANGED = ("OwnerChanged", "the main Service was re-created under another uid")
     SOURCE_GONE = ("SourceGone", "the remote EndpointSlice is gone")
     LINK_GONE = ("LinkGone", "no ClusterLink of this cluster exists")
-    LEFTOVER_REPLACED = ("LeftoverReplaced", "the EndpointSlice of the Go release has been replaced")
+    LEFTOVER_REPLACED = (
+        "LeftoverReplaced",
+        "the EndpointSlice of the Go release has been replaced",
+    )
     DUPLICATE = ("Duplicate", "another mirrored EndpointSlice has the same source")
 
     # Created: the main cluster has no such Service, and the controller is to make those.
-    SERVICE_CREATED = ("ServiceCreated", "the main cluster gets this Service, made after that of the cluster")
-    NAMESPACE_CREATED = ("NamespaceCreated", "the main cluster gets the namespace of a Service that is made there")
+    SERVICE_CREATED = (
+        "ServiceCreated",
+        "the main cluster gets this Service, made after that of the cluster",
+    )
+    NAMESPACE_CREATED = (
+        "NamespaceCreated",
+        "the main cluster gets the namespace of a Service that is made there",
+    )
 
     # Findings: mirrored, but something had to be left out.
     PORT_MISMATCH = ("PortMismatch", "a remote port has no partner in the main Service")
     ADDRESS_CONFLICT = ("AddressConflict", "another cluster has an endpoint of the same address")
-    INVALID_ENDPOINTS = ("InvalidEndpoints", "the API server would refuse the address of an endpoint")
+    INVALID_ENDPOINTS = (
+        "InvalidEndpoints",
+        "the API server would refuse the address of an endpoint",
+    )
 
     def __init__(self, code: str, sentence: str) -> None:
         self.code = code
@@ -147,14 +201,32 @@ class LinkReason(Enum):
     """Why a ClusterLink is in the state it is in: the `reason` of a condition, and what to do about it."""
 
     CLUSTER_READY = ("ClusterReady", "Cluster connection established")
-    DISABLED = ("Disabled", "spec.enabled is false: the mirrored EndpointSlices stay as they are until it is true")
+    DISABLED = (
+        "Disabled",
+        "spec.enabled is false: the mirrored EndpointSlices stay as they are until it is true",
+    )
     CONNECTING = ("Connecting", "Connecting to the cluster")
     INVALID_KUBECONFIG = ("InvalidKubeconfig", "mend the kubeconfig of the link")
-    INSECURE_KUBECONFIG = ("InsecureKubeconfig", "leave out of the kubeconfig what svclink refuses to use")
-    UNREACHABLE = ("Unreachable", "check the server address in the kubeconfig, and the network to it")
-    UNAUTHORIZED = ("Unauthorized", "the credentials were refused: put a fresh token or certificate in the kubeconfig")
-    FORBIDDEN = ("Forbidden", "grant get, list and watch on services, endpointslices and namespaces in the cluster")
-    CERTIFICATE_INVALID = ("CertificateInvalid", "put the CA that signed the server certificate in the kubeconfig")
+    INSECURE_KUBECONFIG = (
+        "InsecureKubeconfig",
+        "leave out of the kubeconfig what svclink refuses to use",
+    )
+    UNREACHABLE = (
+        "Unreachable",
+        "check the server address in the kubeconfig, and the network to it",
+    )
+    UNAUTHORIZED = (
+        "Unauthorized",
+        "the credentials were refused: put a fresh token or certificate in the kubeconfig",
+    )
+    FORBIDDEN = (
+        "Forbidden",
+        "grant get, list and watch on services, endpointslices and namespaces in the cluster",
+    )
+    CERTIFICATE_INVALID = (
+        "CertificateInvalid",
+        "put the CA that signed the server certificate in the kubeconfig",
+    )
     SELF_LINK = ("SelfLink", "delete the link, or give it the kubeconfig of another cluster")
     DUPLICATE_CLUSTER = ("DuplicateCluster", "delete one of the two links")
     CLUSTER_CHANGED = (
@@ -167,13 +239,19 @@ class LinkReason(Enum):
     STALE = ("Stale", "The cluster cannot be reached; its EndpointSlices are kept")
     WRITE_FAILED = ("WriteFailed", "An EndpointSlice could not be written to the main cluster")
     AS_EXPECTED = ("AsExpected", "Every endpoint and port could be mirrored")
-    PORT_MISMATCH = ("PortMismatch", "name the ports alike in both clusters, or give them the same number")
+    PORT_MISMATCH = (
+        "PortMismatch",
+        "name the ports alike in both clusters, or give them the same number",
+    )
     ADDRESS_CONFLICT = (
         "AddressConflict",
         "Pod networks of linked clusters must not overlap: give each cluster a range of its own",
     )
     DELETION_HELD = ("DeletionHeld", "if that is meant, edit the link to have it done at once")
-    INVALID_ENDPOINTS = ("InvalidEndpoints", "endpoints whose address the API server would refuse were left out")
+    INVALID_ENDPOINTS = (
+        "InvalidEndpoints",
+        "endpoints whose address the API server would refuse were left out",
+    )
 
     def __init__(self, code: str, sentence: str) -> None:
         self.code = code

@@ -28,11 +28,19 @@ def run_console(example: Example) -> str | None:
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         }
         done = subprocess.run(
-            ["bash", "-c", command], cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60
+            ["bash", "-c", command],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
         )
         printed = [line.rstrip() for line in (done.stdout + done.stderr).rstrip().splitlines()]
         if timeless(printed) != timeless(expected):
-            return f"`{command}` printed\n" + "\n".join(printed) + "\nand not\n" + "\n".join(expected)
+            return (
+                f"`{command}` printed\n" + "\n".join(printed) + "\nand not\n" + "\n".join(expected)
+            )
     return None
 
 
@@ -64,9 +72,18 @@ def run_set_up(example: Example) -> str | None:
         tree = Path(directory, "svclink")
         shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(".*", "__pycache__", "tests"))
         done = subprocess.run(
-            ["bash", "-c", command], cwd=tree, capture_output=True, text=True, check=False, timeout=300
+            ["bash", "-c", command],
+            cwd=tree,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
         )
-    return None if done.returncode == 0 else f"`{command}` ended with {done.returncode}:\n{done.stdout}{done.stderr}"
+    return (
+        None
+        if done.returncode == 0
+        else f"`{command}` ended with {done.returncode}:\n{done.stdout}{done.stderr}"
+    )
 
 
 pytest_collect_file = Sybil(

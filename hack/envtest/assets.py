@@ -46,7 +46,11 @@ def pinned_versions() -> dict[str, Path]:
     for module in [HERE, *HERE.glob("v*")]:
         if pin := pin_of("k8s.io/kubernetes", module):
             found[pin] = module
-    return dict(sorted(found.items(), key=lambda item: [int(n) for n in item[0][1:].split(".")], reverse=True))
+    return dict(
+        sorted(
+            found.items(), key=lambda item: [int(n) for n in item[0][1:].split(".")], reverse=True
+        )
+    )
 
 
 def pin_of(dependency: str, module: Path) -> str | None:
@@ -62,7 +66,11 @@ def cache_directory(version: str, packages: Packages) -> Path:
         os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "svclink", "envtest"
     )
     machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
-    what = version if packages is CONTROL_PLANE else f"traffic-{version}-coredns-{pin_of('coredns', COREDNS)}"
+    what = (
+        version
+        if packages is CONTROL_PLANE
+        else f"traffic-{version}-coredns-{pin_of('coredns', COREDNS)}"
+    )
     return Path(base) / f"{what}-{platform.system().lower()}-{machine}"
 
 
@@ -108,7 +116,11 @@ def build(version: str, packages: Packages) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as staging:
         for name, package in packages.items():
-            print(f"building {name} (Kubernetes {version}; once; minutes)", file=sys.stderr, flush=True)
+            print(
+                f"building {name} (Kubernetes {version}; once; minutes)",
+                file=sys.stderr,
+                flush=True,
+            )
             run_go_build(version, package, Path(staging, "bin", name))
         shutil.rmtree(target, ignore_errors=True)
         Path(staging, "bin").rename(target)
@@ -140,9 +152,18 @@ def main() -> int:
     versions = pinned_versions()
     newest = next(iter(versions))
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--kubernetes", default=newest, choices=versions, help="a pinned version (default: the newest)")
-    parser.add_argument("--no-build", action="store_true", help="fail when the binaries are missing")
-    parser.add_argument("--traffic", action="store_true", help="kube-proxy and CoreDNS instead of control planes")
+    parser.add_argument(
+        "--kubernetes",
+        default=newest,
+        choices=versions,
+        help="a pinned version (default: the newest)",
+    )
+    parser.add_argument(
+        "--no-build", action="store_true", help="fail when the binaries are missing"
+    )
+    parser.add_argument(
+        "--traffic", action="store_true", help="kube-proxy and CoreDNS instead of control planes"
+    )
     arguments = parser.parse_args()
     wanted = arguments.kubernetes, TRAFFIC if arguments.traffic else CONTROL_PLANE
     try:

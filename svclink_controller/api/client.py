@@ -14,7 +14,7 @@ from attrs import define, evolve
 from kubernetes.aio.client import ApiClient
 
 from svclink_controller.api.errors import ApiError, FencedError, transport_errors
-from svclink_controller.api.responses import lines, read, refusal
+from svclink_controller.api.responses import lines, read_body, refusal
 from svclink_controller.api.transport import HardenedTransport
 from svclink_controller.wire.encoding import encode
 from svclink_core.codec import Json
@@ -51,7 +51,9 @@ class Client:
         """A client with the same connections that sends no write, and raises `FencedError`, where it may not."""
         return evolve(self, may_write=may_write)
 
-    async def get(self, path: str, query: Mapping[str, str] | None = None, seconds: float = REQUEST_SECONDS) -> bytes:
+    async def get(
+        self, path: str, query: Mapping[str, str] | None = None, seconds: float = REQUEST_SECONDS
+    ) -> bytes:
         """The body of a GET."""
         return await self._request("GET", path, query or {}, None, "application/json", seconds)
 
@@ -65,7 +67,9 @@ class Client:
 
     async def merge_patch(self, path: str, body: Body) -> bytes:
         """Change fields of an object (RFC 7386: null removes a field)."""
-        return await self._request("PATCH", path, {}, body, "application/merge-patch+json", REQUEST_SECONDS)
+        return await self._request(
+            "PATCH", path, {}, body, "application/merge-patch+json", REQUEST_SECONDS
+        )
 
     async def delete(self, path: str, body: Body) -> bytes:
         """Delete an object; the body holds DeleteOptions."""
@@ -73,7 +77,9 @@ class Client:
 
     async def lines(self, path: str, query: Mapping[str, str]) -> AsyncGenerator[bytes, None]:
         """The lines of a watch until the server ends it."""
-        limits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=WATCH_SILENCE_SECONDS)
+        limits = aiohttp.ClientTimeout(
+            total=None, sock_connect=CONNECT_SECONDS, sock_read=WATCH_SILENCE_SECONDS
+        )
         request = self._response("GET", path, query, None, "application/json", limits)
         async with request as response, aclosing(lines(response)) as found:
             async for line in found:
@@ -82,8 +88,10 @@ class Client:
     async def server_seconds(self) -> float | None:
         """What the clock of the server says, as POSIX seconds without fractions; None where it does not say."""
         limits = aiohttp.ClientTimeout(total=REQUEST_SECONDS, sock_connect=CONNECT_SECONDS)
-        async with self._response("GET", "/version", {}, None, "application/json", limits) as response:
-            await read(response)
+        async with self._response(
+            "GET", "/version", {}, None, "application/json", limits
+        ) as response:
+            await read_body(response)
             try:
                 return parsedate_to_datetime(response.headers.get("Date", "")).timestamp()
             except ValueError:
@@ -96,13 +104,19 @@ class Client:
         await asyncio.sleep(GOODBYE_SECONDS)
 
     async def _request(
-        self, method: str, path: str, query: Mapping[str, str], body: Body | None, kind: str, seconds: float
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        body: Body | None,
+        kind: str,
+        seconds: float,
     ) -> bytes:
         limits = aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_SECONDS)
         if method != "GET" and not self._may_write():
             raise FencedError("nothing is written without the lease")
         async with self._response(method, path, query, body, kind, limits) as response:
-            return await read(response)
+            return await read_body(response)
 
     @asynccontextmanager
     async def _response(
@@ -115,7 +129,9 @@ class Client:
         limits: aiohttp.ClientTimeout,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         headers = {"Accept": "application/json", "Content-Type": kind, **self._api.default_headers}
-        url = f"{self._api.configuration.host}{path}" + (f"?{urlencode(query, quote_via=quote)}" if query else "")
+        url = f"{self._api.configuration.host}{path}" + (
+            f"?{urlencode(query, quote_via=quote)}" if query else ""
+        )
         content = encode(body) if isinstance(body, dict) else body
         transport = cast("HardenedTransport", self._api.rest_client)  # As it was made here.
         with transport_errors(self._api.configuration.host):

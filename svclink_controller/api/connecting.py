@@ -50,7 +50,9 @@ async def main_client(kubeconfig: Path | None, context: str | None = None) -> Cl
     try:
         config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
     except ConfigException as error:
-        raise ConfigurationError(f"this is no Pod of a cluster ({error}): give --kubeconfig=FILE") from error
+        raise ConfigurationError(
+            f"this is no Pod of a cluster ({error}): give --kubeconfig=FILE"
+        ) from error
     return await asyncio.to_thread(_client, configuration)
 
 
@@ -68,8 +70,12 @@ async def user_client(kubeconfig: Path, context: str | None) -> Client:
             await config.load_kube_config(file, context, configuration)  # type: ignore[no-untyped-call]
         _check(configuration.host, said)
         return await asyncio.to_thread(_client, configuration)
-    except Exception as error:  # The loader lets through whatever files, YAML, base64 and TLS raise.
-        raise ConfigurationError(f"--kubeconfig={file} is no usable kubeconfig: {_why_unusable(error)}") from error
+    except (
+        Exception
+    ) as error:  # The loader lets through whatever files, YAML, base64 and TLS raise.
+        raise ConfigurationError(
+            f"--kubeconfig={file} is no usable kubeconfig: {_why_unusable(error)}"
+        ) from error
 
 
 def _require_one(files: str) -> None:
@@ -82,7 +88,10 @@ def _require_one(files: str) -> None:
 def _complaints() -> Iterator[list[str]]:
     """What the loader of kubeconfigs meanwhile logs and goes on: that a credential plugin gave no credentials."""
     said: list[str] = []
-    listener, logger = logging.Handler(logging.ERROR), logging.getLogger(config.kube_config.__name__)
+    listener, logger = (
+        logging.Handler(logging.ERROR),
+        logging.getLogger(config.kube_config.__name__),
+    )
     listener.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
     logger.addHandler(listener)
     try:
@@ -136,7 +145,9 @@ def own_namespace(kubeconfig: Path | None, context: str | None = None) -> str:
     if kubeconfig is None:
         return Path(SERVICE_ACCOUNT_NAMESPACE).read_text(encoding="utf-8").strip()
     contexts, current = config.list_kube_config_contexts(config_file=str(kubeconfig))  # type: ignore[no-untyped-call]
-    chosen = current if context is None else next(each for each in contexts if each["name"] == context)
+    chosen = (
+        current if context is None else next(each for each in contexts if each["name"] == context)
+    )
     return str(chosen["context"].get("namespace") or "default")
 
 
@@ -155,7 +166,9 @@ async def remote_client(credentials: Credentials, trust: Trust = STRICT) -> Clie
 
 
 def _remote_client(credentials: Credentials, trust: Trust) -> Client:
-    configuration = Configuration(host=credentials.server.rstrip("/"), ca_cert_data=credentials.ca_data or None)
+    configuration = Configuration(
+        host=credentials.server.rstrip("/"), ca_cert_data=credentials.ca_data or None
+    )
     configuration.tls_server_name = credentials.tls_server_name
     configuration.verify_ssl = not credentials.insecure
     configuration.proxy = credentials.proxy
@@ -167,13 +180,19 @@ def _remote_client(credentials: Credentials, trust: Trust) -> Client:
     return client
 
 
-def _remote_client_of(configuration: Configuration, credentials: Credentials, trust: Trust) -> Client:
+def _remote_client_of(
+    configuration: Configuration, credentials: Credentials, trust: Trust
+) -> Client:
     if credentials.client_certificate is None or credentials.client_key is None:
         return _client(configuration, trust)
     # OpenSSL reads certificate and key from files only; they exist, for this user alone, until the context is made.
     shared_memory = Path("/dev/shm")  # noqa: S108 - memory, where there is such a thing
-    with tempfile.TemporaryDirectory(dir=shared_memory if os.access(shared_memory, os.W_OK) else None) as directory:
-        configuration.cert_file = _private_file(Path(directory, "tls.crt"), credentials.client_certificate)
+    with tempfile.TemporaryDirectory(
+        dir=shared_memory if os.access(shared_memory, os.W_OK) else None
+    ) as directory:
+        configuration.cert_file = _private_file(
+            Path(directory, "tls.crt"), credentials.client_certificate
+        )
         configuration.key_file = _private_file(Path(directory, "tls.key"), credentials.client_key)
         return _client(configuration, trust)
 

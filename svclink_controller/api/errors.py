@@ -53,7 +53,9 @@ class transport_errors:  # noqa: N801 - a context manager, used like a function
     def __enter__(self) -> None:
         pass
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None:
         match error:
             case aiohttp.SocketTimeoutError():
                 raise SilenceError(f"{self._host} was silent for too long") from error
@@ -63,9 +65,13 @@ class transport_errors:  # noqa: N801 - a context manager, used like a function
                 message = f"the certificate of {self._host} was not accepted: {_reason(error)}"
                 raise TransportError(message, is_certificate=True) from error
             case aiohttp.ClientSSLError() | ssl.SSLError():
-                raise TransportError(f"TLS with {self._host} failed: {_reason(error)}", is_certificate=True) from error
+                raise TransportError(
+                    f"TLS with {self._host} failed: {_reason(error)}", is_certificate=True
+                ) from error
             case aiohttp.ClientPayloadError():
-                raise TransportError(f"{self._host} broke off in the middle of an answer") from error
+                raise TransportError(
+                    f"{self._host} broke off in the middle of an answer"
+                ) from error
             case aiohttp.ClientError() | OSError() | HttpProcessingError() | RuntimeError():
                 raise TransportError(f"{self._host} cannot be reached: {_reason(error)}") from error
             case _:

@@ -12,7 +12,7 @@ from svclink_controller.api.errors import TooLargeError, TransportError
 from svclink_controller.wire.messages import MAX_RETRY_AFTER, Status
 from svclink_controller.wire.reading import decode_status
 
-MAX_BODY: Final = 32 * 2**20
+MAX_RESPONSE_BYTES: Final = 32 * 2**20
 """Bytes of one answer, unpacked: a page of 250 EndpointSlices of the usual 100 endpoints is about 9 MB.
 
 Where a page is larger, the list is asked for in smaller ones. One of this size is taken apart in 45 ms.
@@ -25,14 +25,16 @@ CHECK_SECONDS: Final = 5
 """After so long without a byte of an answer, its connection is looked at."""
 
 
-async def read(response: aiohttp.ClientResponse) -> bytes:
+async def read_body(response: aiohttp.ClientResponse) -> bytes:
     """The body, within limits: a small answer can inflate to a very large one."""
     chunks, size = [], 0
     while chunk := await _next_chunk(response):
         chunks.append(chunk)
         size += len(chunk)
-        if size > MAX_BODY:
-            raise TooLargeError(f"the server sent an answer of more than {MAX_BODY} bytes")
+        if size > MAX_RESPONSE_BYTES:
+            raise TooLargeError(
+                f"the server sent an answer of more than {MAX_RESPONSE_BYTES} bytes"
+            )
     return b"".join(chunks)
 
 
@@ -72,7 +74,7 @@ async def _next_chunk(response: aiohttp.ClientResponse) -> bytes:
 
 async def refusal(response: aiohttp.ClientResponse) -> Status:
     """The Status of an error answer; `Retry-After` counts even where the body is no Status."""
-    status = decode_status(await read(response), response.status, response.reason or "")
+    status = decode_status(await read_body(response), response.status, response.reason or "")
     header = response.headers.get("Retry-After", "")
     is_number = header.isascii() and header.isdigit()
     retry_after = min(float(header), MAX_RETRY_AFTER) if is_number else status.retry_after

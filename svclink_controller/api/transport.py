@@ -16,7 +16,9 @@ from yarl import URL
 from svclink_controller.credentials.trust import Trust
 
 
-def hardened_session(host: str, context: ssl.SSLContext, trust: Trust | None) -> aiohttp.ClientSession:
+def hardened_session(
+    host: str, context: ssl.SSLContext, trust: Trust | None
+) -> aiohttp.ClientSession:
     """Connections to one server, as many as there are requests: a full pool would queue without a word.
 
     Args:
@@ -29,7 +31,10 @@ def hardened_session(host: str, context: ssl.SSLContext, trust: Trust | None) ->
         """After names are looked up and before a connection: what a name leads to by now is what counts."""
         address = str(info[4][0])
         if trust is not None and (what := trust.why_denied(address)) is not None:
-            raise OSError(errno.EACCES, f"its address {address} is {what}, where svclink connects to no cluster")
+            raise OSError(
+                errno.EACCES,
+                f"its address {address} is {what}, where svclink connects to no cluster",
+            )
         return _kept_alive_socket(info)
 
     return aiohttp.ClientSession(
@@ -49,7 +54,9 @@ def _refuse_other_origins(host: str) -> aiohttp.ClientMiddlewareType:
         request: aiohttp.ClientRequest, handler: Callable[[aiohttp.ClientRequest], object]
     ) -> aiohttp.ClientResponse:
         if request.url.origin() != origin:
-            raise aiohttp.ClientConnectionError(f"it redirects to another origin, {request.url.origin()}")
+            raise aiohttp.ClientConnectionError(
+                f"it redirects to another origin, {request.url.origin()}"
+            )
         return await handler(request)  # type: ignore[misc,no-any-return]
 
     return middleware
@@ -66,7 +73,12 @@ def _kept_alive_socket(address: aiohttp.AddrInfoType) -> socket.socket:
     return made
 
 
-_KEEPALIVE: Final = {"TCP_KEEPIDLE": 20, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 4, "TCP_USER_TIMEOUT": 60_000}
+_KEEPALIVE: Final = {
+    "TCP_KEEPIDLE": 20,
+    "TCP_KEEPINTVL": 10,
+    "TCP_KEEPCNT": 4,
+    "TCP_USER_TIMEOUT": 60_000,
+}
 
 
 class HardenedTransport(RESTClientObject):
@@ -77,7 +89,12 @@ class HardenedTransport(RESTClientObject):
         self._trust = trust
 
     async def send(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, limits: aiohttp.ClientTimeout
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        limits: aiohttp.ClientTimeout,
     ) -> aiohttp.ClientResponse:
         """What `request` does, with a body that is JSON already and without what svclink has no use for."""
         if self.pool_manager is None:

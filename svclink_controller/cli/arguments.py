@@ -54,7 +54,9 @@ def output_option(*choices: str) -> Callable[[Command], Command]:
     )
 
 
-def boolean_option(name: str, text: str, *, default: bool | None = False) -> Callable[[Command], Command]:
+def boolean_option(
+    name: str, text: str, *, default: bool | None = False
+) -> Callable[[Command], Command]:
     """A flag as Go programs have it: `--flag`, `--flag=true` or `--flag=false`; without default it may be left open."""
     return click.option(
         name,
@@ -67,11 +69,16 @@ def boolean_option(name: str, text: str, *, default: bool | None = False) -> Cal
     )
 
 
-def _networks(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tuple[Network, ...]:
+def _networks(
+    _: click.Context, __: click.Parameter, values: tuple[str, ...]
+) -> tuple[Network, ...]:
     """CIDRs given by repeating the flag, or with commas in between, or both."""
     try:
         return tuple(
-            ipaddress.ip_network(each.strip()) for value in values for each in value.split(",") if each.strip()
+            ipaddress.ip_network(each.strip())
+            for value in values
+            for each in value.split(",")
+            if each.strip()
         )
     except ValueError as error:
         raise click.BadParameter(f"{error}: write CIDRs as 10.0.0.0/8 or fd00::/8") from error
@@ -90,7 +97,11 @@ def trusts_remotes(command: Callable[..., None]) -> Callable[..., None]:
         for name in _TRUST:
             del arguments[name]
         denied, insecure, proxies = ([params[name] for params in given] for name in _TRUST)
-        trust = Trust(tuple(network for networks in denied for network in networks), any(insecure), any(proxies))
+        trust = Trust(
+            tuple(network for networks in denied for network in networks),
+            any(insecure),
+            any(proxies),
+        )
         command(trust=trust, **arguments)
 
     for option in reversed(_TRUST_OPTIONS):
@@ -108,7 +119,9 @@ _TRUST_OPTIONS: Final = (
         help="Networks in which no remote cluster is connected to (comma-separated), besides link-local ones and, in a"
         " Pod, loopback.",
     ),
-    boolean_option("--allow-insecure-remotes", "Let kubeconfigs of remotes say insecure-skip-tls-verify."),
+    boolean_option(
+        "--allow-insecure-remotes", "Let kubeconfigs of remotes say insecure-skip-tls-verify."
+    ),
     boolean_option("--allow-remote-proxies", "Let kubeconfigs of remotes say proxy-url."),
 )
 
@@ -138,9 +151,15 @@ def reads_main(command: Callable[..., None]) -> Callable[..., None]:
     """Flags that say which main cluster to read; the command gets them as its argument `source`."""
 
     @functools.wraps(command)
-    def wrapped(kubeconfig: Path | None, kube_context: str | None, home: str | None, **arguments: object) -> None:
+    def wrapped(
+        kubeconfig: Path | None, kube_context: str | None, home: str | None, **arguments: object
+    ) -> None:
         given = kubeconfig or click.get_current_context().find_root().params.get("kubeconfig")
-        more = {name: arguments.pop(name) for name in ("main_file", "remote_files", "trust") if name in arguments}
+        more = {
+            name: arguments.pop(name)
+            for name in ("main_file", "remote_files", "trust")
+            if name in arguments
+        }
         command(source=Source(given, kube_context, home, **more), **arguments)  # type: ignore[arg-type]
 
     for option in reversed(_CLUSTER_OPTIONS):
@@ -163,13 +182,17 @@ def reads_clusters_or_files(command: Callable[..., None]) -> Callable[..., None]
 
 def _namespace(_: click.Context, __: click.Parameter, name: str | None) -> str | None:
     if name is not None and not is_dns_label(name):
-        raise click.BadParameter(f"{name!r} is not the name of a namespace: use lower-case letters, digits and '-'")
+        raise click.BadParameter(
+            f"{name!r} is not the name of a namespace: use lower-case letters, digits and '-'"
+        )
     return name
 
 
 def namespace_option(command: Callable[..., None]) -> Callable[..., None]:
     """`-n`."""
-    option = click.option("-n", "--namespace", metavar="NAME", callback=_namespace, help="Only this namespace.")
+    option = click.option(
+        "-n", "--namespace", metavar="NAME", callback=_namespace, help="Only this namespace."
+    )
     return option(command)
 
 

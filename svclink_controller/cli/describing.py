@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import assert_never
 
-from svclink_controller.cli.snapshots.view import View
+from svclink_controller.cli.snapshots.view import FleetView
 from svclink_core import codec
 from svclink_core.codec import Json
 from svclink_core.core_v1 import Namespace, Service
@@ -52,7 +52,7 @@ def name_of(change: Change) -> str:
     return str(change.key) if change.key.namespace else change.key.name
 
 
-def plan_data(result: Plan, view: View) -> dict[str, Json]:
+def plan_data(result: Plan, view: FleetView) -> dict[str, Json]:
     """A whole plan."""
     return {
         "changes": [change_data(change) for change in result.changes],
@@ -99,7 +99,7 @@ def finding_data(finding: Finding) -> dict[str, Json]:
     }
 
 
-def problems_data(view: View) -> list[Json]:
+def problems_data(view: FleetView) -> list[Json]:
     """Why nothing is known of some clusters, by the name of their links."""
     return [
         {"cluster": name, "reason": problem.reason.code, "message": problem.message}

@@ -22,7 +22,7 @@ from svclink_controller.cli.arguments import boolean_option, is_dns_label, trust
 from svclink_controller.credentials.trust import Trust
 from svclink_controller.election.leader import DEFAULT_LEASE_NAME
 from svclink_controller.monitoring import logs
-from svclink_controller.monitoring.server import Address
+from svclink_controller.monitoring.server import ListenAddress
 from svclink_controller.settings import Settings
 from svclink_controller.wire import label_selector
 from svclink_controller.wire.label_selector import EVERYTHING, LabelSelector, SelectorError
@@ -30,11 +30,11 @@ from svclink_core.errors import SvclinkError
 from svclink_core.snapshot import Options
 from svclink_core.well_known import NAMESPACE_KUBE_SYSTEM
 
-POD_ADDRESS: Final = Address("", 8080)
+POD_ADDRESS: Final = ListenAddress("", 8080)
 """Where a Pod answers about its metrics and health."""
 
 
-class Duration(click.ParamType[timedelta]):
+class DurationType(click.ParamType[timedelta]):
     """A Go duration: `30s`, `1m30s`, `2h`.
 
     Args:
@@ -46,7 +46,9 @@ class Duration(click.ParamType[timedelta]):
     def __init__(self, *, is_optional: bool = False) -> None:
         self.is_optional = is_optional
 
-    def convert(self, value: str | timedelta, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+    def convert(
+        self, value: str | timedelta, param: click.Parameter | None, ctx: click.Context | None
+    ) -> timedelta:
         """The duration; it must be longer than nothing, unless it is optional."""
         if isinstance(value, timedelta):
             return value
@@ -55,29 +57,37 @@ class Duration(click.ParamType[timedelta]):
         except (durationpy.DurationError, ValueError, IndexError):
             self.fail(f"{value!r} is not a duration: write it as 30s, 1m30s or 2h", param, ctx)
         if self.is_optional and duration < timedelta(0):
-            self.fail(f"{value!r} is less than nothing: write it as 30s, 1m30s or 2h, or 0s for none", param, ctx)
+            self.fail(
+                f"{value!r} is less than nothing: write it as 30s, 1m30s or 2h, or 0s for none",
+                param,
+                ctx,
+            )
         if not self.is_optional and duration <= timedelta(0):
-            self.fail(f"{value!r} is not longer than nothing: write it as 30s, 1m30s or 2h", param, ctx)
+            self.fail(
+                f"{value!r} is not longer than nothing: write it as 30s, 1m30s or 2h", param, ctx
+            )
         return duration
 
 
-class ListenAddress(click.ParamType[Address | Literal["off"]]):
+class ListenAddressType(click.ParamType[ListenAddress | Literal["off"]]):
     """`HOST:PORT`, `:PORT` for every interface, `[IPV6]:PORT`, or `off`."""
 
     name = "address"
 
     def convert(
-        self, value: str | Address, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Address | Literal["off"]:
+        self, value: str | ListenAddress, param: click.Parameter | None, ctx: click.Context | None
+    ) -> ListenAddress | Literal["off"]:
         """The address, or that nothing is to be listened on."""
-        if isinstance(value, Address):
+        if isinstance(value, ListenAddress):
             return value
         if value == "off":
             return "off"
         match = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([^:\[\]]*)):([0-9]{1,5})", value, re.ASCII)
         if match is None or int(match[3]) > 65535:
-            self.fail(f"{value!r} is not an address: write it as 127.0.0.1:8080, :8080 or off", param, ctx)
-        return Address(match[1] or match[2] or "", int(match[3]))
+            self.fail(
+                f"{value!r} is not an address: write it as 127.0.0.1:8080, :8080 or off", param, ctx
+            )
+        return ListenAddress(match[1] or match[2] or "", int(match[3]))
 
 
 def _namespaces(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> frozenset[str]:
@@ -86,10 +96,14 @@ def _namespaces(_: click.Context, __: click.Parameter, values: tuple[str, ...]) 
     if NAMESPACE_KUBE_SYSTEM in names:
         raise click.BadParameter("kube-system is never mirrored: leave it out")
     if values and not names:
-        raise click.BadParameter("it names no namespace: name at least one, or leave the flag out for all")
+        raise click.BadParameter(
+            "it names no namespace: name at least one, or leave the flag out for all"
+        )
     for name in sorted(names):
         if not is_dns_label(name):
-            raise click.BadParameter(f"{name!r} is not the name of a namespace: use lower-case letters, digits and '-'")
+            raise click.BadParameter(
+                f"{name!r} is not the name of a namespace: use lower-case letters, digits and '-'"
+            )
     return names
 
 
@@ -104,7 +118,9 @@ def _link_selector(_: click.Context, __: click.Parameter, value: str) -> LabelSe
 def _lease_name(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
     """What the API server takes as the name of a Lease."""
     if value is not None and not (len(value) <= 253 and all(map(is_dns_label, value.split(".")))):
-        raise click.BadParameter(f"{value!r} is not the name of a Lease: use lower-case letters, digits, '-' and '.'")
+        raise click.BadParameter(
+            f"{value!r} is not the name of a Lease: use lower-case letters, digits, '-' and '.'"
+        )
     return value
 
 
@@ -145,7 +161,7 @@ class _Commands(click.Group):
 @click.version_option(package_name="svclink", message="%(package)s %(version)s")
 @click.option(
     "--sync-interval",
-    type=Duration(),
+    type=DurationType(),
     default="30s",
     show_default=True,
     help="Time between two rounds in which everything is checked again.",
@@ -168,7 +184,7 @@ class _Commands(click.Group):
 )
 @click.option(
     "--deletion-hold",
-    type=Duration(is_optional=True),
+    type=DurationType(is_optional=True),
     default="5m",
     show_default=True,
     help="How long nothing is deleted where a cluster loses more than half of what is mirrored at once; 0s: off.",
@@ -199,7 +215,7 @@ class _Commands(click.Group):
 )
 @click.option(
     "--listen-address",
-    type=ListenAddress(),
+    type=ListenAddressType(),
     metavar="HOST:PORT",
     help="Where to answer to /metrics, /healthz and /readyz; 'off' for nowhere. Default: :8080, with --kubeconfig off.",
 )
@@ -229,9 +245,9 @@ def svclink(
     leader_elect: bool | None,
     lease_name: str | None,
     link_selector: LabelSelector,
-    listen_address: Address | Literal["off"] | None,
-    log_format: logs.Format | None,
-    log_level: logs.Level,
+    listen_address: ListenAddress | Literal["off"] | None,
+    log_format: logs.LogFormat | None,
+    log_level: logs.LogLevel,
     trust: Trust,
 ) -> None:
     """Mirror EndpointSlices of remote Kubernetes clusters into this one, so that its Services balance over both.
@@ -239,15 +255,21 @@ def svclink(
     Without a command it runs the controller, until SIGTERM.
     """
     if context.invoked_subcommand is not None and link_selector != EVERYTHING:
-        raise click.UsageError(f"--link-selector is the controller's: leave it out with {context.invoked_subcommand}")
-    context.obj = Options(included_namespaces, sync_services_to_local_cluster, deletion_hold.total_seconds())
+        raise click.UsageError(
+            f"--link-selector is the controller's: leave it out with {context.invoked_subcommand}"
+        )
+    context.obj = Options(
+        included_namespaces, sync_services_to_local_cluster, deletion_hold.total_seconds()
+    )
     if context.invoked_subcommand is None:
         logs.configure(log_format or ("console" if sys.stderr.isatty() else "json"), log_level)
         logs.take_in_libraries()
         is_pod = kubeconfig is None
         is_electing = is_pod if leader_elect is None else leader_elect
         if is_electing and lease_name is None and link_selector != EVERYTHING:
-            raise click.UsageError("with --link-selector, give --lease-name: one Lease for each set of links")
+            raise click.UsageError(
+                "with --link-selector, give --lease-name: one Lease for each set of links"
+            )
         settings = Settings(
             kubeconfig=kubeconfig,
             sync_interval=sync_interval.total_seconds(),
@@ -262,7 +284,7 @@ def svclink(
         asyncio.run(manager.run(settings))
 
 
-def _address(wanted: Address | Literal["off"]) -> Address | None:
+def _address(wanted: ListenAddress | Literal["off"]) -> ListenAddress | None:
     return None if wanted == "off" else wanted
 
 

@@ -22,14 +22,20 @@ class Permission:
     @property
     def rule(self) -> dict[str, Json]:
         """As a Role or ClusterRole has it (rbac/v1 PolicyRule)."""
-        rule: dict[str, Json] = {"apiGroups": [self.group], "resources": [self.resource], "verbs": list(self.verbs)}
+        rule: dict[str, Json] = {
+            "apiGroups": [self.group],
+            "resources": [self.resource],
+            "verbs": list(self.verbs),
+        }
         return rule | ({"resourceNames": list(self.names)} if self.names else {})
 
 
-MAIN: Final = (
+MAIN_PERMISSIONS: Final = (
     Permission("", "services", ("list", "watch", "create")),
     Permission("", "namespaces", ("get", "list", "watch", "create")),
-    Permission("discovery.k8s.io", "endpointslices", ("list", "watch", "create", "update", "delete")),
+    Permission(
+        "discovery.k8s.io", "endpointslices", ("list", "watch", "create", "update", "delete")
+    ),
     Permission("svclink.cloudpilot.ai", "clusterlinks", ("list", "watch")),
     Permission("svclink.cloudpilot.ai", "clusterlinks/status", ("patch",)),
     Permission("", "events", ("create", "patch")),

@@ -15,15 +15,20 @@ from typing import Final
 
 from attrs import field, frozen
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 from cryptography.x509 import load_pem_x509_certificates
 
 from svclink_controller.credentials.kubeconfig_yaml import (
     INSECURE,
     INVALID,
     KubeconfigError,
-    Reason,
-    Value,
+    KubeconfigReason,
+    YamlValue,
     load_document,
 )
 from svclink_controller.credentials.trust import STRICT, Trust
@@ -39,29 +44,53 @@ MAX_KEY_BITS: Final = 8192  # a handshake with a longer one would hold up every 
 
 # Extensions are notes of other programs (minikube writes them into clusters and contexts); they are skipped.
 _ALLOWED: Final = {
-    "": {"apiVersion", "kind", "current-context", "clusters", "contexts", "users", "preferences", "extensions"},
+    "": {
+        "apiVersion",
+        "kind",
+        "current-context",
+        "clusters",
+        "contexts",
+        "users",
+        "preferences",
+        "extensions",
+    },
     "clusters": {"name", "cluster"},
     "contexts": {"name", "context"},
     "users": {"name", "user"},
-    "cluster": {"server", "certificate-authority-data", "tls-server-name", "insecure-skip-tls-verify", "extensions"}
+    "cluster": {
+        "server",
+        "certificate-authority-data",
+        "tls-server-name",
+        "insecure-skip-tls-verify",
+        "extensions",
+    }
     | {"disable-compression", "proxy-url"},
     "context": {"cluster", "user", "namespace", "extensions"},
     "user": {"token", "client-certificate-data", "client-key-data", "extensions"},
 }
 _INSECURE: Final = "insecure-skip-tls-verify"
 _USE: Final = "use token, or client-certificate-data with client-key-data"
-_REFUSED: Final[dict[str, tuple[Reason, str]]] = {
+_REFUSED: Final[dict[str, tuple[KubeconfigReason, str]]] = {
     "exec": (INSECURE, f"runs a program; {_USE}"),
     "auth-provider": (INSECURE, f"runs a program or calls another server; {_USE}"),
     "tokenFile": (INSECURE, "reads a file; put its content into token"),
-    "client-certificate": (INSECURE, "reads a file; put its content, in base64, into client-certificate-data"),
+    "client-certificate": (
+        INSECURE,
+        "reads a file; put its content, in base64, into client-certificate-data",
+    ),
     "client-key": (INSECURE, "reads a file; put its content, in base64, into client-key-data"),
-    "certificate-authority": (INSECURE, "reads a file; put its content, in base64, into certificate-authority-data"),
+    "certificate-authority": (
+        INSECURE,
+        "reads a file; put its content, in base64, into certificate-authority-data",
+    ),
     "as": (INSECURE, "impersonates a user; remove it and use credentials of that user"),
     "as-uid": (INSECURE, "impersonates a user; remove it and use credentials of that user"),
     "as-groups": (INSECURE, "impersonates groups; remove it and use credentials with their rights"),
     "as-user-extra": (INSECURE, "impersonates a user; remove it and use credentials of that user"),
-    "proxy-url": (INSECURE, "leads through a proxy; remove it and use a server that is reachable without"),
+    "proxy-url": (
+        INSECURE,
+        "leads through a proxy; remove it and use a server that is reachable without",
+    ),
     "username": (INVALID, f"is of basic authentication, which Kubernetes no longer has; {_USE}"),
     "password": (INVALID, f"is of basic authentication, which Kubernetes no longer has; {_USE}"),
 }
@@ -73,9 +102,17 @@ _LABEL = "[A-Za-z0-9](?:[-A-Za-z0-9]{0,61}[A-Za-z0-9])?"
 _DNS_NAME = re.compile(rf"(?=.{{1,253}}\Z)(?:{_LABEL}\.)*{_LABEL}")
 _HOST_AND_PORT = r"(?:\[([\dA-Fa-f]*:[\dA-Fa-f:.]+)\]|([^][:/]+))(?::(\d{1,5}))?"
 _SERVER = re.compile(rf"https://{_HOST_AND_PORT}(?:/[-\w.~%!$&'()*+,;=:@/]*)?", re.ASCII)
-_SERVER_FAULTS: Final[tuple[tuple[re.Pattern[str], Reason, str], ...]] = (
-    (re.compile(rf".{{{MAX_SERVER + 1}}}", re.DOTALL), INVALID, f"is longer than {MAX_SERVER} characters; shorten it"),
-    (re.compile("http://", re.IGNORECASE), INSECURE, "sends the credentials unencrypted; use the https URL"),
+_SERVER_FAULTS: Final[tuple[tuple[re.Pattern[str], KubeconfigReason, str], ...]] = (
+    (
+        re.compile(rf".{{{MAX_SERVER + 1}}}", re.DOTALL),
+        INVALID,
+        f"is longer than {MAX_SERVER} characters; shorten it",
+    ),
+    (
+        re.compile("http://", re.IGNORECASE),
+        INSECURE,
+        "sends the credentials unencrypted; use the https URL",
+    ),
     (re.compile("[^/]*//[^/]*@"), INVALID, f"holds a user name or password; remove it and {_USE}"),
     (re.compile("[^?#]*[?#]"), INVALID, "has a query or a fragment; remove it"),
 )
@@ -127,7 +164,9 @@ def parse_kubeconfig(content: bytes, trust: Trust = STRICT) -> Credentials:
     for key, expected in (("apiVersion", "v1"), ("kind", "Config")):
         if config.fields.get(key, expected) != expected:
             raise config.invalid(key, f"is not {expected}; give a kubeconfig")
-    clusters, users, contexts = (dict(_entries(config, kind, trust)) for kind in ("cluster", "user", "context"))
+    clusters, users, contexts = (
+        dict(_entries(config, kind, trust)) for kind in ("cluster", "user", "context")
+    )
     context = _chosen(contexts, config, "current-context")
     return _credentials(_chosen(clusters, context, "cluster"), _chosen(users, context, "user"))
 
@@ -140,7 +179,9 @@ def _credentials(cluster: _Object, user: _Object) -> Credentials:
     insecure = cluster.flag(_INSECURE)
     return Credentials(
         server=cluster.required("server", _server(cluster)),
-        ca_data="" if insecure else cluster.required("certificate-authority-data", _authorities(cluster)),
+        ca_data=""
+        if insecure
+        else cluster.required("certificate-authority-data", _authorities(cluster)),
         tls_server_name=_tls_server_name(cluster),
         token=token,
         client_certificate=certificate,
@@ -156,7 +197,7 @@ class _Object:
     """A mapping of the kubeconfig and where it is. It has allowed keys only; null and empty values count as absent."""
 
     path: str
-    fields: dict[str, Value] = field(repr=False)
+    fields: dict[str, YamlValue] = field(repr=False)
 
     def where(self, key: str) -> str:
         return f"{self.path}.{key}".lstrip(".")
@@ -189,16 +230,24 @@ class _Object:
         return data
 
 
-def _object(path: str, value: Value, kind: str, trust: Trust) -> _Object:
+def _object(path: str, value: YamlValue, kind: str, trust: Trust) -> _Object:
     if not isinstance(value, dict):
-        raise KubeconfigError(INVALID, path or "kubeconfig", "is not a mapping; export the kubeconfig again")
+        raise KubeconfigError(
+            INVALID, path or "kubeconfig", "is not a mapping; export the kubeconfig again"
+        )
     entry = _Object(path, {key: item for key, item in value.items() if item not in (None, "")})
     for key in value:
-        if key in _REFUSED and not (trust.allows_proxies and (kind, key) == ("cluster", "proxy-url")):
+        if key in _REFUSED and not (
+            trust.allows_proxies and (kind, key) == ("cluster", "proxy-url")
+        ):
             reason, problem = _REFUSED[key]
             raise KubeconfigError(reason, entry.where(key), problem)
         if key not in _ALLOWED[kind]:
-            shown = entry.where(key) if _SHOWABLE_KEY.fullmatch(key) else f"a field of {path or 'kubeconfig'}"
+            shown = (
+                entry.where(key)
+                if _SHOWABLE_KEY.fullmatch(key)
+                else f"a field of {path or 'kubeconfig'}"
+            )
             raise KubeconfigError(INVALID, shown, "is unknown to svclink; remove it")
     return entry
 
@@ -213,11 +262,15 @@ def _entries(config: _Object, kind: str, trust: Trust) -> Iterator[tuple[str, _O
         named = _object(f"{kind}s[{index}]", item, f"{kind}s", trust)
         name = named.required("name", named.text("name"))
         if name in names:
-            raise named.invalid("name", "is the name of an earlier entry; rename or remove one of them")
+            raise named.invalid(
+                "name", "is the name of an earlier entry; rename or remove one of them"
+            )
         names.add(name)
         entry = _object(named.where(kind), named.fields.get(kind, {}), kind, trust)
         if entry.flag(_INSECURE) and not trust.allows_insecure:
-            problem = "lets anybody pose as the cluster; remove it and set certificate-authority-data"
+            problem = (
+                "lets anybody pose as the cluster; remove it and set certificate-authority-data"
+            )
             raise KubeconfigError(INSECURE, entry.where(_INSECURE), problem)
         for read in _READERS[kind]:
             read(entry)
@@ -241,7 +294,11 @@ def _server(cluster: _Object) -> str | None:
         if fault.match(text):
             raise KubeconfigError(reason, cluster.where("server"), problem)
     match = _SERVER.fullmatch(text)
-    if match is None or not _is_host(match[1] or match[2]) or int(match[3] or 443) not in range(1, 65536):
+    if (
+        match is None
+        or not _is_host(match[1] or match[2])
+        or int(match[3] or 443) not in range(1, 65536)
+    ):
         raise cluster.invalid("server", "is not a URL like https://host:port/path; mend it")
     return text.rstrip("/")
 
@@ -265,8 +322,14 @@ def _proxy(cluster: _Object) -> str | None:
     if (text := cluster.text("proxy-url")) is None:
         return None
     match = _PROXY.fullmatch(text)
-    if match is None or not _is_host(match[1] or match[2]) or int(match[3] or 443) not in range(1, 65536):
-        raise cluster.invalid("proxy-url", "is not a URL like http://host:port, without a user; mend it")
+    if (
+        match is None
+        or not _is_host(match[1] or match[2])
+        or int(match[3] or 443) not in range(1, 65536)
+    ):
+        raise cluster.invalid(
+            "proxy-url", "is not a URL like http://host:port, without a user; mend it"
+        )
     return text
 
 
@@ -281,23 +344,36 @@ def _token(user: _Object) -> str | None:
     # Files and pipes tend to end in a newline, which no HTTP header may hold.
     if _TOKEN.fullmatch(token := text.rstrip("\r\n")):
         return token
-    raise user.invalid("token", f"is not 1 to {MAX_TOKEN} printable ASCII characters without spaces; copy it again")
+    raise user.invalid(
+        "token", f"is not 1 to {MAX_TOKEN} printable ASCII characters without spaces; copy it again"
+    )
 
 
 def _client_certificate(user: _Object) -> tuple[str, str] | tuple[None, None]:
-    certificate, key = _certificates(user, "client-certificate-data"), _private_key(user, "client-key-data")
+    certificate, key = (
+        _certificates(user, "client-certificate-data"),
+        _private_key(user, "client-key-data"),
+    )
     if certificate is None and key is None:
         return None, None
     if certificate is None or key is None:
         absent = "client-key-data" if certificate else "client-certificate-data"
         raise user.invalid(absent, "is missing; a certificate and its key are given together")
     if certificate.public_key != key.public_key:
-        raise user.invalid("client-key-data", "does not belong to client-certificate-data; give the two that do")
+        raise user.invalid(
+            "client-key-data", "does not belong to client-certificate-data; give the two that do"
+        )
     return certificate.text, key.text
 
 
 _READERS: Final[dict[str, tuple[Callable[[_Object], object], ...]]] = {
-    "cluster": (_server, _authorities, _tls_server_name, _proxy, lambda entry: entry.flag("disable-compression")),
+    "cluster": (
+        _server,
+        _authorities,
+        _tls_server_name,
+        _proxy,
+        lambda entry: entry.flag("disable-compression"),
+    ),
     "user": (_token, _client_certificate),
     "context": (lambda entry: entry.text("cluster"), lambda entry: entry.text("user")),
 }
@@ -332,7 +408,9 @@ def _private_key(entry: _Object, key: str) -> _Pem | None:
     if (data := entry.data(key, MAX_KEY)) is None:
         return None
     if b"ENCRYPTED" in data:
-        raise entry.invalid(key, "is encrypted, and there is nobody to ask for the password; decrypt it")
+        raise entry.invalid(
+            key, "is encrypted, and there is nobody to ask for the password; decrypt it"
+        )
     try:
         # Validating an RSA key of 8192 bits takes 5 s and is no use: with a broken one, the handshake fails.
         private_key = load_pem_private_key(data, password=None, unsafe_skip_rsa_key_validation=True)
@@ -349,4 +427,6 @@ def _decode(where: str, text: str) -> bytes:
     try:
         return base64.b64decode("".join(text.split()), validate=True)
     except ValueError:
-        raise KubeconfigError(INVALID, where, "is not base64; encode it with `base64 -w0`") from None
+        raise KubeconfigError(
+            INVALID, where, "is not base64; encode it with `base64 -w0`"
+        ) from None

@@ -11,17 +11,23 @@ import yaml
 
 from svclink_core.errors import SvclinkError
 
-Reason: TypeAlias = Literal["InvalidKubeconfig", "InsecureKubeconfig"]
-Value: TypeAlias = "str | bool | list[Value] | dict[str, Value] | None"
+KubeconfigReason: TypeAlias = Literal["InvalidKubeconfig", "InsecureKubeconfig"]
+YamlValue: TypeAlias = "str | bool | list[YamlValue] | dict[str, YamlValue] | None"
 INVALID: Final = "InvalidKubeconfig"
 INSECURE: Final = "InsecureKubeconfig"
 
 MAX_SIZE: Final = 256 * 1024
-MAX_DEPTH: Final = 16
+MAX_YAML_DEPTH: Final = 16
 MAX_EVENTS: Final = 20_000
 
 # Every other plain scalar stays text: numbers, dates and `<<` mean nothing in a kubeconfig, and are not converted.
-_WORDS: Final[dict[str, bool | None]] = {"true": True, "false": False, "null": None, "~": None, "": None}
+_WORDS: Final[dict[str, bool | None]] = {
+    "true": True,
+    "false": False,
+    "null": None,
+    "~": None,
+    "": None,
+}
 # libyaml is several times as fast, but a PyYAML built from source may lack it.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -36,16 +42,18 @@ class KubeconfigError(SvclinkError):
         problem: What is wrong with it, and the mend.
     """
 
-    def __init__(self, reason: Reason, where: str, problem: str) -> None:
+    def __init__(self, reason: KubeconfigReason, where: str, problem: str) -> None:
         super().__init__(f"{where} {problem}")
         self.reason: str = reason
         self.where = where
 
 
-def load_document(content: bytes) -> Value:
+def load_document(content: bytes) -> YamlValue:
     """The only document of the content, as plain values."""
     if len(content) > MAX_SIZE:
-        raise KubeconfigError(INVALID, "kubeconfig", f"is larger than {MAX_SIZE} bytes; leave out what is not used")
+        raise KubeconfigError(
+            INVALID, "kubeconfig", f"is larger than {MAX_SIZE} bytes; leave out what is not used"
+        )
     try:
         events = _nodes(yaml.parse(content.removeprefix(codecs.BOM_UTF8).decode(), Loader=_LOADER))
         value = _value(next(events), events, 0)
@@ -57,7 +65,9 @@ def load_document(content: bytes) -> Value:
     except Exception as error:  # noqa: BLE001 - however a parser fails on hostile bytes, they are no kubeconfig
         line = getattr(getattr(error, "problem_mark", None), "line", None)
         where = "kubeconfig" if line is None else f"kubeconfig line {line + 1}"
-        raise KubeconfigError(INVALID, where, "is neither YAML nor JSON in UTF-8; export it again") from None
+        raise KubeconfigError(
+            INVALID, where, "is neither YAML nor JSON in UTF-8; export it again"
+        ) from None
     return value
 
 
@@ -73,21 +83,25 @@ def _nodes(events: Iterator[yaml.Event]) -> Iterator[yaml.Event]:
         if documents > 1:
             raise _fault(event, "starts a second document; give one")
         if count >= MAX_EVENTS:
-            raise _fault(event, f"is past the limit of {MAX_EVENTS} values; leave out what is not used")
+            raise _fault(
+                event, f"is past the limit of {MAX_EVENTS} values; leave out what is not used"
+            )
         if isinstance(event, (yaml.NodeEvent, yaml.CollectionEndEvent)):
             yield event
 
 
-def _value(event: yaml.Event, events: Iterator[yaml.Event], depth: int) -> Value:
-    if depth > MAX_DEPTH:
-        raise _fault(event, f"is nested deeper than {MAX_DEPTH} levels; leave out what is not used")
+def _value(event: yaml.Event, events: Iterator[yaml.Event], depth: int) -> YamlValue:
+    if depth > MAX_YAML_DEPTH:
+        raise _fault(
+            event, f"is nested deeper than {MAX_YAML_DEPTH} levels; leave out what is not used"
+        )
     if isinstance(event, yaml.ScalarEvent):
         is_plain = event.implicit[0]
         return _WORDS.get(event.value, event.value) if is_plain else event.value
     inner = takewhile(lambda following: not isinstance(following, yaml.CollectionEndEvent), events)
     if isinstance(event, yaml.SequenceStartEvent):
         return [_value(item, events, depth + 1) for item in inner]
-    mapping: dict[str, Value] = {}
+    mapping: dict[str, YamlValue] = {}
     for key in inner:
         if not isinstance(key, yaml.ScalarEvent):
             raise _fault(key, "has a key that is not a string; remove it")

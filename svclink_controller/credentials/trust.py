@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 
 from attrs import evolve, frozen
 
-Address: TypeAlias = IPv4Address | IPv6Address
+IPAddress: TypeAlias = IPv4Address | IPv6Address
 Network: TypeAlias = IPv4Network | IPv6Network
 
 ALWAYS_DENIED: Final[tuple[tuple[str, tuple[Network, ...]], ...]] = (
@@ -23,7 +23,7 @@ ALWAYS_DENIED: Final[tuple[tuple[str, tuple[Network, ...]], ...]] = (
 )
 """No API server is there, but what tells a machine its secrets is."""
 
-LOOPBACK: Final[tuple[Network, ...]] = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
+LOOPBACK_NETWORKS: Final[tuple[Network, ...]] = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
 """In a Pod: the controller's own ports and those of its sidecars."""
 
 _NAT64: Final = IPv6Network("64:ff9b::/96")
@@ -46,12 +46,15 @@ class Trust:
 
     def in_pod(self) -> Trust:
         """The same in a Pod, where loopback is denied too."""
-        return evolve(self, denied=(*self.denied, *LOOPBACK))
+        return evolve(self, denied=(*self.denied, *LOOPBACK_NETWORKS))
 
     def why_denied(self, text: str) -> str | None:
         """What an address is that is not connected to, or None. However it is written, it is what it leads to."""
         for address in _meanings(ipaddress.ip_address(text.partition("%")[0])):
-            for what, networks in (*ALWAYS_DENIED, *((f"in {each}", (each,)) for each in self.denied)):
+            for what, networks in (
+                *ALWAYS_DENIED,
+                *((f"in {each}", (each,)) for each in self.denied),
+            ):
                 if any(address in network for network in networks):
                     return what
         return None
@@ -61,11 +64,15 @@ STRICT: Final = Trust()
 """What holds where an administrator says nothing."""
 
 
-def _meanings(address: Address) -> Iterator[Address]:
+def _meanings(address: IPAddress) -> Iterator[IPAddress]:
     """An address, and those of IPv4 that some network on the way makes of it."""
     yield address
     if isinstance(address, IPv6Address):
-        embedded = (address.ipv4_mapped, address.sixtofour, address.teredo[1] if address.teredo else None)
+        embedded = (
+            address.ipv4_mapped,
+            address.sixtofour,
+            address.teredo[1] if address.teredo else None,
+        )
         yield from (each for each in embedded if each is not None)
         if address in _NAT64:
             yield IPv4Address(int(address) & 0xFFFFFFFF)

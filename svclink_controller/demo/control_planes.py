@@ -68,7 +68,9 @@ class ControlPlane:
         return [*self.others, self.api_server]
 
 
-def make_control_plane(name: str, directory: Path, port: int, binaries: Path | None) -> ControlPlane:
+def make_control_plane(
+    name: str, directory: Path, port: int, binaries: Path | None
+) -> ControlPlane:
     """A cluster that is ready to be started: real where binaries are given, embedded otherwise."""
     directory.mkdir(mode=0o700)
     site, authority = Site(name, directory, port), make_authority(name)
@@ -80,7 +82,12 @@ def make_control_plane(name: str, directory: Path, port: int, binaries: Path | N
         return ControlPlane(site, authority, embedded_api_server(site))
     write_private(directory / "sa.key", authority.issue_client("sa", "sa").key)
     client, peer = free_ports(2)
-    return ControlPlane(site, authority, real_api_server(site, binaries, client), [etcd(site, binaries, client, peer)])
+    return ControlPlane(
+        site,
+        authority,
+        real_api_server(site, binaries, client),
+        [etcd(site, binaries, client, peer)],
+    )
 
 
 def write_private(path: Path, content: bytes) -> None:
@@ -145,7 +152,9 @@ def real_api_server(site: Site, binaries: Path, etcd_port: int, *more: str) -> P
     return Process(f"kube-apiserver of {site.name}", command, directory / "apiserver.log")
 
 
-def controller_manager(site: Site, binaries: Path, kubeconfig: Path, loops: Sequence[str] = LOOPS) -> Process:
+def controller_manager(
+    site: Site, binaries: Path, kubeconfig: Path, loops: Sequence[str] = LOOPS
+) -> Process:
     """Some loops of kube-controller-manager. It gives up when the API server does not answer: start it last."""
     command: list[str | Path] = [
         binaries / "kube-controller-manager",
@@ -157,7 +166,11 @@ def controller_manager(site: Site, binaries: Path, kubeconfig: Path, loops: Sequ
         "--leader-elect=false",
         "--secure-port=0",
     ]
-    return Process(f"kube-controller-manager of {site.name}", command, site.directory / "controller-manager.log")
+    return Process(
+        f"kube-controller-manager of {site.name}",
+        command,
+        site.directory / "controller-manager.log",
+    )
 
 
 # Looking around
@@ -193,7 +206,11 @@ def _places() -> Iterator[Path]:
 
 def _version_of(directory: Path) -> list[int]:
     """`v1.36.3-linux-amd64` as numbers."""
-    return [int(number) for number in directory.name.partition("-")[0].removeprefix("v").split(".") if number.isdigit()]
+    return [
+        int(number)
+        for number in directory.name.partition("-")[0].removeprefix("v").split(".")
+        if number.isdigit()
+    ]
 
 
 def free_ports(count: int, among: Iterable[int] = PORTS) -> list[int]:

@@ -17,7 +17,7 @@ import svclink_controller
 from svclink_controller.api.client import Client
 from svclink_controller.api.connecting import user_client
 from svclink_controller.api.errors import ApiError, TransportError
-from svclink_controller.demo.apiserver.refusals import Object
+from svclink_controller.demo.apiserver.refusals import JsonObject
 from svclink_controller.demo.control_planes import (
     ControlPlane,
     controller_manager,
@@ -28,7 +28,7 @@ from svclink_controller.demo.control_planes import (
 from svclink_controller.demo.processes import Process, stop_all
 from svclink_core.errors import SvclinkError
 
-MAIN: Final = "main"
+MAIN_CONTEXT: Final = "main"
 REMOTES: Final = ("cluster-a", "cluster-b")
 START_SECONDS: Final = 60.0
 DEFINITIONS: Final = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -53,9 +53,18 @@ class Fleet:
         """An administrator's access to all clusters, one context each, beginning with main."""
         return self.directory / "kubeconfig"
 
-    async def export_link(self, name: str) -> Object:
+    async def export_link(self, name: str) -> JsonObject:
         """A ClusterLink for a remote, as its administrator makes it with `svclink export-kubeconfig`."""
-        flags = ("--kubeconfig", str(self.kubeconfig), "export-kubeconfig", name, "--link", name, "--duration", "2h")
+        flags = (
+            "--kubeconfig",
+            str(self.kubeconfig),
+            "export-kubeconfig",
+            name,
+            "--link",
+            name,
+            "--duration",
+            "2h",
+        )
         child = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "svclink_controller", *flags),
             stdout=asyncio.subprocess.PIPE,
@@ -70,7 +79,7 @@ class Fleet:
                 await child.wait()
         if child.returncode:
             raise DemoError(f"svclink export-kubeconfig {name} failed: {said.decode().strip()}")
-        link: Object = yaml.safe_load(printed)
+        link: JsonObject = yaml.safe_load(printed)
         return link
 
     def cut_off(self, name: str) -> None:
@@ -98,7 +107,9 @@ class Fleet:
                 dead = [process for process in plane.processes if not process.running]
                 if dead or loop.time() > deadline:
                     logs = "\n".join(process.tail() for process in dead or plane.processes)
-                    raise DemoError(f"the API server of {name} does not serve ({error}):\n{logs}") from error
+                    raise DemoError(
+                        f"the API server of {name} does not serve ({error}):\n{logs}"
+                    ) from error
                 await asyncio.sleep(0.05)
             else:
                 return
@@ -112,17 +123,26 @@ async def running_fleet(directory: Path, binaries: Path | None) -> AsyncIterator
         directory: An empty directory for their files, some of which are secrets.
         binaries: Where etcd and kube-apiserver are; None: embedded API servers.
     """
-    names = (MAIN, *REMOTES)
+    names = (MAIN_CONTEXT, *REMOTES)
     ports = free_ports(len(names))
     planes = {
         name: make_control_plane(name, directory / name, port, binaries)
         for name, port in zip(names, ports, strict=True)
     }
     kubeconfig = directory / "kubeconfig"
-    write_private(kubeconfig, kubeconfig_of(planes).encode())
-    command: list[str | Path] = [sys.executable, "-m", "svclink_controller", "--kubeconfig", kubeconfig]
+    write_private(kubeconfig, kubeconfig_for_all(planes).encode())
+    command: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "svclink_controller",
+        "--kubeconfig",
+        kubeconfig,
+    ]
     svclink = Process("svclink", command, directory / "svclink.log")
-    processes = [svclink, *(process for plane in planes.values() for process in reversed(plane.processes))]
+    processes = [
+        svclink,
+        *(process for plane in planes.values() for process in reversed(plane.processes)),
+    ]
     async with AsyncExitStack() as stack:
         stack.callback(stop_all, processes)
         for plane in planes.values():
@@ -135,24 +155,36 @@ async def running_fleet(directory: Path, binaries: Path | None) -> AsyncIterator
         fleet = Fleet(directory, planes, clients, svclink)
         await asyncio.gather(*(fleet.await_serving(name) for name in names))
         if binaries is not None:
-            manager = controller_manager(planes[MAIN].site, binaries, kubeconfig)
+            manager = controller_manager(planes[MAIN_CONTEXT].site, binaries, kubeconfig)
             processes.insert(1, manager)
             manager.start()
         yield fleet
 
 
-def kubeconfig_of(planes: dict[str, ControlPlane]) -> str:
+def kubeconfig_for_all(planes: dict[str, ControlPlane]) -> str:
     """A kubeconfig with an administrator of each cluster, for people: its contexts have the names of the clusters."""
     clusters, users, contexts = [], [], []
     for name, plane in planes.items():
         identity = plane.authority.issue_client("admin", "system:masters")
-        access = {"server": plane.site.url, "certificate-authority-data": _base64(plane.authority.pem)}
-        user = {"client-certificate-data": _base64(identity.certificate), "client-key-data": _base64(identity.key)}
+        access = {
+            "server": plane.site.url,
+            "certificate-authority-data": _base64(plane.authority.pem),
+        }
+        user = {
+            "client-certificate-data": _base64(identity.certificate),
+            "client-key-data": _base64(identity.key),
+        }
         clusters.append({"name": name, "cluster": access})
         users.append({"name": name, "user": user})
         contexts.append({"name": name, "context": {"cluster": name, "user": name}})
-    content = {"apiVersion": "v1", "kind": "Config", "clusters": clusters, "users": users, "contexts": contexts}
-    return yaml.safe_dump(content | {"current-context": MAIN}, sort_keys=False)
+    content = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": clusters,
+        "users": users,
+        "contexts": contexts,
+    }
+    return yaml.safe_dump(content | {"current-context": MAIN_CONTEXT}, sort_keys=False)
 
 
 async def install_definitions(client: Client) -> None:
@@ -164,7 +196,9 @@ async def install_definitions(client: Client) -> None:
             await client.get(LINKS)
             return
         await asyncio.sleep(0.05)
-    raise DemoError("the API server of main does not serve ClusterLinks, although their CRD is there")
+    raise DemoError(
+        "the API server of main does not serve ClusterLinks, although their CRD is there"
+    )
 
 
 def definitions() -> Path:

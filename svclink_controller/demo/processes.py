@@ -30,7 +30,11 @@ class Process:
     """One command. Start it from the main thread: Linux takes the end of the starting thread for the parent's end."""
 
     def __init__(
-        self, name: str, command: Sequence[str | Path], log: Path, environment: Mapping[str, str] | None = None
+        self,
+        name: str,
+        command: Sequence[str | Path],
+        log: Path,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.name = name
         self.log = log
@@ -109,7 +113,9 @@ class Process:
 
     def _signal(self, number: signal.Signals) -> None:
         if self._popen is not None:
-            self._popen.send_signal(number)  # does nothing once the process was seen to end, so no pid is hit twice
+            self._popen.send_signal(
+                number
+            )  # does nothing once the process was seen to end, so no pid is hit twice
 
 
 def stop_all(processes: Sequence[Process], grace: float = 5) -> None:

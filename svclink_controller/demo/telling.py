@@ -37,7 +37,9 @@ class Teller:
 
     def waiting(self, text: str) -> AbstractContextManager[object]:
         """Shows on a terminal what is waited for."""
-        return self.console.status(f"[dim]{text} ...") if self.console.is_terminal else nullcontext()
+        return (
+            self.console.status(f"[dim]{text} ...") if self.console.is_terminal else nullcontext()
+        )
 
     def done(self, text: str, seconds: float) -> None:
         """What came of it, and how soon."""
@@ -50,7 +52,9 @@ class Teller:
 
     def endpoints(self, endpoints: Endpoints, before: Endpoints) -> None:
         """The endpoints of a Service, one line a cluster; what is new stands out."""
-        for cluster, addresses in sorted(endpoints.items(), key=lambda item: (item[0] != "main", item[0])):
+        for cluster, addresses in sorted(
+            endpoints.items(), key=lambda item: (item[0] != "main", item[0])
+        ):
             line = Text(f"    {cluster:11}")
             for address, is_ready in sorted(addresses.items()):
                 is_new = before.get(cluster, {}).get(address) != is_ready

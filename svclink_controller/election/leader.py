@@ -192,7 +192,9 @@ class Elector:
             collection = self._path.rpartition("/")[0]
             answer = await self.client.post(collection, body | {"metadata": {"name": self.name}})
         else:
-            answer = await self.client.put(self._path, body | {"metadata": msgspec.to_builtins(self._lease.metadata)})
+            answer = await self.client.put(
+                self._path, body | {"metadata": msgspec.to_builtins(self._lease.metadata)}
+            )
         self._lease = _decoded(answer)
 
     def _claim(self) -> LeaseSpec:

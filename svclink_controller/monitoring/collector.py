@@ -43,10 +43,22 @@ class StateCollector(Collector):
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
         """All of it, as of now."""
-        yield _gauge("svclink_build_info", "1; the version is in its label.", "version", {(version("svclink"),): 1})
-        yield _gauge("svclink_leader", "1 where this replica works, 0 where it stands by.", "", {(): self.is_leading()})
+        yield _gauge(
+            "svclink_build_info",
+            "1; the version is in its label.",
+            "version",
+            {(version("svclink"),): 1},
+        )
+        yield _gauge(
+            "svclink_leader",
+            "1 where this replica works, 0 where it stands by.",
+            "",
+            {(): self.is_leading()},
+        )
         waiting = self.waiting() if self.is_leading() else 0
-        text = "Services that wait to be worked on. Where none is, because this replica stands by, 0."
+        text = (
+            "Services that wait to be worked on. Where none is, because this replica stands by, 0."
+        )
         yield _gauge("svclink_queue_depth", text, "", {(): waiting})
         yield _gauge(
             "svclink_event_loop_lag_longest_seconds",
@@ -61,7 +73,10 @@ class StateCollector(Collector):
             "Seconds since a watch said anything, be it that nothing happened, which it says about every minute. "
             f"The main cluster is `{SHOWN_MAIN}`.",
             "cluster kind",
-            {(cluster or SHOWN_MAIN, kind): age for (cluster, kind), age in self.store.freshness.ages().items()},
+            {
+                (cluster or SHOWN_MAIN, kind): age
+                for (cluster, kind), age in self.store.freshness.ages().items()
+            },
         )
         yield from self._of_links()
 
@@ -69,7 +84,10 @@ class StateCollector(Collector):
         links = [name for name, link in self.store.links.items() if link.is_selected]
         states = {(name, state): self._state(name) == state for name in links for state in STATES}
         yield _gauge(
-            "svclink_link_state", f"1 for the state a link is in: {', '.join(STATES)}.", "cluster state", states
+            "svclink_link_state",
+            f"1 for the state a link is in: {', '.join(STATES)}.",
+            "cluster state",
+            states,
         )
         mirrored = {(name,): self.store.mirrored(name) for name in links}
         for kind in ("services", "slices", "endpoints"):

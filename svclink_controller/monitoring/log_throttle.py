@@ -26,7 +26,7 @@ BURST: Final = 20
 MAX_KNOWN: Final = 1000
 TROUBLE: Final = frozenset({"warning", "error", "exception", "critical"})
 
-Event: TypeAlias = MutableMapping[str, object]
+LogEvent: TypeAlias = MutableMapping[str, object]
 
 
 @define
@@ -58,7 +58,7 @@ class Repetitions:
     _lines: OrderedDict[object, _Line] = field(factory=OrderedDict)
     _kinds: dict[str, _Kind] = field(factory=dict)
 
-    def __call__(self, _: object, method: str, event: Event) -> Event:
+    def __call__(self, _: object, method: str, event: LogEvent) -> LogEvent:
         """The event, or `DropEvent` is raised."""
         if method not in TROUBLE:
             return event
@@ -73,8 +73,10 @@ class Repetitions:
             raise structlog.DropEvent
         return _shown(event, line, kind, now)
 
-    def _line(self, event: Event) -> _Line:
-        key = tuple((name, _gist(name, value)) for name, value in event.items() if name != "exc_info")
+    def _line(self, event: LogEvent) -> _Line:
+        key = tuple(
+            (name, _gist(name, value)) for name, value in event.items() if name != "exc_info"
+        )
         line = self._lines.setdefault(key, _Line())
         self._lines.move_to_end(key)
         if len(self._lines) > MAX_KNOWN:
@@ -88,7 +90,7 @@ class Repetitions:
         return kind
 
 
-def _shown(event: Event, line: _Line, kind: _Kind, now: float) -> Event:
+def _shown(event: LogEvent, line: _Line, kind: _Kind, now: float) -> LogEvent:
     """The event with what was left out, which is counted anew from here on."""
     if line.left_out:
         event["repeated"] = line.left_out

@@ -10,10 +10,10 @@ import structlog
 
 from svclink_controller.monitoring.log_throttle import Repetitions
 
-Format: TypeAlias = Literal["console", "json"]
-Level: TypeAlias = Literal["debug", "info", "warning", "error"]
+LogFormat: TypeAlias = Literal["console", "json"]
+LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 
-_LEVELS: Final[dict[Level, int]] = {
+_LEVELS: Final[dict[LogLevel, int]] = {
     "debug": logging.DEBUG,
     "info": logging.INFO,
     "warning": logging.WARNING,
@@ -21,7 +21,7 @@ _LEVELS: Final[dict[Level, int]] = {
 }
 
 
-def configure(log_format: Format = "console", level: Level = "info") -> None:
+def configure(log_format: LogFormat = "console", level: LogLevel = "info") -> None:
     """Log to standard error: for people, in colour on a terminal, or as JSON. Nothing is said again and again."""
     structlog.configure(
         processors=[
@@ -36,7 +36,7 @@ def configure(log_format: Format = "console", level: Level = "info") -> None:
     )
 
 
-def _renderers(log_format: Format) -> list[structlog.typing.Processor]:
+def _renderers(log_format: LogFormat) -> list[structlog.typing.Processor]:
     """Not with rich's tracebacks, which print every local variable: tokens and kubeconfigs are among them."""
     if log_format == "json":
         return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]

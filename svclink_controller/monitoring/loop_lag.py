@@ -8,11 +8,11 @@ from typing import Final
 
 from attrs import define
 
-INTERVAL_SECONDS: Final = 0.1
+PROBE_INTERVAL_SECONDS: Final = 0.1
 
 
 @define
-class Pulse:
+class LoopLag:
     """Beats as long as the event loop is serviced.
 
     Args:
@@ -27,8 +27,8 @@ class Pulse:
         """Beat until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
-            due = loop.time() + INTERVAL_SECONDS
-            await asyncio.sleep(INTERVAL_SECONDS)
+            due = loop.time() + PROBE_INTERVAL_SECONDS
+            await asyncio.sleep(PROBE_INTERVAL_SECONDS)
             self.last = max(0.0, loop.time() - due)
             self.longest = max(self.longest, self.last)
             self.observe(self.last)

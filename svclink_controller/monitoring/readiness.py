@@ -9,7 +9,7 @@ from svclink_core.snapshot import PENDING
 
 
 @define
-class Health:
+class Readiness:
     """A replica that was ready once stays so: a cluster that is lost later is no reason to replace it."""
 
     store: Store

@@ -21,7 +21,7 @@ class ListenError(SvclinkError):
 
 
 @frozen
-class Address:
+class ListenAddress:
     """Where to listen: a host (empty: on every interface) and a port (0: any that is free)."""
 
     host: str
@@ -64,7 +64,7 @@ class Answers:
 
 
 @asynccontextmanager
-async def serving(address: Address, answers: Answers) -> AsyncIterator[None]:
+async def serving_probes(address: ListenAddress, answers: Answers) -> AsyncIterator[None]:
     """Answer at an address until the block ends.
 
     Raises:
@@ -77,13 +77,16 @@ async def serving(address: Address, answers: Answers) -> AsyncIterator[None]:
     await runner.setup()
     try:
         await _listen(runner, address)
-        log.info("serving metrics and probes", address=[f"{host}:{port}" for host, port, *_ in runner.addresses])
+        log.info(
+            "serving metrics and probes",
+            address=[f"{host}:{port}" for host, port, *_ in runner.addresses],
+        )
         yield
     finally:
         await runner.cleanup()
 
 
-async def _listen(runner: web.AppRunner, address: Address) -> None:
+async def _listen(runner: web.AppRunner, address: ListenAddress) -> None:
     try:
         await web.TCPSite(runner, address.host or None, address.port).start()
     except (OSError, OverflowError) as error:

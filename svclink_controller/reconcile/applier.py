@@ -12,7 +12,7 @@ from attrs import define, evolve, field, frozen
 
 from svclink_controller.api.client import Client
 from svclink_controller.api.errors import ApiError, TransportError
-from svclink_controller.reconcile.write_pacing import Pace
+from svclink_controller.reconcile.write_pacing import WritePace
 from svclink_controller.wire.encoding import encode_slice
 from svclink_controller.wire.messages import WireError
 from svclink_controller.wire.reading import decode_object
@@ -36,24 +36,23 @@ POLICIES: Final = (Reason.UNREACHABLE_NOT_READY, Reason.UNREACHABLE_REMOVED)
 log = structlog.get_logger()
 
 
-class Verdict(Enum):
+class WriteStatus(Enum):
     """What became of a change."""
 
     APPLIED = "applied"
     SUPERSEDED = "superseded"  # The object is not what the plan was made for: plan again.
     REFUSED = "refused"  # The API server will never have it as it is; it is not sent again until it is another.
     FAILED = "failed"  # It may work later.
-    POSTPONED = (
-        "postponed"  # Not sent: a deletion before its replacement, too soon after another write, a pause, `drain`.
-    )
+    POSTPONED = "postponed"
+    """Not sent: a deletion before its replacement, a write too soon after another, a pause, a drain."""
 
 
 @frozen
-class Outcome:
+class WriteResult:
     """What became of one change; `message` says why it was not applied."""
 
     change: Change
-    verdict: Verdict
+    verdict: WriteStatus
     message: str = ""
     retry_after: float | None = None
 
@@ -72,33 +71,49 @@ class Applier:
     client: Client
     written: Callable[[EndpointSlice | Service], None]
     gone: Callable[[NamespacedName, str], None]
-    pace: Pace = field(factory=Pace)
-    _refused: dict[NamespacedName, Outcome] = field(factory=dict)
+    pace: WritePace = field(factory=WritePace)
+    _refused: dict[NamespacedName, WriteResult] = field(factory=dict)
     _slots: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(MAX_IN_FLIGHT))
     _is_draining: bool = False
 
-    async def apply(self, changes: Sequence[Change]) -> list[Outcome]:
+    async def apply(self, changes: Sequence[Change]) -> list[WriteResult]:
         """Perform the changes of one Service's plan: creations and updates first, then what takes endpoints away.
 
         Where one of a cluster failed, no slice of that cluster is deleted yet: it may be all there is of an address.
         Slices of a lost cluster wait for those of every other one: these are to take over.
         """
-        creations = [change for change in changes if isinstance(change, CreateNamespace | CreateService)]
-        slices = [change for change in changes if not isinstance(change, CreateNamespace | CreateService)]
+        creations = [
+            change for change in changes if isinstance(change, CreateNamespace | CreateService)
+        ]
+        slices = [
+            change for change in changes if not isinstance(change, CreateNamespace | CreateService)
+        ]
         outcomes = await self._create(creations)
         outcomes += await self._perform_all([change for change in slices if not is_last(change)])
-        failed = {each.change.cluster for each in outcomes if each.verdict is not Verdict.APPLIED}
+        failed = {
+            each.change.cluster for each in outcomes if each.verdict is not WriteStatus.APPLIED
+        }
         last = [change for change in slices if is_last(change)]
-        ready = [change for change in last if not (failed if change.reason in POLICIES else change.cluster in failed)]
-        postponed = [Outcome(change, Verdict.POSTPONED) for change in last if change not in ready]
+        ready = [
+            change
+            for change in last
+            if not (failed if change.reason in POLICIES else change.cluster in failed)
+        ]
+        postponed = [
+            WriteResult(change, WriteStatus.POSTPONED) for change in last if change not in ready
+        ]
         return [*outcomes, *await self._perform_all(ready), *postponed]
 
-    async def _create(self, creations: Sequence[Creation]) -> list[Outcome]:
+    async def _create(self, creations: Sequence[Creation]) -> list[WriteResult]:
         """Make a namespace, then the Service in it."""
-        outcomes: list[Outcome] = []
+        outcomes: list[WriteResult] = []
         for change in creations:
-            is_ready = all(each.verdict is Verdict.APPLIED for each in outcomes)
-            outcomes.append(await self._perform(change) if is_ready else Outcome(change, Verdict.POSTPONED))
+            is_ready = all(each.verdict is WriteStatus.APPLIED for each in outcomes)
+            outcomes.append(
+                await self._perform(change)
+                if is_ready
+                else WriteResult(change, WriteStatus.POSTPONED)
+            )
         return outcomes
 
     async def drain(self) -> None:
@@ -107,13 +122,13 @@ class Applier:
         for _ in range(MAX_IN_FLIGHT):
             await self._slots.acquire()
 
-    async def _perform_all(self, changes: Sequence[Change]) -> list[Outcome]:
+    async def _perform_all(self, changes: Sequence[Change]) -> list[WriteResult]:
         """All at once; one needs no task of its own, as most plans have it."""
         if len(changes) <= 1:
             return [await self._perform(change) for change in changes]
         return await asyncio.gather(*map(self._perform, changes))
 
-    async def _perform(self, change: Change) -> Outcome:
+    async def _perform(self, change: Change) -> WriteResult:
         """Send a change if it may be sent now. What may not is not kept: it is planned again when it may."""
         if (known := self._refused.get(change.key)) is not None and known.change == change:
             return known
@@ -121,31 +136,34 @@ class Applier:
             await self.pace.take_turn()
             async with self._slots:
                 if self._is_draining:
-                    return Outcome(change, Verdict.POSTPONED)
+                    return WriteResult(change, WriteStatus.POSTPONED)
                 if (wait := self.pace.delay_of(change.key)) == 0:
                     with self.pace.writing(change.key):
                         return self._noted(await self._send(change))
-        return Outcome(change, Verdict.POSTPONED, retry_after=wait)
+        return WriteResult(change, WriteStatus.POSTPONED, retry_after=wait)
 
-    async def _send(self, change: Change) -> Outcome:
+    async def _send(self, change: Change) -> WriteResult:
         try:
             await self._write(change)
         except ApiError as error:
             # Only the API server's own word: a bare 404 can come from a proxy in front of it.
-            if isinstance(change, Update | Delete) and (error.status.code, error.status.reason) == (404, "NotFound"):
+            if isinstance(change, Update | Delete) and (error.status.code, error.status.reason) == (
+                404,
+                "NotFound",
+            ):
                 self.gone(change.key, change.precondition.uid)
             if error.status.code == 429:
                 self.pace.pause(error.status.retry_after or 1)
             return _outcome(change, error)
         except (TransportError, WireError) as error:
-            return Outcome(change, Verdict.FAILED, str(error))
-        return Outcome(change, Verdict.APPLIED)
+            return WriteResult(change, WriteStatus.FAILED, str(error))
+        return WriteResult(change, WriteStatus.APPLIED)
 
-    def _noted(self, outcome: Outcome) -> Outcome:
+    def _noted(self, outcome: WriteResult) -> WriteResult:
         """The API server would refuse the same change again: it is not asked until the change is another."""
         _log(outcome)
         self._refused.pop(outcome.change.key, None)
-        if outcome.verdict is Verdict.REFUSED:
+        if outcome.verdict is WriteStatus.REFUSED:
             if len(self._refused) >= MAX_REFUSED:
                 self._refused.clear()
             self._refused[outcome.change.key] = outcome
@@ -160,15 +178,22 @@ class Applier:
                 answer = await self.client.post(SERVICES.path(namespace), unstructure(service))
                 self.written(decode_object(answer, SERVICES))
             case Create(piece, _):
-                answer = await self.client.post(ENDPOINT_SLICES.path(namespace), encode_slice(piece))
+                answer = await self.client.post(
+                    ENDPOINT_SLICES.path(namespace), encode_slice(piece)
+                )
                 self.written(_answered(piece, answer))
             case Update(piece, precondition, _):
                 body = encode_slice(piece, precondition)
                 answer = await self.client.put(ENDPOINT_SLICES.path(namespace, name), body)
                 self.written(_answered(piece, answer))
             case Delete(_, precondition, _):
-                options = {"uid": precondition.uid, "resourceVersion": precondition.resource_version}
-                await self.client.delete(ENDPOINT_SLICES.path(namespace, name), {"preconditions": dict(options)})
+                options = {
+                    "uid": precondition.uid,
+                    "resourceVersion": precondition.resource_version,
+                }
+                await self.client.delete(
+                    ENDPOINT_SLICES.path(namespace, name), {"preconditions": dict(options)}
+                )
             case unexpected:
                 assert_never(unexpected)
 
@@ -179,28 +204,35 @@ def _answered(sent: EndpointSlice, answer: bytes) -> EndpointSlice:
     Mostly these are the remote slice's own, so a remote endpoint and its mirror take the memory of one.
     """
     stored = decode_object(answer, ENDPOINT_SLICES)
-    return evolve(stored, endpoints=sent.endpoints) if stored.endpoints == sent.endpoints else stored
+    return (
+        evolve(stored, endpoints=sent.endpoints) if stored.endpoints == sent.endpoints else stored
+    )
 
 
-def _outcome(change: Change, error: ApiError) -> Outcome:
+def _outcome(change: Change, error: ApiError) -> WriteResult:
     """What a refusal means. Source: kubernetes-semantics, 409 variants and namespace deletion."""
     status = error.status
     is_gone = isinstance(change, Delete) and status.code == 404
     # Two Services can need one namespace.
-    is_there = isinstance(change, CreateNamespace) and (status.code, status.reason) == (409, "AlreadyExists")
+    is_there = isinstance(change, CreateNamespace) and (status.code, status.reason) == (
+        409,
+        "AlreadyExists",
+    )
     if is_gone or is_there:
-        return Outcome(change, Verdict.APPLIED)
+        return WriteResult(change, WriteStatus.APPLIED)
     match status.code:
         case 404 | 409:
-            return Outcome(change, Verdict.SUPERSEDED, str(error), status.retry_after)
+            return WriteResult(change, WriteStatus.SUPERSEDED, str(error), status.retry_after)
         case 403 if "NamespaceTerminating" in status.causes:
-            return Outcome(change, Verdict.SUPERSEDED, str(error), status.retry_after)
+            return WriteResult(change, WriteStatus.SUPERSEDED, str(error), status.retry_after)
         case 413 | 422:
-            return Outcome(change, Verdict.REFUSED, str(error))
+            return WriteResult(change, WriteStatus.REFUSED, str(error))
         case 403:
-            return Outcome(change, Verdict.FAILED, _missing_permission(change, error), status.retry_after)
+            return WriteResult(
+                change, WriteStatus.FAILED, _missing_permission(change, error), status.retry_after
+            )
         case _:
-            return Outcome(change, Verdict.FAILED, str(error), status.retry_after)
+            return WriteResult(change, WriteStatus.FAILED, str(error), status.retry_after)
 
 
 def _missing_permission(change: Change, error: ApiError) -> str:
@@ -228,7 +260,7 @@ def _service(change: Change) -> dict[str, str]:
     return {"service": str(change.endpoint_slice.service)}
 
 
-def _log(outcome: Outcome) -> None:
+def _log(outcome: WriteResult) -> None:
     change = outcome.change
     kind, verb = kind_and_verb(change)
     fields = {
@@ -239,9 +271,9 @@ def _log(outcome: Outcome) -> None:
         "cluster": change.cluster,
         "reason": change.reason.code,
     }
-    if outcome.verdict is Verdict.APPLIED:
+    if outcome.verdict is WriteStatus.APPLIED:
         log.info("written", **fields)
-    elif outcome.verdict is Verdict.SUPERSEDED:
+    elif outcome.verdict is WriteStatus.SUPERSEDED:
         log.debug("changed meanwhile", **fields, problem=outcome.message)
     else:
         log.warning("not written", **fields, problem=outcome.message)

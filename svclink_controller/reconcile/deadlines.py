@@ -27,7 +27,9 @@ class Deadlines:
             timer.cancel()
         if at is not None:
             delay = max(at - clock.seconds(), 0)
-            self._timers[cluster] = asyncio.get_running_loop().call_later(delay, self._ring, cluster, at)
+            self._timers[cluster] = asyncio.get_running_loop().call_later(
+                delay, self._ring, cluster, at
+            )
 
     def close(self) -> None:
         """Forget every deadline."""

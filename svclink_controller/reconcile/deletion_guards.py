@@ -12,19 +12,27 @@ from attrs import define, field
 from svclink_controller import clock
 from svclink_controller.reconcile.deadlines import Deadlines
 from svclink_controller.state.store import Store
-from svclink_core.deletion_guard import MIN_SLICES, UNGUARDED, Guard, Toll, advance, deadline, effect
+from svclink_core.deletion_guard import (
+    MIN_SLICES,
+    UNGUARDED,
+    Guard,
+    Toll,
+    advance,
+    effect,
+    guard_deadline,
+)
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.planning import Decision
 from svclink_core.svclink_v1alpha1 import ClusterLinkSpec
 
-GATHER_SECONDS: Final = 0.05
+GUARD_GATHER_SECONDS: Final = 0.05
 """What is condemned together is looked at together."""
 
 log = structlog.get_logger()
 
 
 @define
-class Guards:
+class DeletionGuards:
     """Keeps the guards in the store up to what the plans say.
 
     Args:
@@ -53,7 +61,9 @@ class Guards:
                 del doomed[key]
             if each.cluster not in self._gathering:
                 self._gathering.add(each.cluster)
-                asyncio.get_running_loop().call_later(GATHER_SECONDS, self._gathered, each.cluster)
+                asyncio.get_running_loop().call_later(
+                    GUARD_GATHER_SECONDS, self._gathered, each.cluster
+                )
 
     def link_changed(self, name: str) -> None:
         """A link was added, edited or removed. What an edit does to its cluster's slices is meant."""
@@ -93,12 +103,18 @@ class Guards:
     def _look(self, cluster: str) -> None:
         if cluster not in self.store.links:
             return
-        before, now, hold = self.store.guard(cluster), clock.seconds(), self.store.options.deletion_hold
+        before, now, hold = (
+            self.store.guard(cluster),
+            clock.seconds(),
+            self.store.options.deletion_hold,
+        )
         doomed = self._doomed.get(cluster, {})
         believed_until = self._edited_at.get(cluster, -hold) + hold
         toll = Toll(self.store.mirrored(cluster).slices, doomed)
         after = advance(before, toll, now, 0 if now < believed_until else hold)
-        self._deadlines.set(cluster, believed_until if now < believed_until else deadline(after))
+        self._deadlines.set(
+            cluster, believed_until if now < believed_until else guard_deadline(after)
+        )
         if after != before:
             _log(cluster, before, after)
             self.store.set_guard(cluster, after, doomed if effect(after) != effect(before) else ())
@@ -106,7 +122,15 @@ class Guards:
 
 def _log(cluster: str, before: Guard, after: Guard) -> None:
     wave = after.wave
-    if wave is not None and wave.held_until is not None and (before.wave is None or before.wave.held_until is None):
+    if (
+        wave is not None
+        and wave.held_until is not None
+        and (before.wave is None or before.wave.held_until is None)
+    ):
         log.warning("deletion held", cluster=cluster, doomed=wave.doomed, slices=wave.slices)
     elif before.wave is not None and before.wave.held_until is not None and wave is None:
-        log.warning("deletion no longer held", cluster=cluster, proceeds=after != UNGUARDED and bool(after.released))
+        log.warning(
+            "deletion no longer held",
+            cluster=cluster,
+            proceeds=after != UNGUARDED and bool(after.released),
+        )

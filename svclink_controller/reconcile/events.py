@@ -69,7 +69,8 @@ class _Event:
             "apiVersion": "v1",
             "kind": "Event",
             "metadata": {"name": self.name, "namespace": self.namespace},
-            "involvedObject": involved | ({"namespace": metadata.namespace} if metadata.namespace else {}),
+            "involvedObject": involved
+            | ({"namespace": metadata.namespace} if metadata.namespace else {}),
             "type": "Normal" if is_good(self.condition) else "Warning",
             "reason": self.condition.reason,
             "source": {"component": "svclink"},
@@ -81,7 +82,11 @@ class _Event:
 
     def repetition(self) -> dict[str, Json]:
         """What is new when it happens once more."""
-        return {"count": self.count, "lastTimestamp": self.last, "message": self.condition.message[:MAX_MESSAGE]}
+        return {
+            "count": self.count,
+            "lastTimestamp": self.last,
+            "message": self.condition.message[:MAX_MESSAGE],
+        }
 
 
 @define
@@ -103,7 +108,9 @@ class Events:
 
     client: Client
     metrics: Metrics = field(factory=Metrics)
-    _waiting: asyncio.Queue[tuple[ClusterLink, Condition]] = field(factory=lambda: asyncio.Queue(MAX_WAITING))
+    _waiting: asyncio.Queue[tuple[ClusterLink, Condition]] = field(
+        factory=lambda: asyncio.Queue(MAX_WAITING)
+    )
     _told: OrderedDict[tuple[str, str, str], _Told] = field(factory=OrderedDict)
 
     def tell(self, link: ClusterLink, status: ClusterLinkStatus) -> None:
@@ -121,7 +128,12 @@ class Events:
             try:
                 await self._write(link, condition)
             except (ApiError, TransportError) as error:
-                log.info("event not written", link=link.metadata.name, reason=condition.reason, problem=str(error))
+                log.info(
+                    "event not written",
+                    link=link.metadata.name,
+                    reason=condition.reason,
+                    problem=str(error),
+                )
                 self.metrics.events.labels("failed").inc()
             except Exception:
                 log.exception("internal error", link=link.metadata.name)
@@ -163,7 +175,11 @@ class Events:
 def transitions(old: ClusterLinkStatus, new: ClusterLinkStatus) -> list[Condition]:
     """The conditions of a new status that are worth an Event, given the status before."""
     before = {condition.type: condition for condition in old.conditions}
-    return [condition for condition in new.conditions if _is_worth_it(before.get(condition.type), condition)]
+    return [
+        condition
+        for condition in new.conditions
+        if _is_worth_it(before.get(condition.type), condition)
+    ]
 
 
 _QUIET: Final = {LinkReason.CONNECTING.code, LinkReason.INITIALIZING.code, LinkReason.STALE.code}
@@ -171,7 +187,9 @@ _QUIET: Final = {LinkReason.CONNECTING.code, LinkReason.INITIALIZING.code, LinkR
 
 
 def _is_worth_it(old: Condition | None, new: Condition) -> bool:
-    if new.reason in _QUIET or (old is not None and (old.status, old.reason) == (new.status, new.reason)):
+    if new.reason in _QUIET or (
+        old is not None and (old.status, old.reason) == (new.status, new.reason)
+    ):
         return False
     if new.type == "Ready" or not is_good(new):
         return True

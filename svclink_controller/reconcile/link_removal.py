@@ -23,7 +23,7 @@ log = structlog.get_logger()
 
 
 @frozen
-class GoneLinks:
+class LinkRemoval:
     """Proves that links are gone.
 
     Args:
@@ -37,14 +37,24 @@ class GoneLinks:
 
         The proof is a complete list, made after the slices were seen: a link that they were made for would be in it.
         """
-        names = {change.cluster for change in changes if change.reason is Reason.LINK_GONE and change.cluster}
+        names = {
+            change.cluster
+            for change in changes
+            if change.reason is Reason.LINK_GONE and change.cluster
+        }
         unproven = {name for name in sorted(names) if not await self._is_gone(name)}
-        return [each for each in changes if each.reason is not Reason.LINK_GONE or each.cluster not in unproven]
+        return [
+            each
+            for each in changes
+            if each.reason is not Reason.LINK_GONE or each.cluster not in unproven
+        ]
 
     async def _is_gone(self, name: str) -> bool:
         """Whether no link has the name; links of the Go release may have it in any namespace."""
         try:
-            found = await Reflector(self.client, CLUSTER_LINKS, field_selector=f"metadata.name={name}").list_all()
+            found = await Reflector(
+                self.client, CLUSTER_LINKS, field_selector=f"metadata.name={name}"
+            ).list_all()
         except (ApiError, TransportError, WireError) as error:
             log.warning("slices of an unknown link kept", link=name, problem=str(error))
             return False

@@ -6,15 +6,15 @@ from collections.abc import Callable, Sequence
 
 from attrs import define, field
 
-from svclink_controller.reconcile.applier import Outcome, Verdict
+from svclink_controller.reconcile.applier import WriteResult, WriteStatus
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.mirroring import Finding
 
-_FAILURES = (Verdict.REFUSED, Verdict.FAILED)
+_FAILURES = (WriteStatus.REFUSED, WriteStatus.FAILED)
 
 
 @define
-class Findings:
+class PlanResults:
     """Findings and failed writes of the last plan of every Service that has any.
 
     Args:
@@ -25,14 +25,16 @@ class Findings:
     _findings: dict[NamespacedName, tuple[Finding, ...]] = field(factory=dict)
     _failures: dict[NamespacedName, dict[str, str]] = field(factory=dict)
 
-    def record(self, key: NamespacedName, findings: tuple[Finding, ...], unfinished: Sequence[Outcome]) -> None:
+    def record(
+        self, key: NamespacedName, findings: tuple[Finding, ...], unfinished: Sequence[WriteResult]
+    ) -> None:
         """What the present plan of a Service found, and which of its changes failed."""
         failures = {
             outcome.change.cluster or "": f"{key}: {outcome.message}"
             for outcome in unfinished
             if outcome.verdict in _FAILURES
         }
-        if any(outcome.verdict is Verdict.POSTPONED for outcome in unfinished):
+        if any(outcome.verdict is WriteStatus.POSTPONED for outcome in unfinished):
             # Whether what failed before works by now will show when it is sent: a status must not say so in between.
             failures = self._failures.get(key, {}) | failures
         before = self._findings.pop(key, ()), self._failures.pop(key, {})
@@ -48,9 +50,16 @@ class Findings:
     def of(self, cluster: str) -> list[Finding]:
         """The findings that concern a cluster, by Service."""
         return [
-            finding for key in sorted(self._findings) for finding in self._findings[key] if finding.cluster == cluster
+            finding
+            for key in sorted(self._findings)
+            for finding in self._findings[key]
+            if finding.cluster == cluster
         ]
 
     def failures_of(self, cluster: str) -> list[str]:
         """One message for each Service whose slices of a cluster could not be written."""
-        return [self._failures[key][cluster] for key in sorted(self._failures) if cluster in self._failures[key]]
+        return [
+            self._failures[key][cluster]
+            for key in sorted(self._failures)
+            if cluster in self._failures[key]
+        ]

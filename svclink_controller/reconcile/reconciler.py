@@ -11,9 +11,9 @@ from attrs import define, field
 from svclink_controller import clock
 from svclink_controller.loop_turns import next_turn
 from svclink_controller.monitoring.metrics import Metrics
-from svclink_controller.reconcile.applier import Applier, Outcome, Verdict, kind_and_verb
-from svclink_controller.reconcile.link_removal import GoneLinks
-from svclink_controller.reconcile.plan_results import Findings
+from svclink_controller.reconcile.applier import Applier, WriteResult, WriteStatus, kind_and_verb
+from svclink_controller.reconcile.link_removal import LinkRemoval
+from svclink_controller.reconcile.plan_results import PlanResults
 from svclink_controller.reconcile.workqueue import WorkQueue
 from svclink_controller.state.store import Store
 from svclink_core.meta_v1 import NamespacedName
@@ -41,10 +41,10 @@ class Reconciler:
     store: Store
     queue: WorkQueue[NamespacedName]
     applier: Applier
-    findings: Findings
+    findings: PlanResults
     decided: Callable[[NamespacedName, Sequence[Decision]], None] = lambda _key, _decisions: None
     metrics: Metrics = field(factory=Metrics)
-    gone_links: GoneLinks | None = None
+    gone_links: LinkRemoval | None = None
 
     async def run(self) -> None:
         """Work until cancelled. A broken plan is logged with its traceback, tried again, and stops nothing else."""
@@ -66,33 +66,45 @@ class Reconciler:
         started, news = clock.elapsed(), self.store.freshness.take(key)
         plan = plan_service(self.store.snapshot(), key, clock.seconds())
         self.decided(key, plan.decisions)
-        changes = plan.changes if self.gone_links is None else await self.gone_links.proven(plan.changes)
+        changes = (
+            plan.changes if self.gone_links is None else await self.gone_links.proven(plan.changes)
+        )
         outcomes = await self.applier.apply(changes)
         self._measure(key, started, news, outcomes)
-        unfinished = [outcome for outcome in outcomes if outcome.verdict is not Verdict.APPLIED]
+        unfinished = [outcome for outcome in outcomes if outcome.verdict is not WriteStatus.APPLIED]
         self.findings.record(key, plan.findings, unfinished)
         self._come_back(key, unfinished, is_unproven=len(changes) < len(plan.changes))
 
-    def _come_back(self, key: NamespacedName, unfinished: list[Outcome], *, is_unproven: bool) -> None:
+    def _come_back(
+        self, key: NamespacedName, unfinished: list[WriteResult], *, is_unproven: bool
+    ) -> None:
         """What may work later is planned again later, with growing delays; what only waits, when it need wait no more.
 
         What the API server refused is planned again when something changes: it would be refused again.
         """
-        if is_unproven or any(each.verdict in (Verdict.FAILED, Verdict.SUPERSEDED) for each in unfinished):
+        if is_unproven or any(
+            each.verdict in (WriteStatus.FAILED, WriteStatus.SUPERSEDED) for each in unfinished
+        ):
             self.queue.retry(key, max(_waits(unfinished), default=None))
             return
         self.queue.forget(key)
         if (wait := min(_waits(unfinished), default=None)) is not None:
             self.queue.postpone(key, wait)
 
-    def _measure(self, key: NamespacedName, started: float, news: dict[str, float], outcomes: list[Outcome]) -> None:
+    def _measure(
+        self,
+        key: NamespacedName,
+        started: float,
+        news: dict[str, float],
+        outcomes: list[WriteResult],
+    ) -> None:
         """Count what was written, and how old the news were by then; what was not written stays news."""
         now = clock.elapsed()
         self.metrics.reconcile.observe(now - started)
         written: dict[str | None, bool] = {}
         for outcome in outcomes:
             self.metrics.writes.labels(*kind_and_verb(outcome.change), outcome.verdict.value).inc()
-            cluster, is_applied = outcome.change.cluster, outcome.verdict is Verdict.APPLIED
+            cluster, is_applied = outcome.change.cluster, outcome.verdict is WriteStatus.APPLIED
             written[cluster] = written.get(cluster, True) and is_applied
         for cluster, received_at in news.items():
             if cluster not in written or cluster not in self.store.links:
@@ -103,6 +115,6 @@ class Reconciler:
                 self.store.freshness.put_back(key, cluster, received_at)
 
 
-def _waits(outcomes: list[Outcome]) -> list[float]:
+def _waits(outcomes: list[WriteResult]) -> list[float]:
     """How long the API server asked to be left alone, and how long writes were held back."""
     return [outcome.retry_after for outcome in outcomes if outcome.retry_after]

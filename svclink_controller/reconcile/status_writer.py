@@ -13,7 +13,7 @@ from svclink_controller import clock
 from svclink_controller.api.client import Client
 from svclink_controller.api.errors import ApiError, TransportError
 from svclink_controller.monitoring.metrics import Metrics
-from svclink_controller.reconcile.plan_results import Findings
+from svclink_controller.reconcile.plan_results import PlanResults
 from svclink_controller.reconcile.workqueue import WorkQueue
 from svclink_controller.state.store import Observation, Store
 from svclink_controller.wire.messages import WireError
@@ -26,11 +26,11 @@ from svclink_core.snapshot import PENDING
 from svclink_core.status import LinkFacts, summarize
 from svclink_core.svclink_v1alpha1 import ClusterLink, ClusterLinkStatus
 
-INTERVAL_SECONDS: Final = 5
+STATUS_INTERVAL_SECONDS: Final = 5
 STATUS_WRITERS: Final = 4
 """Links worked on at once, so that many of them do not wait for each other."""
 
-GATHER_SECONDS: Final = 0.05
+STATUS_GATHER_SECONDS: Final = 0.05
 """What happens together is written together."""
 
 log = structlog.get_logger()
@@ -48,7 +48,7 @@ class _Written:
     kept: ClusterLinkStatus | None = None
 
 
-_NEVER: Final = _Written(-INTERVAL_SECONDS)
+_NEVER: Final = _Written(-STATUS_INTERVAL_SECONDS)
 
 
 @define
@@ -66,7 +66,7 @@ class StatusWriter:
 
     client: Client
     store: Store
-    findings: Findings
+    findings: PlanResults
     queue: WorkQueue[str]
     metrics: Metrics = field(factory=Metrics)
     told: Callable[[ClusterLink, ClusterLinkStatus], None] = lambda _, __: None
@@ -79,7 +79,7 @@ class StatusWriter:
         while True:
             name = await self.queue.get()
             try:
-                await asyncio.sleep(GATHER_SECONDS)
+                await asyncio.sleep(STATUS_GATHER_SECONDS)
                 await self._write(name)
             except (ApiError, TransportError, WireError) as error:
                 log.warning("status not written", link=name, problem=str(error))
@@ -110,7 +110,7 @@ class StatusWriter:
         status = self._status(link)
         if status is None or status == link.status:
             return
-        wait = last.at + INTERVAL_SECONDS - loop.time()
+        wait = last.at + STATUS_INTERVAL_SECONDS - loop.time()
         if wait > 0 and not is_transition(link.status, status):
             self._postpone(key.name, wait)
             return
@@ -142,7 +142,12 @@ class StatusWriter:
             return summarize(LinkFacts(link, problem=duplicate_name(counts)), clock.now())
         connection = self.store.connections.get(name, PENDING)
         observation = self.store.observations.get(name, Observation())
-        if link.spec.enabled and connection == PENDING and observation.problem is None and link.status.conditions:
+        if (
+            link.spec.enabled
+            and connection == PENDING
+            and observation.problem is None
+            and link.status.conditions
+        ):
             return None
         mirrored = self.store.mirrored(name)
         facts = LinkFacts(

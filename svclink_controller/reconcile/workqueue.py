@@ -63,7 +63,9 @@ class WorkQueue(Generic[Key]):
 
     def retry(self, key: Key, after: float | None = None) -> float:
         """Work on a key again after a delay, which grows with its failures, or after a given one; returns it."""
-        delay = self._failures.setdefault(key, Backoff(RETRY_BASE_SECONDS, RETRY_CAP_SECONDS)).next_delay()
+        delay = self._failures.setdefault(
+            key, Backoff(RETRY_BASE_SECONDS, RETRY_CAP_SECONDS)
+        ).next_delay()
         delay = max(delay, after or 0)
         self.postpone(key, delay)
         return delay

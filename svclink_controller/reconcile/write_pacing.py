@@ -16,7 +16,7 @@ REST_SECONDS: Final = 0.2
 
 
 @define
-class Pace:
+class WritePace:
     """Says when a write may be sent. Nothing waits here: what may not be sent is planned again later.
 
     Args:

@@ -75,11 +75,15 @@ class Pager(Generic[T]):
                     raise
                 expired += 1
                 limit = limit if expired < 2 else 0
-        raise TransportError(f"the list of {self.resource.plural} expired three times before it was complete")
+        raise TransportError(
+            f"the list of {self.resource.plural} expired three times before it was complete"
+        )
 
     async def newest_version(self) -> str:
         """The resourceVersion the cluster is at now."""
-        content = await self.client.get(self.path, {**self.selection, "limit": "1"}, seconds=PROBE_SECONDS)
+        content = await self.client.get(
+            self.path, {**self.selection, "limit": "1"}, seconds=PROBE_SECONDS
+        )
         return decode_page(content, self.resource).resource_version
 
     async def _list(self, limit: int) -> Listing[T]:
@@ -93,9 +97,15 @@ class Pager(Generic[T]):
                 # Pages of many clusters can come at once, and each of 9 MB takes 15 ms to take apart.
                 await next_turn()
                 page = decode_page(content, self.resource)
-                token, version, is_large = page.continue_token, page.resource_version, len(content) > LARGE
+                token, version, is_large = (
+                    page.continue_token,
+                    page.resource_version,
+                    len(content) > LARGE,
+                )
                 if token and not is_large:
-                    coming = asyncio.ensure_future(self._get(first, token))  # While this one is decoded.
+                    coming = asyncio.ensure_future(
+                        self._get(first, token)
+                    )  # While this one is decoded.
                 size, pages = size + len(content), pages + 1
                 await self._add(page, listing)
                 del content, page  # A large one goes before the next one comes.
@@ -137,4 +147,9 @@ class Pager(Generic[T]):
 def report(resource: Resource[T], undecodable: list[Undecodable]) -> None:
     """Log which objects make no sense, and why."""
     for each in undecodable:
-        log.warning("object not understood", kind=resource.plural, object=str(each.key), problem=each.problem)
+        log.warning(
+            "object not understood",
+            kind=resource.plural,
+            object=str(each.key),
+            problem=each.problem,
+        )

@@ -32,10 +32,10 @@ from svclink_controller.wire.reading import T, decode_event
 from svclink_controller.wire.resources import CLUSTER_LINKS, Resource
 from svclink_core.meta_v1 import NamespacedName
 
-WATCH_SECONDS: Final = (300, 600)
+WATCH_TIMEOUT_SECONDS: Final = (300, 600)
 """A watch is asked to end after a random time in between, so that those of many clusters do not end at once."""
 
-HEALTHY_SECONDS: Final = 10
+HEALTHY_WATCH_SECONDS: Final = 10
 """A stream that lived this long was a good one. One event makes none: a server may send it again and again."""
 
 MAX_OVERLOADS: Final = 8
@@ -122,7 +122,7 @@ class Reflector(Generic[T]):
                     raise
                 await asyncio.sleep(error.status.retry_after or 0)
             finally:
-                if loop.time() - started > HEALTHY_SECONDS:
+                if loop.time() - started > HEALTHY_WATCH_SECONDS:
                     self._backoff.reset()
             # A server may end every watch at once, and those of many clusters may end together.
             await asyncio.sleep(self._backoff.next_delay())
@@ -143,7 +143,7 @@ class Reflector(Generic[T]):
             "watch": "true",
             "allowWatchBookmarks": "true",
             "resourceVersion": version,
-            "timeoutSeconds": str(random.randint(*WATCH_SECONDS)),  # noqa: S311 - spreads load, guards nothing
+            "timeoutSeconds": str(random.randint(*WATCH_TIMEOUT_SECONDS)),  # noqa: S311 - spreads load, guards nothing
         }
         try:
             async with aclosing(self.client.lines(self._path, query)) as lines:
@@ -173,7 +173,10 @@ class Reflector(Generic[T]):
 
     @property
     def _selection(self) -> dict[str, str]:
-        selectors = {"fieldSelector": self.field_selector, "labelSelector": self.resource.label_selector}
+        selectors = {
+            "fieldSelector": self.field_selector,
+            "labelSelector": self.resource.label_selector,
+        }
         return {key: value for key, value in selectors.items() if value}
 
     @property
@@ -188,7 +191,9 @@ def _expired_or(error: ApiError) -> Exception:
     return ExpiredError(str(error)) if status.code == 410 or too_large else error
 
 
-async def reflect_for_ever(reflector: Reflector[T], sink: Sink[T], troubled: Callable[[str], None]) -> None:
+async def reflect_for_ever(
+    reflector: Reflector[T], sink: Sink[T], troubled: Callable[[str], None]
+) -> None:
     """List and watch, and whatever breaks, list again. What broke is logged, and told to `troubled`."""
     backoff, loop = Backoff(base=0.5, cap=30), asyncio.get_running_loop()
     plural = reflector.resource.plural
@@ -199,12 +204,14 @@ async def reflect_for_ever(reflector: Reflector[T], sink: Sink[T], troubled: Cal
             await sink.replace(listing)
             await reflector.watch(listing.resource_version, sink)
         except (ApiError, TransportError, WireError) as error:
-            log.warning("main cluster not read", kind=plural, problem=str(error), mend=_mend(error, plural))
+            log.warning(
+                "main cluster not read", kind=plural, problem=str(error), mend=_mend(error, plural)
+            )
             troubled(str(error))
             pause = retry_after(error)
         except Exception:
             log.exception("internal error", kind=plural)
-        if loop.time() - started > HEALTHY_SECONDS:
+        if loop.time() - started > HEALTHY_WATCH_SECONDS:
             backoff.reset()
         await asyncio.sleep(max(backoff.next_delay(), pause))
 

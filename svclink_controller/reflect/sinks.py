@@ -103,7 +103,9 @@ class LinkSink:
 
     async def replace(self, listing: Listing[ClusterLink]) -> None:
         """The complete list."""
-        listed = {link.metadata.key for link in listing.items} | {each.key for each in listing.undecodable}
+        listed = {link.metadata.key for link in listing.items} | {
+            each.key for each in listing.undecodable
+        }
         for key in self.store.namesakes.names() - listed:
             self.remove(key)
         for link in listing.items:

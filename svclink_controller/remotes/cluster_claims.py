@@ -24,7 +24,7 @@ _NOTHING: Final = _Known()
 
 
 @define
-class Identities:
+class ClusterClaims:
     """The clusters that links were last connected to, and the links that wait for one that another holds.
 
     Args:
@@ -64,7 +64,9 @@ class Identities:
         """A link was refused: `reconsider` is called once, when another link lets go of its cluster."""
         self._waiting[name] = reconsider
 
-    def claim(self, link: ClusterLink, kubeconfig: str, cluster_id: str, reconsider: Callable[[], None]) -> None:
+    def claim(
+        self, link: ClusterLink, kubeconfig: str, cluster_id: str, reconsider: Callable[[], None]
+    ) -> None:
         """A link is connected to a cluster: `reconsider` is called when another one claims a cluster after it."""
         self._known[link.metadata.name] = _Known(kubeconfig, cluster_id)
         name, before = link.metadata.name, self._claims.get(link.metadata.name)

@@ -15,8 +15,8 @@ from svclink_controller.api.errors import ApiError, TransportError, retry_after
 from svclink_controller.backoff import Backoff
 from svclink_controller.credentials.kubeconfig import KubeconfigError
 from svclink_controller.credentials.trust import STRICT, Trust
-from svclink_controller.remotes.cluster_claims import Identities
-from svclink_controller.remotes.session import RefusedError, Session, Target, open_session
+from svclink_controller.remotes.cluster_claims import ClusterClaims
+from svclink_controller.remotes.session import LinkTarget, RefusedError, Session, open_session
 from svclink_controller.state.store import Observation, Store
 from svclink_controller.wire.messages import WireError
 from svclink_controller.wire.resources import REMOTE_ENDPOINT_SLICES, sharing
@@ -28,7 +28,7 @@ ConnectError: TypeAlias = KubeconfigError | RefusedError | ApiError | TransportE
 EXPECTED: Final = (KubeconfigError, RefusedError, ApiError, TransportError, WireError)
 """What can go wrong with a cluster; anything else is a fault of svclink."""
 
-HEALTHY_SECONDS: Final = 60
+HEALTHY_CONNECTION_SECONDS: Final = 60
 """A connection that lived this long was a good one: what breaks it is a new trouble, not the old one."""
 
 log = structlog.get_logger()
@@ -50,11 +50,11 @@ class Remote:
 
     name: str
     store: Store
-    identities: Identities
+    identities: ClusterClaims
     trust: Trust = STRICT
-    _wanted: Target | Problem | None = None
+    _wanted: LinkTarget | Problem | None = None
     _generation: int = -1
-    _proven: Target | None = None
+    _proven: LinkTarget | None = None
     _session: Session | None = None
     _opened: Session | None = None
     _following: asyncio.Task[None] | None = None
@@ -63,7 +63,7 @@ class Remote:
     _leave_alone: float = 0
     _backoff: Backoff = field(factory=lambda: Backoff(base=1, cap=30))
 
-    def configure(self, wanted: Target | Problem | None, generation: int = 0) -> bool:
+    def configure(self, wanted: LinkTarget | Problem | None, generation: int = 0) -> bool:
         """The link was added or edited, or its Secret.
 
         Args:
@@ -102,7 +102,9 @@ class Remote:
         wanted = self._wanted
         if wanted is None or (isinstance(wanted, Problem) and self._session is None):
             await self._stay_away(wanted)
-        elif self._session is not None and (refusal := self._why_refused(self._session)) is not None:
+        elif (
+            self._session is not None and (refusal := self._why_refused(self._session)) is not None
+        ):
             await self._lose(RefusedError(refusal))
         elif isinstance(wanted, Problem):
             self._observe(evolve(self._observation, problem=_while_kept(wanted)))
@@ -129,7 +131,7 @@ class Remote:
         self._observe(evolve(self._observation, problem=problem))
         await self._changed.wait()
 
-    async def _try(self, target: Target) -> bool:
+    async def _try(self, target: LinkTarget) -> bool:
         """Connect with the credentials wanted; True where they are in use now."""
         if self._session is not None and self._session.target.namespaces != target.namespaces:
             # What is held is of other namespaces: nothing may be concluded from it about those now asked for.
@@ -143,10 +145,15 @@ class Remote:
             await self._take_over(problem=None)
         return is_open
 
-    async def _fall_back(self, wanted: Target) -> bool:
+    async def _fall_back(self, wanted: LinkTarget) -> bool:
         """Where the wanted credentials failed and nothing is connected: use those that worked before."""
         proven = self._proven
-        if self._session is not None or proven is None or proven == wanted or proven.namespaces != wanted.namespaces:
+        if (
+            self._session is not None
+            or proven is None
+            or proven == wanted
+            or proven.namespaces != wanted.namespaces
+        ):
             return False
         try:
             is_open = await self._unless_changed(self._open(proven))
@@ -156,10 +163,12 @@ class Remote:
             await self._take_over(problem=self._observation.problem)
         return is_open
 
-    async def _open(self, target: Target) -> None:
+    async def _open(self, target: LinkTarget) -> None:
         """What is opened belongs to the remote at once: whenever it is given up or cancelled, it is closed."""
         slices = sharing(REMOTE_ENDPOINT_SLICES, partial(self.store.sharing, self.name))
-        self._opened = await open_session(target, partial(self._refusal, target), self.trust, slices)
+        self._opened = await open_session(
+            target, partial(self._refusal, target), self.trust, slices
+        )
 
     async def _take_over(self, problem: Problem | None) -> None:
         """From now on the connection that was opened is the one that counts."""
@@ -176,7 +185,9 @@ class Remote:
         self._following = asyncio.create_task(session.follow(self.store, self.name))
         self._connected_at = asyncio.get_running_loop().time()
         if (link := self.store.links.get(self.name)) is not None and session.cluster_id is not None:
-            self.identities.claim(link, session.target.kubeconfig, session.cluster_id, self._changed.set)
+            self.identities.claim(
+                link, session.target.kubeconfig, session.cluster_id, self._changed.set
+            )
         self._observe(Observation(problem, session.version, session.cluster_id, clock.now()))
         log.info("cluster connected", cluster=self.name, version=session.version)
 
@@ -186,7 +197,9 @@ class Remote:
         waiting = {changed, self._following} - {None}
         try:
             await asyncio.wait(
-                {task for task in waiting if task is not None}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
+                {task for task in waiting if task is not None},
+                timeout=seconds,
+                return_when=asyncio.FIRST_COMPLETED,
             )
         finally:
             changed.cancel()
@@ -196,7 +209,7 @@ class Remote:
 
     async def _lose(self, error: BaseException | None) -> None:
         """The connection broke, or must not be used. One that lived makes up for the failures before it."""
-        if asyncio.get_running_loop().time() - self._connected_at > HEALTHY_SECONDS:
+        if asyncio.get_running_loop().time() - self._connected_at > HEALTHY_CONNECTION_SECONDS:
             self._backoff.reset()
         await self._disconnect()
         if isinstance(error, EXPECTED):
@@ -219,7 +232,12 @@ class Remote:
         else:
             self._mark_unreachable()
         if problem != self._observation.problem:
-            log.warning("cluster not connected", cluster=self.name, reason=problem.reason.code, problem=problem.message)
+            log.warning(
+                "cluster not connected",
+                cluster=self.name,
+                reason=problem.reason.code,
+                problem=problem.message,
+            )
         self._observe(evolve(self._observation, problem=problem))
 
     def _pause(self) -> float:
@@ -257,7 +275,7 @@ class Remote:
     def _why_refused(self, session: Session) -> Problem | None:
         return self._refusal(session.target, session.cluster_id)
 
-    def _refusal(self, target: Target, cluster_id: str | None) -> Problem | None:
+    def _refusal(self, target: LinkTarget, cluster_id: str | None) -> Problem | None:
         """Why a cluster must not be used; where credentials do not show which it is, there is nothing to say."""
         link = self.store.links.get(self.name)
         if cluster_id is None or link is None:
@@ -298,7 +316,9 @@ def problem_of(error: ConnectError) -> Problem:
                 error.status.code, LinkReason.UNREACHABLE
             )
         case TransportError():
-            reason = LinkReason.CERTIFICATE_INVALID if error.is_certificate else LinkReason.UNREACHABLE
+            reason = (
+                LinkReason.CERTIFICATE_INVALID if error.is_certificate else LinkReason.UNREACHABLE
+            )
         case WireError():
             reason = LinkReason.UNREACHABLE
         case unexpected:

@@ -47,7 +47,9 @@ class SecretKubeconfigs:
         if reference.name not in self._known:
             return None
         known = self._known[reference.name]
-        return known if isinstance(known, Problem) else kubeconfig_in(known, reference, self.namespace)
+        return (
+            known if isinstance(known, Problem) else kubeconfig_in(known, reference, self.namespace)
+        )
 
     async def close(self) -> None:
         """Stop reading."""
@@ -56,11 +58,17 @@ class SecretKubeconfigs:
         await asyncio.gather(*watches, return_exceptions=True)
 
     async def _watch(self, name: str) -> None:
-        reflector = Reflector(self.client, SECRETS, self.namespace, field_selector=f"metadata.name={name}")
+        reflector = Reflector(
+            self.client, SECRETS, self.namespace, field_selector=f"metadata.name={name}"
+        )
 
         def report(problem: str) -> None:
-            if not isinstance(self._known.get(name), Secret):  # What was read stays good until something else is.
-                self.set(name, _problem(f"Secret {self.namespace}/{name} cannot be read: {problem}"))
+            if not isinstance(
+                self._known.get(name), Secret
+            ):  # What was read stays good until something else is.
+                self.set(
+                    name, _problem(f"Secret {self.namespace}/{name} cannot be read: {problem}")
+                )
 
         await reflect_for_ever(reflector, _SecretSink(self, name), report)
 
@@ -71,7 +79,9 @@ class SecretKubeconfigs:
             self.changed(name)
 
 
-def kubeconfig_in(secret: Secret | None, reference: SecretKeyReference, namespace: str) -> str | Problem:
+def kubeconfig_in(
+    secret: Secret | None, reference: SecretKeyReference, namespace: str
+) -> str | Problem:
     """The kubeconfig, in base64, that a link keeps in a Secret of a namespace, or why there is none."""
     where = f"Secret {namespace}/{reference.name}"
     if secret is None:
@@ -105,4 +115,6 @@ class _SecretSink:
         self.secrets.set(self.name, None)
 
     def mark_undecodable(self, each: Undecodable) -> None:
-        self.secrets.set(self.name, _problem(f"the Secret {each.key} is not understood: {each.problem}"))
+        self.secrets.set(
+            self.name, _problem(f"the Secret {each.key} is not understood: {each.problem}")
+        )

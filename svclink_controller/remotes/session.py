@@ -41,7 +41,7 @@ log = structlog.get_logger()
 
 
 @frozen
-class Target:
+class LinkTarget:
     """What to read a cluster with: its kubeconfig, in base64, and the namespaces to read (empty: all)."""
 
     kubeconfig: str = field(repr=False)
@@ -69,7 +69,7 @@ class Listed(Generic[T]):
 class Session:
     """An open connection with everything listed. Nothing is in the store before `hand_over`."""
 
-    target: Target
+    target: LinkTarget
     client: Client
     version: str
     cluster_id: str | None
@@ -103,7 +103,7 @@ class Session:
 
 
 async def open_session(
-    target: Target,
+    target: LinkTarget,
     admit: Callable[[str | None], Problem | None],
     trust: Trust = STRICT,
     resource: Resource[EndpointSlice] = REMOTE_ENDPOINT_SLICES,
@@ -121,7 +121,9 @@ async def open_session(
         RefusedError: The cluster it leads to must not be used.
         ApiError, TransportError, WireError: The cluster refused, or did not answer.
     """
-    credentials = await asyncio.to_thread(lambda: parse_kubeconfig(decode_base64(target.kubeconfig), trust))
+    credentials = await asyncio.to_thread(
+        lambda: parse_kubeconfig(decode_base64(target.kubeconfig), trust)
+    )
     client = await remote_client(credentials, trust)
     try:
         return await _list_everything(target, client, admit, resource)
@@ -131,7 +133,7 @@ async def open_session(
 
 
 async def _list_everything(
-    target: Target,
+    target: LinkTarget,
     client: Client,
     admit: Callable[[str | None], Problem | None],
     resource: Resource[EndpointSlice],
@@ -149,15 +151,21 @@ async def _list_everything(
     return Session(target, client, version, cluster_id, services.result(), slices.result())
 
 
-async def _list(target: Target, client: Client, resource: Resource[T], kind: type[T]) -> list[Listed[T]]:
+async def _list(
+    target: LinkTarget, client: Client, resource: Resource[T], kind: type[T]
+) -> list[Listed[T]]:
     """One kind, in one namespace after the other: lists are large, and few are held in the memory at once."""
-    reflectors = [Reflector(client, resource, namespace) for namespace in target.namespaces or ("",)]
+    reflectors = [
+        Reflector(client, resource, namespace) for namespace in target.namespaces or ("",)
+    ]
     return [Listed(each, kind, await each.list_all()) for each in reflectors]
 
 
 async def _watch(listed: Listed[T], store: Store, cluster: str) -> None:
     sink = ObjectSink(store, cluster, listed.kind, listed.reflector.namespace)
-    listed.reflector.heard = partial(store.freshness.hear, cluster, listed.reflector.resource.plural)
+    listed.reflector.heard = partial(
+        store.freshness.hear, cluster, listed.reflector.resource.plural
+    )
     listed.reflector.heard()  # It was listed just now.
     await listed.reflector.watch(listed.listing.resource_version, sink)
 

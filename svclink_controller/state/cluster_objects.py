@@ -24,7 +24,11 @@ class ClusterObjects:
         """Set a slice or (None) remove it; returns what was there."""
         old = self.slices.pop(key, None)
         if old is not None and (service := old.service) is not None:
-            others = tuple(each for each in self.slices_by_service.pop(service) if each.metadata.name != key.name)
+            others = tuple(
+                each
+                for each in self.slices_by_service.pop(service)
+                if each.metadata.name != key.name
+            )
             if others:
                 self.slices_by_service[service] = others
         if new is not None:
@@ -35,7 +39,7 @@ class ClusterObjects:
 
 
 @frozen
-class Mirrored:
+class MirrorCounts:
     """How much the main cluster has of one remote cluster."""
 
     services: int = 0
@@ -47,7 +51,9 @@ class Mirrored:
 class Tally:
     """Counts mirrored slices by cluster as they come and go."""
 
-    services: defaultdict[str, Counter[NamespacedName]] = field(factory=lambda: defaultdict(Counter))
+    services: defaultdict[str, Counter[NamespacedName]] = field(
+        factory=lambda: defaultdict(Counter)
+    )
     endpoints: Counter[str] = field(factory=Counter)
     slices: Counter[str] = field(factory=Counter)
 
@@ -65,6 +71,8 @@ class Tally:
         if not services[service]:
             del services[service]
 
-    def of(self, cluster: str) -> Mirrored:
+    def of(self, cluster: str) -> MirrorCounts:
         """How much there is of a cluster."""
-        return Mirrored(len(self.services.get(cluster, ())), self.endpoints[cluster], self.slices[cluster])
+        return MirrorCounts(
+            len(self.services.get(cluster, ())), self.endpoints[cluster], self.slices[cluster]
+        )

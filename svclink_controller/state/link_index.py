@@ -10,7 +10,7 @@ from svclink_core.svclink_v1alpha1 import ClusterLink
 
 
 @define
-class Namesakes:
+class LinkIndex:
     """Every ClusterLink there is."""
 
     _by_name: dict[str, dict[str, ClusterLink]] = field(factory=dict)
@@ -21,7 +21,11 @@ class Namesakes:
 
     def names(self) -> set[NamespacedName]:
         """Namespace and name of every link."""
-        return {NamespacedName(namespace, name) for name, found in self._by_name.items() for namespace in found}
+        return {
+            NamespacedName(namespace, name)
+            for name, found in self._by_name.items()
+            for namespace in found
+        }
 
     def put(self, link: ClusterLink, *, listed: bool) -> bool:
         """Hold a link, unless what is held is newer, which a complete list overrules. Returns whether it is held."""

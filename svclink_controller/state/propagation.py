@@ -9,7 +9,7 @@ from svclink_core.meta_v1 import NamespacedName
 
 
 @define
-class Freshness:
+class PropagationClock:
     """Times by `clock.elapsed`. Costs two dictionary look-ups an event."""
 
     _heard: dict[tuple[str, str], float] = field(factory=dict)
@@ -35,7 +35,9 @@ class Freshness:
         """A cluster is no longer read."""
         for key in [key for key in self._heard if key[0] == cluster]:
             del self._heard[key]
-        for service in [service for service, news in self._news.items() if news.pop(cluster, None) and not news]:
+        for service in [
+            service for service, news in self._news.items() if news.pop(cluster, None) and not news
+        ]:
             del self._news[service]
 
     def ages(self) -> dict[tuple[str, str], float]:

@@ -11,9 +11,9 @@ from typing import Final, TypeAlias, TypeVar, assert_never
 
 from attrs import define, evolve, field, frozen
 
-from svclink_controller.state.cluster_objects import ClusterObjects, Mirrored, Tally
-from svclink_controller.state.link_index import Namesakes, is_older
-from svclink_controller.state.propagation import Freshness
+from svclink_controller.state.cluster_objects import ClusterObjects, MirrorCounts, Tally
+from svclink_controller.state.link_index import LinkIndex, is_older
+from svclink_controller.state.propagation import PropagationClock
 from svclink_controller.wire.messages import Listing, Undecodable
 from svclink_core.core_v1 import Namespace, Service
 from svclink_core.deletion_guard import UNGUARDED, Guard
@@ -35,8 +35,8 @@ from svclink_core.svclink_v1alpha1 import ClusterLink
 MAIN: Final = ""
 """The main cluster, where the name of a remote one could stand."""
 
-Object: TypeAlias = Service | EndpointSlice
-Kind: TypeAlias = type[Service] | type[EndpointSlice]
+ClusterObject: TypeAlias = Service | EndpointSlice
+ObjectType: TypeAlias = type[Service] | type[EndpointSlice]
 T = TypeVar("T", Service, EndpointSlice)
 
 
@@ -65,9 +65,9 @@ class Store:
     enqueue: Callable[[Iterable[NamespacedName]], None]
     status_changed: Callable[[str], None]
     cluster_changed: Callable[[str], None] = lambda _: None
-    freshness: Freshness = field(factory=Freshness)
+    freshness: PropagationClock = field(factory=PropagationClock)
     links: dict[str, ClusterLink] = field(factory=dict)
-    namesakes: Namesakes = field(factory=Namesakes)
+    namesakes: LinkIndex = field(factory=LinkIndex)
     connections: dict[str, Connection] = field(factory=dict)
     observations: dict[str, Observation] = field(factory=dict)
     _guards: dict[str, Guard] = field(factory=dict)
@@ -95,23 +95,33 @@ class Store:
                     names=MappingProxyType(main.slices),
                     undecodable=main.undecodable.values(),
                     namespaces=None if self._namespaces is None else self._namespaces.keys(),
-                    terminating={name for name, each in (self._namespaces or {}).items() if each.is_terminating},
+                    terminating={
+                        name
+                        for name, each in (self._namespaces or {}).items()
+                        if each.is_terminating
+                    },
                 ),
-                remotes=MappingProxyType({name: self._remote(name, link) for name, link in self.links.items()}),
+                remotes=MappingProxyType(
+                    {name: self._remote(name, link) for name, link in self.links.items()}
+                ),
                 options=self.options,
             )
         return self._snapshot
 
-    def count(self, cluster: str, kind: Kind) -> int:
+    def count(self, cluster: str, kind: ObjectType) -> int:
         """How many objects of a kind a cluster has, at most: what nobody understands counts for every kind."""
         objects = self._of(cluster)
-        return len(objects.slices if kind is EndpointSlice else objects.services) + len(objects.undecodable)
+        return len(objects.slices if kind is EndpointSlice else objects.services) + len(
+            objects.undecodable
+        )
 
-    def mirrored(self, cluster: str) -> Mirrored:
+    def mirrored(self, cluster: str) -> MirrorCounts:
         """How much the main cluster has of a remote one."""
         return self._tally.of(cluster)
 
-    def service_of(self, cluster: str, kind: Kind, key: NamespacedName) -> NamespacedName | None:
+    def service_of(
+        self, cluster: str, kind: ObjectType, key: NamespacedName
+    ) -> NamespacedName | None:
         """The Service an object belongs to, as far as that is known; a Service belongs to itself."""
         if kind is not EndpointSlice:
             return key
@@ -125,7 +135,10 @@ class Store:
         held = main.slices.get(key)
         if held is None or (EndpointSlice, key) in main.undecodable:
             return False
-        return bool(version) and (held.metadata.uid, held.metadata.resource_version) == (uid, version)
+        return bool(version) and (held.metadata.uid, held.metadata.resource_version) == (
+            uid,
+            version,
+        )
 
     def sharing(self, cluster: str, piece: EndpointSlice) -> EndpointSlice:
         """A slice that was just read, made of what is held already where that is equal: endpoints fill the memory.
@@ -219,7 +232,9 @@ class Store:
 
     def replace_namespaces(self, listing: Listing[Namespace]) -> None:
         """The complete list of them. One that cannot be understood exists all the same."""
-        unclear = {each.key.name: Namespace(ObjectMeta(each.key.name)) for each in listing.undecodable}
+        unclear = {
+            each.key.name: Namespace(ObjectMeta(each.key.name)) for each in listing.undecodable
+        }
         self._namespaces = unclear | {item.metadata.name: item for item in listing.items}
         self._snapshot = None
         self._dirty(ClusterChanged(MAIN))
@@ -256,15 +271,21 @@ class Store:
 
     # Services and EndpointSlices of any cluster
 
-    def replace(self, cluster: str, kind: Kind, listing: Listing[T], namespace: str = "") -> None:
+    def replace(
+        self, cluster: str, kind: ObjectType, listing: Listing[T], namespace: str = ""
+    ) -> None:
         """A complete list, of one namespace or of all: what is not in it does not exist any more."""
         for _ in self.replacing(cluster, kind, listing, namespace):
             pass
 
-    def replacing(self, cluster: str, kind: Kind, listing: Listing[T], namespace: str = "") -> Iterator[None]:
+    def replacing(
+        self, cluster: str, kind: ObjectType, listing: Listing[T], namespace: str = ""
+    ) -> Iterator[None]:
         """`replace`, one object at a time. Others may use the store in between, as between two events of a watch."""
         items = {item.metadata.key: item for item in listing.items}
-        held = [key for key in self._held(cluster, kind) if not namespace or key.namespace == namespace]
+        held = [
+            key for key in self._held(cluster, kind) if not namespace or key.namespace == namespace
+        ]
         for key in set(held) - items.keys() - {each.key for each in listing.undecodable}:
             self.remove(cluster, kind, key)
             yield
@@ -277,22 +298,28 @@ class Store:
         if cluster == MAIN:
             self.mark_listed(kind)
 
-    def put(self, cluster: str, item: Object) -> None:
+    def put(self, cluster: str, item: ClusterObject) -> None:
         """A watch tells that an object was added or changed.
 
         In the main cluster the watch lags behind the answers to svclink's own writes; what they overtook is old news.
         """
         held = self._clusters[MAIN].slices.get(item.metadata.key) if cluster == MAIN else None
-        if not (isinstance(item, EndpointSlice) and held is not None and is_older(item.metadata, held.metadata)):
+        if not (
+            isinstance(item, EndpointSlice)
+            and held is not None
+            and is_older(item.metadata, held.metadata)
+        ):
             self._put(cluster, item.metadata.key, item)
 
-    def remove(self, cluster: str, kind: Kind, key: NamespacedName) -> None:
+    def remove(self, cluster: str, kind: ObjectType, key: NamespacedName) -> None:
         """An object is gone."""
         objects = self._objects(cluster, kind, key)
         if kind is EndpointSlice:
             if (old_slice := objects.put_slice(key, None)) is not None:
                 self._count(cluster, old_slice, None)
-                self._object_changed(cluster, EndpointSliceChanged(old_slice, None, in_main=cluster == MAIN))
+                self._object_changed(
+                    cluster, EndpointSliceChanged(old_slice, None, in_main=cluster == MAIN)
+                )
         elif (old := objects.services.pop(key, None)) is not None:
             self._object_changed(cluster, ServiceChanged(old, None))
 
@@ -305,12 +332,12 @@ class Store:
         if held is not None and held.metadata.uid == uid:
             self.remove(MAIN, EndpointSlice, key)
 
-    def mark_undecodable(self, cluster: str, kind: Kind, each: Undecodable) -> None:
+    def mark_undecodable(self, cluster: str, kind: ObjectType, each: Undecodable) -> None:
         """An object exists, but in a form nobody understands: its Service is left as it is."""
         self._of(cluster).undecodable[kind, each.key] = each.service
         self._enqueue([each.service])
 
-    def _put(self, cluster: str, key: NamespacedName, item: Object) -> None:
+    def _put(self, cluster: str, key: NamespacedName, item: ClusterObject) -> None:
         objects = self._objects(cluster, type(item), key)
         match item:
             case Service():
@@ -322,18 +349,20 @@ class Store:
                 old_slice = objects.put_slice(key, item)
                 if old_slice is None or not _is_same(old_slice, item):
                     self._count(cluster, old_slice, item)
-                    self._object_changed(cluster, EndpointSliceChanged(old_slice, item, in_main=cluster == MAIN))
+                    self._object_changed(
+                        cluster, EndpointSliceChanged(old_slice, item, in_main=cluster == MAIN)
+                    )
             case unexpected:
                 assert_never(unexpected)
 
-    def _objects(self, cluster: str, kind: Kind, key: NamespacedName) -> ClusterObjects:
+    def _objects(self, cluster: str, kind: ObjectType, key: NamespacedName) -> ClusterObjects:
         """The objects of a cluster, one of which is about to be known again."""
         objects = self._of(cluster)
         if (service := objects.undecodable.pop((kind, key), None)) is not None:
             self._enqueue([service])
         return objects
 
-    def _held(self, cluster: str, kind: Kind) -> set[NamespacedName]:
+    def _held(self, cluster: str, kind: ObjectType) -> set[NamespacedName]:
         """What exists of a kind, understood or not."""
         objects = self._of(cluster)
         known = objects.slices if kind is EndpointSlice else objects.services
@@ -341,7 +370,9 @@ class Store:
 
     def _of(self, cluster: str) -> ClusterObjects:
         if cluster != MAIN and cluster not in self.links:
-            return ClusterObjects()  # A last word from the cluster of a link that is gone: nobody keeps it.
+            return (
+                ClusterObjects()
+            )  # A last word from the cluster of a link that is gone: nobody keeps it.
         if (objects := self._clusters.get(cluster)) is None:
             objects = self._clusters[cluster] = ClusterObjects()
         return objects
@@ -351,7 +382,9 @@ class Store:
             return
         self._tally.count(old, -1)
         self._tally.count(new, 1)
-        for source in {piece.cluster for piece in (old, new) if piece is not None and piece.is_ours}:
+        for source in {
+            piece.cluster for piece in (old, new) if piece is not None and piece.is_ours
+        }:
             self.status_changed(source or MAIN)
 
     def _cluster_changed(self, cluster: str) -> None:

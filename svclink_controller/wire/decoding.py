@@ -185,7 +185,11 @@ def _metadata(raw: _Meta) -> ObjectMeta:
 
 
 def _pairs(raw: dict[str, str] | None, keys: frozenset[str]) -> Labels:
-    return tuple(sorted((intern(key), intern(value)) for key, value in raw.items() if key in keys)) if raw else ()
+    return (
+        tuple(sorted((intern(key), intern(value)) for key, value in raw.items() if key in keys))
+        if raw
+        else ()
+    )
 
 
 def decode_service(content: bytes | msgspec.Raw) -> Service:
@@ -222,7 +226,9 @@ def _target_port(raw: int | str | None) -> int | str | None:
 def _session_affinity_config(raw: _SessionAffinityConfig | None) -> SessionAffinityConfig | None:
     if raw is None:
         return None
-    return SessionAffinityConfig(None if raw.client_ip is None else ClientIPConfig(raw.client_ip.timeout_seconds))
+    return SessionAffinityConfig(
+        None if raw.client_ip is None else ClientIPConfig(raw.client_ip.timeout_seconds)
+    )
 
 
 class _Namespace(Struct):
@@ -244,7 +250,9 @@ def decode_remote_slice(content: bytes | msgspec.Raw) -> EndpointSlice:
         Endpoint(tuple(each.addresses), _conditions(each.conditions), _interned(each.zone))
         for each in raw.endpoints or ()
     )
-    return EndpointSlice(_metadata(raw.metadata), intern(raw.address_type), endpoints, _ports(raw.ports))
+    return EndpointSlice(
+        _metadata(raw.metadata), intern(raw.address_type), endpoints, _ports(raw.ports)
+    )
 
 
 def decode_slice(content: bytes | msgspec.Raw) -> EndpointSlice:
@@ -262,12 +270,16 @@ def decode_slice(content: bytes | msgspec.Raw) -> EndpointSlice:
         )
         for each in raw.endpoints or ()
     )
-    return EndpointSlice(_metadata(raw.metadata), intern(raw.address_type), endpoints, _ports(raw.ports))
+    return EndpointSlice(
+        _metadata(raw.metadata), intern(raw.address_type), endpoints, _ports(raw.ports)
+    )
 
 
 def _ports(raw: list[_Port] | None) -> tuple[EndpointPort, ...]:
     return tuple(
-        EndpointPort(intern(port.name or ""), intern(port.protocol or "TCP"), port.port, port.app_protocol)
+        EndpointPort(
+            intern(port.name or ""), intern(port.protocol or "TCP"), port.port, port.app_protocol
+        )
         for port in raw or ()
     )
 
@@ -282,7 +294,9 @@ def _hints(raw: _Hints | None) -> EndpointHints | None:
     if raw is None:
         return None
     zones, nodes = raw.for_zones or (), raw.for_nodes or ()
-    return EndpointHints(tuple(intern(hint.name) for hint in zones), tuple(intern(hint.name) for hint in nodes))
+    return EndpointHints(
+        tuple(intern(hint.name) for hint in zones), tuple(intern(hint.name) for hint in nodes)
+    )
 
 
 def _reference(raw: _Reference | None) -> ObjectReference | None:

@@ -11,10 +11,17 @@ import msgspec
 
 from svclink_core.codec import Json
 from svclink_core.diffing import Precondition
-from svclink_core.discovery_v1 import CONDITIONS, Endpoint, EndpointHints, EndpointPort, EndpointSlice, ObjectReference
+from svclink_core.discovery_v1 import (
+    CONDITIONS,
+    Endpoint,
+    EndpointHints,
+    EndpointPort,
+    EndpointSlice,
+    ObjectReference,
+)
 from svclink_core.meta_v1 import ObjectMeta, OwnerReference
 
-Object = dict[str, object]
+EncodedObject = dict[str, object]
 
 
 def encode(body: dict[str, Json]) -> bytes:
@@ -44,7 +51,7 @@ def encode_slice(piece: EndpointSlice, precondition: Precondition | None = None)
     )
 
 
-def _metadata(metadata: ObjectMeta) -> Object:
+def _metadata(metadata: ObjectMeta) -> EncodedObject:
     """Without what is empty."""
     fields = {
         "namespace": metadata.namespace,
@@ -60,13 +67,23 @@ def _metadata(metadata: ObjectMeta) -> Object:
     return {"name": metadata.name, **{key: value for key, value in fields.items() if value}}
 
 
-def _owner(owner: OwnerReference) -> Object:
-    content: Object = {"apiVersion": owner.api_version, "kind": owner.kind, "name": owner.name, "uid": owner.uid}
-    return content | _present(controller=owner.controller, blockOwnerDeletion=owner.block_owner_deletion)
+def _owner(owner: OwnerReference) -> EncodedObject:
+    content: EncodedObject = {
+        "apiVersion": owner.api_version,
+        "kind": owner.kind,
+        "name": owner.name,
+        "uid": owner.uid,
+    }
+    return content | _present(
+        controller=owner.controller, blockOwnerDeletion=owner.block_owner_deletion
+    )
 
 
-def _endpoint(endpoint: Endpoint) -> Object:
-    content: Object = {"addresses": endpoint.addresses, "conditions": _CONDITIONS[endpoint.conditions]}
+def _endpoint(endpoint: Endpoint) -> EncodedObject:
+    content: EncodedObject = {
+        "addresses": endpoint.addresses,
+        "conditions": _CONDITIONS[endpoint.conditions],
+    }
     if endpoint.zone is not None:
         content["zone"] = endpoint.zone
     if endpoint.hints is not None:
@@ -80,12 +97,12 @@ def _endpoint(endpoint: Endpoint) -> Object:
     return content
 
 
-def _hints(hints: EndpointHints) -> Object:
+def _hints(hints: EndpointHints) -> EncodedObject:
     both = {"forZones": hints.for_zones, "forNodes": hints.for_nodes}
     return {key: [{"name": name} for name in names] for key, names in both.items() if names}
 
 
-def _reference(reference: ObjectReference) -> Object:
+def _reference(reference: ObjectReference) -> EncodedObject:
     fields = {
         "kind": reference.kind,
         "namespace": reference.namespace,
@@ -95,18 +112,20 @@ def _reference(reference: ObjectReference) -> Object:
     return {key: value for key, value in fields.items() if value}
 
 
-def _port(port: EndpointPort) -> Object:
-    content: Object = {"name": port.name, "protocol": port.protocol}
+def _port(port: EndpointPort) -> EncodedObject:
+    content: EncodedObject = {"name": port.name, "protocol": port.protocol}
     return content | _present(port=port.port, appProtocol=port.app_protocol)
 
 
-def _present(**fields: object) -> Object:
+def _present(**fields: object) -> EncodedObject:
     return {key: value for key, value in fields.items() if value is not None}
 
 
 _ENCODER: Final = msgspec.json.Encoder()
 
 _CONDITIONS: Final = {
-    conditions: _present(ready=conditions.ready, serving=conditions.serving, terminating=conditions.terminating)
+    conditions: _present(
+        ready=conditions.ready, serving=conditions.serving, terminating=conditions.terminating
+    )
     for conditions in CONDITIONS.values()
 }

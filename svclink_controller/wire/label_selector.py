@@ -67,10 +67,14 @@ def parse(text: str) -> LabelSelector:
 def _requirement(text: str) -> Requirement:
     match = _REQUIREMENT.fullmatch(text)
     if match is None:
-        raise SelectorError(f"{text!r} selects no label: write it as shard=a, 'shard in (a,b)', shard or '!shard'")
+        raise SelectorError(
+            f"{text!r} selects no label: write it as shard=a, 'shard in (a,b)', shard or '!shard'"
+        )
     key = match["absent"] or match["key"]
     if not is_key(key):
-        raise SelectorError(f"{key!r} is not the key of a label: write it as shard or example.com/shard")
+        raise SelectorError(
+            f"{key!r} is not the key of a label: write it as shard or example.com/shard"
+        )
     raw = match["values"] if match["set"] else match["value"]
     values = None if raw is None else frozenset(value.strip() for value in raw.split(","))
     for value in sorted(values or ()):
@@ -78,7 +82,9 @@ def _requirement(text: str) -> Requirement:
             raise SelectorError(
                 f"{value!r} is not the value of a label: use at most 63 letters, digits, '-', '_' and '.'"
             )
-    return Requirement(key, values, bool(match["absent"]) or match["operator"] == "!=" or match["set"] == "notin")
+    return Requirement(
+        key, values, bool(match["absent"]) or match["operator"] == "!=" or match["set"] == "notin"
+    )
 
 
 def is_key(text: str) -> bool:
@@ -102,4 +108,6 @@ _REQUIREMENT: Final = re.compile(
     r"(?:\s*(?P<operator>==|=|!=)\s*(?P<value>[^\s!=<>,()]*)|\s+(?P<set>in|notin)\s*\((?P<values>[^()]+)\))?"
 )
 _VALUE: Final = re.compile(r"(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
-_PREFIX: Final = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
+_PREFIX: Final = re.compile(
+    r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*"
+)

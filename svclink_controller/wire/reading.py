@@ -53,7 +53,11 @@ def decode_page(content: bytes, resource: Resource[T]) -> Page[T]:
     except _MALFORMED as error:
         raise _no_list(resource, error) from error
     metadata = envelope.metadata
-    return Page(_decode_all(envelope.items or [], resource), metadata.resource_version, metadata.continue_token or "")
+    return Page(
+        _decode_all(envelope.items or [], resource),
+        metadata.resource_version,
+        metadata.continue_token or "",
+    )
 
 
 def _decode_all(raws: list[msgspec.Raw], resource: Resource[T]) -> Iterator[T | Undecodable]:
@@ -69,7 +73,9 @@ def _no_list(resource: Resource[T], error: Exception) -> WireError:
     return WireError(f"the server's list of {resource.plural} is no Kubernetes list: {error}")
 
 
-def decode_event(line: bytes, resource: Resource[T], is_known: IsKnown = nothing_is_known) -> tuple[WatchEvent[T], str]:
+def decode_event(
+    line: bytes, resource: Resource[T], is_known: IsKnown = nothing_is_known
+) -> tuple[WatchEvent[T], str]:
     """One line of a watch: the event, and the resourceVersion reached with it (empty where it has none).
 
     Where the object is held already nothing happened: such an event is a bookmark, and its object is not decoded.
@@ -83,17 +89,27 @@ def decode_event(line: bytes, resource: Resource[T], is_known: IsKnown = nothing
             return decode_status(envelope.object), ""
         metadata = _META_ONLY.decode(envelope.object).metadata
     except _MALFORMED as error:
-        raise WireError(f"a line of the server's watch of {resource.plural} is no watch event: {error}") from error
+        raise WireError(
+            f"a line of the server's watch of {resource.plural} is no watch event: {error}"
+        ) from error
     match envelope.type:
         case "BOOKMARK":
             return Bookmark(metadata.resource_version), metadata.resource_version
         case "DELETED":
-            return Deleted(NamespacedName(metadata.namespace, metadata.name)), metadata.resource_version
+            return Deleted(
+                NamespacedName(metadata.namespace, metadata.name)
+            ), metadata.resource_version
         case "ADDED" | "MODIFIED":
-            if is_known(NamespacedName(metadata.namespace, metadata.name), metadata.uid, metadata.resource_version):
+            if is_known(
+                NamespacedName(metadata.namespace, metadata.name),
+                metadata.uid,
+                metadata.resource_version,
+            ):
                 return Bookmark(metadata.resource_version), metadata.resource_version
             result = _decode_one(envelope.object, resource)
-            return result if isinstance(result, Undecodable) else Changed(result), metadata.resource_version
+            return result if isinstance(result, Undecodable) else Changed(
+                result
+            ), metadata.resource_version
         case unexpected:
             assert_never(unexpected)
 
@@ -116,7 +132,9 @@ def decode_status(content: bytes | msgspec.Raw, code: int = 0, reason: str = "")
         raw = _STATUS.decode(content)
     except _MALFORMED:
         return Status(
-            code=code, reason=clean_text(reason), message=clean_text(bytes(content)[:1024].decode(errors="replace"))
+            code=code,
+            reason=clean_text(reason),
+            message=clean_text(bytes(content)[:1024].decode(errors="replace")),
         )
     details = raw.details or _Details()
     return Status(
@@ -134,8 +152,16 @@ def _decode_one(raw: msgspec.Raw, resource: Resource[T]) -> T | Undecodable:
     except (*_MALFORMED, BadInputError) as error:
         metadata = _META_ONLY.decode(raw).metadata
         namespace, name = metadata.namespace, metadata.name
-        service = name if resource is SERVICES else (metadata.labels or {}).get(LABEL_SERVICE_NAME) or name
-        return Undecodable(NamespacedName(namespace, name), NamespacedName(namespace, service), clean_text(str(error)))
+        service = (
+            name
+            if resource is SERVICES
+            else (metadata.labels or {}).get(LABEL_SERVICE_NAME) or name
+        )
+        return Undecodable(
+            NamespacedName(namespace, name),
+            NamespacedName(namespace, service),
+            clean_text(str(error)),
+        )
 
 
 class _ListMeta(Struct):

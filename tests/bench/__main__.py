@@ -60,23 +60,35 @@ def say(text: str) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="nox -s bench --", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="nox -s bench --", description=(__doc__ or "").splitlines()[0]
+    )
     parser.add_argument("--remotes", type=int, default=2, help="remote clusters")
-    parser.add_argument("--services", type=int, default=1_000, help="Services, each in every cluster")
-    parser.add_argument("--endpoints", type=int, default=10, help="endpoints of each in each remote")
+    parser.add_argument(
+        "--services", type=int, default=1_000, help="Services, each in every cluster"
+    )
+    parser.add_argument(
+        "--endpoints", type=int, default=10, help="endpoints of each in each remote"
+    )
     parser.add_argument("--rounds", type=int, default=3, help="times that each subject is measured")
     parser.add_argument("--json", type=Path, help="file for everything that was measured")
-    parser.add_argument("--sizes", nargs="*", metavar="NAME", help="measure svclink alone, at the sizes in sizes.py")
+    parser.add_argument(
+        "--sizes", nargs="*", metavar="NAME", help="measure svclink alone, at the sizes in sizes.py"
+    )
     chosen = parser.parse_args(arguments)
     if chosen.sizes is not None:
         with tempfile.TemporaryDirectory(prefix="svclink-bench-") as directory:
             return 0 if sizes.run(chosen.sizes, Path(directory)) else 1
     command = [sys.executable, str(ROOT / "hack" / "envtest" / "assets.py")]
-    binaries = Path(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
+    binaries = Path(
+        subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    )
 
     async def run(directory: Path) -> dict[str, list[Figures]]:
         say("starting and filling the clusters")
-        async with made(binaries, directory, chosen.remotes, chosen.services, chosen.endpoints) as fleet:
+        async with made(
+            binaries, directory, chosen.remotes, chosen.services, chosen.endpoints
+        ) as fleet:
             return await measure(fleet, chosen.rounds, directory / "subjects.log")
 
     with tempfile.TemporaryDirectory(prefix="svclink-bench-") as directory:
@@ -84,8 +96,14 @@ def main(arguments: Sequence[str]) -> int:
     figures = {name: report.medians(each) for name, each in rounds.items()}
     report.show(figures)
     if chosen.json is not None:
-        size = {"remotes": chosen.remotes, "services": chosen.services, "endpoints": chosen.endpoints}
-        chosen.json.write_text(json.dumps(report.record(figures, rounds, size), indent=2) + "\n", encoding="utf-8")
+        size = {
+            "remotes": chosen.remotes,
+            "services": chosen.services,
+            "endpoints": chosen.endpoints,
+        }
+        chosen.json.write_text(
+            json.dumps(report.record(figures, rounds, size), indent=2) + "\n", encoding="utf-8"
+        )
     return 0 if all(is_enough for _, _, is_enough in report.verdicts(figures)) else 1
 
 

@@ -24,7 +24,9 @@ class Api:
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
 
-    async def request(self, method: str, path: str, body: Object | None = None, **query: str) -> Object:
+    async def request(
+        self, method: str, path: str, body: Object | None = None, **query: str
+    ) -> Object:
         """The object of the answer; an answer that is no success raises."""
         async with self._session.request(method, path, json=body, params=query) as response:
             content = await response.read()
@@ -36,7 +38,9 @@ class Api:
     async def watch(self, path: str, **query: str) -> AsyncIterator[Object]:
         """The events of a watch."""
         parameters = {"watch": "true", "timeoutSeconds": "3600"} | query
-        async with self._session.get(path, params=parameters, timeout=aiohttp.ClientTimeout(total=None)) as response:
+        async with self._session.get(
+            path, params=parameters, timeout=aiohttp.ClientTimeout(total=None)
+        ) as response:
             rest = b""
             async for chunk in response.content.iter_any():
                 *lines, rest = (rest + chunk).split(b"\n")
@@ -51,7 +55,9 @@ async def connected(kubeconfig: str) -> AsyncIterator[Api]:
     cluster, user = content["clusters"][0]["cluster"], content["users"][0]["user"]
     headers = {"Authorization": f"Bearer {user['token']}"} if "token" in user else {}
     connector = aiohttp.TCPConnector(limit=0, ssl=_context(cluster, user))
-    async with aiohttp.ClientSession(cluster["server"], connector=connector, headers=headers) as session:
+    async with aiohttp.ClientSession(
+        cluster["server"], connector=connector, headers=headers
+    ) as session:
         yield Api(session)
 
 
@@ -59,7 +65,9 @@ def _context(cluster: Mapping[str, str], user: Mapping[str, str]) -> ssl.SSLCont
     authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
     context = ssl.create_default_context(cadata=authority)
     if "client-certificate-data" in user:
-        with tempfile.NamedTemporaryFile() as file:  # Readable by its owner alone; OpenSSL takes nothing else.
+        with (
+            tempfile.NamedTemporaryFile() as file
+        ):  # Readable by its owner alone; OpenSSL takes nothing else.
             parts = (user["client-certificate-data"], user["client-key-data"])
             Path(file.name).write_bytes(b"\n".join(base64.b64decode(part) for part in parts))
             context.load_cert_chain(file.name)

@@ -65,12 +65,17 @@ LINKS: Final = "/apis/svclink.cloudpilot.ai/v1alpha1/clusterlinks"
 
 
 @asynccontextmanager
-async def made(binaries: Path, directory: Path, remotes: int, services: int, endpoints: int) -> AsyncIterator[Fleet]:
+async def made(
+    binaries: Path, directory: Path, remotes: int, services: int, endpoints: int
+) -> AsyncIterator[Fleet]:
     """Real control planes on loopback, filled."""
     names = ["main", *(f"c{i + 1}" for i in range(remotes))]
     for name in names:
         (directory / name).mkdir()
-    clusters = {name: Cluster(name, binaries, directory / name, controller_manager=name == "main") for name in names}
+    clusters = {
+        name: Cluster(name, binaries, directory / name, controller_manager=name == "main")
+        for name in names
+    }
     with running(list(clusters.values())):
         async with AsyncExitStack() as stack:
             apis = {
@@ -79,7 +84,11 @@ async def made(binaries: Path, directory: Path, remotes: int, services: int, end
             }
             kubeconfigs = {name: directory / f"{name}.kubeconfig" for name in names}
             for name, cluster in clusters.items():
-                text = cluster.controller_kubeconfig() if name == "main" else cluster.remote_kubeconfig()
+                text = (
+                    cluster.controller_kubeconfig()
+                    if name == "main"
+                    else cluster.remote_kubeconfig()
+                )
                 kubeconfigs[name].write_text(text, encoding="utf-8")
             main = apis.pop("main")
             fleet = Fleet(main, apis, clusters, kubeconfigs, services, endpoints)
@@ -90,7 +99,9 @@ async def made(binaries: Path, directory: Path, remotes: int, services: int, end
 async def fill(fleet: Fleet) -> None:
     """Namespace and Services everywhere, slices in the remotes, links in main."""
     definition = yaml.safe_load(CRD.read_text(encoding="utf-8"))
-    await fleet.main.request("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition)
+    await fleet.main.request(
+        "POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition
+    )
     for api in (fleet.main, *fleet.remotes.values()):
         await api.request("POST", "/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
     await all_of(
@@ -136,7 +147,9 @@ def endpoint_slice(number: int, endpoints: int) -> Object:
 
     They are in order, so that the first one here is the first one in a mirror that sorts them.
     """
-    return slice_of(number, sorted((endpoint() for _ in range(endpoints)), key=lambda each: each["addresses"]))
+    return slice_of(
+        number, sorted((endpoint() for _ in range(endpoints)), key=lambda each: each["addresses"])
+    )
 
 
 def slice_of(number: int, endpoints: list[Object]) -> Object:

@@ -30,7 +30,9 @@ async def mirror(main: Api, name: str, kubeconfig: str, slots: asyncio.Semaphore
             for item in listing["items"]:
                 if "kubernetes.io/service-name" in (item["metadata"].get("labels") or {}):
                     group.create_task(create(main, copy(item, name), slots))
-        async for event in remote.watch(SLICES, resourceVersion=listing["metadata"]["resourceVersion"]):
+        async for event in remote.watch(
+            SLICES, resourceVersion=listing["metadata"]["resourceVersion"]
+        ):
             body = copy(event["object"], name)
             await main.request("PUT", f"{path_of(body)}/{body['metadata']['name']}", body)
 
@@ -73,5 +75,8 @@ def copy(item: Object, cluster: str) -> Object:
 if __name__ == "__main__":
     named = (argument.split("=", 1) for argument in sys.argv[2:])
     asyncio.run(
-        run(Path(sys.argv[1]).read_text(encoding="utf-8"), {name: Path(f).read_text("utf-8") for name, f in named})
+        run(
+            Path(sys.argv[1]).read_text(encoding="utf-8"),
+            {name: Path(f).read_text("utf-8") for name, f in named},
+        )
     )

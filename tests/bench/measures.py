@@ -111,13 +111,17 @@ async def propagate(fleet: Fleet, subject: Subject) -> Figures:
         answered = {}
         before = subject.cpu()
         # No slice twice: of two changes at short intervals svclink may show the later alone.
-        for remote, service in random.sample(list(itertools.product(fleet.remotes, range(fleet.services))), CHANGES):
+        for remote, service in random.sample(
+            list(itertools.product(fleet.remotes, range(fleet.services))), CHANGES
+        ):
             address = await fleet.change(remote, service)
             answered[address] = time.perf_counter()
             await asyncio.sleep(CHANGE_PAUSE)
         await mirror.until_all_seen(set(answered))
         spent = subject.cpu() - before
-        delays = sorted(max(0.0, mirror.seen[address] - moment) * 1000 for address, moment in answered.items())
+        delays = sorted(
+            max(0.0, mirror.seen[address] - moment) * 1000 for address, moment in answered.items()
+        )
     cuts = statistics.quantiles(delays, n=100)
     return {
         "propagation p50 ms": cuts[49],
@@ -148,9 +152,13 @@ async def burst(fleet: Fleet) -> Figures:
         before = mirror.writes.copy()
         start = time.perf_counter()
         for i in range(BURST_CHANGES):
-            key = random.choice(list(fleet.remotes)), random.randrange(min(BURST_SLICES, fleet.services))  # noqa: S311
+            remote = random.choice(list(fleet.remotes))  # noqa: S311
+            number = random.randrange(min(BURST_SLICES, fleet.services))  # noqa: S311
+            key = remote, number
             wanted[key] = await fleet.change(*key)
-            await asyncio.sleep(max(0.0, start + (i + 1) * BURST_SECONDS / BURST_CHANGES - time.perf_counter()))
+            await asyncio.sleep(
+                max(0.0, start + (i + 1) * BURST_SECONDS / BURST_CHANGES - time.perf_counter())
+            )
         last = time.perf_counter()
         await mirror.until_all_seen(set(wanted.values()))
         end = max(mirror.seen[address] for address in wanted.values())
@@ -198,7 +206,14 @@ async def until_ready(port: int) -> float:
 
 async def longest_stall(port: int) -> Figures:
     """The longest time its event loop was not serviced, as it measures that itself."""
-    async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/metrics") as response:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"http://127.0.0.1:{port}/metrics") as response,
+    ):
         lines = (await response.text()).splitlines()
-    (value,) = (line.split()[1] for line in lines if line.startswith("svclink_event_loop_lag_longest_seconds "))
+    (value,) = (
+        line.split()[1]
+        for line in lines
+        if line.startswith("svclink_event_loop_lag_longest_seconds ")
+    )
     return {"longest loop stall ms": float(value) * 1000}

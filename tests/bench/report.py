@@ -45,7 +45,10 @@ TARGETS: Final = (
 def medians(rounds: Sequence[Figures]) -> Figures:
     """The median of each figure."""
     names = dict.fromkeys(name for figures in rounds for name in figures)
-    return {name: statistics.median(figures[name] for figures in rounds if name in figures) for name in names}
+    return {
+        name: statistics.median(figures[name] for figures in rounds if name in figures)
+        for name in names
+    }
 
 
 def verdicts(figures: Mapping[str, Figures]) -> list[tuple[Target, float, bool]]:
@@ -55,7 +58,9 @@ def verdicts(figures: Mapping[str, Figures]) -> list[tuple[Target, float, bool]]
     for target in TARGETS:
         if target.figure not in own or (target.of is not None and target.of not in floor):
             continue
-        value = own[target.figure] / floor[target.of] if target.of is not None else own[target.figure]
+        value = (
+            own[target.figure] / floor[target.of] if target.of is not None else own[target.figure]
+        )
         found.append((target, value, value <= target.limit))
     return found
 
@@ -66,7 +71,9 @@ def show(figures: Mapping[str, Figures]) -> None:
     names = dict.fromkeys(name for each in figures.values() for name in each)
     table = Table("figure", *figures)
     for name in names:
-        table.add_row(name, *(f"{each[name]:.4g}" if name in each else "-" for each in figures.values()))
+        table.add_row(
+            name, *(f"{each[name]:.4g}" if name in each else "-" for each in figures.values())
+        )
     console.print(table)
     reached = Table("target", "at most", "is", "")
     for target, value, is_enough in verdicts(figures):
@@ -75,7 +82,9 @@ def show(figures: Mapping[str, Figures]) -> None:
     console.print(reached)
 
 
-def record(figures: Mapping[str, Figures], rounds: Mapping[str, Sequence[Figures]], size: Mapping[str, int]) -> Any:
+def record(
+    figures: Mapping[str, Figures], rounds: Mapping[str, Sequence[Figures]], size: Mapping[str, int]
+) -> Any:
     """Everything, for a file."""
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -84,7 +93,13 @@ def record(figures: Mapping[str, Figures], rounds: Mapping[str, Sequence[Figures
         "medians": dict(figures),
         "rounds": {name: list(each) for name, each in rounds.items()},
         "targets": [
-            {"figure": target.figure, "of": target.of, "limit": target.limit, "value": value, "reached": is_enough}
+            {
+                "figure": target.figure,
+                "of": target.of,
+                "limit": target.limit,
+                "value": value,
+                "reached": is_enough,
+            }
             for target, value, is_enough in verdicts(figures)
         ],
     }

@@ -68,7 +68,9 @@ async def measure(size: Size, directory: Path) -> Figures:
             await asyncio.sleep(IDLE_SECONDS)
             idle = (subject.cpu() - before) / IDLE_SECONDS * 100
             peak, steady = subject.memory()
-            synced = sum(link.get("status", {}).get("phase") == "Ready" for link in server.links.values())
+            synced = sum(
+                link.get("status", {}).get("phase") == "Ready" for link in server.links.values()
+            )
             stall = await measures.longest_stall(port)
         with _started(server, directory) as (subject, port):
             await measures.until_ready(port)
@@ -91,7 +93,14 @@ def _started(server: stub.Stub, directory: Path) -> Iterator[tuple[Subject, int]
     """A controller, and the port that it tells of itself on."""
     kubeconfig, port = directory / "main.kubeconfig", measures.free_port()
     kubeconfig.write_text(server.kubeconfig(stub.MAIN), encoding="utf-8")
-    command = [sys.executable, "-m", "svclink_controller", "--kubeconfig", str(kubeconfig), "--log-level=warning"]
+    command = [
+        sys.executable,
+        "-m",
+        "svclink_controller",
+        "--kubeconfig",
+        str(kubeconfig),
+        "--log-level=warning",
+    ]
     with running([*command, f"--listen-address=127.0.0.1:{port}"], directory / "log") as subject:
         yield subject, port
 
@@ -105,10 +114,16 @@ def run(names: list[str], directory: Path) -> bool:
             continue
         figures = asyncio.run(measure(size, directory))
         for name, value in figures.items():
-            limit = {"writes that were not needed": 0.0, "remotes not synced": 0.0, **size.limits}.get(name)
+            limit = {
+                "writes that were not needed": 0.0,
+                "remotes not synced": 0.0,
+                **size.limits,
+            }.get(name)
             is_missed = limit is not None and value > limit
             is_enough &= not is_missed
             verdict = "" if limit is None else "MISSED" if is_missed else "ok"
-            table.add_row(size.name, name, f"{value:.4g}", "" if limit is None else f"{limit:g}", verdict)
+            table.add_row(
+                size.name, name, f"{value:.4g}", "" if limit is None else f"{limit:g}", verdict
+            )
     Console(width=120).print(table)
     return is_enough

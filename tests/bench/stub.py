@@ -66,7 +66,9 @@ class Stub:
                     "kind": "Config",
                     "clusters": [{"name": cluster, "cluster": access}],
                     "users": [{"name": "user", "user": {"token": "any"}}],
-                    "contexts": [{"name": cluster, "context": {"cluster": cluster, "user": "user"}}],
+                    "contexts": [
+                        {"name": cluster, "context": {"cluster": cluster, "user": "user"}}
+                    ],
                     "current-context": cluster,
                 }
             )
@@ -88,7 +90,9 @@ class Stub:
         if "watch" in request.query:
             return await self._watch(request)
         if kind in ("version", "kube-system"):
-            return web.json_response({"gitVersion": "v1.36.3", "metadata": {"uid": f"uid-of-{cluster}"}})
+            return web.json_response(
+                {"gitVersion": "v1.36.3", "metadata": {"uid": f"uid-of-{cluster}"}}
+            )
         return self._list(cluster, kind, request)
 
     def _write(self, method: str, path: str, content: Object) -> web.Response:
@@ -103,7 +107,10 @@ class Stub:
     def _create(self, item: Object) -> web.Response:
         self.created += 1
         self._made.set()
-        item["metadata"] |= {"uid": f"uid-{next(self._uids)}", "resourceVersion": str(2000 + self.created)}
+        item["metadata"] |= {
+            "uid": f"uid-{next(self._uids)}",
+            "resourceVersion": str(2000 + self.created),
+        }
         self._mirrors.append(msgspec.Raw(msgspec.json.encode(item)))
         return web.json_response(item, status=201)
 
@@ -118,7 +125,10 @@ class Stub:
         response.enable_chunked_encoding()
         await response.prepare(request)
         loop = asyncio.get_running_loop()
-        end, ended = loop.time() + int(request.query["timeoutSeconds"]), asyncio.create_task(self._ended.wait())
+        end, ended = (
+            loop.time() + int(request.query["timeoutSeconds"]),
+            asyncio.create_task(self._ended.wait()),
+        )
         while loop.time() < end:
             await asyncio.wait({ended}, timeout=BOOKMARK_SECONDS)
             if ended.done():
@@ -136,14 +146,18 @@ class Stub:
         first = int(request.query.get("continue") or 0)
         last = min(first + int(request.query.get("limit") or total), total)
         if cluster == MAIN or kind != "endpointslices":
-            return web.Response(body=self._page(cluster, kind, first, last, total), content_type="application/json")
+            return web.Response(
+                body=self._page(cluster, kind, first, last, total), content_type="application/json"
+            )
         if (key := (cluster, first, last)) not in self._pages:
             self._pages[key] = self._page(cluster, kind, first, last, total)
         return web.Response(body=self._pages[key], content_type="application/json")
 
     def prepare(self) -> None:
         """Make the pages of slices, which takes longer than a client waits."""
-        for number, first in itertools.product(range(1, self.remotes + 1), range(0, self.services, PAGE_SIZE)):
+        for number, first in itertools.product(
+            range(1, self.remotes + 1), range(0, self.services, PAGE_SIZE)
+        ):
             key = (f"c{number}", first, min(first + PAGE_SIZE, self.services))
             self._pages[key] = self._page(key[0], "endpointslices", *key[1:], self.services)
 
@@ -172,7 +186,12 @@ class Stub:
 
 def _endpoint(number: int) -> Object:
     address = f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
-    reference = {"kind": "Pod", "namespace": NAMESPACE, "name": f"pod-{number}", "uid": f"uid-of-pod-{number}"}
+    reference = {
+        "kind": "Pod",
+        "namespace": NAMESPACE,
+        "name": f"pod-{number}",
+        "uid": f"uid-of-pod-{number}",
+    }
     return {
         "addresses": [address],
         "conditions": {"ready": True, "serving": True, "terminating": False},
@@ -198,7 +217,11 @@ async def serving(remotes: int, services: int, endpoints: int) -> AsyncIterator[
         for number in range(1, remotes + 1):
             kubeconfig = base64.b64encode(stub.kubeconfig(f"c{number}").encode()).decode()
             link = cluster_link(f"c{number}", kubeconfig)
-            link["metadata"] |= {"uid": f"uid-of-link-{number}", "resourceVersion": VERSION, "generation": 1}
+            link["metadata"] |= {
+                "uid": f"uid-of-link-{number}",
+                "resourceVersion": VERSION,
+                "generation": 1,
+            }
             stub.links[f"c{number}"] = link
         stub.prepare()
         yield stub

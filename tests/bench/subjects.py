@@ -33,7 +33,9 @@ class Subject:
 
     def cpu(self) -> float:
         """Seconds of processor time so far."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        fields = (
+            Path(f"/proc/{self.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        )
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
@@ -48,8 +50,13 @@ def started(name: str, fleet: Fleet, log: Path, *flags: str) -> Iterator[Subject
 def running(command: list[str], log: Path) -> Iterator[Subject]:
     """The process, until the end of the block."""
     # With compiled modules kept, as wherever a program is started more than once.
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
-    with log.open("ab") as output, subprocess.Popen(command, cwd=ROOT, stderr=output, env=environment) as process:
+    environment = {
+        key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"
+    }
+    with (
+        log.open("ab") as output,
+        subprocess.Popen(command, cwd=ROOT, stderr=output, env=environment) as process,
+    ):
         try:
             yield Subject(process.pid)
         finally:

@@ -27,7 +27,9 @@ def report(pytestconfig: pytest.Config) -> Report:
     return add
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
     terminalreporter.section("numbers")
     for line in config.stash[_LINES]:
         terminalreporter.line(line)

@@ -38,7 +38,11 @@ def service(number: int, cluster: str) -> Service:
     key = key_of(number)
     content = {
         "metadata": {"name": key.name, "namespace": key.namespace, "uid": f"{cluster}-{number}"},
-        "spec": {"clusterIP": "10.96.0.1", "ipFamilies": ["IPv4"], "ports": [{"name": "http", "port": 80}]},
+        "spec": {
+            "clusterIP": "10.96.0.1",
+            "ipFamilies": ["IPv4"],
+            "ports": [{"name": "http", "port": 80}],
+        },
     }
     return decode_service(json.dumps(content).encode())
 
@@ -90,14 +94,18 @@ def fresh(clusters: int, services: int, endpoints: int) -> Snapshot:
 
 def settled(found: Snapshot) -> Snapshot:
     """The snapshot after everything was mirrored, read back from the main cluster."""
-    created = [change.endpoint_slice for change in plan(found, NOW).changes if isinstance(change, Create)]
+    created = [
+        change.endpoint_slice for change in plan(found, NOW).changes if isinstance(change, Create)
+    ]
     stored = [as_stored(piece, number) for number, piece in enumerate(created, start=1)]
     return evolve(found, main=main_cluster(found.main.services.values(), stored))
 
 
 def as_stored(piece: EndpointSlice, number: int) -> EndpointSlice:
     """A slice as the main cluster gives it back."""
-    content = unstructure(evolve(piece, metadata=evolve(piece.metadata, uid=f"uid-{number}", resource_version="1")))
+    content = unstructure(
+        evolve(piece, metadata=evolve(piece.metadata, uid=f"uid-{number}", resource_version="1"))
+    )
     return decode_slice(json.dumps(content).encode())
 
 
@@ -106,7 +114,10 @@ def forgetful(found: Snapshot) -> Snapshot:
     main = main_cluster(found.main.services.values(), map(evolve, found.main.names.values()))
     remotes = {
         name: evolve(
-            remote, endpoint_slices={key: list(map(evolve, slices)) for key, slices in remote.endpoint_slices.items()}
+            remote,
+            endpoint_slices={
+                key: list(map(evolve, slices)) for key, slices in remote.endpoint_slices.items()
+            },
         )
         for name, remote in found.remotes.items()
     }

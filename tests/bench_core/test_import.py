@@ -19,7 +19,10 @@ def test_import(module: str, report: Report, tmp_path: Path) -> None:
     """CPU time of an import in a new interpreter that has the byte code, the best of many."""
     command = [sys.executable, "-X", f"pycache_prefix={tmp_path}", "-c", PROGRAM.format(module)]
     environment = {"PYTHONPATH": ":".join(sys.path)}
-    runs = [subprocess.run(command, check=True, capture_output=True, text=True, env=environment) for _ in range(20)]
+    runs = [
+        subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+        for _ in range(20)
+    ]
     milliseconds = [float(run.stdout) for run in runs]
     report(f"import {module}", f"{min(milliseconds):.0f} ms of CPU")
     assert len(list(tmp_path.rglob("*.pyc"))) > 0

@@ -37,7 +37,10 @@ Arguments: TypeAlias = tuple[Snapshot, float] | tuple[Snapshot, NamespacedName, 
 
 
 def timed(
-    benchmark: BenchmarkFixture, function: Callable[..., Plan], arguments: Callable[[], Arguments], rounds: int
+    benchmark: BenchmarkFixture,
+    function: Callable[..., Plan],
+    arguments: Callable[[], Arguments],
+    rounds: int,
 ) -> Plan:
     """What a function says, timed over some rounds, each with arguments of its own."""
 
@@ -56,7 +59,9 @@ def test_from_nothing(benchmark: BenchmarkFixture, everything: Snapshot) -> None
     assert len(decided.changes) == CLUSTERS * SERVICES
 
 
-def test_nothing_changed_at_start(benchmark: BenchmarkFixture, everything_mirrored: Snapshot) -> None:
+def test_nothing_changed_at_start(
+    benchmark: BenchmarkFixture, everything_mirrored: Snapshot
+) -> None:
     """1 M endpoints, all mirrored, seen for the first time: nothing is changed."""
     assert timed(benchmark, plan, lambda: (forgetful(everything_mirrored), NOW), 7).changes == ()
 
@@ -77,17 +82,26 @@ def test_one_service(benchmark: BenchmarkFixture) -> None:
 def test_one_service_unchanged(benchmark: BenchmarkFixture) -> None:
     """One Service with 10 x 100 endpoints, all mirrored, seen for the first time: nothing is changed."""
     found = settled(fresh(CLUSTERS, 1, ENDPOINTS))
-    assert timed(benchmark, plan_service, lambda: (forgetful(found), key_of(0), NOW), 300).changes == ()
+    assert (
+        timed(benchmark, plan_service, lambda: (forgetful(found), key_of(0), NOW), 300).changes
+        == ()
+    )
 
 
 def test_growth(report: Report, everything: Snapshot) -> None:
     """The exponent of the time of a plan over 10^3, 10^4, 10^5 and 10^6 endpoints: 1 is linear."""
-    sizes = {1: fresh(CLUSTERS, 1, ENDPOINTS), 10: fresh(CLUSTERS, 10, ENDPOINTS), 100: fresh(CLUSTERS, 100, ENDPOINTS)}
+    sizes = {
+        1: fresh(CLUSTERS, 1, ENDPOINTS),
+        10: fresh(CLUSTERS, 10, ENDPOINTS),
+        100: fresh(CLUSTERS, 100, ENDPOINTS),
+    }
     points = [
         (services * CLUSTERS * ENDPOINTS, min(seconds(found) for _ in range(7)))
         for services, found in {**sizes, SERVICES: everything}.items()
     ]
-    slope, _ = linear_regression([math.log(size) for size, _ in points], [math.log(time) for _, time in points])
+    slope, _ = linear_regression(
+        [math.log(size) for size, _ in points], [math.log(time) for _, time in points]
+    )
     for size, time in points:
         report(f"first plan of {size:,} endpoints", f"{time * 1e3:.2f} ms of CPU")
     report("exponent of the time over the number of endpoints", f"{slope:.2f}")
@@ -109,7 +123,10 @@ def test_collection(report: Report, everything_mirrored: Snapshot) -> None:
     gc.unfreeze()
     start = process_time()
     gc.collect()
-    report("garbage collection, 2 M endpoints in memory", f"{(process_time() - start) * 1e3:.0f} ms of CPU")
+    report(
+        "garbage collection, 2 M endpoints in memory",
+        f"{(process_time() - start) * 1e3:.0f} ms of CPU",
+    )
     gc.freeze()
     start = process_time()
     gc.collect()

@@ -46,10 +46,16 @@ def written(number: int, version: int, first: int = 0) -> dict[str, Json]:
     }
 
 
-@pytest.mark.parametrize("resource", [REMOTE_ENDPOINT_SLICES, ENDPOINT_SLICES], ids=["remote", "main"])
-def test_decoding(benchmark: BenchmarkFixture, report: Report, resource: Resource[EndpointSlice]) -> None:
+@pytest.mark.parametrize(
+    "resource", [REMOTE_ENDPOINT_SLICES, ENDPOINT_SLICES], ids=["remote", "main"]
+)
+def test_decoding(
+    benchmark: BenchmarkFixture, report: Report, resource: Resource[EndpointSlice]
+) -> None:
     """One page of a list, from the bytes to the core's types."""
-    content = json.dumps({"metadata": {}, "items": [written(number, 1) for number in range(SLICES)]}).encode()
+    content = json.dumps(
+        {"metadata": {}, "items": [written(number, 1) for number in range(SLICES)]}
+    ).encode()
 
     def decode() -> int:
         return len(list(decode_page(content, resource).objects))
@@ -85,7 +91,9 @@ def test_one_event(benchmark: BenchmarkFixture) -> None:
         assert isinstance(change, Create | Update)
         body = encode_slice(change.endpoint_slice)
         version = str(next(versions))
-        answer = body.replace(b'"metadata":{', b'"metadata":{"uid":"u","resourceVersion":"%s",' % version.encode(), 1)
+        answer = body.replace(
+            b'"metadata":{', b'"metadata":{"uid":"u","resourceVersion":"%s",' % version.encode(), 1
+        )
         store.put(MAIN, decode_object(answer, ENDPOINT_SLICES))
         return len(plan_service(store.snapshot(), key_of(0), NOW).changes)
 

@@ -64,17 +64,32 @@ class Api:
         """All objects with these labels (all of them, in all namespaces, when nothing is given)."""
         selector = ",".join(f"{label}={value}" for label, value in (labels or {}).items())
         query = "?" + urlencode({"labelSelector": selector}) if selector else ""
-        items: list[Object] = self.request("GET", path_of(resource, None, namespace) + query)["items"]
+        items: list[Object] = self.request("GET", path_of(resource, None, namespace) + query)[
+            "items"
+        ]
         return items
 
     def create(self, obj: Object) -> Object:
-        return self.request("POST", path_of(RESOURCE_OF_KIND[obj["kind"]], None, obj["metadata"].get("namespace")), obj)
+        return self.request(
+            "POST",
+            path_of(RESOURCE_OF_KIND[obj["kind"]], None, obj["metadata"].get("namespace")),
+            obj,
+        )
 
     def replace(self, obj: Object) -> Object:
         meta = obj["metadata"]
-        return self.request("PUT", path_of(RESOURCE_OF_KIND[obj["kind"]], meta["name"], meta.get("namespace")), obj)
+        return self.request(
+            "PUT", path_of(RESOURCE_OF_KIND[obj["kind"]], meta["name"], meta.get("namespace")), obj
+        )
 
-    def patch(self, resource: str, name: str, namespace: str | None, changes: Object, subresource: str = "") -> Object:
+    def patch(
+        self,
+        resource: str,
+        name: str,
+        namespace: str | None,
+        changes: Object,
+        subresource: str = "",
+    ) -> Object:
         """A JSON merge patch: objects are merged, lists replaced, None removes."""
         path = path_of(resource, name, namespace) + (f"/{subresource}" if subresource else "")
         return self.request("PATCH", path, changes, "application/merge-patch+json")
@@ -83,7 +98,11 @@ class Api:
         self.request("DELETE", path_of(resource, name, namespace))
 
     def request(
-        self, method: str, path: str, body: Object | None = None, content_type: str = "application/json"
+        self,
+        method: str,
+        path: str,
+        body: Object | None = None,
+        content_type: str = "application/json",
     ) -> Object:
         """Send one request and return the object of the answer.
 
@@ -91,7 +110,9 @@ class Api:
             ApiError: the answer is not a success.
             OSError: there is no answer.
         """
-        status, text = self._exchange(method, path, None if body is None else json.dumps(body), content_type)
+        status, text = self._exchange(
+            method, path, None if body is None else json.dumps(body), content_type
+        )
         if status >= 300:
             raise ApiError(status, text)
         answer: Object = json.loads(text) if text.startswith("{") else {"text": text}
@@ -102,7 +123,9 @@ class Api:
             self._connection.close()
             self._connection = None
 
-    def _exchange(self, method: str, path: str, body: str | None, content_type: str) -> tuple[int, str]:
+    def _exchange(
+        self, method: str, path: str, body: str | None, content_type: str
+    ) -> tuple[int, str]:
         reused = self._connection is not None
         try:
             return self._send(method, path, body, content_type)
@@ -114,7 +137,9 @@ class Api:
 
     def _send(self, method: str, path: str, body: str | None, content_type: str) -> tuple[int, str]:
         if self._connection is None:
-            self._connection = http.client.HTTPSConnection(self._host, timeout=30, context=self._context)
+            self._connection = http.client.HTTPSConnection(
+                self._host, timeout=30, context=self._context
+            )
         headers = self._headers | ({"Content-Type": content_type} if body is not None else {})
         self._connection.request(method, path, body, headers)
         with self._connection.getresponse() as response:

@@ -30,7 +30,17 @@ SLICES_EACH: Final = 2
 HTML: Final = b"<html><body>Bad gateway</body></html>"
 STATUSES: Final = (200, 401, 403, 404, 409, 429, 500, 502, 503, 504)
 # All requests, or those whose line has these words.
-REQUESTS: Final = ("", "services", "endpointslices", "limit=", "watch=true", "PUT ", "POST ", "DELETE ", "/version")
+REQUESTS: Final = (
+    "",
+    "services",
+    "endpointslices",
+    "limit=",
+    "watch=true",
+    "PUT ",
+    "POST ",
+    "DELETE ",
+    "/version",
+)
 
 # All of a remote may change while it cannot be seen: what looks like a mass deletion is believed soon.
 FLAGS: Final = ("--deletion-hold=3s",)
@@ -123,7 +133,10 @@ class Chaos:
 
     def _answer(self) -> Answering:
         status = self._random.choice(STATUSES)
-        headers = ("Content-Type: text/html", *(("Retry-After: 1",) if status in {429, 503} else ()))
+        headers = (
+            "Content-Type: text/html",
+            *(("Retry-After: 1",) if status in {429, 503} else ()),
+        )
         return Answering(status, self._random.choice(REQUESTS), HTML, headers)
 
     # Changes
@@ -143,7 +156,9 @@ class Chaos:
             (self._relink, 2),
             (self._kill_controller, 1),
         ]
-        (change,) = self._random.choices([kind for kind, _ in kinds], [weight for _, weight in kinds])
+        (change,) = self._random.choices(
+            [kind for kind, _ in kinds], [weight for _, weight in kinds]
+        )
         try:
             self._say(change())
         except ApiError as error:
@@ -151,7 +166,9 @@ class Chaos:
                 raise
 
     def _toggle_main_service(self) -> str:
-        return self._toggle(self.world.main, "services", service(self.world.namespace, self._name()))
+        return self._toggle(
+            self.world.main, "services", service(self.world.namespace, self._name())
+        )
 
     def _recreate_main_service(self) -> str:
         name, api = self._name(), self.world.main.api
@@ -160,8 +177,13 @@ class Chaos:
         return f"main: {name} re-created"
 
     def _rename_ports(self) -> str:
-        name, ports = self._name(), [port(self._random.choice(["http", "web"]), self._random.choice([80, 8080]))]
-        self.world.main.api.patch("services", name, self.world.namespace, {"spec": {"ports": ports}})
+        name, ports = (
+            self._name(),
+            [port(self._random.choice(["http", "web"]), self._random.choice([80, 8080]))],
+        )
+        self.world.main.api.patch(
+            "services", name, self.world.namespace, {"spec": {"ports": ports}}
+        )
         return f"main: ports of {name}"
 
     def _toggle_remote_service(self) -> str:
@@ -173,7 +195,9 @@ class Chaos:
     def _rewrite_remote_slice(self) -> str:
         cluster, new = self._remote(), self._any_slice()
         name = new["metadata"]["name"]
-        cluster.api.patch("endpointslices", name, self.world.namespace, {"endpoints": new["endpoints"]})
+        cluster.api.patch(
+            "endpointslices", name, self.world.namespace, {"endpoints": new["endpoints"]}
+        )
         return f"{cluster.name}: {name} rewritten"
 
     def _damage_mirror(self) -> str:
@@ -184,7 +208,9 @@ class Chaos:
         if self._random.random() < 0.5:
             self.world.main.api.delete("endpointslices", name, self.world.namespace)
         else:
-            self.world.main.api.patch("endpointslices", name, self.world.namespace, {"endpoints": []})
+            self.world.main.api.patch(
+                "endpointslices", name, self.world.namespace, {"endpoints": []}
+            )
         return f"main: mirror {name} damaged"
 
     def _edit_filter(self) -> str:
@@ -240,7 +266,10 @@ class Chaos:
 
     def _slice(self, name: str, part: int) -> Object:
         pick = self._random
-        members = [endpoint(f"10.{part + 1}.{pick.randrange(250)}.{i + 1}") for i in range(pick.randrange(1, 6))]
+        members = [
+            endpoint(f"10.{part + 1}.{pick.randrange(250)}.{i + 1}")
+            for i in range(pick.randrange(1, 6))
+        ]
         return endpoint_slice(self.world.namespace, name, members, name=f"{name}-{part}")
 
     def _name(self) -> str:

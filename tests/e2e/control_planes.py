@@ -22,7 +22,12 @@ from typing import Final
 import trustme
 import yaml
 
-from svclink_controller.cli.permissions import MAIN, OWN_NAMESPACE, REMOTE_IDENTITY, REMOTE_MIRRORED
+from svclink_controller.cli.permissions import (
+    MAIN_PERMISSIONS,
+    OWN_NAMESPACE,
+    REMOTE_IDENTITY,
+    REMOTE_MIRRORED,
+)
 from svclink_controller.demo.control_planes import (
     PORTS,
     Site,
@@ -74,7 +79,7 @@ AUDIT_POLICY: Final = {
 
 # What svclink asks for, and nothing more: all tests run with it.
 READER_RULES: Final = tuple(each.rule for each in (*REMOTE_MIRRORED, *REMOTE_IDENTITY))
-CONTROLLER_RULES: Final = tuple(each.rule for each in MAIN)
+CONTROLLER_RULES: Final = tuple(each.rule for each in MAIN_PERMISSIONS)
 CONTROLLER_NAMESPACE_RULES: Final = tuple(each.rule for each in OWN_NAMESPACE)
 
 
@@ -107,7 +112,9 @@ class Cluster:
     `spawn` and then `wait_until_ready`, so that several come up side by side.
     """
 
-    def __init__(self, name: str, binaries: Path | None, directory: Path, *, controller_manager: bool = False) -> None:
+    def __init__(
+        self, name: str, binaries: Path | None, directory: Path, *, controller_manager: bool = False
+    ) -> None:
         self.name = name
         self._binaries = binaries
         self._directory = directory
@@ -117,7 +124,11 @@ class Cluster:
         self.server = f"https://127.0.0.1:{self._port}"
         self._has_controller_manager = controller_manager
         self._write_files()
-        self._etcd = None if binaries is None else etcd(self._site, binaries, self._etcd_port, self._peer_port)
+        self._etcd = (
+            None
+            if binaries is None
+            else etcd(self._site, binaries, self._etcd_port, self._peer_port)
+        )
         self._api_server = self._make_api_server()
         self._controller_managers: list[Process] = []
         self.api = self._connect()
@@ -199,7 +210,9 @@ class Cluster:
         """For the controller in its main cluster: a user with the permissions it asks for."""
         return self._certificate_kubeconfig(user, CONTROLLER, CONTROLLER_NAMESPACE)
 
-    def user_kubeconfig(self, user: str, namespace: str = "default", not_after: datetime | None = None) -> str:
+    def user_kubeconfig(
+        self, user: str, namespace: str = "default", not_after: datetime | None = None
+    ) -> str:
         """For somebody with a certificate (valid until then), and with the permissions that are given to this user."""
         return self._certificate_kubeconfig(user, "", namespace, not_after)
 
@@ -209,7 +222,13 @@ class Cluster:
             self._reader_kubeconfig = self.kubeconfig({"token": self.token(READER)})
         return self._reader_kubeconfig
 
-    def token(self, account: str = READER, namespace: str = SYSTEM_NAMESPACE, *, seconds: int = TOKEN_SECONDS) -> str:
+    def token(
+        self,
+        account: str = READER,
+        namespace: str = SYSTEM_NAMESPACE,
+        *,
+        seconds: int = TOKEN_SECONDS,
+    ) -> str:
         """A new token of a ServiceAccount: of the read-only one, unless told otherwise."""
         path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token"
         request = {
@@ -323,7 +342,9 @@ class Cluster:
         self._write_serving_certificate()
         # Any key will do for ServiceAccount tokens; this one is at hand.
         self._authority.issue_cert("sa").private_key_pem.write_to_path(self._directory / "sa.key")
-        (self._directory / "audit-policy.yaml").write_text(yaml.safe_dump(AUDIT_POLICY), encoding="utf-8")
+        (self._directory / "audit-policy.yaml").write_text(
+            yaml.safe_dump(AUDIT_POLICY), encoding="utf-8"
+        )
         self._audit_log.touch()
 
     def _write_serving_certificate(self) -> None:
@@ -361,7 +382,10 @@ class Cluster:
         return None
 
     def _why_not(self, dead: Sequence[Process], obstacle: Exception) -> str:
-        what = " and ".join(f"{process.name} ended" for process in dead) or f"{self.name} is not ready ({obstacle})"
+        what = (
+            " and ".join(f"{process.name} ended" for process in dead)
+            or f"{self.name} is not ready ({obstacle})"
+        )
         logs = (f"--- {process.log}\n{process.tail()}" for process in dead or self.processes)
         return "\n".join([f"{what}.", *logs])
 
@@ -370,8 +394,12 @@ class Cluster:
         if self._binaries is None:
             return
         kubeconfig = self._directory / "controller-manager.kubeconfig"
-        kubeconfig.write_text(self._certificate_kubeconfig("controller-manager", ADMINISTRATORS), encoding="utf-8")
-        self._controller_managers.append(controller_manager(self._site, self._binaries, kubeconfig, loops))
+        kubeconfig.write_text(
+            self._certificate_kubeconfig("controller-manager", ADMINISTRATORS), encoding="utf-8"
+        )
+        self._controller_managers.append(
+            controller_manager(self._site, self._binaries, kubeconfig, loops)
+        )
         self._controller_managers[-1].start()
 
     # Users, made
@@ -380,18 +408,29 @@ class Cluster:
         """As an administrator."""
         return Api(self.server, self.tls(common_name="admin", organization=ADMINISTRATORS))
 
-    def _issue(self, common_name: str, organization: str, not_after: datetime | None = None) -> trustme.LeafCert:
+    def _issue(
+        self, common_name: str, organization: str, not_after: datetime | None = None
+    ) -> trustme.LeafCert:
         # Go refuses a certificate without any alternative name, because trustme marks the empty list as critical.
         return self._authority.issue_cert(
-            common_name, common_name=common_name, organization_name=organization, not_after=not_after
+            common_name,
+            common_name=common_name,
+            organization_name=organization,
+            not_after=not_after,
         )
 
     def _certificate_kubeconfig(
-        self, common_name: str, organization: str, namespace: str = "default", not_after: datetime | None = None
+        self,
+        common_name: str,
+        organization: str,
+        namespace: str = "default",
+        not_after: datetime | None = None,
     ) -> str:
         identity = self._issue(common_name, organization, not_after)
         user = {
-            "client-certificate-data": base64.b64encode(identity.cert_chain_pems[0].bytes()).decode(),
+            "client-certificate-data": base64.b64encode(
+                identity.cert_chain_pems[0].bytes()
+            ).decode(),
             "client-key-data": base64.b64encode(identity.private_key_pem.bytes()).decode(),
         }
         return self.kubeconfig(user, namespace=namespace)
@@ -403,7 +442,9 @@ class Cluster:
             self.api.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta})
         self._grant("reader", READER_RULES, account)
 
-    def _grant(self, name: str, rules: Sequence[object], subject: Object, namespace: str | None = None) -> None:
+    def _grant(
+        self, name: str, rules: Sequence[object], subject: Object, namespace: str | None = None
+    ) -> None:
         self.create_role(name, rules, namespace)
         self.bind(name, name, subject, namespace)
 
@@ -425,7 +466,9 @@ def running(clusters: Sequence[Cluster]) -> Iterator[None]:
 
 def reserve_ports(count: int) -> list[int]:
     """Ports of loopback on which nobody listens, never given out before by this process or one beside it."""
-    ports = free_ports(count, (port for port in PORTS if port % SHARES == SHARE and port not in _reserved))
+    ports = free_ports(
+        count, (port for port in PORTS if port % SHARES == SHARE and port not in _reserved)
+    )
     _reserved.update(ports)
     return ports
 

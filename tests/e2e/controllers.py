@@ -31,8 +31,12 @@ class Controller:
 
     def is_as_told(self) -> None:
         """Assert that it has not ended by itself, and that none of its own errors is in its log."""
-        assert self.running or self._process is None or self._told_to_end, "svclink ended by itself; see its log"
-        printed = self._log.read_text(encoding="utf-8", errors="replace") if self._log.exists() else ""
+        assert self.running or self._process is None or self._told_to_end, (
+            "svclink ended by itself; see its log"
+        )
+        printed = (
+            self._log.read_text(encoding="utf-8", errors="replace") if self._log.exists() else ""
+        )
         _, _, error = printed.partition(INTERNAL_ERROR)
         assert not error, f"svclink met an error of its own: {error[:3000]}"
 

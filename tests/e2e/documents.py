@@ -6,7 +6,9 @@ import re
 
 from .shell import ROOT
 
-_BLOCK = re.compile(r"^```sh cluster(?: (?P<name>[\w-]+))?\n(?P<commands>.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(
+    r"^```sh cluster(?: (?P<name>[\w-]+))?\n(?P<commands>.*?)^```$", re.MULTILINE | re.DOTALL
+)
 
 
 def commands(document: str) -> dict[str, str]:

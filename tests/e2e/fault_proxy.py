@@ -93,7 +93,9 @@ class Answering:
     @property
     def message(self) -> bytes:
         start = f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}"
-        head = "\r\n".join([start, *self.headers, f"Content-Length: {len(self.body)}", "Connection: close"])
+        head = "\r\n".join(
+            [start, *self.headers, f"Content-Length: {len(self.body)}", "Connection: close"]
+        )
         return f"{head}\r\n\r\n".encode() + self.body
 
 
@@ -108,7 +110,15 @@ class Shortening:
 
 
 Fault: TypeAlias = (
-    Passing | Refusing | Hanging | Delaying | Throttling | Truncating | Corrupting | Answering | Shortening
+    Passing
+    | Refusing
+    | Hanging
+    | Delaying
+    | Throttling
+    | Truncating
+    | Corrupting
+    | Answering
+    | Shortening
 )
 PASSING: Final = Passing()
 
@@ -130,7 +140,9 @@ class Interception:
 class ProxyTo(Protocol):
     """Makes a proxy to a cluster; one that terminates TLS shows the server the certificate of the user, if any."""
 
-    def __call__(self, cluster: Cluster, *, terminates_tls: bool = False, user: str | None = None) -> FaultProxy: ...
+    def __call__(
+        self, cluster: Cluster, *, terminates_tls: bool = False, user: str | None = None
+    ) -> FaultProxy: ...
 
 
 class FaultProxy:
@@ -155,7 +167,9 @@ class FaultProxy:
         self._loop = asyncio.new_event_loop()
         self._flowing = asyncio.Event()
         self._flowing.set()
-        self._thread = threading.Thread(target=self._loop.run_forever, name=f"proxy {self._port}", daemon=True)
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name=f"proxy {self._port}", daemon=True
+        )
         self._thread.start()
         self._await(self._listen())
 
@@ -266,7 +280,9 @@ class FaultProxy:
         # Not writer.start_tls, which in Python 3.11 breaks where the connection ends in the meantime.
         reader = asyncio.StreamReader()
         protocol = asyncio.StreamReaderProtocol(reader)
-        transport = await self._loop.start_tls(_transport_of(writer), protocol, context, server_side=True)
+        transport = await self._loop.start_tls(
+            _transport_of(writer), protocol, context, server_side=True
+        )
         if transport is None:
             raise ConnectionResetError
         protocol.connection_made(transport)
@@ -275,7 +291,9 @@ class FaultProxy:
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """To the server, and pass on what is said until one side ends it."""
         upstream = None if self._interception is None else self._interception.upstream
-        from_server, to_server = await asyncio.open_connection("127.0.0.1", self._target, ssl=upstream)
+        from_server, to_server = await asyncio.open_connection(
+            "127.0.0.1", self._target, ssl=upstream
+        )
         async with self._closing(to_server):
             await _first_of(
                 self._pass_requests(reader, to_server, writer),
@@ -358,7 +376,9 @@ async def _first_of(*works: Coroutine[Any, Any, None]) -> None:
 
 async def _close(writer: asyncio.StreamWriter) -> None:
     """End a connection in good order where its peer takes part in that, and anyhow where not."""
-    is_closing = writer.is_closing()  # So says a TLS transport, too, when only the one beneath it is being closed.
+    is_closing = (
+        writer.is_closing()
+    )  # So says a TLS transport, too, when only the one beneath it is being closed.
     writer.close()
     if is_closing:
         return

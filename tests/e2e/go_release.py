@@ -20,7 +20,11 @@ _CONDITION: Final = {
         "lastTransitionTime": {"type": "string", "format": "date-time"},
         "message": {"type": "string", "maxLength": 32768},
         "observedGeneration": {"type": "integer", "format": "int64", "minimum": 0},
-        "reason": {"type": "string", "minLength": 1, "pattern": "^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$"},
+        "reason": {
+            "type": "string",
+            "minLength": 1,
+            "pattern": "^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$",
+        },
         "status": {"type": "string", "enum": ["True", "False", "Unknown"]},
         "type": {"type": "string", "maxLength": 316},
     },
@@ -98,7 +102,11 @@ def sync(main: Api, namespace: str, service: str, cluster: str, addresses: Seque
     body: Object = {
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",
-        "metadata": {"name": name, "namespace": namespace, "labels": {LABEL_SERVICE: service, LABEL_GO: cluster}},
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "labels": {LABEL_SERVICE: service, LABEL_GO: cluster},
+        },
         "addressType": "IPv4",
         "endpoints": endpoints(*addresses),
         "ports": [port("http", 8080)],

@@ -21,7 +21,10 @@ from .world import World
 Role = tuple[str, str, str | None]
 
 HOME: Final = "cloudpilot"
-MAIN_ROLES: Final[tuple[Role, ...]] = (("clusterroles", "svclink", None), ("roles", "svclink", HOME))
+MAIN_ROLES: Final[tuple[Role, ...]] = (
+    ("clusterroles", "svclink", None),
+    ("roles", "svclink", HOME),
+)
 REMOTE_ROLES: Final[tuple[Role, ...]] = (("clusterroles", "svclink-reader", None),)
 # The user who lacks nothing.
 NOBODY: Final = "nobody"
@@ -45,7 +48,10 @@ class Lack:
     def rest(self) -> list[Object]:
         """The other rules of the role."""
         rules: list[Object] = self.cluster.api.get(*self.role)["rules"]
-        shorter = [rule | {"verbs": [verb for verb in rule["verbs"] if not self._is_of(rule, verb)]} for rule in rules]
+        shorter = [
+            rule | {"verbs": [verb for verb in rule["verbs"] if not self._is_of(rule, verb)]}
+            for rule in rules
+        ]
         return [rule for rule in shorter if rule["verbs"]]
 
     def _is_of(self, rule: Object, verb: str) -> bool:
@@ -109,10 +115,16 @@ class Users:
             ("namespaces", "list"): "nowhere",
             ("namespaces", "watch"): "nowhere",
         }
-        made = making.get((lack.resource, lack.verb)) if lack and lack.cluster is self.world.main else None
+        made = (
+            making.get((lack.resource, lack.verb))
+            if lack and lack.cluster is self.world.main
+            else None
+        )
         return Options(frozenset({made or namespace}), sync_services=made is not None)
 
-    def _grant(self, cluster: Cluster, role: Role, user: str, rules: Sequence[Object] | None) -> None:
+    def _grant(
+        self, cluster: Cluster, role: Role, user: str, rules: Sequence[Object] | None
+    ) -> None:
         """Bind a user to a role, or to one of the user's own with these rules."""
         resource, name, namespace = role
         if rules is not None:

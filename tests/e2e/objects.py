@@ -21,7 +21,9 @@ def port(name: str, number: int, protocol: str = "TCP", **fields: Any) -> Object
     return {"name": name, "port": number, "protocol": protocol} | fields
 
 
-def service(namespace: str, name: str, ports: Sequence[Object] | None = None, **spec: Any) -> Object:
+def service(
+    namespace: str, name: str, ports: Sequence[Object] | None = None, **spec: Any
+) -> Object:
     """A Service without a selector, with the port `http` unless told otherwise."""
     return {
         "apiVersion": "v1",

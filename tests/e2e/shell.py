@@ -25,7 +25,9 @@ class Shell:
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         }
 
-    def run(self, command: str, *, answer: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, command: str, *, answer: str = "", **variables: str
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command line in bash; `answer` is what is typed."""
         return subprocess.run(
             ["bash", "-euo", "pipefail", "-c", command],
@@ -46,11 +48,19 @@ class Shell:
 
 def merged(kubeconfigs: dict[str, str]) -> str:
     """Several kubeconfigs of one context each as one; the contexts have the names given."""
-    found: dict[str, Any] = {"apiVersion": "v1", "kind": "Config", "clusters": [], "users": [], "contexts": []}
+    found: dict[str, Any] = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [],
+        "users": [],
+        "contexts": [],
+    }
     for name, text in kubeconfigs.items():
         each = yaml.safe_load(text)
         (cluster,), (user,), (context,) = each["clusters"], each["users"], each["contexts"]
         found["clusters"].append(cluster | {"name": name})
         found["users"].append(user | {"name": name})
-        found["contexts"].append({"name": name, "context": context["context"] | {"cluster": name, "user": name}})
+        found["contexts"].append(
+            {"name": name, "context": context["context"] | {"cluster": name, "user": name}}
+        )
     return str(yaml.safe_dump(found | {"current-context": next(iter(kubeconfigs))}))

@@ -46,7 +46,9 @@ def neighbours(tmp_path: Path) -> Iterator[list[Cluster]]:
 def data(shell: Shell, command: str, code: int = 0) -> Any:
     """What a command says to a program."""
     done = shell.run(f"svclink {command} -o json")
-    assert done.returncode == code, f"svclink {command}: {done.returncode} {done.stdout}{done.stderr}"
+    assert done.returncode == code, (
+        f"svclink {command}: {done.returncode} {done.stdout}{done.stderr}"
+    )
     return json.loads(done.stdout)
 
 
@@ -54,19 +56,34 @@ def test_commands_say_what_is_mirrored(linked: World, shell: Shell) -> None:
     """Status, services, explain and plan agree with what the controller has done; kubectl runs them as a plugin."""
     linked.declare("web")
     linked.publish(linked.c1, "web", "10.1.0.1", "10.1.0.2")
-    linked.create(linked.c2, service(linked.namespace, "web", type="ExternalName", externalName="example.com"))
+    linked.create(
+        linked.c2, service(linked.namespace, "web", type="ExternalName", externalName="example.com")
+    )
     linked.await_mirrored("web", c1=["10.1.0.1", "10.1.0.2"])
     web = f"{linked.namespace}/web"
 
     def counted() -> None:
-        states = {each["name"]: (each["phase"], each["services"], each["endpoints"]) for each in data(shell, "status")}
+        states = {
+            each["name"]: (each["phase"], each["services"], each["endpoints"])
+            for each in data(shell, "status")
+        }
         assert states == {"c1": ("Ready", 1, 2), "c2": ("Ready", 0, 0)}
 
     eventually(counted)
-    assert shell("kubectl svclink status").splitlines()[1].split()[:3] == ["c1", "Ready", "ClusterReady"]
+    assert shell("kubectl svclink status").splitlines()[1].split()[:3] == [
+        "c1",
+        "Ready",
+        "ClusterReady",
+    ]
     (row,) = data(shell, f"services -n {linked.namespace}")
-    assert row == {"service": web, "local": {"ready": 0, "total": 0}, "clusters": {"c1": {"ready": 2, "total": 2}}}
-    decisions = {each["cluster"]: each["reason"] for each in data(shell, f"explain {web}")["clusters"]}
+    assert row == {
+        "service": web,
+        "local": {"ready": 0, "total": 0},
+        "clusters": {"c1": {"ready": 2, "total": 2}},
+    }
+    decisions = {
+        each["cluster"]: each["reason"] for each in data(shell, f"explain {web}")["clusters"]
+    }
     assert decisions == {"c1": "Mirrored", "c2": "RemoteExternalName"}
     assert data(shell, "plan --detailed-exitcode")["changes"] == []
 
@@ -86,8 +103,12 @@ def test_a_plan_can_be_applied_by_hand(world: World, shell: Shell, tmp_path: Pat
     world.shows("web", c1=["10.1.0.1"])
     assert shell("svclink plan -o diff --detailed-exitcode") == ""
 
-    shell(f"kubectl get services,endpointslices,namespaces,clusterlinks -A -o yaml > {tmp_path}/main.yaml")
-    shell(f"kubectl --context c1 get services,endpointslices,namespaces -A -o json > {tmp_path}/c1.json")
+    shell(
+        f"kubectl get services,endpointslices,namespaces,clusterlinks -A -o yaml > {tmp_path}/main.yaml"
+    )
+    shell(
+        f"kubectl --context c1 get services,endpointslices,namespaces -A -o json > {tmp_path}/c1.json"
+    )
     offline = f"plan --main {tmp_path}/main.yaml --remote c1={tmp_path}/c1.json"
     assert data(shell, f"{offline} --detailed-exitcode")["changes"] == []
 
@@ -151,7 +172,9 @@ def seed_faults_of_links(world: World) -> None:
     add("z-expired", c2.kubeconfig({"token": expired_token()}))
     add("z-soon", c2.user_kubeconfig("z", not_after=datetime.now(UTC) + timedelta(days=2)))
     add("z-authority", c2.kubeconfig({"token": "t"}, server=c1.server))
-    main.api.create(cluster_link("z-nowhere", "") | {"spec": {"kubeconfigSecretRef": {"name": "nowhere"}}})
+    main.api.create(
+        cluster_link("z-nowhere", "") | {"spec": {"kubeconfigSecretRef": {"name": "nowhere"}}}
+    )
 
 
 def seed_faults_of_services(world: World) -> None:
@@ -160,12 +183,16 @@ def seed_faults_of_services(world: World) -> None:
     world.publish(world.c1, "web", "10.1.0.1")
     world.create(world.c2, service(world.namespace, "web", [port("admin", 81)]))
     members = endpoints("10.1.0.1")
-    world.create(world.c2, endpoint_slice(world.namespace, "web", members, ports=[port("admin", 9090)]))
+    world.create(
+        world.c2, endpoint_slice(world.namespace, "web", members, ports=[port("admin", 9090)])
+    )
     for name, labels in (
         ("old", {"cloudpilot.ai/svclink-cluster": "c1"}),
         ("lost", {LABEL_CLUSTER: "gone", LABEL_MANAGED_BY: MANAGED_BY_SVCLINK}),
     ):
-        piece = endpoint_slice(world.namespace, "web", endpoints("10.3.0.1"), name=name, labels=labels)
+        piece = endpoint_slice(
+            world.namespace, "web", endpoints("10.3.0.1"), name=name, labels=labels
+        )
         world.create(world.main, piece)
 
 
@@ -177,11 +204,19 @@ def expired_token() -> str:
 
 def test_check_finds_what_is_wrong_with_main(world: World, shell: Shell, tmp_path: Path) -> None:
     """A cluster without the CRD, one with another CRD, and one that does not answer are told apart."""
-    (missing,) = [each for each in data(shell, "check --context c1", code=2) if each["level"] != "ok"]
-    assert (missing["level"], missing["subject"], missing["mend"]) == ("fail", "crd", "kubectl apply -f crd/")
+    (missing,) = [
+        each for each in data(shell, "check --context c1", code=2) if each["level"] != "ok"
+    ]
+    assert (missing["level"], missing["subject"], missing["mend"]) == (
+        "fail",
+        "crd",
+        "kubectl apply -f crd/",
+    )
 
     nowhere = tmp_path / "nowhere"
-    nowhere.write_text(world.main.kubeconfig({"token": "t"}, server="https://127.0.0.1:9"), encoding="utf-8")
+    nowhere.write_text(
+        world.main.kubeconfig({"token": "t"}, server="https://127.0.0.1:9"), encoding="utf-8"
+    )
     (line,) = data(shell, f"check --kubeconfig {nowhere}", code=2)
     assert (line["level"], line["subject"], line["mend"]) == ("fail", "api", "kubectl cluster-info")
 
@@ -194,7 +229,9 @@ def test_check_of_a_healthy_fleet(
     for number, remote in enumerate(neighbours):
         remote.create_namespace(world.namespace)
         world.publish(remote, "web", f"10.77.{number}.1")
-        world.links.add(remote.name, remote.kubeconfig({"token": remote.token(seconds=30 * 86_400)}))
+        world.links.add(
+            remote.name, remote.kubeconfig({"token": remote.token(seconds=30 * 86_400)})
+        )
 
     def all_is_well() -> float:
         started = time.monotonic()

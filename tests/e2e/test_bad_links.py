@@ -29,7 +29,9 @@ def healthy(linked: World) -> World:
     return linked
 
 
-def bad_kubeconfigs(cluster: Cluster, tmp_path: Path, silent_server: str) -> dict[str, tuple[str, str]]:
+def bad_kubeconfigs(
+    cluster: Cluster, tmp_path: Path, silent_server: str
+) -> dict[str, tuple[str, str]]:
     """Kubeconfigs that differ from a good one in one thing, each with the reason that its link must show."""
     user = {"token": CANARY}
     without_context = yaml.safe_load(cluster.kubeconfig(user))
@@ -41,15 +43,24 @@ def bad_kubeconfigs(cluster: Cluster, tmp_path: Path, silent_server: str) -> dic
         "not-yaml": ("{clusters: [", "InvalidKubeconfig"),
         "not-a-kubeconfig": ("just some words", "InvalidKubeconfig"),
         "no-context": (yaml.safe_dump(without_context), "InvalidKubeconfig"),
-        "refused": (cluster.kubeconfig(user, server=f"https://127.0.0.1:{reserve_ports(1)[0]}"), "Unreachable"),
+        "refused": (
+            cluster.kubeconfig(user, server=f"https://127.0.0.1:{reserve_ports(1)[0]}"),
+            "Unreachable",
+        ),
         "silent": (cluster.kubeconfig(user, server=silent_server), "Unreachable"),
-        "wrong-ca": (cluster.kubeconfig(user, **{"certificate-authority-data": stranger}), "CertificateInvalid"),
+        "wrong-ca": (
+            cluster.kubeconfig(user, **{"certificate-authority-data": stranger}),
+            "CertificateInvalid",
+        ),
         "wrong-token": (cluster.kubeconfig(user), "Unauthorized"),
         "no-permission": (cluster.kubeconfig({"token": cluster.token(STRANGER)}), "Forbidden"),
         "exec-plugin": (cluster.kubeconfig(exec_plugin(tmp_path / "marker")), "InsecureKubeconfig"),
         "token-file": (cluster.kubeconfig({"tokenFile": str(token_file)}), "InsecureKubeconfig"),
         "skip-verify": (unverified(cluster), "InsecureKubeconfig"),
-        "http": (cluster.kubeconfig(user, server=cluster.server.replace("https", "http")), "InsecureKubeconfig"),
+        "http": (
+            cluster.kubeconfig(user, server=cluster.server.replace("https", "http")),
+            "InsecureKubeconfig",
+        ),
     }
 
 
@@ -79,7 +90,9 @@ def test_bad_links_say_why_and_disturb_nothing(
     not_base64["spec"]["kubeconfig"] = "%% this is not base64 %%"
     healthy.main.api.create(not_base64)
 
-    reasons = {name: reason for name, (_, reason) in bad.items()} | {"not-base64": "InvalidKubeconfig"}
+    reasons = {name: reason for name, (_, reason) in bad.items()} | {
+        "not-base64": "InvalidKubeconfig"
+    }
     for name, reason in reasons.items():
         with subtests.test(name):
             assert_bad(healthy, name, reason)
@@ -98,7 +111,9 @@ def assert_bad(world: World, name: str, reason: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["exec", "tokenFile"])
-def test_what_is_refused_is_named(world: World, controller: Controller, tmp_path: Path, key: str) -> None:
+def test_what_is_refused_is_named(
+    world: World, controller: Controller, tmp_path: Path, key: str
+) -> None:
     """The message says which key of the kubeconfig is not allowed."""
     users = {"exec": exec_plugin(tmp_path / "marker"), "tokenFile": {"tokenFile": "/dev/null"}}
     world.links.add("bad", world.c1.kubeconfig(users[key]))

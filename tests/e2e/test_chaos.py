@@ -28,9 +28,12 @@ def chaos(proxy_to: ProxyTo, world: World, request: pytest.FixtureRequest) -> Ch
         "c1": proxy_to(c1, terminates_tls=True),
         "c2": proxy_to(c2),
     }
-    world.controller.use(main.kubeconfig({}, namespace=CONTROLLER_NAMESPACE, **proxies["main"].access))
+    world.controller.use(
+        main.kubeconfig({}, namespace=CONTROLLER_NAMESPACE, **proxies["main"].access)
+    )
     kubeconfigs = {
-        each.name: each.kubeconfig({"token": each.token()}, **proxies[each.name].access) for each in (c1, c2)
+        each.name: each.kubeconfig({"token": each.token()}, **proxies[each.name].access)
+        for each in (c1, c2)
     }
     for number, name in enumerate(STEADY):
         world.declare(name)
@@ -66,4 +69,6 @@ def test_what_is_mirrored_comes_right_after_any_faults(
 def assert_right(world: World) -> None:
     """The mirrored set is what the core makes of the true state of all clusters."""
     changes = true_plan(world.main, {"c1": world.c1, "c2": world.c2}).changes
-    assert not changes, [f"{type(change).__name__} {change.key}: {change.reason.code}" for change in changes]
+    assert not changes, [
+        f"{type(change).__name__} {change.key}: {change.reason.code}" for change in changes
+    ]

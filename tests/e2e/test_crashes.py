@@ -40,7 +40,9 @@ def fill(world: World, cluster: Cluster, names: list[str]) -> None:
     for name in names:
         cluster.api.create(service(world.namespace, name))
         if cluster is world.c1:
-            cluster.api.create(endpoint_slice(world.namespace, name, endpoints("10.1.0.1"), name=name))
+            cluster.api.create(
+                endpoint_slice(world.namespace, name, endpoints("10.1.0.1"), name=name)
+            )
 
 
 def assert_mirrored(world: World, wanted: dict[str, list[str]]) -> None:

@@ -37,7 +37,10 @@ def demo(tmp_path: Path) -> Iterator[Path]:
         assert "KUBECONFIG=" in said, said
         return Path(said.partition("KUBECONFIG=")[2].partition("\n")[0])
 
-    with output.open("wb") as log, subprocess.Popen(command, env=environment, stdout=log, stderr=log) as process:
+    with (
+        output.open("wb") as log,
+        subprocess.Popen(command, env=environment, stdout=log, stderr=log) as process,
+    ):
         try:
             yield eventually(kubeconfig, timeout=60)
             process.send_signal(signal.SIGINT)
@@ -68,7 +71,9 @@ def kubectl_of_demo(command: tuple[str, ...]) -> Kubectl:
 @contextmanager
 def watching(command: tuple[str, ...], *arguments: str) -> Iterator[Iterator[str]]:
     """The lines that `kubectl get -w` prints meanwhile."""
-    with subprocess.Popen([*command, "get", *arguments, "-w"], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [*command, "get", *arguments, "-w"], stdout=subprocess.PIPE, text=True
+    ) as process:
         try:
             assert process.stdout is not None
             yield iter(process.stdout)
@@ -100,12 +105,23 @@ def test_kubectl_works_with_what_the_demo_leaves_running(
     assert kubectl("apply", "-f", str(manifest)) == "service/api configured\n"
     assert "81/TCP" in kubectl("get", "service", "api", "-n", "shop")
 
-    kubectl("patch", "clusterlink", "cluster-a", "--type=merge", "--patch", '{"spec":{"excludedNamespaces":["shop"]}}')
-    kubectl("wait", "--for=delete", "endpointslice/web-cluster-a", "--namespace=shop", "--timeout=30s")
+    kubectl(
+        "patch",
+        "clusterlink",
+        "cluster-a",
+        "--type=merge",
+        "--patch",
+        '{"spec":{"excludedNamespaces":["shop"]}}',
+    )
+    kubectl(
+        "wait", "--for=delete", "endpointslice/web-cluster-a", "--namespace=shop", "--timeout=30s"
+    )
     kubectl("delete", "clusterlink", "cluster-b")
     eventually(lambda: assert_slices(kubectl, "endpointslice.discovery.k8s.io/web-7xk2p"))
     kubectl("delete", "service", "web", "--namespace=shop", "--context=cluster-b")
 
 
 def assert_slices(kubectl: Kubectl, *expected: str) -> None:
-    assert kubectl("get", "endpointslices", "-n", "shop", "--output=name").splitlines() == list(expected)
+    assert kubectl("get", "endpointslices", "-n", "shop", "--output=name").splitlines() == list(
+        expected
+    )

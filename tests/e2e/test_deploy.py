@@ -11,7 +11,7 @@ import helm_python
 import pytest
 import yaml
 
-from svclink_controller.cli.permissions import MAIN, OWN_NAMESPACE
+from svclink_controller.cli.permissions import MAIN_PERMISSIONS, OWN_NAMESPACE
 
 from .api import Object
 from .shell import ROOT, Shell
@@ -45,7 +45,9 @@ def test_an_api_server_takes_everything_without_a_warning(deployed: Shell) -> No
     """Applied again, in whatever form, nothing changes; and the namespace admits Pods of the restricted kind only."""
     again = deployed("kubectl apply --dry-run=server --filename deploy/deployment.yaml 2>&1")
     by_kustomize = deployed("kubectl apply --dry-run=server --kustomize deploy 2>&1")
-    openshift = deployed("kubectl apply --dry-run=server --filename deploy/openshift/clusterrole.yaml 2>&1")
+    openshift = deployed(
+        "kubectl apply --dry-run=server --filename deploy/openshift/clusterrole.yaml 2>&1"
+    )
 
     assert len(again.splitlines()) == len(MANIFESTS)
     assert all("unchanged" in line or "configured" in line for line in again.splitlines())
@@ -53,9 +55,14 @@ def test_an_api_server_takes_everything_without_a_warning(deployed: Shell) -> No
     assert "arning" not in again + by_kustomize + openshift
     template = MANIFESTS["Deployment", "svclink"]["spec"]["template"]
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": template["spec"]}
-    deployed("kubectl create --dry-run=server --namespace cloudpilot --filename -", answer=json.dumps(pod))
+    deployed(
+        "kubectl create --dry-run=server --namespace cloudpilot --filename -",
+        answer=json.dumps(pod),
+    )
     pod["spec"] = template["spec"] | {"securityContext": {"runAsNonRoot": False}}
-    refused = deployed.run("kubectl create --dry-run=server -n cloudpilot --filename -", answer=json.dumps(pod))
+    refused = deployed.run(
+        "kubectl create --dry-run=server -n cloudpilot --filename -", answer=json.dumps(pod)
+    )
     assert "violates PodSecurity" in refused.stderr
 
 
@@ -140,15 +147,23 @@ def test_the_chart_brings_the_crd() -> None:
 
 def test_the_manifests_grant_what_svclink_says_it_asks_for() -> None:
     """No more and no less than `svclink_controller.cli.permissions`."""
-    assert MANIFESTS["ClusterRole", "svclink"]["rules"] == [each.rule for each in MAIN]
+    assert MANIFESTS["ClusterRole", "svclink"]["rules"] == [each.rule for each in MAIN_PERMISSIONS]
     assert MANIFESTS["Role", "svclink"]["rules"] == [each.rule for each in OWN_NAMESPACE]
 
 
 def test_the_dockerfile_copies_what_exists_and_runs_as_the_user_of_the_manifest() -> None:
     """No engine is needed to see that: every source of a COPY is there and not ignored, and the user is a number."""
     text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
-    copied = [name for line in re.findall(r"^COPY (?!--from)(.*)", text, re.MULTILINE) for name in line.split()[:-1]]
-    allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines() if line[0] == "!"}
+    copied = [
+        name
+        for line in re.findall(r"^COPY (?!--from)(.*)", text, re.MULTILINE)
+        for name in line.split()[:-1]
+    ]
+    allowed = {
+        line[1:]
+        for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+        if line[0] == "!"
+    }
     assert set(copied) == allowed
     assert all((ROOT / name).exists() for name in copied)
     security = MANIFESTS["Deployment", "svclink"]["spec"]["template"]["spec"]["securityContext"]

@@ -29,7 +29,9 @@ ASK_AGAIN: Final = "kubectl api-resources --api-group svclink.cloudpilot.ai"  # 
 ADDRESSES: Final = {"c1": ["10.1.0.1", "10.1.0.2"], "c2": ["10.2.0.1"]}
 EVERY_ADDRESS: Final = {address for addresses in ADDRESSES.values() for address in addresses}
 
-pytestmark = pytest.mark.real_servers("the embedded server does not drop fields that a CRD does not know")
+pytestmark = pytest.mark.real_servers(
+    "the embedded server does not drop fields that a CRD does not know"
+)
 
 
 class Watcher:
@@ -63,17 +65,28 @@ class Watcher:
 def addresses(api: Api, namespace: str, name: str) -> set[str]:
     """All addresses of a Service, whoever wrote them: what kube-proxy would use."""
     pieces = api.find("endpointslices", namespace, {LABEL_SERVICE: name})
-    return {address for piece in pieces for member in piece["endpoints"] or () for address in member["addresses"]}
+    return {
+        address
+        for piece in pieces
+        for member in piece["endpoints"] or ()
+        for address in member["addresses"]
+    }
 
 
 def of_go_release(api: Api, namespace: str) -> set[str]:
     """The names of the slices the Go release holds for its own."""
     pieces = api.find("endpointslices", namespace)
-    return {each["metadata"]["name"] for each in pieces if go_release.LABEL_GO in each["metadata"].get("labels", {})}
+    return {
+        each["metadata"]["name"]
+        for each in pieces
+        if go_release.LABEL_GO in each["metadata"].get("labels", {})
+    }
 
 
 @pytest.fixture
-def go_installation(main: Cluster, c1: Cluster, c2: Cluster, namespace: str, shell: Shell) -> Iterator[Shell]:
+def go_installation(
+    main: Cluster, c1: Cluster, c2: Cluster, namespace: str, shell: Shell
+) -> Iterator[Shell]:
     """An installation of the Go release with two links in two namespaces, one Service mirrored; undone at the end."""
     shell(f"kubectl delete crd {CRD} && kubectl apply -f -", answer=json.dumps(go_release.CRD))
     shell(f"kubectl wait --for=condition=Established crd/{CRD} && {ASK_AGAIN}")
@@ -87,7 +100,9 @@ def go_installation(main: Cluster, c1: Cluster, c2: Cluster, namespace: str, she
         main.api.create(go_release.link(where, cluster.name, cluster.remote_kubeconfig()))
         go_release.sync(main.api, namespace, "web", cluster.name, ADDRESSES[cluster.name])
     yield shell
-    shell(f"kubectl delete crd {CRD} && kubectl apply -f crd/ && kubectl wait --for=condition=Established crd/{CRD}")
+    shell(
+        f"kubectl delete crd {CRD} && kubectl apply -f crd/ && kubectl wait --for=condition=Established crd/{CRD}"
+    )
     shell("kubectl delete --filename deploy/deployment.yaml --ignore-not-found")
     shell("hack/cleanup-endpointslices.sh --yes")
 
@@ -98,7 +113,9 @@ class Replica:
     def __init__(self, shell: Shell, main: Cluster, directory: Path) -> None:
         token = shell("kubectl create token svclink --namespace cloudpilot").strip()
         kubeconfig = directory / "in-cluster"
-        kubeconfig.write_text(main.kubeconfig({"token": token}, namespace="cloudpilot"), encoding="utf-8")
+        kubeconfig.write_text(
+            main.kubeconfig({"token": token}, namespace="cloudpilot"), encoding="utf-8"
+        )
         self.controller = Controller(kubeconfig, directory / "svclink.log")
         self.controller.start()
 
@@ -109,8 +126,13 @@ class Replica:
 def phases(shell: Shell) -> dict[str, str]:
     """The status of every link, by namespace and name."""
     items = json.loads(shell("kubectl get clusterlinks -A -o json"))["items"]
-    names = [f"{each['metadata'].get('namespace', '')}/{each['metadata']['name']}" for each in items]
-    return {name: each.get("status", {}).get("phase", "") for name, each in zip(names, items, strict=True)}
+    names = [
+        f"{each['metadata'].get('namespace', '')}/{each['metadata']['name']}" for each in items
+    ]
+    return {
+        name: each.get("status", {}).get("phase", "")
+        for name, each in zip(names, items, strict=True)
+    }
 
 
 def await_phases(shell: Shell, **expected: str) -> None:
@@ -157,18 +179,29 @@ def go_release_is_back(shell: Shell, main: Cluster, namespace: str) -> None:
         go_release.sync(main.api, namespace, "web", cluster, expected)
     shell(STEPS["clean-up"])
     assert of_go_release(main.api, namespace) == {"web-c1", "web-c2"}
-    assert {each["metadata"]["name"] for each in main.api.find("endpointslices", namespace)} == {"web-c1", "web-c2"}
+    assert {each["metadata"]["name"] for each in main.api.find("endpointslices", namespace)} == {
+        "web-c1",
+        "web-c2",
+    }
 
 
-def crd_is_replaced(shell: Shell, main: Cluster, namespace: str, replica: Replica, directory: Path) -> None:
+def crd_is_replaced(
+    shell: Shell, main: Cluster, namespace: str, replica: Replica, directory: Path
+) -> None:
     """The links are there again without a namespace, and the slices are the very same."""
-    before = {each["metadata"]["name"]: each["metadata"]["uid"] for each in main.api.find("endpointslices", namespace)}
+    before = {
+        each["metadata"]["name"]: each["metadata"]["uid"]
+        for each in main.api.find("endpointslices", namespace)
+    }
     replica.stop()
     shell(STEPS["replace-crd"])
     again = Replica(shell, main, directory)
     await_phases(shell, _c1="Ready", _c2="Ready")
     again.stop()
-    after = {each["metadata"]["name"]: each["metadata"]["uid"] for each in main.api.find("endpointslices", namespace)}
+    after = {
+        each["metadata"]["name"]: each["metadata"]["uid"]
+        for each in main.api.find("endpointslices", namespace)
+    }
     assert after == before
 
 
@@ -185,12 +218,16 @@ def test_of_two_links_of_one_name_the_older_is_used(
     main.api.create(go_release.link("default", "c1", c2.remote_kubeconfig()))
     shell(STEPS["start"])
     replica = Replica(shell, main, tmp_path)
-    await_phases(shell, cloudpilot_c1="Ready", default_c1="NotReady", **{f"{namespace}_c2": "Ready"})
+    await_phases(
+        shell, cloudpilot_c1="Ready", default_c1="NotReady", **{f"{namespace}_c2": "Ready"}
+    )
     younger = json.loads(shell("kubectl get clusterlink c1 -n default -o json"))
     (ready,) = [each for each in younger["status"]["conditions"] if each["type"] == "Ready"]
     assert ready["reason"] == "DuplicateName"
     assert "cloudpilot/c1" in ready["message"]
 
-    shell(f"kubectl delete clusterlink c2 -n {namespace} && kubectl delete clusterlink c1 -n cloudpilot")
+    shell(
+        f"kubectl delete clusterlink c2 -n {namespace} && kubectl delete clusterlink c1 -n cloudpilot"
+    )
     await_phases(shell, default_c1="Ready")
     replica.stop()

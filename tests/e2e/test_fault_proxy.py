@@ -65,7 +65,9 @@ class Client:
 
     def __init__(self, proxy: FaultProxy, context: ssl.SSLContext) -> None:
         self.proxy = proxy
-        self.connection = http.client.HTTPSConnection(proxy.url.removeprefix("https://"), context=context, timeout=0.5)
+        self.connection = http.client.HTTPSConnection(
+            proxy.url.removeprefix("https://"), context=context, timeout=0.5
+        )
 
     def get(self, path: str) -> tuple[int, bytes]:
         try:
@@ -110,7 +112,9 @@ FAULTS: Final[dict[Fault, type[Exception] | tuple[type[Exception], ...]]] = {
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: type(fault).__name__)
 @pytest.mark.parametrize("is_open", [True, False], ids=["open", "new"])
-def test_a_fault_breaks_connections_until_it_is_over(client: Client, fault: Fault, *, is_open: bool) -> None:
+def test_a_fault_breaks_connections_until_it_is_over(
+    client: Client, fault: Fault, *, is_open: bool
+) -> None:
     """It concerns connections that exist as well as new ones, and afterwards new ones work."""
     if is_open:
         assert client.works()

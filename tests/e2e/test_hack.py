@@ -17,7 +17,14 @@ from svclink_controller.credentials.kubeconfig import parse_kubeconfig
 
 from .api import ApiError, Object
 from .control_planes import Cluster
-from .objects import LABEL_CLUSTER, LABEL_MANAGED_BY, MANAGED_BY_SVCLINK, endpoint_slice, endpoints, service
+from .objects import (
+    LABEL_CLUSTER,
+    LABEL_MANAGED_BY,
+    MANAGED_BY_SVCLINK,
+    endpoint_slice,
+    endpoints,
+    service,
+)
 from .shell import Shell
 from .world import World
 
@@ -35,23 +42,44 @@ def exported(shell: Shell, command: str) -> tuple[bytes, str]:
     return base64.b64decode(line, validate=True), done.stderr
 
 
-def may(cluster: Cluster, kubeconfig: bytes, verb: str, resource: str, namespace: str = "", name: str = "") -> bool:
+def may(
+    cluster: Cluster,
+    kubeconfig: bytes,
+    verb: str,
+    resource: str,
+    namespace: str = "",
+    name: str = "",
+) -> bool:
     """Whether a kubeconfig's user may do something, in the eyes of the API server."""
     group = {"endpointslices": "discovery.k8s.io"}.get(resource, "")
-    attributes = {"verb": verb, "resource": resource, "group": group, "namespace": namespace, "name": name}
+    attributes = {
+        "verb": verb,
+        "resource": resource,
+        "group": group,
+        "namespace": namespace,
+        "name": name,
+    }
     token = yaml.safe_load(kubeconfig)["users"][0]["user"]["token"]
     review = {
         "apiVersion": "authentication.k8s.io/v1",
         "kind": "TokenReview",
         "spec": {"token": token},
     }
-    user = cluster.api.request("POST", "/apis/authentication.k8s.io/v1/tokenreviews", review)["status"]["user"]
+    user = cluster.api.request("POST", "/apis/authentication.k8s.io/v1/tokenreviews", review)[
+        "status"
+    ]["user"]
     access = {
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SubjectAccessReview",
-        "spec": {"user": user["username"], "groups": user["groups"], "resourceAttributes": attributes},
+        "spec": {
+            "user": user["username"],
+            "groups": user["groups"],
+            "resourceAttributes": attributes,
+        },
     }
-    answer = cluster.api.request("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", access)
+    answer = cluster.api.request(
+        "POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", access
+    )
     return bool(answer["status"]["allowed"])
 
 
@@ -70,7 +98,9 @@ def test_an_export_pipes_into_kubectl_apply_and_the_link_mirrors(
     world.await_mirrored("web", exported=["10.1.0.1"])
 
 
-@pytest.mark.real_servers("the embedded server has no TokenReview, and `kubectl create token` speaks protobuf")
+@pytest.mark.real_servers(
+    "the embedded server has no TokenReview, and `kubectl create token` speaks protobuf"
+)
 @pytest.mark.parametrize("export", EXPORT)
 def test_an_exported_kubeconfig_may_read_what_is_mirrored_and_nothing_else(
     remote: Cluster, shell: Shell, export: str
@@ -83,12 +113,19 @@ def test_an_exported_kubeconfig_may_read_what_is_mirrored_and_nothing_else(
     assert may(remote, kubeconfig, "list", "services")
     assert may(remote, kubeconfig, "watch", "endpointslices")
     assert may(remote, kubeconfig, "get", "namespaces", "kube-system", "kube-system")
-    for verb, resource in (("list", "secrets"), ("list", "pods"), ("delete", "endpointslices"), ("create", "services")):
+    for verb, resource in (
+        ("list", "secrets"),
+        ("list", "pods"),
+        ("delete", "endpointslices"),
+        ("create", "services"),
+    ):
         assert not may(remote, kubeconfig, verb, resource)
     assert exported(shell, f"{export} remote")[0] == kubeconfig
 
 
-@pytest.mark.real_servers("the embedded server has no TokenReview, and `kubectl create token` speaks protobuf")
+@pytest.mark.real_servers(
+    "the embedded server has no TokenReview, and `kubectl create token` speaks protobuf"
+)
 @pytest.mark.parametrize("export", EXPORT)
 def test_an_export_for_namespaces_makes_roles_and_an_expiring_token(
     world: World, remote: Cluster, shell: Shell, export: str
@@ -118,7 +155,9 @@ def test_an_export_for_namespaces_makes_roles_and_an_expiring_token(
 
 
 @pytest.mark.parametrize("namespaces", ["", "--namespaces default"])
-def test_script_and_command_make_the_same_objects(remote: Cluster, shell: Shell, namespaces: str) -> None:
+def test_script_and_command_make_the_same_objects(
+    remote: Cluster, shell: Shell, namespaces: str
+) -> None:
     """Whoever runs the one after the other finds nothing changed but kubectl's own annotation."""
     kind = "roles" if namespaces else "clusterroles"
     where = "default" if namespaces else None
@@ -140,13 +179,22 @@ def test_an_export_takes_the_own_authority_of_a_cluster_whose_kubeconfig_names_n
 ) -> None:
     """An administrator who does not verify the server hands out a kubeconfig that does."""
     kubeconfig = yaml.safe_load(remote.admin_kubeconfig())
-    authority = base64.b64decode(kubeconfig["clusters"][0]["cluster"].pop("certificate-authority-data")).decode()
+    authority = base64.b64decode(
+        kubeconfig["clusters"][0]["cluster"].pop("certificate-authority-data")
+    ).decode()
     kubeconfig["clusters"][0]["cluster"]["insecure-skip-tls-verify"] = True
     path, name = "/api/v1/namespaces/kube-system/configmaps", "kube-root-ca.crt"
-    config_map = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"ca.crt": authority}}
+    config_map = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": name},
+        "data": {"ca.crt": authority},
+    }
     remote.api.request("POST", path, config_map)
 
-    found, _ = exported(Shell(tmp_path, remote=yaml.safe_dump(kubeconfig)), f"{export} --duration 1h")
+    found, _ = exported(
+        Shell(tmp_path, remote=yaml.safe_dump(kubeconfig)), f"{export} --duration 1h"
+    )
 
     assert parse_kubeconfig(found).ca_data.strip() == authority.strip()
     remote.api.request("DELETE", f"{path}/{name}")
@@ -177,14 +225,18 @@ def labelled(namespace: str, name: str, labels: Object) -> Object:
 
 def slices(world: World, namespace: str) -> set[str]:
     """The names of the EndpointSlices of a namespace, but for that of the API server itself."""
-    return {each["metadata"]["name"] for each in world.main.api.find("endpointslices", namespace)} - {"kubernetes"}
+    return {
+        each["metadata"]["name"] for each in world.main.api.find("endpointslices", namespace)
+    } - {"kubernetes"}
 
 
 EVERYTHING: Final = {"ours", "of-the-go-release", "of-another"}
 
 
 @pytest.mark.parametrize("clean", CLEANUP)
-def test_a_cleanup_deletes_what_svclink_made_where_it_was_told_to(left: World, shell: Shell, clean: str) -> None:
+def test_a_cleanup_deletes_what_svclink_made_where_it_was_told_to(
+    left: World, shell: Shell, clean: str
+) -> None:
     """A dry run, an answer of no and another namespace delete nothing; slices of others are never touched."""
     shown = shell(f"{clean} --dry-run")
     assert f"{left.namespace}/ours" in shown
@@ -219,8 +271,14 @@ def test_a_slice_that_changed_since_it_was_listed_is_left(left: World, shell: Sh
     async def look_and_delete() -> str:
         client = await user_client(shell.kubeconfig, "main")
         found = await cleanup.find(client, left.namespace)
-        left.main.api.patch("endpointslices", "ours", left.namespace, {"metadata": {"annotations": {"a": "b"}}})
-        results = [await cleanup.delete(client, each) for each in found if each.metadata.name == "ours"]
+        left.main.api.patch(
+            "endpointslices", "ours", left.namespace, {"metadata": {"annotations": {"a": "b"}}}
+        )
+        results = [
+            await cleanup.delete_object(client, each)
+            for each in found
+            if each.metadata.name == "ours"
+        ]
         await client.close()
         return results[0].outcome
 
@@ -228,7 +286,9 @@ def test_a_slice_that_changed_since_it_was_listed_is_left(left: World, shell: Sh
     assert "ours" in slices(left, left.namespace)
 
 
-def test_a_cleanup_of_services_deletes_those_that_svclink_created(left: World, shell: Shell) -> None:
+def test_a_cleanup_of_services_deletes_those_that_svclink_created(
+    left: World, shell: Shell
+) -> None:
     """`--services` goes by the label; other Services stay."""
     created = service(left.namespace, "created")
     created["metadata"]["labels"] = {LABEL_IMPORTED: "true"}
@@ -265,7 +325,9 @@ def test_a_cleanup_of_services_deletes_those_that_svclink_created(left: World, s
         ("hack/cleanup-endpointslices.sh --context nowhere -y", "nowhere"),
     ],
 )
-def test_wrong_input_gives_one_sentence_and_exit_code_1(shell: Shell, command: str, words: str) -> None:
+def test_wrong_input_gives_one_sentence_and_exit_code_1(
+    shell: Shell, command: str, words: str
+) -> None:
     """Nothing goes to stdout, so nothing wrong gets into a pipe."""
     done = shell.run(command)
     assert (done.returncode, done.stdout) == (1, "")

@@ -43,6 +43,9 @@ def test_kubectl_describe_tells_what_happened_to_a_link(linked: World, kubectl: 
     def told() -> None:
         _, events = kubectl("describe", "clusterlink", "c1").split("Events:")
         lines = [line.split() for line in events.splitlines() if "svclink" in line]
-        assert {tuple(line[:2]) for line in lines} == {("Normal", "ClusterReady"), ("Warning", "Unauthorized")}
+        assert {tuple(line[:2]) for line in lines} == {
+            ("Normal", "ClusterReady"),
+            ("Warning", "Unauthorized"),
+        }
 
     eventually(told)

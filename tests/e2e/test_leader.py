@@ -71,12 +71,16 @@ def replicas(world: World, tmp_path: Path) -> Iterator[tuple[Replica, Replica]]:
 def make(world: World, name: str, directory: Path) -> Replica:
     kubeconfig = directory / f"{name}.kubeconfig"
     kubeconfig.write_text(world.main.controller_kubeconfig(name), encoding="utf-8")
-    return Replica(world, name, Controller(kubeconfig, directory / f"{name}.log"), world.main.audit_mark())
+    return Replica(
+        world, name, Controller(kubeconfig, directory / f"{name}.log"), world.main.audit_mark()
+    )
 
 
 def holder_of(world: World) -> str:
     """Who the Lease says is leading."""
-    return str(world.main.api.get("leases", "svclink", CONTROLLER_NAMESPACE)["spec"]["holderIdentity"])
+    return str(
+        world.main.api.get("leases", "svclink", CONTROLLER_NAMESPACE)["spec"]["holderIdentity"]
+    )
 
 
 def test_a_leader_that_stands_still_is_replaced_and_writes_nothing_when_it_wakes_up(
@@ -89,7 +93,10 @@ def test_a_leader_that_stands_still_is_replaced_and_writes_nothing_when_it_wakes
     stopped = time.monotonic()
     world.rewrite(world.c1, "web", "10.1.0.2")
     eventually(lambda: world.shows("web", c1=["10.1.0.2"]), timeout=TAKEOVER_SECONDS)
-    record_measure("seconds from SIGSTOP of the leader to the first write of its successor", time.monotonic() - stopped)
+    record_measure(
+        "seconds from SIGSTOP of the leader to the first write of its successor",
+        time.monotonic() - stopped,
+    )
     mark = world.main.audit_mark()
     world.rewrite(world.c1, "web", "10.1.0.3")
 
@@ -101,7 +108,9 @@ def test_a_leader_that_stands_still_is_replaced_and_writes_nothing_when_it_wakes
     assert new.controller.running
 
 
-def test_a_leader_that_is_told_to_end_gives_up_the_lease(world: World, replicas: tuple[Replica, Replica]) -> None:
+def test_a_leader_that_is_told_to_end_gives_up_the_lease(
+    world: World, replicas: tuple[Replica, Replica]
+) -> None:
     """After SIGTERM the standby writes, though the Lease would have been good for longer; both ended well."""
     old, new = replicas
     holder = holder_of(world)
@@ -117,7 +126,9 @@ def test_a_leader_that_is_told_to_end_gives_up_the_lease(world: World, replicas:
     assert new.controller.stop() == 0
 
 
-def test_a_standby_that_ends_changes_nothing(world: World, replicas: tuple[Replica, Replica]) -> None:
+def test_a_standby_that_ends_changes_nothing(
+    world: World, replicas: tuple[Replica, Replica]
+) -> None:
     """The end of a replica that does not lead is not noticed by anybody."""
     leading, standby = replicas
     assert standby.controller.stop() == 0

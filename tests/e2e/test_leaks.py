@@ -25,7 +25,11 @@ SPARE_MEGABYTES = 10
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts what /proc shows")
 def test_links_that_come_and_go_leave_nothing_behind(
-    world: World, idle_controller: Controller, proxy_to: ProxyTo, silent_server: str, record_measure: RecordMeasure
+    world: World,
+    idle_controller: Controller,
+    proxy_to: ProxyTo,
+    silent_server: str,
+    record_measure: RecordMeasure,
 ) -> None:
     """After 200 links, most of them deleted in the middle of something, it holds no more than after the first 50."""
     controller = idle_controller
@@ -42,7 +46,9 @@ def test_links_that_come_and_go_leave_nothing_behind(
     tasks = asyncio_tasks(metrics_port)
     come_and_go(world, kubeconfigs, range(WARM_UP, CYCLES), dice)
 
-    eventually(lambda: assert_at_most(open_descriptors(controller), descriptors + SPARE_DESCRIPTORS))
+    eventually(
+        lambda: assert_at_most(open_descriptors(controller), descriptors + SPARE_DESCRIPTORS)
+    )
     eventually(lambda: assert_at_most(asyncio_tasks(metrics_port), tasks))
     grown = resident_megabytes(controller) - megabytes
     record_measure("MB that 150 links left behind", grown)
@@ -88,7 +94,9 @@ def asyncio_tasks(metrics_port: int) -> float:
     """How many tasks have not ended, as it says itself."""
     with urllib.request.urlopen(f"http://127.0.0.1:{metrics_port}/metrics", timeout=10) as answer:
         families = text_string_to_metric_families(answer.read().decode())
-    (value,) = (family.samples[0].value for family in families if family.name == "svclink_asyncio_tasks")
+    (value,) = (
+        family.samples[0].value for family in families if family.name == "svclink_asyncio_tasks"
+    )
     return value
 
 

@@ -54,7 +54,9 @@ def test_controllers_share_the_links_and_a_link_moves_with_its_slices(
     world.rewrite(world.c1, "web", "10.1.0.3")
     world.await_mirrored("web", c1=["10.1.0.3"], c2=["10.2.0.1"])
     after = world.versions("web")
-    assert {name: uid for name, (uid, _) in after.items()} == {name: uid for name, (uid, _) in before.items()}
+    assert {name: uid for name, (uid, _) in after.items()} == {
+        name: uid for name, (uid, _) in before.items()
+    }
     assert world.versions("web", "c2").items() <= before.items()
 
     ours.start("--link-selector", "shard=a")

@@ -21,7 +21,9 @@ def mirroring(linked: World) -> World:
     return linked
 
 
-def test_a_link_brings_its_slices_and_takes_only_its_own_along(world: World, controller: Controller) -> None:
+def test_a_link_brings_its_slices_and_takes_only_its_own_along(
+    world: World, controller: Controller
+) -> None:
     """Links come and go while the controller runs; the slices of the others are not touched."""
     world.declare("web")
     world.publish(world.c1, "web", "10.1.0.1")
@@ -70,9 +72,12 @@ def test_a_link_deleted_while_the_controller_is_down_takes_its_slices_along(
 
 
 @pytest.mark.parametrize(
-    "field", ["excludedNamespaces", "includedNamespaces", "excludedServices", "excludedServiceNames"]
+    "field",
+    ["excludedNamespaces", "includedNamespaces", "excludedServices", "excludedServiceNames"],
 )
-def test_an_edited_filter_removes_what_it_rules_out_and_brings_it_back(mirroring: World, field: str) -> None:
+def test_an_edited_filter_removes_what_it_rules_out_and_brings_it_back(
+    mirroring: World, field: str
+) -> None:
     """A filter counts from the moment it is written, for its link alone."""
     ruling_out = {
         "excludedNamespaces": [mirroring.namespace],
@@ -107,7 +112,9 @@ def test_included_namespaces_of_the_controller_overrule_those_of_the_links(world
     world.publish(world.c1, "web", "10.1.0.1")
     world.controller.start(f"--included-namespaces={world.namespace}")
     kubeconfig = world.c1.remote_kubeconfig()
-    world.links.add("c1", kubeconfig, excludedNamespaces=[world.namespace], includedNamespaces=["default"])
+    world.links.add(
+        "c1", kubeconfig, excludedNamespaces=[world.namespace], includedNamespaces=["default"]
+    )
 
     world.await_mirrored("web", c1=["10.1.0.1"])
 
@@ -154,7 +161,9 @@ def assert_addresses(world: World, cluster: str, *addresses: str) -> None:
     assert world.addresses("web").get(cluster) == sorted(addresses)
 
 
-def test_a_link_that_is_disabled_from_the_start_mirrors_nothing(world: World, controller: Controller) -> None:
+def test_a_link_that_is_disabled_from_the_start_mirrors_nothing(
+    world: World, controller: Controller
+) -> None:
     """A disabled link says so in its status, and nothing comes of it until it is enabled."""
     world.declare("web")
     world.publish(world.c1, "web", "10.1.0.1")
@@ -170,7 +179,9 @@ def test_a_link_that_is_disabled_from_the_start_mirrors_nothing(world: World, co
     assert controller.running
 
 
-def test_a_kubeconfig_of_another_cluster_brings_the_slices_of_that_one(world: World, controller: Controller) -> None:
+def test_a_kubeconfig_of_another_cluster_brings_the_slices_of_that_one(
+    world: World, controller: Controller
+) -> None:
     """The link keeps its name, and its slices become those of the cluster it now leads to."""
     world.declare("web")
     world.declare("api")
@@ -208,7 +219,9 @@ def test_a_broken_new_kubeconfig_leaves_the_old_one_in_use(mirroring: World, rea
     user = {"token": mirroring.c1.token()}
     broken = {
         "InvalidKubeconfig": "this is not a kubeconfig",
-        "Unreachable": mirroring.c1.kubeconfig(user, server=f"https://127.0.0.1:{reserve_ports(1)[0]}"),
+        "Unreachable": mirroring.c1.kubeconfig(
+            user, server=f"https://127.0.0.1:{reserve_ports(1)[0]}"
+        ),
         "Unauthorized": mirroring.c1.kubeconfig({"token": "of.another.cluster"}),
     }
     before = mirroring.versions("web")
@@ -236,4 +249,7 @@ def test_the_status_counts_what_is_mirrored(mirroring: World) -> None:
         assert status["connected"] is True
 
     eventually(check)
-    assert {item["metadata"]["labels"][LABEL_CLUSTER] for item in mirroring.mirrors().values()} == {"c1", "c2"}
+    assert {item["metadata"]["labels"][LABEL_CLUSTER] for item in mirroring.mirrors().values()} == {
+        "c1",
+        "c2",
+    }

@@ -18,7 +18,9 @@ RETURN_SECONDS = 45
 
 # The minute, and the time afterwards.
 @pytest.mark.timeout(150, func_only=True)
-def test_a_main_cluster_that_is_away_for_a_minute_misses_nothing(linked: World, record_measure: RecordMeasure) -> None:
+def test_a_main_cluster_that_is_away_for_a_minute_misses_nothing(
+    linked: World, record_measure: RecordMeasure
+) -> None:
     """What changed in the remotes meanwhile is mirrored when it is back; what did not change is not written."""
     for name in ("web", "old", "new"):
         linked.declare(name)
@@ -42,12 +44,16 @@ def test_a_main_cluster_that_is_away_for_a_minute_misses_nothing(linked: World, 
     eventually(lambda: linked.shows("web", c1=["10.1.0.2"], c2=["10.2.0.1"]), RETURN_SECONDS)
     eventually(lambda: linked.shows("new", c2=["10.2.2.1"]), RETURN_SECONDS)
     linked.await_mirrored("old")
-    record_measure("seconds from the return of the main API server to convergence", time.monotonic() - started)
+    record_measure(
+        "seconds from the return of the main API server to convergence", time.monotonic() - started
+    )
     assert linked.versions("web", "c2") == untouched
     linked.links.await_ready("c1", "c2")
 
 
-def test_a_service_that_is_re_created_keeps_its_mirrors(linked: World, record_measure: RecordMeasure) -> None:
+def test_a_service_that_is_re_created_keeps_its_mirrors(
+    linked: World, record_measure: RecordMeasure
+) -> None:
     """They soon belong to the new Service, again and again, and the garbage collector takes none that do."""
     linked.declare("web")
     linked.publish(linked.c1, "web", "10.1.0.1")
@@ -63,13 +69,19 @@ def test_a_service_that_is_re_created_keeps_its_mirrors(linked: World, record_me
         gaps.append(time.monotonic() - started)
 
     throughout(5, lambda: assert_owned(linked, uid))
-    record_measure("longest time without the mirrors of a re-created Service, in seconds", max(gaps))
+    record_measure(
+        "longest time without the mirrors of a re-created Service, in seconds", max(gaps)
+    )
 
 
 def assert_owned(world: World, uid: str) -> None:
     """Both mirrors are there, and of the Service with this uid."""
     world.shows("web", c1=["10.1.0.1"], c2=["10.2.0.1"])
-    owners = {owner["uid"] for item in world.mirrors("web").values() for owner in item["metadata"]["ownerReferences"]}
+    owners = {
+        owner["uid"]
+        for item in world.mirrors("web").values()
+        for owner in item["metadata"]["ownerReferences"]
+    }
     assert owners == {uid}
 
 

@@ -56,7 +56,10 @@ def test_a_mirrored_slice_has_every_field_as_the_rules_say(linked: World) -> Non
     """Labels, annotation, owner, ports and endpoints are all there, and nothing else of the remote is."""
     owner = linked.declare("web", ports=[port("web", 80), port("metrics", 9090)])
     linked.create(
-        linked.c1, service(linked.namespace, "web", [port("http", 80, targetPort=8080), port("metrics", 9090)])
+        linked.c1,
+        service(
+            linked.namespace, "web", [port("http", 80, targetPort=8080), port("metrics", 9090)]
+        ),
     )
     source = linked.create(linked.c1, elaborate_slice(linked.namespace))
 
@@ -94,7 +97,9 @@ def elaborate_slice(namespace: str) -> Object:
     ]
     ports = [port("http", 8080, appProtocol="http"), port("metrics", 9091)]
     source = endpoint_slice(namespace, "web", members, ports=ports, labels={"team": "shop"})
-    source["metadata"]["annotations"] = {"endpoints.kubernetes.io/last-change-trigger-time": "2026-01-01T00:00:00Z"}
+    source["metadata"]["annotations"] = {
+        "endpoints.kubernetes.io/last-change-trigger-time": "2026-01-01T00:00:00Z"
+    }
     return source
 
 
@@ -147,7 +152,9 @@ def create_unwanted(world: World) -> None:
         for obj in wanted:
             world.create(cluster, obj)
     names = {(obj["metadata"]["namespace"], obj["metadata"]["name"]) for obj in in_remote}
-    for where, name in sorted(names | {("default", "kubernetes"), (namespace, "slice-without-service")}):
+    for where, name in sorted(
+        names | {("default", "kubernetes"), (namespace, "slice-without-service")}
+    ):
         world.create(remote, endpoint_slice(where, name, endpoints("10.1.9.9")))
 
 
@@ -163,7 +170,9 @@ def test_slices_that_a_mirror_wrote_are_not_mirrored_again(linked: World) -> Non
     }
     for name, labels in echoes.items():
         members = endpoints("10.9.0.1")
-        linked.create(linked.c1, endpoint_slice(linked.namespace, "web", members, name=name, labels=labels))
+        linked.create(
+            linked.c1, endpoint_slice(linked.namespace, "web", members, name=name, labels=labels)
+        )
 
     linked.await_mirrored("web", c1=["10.1.0.1"])
     throughout(2, lambda: linked.shows("web", c1=["10.1.0.1"]))
@@ -195,7 +204,9 @@ def test_a_service_added_to_the_main_cluster_later_is_mirrored_at_once(watching:
     watching.await_mirrored("web", c1=["10.1.0.1"], c2=["10.2.0.1"])
 
 
-def test_a_changed_endpoint_is_in_the_main_cluster_at_once(watching: World, record_measure: RecordMeasure) -> None:
+def test_a_changed_endpoint_is_in_the_main_cluster_at_once(
+    watching: World, record_measure: RecordMeasure
+) -> None:
     """Endpoints that are added, changed and removed are so in the main cluster, without any resync."""
     watching.declare("web")
     watching.publish(watching.c1, "web", "10.1.0.1")
@@ -218,7 +229,9 @@ def test_an_endpoint_that_stops_being_ready_is_mirrored_as_not_ready(watching: W
     watching.publish(watching.c1, "web", "10.1.0.1", "10.1.0.2")
     watching.await_mirrored("web", c1=["10.1.0.1", "10.1.0.2"])
 
-    watching.set_endpoints(watching.c1, slice_name("web"), [endpoint("10.1.0.1", ready=False), endpoint("10.1.0.2")])
+    watching.set_endpoints(
+        watching.c1, slice_name("web"), [endpoint("10.1.0.1", ready=False), endpoint("10.1.0.2")]
+    )
     await_conditions(watching, {"10.1.0.1": NOT_READY, "10.1.0.2": READY})
 
     watching.set_endpoints(watching.c1, slice_name("web"), endpoints("10.1.0.1", "10.1.0.2"))
@@ -255,7 +268,9 @@ def test_ipv6_endpoints_are_mirrored_as_ipv6(linked: World) -> None:
     for name in ("dual", "single"):
         linked.publish(linked.c1, name, "10.1.0.1")
         members = endpoints("fd00:1::1", "fd00:1::2")
-        six = endpoint_slice(linked.namespace, name, members, name=f"{name}-six", address_type="IPv6")
+        six = endpoint_slice(
+            linked.namespace, name, members, name=f"{name}-six", address_type="IPv6"
+        )
         linked.create(linked.c1, six)
 
     linked.await_mirrored("dual", c1=["10.1.0.1", "fd00:1::1", "fd00:1::2"])
@@ -284,9 +299,13 @@ def test_1500_endpoints_in_15_slices_are_complete(linked: World) -> None:
 def test_a_port_without_partner_is_left_out_and_the_link_says_so(linked: World) -> None:
     """Ports meet by name, else by number; one that meets none is missing from the mirror and named in the status."""
     linked.declare("web", ports=[port("web", 80)])
-    linked.create(linked.c1, service(linked.namespace, "web", [port("http", 80), port("debug", 6060)]))
+    linked.create(
+        linked.c1, service(linked.namespace, "web", [port("http", 80), port("debug", 6060)])
+    )
     ports = [port("http", 8080), port("debug", 6060)]
-    linked.create(linked.c1, endpoint_slice(linked.namespace, "web", endpoints("10.1.0.1"), ports=ports))
+    linked.create(
+        linked.c1, endpoint_slice(linked.namespace, "web", endpoints("10.1.0.1"), ports=ports)
+    )
 
     linked.await_mirrored("web", c1=["10.1.0.1"])
 
@@ -299,7 +318,9 @@ def test_zones_become_hints_where_the_main_service_asks_for_topology(linked: Wor
     """Every ready endpoint has a hint then, since one without would switch the hints of the whole Service off."""
     linked.declare("web", trafficDistribution="PreferSameZone")
     linked.publish(linked.c1, "web", "10.1.0.1")
-    linked.set_endpoints(linked.c1, slice_name("web"), [endpoint("10.1.0.1", zone="zone-a"), endpoint("10.1.0.2")])
+    linked.set_endpoints(
+        linked.c1, slice_name("web"), [endpoint("10.1.0.1", zone="zone-a"), endpoint("10.1.0.2")]
+    )
     linked.await_mirrored("web", c1=["10.1.0.1", "10.1.0.2"])
 
     first, second = linked.mirror("web-c1")["endpoints"]

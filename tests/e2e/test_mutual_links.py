@@ -21,7 +21,11 @@ QUIET_SECONDS = 60
 def second_main(c1: Cluster, crd: Path) -> Cluster:
     """The first remote, which can be a main cluster, too."""
     c1.admit_controller()
-    c1.api.request("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", yaml.safe_load(crd.read_text()))
+    c1.api.request(
+        "POST",
+        "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
+        yaml.safe_load(crd.read_text()),
+    )
     eventually(lambda: c1.api.find("clusterlinks"))
     return c1
 
@@ -40,7 +44,9 @@ def mirrored_back(linked: World, second_main: Cluster, tmp_path: Path) -> Iterat
 
 # The minute, and the time before.
 @pytest.mark.timeout(150, func_only=True)
-def test_clusters_that_link_each_other_mirror_only_what_is_their_own(linked: World, mirrored_back: World) -> None:
+def test_clusters_that_link_each_other_mirror_only_what_is_their_own(
+    linked: World, mirrored_back: World
+) -> None:
     """Each has one mirror of the other's slice, which nothing writes to for a minute; changes go across once."""
     for world, address in ((linked, "10.0.0.1"), (mirrored_back, "10.1.0.1")):
         world.declare("web")
@@ -52,7 +58,10 @@ def test_clusters_that_link_each_other_mirror_only_what_is_their_own(linked: Wor
     assert_across(linked, mirrored_back, "10.0.0.2", "10.1.0.2")
 
     before = everything(linked), everything(mirrored_back)
-    throughout(QUIET_SECONDS, lambda: assert_unchanged(before, (everything(linked), everything(mirrored_back))))
+    throughout(
+        QUIET_SECONDS,
+        lambda: assert_unchanged(before, (everything(linked), everything(mirrored_back))),
+    )
     for world, name in ((linked, "c1"), (mirrored_back, "main")):
         world.links.await_ready(name)
 

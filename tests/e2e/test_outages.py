@@ -19,9 +19,12 @@ Loss = Callable[[Cluster], None]
 
 @pytest.mark.timeout(300, func_only=True)
 @pytest.mark.parametrize(
-    ("lose", "seconds"), [pytest.param(Cluster.kill, 0, id="killed"), pytest.param(Cluster.pause, 60, id="stopped")]
+    ("lose", "seconds"),
+    [pytest.param(Cluster.kill, 0, id="killed"), pytest.param(Cluster.pause, 60, id="stopped")],
 )
-def test_a_lost_remote_keeps_its_slices_and_catches_up(linked: World, c3: Cluster, lose: Loss, seconds: float) -> None:
+def test_a_lost_remote_keeps_its_slices_and_catches_up(
+    linked: World, c3: Cluster, lose: Loss, seconds: float
+) -> None:
     """Its slices are not touched, its status says so, the others go on, and it catches up when it is back.
 
     It is away for at least these seconds, and until its status says so.

@@ -44,7 +44,9 @@ EDITS: dict[str, Object] = {
 }
 
 
-def test_a_slice_that_is_edited_by_hand_is_repaired(mirroring: World, subtests: pytest.Subtests) -> None:
+def test_a_slice_that_is_edited_by_hand_is_repaired(
+    mirroring: World, subtests: pytest.Subtests
+) -> None:
     """Whatever field is changed, there is soon one slice of the cluster again, with the right content."""
     right = content(mirroring.mirror("web-c1"))
     other = mirroring.versions("web", "c2")
@@ -59,7 +61,9 @@ def test_a_slice_that_is_edited_by_hand_is_repaired(mirroring: World, subtests: 
             eventually(is_repaired)
     mirroring.shows("web", c1=["10.1.0.1"], c2=["10.2.0.1"])
     assert mirroring.versions("web", "c2") == other
-    assert not mirroring.main.api.find("endpointslices", mirroring.namespace, {LABEL_CLUSTER: "nobody"})
+    assert not mirroring.main.api.find(
+        "endpointslices", mirroring.namespace, {LABEL_CLUSTER: "nobody"}
+    )
 
 
 def test_a_slice_that_is_deleted_by_hand_comes_back(mirroring: World) -> None:
@@ -72,7 +76,9 @@ def test_a_slice_that_is_deleted_by_hand_comes_back(mirroring: World) -> None:
     assert content(mirroring.mirror("web-c1")) == right
 
 
-def test_a_foreign_slice_of_the_wanted_name_is_left_alone(world: World, controller: Controller) -> None:
+def test_a_foreign_slice_of_the_wanted_name_is_left_alone(
+    world: World, controller: Controller
+) -> None:
     """Whoever had the name first keeps it; the mirror gets another one, and keeps that."""
     world.declare("web")
     foreign = foreign_slice(world, "web-c1", managed_by="somebody.example.org")
@@ -90,7 +96,9 @@ def test_a_foreign_slice_of_the_wanted_name_is_left_alone(world: World, controll
     assert controller.running
 
 
-def test_foreign_slices_of_a_mirrored_service_are_left_alone(world: World, controller: Controller) -> None:
+def test_foreign_slices_of_a_mirrored_service_are_left_alone(
+    world: World, controller: Controller
+) -> None:
     """The local endpoints of a Service, and those that anybody else adds, are nothing to svclink."""
     world.declare("web")
     foreign = [
@@ -106,7 +114,9 @@ def test_foreign_slices_of_a_mirrored_service_are_left_alone(world: World, contr
     world.await_mirrored("web")
 
     for item in foreign:
-        assert world.main.api.get("endpointslices", item["metadata"]["name"], world.namespace) == item
+        assert (
+            world.main.api.get("endpointslices", item["metadata"]["name"], world.namespace) == item
+        )
     assert controller.running
 
 

@@ -36,7 +36,9 @@ from .world import World
 MAIN_USER: Final = "system:serviceaccount:cloudpilot:svclink"
 REMOTE_USER: Final = "system:serviceaccount:kube-system:svclink"
 
-pytestmark = pytest.mark.real_servers("`kubectl create token` speaks protobuf, which the embedded server does not read")
+pytestmark = pytest.mark.real_servers(
+    "`kubectl create token` speaks protobuf, which the embedded server does not read"
+)
 
 
 @pytest.fixture
@@ -51,11 +53,15 @@ def users(world: World, remote: Cluster, tmp_path: Path) -> Iterator[Users]:
 def idle_controller(deployed: Shell, main: Cluster, tmp_path: Path) -> Iterator[Controller]:
     """The controller with a token of its ServiceAccount, in the place of its Pod."""
     token = deployed("kubectl create token svclink --namespace cloudpilot").strip()
-    with controller_of(main.kubeconfig({"token": token}, namespace="cloudpilot"), tmp_path, "svclink") as controller:
+    with controller_of(
+        main.kubeconfig({"token": token}, namespace="cloudpilot"), tmp_path, "svclink"
+    ) as controller:
         yield controller
 
 
-def test_svclink_mirrors_with_the_permissions_it_is_given(world: World, remote: Cluster, shell: Shell) -> None:
+def test_svclink_mirrors_with_the_permissions_it_is_given(
+    world: World, remote: Cluster, shell: Shell
+) -> None:
     """Under its ServiceAccount and with the remote role, it writes all it has to and is refused nothing."""
     clusters = {MAIN_USER: world.main, REMOTE_USER: remote}
     marks = {user: cluster.audit_mark() for user, cluster in clusters.items()}
@@ -78,7 +84,9 @@ def test_svclink_mirrors_with_the_permissions_it_is_given(world: World, remote: 
         assert [each for each in made if each.denied] == []
 
 
-async def test_every_permission_is_needed(world: World, remote: Cluster, shell: Shell, users: Users) -> None:
+async def test_every_permission_is_needed(
+    world: World, remote: Cluster, shell: Shell, users: Users
+) -> None:
     """Without any one verb of its roles svclink is refused what it has to do, and says so; with all, nothing.
 
     For each verb there is a controller with a link of its own, whose user has all permissions but this one.
@@ -91,7 +99,9 @@ async def test_every_permission_is_needed(world: World, remote: Cluster, shell: 
 
         def each_is_refused_what_it_lacks() -> None:
             assert world.addresses("web").get(NOBODY) == ["10.1.0.1"]
-            world.links.edit(COUNTING, enabled=False)  # Told in an Event, which counts up when it happens again.
+            world.links.edit(
+                COUNTING, enabled=False
+            )  # Told in an Event, which counts up when it happens again.
             world.links.await_condition(COUNTING, "False", "Disabled")
             world.links.edit(COUNTING, enabled=True)
             world.links.await_ready(COUNTING)
@@ -104,7 +114,9 @@ async def test_every_permission_is_needed(world: World, remote: Cluster, shell: 
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
-    world.main.api.request("DELETE", f"/apis/discovery.k8s.io/v1/namespaces/{world.namespace}/endpointslices")
+    world.main.api.request(
+        "DELETE", f"/apis/discovery.k8s.io/v1/namespaces/{world.namespace}/endpointslices"
+    )
 
 
 async def control(settings: Settings) -> None:
@@ -134,11 +146,21 @@ def publish_what_needs_permissions(world: World, remote: Cluster, kubeconfig: st
     remote.create_namespace(f"{world.namespace}-new")
     world.create(remote, service(f"{world.namespace}-new", "web"))
     for verb, source in (("update", slice_name("web")), ("delete", "gone")):
-        labels = {LABEL_CLUSTER: f"main-without-{verb}-endpointslices", LABEL_MANAGED_BY: MANAGED_BY_SVCLINK}
-        stale = endpoint_slice(world.namespace, "web", endpoints("10.1.0.9"), name=f"to-{verb}", labels=labels)
+        labels = {
+            LABEL_CLUSTER: f"main-without-{verb}-endpointslices",
+            LABEL_MANAGED_BY: MANAGED_BY_SVCLINK,
+        }
+        stale = endpoint_slice(
+            world.namespace, "web", endpoints("10.1.0.9"), name=f"to-{verb}", labels=labels
+        )
         stale["metadata"]["annotations"] = {ANNOTATION_SOURCE: source}
         world.create(world.main, stale)
     metadata = {"name": "exported", "namespace": HOME}
     world.main.api.create(
-        {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": {"kubeconfig": kubeconfig}}
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": metadata,
+            "data": {"kubeconfig": kubeconfig},
+        }
     )

@@ -47,10 +47,16 @@ def lose(proxy: FaultProxy) -> None:
 
 
 def conditions(world: World, cluster: str) -> list[object]:
-    return [member["conditions"] for item in world.mirrors("web", cluster).values() for member in item["endpoints"]]
+    return [
+        member["conditions"]
+        for item in world.mirrors("web", cluster).values()
+        for member in item["endpoints"]
+    ]
 
 
-def test_endpoints_of_a_lost_cluster_become_the_last_resort(losable: tuple[World, FaultProxy]) -> None:
+def test_endpoints_of_a_lost_cluster_become_the_last_resort(
+    losable: tuple[World, FaultProxy],
+) -> None:
     """NotReady: after the time given they are not ready, serving, terminating; on recovery they are as they were."""
     world, proxy = losable
     world.links.edit("c1", unreachable={"action": "NotReady", "afterSeconds": 2})
@@ -69,7 +75,9 @@ def test_endpoints_of_a_lost_cluster_become_the_last_resort(losable: tuple[World
     eventually(is_ready)
 
 
-def test_a_lost_cluster_is_removed_but_never_the_last_endpoint(losable: tuple[World, FaultProxy]) -> None:
+def test_a_lost_cluster_is_removed_but_never_the_last_endpoint(
+    losable: tuple[World, FaultProxy],
+) -> None:
     """Remove deletes, but not from a Service that nothing else serves; on recovery everything is mirrored again."""
     world, proxy = losable
     world.declare("lonely")
@@ -84,7 +92,9 @@ def test_a_lost_cluster_is_removed_but_never_the_last_endpoint(losable: tuple[Wo
     world.await_mirrored("web", c1=["10.1.0.1"], c2=["10.2.0.1"])
 
 
-def test_a_cluster_that_loses_everything_is_not_believed_at_once(world: World, idle_controller: Controller) -> None:
+def test_a_cluster_that_loses_everything_is_not_believed_at_once(
+    world: World, idle_controller: Controller
+) -> None:
     """Nothing is deleted while the link says DeletionHeld and how many; if that is still so after the hold, it goes."""
     idle_controller.start("--deletion-hold=5s")
     names = [f"web-{number:02}" for number in range(MANY)]
@@ -121,7 +131,9 @@ def elsewhere(world: World) -> Iterator[str]:
     world.main.delete_namespace(name)
 
 
-def test_a_service_that_only_a_remote_has_is_made(world: World, idle_controller: Controller, elsewhere: str) -> None:
+def test_a_service_that_only_a_remote_has_is_made(
+    world: World, idle_controller: Controller, elsewhere: str
+) -> None:
     """First its namespace, then the Service, without what is the main cluster's to give, then its slices."""
     idle_controller.start("--sync-services-to-local-cluster")
     remote = service(elsewhere, "web", type="NodePort", sessionAffinity="ClientIP")
@@ -135,7 +147,9 @@ def test_a_service_that_only_a_remote_has_is_made(world: World, idle_controller:
     assert made["spec"]["sessionAffinity"] == "ClientIP"
     assert "selector" not in made["spec"]
     assert "nodePort" not in made["spec"]["ports"][0]
-    assert world.main.api.get("namespaces", elsewhere)["metadata"]["labels"][LABEL_IMPORTED] == "true"
+    assert (
+        world.main.api.get("namespaces", elsewhere)["metadata"]["labels"][LABEL_IMPORTED] == "true"
+    )
     piece = eventually(lambda: world.main.api.get("endpointslices", "web-c1", elsewhere))
     assert piece["metadata"]["ownerReferences"][0]["uid"] == made["metadata"]["uid"]
 
@@ -145,7 +159,10 @@ def test_a_service_that_only_a_remote_has_is_made(world: World, idle_controller:
         assert world.main.api.find("endpointslices", elsewhere) == []
 
     eventually(nothing_is_mirrored)
-    assert world.main.api.get("services", "web", elsewhere)["metadata"]["uid"] == made["metadata"]["uid"]
+    assert (
+        world.main.api.get("services", "web", elsewhere)["metadata"]["uid"]
+        == made["metadata"]["uid"]
+    )
 
 
 def test_a_slice_of_the_go_release_is_replaced(linked: World) -> None:
@@ -155,13 +172,18 @@ def test_a_slice_of_the_go_release_is_replaced(linked: World) -> None:
     for cluster in ("c1", "c2"):
         labels = {LABEL_MANAGED_BY: "svclink", LABEL_GO_CLUSTER: cluster}
         name = f"web-{cluster}"
-        left = endpoint_slice(linked.namespace, "web", endpoints("10.1.0.1"), name=name, labels=labels)
+        left = endpoint_slice(
+            linked.namespace, "web", endpoints("10.1.0.1"), name=name, labels=labels
+        )
         linked.create(linked.main, left)
     linked.publish(linked.c1, "web", "10.1.0.1")
 
     def is_replaced() -> None:
         found = linked.main.api.find("endpointslices", linked.namespace, {LABEL_SERVICE: "web"})
-        assert sorted(item["metadata"]["labels"][LABEL_MANAGED_BY] for item in found) == ["svclink", MANAGED_BY_SVCLINK]
+        assert sorted(item["metadata"]["labels"][LABEL_MANAGED_BY] for item in found) == [
+            "svclink",
+            MANAGED_BY_SVCLINK,
+        ]
 
     eventually(is_replaced)
     linked.shows("web", c1=["10.1.0.1"])
@@ -180,7 +202,9 @@ def test_a_kubeconfig_that_leads_to_another_cluster_is_held(linked: World) -> No
     kept = linked.versions("web")
     linked.controller.stop()
     # As if the address had led to another cluster until the controller was stopped.
-    linked.main.api.patch("clusterlinks", "c1", None, {"status": {"clusterID": "another"}}, subresource="status")
+    linked.main.api.patch(
+        "clusterlinks", "c1", None, {"status": {"clusterID": "another"}}, subresource="status"
+    )
     linked.rewrite(linked.c1, "web", "10.1.0.2")
 
     linked.controller.start()
@@ -192,5 +216,7 @@ def test_a_kubeconfig_that_leads_to_another_cluster_is_held(linked: World) -> No
     linked.await_mirrored("web", c1=["10.1.0.2"])
     linked.links.edit("c1", clusterID="another")
     linked.links.await_condition("c1", "False", "ClusterChanged")
-    linked.links.edit("c1", clusterID=uid_of(linked.c1), kubeconfig=encoded(linked.c1.remote_kubeconfig()))
+    linked.links.edit(
+        "c1", clusterID=uid_of(linked.c1), kubeconfig=encoded(linked.c1.remote_kubeconfig())
+    )
     linked.links.await_ready("c1")

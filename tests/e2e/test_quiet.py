@@ -23,7 +23,10 @@ def test_without_a_change_nothing_is_written_and_nothing_listed(linked: World) -
     marks = {cluster: cluster.audit_mark() for cluster in users}
 
     def quiet() -> None:
-        seen = {cluster.name: events_of(cluster, marks[cluster], user) for cluster, user in users.items()}
+        seen = {
+            cluster.name: events_of(cluster, marks[cluster], user)
+            for cluster, user in users.items()
+        }
         assert seen == {"main": [], "c1": [], "c2": []}
 
     throughout(QUIET_SECONDS, quiet)
@@ -39,7 +42,9 @@ def assert_counted(world: World, *links: str) -> None:
 
 def events_of(cluster: Cluster, mark: int, user: str) -> list[AuditEvent]:
     """The writes and lists of a user."""
-    return [event for event in cluster.audit_events(mark, user) if event.writes or event.verb == "list"]
+    return [
+        event for event in cluster.audit_events(mark, user) if event.writes or event.verb == "list"
+    ]
 
 
 def test_nothing_is_asked_for_that_was_not_granted(world: World, controller: Controller) -> None:

@@ -17,7 +17,9 @@ README = Path(__file__).parents[2] / "README.md"
 
 def test_the_commands_of_the_readme_run_svclink(world: World, tmp_path: Path) -> None:
     """Who follows "Run it" gets a link that is Ready, and slices of the remote; Ctrl-C ends it without an error."""
-    block = re.search(r"^```sh cluster\n(.*?)^```$", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    block = re.search(
+        r"^```sh cluster\n(.*?)^```$", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
     assert block is not None
     world.declare("web")
     world.publish(world.c1, "web", "10.1.0.1")

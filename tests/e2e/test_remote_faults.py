@@ -48,7 +48,9 @@ def test_a_remote_restored_from_a_backup_is_followed(mirroring: World, c3: Fragi
 
 
 @pytest.mark.real_servers("the embedded server has no etcd that could be compacted")
-def test_what_a_compacted_remote_forgot_is_listed(linked: World, c3: FragileCluster, proxy_to: ProxyTo) -> None:
+def test_what_a_compacted_remote_forgot_is_listed(
+    linked: World, c3: FragileCluster, proxy_to: ProxyTo
+) -> None:
     """A watch that cannot be continued from before a compaction is made up for by a list, on the same connection."""
     proxy, mark = proxy_to(c3, terminates_tls=True), c3.audit_mark()
     proxy.fail(Shortening(2))
@@ -71,12 +73,16 @@ def test_what_a_compacted_remote_forgot_is_listed(linked: World, c3: FragileClus
 
 def assert_watches_have_ended(cluster: Cluster, mark: int) -> None:
     """There were some, and every one has come to its end."""
-    stages = [event.stage for event in cluster.audit_events(mark, READER_USER) if event.verb == "watch"]
+    stages = [
+        event.stage for event in cluster.audit_events(mark, READER_USER) if event.verb == "watch"
+    ]
     counts = Counter(stages)
     assert counts["ResponseStarted"] == counts["ResponseComplete"] > 0, f"watches: {counts}"
 
 
-def test_a_remote_with_a_new_certificate_authority_waits_for_it(mirroring: World, c3: FragileCluster) -> None:
+def test_a_remote_with_a_new_certificate_authority_waits_for_it(
+    mirroring: World, c3: FragileCluster
+) -> None:
     """Its certificate is not accepted and its slices stay, until the link has the new CA; nothing is missed."""
     kept = mirroring.versions("web", "c3")
 
@@ -92,7 +98,9 @@ def test_a_remote_with_a_new_certificate_authority_waits_for_it(mirroring: World
     mirroring.links.await_ready("c3")
 
 
-def test_a_remote_that_moved_is_found_where_the_link_says(mirroring: World, c3: FragileCluster) -> None:
+def test_a_remote_that_moved_is_found_where_the_link_says(
+    mirroring: World, c3: FragileCluster
+) -> None:
     """Where nobody answers any more its slices stay; an edited link leads to the new address of the same cluster."""
     kept = mirroring.versions("web", "c3")
 
@@ -135,11 +143,15 @@ def narrow_kubeconfig(world: World, proxy: FaultProxy) -> str:
 
 
 @pytest.mark.parametrize("lost", ["everything", "endpointslices", "services"])
-def test_permissions_that_are_withdrawn_leave_the_slices(narrow: World, proxy: FaultProxy, lost: str) -> None:
+def test_permissions_that_are_withdrawn_leave_the_slices(
+    narrow: World, proxy: FaultProxy, lost: str
+) -> None:
     """What may not be read is unknown, be it one resource or all; granted again, it is followed again."""
     kept = narrow.versions("web", "c1")
     role = narrow.c1.api.get("roles", ACCOUNT, narrow.namespace)
-    left = [rule for rule in role["rules"] if lost != "everything" and lost not in rule["resources"]]
+    left = [
+        rule for rule in role["rules"] if lost != "everything" and lost not in rule["resources"]
+    ]
 
     narrow.c1.api.patch("roles", ACCOUNT, narrow.namespace, {"rules": left})
     proxy.cut()
@@ -154,7 +166,9 @@ def test_permissions_that_are_withdrawn_leave_the_slices(narrow: World, proxy: F
     narrow.links.await_ready("c1")
 
 
-def test_a_token_that_counts_no_more_is_replaced_in_the_link(narrow: World, proxy: FaultProxy) -> None:
+def test_a_token_that_counts_no_more_is_replaced_in_the_link(
+    narrow: World, proxy: FaultProxy
+) -> None:
     """Its owner is gone: the slices stay and the status says so, until the link has the token of another."""
     kept = narrow.versions("web", "c1")
     token = token_of(narrow.main.api.get("clusterlinks", "c1"))
@@ -162,7 +176,9 @@ def test_a_token_that_counts_no_more_is_replaced_in_the_link(narrow: World, prox
     proxy.fail(Refusing())
     proxy.cut()
     narrow.c1.api.delete("serviceaccounts", ACCOUNT, narrow.namespace)
-    eventually(lambda: assert_refused(narrow.c1, token))  # An API server remembers tokens for some seconds.
+    eventually(
+        lambda: assert_refused(narrow.c1, token)
+    )  # An API server remembers tokens for some seconds.
     proxy.work()
     narrow.links.await_condition("c1", "False", "Unauthorized")
     narrow.rewrite(narrow.c1, "web", "10.1.0.2")

@@ -12,7 +12,12 @@ from .world import World
 
 def secret(name: str, **data: str) -> Object:
     meta = {"name": name, "namespace": CONTROLLER_NAMESPACE}
-    return {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "data": {key: encoded(data[key]) for key in data}}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": meta,
+        "data": {key: encoded(data[key]) for key in data},
+    }
 
 
 def link_to_secret(world: World, name: str) -> None:

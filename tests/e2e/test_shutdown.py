@@ -55,7 +55,9 @@ def test_sigkill_at_any_time_does_no_harm(linked: World) -> None:
     eventually(lambda: linked.shows_by_source("web", sources))
 
 
-def test_sigterm_ends_a_controller_whose_remote_hangs(world: World, controller: Controller, silent_server: str) -> None:
+def test_sigterm_ends_a_controller_whose_remote_hangs(
+    world: World, controller: Controller, silent_server: str
+) -> None:
     """A server that takes connections and says nothing does not hold up the end."""
     world.declare("web")
     world.publish(world.c1, "web", "10.1.0.1")
@@ -80,7 +82,11 @@ def test_sigterm_ends_a_controller_while_the_main_cluster_hangs(linked: World) -
 
 @pytest.mark.parametrize(
     "flag",
-    ["--included-namespaces=kube-system", "--included-namespaces=default,kube-system", "--sync-interval=soon"],
+    [
+        "--included-namespaces=kube-system",
+        "--included-namespaces=default,kube-system",
+        "--sync-interval=soon",
+    ],
 )
 def test_a_flag_that_cannot_be_meant_is_refused_in_one_sentence(world: World, flag: str) -> None:
     """The exit code is 1, and standard error names the flag; nothing is started."""

@@ -39,7 +39,11 @@ def content(piece: EndpointSlice) -> EndpointSlice:
     """The slice without what an API server adds."""
     old = piece.metadata
     metadata = ObjectMeta(
-        old.name, old.namespace, labels=old.labels, annotations=old.annotations, owner_references=old.owner_references
+        old.name,
+        old.namespace,
+        labels=old.labels,
+        annotations=old.annotations,
+        owner_references=old.owner_references,
     )
     return evolve(piece, metadata=metadata)
 
@@ -48,9 +52,13 @@ def here(change: Change, namespace: str) -> EndpointSlice | Service | Namespace 
     """The object a change writes, in the test's namespace and without what an API server adds; None: nothing new."""
     match change:
         case CreateNamespace():
-            return None if change.namespace.metadata.name == "default" else change.namespace  # That one exists.
+            return (
+                None if change.namespace.metadata.name == "default" else change.namespace
+            )  # That one exists.
         case CreateService():
-            return evolve(change.service, metadata=evolve(change.service.metadata, namespace=namespace))
+            return evolve(
+                change.service, metadata=evolve(change.service.metadata, namespace=namespace)
+            )
         case Create() | Update():
             planned = content(change.endpoint_slice)
             return evolve(planned, metadata=evolve(planned.metadata, namespace=namespace))
@@ -73,15 +81,26 @@ def test_l13_valid(main: Cluster, namespace: str) -> None:
     """Every object a plan creates passes the API server's own validation; slices are stored as they were planned."""
     written = set[EndpointSlice | Service | Namespace]()
 
-    @settings(max_examples=EXAMPLES, derandomize=True, database=None, deadline=None, phases=[Phase.generate])
+    @settings(
+        max_examples=EXAMPLES,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+    )
     @given(snapshots)
     def validate(found: Snapshot) -> None:
-        empty = Snapshot(MainCluster(namespaces=frozenset()), found.remotes, Options(sync_services=True))
+        empty = Snapshot(
+            MainCluster(namespaces=frozenset()), found.remotes, Options(sync_services=True)
+        )
         changes = (*plan(found, NOW).changes, *plan(empty, NOW).changes)
         for value in (here(change, namespace) for change in changes):
             if value is not None and value not in written:
                 answer = stored(main.api, value)
-                assert not isinstance(value, EndpointSlice) or content(structure(answer, EndpointSlice)) == value
+                assert (
+                    not isinstance(value, EndpointSlice)
+                    or content(structure(answer, EndpointSlice)) == value
+                )
                 written.add(value)
 
     validate()

@@ -40,12 +40,17 @@ UNINSTALL: Final = commands("docs/uninstall.md")
 # Kinds that come and go by themselves: Events for an hour, Leases of control planes.
 FLEETING: Final = {"events", "events.events.k8s.io", "leases.coordination.k8s.io"}
 
-pytestmark = pytest.mark.real_servers("the embedded server neither empties namespaces nor reads protobuf")
+pytestmark = pytest.mark.real_servers(
+    "the embedded server neither empties namespaces nor reads protobuf"
+)
 
 
 def everything(shell: Shell, context: str) -> set[str]:
     """Kind, namespace and name of every object of a cluster, but for those that come and go by themselves."""
-    kinds = set(shell(f"kubectl --context {context} api-resources --verbs=list -o name").split()) - FLEETING
+    kinds = (
+        set(shell(f"kubectl --context {context} api-resources --verbs=list -o name").split())
+        - FLEETING
+    )
     named = '{range .items[*]}{.kind} {.metadata.namespace} {.metadata.name}{"\\n"}{end}'
     command = f"kubectl --context {context} get {','.join(sorted(kinds))} -A -o 'jsonpath={named}'"
     return set(shell(command).splitlines())
@@ -82,16 +87,22 @@ class Installation:
         self.shell = shell
         token = shell("kubectl create token svclink -n cloudpilot").strip()
         kubeconfig = directory / "in-cluster"
-        kubeconfig.write_text(main.kubeconfig({"token": token}, namespace="cloudpilot"), encoding="utf-8")
+        kubeconfig.write_text(
+            main.kubeconfig({"token": token}, namespace="cloudpilot"), encoding="utf-8"
+        )
         self.controller = Controller(kubeconfig, directory / "svclink.log")
 
     def link(self) -> Object:
-        found: Object = json.loads(self.shell("kubectl get clusterlink production-east -n cloudpilot -o json"))
+        found: Object = json.loads(
+            self.shell("kubectl get clusterlink production-east -n cloudpilot -o json")
+        )
         return found
 
     def patch(self, spec: str) -> None:
         """Change the link as the documentation says, and wait until svclink has seen it."""
-        self.shell(f"kubectl patch clusterlink production-east -n cloudpilot --type merge -p '{{\"spec\":{spec}}}'")
+        self.shell(
+            f"kubectl patch clusterlink production-east -n cloudpilot --type merge -p '{{\"spec\":{spec}}}'"
+        )
 
         def seen() -> None:
             link = self.link()
@@ -121,7 +132,9 @@ class Installation:
         eventually(check)
 
 
-def test_from_the_first_command_to_the_last(clean: Shell, main: Cluster, remote: Cluster, tmp_path: Path) -> None:
+def test_from_the_first_command_to_the_last(
+    clean: Shell, main: Cluster, remote: Cluster, tmp_path: Path
+) -> None:
     """Installed, linked, filtered, disabled, cleaned up and uninstalled: in the end nothing of svclink is left."""
     before = {context: everything(clean, context) for context in ("main", "remote")}
     clean(QUICK_START["install"])
@@ -139,7 +152,9 @@ def test_from_the_first_command_to_the_last(clean: Shell, main: Cluster, remote:
     is_uninstalled(clean)
 
     def nothing_is_left() -> None:
-        assert [each for context in before for each in everything(clean, context) - before[context]] == []
+        assert [
+            each for context in before for each in everything(clean, context) - before[context]
+        ] == []
 
     eventually(nothing_is_left)
 
@@ -152,11 +167,16 @@ def is_linked(shell: Shell, installation: Installation) -> None:
 
 def can_be_looked_at(shell: Shell, installation: Installation) -> None:
     """What somebody types who wants to see it, or to know what is wrong."""
-    assert "Cluster connection established" in shell("kubectl describe clusterlink production-east -n cloudpilot")
+    assert "Cluster connection established" in shell(
+        "kubectl describe clusterlink production-east -n cloudpilot"
+    )
     assert "10.1.0.1" in shell("kubectl describe endpointslice nginx-production-east -n default")
     assert "nginx" in shell("kubectl --context remote get svc -A")
     assert "svclink" in shell("kubectl get deployment svclink -n cloudpilot")
-    for command in ("get pods -n cloudpilot -l app=svclink", "get events -n cloudpilot --sort-by=.lastTimestamp"):
+    for command in (
+        "get pods -n cloudpilot -l app=svclink",
+        "get events -n cloudpilot --sort-by=.lastTimestamp",
+    ):
         shell(f"kubectl {command}")
     assert "nginx-production-east" in installation.controller.tail()
 
@@ -209,7 +229,10 @@ def is_cleaned_up(shell: Shell, installation: Installation) -> None:
     installation.controller.kill()
     shell("kubectl delete clusterlinks --all")
     assert "--dry-run" in shell("./hack/cleanup-endpointslices.sh --help")
-    assert shell("./hack/cleanup-endpointslices.sh --dry-run") == "would delete default/nginx-cluster-b\n"
+    assert (
+        shell("./hack/cleanup-endpointslices.sh --dry-run")
+        == "would delete default/nginx-cluster-b\n"
+    )
     assert "default/nginx-cluster-b" in shell("nox -s cleanup-endpointslices-dry")
     shell("./hack/cleanup-endpointslices.sh -n kube-public", answer="y\n")
     assert len(installation.slices()) == 1

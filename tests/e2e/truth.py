@@ -31,7 +31,9 @@ def true_plan(main: Cluster, remotes: Mapping[str, Cluster]) -> Plan:
 def true_snapshot(main: Cluster, remotes: Mapping[str, Cluster]) -> Snapshot:
     """All objects of all clusters, every remote listed completely."""
     return snapshot(
-        main_cluster(everything(main, "services", Service), everything(main, "endpointslices", EndpointSlice)),
+        main_cluster(
+            everything(main, "services", Service), everything(main, "endpointslices", EndpointSlice)
+        ),
         [
             remote_cluster(
                 link,

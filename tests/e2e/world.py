@@ -63,7 +63,9 @@ class Links:
         link = self._api.get("clusterlinks", name)
         status: Object = link.get("status") or {}
         seen = status.get("observedGeneration")
-        assert seen == link["metadata"]["generation"], f"the status of {name} is of an older spec: {status}"
+        assert seen == link["metadata"]["generation"], (
+            f"the status of {name} is of an older spec: {status}"
+        )
         return status
 
     def condition(self, name: str, kind: str = "Ready") -> Object:
@@ -117,7 +119,9 @@ class World:
         meta = created["metadata"]
         if meta.get("namespace") != self.namespace:
             resource = {"Service": "services", "EndpointSlice": "endpointslices"}[obj["kind"]]
-            self._clean_ups.append(lambda: cluster.api.delete(resource, meta["name"], meta["namespace"]))
+            self._clean_ups.append(
+                lambda: cluster.api.delete(resource, meta["name"], meta["namespace"])
+            )
         return created
 
     def goes_at_the_end(self, resource: str, name: str, namespace: str) -> None:
@@ -133,14 +137,18 @@ class World:
         self.create(cluster, service(self.namespace, name))
         self.create(cluster, endpoint_slice(self.namespace, name, endpoints(*addresses)))
 
-    def publish_many(self, cluster: Cluster, name: str, *, slices: int, endpoints_each: int) -> dict[str, list[str]]:
+    def publish_many(
+        self, cluster: Cluster, name: str, *, slices: int, endpoints_each: int
+    ) -> dict[str, list[str]]:
         """Create a Service of many slices in a remote, and return the addresses of each slice."""
         self.create(cluster, service(self.namespace, name))
         made = {}
         for i in range(slices):
             part = f"{name}-{i:02}"
             made[part] = [f"10.1.{i}.{j + 1}" for j in range(endpoints_each)]
-            self.create(cluster, endpoint_slice(self.namespace, name, endpoints(*made[part]), name=part))
+            self.create(
+                cluster, endpoint_slice(self.namespace, name, endpoints(*made[part]), name=part)
+            )
         return made
 
     def rewrite(self, cluster: Cluster, service_name: str, *addresses: str) -> None:
@@ -158,14 +166,19 @@ class World:
 
     # Seeing
 
-    def mirrors(self, service_name: str | None = None, cluster: str | None = None) -> dict[str, Object]:
+    def mirrors(
+        self, service_name: str | None = None, cluster: str | None = None
+    ) -> dict[str, Object]:
         """The mirrored EndpointSlices of the namespace, by name."""
         labels = {LABEL_MANAGED_BY: MANAGED_BY_SVCLINK}
         if service_name is not None:
             labels[LABEL_SERVICE] = service_name
         if cluster is not None:
             labels[LABEL_CLUSTER] = cluster
-        return {item["metadata"]["name"]: item for item in self.main.api.find("endpointslices", self.namespace, labels)}
+        return {
+            item["metadata"]["name"]: item
+            for item in self.main.api.find("endpointslices", self.namespace, labels)
+        }
 
     def mirror(self, name: str) -> Object:
         """One mirrored EndpointSlice, by its name."""
@@ -198,12 +211,16 @@ class World:
 
     def shows_by_source(self, service_name: str, expected: Mapping[str, Sequence[str]]) -> None:
         """Assert that each of these remote slices has a mirror with exactly its addresses, and there is no other."""
-        assert self.by_source(service_name) == {name: sorted(addresses) for name, addresses in expected.items()}
+        assert self.by_source(service_name) == {
+            name: sorted(addresses) for name, addresses in expected.items()
+        }
 
     def await_mirrored(self, service_name: str, **expected: Sequence[str]) -> None:
         eventually(lambda: self.shows(service_name, **expected))
 
-    def versions(self, service_name: str | None = None, cluster: str | None = None) -> dict[str, tuple[str, str]]:
+    def versions(
+        self, service_name: str | None = None, cluster: str | None = None
+    ) -> dict[str, tuple[str, str]]:
         """Uid and resourceVersion of each mirrored EndpointSlice: equal means untouched."""
         metas = (item["metadata"] for item in self.mirrors(service_name, cluster).values())
         return {meta["name"]: (meta["uid"], meta["resourceVersion"]) for meta in metas}
@@ -225,7 +242,9 @@ class World:
             eventually(self._is_clean)
         except AssertionError:
             for item in self._all_mirrors():
-                self.main.api.delete("endpointslices", item["metadata"]["name"], item["metadata"]["namespace"])
+                self.main.api.delete(
+                    "endpointslices", item["metadata"]["name"], item["metadata"]["namespace"]
+                )
             raise
 
     def _all_mirrors(self) -> list[Object]:

@@ -28,16 +28,27 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the packages and their configuration."""
     directory = tmp_path_factory.mktemp("tree")
     for package in ROOT.glob("svclink_*"):
-        shutil.copytree(package, directory / package.name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            package, directory / package.name, ignore=shutil.ignore_patterns("__pycache__")
+        )
     shutil.copy(ROOT / "pyproject.toml", directory)
     return directory
 
 
 CONTRACTS: Final = {
-    "svclink_core/naming.py": ("from svclink_core.planning import plan", "In the core, data flows one way"),
+    "svclink_core/naming.py": (
+        "from svclink_core.planning import plan",
+        "In the core, data flows one way",
+    ),
     "svclink_core/status.py": ("import socket", "The core does no I/O"),
-    "svclink_core/filtering.py": ("from svclink_controller.state import store", "The core does no I/O"),
-    "svclink_controller/state/store.py": ("import kubernetes", "Only api knows the Kubernetes client"),
+    "svclink_core/filtering.py": (
+        "from svclink_controller.state import store",
+        "The core does no I/O",
+    ),
+    "svclink_controller/state/store.py": (
+        "import kubernetes",
+        "Only api knows the Kubernetes client",
+    ),
     "svclink_controller/reconcile/workqueue.py": (
         "from svclink_controller import manager",
         "In the controller, data flows one way",
@@ -85,7 +96,12 @@ def test_bad_types(source: str, tmp_path: Path) -> None:
     file = tmp_path / "svclink_core" / "bad.py"
     file.parent.mkdir()
     file.write_text(source, encoding="utf-8")
-    options = ("--config-file", str(ROOT / "pyproject.toml"), "--cache-dir", str(tmp_path / "cache"))
+    options = (
+        "--config-file",
+        str(ROOT / "pyproject.toml"),
+        "--cache-dir",
+        str(tmp_path / "cache"),
+    )
     code, output = run("mypy", *options, "svclink_core/bad.py", at=tmp_path)
     assert code == 1
     assert BAD_TYPES[source] in output

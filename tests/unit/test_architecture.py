@@ -74,11 +74,15 @@ def complaints(node: ast.AST, module: str) -> Iterator[Complaint]:
         yield node.lineno, f"{node.name} has {length_of(node)} lines"
 
 
-def imported(node: ast.Import | ast.ImportFrom, names: Sequence[str], module: str) -> Iterator[Complaint]:
+def imported(
+    node: ast.Import | ast.ImportFrom, names: Sequence[str], module: str
+) -> Iterator[Complaint]:
     """Imports that are not on the list."""
     for name in names:
         is_own = name.split(".")[0] == "svclink_core"
-        if not (is_own or name in ALLOWED_IMPORTS or (module == "codec" and name in ALLOWED_IN_CODEC)):
+        if not (
+            is_own or name in ALLOWED_IMPORTS or (module == "codec" and name in ALLOWED_IN_CODEC)
+        ):
             yield node.lineno, f"import of {name}"
 
 
@@ -113,7 +117,11 @@ def length_of(function: Function) -> int:
 def undocumented(tree: ast.Module) -> Iterator[Complaint]:
     """Public functions and classes without docstring."""
     for node in tree.body:
-        if isinstance(node, Function | ast.ClassDef) and not node.name.startswith("_") and not ast.get_docstring(node):
+        if (
+            isinstance(node, Function | ast.ClassDef)
+            and not node.name.startswith("_")
+            and not ast.get_docstring(node)
+        ):
             yield node.lineno, f"{node.name} has no docstring"
 
 
@@ -142,7 +150,10 @@ def body(lines: int) -> str:
         ("import collections", "import of collections"),
         ("from time import time", "import of time"),
         ("from datetime import datetime as d", "import of datetime"),
-        ("from svclink_controller.state.store import Store", "import of svclink_controller.state.store"),
+        (
+            "from svclink_controller.state.store import Store",
+            "import of svclink_controller.state.store",
+        ),
         ("from svclink_corex import x", "import of svclink_corex"),
         ("from . import clock", "import of ."),
         ("from .clock import now", "import of ."),
@@ -222,6 +233,17 @@ def test_only_the_codec_knows_cattrs() -> None:
 def test_importing_the_core_loads_nothing_that_does_io(module: str) -> None:
     """Also through its dependencies the core loads no network, no event loop and no logging."""
     program = f"import sys, {module}; print(*sorted(sys.modules))"
-    loaded = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout.split()
+    loaded = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    ).stdout.split()
     assert module in loaded
-    assert not {"asyncio", "http", "kubernetes", "logging", "msgspec", "socket", "ssl", "yaml"} & set(loaded)
+    assert not {
+        "asyncio",
+        "http",
+        "kubernetes",
+        "logging",
+        "msgspec",
+        "socket",
+        "ssl",
+        "yaml",
+    } & set(loaded)

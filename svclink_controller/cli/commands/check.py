@@ -37,7 +37,9 @@ def _account(_: click.Context, __: click.Parameter, value: str | None) -> str | 
 )
 @output_option("table", "json", "yaml")
 @click.pass_context
-def check_command(context: click.Context, *, source: Source, account: str | None, output: str) -> None:
+def check_command(
+    context: click.Context, *, source: Source, account: str | None, output: str
+) -> None:
     """Look whether svclink can do its work, and say what mends what is wrong. Nothing is written.
 
     Each line is ok, warn or fail: the clusters answer, the CRD is current, permissions, how long credentials last,
@@ -49,7 +51,9 @@ def check_command(context: click.Context, *, source: Source, account: str | None
     options: Options = context.obj
     results = ask(source, options, functools.partial(check, account=account), must_answer=False)
     if output == "table":
-        rows = [(each.level, each.cluster, each.subject, each.message, each.mend) for each in results]
+        rows = [
+            (each.level, each.cluster, each.subject, each.message, each.mend) for each in results
+        ]
         print_table(("", "CLUSTER", "WHAT", "FOUND", "MEND"), rows)
     else:
         print_data(output, [each.row for each in results])

@@ -39,17 +39,30 @@ class Leftover:
     def row(self) -> dict[str, Json]:
         """What is printed of it as JSON or YAML."""
         key = self.metadata.key
-        return {"kind": self.kind, "namespace": key.namespace, "name": key.name, "outcome": self.outcome}
+        return {
+            "kind": self.kind,
+            "namespace": key.namespace,
+            "name": key.name,
+            "outcome": self.outcome,
+        }
 
 
 @click.command("cleanup")
 @namespace_option
-@click.option("-A", "--all-namespaces", is_flag=True, help="In all namespaces, which is the default.")
-@click.option("--services", is_flag=True, help="Also the Services it created, which are labelled as imported.")
-@click.option("--keep-go-release", is_flag=True, help="Not those of the Go release: for going back to it.")
+@click.option(
+    "-A", "--all-namespaces", is_flag=True, help="In all namespaces, which is the default."
+)
+@click.option(
+    "--services", is_flag=True, help="Also the Services it created, which are labelled as imported."
+)
+@click.option(
+    "--keep-go-release", is_flag=True, help="Not those of the Go release: for going back to it."
+)
 @click.option("--dry-run", is_flag=True, help="Only show what would be deleted.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-@click.option("--context", metavar="NAME", help="Context of the kubeconfig. Without it: the current one.")
+@click.option(
+    "--context", metavar="NAME", help="Context of the kubeconfig. Without it: the current one."
+)
 @output_option("table", "json", "yaml")
 @click.pass_context
 def cleanup_command(
@@ -75,19 +88,23 @@ def cleanup_command(
 
     async def clean() -> list[Leftover]:
         async with connected(Source(kubeconfig, context)) as client:
-            found = await find(client, namespace or "", services=services, keep_go_release=keep_go_release)
+            found = await find(
+                client, namespace or "", services=services, keep_go_release=keep_go_release
+            )
             if dry_run or not found:
                 return found
             await _warn(client)
             if not yes:
                 _ask(found)
-            return [await delete(client, each) for each in found]
+            return [await delete_object(client, each) for each in found]
 
     results = asyncio.run(clean())
     _print(results, output)
     left = [each for each in results if each.outcome.startswith("left")]
     if left:
-        raise click.ClickException(f"{len(left)} of {len(results)} were left, for the reasons above: run this again")
+        raise click.ClickException(
+            f"{len(left)} of {len(results)} were left, for the reasons above: run this again"
+        )
 
 
 async def find(
@@ -99,7 +116,9 @@ async def find(
     found = [Leftover("EndpointSlice", each.metadata) for each in slices.items if ours(each)]
     if services:
         listing = await Reflector(client, SERVICES, namespace).list_all()
-        imported = [each.metadata for each in listing.items if each.metadata.label(LABEL_IMPORTED) == "true"]
+        imported = [
+            each.metadata for each in listing.items if each.metadata.label(LABEL_IMPORTED) == "true"
+        ]
         found += [Leftover("Service", metadata) for metadata in imported]
     return sorted(found, key=str)
 
@@ -114,10 +133,13 @@ def is_only_ours(piece: EndpointSlice) -> bool:
     return piece.is_ours and piece.metadata.label(LABEL_GO_CLUSTER) is None
 
 
-async def delete(client: Client, leftover: Leftover) -> Leftover:
+async def delete_object(client: Client, leftover: Leftover) -> Leftover:
     """Delete an object in the state in which it was listed. It is left where it changed since, or is protected."""
     metadata = leftover.metadata
-    preconditions: dict[str, Json] = {"uid": metadata.uid, "resourceVersion": metadata.resource_version}
+    preconditions: dict[str, Json] = {
+        "uid": metadata.uid,
+        "resourceVersion": metadata.resource_version,
+    }
     path = PATHS[leftover.kind](metadata.namespace, metadata.name)
     try:
         await client.delete(path, {"preconditions": preconditions})
@@ -133,7 +155,10 @@ async def _warn(client: Client) -> None:
     except ApiError:  # The kind is gone, or its links are not for this user to see.
         return
     if links:
-        click.echo(f"Warning: {len(links)} ClusterLinks exist: a running svclink makes this again.", err=True)
+        click.echo(
+            f"Warning: {len(links)} ClusterLinks exist: a running svclink makes this again.",
+            err=True,
+        )
 
 
 def _ask(found: Iterable[Leftover]) -> None:

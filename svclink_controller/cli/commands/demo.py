@@ -13,21 +13,27 @@ import click
 
 from svclink_controller.cli.printing import console
 from svclink_controller.demo.control_planes import find_binaries
-from svclink_controller.demo.fleet import MAIN, REMOTES, Fleet, running_fleet
+from svclink_controller.demo.fleet import MAIN_CONTEXT, REMOTES, Fleet, running_fleet
 from svclink_controller.demo.story import NAMESPACE, Story
 from svclink_controller.demo.telling import Teller
 
 
 @click.command("demo")
-@click.option("--keep", is_flag=True, help="Leave everything running afterwards, for kubectl, until Ctrl-C.")
-@click.option("--real", is_flag=True, help="Use etcd and kube-apiserver, which must be on this machine.")
+@click.option(
+    "--keep", is_flag=True, help="Leave everything running afterwards, for kubectl, until Ctrl-C."
+)
+@click.option(
+    "--real", is_flag=True, help="Use etcd and kube-apiserver, which must be on this machine."
+)
 def demo_command(*, keep: bool, real: bool) -> None:
     """Show what svclink does, with three clusters that run on this machine and need nothing but Python.
 
     Each step is verified; where the state does not follow, the exit code is 1. Nothing is left behind.
     """
     binaries = find_binaries() if real else None
-    with tempfile.TemporaryDirectory(prefix="svclink-demo-", ignore_cleanup_errors=True) as directory:
+    with tempfile.TemporaryDirectory(
+        prefix="svclink-demo-", ignore_cleanup_errors=True
+    ) as directory:
         if not asyncio.run(_run(Path(directory), binaries, keep=keep)):
             raise click.Abort
 
@@ -39,10 +45,14 @@ async def _run(directory: Path, binaries: Path | None, *, keep: bool) -> bool:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     teller = Teller(console())
     kind = "real (etcd and kube-apiserver)" if binaries else "embedded"
-    teller.opening(f"Three Kubernetes API servers start, {kind}: {MAIN}, {' and '.join(REMOTES)}.")
+    teller.opening(
+        f"Three Kubernetes API servers start, {kind}: {MAIN_CONTEXT}, {' and '.join(REMOTES)}."
+    )
     started = asyncio.get_running_loop().time()
     async with running_fleet(directory, binaries) as fleet:
-        teller.done("they serve, over HTTPS on loopback", asyncio.get_running_loop().time() - started)
+        teller.done(
+            "they serve, over HTTPS on loopback", asyncio.get_running_loop().time() - started
+        )
         if not await _unless_stopped(stop, _tell(Story(fleet, teller), keep=keep)):
             return False
         if keep:
@@ -56,7 +66,9 @@ async def _tell(story: Story, *, keep: bool) -> None:
     if keep:
         await story.restore()
     else:
-        await story.teller.chapter("That was all, and it ends here. `svclink demo --keep` leaves it to your kubectl.")
+        await story.teller.chapter(
+            "That was all, and it ends here. `svclink demo --keep` leaves it to your kubectl."
+        )
 
 
 async def _unless_stopped(stop: asyncio.Event, work: Coroutine[object, object, None]) -> bool:

@@ -8,7 +8,12 @@ from typing import Final
 import click
 
 from svclink_controller import clock
-from svclink_controller.cli.arguments import ServiceName, Source, output_option, reads_clusters_or_files
+from svclink_controller.cli.arguments import (
+    ServiceName,
+    Source,
+    output_option,
+    reads_clusters_or_files,
+)
 from svclink_controller.cli.describing import (
     change_data,
     decision_data,
@@ -19,8 +24,8 @@ from svclink_controller.cli.describing import (
     verb_of,
 )
 from svclink_controller.cli.printing import COLOURS, print_data, print_line
-from svclink_controller.cli.snapshots.reading import read
-from svclink_controller.cli.snapshots.view import View
+from svclink_controller.cli.snapshots.reading import read_source
+from svclink_controller.cli.snapshots.view import FleetView
 from svclink_core.codec import Json
 from svclink_core.core_v1 import Service
 from svclink_core.discovery_v1 import EndpointSlice
@@ -49,7 +54,7 @@ def explain_command(options: Options, service: NamespacedName, source: Source, o
 
     Exit codes: 0 done, 1 wrong input or no answer.
     """
-    view = read(source, options, service.namespace)
+    view = read_source(source, options, service.namespace)
     result = plan_service(view.snapshot, service, clock.seconds())
     if output == "table":
         for line, style in _words(service, result, view):
@@ -58,12 +63,18 @@ def explain_command(options: Options, service: NamespacedName, source: Source, o
         print_data(output, _data(service, result, view))
 
 
-def _words(service: NamespacedName, result: Plan, view: View) -> Iterator[tuple[str, str]]:
+def _words(service: NamespacedName, result: Plan, view: FleetView) -> Iterator[tuple[str, str]]:
     """The lines, each with its style."""
     yield str(service), "bold"
-    yield f"  main: {_main_words(view.snapshot.main.services.get(service), _local(service, view))}", ""
+    yield (
+        f"  main: {_main_words(view.snapshot.main.services.get(service), _local(service, view))}",
+        "",
+    )
     for decision in result.decisions:
-        yield f"  {decision.cluster}: {_decision_words(decision)}", COLOURS.get(decision.outcome.value, "")
+        yield (
+            f"  {decision.cluster}: {_decision_words(decision)}",
+            COLOURS.get(decision.outcome.value, ""),
+        )
         if (problem := view.problems.get(decision.cluster)) is not None:
             yield f"    it was not read: {problem.reason.code}: {problem.message}", ""
         for finding in result.findings:
@@ -72,7 +83,10 @@ def _words(service: NamespacedName, result: Plan, view: View) -> Iterator[tuple[
     if not view.snapshot.remotes:
         yield "  There is no ClusterLink, so nothing is mirrored from anywhere.", ""
     for change in result.changes:
-        yield f"  to do: {verb_of(change)} {kind_of(change)} {name_of(change)}: {change.reason.sentence}", ""
+        yield (
+            f"  to do: {verb_of(change)} {kind_of(change)} {name_of(change)}: {change.reason.sentence}",
+            "",
+        )
 
 
 def _decision_words(decision: Decision) -> str:
@@ -90,15 +104,17 @@ def _main_words(service: Service | None, local: list[EndpointSlice]) -> str:
     return f"{kind} Service with {_counted(endpoints, 'endpoint')} of its own"
 
 
-def _local(service: NamespacedName, view: View) -> list[EndpointSlice]:
-    return [piece for piece in view.snapshot.main.endpoint_slices.get(service, ()) if not piece.is_ours]
+def _local(service: NamespacedName, view: FleetView) -> list[EndpointSlice]:
+    return [
+        piece for piece in view.snapshot.main.endpoint_slices.get(service, ()) if not piece.is_ours
+    ]
 
 
 def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _data(service: NamespacedName, result: Plan, view: View) -> dict[str, Json]:
+def _data(service: NamespacedName, result: Plan, view: FleetView) -> dict[str, Json]:
     return {
         "service": str(service),
         "inMain": service in view.snapshot.main.services,
@@ -106,7 +122,11 @@ def _data(service: NamespacedName, result: Plan, view: View) -> dict[str, Json]:
         "clusters": [
             decision_data(decision)
             | {
-                "findings": [finding_data(each) for each in result.findings if each.cluster == decision.cluster],
+                "findings": [
+                    finding_data(each)
+                    for each in result.findings
+                    if each.cluster == decision.cluster
+                ],
                 "problem": _problem(decision.cluster, view),
             }
             for decision in result.decisions
@@ -115,6 +135,6 @@ def _data(service: NamespacedName, result: Plan, view: View) -> dict[str, Json]:
     }
 
 
-def _problem(cluster: str, view: View) -> Json:
+def _problem(cluster: str, view: FleetView) -> Json:
     problem = view.problems.get(cluster)
     return None if problem is None else {"reason": problem.reason.code, "message": problem.message}

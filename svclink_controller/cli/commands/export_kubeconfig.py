@@ -26,14 +26,14 @@ from svclink_controller.cli.printing import yaml_text
 from svclink_controller.cli.snapshots.reading import connected
 from svclink_core.codec import Json
 from svclink_core.errors import SvclinkError
-from svclink_core.well_known import GROUP, NAMESPACE_KUBE_SYSTEM, VERSION
+from svclink_core.well_known import API_VERSION, GROUP, NAMESPACE_KUBE_SYSTEM
 
 ACCOUNT: Final = "svclink"
 ROLE: Final = "svclink-reader"
 SECRET: Final = "svclink-token"  # noqa: S105 - a name
 ACCOUNTS: Final = f"/api/v1/namespaces/{NAMESPACE_KUBE_SYSTEM}/serviceaccounts"
-SECRETS: Final = f"/api/v1/namespaces/{NAMESPACE_KUBE_SYSTEM}/secrets"
-RBAC: Final = "rbac.authorization.k8s.io"
+SECRETS_PATH: Final = f"/api/v1/namespaces/{NAMESPACE_KUBE_SYSTEM}/secrets"
+RBAC_API_GROUP: Final = "rbac.authorization.k8s.io"
 
 TOKEN_SECONDS: Final = 30
 SHORTEST_SECONDS: Final = 600
@@ -86,15 +86,26 @@ def _seconds(_: click.Context, __: click.Parameter, value: str | None) -> int | 
 
 @click.command("export-kubeconfig")
 @click.argument("context", required=False)
-@click.option("--link", metavar="NAME", callback=_link_name, help="Print a whole ClusterLink of this name instead.")
-@click.option("--duration", callback=_seconds, help="A token that expires. Without it: one that lasts until revoked.")
+@click.option(
+    "--link",
+    metavar="NAME",
+    callback=_link_name,
+    help="Print a whole ClusterLink of this name instead.",
+)
+@click.option(
+    "--duration",
+    callback=_seconds,
+    help="A token that expires. Without it: one that lasts until revoked.",
+)
 @click.option(
     "--namespaces",
     metavar="NAMES",
     callback=_namespaces,
     help="Permissions in these namespaces only (comma-separated), by Roles instead of a ClusterRole.",
 )
-@click.option("--server", metavar="URL", help="Address of the API server as seen from the main cluster.")
+@click.option(
+    "--server", metavar="URL", help="Address of the API server as seen from the main cluster."
+)
 @click.pass_context
 def export_kubeconfig_command(
     command: click.Context,
@@ -115,7 +126,10 @@ def export_kubeconfig_command(
       svclink export-kubeconfig cluster-b --link cluster-b | kubectl --context main apply -f -
     """
     kubeconfig: Path | None = command.find_root().params["kubeconfig"]
-    click.echo(asyncio.run(_export(kubeconfig, context, Export(link, duration, namespaces, server))), nl=False)
+    click.echo(
+        asyncio.run(_export(kubeconfig, context, Export(link, duration, namespaces, server))),
+        nl=False,
+    )
 
 
 async def _export(kubeconfig: Path | None, context: str | None, export: Export) -> str:
@@ -129,18 +143,27 @@ async def _export(kubeconfig: Path | None, context: str | None, export: Export) 
         authority = entry.authority or await _root_authority(client)
         for path, manifest in manifests(export.namespaces):
             await _apply(client, path, manifest)
-        token = await _bound_token(client, export.seconds) if export.seconds else await _lasting_token(client)
-    content = kubeconfig_of(export.link or "remote", evolve(entry, server=server, authority=authority), token)
+        token = (
+            await _bound_token(client, export.seconds)
+            if export.seconds
+            else await _lasting_token(client)
+        )
+    content = rendered_kubeconfig(
+        export.link or "remote", evolve(entry, server=server, authority=authority), token
+    )
     encoded = base64.b64encode(content.encode()).decode()
     return manifest_of(export, encoded) if export.link else f"{encoded}\n"
 
 
 def _check(server: str) -> None:
     if not re.match(r"https://[^/?#@\s]+", server):
-        raise ExportError(f"the server is {server!r}, and svclink talks https only: give --server https://HOST:PORT")
+        raise ExportError(
+            f"the server is {server!r}, and svclink talks https only: give --server https://HOST:PORT"
+        )
     if re.match(r"https://(127\.|localhost|\[::1\])", server):
         click.echo(
-            f"Warning: {server} leads from every machine to itself: give --server with another address.", err=True
+            f"Warning: {server} leads from every machine to itself: give --server with another address.",
+            err=True,
         )
 
 
@@ -157,11 +180,18 @@ class _ConfigMap(msgspec.Struct):
 
 async def _root_authority(client: Client) -> str:
     """The cluster's own CA, which every namespace has."""
-    click.echo("Your kubeconfig names no CA: taking the cluster's own, from kube-system/kube-root-ca.crt.", err=True)
-    answer = await client.get(f"/api/v1/namespaces/{NAMESPACE_KUBE_SYSTEM}/configmaps/kube-root-ca.crt")
+    click.echo(
+        "Your kubeconfig names no CA: taking the cluster's own, from kube-system/kube-root-ca.crt.",
+        err=True,
+    )
+    answer = await client.get(
+        f"/api/v1/namespaces/{NAMESPACE_KUBE_SYSTEM}/configmaps/kube-root-ca.crt"
+    )
     authority = _decoded(answer, _ConfigMap).data.get("ca.crt")
     if authority is None:
-        raise ExportError("the ConfigMap kube-system/kube-root-ca.crt has no ca.crt: name the CA in your kubeconfig")
+        raise ExportError(
+            "the ConfigMap kube-system/kube-root-ca.crt has no ca.crt: name the CA in your kubeconfig"
+        )
     return authority
 
 
@@ -180,16 +210,24 @@ def manifests(namespaces: Sequence[str]) -> Iterator[tuple[str, dict[str, Json]]
         yield from _grant(namespace, REMOTE_MIRRORED)
 
 
-def _grant(namespace: str, permissions: Sequence[Permission]) -> Iterator[tuple[str, dict[str, Json]]]:
+def _grant(
+    namespace: str, permissions: Sequence[Permission]
+) -> Iterator[tuple[str, dict[str, Json]]]:
     """A Role in a namespace or (empty) a ClusterRole, and its binding."""
     kind = "Role" if namespace else "ClusterRole"
-    path = f"/apis/{RBAC}/v1" + (f"/namespaces/{namespace}" if namespace else "")
-    metadata: dict[str, Json] = {"name": ROLE, "namespace": namespace} if namespace else {"name": ROLE}
-    common: dict[str, Json] = {"apiVersion": f"{RBAC}/v1", "metadata": metadata}
+    path = f"/apis/{RBAC_API_GROUP}/v1" + (f"/namespaces/{namespace}" if namespace else "")
+    metadata: dict[str, Json] = (
+        {"name": ROLE, "namespace": namespace} if namespace else {"name": ROLE}
+    )
+    common: dict[str, Json] = {"apiVersion": f"{RBAC_API_GROUP}/v1", "metadata": metadata}
     rules: list[Json] = [permission.rule for permission in permissions]
     yield f"{path}/{kind.lower()}s", common | {"kind": kind, "rules": rules}
-    subject: dict[str, Json] = {"kind": "ServiceAccount", "name": ACCOUNT, "namespace": NAMESPACE_KUBE_SYSTEM}
-    reference: dict[str, Json] = {"apiGroup": RBAC, "kind": kind, "name": ROLE}
+    subject: dict[str, Json] = {
+        "kind": "ServiceAccount",
+        "name": ACCOUNT,
+        "namespace": NAMESPACE_KUBE_SYSTEM,
+    }
+    reference: dict[str, Json] = {"apiGroup": RBAC_API_GROUP, "kind": kind, "name": ROLE}
     yield (
         f"{path}/{kind.lower()}bindings",
         common | {"kind": f"{kind}Binding", "roleRef": reference, "subjects": [subject]},
@@ -241,21 +279,31 @@ async def _bound_token(client: Client, seconds: int) -> str:
 async def _lasting_token(client: Client) -> str:
     """The token of a Secret: Kubernetes fills it in a moment."""
     annotations: dict[str, Json] = {"kubernetes.io/service-account.name": ACCOUNT}
-    metadata: dict[str, Json] = {"name": SECRET, "namespace": NAMESPACE_KUBE_SYSTEM, "annotations": annotations}
+    metadata: dict[str, Json] = {
+        "name": SECRET,
+        "namespace": NAMESPACE_KUBE_SYSTEM,
+        "annotations": annotations,
+    }
     kind = "kubernetes.io/service-account-token"
-    await _apply(client, SECRETS, {"apiVersion": "v1", "kind": "Secret", "type": kind, "metadata": metadata})
+    await _apply(
+        client,
+        SECRETS_PATH,
+        {"apiVersion": "v1", "kind": "Secret", "type": kind, "metadata": metadata},
+    )
     for _ in range(TOKEN_SECONDS * 5):
-        secret = _decoded(await client.get(f"{SECRETS}/{SECRET}"), _TokenSecret)
+        secret = _decoded(await client.get(f"{SECRETS_PATH}/{SECRET}"), _TokenSecret)
         if token := secret.data.get("token"):
             return base64.b64decode(token).decode()
         await asyncio.sleep(0.2)
-    raise ExportError(f"Secret {NAMESPACE_KUBE_SYSTEM}/{SECRET} got no token within {TOKEN_SECONDS} s: give --duration")
+    raise ExportError(
+        f"Secret {NAMESPACE_KUBE_SYSTEM}/{SECRET} got no token within {TOKEN_SECONDS} s: give --duration"
+    )
 
 
 # What is printed
 
 
-def kubeconfig_of(name: str, entry: ClusterEntry, token: str) -> str:
+def rendered_kubeconfig(name: str, entry: ClusterEntry, token: str) -> str:
     """A kubeconfig that holds the token."""
     authority = base64.b64encode((entry.authority or "").encode()).decode()
     cluster = {"server": entry.server, "certificate-authority-data": authority}
@@ -277,5 +325,9 @@ def manifest_of(export: Export, encoded: str) -> str:
     spec: dict[str, Json] = {"enabled": True, "kubeconfig": encoded}
     if export.namespaces:
         spec["includedNamespaces"] = list(export.namespaces)
-    manifest = {"apiVersion": f"{GROUP}/{VERSION}", "kind": "ClusterLink", "metadata": {"name": export.link}}
+    manifest = {
+        "apiVersion": f"{GROUP}/{API_VERSION}",
+        "kind": "ClusterLink",
+        "metadata": {"name": export.link},
+    }
     return yaml_text(manifest | {"spec": spec})

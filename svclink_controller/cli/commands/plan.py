@@ -10,10 +10,17 @@ import click
 
 from svclink_controller import clock
 from svclink_controller.cli.arguments import Source, output_option, reads_clusters_or_files
-from svclink_controller.cli.describing import finding_text, kind_of, name_of, object_of, plan_data, verb_of
+from svclink_controller.cli.describing import (
+    finding_text,
+    kind_of,
+    name_of,
+    object_of,
+    plan_data,
+    verb_of,
+)
 from svclink_controller.cli.printing import console, print_data, print_line, print_table, yaml_text
-from svclink_controller.cli.snapshots.reading import read
-from svclink_controller.cli.snapshots.view import View
+from svclink_controller.cli.snapshots.reading import read_source
+from svclink_controller.cli.snapshots.view import FleetView
 from svclink_core import codec
 from svclink_core.core_v1 import Namespace, Service
 from svclink_core.diffing import Delete
@@ -50,7 +57,7 @@ def plan_command(
     Exit codes: 0 done, 1 wrong input or no answer, 2 something would be changed (with --detailed-exitcode).
     """
     options: Options = context.obj
-    view = read(source, options)
+    view = read_source(source, options)
     result = plan(view.snapshot, clock.seconds())
     match output:
         case "yaml":
@@ -66,7 +73,11 @@ def plan_command(
 
 def _manifests(changes: Iterable[Change]) -> str:
     """Documents for `kubectl apply`, in the order of the plan; what it cannot apply is a comment behind them."""
-    documents = [yaml_text(codec.unstructure(object_of(each))) for each in changes if not isinstance(each, Delete)]
+    documents = [
+        yaml_text(codec.unstructure(object_of(each)))
+        for each in changes
+        if not isinstance(each, Delete)
+    ]
     comments = [
         f"# kubectl delete endpointslice -n {each.key.namespace} {each.key.name}  # {each.reason.sentence}\n"
         for each in changes
@@ -108,22 +119,34 @@ def _lines(piece: EndpointSlice | Service | Namespace | None) -> list[str]:
     return yaml_text(manifest).splitlines()
 
 
-def _print_tables(result: Plan, view: View) -> None:
+def _print_tables(result: Plan, view: FleetView) -> None:
     decisions = [
-        (str(each.service), each.cluster, each.outcome.value, str(each.endpoints), each.reason.sentence)
+        (
+            str(each.service),
+            each.cluster,
+            each.outcome.value,
+            str(each.endpoints),
+            each.reason.sentence,
+        )
         for each in result.decisions
     ]
     findings = [
-        (str(each.service), each.cluster, each.reason.code, "-", finding_text(each)) for each in result.findings
+        (str(each.service), each.cluster, each.reason.code, "-", finding_text(each))
+        for each in result.findings
     ]
     print_table(("SERVICE", "CLUSTER", "OUTCOME", "ENDPOINTS", "WHY"), [*decisions, *findings])
     console().print()
     if view.problems:
-        problems = [(name, each.reason.code, each.message) for name, each in sorted(view.problems.items())]
+        problems = [
+            (name, each.reason.code, each.message) for name, each in sorted(view.problems.items())
+        ]
         print_table(("CLUSTER", "NOT READ", "WHY"), problems)
         console().print()
     if result.changes:
-        print_table(("CHANGE", "ENDPOINTSLICE", "CLUSTER", "ENDPOINTS", "WHY"), map(_change_row, result.changes))
+        print_table(
+            ("CHANGE", "ENDPOINTSLICE", "CLUSTER", "ENDPOINTS", "WHY"),
+            map(_change_row, result.changes),
+        )
     else:
         console().print("Nothing to change.")
 
@@ -132,5 +155,8 @@ def _change_row(change: Change) -> tuple[str, ...]:
     found = object_of(change)
     name, endpoints = f"{kind_of(change)} {name_of(change)}", "-"
     if isinstance(found, EndpointSlice):
-        name, endpoints = name_of(change), "-" if isinstance(change, Delete) else str(len(found.endpoints))
+        name, endpoints = (
+            name_of(change),
+            "-" if isinstance(change, Delete) else str(len(found.endpoints)),
+        )
     return verb_of(change), name, change.cluster or "-", endpoints, change.reason.sentence

@@ -18,7 +18,7 @@ from svclink_core.meta_v1 import NamespacedName
 from svclink_core.snapshot import Options, Snapshot
 from svclink_core.svclink_v1alpha1 import ClusterLink, Condition
 
-LOCAL = "MAIN"
+MAIN_COLUMN = "MAIN"
 """The column of endpoints that are not mirrored: no link can have a name with capitals."""
 
 
@@ -35,7 +35,17 @@ def status_command(options: Options, source: Source, output: str) -> None:
     if output != "table":
         print_data(output, [_link_data(link) for link in links])
     elif links:
-        columns = ("NAME", "STATUS", "REASON", "SERVICES", "ENDPOINTS", "VERSION", "LAST CONNECTED", "LAST EVENT", "")
+        columns = (
+            "NAME",
+            "STATUS",
+            "REASON",
+            "SERVICES",
+            "ENDPOINTS",
+            "VERSION",
+            "LAST CONNECTED",
+            "LAST EVENT",
+            "",
+        )
         print_table(columns, (_link_row(link, clock.seconds()) for link in links))
     else:
         console().print("There is no ClusterLink.")
@@ -61,7 +71,9 @@ def _telling(link: ClusterLink) -> Condition | None:
     """The condition that says most: the first that is not as it should be, else Ready."""
     by_type = {condition.type: condition for condition in link.status.conditions}
     wanted = (("Ready", "True"), ("Synced", "True"), ("Degraded", "False"))
-    bad = [by_type[kind] for kind, good in wanted if kind in by_type and by_type[kind].status != good]
+    bad = [
+        by_type[kind] for kind, good in wanted if kind in by_type and by_type[kind].status != good
+    ]
     return next(iter(bad), by_type.get("Ready"))
 
 
@@ -71,7 +83,9 @@ def _trouble(link: ClusterLink, telling: Condition) -> str:
 
 
 def _last_event(link: ClusterLink) -> str | None:
-    return max((condition.last_transition_time for condition in link.status.conditions), default=None)
+    return max(
+        (condition.last_transition_time for condition in link.status.conditions), default=None
+    )
 
 
 def _link_data(link: ClusterLink) -> dict[str, Json]:
@@ -112,28 +126,38 @@ class Count:
 @click.option("--all", "show_all", is_flag=True, help="Also Services of which nothing is mirrored.")
 @output_option("table", "json", "yaml")
 @click.pass_obj
-def services_command(options: Options, source: Source, namespace: str | None, output: str, *, show_all: bool) -> None:
+def services_command(
+    options: Options, source: Source, namespace: str | None, output: str, *, show_all: bool
+) -> None:
     """Show the Services of the main cluster with their ready and total endpoints, by cluster.
 
     Exit codes: 0 done, 1 wrong input or no answer.
     """
     store = ask(source, options, read_main, namespace or "")
     snapshot = store.snapshot()
-    clusters = [LOCAL, *sorted(snapshot.remotes.keys() | _mirrored_clusters(snapshot))]
-    rows = [(key, counts) for key, counts in _counts(snapshot) if show_all or counts.keys() - {LOCAL}]
+    clusters = [MAIN_COLUMN, *sorted(snapshot.remotes.keys() | _mirrored_clusters(snapshot))]
+    rows = [
+        (key, counts)
+        for key, counts in _counts(snapshot)
+        if show_all or counts.keys() - {MAIN_COLUMN}
+    ]
     if output != "table":
         print_data(output, [_service_data(key, counts) for key, counts in rows])
     elif rows:
-        print_table(("SERVICE", *clusters), (_service_row(key, counts, clusters) for key, counts in rows))
+        print_table(
+            ("SERVICE", *clusters), (_service_row(key, counts, clusters) for key, counts in rows)
+        )
     else:
         console().print("Nothing is mirrored." if not show_all else "There is no Service.")
 
 
 def _counts(snapshot: Snapshot) -> Iterator[tuple[NamespacedName, dict[str, Count]]]:
     for key in sorted(snapshot.main.services):
-        by_cluster: dict[str, list[EndpointSlice]] = {LOCAL: []}
+        by_cluster: dict[str, list[EndpointSlice]] = {MAIN_COLUMN: []}
         for piece in snapshot.main.endpoint_slices.get(key, ()):
-            by_cluster.setdefault((piece.cluster or "-") if piece.is_ours else LOCAL, []).append(piece)
+            by_cluster.setdefault(
+                (piece.cluster or "-") if piece.is_ours else MAIN_COLUMN, []
+            ).append(piece)
         yield key, {cluster: _count(slices) for cluster, slices in by_cluster.items()}
 
 
@@ -147,7 +171,9 @@ def _mirrored_clusters(snapshot: Snapshot) -> set[str]:
     return {piece.cluster or "-" for piece in pieces if piece.is_ours}
 
 
-def _service_row(key: NamespacedName, counts: dict[str, Count], clusters: Collection[str]) -> tuple[str, ...]:
+def _service_row(
+    key: NamespacedName, counts: dict[str, Count], clusters: Collection[str]
+) -> tuple[str, ...]:
     return (str(key), *(str(counts.get(cluster, "-")) for cluster in clusters))
 
 
@@ -155,4 +181,4 @@ def _service_data(key: NamespacedName, counts: dict[str, Count]) -> dict[str, Js
     data: dict[str, Json] = {
         name: {"ready": count.ready, "total": count.total} for name, count in sorted(counts.items())
     }
-    return {"service": str(key), "local": data.pop(LOCAL), "clusters": data}
+    return {"service": str(key), "local": data.pop(MAIN_COLUMN), "clusters": data}

@@ -33,11 +33,23 @@ async def check_clock(client: Client, cluster: str) -> list[Result]:
         return [Result("ok", cluster, "clock", "agrees with that of this machine")]
     direction = "ahead of" if skew > 0 else "behind"
     message = f"is {abs(skew):.0f} s {direction} that of this machine: tokens and certificates may seem not valid"
-    return [Result("warn", cluster, "clock", message, "timedatectl set-ntp true  # on the machine that is wrong")]
+    return [
+        Result(
+            "warn",
+            cluster,
+            "clock",
+            message,
+            "timedatectl set-ntp true  # on the machine that is wrong",
+        )
+    ]
 
 
 async def check_permissions(
-    client: Client, cluster: str, wanted: Iterable[tuple[Permission, str]], mend: str, account: str | None = None
+    client: Client,
+    cluster: str,
+    wanted: Iterable[tuple[Permission, str]],
+    mend: str,
+    account: str | None = None,
 ) -> list[Result]:
     """Whether somebody may do everything svclink needs.
 
@@ -58,14 +70,21 @@ async def check_permissions(
         answers = await asyncio.gather(*(_may(client, *question, account) for question in asked))
     except (ApiError, WireError) as error:
         return [Result("warn", cluster, "permissions", f"cannot be asked for: {error}", mend)]
-    missing = [_text(*question) for question, allowed in zip(asked, answers, strict=True) if not allowed]
+    missing = [
+        _text(*question) for question, allowed in zip(asked, answers, strict=True) if not allowed
+    ]
     if not missing:
         return [Result("ok", cluster, "permissions", f"all {len(asked)} are granted")]
     return [Result("fail", cluster, "permissions", f"missing: {', '.join(missing)}", mend)]
 
 
 async def _may(
-    client: Client, permission: Permission, namespace: str, verb: str, name: str, account: str | None
+    client: Client,
+    permission: Permission,
+    namespace: str,
+    verb: str,
+    name: str,
+    account: str | None,
 ) -> bool:
     resource, _, subresource = permission.resource.partition("/")
     attributes: dict[str, Json] = {

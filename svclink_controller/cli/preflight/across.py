@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from svclink_controller.cli.preflight.results import MAIN, Result, some
+from svclink_controller.cli.preflight.results import MAIN_SUBJECT, Result, some
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.mirroring import Finding
 from svclink_core.planning import Plan
@@ -22,7 +22,11 @@ from svclink_core.well_known import (
 
 def check_across(snapshot: Snapshot, plan: Plan) -> list[Result]:
     """Addresses, what could not be mirrored, and what is left of earlier times."""
-    return [*_check_addresses(snapshot), *_check_findings(plan.findings), *_check_leftovers(snapshot)]
+    return [
+        *_check_addresses(snapshot),
+        *_check_findings(plan.findings),
+        *_check_leftovers(snapshot),
+    ]
 
 
 def _check_addresses(snapshot: Snapshot) -> Iterator[Result]:
@@ -30,7 +34,9 @@ def _check_addresses(snapshot: Snapshot) -> Iterator[Result]:
     owners: dict[str, str] = {}
     shared: dict[tuple[str, str], list[str]] = {}
     for cluster, slices in _slices_by_cluster(snapshot):
-        for address in {address for piece in slices for each in piece.endpoints for address in each.addresses}:
+        for address in {
+            address for piece in slices for each in piece.endpoints for address in each.addresses
+        }:
             owner = owners.setdefault(address, cluster)
             if owner != cluster:
                 shared.setdefault((owner, cluster), []).append(address)
@@ -39,20 +45,32 @@ def _check_addresses(snapshot: Snapshot) -> Iterator[Result]:
         mend = "kubectl cluster-info dump | grep -m1 cluster-cidr  # in both; give one another Pod network"
         yield Result("fail", other, "addresses", message, mend)
     if not shared:
-        yield Result("ok", MAIN, "addresses", "no Pod address is in two clusters")
+        yield Result("ok", MAIN_SUBJECT, "addresses", "no Pod address is in two clusters")
 
 
 def _slices_by_cluster(snapshot: Snapshot) -> Iterator[tuple[str, list[EndpointSlice]]]:
     local = [piece for piece in snapshot.main.names.values() if not _is_mirrored(piece)]
-    yield MAIN, [piece for piece in local if _may_be_mirrored(piece)]
+    yield MAIN_SUBJECT, [piece for piece in local if _may_be_mirrored(piece)]
     for name, remote in sorted(snapshot.remotes.items()):
-        yield name, [piece for slices in remote.endpoint_slices.values() for piece in slices if _may_be_mirrored(piece)]
+        yield (
+            name,
+            [
+                piece
+                for slices in remote.endpoint_slices.values()
+                for piece in slices
+                if _may_be_mirrored(piece)
+            ],
+        )
 
 
 def _may_be_mirrored(piece: EndpointSlice) -> bool:
     """Not those of API servers, nodes and the like, which may be the same everywhere."""
     service = piece.service
-    return service is not None and service.name != SERVICE_KUBERNETES and service.namespace != NAMESPACE_KUBE_SYSTEM
+    return (
+        service is not None
+        and service.name != SERVICE_KUBERNETES
+        and service.namespace != NAMESPACE_KUBE_SYSTEM
+    )
 
 
 def _is_mirrored(piece: EndpointSlice) -> bool:
@@ -64,11 +82,13 @@ def _check_findings(findings: Iterable[Finding]) -> Iterator[Result]:
     groups: dict[tuple[str, Reason], list[str]] = {}
     for finding in findings:
         groups.setdefault((finding.cluster, finding.reason), []).append(str(finding.service))
-    for (cluster, reason), services in sorted(groups.items(), key=lambda group: (group[0][0], group[0][1].code)):
+    for (cluster, reason), services in sorted(
+        groups.items(), key=lambda group: (group[0][0], group[0][1].code)
+    ):
         message = f"{reason.code}: {reason.sentence}: {len(services)} Service(s): {some(services)}"
         yield Result("warn", cluster, "services", message, f"svclink explain {services[0]}")
     if not groups:
-        yield Result("ok", MAIN, "services", "every endpoint and port can be mirrored")
+        yield Result("ok", MAIN_SUBJECT, "services", "every endpoint and port can be mirrored")
 
 
 def _check_leftovers(snapshot: Snapshot) -> Iterator[Result]:
@@ -79,9 +99,15 @@ def _check_leftovers(snapshot: Snapshot) -> Iterator[Result]:
             groups.setdefault(group, []).append(str(key))
     for (what, selector), names in sorted(groups.items()):
         mend = f"kubectl delete endpointslices -A -l '{selector}'"
-        yield Result("warn", MAIN, "leftovers", f"{len(names)} EndpointSlice(s) of {what}: {some(names)}", mend)
+        yield Result(
+            "warn",
+            MAIN_SUBJECT,
+            "leftovers",
+            f"{len(names)} EndpointSlice(s) of {what}: {some(names)}",
+            mend,
+        )
     if not groups:
-        yield Result("ok", MAIN, "leftovers", "there are none")
+        yield Result("ok", MAIN_SUBJECT, "leftovers", "there are none")
 
 
 def _abandoned(piece: EndpointSlice, snapshot: Snapshot) -> tuple[str, str] | None:

@@ -16,7 +16,9 @@ from svclink_controller.credentials.kubeconfig import Credentials
 SOON_SECONDS: Final = 7 * 86_400
 
 
-def check_credentials(cluster: str, credentials: Credentials, now: float, mend: str) -> list[Result]:
+def check_credentials(
+    cluster: str, credentials: Credentials, now: float, mend: str
+) -> list[Result]:
     """Whether what a kubeconfig carries is valid now, and for another week.
 
     Args:
@@ -27,14 +29,28 @@ def check_credentials(cluster: str, credentials: Credentials, now: float, mend: 
     """
     ends = sorted(_ends(credentials))
     if ends and ends[0][0] <= now:
-        return [Result("fail", cluster, "credentials", f"{ends[0][1]} expired at {_text(ends[0][0])}", mend)]
+        return [
+            Result(
+                "fail", cluster, "credentials", f"{ends[0][1]} expired at {_text(ends[0][0])}", mend
+            )
+        ]
     starts = sorted(_starts(credentials), reverse=True)
     if starts and starts[0][0] > now:
         return [
-            Result("fail", cluster, "credentials", f"{starts[0][1]} is valid only from {_text(starts[0][0])}", mend)
+            Result(
+                "fail",
+                cluster,
+                "credentials",
+                f"{starts[0][1]} is valid only from {_text(starts[0][0])}",
+                mend,
+            )
         ]
     if ends and ends[0][0] <= now + SOON_SECONDS:
-        return [Result("warn", cluster, "credentials", f"{ends[0][1]} expires at {_text(ends[0][0])}", mend)]
+        return [
+            Result(
+                "warn", cluster, "credentials", f"{ends[0][1]} expires at {_text(ends[0][0])}", mend
+            )
+        ]
     until = f"valid until {_text(ends[0][0])}" if ends else "do not say that they expire"
     return [Result("ok", cluster, "credentials", until)]
 
@@ -47,7 +63,10 @@ def _ends(credentials: Credentials) -> Iterator[tuple[float, str]]:
     if credentials.ca_data:
         # Of several authorities one that is still good is enough.
         authorities = load_pem_x509_certificates(credentials.ca_data.encode())
-        yield max(each.not_valid_after_utc.timestamp() for each in authorities), "the CA certificate"
+        yield (
+            max(each.not_valid_after_utc.timestamp() for each in authorities),
+            "the CA certificate",
+        )
 
 
 def _starts(credentials: Credentials) -> Iterator[tuple[float, str]]:

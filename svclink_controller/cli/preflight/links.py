@@ -13,8 +13,13 @@ from svclink_controller.cli.permissions import REMOTE_IDENTITY, REMOTE_MIRRORED,
 from svclink_controller.cli.preflight.access import UNANSWERED, check_clock, check_permissions
 from svclink_controller.cli.preflight.credentials import check_credentials
 from svclink_controller.cli.preflight.results import Result
-from svclink_controller.cli.snapshots.live import Scope, kubeconfig_of
-from svclink_controller.credentials.kubeconfig import Credentials, KubeconfigError, decode_base64, parse_kubeconfig
+from svclink_controller.cli.snapshots.live import Scope, link_kubeconfig
+from svclink_controller.credentials.kubeconfig import (
+    Credentials,
+    KubeconfigError,
+    decode_base64,
+    parse_kubeconfig,
+)
 from svclink_core.link_identity import Problem, duplicate_name, elected
 from svclink_core.svclink_v1alpha1 import ClusterLink
 from svclink_core.well_known import NAMESPACE_KUBE_SYSTEM, LinkReason
@@ -67,7 +72,9 @@ def check_connection(link: ClusterLink, problem: Problem | None) -> Result:
         return Result("ok", name, "connection", "is disabled: its EndpointSlices stay as they are")
     if problem is None:
         return Result("ok", name, "connection", "everything could be listed")
-    mend = _MENDS.get(problem.reason, mend_of(name)).format(link=name, namespace=link.metadata.namespace)
+    mend = _MENDS.get(problem.reason, mend_of(name)).format(
+        link=name, namespace=link.metadata.namespace
+    )
     return Result("fail", name, "connection", f"{problem.reason.code}: {problem.message}", mend)
 
 
@@ -79,11 +86,13 @@ def why_second(link: ClusterLink, links: Iterable[ClusterLink]) -> Problem | Non
 
 async def _credentials_of(client: Client, link: ClusterLink, scope: Scope) -> Credentials | None:
     """What the allow-list lets through of the kubeconfig of a link, None where it is refused."""
-    kubeconfig = await kubeconfig_of(client, link, scope.home)
+    kubeconfig = await link_kubeconfig(client, link, scope.home)
     if isinstance(kubeconfig, Problem):
         return None
     try:
-        return await asyncio.to_thread(lambda: parse_kubeconfig(decode_base64(kubeconfig), scope.trust))
+        return await asyncio.to_thread(
+            lambda: parse_kubeconfig(decode_base64(kubeconfig), scope.trust)
+        )
     except KubeconfigError:
         return None
 
@@ -91,5 +100,7 @@ async def _credentials_of(client: Client, link: ClusterLink, scope: Scope) -> Cr
 def _wanted(link: ClusterLink, scope: Scope) -> list[tuple[Permission, str]]:
     """Where a link names namespaces, rights in these will do."""
     namespaces = sorted(scope.options.included_namespaces or link.spec.included_namespaces) or [""]
-    mirrored = [(permission, namespace) for permission in REMOTE_MIRRORED for namespace in namespaces]
+    mirrored = [
+        (permission, namespace) for permission in REMOTE_MIRRORED for namespace in namespaces
+    ]
     return mirrored + [(permission, NAMESPACE_KUBE_SYSTEM) for permission in REMOTE_IDENTITY]

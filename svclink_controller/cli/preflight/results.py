@@ -8,9 +8,9 @@ from attrs import frozen
 
 from svclink_core.codec import Json
 
-Level: TypeAlias = Literal["ok", "warn", "fail"]
+Severity: TypeAlias = Literal["ok", "warn", "fail"]
 
-MAIN = "MAIN"
+MAIN_SUBJECT = "MAIN"
 """What lines about the main cluster are headed with: no link can have a name with capitals."""
 
 
@@ -26,7 +26,7 @@ class Result:
         mend: The command that mends it; empty where there is nothing to mend.
     """
 
-    level: Level
+    level: Severity
     cluster: str
     subject: str
     message: str

@@ -10,7 +10,7 @@ from svclink_controller.api.client import Client
 from svclink_controller.cli.preflight.across import check_across
 from svclink_controller.cli.preflight.links import check_connection, check_link, why_second
 from svclink_controller.cli.preflight.main_cluster import check_main
-from svclink_controller.cli.preflight.results import MAIN, Result
+from svclink_controller.cli.preflight.results import MAIN_SUBJECT, Result
 from svclink_controller.cli.snapshots.live import MainUnreadableError, Scope, read_links, read_view
 from svclink_core.planning import plan
 from svclink_core.svclink_v1alpha1 import ClusterLink
@@ -31,15 +31,23 @@ async def check(client: Client, scope: Scope, account: str | None = None) -> lis
     try:
         links = await read_links(client, scope)
         counting = [each for each in links if why_second(each, links) is None]
-        view, parts = await asyncio.gather(read_view(client, scope), _check_links(client, counting, scope))
+        view, parts = await asyncio.gather(
+            read_view(client, scope), _check_links(client, counting, scope)
+        )
     except MainUnreadableError as error:
-        return [*main, Result("fail", MAIN, "objects", str(error), "svclink check")]
+        return [*main, Result("fail", MAIN_SUBJECT, "objects", str(error), "svclink check")]
     results = list(main)
     for link, part in zip(counting, parts, strict=True):
         results += [check_connection(link, view.problems.get(link.metadata.name)), *part]
-    results += [check_connection(each, problem) for each in links if (problem := why_second(each, links)) is not None]
+    results += [
+        check_connection(each, problem)
+        for each in links
+        if (problem := why_second(each, links)) is not None
+    ]
     return results + check_across(view.snapshot, plan(view.snapshot, clock.seconds()))
 
 
-async def _check_links(client: Client, links: Iterable[ClusterLink], scope: Scope) -> list[list[Result]]:
+async def _check_links(
+    client: Client, links: Iterable[ClusterLink], scope: Scope
+) -> list[list[Result]]:
     return await asyncio.gather(*(check_link(client, each, scope) for each in links))

@@ -13,11 +13,11 @@ from typing import BinaryIO, Final, TypeAlias
 import ijson
 import yaml
 
-Value: TypeAlias = "dict[str, Value] | list[Value] | str | int | float | bool | None"
-Event: TypeAlias = tuple[str, object]
+FileValue: TypeAlias = "dict[str, FileValue] | list[FileValue] | str | int | float | bool | None"
+ParseEvent: TypeAlias = tuple[str, object]
 """What happens (`start_map`, `end_map`, `start_array`, `end_array`, or any other word for a scalar), and its value."""
 
-MAX_DEPTH: Final = 100
+MAX_FILE_DEPTH: Final = 100
 """Levels of nesting in one object. The deepest of Kubernetes, schemas in a CRD, have about forty."""
 
 # libyaml is several times as fast, but a PyYAML built from source may lack it.
@@ -28,7 +28,7 @@ class ContentError(Exception):
     """The content is not JSON or YAML that Kubernetes would read: what is wrong, in one line without the content."""
 
 
-def events_of(stream: BinaryIO, *, is_json: bool) -> Iterator[Event]:
+def events_of(stream: BinaryIO, *, is_json: bool) -> Iterator[ParseEvent]:
     """The events of every document of a stream, one document after the other.
 
     Raises:
@@ -36,30 +36,39 @@ def events_of(stream: BinaryIO, *, is_json: bool) -> Iterator[Event]:
     """
     try:
         yield from _json_events(stream) if is_json else _yaml_events(stream)
-    except ijson.JSONError as error:  # The second line quotes the file, in which there may be a kubeconfig.
+    except (
+        ijson.JSONError
+    ) as error:  # The second line quotes the file, in which there may be a kubeconfig.
         reason = str(error.args[0] if error.args else error)
-        raise ContentError(f"neither JSON nor YAML: {reason.partition(chr(10))[0].rstrip('.')}") from None
+        raise ContentError(
+            f"neither JSON nor YAML: {reason.partition(chr(10))[0].rstrip('.')}"
+        ) from None
     except (yaml.YAMLError, ValueError) as error:
         raise ContentError(f"neither JSON nor YAML: {' '.join(str(error).split())}") from error
 
 
-def value_of(event: Event, events: Iterator[Event], depth: int = 1) -> Value:
+def value_of(event: ParseEvent, events: Iterator[ParseEvent], depth: int = 1) -> FileValue:
     """The value that starts with an event; the events that belong to it are taken."""
     word, scalar = event
-    if depth > MAX_DEPTH and word in ("start_map", "start_array"):
-        raise ContentError(f"nested deeper than {MAX_DEPTH} levels: no object of Kubernetes is")
+    if depth > MAX_FILE_DEPTH and word in ("start_map", "start_array"):
+        raise ContentError(
+            f"nested deeper than {MAX_FILE_DEPTH} levels: no object of Kubernetes is"
+        )
     if word == "start_map":
-        mapping: dict[str, Value] = {}
+        mapping: dict[str, FileValue] = {}
         while (key := key_of(next(events))) is not None:
             require_new(key, mapping)
             mapping[key] = value_of(next(events), events, depth + 1)
         return mapping
     if word == "start_array":
-        return [value_of(item, events, depth + 1) for item in iter(lambda: next(events), ("end_array", None))]
+        return [
+            value_of(item, events, depth + 1)
+            for item in iter(lambda: next(events), ("end_array", None))
+        ]
     return scalar  # type: ignore[return-value]  # Both readers give what JSON can hold.
 
 
-def key_of(event: Event) -> str | None:
+def key_of(event: ParseEvent) -> str | None:
     """The name of the next field of a mapping; None where it ends."""
     word, key = event
     if word == "end_map":
@@ -75,12 +84,12 @@ def require_new(key: str, mapping: Mapping[str, object]) -> None:
         raise ContentError(f"the field {key[:100]!r} is given twice: remove one of the two")
 
 
-def _json_events(stream: BinaryIO) -> Iterator[Event]:
-    events: Iterator[Event] = ijson.basic_parse(stream, multiple_values=True, use_float=True)
+def _json_events(stream: BinaryIO) -> Iterator[ParseEvent]:
+    events: Iterator[ParseEvent] = ijson.basic_parse(stream, multiple_values=True, use_float=True)
     yield from events
 
 
-def _yaml_events(stream: BinaryIO) -> Iterator[Event]:
+def _yaml_events(stream: BinaryIO) -> Iterator[ParseEvent]:
     for event in yaml.parse(stream, Loader=_LOADER):
         if isinstance(event, yaml.AliasEvent):
             raise _fault(event, "uses an alias: write the value out")
@@ -98,7 +107,7 @@ def _fault(event: yaml.Event, problem: str) -> ContentError:
     return ContentError(f"line {line} {problem}")
 
 
-_BRACKETS: Final[dict[type[yaml.Event], Event]] = {
+_BRACKETS: Final[dict[type[yaml.Event], ParseEvent]] = {
     yaml.MappingStartEvent: ("start_map", None),
     yaml.MappingEndEvent: ("end_map", None),
     yaml.SequenceStartEvent: ("start_array", None),

@@ -11,14 +11,14 @@ from attrs import define, field
 
 from svclink_controller.cli.snapshots.file_events import (
     ContentError,
-    Event,
-    Value,
+    FileValue,
+    ParseEvent,
     events_of,
     key_of,
     require_new,
     value_of,
 )
-from svclink_controller.cli.snapshots.view import View
+from svclink_controller.cli.snapshots.view import FleetView
 from svclink_controller.wire.resources import (
     CLUSTER_LINKS,
     ENDPOINT_SLICES,
@@ -33,7 +33,14 @@ from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.errors import BadInputError, SvclinkError
 from svclink_core.link_identity import Claim, elected, refusals
 from svclink_core.meta_v1 import ObjectMeta
-from svclink_core.snapshot import PENDING, Options, RemoteCluster, main_cluster, remote_cluster, snapshot
+from svclink_core.snapshot import (
+    PENDING,
+    Options,
+    RemoteCluster,
+    main_cluster,
+    remote_cluster,
+    snapshot,
+)
 from svclink_core.svclink_v1alpha1 import ClusterLink
 from svclink_core.well_known import NAMESPACE_KUBE_SYSTEM
 
@@ -90,7 +97,7 @@ def read_dump(path: Path, *, is_main: bool = True) -> Dump:
     return dump
 
 
-def view_of(main: Dump, remotes: Mapping[str, Dump], options: Options) -> View:
+def fleet_view(main: Dump, remotes: Mapping[str, Dump], options: Options) -> FleetView:
     """What dumps amount to.
 
     A remote without a ClusterLink in the main dump has one that filters nothing. Of a ClusterLink without a dump, and
@@ -99,13 +106,23 @@ def view_of(main: Dump, remotes: Mapping[str, Dump], options: Options) -> View:
     namesakes: dict[str, list[ClusterLink]] = {name: [] for name in remotes}
     for link in main.links:
         namesakes.setdefault(link.metadata.name, []).append(link)
-    links = {name: elected(found) if found else ClusterLink(ObjectMeta(name)) for name, found in namesakes.items()}
-    claims = {name: Claim(links[name], dump.cluster_id) for name, dump in remotes.items() if dump.cluster_id}
+    links = {
+        name: elected(found) if found else ClusterLink(ObjectMeta(name))
+        for name, found in namesakes.items()
+    }
+    claims = {
+        name: Claim(links[name], dump.cluster_id)
+        for name, dump in remotes.items()
+        if dump.cluster_id
+    }
     problems = refusals(main.cluster_id, claims)
-    clusters = [_remote(link, None if name in problems else remotes.get(name)) for name, link in links.items()]
+    clusters = [
+        _remote(link, None if name in problems else remotes.get(name))
+        for name, link in links.items()
+    ]
     # A cluster has namespaces: where the file has none, they were not asked for.
     known = main_cluster(main.services, main.endpoint_slices, main.namespaces or None)
-    return View(snapshot(known, clusters, options), problems)
+    return FleetView(snapshot(known, clusters, options), problems)
 
 
 def _remote(link: ClusterLink, dump: Dump | None) -> RemoteCluster:
@@ -120,7 +137,9 @@ def _add_namespace(dump: Dump, namespace: Namespace) -> None:
         dump.cluster_id = namespace.metadata.uid or None
 
 
-def _decode(path: Path, place: str, content: Mapping[str, Value], kind: type[T], resource: Resource[T]) -> T:
+def _decode(
+    path: Path, place: str, content: Mapping[str, FileValue], kind: type[T], resource: Resource[T]
+) -> T:
     """One object, fast; where that fails the core's codec, which says which field is wrong."""
     try:
         return resource.decode(msgspec.json.encode(content))
@@ -135,7 +154,7 @@ def _decode(path: Path, place: str, content: Mapping[str, Value], kind: type[T],
 # Documents
 
 
-def _objects(path: Path) -> Iterator[tuple[str, Mapping[str, Value]]]:
+def _objects(path: Path) -> Iterator[tuple[str, Mapping[str, FileValue]]]:
     """The objects of a file with the place of each, the items of lists one by one."""
     try:
         with path.open("rb") as stream:
@@ -157,22 +176,24 @@ def _is_json(stream: BinaryIO) -> bool:
 class _Reader:
     """Reads documents from events; `place` is where it is."""
 
-    events: Iterator[Event]
+    events: Iterator[ParseEvent]
     place: str = "document 0"
 
-    def objects(self) -> Iterator[tuple[str, Mapping[str, Value]]]:
+    def objects(self) -> Iterator[tuple[str, Mapping[str, FileValue]]]:
         """The objects, each with its place."""
         for number, event in enumerate(self.events):
             self.place = f"document {number}"
             if event[0] == "start_map":
                 yield from self._document()
             elif value_of(event, self.events) is not None:
-                raise ContentError("it is no Kubernetes object: give what kubectl get -o yaml prints")
+                raise ContentError(
+                    "it is no Kubernetes object: give what kubectl get -o yaml prints"
+                )
 
-    def _document(self) -> Iterator[tuple[str, Mapping[str, Value]]]:
+    def _document(self) -> Iterator[tuple[str, Mapping[str, FileValue]]]:
         """The object of a document, or the items of a list: `items` often comes before `kind`, which says it is one."""
         document, listed = self.place, False
-        fields: dict[str, Value] = {}
+        fields: dict[str, FileValue] = {}
         while (key := key_of(next(self.events))) is not None:
             require_new(key, fields)
             event = next(self.events)
@@ -184,14 +205,16 @@ class _Reader:
                 fields[key] = value_of(event, self.events, 2)
         is_list = str(fields.get("kind", "")).endswith("List")
         if listed and not is_list:
-            raise ContentError(f"$.kind: must be List where there are items, is {str(fields.get('kind'))[:100]}")
+            raise ContentError(
+                f"$.kind: must be List where there are items, is {str(fields.get('kind'))[:100]}"
+            )
         if is_list and fields.get("items") is not None:
             raise ContentError("$.items: must be a list")
         if not is_list:
             yield document, fields
 
-    def _items(self, document: str) -> Iterator[tuple[str, Mapping[str, Value]]]:
-        rest: Iterable[Event] = iter(lambda: next(self.events), ("end_array", None))
+    def _items(self, document: str) -> Iterator[tuple[str, Mapping[str, FileValue]]]:
+        rest: Iterable[ParseEvent] = iter(lambda: next(self.events), ("end_array", None))
         for index, event in enumerate(rest):
             self.place = f"{document}, item {index}"
             item = value_of(event, self.events, 3)

@@ -12,17 +12,24 @@ from attrs import frozen
 from svclink_controller import clock
 from svclink_controller.api.client import Client
 from svclink_controller.api.errors import ApiError, TransportError
-from svclink_controller.cli.snapshots.view import View
+from svclink_controller.cli.snapshots.view import FleetView
 from svclink_controller.credentials.trust import STRICT, Trust
 from svclink_controller.reflect.reflector import INSTALL_CRD, Reflector
 from svclink_controller.reflect.sinks import LinkSink
 from svclink_controller.remotes.remote import EXPECTED, problem_of
 from svclink_controller.remotes.secret_kubeconfigs import kubeconfig_in
-from svclink_controller.remotes.session import Session, Target, identify, open_session
+from svclink_controller.remotes.session import LinkTarget, Session, identify, open_session
 from svclink_controller.state.store import MAIN, Store
 from svclink_controller.wire.messages import Listing, WireError
 from svclink_controller.wire.reading import T, decode_object
-from svclink_controller.wire.resources import CLUSTER_LINKS, ENDPOINT_SLICES, NAMESPACES, SECRETS, SERVICES, Resource
+from svclink_controller.wire.resources import (
+    CLUSTER_LINKS,
+    ENDPOINT_SLICES,
+    NAMESPACES,
+    SECRETS,
+    SERVICES,
+    Resource,
+)
 from svclink_core.core_v1 import Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.errors import SvclinkError
@@ -93,7 +100,7 @@ async def read_main(client: Client, scope: Scope) -> Store:
     return store
 
 
-async def read_view(client: Client, scope: Scope) -> View:
+async def read_view(client: Client, scope: Scope) -> FleetView:
     """The main cluster and all linked ones, these side by side; of one that cannot be read, why.
 
     A remote is read with the credentials of its link and through the same allow-list as by the controller.
@@ -117,10 +124,12 @@ async def read_view(client: Client, scope: Scope) -> View:
             store.set_connection(name, _connection(link, problems.get(name)))
     finally:
         await asyncio.gather(*(session.close() for session in connected.values()))
-    return View(store.snapshot(), problems)
+    return FleetView(store.snapshot(), problems)
 
 
-def _refused(main_id: str | None, connected: dict[str, Session], store: Store) -> dict[str, Problem]:
+def _refused(
+    main_id: str | None, connected: dict[str, Session], store: Store
+) -> dict[str, Problem]:
     """The links that must not be used for the clusters they lead to, as after a start of the controller."""
     claims = {
         name: Claim(store.links[name], session.cluster_id)
@@ -128,9 +137,12 @@ def _refused(main_id: str | None, connected: dict[str, Session], store: Store) -
         if session.cluster_id is not None
     }
     changed = {
-        name: why_changed(claim.link, known_cluster(claim.link), claim.cluster_id) for name, claim in claims.items()
+        name: why_changed(claim.link, known_cluster(claim.link), claim.cluster_id)
+        for name, claim in claims.items()
     }
-    return {name: each for name, each in changed.items() if each is not None} | refusals(main_id, claims)
+    return {name: each for name, each in changed.items() if each is not None} | refusals(
+        main_id, claims
+    )
 
 
 def _connection(link: ClusterLink, problem: Problem | None) -> Connection:
@@ -151,30 +163,38 @@ async def _list(client: Client, resource: Resource[T], namespace: str = "") -> L
     try:
         return await Reflector(client, resource, namespace).list_all()
     except (ApiError, TransportError, WireError) as error:
-        mend = f": {INSTALL_CRD}" if isinstance(error, ApiError) and error.status.code == 404 else ""
-        raise MainUnreadableError(f"the {resource.plural} of the main cluster cannot be read: {error}{mend}") from error
+        mend = (
+            f": {INSTALL_CRD}" if isinstance(error, ApiError) and error.status.code == 404 else ""
+        )
+        raise MainUnreadableError(
+            f"the {resource.plural} of the main cluster cannot be read: {error}{mend}"
+        ) from error
 
 
 async def _main_id(client: Client) -> str | None:
     try:
         return await identify(client)
     except (ApiError, TransportError, WireError) as error:
-        raise MainUnreadableError(f"the namespace kube-system of the main cluster cannot be read: {error}") from error
+        raise MainUnreadableError(
+            f"the namespace kube-system of the main cluster cannot be read: {error}"
+        ) from error
 
 
 async def _open(client: Client, link: ClusterLink, scope: Scope) -> Session | Problem:
     """A connection to the cluster of a link with everything listed, or why there is none."""
     structlog.contextvars.bind_contextvars(cluster=link.metadata.name)
-    kubeconfig = await kubeconfig_of(client, link, scope.home)
+    kubeconfig = await link_kubeconfig(client, link, scope.home)
     if isinstance(kubeconfig, Problem):
         return kubeconfig
     try:
-        return await open_session(Target(kubeconfig, _namespaces(link, scope)), lambda _: None, scope.trust)
+        return await open_session(
+            LinkTarget(kubeconfig, _namespaces(link, scope)), lambda _: None, scope.trust
+        )
     except EXPECTED as error:
         return problem_of(error)
 
 
-async def kubeconfig_of(client: Client, link: ClusterLink, home: str) -> str | Problem:
+async def link_kubeconfig(client: Client, link: ClusterLink, home: str) -> str | Problem:
     """The kubeconfig of a link, in base64: from its spec, or from the Secret of the controller's namespace it names."""
     if link.spec.kubeconfig is not None:
         return link.spec.kubeconfig
@@ -186,9 +206,13 @@ async def kubeconfig_of(client: Client, link: ClusterLink, home: str) -> str | P
     except ApiError as error:
         if error.status.code == 404:
             return kubeconfig_in(None, reference, home)
-        return Problem(LinkReason.INVALID_KUBECONFIG, f"Secret {home}/{reference.name} cannot be read: {error}")
+        return Problem(
+            LinkReason.INVALID_KUBECONFIG, f"Secret {home}/{reference.name} cannot be read: {error}"
+        )
     except (TransportError, WireError) as error:
-        return Problem(LinkReason.INVALID_KUBECONFIG, f"Secret {home}/{reference.name} cannot be read: {error}")
+        return Problem(
+            LinkReason.INVALID_KUBECONFIG, f"Secret {home}/{reference.name} cannot be read: {error}"
+        )
     return kubeconfig_in(secret, reference, home)
 
 

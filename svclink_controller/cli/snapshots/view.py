@@ -11,7 +11,7 @@ from svclink_core.snapshot import Snapshot
 
 
 @frozen
-class View:
+class FleetView:
     """What a plan rests on, and why nothing is known of some of the clusters.
 
     Args:

@@ -15,15 +15,20 @@ from attrs import define, frozen
 
 from svclink_controller import clock
 from svclink_controller.demo.apiserver.authorizing import ANONYMOUS, Attributes, Authority, User
-from svclink_controller.demo.apiserver.kinds import ACCESS_REVIEW, SERVICE_ACCOUNTS, Kind, discover
+from svclink_controller.demo.apiserver.kinds import (
+    ACCESS_REVIEW,
+    SERVICE_ACCOUNTS,
+    ResourceType,
+    discover,
+)
 from svclink_controller.demo.apiserver.patching import merge, strategic_merge
-from svclink_controller.demo.apiserver.refusals import Object, RefusalError, bad_request
+from svclink_controller.demo.apiserver.refusals import JsonObject, RefusalError, bad_request
 from svclink_controller.demo.apiserver.registry import Registry
 from svclink_controller.demo.apiserver.storage import HISTORY, Storage
 from svclink_controller.demo.apiserver.tables import table
 from svclink_controller.demo.apiserver.watching import Watch, collection
 
-MAX_BODY: Final = 3 * 2**20
+MAX_REQUEST_BYTES: Final = 3 * 2**20
 GARBAGE_SECONDS: Final = 0.1
 """How long the garbage collector waits before it looks: it is a neighbour, and never acts at once."""
 OPEN_PATHS: Final = ("/version", "/healthz", "/livez", "/readyz")
@@ -33,10 +38,10 @@ WRITE_VERBS: Final = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELE
 
 
 @frozen
-class Target:
+class RequestTarget:
     """What a path names. Without a name it is a collection."""
 
-    kind: Kind
+    kind: ResourceType
     namespace: str
     name: str
     subresource: str
@@ -52,13 +57,15 @@ class ApiServer:
 
     registry: Registry
     authority: Authority
-    audit: Callable[[Object], None]
+    audit: Callable[[JsonObject], None]
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
         user, asked, target = ANONYMOUS, Attributes(request.method.lower()), None
         try:
-            certificate = None if request.transport is None else request.transport.get_extra_info("peercert")
+            certificate = (
+                None if request.transport is None else request.transport.get_extra_info("peercert")
+            )
             user = self.authority.authenticate(certificate, request.headers.get("Authorization"))
             target = self._target(request.path)
             asked = attributes(request, target)
@@ -85,11 +92,17 @@ class ApiServer:
 
     def _authorize(self, user: User, asked: Attributes, path: str) -> None:
         if user is ANONYMOUS and not asked.resource and path not in OPEN_PATHS:
-            raise RefusalError(403, "Forbidden", f'forbidden: User "{user.name}" cannot {asked.verb} path "{path}"')
+            raise RefusalError(
+                403, "Forbidden", f'forbidden: User "{user.name}" cannot {asked.verb} path "{path}"'
+            )
         if asked.resource == ACCESS_REVIEW and user is not ANONYMOUS:
             return
         if not self.authority.allows(user, asked):
-            where = f'in the namespace "{asked.namespace}"' if asked.namespace else "at the cluster scope"
+            where = (
+                f'in the namespace "{asked.namespace}"'
+                if asked.namespace
+                else "at the cluster scope"
+            )
             what = "/".join(filter(None, (asked.resource, asked.subresource)))
             full = f"{asked.resource}.{asked.group}" if asked.group else asked.resource
             message = (
@@ -98,7 +111,7 @@ class ApiServer:
             )
             raise RefusalError(403, "Forbidden", message, kind=asked.resource, group=asked.group)
 
-    def _target(self, path: str) -> Target | None:
+    def _target(self, path: str) -> RequestTarget | None:
         """What a path names; None where it is no path of objects."""
         parts = path.strip("/").split("/")
         depth = {"api": 2, "apis": 3}.get(parts[0], 0)
@@ -112,10 +125,12 @@ class ApiServer:
         for kind in self.registry.kinds():
             fits = kind.namespaced or not namespace
             if kind.root == root and kind.plural == plural and fits and not any(more):
-                return Target(kind, namespace, name, subresource)
+                return RequestTarget(kind, namespace, name, subresource)
         raise RefusalError(404, "NotFound", "the server could not find the requested resource")
 
-    async def _answer(self, request: web.BaseRequest, target: Target | None, user: User) -> web.Response:
+    async def _answer(
+        self, request: web.BaseRequest, target: RequestTarget | None, user: User
+    ) -> web.Response:
         if target is None:
             return self._document(request.path)
         if request.method == "GET":
@@ -128,7 +143,9 @@ class ApiServer:
             raise RefusalError(404, "NotFound", "the server could not find the requested resource")
         content, made = await self._write(request, target)
         if _wants_table(request):
-            return answer(table(target.kind, [content], content["metadata"]["resourceVersion"]), made)
+            return answer(
+                table(target.kind, [content], content["metadata"]["resourceVersion"]), made
+            )
         return answer(content, made)
 
     def _document(self, path: str) -> web.Response:
@@ -141,20 +158,29 @@ class ApiServer:
 
     # Reading
 
-    def _read(self, request: web.BaseRequest, target: Target) -> web.Response:
+    def _read(self, request: web.BaseRequest, target: RequestTarget) -> web.Response:
         as_table = _wants_table(request)
         if target.name:
             item = self.registry.get(target.kind, target.namespace, target.name)
             version = item["metadata"]["resourceVersion"]
             return answer(table(target.kind, [item], version) if as_table else item)
         kind, version = target.kind, str(self.registry.storage.revision)
-        items = collection(kind, target.namespace, request.query).among(self.registry.storage.objects)
+        items = collection(kind, target.namespace, request.query).among(
+            self.registry.storage.objects
+        )
         if as_table:
             return answer(table(kind, items, version))
         meta = {"resourceVersion": version}
-        return answer({"kind": f"{kind.name}List", "apiVersion": kind.api_version, "metadata": meta, "items": items})
+        return answer(
+            {
+                "kind": f"{kind.name}List",
+                "apiVersion": kind.api_version,
+                "metadata": meta,
+                "items": items,
+            }
+        )
 
-    async def _watch(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
+    async def _watch(self, request: web.BaseRequest, target: RequestTarget) -> web.StreamResponse:
         wanted = collection(target.kind, target.namespace, request.query)
         for name in ("resourceVersion", "timeoutSeconds"):
             number(request.query, name)  # Refused before the answer begins.
@@ -170,7 +196,9 @@ class ApiServer:
 
     # Writing
 
-    async def _write(self, request: web.BaseRequest, target: Target) -> tuple[Object, int]:
+    async def _write(
+        self, request: web.BaseRequest, target: RequestTarget
+    ) -> tuple[JsonObject, int]:
         """Do what is asked; returns the object of the answer and its HTTP status."""
         kind, namespace, name = target.kind, target.namespace, target.name
         dry_run = "dryRun" in request.query
@@ -181,46 +209,65 @@ class ApiServer:
                     body = self._with_token(namespace, body)
                 return self.registry.create(kind, namespace, body, dry_run=dry_run), 201
             case "PUT", True:
-                return self.registry.update(kind, namespace, name, body, target.subresource, dry_run=dry_run), 200
+                return self.registry.update(
+                    kind, namespace, name, body, target.subresource, dry_run=dry_run
+                ), 200
             case "PATCH", True:
                 change = patch_of(request.content_type, kind, body)
-                done = self.registry.patch(kind, namespace, name, change, target.subresource, dry_run=dry_run)
+                done = self.registry.patch(
+                    kind, namespace, name, change, target.subresource, dry_run=dry_run
+                )
                 return done, 200
             case "DELETE", True:
                 options = body | ({"dryRun": True} if dry_run else {})
                 gone = self.registry.delete(kind, namespace, name, options)
                 return gone if kind.name == "Namespace" else success(kind, gone), 200
             case _:
-                raise RefusalError(405, "MethodNotAllowed", "the server does not allow this method on the resource")
+                raise RefusalError(
+                    405, "MethodNotAllowed", "the server does not allow this method on the resource"
+                )
 
-    def _issue_token(self, target: Target, body: Object) -> Object:
+    def _issue_token(self, target: RequestTarget, body: JsonObject) -> JsonObject:
         account = self.registry.get(target.kind, target.namespace, target.name)
         seconds = int((body.get("spec") or {}).get("expirationSeconds") or 3600)
         expires = clock.rfc3339(clock.seconds() + seconds)
-        status = {"token": self.authority.issue_token(account, seconds), "expirationTimestamp": expires}
+        status = {
+            "token": self.authority.issue_token(account, seconds),
+            "expirationTimestamp": expires,
+        }
         return (
             {"kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1", "metadata": {}}
             | body
             | {"status": status}
         )
 
-    def _with_token(self, namespace: str, secret: Object) -> Object:
+    def _with_token(self, namespace: str, secret: JsonObject) -> JsonObject:
         """A Secret for the token of a ServiceAccount, with the token, which a real cluster fills in a little later."""
-        name = (secret.get("metadata") or {}).get("annotations", {}).get("kubernetes.io/service-account.name", "")
+        name = (
+            (secret.get("metadata") or {})
+            .get("annotations", {})
+            .get("kubernetes.io/service-account.name", "")
+        )
         account = self.registry.get(SERVICE_ACCOUNTS, namespace, name)
         token = self.authority.issue_token(account, LASTING_SECONDS).encode()
         return secret | {"data": {"token": base64.b64encode(token).decode()}}
 
-    def _review(self, user: User, body: Object) -> Object:
+    def _review(self, user: User, body: JsonObject) -> JsonObject:
         """The answer to "may I?"."""
         asked = (body.get("spec") or {}).get("resourceAttributes") or {}
         names = ("verb", "group", "resource", "subresource", "namespace", "name")
-        allowed = self.authority.allows(user, Attributes(**{name: asked.get(name, "") for name in names}))
+        allowed = self.authority.allows(
+            user, Attributes(**{name: asked.get(name, "") for name in names})
+        )
         return body | {"status": {"allowed": allowed}}
 
-    def _log(self, request: web.BaseRequest, user: User, asked: Attributes, code: int, stage: str) -> None:
-        reference = {name: getattr(asked, name) for name in ("resource", "subresource", "namespace", "name")}
-        event: Object = {
+    def _log(
+        self, request: web.BaseRequest, user: User, asked: Attributes, code: int, stage: str
+    ) -> None:
+        reference = {
+            name: getattr(asked, name) for name in ("resource", "subresource", "namespace", "name")
+        }
+        event: JsonObject = {
             "kind": "Event",
             "apiVersion": "audit.k8s.io/v1",
             "level": "Metadata",
@@ -233,11 +280,16 @@ class ApiServer:
             "requestReceivedTimestamp": clock.now(),
             "annotations": {"authorization.k8s.io/decision": "forbid" if code == 403 else "allow"},
         }
-        self.audit(event | ({"objectRef": {name: value for name, value in reference.items() if value}}))
+        self.audit(
+            event | ({"objectRef": {name: value for name, value in reference.items() if value}})
+        )
 
 
 def make_api_server(
-    journal: Path | None, key: bytes, audit: Callable[[Object], None] = lambda _: None, history: int = HISTORY
+    journal: Path | None,
+    key: bytes,
+    audit: Callable[[JsonObject], None] = lambda _: None,
+    history: int = HISTORY,
 ) -> ApiServer:
     """An API server with the content of a journal; `key` is what its tokens are signed with."""
     storage = Storage(journal, history)
@@ -246,7 +298,7 @@ def make_api_server(
     return ApiServer(registry, Authority(storage, key), audit)
 
 
-def attributes(request: web.BaseRequest, target: Target | None) -> Attributes:
+def attributes(request: web.BaseRequest, target: RequestTarget | None) -> Attributes:
     """What a request asks for."""
     if target is None:
         return Attributes(request.method.lower())
@@ -254,10 +306,12 @@ def attributes(request: web.BaseRequest, target: Target | None) -> Attributes:
     reads = "get" if target.name else "watch" if watches else "list"
     verb = WRITE_VERBS.get(request.method, reads)
     namespace = target.name if target.kind.plural == "namespaces" else target.namespace
-    return Attributes(verb, target.kind.group, target.kind.plural, target.subresource, namespace, target.name)
+    return Attributes(
+        verb, target.kind.group, target.kind.plural, target.subresource, namespace, target.name
+    )
 
 
-async def body_of(request: web.BaseRequest) -> Object:
+async def body_of(request: web.BaseRequest) -> JsonObject:
     """The object in a request.
 
     Raises:
@@ -266,7 +320,7 @@ async def body_of(request: web.BaseRequest) -> Object:
     try:
         content = await request.read()
     except web.HTTPRequestEntityTooLarge as error:
-        raise RefusalError(413, "RequestEntityTooLarge", f"limit is {MAX_BODY}") from error
+        raise RefusalError(413, "RequestEntityTooLarge", f"limit is {MAX_REQUEST_BYTES}") from error
     try:
         if request.content_type.endswith("protobuf"):
             message = "this server reads JSON only: use `kubectl create --dry-run=client -o yaml`, and apply that"
@@ -287,7 +341,9 @@ def number(query: Mapping[str, str], name: str) -> int:
     return int(text)
 
 
-def patch_of(content_type: str, kind: Kind, body: Object) -> Callable[[Object], Object]:
+def patch_of(
+    content_type: str, kind: ResourceType, body: JsonObject
+) -> Callable[[JsonObject], JsonObject]:
     """What a patch does to an object.
 
     Raises:
@@ -299,12 +355,14 @@ def patch_of(content_type: str, kind: Kind, body: Object) -> Callable[[Object], 
         case "application/strategic-merge-patch+json" if kind.definition is None:
             return lambda old: strategic_merge(old, body, kind.name)
         case _:
-            message = "the body of the request was in an unknown format - accepted media types include: "
+            message = (
+                "the body of the request was in an unknown format - accepted media types include: "
+            )
             accepted = "application/merge-patch+json"
             raise RefusalError(415, "UnsupportedMediaType", message + accepted)
 
 
-def success(kind: Kind, gone: Object) -> Object:
+def success(kind: ResourceType, gone: JsonObject) -> JsonObject:
     """The Status that answers a deletion."""
     details = {
         "name": gone["metadata"]["name"],
@@ -312,12 +370,20 @@ def success(kind: Kind, gone: Object) -> Object:
         "kind": kind.plural,
         "uid": gone["metadata"]["uid"],
     }
-    return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
+    return {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Success",
+        "details": details,
+    }
 
 
-def answer(content: Object, status: int = 200) -> web.Response:
+def answer(content: JsonObject, status: int = 200) -> web.Response:
     """An answer in JSON."""
-    return web.Response(body=msgspec.json.encode(content), status=status, content_type="application/json")
+    return web.Response(
+        body=msgspec.json.encode(content), status=status, content_type="application/json"
+    )
 
 
 def _wants_table(request: web.BaseRequest) -> bool:

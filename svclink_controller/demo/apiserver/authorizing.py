@@ -12,8 +12,8 @@ import msgspec
 from attrs import define, frozen
 
 from svclink_controller import clock
-from svclink_controller.demo.apiserver.kinds import RBAC
-from svclink_controller.demo.apiserver.refusals import Object, RefusalError
+from svclink_controller.demo.apiserver.kinds import RBAC_GROUP
+from svclink_controller.demo.apiserver.refusals import JsonObject, RefusalError
 from svclink_controller.demo.apiserver.storage import Storage
 
 ISSUER: Final = "https://kubernetes.default.svc"
@@ -54,16 +54,25 @@ class Authority:
     storage: Storage
     key: bytes
 
-    def issue_token(self, account: Object, seconds: int) -> str:
+    def issue_token(self, account: JsonObject, seconds: int) -> str:
         """A token of a ServiceAccount (a JWT, as those of Kubernetes), valid for so long."""
         meta, now = account["metadata"], int(clock.seconds())
-        named = {"namespace": meta["namespace"], "serviceaccount": {"name": meta["name"], "uid": meta["uid"]}}
+        named = {
+            "namespace": meta["namespace"],
+            "serviceaccount": {"name": meta["name"], "uid": meta["uid"]},
+        }
         subject = f"system:serviceaccount:{meta['namespace']}:{meta['name']}"
-        claims = {"iss": ISSUER, "sub": subject, "iat": now, "exp": now + seconds, "kubernetes.io": named}
+        claims = {
+            "iss": ISSUER,
+            "sub": subject,
+            "iat": now,
+            "exp": now + seconds,
+            "kubernetes.io": named,
+        }
         signed = f"{_encode({'alg': 'HS256', 'typ': 'JWT'})}.{_encode(claims)}"
         return f"{signed}.{self._signature(signed)}"
 
-    def authenticate(self, certificate: Object | None, authorization: str | None) -> User:
+    def authenticate(self, certificate: JsonObject | None, authorization: str | None) -> User:
         """Who asks, by the client certificate of the connection or by the Authorization header.
 
         Raises:
@@ -88,7 +97,11 @@ class Authority:
             or claims["exp"] < clock.seconds()
         ):
             raise UNAUTHORIZED
-        groups = ("system:serviceaccounts", f"system:serviceaccounts:{account[0]}", "system:authenticated")
+        groups = (
+            "system:serviceaccounts",
+            f"system:serviceaccounts:{account[0]}",
+            "system:authenticated",
+        )
         return User(claims["sub"], groups)
 
     def allows(self, user: User, asked: Attributes) -> bool:
@@ -97,31 +110,39 @@ class Authority:
             return True
         return any(_covers(rule, asked) for rule in self._rules(user, asked.namespace))
 
-    def _rules(self, user: User, namespace: str) -> Iterator[Object]:
+    def _rules(self, user: User, namespace: str) -> Iterator[JsonObject]:
         for (resource, place, _), binding in self.storage.objects.items():
-            is_local = resource == f"rolebindings.{RBAC}" and place == namespace
-            if not (is_local or resource == f"clusterrolebindings.{RBAC}"):
+            is_local = resource == f"rolebindings.{RBAC_GROUP}" and place == namespace
+            if not (is_local or resource == f"clusterrolebindings.{RBAC_GROUP}"):
                 continue
             if any(_is_meant(user, subject, place) for subject in binding.get("subjects") or ()):
                 role = binding["roleRef"]
                 kind, where = ("roles", place) if role["kind"] == "Role" else ("clusterroles", "")
-                yield from self.storage.objects.get((f"{kind}.{RBAC}", where, role["name"]), {}).get("rules") or ()
+                yield from (
+                    self.storage.objects.get((f"{kind}.{RBAC_GROUP}", where, role["name"]), {}).get(
+                        "rules"
+                    )
+                    or ()
+                )
 
     def _signature(self, signed: str) -> str:
         return _encode_bytes(hmac.digest(self.key, signed.encode(), hashlib.sha256))
 
 
-def _is_meant(user: User, subject: Object, namespace: str) -> bool:
+def _is_meant(user: User, subject: JsonObject, namespace: str) -> bool:
     match subject["kind"]:
         case "Group":
             return subject["name"] in user.groups
         case "ServiceAccount":
-            return user.name == f"system:serviceaccount:{subject.get('namespace', namespace)}:{subject['name']}"
+            return (
+                user.name
+                == f"system:serviceaccount:{subject.get('namespace', namespace)}:{subject['name']}"
+            )
         case _:
             return bool(user.name == subject["name"])
 
 
-def _covers(rule: Object, asked: Attributes) -> bool:
+def _covers(rule: JsonObject, asked: Attributes) -> bool:
     """Whether an RBAC rule is about what is asked for."""
     resource = f"{asked.resource}/{asked.subresource}" if asked.subresource else asked.resource
     names = rule.get("resourceNames") or ()
@@ -133,7 +154,7 @@ def _covers(rule: Object, asked: Attributes) -> bool:
     )
 
 
-def _encode(content: Object) -> str:
+def _encode(content: JsonObject) -> str:
     return _encode_bytes(msgspec.json.encode(content))
 
 

@@ -15,7 +15,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from svclink_controller import clock
 
 VALID_DAYS: Final = 7
-LOOPBACK: Final = x509.SubjectAlternativeName(
+LOOPBACK_NAMES: Final = x509.SubjectAlternativeName(
     [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost")]
 )
 
@@ -42,14 +42,17 @@ class CertificateAuthority:
 
     def issue_server(self) -> Identity:
         """For the API server, on loopback."""
-        return self._issue(_name("kube-apiserver"), ExtendedKeyUsageOID.SERVER_AUTH, LOOPBACK)
+        return self._issue(_name("kube-apiserver"), ExtendedKeyUsageOID.SERVER_AUTH, LOOPBACK_NAMES)
 
     def issue_client(self, user: str, group: str) -> Identity:
         """For a user, as Kubernetes reads it: the common name is the user, the organization the group."""
         return self._issue(_name(user, group), ExtendedKeyUsageOID.CLIENT_AUTH, None)
 
     def _issue(
-        self, subject: x509.Name, usage: x509.ObjectIdentifier, names: x509.SubjectAlternativeName | None
+        self,
+        subject: x509.Name,
+        usage: x509.ObjectIdentifier,
+        names: x509.SubjectAlternativeName | None,
     ) -> Identity:
         key = ec.generate_private_key(ec.SECP256R1())
         builder = _builder(subject, self.certificate.subject, key).add_extension(
@@ -73,24 +76,41 @@ def make_authority(name: str) -> CertificateAuthority:
     builder = _builder(_name(name), _name(name), key)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
     builder = builder.add_extension(usage, critical=True)
-    builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    builder = builder.add_extension(
+        x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False
+    )
     return CertificateAuthority(builder.sign(key, hashes.SHA256()), key)
 
 
-def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey
+) -> x509.CertificateBuilder:
     now = datetime.fromtimestamp(clock.seconds(), UTC)
-    builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key.public_key())
-    builder = builder.not_valid_before(now - timedelta(hours=1)).not_valid_after(now + timedelta(days=VALID_DAYS))
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+    )
+    builder = builder.not_valid_before(now - timedelta(hours=1)).not_valid_after(
+        now + timedelta(days=VALID_DAYS)
+    )
     return builder.serial_number(x509.random_serial_number())
 
 
 def _name(common_name: str, organization: str | None = None) -> x509.Name:
-    organizations = [] if organization is None else [x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization)]
+    organizations = (
+        []
+        if organization is None
+        else [x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization)]
+    )
     return x509.Name([*organizations, x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
 
 
 def _identity(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> Identity:
     private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.TraditionalOpenSSL,
+        serialization.NoEncryption(),
     )
     return Identity(certificate.public_bytes(serialization.Encoding.PEM), private)

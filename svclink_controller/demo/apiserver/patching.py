@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from svclink_controller.demo.apiserver.refusals import Object
+from svclink_controller.demo.apiserver.refusals import JsonObject
 
 MERGE_KEYS: Final = {
     "containers": "name",
@@ -33,7 +33,7 @@ def merge(target: object, patch: object) -> object:
     return result
 
 
-def strategic_merge(target: Object, patch: Object, kind: str) -> Object:
+def strategic_merge(target: JsonObject, patch: JsonObject, kind: str) -> JsonObject:
     """The result of a strategic merge patch, as `kubectl apply` makes them.
 
     Source: k8s.io/apimachinery, util/strategicpatch.
@@ -54,7 +54,9 @@ def strategic_merge(target: Object, patch: Object, kind: str) -> Object:
     return result
 
 
-def _merge_list(target: list[Object], patch: list[Object], key: str, kind: str) -> list[Object]:
+def _merge_list(
+    target: list[JsonObject], patch: list[JsonObject], key: str, kind: str
+) -> list[JsonObject]:
     """Elements of one key are merged, the others appended; `$patch: delete` removes one."""
     merged = {each.get(key): each for each in target}
     for each in patch:

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from attrs import frozen
 
-Object: TypeAlias = dict[str, Any]
+JsonObject: TypeAlias = dict[str, Any]
 """A Kubernetes object as JSON gives it. One that is stored is never changed in place."""
 
 
@@ -30,7 +30,7 @@ class RefusalError(Exception):
         self.details = details
 
     @property
-    def status(self) -> Object:
+    def status(self) -> JsonObject:
         """The meta/v1 Status."""
         return {
             "kind": "Status",
@@ -51,7 +51,13 @@ def bad_request(message: str) -> RefusalError:
 
 def not_found(resource: str, name: str) -> RefusalError:
     """404: there is no such object."""
-    return RefusalError(404, "NotFound", f'{resource} "{name}" not found', name=name, kind=resource.partition(".")[0])
+    return RefusalError(
+        404,
+        "NotFound",
+        f'{resource} "{name}" not found',
+        name=name,
+        kind=resource.partition(".")[0],
+    )
 
 
 def already_exists(resource: str, name: str) -> RefusalError:
@@ -71,8 +77,12 @@ def invalid(kind: str, name: str, causes: Iterable[Cause]) -> RefusalError:
     found = list(causes)
     text = ", ".join(f"{cause.field}: {cause.message}" for cause in found)
     text = f"[{text}]" if len(found) > 1 else text
-    listed = [{"reason": cause.reason, "message": cause.message, "field": cause.field} for cause in found]
-    return RefusalError(422, "Invalid", f'{kind} "{name}" is invalid: {text}', name=name, kind=kind, causes=listed)
+    listed = [
+        {"reason": cause.reason, "message": cause.message, "field": cause.field} for cause in found
+    ]
+    return RefusalError(
+        422, "Invalid", f'{kind} "{name}" is invalid: {text}', name=name, kind=kind, causes=listed
+    )
 
 
 def expired(message: str) -> RefusalError:

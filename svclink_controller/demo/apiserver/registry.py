@@ -16,10 +16,16 @@ from attrs import define
 
 from svclink_controller import clock
 from svclink_controller.demo.apiserver import admitting
-from svclink_controller.demo.apiserver.kinds import BUILT_IN, CUSTOM_RESOURCE_DEFINITIONS, NAMESPACES, Kind, defined_by
+from svclink_controller.demo.apiserver.kinds import (
+    BUILT_IN,
+    CUSTOM_RESOURCE_DEFINITIONS,
+    NAMESPACE_TYPE,
+    ResourceType,
+    defined_by,
+)
 from svclink_controller.demo.apiserver.refusals import (
     Cause,
-    Object,
+    JsonObject,
     RefusalError,
     already_exists,
     bad_request,
@@ -29,8 +35,20 @@ from svclink_controller.demo.apiserver.refusals import (
 )
 from svclink_controller.demo.apiserver.storage import Storage
 
-OWNED_BY_SERVER: Final = ("uid", "creationTimestamp", "generation", "deletionTimestamp", "namespace", "name")
-WITH_GENERATION: Final = ("EndpointSlice", "Deployment", "CustomResourceDefinition", "PodDisruptionBudget")
+OWNED_BY_SERVER: Final = (
+    "uid",
+    "creationTimestamp",
+    "generation",
+    "deletionTimestamp",
+    "namespace",
+    "name",
+)
+WITH_GENERATION: Final = (
+    "EndpointSlice",
+    "Deployment",
+    "CustomResourceDefinition",
+    "PodDisruptionBudget",
+)
 
 
 @define
@@ -42,8 +60,8 @@ class Registry:
     def start(self) -> None:
         """Create what every cluster has from its first moment."""
         for name in ("default", "kube-system", "kube-public", "kube-node-lease"):
-            if (NAMESPACES.resource, "", name) not in self.storage.objects:
-                self.create(NAMESPACES, "", {"metadata": {"name": name}})
+            if (NAMESPACE_TYPE.resource, "", name) not in self.storage.objects:
+                self.create(NAMESPACE_TYPE, "", {"metadata": {"name": name}})
         roles = next(kind for kind in BUILT_IN if kind.name == "ClusterRole")
         if (roles.resource, "", "cluster-admin") not in self.storage.objects:
             everything = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}
@@ -54,26 +72,30 @@ class Registry:
             spec = {"ports": ports, "clusterIP": "10.0.0.1", "clusterIPs": ["10.0.0.1"]}
             self.create(services, "default", {"metadata": {"name": "kubernetes"}, "spec": spec})
 
-    def kinds(self) -> Iterator[Kind]:
+    def kinds(self) -> Iterator[ResourceType]:
         """The kinds that are served: built in, and defined by CustomResourceDefinitions."""
         yield from BUILT_IN
         for (resource, _, _), item in list(self.storage.objects.items()):
             if resource == CUSTOM_RESOURCE_DEFINITIONS.resource:
                 yield from defined_by(item)
 
-    def get(self, kind: Kind, namespace: str, name: str) -> Object:
+    def get(self, kind: ResourceType, namespace: str, name: str) -> JsonObject:
         """An object."""
         try:
             return self.storage.objects[kind.resource, namespace, name]
         except KeyError:
             raise not_found(kind.resource, name) from None
 
-    def create(self, kind: Kind, namespace: str, body: Object, *, dry_run: bool = False) -> Object:
+    def create(
+        self, kind: ResourceType, namespace: str, body: JsonObject, *, dry_run: bool = False
+    ) -> JsonObject:
         """Store a new object."""
         item = deepcopy(body)
         meta = item["metadata"] = item.get("metadata") or {}
         if "resourceVersion" in meta:
-            raise RefusalError(500, "", "resourceVersion should not be set on objects to be created")
+            raise RefusalError(
+                500, "", "resourceVersion should not be set on objects to be created"
+            )
         name = self._name(kind, namespace, meta)
         if kind.namespaced:
             self._check_namespace(namespace)
@@ -92,17 +114,28 @@ class Registry:
         return item if dry_run else self.storage.put((kind.resource, namespace, name), item)
 
     def update(
-        self, kind: Kind, namespace: str, name: str, body: Object, subresource: str = "", *, dry_run: bool = False
-    ) -> Object:
+        self,
+        kind: ResourceType,
+        namespace: str,
+        name: str,
+        body: JsonObject,
+        subresource: str = "",
+        *,
+        dry_run: bool = False,
+    ) -> JsonObject:
         """Replace an object, or its status."""
         old = self.get(kind, namespace, name)
         sent = body.get("metadata") or {}
         self._name(kind, namespace, {"name": name} | sent)
         if sent.get("name", name) != name:
-            raise bad_request(f"the name of the object ({sent['name']}) does not match the name on the URL ({name})")
+            raise bad_request(
+                f"the name of the object ({sent['name']}) does not match the name on the URL ({name})"
+            )
         self._check_preconditions(kind, old, sent)
         if kind.conditional_update and not sent.get("resourceVersion"):
-            cause = Cause("metadata.resourceVersion", "FieldValueInvalid", "must be specified for an update")
+            cause = Cause(
+                "metadata.resourceVersion", "FieldValueInvalid", "must be specified for an update"
+            )
             raise invalid(kind.name, name, [cause])
         new = self._changed(kind, old, body, subresource)
         if new == old:
@@ -112,34 +145,46 @@ class Registry:
         key = kind.resource, namespace, name
         stored = self.storage.put(key, new)
         if "deletionTimestamp" in stored["metadata"] and not stored["metadata"].get("finalizers"):
-            return stored if kind is NAMESPACES else self.storage.remove(key)
+            return stored if kind is NAMESPACE_TYPE else self.storage.remove(key)
         return stored
 
     def patch(
-        self, kind: Kind, namespace: str, name: str, change: Callable[[Object], Object], subresource: str = "",
-        *, dry_run: bool = False,
-    ) -> Object:  # fmt: skip
+        self,
+        kind: ResourceType,
+        namespace: str,
+        name: str,
+        change: Callable[[JsonObject], JsonObject],
+        subresource: str = "",
+        *,
+        dry_run: bool = False,
+    ) -> JsonObject:
         """Replace an object by what a function makes of it."""
         old = self.get(kind, namespace, name)
         new = change(old)
         if (uid := new["metadata"].get("uid")) != old["metadata"]["uid"]:
-            cause = Cause("metadata.uid", "FieldValueInvalid", f'Invalid value: "{uid}": field is immutable')
+            cause = Cause(
+                "metadata.uid", "FieldValueInvalid", f'Invalid value: "{uid}": field is immutable'
+            )
             raise invalid(kind.name, name, [cause])
         return self.update(kind, namespace, name, new, subresource, dry_run=dry_run)
 
-    def delete(self, kind: Kind, namespace: str, name: str, options: Object) -> Object:
+    def delete(
+        self, kind: ResourceType, namespace: str, name: str, options: JsonObject
+    ) -> JsonObject:
         """Delete an object; what has a finalizer, and a namespace, is only marked."""
         old = self.get(kind, namespace, name)
         self._check_preconditions(kind, old, options.get("preconditions") or {})
         if options.get("dryRun"):
             return old
         key = kind.resource, namespace, name
-        if kind is not NAMESPACES and not old["metadata"].get("finalizers"):
+        if kind is not NAMESPACE_TYPE and not old["metadata"].get("finalizers"):
             return self.storage.remove(key)
         if "deletionTimestamp" in old["metadata"]:
             return old
         ending = old | {"metadata": old["metadata"] | {"deletionTimestamp": clock.now()}}
-        return self.storage.put(key, ending | ({"status": {"phase": "Terminating"}} if kind is NAMESPACES else {}))
+        return self.storage.put(
+            key, ending | ({"status": {"phase": "Terminating"}} if kind is NAMESPACE_TYPE else {})
+        )
 
     def collect_garbage(self) -> bool:
         """One round of what a controller manager does; True where there may be more to do.
@@ -152,7 +197,7 @@ class Registry:
         ending = {
             name
             for (resource, _, name), item in self.storage.objects.items()
-            if resource == NAMESPACES.resource and "deletionTimestamp" in item["metadata"]
+            if resource == NAMESPACE_TYPE.resource and "deletionTimestamp" in item["metadata"]
         }
         before = self.storage.revision
         for key, item in list(self.storage.objects.items()):
@@ -160,28 +205,36 @@ class Registry:
             owners = item["metadata"].get("ownerReferences") or ()
             if resource not in known:
                 self.storage.remove(key)
-            elif namespace in ending or (owners and not any(owner["uid"] in uids for owner in owners)):
+            elif namespace in ending or (
+                owners and not any(owner["uid"] in uids for owner in owners)
+            ):
                 self.delete(known[resource], namespace, name, {})
         for name in ending - {namespace for _, namespace, _ in self.storage.objects}:
-            self.storage.remove((NAMESPACES.resource, "", name))
+            self.storage.remove((NAMESPACE_TYPE.resource, "", name))
         return self.storage.revision != before
 
-    def _name(self, kind: Kind, namespace: str, meta: Object) -> str:
+    def _name(self, kind: ResourceType, namespace: str, meta: JsonObject) -> str:
         """The name in some metadata, which must not be of another namespace than the request."""
         if not meta.get("name"):
             cause = Cause("metadata.name", "FieldValueRequired", "Required value: name is required")
             raise invalid(kind.name, "", [cause])
         if kind.namespaced and meta.get("namespace", namespace) != namespace:
-            raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
+            raise bad_request(
+                "the namespace of the provided object does not match the namespace sent on the request"
+            )
         return str(meta["name"])
 
     def _check_namespace(self, namespace: str) -> None:
-        if "deletionTimestamp" in self.get(NAMESPACES, "", namespace)["metadata"]:
+        if "deletionTimestamp" in self.get(NAMESPACE_TYPE, "", namespace)["metadata"]:
             message = f"unable to create new content in namespace {namespace} because it is being terminated"
-            cause = {"reason": "NamespaceTerminating", "message": message, "field": "metadata.namespace"}
+            cause = {
+                "reason": "NamespaceTerminating",
+                "message": message,
+                "field": "metadata.namespace",
+            }
             raise RefusalError(403, "Forbidden", message, causes=[cause])
 
-    def _check_preconditions(self, kind: Kind, old: Object, wanted: Object) -> None:
+    def _check_preconditions(self, kind: ResourceType, old: JsonObject, wanted: JsonObject) -> None:
         meta = old["metadata"]
         if wanted.get("uid") not in (None, "", meta["uid"]):
             why = f"Precondition failed: UID in precondition: {wanted['uid']}, UID in object meta: {meta['uid']}"
@@ -190,7 +243,9 @@ class Registry:
             why = "the object has been modified; please apply your changes to the latest version and try again"
             raise conflict(kind.resource, meta["name"], why)
 
-    def _changed(self, kind: Kind, old: Object, body: Object, subresource: str) -> Object:
+    def _changed(
+        self, kind: ResourceType, old: JsonObject, body: JsonObject, subresource: str
+    ) -> JsonObject:
         """What an update makes of an object."""
         if subresource == "status":
             return old | {"status": body.get("status", {})}
@@ -200,37 +255,55 @@ class Registry:
             new |= {"status": old["status"]} if "status" in old else {}
         kept = {name: old["metadata"][name] for name in OWNED_BY_SERVER if name in old["metadata"]}
         kept["resourceVersion"] = old["metadata"]["resourceVersion"]
-        sent = {name: value for name, value in (new.get("metadata") or {}).items() if value not in ({}, [], None)}
-        new["metadata"] = {name: value for name, value in sent.items() if name not in OWNED_BY_SERVER} | kept
+        sent = {
+            name: value
+            for name, value in (new.get("metadata") or {}).items()
+            if value not in ({}, [], None)
+        }
+        new["metadata"] = {
+            name: value for name, value in sent.items() if name not in OWNED_BY_SERVER
+        } | kept
         if kind.name == "EndpointSlice" and new.get("addressType") != old["addressType"]:
-            raise invalid(kind.name, kept["name"], [Cause("addressType", "FieldValueInvalid", "field is immutable")])
+            raise invalid(
+                kind.name,
+                kept["name"],
+                [Cause("addressType", "FieldValueInvalid", "field is immutable")],
+            )
         self._admit(kind, new, old)
         if _has_generation(kind) and _specified(kind, new) != _specified(kind, old):
             new["metadata"]["generation"] += 1
         return new
 
-    def _admit(self, kind: Kind, item: Object, old: Object | None) -> None:
+    def _admit(self, kind: ResourceType, item: JsonObject, old: JsonObject | None) -> None:
         admitting.fill_in(kind, item, old)
-        if kind.name == "Service" and item["spec"].get("type") != "ExternalName" and "clusterIP" not in item["spec"]:
+        if (
+            kind.name == "Service"
+            and item["spec"].get("type") != "ExternalName"
+            and "clusterIP" not in item["spec"]
+        ):
             address = f"10.0.{secrets.randbelow(250) + 1}.{secrets.randbelow(250) + 1}"
             item["spec"] |= {"clusterIP": address, "clusterIPs": [address]}
         if found := admitting.problems(kind, item):
             raise invalid(kind.name, item["metadata"]["name"], found)
 
 
-def _has_generation(kind: Kind) -> bool:
+def _has_generation(kind: ResourceType) -> bool:
     return kind.definition is not None or kind.name in WITH_GENERATION
 
 
-def _specified(kind: Kind, item: Object) -> Object:
+def _specified(kind: ResourceType, item: JsonObject) -> JsonObject:
     """What counts for `metadata.generation`: all but metadata and status, and of an EndpointSlice the labels, too."""
-    specified: Object = {name: value for name, value in item.items() if name not in ("metadata", "status")}
-    return specified | ({"labels": item["metadata"].get("labels")} if kind.name == "EndpointSlice" else {})
+    specified: JsonObject = {
+        name: value for name, value in item.items() if name not in ("metadata", "status")
+    }
+    return specified | (
+        {"labels": item["metadata"].get("labels")} if kind.name == "EndpointSlice" else {}
+    )
 
 
-def _first_status(kind: Kind, item: Object) -> Object:
+def _first_status(kind: ResourceType, item: JsonObject) -> JsonObject:
     """The status that a new object has from those who look after its kind."""
-    if kind is NAMESPACES:
+    if kind is NAMESPACE_TYPE:
         return {"status": {"phase": "Active"}}
     if kind.name == "Service":
         return {"status": {"loadBalancer": {}}}
@@ -238,8 +311,20 @@ def _first_status(kind: Kind, item: Object) -> Object:
         return {}
     states = [("NamesAccepted", "NoConflicts"), ("Established", "InitialNamesAccepted")]
     conditions = [
-        {"type": name, "status": "True", "reason": reason, "message": "", "lastTransitionTime": clock.now()}
+        {
+            "type": name,
+            "status": "True",
+            "reason": reason,
+            "message": "",
+            "lastTransitionTime": clock.now(),
+        }
         for name, reason in states
     ]
     versions = [version["name"] for version in item["spec"]["versions"] if version.get("storage")]
-    return {"status": {"conditions": conditions, "acceptedNames": item["spec"]["names"], "storedVersions": versions}}
+    return {
+        "status": {
+            "conditions": conditions,
+            "acceptedNames": item["spec"]["names"],
+            "storedVersions": versions,
+        }
+    }

@@ -16,8 +16,12 @@ from aiohttp import StreamReader, web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http_parser import RawRequestMessage
 
-from svclink_controller.demo.apiserver.api_server import MAX_BODY, ApiServer, make_api_server
-from svclink_controller.demo.apiserver.refusals import Object
+from svclink_controller.demo.apiserver.api_server import (
+    MAX_REQUEST_BYTES,
+    ApiServer,
+    make_api_server,
+)
+from svclink_controller.demo.apiserver.refusals import JsonObject
 
 SHUTDOWN_SECONDS = 0.2
 
@@ -25,7 +29,9 @@ _file = click.Path(dir_okay=False, path_type=Path)
 
 
 @asynccontextmanager
-async def serving(api_server: ApiServer, context: ssl.SSLContext, port: int = 0) -> AsyncIterator[int]:
+async def serving_api(
+    api_server: ApiServer, context: ssl.SSLContext, port: int = 0
+) -> AsyncIterator[int]:
     """Serve on loopback meanwhile; yields the port."""
     server = web.Server(api_server, request_factory=_request, handler_cancellation=True)
     runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN_SECONDS)
@@ -47,7 +53,9 @@ def _request(
     task: asyncio.Task[None],
 ) -> web.BaseRequest:
     loop = asyncio.get_running_loop()
-    return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=MAX_BODY)
+    return web.BaseRequest(
+        message, payload, protocol, writer, task, loop, client_max_size=MAX_REQUEST_BYTES
+    )
 
 
 def tls_context(certificate: Path, client_ca: Path) -> ssl.SSLContext:
@@ -60,10 +68,22 @@ def tls_context(certificate: Path, client_ca: Path) -> ssl.SSLContext:
 
 
 @click.command()
-@click.option("--secure-port", type=click.IntRange(1, 65535), required=True, help="Port of 127.0.0.1 to serve on.")
+@click.option(
+    "--secure-port",
+    type=click.IntRange(1, 65535),
+    required=True,
+    help="Port of 127.0.0.1 to serve on.",
+)
 @click.option("--tls-cert-file", type=_file, required=True, help="PEM file of certificate and key.")
-@click.option("--client-ca-file", type=_file, required=True, help="CA of the certificates of clients.")
-@click.option("--service-account-signing-key-file", type=_file, required=True, help="What tokens are signed with.")
+@click.option(
+    "--client-ca-file", type=_file, required=True, help="CA of the certificates of clients."
+)
+@click.option(
+    "--service-account-signing-key-file",
+    type=_file,
+    required=True,
+    help="What tokens are signed with.",
+)
 @click.option("--journal", type=_file, help="File that keeps the content over a restart.")
 @click.option("--audit-log-path", type=_file, help="File for one line of JSON a request.")
 def command(
@@ -84,8 +104,8 @@ def command(
         asyncio.run(_serve(make_api_server(journal, key, _append_to(log)), context, secure_port))
 
 
-def _append_to(log: BinaryIO) -> Callable[[Object], None]:
-    def audit(event: Object) -> None:
+def _append_to(log: BinaryIO) -> Callable[[JsonObject], None]:
+    def audit(event: JsonObject) -> None:
         log.write(msgspec.json.encode(event) + b"\n")
 
     return audit
@@ -95,5 +115,5 @@ async def _serve(api_server: ApiServer, context: ssl.SSLContext, port: int) -> N
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with serving(api_server, context, port):
+    async with serving_api(api_server, context, port):
         await stop.wait()

@@ -11,15 +11,15 @@ from typing import Final
 import msgspec
 from attrs import define, frozen
 
-from svclink_controller.demo.apiserver.kinds import Kind
-from svclink_controller.demo.apiserver.refusals import Object, RefusalError, bad_request
-from svclink_controller.demo.apiserver.storage import Change, Storage
+from svclink_controller.demo.apiserver.kinds import ResourceType
+from svclink_controller.demo.apiserver.refusals import JsonObject, RefusalError, bad_request
+from svclink_controller.demo.apiserver.storage import Storage, StoredChange
 from svclink_controller.demo.apiserver.tables import table
 from svclink_controller.wire import label_selector
 from svclink_controller.wire.label_selector import LabelSelector, SelectorError
 
 BOOKMARK_SECONDS: Final = 60.0
-WATCH_SECONDS: Final = (1800, 3600)
+MAX_WATCH_SECONDS: Final = (1800, 3600)
 END_OF_INITIAL_EVENTS: Final = {"annotations": {"k8s.io/initial-events-end": "true"}}
 
 
@@ -31,17 +31,17 @@ class Collection:
         fields: Paths in an object, each with a value and whether it is to be this value.
     """
 
-    kind: Kind
+    kind: ResourceType
     namespace: str
     labels: LabelSelector
     fields: tuple[tuple[str, str, bool], ...]
 
-    def among(self, objects: Mapping[tuple[str, str, str], Object]) -> list[Object]:
+    def among(self, objects: Mapping[tuple[str, str, str], JsonObject]) -> list[JsonObject]:
         """Those of some objects, by namespace and name."""
         keys = sorted(key for key in objects if self._has(key))
         return [objects[key] for key in keys if self._selects(objects[key])]
 
-    def sees(self, change: Change) -> tuple[str, Object] | None:
+    def sees(self, change: StoredChange) -> tuple[str, JsonObject] | None:
         """A change as it is for this collection: an object that is no longer let through is deleted."""
         if not self._has(change.key):
             return None
@@ -53,16 +53,18 @@ class Collection:
         version = {"resourceVersion": change.item["metadata"]["resourceVersion"]}
         return "DELETED", change.previous | {"metadata": change.previous["metadata"] | version}
 
-    def _selects(self, item: Object) -> bool:
+    def _selects(self, item: JsonObject) -> bool:
         labels = item["metadata"].get("labels") or {}
-        wanted = ((_field(item, path) == value) is is_wanted for path, value, is_wanted in self.fields)
+        wanted = (
+            (_field(item, path) == value) is is_wanted for path, value, is_wanted in self.fields
+        )
         return self.labels.matches(labels) and all(wanted)
 
     def _has(self, key: tuple[str, str, str]) -> bool:
         return key[0] == self.kind.resource and self.namespace in ("", key[1])
 
 
-def collection(kind: Kind, namespace: str, query: Mapping[str, str]) -> Collection:
+def collection(kind: ResourceType, namespace: str, query: Mapping[str, str]) -> Collection:
     """The objects a list or a watch asks for.
 
     Raises:
@@ -75,14 +77,18 @@ def collection(kind: Kind, namespace: str, query: Mapping[str, str]) -> Collecti
     terms = [_TERM.fullmatch(text) for text in query.get("fieldSelector", "").split(",") if text]
     if None in terms:
         raise bad_request(f"invalid field selector: {query['fieldSelector']!r}")
-    fields = tuple((term["path"], term["value"], term["operator"] != "!=") for term in terms if term is not None)
+    fields = tuple(
+        (term["path"], term["value"], term["operator"] != "!=")
+        for term in terms
+        if term is not None
+    )
     return Collection(kind, namespace, labels, fields)
 
 
 _TERM: Final = re.compile(r"(?P<path>[\w.]+)(?P<operator>==|=|!=)(?P<value>[^=]*)")
 
 
-def _field(item: Object, path: str) -> str:
+def _field(item: JsonObject, path: str) -> str:
     """A field that is not there is empty, unlike a label."""
     value: object = item
     for name in path.split("."):
@@ -101,13 +107,15 @@ class Watch:
 
     async def lines(self) -> AsyncGenerator[bytes, None]:
         """What is there (where the watch does not say from where on), and then what happens."""
-        seconds = int(self.query.get("timeoutSeconds") or 0) or random.randint(*WATCH_SECONDS)  # noqa: S311
+        seconds = int(self.query.get("timeoutSeconds") or 0) or random.randint(*MAX_WATCH_SECONDS)  # noqa: S311
         now = asyncio.get_running_loop().time
         end, reached = now() + seconds, int(self.query.get("resourceVersion") or 0)
         wants_all = self.query.get("sendInitialEvents") == "true"
         if wants_all or reached == 0:
             reached = self.storage.revision
-            yield b"".join(self._line("ADDED", item) for item in self.collection.among(self.storage.objects))
+            yield b"".join(
+                self._line("ADDED", item) for item in self.collection.among(self.storage.objects)
+            )
             yield self._bookmark(reached, END_OF_INITIAL_EVENTS) if wants_all else b""
         while now() < end:
             news = self.storage.news
@@ -117,23 +125,29 @@ class Watch:
                 yield _event("ERROR", refusal.status)
                 return
             reached = max(reached, self.storage.revision)
-            yield b"".join(self._line(*seen) for seen in map(self.collection.sees, changes) if seen is not None)
+            yield b"".join(
+                self._line(*seen) for seen in map(self.collection.sees, changes) if seen is not None
+            )
             try:
                 async with asyncio.timeout_at(min(end, now() + BOOKMARK_SECONDS)):
                     await news.wait()
             except TimeoutError:
-                yield self._bookmark(reached, {}) if self.query.get("allowWatchBookmarks") == "true" else b""
+                yield (
+                    self._bookmark(reached, {})
+                    if self.query.get("allowWatchBookmarks") == "true"
+                    else b""
+                )
 
-    def _line(self, kind: str, item: Object) -> bytes:
+    def _line(self, kind: str, item: JsonObject) -> bytes:
         version = item["metadata"]["resourceVersion"]
         return _event(kind, table(self.collection.kind, [item], version) if self.as_table else item)
 
-    def _bookmark(self, revision: int, metadata: Object) -> bytes:
+    def _bookmark(self, revision: int, metadata: JsonObject) -> bytes:
         kind = self.collection.kind
         item = {"kind": kind.name, "apiVersion": kind.api_version}
-        meta: Object = {"resourceVersion": str(revision), "creationTimestamp": None} | metadata
+        meta: JsonObject = {"resourceVersion": str(revision), "creationTimestamp": None} | metadata
         return self._line("BOOKMARK", item | {"metadata": meta}) if not self.as_table else b""
 
 
-def _event(kind: str, content: Object) -> bytes:
+def _event(kind: str, content: JsonObject) -> bytes:
     return msgspec.json.encode({"type": kind, "object": content}) + b"\n"

@@ -50,7 +50,9 @@ _progress: ContextVar[Progress] = ContextVar("progress")
 class Load:
     """One load, running since it was made."""
 
-    def __init__(self, url: str, rate: float, count: int, timeout: float, ports: Iterator[int]) -> None:
+    def __init__(
+        self, url: str, rate: float, count: int, timeout: float, ports: Iterator[int]
+    ) -> None:
         self._url = url
         self._ports = ports
         self._timeout = aiohttp.ClientTimeout(total=timeout)
@@ -72,7 +74,9 @@ class Load:
             force_close=True, use_dns_cache=False, limit=0, socket_factory=self._socket_of_next_port
         )
         async with (
-            aiohttp.ClientSession(connector=connector, timeout=self._timeout, trace_configs=[stages()]) as session,
+            aiohttp.ClientSession(
+                connector=connector, timeout=self._timeout, trace_configs=[stages()]
+            ) as session,
             asyncio.TaskGroup() as group,
         ):
             sent: list[asyncio.Task[dict[str, Any]]] = []
@@ -103,7 +107,13 @@ class Load:
             error = f"{type(problem).__name__} while {progress.stage}"
         finally:
             self._in_flight.release()
-        return {"at": began, "seconds": time.time() - began, "port": progress.port, "by": answer, "error": error}
+        return {
+            "at": began,
+            "seconds": time.time() - began,
+            "port": progress.port,
+            "by": answer,
+            "error": error,
+        }
 
     def _socket_of_next_port(self, address: tuple[Any, ...]) -> socket.socket:
         made = socket.socket(*address[:3])

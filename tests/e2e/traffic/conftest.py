@@ -39,14 +39,23 @@ _namespaces = itertools.count(1)
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("traffic")
-    group.addoption("--proxy-mode", choices=PROXY_MODES, help="the only mode of kube-proxy (default: one by one)")
     group.addoption(
-        "--plot", metavar="DIRECTORY", type=Path, help="draw what became of the requests, as pictures there"
+        "--proxy-mode",
+        choices=PROXY_MODES,
+        help="the only mode of kube-proxy (default: one by one)",
+    )
+    group.addoption(
+        "--plot",
+        metavar="DIRECTORY",
+        type=Path,
+        help="draw what became of the requests, as pictures there",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "any_proxy_mode: has nothing to do with the mode of kube-proxy; runs in one")
+    config.addinivalue_line(
+        "markers", "any_proxy_mode: has nothing to do with the mode of kube-proxy; runs in one"
+    )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -95,7 +104,8 @@ def clusters(
         yield start_clusters(
             stack,
             lambda: [
-                Cluster(name, binaries, tmp_path_factory.mktemp(name), controller_manager=True) for name in CLUSTERS
+                Cluster(name, binaries, tmp_path_factory.mktemp(name), controller_manager=True)
+                for name in CLUSTERS
             ],
         )
 
@@ -110,7 +120,10 @@ def nodes(clusters: dict[str, Cluster]) -> dict[str, Cluster]:
 
 @pytest.fixture(scope="session")
 def network(
-    proxy_mode: str, nodes: dict[str, Cluster], traffic_binaries: Path, tmp_path_factory: pytest.TempPathFactory
+    proxy_mode: str,
+    nodes: dict[str, Cluster],
+    traffic_binaries: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Path]:
     """The network, with kube-proxy and CoreDNS on the node; the directory where all that runs there has its logs."""
     directory = tmp_path_factory.mktemp("node")
@@ -128,7 +141,9 @@ def programs(network: Path) -> Iterator[dict[str, Program]]:
     """The program that plays the Pods of each cluster."""
     with ExitStack() as stack:
         yield {
-            name: stack.enter_context(program(pods.namespace, "pods", name, log=network / f"pods-{name}.log"))
+            name: stack.enter_context(
+                program(pods.namespace, "pods", name, log=network / f"pods-{name}.log")
+            )
             for name, pods in POD_NETWORKS.items()
         }
 
@@ -182,6 +197,10 @@ def draw(request: pytest.FixtureRequest, proxy_mode: str) -> Draw:
     def show(load: Load, marks: Sequence[tuple[float, str]] = ()) -> None:
         request.node.user_properties.append((request.node.name, f"\n{load.table()}"))
         if directory is not None:
-            plot(load, marks, directory / proxy_mode / f"{request.node.originalname.removeprefix('test_')}.svg")
+            plot(
+                load,
+                marks,
+                directory / proxy_mode / f"{request.node.originalname.removeprefix('test_')}.svg",
+            )
 
     return show

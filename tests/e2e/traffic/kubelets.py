@@ -21,7 +21,14 @@ PRE_STOP_SECONDS: Final = 3
 class Kubelet:
     """The Pods of one namespace of one cluster. Their slices are the endpointslice controller's business."""
 
-    def __init__(self, cluster: Cluster, network: PodNetwork, program: Program, namespace: str, node_name: str) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        network: PodNetwork,
+        program: Program,
+        namespace: str,
+        node_name: str,
+    ) -> None:
         self._cluster = cluster
         self._node_name = node_name
         self._network = network
@@ -39,7 +46,11 @@ class Kubelet:
         self._program.tell({"start": name, "addresses": list(addresses), "port": PORT})
         self._cluster.api.create(pod(self._namespace, name, app, self._node_name, port_name))
         self.addresses[name] = addresses[0]
-        status = {"phase": "Running", "podIP": addresses[0], "podIPs": [{"ip": each} for each in addresses]}
+        status = {
+            "phase": "Running",
+            "podIP": addresses[0],
+            "podIPs": [{"ip": each} for each in addresses],
+        }
         self._report(name, {**status, "conditions": [ready_condition(is_ready=ready)]})
 
     def run_many(self, app: str, count: int, **options: Any) -> None:
@@ -73,8 +84,15 @@ class Kubelet:
         self.end(name)
 
     def is_published(self, name: str, app: str) -> None:
-        slices = self._cluster.api.find("endpointslices", self._namespace, {"kubernetes.io/service-name": app})
-        members = [member for piece in slices for member in piece["endpoints"] or () if "targetRef" in member]
+        slices = self._cluster.api.find(
+            "endpointslices", self._namespace, {"kubernetes.io/service-name": app}
+        )
+        members = [
+            member
+            for piece in slices
+            for member in piece["endpoints"] or ()
+            if "targetRef" in member
+        ]
         ready = [each["targetRef"]["name"] for each in members if each["conditions"]["ready"]]
         assert name in ready, f"{name} is not ready in the slices of {app}: {ready}"
 
@@ -89,7 +107,11 @@ _numbers = itertools.count()
 def node(name: str, address: str | None = None) -> Object:
     """A Node."""
     labels = {"kubernetes.io/hostname": name}
-    made: Object = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}}
+    made: Object = {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": name, "labels": labels},
+    }
     if address:
         made["status"] = {"addresses": [{"type": "InternalIP", "address": address}]}
     return made
@@ -102,12 +124,20 @@ def zone(name: str | None) -> Object:
 
 def pod(namespace: str, name: str, app: str, node_name: str, port_name: str) -> Object:
     """A Pod on a Node, with one named port."""
-    container = {"name": "server", "image": "server", "ports": [{"name": port_name, "containerPort": PORT}]}
+    container = {
+        "name": "server",
+        "image": "server",
+        "ports": [{"name": port_name, "containerPort": PORT}],
+    }
     return {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"name": name, "namespace": namespace, "labels": {"app": app}},
-        "spec": {"nodeName": node_name, "containers": [container], "automountServiceAccountToken": False},
+        "spec": {
+            "nodeName": node_name,
+            "containers": [container],
+            "automountServiceAccountToken": False,
+        },
     }
 
 

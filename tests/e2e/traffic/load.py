@@ -56,8 +56,12 @@ class Load:
         """Requests, failures and latency by cluster."""
         rows = [f"{'cluster':<10}{'requests':>10}{'median ms':>12}{'max ms':>10}"]
         for cluster, count in sorted(self.by_cluster().items()):
-            times = sorted(result.seconds * 1000 for result in self.results if result.cluster == cluster)
-            rows.append(f"{cluster:<10}{count:>10}{times[len(times) // 2]:>12.1f}{times[-1]:>10.1f}")
+            times = sorted(
+                result.seconds * 1000 for result in self.results if result.cluster == cluster
+            )
+            rows.append(
+                f"{cluster:<10}{count:>10}{times[len(times) // 2]:>12.1f}{times[-1]:>10.1f}"
+            )
         kinds = Counter(result.error for result in self.failures)
         rows.append(f"{'failed':<10}{len(self.failures):>10}  {dict(kinds) or ''}")
         return "\n".join([*rows, f"{self.rate():.0f} requests a second"])
@@ -75,7 +79,9 @@ class Client:
         self._program = program
 
     @contextmanager
-    def under_load(self, url: str, rate: float = 200, timeout: float = PATIENCE_SECONDS) -> Iterator[Load]:
+    def under_load(
+        self, url: str, rate: float = 200, timeout: float = PATIENCE_SECONDS
+    ) -> Iterator[Load]:
         """Requests at a rate for as long as the block lasts, and no longer than a minute."""
         load = Load(url)
         number = self._begin(url, rate, int(rate * 60), timeout)
@@ -84,13 +90,24 @@ class Client:
         load.results = results_of(self._program.tell({"stop": number}))
 
     def requests(
-        self, url: str, count: int, timeout: float = PATIENCE_SECONDS, ports: Collection[int] | None = None
+        self,
+        url: str,
+        count: int,
+        timeout: float = PATIENCE_SECONDS,
+        ports: Collection[int] | None = None,
     ) -> Load:
         """So many requests, as fast as they are answered; from these ports, or each from the one after the last."""
         number = self._begin(url, 2_000, count, timeout, ports)
         return Load(url, results_of(self._program.tell({"finish": number})))
 
-    def _begin(self, url: str, rate: float, count: int, timeout: float, ports: Collection[int] | None = None) -> int:
+    def _begin(
+        self,
+        url: str,
+        rate: float,
+        count: int,
+        timeout: float,
+        ports: Collection[int] | None = None,
+    ) -> int:
         order: Object = {"url": url, "rate": rate, "count": count, "timeout": timeout}
         if ports is not None:
             order["ports"] = sorted(ports)
@@ -106,7 +123,12 @@ def result_of(line: dict[str, Any]) -> Result:
     cluster, _, pod = str(line["by"] or "").partition(" ")
     error = None if line["error"] is None else str(line["error"])
     return Result(
-        float(line["at"] or 0), float(line["seconds"] or 0), line["port"], cluster or None, pod or None, error
+        float(line["at"] or 0),
+        float(line["seconds"] or 0),
+        line["port"],
+        cluster or None,
+        pod or None,
+        error,
     )
 
 
@@ -121,7 +143,9 @@ def plot(load: Load, marks: Sequence[tuple[float, str]], file: Path) -> None:
     figure, axes = plt.subplots(figsize=(9, 3.5), layout="constrained")
     span = range(int(load.results[-1].at - start) + 1)
     for cluster in sorted(load.by_cluster()):
-        seconds = Counter(int(result.at - start) for result in load.results if result.cluster == cluster)
+        seconds = Counter(
+            int(result.at - start) for result in load.results if result.cluster == cluster
+        )
         axes.plot(span, [seconds[second] for second in span], drawstyle="steps-post", label=cluster)
     failed = Counter(int(result.at - start) for result in load.failures)
     if failed:
@@ -129,7 +153,12 @@ def plot(load: Load, marks: Sequence[tuple[float, str]], file: Path) -> None:
     for moment, name in marks:
         axes.axvline(moment - start, color="grey", linestyle=":")
         axes.annotate(
-            name, (moment - start, 0.97), xycoords=("data", "axes fraction"), rotation=90, va="top", ha="right"
+            name,
+            (moment - start, 0.97),
+            xycoords=("data", "axes fraction"),
+            rotation=90,
+            va="top",
+            ha="right",
         )
     axes.set(xlabel="seconds", ylabel="requests a second", ylim=(0, None))
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1))

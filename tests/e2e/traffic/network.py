@@ -119,7 +119,9 @@ def _enter(namespace: str) -> None:
 
 def ports_without_answer() -> set[int]:
     """The ports of the node from which connections were begun and not answered, as far as the kernel remembers."""
-    entries = run("ip", "netns", "exec", NODE, "conntrack", "-L", "-p", "tcp", "--state", "SYN_SENT")
+    entries = run(
+        "ip", "netns", "exec", NODE, "conntrack", "-L", "-p", "tcp", "--state", "SYN_SENT"
+    )
     return {int(port) for port in re.findall(r"^.*? sport=(\d+)", entries, re.MULTILINE)}
 
 
@@ -151,7 +153,9 @@ def _make_node() -> None:
     directory = _resolver_directory()
     directory.mkdir(parents=True, exist_ok=True)
     search = "search default.svc.cluster.local svc.cluster.local cluster.local"
-    (directory / "resolv.conf").write_text(f"{search}\nnameserver 127.0.0.1\noptions ndots:5\n", encoding="utf-8")
+    (directory / "resolv.conf").write_text(
+        f"{search}\nnameserver 127.0.0.1\noptions ndots:5\n", encoding="utf-8"
+    )
     for range_ in SERVICE_RANGES:
         # Never taken: kube-proxy translates before. Without a route the kernel would not even look.
         run("ip", "-n", NODE, *_family(range_), "route", "add", range_, "dev", "lo")
@@ -161,7 +165,21 @@ def _join(network: PodNetwork, i: int) -> None:
     namespace, device = network.namespace, f"to-{network.cluster}"
     run("ip", "netns", "add", namespace)
     run("ip", "-n", namespace, "link", "set", "lo", "up")
-    run("ip", "link", "add", device, "netns", NODE, "type", "veth", "peer", "name", "eth0", "netns", namespace)
+    run(
+        "ip",
+        "link",
+        "add",
+        device,
+        "netns",
+        NODE,
+        "type",
+        "veth",
+        "peer",
+        "name",
+        "eth0",
+        "netns",
+        namespace,
+    )
     for where, interface, host in ((NODE, device, 1), (namespace, "eth0", 2)):
         run("ip", "-n", where, "address", "add", f"192.168.{i}.{host}/24", "dev", interface)
         run("ip", "-n", where, "address", "add", f"fd01:{i}::{host}/64", "dev", interface, "nodad")

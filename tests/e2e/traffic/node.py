@@ -37,7 +37,11 @@ def node_programs(main: Cluster, binaries: Path, mode: str, directory: Path) -> 
     port = urlsplit(main.server).port
     assert port is not None
     processes = [
-        Process("kube-proxy", _kube_proxy(binaries, kubeconfig, mode, directory), directory / "kube-proxy.log"),
+        Process(
+            "kube-proxy",
+            _kube_proxy(binaries, kubeconfig, mode, directory),
+            directory / "kube-proxy.log",
+        ),
         Process("coredns", _coredns(binaries, kubeconfig, directory), directory / "coredns.log"),
     ]
     with relayed(do_inside(NODE, lambda: socket.create_server(("127.0.0.1", port))), port):
@@ -52,7 +56,12 @@ def node_programs(main: Cluster, binaries: Path, mode: str, directory: Path) -> 
 
 
 def _kube_proxy(binaries: Path, kubeconfig: Path, mode: str, directory: Path) -> list[str | Path]:
-    unchanged = {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"}
+    unchanged = {
+        "maxPerCore": 0,
+        "min": 0,
+        "tcpEstablishedTimeout": "0s",
+        "tcpCloseWaitTimeout": "0s",
+    }
     configuration = {
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",

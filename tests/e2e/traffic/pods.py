@@ -30,7 +30,9 @@ class Pods:
     async def follow(self, order: dict[str, Any]) -> None:
         """Start or stop one."""
         if "start" in order:
-            self._running[order["start"]] = await self._start(order["start"], order["addresses"], order["port"])
+            self._running[order["start"]] = await self._start(
+                order["start"], order["addresses"], order["port"]
+            )
         else:
             await self._running.pop(order["stop"]).cleanup()
 

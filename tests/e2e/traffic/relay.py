@@ -19,7 +19,9 @@ def relayed(listener: socket.socket, port: int) -> Iterator[None]:
     async def serve() -> None:
         stop = asyncio.Event()
         made.set_result((asyncio.get_running_loop(), stop))
-        async with await asyncio.start_server(lambda near, back: _join(near, back, port), sock=listener):
+        async with await asyncio.start_server(
+            lambda near, back: _join(near, back, port), sock=listener
+        ):
             await stop.wait()
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()))

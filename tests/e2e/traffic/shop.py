@@ -67,7 +67,9 @@ class Shop:
         slices = self.cluster(cluster).api.find("endpointslices", self.world.namespace)
         members = [member for piece in slices for member in piece["endpoints"] or ()]
         ready_ones = {member["addresses"][0] for member in members if member["conditions"]["ready"]}
-        assert {address in ready_ones for address in addresses} == {ready}, f"ready in {cluster}: {ready_ones}"
+        assert {address in ready_ones for address in addresses} == {ready}, (
+            f"ready in {cluster}: {ready_ones}"
+        )
 
     def requests(self, count: int, url: str | None = None) -> Load:
         """So many requests to the Service, by its name unless told otherwise."""
@@ -79,7 +81,11 @@ class Shop:
 
     def given_up(self, count: int = 30) -> set[int]:
         """The ports of those of so many requests that were given up after a moment without an answer."""
-        return {result.port for result in self.client.requests(self.url, count, MOMENT_SECONDS).failures if result.port}
+        return {
+            result.port
+            for result in self.client.requests(self.url, count, MOMENT_SECONDS).failures
+            if result.port
+        }
 
     def answering(self, count: int = 100) -> set[tuple[str | None, str | None]]:
         """Cluster and name of the Pods that answer so many requests, none of which may fail."""
@@ -87,7 +93,9 @@ class Shop:
         assert not load.failures, load.table()
         return {(result.cluster, result.pod) for result in load.results}
 
-    def under_load(self, rate: float = 200, timeout: float = PATIENCE_SECONDS) -> AbstractContextManager[Load]:
+    def under_load(
+        self, rate: float = 200, timeout: float = PATIENCE_SECONDS
+    ) -> AbstractContextManager[Load]:
         """Requests to the Service at a rate for as long as the block lasts."""
         return self.client.under_load(self.url, rate, timeout)
 

@@ -11,10 +11,14 @@ LIMIT = 27.63
 PODS = {"main": 2, "c1": 3, "c2": 5}
 
 
-def test_answers_come_from_every_cluster_in_proportion_to_its_ready_endpoints(shop: Shop, draw: Draw) -> None:
+def test_answers_come_from_every_cluster_in_proportion_to_its_ready_endpoints(
+    shop: Shop, draw: Draw
+) -> None:
     """By DNS name, by cluster IP, and by its IPv6 twin on a dual-stack Service."""
     shop.open(PODS, ipFamilyPolicy="RequireDualStack")
-    ipv4, ipv6 = shop.world.main.api.get("services", APP, shop.world.namespace)["spec"]["clusterIPs"]
+    ipv4, ipv6 = shop.world.main.api.get("services", APP, shop.world.namespace)["spec"][
+        "clusterIPs"
+    ]
 
     for url in (shop.url, f"http://{ipv4}", f"http://[{ipv6}]"):
         load = shop.requests(REQUESTS, url)

@@ -47,8 +47,15 @@ def test_a_remote_pod_that_turns_not_ready_gets_no_new_connection(
 
     draw(load, [(moment, "not ready")])
     assert not load.failures, load.table()
-    after = [result for result in load.after(moment) if (result.cluster, result.pod) == ("c1", "web-0")]
-    record_measure("seconds until a Pod that is not ready was left alone", max(seconds_since(moment, after), default=0))
+    after = [
+        result for result in load.after(moment) if (result.cluster, result.pod) == ("c1", "web-0")
+    ]
+    record_measure(
+        "seconds until a Pod that is not ready was left alone",
+        max(seconds_since(moment, after), default=0),
+    )
     late = [result for result in after if result.at > moment + HEARD_SECONDS]
-    assert not late, f"answers of a Pod that is not ready, so many seconds later: {seconds_since(moment, late)}"
+    assert not late, (
+        f"answers of a Pod that is not ready, so many seconds later: {seconds_since(moment, late)}"
+    )
     assert answering == {("main", "web-0"), ("c1", "web-1")}

@@ -44,7 +44,9 @@ def test_a_dead_remote_api_server_fails_no_request(shop: Shop, draw: Draw) -> No
 
 
 @pytest.mark.any_proxy_mode
-def test_a_cut_off_remote_that_is_kept_fails_its_share_until_it_is_back(shop: Shop, draw: Draw) -> None:
+def test_a_cut_off_remote_that_is_kept_fails_its_share_until_it_is_back(
+    shop: Shop, draw: Draw
+) -> None:
     """`Keep` never changes what nobody can check: requests to the remote fail, those to others do not."""
     shop.open({"main": 1, "c2": 1})
 
@@ -66,7 +68,9 @@ def test_a_cut_off_remote_that_is_kept_fails_its_share_until_it_is_back(shop: Sh
     assert answering == {("main", "web-0"), ("c2", "web-0")}
 
 
-def test_an_unreachable_policy_ends_the_failures(shop: Shop, draw: Draw, record_measure: RecordMeasure) -> None:
+def test_an_unreachable_policy_ends_the_failures(
+    shop: Shop, draw: Draw, record_measure: RecordMeasure
+) -> None:
     """`NotReady` and `Remove`: soon after the deadline no request fails any more, and the traffic comes back by itself
     with the clusters."""
     shop.open({"main": 1, "c1": 1, "c2": 1})
@@ -93,11 +97,16 @@ def test_an_unreachable_policy_ends_the_failures(shop: Shop, draw: Draw, record_
 
     draw(load, [(cut, "cut"), (deadline, "deadline"), (back, "back")])
     failed = [result for result in load.after(deadline) if result.error is not None]
-    record_measure("seconds from the deadline to the last failure", max(seconds_since(deadline, failed), default=0))
+    record_measure(
+        "seconds from the deadline to the last failure",
+        max(seconds_since(deadline, failed), default=0),
+    )
     late = [result for result in failed if result.at > deadline + HEARD_SECONDS]
     assert not late, f"failed so many seconds after the deadline: {seconds_since(deadline, late)}"
     # One that was sent to a lost Pod could have come through later: a lost packet is sent again.
-    meanwhile = [result.cluster for result in load.after(deadline + HEARD_SECONDS) if result.at < back]
+    meanwhile = [
+        result.cluster for result in load.after(deadline + HEARD_SECONDS) if result.at < back
+    ]
     assert set(meanwhile) == {"main"}
 
 

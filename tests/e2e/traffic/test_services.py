@@ -14,7 +14,9 @@ from .shop import APP, HTTP, Shop
 
 
 @pytest.mark.any_proxy_mode
-def test_a_port_of_another_name_is_translated_and_one_without_partner_is_reported(shop: Shop, draw: Draw) -> None:
+def test_a_port_of_another_name_is_translated_and_one_without_partner_is_reported(
+    shop: Shop, draw: Draw
+) -> None:
     """`web` of c1 has the number of the main Service's `http` and works; `admin` of c2 has neither name nor number."""
     shop.declare("main")
     shop.declare("c1", HTTP | {"name": "web"})
@@ -51,7 +53,9 @@ def test_a_created_service_works_by_name_without_anything_else_done(
     assert set(load.by_cluster()) == {"c1"}
 
 
-def test_a_service_moves_to_a_remote_and_back_without_a_failed_request(shop: Shop, draw: Draw) -> None:
+def test_a_service_moves_to_a_remote_and_back_without_a_failed_request(
+    shop: Shop, draw: Draw
+) -> None:
     """In the main cluster it is scaled to zero while the remote takes over, and up again while that is scaled down."""
     shop.open({"main": 2, "c1": 2})
 
@@ -68,7 +72,12 @@ def test_a_service_moves_to_a_remote_and_back_without_a_failed_request(shop: Sho
         back = time.time()
         afterwards = shop.answering()
 
-    moments = [(start, "main to zero"), (moved, "moved"), (returning, "remote to zero"), (back, "back")]
+    moments = [
+        (start, "main to zero"),
+        (moved, "moved"),
+        (returning, "remote to zero"),
+        (back, "back"),
+    ]
     draw(load, moments)
     assert not load.failures, load.table()
     assert while_away == {("c1", "web-0"), ("c1", "web-1")}

@@ -8,7 +8,9 @@ from .conftest import Draw
 from .shop import APP, Shop
 
 
-def test_clients_stay_in_their_zone_and_a_remote_without_zones_does_not_end_that(shop: Shop, draw: Draw) -> None:
+def test_clients_stay_in_their_zone_and_a_remote_without_zones_does_not_end_that(
+    shop: Shop, draw: Draw
+) -> None:
     """`PreferSameZone`: endpoints of the client's zone answer, remote ones too. One ready endpoint without a hint ends
     it for the whole Service, which is why svclink gives a hint to each."""
     shop.open({"main": 1, "c1": 1, "c2": 1})
@@ -34,10 +36,14 @@ def test_clients_stay_in_their_zone_and_a_remote_without_zones_does_not_end_that
     shop.await_answers("main", "c1", "c2")
 
 
-def test_a_remote_node_of_the_same_name_is_not_taken_for_the_local_one(shop: Shop, draw: Draw) -> None:
+def test_a_remote_node_of_the_same_name_is_not_taken_for_the_local_one(
+    shop: Shop, draw: Draw
+) -> None:
     """`internalTrafficPolicy: Local` sends nothing to the Pods of c1, whose node is called like the client's."""
     shop.open({"main": 1, "c1": 2})
-    shop.world.main.api.patch("services", APP, shop.world.namespace, {"spec": {"internalTrafficPolicy": "Local"}})
+    shop.world.main.api.patch(
+        "services", APP, shop.world.namespace, {"spec": {"internalTrafficPolicy": "Local"}}
+    )
     shop.await_answers("main")
 
     load = shop.requests(1_000)

@@ -41,8 +41,12 @@ class Fleet:
     ) -> None:
         """A ClusterLink to the remote of its name, or to another cluster."""
         fields = {"kubeconfig": kubeconfig(self.servers[to or name].url), **spec}
-        metadata = ObjectMeta(name, namespace, uid=f"uid-of-{namespace}{name}", creation_timestamp=created)
-        self.main.put(ClusterLink(metadata, ClusterLinkSpec(**fields), status or ClusterLinkStatus()))
+        metadata = ObjectMeta(
+            name, namespace, uid=f"uid-of-{namespace}{name}", creation_timestamp=created
+        )
+        self.main.put(
+            ClusterLink(metadata, ClusterLinkSpec(**fields), status or ClusterLinkStatus())
+        )
 
     async def run(self, *arguments: str) -> Result:
         """A command as a user runs it, beside the servers."""
@@ -64,7 +68,9 @@ async def fleet(directory: Path, *names: str) -> AsyncIterator[Fleet]:
     """A main cluster and remotes of these names, each with an identity of its own; nothing is linked yet."""
     async with AsyncExitStack() as stack:
         clusters = {name: Cluster(f"uid-of-cluster-{name}") for name in ("main", *names)}
-        servers = {name: await stack.enter_async_context(serving(each)) for name, each in clusters.items()}
+        servers = {
+            name: await stack.enter_async_context(serving(each)) for name, each in clusters.items()
+        }
         file = directory / "main.kubeconfig"
         file.write_bytes(base64.b64decode(kubeconfig(servers["main"].url)))
         yield Fleet(clusters["main"], {name: clusters[name] for name in names}, servers, file)

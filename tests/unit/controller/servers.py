@@ -76,17 +76,25 @@ class Server:
     @property
     def lists(self) -> list[Request]:
         """Requests for everything; those for the newest resourceVersion ask for one object."""
-        return [request for request in self.requests if not request.is_watch and request.query.get("limit") != "1"]
+        return [
+            request
+            for request in self.requests
+            if not request.is_watch and request.query.get("limit") != "1"
+        ]
 
 
 @asynccontextmanager
-async def serving(handler: Handler, certificate: trustme.LeafCert | None = None) -> AsyncIterator[Server]:
+async def serving(
+    handler: Handler, certificate: trustme.LeafCert | None = None
+) -> AsyncIterator[Server]:
     """A server that answers as the handler says, with a certificate that counts or the one given."""
     server = Server("")
 
     async def record(request: web.BaseRequest) -> web.StreamResponse:
         body = await request.read()
-        server.requests.append(Request(request.method, request.path, dict(request.query), dict(request.headers), body))
+        server.requests.append(
+            Request(request.method, request.path, dict(request.query), dict(request.headers), body)
+        )
         return await handler(request)
 
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -108,7 +116,9 @@ async def serving(handler: Handler, certificate: trustme.LeafCert | None = None)
 
 def credentials(url: str, **changes: Any) -> Credentials:
     """What reaches a server of `serving`: its CA and a token, and what a test changes of that."""
-    return evolve(Credentials(server=url, ca_data=AUTHORITY.cert_pem.bytes().decode(), token=TOKEN), **changes)
+    return evolve(
+        Credentials(server=url, ca_data=AUTHORITY.cert_pem.bytes().decode(), token=TOKEN), **changes
+    )
 
 
 def with_certificate(url: str) -> Credentials:
@@ -125,7 +135,13 @@ def kubeconfig(url: str, ca: trustme.CA = AUTHORITY, token: str = TOKEN) -> str:
     """A kubeconfig, in base64, as it stands in `spec.kubeconfig`."""
     content = {
         "clusters": [
-            {"name": "a", "cluster": {"server": url, "certificate-authority-data": _base64(ca.cert_pem.bytes())}}
+            {
+                "name": "a",
+                "cluster": {
+                    "server": url,
+                    "certificate-authority-data": _base64(ca.cert_pem.bytes()),
+                },
+            }
         ],
         "users": [{"name": "a", "user": {"token": token}}],
         "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}],
@@ -175,14 +191,24 @@ def answer(content: Json, status: int = 200) -> web.Response:
 
 
 def refusal(
-    code: int, reason: str = "", message: str = "no", *, retry_after: int | None = None, cause: str | None = None
+    code: int,
+    reason: str = "",
+    message: str = "no",
+    *,
+    retry_after: int | None = None,
+    cause: str | None = None,
 ) -> web.Response:
     """A Status, as an API server refuses."""
     return answer(status_object(code, reason, message, retry_after=retry_after, cause=cause), code)
 
 
 def status_object(
-    code: int, reason: str = "", message: str = "no", *, retry_after: int | None = None, cause: str | None = None
+    code: int,
+    reason: str = "",
+    message: str = "no",
+    *,
+    retry_after: int | None = None,
+    cause: str | None = None,
 ) -> dict[str, Json]:
     """A meta/v1 Status."""
     details: dict[str, Json] = {}
@@ -219,7 +245,9 @@ def bookmark(version: str) -> bytes:
     return event("BOOKMARK", {"kind": "Service", "metadata": {"resourceVersion": version}})
 
 
-async def stream(request: web.BaseRequest, *chunks: bytes, stay: bool = False) -> web.StreamResponse:
+async def stream(
+    request: web.BaseRequest, *chunks: bytes, stay: bool = False
+) -> web.StreamResponse:
     """A watch that says some things and then ends, or stays open until the client leaves."""
     response = web.StreamResponse(headers={"Content-Type": "application/json"})
     await response.prepare(request)
@@ -250,7 +278,9 @@ class Cluster:
     objects: dict[tuple[str, str, str], Object] = field(factory=dict)
     revision: int = 100
     watchers: set[asyncio.BaseTransport] = field(factory=set)
-    _history: list[tuple[int, tuple[str, str, str], Object | None, Object | None]] = field(factory=list)
+    _history: list[tuple[int, tuple[str, str, str], Object | None, Object | None]] = field(
+        factory=list
+    )
     _news: asyncio.Event = field(factory=asyncio.Event)
 
     def put(self, item: Service | EndpointSlice | ClusterLink) -> Object:
@@ -263,7 +293,10 @@ class Cluster:
 
     def put_secret(self, namespace: str, name: str, data: Object) -> None:
         """Somebody makes or changes a Secret."""
-        self._store("secrets", {"kind": "Secret", "metadata": {"name": name, "namespace": namespace}, "data": data})
+        self._store(
+            "secrets",
+            {"kind": "Secret", "metadata": {"name": name, "namespace": namespace}, "data": data},
+        )
 
     def remove(self, item: Service | EndpointSlice | ClusterLink) -> None:
         """Somebody deletes an object."""
@@ -288,14 +321,18 @@ class Cluster:
         if request.path == "/version":
             return answer({"major": "1", "minor": "36", "gitVersion": "v1.36.0"})
         if request.path == "/api/v1/namespaces/kube-system":
-            return answer({"kind": "Namespace", "metadata": {"name": "kube-system", "uid": self.uid}})
+            return answer(
+                {"kind": "Namespace", "metadata": {"name": "kube-system", "uid": self.uid}}
+            )
         plural, namespace, name = _parse(request.path)
         if not name:
             return await self._of_all(request, plural, namespace)
         key = plural, namespace, name
         return await self._of_one(request, key) if key in self.objects else refusal(404, "NotFound")
 
-    async def _of_all(self, request: web.BaseRequest, plural: str, namespace: str) -> web.StreamResponse:
+    async def _of_all(
+        self, request: web.BaseRequest, plural: str, namespace: str
+    ) -> web.StreamResponse:
         if request.method == "POST":
             content = await request.json()
             if namespace:
@@ -305,17 +342,25 @@ class Cluster:
             return answer(self._store(plural, content), 201)
         if request.query.get("watch") == "true":
             return await self._watch(request, plural, namespace)
-        asked = [item for key, item in self.objects.items() if _is_asked_for(request, plural, namespace, key)]
+        asked = [
+            item
+            for key, item in self.objects.items()
+            if _is_asked_for(request, plural, namespace, key)
+        ]
         items = [item for item in asked if _is_selected(request, item)]
         return page(*items, version=str(self.revision))
 
-    async def _of_one(self, request: web.BaseRequest, key: tuple[str, str, str]) -> web.StreamResponse:
+    async def _of_one(
+        self, request: web.BaseRequest, key: tuple[str, str, str]
+    ) -> web.StreamResponse:
         if request.method == "GET":
             return answer(self.objects[key])
         content = await request.json()
         if request.method == "PATCH":
             return answer(self._store(key[0], self.objects[key] | content))
-        if not self._fits(key, content["preconditions"] if request.method == "DELETE" else content["metadata"]):
+        if not self._fits(
+            key, content["preconditions"] if request.method == "DELETE" else content["metadata"]
+        ):
             return refusal(409, "Conflict")
         if request.method == "DELETE":
             self._drop(key)
@@ -331,8 +376,14 @@ class Cluster:
         key = plural, metadata.get("namespace", ""), metadata["name"]
         known = self.objects.get(key)
         self.revision += 1
-        uid = known["metadata"]["uid"] if known is not None else metadata.get("uid") or f"uid-{self.revision}"
-        stored = content | {"metadata": metadata | {"uid": uid, "resourceVersion": str(self.revision)}}
+        uid = (
+            known["metadata"]["uid"]
+            if known is not None
+            else metadata.get("uid") or f"uid-{self.revision}"
+        )
+        stored = content | {
+            "metadata": metadata | {"uid": uid, "resourceVersion": str(self.revision)}
+        }
         self.objects[key] = stored
         self._tell(key, known, stored)
         return stored
@@ -347,7 +398,9 @@ class Cluster:
         self._news.set()
         self._news = asyncio.Event()
 
-    async def _watch(self, request: web.BaseRequest, plural: str, namespace: str) -> web.StreamResponse:
+    async def _watch(
+        self, request: web.BaseRequest, plural: str, namespace: str
+    ) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         await response.prepare(request)
         transport = request.transport
@@ -366,7 +419,9 @@ class Cluster:
             self.watchers.discard(transport)
 
 
-def _is_asked_for(request: web.BaseRequest, plural: str, namespace: str, key: tuple[str, str, str]) -> bool:
+def _is_asked_for(
+    request: web.BaseRequest, plural: str, namespace: str, key: tuple[str, str, str]
+) -> bool:
     """Whether a list or watch is of an object; the only field selector is that of a name."""
     kind, space, name = key
     wanted = request.query.get("fieldSelector", "").removeprefix("metadata.name=")
@@ -379,7 +434,9 @@ def _told(request: web.BaseRequest, revision: int, old: Object | None, new: Obje
     if is_ and new is not None:
         return event("MODIFIED" if was else "ADDED", new)
     if was and old is not None:
-        return event("DELETED", old | {"metadata": old["metadata"] | {"resourceVersion": str(revision)}})
+        return event(
+            "DELETED", old | {"metadata": old["metadata"] | {"resourceVersion": str(revision)}}
+        )
     return b""
 
 

@@ -21,7 +21,9 @@ def test_delay_is_between_nothing_and_its_bound(base: float, factor: float, fail
 
 def test_bound_doubles_up_to_the_cap() -> None:
     """Of many draws some come near the bound: it is what the documentation says, not less."""
-    longest = [max(Backoff(1, 6, failures).next_delay() for _ in range(500)) for failures in range(5)]
+    longest = [
+        max(Backoff(1, 6, failures).next_delay() for _ in range(500)) for failures in range(5)
+    ]
     assert [round(delay) for delay in longest] == [1, 2, 4, 6, 6]
 
 

@@ -20,12 +20,14 @@ import yaml
 
 from svclink_controller.credentials.kubeconfig_yaml import MAX_SIZE
 from svclink_core.svclink_v1alpha1 import ClusterLinkSpec, ClusterLinkStatus
-from svclink_core.well_known import CLUSTER_LINKS, GROUP, MAX_NAME_LENGTH, VERSION
+from svclink_core.well_known import API_VERSION, GROUP, MAX_NAME_LENGTH, PLURAL_CLUSTER_LINKS
 
 Schema: TypeAlias = dict[str, Any]
 
 CRD: Schema = yaml.safe_load(
-    (Path(__file__).parents[3] / "crd" / f"{CLUSTER_LINKS}.{GROUP}.yaml").read_text(encoding="utf-8")
+    (Path(__file__).parents[3] / "crd" / f"{PLURAL_CLUSTER_LINKS}.{GROUP}.yaml").read_text(
+        encoding="utf-8"
+    )
 )
 SERVED: Schema = CRD["spec"]["versions"][0]
 ROOT: Schema = SERVED["schema"]["openAPIV3Schema"]
@@ -104,7 +106,9 @@ def walk(schema: Schema, path: str = "") -> Iterator[tuple[str, Schema]]:
 
 FIELDS = dict(walk(ROOT))
 # The API server has a schema of its own for these; for metadata it allows nothing but restrictions of the name.
-OWN_FIELDS = {path: schema for path, schema in FIELDS.items() if path.startswith(("spec", "status"))}
+OWN_FIELDS = {
+    path: schema for path, schema in FIELDS.items() if path.startswith(("spec", "status"))
+}
 
 
 class TestSameAsTheTypes:
@@ -144,7 +148,9 @@ class TestSameAsTheTypes:
             ("status.conditions[]", "required", ["type", "status", "reason", "message"]),
         ],
     )
-    def test_a_field_that_differs_is_named_with_its_path(self, path: str, key: str, value: object) -> None:
+    def test_a_field_that_differs_is_named_with_its_path(
+        self, path: str, key: str, value: object
+    ) -> None:
         """Not only the names of fields are compared."""
         changed = copy.deepcopy(ROOT)
         dict(walk(changed))[path][key] = value
@@ -154,8 +160,12 @@ class TestSameAsTheTypes:
     def test_the_names_are_those_of_the_core(self) -> None:
         """The controller asks for the group, version and plural that the CRD defines, in the scope it has."""
         names = CRD["spec"]["names"]
-        assert (CRD["spec"]["group"], SERVED["name"], names["plural"]) == (GROUP, VERSION, CLUSTER_LINKS)
-        assert CRD["metadata"]["name"] == f"{CLUSTER_LINKS}.{GROUP}"
+        assert (CRD["spec"]["group"], SERVED["name"], names["plural"]) == (
+            GROUP,
+            API_VERSION,
+            PLURAL_CLUSTER_LINKS,
+        )
+        assert CRD["metadata"]["name"] == f"{PLURAL_CLUSTER_LINKS}.{GROUP}"
         assert CRD["spec"]["scope"] == "Cluster"
         assert names["kind"] == "ClusterLink"
 
@@ -180,19 +190,25 @@ class TestBounds:
         assert description[0].isupper()
         assert description.endswith(".")
 
-    @pytest.mark.parametrize("path", [path for path, schema in OWN_FIELDS.items() if schema["type"] == "array"])
+    @pytest.mark.parametrize(
+        "path", [path for path, schema in OWN_FIELDS.items() if schema["type"] == "array"]
+    )
     def test_a_list_is_bounded(self, path: str) -> None:
         """Lists have a largest length and a list type, so that server-side apply can merge them."""
         assert 1 <= OWN_FIELDS[path]["maxItems"] <= 1000
         assert OWN_FIELDS[path]["x-kubernetes-list-type"] in {"set", "map"}
 
-    @pytest.mark.parametrize("path", [path for path, schema in OWN_FIELDS.items() if schema["type"] == "string"])
+    @pytest.mark.parametrize(
+        "path", [path for path, schema in OWN_FIELDS.items() if schema["type"] == "string"]
+    )
     def test_a_string_is_bounded(self, path: str) -> None:
         """Strings have a largest length, and every value of an enum fits into it."""
         limit = OWN_FIELDS[path]["maxLength"]
         assert all(len(value) <= limit for value in OWN_FIELDS[path].get("enum", []))
 
-    @pytest.mark.parametrize("path", [path for path, schema in OWN_FIELDS.items() if schema["type"] == "integer"])
+    @pytest.mark.parametrize(
+        "path", [path for path, schema in OWN_FIELDS.items() if schema["type"] == "integer"]
+    )
     def test_an_integer_has_a_width(self, path: str) -> None:
         """Integers say how large they get, and none is negative."""
         assert OWN_FIELDS[path]["format"] in {"int32", "int64"}
@@ -212,7 +228,9 @@ class TestBounds:
 class TestColumns:
     def test_the_default_columns_are_those_of_the_readme(self) -> None:
         """`kubectl get clusterlinks` prints NAME, which is always first, ENABLED, VERSION, STATUS and AGE."""
-        columns = [column for column in SERVED["additionalPrinterColumns"] if not column.get("priority")]
+        columns = [
+            column for column in SERVED["additionalPrinterColumns"] if not column.get("priority")
+        ]
         assert [(column["name"].upper(), column["jsonPath"]) for column in columns] == [
             ("ENABLED", ".spec.enabled"),
             ("VERSION", ".status.version"),
@@ -222,7 +240,9 @@ class TestColumns:
 
     def test_wide_adds_numbers_last_contact_and_filters(self) -> None:
         """`-o wide` adds columns behind those of the default view."""
-        columns = [column for column in SERVED["additionalPrinterColumns"] if column.get("priority")]
+        columns = [
+            column for column in SERVED["additionalPrinterColumns"] if column.get("priority")
+        ]
         assert columns == SERVED["additionalPrinterColumns"][-len(columns) :]
         assert [column["jsonPath"] for column in columns] == [
             ".status.services",
@@ -232,7 +252,9 @@ class TestColumns:
             ".spec.excludedNamespaces",
         ]
 
-    @pytest.mark.parametrize("column", SERVED["additionalPrinterColumns"], ids=lambda column: column["name"])
+    @pytest.mark.parametrize(
+        "column", SERVED["additionalPrinterColumns"], ids=lambda column: column["name"]
+    )
     def test_a_column_shows_a_field_of_its_type(self, column: Schema) -> None:
         """The API server leaves a cell empty, without a word, where the path leads nowhere or the type is another."""
         if column["jsonPath"] == ".metadata.creationTimestamp":
@@ -275,7 +297,10 @@ PATTERNS: dict[str, tuple[list[str], list[str]]] = {
         ["a", "a.b", "remote-1.kubeconfig"],
         ["", ".a", "a.", "a..b", "A", "a/b", "a\n", "-a"],
     ),
-    "spec.kubeconfigSecretRef.key": (["kubeconfig", "tls.crt", ".x", "A_b-c"], ["", "a/b", "a b", "a\n", "ä"]),
+    "spec.kubeconfigSecretRef.key": (
+        ["kubeconfig", "tls.crt", ".x", "A_b-c"],
+        ["", "a/b", "a b", "a\n", "ä"],
+    ),
     "spec.clusterID": (["bf96c8d9-d62d-4a5d-a001-a7a4552a4101"], ["", "a b", "a\n", "a.b", "{x}"]),
 }
 
@@ -303,12 +328,16 @@ def accepts(path: str, text: str) -> bool:
 
 
 class TestRules:
-    @pytest.mark.parametrize(("path", "text"), [(path, text) for path, (good, _) in PATTERNS.items() for text in good])
+    @pytest.mark.parametrize(
+        ("path", "text"), [(path, text) for path, (good, _) in PATTERNS.items() for text in good]
+    )
     def test_a_good_name_is_accepted(self, path: str, text: str) -> None:
         """Every name that Kubernetes allows there can be written."""
         assert accepts(path, text)
 
-    @pytest.mark.parametrize(("path", "text"), [(path, text) for path, (_, bad) in PATTERNS.items() for text in bad])
+    @pytest.mark.parametrize(
+        ("path", "text"), [(path, text) for path, (_, bad) in PATTERNS.items() for text in bad]
+    )
     def test_a_bad_name_is_refused(self, path: str, text: str) -> None:
         """A name that can match nothing is a mistake, and is better told at once."""
         assert not accepts(path, text)
@@ -334,7 +363,9 @@ class TestRules:
 
     def test_the_name_of_a_link_is_no_longer_than_a_label_value(self) -> None:
         """The API server itself would allow 253 characters, and dots."""
-        assert f"size(self.metadata.name) <= {MAX_NAME_LENGTH}" in [rule["rule"] for rule in rules("metadata.name")]
+        assert f"size(self.metadata.name) <= {MAX_NAME_LENGTH}" in [
+            rule["rule"] for rule in rules("metadata.name")
+        ]
 
     def test_exactly_one_of_the_two_kubeconfigs_is_set(self) -> None:
         """One rule for none and one for both: each has its own sentence."""
@@ -343,7 +374,9 @@ class TestRules:
             "!(has(self.kubeconfig) && has(self.kubeconfigSecretRef))",
         ]
 
-    @pytest.mark.parametrize("path", ["metadata.name", *(path for path in OWN_FIELDS if rules(path))])
+    @pytest.mark.parametrize(
+        "path", ["metadata.name", *(path for path in OWN_FIELDS if rules(path))]
+    )
     def test_a_refusal_is_one_sentence_that_names_the_field(self, path: str) -> None:
         """The message alone tells what to mend: kubectl may print it without the path."""
         for rule in rules(path):

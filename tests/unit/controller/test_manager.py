@@ -26,8 +26,8 @@ from svclink_controller import manager
 from svclink_controller.api.connecting import remote_client
 from svclink_controller.election.leader import Timing
 from svclink_controller.gc_tuning import freeze_survivors
-from svclink_controller.manager import Manager, make_manager, target_of
-from svclink_controller.remotes.session import Target
+from svclink_controller.manager import Manager, link_target, make_manager
+from svclink_controller.remotes.session import LinkTarget
 from svclink_controller.settings import Settings
 from svclink_controller.wire.label_selector import parse
 from svclink_core import (
@@ -50,7 +50,15 @@ from svclink_core.discovery_v1 import CONDITIONS
 from svclink_core.link_identity import Problem
 from svclink_core.svclink_v1alpha1 import SecretKeyReference
 from svclink_core.well_known import LABEL_SERVICE_NAME
-from tests.unit.controller.servers import Cluster, Server, credentials, eventually, kubeconfig, refusal, serving
+from tests.unit.controller.servers import (
+    Cluster,
+    Server,
+    credentials,
+    eventually,
+    kubeconfig,
+    refusal,
+    serving,
+)
 
 NAMESPACE = "svclink"
 FAST = Settings(sync_interval=0.05)
@@ -58,13 +66,17 @@ SHARD = Settings(sync_interval=0.05, link_selector=parse("shard=a"))
 
 
 def service(name: str = "web") -> Service:
-    spec = ServiceSpec(cluster_ip="10.96.0.1", ip_families=("IPv4",), ports=(ServicePort(80, "http"),))
+    spec = ServiceSpec(
+        cluster_ip="10.96.0.1", ip_families=("IPv4",), ports=(ServicePort(80, "http"),)
+    )
     return Service(ObjectMeta(name, "default", f"uid-of-{name}"), spec)
 
 
 def piece(name: str = "web", address: str = "10.0.0.1") -> EndpointSlice:
     metadata = ObjectMeta(f"{name}-abc", "default", labels=((LABEL_SERVICE_NAME, name),))
-    return EndpointSlice(metadata, "IPv4", (Endpoint((address,)),), (EndpointPort("http", port=8080),))
+    return EndpointSlice(
+        metadata, "IPv4", (Endpoint((address,)),), (EndpointPort("http", port=8080),)
+    )
 
 
 def link(name: str = "c1", **spec: Any) -> ClusterLink:
@@ -93,7 +105,9 @@ class World:
     def put_labelled(self, shard: str) -> None:
         """The link of the remote cluster, with a label."""
         content = unstructure(link(kubeconfig=self.kubeconfig))
-        self.main.put_raw("clusterlinks", content | {"metadata": {"name": "c1", "labels": {"shard": shard}}})
+        self.main.put_raw(
+            "clusterlinks", content | {"metadata": {"name": "c1", "labels": {"shard": shard}}}
+        )
 
     def mirrored(self) -> dict[str, list[str]]:
         """The addresses in every slice of the main cluster."""
@@ -127,7 +141,9 @@ async def worlds(settings: Settings = FAST) -> AsyncIterator[World]:
         remote_server = await stack.enter_async_context(serving(remote))
         client = await remote_client(credentials(main_server.url))
         stack.push_async_callback(client.close)
-        world = World(main, main_server, remote, remote_server, make_manager(client, NAMESPACE, settings))
+        world = World(
+            main, main_server, remote, remote_server, make_manager(client, NAMESPACE, settings)
+        )
         try:
             yield world
         finally:
@@ -163,12 +179,16 @@ async def test_slice_that_was_tampered_with_is_mended() -> None:
 async def test_mirror_that_is_read_has_the_endpoints_of_its_source() -> None:
     """What the main cluster's watch tells of a mirror takes no memory for endpoints that are the remote slice's."""
     async with worlds() as world:
-        world.remote.put(evolve(piece(), endpoints=(Endpoint(("10.0.0.1",), CONDITIONS[True, True, False]),)))
+        world.remote.put(
+            evolve(piece(), endpoints=(Endpoint(("10.0.0.1",), CONDITIONS[True, True, False]),))
+        )
         world.main.put(link(kubeconfig=world.kubeconfig))
         world.start()
         await world.is_mirrored("10.0.0.1")
         stored = world.main.objects["endpointslices", "default", "web-c1"]
-        world.main.put_raw("endpointslices", stored | {"metadata": stored["metadata"] | {"generation": 7}})
+        world.main.put_raw(
+            "endpointslices", stored | {"metadata": stored["metadata"] | {"generation": 7}}
+        )
         store, key = world.controller.store, NamespacedName("default", "web-c1")
         await eventually(lambda: store.snapshot().main.names[key].metadata.generation == 7)
         (remote,) = store.snapshot().remotes["c1"].endpoint_slices[NamespacedName("default", "web")]
@@ -294,7 +314,9 @@ async def test_missing_crd_is_said_and_waited_for() -> None:
         world.main.put(link(kubeconfig=world.kubeconfig))
         with capture_logs() as logs:
             world.start()
-            await eventually(lambda: any("apply -f crd/" in str(entry.get("mend")) for entry in logs))
+            await eventually(
+                lambda: any("apply -f crd/" in str(entry.get("mend")) for entry in logs)
+            )
         assert world.writes() == []
         world.main.override = None
         await world.is_mirrored("10.0.0.1")
@@ -368,7 +390,8 @@ async def test_one_of_two_replicas_writes_and_the_other_takes_over() -> None:
             assert standby.store.is_complete
             assert not standby.elector.may_write()
             assert (
-                world.main.objects["leases", NAMESPACE, "svclink"]["spec"]["holderIdentity"] != standby.elector.identity
+                world.main.objects["leases", NAMESPACE, "svclink"]["spec"]["holderIdentity"]
+                != standby.elector.identity
             )
             assert world.task is not None
             world.task.cancel()
@@ -417,12 +440,12 @@ async def idle() -> AsyncIterator[Manager]:
 
 async def test_disabled_link_asks_for_nothing(idle: Manager) -> None:
     """A link that is switched off is not read, whatever else it says."""
-    assert target_of(link(enabled=False, kubeconfig="abc"), Options(), idle.secrets) is None
+    assert link_target(link(enabled=False, kubeconfig="abc"), Options(), idle.secrets) is None
 
 
 async def test_link_without_kubeconfig_has_a_problem(idle: Manager) -> None:
     """The problem names the field and says what to do."""
-    problem = target_of(link(), Options(), idle.secrets)
+    problem = link_target(link(), Options(), idle.secrets)
     assert isinstance(problem, Problem)
     assert problem.reason is LinkReason.INVALID_KUBECONFIG
     assert problem.message.startswith("spec.kubeconfig is missing: ")
@@ -442,12 +465,14 @@ async def test_namespaces_to_read_are_the_flags_else_the_links(
 ) -> None:
     """Only the namespaces that can be mirrored are read; the flag overrides the link's list."""
     asking = link(kubeconfig="abc", included_namespaces=of_link)
-    assert target_of(asking, Options(frozenset(of_flag)), idle.secrets) == Target("abc", expected)
+    assert link_target(asking, Options(frozenset(of_flag)), idle.secrets) == LinkTarget(
+        "abc", expected
+    )
 
 
 def test_credentials_are_in_no_representation() -> None:
     """What is read with a kubeconfig does not show it."""
-    assert "abc" not in repr(Target("abc"))
+    assert "abc" not in repr(LinkTarget("abc"))
 
 
 # The end

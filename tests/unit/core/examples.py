@@ -82,9 +82,17 @@ def remote_slice(
     labels: Mapping[str, str] | None = None,
 ) -> EndpointSlice:
     """A slice of a remote cluster, of one ready endpoint unless addresses or endpoints are given."""
-    own = {LABEL_MANAGED_BY: "endpointslice-controller.k8s.io", LABEL_SERVICE_NAME: key.name, **(labels or {})}
+    own = {
+        LABEL_MANAGED_BY: "endpointslice-controller.k8s.io",
+        LABEL_SERVICE_NAME: key.name,
+        **(labels or {}),
+    }
     metadata = ObjectMeta(name, key.namespace, "remote-uid", "1", labels=tuple(sorted(own.items())))
-    found = [endpoint(address) for address in addresses or ("10.0.0.1",)] if endpoints is None else endpoints
+    found = (
+        [endpoint(address) for address in addresses or ("10.0.0.1",)]
+        if endpoints is None
+        else endpoints
+    )
     return EndpointSlice(metadata, address_type, tuple(found), ports)
 
 
@@ -104,7 +112,9 @@ def mirrored_slice(
     own: dict[str, str | None] = {
         LABEL_CLUSTER: cluster, LABEL_MANAGED_BY: MANAGED_BY, LABEL_SERVICE_NAME: key.name, **(labels or {}),
     }  # fmt: skip
-    owner = OwnerReference("v1", "Service", key.name, owner_uid or "", controller=True, block_owner_deletion=False)
+    owner = OwnerReference(
+        "v1", "Service", key.name, owner_uid or "", controller=True, block_owner_deletion=False
+    )
     metadata = ObjectMeta(
         name,
         key.namespace,
@@ -119,9 +129,13 @@ def mirrored_slice(
     return EndpointSlice(metadata, address_type, found, ports)
 
 
-def foreign_slice(name: str, key: NamespacedName = WEB, labels: Mapping[str, str] | None = None) -> EndpointSlice:
+def foreign_slice(
+    name: str, key: NamespacedName = WEB, labels: Mapping[str, str] | None = None
+) -> EndpointSlice:
     """A slice of the main cluster that somebody else holds."""
-    metadata = ObjectMeta(name, key.namespace, f"uid-of-{name}", "3", labels=tuple(sorted((labels or {}).items())))
+    metadata = ObjectMeta(
+        name, key.namespace, f"uid-of-{name}", "3", labels=tuple(sorted((labels or {}).items()))
+    )
     return EndpointSlice(metadata, "IPv4", (endpoint("10.9.9.9"),), (HTTP_8080,))
 
 
@@ -138,7 +152,9 @@ def cluster(
     services: Iterable[Service] | None = None,
 ) -> RemoteCluster:
     """A synced cluster that has Service default/web, with the slices given."""
-    return remote_cluster(link(name, spec), [service()] if services is None else services, slices, connection)
+    return remote_cluster(
+        link(name, spec), [service()] if services is None else services, slices, connection
+    )
 
 
 def world(
@@ -148,4 +164,6 @@ def world(
     options: Options = Options(),  # noqa: B008 - it is frozen
 ) -> Snapshot:
     """A snapshot whose main cluster has Service default/web."""
-    return snapshot(main_cluster([service()] if services is None else services, slices), remotes, options)
+    return snapshot(
+        main_cluster([service()] if services is None else services, slices), remotes, options
+    )

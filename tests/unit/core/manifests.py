@@ -24,7 +24,15 @@ SERVICE: dict[str, Json] = {
         "clusterIPs": ["None"],
         "ipFamilies": ["IPv4", "IPv6"],
         "trafficDistribution": "PreferClose",
-        "ports": [{"name": "http", "port": 80, "protocol": "TCP", "appProtocol": "http", "targetPort": 8080}],
+        "ports": [
+            {
+                "name": "http",
+                "port": 80,
+                "protocol": "TCP",
+                "appProtocol": "http",
+                "targetPort": 8080,
+            }
+        ],
         "selector": {"app": "web"},
     },
     "status": {"loadBalancer": {}},

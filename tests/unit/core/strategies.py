@@ -116,7 +116,15 @@ def mostly(draw: DrawFn, common: SearchStrategy[V], rare: SearchStrategy[V], odd
 
 _mostly_true = st.sampled_from((True, True, False))
 _nearly_always_true = st.sampled_from((True,) * 15 + (False,))
-_SHORT_NAMES: Final = ("a", "b", *map("".join, product("ab", ("", "-"), "ab")), "a-b-a", "a-b-b", "b-a-b", "b-b-b")
+_SHORT_NAMES: Final = (
+    "a",
+    "b",
+    *map("".join, product("ab", ("", "-"), "ab")),
+    "a-b-a",
+    "a-b-b",
+    "b-a-b",
+    "b-b-b",
+)
 
 
 def _names(*pool: str) -> SearchStrategy[str]:
@@ -141,7 +149,9 @@ class Universe:
     gone: tuple[str, ...] = ("gone",)
 
 
-AMBIGUOUS: Final = Universe((NamespacedName("default", "a-b"), NamespacedName("default", "a")), ("c", "b-c"))
+AMBIGUOUS: Final = Universe(
+    (NamespacedName("default", "a-b"), NamespacedName("default", "a")), ("c", "b-c")
+)
 """Service `a-b` of cluster `c` and Service `a` of cluster `b-c` read alike."""
 
 ORDINARY: Final = Universe((NamespacedName("default", "web"),), ("c1", "c2"))
@@ -170,21 +180,44 @@ IPV4_REFUSED: Final = (
 )  # fmt: skip
 IPV6_GOOD: Final = ("fd00::1", "fd00::2", "2001:db8::1:0:0:1")
 IPV6_LEGACY: Final = ("FD00::1", "fd00:0:0::2", "fd00::0001")
-IPV6_REFUSED: Final = ("::1", "fe80::1", "fd00::1%eth0", "ff02::1", "::", "::ffff:10.0.0.1", "10.0.0.1", "fd00::g")
+IPV6_REFUSED: Final = (
+    "::1",
+    "fe80::1",
+    "fd00::1%eth0",
+    "ff02::1",
+    "::",
+    "::ffff:10.0.0.1",
+    "10.0.0.1",
+    "fd00::g",
+)
 
 _hosts = st.integers(1, 0xFFFF)
-ipv4_good = mostly(st.sampled_from(IPV4_GOOD), _hosts.map(lambda host: f"10.1.{host >> 8}.{host & 0xFF}"))
+ipv4_good = mostly(
+    st.sampled_from(IPV4_GOOD), _hosts.map(lambda host: f"10.1.{host >> 8}.{host & 0xFF}")
+)
 ipv6_good = mostly(st.sampled_from(IPV6_GOOD), _hosts.map(lambda host: f"fd01::{host:x}"))
-ipv4_addresses = mostly(st.sampled_from(IPV4_GOOD * 5 + IPV4_LEGACY + IPV4_REFUSED), st.ip_addresses(v=4).map(str))
-ipv6_addresses = mostly(st.sampled_from(IPV6_GOOD * 5 + IPV6_LEGACY + IPV6_REFUSED), st.ip_addresses(v=6).map(str))
+ipv4_addresses = mostly(
+    st.sampled_from(IPV4_GOOD * 5 + IPV4_LEGACY + IPV4_REFUSED), st.ip_addresses(v=4).map(str)
+)
+ipv6_addresses = mostly(
+    st.sampled_from(IPV6_GOOD * 5 + IPV6_LEGACY + IPV6_REFUSED), st.ip_addresses(v=6).map(str)
+)
 fqdn_addresses = st.sampled_from(("pod-1.example.com", "pod-2.example.com"))
 
 _TRISTATE: Final = (None, True, False)
-CONDITIONS: Final = tuple(EndpointConditions(*each) for each in product(_TRISTATE, _TRISTATE, _TRISTATE))
+CONDITIONS: Final = tuple(
+    EndpointConditions(*each) for each in product(_TRISTATE, _TRISTATE, _TRISTATE)
+)
 NOT_MIRRORED: Final = (
     Endpoint(()),
     Endpoint((), node_name="worker-0", target_ref=ObjectReference("Pod", "default", "web-0", "p1")),
-    Endpoint((), hints=EndpointHints(), hostname="web-0", node_name="worker-1", target_ref=ObjectReference()),
+    Endpoint(
+        (),
+        hints=EndpointHints(),
+        hostname="web-0",
+        node_name="worker-1",
+        target_ref=ObjectReference(),
+    ),
     Endpoint((), hints=EndpointHints(("zone-a",))),
     Endpoint((), hints=EndpointHints(("zone-a", "zone-b"), ("node-1",)), hostname="web-0"),
 )
@@ -193,7 +226,9 @@ NOT_MIRRORED: Final = (
 _endpoint_templates = st.sampled_from(
     [
         evolve(endpoint, conditions=conditions, zone=zone)
-        for endpoint, conditions, zone in product(NOT_MIRRORED, CONDITIONS, (None, "zone-a", "", "zone b"))
+        for endpoint, conditions, zone in product(
+            NOT_MIRRORED, CONDITIONS, (None, "zone-a", "", "zone b")
+        )
     ]
 )
 _seldom_two_addresses = st.sampled_from((False,) * 7 + (True,))
@@ -246,7 +281,9 @@ _USUAL_PORTS: Final[tuple[tuple[EndpointPort, ...], ...]] = (
 )
 _odd_ports = st.lists(_endpoint_ports, max_size=3, unique_by=lambda port: port.name).map(tuple)
 remote_ports = mostly(st.sampled_from(_USUAL_PORTS), _odd_ports, 4)
-main_ports = remote_ports.map(lambda ports: tuple(evolve(port, app_protocol=None) for port in ports))
+main_ports = remote_ports.map(
+    lambda ports: tuple(evolve(port, app_protocol=None) for port in ports)
+)
 
 
 # Services
@@ -268,11 +305,20 @@ _USUAL_SERVICE_PORTS: Final[tuple[tuple[ServicePort, ...], ...]] = (
 service_ports = mostly(
     st.sampled_from(_USUAL_SERVICE_PORTS),
     st.lists(
-        _service_ports, max_size=2, unique_by=(lambda port: port.name, lambda port: (port.port, port.protocol))
+        _service_ports,
+        max_size=2,
+        unique_by=(lambda port: port.name, lambda port: (port.port, port.protocol)),
     ).map(tuple),
     4,
 )
-FAMILIES: Final = (("IPv4",), ("IPv4",), ("IPv4", "IPv6"), ("IPv4", "IPv6"), ("IPv6", "IPv4"), ("IPv6",))
+FAMILIES: Final = (
+    ("IPv4",),
+    ("IPv4",),
+    ("IPv4", "IPv6"),
+    ("IPv4", "IPv6"),
+    ("IPv6", "IPv4"),
+    ("IPv6",),
+)
 _HEALTHY_SPECS: Final = tuple(
     ServiceSpec(kind, "10.96.0.1", families, (), distribution)
     for kind in ("ClusterIP", "NodePort", "LoadBalancer")
@@ -307,7 +353,9 @@ def services(key: NamespacedName) -> SearchStrategy[Service]:
 @st.composite
 def _services(draw: DrawFn, key: NamespacedName) -> Service:
     incarnation = draw(_incarnations)
-    metadata = evolve(draw(_metadata), name=key.name, namespace=key.namespace, uid=uid_of(key, incarnation))
+    metadata = evolve(
+        draw(_metadata), name=key.name, namespace=key.namespace, uid=uid_of(key, incarnation)
+    )
     spec = draw(_specs)
     if spec not in _HEALTHY_SPECS:
         return Service(metadata, spec)
@@ -320,7 +368,9 @@ _handed_on: SearchStrategy[Callable[[ServiceSpec], ServiceSpec]] = st.sampled_fr
         lambda spec: evolve(spec, session_affinity="None", ip_family_policy="SingleStack"),
         lambda spec: evolve(spec, session_affinity="ClientIP", publish_not_ready_addresses=True),
         lambda spec: evolve(spec, session_affinity_config=SessionAffinityConfig()),
-        lambda spec: evolve(spec, session_affinity_config=SessionAffinityConfig(ClientIPConfig(60))),
+        lambda spec: evolve(
+            spec, session_affinity_config=SessionAffinityConfig(ClientIPConfig(60))
+        ),
     )
 )
 """What a Service that is made in the main cluster takes over of the remote one."""
@@ -341,7 +391,9 @@ _LOOP_LABELS: Final = (
 )
 _LOCAL_LABELS: Final = ((LABEL_MANAGED_BY, LOCAL_CONTROLLER),)
 _address_types = st.sampled_from(("IPv4",) * 8 + ("IPv6",) * 3 + ("FQDN",))
-_remote_labels = st.sampled_from([*(_LOCAL_LABELS,) * 16, *((*_LOCAL_LABELS, label) for label in _LOOP_LABELS)])
+_remote_labels = st.sampled_from(
+    [*(_LOCAL_LABELS,) * 16, *((*_LOCAL_LABELS, label) for label in _LOOP_LABELS)]
+)
 _mostly_labelled = st.sampled_from((True,) * 15 + (False,))
 _seldom_dying = st.sampled_from((None,) * 7 + (EARLIER,))
 
@@ -367,7 +419,9 @@ def _remote_endpoint_slices(draw: DrawFn, universe: Universe) -> EndpointSlice:
         labels=tuple(sorted(labels.items())),
         owner_references=(OwnerReference("v1", "Service", key.name, "remote", controller=True),),
     )
-    return EndpointSlice(metadata, address_type, draw(REMOTE_ENDPOINTS[address_type]), draw(remote_ports))
+    return EndpointSlice(
+        metadata, address_type, draw(REMOTE_ENDPOINTS[address_type]), draw(remote_ports)
+    )
 
 
 _TAMPERINGS: Final[tuple[dict[str, str | None], ...]] = (
@@ -414,7 +468,12 @@ def _mirrored_slices(draw: DrawFn, universe: Universe) -> EndpointSlice:
         annotations=((ANNOTATION_SOURCE_SLICE, source),) if draw(_mostly_annotated) else (),
         owner_references=tuple(
             OwnerReference(
-                "v1", "Service", key.name, uid_of(key, incarnation), controller=True, block_owner_deletion=False
+                "v1",
+                "Service",
+                key.name,
+                uid_of(key, incarnation),
+                controller=True,
+                block_owner_deletion=False,
             )
             for incarnation in draw(_owners)
         ),
@@ -454,7 +513,9 @@ def _foreign_slices(draw: DrawFn, universe: Universe) -> EndpointSlice:
         annotations=draw(pick(((), ((ANNOTATION_SOURCE_SLICE, source),)))),
         owner_references=(OwnerReference("v1", "Service", key.name, uid_of(key), controller=True),),
     )
-    return EndpointSlice(metadata, address_type, draw(MAIN_ENDPOINTS[address_type]), draw(main_ports))
+    return EndpointSlice(
+        metadata, address_type, draw(MAIN_ENDPOINTS[address_type]), draw(main_ports)
+    )
 
 
 @cache
@@ -479,7 +540,9 @@ def any_main_slices(universe: Universe) -> SearchStrategy[EndpointSlice]:
 
 def numbered(piece: EndpointSlice, number: int) -> EndpointSlice:
     """The slice as the main cluster stored it."""
-    return evolve(piece, metadata=evolve(piece.metadata, uid=f"uid-{number}", resource_version=str(number)))
+    return evolve(
+        piece, metadata=evolve(piece.metadata, uid=f"uid-{number}", resource_version=str(number))
+    )
 
 
 # Links
@@ -489,7 +552,9 @@ def numbered(piece: EndpointSlice, number: int) -> EndpointSlice:
 def link_specs(universe: Universe) -> SearchStrategy[ClusterLinkSpec]:
     """Links that mirror everything, are disabled, or have filters that hit or miss the Services there are."""
     return mostly(
-        st.builds(ClusterLinkSpec, st.sampled_from((True,) * 3 + (False,) * 2), unreachable=policies),
+        st.builds(
+            ClusterLinkSpec, st.sampled_from((True,) * 3 + (False,) * 2), unreachable=policies
+        ),
         filters(universe),
         1,
     )
@@ -555,7 +620,12 @@ def remote_clusters(universe: Universe, name: str) -> SearchStrategy[RemoteClust
         lambda cluster, guard: evolve(cluster, guard=guard),
         st.builds(
             remote_cluster,
-            st.builds(ClusterLink, _link_metadata(name), link_specs(universe), is_selected=_nearly_always_true),
+            st.builds(
+                ClusterLink,
+                _link_metadata(name),
+                link_specs(universe),
+                is_selected=_nearly_always_true,
+            ),
             some_services(universe),
             all_remote_slices(universe),
             connections,
@@ -567,7 +637,9 @@ def remote_clusters(universe: Universe, name: str) -> SearchStrategy[RemoteClust
 def _link_metadata(name: str) -> SearchStrategy[ObjectMeta]:
     """Of a link that is the oldest, or is not, or was made in the same second as another."""
     first = ObjectMeta(name, uid=f"uid-of-{name}", generation=1)
-    return pick((first, evolve(first, creation_timestamp=EARLIER), evolve(first, creation_timestamp=LATER)))
+    return pick(
+        (first, evolve(first, creation_timestamp=EARLIER), evolve(first, creation_timestamp=LATER))
+    )
 
 
 @cache
@@ -590,7 +662,9 @@ def _all_remote_slices(draw: DrawFn, universe: Universe) -> list[EndpointSlice]:
 def some_services(universe: Universe) -> SearchStrategy[list[Service]]:
     """A Service for most of the names."""
     present = [mostly(services(key), st.none()) for key in universe.keys]
-    return st.tuples(*present).map(lambda drawn: [service for service in drawn if service is not None])
+    return st.tuples(*present).map(
+        lambda drawn: [service for service in drawn if service is not None]
+    )
 
 
 # Snapshots
@@ -611,7 +685,12 @@ def fresh_snapshots(universe: Universe) -> SearchStrategy[Snapshot]:
     """A snapshot nobody acted on yet; what is mirrored in it has no connection to what should be."""
     return st.builds(
         snapshot,
-        st.builds(main_cluster, some_services(universe), all_main_slices(universe), some_namespaces(universe)),
+        st.builds(
+            main_cluster,
+            some_services(universe),
+            all_main_slices(universe),
+            some_namespaces(universe),
+        ),
         st.tuples(*(remote_clusters(universe, name) for name in universe.clusters)),
     )
 
@@ -638,7 +717,11 @@ def healthy_snapshot(universe: Universe) -> Snapshot:
             remote_cluster(
                 ClusterLink(ObjectMeta(name, uid=f"uid-of-{name}", generation=1)),
                 [_healthy_service(key) for key in universe.keys],
-                [piece for place, key in enumerate(universe.keys) for piece in _healthy_slices(key, place)],
+                [
+                    piece
+                    for place, key in enumerate(universe.keys)
+                    for piece in _healthy_slices(key, place)
+                ],
             )
             for name in universe.clusters
         ],
@@ -656,12 +739,16 @@ def _healthy_slices(key: NamespacedName, place: int) -> list[EndpointSlice]:
     ports = (EndpointPort("http", port=8080), EndpointPort("dns", "UDP", 53))
     return [
         EndpointSlice(
-            ObjectMeta(source_names[2 * place + number], key.namespace, "remote", "1", labels=labels),
+            ObjectMeta(
+                source_names[2 * place + number], key.namespace, "remote", "1", labels=labels
+            ),
             address_type,
             (Endpoint((address,), EndpointConditions(ready=True), "zone-a"),),
             ports,
         )
-        for number, (address_type, address) in enumerate((("IPv4", IPV4_GOOD[0]), ("IPv6", IPV6_GOOD[0])))
+        for number, (address_type, address) in enumerate(
+            (("IPv4", IPV4_GOOD[0]), ("IPv6", IPV6_GOOD[0]))
+        )
     ]
 
 
@@ -689,7 +776,10 @@ def stories(draw: DrawFn) -> tuple[Universe, Snapshot]:
     found = draw(fresh_snapshots(universe)) if draw(_seldom_chaotic) else healthy_snapshot(universe)
     if draw(_mostly_true):  # A namespace can be known to be gone before its Services are.
         spaces = main_cluster((), (), draw(some_namespaces(universe)))
-        found = evolve(found, main=evolve(found.main, namespaces=spaces.namespaces, terminating=spaces.terminating))
+        found = evolve(
+            found,
+            main=evolve(found.main, namespaces=spaces.namespaces, terminating=spaces.terminating),
+        )
     for is_settled in draw(_courses):
         _, found = draw(happenings(universe, found))
         if is_settled:
@@ -746,7 +836,9 @@ def _main_service(draw: DrawFn, universe: Universe, before: Snapshot) -> tuple[E
             new = None
         case _:
             new = draw(services(key))
-    return ServiceChanged(old, new), with_main(before, services=_replaced(before.main.services, key, new))
+    return ServiceChanged(old, new), with_main(
+        before, services=_replaced(before.main.services, key, new)
+    )
 
 
 def _remote_service(draw: DrawFn, universe: Universe, before: Snapshot) -> tuple[Event, Snapshot]:
@@ -755,11 +847,17 @@ def _remote_service(draw: DrawFn, universe: Universe, before: Snapshot) -> tuple
     found = before.remotes[cluster].services
     old, new = found.get(key), draw(services(key))
     if old is not None and draw(st.booleans()):
-        return ServiceChanged(old, None), with_remote(before, cluster, services=_replaced(found, key, None))
-    return ServiceChanged(old, new), with_remote(before, cluster, services=_replaced(found, key, new))
+        return ServiceChanged(old, None), with_remote(
+            before, cluster, services=_replaced(found, key, None)
+        )
+    return ServiceChanged(old, new), with_remote(
+        before, cluster, services=_replaced(found, key, new)
+    )
 
 
-def _replaced(found: Mapping[NamespacedName, Service], key: NamespacedName, new: Service | None) -> list[Service]:
+def _replaced(
+    found: Mapping[NamespacedName, Service], key: NamespacedName, new: Service | None
+) -> list[Service]:
     kept = [each for each in found.values() if each.metadata.key != key]
     return kept if new is None else [*kept, new]
 
@@ -771,7 +869,9 @@ def _remote_slice(draw: DrawFn, universe: Universe, before: Snapshot) -> tuple[E
     if len(found) > 0 and draw(st.booleans()):
         old = draw(st.sampled_from(found))
         slices = [piece for piece in found if piece != old]
-        return EndpointSliceChanged(old, None, in_main=False), with_remote(before, cluster, slices=slices)
+        return EndpointSliceChanged(old, None, in_main=False), with_remote(
+            before, cluster, slices=slices
+        )
     new = draw(remote_endpoint_slices(universe))
     slices = [piece for piece in found if piece.metadata.key != new.metadata.key]
     event = EndpointSliceChanged(_same_name(found, new), new, in_main=False)
@@ -781,7 +881,10 @@ def _remote_slice(draw: DrawFn, universe: Universe, before: Snapshot) -> tuple[E
 def _namespace(draw: DrawFn, universe: Universe, before: Snapshot) -> tuple[Event, Snapshot]:
     """A Namespace of the main cluster comes, begins to go, or is gone."""
     name = draw(pick(universe.keys)).namespace
-    names, terminating = set(before.main.namespaces or ()) - {name}, set(before.main.terminating) - {name}
+    names, terminating = (
+        set(before.main.namespaces or ()) - {name},
+        set(before.main.terminating) - {name},
+    )
     if draw(_mostly_true):
         names.add(name)
         if not draw(_mostly_true):
@@ -829,7 +932,9 @@ def _main_slice(draw: DrawFn, universe: Universe, before: Snapshot) -> tuple[Eve
     match deed:
         case "edit":
             labels = tampered(dict(old.metadata.labels), draw(_edits))
-            return _written(found, evolve(old, metadata=evolve(old.metadata, labels=labels)), before)
+            return _written(
+                found, evolve(old, metadata=evolve(old.metadata, labels=labels)), before
+            )
         case "copy":
             return _written(found, evolve(old, metadata=evolve(old.metadata, name="copy")), before)
         case _:
@@ -837,13 +942,17 @@ def _main_slice(draw: DrawFn, universe: Universe, before: Snapshot) -> tuple[Eve
             return EndpointSliceChanged(old, None, in_main=True), with_main(before, slices=slices)
 
 
-def _written(found: list[EndpointSlice], new: EndpointSlice, before: Snapshot) -> tuple[Event, Snapshot]:
+def _written(
+    found: list[EndpointSlice], new: EndpointSlice, before: Snapshot
+) -> tuple[Event, Snapshot]:
     """A slice that was made or, where its name exists, edited: its uid and its address type stay."""
     newest = max([int(piece.metadata.resource_version) for piece in found], default=0)
     new = numbered(new, newest + 1)
     old = _same_name(found, new)
     if old is not None:
-        metadata = evolve(new.metadata, uid=old.metadata.uid, deletion_timestamp=old.metadata.deletion_timestamp)
+        metadata = evolve(
+            new.metadata, uid=old.metadata.uid, deletion_timestamp=old.metadata.deletion_timestamp
+        )
         new = evolve(old, metadata=metadata, ports=new.ports)
     slices = [piece for piece in found if piece.metadata.key != new.metadata.key]
     return EndpointSliceChanged(old, new, in_main=True), with_main(before, slices=[*slices, new])
@@ -904,7 +1013,9 @@ link_statuses = st.builds(
     slices=_counts,
     observed_generation=_counts,
     error=_texts,
-    conditions=st.lists(link_conditions, max_size=3, unique_by=lambda condition: condition.type).map(tuple),
+    conditions=st.lists(
+        link_conditions, max_size=3, unique_by=lambda condition: condition.type
+    ).map(tuple),
 )
 _whole_specs = st.builds(
     ClusterLinkSpec,
@@ -917,19 +1028,30 @@ _whole_specs = st.builds(
     excluded_services=st.lists(keys.map(str), max_size=2).map(tuple),
     excluded_service_names=st.lists(service_names, max_size=2).map(tuple),
     unreachable=st.builds(
-        UnreachablePolicy, st.sampled_from(("Keep", "NotReady", "Remove")), st.integers(0, 600), st.booleans()
+        UnreachablePolicy,
+        st.sampled_from(("Keep", "NotReady", "Remove")),
+        st.integers(0, 600),
+        st.booleans(),
     ),
     cluster_id=_texts,
 )
 cluster_links = st.builds(
     ClusterLink,
-    st.builds(ObjectMeta, cluster_names, uid=st.just("uid"), generation=_counts, creation_timestamp=st.none() | _times),
+    st.builds(
+        ObjectMeta,
+        cluster_names,
+        uid=st.just("uid"),
+        generation=_counts,
+        creation_timestamp=st.none() | _times,
+    ),
     _whole_specs,
     link_statuses,
 )
 all_services = keys.flatmap(services)
 all_slices = universes.flatmap(
-    lambda universe: st.one_of(remote_endpoint_slices(universe), mirrored_slices(universe), foreign_slices(universe))
+    lambda universe: st.one_of(
+        remote_endpoint_slices(universe), mirrored_slices(universe), foreign_slices(universe)
+    )
 )
 findings = st.builds(
     Finding,
@@ -942,7 +1064,8 @@ link_facts = st.builds(
     LinkFacts,
     link=cluster_links,
     connection=connections,
-    problem=st.none() | st.builds(Problem, st.sampled_from(LinkReason), st.just("what to do about it")),
+    problem=st.none()
+    | st.builds(Problem, st.sampled_from(LinkReason), st.just("what to do about it")),
     version=st.sampled_from((None, "v1.36.1", "v1.37.0")),
     cluster_id=st.sampled_from((None, "uid-of-kube-system")),
     last_connected=st.none() | _times,

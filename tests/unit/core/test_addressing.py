@@ -94,7 +94,9 @@ def test_several_addresses(addresses: tuple[str, ...], expected: tuple[str, ...]
 @given(st.lists(ipv4_addresses | st.ip_addresses(v=4).map(str), max_size=4))
 def test_many_ipv4_addresses(addresses: list[str]) -> None:
     """IPv4 addresses are canonical together where each of them is."""
-    assert are_canonical(addresses, "IPv4") is all(canonical_address(each, "IPv4") == each for each in addresses)
+    assert are_canonical(addresses, "IPv4") is all(
+        canonical_address(each, "IPv4") == each for each in addresses
+    )
 
 
 @pytest.mark.parametrize("place", range(4))
@@ -104,19 +106,27 @@ def test_every_octet(place: int) -> None:
         octets = ["10", "20", "30", "40"]
         octets[place] = octet
         address = ".".join(octets)
-        assert are_canonical([address], "IPv4") is (canonical_address(address, "IPv4") == address), address
+        assert are_canonical([address], "IPv4") is (
+            canonical_address(address, "IPv4") == address
+        ), address
 
 
-groups = st.sampled_from(("0", "1", "f", "a0", "fd00", "ff02", "fe80", "ffff", "00", "0001", "A", "10000"))
+groups = st.sampled_from(
+    ("0", "1", "f", "a0", "fd00", "ff02", "fe80", "ffff", "00", "0001", "A", "10000")
+)
 ipv6_texts = st.lists(groups, max_size=9).map(":".join) | st.builds(
-    "{}::{}".format, st.lists(groups, max_size=8).map(":".join), st.lists(groups, max_size=8).map(":".join)
+    "{}::{}".format,
+    st.lists(groups, max_size=8).map(":".join),
+    st.lists(groups, max_size=8).map(":".join),
 )
 
 
 @given(st.lists(ipv6_addresses | ipv6_texts, max_size=3))
 def test_many_ipv6_addresses(addresses: list[str]) -> None:
     """IPv6 addresses that are canonical together are canonical each."""
-    assert not are_canonical(addresses, "IPv6") or all(canonical_address(each, "IPv6") == each for each in addresses)
+    assert not are_canonical(addresses, "IPv6") or all(
+        canonical_address(each, "IPv6") == each for each in addresses
+    )
 
 
 @pytest.mark.parametrize(
@@ -138,7 +148,9 @@ def test_usual_ipv6_addresses(address: str) -> None:
 
 
 @pytest.mark.parametrize("address_type", ["IPv4", "IPv6"])
-@pytest.mark.parametrize("address", ["10.0.0.1\n10.0.0.2", "fd00::1\nfd00::2", "10.0.0.1\n", "\nfd00::1"])
+@pytest.mark.parametrize(
+    "address", ["10.0.0.1\n10.0.0.2", "fd00::1\nfd00::2", "10.0.0.1\n", "\nfd00::1"]
+)
 def test_addresses_of_several_lines(address: str, address_type: str) -> None:
     """What looks like two addresses is none."""
     assert not are_canonical([address], address_type)

@@ -50,7 +50,11 @@ def test_a_service() -> None:
             (("service.kubernetes.io/topology-mode", "Auto"),),
         ),
         ServiceSpec(
-            "ClusterIP", "None", ("IPv4", "IPv6"), (ServicePort(80, "http", "TCP", "http", 8080),), "PreferClose"
+            "ClusterIP",
+            "None",
+            ("IPv4", "IPv6"),
+            (ServicePort(80, "http", "TCP", "http", 8080),),
+            "PreferClose",
         ),
     )
 
@@ -64,7 +68,15 @@ def test_a_service_is_written_with_its_kind() -> None:
         "clusterIP": "None",
         "ipFamilies": ["IPv4", "IPv6"],
         "trafficDistribution": "PreferClose",
-        "ports": [{"name": "http", "port": 80, "protocol": "TCP", "appProtocol": "http", "targetPort": 8080}],
+        "ports": [
+            {
+                "name": "http",
+                "port": 80,
+                "protocol": "TCP",
+                "appProtocol": "http",
+                "targetPort": 8080,
+            }
+        ],
         "publishNotReadyAddresses": False,
     }
 
@@ -87,7 +99,9 @@ def test_a_slice() -> None:
         ObjectMeta(
             "web-abc",
             owner_references=(
-                OwnerReference("v1", "Service", "web", "u1", controller=True, block_owner_deletion=False),
+                OwnerReference(
+                    "v1", "Service", "web", "u1", controller=True, block_owner_deletion=False
+                ),
             ),
         ),
         "IPv4",
@@ -111,7 +125,9 @@ def test_a_slice_is_written_as_it_was_read() -> None:
     assert unstructure(structure(SLICE, EndpointSlice)) == SLICE
 
 
-@pytest.mark.parametrize("hints", [{"forZones": [{"name": "a"}]}, {"forNodes": [{"name": "a"}]}, {}])
+@pytest.mark.parametrize(
+    "hints", [{"forZones": [{"name": "a"}]}, {"forNodes": [{"name": "a"}]}, {}]
+)
 def test_hints_are_written_as_they_were_read(hints: dict[str, Json]) -> None:
     """A list of hints that is absent stays absent."""
     content = edited(SLICE, "endpoints.0.hints", hints)
@@ -128,7 +144,12 @@ def test_empty_lists_are_null_on_the_wire(empty: Json) -> None:
 
 def test_absent_fields_have_the_defaults_of_the_api() -> None:
     """What a field is when it is absent is what the API says."""
-    content = {"metadata": {"name": "x"}, "addressType": "IPv4", "endpoints": [{"addresses": ["a"]}], "ports": [{}]}
+    content = {
+        "metadata": {"name": "x"},
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": ["a"]}],
+        "ports": [{}],
+    }
     assert structure(content, EndpointSlice) == EndpointSlice(
         ObjectMeta("x"), "IPv4", (Endpoint(("a",)),), (EndpointPort("", "TCP", None),)
     )
@@ -202,13 +223,21 @@ def test_a_link_with_nothing_in_it() -> None:
     assert structure({"metadata": {"name": "c1"}}, ClusterLink) == ClusterLink(ObjectMeta("c1"))
     assert ClusterLinkSpec().enabled
     assert ClusterLinkSpec().unreachable == UnreachablePolicy("Keep", 300, force=False)
-    assert ClusterLinkStatus() == ClusterLinkStatus("Pending", connected=False, services=0, endpoints=0, slices=0)
+    assert ClusterLinkStatus() == ClusterLinkStatus(
+        "Pending", connected=False, services=0, endpoints=0, slices=0
+    )
 
 
 def test_a_status_clears_what_it_does_not_have() -> None:
     """Fields without a value are null in a status, so that a merge patch clears them."""
     content = unstructure_status(ClusterLinkStatus())
-    assert content["version"] is content["error"] is content["lastConnected"] is content["clusterID"] is None
+    assert (
+        content["version"]
+        is content["error"]
+        is content["lastConnected"]
+        is content["clusterID"]
+        is None
+    )
     assert content["services"] == 0
 
 
@@ -298,7 +327,8 @@ def test_errors_name_the_path(
 
 
 @pytest.mark.parametrize(
-    ("content", "problem"), [([], "is a list"), ("x", "is a string"), (None, "is null"), (EPOCH, "is date")]
+    ("content", "problem"),
+    [([], "is a list"), ("x", "is a string"), (None, "is null"), (EPOCH, "is date")],
 )
 def test_what_is_no_object_at_all(content: object, problem: str) -> None:
     """An object is an object, and its path is `$`."""
@@ -306,7 +336,9 @@ def test_what_is_no_object_at_all(content: object, problem: str) -> None:
         structure(content, Service)
 
 
-@pytest.mark.parametrize(("entry", "names"), [("zone-a", ()), ({}, ("",)), ({"name": "zone-a"}, ("zone-a",))])
+@pytest.mark.parametrize(
+    ("entry", "names"), [("zone-a", ()), ({}, ("",)), ({"name": "zone-a"}, ("zone-a",))]
+)
 def test_odd_names_of_hints(entry: Json, names: tuple[str, ...]) -> None:
     """Hints of a remote are not copied, so an odd one must not cost the slice: no object is none, no name is empty."""
     piece = structure(edited(SLICE, "endpoints.0.hints.forZones.0", entry), EndpointSlice)

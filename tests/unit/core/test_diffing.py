@@ -43,7 +43,9 @@ def changes(
     desired: Iterable[EndpointSlice], observed: Iterable[EndpointSlice], taken: Iterable[str] = ()
 ) -> list[SliceChange]:
     observed = list(observed)
-    held = {piece.metadata.key for piece in observed} | {NamespacedName(WEB.namespace, name) for name in taken}
+    held = {piece.metadata.key for piece in observed} | {
+        NamespacedName(WEB.namespace, name) for name in taken
+    }
     return diff(WEB, "c1", desired, observed, Names(WEB.namespace, ["c1"], held))
 
 
@@ -55,7 +57,9 @@ def test_nothing_to_do() -> None:
 def test_a_missing_slice_is_created() -> None:
     """What is desired and not there is created, under the readable name, with nothing the server gives."""
     (change,) = changes([wanted()], [])
-    assert change == Create(evolve(wanted(), metadata=evolve(wanted().metadata, name="web-c1")), Reason.SOURCE_ADDED)
+    assert change == Create(
+        evolve(wanted(), metadata=evolve(wanted().metadata, name="web-c1")), Reason.SOURCE_ADDED
+    )
     assert change.key == NamespacedName("default", "web-c1")
 
 
@@ -85,7 +89,9 @@ def test_a_changed_slice_is_updated() -> None:
 def test_a_slice_whose_source_is_gone_is_deleted() -> None:
     """What is there and not desired is deleted, in the very version that was seen."""
     old = mirrored_slice()
-    assert changes([], [old]) == [Delete(old, Precondition("uid-of-web-c1", "7"), Reason.SOURCE_GONE)]
+    assert changes([], [old]) == [
+        Delete(old, Precondition("uid-of-web-c1", "7"), Reason.SOURCE_GONE)
+    ]
 
 
 def test_a_renamed_source_is_another_slice() -> None:
@@ -151,7 +157,9 @@ def test_a_slice_edited_by_hand_is_repaired(edited: EndpointSlice) -> None:
     assert update.reason is Reason.CONTENT_CHANGED
 
 
-OTHER_OWNER = OwnerReference("v1", "Service", "web", "uid-of-the-old-web", controller=True, block_owner_deletion=False)
+OTHER_OWNER = OwnerReference(
+    "v1", "Service", "web", "uid-of-the-old-web", controller=True, block_owner_deletion=False
+)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +168,9 @@ OTHER_OWNER = OwnerReference("v1", "Service", "web", "uid-of-the-old-web", contr
 )
 def test_the_owner_is_replaced_in_place(owners: tuple[OwnerReference, ...]) -> None:
     """A slice of a re-created Service follows it before the garbage collector removes it."""
-    old = evolve(mirrored_slice(), metadata=evolve(mirrored_slice().metadata, owner_references=owners))
+    old = evolve(
+        mirrored_slice(), metadata=evolve(mirrored_slice().metadata, owner_references=owners)
+    )
     update = update_to(wanted(), old)
     assert update is not None
     assert update.reason is Reason.OWNER_CHANGED
@@ -169,7 +179,9 @@ def test_the_owner_is_replaced_in_place(owners: tuple[OwnerReference, ...]) -> N
 
 def noisy(metadata: ObjectMeta) -> ObjectMeta:
     annotations = (*metadata.annotations, ("service.kubernetes.io/topology-mode", "Auto"))
-    return evolve(metadata, generation=9, creation_timestamp="2026-01-01T00:00:00Z", annotations=annotations)
+    return evolve(
+        metadata, generation=9, creation_timestamp="2026-01-01T00:00:00Z", annotations=annotations
+    )
 
 
 @pytest.mark.parametrize("other", [wanted(source="web-xyz"), wanted(address_type="IPv6")])
@@ -217,16 +229,24 @@ def test_what_was_equal_stays_equal() -> None:
 def test_endpoints_with_hints_are_not_remembered() -> None:
     """Endpoints with hints are made anew for every plan, so a slice does not keep those it was compared with."""
     observed, desired = (
-        evolve(mirrored_slice(), endpoints=(endpoint(hints=EndpointHints(("zone-a",))),)) for _ in range(2)
+        evolve(mirrored_slice(), endpoints=(endpoint(hints=EndpointHints(("zone-a",))),))
+        for _ in range(2)
     )
     assert update_to(desired, observed) is None
     assert observed.known_equals == []
     assert update_to(wanted(), observed) is not None
 
 
-def leftover(cluster: str = "c1", service: str = "web", namespace: str = "default", **labels: str) -> EndpointSlice:
+def leftover(
+    cluster: str = "c1", service: str = "web", namespace: str = "default", **labels: str
+) -> EndpointSlice:
     """A slice that the Go release of svclink left."""
-    found = {LABEL_SERVICE_NAME: service, LABEL_GO_CLUSTER: cluster, LABEL_MANAGED_BY: "svclink", **labels}
+    found = {
+        LABEL_SERVICE_NAME: service,
+        LABEL_GO_CLUSTER: cluster,
+        LABEL_MANAGED_BY: "svclink",
+        **labels,
+    }
     return foreign_slice("web-c1", NamespacedName(namespace, "web"), found)
 
 
@@ -257,5 +277,7 @@ def test_nothing_else_is_a_leftover(piece: EndpointSlice, replacement: EndpointS
 
 def test_a_hash_tells_slices_apart_by_their_source() -> None:
     """A second slice of a Service is named after its own source: it gets that name wherever it is planned."""
-    names = [change.key.name for change in changes([wanted(source="web-1"), wanted(source="web-2")], [])]
+    names = [
+        change.key.name for change in changes([wanted(source="web-1"), wanted(source="web-2")], [])
+    ]
     assert names == ["web-c1", hashed_name(WEB, "c1", "web-2", 0)]

@@ -100,7 +100,9 @@ def test_columns_say_what_each_endpoint_says(piece: EndpointSlice, topology: Top
     """Endpoints in normal form are what looking at each of them gives, with nothing left out."""
     expected = mirror_each_endpoint(piece.endpoints, piece.address_type, Topology.NONE)
     assert piece.normal_endpoints is None or (piece.normal_endpoints, []) == expected
-    assert mirror_endpoints(piece, topology) == mirror_each_endpoint(piece.endpoints, piece.address_type, topology)
+    assert mirror_endpoints(piece, topology) == mirror_each_endpoint(
+        piece.endpoints, piece.address_type, topology
+    )
 
 
 @given(pieces(), st.randoms(use_true_random=False))

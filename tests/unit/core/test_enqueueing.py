@@ -16,14 +16,24 @@ from svclink_core import (
     requests_for,
 )
 from svclink_core.well_known import LABEL_SERVICE_NAME
-from tests.unit.core.examples import WEB, cluster, foreign_slice, mirrored_slice, remote_slice, service, world
+from tests.unit.core.examples import (
+    WEB,
+    cluster,
+    foreign_slice,
+    mirrored_slice,
+    remote_slice,
+    service,
+    world,
+)
 
 A = NamespacedName("default", "a")
 A_B = NamespacedName("default", "a-b")
 OTHER = NamespacedName("default", "other")
 
 
-@pytest.mark.parametrize(("old", "new"), [(None, service()), (service(), None), (service(), service())])
+@pytest.mark.parametrize(
+    ("old", "new"), [(None, service()), (service(), None), (service(), service())]
+)
 def test_a_service_concerns_itself(old: Service | None, new: Service | None) -> None:
     """A Service that comes, goes or changes concerns its own name."""
     assert requests_for(ServiceChanged(old, new), world()) == {WEB}
@@ -72,7 +82,8 @@ def test_a_name_that_is_given_or_freed_concerns_who_wants_it(comes: bool) -> Non
     """Services that would be mirrored under the name of a slice that comes or goes are looked at again."""
     found = world(cluster("c"), cluster("b-c"), services=[service(A), service(A_B), service()])
     piece = foreign_slice("a-b-c")
-    event = EndpointSliceChanged(None, piece, True) if comes else EndpointSliceChanged(piece, None, True)  # noqa: FBT003
+    old, new = (None, piece) if comes else (piece, None)
+    event = EndpointSliceChanged(old, new, in_main=True)
     assert requests_for(event, found) == {A, A_B}
 
 
@@ -92,7 +103,10 @@ def test_names_matter_in_the_main_cluster_only() -> None:
 def test_names_matter_in_their_namespace_only() -> None:
     """A name of another namespace concerns nobody here, and a Service that does not exist wants no name."""
     elsewhere = foreign_slice("web-c1", NamespacedName("prod", "x"))
-    assert requests_for(EndpointSliceChanged(None, elsewhere, in_main=True), world(cluster("c1"))) == set()
+    assert (
+        requests_for(EndpointSliceChanged(None, elsewhere, in_main=True), world(cluster("c1")))
+        == set()
+    )
 
 
 def test_a_link_concerns_everything() -> None:
@@ -105,7 +119,9 @@ def test_a_link_concerns_everything() -> None:
 
 def test_a_namespace_concerns_services_that_wait_for_it() -> None:
     """Where Services are made, a Namespace concerns those of its name that the main cluster lacks; else nobody."""
-    remote = cluster("c1", services=[service(), service(A), service(NamespacedName("other", "web"))])
+    remote = cluster(
+        "c1", services=[service(), service(A), service(NamespacedName("other", "web"))]
+    )
     for both, expected in ((True, {A}), (False, set())):
         found = world(remote, options=Options(sync_services=both))
         assert requests_for(NamespaceChanged("default"), found) == expected

@@ -49,10 +49,14 @@ def test_a_plain_service_is_imported() -> None:
 
 def test_a_disabled_link_is_frozen() -> None:
     """`enabled: false` keeps what there is, before any other rule."""
-    assert verdict(NamespacedName("kube-system", "dns"), ClusterLinkSpec(enabled=False)) == Kept(Reason.FROZEN)
+    assert verdict(NamespacedName("kube-system", "dns"), ClusterLinkSpec(enabled=False)) == Kept(
+        Reason.FROZEN
+    )
 
 
-@pytest.mark.parametrize(("connection", "reason"), [(PENDING, Reason.PENDING), (LOST, Reason.UNREACHABLE)])
+@pytest.mark.parametrize(
+    ("connection", "reason"), [(PENDING, Reason.PENDING), (LOST, Reason.UNREACHABLE)]
+)
 def test_an_unknown_cluster_is_kept(connection: Connection, reason: Reason) -> None:
     """A cluster that is not listed yet, or cannot be reached, keeps what there is, before any other rule."""
     remote = evolve(cluster(services=[]), connection=connection)
@@ -72,8 +76,12 @@ def test_a_disabled_link_is_frozen_even_while_unreachable() -> None:
 def test_kube_system_is_never_imported(included: tuple[str, ...]) -> None:
     """The namespace kube-system is skipped, even where it is included."""
     key = NamespacedName("kube-system", "web")
-    assert verdict(key, ClusterLinkSpec(included_namespaces=included)) == Skipped(Reason.NAMESPACE_KUBE_SYSTEM)
-    assert verdict(key, options=Options(frozenset(included))) == Skipped(Reason.NAMESPACE_KUBE_SYSTEM)
+    assert verdict(key, ClusterLinkSpec(included_namespaces=included)) == Skipped(
+        Reason.NAMESPACE_KUBE_SYSTEM
+    )
+    assert verdict(key, options=Options(frozenset(included))) == Skipped(
+        Reason.NAMESPACE_KUBE_SYSTEM
+    )
 
 
 @pytest.mark.parametrize("namespace", ["default", "prod"])
@@ -104,7 +112,10 @@ def test_kubernetes_is_never_imported(namespace: str) -> None:
     ],
 )
 def test_namespaces(
-    flag: tuple[str, ...], included: tuple[str, ...], excluded: tuple[str, ...], reason: Reason | None
+    flag: tuple[str, ...],
+    included: tuple[str, ...],
+    excluded: tuple[str, ...],
+    reason: Reason | None,
 ) -> None:
     """The flag overrules the link's two lists; an empty list means all; in both lists means excluded."""
     spec = ClusterLinkSpec(included_namespaces=included, excluded_namespaces=excluded)
@@ -123,7 +134,9 @@ def test_excluded_services_are_compared_exactly(excluded: str) -> None:
 
 def test_an_excluded_service_is_skipped() -> None:
     """A Service listed as namespace/name is skipped."""
-    assert verdict(spec=ClusterLinkSpec(excluded_services=("default/web",))) == Skipped(Reason.SERVICE_EXCLUDED)
+    assert verdict(spec=ClusterLinkSpec(excluded_services=("default/web",))) == Skipped(
+        Reason.SERVICE_EXCLUDED
+    )
 
 
 @pytest.mark.parametrize("namespace", ["default", "prod"])
@@ -156,7 +169,9 @@ DELETED_AT = "2026-01-01T00:00:00Z"
     ],
 )
 @pytest.mark.parametrize("main", [None, service()])
-def test_remote_services_that_are_not_imported(remote: Service | None, main: Service | None, reason: Reason) -> None:
+def test_remote_services_that_are_not_imported(
+    remote: Service | None, main: Service | None, reason: Reason
+) -> None:
     """Of a remote Service, what comes first in the list is the reason; the main Service is asked later."""
     found = cluster(services=[] if remote is None else [remote])
     assert judge(WEB, found, main, Options()) == Skipped(reason)
@@ -166,7 +181,9 @@ def test_remote_services_that_are_not_imported(remote: Service | None, main: Ser
 def test_types_that_are_imported(kind: str) -> None:
     """ClusterIP, NodePort and LoadBalancer Services are fine."""
     remote = service(kind=kind)
-    assert judge(WEB, cluster(services=[remote]), service(), Options()) == Imported(remote, service())
+    assert judge(WEB, cluster(services=[remote]), service(), Options()) == Imported(
+        remote, service()
+    )
 
 
 def test_what_cannot_be_understood_is_kept() -> None:
@@ -177,7 +194,9 @@ def test_what_cannot_be_understood_is_kept() -> None:
 
 def test_filters_hold_for_what_cannot_be_understood() -> None:
     """A filter needs nothing but names, so it removes what cannot be understood, too."""
-    remote = evolve(cluster(spec=ClusterLinkSpec(excluded_services=("default/web",))), undecodable=[WEB])
+    remote = evolve(
+        cluster(spec=ClusterLinkSpec(excluded_services=("default/web",))), undecodable=[WEB]
+    )
     assert judge(WEB, remote, service(), Options()) == Skipped(Reason.SERVICE_EXCLUDED)
 
 
@@ -189,7 +208,10 @@ def test_filters_hold_for_what_cannot_be_understood() -> None:
     [
         (None, Reason.MAIN_SERVICE_MISSING),
         (service(kind="ExternalName", cluster_ip="None"), Reason.MAIN_HEADLESS),
-        (service(kind="ExternalName", cluster_ip="", deleted_at=DELETED_AT), Reason.MAIN_EXTERNAL_NAME),
+        (
+            service(kind="ExternalName", cluster_ip="", deleted_at=DELETED_AT),
+            Reason.MAIN_EXTERNAL_NAME,
+        ),
         (service(deleted_at=DELETED_AT), Reason.MAIN_DELETING),
     ],
 )

@@ -126,7 +126,9 @@ class Interleavings(RuleBasedStateMachine):
             if not (steps := self.steps()):
                 assert plan(self.found, NOW).changes == ()
                 decided = decided_pairs(self.found)
-                assert mirrored(self.found, decided) == mirrored(settled(without_mirrors(self.found)), decided)
+                assert mirrored(self.found, decided) == mirrored(
+                    settled(without_mirrors(self.found)), decided
+                )
                 return
             self.take(steps[0])
         assert not hasattr(self, "found"), "it writes for ever"
@@ -152,13 +154,22 @@ def begun(universe: Universe) -> SearchStrategy[Snapshot]:
 
 def decided_pairs(found: Snapshot) -> set[tuple[NamespacedName | None, str | None]]:
     """The Services and clusters that are mirrored: what is kept, or left to the garbage collector, is history."""
-    return {(each.service, each.cluster) for each in plan(found, NOW).decisions if each.outcome is Outcome.MIRRORED}
+    return {
+        (each.service, each.cluster)
+        for each in plan(found, NOW).decisions
+        if each.outcome is Outcome.MIRRORED
+    }
 
 
-def mirrored(found: Snapshot, pairs: set[tuple[NamespacedName | None, str | None]]) -> Counter[EndpointSlice]:
+def mirrored(
+    found: Snapshot, pairs: set[tuple[NamespacedName | None, str | None]]
+) -> Counter[EndpointSlice]:
     """What is mirrored of them, with all content. Which of two rivals has the readable name is history, too."""
     return Counter(
-        evolve(piece, metadata=evolve(piece.metadata, name="", uid="", resource_version="", generation=0))
+        evolve(
+            piece,
+            metadata=evolve(piece.metadata, name="", uid="", resource_version="", generation=0),
+        )
         for piece in ours(found)
         if (piece.service, piece.cluster) in pairs
     )

@@ -137,7 +137,11 @@ def shuffled(found: Snapshot, random: Random) -> Snapshot:
     """The snapshot with everything that has no order in another order. Mirrored slices have one: svclink writes it."""
 
     def remote_slice(piece: EndpointSlice) -> EndpointSlice:
-        return evolve(piece, endpoints=tuple(mixed(piece.endpoints, random)), ports=tuple(mixed(piece.ports, random)))
+        return evolve(
+            piece,
+            endpoints=tuple(mixed(piece.endpoints, random)),
+            ports=tuple(mixed(piece.ports, random)),
+        )
 
     def service(each: Service) -> Service:
         ports, families = mixed(each.spec.ports, random), mixed(each.spec.ip_families, random)
@@ -169,7 +173,11 @@ def test_l2_order(found: Snapshot, random: Random) -> None:
 @given(link_facts, st.randoms(use_true_random=True))
 def test_l2_order_of_facts(facts: LinkFacts, random: Random) -> None:
     """Shuffling what a status is made of changes nothing."""
-    others = evolve(facts, findings=mixed(facts.findings, random), write_failures=mixed(facts.write_failures, random))
+    others = evolve(
+        facts,
+        findings=mixed(facts.findings, random),
+        write_failures=mixed(facts.write_failures, random),
+    )
     assert summarize(others, TODAY) == summarize(facts, TODAY)
 
 
@@ -208,7 +216,9 @@ def test_l2_hash_seed() -> None:
 
 
 def slice_changes(decided: Plan) -> list[SliceChange]:
-    return [each for each in decided.changes if not isinstance(each, CreateNamespace | CreateService)]
+    return [
+        each for each in decided.changes if not isinstance(each, CreateNamespace | CreateService)
+    ]
 
 
 @given(snapshots)
@@ -232,7 +242,9 @@ def test_l3_isolation(found: Snapshot) -> None:
 
 def is_replaced(leftover: EndpointSlice, found: Snapshot) -> bool:
     place = leftover.service, leftover.go_cluster
-    return leftover.go_cluster is not None and place in {(piece.service, piece.cluster) for piece in ours(found)}
+    return leftover.go_cluster is not None and place in {
+        (piece.service, piece.cluster) for piece in ours(found)
+    }
 
 
 @given(snapshots)
@@ -248,14 +260,21 @@ def test_l3_services_and_namespaces(found: Snapshot) -> None:
                 assert change.key.name == key.namespace
                 assert change.key.name not in (found.main.namespaces or ())
     for service in settled(found).main.services.values():
-        assert service in found.main.services.values() or service.metadata.label(LABEL_IMPORTED) == "true"
+        assert (
+            service in found.main.services.values()
+            or service.metadata.label(LABEL_IMPORTED) == "true"
+        )
 
 
 # L4 unknown is not empty: nothing of a pending, unreachable or disabled cluster is deleted.
 
 
 def is_known(remote: RemoteCluster) -> bool:
-    return remote.link.is_selected and remote.link.spec.enabled and isinstance(remote.connection, Synced)
+    return (
+        remote.link.is_selected
+        and remote.link.spec.enabled
+        and isinstance(remote.connection, Synced)
+    )
 
 
 FILTERED: Final = {
@@ -354,7 +373,9 @@ def understood(found: Snapshot, cluster: str) -> Snapshot:
     """The snapshot where everything of a cluster is known, nothing is filtered out by its link, and nothing waits."""
     known = with_link(found, cluster, ClusterLinkSpec(), SYNCED, is_selected=True)
     remote = evolve(known.remotes[cluster], undecodable=(), guard=UNGUARDED)
-    return evolve(known, remotes={**known.remotes, cluster: remote}, main=evolve(known.main, undecodable=()))
+    return evolve(
+        known, remotes={**known.remotes, cluster: remote}, main=evolve(known.main, undecodable=())
+    )
 
 
 @given(linked_snapshots, st.data())
@@ -372,7 +393,9 @@ EXCLUSIONS: Final[dict[str, Filter]] = {
     "excludedNamespaces": lambda spec, key: evolve(
         spec, excluded_namespaces=(*spec.excluded_namespaces, key.namespace)
     ),
-    "excludedServices": lambda spec, key: evolve(spec, excluded_services=(*spec.excluded_services, str(key))),
+    "excludedServices": lambda spec, key: evolve(
+        spec, excluded_services=(*spec.excluded_services, str(key))
+    ),
     "excludedServiceNames": lambda spec, key: evolve(
         spec, excluded_service_names=(*spec.excluded_service_names, key.name)
     ),
@@ -387,7 +410,9 @@ def test_l5_filtered_out(found: Snapshot, data: DataObject) -> None:
     before = settled(understood(evolve(found, options=Options()), cluster))
     exclude = EXCLUSIONS[data.draw(st.sampled_from(sorted(EXCLUSIONS)))]
     after = settled(with_link(before, cluster, exclude(ClusterLinkSpec(), key)))
-    assert [piece for piece in ours(after) if piece.cluster == cluster and piece.service == key] == []
+    assert [
+        piece for piece in ours(after) if piece.cluster == cluster and piece.service == key
+    ] == []
 
 
 @given(linked_snapshots, st.data())
@@ -397,10 +422,16 @@ def test_l5_source_gone(found: Snapshot, data: DataObject) -> None:
     before = settled(understood(found, cluster))
     remaining = remote_slices(before.remotes[cluster])
     gone = data.draw(st.lists(st.sampled_from(remaining), unique=True)) if remaining else []
-    after = collected(settled(with_remote(before, cluster, slices=[piece for piece in remaining if piece not in gone])))
+    after = collected(
+        settled(
+            with_remote(before, cluster, slices=[piece for piece in remaining if piece not in gone])
+        )
+    )
     removed = {(piece.service, piece.metadata.name) for piece in gone}
     assert [
-        piece for piece in ours(after) if piece.cluster == cluster and (piece.service, piece.source) in removed
+        piece
+        for piece in ours(after)
+        if piece.cluster == cluster and (piece.service, piece.source) in removed
     ] == []
 
 
@@ -418,12 +449,17 @@ def test_l5_remote_service_gone(found: Snapshot, data: DataObject) -> None:
 
 Identity: TypeAlias = tuple[NamespacedName, str, str]
 identities = st.lists(
-    st.tuples(keys, cluster_names, st.sampled_from(source_names)), min_size=2, max_size=6, unique=True
+    st.tuples(keys, cluster_names, st.sampled_from(source_names)),
+    min_size=2,
+    max_size=6,
+    unique=True,
 )
 
 
 @given(identities, st.lists(cluster_names), st.sets(st.tuples(keys, cluster_names)))
-def test_l6_names(wanted: list[Identity], more_clusters: list[str], foreign: set[tuple[NamespacedName, str]]) -> None:
+def test_l6_names(
+    wanted: list[Identity], more_clusters: list[str], foreign: set[tuple[NamespacedName, str]]
+) -> None:
     """Valid, bounded, injective over (namespace, service, cluster, source slice); never the name of a foreign object.
 
     As in a plan, only the names given for the same Service are known, not those given for other ones.
@@ -434,7 +470,9 @@ def test_l6_names(wanted: list[Identity], more_clusters: list[str], foreign: set
     for key, cluster, source in wanted:
         own = {name for name, (other, _, _) in given_names.items() if other == key}
 
-        def is_taken(name: str, namespace: str = key.namespace, own: set[NamespacedName] = own) -> bool:
+        def is_taken(
+            name: str, namespace: str = key.namespace, own: set[NamespacedName] = own
+        ) -> bool:
             return NamespacedName(namespace, name) in held | own
 
         name = choose_name(key, cluster, source, clusters, is_taken)
@@ -460,7 +498,9 @@ def test_l7_no_missed_wake_up(happening: Happening) -> None:
     """If one event changes plan_service(key), then key is in requests_for(event)."""
     requested = requests_for(happening.event, happening.after)
     for key in all_keys(happening.before) | all_keys(happening.after):
-        if said(happening.before, key, happening.after) != said(happening.after, key, happening.after):
+        if said(happening.before, key, happening.after) != said(
+            happening.after, key, happening.after
+        ):
             assert key in requested
 
 
@@ -472,7 +512,11 @@ def said(found: Snapshot, key: NamespacedName, after: Snapshot) -> object:
     """
     decided = plan_service(found, key, NOW)
     changes = Counter(unhashed(change) for change in decided.changes)
-    return changes, [each for each in decided.decisions if each.cluster in after.remotes], decided.findings
+    return (
+        changes,
+        [each for each in decided.decisions if each.cluster in after.remotes],
+        decided.findings,
+    )
 
 
 def unhashed(change: Change) -> Change:
@@ -487,7 +531,9 @@ def unhashed(change: Change) -> Change:
 
 def mirrored(found: Snapshot) -> set[tuple[NamespacedName | None, str | None, str | None, str]]:
     """What is mirrored, without how it is named."""
-    return {(piece.service, piece.cluster, piece.source, piece.address_type) for piece in ours(found)}
+    return {
+        (piece.service, piece.cluster, piece.source, piece.address_type) for piece in ours(found)
+    }
 
 
 @given(linked_snapshots, st.data())
@@ -505,14 +551,21 @@ def test_l8_filters_are_monotone(found: Snapshot, data: DataObject) -> None:
 
 
 def touched(metadata: ObjectMeta) -> ObjectMeta:
-    return evolve(metadata, resource_version=f"{metadata.resource_version}0", generation=metadata.generation + 1)
+    return evolve(
+        metadata,
+        resource_version=f"{metadata.resource_version}0",
+        generation=metadata.generation + 1,
+    )
 
 
 def spelled_out(endpoint: Endpoint) -> Endpoint:
     """The endpoint with its conditions written out, which says the same (KEP-1672)."""
     ready = endpoint.conditions.ready is not False
     serving = ready if endpoint.conditions.serving is None else endpoint.conditions.serving
-    return evolve(endpoint, conditions=EndpointConditions(ready, serving, endpoint.conditions.terminating is True))
+    return evolve(
+        endpoint,
+        conditions=EndpointConditions(ready, serving, endpoint.conditions.terminating is True),
+    )
 
 
 def written_anew(found: Snapshot, data: DataObject) -> Snapshot:
@@ -520,7 +573,12 @@ def written_anew(found: Snapshot, data: DataObject) -> Snapshot:
 
     def endpoint(old: Endpoint) -> Endpoint:
         extra = data.draw(not_mirrored)
-        return evolve(spelled_out(old), hints=extra.hints, node_name=extra.node_name, target_ref=extra.target_ref)
+        return evolve(
+            spelled_out(old),
+            hints=extra.hints,
+            node_name=extra.node_name,
+            target_ref=extra.target_ref,
+        )
 
     def remote_slice(piece: EndpointSlice) -> EndpointSlice:
         endpoints = tuple(endpoint(old) for old in reversed(piece.endpoints))
@@ -548,7 +606,10 @@ def with_status(facts: LinkFacts, status: ClusterLinkStatus) -> LinkFacts:
 
 def untimed(status: ClusterLinkStatus) -> ClusterLinkStatus:
     return evolve(
-        status, conditions=tuple(evolve(condition, last_transition_time="") for condition in status.conditions)
+        status,
+        conditions=tuple(
+            evolve(condition, last_transition_time="") for condition in status.conditions
+        ),
     )
 
 
@@ -567,13 +628,17 @@ def test_l9_transition_times(facts: LinkFacts) -> None:
     for condition in summarize(facts, TODAY).conditions:
         old = before.get(condition.type)
         moved = old is None or old.status != condition.status
-        assert condition.last_transition_time == (TODAY if old is None or moved else old.last_transition_time)
+        assert condition.last_transition_time == (
+            TODAY if old is None or moved else old.last_transition_time
+        )
 
 
 # L10 codec: structure(unstructure(x)) == x; unknown fields are ignored.
 
 
-def reread(content: object, like: Service | EndpointSlice | ClusterLink) -> Service | EndpointSlice | ClusterLink:
+def reread(
+    content: object, like: Service | EndpointSlice | ClusterLink
+) -> Service | EndpointSlice | ClusterLink:
     match like:
         case Service():
             return structure(content, Service)
@@ -594,7 +659,9 @@ def test_l10_codec(value: Service | EndpointSlice | ClusterLink) -> None:
 @given(link_statuses)
 def test_l10_codec_of_a_status(status: ClusterLinkStatus) -> None:
     """The same for a status alone."""
-    content = json.loads(json.dumps({"metadata": {"name": "c1"}, "status": unstructure_status(status)}))
+    content = json.loads(
+        json.dumps({"metadata": {"name": "c1"}, "status": unstructure_status(status)})
+    )
     assert structure(content, ClusterLink).status == status
 
 
@@ -631,7 +698,9 @@ def test_l11_incremental_is_full(found: Snapshot, other: NamespacedName) -> None
 
 
 @given(stories(), st.data())
-def test_l11_what_is_remembered_changes_no_plan(story: tuple[Universe, Snapshot], data: DataObject) -> None:
+def test_l11_what_is_remembered_changes_no_plan(
+    story: tuple[Universe, Snapshot], data: DataObject
+) -> None:
     """Whatever was planned before with some of its values: a snapshot gives the plan of one that nobody has seen."""
     universe, found = story
     found = settled(found)
@@ -654,13 +723,17 @@ def narrowed(found: Snapshot, key: NamespacedName) -> Snapshot:
     main = evolve(
         found.main,
         services={each: service for each, service in found.main.services.items() if each == key},
-        endpoint_slices={each: slices for each, slices in found.main.endpoint_slices.items() if each == key},
+        endpoint_slices={
+            each: slices for each, slices in found.main.endpoint_slices.items() if each == key
+        },
     )
     remotes = {
         name: evolve(
             remote,
             services={each: service for each, service in remote.services.items() if each == key},
-            endpoint_slices={each: slices for each, slices in remote.endpoint_slices.items() if each == key},
+            endpoint_slices={
+                each: slices for each, slices in remote.endpoint_slices.items() if each == key
+            },
         )
         for name, remote in found.remotes.items()
     }
@@ -680,7 +753,9 @@ def test_l11_every_pair_has_one_decision(found: Snapshot) -> None:
     decided = plan(found, NOW)
     pairs = [(decision.service, decision.cluster) for decision in decided.decisions]
     gone = {(piece.service, piece.cluster or "") for piece in main_slices(found) if piece.is_ours}
-    assert pairs == sorted({(key, name) for key in all_keys(found) for name in found.remotes} | gone)
+    assert pairs == sorted(
+        {(key, name) for key in all_keys(found) for name in found.remotes} | gone
+    )
     after = Counter((piece.service, piece.cluster) for piece in ours(settled(found)))
     for decision in decided.decisions:
         if decision.outcome is Outcome.MIRRORED:
@@ -693,7 +768,10 @@ def test_l11_every_pair_has_one_decision(found: Snapshot) -> None:
 def contents(found: Snapshot) -> Counter[EndpointSlice]:
     """What is mirrored, with all content. Names are left out: which of two rivals has the readable one is history."""
     return Counter(
-        evolve(piece, metadata=evolve(piece.metadata, name="", uid="", resource_version="", generation=0))
+        evolve(
+            piece,
+            metadata=evolve(piece.metadata, name="", uid="", resource_version="", generation=0),
+        )
         for piece in main_slices(found)
     )
 

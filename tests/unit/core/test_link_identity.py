@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 from attrs import evolve
 
-from svclink_core import Claim, ClusterLink, ClusterLinkSpec, ClusterLinkStatus, LinkReason, ObjectMeta, refusals
+from svclink_core import (
+    Claim,
+    ClusterLink,
+    ClusterLinkSpec,
+    ClusterLinkStatus,
+    LinkReason,
+    ObjectMeta,
+    refusals,
+)
 from svclink_core.link_identity import duplicate_name, elected, known_cluster, why_changed
 from svclink_core.svclink_v1alpha1 import SecretKeyReference
 from tests.unit.core.examples import link
@@ -37,9 +45,13 @@ def test_a_link_to_the_main_cluster_is_refused() -> None:
     ("first", "second", "used"),
     [(OLD, NEW, "a"), (NEW, OLD, "b"), (OLD, OLD, "a"), (None, OLD, "a"), (OLD, None, "b")],
 )
-def test_of_two_links_to_one_cluster_the_older_is_used(first: str | None, second: str | None, used: str) -> None:
+def test_of_two_links_to_one_cluster_the_older_is_used(
+    first: str | None, second: str | None, used: str
+) -> None:
     """Of two links to one cluster the older is used, and of those of one second the first by name."""
-    refused = refusals("main", {"b": Claim(made("b", second), "1"), "a": Claim(made("a", first), "1")})
+    refused = refusals(
+        "main", {"b": Claim(made("b", second), "1"), "a": Claim(made("a", first), "1")}
+    )
     (unused,) = {"a", "b"} - {used}
     assert refused.keys() == {unused}
     assert refused[unused].reason is LinkReason.DUPLICATE_CLUSTER
@@ -59,7 +71,9 @@ def test_while_the_main_cluster_is_not_known_none_is_refused_for_it() -> None:
 
 
 PINNED = ClusterLink(ObjectMeta("a", generation=2), ClusterLinkSpec(cluster_id="1"))
-FREE = ClusterLink(ObjectMeta("a", generation=2), status=ClusterLinkStatus(cluster_id="1", observed_generation=2))
+FREE = ClusterLink(
+    ObjectMeta("a", generation=2), status=ClusterLinkStatus(cluster_id="1", observed_generation=2)
+)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +123,9 @@ def test_of_one_name_the_oldest_counts_then_the_first_by_namespace() -> None:
 
 def test_a_duplicate_name_says_which_link_counts() -> None:
     """The message names the other link and says what to do."""
-    problem = duplicate_name(evolve(made("a"), metadata=evolve(made("a").metadata, namespace="ops")))
+    problem = duplicate_name(
+        evolve(made("a"), metadata=evolve(made("a").metadata, namespace="ops"))
+    )
     assert problem.reason is LinkReason.DUPLICATE_NAME
     assert "ops/a" in problem.message
     assert LinkReason.DUPLICATE_NAME.sentence in problem.message

@@ -17,7 +17,7 @@ from svclink_core import (
     ServicePort,
 )
 from svclink_core.mirroring import (
-    Mirrored,
+    MirrorResult,
     Omission,
     Topology,
     hints_for,
@@ -34,13 +34,15 @@ def mirrored(
     address_type: str = "IPv4",
     ports: tuple[EndpointPort, ...] = (HTTP_8080,),
     main: Service | None = None,
-) -> Mirrored:
+) -> MirrorResult:
     """What becomes of a remote slice with these endpoints."""
-    piece = remote_slice(endpoints=endpoints or [endpoint()], address_type=address_type, ports=ports)
+    piece = remote_slice(
+        endpoints=endpoints or [endpoint()], address_type=address_type, ports=ports
+    )
     return mirror(piece, "c1", service(uid="remote"), main or service())
 
 
-def only(result: Mirrored) -> EndpointSlice:
+def only(result: MirrorResult) -> EndpointSlice:
     """The one slice of a result that left nothing out."""
     assert result.omissions == ()
     (piece,) = result.slices
@@ -61,12 +63,16 @@ def test_labels() -> None:
 
 def test_annotations() -> None:
     """The one annotation is the name of the remote slice."""
-    assert dict(only(mirrored()).metadata.annotations) == {"svclink.cloudpilot.ai/source-slice": "web-abc"}
+    assert dict(only(mirrored()).metadata.annotations) == {
+        "svclink.cloudpilot.ai/source-slice": "web-abc"
+    }
 
 
 def test_owner() -> None:
     """The one owner is the main Service, by its uid; it controls, and it does not block."""
-    owner = OwnerReference("v1", "Service", "web", "uid-of-web", controller=True, block_owner_deletion=False)
+    owner = OwnerReference(
+        "v1", "Service", "web", "uid-of-web", controller=True, block_owner_deletion=False
+    )
     assert only(mirrored()).metadata.owner_references == (owner,)
 
 
@@ -143,7 +149,9 @@ def test_an_endpoint_without_address_is_left_out() -> None:
 def test_a_refused_endpoint_is_reported_with_all_its_addresses() -> None:
     """One address that is refused costs the endpoint, which is reported as it was given."""
     refused = Endpoint(("10.0.0.1", "127.0.0.1"))
-    assert mirrored(refused).omissions == (Omission(Reason.INVALID_ENDPOINTS, "10.0.0.1, 127.0.0.1"),)
+    assert mirrored(refused).omissions == (
+        Omission(Reason.INVALID_ENDPOINTS, "10.0.0.1, 127.0.0.1"),
+    )
 
 
 def test_no_endpoint_left_gives_no_slice() -> None:
@@ -154,7 +162,9 @@ def test_no_endpoint_left_gives_no_slice() -> None:
 def test_not_ready_endpoints_are_mirrored() -> None:
     """Not-ready endpoints are mirrored as not ready."""
     piece = only(mirrored(endpoint(conditions=EndpointConditions(ready=False))))
-    assert piece.endpoints[0].conditions == EndpointConditions(ready=False, serving=False, terminating=False)
+    assert piece.endpoints[0].conditions == EndpointConditions(
+        ready=False, serving=False, terminating=False
+    )
 
 
 @pytest.mark.parametrize(
@@ -196,10 +206,14 @@ def test_of_one_address_the_endpoint_with_a_zone_counts() -> None:
         assert only(mirrored(*given)).endpoints == (endpoint(zone="A"),)
 
 
-@pytest.mark.parametrize(("count", "sizes"), [(1_000, [1_000]), (1_001, [1_000, 1]), (2_001, [1_000, 1_000, 1])])
+@pytest.mark.parametrize(
+    ("count", "sizes"), [(1_000, [1_000]), (1_001, [1_000, 1]), (2_001, [1_000, 1_000, 1])]
+)
 def test_split(count: int, sizes: list[int]) -> None:
     """Over 1,000 endpoints are split, and each further part has a source of its own."""
-    slices = mirrored(*(endpoint(f"10.{number >> 8}.{number & 255}.1") for number in range(count))).slices
+    slices = mirrored(
+        *(endpoint(f"10.{number >> 8}.{number & 255}.1") for number in range(count))
+    ).slices
     assert [len(piece.endpoints) for piece in slices] == sizes
     assert [piece.source for piece in slices] == ["web-abc", "web-abc/1", "web-abc/2"][: len(sizes)]
 
@@ -209,7 +223,9 @@ def test_split(count: int, sizes: list[int]) -> None:
 
 def test_no_hints_unless_asked_for() -> None:
     """The remote's hints are not copied, and without a wish for topology there are none."""
-    assert only(mirrored(endpoint(zone="a", hints=EndpointHints(("a",))))).endpoints[0].hints is None
+    assert (
+        only(mirrored(endpoint(zone="a", hints=EndpointHints(("a",))))).endpoints[0].hints is None
+    )
 
 
 @pytest.mark.parametrize(
@@ -250,7 +266,9 @@ def test_hints(zone: str | None, topology: Topology, expected: EndpointHints | N
 
 @pytest.mark.parametrize("zone", ["zone-a", None])
 @pytest.mark.parametrize(("is_ready", "is_hinted"), [(True, True), (None, True), (False, False)])
-def test_ready_endpoints_have_hints(is_ready: bool | None, is_hinted: bool, zone: str | None) -> None:
+def test_ready_endpoints_have_hints(
+    is_ready: bool | None, is_hinted: bool, zone: str | None
+) -> None:
     """Every ready endpoint gets a hint, else kube-proxy ignores those of the whole Service; others get none."""
     piece = remote_slice(endpoints=[endpoint(conditions=EndpointConditions(is_ready), zone=zone)])
     found, _ = mirror_endpoints(piece, Topology.ZONE)
@@ -273,7 +291,10 @@ def translated(
 
 def test_same_name() -> None:
     """A port keeps its name where the main Service has one of the same name and protocol, whatever the numbers."""
-    assert translated((HTTP_8080,), (ServicePort(80, "http"),), (ServicePort(8000, "http"),)) == (["http"], [])
+    assert translated((HTTP_8080,), (ServicePort(80, "http"),), (ServicePort(8000, "http"),)) == (
+        ["http"],
+        [],
+    )
 
 
 @pytest.mark.parametrize(("remote", "main"), [("http", "web"), ("http", ""), ("", "http")])
@@ -286,15 +307,30 @@ def test_same_number(remote: str, main: str) -> None:
 def test_number_is_that_of_the_service() -> None:
     """What is compared is the number of the Service, not that of the Pod."""
     ports = (EndpointPort("http", port=80),)
-    assert translated(ports, (ServicePort(8000, "http"),), (ServicePort(80, "web"),)) == ([], ["http 80/TCP"])
+    assert translated(ports, (ServicePort(8000, "http"),), (ServicePort(80, "web"),)) == (
+        [],
+        ["http 80/TCP"],
+    )
 
 
 @pytest.mark.parametrize(
     ("port", "remote", "main"),
     [
-        (EndpointPort("dns", "UDP", 53), ServicePort(53, "dns", "UDP"), ServicePort(53, "dns", "TCP")),
-        (EndpointPort("dns", "UDP", 53), ServicePort(53, "dns", "UDP"), ServicePort(53, "domain", "TCP")),
-        (EndpointPort("dns", "UDP", 53), ServicePort(53, "dns", "TCP"), ServicePort(53, "domain", "UDP")),
+        (
+            EndpointPort("dns", "UDP", 53),
+            ServicePort(53, "dns", "UDP"),
+            ServicePort(53, "dns", "TCP"),
+        ),
+        (
+            EndpointPort("dns", "UDP", 53),
+            ServicePort(53, "dns", "UDP"),
+            ServicePort(53, "domain", "TCP"),
+        ),
+        (
+            EndpointPort("dns", "UDP", 53),
+            ServicePort(53, "dns", "TCP"),
+            ServicePort(53, "domain", "UDP"),
+        ),
     ],
 )
 def test_protocol_counts(port: EndpointPort, remote: ServicePort, main: ServicePort) -> None:
@@ -304,23 +340,33 @@ def test_protocol_counts(port: EndpointPort, remote: ServicePort, main: ServiceP
 
 def test_a_port_the_remote_service_does_not_have() -> None:
     """A port that is not the remote Service's has no number to compare."""
-    assert translated((EndpointPort("x", port=1),), (DNS,), (ServicePort(53, "dns"),)) == ([], ["x 1/TCP"])
+    assert translated((EndpointPort("x", port=1),), (DNS,), (ServicePort(53, "dns"),)) == (
+        [],
+        ["x 1/TCP"],
+    )
 
 
 @pytest.mark.parametrize(
-    ("number", "text"), [(None, "(no number)"), (0, "0"), (-1, "-1"), (65_536, "65536"), (70_000, "70000")]
+    ("number", "text"),
+    [(None, "(no number)"), (0, "0"), (-1, "-1"), (65_536, "65536"), (70_000, "70000")],
 )
 def test_numbers_that_are_of_no_use(number: int | None, text: str) -> None:
     """A port that is nil or outside 1..65535 passes the API and breaks kube-proxy, so it is dropped and reported."""
     ports = (EndpointPort("http", port=number),)
-    assert translated(ports, (ServicePort(80, "http"),), (ServicePort(80, "http"),)) == ([], [f"http {text}/TCP"])
+    assert translated(ports, (ServicePort(80, "http"),), (ServicePort(80, "http"),)) == (
+        [],
+        [f"http {text}/TCP"],
+    )
 
 
 @pytest.mark.parametrize("number", [1, 65_535])
 def test_numbers_at_the_limits(number: int) -> None:
     """1 and 65535 are ports."""
     ports = (EndpointPort("http", port=number),)
-    assert translated(ports, (ServicePort(80, "http"),), (ServicePort(80, "http"),)) == (["http"], [])
+    assert translated(ports, (ServicePort(80, "http"),), (ServicePort(80, "http"),)) == (
+        ["http"],
+        [],
+    )
 
 
 def test_an_unnamed_port_is_reported_readably() -> None:

@@ -31,8 +31,22 @@ from svclink_core import (
     plan_service,
 )
 from svclink_core.snapshot import Connection
-from svclink_core.well_known import LABEL_CLUSTER, LABEL_GO_CLUSTER, LABEL_MANAGED_BY, LABEL_SERVICE_NAME
-from tests.unit.core.examples import WEB, cluster, endpoint, foreign_slice, mirrored_slice, remote_slice, service, world
+from svclink_core.well_known import (
+    LABEL_CLUSTER,
+    LABEL_GO_CLUSTER,
+    LABEL_MANAGED_BY,
+    LABEL_SERVICE_NAME,
+)
+from tests.unit.core.examples import (
+    WEB,
+    cluster,
+    endpoint,
+    foreign_slice,
+    mirrored_slice,
+    remote_slice,
+    service,
+    world,
+)
 from tests.unit.core.world import (
     NOW,
     applied,
@@ -63,14 +77,18 @@ def test_the_mirror_of_a_slice() -> None:
     """What is created is what `mirrored_slice` says, but for what the server gives."""
     (piece,) = main_slices(settled(world(cluster("c1", remote_slice()))))
     expected = mirrored_slice()
-    metadata = evolve(expected.metadata, uid=piece.metadata.uid, resource_version=piece.metadata.resource_version)
+    metadata = evolve(
+        expected.metadata, uid=piece.metadata.uid, resource_version=piece.metadata.resource_version
+    )
     assert piece == evolve(expected, metadata=evolve(metadata, generation=1))
 
 
 def test_nothing_to_do() -> None:
     """What is mirrored already gives no change, and a decision that counts it."""
     found = world(cluster("c1", remote_slice()), slices=[mirrored_slice()])
-    assert plan(found, NOW) == Plan((), (Decision(WEB, "c1", Outcome.MIRRORED, Reason.MIRRORED, 1, 1),), ())
+    assert plan(found, NOW) == Plan(
+        (), (Decision(WEB, "c1", Outcome.MIRRORED, Reason.MIRRORED, 1, 1),), ()
+    )
 
 
 def test_creations_and_updates_come_before_deletions() -> None:
@@ -85,7 +103,9 @@ def test_creations_and_updates_come_before_deletions() -> None:
 def test_slices_of_a_gone_link_are_deleted() -> None:
     """Slices of a link that does not exist are found by label and removed, whether or not the Service is there."""
     for services in ([service()], []):
-        (change,) = plan(world(services=services, slices=[mirrored_slice(cluster="gone")]), NOW).changes
+        (change,) = plan(
+            world(services=services, slices=[mirrored_slice(cluster="gone")]), NOW
+        ).changes
         assert isinstance(change, Delete)
         assert change.reason is Reason.LINK_GONE
 
@@ -98,7 +118,9 @@ def test_what_becomes_of_a_gone_link() -> None:
 
 def test_a_slice_that_lost_its_cluster_is_replaced() -> None:
     """A slice without cluster label belongs to no link, and its place is taken by a new one."""
-    found = world(cluster("c1", remote_slice()), slices=[mirrored_slice(labels={LABEL_CLUSTER: None})])
+    found = world(
+        cluster("c1", remote_slice()), slices=[mirrored_slice(labels={LABEL_CLUSTER: None})]
+    )
     created, deleted = plan(found, NOW).changes
     assert isinstance(created, Create)
     assert isinstance(deleted, Delete)
@@ -144,13 +166,19 @@ def test_slices_of_a_lost_cluster_do_not_follow_a_gone_service(main: Service | N
     """A Service that is gone or going takes its slices along."""
     old = mirrored_slice(owner_uid="uid-of-the-old-web")
     services = [] if main is None else [main]
-    assert plan(world(cluster("c1", connection=LOST), services=services, slices=[old]), NOW).changes == ()
+    assert (
+        plan(world(cluster("c1", connection=LOST), services=services, slices=[old]), NOW).changes
+        == ()
+    )
 
 
 @pytest.mark.parametrize("is_understood", [True, False])
 @pytest.mark.parametrize(
     ("link", "reason"),
-    [({"is_selected": False}, Reason.NOT_SELECTED), ({"spec": ClusterLinkSpec(enabled=False)}, Reason.FROZEN)],
+    [
+        ({"is_selected": False}, Reason.NOT_SELECTED),
+        ({"spec": ClusterLinkSpec(enabled=False)}, Reason.FROZEN),
+    ],
 )
 def test_slices_of_another_controller_or_frozen_stay_exactly_as_they_are(
     link: dict[str, Any], reason: Reason, *, is_understood: bool
@@ -175,7 +203,12 @@ def test_name_that_a_link_not_selected_could_claim_is_not_given() -> None:
 def test_dying_slices_are_left_alone() -> None:
     """A slice that is being deleted is neither deleted again nor given another owner."""
     dying = mirrored_slice(owner_uid="old", deleted_at="2026-01-01T00:00:00Z")
-    for remotes in ([], [cluster("c1", connection=LOST)], [cluster("c1", services=[])], [cluster("c1")]):
+    for remotes in (
+        [],
+        [cluster("c1", connection=LOST)],
+        [cluster("c1", services=[])],
+        [cluster("c1")],
+    ):
         assert plan(world(*remotes, slices=[dying]), NOW).changes == ()
 
 
@@ -186,9 +219,13 @@ def test_dying_slices_are_left_alone() -> None:
         (ClusterLinkSpec(), Options(frozenset({"prod"})), Reason.NAMESPACE_NOT_IN_FLAG),
     ],
 )
-def test_a_filtered_service_is_removed(spec: ClusterLinkSpec, options: Options, reason: Reason) -> None:
+def test_a_filtered_service_is_removed(
+    spec: ClusterLinkSpec, options: Options, reason: Reason
+) -> None:
     """A filter is proof enough to delete."""
-    found = world(cluster("c1", remote_slice(), spec=spec), slices=[mirrored_slice()], options=options)
+    found = world(
+        cluster("c1", remote_slice(), spec=spec), slices=[mirrored_slice()], options=options
+    )
     (change,) = plan(found, NOW).changes
     assert isinstance(change, Delete)
     assert change.reason is reason
@@ -204,7 +241,9 @@ def test_a_gone_local_service_is_left_to_the_garbage_collector() -> None:
 
 def test_an_orphan_of_a_gone_local_service_is_deleted() -> None:
     """A slice nobody owns is not collected, so it is deleted."""
-    found = world(cluster("c1", remote_slice()), services=[], slices=[mirrored_slice(owner_uid=None)])
+    found = world(
+        cluster("c1", remote_slice()), services=[], slices=[mirrored_slice(owner_uid=None)]
+    )
     assert names(plan(found, NOW)) == [("Delete", "web-c1")]
 
 
@@ -226,7 +265,9 @@ def test_a_foreign_slice_keeps_its_name() -> None:
     assert plan(after, NOW).changes == ()
 
 
-@pytest.mark.parametrize("labels", [{LABEL_GO_CLUSTER: "c1"}, {LABEL_CLUSTER: "c1"}, {LABEL_MANAGED_BY: "me"}])
+@pytest.mark.parametrize(
+    "labels", [{LABEL_GO_CLUSTER: "c1"}, {LABEL_CLUSTER: "c1"}, {LABEL_MANAGED_BY: "me"}]
+)
 def test_slices_of_others_are_not_looked_at(labels: dict[str, str]) -> None:
     """Only our managed-by makes a slice ours, not a cluster label."""
     foreign = foreign_slice("web-x", labels={LABEL_SERVICE_NAME: "web", **labels})
@@ -239,7 +280,9 @@ def test_two_services_that_read_alike() -> None:
     services = [service(key, uid=f"uid-of-{key.name}") for key in keys]
     slices = [remote_slice(f"{key.name}-1", key=key) for key in keys]
     found = world(
-        cluster("c", *slices, services=services), cluster("b-c", *slices, services=services), services=services
+        cluster("c", *slices, services=services),
+        cluster("b-c", *slices, services=services),
+        services=services,
     )
     created = [change.key.name for change in plan(found, NOW).changes]
     assert len(created) == len(set(created)) == 4
@@ -262,32 +305,53 @@ def test_findings() -> None:
     )
     assert plan(found, NOW).findings == (
         Finding(WEB, "c1", Reason.ADDRESS_TYPE, ("web-5",)),
-        Finding(WEB, "c1", Reason.INVALID_ENDPOINTS, ("0.0.0.0", "127.0.0.1", "127.0.0.3", "127.0.0.9", "169.254.0.1")),
+        Finding(
+            WEB,
+            "c1",
+            Reason.INVALID_ENDPOINTS,
+            ("0.0.0.0", "127.0.0.1", "127.0.0.3", "127.0.0.9", "169.254.0.1"),
+        ),
         Finding(WEB, "c1", Reason.LOOP, ("web-4",)),
         Finding(WEB, "c1", Reason.PORT_MISMATCH, ("admin 9000/TCP",)),
     )
-    assert plan(found, NOW).decisions == (Decision(WEB, "c1", Outcome.MIRRORED, Reason.MIRRORED, 1, 1),)
+    assert plan(found, NOW).decisions == (
+        Decision(WEB, "c1", Outcome.MIRRORED, Reason.MIRRORED, 1, 1),
+    )
 
 
-@pytest.mark.parametrize("slices", [[], [remote_slice(endpoints=[])], [remote_slice("web-1", "127.0.0.1")]])
+@pytest.mark.parametrize(
+    "slices", [[], [remote_slice(endpoints=[])], [remote_slice("web-1", "127.0.0.1")]]
+)
 def test_a_service_without_endpoints_is_skipped(slices: list[object]) -> None:
     """An imported Service of which nothing can be mirrored says so, and what was mirrored goes."""
     found = world(cluster("c1", *slices), slices=[mirrored_slice()])  # type: ignore[arg-type]
-    assert plan(found, NOW).decisions == (Decision(WEB, "c1", Outcome.SKIPPED, Reason.NO_ENDPOINTS, doomed=1),)
+    assert plan(found, NOW).decisions == (
+        Decision(WEB, "c1", Outcome.SKIPPED, Reason.NO_ENDPOINTS, doomed=1),
+    )
     assert names(plan(found, NOW)) == [("Delete", "web-c1")]
 
 
 def test_remote_slices_without_service_label_are_not_mirrored() -> None:
     """A remote slice belongs to the Service its label names, as for the remote kube-proxy, not to its owner."""
     unlabelled = remote_slice()
-    metadata = evolve(unlabelled.metadata, labels=(), owner_references=mirrored_slice().metadata.owner_references)
+    metadata = evolve(
+        unlabelled.metadata, labels=(), owner_references=mirrored_slice().metadata.owner_references
+    )
     assert plan(world(cluster("c1", evolve(unlabelled, metadata=metadata))), NOW).changes == ()
 
 
 def test_plan_is_in_order_of_services() -> None:
     """Services come in the order of their names, clusters within a Service too."""
-    keys = [NamespacedName("prod", "a"), NamespacedName("default", "b"), NamespacedName("default", "a")]
-    found = world(cluster("c2", services=[]), cluster("c1", services=[]), services=[service(key) for key in keys])
+    keys = [
+        NamespacedName("prod", "a"),
+        NamespacedName("default", "b"),
+        NamespacedName("default", "a"),
+    ]
+    found = world(
+        cluster("c2", services=[]),
+        cluster("c1", services=[]),
+        services=[service(key) for key in keys],
+    )
     assert [(str(each.service), each.cluster) for each in plan(found, NOW).decisions] == [
         ("default/a", "c1"), ("default/a", "c2"), ("default/b", "c1"), ("default/b", "c2"),
         ("prod/a", "c1"), ("prod/a", "c2"),
@@ -298,12 +362,16 @@ def test_a_service_nobody_knows() -> None:
     """The plan for a Service that is nowhere is to do nothing, and says why."""
     unknown = NamespacedName("default", "unknown")
     decided = plan_service(world(cluster("c1")), unknown, NOW)
-    assert decided == Plan((), (Decision(unknown, "c1", Outcome.SKIPPED, Reason.REMOTE_SERVICE_MISSING),), ())
+    assert decided == Plan(
+        (), (Decision(unknown, "c1", Outcome.SKIPPED, Reason.REMOTE_SERVICE_MISSING),), ()
+    )
 
 
 def leftover(cluster: str = "c1") -> EndpointSlice:
     """What the Go release of svclink left of Service default/web."""
-    return foreign_slice(f"web-{cluster}", labels={LABEL_SERVICE_NAME: "web", LABEL_GO_CLUSTER: cluster})
+    return foreign_slice(
+        f"web-{cluster}", labels={LABEL_SERVICE_NAME: "web", LABEL_GO_CLUSTER: cluster}
+    )
 
 
 def test_a_leftover_goes_after_its_replacement_exists() -> None:
@@ -324,7 +392,9 @@ def test_a_leftover_waits_while_anything_is_missing() -> None:
     assert [type(change) for change in plan(found, NOW).changes] == [Create]
 
 
-@pytest.mark.parametrize("remote", [cluster("c1"), cluster("c1", connection=LOST), cluster("c2", remote_slice())])
+@pytest.mark.parametrize(
+    "remote", [cluster("c1"), cluster("c1", connection=LOST), cluster("c2", remote_slice())]
+)
 def test_a_leftover_without_replacement_stays(remote: RemoteCluster) -> None:
     """What is not mirrored by svclink is left to the Go release."""
     assert leftover() in main_slices(settled(world(remote, slices=[leftover()])))
@@ -345,7 +415,12 @@ def with_c1(found: Snapshot, **changed: Any) -> Snapshot:
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        (SEEN, with_c1(SEEN, link=evolve(SEEN.remotes["c1"].link, spec=ClusterLinkSpec(enabled=False)))),
+        (
+            SEEN,
+            with_c1(
+                SEEN, link=evolve(SEEN.remotes["c1"].link, spec=ClusterLinkSpec(enabled=False))
+            ),
+        ),
         (SEEN, with_c1(SEEN, connection=PENDING)),
         (SEEN, with_c1(SEEN, undecodable=frozenset({WEB}))),
         (SEEN, with_c1(SEEN, services={})),
@@ -358,7 +433,9 @@ def with_c1(found: Snapshot, **changed: Any) -> Snapshot:
         (WITHHELD, with_c1(WITHHELD, guard=Guard(is_armed=True, released=frozenset({WEB})))),
     ],
 )
-def test_what_was_planned_is_planned_again_where_anything_is_another(before: Snapshot, after: Snapshot) -> None:
+def test_what_was_planned_is_planned_again_where_anything_is_another(
+    before: Snapshot, after: Snapshot
+) -> None:
     """That nothing is to do is remembered with the Service, and counts only for the very facts it was found from."""
     assert plan(before, NOW) == plan(before, NOW)
     assert plan(before, NOW).changes == ()
@@ -371,7 +448,10 @@ def test_slices_that_are_going_are_not_remembered_as_mirrored() -> None:
     """A slice that is being deleted holds no address any more, also when the plan is asked for again."""
     going = mirrored_slice("old", "10.0.0.7", deleted_at="2026-01-01T00:00:00Z")
     clusters = (cluster("c1", remote_slice()), cluster("c2", remote_slice("web-abc", "10.0.0.7")))
-    found = world(*clusters, slices=[mirrored_slice(), going, mirrored_slice("web-c2", "10.0.0.7", cluster="c2")])
+    found = world(
+        *clusters,
+        slices=[mirrored_slice(), going, mirrored_slice("web-c2", "10.0.0.7", cluster="c2")],
+    )
     for _ in range(2):
         assert plan(found, NOW).findings == ()
 

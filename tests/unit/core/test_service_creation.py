@@ -36,7 +36,9 @@ BOTH = Options(sync_services=True)
 
 
 def lacking(
-    *remotes: RemoteCluster, namespaces: Iterable[Namespace] | None = (SPACE,), options: Options = BOTH
+    *remotes: RemoteCluster,
+    namespaces: Iterable[Namespace] | None = (SPACE,),
+    options: Options = BOTH,
 ) -> Snapshot:
     """A snapshot whose main cluster has no Service."""
     found = world(*remotes, services=[], options=options)
@@ -51,9 +53,15 @@ def aged(remote: RemoteCluster, created: str | None) -> RemoteCluster:
 def test_a_service_is_made_without_what_is_the_main_clusters() -> None:
     """Type ClusterIP, no selector, address, node port, load balancer, label or annotation of the remote one."""
     remote = service(
-        kind="LoadBalancer", labels={"app": "web"}, annotations={"a": "b"}, traffic_distribution="PreferClose"
+        kind="LoadBalancer",
+        labels={"app": "web"},
+        annotations={"a": "b"},
+        traffic_distribution="PreferClose",
     )
-    ports = (ServicePort(443, "https", "TCP", "", "tls"), ServicePort(80, "http", "TCP", "kubernetes.io/h2c", 8080))
+    ports = (
+        ServicePort(443, "https", "TCP", "", "tls"),
+        ServicePort(80, "http", "TCP", "kubernetes.io/h2c", 8080),
+    )
     affinity = SessionAffinityConfig(ClientIPConfig(60))
     spec = evolve(
         remote.spec,
@@ -76,16 +84,21 @@ def test_a_service_is_made_without_what_is_the_main_clusters() -> None:
 
 
 @pytest.mark.parametrize(
-    ("families", "policy"), [(("IPv4",), None), (("IPv6",), None), (("IPv4", "IPv6"), "PreferDualStack")]
+    ("families", "policy"),
+    [(("IPv4",), None), (("IPv6",), None), (("IPv4", "IPv6"), "PreferDualStack")],
 )
-def test_two_families_are_preferred_not_required(families: tuple[str, ...], policy: str | None) -> None:
+def test_two_families_are_preferred_not_required(
+    families: tuple[str, ...], policy: str | None
+) -> None:
     """A main cluster of one family takes the Service of a remote one of two."""
     assert local_service(service(families=families)).spec.ip_family_policy == policy
 
 
 def test_a_distribution_nobody_knows_is_left_out() -> None:
     """The API server would refuse the whole Service."""
-    assert local_service(service(traffic_distribution="PreferMoon")).spec.traffic_distribution is None
+    assert (
+        local_service(service(traffic_distribution="PreferMoon")).spec.traffic_distribution is None
+    )
 
 
 def test_namespace_service_slices() -> None:
@@ -95,7 +108,12 @@ def test_namespace_service_slices() -> None:
     assert isinstance(first, CreateNamespace)
     assert isinstance(second, CreateService)
     assert first.namespace == Namespace(ObjectMeta("default", labels=((LABEL_IMPORTED, "true"),)))
-    assert (first.key, second.key, first.cluster, second.cluster) == (NamespacedName("", "default"), WEB, "c1", "c1")
+    assert (first.key, second.key, first.cluster, second.cluster) == (
+        NamespacedName("", "default"),
+        WEB,
+        "c1",
+        "c1",
+    )
     assert (first.reason, second.reason) == (Reason.NAMESPACE_CREATED, Reason.SERVICE_CREATED)
     after = settled(found)
     (made,) = after.main.services.values()
@@ -105,7 +123,10 @@ def test_namespace_service_slices() -> None:
 
 def test_the_oldest_link_gives_the_service() -> None:
     """Of the clusters that have it, the one whose link is the oldest, then the first by name."""
-    young, old = aged(cluster("a"), "2026-02-01T00:00:00Z"), aged(cluster("b"), "2026-01-01T00:00:00Z")
+    young, old = (
+        aged(cluster("a"), "2026-02-01T00:00:00Z"),
+        aged(cluster("b"), "2026-01-01T00:00:00Z"),
+    )
     equal = aged(cluster("c"), "2026-01-01T00:00:00Z")
     without = aged(cluster("d", services=[]), "2025-01-01T00:00:00Z")
     disabled = aged(cluster("e", spec=ClusterLinkSpec(enabled=False)), "2025-01-01T00:00:00Z")
@@ -153,20 +174,30 @@ def named(namespace: str, name: str = "web") -> RemoteCluster:
         (lacking(named("../../kube-system")), Reason.NAME_INVALID),
         (lacking(named("default", "Web")), Reason.NAME_INVALID),
         (lacking(cluster("c1", services=[service(ports=())])), Reason.REMOTE_PORTLESS),
-        (lacking(cluster("c1", services=[service(kind="ExternalName")])), Reason.REMOTE_EXTERNAL_NAME),
-        (lacking(cluster("c1", services=[service(labels={LABEL_IMPORTED: "true"})])), Reason.REMOTE_IMPORTED),
+        (
+            lacking(cluster("c1", services=[service(kind="ExternalName")])),
+            Reason.REMOTE_EXTERNAL_NAME,
+        ),
+        (
+            lacking(cluster("c1", services=[service(labels={LABEL_IMPORTED: "true"})])),
+            Reason.REMOTE_IMPORTED,
+        ),
     ],
 )
 def test_what_is_not_made(found: Snapshot, reason: Reason) -> None:
     """Nothing is made without the flag, in a namespace that is not known or going, in kube-*, or against a rule."""
     assert plan(found, NOW).changes == ()
-    assert [(each.outcome, each.reason) for each in plan(found, NOW).decisions] == [(Outcome.SKIPPED, reason)]
+    assert [(each.outcome, each.reason) for each in plan(found, NOW).decisions] == [
+        (Outcome.SKIPPED, reason)
+    ]
 
 
 def test_a_service_that_cannot_be_understood_exists() -> None:
     """Where the main cluster has something of it that makes no sense, nothing is made, and what is mirrored stays."""
     found = lacking(cluster("c1", remote_slice()))
-    main = evolve(found.main, undecodable=[WEB], endpoint_slices={WEB: [mirrored_slice(owner_uid=None)]})
+    main = evolve(
+        found.main, undecodable=[WEB], endpoint_slices={WEB: [mirrored_slice(owner_uid=None)]}
+    )
     decided = plan(evolve(found, main=main), NOW)
     assert decided.changes == ()
     assert [each.reason for each in decided.decisions] == [Reason.MAIN_UNDECODABLE]
@@ -176,4 +207,8 @@ def test_two_services_share_a_namespace() -> None:
     """A namespace that two Services need is made once."""
     services: list[Service] = [service(NamespacedName("shop", name)) for name in ("a", "b")]
     decided = plan(lacking(cluster("c1", services=services)), NOW)
-    assert [type(change) for change in decided.changes] == [CreateNamespace, CreateService, CreateService]
+    assert [type(change) for change in decided.changes] == [
+        CreateNamespace,
+        CreateService,
+        CreateService,
+    ]

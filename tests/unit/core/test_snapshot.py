@@ -4,17 +4,39 @@ from __future__ import annotations
 
 from attrs import evolve
 
-from svclink_core import PENDING, SYNCED, NamespacedName, Options, main_cluster, remote_cluster, snapshot
+from svclink_core import (
+    PENDING,
+    SYNCED,
+    NamespacedName,
+    Options,
+    main_cluster,
+    remote_cluster,
+    snapshot,
+)
 from svclink_core.snapshot import all_keys, group_by_service
 from svclink_core.well_known import LABEL_SERVICE_NAME
-from tests.unit.core.examples import WEB, cluster, foreign_slice, link, mirrored_slice, remote_slice, service, world
+from tests.unit.core.examples import (
+    WEB,
+    cluster,
+    foreign_slice,
+    link,
+    mirrored_slice,
+    remote_slice,
+    service,
+    world,
+)
 
 OTHER = NamespacedName("default", "other")
 
 
 def test_slices_are_grouped_by_service() -> None:
     """Slices of a Service are found under its name; those of none are left out."""
-    slices = [remote_slice("a"), remote_slice("b", key=OTHER), remote_slice("c"), foreign_slice("d")]
+    slices = [
+        remote_slice("a"),
+        remote_slice("b", key=OTHER),
+        remote_slice("c"),
+        foreign_slice("d"),
+    ]
     assert group_by_service(slices) == {WEB: [slices[0], slices[2]], OTHER: [slices[1]]}
 
 
@@ -60,8 +82,12 @@ def test_the_service_of_a_slice() -> None:
     lost = mirrored_slice(labels={LABEL_SERVICE_NAME: None})
     pod = evolve(owners[0], kind="Pod", name="a-pod")
     assert ours.service == lost.service == WEB
-    assert evolve(foreign, metadata=evolve(foreign.metadata, owner_references=owners)).service is None
-    assert evolve(lost, metadata=evolve(lost.metadata, owner_references=(pod, *owners))).service == WEB
-    assert evolve(lost, metadata=evolve(lost.metadata, owner_references=(pod,))).service == NamespacedName(
-        "default", ""
+    assert (
+        evolve(foreign, metadata=evolve(foreign.metadata, owner_references=owners)).service is None
     )
+    assert (
+        evolve(lost, metadata=evolve(lost.metadata, owner_references=(pod, *owners))).service == WEB
+    )
+    assert evolve(
+        lost, metadata=evolve(lost.metadata, owner_references=(pod,))
+    ).service == NamespacedName("default", "")

@@ -66,7 +66,12 @@ def test_phase(facts: LinkFacts, phase: Phase) -> None:
     ("facts", "status", "reason", "message"),
     [
         (FACTS, "True", "ClusterReady", "Cluster connection established"),
-        (evolve(FACTS, connection=PENDING), "Unknown", "Connecting", LinkReason.CONNECTING.sentence),
+        (
+            evolve(FACTS, connection=PENDING),
+            "Unknown",
+            "Connecting",
+            LinkReason.CONNECTING.sentence,
+        ),
         (evolve(FACTS, connection=LOST), "False", "Unreachable", LinkReason.UNREACHABLE.sentence),
         (evolve(FACTS, problem=REFUSED), "False", "Unauthorized", "401: mend the token"),
         (DISABLED, "False", "Disabled", LinkReason.DISABLED.sentence),
@@ -86,7 +91,11 @@ def test_ready(facts: LinkFacts, status: str, reason: str, message: str) -> None
         (evolve(FACTS, problem=REFUSED), "True", LinkReason.SYNCED),
         (evolve(FACTS, connection=PENDING), "False", LinkReason.INITIALIZING),
         (evolve(FACTS, connection=LOST), "False", LinkReason.STALE),
-        (evolve(FACTS, connection=LOST, write_failures=["default/web: no"]), "False", LinkReason.STALE),
+        (
+            evolve(FACTS, connection=LOST, write_failures=["default/web: no"]),
+            "False",
+            LinkReason.STALE,
+        ),
         (DISABLED, "Unknown", LinkReason.DISABLED),
     ],
 )
@@ -100,7 +109,11 @@ def test_synced(facts: LinkFacts, status: str, reason: LinkReason) -> None:
 def test_synced_tells_of_writes_that_failed() -> None:
     """Where the main cluster refused something, that is the message."""
     found = condition(evolve(FACTS, write_failures=["default/web: no"]), "Synced")
-    assert (found.status, found.reason, found.message) == ("False", "WriteFailed", "default/web: no")
+    assert (found.status, found.reason, found.message) == (
+        "False",
+        "WriteFailed",
+        "default/web: no",
+    )
 
 
 def test_stale_says_since_when() -> None:
@@ -171,7 +184,10 @@ def test_a_held_deletion_degrades() -> None:
 
 def test_an_edited_link_leads_nobody_knows_where() -> None:
     """The identity that a status remembers is that of the link as it was: an edit is taken at its word."""
-    known = evolve(FACTS, link=evolve(FACTS.link, status=ClusterLinkStatus(cluster_id="uid", observed_generation=7)))
+    known = evolve(
+        FACTS,
+        link=evolve(FACTS.link, status=ClusterLinkStatus(cluster_id="uid", observed_generation=7)),
+    )
     assert summarize(evolve(known, cluster_id=None), NOW).cluster_id is None
 
 
@@ -208,10 +224,17 @@ def test_numbers_are_copied() -> None:
     """How much is mirrored, and which generation of the link the status is about."""
     facts = evolve(FACTS, services=1, slices=2, endpoints=3)
     status = summarize(facts, NOW)
-    assert (status.services, status.slices, status.endpoints, status.observed_generation) == (1, 2, 3, 1)
+    assert (status.services, status.slices, status.endpoints, status.observed_generation) == (
+        1,
+        2,
+        3,
+        1,
+    )
 
 
-REMEMBERED = ClusterLinkStatus(version="v1.36.0", cluster_id="uid", last_connected=BEFORE, observed_generation=1)
+REMEMBERED = ClusterLinkStatus(
+    version="v1.36.0", cluster_id="uid", last_connected=BEFORE, observed_generation=1
+)
 
 
 def test_what_was_learnt_is_remembered() -> None:
@@ -223,7 +246,9 @@ def test_what_was_learnt_is_remembered() -> None:
 def test_what_is_learnt_replaces_what_was_known() -> None:
     """Newer facts win over those of the old status."""
     known = evolve(FACTS, link=evolve(link(), status=REMEMBERED))
-    status = summarize(evolve(known, version="v1.37.0", cluster_id="other", last_connected=NOW), NOW)
+    status = summarize(
+        evolve(known, version="v1.37.0", cluster_id="other", last_connected=NOW), NOW
+    )
     assert (status.version, status.cluster_id, status.last_connected) == ("v1.37.0", "other", NOW)
 
 
@@ -236,7 +261,9 @@ def test_transition_time(old_status: str, expected: str) -> None:
     old = Condition("Ready", old_status, "Other", "other", BEFORE, 0)  # type: ignore[arg-type]
     facts = evolve(FACTS, link=evolve(link(), status=ClusterLinkStatus(conditions=(old,))))
     found = condition(facts, "Ready")
-    assert found == Condition("Ready", "True", "ClusterReady", "Cluster connection established", expected, 1)
+    assert found == Condition(
+        "Ready", "True", "ClusterReady", "Cluster connection established", expected, 1
+    )
 
 
 def test_every_condition_has_its_own_transition_time() -> None:
@@ -246,7 +273,9 @@ def test_every_condition_has_its_own_transition_time() -> None:
         Condition("Synced", "True", "Synced", "", "2026-01-02T00:00:00Z"),
         Condition("Ready", "True", "ClusterReady", "", "2026-01-01T00:00:00Z"),
     )
-    status = summarize(evolve(FACTS, link=evolve(link(), status=ClusterLinkStatus(conditions=old))), NOW)
+    status = summarize(
+        evolve(FACTS, link=evolve(link(), status=ClusterLinkStatus(conditions=old))), NOW
+    )
     assert [(each.type, each.last_transition_time) for each in status.conditions] == [
         ("Ready", "2026-01-01T00:00:00Z"),
         ("Synced", "2026-01-02T00:00:00Z"),

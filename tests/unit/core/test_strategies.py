@@ -50,10 +50,15 @@ from tests.unit.core.strategies import (
 )
 from tests.unit.core.world import NOW, main_slices, ours, problems, remote_slices
 
-pytestmark = [pytest.mark.filterwarnings("ignore:Generating overly large repr"), pytest.mark.no_cover]
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Generating overly large repr"),
+    pytest.mark.no_cover,
+]
 
 EXAMPLES: Final = 300
-SEARCH: Final = settings(max_examples=5_000, derandomize=True, database=None, deadline=None, phases=[Phase.generate])
+SEARCH: Final = settings(
+    max_examples=5_000, derandomize=True, database=None, deadline=None, phases=[Phase.generate]
+)
 
 Case: TypeAlias = Callable[[Snapshot], bool]
 
@@ -75,7 +80,12 @@ def endpoints(found: Snapshot) -> list[Endpoint]:
 
 def addresses(found: Snapshot, address_type: str) -> set[str]:
     slices = [piece for piece in anywhere(found) if piece.address_type == address_type]
-    return {address for piece in slices for endpoint in piece.endpoints for address in endpoint.addresses}
+    return {
+        address
+        for piece in slices
+        for endpoint in piece.endpoints
+        for address in endpoint.addresses
+    }
 
 
 def links(found: Snapshot) -> Iterable[RemoteCluster]:
@@ -183,7 +193,11 @@ PLANS: Final = (
     "Update UnreachableNotReady",
     "Delete UnreachableRemoved",
     "Delete LeftoverReplaced",
-    *(f"because {reason}" for reason in Reason if reason not in (Reason.NAME_INVALID, Reason.REMOTE_PORTLESS)),
+    *(
+        f"because {reason}"
+        for reason in Reason
+        if reason not in (Reason.NAME_INVALID, Reason.REMOTE_PORTLESS)
+    ),
 )
 """What must be in the plans for them: these changes, and every reason there is.
 
@@ -228,7 +242,9 @@ def in_event(happening: Happening) -> set[str]:
             found = {f"{'main' if in_main else 'remote'} slice {_verb(old, new)}"}
             if old is not None and new is not None:
                 found |= {"slice edited by hand"} if in_main and old.is_ours else set()
-                found |= {"slice recycled for another Service"} if old.service != new.service else set()
+                found |= (
+                    {"slice recycled for another Service"} if old.service != new.service else set()
+                )
             return found
         case NamespaceChanged():
             return {"namespace"}
@@ -247,7 +263,9 @@ def _verb(old: object, new: object) -> str:
 T = TypeVar("T")
 
 
-def drawn(strategy: SearchStrategy[T], wanted: set[str], look: Callable[[T, set[str]], set[str]]) -> set[str]:
+def drawn(
+    strategy: SearchStrategy[T], wanted: set[str], look: Callable[[T, set[str]], set[str]]
+) -> set[str]:
     """What of all that is wanted is drawn. The rare cases take a long search, which is one for all of them."""
     missing = set(wanted)
 
@@ -267,7 +285,9 @@ def in_snapshot(found: Snapshot, wanted: set[str]) -> set[str]:
     them, it may be given.
     """
     cases = {case for case in wanted & SNAPSHOTS.keys() if SNAPSHOTS[case](found)}
-    given = {case for case in wanted & GIVEN.keys() if case in in_plan(plan(GIVEN[case](found), NOW))}
+    given = {
+        case for case in wanted & GIVEN.keys() if case in in_plan(plan(GIVEN[case](found), NOW))
+    }
     return cases | given | in_plan(plan(found, NOW))
 
 
@@ -279,7 +299,9 @@ def test_every_nasty_case_change_and_reason_is_drawn() -> None:
 
 def guarded(found: Snapshot, guard: Guard) -> Snapshot:
     """The snapshot with this guard on every remote cluster."""
-    return evolve(found, remotes={name: evolve(remote, guard=guard) for name, remote in found.remotes.items()})
+    return evolve(
+        found, remotes={name: evolve(remote, guard=guard) for name, remote in found.remotes.items()}
+    )
 
 
 def creating(found: Snapshot) -> Snapshot:
@@ -293,7 +315,9 @@ GIVEN: Final[Mapping[str, Callable[[Snapshot], Snapshot]]] = {
     "because NamespaceReserved": creating,
     "because NamespaceCreated": creating,
     "CreateNamespace NamespaceCreated": creating,
-    "because NamespacesUnknown": lambda found: creating(evolve(found, main=evolve(found.main, namespaces=None))),
+    "because NamespacesUnknown": lambda found: creating(
+        evolve(found, main=evolve(found.main, namespaces=None))
+    ),
 }
 
 

@@ -24,7 +24,7 @@ from svclink_core import (
     plan,
 )
 from svclink_core.svclink_v1alpha1 import UnreachableAction
-from svclink_core.unreachable_policy import deadline
+from svclink_core.unreachable_policy import policy_deadline
 from svclink_core.well_known import LABEL_SERVICE_NAME
 from tests.unit.core.examples import (
     WEB,
@@ -43,7 +43,12 @@ LOCAL = foreign_slice("web-local", labels={LABEL_SERVICE_NAME: "web"})
 
 
 def lost(
-    action: UnreachableAction, name: str = "c1", *, after: int = 300, force: bool = False, enabled: bool = True
+    action: UnreachableAction,
+    name: str = "c1",
+    *,
+    after: int = 300,
+    force: bool = False,
+    enabled: bool = True,
 ) -> RemoteCluster:
     """A cluster that has been away for 300 seconds."""
     policy = UnreachablePolicy(action, after, force)
@@ -68,7 +73,7 @@ def reasons(decided: Plan) -> list[Reason]:
 )
 def test_a_policy_has_a_deadline(remote: RemoteCluster, expected: float | None) -> None:
     """It is afterSeconds after the cluster was lost; a policy that keeps and a link not worked on have none."""
-    assert deadline(remote) == expected
+    assert policy_deadline(remote) == expected
 
 
 def test_not_ready_is_the_last_resort_of_kube_proxy() -> None:
@@ -76,7 +81,9 @@ def test_not_ready_is_the_last_resort_of_kube_proxy() -> None:
     hinted = endpoint("10.0.0.1", zone="a", hints=EndpointHints(("a",)))
     old = evolve(mirrored_slice(), endpoints=(hinted, endpoint("10.0.0.2")))
     decided = plan(world(lost("NotReady"), slices=[old, LOCAL]), NOW)
-    assert decided.decisions == (Decision(WEB, "c1", Outcome.KEPT, Reason.UNREACHABLE_NOT_READY, 1, 2),)
+    assert decided.decisions == (
+        Decision(WEB, "c1", Outcome.KEPT, Reason.UNREACHABLE_NOT_READY, 1, 2),
+    )
     (change,) = decided.changes
     assert isinstance(change, Update)
     assert change.reason is Reason.UNREACHABLE_NOT_READY
@@ -112,18 +119,27 @@ def test_nothing_happens_before_the_deadline(action: UnreachableAction) -> None:
     assert reasons(plan(found, NOW - 1)) == [Reason.UNREACHABLE]
 
 
-NOT_READY_LOCAL = evolve(LOCAL, endpoints=(endpoint("10.9.9.9", conditions=EndpointConditions(ready=False)),))
-DYING_LOCAL = evolve(LOCAL, metadata=evolve(LOCAL.metadata, deletion_timestamp="2026-01-01T00:00:00Z"))
+NOT_READY_LOCAL = evolve(
+    LOCAL, endpoints=(endpoint("10.9.9.9", conditions=EndpointConditions(ready=False)),)
+)
+DYING_LOCAL = evolve(
+    LOCAL, metadata=evolve(LOCAL.metadata, deletion_timestamp="2026-01-01T00:00:00Z")
+)
 
 
 @pytest.mark.parametrize("others", [[], [NOT_READY_LOCAL], [DYING_LOCAL]])
 @pytest.mark.parametrize("action", ["NotReady", "Remove"])
-def test_the_last_ready_endpoints_stay(action: UnreachableAction, others: list[EndpointSlice]) -> None:
+def test_the_last_ready_endpoints_stay(
+    action: UnreachableAction, others: list[EndpointSlice]
+) -> None:
     """A Service that would be left with no ready endpoint keeps those of the lost cluster, unless it is forced."""
     decided = plan(world(lost(action), slices=[mirrored_slice(), *others]), NOW)
     assert decided.changes == ()
     assert reasons(decided) == [Reason.LAST_ENDPOINTS]
-    assert len(plan(world(lost(action, force=True), slices=[mirrored_slice(), *others]), NOW).changes) == 1
+    assert (
+        len(plan(world(lost(action, force=True), slices=[mirrored_slice(), *others]), NOW).changes)
+        == 1
+    )
 
 
 def test_two_lost_clusters_do_not_stand_in_for_each_other() -> None:
@@ -151,13 +167,20 @@ def test_the_true_state_returns() -> None:
     before = settled(world(cluster("c1", remote_slice()), slices=[LOCAL]))
     marked = settled(with_link(before, "c1", lost("NotReady").link.spec, LOST))
     back = settled(with_link(marked, "c1", connection=SYNCED))
-    assert [each.endpoints[0].conditions.ready for each in main_slices(marked) if each.is_ours] == [False]
-    assert [each.endpoints for each in main_slices(back)] == [each.endpoints for each in main_slices(before)]
+    assert [each.endpoints[0].conditions.ready for each in main_slices(marked) if each.is_ours] == [
+        False
+    ]
+    assert [each.endpoints for each in main_slices(back)] == [
+        each.endpoints for each in main_slices(before)
+    ]
 
 
 def test_a_gone_service_is_the_garbage_collectors() -> None:
     """Where the main Service is gone or going, the policy does nothing."""
     for services in ([], [service(deleted_at="2026-01-01T00:00:00Z")]):
-        decided = plan(world(lost("Remove", force=True), services=services, slices=[mirrored_slice(), LOCAL]), NOW)
+        decided = plan(
+            world(lost("Remove", force=True), services=services, slices=[mirrored_slice(), LOCAL]),
+            NOW,
+        )
         assert decided.changes == ()
         assert reasons(decided) == [Reason.UNREACHABLE]

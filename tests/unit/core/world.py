@@ -91,19 +91,30 @@ class ApiServer:
             raise Refused(f"403 or 404: namespace of {key}")
         if service.spec.cluster_ip or service.spec.ip_families or service.spec.type != "ClusterIP":
             raise Refused(f"422: {key} asks for what is the main cluster's to give")
-        families = ("IPv4", "IPv6") if service.spec.ip_family_policy == "PreferDualStack" else ("IPv4",)
-        metadata = evolve(service.metadata, uid=f"uid-of-the-made-{key}", resource_version=str(self.revision))
+        families = (
+            ("IPv4", "IPv6") if service.spec.ip_family_policy == "PreferDualStack" else ("IPv4",)
+        )
+        metadata = evolve(
+            service.metadata, uid=f"uid-of-the-made-{key}", resource_version=str(self.revision)
+        )
         spec = evolve(service.spec, cluster_ip="10.96.0.9", ip_families=families)
         stored = Service(metadata, spec)
         return evolve(self, services=(*self.services, stored), revision=self.revision + 1)
 
     def _create(self, piece: EndpointSlice) -> ApiServer:
         if piece.metadata.resource_version:
-            raise Refused(f"500: resourceVersion should not be set on objects to be created: {piece.metadata.key}")
+            raise Refused(
+                f"500: resourceVersion should not be set on objects to be created: {piece.metadata.key}"
+            )
         if self.find(piece.metadata.key) is not None:
             raise Refused(f"409 AlreadyExists: {piece.metadata.key}")
         require_valid(piece)
-        metadata = evolve(piece.metadata, uid=f"uid-{self.revision}", resource_version=str(self.revision), generation=1)
+        metadata = evolve(
+            piece.metadata,
+            uid=f"uid-{self.revision}",
+            resource_version=str(self.revision),
+            generation=1,
+        )
         created = evolve(piece, metadata=metadata)
         return evolve(self, slices=(*self.slices, created), revision=self.revision + 1)
 
@@ -134,7 +145,10 @@ class ApiServer:
         found = self.find(key)
         if found is None:
             raise Refused(f"404: {key}")
-        if (found.metadata.uid, found.metadata.resource_version) != (precondition.uid, precondition.resource_version):
+        if (found.metadata.uid, found.metadata.resource_version) != (
+            precondition.uid,
+            precondition.resource_version,
+        ):
             raise Refused(f"409 Conflict: {key}: {precondition}")
         return found
 
@@ -245,7 +259,11 @@ def remote_slices(remote: RemoteCluster) -> list[EndpointSlice]:
 
 def ours(snapshot: Snapshot) -> list[EndpointSlice]:
     """The EndpointSlices of the main cluster that svclink manages and nobody is deleting."""
-    return [piece for piece in main_slices(snapshot) if piece.is_ours and piece.metadata.deletion_timestamp is None]
+    return [
+        piece
+        for piece in main_slices(snapshot)
+        if piece.is_ours and piece.metadata.deletion_timestamp is None
+    ]
 
 
 def with_main(
@@ -258,7 +276,12 @@ def with_main(
         snapshot.main.services.values() if services is None else services,
         main_slices(snapshot) if slices is None else slices,
     )
-    held = evolve(snapshot.main, services=main.services, endpoint_slices=main.endpoint_slices, names=main.names)
+    held = evolve(
+        snapshot.main,
+        services=main.services,
+        endpoint_slices=main.endpoint_slices,
+        names=main.names,
+    )
     return evolve(snapshot, main=held)
 
 
@@ -307,7 +330,10 @@ def unseen(snapshot: Snapshot) -> Snapshot:
         name: evolve(
             remote,
             services={key: evolve(service) for key, service in remote.services.items()},
-            endpoint_slices={key: [evolve(piece) for piece in some] for key, some in remote.endpoint_slices.items()},
+            endpoint_slices={
+                key: [evolve(piece) for piece in some]
+                for key, some in remote.endpoint_slices.items()
+            },
         )
         for name, remote in snapshot.remotes.items()
     }
@@ -317,7 +343,8 @@ def unseen(snapshot: Snapshot) -> Snapshot:
             main,
             services={key: evolve(service) for key, service in main.services.items()},
             endpoint_slices={
-                key: [slices[piece.metadata.key] for piece in some] for key, some in main.endpoint_slices.items()
+                key: [slices[piece.metadata.key] for piece in some]
+                for key, some in main.endpoint_slices.items()
             },
             names=slices,
         ),
@@ -327,7 +354,10 @@ def unseen(snapshot: Snapshot) -> Snapshot:
 
 def without_link(snapshot: Snapshot, name: str) -> Snapshot:
     """The snapshot after a ClusterLink was deleted."""
-    return evolve(snapshot, remotes={each: remote for each, remote in snapshot.remotes.items() if each != name})
+    return evolve(
+        snapshot,
+        remotes={each: remote for each, remote in snapshot.remotes.items() if each != name},
+    )
 
 
 # What becomes of it.
@@ -369,7 +399,10 @@ def settled(snapshot: Snapshot) -> Snapshot:
 
 def collected(snapshot: Snapshot) -> Snapshot:
     """The snapshot after the garbage collector ran: slices whose owners are all gone are gone. It compares uids."""
-    uids = {(service.metadata.namespace, service.metadata.uid) for service in snapshot.main.services.values()}
+    uids = {
+        (service.metadata.namespace, service.metadata.uid)
+        for service in snapshot.main.services.values()
+    }
 
     def is_kept(piece: EndpointSlice) -> bool:
         owners = piece.metadata.owner_references

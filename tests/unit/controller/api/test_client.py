@@ -31,9 +31,9 @@ from svclink_controller.api import responses
 from svclink_controller.api.client import Client
 from svclink_controller.api.connecting import ConfigurationError, main_client, remote_client
 from svclink_controller.api.errors import ApiError, FencedError, SilenceError, TransportError
-from svclink_controller.api.responses import MAX_BODY, MAX_LINE
+from svclink_controller.api.responses import MAX_LINE, MAX_RESPONSE_BYTES
 from svclink_controller.credentials.kubeconfig import KubeconfigError
-from svclink_controller.credentials.trust import LOOPBACK, Trust
+from svclink_controller.credentials.trust import LOOPBACK_NETWORKS, Trust
 from svclink_controller.reflect.pager import PROBE_SECONDS
 from svclink_controller.wire.messages import MAX_RETRY_AFTER
 from tests.unit.controller.servers import (
@@ -107,7 +107,11 @@ async def test_client_certificate_is_shown_to_the_server() -> None:
         (lambda client: client.post("/a", {"b": [1, None]}), "POST", "application/json"),
         (lambda client: client.put("/a", {"b": [1, None]}), "PUT", "application/json"),
         (lambda client: client.delete("/a", {"b": [1, None]}), "DELETE", "application/json"),
-        (lambda client: client.merge_patch("/a", {"b": [1, None]}), "PATCH", "application/merge-patch+json"),
+        (
+            lambda client: client.merge_patch("/a", {"b": [1, None]}),
+            "PATCH",
+            "application/merge-patch+json",
+        ),
     ],
 )
 async def test_bodies_arrive_as_they_are(
@@ -117,7 +121,11 @@ async def test_bodies_arrive_as_they_are(
     async with serving(say_yes) as server, connected(server.url) as client:
         await call(client)
     request = server.requests[0]
-    assert (request.method, request.headers["Content-Type"], request.json) == (method, kind, {"b": [1, None]})
+    assert (request.method, request.headers["Content-Type"], request.json) == (
+        method,
+        kind,
+        {"b": [1, None]},
+    )
 
 
 async def test_query_arrives_as_it_is() -> None:
@@ -151,20 +159,32 @@ async def test_tls_server_name_decides_which_certificate_is_accepted() -> None:
 async def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     """No connection goes to a proxy that the environment names."""
     async with listening() as (port, visitors), serving(say_yes) as server:
-        for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "HTTP_PROXY", "http_proxy"):
+        for name in (
+            "HTTPS_PROXY",
+            "https_proxy",
+            "ALL_PROXY",
+            "all_proxy",
+            "HTTP_PROXY",
+            "http_proxy",
+        ):
             monkeypatch.setenv(name, f"http://127.0.0.1:{port}")
         async with connected(server.url) as client:
             await client.get("/version")
     assert (server.paths, visitors) == (["/version"], [])
 
 
-async def test_passwords_of_netrc_are_not_sent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+async def test_passwords_of_netrc_are_not_sent(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """A server whose credentials hold no token gets no password out of ~/.netrc either."""
     netrc = tmp_path / "netrc"
     netrc.write_text("default login somebody password secret\n", encoding="ascii")
     netrc.chmod(0o600)
     monkeypatch.setenv("NETRC", str(netrc))
-    async with serving(say_yes) as server, connecting(credentials(server.url, token=None)) as client:
+    async with (
+        serving(say_yes) as server,
+        connecting(credentials(server.url, token=None)) as client,
+    ):
         await client.get("/version")
     assert "Authorization" not in server.requests[0].headers
 
@@ -178,7 +198,10 @@ async def test_cookies_are_not_kept() -> None:
         return response
 
     # Not by its address: a cookie jar would not keep cookies of those anyway.
-    async with serving(bake) as server, connected(server.url.replace("127.0.0.1", "localhost")) as client:
+    async with (
+        serving(bake) as server,
+        connected(server.url.replace("127.0.0.1", "localhost")) as client,
+    ):
         await client.get("/version")
         await client.get("/version")
     assert [request.headers.get("Cookie") for request in server.requests] == [None, None]
@@ -192,20 +215,33 @@ async def test_denied_address_sees_no_connection(host: str) -> None:
     """However a kubeconfig writes an address, what it leads to counts, and nothing is sent there."""
     async with listening() as (port, visitors):
         url = f"https://{host}:{port}"
-        async with connecting(credentials(url), Trust(LOOPBACK)) as client:
+        async with connecting(credentials(url), Trust(LOOPBACK_NETWORKS)) as client:
             with pytest.raises(TransportError, match="where svclink connects to no cluster"):
                 await client.get("/version")
         assert visitors == []
 
 
-async def test_name_that_leads_elsewhere_later_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_name_that_leads_elsewhere_later_is_looked_at_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A name that first led to a good address and then to a denied one (DNS rebinding) is refused the second time."""
     trust = Trust((ip_network("127.0.0.2/32"),))
     leads_to = ["127.0.0.1"]
 
-    async def resolve(_: object, host: str, port: int = 0, family: int = 0) -> list[dict[str, object]]:
+    async def resolve(
+        _: object, host: str, port: int = 0, family: int = 0
+    ) -> list[dict[str, object]]:
         address = leads_to[0]
-        return [{"hostname": host, "host": address, "port": port, "family": family, "proto": 6, "flags": 0}]
+        return [
+            {
+                "hostname": host,
+                "host": address,
+                "port": port,
+                "family": family,
+                "proto": 6,
+                "flags": 0,
+            }
+        ]
 
     monkeypatch.setattr(aiohttp.ThreadedResolver, "resolve", resolve)
     monkeypatch.setattr(aiohttp.connector._DNSCacheTable, "expired", lambda _, __: True)
@@ -214,7 +250,9 @@ async def test_name_that_leads_elsewhere_later_is_looked_at_again(monkeypatch: p
         return web.json_response({}, headers={"Connection": "close"})
 
     async with serving(hang_up) as server:
-        wanted = credentials(server.url.replace("127.0.0.1", "api.test"), tls_server_name="localhost")
+        wanted = credentials(
+            server.url.replace("127.0.0.1", "api.test"), tls_server_name="localhost"
+        )
         async with connecting(wanted, trust) as client:
             await client.get("/version")
             leads_to[0] = "127.0.0.2"
@@ -233,7 +271,9 @@ async def test_link_local_address_is_denied_without_any_flag() -> None:
 async def test_name_that_leads_nowhere_is_an_error() -> None:
     """Where DNS has no answer, the error names the server and no fault of svclink."""
     async with connected("https://api.nowhere.invalid:6443") as client:
-        with pytest.raises(TransportError, match=r"https://api\.nowhere\.invalid:6443 cannot be reached") as caught:
+        with pytest.raises(
+            TransportError, match=r"https://api\.nowhere\.invalid:6443 cannot be reached"
+        ) as caught:
             await client.get("/version")
     assert not caught.value.is_certificate
 
@@ -311,7 +351,7 @@ async def test_address_of_a_proxy_is_looked_at_too() -> None:
     """A proxy at a denied address sees no connection."""
     async with listening() as (port, visitors):
         wanted = credentials("https://api.test", proxy=f"http://127.0.0.1:{port}")
-        async with connecting(wanted, Trust(LOOPBACK)) as client:
+        async with connecting(wanted, Trust(LOOPBACK_NETWORKS)) as client:
             with pytest.raises(TransportError, match="where svclink connects to no cluster"):
                 await client.get("/version")
         assert visitors == []
@@ -331,7 +371,9 @@ async def test_compression_can_be_disabled(*, disable: bool, expected: str) -> N
 # Redirects
 
 
-def redirecting(target: str, status: int = 307) -> Callable[[web.BaseRequest], Coroutine[None, None, web.Response]]:
+def redirecting(
+    target: str, status: int = 307
+) -> Callable[[web.BaseRequest], Coroutine[None, None, web.Response]]:
     async def redirect(request: web.BaseRequest) -> web.Response:
         if request.path == "/there":
             return answer({"said": "there"})
@@ -348,7 +390,9 @@ async def test_redirect_to_another_origin_is_refused_before_any_connection(statu
         serving(redirecting(f"https://127.0.0.1:{port}/steal", status)) as server,
         connected(server.url) as client,
     ):
-        with pytest.raises(TransportError, match=f"redirects to another origin, https://127.0.0.1:{port}"):
+        with pytest.raises(
+            TransportError, match=f"redirects to another origin, https://127.0.0.1:{port}"
+        ):
             await client.get("/version")
         assert visitors == []
 
@@ -356,7 +400,10 @@ async def test_redirect_to_another_origin_is_refused_before_any_connection(statu
 async def test_redirect_to_plain_http_is_refused() -> None:
     """The same host and port without TLS is another origin."""
     async with listening() as (port, visitors):
-        async with serving(redirecting(f"http://127.0.0.1:{port}/")) as server, connected(server.url) as client:
+        async with (
+            serving(redirecting(f"http://127.0.0.1:{port}/")) as server,
+            connected(server.url) as client,
+        ):
             with pytest.raises(TransportError, match="redirects to another origin"):
                 await client.get("/version")
         assert visitors == []
@@ -365,7 +412,10 @@ async def test_redirect_to_plain_http_is_refused() -> None:
 async def test_watch_does_not_follow_a_redirect_elsewhere_either() -> None:
     """Watches go through the same gate as requests."""
     async with listening() as (port, visitors):
-        async with serving(redirecting(f"https://127.0.0.1:{port}/")) as server, connected(server.url) as client:
+        async with (
+            serving(redirecting(f"https://127.0.0.1:{port}/")) as server,
+            connected(server.url) as client,
+        ):
             with pytest.raises(TransportError, match="redirects to another origin"):
                 await read_lines(client)
         assert visitors == []
@@ -405,7 +455,9 @@ async def test_overload_in_plain_text_says_when_to_come_back() -> None:
     """A 429 whose body is text keeps Retry-After, and its text is the message."""
 
     async def refuse(_: web.BaseRequest) -> web.StreamResponse:
-        return web.Response(status=429, text="Too many requests,\n please try again", headers={"Retry-After": "7"})
+        return web.Response(
+            status=429, text="Too many requests,\n please try again", headers={"Retry-After": "7"}
+        )
 
     async with serving(refuse) as server, connected(server.url) as client:
         with pytest.raises(ApiError) as caught:
@@ -475,22 +527,22 @@ async def test_body_over_the_limit_is_refused() -> None:
     """An answer that does not end is given up at the limit."""
 
     async def flood(request: web.BaseRequest) -> web.StreamResponse:
-        return await stream(request, *[bytes(2**20)] * (MAX_BODY // 2**20 + 1))
+        return await stream(request, *[bytes(2**20)] * (MAX_RESPONSE_BYTES // 2**20 + 1))
 
     async with serving(flood) as server, connected(server.url) as client:
-        with pytest.raises(TransportError, match=f"more than {MAX_BODY} bytes"):
+        with pytest.raises(TransportError, match=f"more than {MAX_RESPONSE_BYTES} bytes"):
             await client.get("/api/v1/services")
 
 
 async def test_small_answer_that_inflates_is_refused() -> None:
     """The limit counts what an answer becomes, not what travelled."""
-    bomb = gzip.compress(bytes(MAX_BODY + 2**20), compresslevel=1)
+    bomb = gzip.compress(bytes(MAX_RESPONSE_BYTES + 2**20), compresslevel=1)
 
     async def explode(_: web.BaseRequest) -> web.StreamResponse:
         return web.Response(body=bomb, headers={"Content-Encoding": "gzip"})
 
     async with serving(explode) as server, connected(server.url) as client:
-        with pytest.raises(TransportError, match=f"more than {MAX_BODY} bytes"):
+        with pytest.raises(TransportError, match=f"more than {MAX_RESPONSE_BYTES} bytes"):
             await client.get("/api/v1/services")
 
 
@@ -500,12 +552,12 @@ async def test_error_answer_over_the_limit_is_refused() -> None:
     async def flood(request: web.BaseRequest) -> web.StreamResponse:
         response = web.StreamResponse(status=500)
         await response.prepare(request)
-        for _ in range(MAX_BODY // 2**20 + 1):
+        for _ in range(MAX_RESPONSE_BYTES // 2**20 + 1):
             await response.write(bytes(2**20))
         return response
 
     async with serving(flood) as server, connected(server.url) as client:
-        with pytest.raises(TransportError, match=f"more than {MAX_BODY} bytes"):
+        with pytest.raises(TransportError, match=f"more than {MAX_RESPONSE_BYTES} bytes"):
             await client.get("/api/v1/services")
 
 
@@ -566,7 +618,10 @@ async def test_certificate_that_expired_is_not_accepted() -> None:
 
 async def test_certificate_of_another_host_is_not_accepted() -> None:
     """A certificate for another name or address is refused, whoever signed it."""
-    async with serving(say_yes) as server, connected(server.url.replace("127.0.0.1", "127.0.0.2")) as client:
+    async with (
+        serving(say_yes) as server,
+        connected(server.url.replace("127.0.0.1", "127.0.0.2")) as client,
+    ):
         with pytest.raises(TransportError):
             await client.get("/version")
     assert server.requests == []
@@ -600,7 +655,9 @@ async def test_connection_that_breaks_in_the_middle_is_an_error() -> None:
         return response
 
     async with serving(break_off) as server, connected(server.url) as client:
-        with pytest.raises(TransportError, match=r"^https://[0-9.:]+ broke off in the middle of an answer$"):
+        with pytest.raises(
+            TransportError, match=r"^https://[0-9.:]+ broke off in the middle of an answer$"
+        ):
             await client.get("/version")
 
 
@@ -649,7 +706,8 @@ def key_files(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, int, int]]:
     def look_and_load(context: ssl.SSLContext, certfile: str, keyfile: str) -> None:
         paths = Path(certfile), Path(keyfile)
         seen.extend(
-            (path, stat.S_IMODE(path.stat().st_mode), stat.S_IMODE(path.parent.stat().st_mode)) for path in paths
+            (path, stat.S_IMODE(path.stat().st_mode), stat.S_IMODE(path.parent.stat().st_mode))
+            for path in paths
         )
         load(context, certfile, keyfile)
 
@@ -657,14 +715,18 @@ def key_files(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, int, int]]:
     return seen
 
 
-async def test_key_files_are_for_this_user_alone_and_gone_at_once(key_files: list[tuple[Path, int, int]]) -> None:
+async def test_key_files_are_for_this_user_alone_and_gone_at_once(
+    key_files: list[tuple[Path, int, int]],
+) -> None:
     """Certificate and key are 0600 in a directory of 0700, and neither is left when the client is there."""
     async with connecting(with_certificate("https://127.0.0.1:1")):
         assert {(mode, parent) for _, mode, parent in key_files} == {(0o600, 0o700)}
         assert not any(path.exists() or path.parent.exists() for path, _, _ in key_files)
 
 
-async def test_key_files_are_gone_where_tls_refuses_them(key_files: list[tuple[Path, int, int]]) -> None:
+async def test_key_files_are_gone_where_tls_refuses_them(
+    key_files: list[tuple[Path, int, int]],
+) -> None:
     """A key that belongs to another certificate leaves no file behind, and is a fault of the kubeconfig."""
     other = OTHER_AUTHORITY.issue_cert("svclink.test").private_key_pem.bytes().decode()
     with pytest.raises(KubeconfigError) as caught:
@@ -686,7 +748,9 @@ async def garble(_: web.BaseRequest) -> web.StreamResponse:
     return web.Response(status=500, text="no")
 
 
-@pytest.mark.parametrize("handler", [garble, redirecting("https://127.0.0.1:1/x"), redirecting("http://["), never])
+@pytest.mark.parametrize(
+    "handler", [garble, redirecting("https://127.0.0.1:1/x"), redirecting("http://["), never]
+)
 async def test_errors_tell_neither_token_nor_key(
     handler: Callable[[web.BaseRequest], Coroutine[None, None, web.StreamResponse]],
 ) -> None:
@@ -743,13 +807,19 @@ async def test_message_about_what_is_no_http_is_one_printable_line() -> None:
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n{}\n\r\n"
 
 
-@pytest.mark.parametrize("read", [read_lines, lambda client: client.get("/version")], ids=["watch", "get"])
+@pytest.mark.parametrize(
+    "read", [read_lines, lambda client: client.get("/version")], ids=["watch", "get"]
+)
 async def test_answer_that_stops_being_http_is_an_error(
     monkeypatch: pytest.MonkeyPatch, read: Callable[[Client], Coroutine[Any, Any, object]]
 ) -> None:
     """A malformed chunk ends a watch and a list; aiohttp itself would wait for the rest of them for ever."""
     monkeypatch.setattr(responses, "CHECK_SECONDS", 0.1)
-    async with saying(CHUNKED, b"this is no chunk\r\n") as url, connected(url) as client, asyncio.timeout(10):
+    async with (
+        saying(CHUNKED, b"this is no chunk\r\n") as url,
+        connected(url) as client,
+        asyncio.timeout(10),
+    ):
         with pytest.raises(TransportError):
             await read(client)
 
@@ -757,7 +827,10 @@ async def test_answer_that_stops_being_http_is_an_error(
 async def test_quiet_watch_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection that is looked at while nothing comes is none the worse for it."""
     monkeypatch.setattr(responses, "CHECK_SECONDS", 0.01)
-    async with saying(CHUNKED, b"", b"", b"3\r\n[]\n\r\n0\r\n\r\n") as url, connected(url) as client:
+    async with (
+        saying(CHUNKED, b"", b"", b"3\r\n[]\n\r\n0\r\n\r\n") as url,
+        connected(url) as client,
+    ):
         assert await read_lines(client) == [b"{}", b"[]"]
 
 
@@ -804,7 +877,11 @@ def main_content(server: object = "https://127.0.0.1:9", **user: object) -> str:
 
 def plugin(*command: str) -> dict[str, object]:
     """A program that gives credentials."""
-    return {"apiVersion": "client.authentication.k8s.io/v1", "command": command[0], "args": list(command[1:])}
+    return {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "command": command[0],
+        "args": list(command[1:]),
+    }
 
 
 @pytest.mark.parametrize(
@@ -820,10 +897,22 @@ def plugin(*command: str) -> dict[str, object]:
         (main_content(5), "is not built as"),
         (main_content("https://[::1"), "its server 'https://[::1' is no URL"),
         (main_content("https://127.0.0.1:99999"), "its server 'https://127.0.0.1:99999' is no URL"),
-        (main_content(**{"client-certificate-data": "aGFsbG8=", "client-key-data": "aGFsbG8="}), "no PEM"),
-        (main_content(exec=plugin("/nowhere/plugin")), "its credential plugin does not work: [Errno 2] No such file"),
-        (main_content(exec=plugin("false")), "its credential plugin does not work: exec: process returned 1"),
-        (main_content(exec=plugin("echo", "hello")), "its credential plugin does not work: exec: failed to decode"),
+        (
+            main_content(**{"client-certificate-data": "aGFsbG8=", "client-key-data": "aGFsbG8="}),
+            "no PEM",
+        ),
+        (
+            main_content(exec=plugin("/nowhere/plugin")),
+            "its credential plugin does not work: [Errno 2] No such file",
+        ),
+        (
+            main_content(exec=plugin("false")),
+            "its credential plugin does not work: exec: process returned 1",
+        ),
+        (
+            main_content(exec=plugin("echo", "hello")),
+            "its credential plugin does not work: exec: failed to decode",
+        ),
     ],
 )
 async def test_main_kubeconfig_that_is_none_is_one_error(
@@ -842,14 +931,18 @@ async def test_main_kubeconfig_that_is_none_is_one_error(
 async def test_main_kubeconfig_that_is_not_there_is_named(tmp_path: Path) -> None:
     """Of the files of $KUBECONFIG some may be missing, but not all."""
     missing = tmp_path / "missing"
-    with pytest.raises(ConfigurationError, match=f"^--kubeconfig={missing}: there is no such file$"):
+    with pytest.raises(
+        ConfigurationError, match=f"^--kubeconfig={missing}: there is no such file$"
+    ):
         await main_client(missing)
     (tmp_path / "there").write_text(main_content(token=TOKEN), encoding="utf-8")
     client = await main_client(Path(f"{missing}{os.pathsep}{tmp_path / 'there'}"))
     await client.close()
 
 
-async def test_without_kubeconfig_outside_a_pod_the_flag_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_kubeconfig_outside_a_pod_the_flag_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Outside a Pod there is no ServiceAccount: the error says which flag helps."""
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     with pytest.raises(ConfigurationError, match="--kubeconfig=FILE"):

@@ -24,12 +24,24 @@ def service(name: str = "web", namespace: str = "default", **spec: Any) -> Objec
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": {"name": name, "namespace": namespace, "uid": f"uid-of-{name}", "resourceVersion": "1"},
-        "spec": {"clusterIP": "10.96.0.1", "ipFamilies": ["IPv4"], "ports": [{"name": "http", "port": 80}], **spec},
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "uid": f"uid-of-{name}",
+            "resourceVersion": "1",
+        },
+        "spec": {
+            "clusterIP": "10.96.0.1",
+            "ipFamilies": ["IPv4"],
+            "ports": [{"name": "http", "port": 80}],
+            **spec,
+        },
     }
 
 
-def piece(service: str = "web", namespace: str = "default", address: str = "10.0.0.1", **labels: str) -> Object:
+def piece(
+    service: str = "web", namespace: str = "default", address: str = "10.0.0.1", **labels: str
+) -> Object:
     return {
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",
@@ -87,7 +99,9 @@ class Files:
 
     def run(self, *arguments: str, before: tuple[str, ...] = ()) -> Result:
         """A command over `main.yaml`, after flags of the controller."""
-        return CliRunner().invoke(svclink, [*before, *arguments, "--main", str(self.directory / "main.yaml")])
+        return CliRunner().invoke(
+            svclink, [*before, *arguments, "--main", str(self.directory / "main.yaml")]
+        )
 
     def plan(self, *flags: str, before: tuple[str, ...] = ()) -> str:
         """What `svclink plan` prints."""

@@ -25,11 +25,28 @@ from svclink_controller.cli.preflight.main_cluster import wanted
 from svclink_core import EndpointPort, ServicePort
 from svclink_core.codec import Json
 from tests.unit.controller.fleets import Fleet, fleet
-from tests.unit.controller.servers import AUTHORITY, OTHER_AUTHORITY, TOKEN, Cluster, answer, kubeconfig, refusal
-from tests.unit.core.examples import WEB, endpoint, foreign_slice, mirrored_slice, remote_slice, service
+from tests.unit.controller.servers import (
+    AUTHORITY,
+    OTHER_AUTHORITY,
+    TOKEN,
+    Cluster,
+    answer,
+    kubeconfig,
+    refusal,
+)
+from tests.unit.core.examples import (
+    WEB,
+    endpoint,
+    foreign_slice,
+    mirrored_slice,
+    remote_slice,
+    service,
+)
 
 CRD: Final = Path(__file__).parents[4] / "crd" / "clusterlinks.svclink.cloudpilot.ai.yaml"
-SCHEMA: Final = yaml.safe_load(CRD.read_text(encoding="utf-8"))["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+SCHEMA: Final = yaml.safe_load(CRD.read_text(encoding="utf-8"))["spec"]["versions"][0]["schema"][
+    "openAPIV3Schema"
+]
 GROUP: Final = "/apis/svclink.cloudpilot.ai/v1alpha1"
 
 
@@ -52,7 +69,11 @@ class Api:
             return response
         if request.path == GROUP:
             resources: list[Json] = [{"name": "clusterlinks", "namespaced": self.namespaced}]
-            return refusal(404, "NotFound") if self.schema is None else answer({"resources": resources})
+            return (
+                refusal(404, "NotFound")
+                if self.schema is None
+                else answer({"resources": resources})
+            )
         if request.path == f"/openapi/v3{GROUP}":
             schemas: dict[str, Json] = {"ai.cloudpilot.svclink.v1alpha1.ClusterLink": self.schema}
             return answer({"components": {"schemas": schemas}})
@@ -62,7 +83,14 @@ class Api:
         spec = (await request.json())["spec"]
         self.accounts.add(spec.get("user", ""))
         attributes = spec["resourceAttributes"]
-        return answer({"status": {"allowed": (attributes["verb"], attributes["resource"]) not in self.denied}}, 201)
+        return answer(
+            {
+                "status": {
+                    "allowed": (attributes["verb"], attributes["resource"]) not in self.denied
+                }
+            },
+            201,
+        )
 
 
 @define
@@ -108,11 +136,18 @@ async def test_healthy_fleet_is_all_ok(tmp_path: Path) -> None:
     async with fleet(tmp_path, *names) as world:
         healthy(world)
         results = json.loads(await world.ask("check", "-o", "json"))
-        wrote = {request.method for server in world.servers.values() for request in server.requests} - {"GET", "POST"}
-        posts = {path for server in world.servers.values() for path in server.paths if "review" in path}
+        wrote = {
+            request.method for server in world.servers.values() for request in server.requests
+        } - {"GET", "POST"}
+        posts = {
+            path for server in world.servers.values() for path in server.paths if "review" in path
+        }
     assert {each["level"] for each in results} == {"ok"}
     assert {each["mend"] for each in results} == {None}
-    subjects = {name: [each["subject"] for each in results if each["cluster"] == name] for name in ("MAIN", "c3")}
+    subjects = {
+        name: [each["subject"] for each in results if each["cluster"] == name]
+        for name in ("MAIN", "c3")
+    }
     assert subjects == {
         "MAIN": ["api", "clock", "crd", "permissions", "addresses", "services", "leftovers"],
         "c3": ["connection", "credentials", "clock", "permissions"],
@@ -154,7 +189,10 @@ def insecure_kubeconfig(seen: Seen) -> str:
     """A kubeconfig that does not ask who answers."""
     content = yaml.safe_load(base64.b64decode(kubeconfig(seen.fleet.servers["c1"].url)))
     cluster = content["clusters"][0]["cluster"]
-    content["clusters"][0]["cluster"] = {"server": cluster["server"], "insecure-skip-tls-verify": True}
+    content["clusters"][0]["cluster"] = {
+        "server": cluster["server"],
+        "insecure-skip-tls-verify": True,
+    }
     return base64.b64encode(yaml.safe_dump(content).encode()).decode()
 
 
@@ -237,7 +275,9 @@ def go_slices(seen: Seen) -> None:
 def orphans(seen: Seen) -> None:
     piece = mirrored_slice()
     labels = {**dict(piece.metadata.labels), "svclink.cloudpilot.ai/cluster": "gone"}
-    seen.main.put(evolve(piece, metadata=evolve(piece.metadata, labels=tuple(sorted(labels.items())))))
+    seen.main.put(
+        evolve(piece, metadata=evolve(piece.metadata, labels=tuple(sorted(labels.items()))))
+    )
 
 
 def revoked(seen: Seen) -> None:
@@ -314,7 +354,11 @@ async def test_main_objects_that_cannot_be_read_are_a_fault(tmp_path: Path) -> N
     """A list that is refused is one line, beside all that could be found out."""
 
     async def refuse_lists(request: web.BaseRequest) -> web.StreamResponse | None:
-        return refusal(403, "Forbidden") if request.path == "/api/v1/services" else await Api()(request)
+        return (
+            refusal(403, "Forbidden")
+            if request.path == "/api/v1/services"
+            else await Api()(request)
+        )
 
     async with fleet(tmp_path, "c1") as world:
         healthy(world)
@@ -333,7 +377,9 @@ async def test_permissions_that_cannot_be_asked_for_are_a_warning(tmp_path: Path
         healthy(world)
         world.main.override = refuse_reviews
         results = json.loads((await world.run("check", "-o", "json")).stdout)
-    assert [(each["level"], each["subject"]) for each in results if each["level"] != "ok"] == [("warn", "permissions")]
+    assert [(each["level"], each["subject"]) for each in results if each["level"] != "ok"] == [
+        ("warn", "permissions")
+    ]
 
 
 async def test_disabled_link_is_not_asked(tmp_path: Path) -> None:
@@ -355,7 +401,9 @@ async def test_remotes_are_trusted_as_by_the_controller(tmp_path: Path) -> None:
         seen.relink(insecure_kubeconfig(seen))
         allowed = json.loads(await world.ask("check", "-o", "json", "--allow-insecure-remotes"))
         world.servers["c1"].requests.clear()
-        denied = await world.run("check", "--allow-insecure-remotes", "--deny-remote-cidrs", "127.0.0.0/8")
+        denied = await world.run(
+            "check", "--allow-insecure-remotes", "--deny-remote-cidrs", "127.0.0.0/8"
+        )
         asked = world.servers["c1"].requests
     assert {each["level"] for each in allowed} == {"ok"}
     assert "127.0.0.0/8" in denied.stdout
@@ -373,11 +421,15 @@ async def test_permissions_of_the_service_account(tmp_path: Path) -> None:
 
 def test_every_permission_is_asked_for() -> None:
     """Of the main cluster: verbs on objects everywhere, and on Leases and Secrets in the controller's namespace."""
-    by_resource = {(permission.resource, namespace): permission for permission, namespace in wanted("home")}
+    by_resource = {
+        (permission.resource, namespace): permission for permission, namespace in wanted("home")
+    }
     assert by_resource["endpointslices", ""] == Permission(
         "discovery.k8s.io", "endpointslices", by_resource["endpointslices", ""].verbs
     )
-    assert {"create", "update", "delete", "list", "watch"} <= set(by_resource["endpointslices", ""].verbs)
+    assert {"create", "update", "delete", "list", "watch"} <= set(
+        by_resource["endpointslices", ""].verbs
+    )
     assert ("secrets", "home") in by_resource
     assert ("secrets", "") not in by_resource
 

@@ -65,7 +65,9 @@ def test_wrong_input_gives_one_sentence_and_exit_code_1(
         ("{}", "the ConfigMap kube-system/kube-root-ca.crt has no ca.crt"),
     ],
 )
-async def test_export_from_what_is_no_cluster_is_one_sentence(tmp_path: Path, answer: str, words: str) -> None:
+async def test_export_from_what_is_no_cluster_is_one_sentence(
+    tmp_path: Path, answer: str, words: str
+) -> None:
     """A server that answers something else gives no kubeconfig."""
 
     async def say(_: web.BaseRequest) -> web.StreamResponse:

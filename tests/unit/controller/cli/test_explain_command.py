@@ -15,11 +15,19 @@ from tests.unit.controller.cli.dump_files import Files, link, mirrored, piece, s
 def test_each_cluster_is_explained(files: Files) -> None:
     """Where the Service is mirrored, where not and why, and what was left out, is said cluster by cluster."""
     files.write(
-        "main.yaml", service(), piece("web"), link("c1"), link("c2", excludedServices=["default/web"]), link("c3")
+        "main.yaml",
+        service(),
+        piece("web"),
+        link("c1"),
+        link("c2", excludedServices=["default/web"]),
+        link("c3"),
     )
     remotes = (
         *files.remote(
-            "c1", service(), piece(address="10.0.0.2"), piece(address="127.0.0.1") | {"ports": [{"port": 1}]}
+            "c1",
+            service(),
+            piece(address="10.0.0.2"),
+            piece(address="127.0.0.1") | {"ports": [{"port": 1}]},
         ),
         *files.remote("c2", service(), piece()),
     )
@@ -58,7 +66,10 @@ def test_without_links_that_is_said(files: Files) -> None:
 def test_leftover_is_explained(files: Files) -> None:
     """Slices of a link that is gone have no cluster to be explained with, but they go, and why is said."""
     files.write("main.yaml", service(), mirrored("gone"))
-    assert "  to do: delete EndpointSlice default/web-abc: no ClusterLink" in files.run("explain", "default/web").stdout
+    assert (
+        "  to do: delete EndpointSlice default/web-abc: no ClusterLink"
+        in files.run("explain", "default/web").stdout
+    )
 
 
 def test_cluster_that_is_not_read_says_why(files: Files) -> None:
@@ -66,7 +77,10 @@ def test_cluster_that_is_not_read_says_why(files: Files) -> None:
     kube_system = {"kind": "Namespace", "metadata": {"name": "kube-system", "uid": "u"}}
     files.write("main.yaml", service(), kube_system)
     remote = files.remote("c1", service(), kube_system)
-    assert "    it was not read: SelfLink: the kubeconfig leads" in files.run("explain", "default/web", *remote).stdout
+    assert (
+        "    it was not read: SelfLink: the kubeconfig leads"
+        in files.run("explain", "default/web", *remote).stdout
+    )
     done = files.run("explain", "default/web", *remote, "-o", "json")
     assert json.loads(done.stdout)["clusters"][0]["problem"]["reason"] == "SelfLink"
 
@@ -76,8 +90,18 @@ def test_program_gets_the_same(files: Files) -> None:
     files.write("main.yaml", service(), link("c1"))
     remote = files.remote("c1", service(), piece(address="127.0.0.1"))
     as_json = json.loads(files.run("explain", "default/web", *remote, "-o", "json").stdout)
-    assert as_json == yaml.safe_load(files.run("explain", "default/web", *remote, "-o", "yaml").stdout)
+    assert as_json == yaml.safe_load(
+        files.run("explain", "default/web", *remote, "-o", "yaml").stdout
+    )
     (cluster,) = as_json["clusters"]
-    assert (cluster["cluster"], cluster["outcome"], cluster["reason"]) == ("c1", "Skipped", "NoEndpoints")
+    assert (cluster["cluster"], cluster["outcome"], cluster["reason"]) == (
+        "c1",
+        "Skipped",
+        "NoEndpoints",
+    )
     assert [each["reason"] for each in cluster["findings"]] == ["InvalidEndpoints"]
-    assert (as_json["service"], as_json["inMain"], as_json["localEndpoints"]) == ("default/web", True, 0)
+    assert (as_json["service"], as_json["inMain"], as_json["localEndpoints"]) == (
+        "default/web",
+        True,
+        0,
+    )

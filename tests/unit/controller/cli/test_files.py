@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from svclink_controller.cli.snapshots.files import Dump, DumpError, read_dump, view_of
+from svclink_controller.cli.snapshots.files import Dump, DumpError, fleet_view, read_dump
 from svclink_core import PENDING, SYNCED, Options
 from tests.unit.controller.cli.dump_files import WEB, Files, a_list, link, piece, service
 
@@ -37,7 +37,10 @@ def test_documents_of_a_file_are_read_one_by_one(files: Files) -> None:
     """A file of several documents, some of them empty or lists, is read whole."""
     path = files.write_text(
         "dump",
-        "---\n---\n" + yaml.safe_dump_all([service("a"), a_list(service("b")), {**a_list(), "kind": "ServiceList"}]),
+        "---\n---\n"
+        + yaml.safe_dump_all(
+            [service("a"), a_list(service("b")), {**a_list(), "kind": "ServiceList"}]
+        ),
     )
     assert [item.metadata.name for item in read_dump(path).services] == ["a", "b"]
 
@@ -61,7 +64,9 @@ def test_times_stay_text(files: Files) -> None:
 
 
 def deep(levels: int) -> str:
-    return '{"kind": "Service", "metadata": {"name": "a"}, "x": ' + "[" * levels + "]" * levels + "}"
+    return (
+        '{"kind": "Service", "metadata": {"name": "a"}, "x": ' + "[" * levels + "]" * levels + "}"
+    )
 
 
 def deep_yaml(levels: int) -> str:
@@ -112,7 +117,9 @@ def deep_flow(levels: int) -> str:
     ],
     ids=lambda value: repr(value)[:40],
 )  # fmt: skip
-def test_bad_file_is_named_with_document_and_field(files: Files, content: str | bytes, words: list[str]) -> None:
+def test_bad_file_is_named_with_document_and_field(
+    files: Files, content: str | bytes, words: list[str]
+) -> None:
     """Whatever is wrong in a file, the error is one line that names the file and the place."""
     path = files.write_text("bad.yaml", content)
     with pytest.raises(DumpError) as caught:
@@ -133,7 +140,11 @@ def test_missing_file_is_named(files: Files) -> None:
 
 def test_error_does_not_quote_the_file(files: Files) -> None:
     """What stands next to a fault may be a kubeconfig: it is not repeated."""
-    for content in ('{"kubeconfig": "c2VjcmV0", }', "kubeconfig: c2VjcmV0\n\tx: [", '{"kubeconfig": "c2VjcmV0'):
+    for content in (
+        '{"kubeconfig": "c2VjcmV0", }',
+        "kubeconfig: c2VjcmV0\n\tx: [",
+        '{"kubeconfig": "c2VjcmV0',
+    ):
         with pytest.raises(DumpError) as caught:
             read_dump(files.write_text("bad", content))
         assert "c2VjcmV0" not in str(caught.value)
@@ -169,7 +180,9 @@ def test_list_is_read_in_the_memory_of_its_items(files: Files, form: str) -> Non
     peaks = []
     for length in (50, 500):
         content = a_list(*(copy.deepcopy(pod) for _ in range(length)))
-        path = files.write_text(f"{length}", yaml.safe_dump(content) if form == "yaml" else json.dumps(content))
+        path = files.write_text(
+            f"{length}", yaml.safe_dump(content) if form == "yaml" else json.dumps(content)
+        )
         tracemalloc.start()
         read_dump(path)
         peaks.append(tracemalloc.get_traced_memory()[1])
@@ -182,7 +195,9 @@ def test_of_remote_slices_only_what_is_mirrored_is_kept(files: Files) -> None:
     content = piece()
     content["endpoints"][0] |= {"nodeName": "n1", "targetRef": {"kind": "Pod", "name": "p"}}
     path = files.write("dump", content)
-    (remote,), (main,) = (read_dump(path, is_main=is_main).endpoint_slices for is_main in (False, True))
+    (remote,), (main,) = (
+        read_dump(path, is_main=is_main).endpoint_slices for is_main in (False, True)
+    )
     assert (remote.endpoints[0].node_name, remote.endpoints[0].target_ref) == (None, None)
     assert main.endpoints[0].node_name == "n1"
 
@@ -196,7 +211,10 @@ def test_namespaces_are_read(files: Files) -> None:
             {"kind": "Namespace", "metadata": {"name": "shop", "uid": "u2"}},
         )
     )
-    assert ([each.metadata.name for each in read.namespaces], read.cluster_id) == (["kube-system", "shop"], "u1")
+    assert ([each.metadata.name for each in read.namespaces], read.cluster_id) == (
+        ["kube-system", "shop"],
+        "u1",
+    )
 
 
 # Snapshots
@@ -205,14 +223,14 @@ def test_namespaces_are_read(files: Files) -> None:
 def test_remote_without_link_is_mirrored_without_filters(files: Files) -> None:
     """A plan can be asked for before the ClusterLink is made."""
     remotes = {"c1": read_dump(files.write("c1", service(), piece()), is_main=False)}
-    view = view_of(read_dump(files.write("main", service())), remotes, Options()).snapshot
+    view = fleet_view(read_dump(files.write("main", service())), remotes, Options()).snapshot
     assert view.remotes["c1"].connection == SYNCED
     assert view.remotes["c1"].link.spec.enabled
 
 
 def test_link_without_remote_is_a_cluster_of_which_nothing_is_known(files: Files) -> None:
     """A ClusterLink for which no file was given is not a cluster without Services."""
-    view = view_of(read_dump(files.write("main", service(), link("c1"))), {}, Options()).snapshot
+    view = fleet_view(read_dump(files.write("main", service(), link("c1"))), {}, Options()).snapshot
     assert view.remotes["c1"].connection == PENDING
 
 
@@ -220,19 +238,28 @@ def test_links_that_must_not_be_used_are_refused(files: Files) -> None:
     """A dump of the main cluster itself, or a second one of the same cluster, counts as not read, and why is said."""
     kube_system = {"kind": "Namespace", "metadata": {"name": "kube-system", "uid": "u-main"}}
     main = read_dump(files.write("main", service(), kube_system))
-    other = read_dump(files.write("other", service(), {**kube_system, "metadata": {"name": "kube-system", "uid": "u"}}))
-    view = view_of(main, {"a": other, "b": other, "self": main, "unknown": Dump()}, Options())
+    other = read_dump(
+        files.write(
+            "other", service(), {**kube_system, "metadata": {"name": "kube-system", "uid": "u"}}
+        )
+    )
+    view = fleet_view(main, {"a": other, "b": other, "self": main, "unknown": Dump()}, Options())
     assert {name: problem.reason.code for name, problem in view.problems.items()} == {
         "b": "DuplicateCluster",
         "self": "SelfLink",
     }
-    assert {name for name, remote in view.snapshot.remotes.items() if remote.connection == SYNCED} == {"a", "unknown"}
+    assert {
+        name for name, remote in view.snapshot.remotes.items() if remote.connection == SYNCED
+    } == {"a", "unknown"}
 
 
 def test_of_links_of_one_name_the_older_counts(files: Files) -> None:
     """The CRD of the Go release is namespaced: two of one name may be in a dump, and one of them counts."""
     links = [link("c1", excludedNamespaces=[namespace]) for namespace in ("young", "old")]
     for each, created in zip(links, ("2026-02-01T00:00:00Z", "2026-01-01T00:00:00Z"), strict=True):
-        each["metadata"] |= {"namespace": each["spec"]["excludedNamespaces"][0], "creationTimestamp": created}
-    view = view_of(read_dump(files.write("main", *links)), {}, Options())
+        each["metadata"] |= {
+            "namespace": each["spec"]["excludedNamespaces"][0],
+            "creationTimestamp": created,
+        }
+    view = fleet_view(read_dump(files.write("main", *links)), {}, Options())
     assert view.snapshot.remotes["c1"].link.metadata.namespace == "old"

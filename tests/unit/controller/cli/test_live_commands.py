@@ -32,7 +32,9 @@ def lines(output: str) -> list[str]:
 
 def writes(world: Fleet) -> set[str]:
     """What was asked of the servers but reading."""
-    return {request.method for server in world.servers.values() for request in server.requests} - {"GET"}
+    return {request.method for server in world.servers.values() for request in server.requests} - {
+        "GET"
+    }
 
 
 async def test_plan_reads_every_cluster_and_writes_nothing(tmp_path: Path) -> None:
@@ -47,7 +49,9 @@ async def test_plan_reads_every_cluster_and_writes_nothing(tmp_path: Path) -> No
         data = json.loads(await world.ask("plan", "-o", "json"))
         assert (await world.run("plan", "--detailed-exitcode")).exit_code == 2
         assert writes(world) == set()
-    assert [(each["change"], each["name"]) for each in data["changes"]] == [("create", "default/web-c1")]
+    assert [(each["change"], each["name"]) for each in data["changes"]] == [
+        ("create", "default/web-c1")
+    ]
     assert [(each["cluster"], each["reason"]) for each in data["decisions"]] == [
         ("c1", "Mirrored"),
         ("c2", "ServiceNameExcluded"),
@@ -70,8 +74,12 @@ async def test_cluster_that_cannot_be_read_is_not_empty(tmp_path: Path) -> None:
         world.main.put(mirrored_slice())
         data = json.loads(await world.ask("plan", "-o", "json"))
     assert data["changes"] == []
-    assert [(each["outcome"], each["reason"]) for each in data["decisions"]] == [("Kept", "Unreachable")]
-    assert [(each["cluster"], each["reason"]) for each in data["problems"]] == [("c1", "Unauthorized")]
+    assert [(each["outcome"], each["reason"]) for each in data["decisions"]] == [
+        ("Kept", "Unreachable")
+    ]
+    assert [(each["cluster"], each["reason"]) for each in data["problems"]] == [
+        ("c1", "Unauthorized")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -84,7 +92,9 @@ async def test_cluster_that_cannot_be_read_is_not_empty(tmp_path: Path) -> None:
     ],
     ids=["none", "bad", "dead", "self"],
 )
-async def test_link_that_does_not_work_is_explained(tmp_path: Path, spec: dict[str, Any], reason: str) -> None:
+async def test_link_that_does_not_work_is_explained(
+    tmp_path: Path, spec: dict[str, Any], reason: str
+) -> None:
     """Next to the decision stands why the cluster was not read."""
     async with fleet(tmp_path, "c1") as world:
         world.link("c1", **spec)
@@ -101,7 +111,9 @@ async def test_second_link_to_a_cluster_is_not_used(tmp_path: Path) -> None:
         world.link("again", to="c1")
         world.main.put(service())
         data = json.loads(await world.ask("plan", "-o", "json"))
-    assert [(each["cluster"], each["reason"]) for each in data["problems"]] == [("c1", "DuplicateCluster")]
+    assert [(each["cluster"], each["reason"]) for each in data["problems"]] == [
+        ("c1", "DuplicateCluster")
+    ]
 
 
 async def test_untrusted_server_certificate_is_explained(tmp_path: Path) -> None:
@@ -119,7 +131,9 @@ def insecure(url: str) -> str:
     return base64.b64encode(yaml.safe_dump(content).encode()).decode()
 
 
-@pytest.mark.parametrize("command", [["plan"], ["explain", "default/web"]], ids=lambda command: command[0])
+@pytest.mark.parametrize(
+    "command", [["plan"], ["explain", "default/web"]], ids=lambda command: command[0]
+)
 async def test_remotes_are_trusted_as_by_the_controller(tmp_path: Path, command: list[str]) -> None:
     """What the controller's flags allow or deny, those of a command do, before or behind its name."""
     deny = "--deny-remote-cidrs=127.0.0.0/8"
@@ -145,7 +159,9 @@ async def test_kubeconfig_in_a_secret_is_used(tmp_path: Path) -> None:
         world.main.put_secret("svc", "c1", {"config": kubeconfig(world.servers["c1"].url)})
         after = await world.ask("explain", "default/web", "--controller-namespace", "svc")
     assert "there is no Secret svc/c1" in before
-    assert "  c1: not mirrored, because the cluster has no Service of this namespace and name" in after
+    assert (
+        "  c1: not mirrored, because the cluster has no Service of this namespace and name" in after
+    )
 
 
 async def test_explain_reads_one_namespace(tmp_path: Path) -> None:
@@ -157,7 +173,9 @@ async def test_explain_reads_one_namespace(tmp_path: Path) -> None:
         output = await world.ask("explain", "default/web")
         asked = {path for path in world.servers["c1"].paths if path.endswith("endpointslices")}
     assert asked == {"/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"}
-    assert "c2: not mirrored, because its namespace is not in the link's includedNamespaces" in output
+    assert (
+        "c2: not mirrored, because its namespace is not in the link's includedNamespaces" in output
+    )
 
 
 # Status
@@ -174,7 +192,9 @@ STATUS = ClusterLinkStatus(
     conditions=(
         Condition("Ready", "True", "ClusterReady", "fine", "2020-01-01T00:00:00Z"),
         Condition("Synced", "True", "Synced", "fine", "2020-01-01T00:00:00Z"),
-        Condition("Degraded", "True", "PortMismatch", "1 Service(s): shop/web", "2020-01-02T00:00:00Z"),
+        Condition(
+            "Degraded", "True", "PortMismatch", "1 Service(s): shop/web", "2020-01-02T00:00:00Z"
+        ),
     ),
 )
 
@@ -188,7 +208,9 @@ async def test_status_shows_every_link(tmp_path: Path) -> None:
         data = json.loads(await world.ask("status", "-o", "json"))
         assert yaml.safe_load(await world.ask("status", "-o", "yaml")) == data
         assert world.servers["c1"].requests == []
-    assert table[0].startswith("NAME STATUS REASON SERVICES ENDPOINTS VERSION LAST CONNECTED LAST EVENT")
+    assert table[0].startswith(
+        "NAME STATUS REASON SERVICES ENDPOINTS VERSION LAST CONNECTED LAST EVENT"
+    )
     assert table[1].startswith("c1 Ready PortMismatch 2 5 v1.36.0 ")
     assert table[1].endswith("1 Service(s): shop/web")
     assert table[2] == "c2 Pending - 0 0 - - - the controller has not seen it yet"
@@ -217,7 +239,16 @@ async def test_status_without_links(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0, "0s"), (-5, "0s"), (119, "119s"), (120, "2m"), (7199, "119m"), (7200, "2h"), (172_800, "2d"), (4e7, "462d")],
+    [
+        (0, "0s"),
+        (-5, "0s"),
+        (119, "119s"),
+        (120, "2m"),
+        (7199, "119m"),
+        (7200, "2h"),
+        (172_800, "2d"),
+        (4e7, "462d"),
+    ],
 )
 def test_age_has_one_unit(seconds: float, text: str) -> None:
     """An age is short: a clock that is ahead makes no negative one."""
@@ -245,15 +276,23 @@ async def test_services_are_a_matrix(tmp_path: Path) -> None:
     assert everything == [*table, f"{other} - - -"]
     assert of_shop == "Nothing is mirrored.\n"
     assert data == [
-        {"service": str(WEB), "local": {"ready": 1, "total": 2}, "clusters": {"c1": {"ready": 1, "total": 2}}}
+        {
+            "service": str(WEB),
+            "local": {"ready": 1, "total": 2},
+            "clusters": {"c1": {"ready": 1, "total": 2}},
+        }
     ]
 
 
 # Trouble
 
 
-@pytest.mark.parametrize("command", [["status"], ["services"], ["plan"], ["explain", "a/b"]], ids=lambda each: each[0])
-async def test_main_cluster_that_refuses_is_one_sentence(tmp_path: Path, command: list[str]) -> None:
+@pytest.mark.parametrize(
+    "command", [["status"], ["services"], ["plan"], ["explain", "a/b"]], ids=lambda each: each[0]
+)
+async def test_main_cluster_that_refuses_is_one_sentence(
+    tmp_path: Path, command: list[str]
+) -> None:
     """Where the main cluster cannot be read, the error says which part of it and why, and nothing is printed."""
 
     async def forbid(request: web.BaseRequest) -> web.StreamResponse | None:
@@ -262,7 +301,10 @@ async def test_main_cluster_that_refuses_is_one_sentence(tmp_path: Path, command
     async with fleet(tmp_path) as world:
         world.main.override = forbid
         done = await world.run(*command)
-    assert str(done.exception) == "the clusterlinks of the main cluster cannot be read: 403 Forbidden: no"
+    assert (
+        str(done.exception)
+        == "the clusterlinks of the main cluster cannot be read: 403 Forbidden: no"
+    )
     assert done.stdout == ""
 
 
@@ -289,7 +331,9 @@ async def test_main_cluster_that_hangs_is_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
 ) -> None:
     """Somebody sits at the terminal: that the server says nothing is said before the time of a large list is over."""
-    monkeypatch.setattr(reading, "PATIENCE_SECONDS", 1)  # Longer than a handshake: a server leaves half of one open.
+    monkeypatch.setattr(
+        reading, "ANSWER_TIMEOUT_SECONDS", 1
+    )  # Longer than a handshake: a server leaves half of one open.
     async with fleet(tmp_path) as world:
         world.main.override = hang
         done = await world.run(*command)

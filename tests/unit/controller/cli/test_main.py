@@ -18,9 +18,9 @@ import pytest
 from attrs import frozen
 
 from svclink_controller import manager
-from svclink_controller.cli.main import COMMANDS, Duration, ListenAddress, main, svclink
+from svclink_controller.cli.main import COMMANDS, DurationType, ListenAddressType, main, svclink
 from svclink_controller.monitoring import logs
-from svclink_controller.monitoring.server import Address
+from svclink_controller.monitoring.server import ListenAddress
 from svclink_controller.settings import Settings
 from svclink_controller.wire.label_selector import EVERYTHING
 
@@ -69,7 +69,9 @@ current-context: a
 def asks_cluster(name: str) -> bool:
     """Whether a command has a flag for the main cluster."""
     command = svclink.get_command(click.Context(svclink), name)
-    return command is not None and any("--kubeconfig" in parameter.opts for parameter in command.params)
+    return command is not None and any(
+        "--kubeconfig" in parameter.opts for parameter in command.params
+    )
 
 
 # Wrong flags
@@ -94,7 +96,10 @@ def asks_cluster(name: str) -> bool:
         (["--included-namespaces", "a.b"], ["--included-namespaces", "'a.b'"]),
         (["--deletion-hold=-1s", *PLAN], ["--deletion-hold", "'-1s'", "0s for none"]),
         (["--deletion-hold=5", *PLAN], ["--deletion-hold", "'5'"]),
-        (["--sync-services-to-local-cluster=maybe", *PLAN], ["--sync-services-to-local-cluster", "'maybe'"]),
+        (
+            ["--sync-services-to-local-cluster=maybe", *PLAN],
+            ["--sync-services-to-local-cluster", "'maybe'"],
+        ),
         (["--leader-elect=perhaps", *PLAN], ["--leader-elect", "'perhaps'"]),
         (["--listen-address=8080", *PLAN], ["--listen-address", "'8080'", ":8080"]),
         (["--listen-address=:65536", *PLAN], ["--listen-address", "':65536'"]),
@@ -105,7 +110,10 @@ def asks_cluster(name: str) -> bool:
         (["--max-writes-per-second", "0"], ["--max-writes-per-second", "x>0"]),
         (["--max-writes-per-second=many"], ["--max-writes-per-second", "'many'"]),
         (["--deny-remote-cidrs", "10.0.0.1/8"], ["--deny-remote-cidrs", "10.0.0.1/8", "host bits"]),
-        (["--deny-remote-cidrs", "fd00::/8,example.com"], ["--deny-remote-cidrs", "'example.com'", "CIDRs"]),
+        (
+            ["--deny-remote-cidrs", "fd00::/8,example.com"],
+            ["--deny-remote-cidrs", "'example.com'", "CIDRs"],
+        ),
         (["--allow-insecure-remotes=perhaps"], ["--allow-insecure-remotes", "'perhaps'"]),
         (["--allow-remote-proxies=perhaps"], ["--allow-remote-proxies", "'perhaps'"]),
         (["--link-selector", "shard>1"], ["--link-selector", "'shard>1'", "shard=a"]),
@@ -125,14 +133,20 @@ def asks_cluster(name: str) -> bool:
         (["services", "-n", "Shop"], ["-n", "'Shop'"]),
         (["services", "extra"], ["extra"]),
         (["status", "--controller-namespace", "a.b"], ["--controller-namespace", "'a.b'"]),
-        (["check", "--service-account", "svclink"], ["--service-account", "'svclink'", "NAMESPACE:NAME"]),
+        (
+            ["check", "--service-account", "svclink"],
+            ["--service-account", "'svclink'", "NAMESPACE:NAME"],
+        ),
         (["status", "-o", "wide"], ["-o", "'wide'"]),
         (["status", "--kubeconfig", "/nowhere/config"], ["--kubeconfig", "/nowhere/config"]),
         (["plan", "--main", "/nowhere/main.yaml"], ["--main", "/nowhere/main.yaml"]),
         ([*PLAN, "--remote", "c1"], ["--remote", "'c1'", "NAME=FILE"]),
         ([*PLAN, "--remote", "C1=a.yaml"], ["--remote", "'C1=a.yaml'"]),
         ([*PLAN, "--remote", "=a.yaml"], ["--remote"]),
-        ([*PLAN, "--remote", "c1=/dev/null", "--remote", "c1=/dev/null"], ["--remote", "'c1'", "twice"]),
+        (
+            [*PLAN, "--remote", "c1=/dev/null", "--remote", "c1=/dev/null"],
+            ["--remote", "'c1'", "twice"],
+        ),
         ([*PLAN, "--remote", "c1=/nowhere/c1.yaml"], ["/nowhere/c1.yaml", "No such file"]),
         ([*PLAN, "-o", "xml"], ["-o", "'xml'"]),
     ],
@@ -171,18 +185,24 @@ ARGUMENTS = {"explain": ["shop/web"]}
         if asks_cluster(name) and (name, content) != ("check", DEAD)
     ],
 )
-def test_every_command_without_a_cluster_is_one_sentence(run: Run, tmp_path: Path, name: str, content: str) -> None:
+def test_every_command_without_a_cluster_is_one_sentence(
+    run: Run, tmp_path: Path, name: str, content: str
+) -> None:
     """Whatever the command, a kubeconfig that is none, or leads nowhere, is one sentence, and nothing is printed."""
     path = tmp_path / "kubeconfig"
     path.write_text(content, encoding="utf-8")
     ended = run(name, "--kubeconfig", str(path), *ARGUMENTS.get(name, []))
     assert (ended.code, ended.output) == (1, "")
-    assert [line.split(":")[0] for line in ended.error.splitlines() if line.startswith("Error")] == ["Error"]
+    assert [
+        line.split(":")[0] for line in ended.error.splitlines() if line.startswith("Error")
+    ] == ["Error"]
     assert "Traceback" not in ended.error
 
 
 @pytest.mark.parametrize("content", ["", "just text", "current-context: a\nclusters: 5\n", "\x00"])
-def test_main_kubeconfig_that_is_none_is_one_sentence(run: Run, tmp_path: Path, content: str) -> None:
+def test_main_kubeconfig_that_is_none_is_one_sentence(
+    run: Run, tmp_path: Path, content: str
+) -> None:
     """The controller does not start with a kubeconfig that cannot be used, and says which it was."""
     path = tmp_path / "kubeconfig"
     path.write_text(content, encoding="utf-8")
@@ -258,7 +278,7 @@ def test_flags_are_those_of_go(run: Run, flags: list[str]) -> None:
 )
 def test_durations_are_those_of_go(text: str, expected: timedelta) -> None:
     """A duration is written as Go writes it."""
-    assert Duration().convert(text, None, None) == expected
+    assert DurationType().convert(text, None, None) == expected
 
 
 def test_default_sync_interval_is_that_of_the_go_program() -> None:
@@ -286,15 +306,15 @@ def test_default_sync_interval_is_that_of_the_go_program() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        (":8080", Address("", 8080)),
-        ("localhost:0", Address("localhost", 0)),
-        ("[::1]:80", Address("::1", 80)),
+        (":8080", ListenAddress("", 8080)),
+        ("localhost:0", ListenAddress("localhost", 0)),
+        ("[::1]:80", ListenAddress("::1", 80)),
         ("off", "off"),
     ],
 )
-def test_address_is_host_and_port(text: str, expected: Address | str) -> None:
+def test_address_is_host_and_port(text: str, expected: ListenAddress | str) -> None:
     """An address is written as Go writes it, and can be switched off."""
-    assert ListenAddress().convert(text, None, None) == expected
+    assert ListenAddressType().convert(text, None, None) == expected
 
 
 @pytest.mark.parametrize("in_pod", [True, False])
@@ -311,10 +331,17 @@ def test_remotes_are_trusted_as_far_as_flags_say(
     monkeypatch.setattr(logs, "take_in_libraries", lambda: None)
     file = tmp_path / "kubeconfig"
     file.touch()
-    flags = ["--deny-remote-cidrs=10.0.0.0/8, fd00::/8", "--allow-insecure-remotes", "--allow-remote-proxies=false"]
+    flags = [
+        "--deny-remote-cidrs=10.0.0.0/8, fd00::/8",
+        "--allow-insecure-remotes",
+        "--allow-remote-proxies=false",
+    ]
     svclink.main([*flags, *([] if in_pod else ["--kubeconfig", str(file)])], standalone_mode=False)
     trust = seen[0].trust
-    denied = [trust.why_denied(address) is not None for address in ("10.1.2.3", "fd12::1", "127.0.0.1", "11.0.0.1")]
+    denied = [
+        trust.why_denied(address) is not None
+        for address in ("10.1.2.3", "fd12::1", "127.0.0.1", "11.0.0.1")
+    ]
     assert denied == [True, True, in_pod, False]
     assert (trust.allows_insecure, trust.allows_proxies) == (True, False)
 
@@ -322,7 +349,11 @@ def test_remotes_are_trusted_as_far_as_flags_say(
 def test_namespaces_are_put_together() -> None:
     """Repeated flags and commas name one set of namespaces."""
     flags = ["--included-namespaces=a, b", "--included-namespaces", "c,,a"]
-    assert svclink.make_context("svclink", [*flags, "plan"]).params["included_namespaces"] == {"a", "b", "c"}
+    assert svclink.make_context("svclink", [*flags, "plan"]).params["included_namespaces"] == {
+        "a",
+        "b",
+        "c",
+    }
 
 
 @pytest.mark.parametrize("flag", ["--help", "-h"])
@@ -330,7 +361,12 @@ def test_help_names_every_flag(run: Run, flag: str) -> None:
     """The help tells what there is, and that it runs the controller without a command."""
     ended = run(flag)
     assert ended.code == 0
-    names = [name for parameter in svclink.params for name in parameter.opts if isinstance(parameter, click.Option)]
+    names = [
+        name
+        for parameter in svclink.params
+        for name in parameter.opts
+        if isinstance(parameter, click.Option)
+    ]
     assert all(name in ended.output for name in names)
     assert "plan" in ended.output
 
@@ -350,10 +386,14 @@ def test_output_that_cannot_be_written_is_one_sentence(arguments: list[str]) -> 
     """A full disk is no fault of svclink, and an output that nobody wants none at all."""
     program = Path(sys.executable).parent / "svclink"
     with Path("/dev/full").open("w", encoding="utf-8") as full:
-        done = subprocess.run([program, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run(
+            [program, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
     assert done.returncode == 1
     assert done.stderr == "Error: what is printed cannot be written: No space left on device\n"
-    closed = subprocess.run(["sh", "-c", '"$@" >&-', "sh", program, *arguments], capture_output=True, check=False)
+    closed = subprocess.run(
+        ["sh", "-c", '"$@" >&-', "sh", program, *arguments], capture_output=True, check=False
+    )
     assert (closed.returncode, closed.stderr) == (0, b"")
 
 
@@ -397,7 +437,10 @@ def test_shells_complete_commands(shell: str) -> None:
 def test_version_is_that_of_the_package() -> None:
     """`python -m svclink_controller` is the same command, and knows its version."""
     done = subprocess.run(
-        [sys.executable, "-m", "svclink_controller", "--version"], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "svclink_controller", "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout.startswith("svclink ")
 
@@ -405,9 +448,15 @@ def test_version_is_that_of_the_package() -> None:
 def test_start_imports_no_command() -> None:
     """What the controller does not use does not make its start longer."""
     program = "import sys, svclink_controller.__main__; print(*sys.modules, sep='\\n')"
-    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    loaded = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    ).stdout.split()
     assert "svclink_controller.manager" in loaded
     assert not [
-        name for name in loaded if name.startswith(("svclink_controller.demo", "svclink_controller.cli.preflight"))
+        name
+        for name in loaded
+        if name.startswith(("svclink_controller.demo", "svclink_controller.cli.preflight"))
     ]
-    assert not {f"svclink_controller.cli.commands.{module}" for module in COMMANDS.values()} & set(loaded)
+    assert not {f"svclink_controller.cli.commands.{module}" for module in COMMANDS.values()} & set(
+        loaded
+    )

@@ -42,7 +42,9 @@ def test_row_is_a_line(files: Files) -> None:
     files.write("main.yaml", link("c1"))
     files.write("c1.yaml", service("x" * 63, "y" * 63))
     (line,) = [
-        line for line in files.plan("--remote", f"c1={files.directory / 'c1.yaml'}").splitlines() if "Skipped" in line
+        line
+        for line in files.plan("--remote", f"c1={files.directory / 'c1.yaml'}").splitlines()
+        if "Skipped" in line
     ]
     assert f"{'y' * 63}/{'x' * 63}" in line
     assert line.rstrip().endswith("the main cluster has no Service of this namespace and name")
@@ -81,7 +83,9 @@ def test_flag_of_the_controller_counts(files: Files) -> None:
     """`--included-namespaces` restricts the plan as it restricts the controller."""
     files.write("main.yaml", service(), link("c1"))
     files.write("c1.yaml", service(), piece())
-    output = files.plan("--remote", f"c1={files.directory / 'c1.yaml'}", before=("--included-namespaces", "other"))
+    output = files.plan(
+        "--remote", f"c1={files.directory / 'c1.yaml'}", before=("--included-namespaces", "other")
+    )
     assert ["default/web", "c1", "Skipped"] in rows(output)
 
 
@@ -99,7 +103,11 @@ def test_yaml_output_is_the_slices(files: Files) -> None:
 def test_example_of_the_documentation_works() -> None:
     """The dumps under docs/example give the plan that README shows."""
     example = Path(__file__).parents[4] / "docs" / "example"
-    remotes = [flag for name in ("cluster-a", "cluster-b") for flag in ("--remote", f"{name}={example / name}.yaml")]
+    remotes = [
+        flag
+        for name in ("cluster-a", "cluster-b")
+        for flag in ("--remote", f"{name}={example / name}.yaml")
+    ]
     done = CliRunner().invoke(svclink, ["plan", "--main", str(example / "main.yaml"), *remotes])
     assert ["create", "shop/web-cluster-a", "cluster-a"] in rows(done.output)
 
@@ -116,10 +124,16 @@ def test_plan_changes_no_file(files: Files) -> None:
 def test_json_output_is_the_whole_plan(files: Files) -> None:
     """With `-o json` a program gets changes with their objects, decisions, findings and problems."""
     files.write("main.yaml", service(), link("c1"), mirrored("gone"))
-    remote = files.remote("c1", service(), piece(), piece("other"), service("other"), piece(address="127.0.0.1"))
+    remote = files.remote(
+        "c1", service(), piece(), piece("other"), service("other"), piece(address="127.0.0.1")
+    )
     data = json.loads(files.plan(*remote, "-o", "json"))
     created, deleted = data["changes"]
-    assert (created["change"], created["name"], created["reason"]) == ("create", "default/web-c1", "SourceAdded")
+    assert (created["change"], created["name"], created["reason"]) == (
+        "create",
+        "default/web-c1",
+        "SourceAdded",
+    )
     assert structure(created["object"], EndpointSlice).cluster == "c1"
     assert (deleted["change"], deleted["cluster"], deleted["object"]) == ("delete", "gone", None)
     assert [(each["service"], each["outcome"], each["reason"]) for each in data["decisions"]] == [
@@ -127,13 +141,21 @@ def test_json_output_is_the_whole_plan(files: Files) -> None:
         ("default/web", "Mirrored", "Mirrored"),
         ("default/web", "Skipped", "LinkGone"),
     ]
-    assert [(each["reason"], each["details"]) for each in data["findings"]] == [("InvalidEndpoints", ["127.0.0.1"])]
+    assert [(each["reason"], each["details"]) for each in data["findings"]] == [
+        ("InvalidEndpoints", ["127.0.0.1"])
+    ]
     assert data["problems"] == []
 
 
 def test_diff_output_shows_the_lines_that_change(files: Files) -> None:
     """With `-o diff` each change is a unified diff of manifests, without what only the API server writes."""
-    owner = {"apiVersion": "v1", "kind": "Service", "name": "web", "uid": "uid-of-web", "controller": True}
+    owner = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "name": "web",
+        "uid": "uid-of-web",
+        "controller": True,
+    }
     old = mirrored("c1")
     old["metadata"] |= {
         "annotations": {"svclink.cloudpilot.ai/source-slice": "web-abc"},
@@ -141,8 +163,12 @@ def test_diff_output_shows_the_lines_that_change(files: Files) -> None:
     }
     old["endpoints"][0]["conditions"] = {"ready": True, "serving": True, "terminating": False}
     files.write("main.yaml", service(), link("c1"), old)
-    lines = files.plan(*files.remote("c1", service(), piece(address="10.0.0.9")), "-o", "diff").splitlines()
-    at = lines.index("# update endpointslice default/web-abc: the mirrored EndpointSlice differs from the remote one")
+    lines = files.plan(
+        *files.remote("c1", service(), piece(address="10.0.0.9")), "-o", "diff"
+    ).splitlines()
+    at = lines.index(
+        "# update endpointslice default/web-abc: the mirrored EndpointSlice differs from the remote one"
+    )
     assert lines[at + 1 : at + 3] == ["--- main/default/web-abc", "+++ plan/default/web-abc"]
     changed = [line for line in lines[at + 3 :] if line[:1] in "+-"]
     assert changed == ["-  - 10.0.0.1", "+  - 10.0.0.9"]
@@ -153,7 +179,9 @@ def test_diff_of_what_comes_and_goes(files: Files) -> None:
     files.write("main.yaml", service(), link("c1"), mirrored("gone"))
     lines = files.plan(*files.remote("c1", service(), piece()), "-o", "diff").splitlines()
     assert lines[1:3] == ["--- /dev/null", "+++ plan/default/web-c1"]
-    at = lines.index("# delete endpointslice default/web-abc: no ClusterLink of this cluster exists")
+    at = lines.index(
+        "# delete endpointslice default/web-abc: no ClusterLink of this cluster exists"
+    )
     assert lines[at + 1 : at + 3] == ["--- main/default/web-abc", "+++ /dev/null"]
 
 
@@ -190,7 +218,9 @@ def test_nothing_of_a_cluster_moves_the_cursor(files: Files, output: str) -> Non
     files.write("main.yaml", service("web"), link("c1"))
     odd = piece("web", address="\x1b[31m[bold]\x07")
     odd["endpoints"].append({"addresses": ["10.0.0.1"]})
-    output = files.plan(*files.remote("c1", service("web"), service("\x1b[2J[red]"), odd), "-o", output)
+    output = files.plan(
+        *files.remote("c1", service("web"), service("\x1b[2J[red]"), odd), "-o", output
+    )
     assert "\x1b" not in output
     assert "\x07" not in output
 
@@ -199,11 +229,24 @@ def test_colour_is_for_terminals(files: Files) -> None:
     """On a terminal words are coloured, unless NO_COLOR is set; in a pipe they never are."""
     main = files.write("main.yaml", service(), link("c1"))
     remote = files.write("c1.yaml", service(), piece())
-    command = [sys.executable, "-m", "svclink_controller", "plan", "--main", str(main), "--remote", f"c1={remote}"]
-    bare = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR")}
+    command = [
+        sys.executable,
+        "-m",
+        "svclink_controller",
+        "plan",
+        "--main",
+        str(main),
+        "--remote",
+        f"c1={remote}",
+    ]
+    bare = {
+        name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR")
+    }
     assert "\x1b[32m" in on_a_terminal(command, bare | {"TERM": "xterm"})
     assert "\x1b[32m" not in on_a_terminal(command, bare | {"TERM": "xterm", "NO_COLOR": "1"})
-    piped = subprocess.run(command, capture_output=True, text=True, check=True, env=bare | {"TERM": "xterm"})
+    piped = subprocess.run(
+        command, capture_output=True, text=True, check=True, env=bare | {"TERM": "xterm"}
+    )
     assert "\x1b" not in piped.stdout
 
 
@@ -213,7 +256,9 @@ def on_a_terminal(command: list[str], environment: dict[str, str]) -> str:
     with subprocess.Popen(command, stdout=writer, env=environment):
         os.close(writer)
         printed = b""
-        with contextlib.suppress(OSError):  # At the end, Linux says that there is no terminal any more.
+        with contextlib.suppress(
+            OSError
+        ):  # At the end, Linux says that there is no terminal any more.
             while chunk := os.read(reader, 65536):
                 printed += chunk
     os.close(reader)

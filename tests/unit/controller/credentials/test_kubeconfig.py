@@ -30,7 +30,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from svclink_controller.credentials import kubeconfig_yaml
-from svclink_controller.credentials.kubeconfig import Credentials, KubeconfigError, decode_base64, parse_kubeconfig
+from svclink_controller.credentials.kubeconfig import (
+    Credentials,
+    KubeconfigError,
+    decode_base64,
+    parse_kubeconfig,
+)
 from svclink_controller.credentials.trust import Trust
 
 Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
@@ -62,17 +67,28 @@ def with_token() -> dict[str, Json]:
         "clusters": [
             {
                 "name": "remote-cluster",
-                "cluster": {"server": "https://remote.example:6443", "certificate-authority-data": b64(CA_PEM)},
+                "cluster": {
+                    "server": "https://remote.example:6443",
+                    "certificate-authority-data": b64(CA_PEM),
+                },
             }
         ],
         "users": [{"name": "remote-user", "user": {"token": TOKEN}}],
-        "contexts": [{"name": "remote-context", "context": {"cluster": "remote-cluster", "user": "remote-user"}}],
+        "contexts": [
+            {
+                "name": "remote-context",
+                "context": {"cluster": "remote-cluster", "user": "remote-user"},
+            }
+        ],
         "current-context": "remote-context",
     }
 
 
 def with_certificate() -> dict[str, Json]:
-    user: dict[str, Json] = {"client-certificate-data": b64(CLIENT_PEM), "client-key-data": b64(CLIENT_KEY)}
+    user: dict[str, Json] = {
+        "client-certificate-data": b64(CLIENT_PEM),
+        "client-key-data": b64(CLIENT_KEY),
+    }
     return edited(with_token(), ("users", 0, "user"), user)
 
 
@@ -130,13 +146,19 @@ def refusal(content: bytes) -> KubeconfigError:
 
 def told(error: KubeconfigError) -> str:
     """Everything that a log could show of an error."""
-    return "\n".join([str(error), repr(error), repr(error.args), *traceback.format_exception(error)])
+    return "\n".join(
+        [str(error), repr(error), repr(error.args), *traceback.format_exception(error)]
+    )
 
 
 CLUSTER: Path = ("clusters", 0, "cluster")
 USER: Path = ("users", 0, "user")
 CONTEXT: Path = ("contexts", 0, "context")
-EXEC: Json = {"apiVersion": "client.authentication.k8s.io/v1", "command": "/usr/bin/exfiltrate", "args": ["hushhush"]}
+EXEC: Json = {
+    "apiVersion": "client.authentication.k8s.io/v1",
+    "command": "/usr/bin/exfiltrate",
+    "args": ["hushhush"],
+}
 
 GOOD: dict[str, tuple[Path, Json]] = {
     "as it is": (("kind",), "Config"),
@@ -157,9 +179,15 @@ GOOD: dict[str, tuple[Path, Json]] = {
     "no compression": ((*CLUSTER, "disable-compression"), True),
     "name in the certificate": ((*CLUSTER, "tls-server-name"), "kubernetes.default"),
     "address in the certificate": ((*CLUSTER, "tls-server-name"), "2001:db8::1"),
-    "two authorities": ((*CLUSTER, "certificate-authority-data"), b64(CA_PEM + OTHER_AUTHORITY.cert_pem.bytes())),
+    "two authorities": (
+        (*CLUSTER, "certificate-authority-data"),
+        b64(CA_PEM + OTHER_AUTHORITY.cert_pem.bytes()),
+    ),
     "unused entries may lack things": (("users", 1), {"name": "unused", "user": {}}),
-    "unused context may dangle": (("contexts", 1), {"name": "unused", "context": {"cluster": "gone", "user": "gone"}}),
+    "unused context may dangle": (
+        ("contexts", 1),
+        {"name": "unused", "context": {"cluster": "gone", "user": "gone"}},
+    ),
 }
 
 
@@ -182,7 +210,9 @@ class TestAccepted:
     def test_an_rsa_client_certificate(self) -> None:
         """Kubeadm issues RSA keys, in PKCS #1."""
         config = edited(
-            with_certificate(), (*USER, "client-certificate-data"), b64(RSA_CLIENT.cert_chain_pems[0].bytes())
+            with_certificate(),
+            (*USER, "client-certificate-data"),
+            b64(RSA_CLIENT.cert_chain_pems[0].bytes()),
         )
         config = edited(config, (*USER, "client-key-data"), b64(RSA_CLIENT.private_key_pem.bytes()))
         assert parse_kubeconfig(as_yaml(config)).client_key is not None
@@ -199,7 +229,9 @@ class TestAccepted:
 
     def test_what_is_read_of_a_cluster(self) -> None:
         """Server, name in the certificate and compression are those of the file."""
-        config = edited(with_token(), (*CLUSTER, "server"), "https://rancher.example/k8s/clusters/c-1/")
+        config = edited(
+            with_token(), (*CLUSTER, "server"), "https://rancher.example/k8s/clusters/c-1/"
+        )
         config = edited(config, (*CLUSTER, "tls-server-name"), "inner.example")
         config = edited(config, (*CLUSTER, "disable-compression"), value=True)
         credentials = parse_kubeconfig(as_yaml(config))
@@ -222,17 +254,27 @@ class TestAccepted:
     def test_the_current_context_chooses(self) -> None:
         """Of several clusters, users and contexts those of the current context are used."""
         config = edited(
-            with_token(), ("clusters", 1), {"name": "second", "cluster": {"server": "https://second.example"}}
+            with_token(),
+            ("clusters", 1),
+            {"name": "second", "cluster": {"server": "https://second.example"}},
         )
-        config = edited(config, ("clusters", 1, "cluster", "certificate-authority-data"), b64(CA_PEM))
+        config = edited(
+            config, ("clusters", 1, "cluster", "certificate-authority-data"), b64(CA_PEM)
+        )
         config = edited(config, ("users", 1), {"name": "second", "user": {"token": "second"}})
-        config = edited(config, ("contexts", 1), {"name": "second", "context": {"cluster": "second", "user": "second"}})
+        config = edited(
+            config,
+            ("contexts", 1),
+            {"name": "second", "context": {"cluster": "second", "user": "second"}},
+        )
         credentials = parse_kubeconfig(as_yaml(edited(config, ("current-context",), "second")))
         assert (credentials.server, credentials.token) == ("https://second.example", "second")
 
     def test_text_around_a_certificate_is_dropped(self) -> None:
         """`openssl x509 -text` writes a description above the certificate; TLS libraries want ASCII."""
-        config = edited(with_token(), (*CLUSTER, "certificate-authority-data"), b64("Größe\n".encode() + CA_PEM))
+        config = edited(
+            with_token(), (*CLUSTER, "certificate-authority-data"), b64("Größe\n".encode() + CA_PEM)
+        )
         assert parse_kubeconfig(as_yaml(config)).ca_data == CA_PEM.decode()
 
     def test_a_byte_order_mark_is_skipped(self) -> None:
@@ -260,7 +302,11 @@ OLD_ENCRYPTED_KEY = load_pem_private_key(CLIENT_KEY, None).private_bytes(
     Encoding.PEM, PrivateFormat.TraditionalOpenSSL, BestAvailableEncryption(b"hushhush")
 )
 LONG_NAME = "a" * 63 + "." + "b" * 63 + "." + "c" * 63 + "." + "d" * 63
-SERVER, CA, TLS_NAME = (*CLUSTER, "server"), (*CLUSTER, "certificate-authority-data"), (*CLUSTER, "tls-server-name")
+SERVER, CA, TLS_NAME = (
+    (*CLUSTER, "server"),
+    (*CLUSTER, "certificate-authority-data"),
+    (*CLUSTER, "tls-server-name"),
+)
 SKIP, CERTIFICATE, KEY = (
     (*CLUSTER, "insecure-skip-tls-verify"),
     (*USER, "client-certificate-data"),
@@ -278,9 +324,19 @@ REFUSED: list[tuple[Path, Json, str, str]] = [
         "users[0].user.auth-provider",
     ),
     ((*USER, "tokenFile"), "/var/run/secrets/token", INSECURE, "users[0].user.tokenFile"),
-    ((*USER, "client-certificate"), "/etc/kubernetes/client.crt", INSECURE, "users[0].user.client-certificate"),
+    (
+        (*USER, "client-certificate"),
+        "/etc/kubernetes/client.crt",
+        INSECURE,
+        "users[0].user.client-certificate",
+    ),
     ((*USER, "client-key"), "/etc/kubernetes/client.key", INSECURE, "users[0].user.client-key"),
-    ((*CLUSTER, "certificate-authority"), "/etc/ca.crt", INSECURE, "clusters[0].cluster.certificate-authority"),
+    (
+        (*CLUSTER, "certificate-authority"),
+        "/etc/ca.crt",
+        INSECURE,
+        "clusters[0].cluster.certificate-authority",
+    ),
     ((*USER, "as"), "system:admin", INSECURE, "users[0].user.as"),
     ((*USER, "as-uid"), "01234567", INSECURE, "users[0].user.as-uid"),
     ((*USER, "as-groups"), ["system:masters"], INSECURE, "users[0].user.as-groups"),
@@ -288,11 +344,26 @@ REFUSED: list[tuple[Path, Json, str, str]] = [
     (SERVER, "http://remote.example:8080", INSECURE, "clusters[0].cluster.server"),
     (SERVER, "HTTP://remote.example", INSECURE, "clusters[0].cluster.server"),
     (SKIP, True, INSECURE, "clusters[0].cluster.insecure-skip-tls-verify"),
-    ((*CLUSTER, "proxy-url"), "socks5://proxy.example:1080", INSECURE, "clusters[0].cluster.proxy-url"),
+    (
+        (*CLUSTER, "proxy-url"),
+        "socks5://proxy.example:1080",
+        INSECURE,
+        "clusters[0].cluster.proxy-url",
+    ),
     # The same in entries that are not used.
     (("users", 1), {"name": "unused", "user": {"exec": EXEC}}, INSECURE, "users[1].user.exec"),
-    (("clusters", 1), {"name": "unused", "cluster": {"server": "http://x"}}, INSECURE, "clusters[1].cluster.server"),
-    (("contexts", 1), {"name": "unused", "context": {"cluster": ["x"]}}, INVALID, "contexts[1].context.cluster"),
+    (
+        ("clusters", 1),
+        {"name": "unused", "cluster": {"server": "http://x"}},
+        INSECURE,
+        "clusters[1].cluster.server",
+    ),
+    (
+        ("contexts", 1),
+        {"name": "unused", "context": {"cluster": ["x"]}},
+        INVALID,
+        "contexts[1].context.cluster",
+    ),
     # Fields that no kubeconfig has, that Kubernetes no longer has, or that are elsewhere.
     ((*USER, "username"), "administrator", INVALID, "users[0].user.username"),
     ((*USER, "password"), "hushhush", INVALID, "users[0].user.password"),
@@ -423,22 +494,33 @@ REFUSED_PAIRS: list[tuple[bytes, bytes, str]] = [
 
 def refused_documents() -> list[dict[str, Json]]:
     return [edited(with_token(), path, value) for path, value, _, _ in REFUSED] + [
-        edited(with_token(), USER, {"client-certificate-data": b64(certificate), "client-key-data": b64(key)})
+        edited(
+            with_token(),
+            USER,
+            {"client-certificate-data": b64(certificate), "client-key-data": b64(key)},
+        )
         for certificate, key, _ in REFUSED_PAIRS
     ]
 
 
 class TestRefused:
     @pytest.mark.parametrize(("path", "value", "reason", "where"), REFUSED)
-    def test_what_a_kubeconfig_may_not_hold(self, path: Path, value: Json, reason: str, where: str) -> None:
+    def test_what_a_kubeconfig_may_not_hold(
+        self, path: Path, value: Json, reason: str, where: str
+    ) -> None:
         """Each rule of the allow-list has its reason, and names the field."""
         error = refusal(as_yaml(edited(with_token(), path, value)))
         assert (error.reason, error.where) == (reason, where)
 
     @pytest.mark.parametrize(("certificate", "key", "where"), REFUSED_PAIRS)
-    def test_a_certificate_and_a_key_that_are_no_pair(self, certificate: bytes, key: bytes, where: str) -> None:
+    def test_a_certificate_and_a_key_that_are_no_pair(
+        self, certificate: bytes, key: bytes, where: str
+    ) -> None:
         """The key is unencrypted, belongs to the first certificate, and is of a size that TLS can handle."""
-        user: dict[str, Json] = {"client-certificate-data": b64(certificate), "client-key-data": b64(key)}
+        user: dict[str, Json] = {
+            "client-certificate-data": b64(certificate),
+            "client-key-data": b64(key),
+        }
         error = refusal(as_yaml(edited(with_token(), USER, user)))
         assert (error.reason, error.where) == (INVALID, where)
 
@@ -453,7 +535,9 @@ class TestRefused:
     def test_no_value_is_repeated(self, config: dict[str, Json]) -> None:
         """Neither the text nor a traceback with its causes shows any value of the file."""
         shown = told(refusal(as_yaml(config)))
-        assert [leaf for leaf in leaves(config) if len(leaf) > len("https://") and leaf in shown] == []
+        assert [
+            leaf for leaf in leaves(config) if len(leaf) > len("https://") and leaf in shown
+        ] == []
         assert "hush" not in shown
 
 
@@ -467,7 +551,10 @@ YAML_FAULTS: dict[str, tuple[bytes, str]] = {
     "UTF-16": ("kind: hush".encode("utf-16"), "kubeconfig is neither YAML nor JSON"),
     "a null byte": (b"kind: hush\x00", "kubeconfig is neither YAML nor JSON"),
     "not YAML": (b"kind: Config\ntoken: [hush", "kubeconfig line "),
-    "a second document": (b"kind: Config\n---\nkind: hush\n", "kubeconfig line 2 starts a second document"),
+    "a second document": (
+        b"kind: Config\n---\nkind: hush\n",
+        "kubeconfig line 2 starts a second document",
+    ),
     "trouble behind the document": (b"kind: Config\n...\n[hush", "kubeconfig line "),
     "an anchor": (b"kind: &hush Config\n", "kubeconfig line 1 uses an anchor"),
     "an alias": (b"kind: Config\ntoken: *hush\n", "kubeconfig line 2 uses an anchor or an alias"),
@@ -475,19 +562,27 @@ YAML_FAULTS: dict[str, tuple[bytes, str]] = {
     "a tag": (b"kind: !!python/object/apply:os.system [hush]", "kubeconfig line 1 uses a tag"),
     "a binary": (b"kind: !!binary aHVzaA==", "kubeconfig line 1 uses a tag"),
     "a field twice": (b"kind: Config\nkind: hush", "kubeconfig line 2 gives a field a second time"),
-    "a field twice in JSON": (b'{"kind": "Config",\n"kind": "hush"}', "kubeconfig line 2 gives a field a second time"),
+    "a field twice in JSON": (
+        b'{"kind": "Config",\n"kind": "hush"}',
+        "kubeconfig line 2 gives a field a second time",
+    ),
     "a list as key": (b"? [hush]\n: x", "kubeconfig line 1 has a key that is not a string"),
     "a mapping as key": (b"? {hush: x}\n: x", "kubeconfig line 1 has a key that is not a string"),
     "deep lists": (b"[" * 900, "kubeconfig line 1 is nested deeper"),
     "lists too deep for libyaml 0.2.6 itself": (b"[" * 100_000, "kubeconfig line 1 is "),
     "deep mappings": (b'{"a":' * 50_000, "kubeconfig line 1 is nested deeper"),
     "deep block lists": (b"- " * 100_000, "kubeconfig line 1 is nested deeper"),
-    "many values": (b"a: [" + b"x," * 30_000 + b"]", "kubeconfig line 1 is past the limit of 20000 values"),
+    "many values": (
+        b"a: [" + b"x," * 30_000 + b"]",
+        "kubeconfig line 1 is past the limit of 20000 values",
+    ),
     "many bytes": (b"#" * (256 * 1024 + 1), "kubeconfig is larger than 262144 bytes"),
 }
 
 
-@pytest.fixture(params=[loader for loader in ("CSafeLoader", "SafeLoader") if hasattr(yaml, loader)])
+@pytest.fixture(
+    params=[loader for loader in ("CSafeLoader", "SafeLoader") if hasattr(yaml, loader)]
+)
 def loader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Both YAML parsers: the one in C, and the one in Python that a PyYAML without libyaml falls back to."""
     monkeypatch.setattr(kubeconfig_yaml, "_LOADER", getattr(yaml, request.param))
@@ -504,22 +599,30 @@ class TestYaml:
         assert error.reason == INVALID
         assert "hush" not in told(error)
 
-    @pytest.mark.parametrize("scalar", ["123", "1e3", "0x10", "2024-01-15", "1_000", "yes", "<<", ".inf", "9" * 5000])
+    @pytest.mark.parametrize(
+        "scalar", ["123", "1e3", "0x10", "2024-01-15", "1_000", "yes", "<<", ".inf", "9" * 5000]
+    )
     def test_a_plain_scalar_is_text(self, scalar: str) -> None:
         """Numbers, dates and the like mean nothing in a kubeconfig: a token of digits is a token."""
-        content = as_yaml(with_token()).replace(f"token: {TOKEN}".encode(), f"token: {scalar}".encode())
+        content = as_yaml(with_token()).replace(
+            f"token: {TOKEN}".encode(), f"token: {scalar}".encode()
+        )
         assert parse_kubeconfig(content).token == scalar
 
     @pytest.mark.parametrize("scalar", ["true", "false"])
     def test_a_word_is_not_text(self, scalar: str) -> None:
         """As in Kubernetes, true and false without quotes are not strings."""
-        content = as_yaml(with_token()).replace(f"token: {TOKEN}".encode(), f"token: {scalar}".encode())
+        content = as_yaml(with_token()).replace(
+            f"token: {TOKEN}".encode(), f"token: {scalar}".encode()
+        )
         assert refusal(content).where == "users[0].user.token"
 
     @pytest.mark.parametrize("scalar", ["", "~", "null", '""'])
     def test_nothing_is_absent(self, scalar: str) -> None:
         """Null and the empty string are the same as no field, as in Kubernetes."""
-        content = as_yaml(with_token()).replace(f"token: {TOKEN}".encode(), f"token: {scalar}".encode())
+        content = as_yaml(with_token()).replace(
+            f"token: {TOKEN}".encode(), f"token: {scalar}".encode()
+        )
         assert refusal(content).where == "users[0].user"
 
     def test_both_parsers_read_the_same(self) -> None:
@@ -565,11 +668,15 @@ class TestFlags:
 
     def test_flag_alone_skips_nothing(self) -> None:
         """A link that does not ask for it is verified whatever the flags, and needs its CA."""
-        result = parse_kubeconfig(as_yaml(with_token()), Trust(allows_insecure=True, allows_proxies=True))
+        result = parse_kubeconfig(
+            as_yaml(with_token()), Trust(allows_insecure=True, allows_proxies=True)
+        )
         assert result == parse_kubeconfig(as_yaml(with_token()))
         assert not result.insecure
 
-    @pytest.mark.parametrize("proxy", ["http://proxy.example:3128", "https://10.0.0.1", "http://[fd00::1]:8080/"])
+    @pytest.mark.parametrize(
+        "proxy", ["http://proxy.example:3128", "https://10.0.0.1", "http://[fd00::1]:8080/"]
+    )
     def test_proxy_may_be_named_where_that_is_allowed(self, proxy: str) -> None:
         """With the administrator's flag, a link may name an HTTP proxy."""
         config = edited(with_token(), (*CLUSTER, "proxy-url"), proxy)
@@ -590,7 +697,9 @@ class TestFlags:
     def test_proxy_must_be_a_plain_http_one(self, proxy: Json) -> None:
         """Whatever else stands there is refused by name, and not repeated."""
         config = edited(with_token(), (*CLUSTER, "proxy-url"), proxy)
-        with pytest.raises(KubeconfigError, match=r"clusters\[0\]\.cluster\.proxy-url is not a") as caught:
+        with pytest.raises(
+            KubeconfigError, match=r"clusters\[0\]\.cluster\.proxy-url is not a"
+        ) as caught:
             parse_kubeconfig(as_yaml(config), Trust(allows_proxies=True))
         assert "hush" not in told(caught.value)
 
@@ -598,14 +707,17 @@ class TestFlags:
     def test_proxy_is_a_field_of_clusters_only(self, path: tuple[str | int, ...]) -> None:
         """The flag allows the field where Kubernetes has it, and nowhere else."""
         with pytest.raises(KubeconfigError, match="proxy-url"):
-            parse_kubeconfig(as_yaml(edited(with_token(), path, "http://p")), Trust(allows_proxies=True))
+            parse_kubeconfig(
+                as_yaml(edited(with_token(), path, "http://p")), Trust(allows_proxies=True)
+            )
 
     @pytest.mark.parametrize("key", ["exec", "tokenFile", "as", "client-key"])
     def test_flags_allow_nothing_else(self, key: str) -> None:
         """No flag lets a kubeconfig run a program, read a file or pose as somebody."""
         with pytest.raises(KubeconfigError, match=key):
             parse_kubeconfig(
-                as_yaml(edited(with_token(), (*USER, key), "x")), Trust(allows_insecure=True, allows_proxies=True)
+                as_yaml(edited(with_token(), (*USER, key), "x")),
+                Trust(allows_insecure=True, allows_proxies=True),
             )
 
 
@@ -622,7 +734,9 @@ class TestSecrecy:
 
     def test_nothing_is_opened_or_started(self) -> None:
         """The interpreter itself reports what is opened, imported, started or connected during parsing."""
-        documents = [as_yaml(config) for config in (with_token(), with_certificate(), *refused_documents())]
+        documents = [
+            as_yaml(config) for config in (with_token(), with_certificate(), *refused_documents())
+        ]
         documents += [content for content, _ in YAML_FAULTS.values()]
         documents += broken(documents, 300)
         done = subprocess.run(
@@ -644,7 +758,9 @@ def broken(documents: list[bytes], count: int) -> list[bytes]:
     for _ in range(count):
         content, other = chance.choice(documents)[:20_000], chance.choice(documents)[:20_000]
         start, end = sorted(chance.choices(range(len(content) + 1), k=2))
-        middle = chance.choice((b"", content[start:end] * 2, chance.randbytes(3), other[start:end], b"exec: !!x &y"))
+        middle = chance.choice(
+            (b"", content[start:end] * 2, chance.randbytes(3), other[start:end], b"exec: !!x &y")
+        )
         results.append(content[:start] + middle + content[end:])
     return results
 
@@ -681,7 +797,9 @@ def paths(value: Json, here: Path = ()) -> list[Path]:
     """Where a document can be changed: every value, and a new one in each list and mapping."""
     match value:
         case list():
-            inner = [path for index, item in enumerate(value) for path in paths(item, (*here, index))]
+            inner = [
+                path for index, item in enumerate(value) for path in paths(item, (*here, index))
+            ]
             return [here, *inner, (*here, len(value))]
         case dict():
             inner = [path for key, item in value.items() for path in paths(item, (*here, key))]
@@ -690,7 +808,16 @@ def paths(value: Json, here: Path = ()) -> list[Path]:
             return [here]
 
 
-NASTY_KEYS = ["<<", "exec", "token", "tls-server-name", "", "\x85", "insecure-skip-tls-verify", "disable-compression"]
+NASTY_KEYS = [
+    "<<",
+    "exec",
+    "token",
+    "tls-server-name",
+    "",
+    "\x85",
+    "insecure-skip-tls-verify",
+    "disable-compression",
+]
 NASTY_TEXTS = [
     "",
     "\x00",
@@ -704,11 +831,19 @@ NASTY_TEXTS = [
     "=",
     "&a",
 ]
-scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.sampled_from(NASTY_TEXTS)
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=20)
+    | st.sampled_from(NASTY_TEXTS)
+)
 values: st.SearchStrategy[Json] = st.recursive(
     scalars,
     lambda inner: (
-        st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(NASTY_KEYS) | st.text(), inner, max_size=4)
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(NASTY_KEYS) | st.text(), inner, max_size=4)
     ),
     max_leaves=20,
 )
@@ -776,7 +911,12 @@ class TestWhateverTheBytes:
         end = data.draw(st.integers(start, min(len(content), start + 20)))
         outcome(content[:start] + data.draw(st.binary(max_size=8)) + content[end:])
 
-    @given(st.sampled_from(["certificate-authority-data", "client-certificate-data", "client-key-data"]), st.data())
+    @given(
+        st.sampled_from(
+            ["certificate-authority-data", "client-certificate-data", "client-key-data"]
+        ),
+        st.data(),
+    )
     def test_changed_der(self, name: str, data: st.DataObject) -> None:
         """A certificate or key that is damaged inside is read or refused: its parser is not trusted to fail well."""
         is_rsa = data.draw(st.booleans())
@@ -787,7 +927,9 @@ class TestWhateverTheBytes:
         }
         config = edited(with_token(), USER, user)
         path = (*(CLUSTER if name.startswith("certificate") else USER), name)
-        lines = base64.b64decode(str(child(child(child(child(config, path[0]), path[1]), path[2]), name))).splitlines()
+        lines = base64.b64decode(
+            str(child(child(child(child(config, path[0]), path[1]), path[2]), name))
+        ).splitlines()
         der = bytearray(base64.b64decode(b"".join(lines[1:-1])))
         for _ in range(data.draw(st.integers(1, 3))):
             der[data.draw(st.integers(0, len(der) - 1))] = data.draw(st.integers(0, 255))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from svclink_controller.credentials.trust import LOOPBACK, STRICT, Trust
+from svclink_controller.credentials.trust import LOOPBACK_NETWORKS, STRICT, Trust
 
 
 @pytest.mark.parametrize(
@@ -42,10 +42,12 @@ def test_other_addresses_are_fine(address: str) -> None:
     assert STRICT.why_denied(address) is None
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", "127.8.9.10", "::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1"])
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1", "127.8.9.10", "::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1"]
+)
 def test_loopback_can_be_denied(address: str) -> None:
     """In a Pod, no link leads to the ports of the Pod itself."""
-    assert Trust(LOOPBACK).why_denied(address) is not None
+    assert Trust(LOOPBACK_NETWORKS).why_denied(address) is not None
 
 
 def test_reason_names_the_network() -> None:

@@ -51,7 +51,9 @@ def kept(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     files.mkdir()
     with (
         output.open("wb") as log,
-        subprocess.Popen((*COMMAND, "--keep"), env=os.environ | {"TMPDIR": str(files)}, stdout=log) as process,
+        subprocess.Popen(
+            (*COMMAND, "--keep"), env=os.environ | {"TMPDIR": str(files)}, stdout=log
+        ) as process,
     ):
         try:
             deadline = time.monotonic() + PATIENCE
@@ -67,11 +69,17 @@ def kept(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
 def test_a_demo_verifies_its_story_and_is_kept_until_it_is_told_to_end(tmp_path: Path) -> None:
     """Its secrets are for its user alone, and go with it. That it ends by itself the README's example shows."""
     with kept(tmp_path) as (process, said):
-        assert [line.partition("✔ ")[2].partition(", after")[0] for line in said.splitlines() if "✔" in line] == STEPS
+        assert [
+            line.partition("✔ ")[2].partition(", after")[0]
+            for line in said.splitlines()
+            if "✔" in line
+        ] == STEPS
         assert "10.1.0.12 NOT READY" in said
         kubeconfig = Path(said.partition("KUBECONFIG=")[2].partition("\n")[0])
         files = [path for path in kubeconfig.parent.rglob("*") if path.is_file()]
-        readable = {path.name for path in files if path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH)}
+        readable = {
+            path.name for path in files if path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH)
+        }
         assert kubeconfig.parent.stat().st_mode & 0o077 == 0
         assert not readable & {"kubeconfig", "serving.pem", "sa.key", "journal"}
 
@@ -97,20 +105,25 @@ def test_a_demo_that_is_interrupted_leaves_nothing_behind(tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_a_story_that_does_not_come_true_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_story_that_does_not_come_true_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The message says what was waited for and what there was; nobody waits for a svclink that has ended."""
-    monkeypatch.setattr(story, "PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(story, "STORY_STEP_SECONDS", 0.5)
     async with running_fleet(tmp_path, None) as fleet:
         teller = Teller(Console(file=StringIO()))
         idle = Process("svclink", ["sleep", "60"], tmp_path / "idle.log")
         try:
             with pytest.raises(
-                DemoError, match=r"not so after .*the Pods of all three.*'cluster-a'.*there is \{'main'"
+                DemoError,
+                match=r"not so after .*the Pods of all three.*'cluster-a'.*there is \{'main'",
             ):
                 await Story(evolve(fleet, svclink=idle), teller).tell()
         finally:
             idle.stop()
-        dead = Process("svclink", [sys.executable, "-c", "print('I give up')"], tmp_path / "dead.log")
+        dead = Process(
+            "svclink", [sys.executable, "-c", "print('I give up')"], tmp_path / "dead.log"
+        )
         dead.start()
         dead.wait(PATIENCE)
         with pytest.raises(DemoError, match="svclink ended by itself:\nI give up"):
@@ -121,11 +134,15 @@ async def test_on_a_terminal_what_is_new_stands_out(monkeypatch: pytest.MonkeyPa
     """Colour says what is ready, bold what was not there before."""
     monkeypatch.setattr(telling, "READING_SECONDS", 0)
     shown = StringIO()
-    teller = Teller(Console(file=shown, force_terminal=True, color_system="standard", highlight=False))
+    teller = Teller(
+        Console(file=shown, force_terminal=True, color_system="standard", highlight=False)
+    )
 
     await teller.chapter("A Pod comes.")
     with teller.waiting("a Pod"):
-        teller.endpoints({"b": {"10.2.0.1": False}, "main": {"10.0.0.1": True}}, {"main": {"10.0.0.1": True}})
+        teller.endpoints(
+            {"b": {"10.2.0.1": False}, "main": {"10.0.0.1": True}}, {"main": {"10.0.0.1": True}}
+        )
     teller.done("it is there", 0.0123)
 
     printed = shown.getvalue()
@@ -141,13 +158,17 @@ def fill(directory: Path) -> Path:
     return directory
 
 
-def test_binaries_are_found_where_they_are_usually_put(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_binaries_are_found_where_they_are_usually_put(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """KUBEBUILDER_ASSETS comes first, then the newest version in the cache, then the PATH."""
     for name in ("KUBEBUILDER_ASSETS", "SVCLINK_ENVTEST_CACHE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    with pytest.raises(MissingBinariesError, match="--real needs etcd, kube-apiserver, kube-controller-manager"):
+    with pytest.raises(
+        MissingBinariesError, match="--real needs etcd, kube-apiserver, kube-controller-manager"
+    ):
         find_binaries()
 
     on_path = fill(tmp_path / "bin")

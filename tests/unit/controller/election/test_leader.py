@@ -21,7 +21,15 @@ from svclink_controller import clock
 from svclink_controller.election import leader
 from svclink_controller.election.leader import Elector, Timing
 from svclink_controller.election.watchdog import Watchdog
-from tests.unit.controller.servers import Cluster, Server, answer, connected, eventually, refusal, serving
+from tests.unit.controller.servers import (
+    Cluster,
+    Server,
+    answer,
+    connected,
+    eventually,
+    refusal,
+    serving,
+)
 
 FAST = Timing(lease=2, renew=1.5, retry=0.3)
 KEY = ("leases", "svclink", "svclink")
@@ -166,7 +174,9 @@ async def test_second_replica_waits_until_the_first_ends() -> None:
         a.start()
         await a.is_leading()
         b.start()
-        await eventually(lambda: len([each for each in world.server.requests if each.method == "GET"]) >= 4)
+        await eventually(
+            lambda: len([each for each in world.server.requests if each.method == "GET"]) >= 4
+        )
         assert not b.elector.may_write()
         assert not b.begun
         await a.stop()
@@ -196,7 +206,9 @@ async def test_lease_of_another_is_not_given_up() -> None:
         assert world.spec["holderIdentity"] == "b"
 
 
-@pytest.mark.parametrize("time", ["2001-01-01T00:00:00.000000Z", "2999-01-01T00:00:00.000000Z", "nonsense", None])
+@pytest.mark.parametrize(
+    "time", ["2001-01-01T00:00:00.000000Z", "2999-01-01T00:00:00.000000Z", "nonsense", None]
+)
 async def test_lease_of_the_dead_is_taken_whatever_its_clock_said(time: str | None) -> None:
     """How long a Lease was not renewed is measured here, not told by the times in it."""
     async with worlds("a") as (world, [a]):

@@ -45,7 +45,13 @@ def run(body: str) -> subprocess.Popen[str]:
         "watchdog.set(loop.time() - 5)\ntime.sleep(60)",
         "watchdog.set(loop.time() + 60)\nwatchdog.set(loop.time() + 0.2)\ntime.sleep(60)",
     ],
-    ids=["waiting", "a stuck event loop", "the interpreter's lock held in C", "a deadline gone by", "a new deadline"],
+    ids=[
+        "waiting",
+        "a stuck event loop",
+        "the interpreter's lock held in C",
+        "a deadline gone by",
+        "a new deadline",
+    ],
 )
 def test_deadline_ends_the_process(body: str) -> None:
     """Whatever the process is doing, at its deadline it ends, and shows what it was doing."""

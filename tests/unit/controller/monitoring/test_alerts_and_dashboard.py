@@ -21,7 +21,11 @@ from svclink_controller.state.store import Store
 from svclink_core import Options
 
 MONITORING: Final = Path(__file__).parents[4] / "deploy" / "monitoring"
-SUFFIXES: Final = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "gauge": ("",)}
+SUFFIXES: Final = {
+    "counter": ("_total",),
+    "histogram": ("_bucket", "_sum", "_count"),
+    "gauge": ("",),
+}
 
 
 def exported() -> set[str]:

@@ -44,7 +44,9 @@ def test_value_cannot_forge_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert "\x1b[31m\n" not in said
 
 
-def test_lines_go_to_standard_error_and_only_what_matters(capsys: pytest.CaptureFixture[str]) -> None:
+def test_lines_go_to_standard_error_and_only_what_matters(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     """Standard output stays free for output, and what is only for developers is left out."""
     logs.configure()
     structlog.get_logger().debug("not this")
@@ -66,7 +68,9 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 def test_json_is_one_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     """Every line is an object with time, level and event, whatever the values are."""
     logs.configure("json")
-    structlog.get_logger().info("endpointslice written", slice="a/b", path=Path("/x"), text='"\n\x1b[31m')
+    structlog.get_logger().info(
+        "endpointslice written", slice="a/b", path=Path("/x"), text='"\n\x1b[31m'
+    )
     structlog.get_logger().warning("cluster not connected", cluster="c1")
     first, second = lines(capsys)
     assert (first["event"], first["level"], first["slice"], first["text"]) == (
@@ -95,8 +99,12 @@ def test_json_traceback_shows_no_variables(capsys: pytest.CaptureFixture[str]) -
     assert TOKEN not in json.dumps(line)
 
 
-@pytest.mark.parametrize(("level", "shown"), [("debug", 4), ("info", 3), ("warning", 2), ("error", 1)])
-def test_level_says_what_is_logged_at_least(capsys: pytest.CaptureFixture[str], level: logs.Level, shown: int) -> None:
+@pytest.mark.parametrize(
+    ("level", "shown"), [("debug", 4), ("info", 3), ("warning", 2), ("error", 1)]
+)
+def test_level_says_what_is_logged_at_least(
+    capsys: pytest.CaptureFixture[str], level: logs.LogLevel, shown: int
+) -> None:
     """What is below the level is left out."""
     logs.configure("json", level)
     log = structlog.get_logger()
@@ -116,7 +124,13 @@ logging.getLogger("asyncio").error("task %s was lost", 5)
 logging.getLogger("aiohttp.access").info("not this")
 warnings.warn("old", stacklevel=1)
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
     error, warning = (json.loads(line) for line in done.stderr.splitlines())
-    assert (error["library"], error["event"], error["level"]) == ("asyncio", "task 5 was lost", "error")
+    assert (error["library"], error["event"], error["level"]) == (
+        "asyncio",
+        "task 5 was lost",
+        "error",
+    )
     assert (warning["library"], warning["level"]) == ("py.warnings", "warning")

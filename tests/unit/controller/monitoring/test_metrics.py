@@ -45,7 +45,11 @@ async def happens(world: World, name: str, **labels: str) -> None:
 
 def series_of(controller: Manager, cluster: str) -> list[str]:
     """Lines that are about a cluster."""
-    return [line for line in generate_latest(controller.metrics.registry).decode().splitlines() if cluster in line]
+    return [
+        line
+        for line in generate_latest(controller.metrics.registry).decode().splitlines()
+        if cluster in line
+    ]
 
 
 async def test_change_is_timed_from_its_event_to_its_write() -> None:
@@ -80,11 +84,22 @@ async def test_change_that_is_refused_at_first_counts_when_it_is_written() -> No
         world.main.override = refuse_twice
         world.remote.put(piece(address="10.0.0.2"))
         await world.is_mirrored("10.0.0.2")
-        await eventually(lambda: value(world.controller, "svclink_propagation_seconds_count", cluster="c1") == 1)
+        await eventually(
+            lambda: value(world.controller, "svclink_propagation_seconds_count", cluster="c1") == 1
+        )
         writes = "svclink_writes_total"
-        assert value(world.controller, writes, kind="EndpointSlice", verb="update", result="failed") == 2
-        assert value(world.controller, writes, kind="EndpointSlice", verb="update", result="applied") == 1
-        assert value(world.controller, writes, kind="EndpointSlice", verb="create", result="applied") == 1
+        assert (
+            value(world.controller, writes, kind="EndpointSlice", verb="update", result="failed")
+            == 2
+        )
+        assert (
+            value(world.controller, writes, kind="EndpointSlice", verb="update", result="applied")
+            == 1
+        )
+        assert (
+            value(world.controller, writes, kind="EndpointSlice", verb="create", result="applied")
+            == 1
+        )
 
 
 async def test_state_is_that_of_now() -> None:
@@ -106,7 +121,12 @@ async def test_state_is_that_of_now() -> None:
         await shows(world, "svclink_queue_depth", 0)
         for cluster in ("(main)", "c1"):
             for kind in ("services", "endpointslices"):
-                age = value(world.controller, "svclink_watch_last_event_age_seconds", cluster=cluster, kind=kind)
+                age = value(
+                    world.controller,
+                    "svclink_watch_last_event_age_seconds",
+                    cluster=cluster,
+                    kind=kind,
+                )
                 assert age is not None
 
 
@@ -130,7 +150,9 @@ async def test_series_go_with_the_link() -> None:
         await world.is_mirrored("10.0.0.1")
         world.remote.put(piece(address="10.0.0.2"))
         await world.is_mirrored("10.0.0.2")
-        await eventually(lambda: value(world.controller, "svclink_propagation_seconds_count", cluster="c1") == 1)
+        await eventually(
+            lambda: value(world.controller, "svclink_propagation_seconds_count", cluster="c1") == 1
+        )
         assert series_of(world.controller, '"c1"')
         world.main.remove(link())
         await eventually(lambda: world.mirrored() == {})

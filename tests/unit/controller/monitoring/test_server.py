@@ -15,12 +15,21 @@ import aiohttp
 import pytest
 from structlog.testing import capture_logs
 
-from svclink_controller.monitoring.loop_lag import Pulse
+from svclink_controller.monitoring.loop_lag import LoopLag
 from svclink_controller.monitoring.metrics import Metrics
-from svclink_controller.monitoring.readiness import Health
-from svclink_controller.monitoring.server import Address, Answers, ListenError, serving
+from svclink_controller.monitoring.readiness import Readiness
+from svclink_controller.monitoring.server import Answers, ListenAddress, ListenError, serving_probes
 from svclink_controller.state.store import Observation, Store
-from svclink_core import SYNCED, ClusterLink, ClusterLinkSpec, EndpointSlice, LinkReason, ObjectMeta, Options, Service
+from svclink_core import (
+    SYNCED,
+    ClusterLink,
+    ClusterLinkSpec,
+    EndpointSlice,
+    LinkReason,
+    ObjectMeta,
+    Options,
+    Service,
+)
 from svclink_core.link_identity import Problem
 from tests.unit.controller.servers import eventually
 
@@ -33,14 +42,17 @@ def answers(obstacle: str | None = None) -> Answers:
 async def answering(told: Answers) -> AsyncIterator[str]:
     """A port that tells this; its address."""
     with capture_logs() as logs:
-        async with serving(Address("127.0.0.1", 0), told):
+        async with serving_probes(ListenAddress("127.0.0.1", 0), told):
             (line,) = logs
             yield f"http://{line['address'][0]}"
 
 
 async def get(url: str, accept: str = "*/*") -> tuple[int, str, str]:
     """Status, content type and text of an answer."""
-    async with aiohttp.ClientSession() as session, session.get(url, headers={"Accept": accept}) as response:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(url, headers={"Accept": accept}) as response,
+    ):
         return response.status, response.headers["Content-Type"], await response.text()
 
 
@@ -59,7 +71,10 @@ async def test_ready_says_what_the_replica_does() -> None:
 async def test_not_ready_says_why() -> None:
     """What is missing is in the answer, for whoever looks at the events of the Pod."""
     async with answering(answers("the main cluster is not listed")) as url:
-        assert (await get(f"{url}/readyz"))[::2] == (503, "not ready: the main cluster is not listed\n")
+        assert (await get(f"{url}/readyz"))[::2] == (
+            503,
+            "not ready: the main cluster is not listed\n",
+        )
 
 
 async def test_metrics_are_in_the_format_that_is_asked_for() -> None:
@@ -69,7 +84,9 @@ async def test_metrics_are_in_the_format_that_is_asked_for() -> None:
         assert status == 200
         assert plain.startswith("text/plain")
         assert "# TYPE svclink_propagation_seconds histogram" in text
-        _, openmetrics, text = await get(f"{url}/metrics", "application/openmetrics-text; version=1.0.0")
+        _, openmetrics, text = await get(
+            f"{url}/metrics", "application/openmetrics-text; version=1.0.0"
+        )
         assert openmetrics.startswith("application/openmetrics-text")
         assert text.endswith("# EOF\n")
 
@@ -94,16 +111,22 @@ async def test_port_that_is_taken_is_named() -> None:
     """The error names the flag and the reason."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(ListenError, match=rf"^--listen-address=127.0.0.1:{port} cannot be listened on: "):
-            async with serving(Address("127.0.0.1", port), answers()):
+        with pytest.raises(
+            ListenError, match=rf"^--listen-address=127.0.0.1:{port} cannot be listened on: "
+        ):
+            async with serving_probes(ListenAddress("127.0.0.1", port), answers()):
                 pytest.fail("it must not be served")
 
 
 @pytest.mark.parametrize(
     ("address", "shown"),
-    [(Address("", 8080), ":8080"), (Address("127.0.0.1", 1), "127.0.0.1:1"), (Address("::1", 80), "[::1]:80")],
+    [
+        (ListenAddress("", 8080), ":8080"),
+        (ListenAddress("127.0.0.1", 1), "127.0.0.1:1"),
+        (ListenAddress("::1", 80), "[::1]:80"),
+    ],
 )
-def test_address_is_shown_as_it_is_written(address: Address, shown: str) -> None:
+def test_address_is_shown_as_it_is_written(address: ListenAddress, shown: str) -> None:
     """What an error shows can be given to the flag."""
     assert str(address) == shown
 
@@ -126,14 +149,14 @@ UNREACHABLE = Observation(Problem(LinkReason.UNREACHABLE, "no route"))
 
 def test_replica_that_has_not_listed_the_main_cluster_is_not_ready() -> None:
     """It could not take over."""
-    assert Health(store(listed=False)).obstacle() is not None
+    assert Readiness(store(listed=False)).obstacle() is not None
 
 
 def test_replica_is_not_ready_before_every_link_was_tried() -> None:
     """The clusters it has not heard of are named; one that cannot be reached, or is switched off, is no obstacle."""
     off = ClusterLink(ObjectMeta("off"), ClusterLinkSpec(enabled=False))
     known = store(C1, ClusterLink(ObjectMeta("c2")), off)
-    health = Health(known)
+    health = Readiness(known)
     assert health.obstacle() == "not heard of yet: c1, c2"
     known.set_connection("c1", SYNCED)
     assert health.obstacle() == "not heard of yet: c2"
@@ -144,7 +167,7 @@ def test_replica_is_not_ready_before_every_link_was_tried() -> None:
 def test_ready_replica_stays_ready_when_a_link_is_added() -> None:
     """A new cluster that takes its time is no reason to take a replica out of service."""
     known = store()
-    health = Health(known)
+    health = Readiness(known)
     assert health.obstacle() is None
     known.put_link(C1)
     assert health.obstacle() is None
@@ -156,7 +179,7 @@ def test_ready_replica_stays_ready_when_a_link_is_added() -> None:
 async def test_pulse_feels_a_loop_that_was_held_up() -> None:
     """A callback that does not give way shows as lateness, and the longest is kept."""
     felt: list[float] = []
-    pulse = Pulse(felt.append)
+    pulse = LoopLag(felt.append)
     beating = asyncio.create_task(pulse.run())
     await eventually(lambda: bool(felt))
     before = len(felt)

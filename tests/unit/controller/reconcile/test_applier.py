@@ -16,8 +16,8 @@ from attrs import define, evolve, field
 from structlog.testing import capture_logs
 
 from svclink_controller.reconcile import applier as applier_module
-from svclink_controller.reconcile.applier import MAX_IN_FLIGHT, Applier, Outcome, Verdict
-from svclink_controller.reconcile.write_pacing import REST_SECONDS, Pace
+from svclink_controller.reconcile.applier import MAX_IN_FLIGHT, Applier, WriteResult, WriteStatus
+from svclink_controller.reconcile.write_pacing import REST_SECONDS, WritePace
 from svclink_core import (
     Change,
     Create,
@@ -38,12 +38,23 @@ from svclink_core import (
 )
 from svclink_core.codec import structure, unstructure
 from svclink_core.well_known import LABEL_CLUSTER, LABEL_MANAGED_BY, LABEL_SERVICE_NAME, MANAGED_BY
-from tests.unit.controller.servers import Cluster, Request, Server, answer, connected, eventually, refusal, serving
+from tests.unit.controller.servers import (
+    Cluster,
+    Request,
+    Server,
+    answer,
+    connected,
+    eventually,
+    refusal,
+    serving,
+)
 
 Override: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse | None]]
 
 
-def piece(name: str = "web-c1", cluster: str | None = "c1", address: str = "10.0.0.1") -> EndpointSlice:
+def piece(
+    name: str = "web-c1", cluster: str | None = "c1", address: str = "10.0.0.1"
+) -> EndpointSlice:
     labels = {LABEL_MANAGED_BY: MANAGED_BY} | ({} if cluster is None else {LABEL_CLUSTER: cluster})
     metadata = ObjectMeta(name, "default", labels=tuple(sorted(labels.items())))
     return EndpointSlice(metadata, "IPv4", (Endpoint((address,)),))
@@ -120,8 +131,10 @@ def refusing(*refused: str, with_: Callable[[], web.Response] = lambda: refusal(
     return override
 
 
-def verdicts(outcomes: list[Outcome]) -> dict[str, Verdict]:
-    return {f"{type(each.change).__name__} {each.change.key.name}": each.verdict for each in outcomes}
+def verdicts(outcomes: list[WriteResult]) -> dict[str, WriteStatus]:
+    return {
+        f"{type(each.change).__name__} {each.change.key.name}": each.verdict for each in outcomes
+    }
 
 
 # What is sent
@@ -137,8 +150,10 @@ async def test_creation_makes_the_slice() -> None:
             "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices",
         )
         assert request.json == unstructure(piece())
-        assert outcome == Outcome(create(), Verdict.APPLIED)
-        assert [each.metadata.resource_version for each in main.written] == [str(main.cluster.revision)]
+        assert outcome == WriteResult(create(), WriteStatus.APPLIED)
+        assert [each.metadata.resource_version for each in main.written] == [
+            str(main.cluster.revision)
+        ]
 
 
 async def test_update_sends_its_precondition() -> None:
@@ -155,7 +170,7 @@ async def test_update_sends_its_precondition() -> None:
             stored.metadata.resource_version,
         )
         assert sent["endpoints"][0]["addresses"] == ["10.0.0.9"]
-        assert outcome.verdict is Verdict.APPLIED
+        assert outcome.verdict is WriteStatus.APPLIED
         assert main.slices[0].endpoints[0].addresses == ("10.0.0.9",)
 
 
@@ -190,7 +205,7 @@ async def test_deletion_sends_its_precondition() -> None:
             "uid": stored.metadata.uid,
             "resourceVersion": stored.metadata.resource_version,
         }
-        assert (outcome.verdict, main.names, main.written) == (Verdict.APPLIED, [], [])
+        assert (outcome.verdict, main.names, main.written) == (WriteStatus.APPLIED, [], [])
 
 
 async def test_nothing_to_do_asks_nobody() -> None:
@@ -206,9 +221,9 @@ async def test_object_that_changed_meanwhile_is_left_alone() -> None:
         stored = main.add(piece())
         main.add(piece(address="10.0.0.7"))
         outcomes = await main.applier.apply([update(stored)])
-        main.applier.pace = Pace()
+        main.applier.pace = WritePace()
         outcomes += await main.applier.apply([delete(stored)])
-        assert {each.verdict for each in outcomes} == {Verdict.SUPERSEDED}
+        assert {each.verdict for each in outcomes} == {WriteStatus.SUPERSEDED}
         assert main.cluster.all("endpointslices")[0]["endpoints"][0]["addresses"] == ["10.0.0.7"]
 
 
@@ -231,7 +246,7 @@ async def test_deletion_waits_where_its_replacement_failed(code: int) -> None:
     async with main_cluster(refusing("new", with_=lambda: refusal(code))) as main:
         old = main.add(piece("old"))
         outcomes = await main.applier.apply([create("new"), create("other"), delete(old)])
-        assert verdicts(outcomes)["Delete old"] is Verdict.POSTPONED
+        assert verdicts(outcomes)["Delete old"] is WriteStatus.POSTPONED
         assert main.names == ["old", "other"]
 
 
@@ -240,7 +255,7 @@ async def test_deletion_waits_where_an_update_failed() -> None:
     async with main_cluster(refusing("changed")) as main:
         old, changed = main.add(piece("old")), main.add(piece("changed"))
         outcomes = await main.applier.apply([update(changed), delete(old)])
-        assert verdicts(outcomes)["Delete old"] is Verdict.POSTPONED
+        assert verdicts(outcomes)["Delete old"] is WriteStatus.POSTPONED
         assert main.names == ["changed", "old"]
 
 
@@ -250,9 +265,9 @@ async def test_deletion_of_another_cluster_does_not_wait() -> None:
         first, second = main.add(piece("first", "c1")), main.add(piece("second", "c2"))
         outcomes = await main.applier.apply([create("new", "c1"), delete(first), delete(second)])
         assert verdicts(outcomes) == {
-            "Create new": Verdict.FAILED,
-            "Delete first": Verdict.POSTPONED,
-            "Delete second": Verdict.APPLIED,
+            "Create new": WriteStatus.FAILED,
+            "Delete first": WriteStatus.POSTPONED,
+            "Delete second": WriteStatus.APPLIED,
         }
         assert main.names == ["first"]
 
@@ -280,28 +295,30 @@ async def test_every_change_has_its_outcome() -> None:
 @pytest.mark.parametrize(
     ("give", "verdict"),
     [
-        (lambda: refusal(400, "BadRequest"), Verdict.FAILED),
-        (lambda: refusal(401, "Unauthorized"), Verdict.FAILED),
-        (lambda: refusal(403, "Forbidden"), Verdict.FAILED),
-        (lambda: refusal(403, "Forbidden", cause="NamespaceTerminating"), Verdict.SUPERSEDED),
-        (lambda: refusal(404, "NotFound"), Verdict.SUPERSEDED),
-        (lambda: refusal(409, "AlreadyExists"), Verdict.SUPERSEDED),
-        (lambda: refusal(409, "Conflict"), Verdict.SUPERSEDED),
-        (lambda: refusal(413, "RequestEntityTooLarge"), Verdict.REFUSED),
-        (lambda: refusal(422, "Invalid"), Verdict.REFUSED),
-        (lambda: refusal(429, "TooManyRequests"), Verdict.FAILED),
-        (lambda: refusal(500, "InternalError"), Verdict.FAILED),
-        (lambda: web.Response(status=503, text="<html>\nsorry</html>"), Verdict.FAILED),
-        (lambda: web.Response(text="<html>Sign in</html>"), Verdict.FAILED),
-        (lambda: answer({"metadata": {}}), Verdict.FAILED),
+        (lambda: refusal(400, "BadRequest"), WriteStatus.FAILED),
+        (lambda: refusal(401, "Unauthorized"), WriteStatus.FAILED),
+        (lambda: refusal(403, "Forbidden"), WriteStatus.FAILED),
+        (lambda: refusal(403, "Forbidden", cause="NamespaceTerminating"), WriteStatus.SUPERSEDED),
+        (lambda: refusal(404, "NotFound"), WriteStatus.SUPERSEDED),
+        (lambda: refusal(409, "AlreadyExists"), WriteStatus.SUPERSEDED),
+        (lambda: refusal(409, "Conflict"), WriteStatus.SUPERSEDED),
+        (lambda: refusal(413, "RequestEntityTooLarge"), WriteStatus.REFUSED),
+        (lambda: refusal(422, "Invalid"), WriteStatus.REFUSED),
+        (lambda: refusal(429, "TooManyRequests"), WriteStatus.FAILED),
+        (lambda: refusal(500, "InternalError"), WriteStatus.FAILED),
+        (lambda: web.Response(status=503, text="<html>\nsorry</html>"), WriteStatus.FAILED),
+        (lambda: web.Response(text="<html>Sign in</html>"), WriteStatus.FAILED),
+        (lambda: answer({"metadata": {}}), WriteStatus.FAILED),
     ],
 )
-async def test_refusal_of_a_write_is_a_verdict(give: Callable[[], web.Response], verdict: Verdict) -> None:
+async def test_refusal_of_a_write_is_a_verdict(
+    give: Callable[[], web.Response], verdict: WriteStatus
+) -> None:
     """Every way of saying no to a creation or update is a value that says whether, and when, to try again."""
     async with main_cluster(refusing("web-c1", with_=give)) as main:
         stored = main.add(piece())
         outcomes = await main.applier.apply([create()])
-        main.applier.pace = Pace()
+        main.applier.pace = WritePace()
         outcomes += await main.applier.apply([update(stored)])
         assert [each.verdict for each in outcomes] == [verdict, verdict]
         assert all(each.message for each in outcomes)
@@ -313,14 +330,14 @@ async def test_deletion_of_what_is_gone_is_done() -> None:
     async with main_cluster() as main:
         gone = evolve(piece(), metadata=evolve(piece().metadata, uid="u", resource_version="1"))
         (outcome,) = await main.applier.apply([delete(gone)])
-    assert outcome == Outcome(delete(gone), Verdict.APPLIED)
+    assert outcome == WriteResult(delete(gone), WriteStatus.APPLIED)
 
 
 async def test_delay_the_server_asks_for_is_handed_on() -> None:
     """Whoever plans again learns how long the API server wants to be left alone."""
     async with main_cluster(refusing("web-c1", with_=lambda: refusal(429, retry_after=7))) as main:
         (outcome,) = await main.applier.apply([create()])
-    assert (outcome.verdict, outcome.retry_after) == (Verdict.FAILED, 7)
+    assert (outcome.verdict, outcome.retry_after) == (WriteStatus.FAILED, 7)
 
 
 async def test_lost_connection_is_a_verdict() -> None:
@@ -333,7 +350,7 @@ async def test_lost_connection_is_a_verdict() -> None:
 
     async with main_cluster(break_off) as main:
         (outcome,) = await main.applier.apply([create()])
-    assert outcome.verdict is Verdict.FAILED
+    assert outcome.verdict is WriteStatus.FAILED
 
 
 async def test_server_that_is_away_is_a_verdict() -> None:
@@ -341,17 +358,27 @@ async def test_server_that_is_away_is_a_verdict() -> None:
     async with main_cluster() as main:
         url = main.server.url
     async with connected(url) as client:
-        outcomes = await Applier(client, lambda _: None, lambda _, __: None).apply([create(), delete(piece("old"))])
-    assert verdicts(outcomes) == {"Create web-c1": Verdict.FAILED, "Delete old": Verdict.POSTPONED}
+        outcomes = await Applier(client, lambda _: None, lambda _, __: None).apply(
+            [create(), delete(piece("old"))]
+        )
+    assert verdicts(outcomes) == {
+        "Create web-c1": WriteStatus.FAILED,
+        "Delete old": WriteStatus.POSTPONED,
+    }
 
 
-@pytest.mark.parametrize("make", [create, lambda: update(main_slice()), lambda: delete(main_slice())])
+@pytest.mark.parametrize(
+    "make", [create, lambda: update(main_slice()), lambda: delete(main_slice())]
+)
 async def test_missing_permission_is_named(make: Callable[[], Change]) -> None:
     """A 403 says which verb on what, and where, has to be granted."""
     async with main_cluster(refusing("web-c1", with_=lambda: refusal(403, "Forbidden"))) as main:
         (outcome,) = await main.applier.apply([make()])
     verb = type(outcome.change).__name__.lower()
-    assert outcome.message == f"grant svclink {verb} on endpointslices in namespace default (403 Forbidden: no)"
+    assert (
+        outcome.message
+        == f"grant svclink {verb} on endpointslices in namespace default (403 Forbidden: no)"
+    )
 
 
 # What is not sent again
@@ -360,22 +387,26 @@ async def test_missing_permission_is_named(make: Callable[[], Change]) -> None:
 @pytest.mark.parametrize("code", [413, 422])
 async def test_what_is_invalid_is_not_sent_again(code: int) -> None:
     """A change the API server will never have is asked for once; its outcome stays, for the status."""
-    async with main_cluster(refusing("web-c1", with_=lambda: refusal(code, "Invalid", "no such thing"))) as main:
+    async with main_cluster(
+        refusing("web-c1", with_=lambda: refusal(code, "Invalid", "no such thing"))
+    ) as main:
         first = await main.applier.apply([update(main_slice())])
-        main.applier.pace = Pace()
+        main.applier.pace = WritePace()
         assert await main.applier.apply([update(main_slice())]) == first
-        assert [each.verdict for each in first] == [Verdict.REFUSED]
+        assert [each.verdict for each in first] == [WriteStatus.REFUSED]
         assert len(main.writes) == 1
 
 
-@pytest.mark.parametrize("other", [update(main_slice(), "10.0.0.8"), update(main_slice("2")), create()])
+@pytest.mark.parametrize(
+    "other", [update(main_slice(), "10.0.0.8"), update(main_slice("2")), create()]
+)
 async def test_what_differs_from_what_was_invalid_is_sent(other: Change) -> None:
     """Other content, or another version to replace, is another question."""
     async with main_cluster(refusing("web-c1", with_=lambda: refusal(422, "Invalid"))) as main:
         await main.applier.apply([update(main_slice())])
-        main.applier.pace = Pace()
+        main.applier.pace = WritePace()
         await main.applier.apply([other])
-        main.applier.pace = Pace()
+        main.applier.pace = WritePace()
         await main.applier.apply([update(main_slice())])
         assert len(main.writes) == 3
 
@@ -398,12 +429,12 @@ async def test_second_write_of_a_slice_waits_a_little() -> None:
         await main.applier.apply([create()])
         stored = main.slices[-1]
         (outcome,) = await main.applier.apply([update(stored)])
-        assert outcome.verdict is Verdict.POSTPONED
+        assert outcome.verdict is WriteStatus.POSTPONED
         assert outcome.retry_after is not None
         assert 0 < outcome.retry_after <= REST_SECONDS
         await eventually(lambda: main.applier.pace.delay_of(stored.metadata.key) == 0)
         (outcome,) = await main.applier.apply([update(stored)])
-        assert outcome.verdict is Verdict.APPLIED
+        assert outcome.verdict is WriteStatus.APPLIED
         await eventually(lambda: not main.applier.pace._resting_until)
 
 
@@ -416,7 +447,7 @@ async def test_a_slice_is_written_by_one_at_a_time() -> None:
         (second,) = await main.applier.apply([create()])
         gate.opened.set()
         await first
-        assert (second.verdict, len(main.writes)) == (Verdict.POSTPONED, 1)
+        assert (second.verdict, len(main.writes)) == (WriteStatus.POSTPONED, 1)
 
 
 async def test_deletion_waits_with_the_write_it_depends_on() -> None:
@@ -425,7 +456,7 @@ async def test_deletion_waits_with_the_write_it_depends_on() -> None:
         old = main.add(piece("old"))
         await main.applier.apply([create("new")])
         outcomes = await main.applier.apply([update(main.slices[-1]), delete(old)])
-        assert [each.verdict for each in outcomes] == [Verdict.POSTPONED, Verdict.POSTPONED]
+        assert [each.verdict for each in outcomes] == [WriteStatus.POSTPONED, WriteStatus.POSTPONED]
         assert main.names == ["new", "old"]
 
 
@@ -442,7 +473,7 @@ async def test_overload_pauses_every_write(give: Callable[[], web.Response]) -> 
     async with main_cluster(refusing("web-c1", with_=give)) as main:
         await main.applier.apply([create()])
         (outcome,) = await main.applier.apply([create("other")])
-        assert outcome.verdict is Verdict.POSTPONED
+        assert outcome.verdict is WriteStatus.POSTPONED
         assert outcome.retry_after is not None
         assert outcome.retry_after > 90
         assert len(main.writes) == 1
@@ -451,7 +482,7 @@ async def test_overload_pauses_every_write(give: Callable[[], web.Response]) -> 
 async def test_writes_keep_to_the_rate() -> None:
     """With a limit, so many writes take at least so long."""
     async with main_cluster() as main:
-        main.applier.pace = Pace(per_second=20)
+        main.applier.pace = WritePace(per_second=20)
         started = asyncio.get_running_loop().time()
         await main.applier.apply([create(f"web-{number}") for number in range(9)])
         assert len(main.names) == 9
@@ -482,7 +513,11 @@ async def test_no_more_requests_than_allowed_are_under_way() -> None:
     gate = Gate()
     async with main_cluster(gate) as main:
         many = [
-            asyncio.create_task(main.applier.apply([create(f"s{service}-{number}") for number in range(MAX_IN_FLIGHT)]))
+            asyncio.create_task(
+                main.applier.apply(
+                    [create(f"s{service}-{number}") for number in range(MAX_IN_FLIGHT)]
+                )
+            )
             for service in range(3)
         ]
         await eventually(lambda: gate.held == MAX_IN_FLIGHT)
@@ -524,16 +559,21 @@ async def test_a_slice_that_is_gone_is_reported_as_gone() -> None:
     """A slice that the store still has and the API server does not must not be written to for ever."""
     async with main_cluster() as main:
         for change in (update, delete):
-            stored = evolve(piece("web-c1"), metadata=evolve(piece("web-c1").metadata, uid="u", resource_version="1"))
+            stored = evolve(
+                piece("web-c1"),
+                metadata=evolve(piece("web-c1").metadata, uid="u", resource_version="1"),
+            )
             await main.applier.apply([change(stored)])
-            main.applier.pace = Pace()
+            main.applier.pace = WritePace()
 
         assert main.gone == [(NamespacedName("default", "web-c1"), "u")] * 2
 
 
 async def test_a_404_of_a_proxy_is_no_word_on_the_slice() -> None:
     """Only the API server's own NotFound says that an object does not exist."""
-    async with main_cluster(refusing("web-c1", with_=lambda: web.Response(status=404, text="no backend"))) as main:
+    async with main_cluster(
+        refusing("web-c1", with_=lambda: web.Response(status=404, text="no backend"))
+    ) as main:
         await main.applier.apply([delete(main.add(piece("web-c1")))])
 
         assert main.gone == []
@@ -541,7 +581,9 @@ async def test_a_404_of_a_proxy_is_no_word_on_the_slice() -> None:
 
 SPACE = CreateNamespace(Namespace(ObjectMeta("default")), "c1", Reason.NAMESPACE_CREATED)
 MADE = CreateService(
-    Service(ObjectMeta("web", "default"), ServiceSpec(ports=(ServicePort(80, "http"),))), "c1", Reason.SERVICE_CREATED
+    Service(ObjectMeta("web", "default"), ServiceSpec(ports=(ServicePort(80, "http"),))),
+    "c1",
+    Reason.SERVICE_CREATED,
 )
 
 
@@ -553,7 +595,7 @@ async def test_a_namespace_comes_before_its_service() -> None:
     """The namespace is made, then the Service in it, which the store learns of at once."""
     async with main_cluster() as main:
         outcomes = await main.applier.apply([SPACE, MADE])
-        assert [each.verdict for each in outcomes] == [Verdict.APPLIED, Verdict.APPLIED]
+        assert [each.verdict for each in outcomes] == [WriteStatus.APPLIED, WriteStatus.APPLIED]
         assert posts(main) == ["/api/v1/namespaces", "/api/v1/namespaces/default/services"]
         assert [each.metadata.key for each in main.written] == [MADE.key]
 
@@ -561,12 +603,14 @@ async def test_a_namespace_comes_before_its_service() -> None:
 @pytest.mark.parametrize(
     ("code", "reason", "verdicts_given"),
     [
-        (409, "AlreadyExists", [Verdict.APPLIED, Verdict.APPLIED]),
-        (409, "Conflict", [Verdict.SUPERSEDED, Verdict.POSTPONED]),
-        (403, "Forbidden", [Verdict.FAILED, Verdict.POSTPONED]),
+        (409, "AlreadyExists", [WriteStatus.APPLIED, WriteStatus.APPLIED]),
+        (409, "Conflict", [WriteStatus.SUPERSEDED, WriteStatus.POSTPONED]),
+        (403, "Forbidden", [WriteStatus.FAILED, WriteStatus.POSTPONED]),
     ],
 )
-async def test_a_service_waits_for_its_namespace(code: int, reason: str, verdicts_given: list[Verdict]) -> None:
+async def test_a_service_waits_for_its_namespace(
+    code: int, reason: str, verdicts_given: list[WriteStatus]
+) -> None:
     """A namespace that is there already is as good as made; without it no Service is sent."""
 
     async def override(request: web.BaseRequest) -> web.StreamResponse | None:
@@ -584,7 +628,7 @@ async def test_slices_of_a_lost_cluster_wait_for_all_others() -> None:
         old = main.add(piece("web-c1"))
         policy = Delete(old, precondition_of(old), Reason.UNREACHABLE_REMOVED)
         outcomes = await main.applier.apply([create("web-c2", "c2"), policy])
-        assert [each.verdict for each in outcomes] == [Verdict.FAILED, Verdict.POSTPONED]
+        assert [each.verdict for each in outcomes] == [WriteStatus.FAILED, WriteStatus.POSTPONED]
         assert main.names == ["web-c1"]
 
 
@@ -592,11 +636,17 @@ async def test_change_is_one_line_that_says_of_what_and_why() -> None:
     """The log names the slice, its Service and cluster, what was done and the reason."""
     made = piece()
     labels = tuple(sorted((*made.metadata.labels, (LABEL_SERVICE_NAME, "web"))))
-    change = Create(evolve(made, metadata=evolve(made.metadata, labels=labels)), Reason.SOURCE_ADDED)
+    change = Create(
+        evolve(made, metadata=evolve(made.metadata, labels=labels)), Reason.SOURCE_ADDED
+    )
     async with main_cluster() as main:
         with capture_logs() as logs:
             await main.applier.apply([change])
     (line,) = logs
     assert (line["event"], line["kind"], line["verb"]) == ("written", "EndpointSlice", "create")
-    assert (line["name"], line["service"], line["cluster"]) == ("default/web-c1", "default/web", "c1")
+    assert (line["name"], line["service"], line["cluster"]) == (
+        "default/web-c1",
+        "default/web",
+        "c1",
+    )
     assert line["reason"] == "SourceAdded"

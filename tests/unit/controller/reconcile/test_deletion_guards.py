@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import pytest
 from attrs import evolve
 
-from svclink_controller.reconcile.deletion_guards import Guards
+from svclink_controller.reconcile.deletion_guards import DeletionGuards
 from svclink_controller.state.store import MAIN, Store
 from svclink_core import (
     UNGUARDED,
@@ -39,7 +39,7 @@ class World:
     def __init__(self, hold: float) -> None:
         self.enqueued: list[NamespacedName] = []
         self.store = Store(Options(deletion_hold=hold), self.enqueued.extend, lambda _: None)
-        self.guards = Guards(self.store)
+        self.guards = DeletionGuards(self.store)
         self.store.status_changed = self.guards.slices_changed
         self.store.cluster_changed = self.guards.link_changed
         for kind in (ClusterLink, Service, EndpointSlice):
@@ -55,7 +55,9 @@ class World:
         """The first Services are doomed, the others are not."""
         for number, key in enumerate(KEYS):
             doomed = int(number < count)
-            self.guards.record(key, [Decision(key, "c1", Outcome.KEPT, Reason.DELETION_SETTLING, doomed=doomed)])
+            self.guards.record(
+                key, [Decision(key, "c1", Outcome.KEPT, Reason.DELETION_SETTLING, doomed=doomed)]
+            )
 
     @property
     def guard(self) -> deletion_guard.Guard:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import pytest
 from attrs import define, field
 
-from svclink_controller.reconcile.applier import Outcome, Verdict
-from svclink_controller.reconcile.plan_results import Findings
+from svclink_controller.reconcile.applier import WriteResult, WriteStatus
+from svclink_controller.reconcile.plan_results import PlanResults
 from svclink_core import Create, EndpointSlice, Finding, NamespacedName, ObjectMeta, Reason
 from svclink_core.well_known import LABEL_CLUSTER
 
@@ -21,20 +21,22 @@ class Record:
     """The record under test, and which links were told."""
 
     told: list[str] = field(factory=list)
-    findings: Findings = field(init=False)
+    findings: PlanResults = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.findings = Findings(self.told.append)
+        self.findings = PlanResults(self.told.append)
 
 
 def finding(cluster: str = "c1", key: NamespacedName = WEB, detail: str = "http 80/TCP") -> Finding:
     return Finding(key, cluster, Reason.PORT_MISMATCH, (detail,))
 
 
-def failure(cluster: str | None = "c1", verdict: Verdict = Verdict.FAILED, message: str = "500") -> Outcome:
+def failure(
+    cluster: str | None = "c1", verdict: WriteStatus = WriteStatus.FAILED, message: str = "500"
+) -> WriteResult:
     labels = () if cluster is None else ((LABEL_CLUSTER, cluster),)
     piece = EndpointSlice(ObjectMeta("web-c1", "default", labels=labels), "IPv4")
-    return Outcome(Create(piece, Reason.SOURCE_ADDED), verdict, message)
+    return WriteResult(Create(piece, Reason.SOURCE_ADDED), verdict, message)
 
 
 def test_findings_are_given_by_cluster_in_the_order_of_services() -> None:
@@ -61,7 +63,7 @@ def test_failure_stays_while_its_next_try_waits() -> None:
     record = Record()
     record.findings.record(WEB, (), [failure()])
     record.told.clear()
-    record.findings.record(WEB, (), [failure(verdict=Verdict.POSTPONED, message="")])
+    record.findings.record(WEB, (), [failure(verdict=WriteStatus.POSTPONED, message="")])
     assert (record.findings.failures_of("c1"), record.told) == (["default/web: 500"], [])
     record.findings.record(WEB, (), [])
     assert (record.findings.failures_of("c1"), record.told) == ([], ["c1"])
@@ -86,8 +88,11 @@ def test_links_are_told_when_their_failures_change() -> None:
     assert record.told == ["c1", "c1", "c1"]
 
 
-@pytest.mark.parametrize(("verdict", "counts"), [(each, each in (Verdict.REFUSED, Verdict.FAILED)) for each in Verdict])
-def test_only_what_somebody_has_to_mend_is_a_failure(verdict: Verdict, counts: bool) -> None:
+@pytest.mark.parametrize(
+    ("verdict", "counts"),
+    [(each, each in (WriteStatus.REFUSED, WriteStatus.FAILED)) for each in WriteStatus],
+)
+def test_only_what_somebody_has_to_mend_is_a_failure(verdict: WriteStatus, counts: bool) -> None:
     """A plan that was overtaken, or a deletion that waits, is no failure to show."""
     record = Record()
     record.findings.record(WEB, (), [failure(verdict=verdict)])

@@ -14,8 +14,8 @@ from aiohttp import web
 from attrs import define, evolve
 
 from svclink_controller.reconcile.applier import Applier
-from svclink_controller.reconcile.link_removal import GoneLinks
-from svclink_controller.reconcile.plan_results import Findings
+from svclink_controller.reconcile.link_removal import LinkRemoval
+from svclink_controller.reconcile.plan_results import PlanResults
 from svclink_controller.reconcile.reconciler import Reconciler
 from svclink_controller.reconcile.workqueue import WorkQueue
 from svclink_controller.state.store import MAIN, Store
@@ -41,12 +41,16 @@ WEB, API = NamespacedName("default", "web"), NamespacedName("default", "api")
 
 
 def service(key: NamespacedName = WEB, version: str = "1") -> Service:
-    spec = ServiceSpec(cluster_ip="10.96.0.1", ip_families=("IPv4",), ports=(ServicePort(80, "http"),))
+    spec = ServiceSpec(
+        cluster_ip="10.96.0.1", ip_families=("IPv4",), ports=(ServicePort(80, "http"),)
+    )
     return Service(ObjectMeta(key.name, key.namespace, f"uid-of-{key.name}", version), spec)
 
 
 def piece(key: NamespacedName = WEB, *addresses: str, version: str = "1") -> EndpointSlice:
-    metadata = ObjectMeta(f"{key.name}-abc", key.namespace, "uid", version, labels=((LABEL_SERVICE_NAME, key.name),))
+    metadata = ObjectMeta(
+        f"{key.name}-abc", key.namespace, "uid", version, labels=((LABEL_SERVICE_NAME, key.name),)
+    )
     endpoints = tuple(Endpoint((address,)) for address in addresses or ("10.0.0.1",))
     return EndpointSlice(metadata, "IPv4", endpoints, (EndpointPort("http", port=8080),))
 
@@ -59,7 +63,7 @@ class World:
     cluster: Cluster
     store: Store
     queue: WorkQueue[NamespacedName]
-    findings: Findings
+    findings: PlanResults
 
     def know(self) -> None:
         """Everything is listed."""
@@ -86,7 +90,7 @@ async def worlds(*, broken: int = 0, shares_links: bool = False) -> AsyncIterato
     cluster = Cluster()
     queue: WorkQueue[NamespacedName] = WorkQueue()
     store = Store(Options(), queue.add, lambda _: None)
-    findings = Findings(lambda _: None)
+    findings = PlanResults(lambda _: None)
     faults = [RuntimeError("a fault of svclink")] * broken
 
     def written(item: EndpointSlice | Service) -> None:
@@ -96,7 +100,7 @@ async def worlds(*, broken: int = 0, shares_links: bool = False) -> AsyncIterato
 
     async with serving(cluster) as server, connected(server.url) as client:
         reconciler = Reconciler(store, queue, Applier(client, written, store.mark_gone), findings)
-        reconciler.gone_links = GoneLinks(client) if shares_links else None
+        reconciler.gone_links = LinkRemoval(client) if shares_links else None
         workers = [asyncio.create_task(reconciler.run()) for _ in range(4)]
         try:
             yield World(server, cluster, store, queue, findings)
@@ -130,7 +134,9 @@ async def test_service_that_is_right_causes_no_request() -> None:
 
 
 @pytest.mark.parametrize("answers", ["the link", "an error"])
-async def test_slices_of_an_unknown_link_stay_until_the_api_server_says_that_it_is_gone(answers: str) -> None:
+async def test_slices_of_an_unknown_link_stay_until_the_api_server_says_that_it_is_gone(
+    answers: str,
+) -> None:
     """Where links are shared, a watch of links that lags behind must not cost another controller its slices."""
     async with worlds(shares_links=True) as world:
 
@@ -147,7 +153,9 @@ async def test_slices_of_an_unknown_link_stay_until_the_api_server_says_that_it_
         world.store.put(MAIN, theirs)
         world.know()
         await eventually(lambda: "web-c1" in world.addresses())
-        asked = [request for request in world.server.requests if request.path.endswith("/clusterlinks")]
+        asked = [
+            request for request in world.server.requests if request.path.endswith("/clusterlinks")
+        ]
         assert asked[0].query["fieldSelector"] == "metadata.name=new"
         assert "web-new" in world.addresses()
 
@@ -193,7 +201,12 @@ async def test_failure_is_recorded_until_the_write_works() -> None:
 
         world.cluster.override = refuse
         world.know()
-        await eventually(lambda: world.findings.failures_of("c1") == ["default/web: 500 InternalError: no such thing"])
+        await eventually(
+            lambda: (
+                world.findings.failures_of("c1")
+                == ["default/web: 500 InternalError: no such thing"]
+            )
+        )
         world.cluster.override = None
         await eventually(lambda: world.findings.failures_of("c1") == [])
 
@@ -203,11 +216,17 @@ async def test_what_is_invalid_waits_for_a_change() -> None:
     async with worlds() as world:
 
         async def refuse(request: web.BaseRequest) -> web.StreamResponse | None:
-            return None if "10.0.0.2" in await request.text() else refusal(422, "Invalid", "no such thing")
+            return (
+                None
+                if "10.0.0.2" in await request.text()
+                else refusal(422, "Invalid", "no such thing")
+            )
 
         world.cluster.override = refuse
         world.know()
-        await eventually(lambda: world.findings.failures_of("c1") == ["default/web: 422 Invalid: no such thing"])
+        await eventually(
+            lambda: world.findings.failures_of("c1") == ["default/web: 422 Invalid: no such thing"]
+        )
         for _ in range(3):
             world.queue.add([WEB])
             await eventually(lambda: not world.queue._dirty and not world.queue._processing)
@@ -257,7 +276,9 @@ async def test_writes_go_on_after_a_pause() -> None:
         await eventually(lambda: not answers)
         world.store.put("c1", piece(API))
         world.store.put("c1", piece(WEB, "10.0.0.2", version="2"))
-        await eventually(lambda: world.addresses() == {"api-c1": ["10.0.0.1"], "web-c1": ["10.0.0.2"]})
+        await eventually(
+            lambda: world.addresses() == {"api-c1": ["10.0.0.1"], "web-c1": ["10.0.0.2"]}
+        )
         assert len(world.server.requests) == 3
 
 
@@ -266,7 +287,9 @@ async def test_findings_are_recorded() -> None:
     async with worlds() as world:
         world.know()
         world.store.put("c1", piece(WEB, "10.0.0.1", "127.0.0.1", version="2"))
-        await eventually(lambda: [each.reason for each in world.findings.of("c1")] == [Reason.INVALID_ENDPOINTS])
+        await eventually(
+            lambda: [each.reason for each in world.findings.of("c1")] == [Reason.INVALID_ENDPOINTS]
+        )
 
 
 async def test_server_is_left_alone_as_long_as_it_asked_for() -> None:
@@ -287,4 +310,6 @@ async def test_internal_error_stops_nothing() -> None:
     async with worlds(broken=1) as world:
         world.know()
         world.store.put("c1", piece(API))
-        await eventually(lambda: world.addresses() == {"api-c1": ["10.0.0.1"], "web-c1": ["10.0.0.1"]})
+        await eventually(
+            lambda: world.addresses() == {"api-c1": ["10.0.0.1"], "web-c1": ["10.0.0.1"]}
+        )

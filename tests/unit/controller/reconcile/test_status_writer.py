@@ -15,8 +15,8 @@ from aiohttp import web
 from attrs import define, evolve
 
 from svclink_controller.reconcile import status_writer
-from svclink_controller.reconcile.applier import Outcome, Verdict
-from svclink_controller.reconcile.plan_results import Findings
+from svclink_controller.reconcile.applier import WriteResult, WriteStatus
+from svclink_controller.reconcile.plan_results import PlanResults
 from svclink_controller.reconcile.status_writer import StatusWriter, is_transition
 from svclink_controller.reconcile.workqueue import WorkQueue
 from svclink_controller.state.store import MAIN, Observation, Store
@@ -40,7 +40,15 @@ from svclink_core import (
 from svclink_core.codec import structure
 from svclink_core.link_identity import Problem
 from svclink_core.well_known import LABEL_CLUSTER, LABEL_MANAGED_BY, LABEL_SERVICE_NAME, MANAGED_BY
-from tests.unit.controller.servers import Cluster, Server, answer, connected, eventually, refusal, serving
+from tests.unit.controller.servers import (
+    Cluster,
+    Server,
+    answer,
+    connected,
+    eventually,
+    refusal,
+    serving,
+)
 
 Override: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse | None]]
 
@@ -55,7 +63,7 @@ class Main:
     server: Server
     cluster: Cluster
     store: Store
-    findings: Findings
+    findings: PlanResults
     queue: WorkQueue[str]
     writer: StatusWriter
 
@@ -97,7 +105,7 @@ async def writing(override: Override | None = None) -> AsyncIterator[Main]:
     cluster = Cluster(override=override)
     queue: WorkQueue[str] = WorkQueue()
     store = Store(Options(), lambda _: None, lambda name: queue.add([name]))
-    findings = Findings(store.status_changed)
+    findings = PlanResults(store.status_changed)
     async with serving(cluster) as server, connected(server.url) as client:
         writer = StatusWriter(client, store, findings, queue)
         task = asyncio.create_task(writer.run())
@@ -111,7 +119,9 @@ async def writing(override: Override | None = None) -> AsyncIterator[Main]:
 def mirrored(name: str = "web-c1", endpoints: int = 1) -> EndpointSlice:
     labels = ((LABEL_SERVICE_NAME, "web"), (LABEL_MANAGED_BY, MANAGED_BY), (LABEL_CLUSTER, "c1"))
     metadata = ObjectMeta(name, "default", labels=tuple(sorted(labels)))
-    return EndpointSlice(metadata, "IPv4", tuple(Endpoint((f"10.0.0.{number + 1}",)) for number in range(endpoints)))
+    return EndpointSlice(
+        metadata, "IPv4", tuple(Endpoint((f"10.0.0.{number + 1}",)) for number in range(endpoints))
+    )
 
 
 # What is written
@@ -132,7 +142,10 @@ async def test_only_the_status_is_sent() -> None:
         main.add_link()
         await main.is_written()
         (request,) = main.server.requests
-    assert (request.method, request.headers["Content-Type"]) == ("PATCH", "application/merge-patch+json")
+    assert (request.method, request.headers["Content-Type"]) == (
+        "PATCH",
+        "application/merge-patch+json",
+    )
     assert request.path == "/apis/svclink.cloudpilot.ai/v1alpha1/clusterlinks/c1/status"
     assert request.json.keys() == {"status"}
     assert request.json["status"]["error"] is None
@@ -148,12 +161,19 @@ async def test_status_says_what_is_known() -> None:
         main.findings.record(
             WEB,
             (Finding(WEB, "c1", Reason.PORT_MISMATCH, ("http",)),),
-            [Outcome(Create(mirrored(), Reason.SOURCE_ADDED), Verdict.FAILED, "500 no")],
+            [WriteResult(Create(mirrored(), Reason.SOURCE_ADDED), WriteStatus.FAILED, "500 no")],
         )
         await main.is_written()
         status = main.status()
-        assert (status["phase"], status["connected"], status["version"]) == ("Ready", True, "v1.36.0")
-        assert (status["clusterID"], status["lastConnected"]) == ("uid-of-c1", "2026-01-01T00:00:00Z")
+        assert (status["phase"], status["connected"], status["version"]) == (
+            "Ready",
+            True,
+            "v1.36.0",
+        )
+        assert (status["clusterID"], status["lastConnected"]) == (
+            "uid-of-c1",
+            "2026-01-01T00:00:00Z",
+        )
         assert (status["services"], status["endpoints"], status["slices"]) == (1, 3, 1)
         assert main.condition("Ready") == ("True", "ClusterReady")
         assert main.condition("Synced") == ("False", "WriteFailed")
@@ -178,7 +198,7 @@ async def test_problem_is_shown_and_taken_back() -> None:
 
 async def test_status_that_is_right_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where nothing differs, no request is made, however often the link is looked at."""
-    monkeypatch.setattr(status_writer, "INTERVAL_SECONDS", 0)
+    monkeypatch.setattr(status_writer, "STATUS_INTERVAL_SECONDS", 0)
     async with writing() as main:
         main.add_link()
         main.store.set_connection("c1", SYNCED)
@@ -193,7 +213,8 @@ async def test_status_that_is_right_is_not_written(monkeypatch: pytest.MonkeyPat
 async def test_restart_is_no_transition() -> None:
     """Before the cluster was tried, the status of the controller before stays: it may well still be true."""
     known = ClusterLinkStatus(
-        "Ready", conditions=(Condition("Ready", "True", "ClusterReady", "", "2026-01-01T00:00:00Z"),)
+        "Ready",
+        conditions=(Condition("Ready", "True", "ClusterReady", "", "2026-01-01T00:00:00Z"),),
     )
     async with writing() as main:
         main.add_link(status=known)
@@ -203,7 +224,9 @@ async def test_restart_is_no_transition() -> None:
 
 async def test_transition_time_stays_while_the_state_does() -> None:
     """A condition that is as it was keeps its transition time over a write (law L9)."""
-    old = ClusterLinkStatus(conditions=(Condition("Ready", "True", "ClusterReady", "", "2026-01-01T00:00:00Z"),))
+    old = ClusterLinkStatus(
+        conditions=(Condition("Ready", "True", "ClusterReady", "", "2026-01-01T00:00:00Z"),)
+    )
     async with writing() as main:
         main.add_link(status=old)
         main.store.set_connection("c1", SYNCED)
@@ -226,7 +249,7 @@ async def test_other_numbers_wait_for_the_interval() -> None:
 
 async def test_other_numbers_are_written_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """The last numbers are written when the interval is over, without anything else happening."""
-    monkeypatch.setattr(status_writer, "INTERVAL_SECONDS", 0.3)
+    monkeypatch.setattr(status_writer, "STATUS_INTERVAL_SECONDS", 0.3)
     async with writing() as main:
         main.add_link()
         main.store.set_connection("c1", SYNCED)
@@ -319,8 +342,13 @@ async def test_what_the_crd_drops_is_no_reason_to_write_again() -> None:
 async def test_of_two_links_of_one_name_only_the_older_is_used() -> None:
     """The other is NotReady, and its status says which one counts."""
     async with writing() as main:
-        for namespace, created in (("ops", "2026-01-01T00:00:00Z"), ("dev", "2026-02-01T00:00:00Z")):
-            main.add_link(metadata=ObjectMeta("c1", namespace, generation=1, creation_timestamp=created))
+        for namespace, created in (
+            ("ops", "2026-01-01T00:00:00Z"),
+            ("dev", "2026-02-01T00:00:00Z"),
+        ):
+            main.add_link(
+                metadata=ObjectMeta("c1", namespace, generation=1, creation_timestamp=created)
+            )
         await main.is_written(times=2)
         phases = {key[1]: item["status"]["phase"] for key, item in main.cluster.objects.items()}
         assert phases == {"ops": "Pending", "dev": "NotReady"}
@@ -371,7 +399,9 @@ async def test_link_edited_during_the_write_stays_edited() -> None:
         async def edit(_: web.BaseRequest) -> web.StreamResponse | None:
             stored = main.cluster.objects["clusterlinks", "", "c1"]
             edited = ClusterLink(
-                ObjectMeta("c1", uid=stored["metadata"]["uid"], resource_version="999999", generation=2),
+                ObjectMeta(
+                    "c1", uid=stored["metadata"]["uid"], resource_version="999999", generation=2
+                ),
                 ClusterLinkSpec(excluded_namespaces=("secret",)),
             )
             main.store.put_link(edited)
@@ -390,7 +420,9 @@ async def test_status_of_an_edit_tells_its_generation() -> None:
     async with writing() as main:
         link = main.add_link()
         await main.is_written()
-        edited = evolve(link, metadata=evolve(link.metadata, generation=2), spec=ClusterLinkSpec(cluster_id="x"))
+        edited = evolve(
+            link, metadata=evolve(link.metadata, generation=2), spec=ClusterLinkSpec(cluster_id="x")
+        )
         main.store.put_link(structure(main.cluster.put(edited), ClusterLink))
         await eventually(lambda: main.status()["observedGeneration"] == 2)
 
@@ -399,14 +431,22 @@ async def test_status_of_an_edit_tells_its_generation() -> None:
 
 
 def condition(**changes: Any) -> Condition:
-    return evolve(Condition("Ready", "True", "ClusterReady", "all is well", "2026-01-01T00:00:00Z", 1), **changes)
+    return evolve(
+        Condition("Ready", "True", "ClusterReady", "all is well", "2026-01-01T00:00:00Z", 1),
+        **changes,
+    )
 
 
 @pytest.mark.parametrize(
     ("new", "expected"),
     [
         (ClusterLinkStatus("Ready", conditions=(condition(),)), False),
-        (ClusterLinkStatus("Ready", services=1, endpoints=2, slices=3, conditions=(condition(),)), False),
+        (
+            ClusterLinkStatus(
+                "Ready", services=1, endpoints=2, slices=3, conditions=(condition(),)
+            ),
+            False,
+        ),
         (ClusterLinkStatus("Ready", conditions=(condition(message="other words"),)), False),
         (ClusterLinkStatus("NotReady", conditions=(condition(),)), True),
         (ClusterLinkStatus("Ready", error="no", conditions=(condition(),)), False),
@@ -415,6 +455,8 @@ def condition(**changes: Any) -> Condition:
         (ClusterLinkStatus("Ready", conditions=()), True),
     ],
 )
-def test_transition_is_another_state_not_other_numbers(new: ClusterLinkStatus, expected: bool) -> None:
+def test_transition_is_another_state_not_other_numbers(
+    new: ClusterLinkStatus, expected: bool
+) -> None:
     """Phase, and status and reason of a condition are states; numbers and wording are not."""
     assert is_transition(ClusterLinkStatus("Ready", conditions=(condition(),)), new) is expected

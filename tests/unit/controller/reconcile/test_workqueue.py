@@ -126,7 +126,11 @@ async def test_delay_grows_with_failures_and_stays_within_the_cap() -> None:
     queue.forget("a")
 
 
-@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(("add", "get", "done"))), max_size=40))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("abc"), st.sampled_from(("add", "get", "done"))), max_size=40
+    )
+)
 def test_every_added_key_is_worked_on_by_one_worker_at_a_time(steps: list[tuple[str, str]]) -> None:
     """Whatever the order of adding, taking and finishing: no key is lost and none is out twice."""
 

@@ -31,7 +31,11 @@ Answer: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 def service(name: str, **changes: Any) -> dict[str, Any]:
-    return {"metadata": {"name": name, "namespace": "default", "uid": f"uid-of-{name}"}, "spec": {}, **changes}
+    return {
+        "metadata": {"name": name, "namespace": "default", "uid": f"uid-of-{name}"},
+        "spec": {},
+        **changes,
+    }
 
 
 @asynccontextmanager
@@ -71,7 +75,9 @@ async def test_list_without_an_end_is_given_up(
     assert 2 < len(server.requests) < 20
 
 
-async def test_pages_that_come_at_once_are_taken_apart_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_pages_that_come_at_once_are_taken_apart_in_turns(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Ten clusters that answer at the same moment do not hold up everybody else for ten pages."""
     turn, seen = 0, []
 
@@ -92,14 +98,18 @@ async def test_pages_that_come_at_once_are_taken_apart_in_turns(monkeypatch: pyt
     monkeypatch.setattr(pager, "decode_page", decode)
     counting = asyncio.create_task(count())
     client = cast("Client", Answered())
-    await asyncio.gather(*(Pager(client, "/x", {}, SERVICES, Backoff(1, 1)).list_all() for _ in range(10)))
+    await asyncio.gather(
+        *(Pager(client, "/x", {}, SERVICES, Backoff(1, 1)).list_all() for _ in range(10))
+    )
     counting.cancel()
     assert len(set(seen)) == 10
 
 
-async def test_pages_over_the_limit_are_asked_for_in_smaller_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_pages_over_the_limit_are_asked_for_in_smaller_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A cluster of large objects is listed all the same: nothing is known to be missing from a list cut short."""
-    monkeypatch.setattr(responses, "MAX_BODY", 3_000)
+    monkeypatch.setattr(responses, "MAX_RESPONSE_BYTES", 3_000)
 
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
         start, limit = int(request.query.get("continue", "0")), int(request.query["limit"])
@@ -115,7 +125,7 @@ async def test_pages_over_the_limit_are_asked_for_in_smaller_ones(monkeypatch: p
 
 async def test_one_object_over_the_limit_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where even a page of one object is too large, there is no list, and the asking ends."""
-    monkeypatch.setattr(responses, "MAX_BODY", 3_000)
+    monkeypatch.setattr(responses, "MAX_RESPONSE_BYTES", 3_000)
 
     async def answer(_: web.BaseRequest) -> web.StreamResponse:
         return page(service("a", padding="x" * 3_000))

@@ -20,7 +20,12 @@ from svclink_controller.api.errors import ApiError, TransportError
 from svclink_controller.backoff import Backoff
 from svclink_controller.reflect import reflector as reflector_module
 from svclink_controller.reflect.pager import PAGE_SIZE
-from svclink_controller.reflect.reflector import MAX_OVERLOADS, WATCH_SECONDS, Reflector, reflect_for_ever
+from svclink_controller.reflect.reflector import (
+    MAX_OVERLOADS,
+    WATCH_TIMEOUT_SECONDS,
+    Reflector,
+    reflect_for_ever,
+)
 from svclink_controller.wire.messages import Listing, Undecodable, WireError
 from svclink_controller.wire.resources import SERVICES
 from svclink_core import NamespacedName, Service
@@ -41,7 +46,12 @@ Answer: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 def service(name: str = "web", version: str = "1", **changes: Any) -> dict[str, Any]:
-    metadata = {"name": name, "namespace": "default", "resourceVersion": version, "uid": f"uid-of-{name}"}
+    metadata = {
+        "name": name,
+        "namespace": "default",
+        "resourceVersion": version,
+        "uid": f"uid-of-{name}",
+    }
     return {"metadata": metadata, "spec": {}, **changes}
 
 
@@ -105,7 +115,10 @@ async def reflecting(
     """A reflector of Services of a scripted server: as patient as a real one, or one that tests need not wait for."""
     async with serving(script) as server, connected(server.url) as client:
         reflector = Reflector(client, SERVICES, namespace)
-        yield server, reflector if patient else evolve(reflector, backoff=Backoff(base=0.01, cap=0.05))
+        yield (
+            server,
+            reflector if patient else evolve(reflector, backoff=Backoff(base=0.01, cap=0.05)),
+        )
 
 
 @asynccontextmanager
@@ -116,7 +129,10 @@ async def watching(
 ) -> AsyncIterator[tuple[Server, Record, asyncio.Task[None]]]:
     """A watch from version 1, with what it was fed."""
     record = Record()
-    async with reflecting(Script(list(lists), list(watches)), patient=patient) as (server, reflector):
+    async with reflecting(Script(list(lists), list(watches)), patient=patient) as (
+        server,
+        reflector,
+    ):
         task = asyncio.create_task(reflector.watch("1", record))
         try:
             yield server, record, task
@@ -183,12 +199,19 @@ async def test_list_that_keeps_expiring_is_asked_for_in_one_page() -> None:
     script = Script([expired, expired, gives(lambda: page(service("a")))], [])
     async with reflecting(script) as (server, reflector):
         assert await list_names(reflector) == ["a"]
-    assert [request.query.get("limit") for request in server.requests] == [str(PAGE_SIZE), str(PAGE_SIZE), None]
+    assert [request.query.get("limit") for request in server.requests] == [
+        str(PAGE_SIZE),
+        str(PAGE_SIZE),
+        None,
+    ]
 
 
 async def test_list_that_never_gets_complete_is_an_error() -> None:
     """Where even the list in one page expires, there is no list."""
-    async with reflecting(Script([gives(lambda: refusal(410, "Expired"))], [])) as (server, reflector):
+    async with reflecting(Script([gives(lambda: refusal(410, "Expired"))], [])) as (
+        server,
+        reflector,
+    ):
         with pytest.raises(TransportError, match="expired three times"):
             await reflector.list_all()
     assert len(server.requests) == 3
@@ -243,8 +266,12 @@ async def test_watch_asks_for_bookmarks_and_an_end() -> None:
     async with watching(STAYS) as (server, _, _):
         await eventually(lambda: bool(server.watches))
     query = server.watches[0].query
-    assert (query["watch"], query["allowWatchBookmarks"], query["resourceVersion"]) == ("true", "true", "1")
-    assert WATCH_SECONDS[0] <= int(query["timeoutSeconds"]) <= WATCH_SECONDS[1]
+    assert (query["watch"], query["allowWatchBookmarks"], query["resourceVersion"]) == (
+        "true",
+        "true",
+        "1",
+    )
+    assert WATCH_TIMEOUT_SECONDS[0] <= int(query["timeoutSeconds"]) <= WATCH_TIMEOUT_SECONDS[1]
 
 
 async def test_watch_that_ended_goes_on_from_the_last_version() -> None:
@@ -278,8 +305,12 @@ async def test_event_without_version_leaves_the_version_alone() -> None:
 
 EXPIRED_EVENT = says(event("ERROR", status_object(410, "Expired")))
 EXPIRED_STATUS = gives(lambda: refusal(410, "Expired"))
-TOO_LARGE = gives(lambda: refusal(504, "Timeout", "Too large resource version", cause="ResourceVersionTooLarge"))
-TOO_LARGE_EVENT = says(event("ERROR", status_object(504, "Timeout", cause="ResourceVersionTooLarge")))
+TOO_LARGE = gives(
+    lambda: refusal(504, "Timeout", "Too large resource version", cause="ResourceVersionTooLarge")
+)
+TOO_LARGE_EVENT = says(
+    event("ERROR", status_object(504, "Timeout", cause="ResourceVersionTooLarge"))
+)
 
 
 @pytest.mark.parametrize("expired", [EXPIRED_EVENT, EXPIRED_STATUS, TOO_LARGE, TOO_LARGE_EVENT])
@@ -318,7 +349,9 @@ async def test_list_that_fails_after_a_410_is_the_owners_business() -> None:
 
 async def test_overload_is_waited_out() -> None:
     """A 429 ends nothing: the watch goes on from where it was, after the time the server asked for."""
-    async with watching(says(bookmark("9")), gives(lambda: refusal(429, "TooManyRequests", retry_after=1)), STAYS) as (
+    async with watching(
+        says(bookmark("9")), gives(lambda: refusal(429, "TooManyRequests", retry_after=1)), STAYS
+    ) as (
         server,
         record,
         _,
@@ -401,8 +434,12 @@ async def test_server_that_ends_every_watch_at_once_is_not_hammered() -> None:
         "410 event": EXPIRED_EVENT,
         "says something and 410": says(bookmark("9"), event("ERROR", status_object(410))),
     }
-    counts = dict(zip(behaviours, await asyncio.gather(*map(count, behaviours.values())), strict=True))
-    assert {name: asked < 60 for name, asked in counts.items()} == dict.fromkeys(behaviours, True), counts
+    counts = dict(
+        zip(behaviours, await asyncio.gather(*map(count, behaviours.values())), strict=True)
+    )
+    assert {name: asked < 60 for name, asked in counts.items()} == dict.fromkeys(
+        behaviours, True
+    ), counts
 
 
 @pytest.mark.parametrize(("healthy_after", "expected"), [(-1, {0, 1}), (60, {4, 5, 6, 7})])
@@ -410,7 +447,7 @@ async def test_only_a_stream_that_lived_makes_up_for_those_before(
     monkeypatch: pytest.MonkeyPatch, healthy_after: float, expected: set[int]
 ) -> None:
     """A server that sends an event and hangs up, again and again, is asked less and less often."""
-    monkeypatch.setattr(reflector_module, "HEALTHY_SECONDS", healthy_after)
+    monkeypatch.setattr(reflector_module, "HEALTHY_WATCH_SECONDS", healthy_after)
     script = Script([gives(lambda: page(version="50"))], [says(bookmark("9"))])
     async with reflecting(script) as (server, reflector):
         task = asyncio.create_task(reflector.watch("1", Record()))
@@ -474,7 +511,8 @@ async def test_list_is_tried_until_it_works(trouble: Answer) -> None:
 async def test_watch_that_broke_is_followed_by_a_list() -> None:
     """What a reflector cannot mend is mended by listing again: nothing that was missed stays unknown."""
     script = Script(
-        [gives(lambda: page(service("a"))), gives(lambda: page(service("b")))], [gives(lambda: refusal(500)), STAYS]
+        [gives(lambda: page(service("a"))), gives(lambda: page(service("b")))],
+        [gives(lambda: refusal(500)), STAYS],
     )
     async with reflecting_for_ever(script) as (_, record, _):
         await eventually(lambda: record.said == ["list of a", "list of b"])
@@ -489,7 +527,9 @@ async def test_internal_error_does_not_end_it() -> None:
             raise RuntimeError("a fault of svclink")
 
     record = Faulty()
-    script = Script([gives(lambda: page(service("a")))], [says(event("ADDED", service("b", "2"))), STAYS])
+    script = Script(
+        [gives(lambda: page(service("a")))], [says(event("ADDED", service("b", "2"))), STAYS]
+    )
     async with reflecting(script) as (_, reflector):
         with capture_logs() as logs:
             task = asyncio.create_task(reflect_for_ever(reflector, record, lambda _: None))
@@ -502,7 +542,9 @@ async def test_internal_error_does_not_end_it() -> None:
 
 async def test_main_cluster_is_left_alone_as_long_as_it_asks() -> None:
     """After a 503 with Retry-After the next list is not before that time."""
-    overloaded = gives(lambda: web.Response(status=503, text="not ready", headers={"Retry-After": "100"}))
+    overloaded = gives(
+        lambda: web.Response(status=503, text="not ready", headers={"Retry-After": "100"})
+    )
     async with reflecting_for_ever(Script([overloaded], [])) as (server, _, troubles):
         await eventually(lambda: bool(troubles))
         await asyncio.sleep(0.6)
@@ -512,7 +554,11 @@ async def test_main_cluster_is_left_alone_as_long_as_it_asks() -> None:
 async def test_what_to_do_is_said_where_that_is_clear() -> None:
     """A missing permission is named, so that it can be granted."""
     with capture_logs() as logs:
-        async with reflecting_for_ever(Script([gives(lambda: refusal(403))], [])) as (_, _, troubles):
+        async with reflecting_for_ever(Script([gives(lambda: refusal(403))], [])) as (
+            _,
+            _,
+            troubles,
+        ):
             await eventually(lambda: bool(troubles))
     assert logs[0]["mend"] == "grant svclink list and watch on services"
 

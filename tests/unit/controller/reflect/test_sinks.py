@@ -38,7 +38,9 @@ def new_store() -> Store:
 
 
 def link(name: str, version: str = "1", spec: ClusterLinkSpec | None = None) -> ClusterLink:
-    return ClusterLink(ObjectMeta(name, uid="uid", resource_version=version), spec or ClusterLinkSpec())
+    return ClusterLink(
+        ObjectMeta(name, uid="uid", resource_version=version), spec or ClusterLinkSpec()
+    )
 
 
 def service(key: NamespacedName = WEB) -> Service:
@@ -61,7 +63,9 @@ def test_objects_go_to_their_own_cluster() -> None:
 
 
 @pytest.mark.parametrize("understood", [True, False])
-def test_objects_without_an_end_are_an_error(monkeypatch: pytest.MonkeyPatch, *, understood: bool) -> None:
+def test_objects_without_an_end_are_an_error(
+    monkeypatch: pytest.MonkeyPatch, *, understood: bool
+) -> None:
     """A watch that brings new objects for ever breaks, as a list of them would, before they fill the memory."""
     monkeypatch.setattr(sinks, "MAX_OBJECTS", 3)
     sink = ObjectSink(new_store(), "c1", Service)
@@ -84,7 +88,9 @@ def test_removed_key_is_one_of_its_kind() -> None:
     """A Service that is gone takes no slice of the same name with it."""
     store = new_store()
     ObjectSink(store, MAIN, Service).apply(service())
-    ObjectSink(store, MAIN, EndpointSlice).apply(EndpointSlice(ObjectMeta("web", "default"), "IPv4"))
+    ObjectSink(store, MAIN, EndpointSlice).apply(
+        EndpointSlice(ObjectMeta("web", "default"), "IPv4")
+    )
     ObjectSink(store, MAIN, Service).remove(WEB)
     assert (set(store.snapshot().main.services), set(store.snapshot().main.names)) == (set(), {WEB})
 
@@ -92,7 +98,9 @@ def test_removed_key_is_one_of_its_kind() -> None:
 async def test_list_of_one_namespace_replaces_that_namespace() -> None:
     """A sink of one namespace speaks for that namespace alone."""
     store = new_store()
-    await ObjectSink(store, "c1", Service).replace(Listing([service(), service(ELSEWHERE)], [], "1"))
+    await ObjectSink(store, "c1", Service).replace(
+        Listing([service(), service(ELSEWHERE)], [], "1")
+    )
     await ObjectSink(store, "c1", Service, "default").replace(Listing([], [], "2"))
     assert set(store.snapshot().remotes["c1"].services) == {ELSEWHERE}
 
@@ -104,7 +112,9 @@ async def test_others_get_their_turn_while_a_list_comes_in(monkeypatch: pytest.M
     store.mark_listed(ClusterLink)
     store.mark_listed(EndpointSlice)
     services = [service(NamespacedName("default", f"s{number}")) for number in range(10)]
-    coming = asyncio.create_task(ObjectSink(store, MAIN, Service).replace(Listing(services, [], "1")))
+    coming = asyncio.create_task(
+        ObjectSink(store, MAIN, Service).replace(Listing(services, [], "1"))
+    )
     while not coming.done():
         seen.add((store.count(MAIN, Service), store.is_complete))
         await asyncio.sleep(0)
@@ -115,7 +125,9 @@ async def test_others_get_their_turn_while_a_list_comes_in(monkeypatch: pytest.M
 def test_what_is_not_understood_is_marked() -> None:
     """An object nobody understands keeps its Service as it is."""
     store = new_store()
-    ObjectSink(store, "c1", EndpointSlice).mark_undecodable(Undecodable(ELSEWHERE, WEB, "who knows"))
+    ObjectSink(store, "c1", EndpointSlice).mark_undecodable(
+        Undecodable(ELSEWHERE, WEB, "who knows")
+    )
     assert list(store.snapshot().remotes["c1"].undecodable) == [WEB]
 
 
@@ -206,7 +218,10 @@ def in_namespace(namespace: str, created: str, spec: ClusterLinkSpec | None = No
 async def test_of_two_links_of_one_name_the_older_counts() -> None:
     """In whatever order they are met; when it goes, the other takes its place and nothing is given up meanwhile."""
     links = Links()
-    old, new = in_namespace("ops", "2026-01-01T00:00:00Z"), in_namespace("dev", "2026-02-01T00:00:00Z")
+    old, new = (
+        in_namespace("ops", "2026-01-01T00:00:00Z"),
+        in_namespace("dev", "2026-02-01T00:00:00Z"),
+    )
     links.sink.apply(new)
     links.store.set_connection("a", SYNCED)
     links.sink.apply(old)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from attrs import define, field
 
-from svclink_controller.remotes.cluster_claims import Identities
+from svclink_controller.remotes.cluster_claims import ClusterClaims
 from svclink_core import ClusterLink, ClusterLinkSpec, ClusterLinkStatus, LinkReason, ObjectMeta
 
 CREATED = {"old": "2026-01-01T00:00:00Z", "young": "2026-02-01T00:00:00Z"}
@@ -21,7 +21,7 @@ def link(name: str) -> ClusterLink:
 class Links:
     """The claims under test, and which links were told to look again."""
 
-    identities: Identities = field(factory=lambda: Identities(main_id="main"))
+    identities: ClusterClaims = field(factory=lambda: ClusterClaims(main_id="main"))
     told: list[str] = field(factory=list)
 
     def refusal(self, name: str, cluster: str) -> LinkReason | None:
@@ -29,7 +29,9 @@ class Links:
         return None if problem is None else problem.reason
 
     def claim(self, name: str, cluster: str) -> None:
-        self.identities.claim(link(name), f"kubeconfig of {cluster}", cluster, lambda: self.told.append(name))
+        self.identities.claim(
+            link(name), f"kubeconfig of {cluster}", cluster, lambda: self.told.append(name)
+        )
 
     def wait(self, name: str) -> None:
         self.identities.wait(name, lambda: self.told.append(name))
@@ -49,7 +51,7 @@ def test_main_cluster_may_not_be_used() -> None:
 
 def test_while_the_main_cluster_is_unknown_nothing_is_refused_for_it() -> None:
     """Where the main cluster does not say which it is, no link can be told to lead there."""
-    assert Links(Identities()).refusal("a", "main") is None
+    assert Links(ClusterClaims()).refusal("a", "main") is None
 
 
 def test_younger_link_to_a_cluster_is_refused() -> None:
@@ -169,14 +171,16 @@ def edited(generation: int, **spec: object) -> ClusterLink:
     return ClusterLink(ObjectMeta("a", generation=generation), found, status)
 
 
-def reason(identities: Identities, known: ClusterLink, kubeconfig: str, cluster: str) -> LinkReason | None:
+def reason(
+    identities: ClusterClaims, known: ClusterLink, kubeconfig: str, cluster: str
+) -> LinkReason | None:
     problem = identities.refusal(known, kubeconfig, cluster)
     return None if problem is None else problem.reason
 
 
 def test_an_unchanged_kubeconfig_must_not_lead_elsewhere() -> None:
     """It is held for as long as the link is not edited; back at the old cluster it may be used."""
-    identities = Identities("main")
+    identities = ClusterClaims("main")
     identities.claim(edited(1), "same", "1", lambda: None)
     for _ in range(2):
         assert reason(identities, edited(1), "same", "2") is LinkReason.CLUSTER_CHANGED
@@ -186,7 +190,7 @@ def test_an_unchanged_kubeconfig_must_not_lead_elsewhere() -> None:
 
 def test_an_edited_kubeconfig_is_taken_at_its_word() -> None:
     """Another kubeconfig may lead to another cluster, also one that is in a Secret."""
-    identities = Identities("main")
+    identities = ClusterClaims("main")
     identities.claim(edited(1), "same", "1", lambda: None)
     assert reason(identities, edited(1), "other", "2") is None
     assert reason(identities, edited(1), "same", "2") is LinkReason.CLUSTER_CHANGED
@@ -194,7 +198,7 @@ def test_an_edited_kubeconfig_is_taken_at_its_word() -> None:
 
 def test_an_edit_before_anything_changed_is_no_permission() -> None:
     """A filter that was edited while all was well does not let the kubeconfig lead elsewhere later."""
-    identities = Identities("main")
+    identities = ClusterClaims("main")
     identities.claim(edited(1), "same", "1", lambda: None)
     assert reason(identities, edited(2), "same", "2") is LinkReason.CLUSTER_CHANGED
     assert reason(identities, edited(3), "same", "2") is None
@@ -202,7 +206,7 @@ def test_an_edit_before_anything_changed_is_no_permission() -> None:
 
 def test_a_restart_forgets_nothing() -> None:
     """The status of a link tells where it led, unless the link was edited since, or is disabled and edited now."""
-    identities = Identities("main")
+    identities = ClusterClaims("main")
     identities.remember(edited(1))
     identities.release("a")
     assert reason(identities, edited(1), "same", "2") is LinkReason.CLUSTER_CHANGED
@@ -213,7 +217,7 @@ def test_a_restart_forgets_nothing() -> None:
 
 def test_a_link_that_is_gone_is_forgotten() -> None:
     """A link of the same name that is made later is another one."""
-    identities = Identities("main")
+    identities = ClusterClaims("main")
     identities.claim(edited(1), "same", "1", lambda: None)
     identities.forget("a")
     assert reason(identities, edited(1), "same", "2") is None

@@ -22,9 +22,9 @@ from svclink_controller.backoff import Backoff
 from svclink_controller.credentials.kubeconfig import KubeconfigError
 from svclink_controller.credentials.trust import Trust
 from svclink_controller.remotes import remote as remote_module
-from svclink_controller.remotes.cluster_claims import Identities
+from svclink_controller.remotes.cluster_claims import ClusterClaims
 from svclink_controller.remotes.remote import ConnectError, Remote, problem_of
-from svclink_controller.remotes.session import RefusedError, Session, Target, open_session
+from svclink_controller.remotes.session import LinkTarget, RefusedError, Session, open_session
 from svclink_controller.state.store import Observation, Store
 from svclink_controller.wire.messages import Status, WireError
 from svclink_controller.wire.resources import Resource
@@ -44,7 +44,15 @@ from svclink_core import (
 from svclink_core.link_identity import Problem
 from svclink_core.snapshot import Connection
 from svclink_core.well_known import LABEL_SERVICE_NAME
-from tests.unit.controller.servers import OTHER_AUTHORITY, Cluster, Server, eventually, kubeconfig, refusal, serving
+from tests.unit.controller.servers import (
+    OTHER_AUTHORITY,
+    Cluster,
+    Server,
+    eventually,
+    kubeconfig,
+    refusal,
+    serving,
+)
 
 Override: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse | None]]
 
@@ -58,7 +66,9 @@ def service(key: NamespacedName = WEB) -> Service:
 
 
 def piece(key: NamespacedName = WEB) -> EndpointSlice:
-    return EndpointSlice(ObjectMeta(f"{key.name}-1", key.namespace, labels=((LABEL_SERVICE_NAME, key.name),)), "IPv4")
+    return EndpointSlice(
+        ObjectMeta(f"{key.name}-1", key.namespace, labels=((LABEL_SERVICE_NAME, key.name),)), "IPv4"
+    )
 
 
 def refusing(code: int, *paths: str) -> Override:
@@ -93,7 +103,7 @@ class World:
     stack: AsyncExitStack
     connections_told: list[tuple[str, Connection]] = field(factory=list)
     store: Store = field(init=False)
-    identities: Identities = field(factory=lambda: Identities(main_id="uid-of-main"))
+    identities: ClusterClaims = field(factory=lambda: ClusterClaims(main_id="uid-of-main"))
     remotes: dict[str, tuple[Remote, asyncio.Task[None]]] = field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
@@ -103,20 +113,28 @@ class World:
         """Remembers how every connection ever was."""
         self.connections_told.append((name, self.store.connections.get(name, PENDING)))
 
-    async def serve(self, uid: str = "uid-of-a-cluster", override: Override | None = None) -> Running:
+    async def serve(
+        self, uid: str = "uid-of-a-cluster", override: Override | None = None
+    ) -> Running:
         """One more cluster, with a Service and a slice."""
         cluster = Cluster(uid, override)
         cluster.put(service())
         cluster.put(piece())
         return Running(await self.stack.enter_async_context(serving(cluster)), cluster)
 
-    def edit(self, wanted: str | Problem | None, *namespaces: str, name: str = "c1", created: str = EARLY) -> None:
+    def edit(
+        self, wanted: str | Problem | None, *namespaces: str, name: str = "c1", created: str = EARLY
+    ) -> None:
         """A link is made or edited: it has a kubeconfig, or none that can be used, or is disabled."""
-        self.store.put_link(ClusterLink(ObjectMeta(name, uid=f"uid-of-{name}", creation_timestamp=created)))
+        self.store.put_link(
+            ClusterLink(ObjectMeta(name, uid=f"uid-of-{name}", creation_timestamp=created))
+        )
         if name not in self.remotes:
             remote = Remote(name, self.store, self.identities, backoff=Backoff(base=0.05, cap=0.2))
             self.remotes[name] = remote, asyncio.create_task(remote.run())
-        self.remotes[name][0].configure(Target(wanted, namespaces) if isinstance(wanted, str) else wanted)
+        self.remotes[name][0].configure(
+            LinkTarget(wanted, namespaces) if isinstance(wanted, str) else wanted
+        )
 
     async def end(self, name: str) -> None:
         """A link is deleted."""
@@ -170,7 +188,10 @@ def status(code: int) -> ApiError:
     ("error", "reason"),
     [
         (KubeconfigError("InvalidKubeconfig", "users[0]", "is bad"), LinkReason.INVALID_KUBECONFIG),
-        (KubeconfigError("InsecureKubeconfig", "users[0]", "is bad"), LinkReason.INSECURE_KUBECONFIG),
+        (
+            KubeconfigError("InsecureKubeconfig", "users[0]", "is bad"),
+            LinkReason.INSECURE_KUBECONFIG,
+        ),
         (status(401), LinkReason.UNAUTHORIZED),
         (status(403), LinkReason.FORBIDDEN),
         (status(404), LinkReason.UNREACHABLE),
@@ -239,8 +260,12 @@ async def test_identity_may_stay_unknown(world: World) -> None:
     ("code", "reason"),
     [(401, LinkReason.UNAUTHORIZED), (403, LinkReason.FORBIDDEN), (500, LinkReason.UNREACHABLE)],
 )
-@pytest.mark.parametrize("path", ["/version", "/api/v1/services", "/apis/discovery.k8s.io/v1/endpointslices"])
-async def test_refusal_is_shown_and_nothing_is_known(world: World, code: int, reason: LinkReason, path: str) -> None:
+@pytest.mark.parametrize(
+    "path", ["/version", "/api/v1/services", "/apis/discovery.k8s.io/v1/endpointslices"]
+)
+async def test_refusal_is_shown_and_nothing_is_known(
+    world: World, code: int, reason: LinkReason, path: str
+) -> None:
     """A cluster of which not everything could be listed is unreachable from then on, and holds nothing."""
     remote = await world.serve(override=refusing(code, path))
     world.edit(remote.kubeconfig)
@@ -264,7 +289,9 @@ def exec_kubeconfig() -> str:
         (kubeconfig("https://127.0.0.1:1"), LinkReason.UNREACHABLE),
     ],
 )
-async def test_kubeconfig_that_cannot_work_is_shown(world: World, text: str, reason: LinkReason) -> None:
+async def test_kubeconfig_that_cannot_work_is_shown(
+    world: World, text: str, reason: LinkReason
+) -> None:
     """A bad kubeconfig is a problem of its link, and the remote goes on waiting for a better one."""
     world.edit(text)
     await world.has_problem(reason)
@@ -525,7 +552,7 @@ async def test_connection_that_opens_as_its_link_is_edited_is_closed(
     opened: list[Session] = []
 
     async def open_late(
-        target: Target,
+        target: LinkTarget,
         admit: Callable[[str | None], Problem | None],
         trust: Trust,
         resource: Resource[EndpointSlice],
@@ -581,7 +608,9 @@ async def test_link_to_the_main_cluster_is_refused(world: World) -> None:
     world.edit(remote.kubeconfig)
     await world.has_problem(LinkReason.SELF_LINK)
     assert world.services() == set()
-    assert [path for path in remote.server.paths if path.endswith(("services", "endpointslices"))] == []
+    assert [
+        path for path in remote.server.paths if path.endswith(("services", "endpointslices"))
+    ] == []
 
 
 async def test_younger_of_two_links_to_a_cluster_is_refused(world: World) -> None:
@@ -622,7 +651,9 @@ async def test_younger_link_that_listed_meanwhile_is_refused_before_it_counts(wo
     listing, gate = asyncio.Event(), asyncio.Event()
 
     async def hold_the_younger(request: web.BaseRequest) -> web.StreamResponse | None:
-        if request.headers["Authorization"] == "Bearer young" and request.path.endswith("/endpointslices"):
+        if request.headers["Authorization"] == "Bearer young" and request.path.endswith(
+            "/endpointslices"
+        ):
             listing.set()
             await gate.wait()
         return None
@@ -660,7 +691,7 @@ async def test_a_pinned_cluster_is_held_as_soon_as_the_link_says_so(world: World
     for generation, pinned in enumerate(("another", "uid-of-a-cluster"), start=1):
         link = world.store.links["c1"]
         world.store.put_link(evolve(link, spec=ClusterLinkSpec(cluster_id=pinned)), listed=True)
-        world.remotes["c1"][0].configure(Target(remote.kubeconfig), generation)
+        world.remotes["c1"][0].configure(LinkTarget(remote.kubeconfig), generation)
         if pinned == "another":
             await world.has_problem(LinkReason.CLUSTER_CHANGED)
             assert world.store.connections["c1"] == PENDING

@@ -75,7 +75,9 @@ async def test_only_secrets_that_are_named_are_read() -> None:
         await world.says("b25l")
         await eventually(lambda: bool(world.cluster.watchers))
         assert set(world.server.paths) == {f"/api/v1/namespaces/{NAMESPACE}/secrets"}
-        assert {request.query["fieldSelector"] for request in world.server.requests} == {"metadata.name=a"}
+        assert {request.query["fieldSelector"] for request in world.server.requests} == {
+            "metadata.name=a"
+        }
         assert world.secrets.look_up(SecretKeyReference("b")) is None
 
 
@@ -96,13 +98,17 @@ async def test_key_that_is_missing_is_named() -> None:
         world.cluster.put_secret(NAMESPACE, "a", {"kubeconfig": "b25l"})
         world.secrets.require({"a"})
         await world.says("b25l")
-        await world.says("Secret svclink/a has no key other", reference=SecretKeyReference("a", "other"))
+        await world.says(
+            "Secret svclink/a has no key other", reference=SecretKeyReference("a", "other")
+        )
 
 
 async def test_secret_without_data_has_no_key() -> None:
     """An empty Secret is one without keys."""
     async with worlds() as world:
-        world.cluster.objects["secrets", NAMESPACE, "a"] = {"metadata": {"name": "a", "namespace": NAMESPACE}}
+        world.cluster.objects["secrets", NAMESPACE, "a"] = {
+            "metadata": {"name": "a", "namespace": NAMESPACE}
+        }
         world.secrets.require({"a"})
         await world.says("Secret svclink/a has no key kubeconfig")
 

@@ -17,7 +17,13 @@ from structlog.testing import capture_logs
 
 from svclink_controller.api.errors import ApiError, TransportError
 from svclink_controller.remotes import session
-from svclink_controller.remotes.session import RefusedError, Session, Target, identify, open_session
+from svclink_controller.remotes.session import (
+    LinkTarget,
+    RefusedError,
+    Session,
+    identify,
+    open_session,
+)
 from svclink_controller.state.store import Store
 from svclink_core import (
     ClusterLink,
@@ -30,7 +36,15 @@ from svclink_core import (
 )
 from svclink_core.link_identity import Problem
 from svclink_core.well_known import LABEL_SERVICE_NAME
-from tests.unit.controller.servers import Cluster, Server, connected, eventually, kubeconfig, refusal, serving
+from tests.unit.controller.servers import (
+    Cluster,
+    Server,
+    connected,
+    eventually,
+    kubeconfig,
+    refusal,
+    serving,
+)
 
 Override: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse | None]]
 
@@ -42,7 +56,9 @@ def service(key: NamespacedName = WEB) -> Service:
 
 
 def piece(key: NamespacedName = WEB) -> EndpointSlice:
-    return EndpointSlice(ObjectMeta(f"{key.name}-1", key.namespace, labels=((LABEL_SERVICE_NAME, key.name),)), "IPv4")
+    return EndpointSlice(
+        ObjectMeta(f"{key.name}-1", key.namespace, labels=((LABEL_SERVICE_NAME, key.name),)), "IPv4"
+    )
 
 
 @define
@@ -54,7 +70,9 @@ class World:
     store: Store
 
     async def open(self, *namespaces: str) -> Session:
-        return await open_session(Target(kubeconfig(self.server.url), namespaces), lambda _: None)
+        return await open_session(
+            LinkTarget(kubeconfig(self.server.url), namespaces), lambda _: None
+        )
 
     def services(self) -> set[NamespacedName]:
         return set(self.store.snapshot().remotes["c1"].services)
@@ -128,13 +146,15 @@ async def test_cluster_that_must_not_be_used_is_not_listed(world: World) -> None
     """A refused identity ends the connection before anything of the cluster is read."""
     problem = Problem(LinkReason.SELF_LINK, "no")
     with pytest.raises(RefusedError) as caught:
-        await open_session(Target(kubeconfig(world.server.url)), lambda _: problem)
+        await open_session(LinkTarget(kubeconfig(world.server.url)), lambda _: problem)
     assert caught.value.problem == problem
     assert world.server.paths == ["/version", "/api/v1/namespaces/kube-system"]
 
 
 @pytest.mark.parametrize(("code", "expected"), [(403, None), (404, 404), (500, 500)])
-async def test_identity_may_only_be_forbidden(world: World, code: int, expected: int | None) -> None:
+async def test_identity_may_only_be_forbidden(
+    world: World, code: int, expected: int | None
+) -> None:
     """Where kube-system may not be read the identity is unknown, and the log says so; any other trouble is one."""
     world.cluster.override = answering("/api/v1/namespaces/kube-system", lambda: refusal(code))
     async with connected(world.server.url) as client:

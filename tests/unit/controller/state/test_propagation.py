@@ -10,7 +10,7 @@ from attrs import evolve
 
 from svclink_controller import clock
 from svclink_controller.reflect.sinks import ObjectSink
-from svclink_controller.state.propagation import Freshness
+from svclink_controller.state.propagation import PropagationClock
 from svclink_controller.state.store import MAIN, Store
 from svclink_core import ClusterLink, EndpointSlice, NamespacedName, ObjectMeta, Options, Service
 from svclink_core.well_known import LABEL_SERVICE_NAME
@@ -33,12 +33,14 @@ def new_store() -> Store:
 
 
 def piece(service: NamespacedName = WEB) -> EndpointSlice:
-    return EndpointSlice(ObjectMeta("abc", "default", labels=((LABEL_SERVICE_NAME, service.name),)), "IPv4")
+    return EndpointSlice(
+        ObjectMeta("abc", "default", labels=((LABEL_SERVICE_NAME, service.name),)), "IPv4"
+    )
 
 
 def test_first_of_several_events_counts(time: list[float]) -> None:
     """A plan made after three events is as late as the first of them."""
-    freshness = Freshness()
+    freshness = PropagationClock()
     for moment in (101.0, 102.0, 103.0):
         time.append(moment)
         freshness.receive("c1", WEB)
@@ -48,7 +50,7 @@ def test_first_of_several_events_counts(time: list[float]) -> None:
 
 def test_what_could_not_be_written_is_news_still(time: list[float]) -> None:
     """News that are put back are as old as they are, whatever came after them."""
-    freshness = Freshness()
+    freshness = PropagationClock()
     freshness.receive("c1", WEB)
     time.append(150.0)
     freshness.receive("c1", WEB)
@@ -58,7 +60,7 @@ def test_what_could_not_be_written_is_news_still(time: list[float]) -> None:
 
 def test_age_counts_from_the_last_word(time: list[float]) -> None:
     """The age of a watch is the time since its last event."""
-    freshness = Freshness()
+    freshness = PropagationClock()
     freshness.hear("c1", "services")
     time.append(107.0)
     freshness.hear("c2", "services")
@@ -68,7 +70,7 @@ def test_age_counts_from_the_last_word(time: list[float]) -> None:
 
 def test_cluster_that_is_forgotten_leaves_nothing() -> None:
     """Neither its ages nor its news stay; those of others do."""
-    freshness = Freshness()
+    freshness = PropagationClock()
     for cluster in ("c1", "c2"):
         freshness.hear(cluster, "services")
         freshness.receive(cluster, WEB)
@@ -106,7 +108,9 @@ def test_slice_without_a_service_is_no_news() -> None:
     """What belongs to nothing is mirrored nowhere."""
     store = new_store()
     stray = piece()
-    ObjectSink(store, "c1", EndpointSlice).apply(evolve(stray, metadata=evolve(stray.metadata, labels=())))
+    ObjectSink(store, "c1", EndpointSlice).apply(
+        evolve(stray, metadata=evolve(stray.metadata, labels=()))
+    )
     assert store.freshness.take(NamespacedName("default", "")) == {}
 
 

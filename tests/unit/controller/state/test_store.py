@@ -14,8 +14,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from svclink_controller.state.cluster_objects import Mirrored
-from svclink_controller.state.store import MAIN, Kind, Observation, Store
+from svclink_controller.state.cluster_objects import MirrorCounts
+from svclink_controller.state.store import MAIN, ObjectType, Observation, Store
 from svclink_controller.wire.messages import Listing, Undecodable
 from svclink_core import (
     PENDING,
@@ -95,30 +95,53 @@ def linked(*names: str) -> World:
     return made
 
 
-def link(name: str = "c1", version: str = "1", *, uid: str = "uid", spec: ClusterLinkSpec | None = None) -> ClusterLink:
-    return ClusterLink(ObjectMeta(name, uid=uid, resource_version=version), spec or ClusterLinkSpec())
+def link(
+    name: str = "c1", version: str = "1", *, uid: str = "uid", spec: ClusterLinkSpec | None = None
+) -> ClusterLink:
+    return ClusterLink(
+        ObjectMeta(name, uid=uid, resource_version=version), spec or ClusterLinkSpec()
+    )
 
 
 def service(key: NamespacedName = WEB, version: str = "1") -> Service:
     metadata = ObjectMeta(key.name, key.namespace, f"uid-of-{key.name}", version)
-    return Service(metadata, ServiceSpec(cluster_ip="10.96.0.1", ip_families=("IPv4",), ports=(ServicePort(80),)))
+    return Service(
+        metadata,
+        ServiceSpec(cluster_ip="10.96.0.1", ip_families=("IPv4",), ports=(ServicePort(80),)),
+    )
 
 
-def remote_slice(name: str = "web-1", key: NamespacedName = WEB, version: str = "1") -> EndpointSlice:
+def remote_slice(
+    name: str = "web-1", key: NamespacedName = WEB, version: str = "1"
+) -> EndpointSlice:
     labels = ((LABEL_SERVICE_NAME, key.name),)
     metadata = ObjectMeta(name, key.namespace, f"uid-of-{name}", version, labels=labels)
     return EndpointSlice(metadata, "IPv4", (Endpoint(("10.0.0.1",)),))
 
 
 def mirrored_slice(
-    name: str = "web-c1", key: NamespacedName = WEB, version: str = "1", cluster: str = "c1", endpoints: int = 1
+    name: str = "web-c1",
+    key: NamespacedName = WEB,
+    version: str = "1",
+    cluster: str = "c1",
+    endpoints: int = 1,
 ) -> EndpointSlice:
-    labels = ((LABEL_CLUSTER, cluster), (LABEL_MANAGED_BY, MANAGED_BY), (LABEL_SERVICE_NAME, key.name))
-    metadata = ObjectMeta(name, key.namespace, f"uid-of-{name}", version, labels=tuple(sorted(labels)))
-    return EndpointSlice(metadata, "IPv4", tuple(Endpoint((f"10.0.0.{number + 1}",)) for number in range(endpoints)))
+    labels = (
+        (LABEL_CLUSTER, cluster),
+        (LABEL_MANAGED_BY, MANAGED_BY),
+        (LABEL_SERVICE_NAME, key.name),
+    )
+    metadata = ObjectMeta(
+        name, key.namespace, f"uid-of-{name}", version, labels=tuple(sorted(labels))
+    )
+    return EndpointSlice(
+        metadata, "IPv4", tuple(Endpoint((f"10.0.0.{number + 1}",)) for number in range(endpoints))
+    )
 
 
-def listing(*items: Service | EndpointSlice, undecodable: Iterable[Undecodable] = ()) -> Listing[Service]:
+def listing(
+    *items: Service | EndpointSlice, undecodable: Iterable[Undecodable] = ()
+) -> Listing[Service]:
     return Listing(list(items), list(undecodable), "1")  # type: ignore[arg-type]  # the store asks for one kind only
 
 
@@ -135,7 +158,9 @@ def test_nothing_is_enqueued_before_everything_of_main_was_listed() -> None:
     made.store.put_link(link())
     made.store.set_connection("c1", SYNCED)
     made.store.replace(MAIN, Service, listing(service()))
-    made.store.replace("c1", EndpointSlice, listing(remote_slice(), undecodable=[undecodable("other")]))
+    made.store.replace(
+        "c1", EndpointSlice, listing(remote_slice(), undecodable=[undecodable("other")])
+    )
     made.store.put("c1", remote_slice("other"))
     made.store.remove("c1", EndpointSlice, NamespacedName("default", "web-1"))
     made.store.mark_listed(Service)
@@ -201,7 +226,12 @@ def test_slice_that_moves_dirties_both_services() -> None:
 def test_same_version_again_is_no_change() -> None:
     """A relist that finds what is known dirties nothing and changes no status."""
     made = linked("c1")
-    for cluster, item in ((MAIN, service()), (MAIN, mirrored_slice()), ("c1", service()), ("c1", remote_slice())):
+    for cluster, item in (
+        (MAIN, service()),
+        (MAIN, mirrored_slice()),
+        ("c1", service()),
+        ("c1", remote_slice()),
+    ):
         made.store.put(cluster, item)
         made.forget_told()
         made.store.replace(cluster, type(item), listing(item))
@@ -301,7 +331,7 @@ def test_list_keeps_what_cannot_be_understood() -> None:
 
 @pytest.mark.parametrize("kind", [Service, EndpointSlice])
 @pytest.mark.parametrize("end", ["understood", "deleted", "not in the next list"])
-def test_what_could_not_be_understood_is_forgotten_in_the_end(kind: Kind, end: str) -> None:
+def test_what_could_not_be_understood_is_forgotten_in_the_end(kind: ObjectType, end: str) -> None:
     """Once it can be understood, or is gone, its Service is planned again and no longer kept as it is."""
     made = linked("c1")
     made.store.mark_undecodable("c1", kind, undecodable("web"))
@@ -358,7 +388,9 @@ def test_slice_that_is_listed_again_is_the_one_held(cluster: str) -> None:
     assert made.store.sharing(cluster, remote_slice()) is held
 
 
-@pytest.mark.parametrize("why", ["other endpoints", "not a mirror", "source unknown", "cluster unknown"])
+@pytest.mark.parametrize(
+    "why", ["other endpoints", "not a mirror", "source unknown", "cluster unknown"]
+)
 def test_slice_that_is_like_no_other_is_taken_as_it_was_read(why: str) -> None:
     """Where there is nothing equal, a slice of the main cluster stays what it is."""
     made = linked("c1")
@@ -386,7 +418,12 @@ def test_stale_event_does_not_overwrite_a_written_slice() -> None:
     made.store.put(MAIN, mirrored_slice(version="10", endpoints=2))
     made.forget_told()
     made.store.put(MAIN, mirrored_slice(version="9", endpoints=1))
-    assert made.store.snapshot().main.names[NamespacedName("default", "web-c1")].metadata.resource_version == "10"
+    assert (
+        made.store.snapshot()
+        .main.names[NamespacedName("default", "web-c1")]
+        .metadata.resource_version
+        == "10"
+    )
     assert made.enqueued == []
 
 
@@ -426,7 +463,12 @@ def test_versions_compare_as_numbers() -> None:
     made = linked("c1")
     made.store.put(MAIN, mirrored_slice(version="9"))
     made.store.put(MAIN, mirrored_slice(version="10"))
-    assert made.store.snapshot().main.names[NamespacedName("default", "web-c1")].metadata.resource_version == "10"
+    assert (
+        made.store.snapshot()
+        .main.names[NamespacedName("default", "web-c1")]
+        .metadata.resource_version
+        == "10"
+    )
 
 
 @pytest.mark.parametrize("version", ["", "abc", "-1", "\u0663", "1.5"])
@@ -435,7 +477,12 @@ def test_version_that_is_no_number_counts_as_news(version: str) -> None:
     made = linked("c1")
     made.store.put(MAIN, mirrored_slice(version="10"))
     made.store.put(MAIN, mirrored_slice(version=version))
-    assert made.store.snapshot().main.names[NamespacedName("default", "web-c1")].metadata.resource_version == version
+    assert (
+        made.store.snapshot()
+        .main.names[NamespacedName("default", "web-c1")]
+        .metadata.resource_version
+        == version
+    )
 
 
 def test_recreated_slice_is_news_whatever_its_version() -> None:
@@ -444,7 +491,10 @@ def test_recreated_slice_is_news_whatever_its_version() -> None:
     made.store.put(MAIN, mirrored_slice(version="10"))
     again = mirrored_slice(version="9")
     made.store.put(MAIN, evolve(again, metadata=evolve(again.metadata, uid="another")))
-    assert made.store.snapshot().main.names[NamespacedName("default", "web-c1")].metadata.uid == "another"
+    assert (
+        made.store.snapshot().main.names[NamespacedName("default", "web-c1")].metadata.uid
+        == "another"
+    )
 
 
 def test_list_counts_even_where_it_goes_back() -> None:
@@ -454,7 +504,12 @@ def test_list_counts_even_where_it_goes_back() -> None:
     made.store.put_link(link(version="10"))
     made.store.replace(MAIN, EndpointSlice, listing(mirrored_slice(version="9")))
     made.store.put_link(link(version="9"), listed=True)
-    assert made.store.snapshot().main.names[NamespacedName("default", "web-c1")].metadata.resource_version == "9"
+    assert (
+        made.store.snapshot()
+        .main.names[NamespacedName("default", "web-c1")]
+        .metadata.resource_version
+        == "9"
+    )
     assert made.store.links["c1"].metadata.resource_version == "9"
 
 
@@ -493,7 +548,12 @@ def test_removed_link_frees_everything() -> None:
     made.store.set_connection("c1", SYNCED)
     made.store.observe("c1", Observation(version="v1.36.0"))
     made.store.forget("c1")
-    held = (made.store.links, made.store.connections, made.store.observations, made.store.snapshot().remotes)
+    held = (
+        made.store.links,
+        made.store.connections,
+        made.store.observations,
+        made.store.snapshot().remotes,
+    )
     assert [len(each) for each in held] == [0, 0, 0, 0]
     assert made.store._clusters.keys() == {MAIN}
     assert made.changed_links == []
@@ -591,8 +651,8 @@ def test_mirrored_counts_services_endpoints_and_slices() -> None:
     made.store.put(MAIN, mirrored_slice("web-c1-2", endpoints=3))
     made.store.put(MAIN, mirrored_slice("api-c1", API))
     made.store.put(MAIN, mirrored_slice("web-c2", cluster="c2"))
-    assert made.store.mirrored("c1") == Mirrored(services=2, endpoints=6, slices=3)
-    assert made.store.mirrored("unknown") == Mirrored()
+    assert made.store.mirrored("c1") == MirrorCounts(services=2, endpoints=6, slices=3)
+    assert made.store.mirrored("unknown") == MirrorCounts()
 
 
 def test_link_is_told_when_its_numbers_change() -> None:
@@ -635,7 +695,9 @@ class StoreMachine(RuleBasedStateMachine):
 
     def numbered(self, item: EndpointSlice, uid: str) -> EndpointSlice:
         self.version += 1
-        return evolve(item, metadata=evolve(item.metadata, uid=uid, resource_version=str(self.version)))
+        return evolve(
+            item, metadata=evolve(item.metadata, uid=uid, resource_version=str(self.version))
+        )
 
     def about_to_change(self) -> None:
         """Remembers what would be done now, to see whose plan changes."""
@@ -659,8 +721,16 @@ class StoreMachine(RuleBasedStateMachine):
     def main_watch_lags(self, piece: EndpointSlice, data: st.DataObject) -> None:
         if self.known.main_slices:
             self.about_to_change()
-            held = self.known.main_slices[data.draw(st.sampled_from(sorted(self.known.main_slices)))].metadata
-            old = evolve(piece.metadata, name=held.name, namespace=held.namespace, uid=held.uid, resource_version="1")
+            held = self.known.main_slices[
+                data.draw(st.sampled_from(sorted(self.known.main_slices)))
+            ].metadata
+            old = evolve(
+                piece.metadata,
+                name=held.name,
+                namespace=held.namespace,
+                uid=held.uid,
+                resource_version="1",
+            )
             self.store.put(MAIN, evolve(piece, metadata=old))
 
     @rule(piece=main_slices)
@@ -714,7 +784,11 @@ class StoreMachine(RuleBasedStateMachine):
         self.store.forget(name)
         self.forget(name)
 
-    @rule(name=st.sampled_from(NAMES.clusters), new=st.sampled_from(NAMES.keys).flatmap(services), gone=st.booleans())
+    @rule(
+        name=st.sampled_from(NAMES.clusters),
+        new=st.sampled_from(NAMES.keys).flatmap(services),
+        gone=st.booleans(),
+    )
     def remote_service_comes_or_goes(self, name: str, new: Service, gone: bool) -> None:
         self.about_to_change()
         key = new.metadata.key
@@ -728,7 +802,11 @@ class StoreMachine(RuleBasedStateMachine):
             if name in self.known.links:
                 self.known.remote_services[name, key] = new
 
-    @rule(name=st.sampled_from(NAMES.clusters), piece=remote_endpoint_slices(NAMES), gone=st.booleans())
+    @rule(
+        name=st.sampled_from(NAMES.clusters),
+        piece=remote_endpoint_slices(NAMES),
+        gone=st.booleans(),
+    )
     def remote_slice_comes_or_goes(self, name: str, piece: EndpointSlice, gone: bool) -> None:
         self.about_to_change()
         new = self.numbered(piece, "remote")
@@ -741,8 +819,14 @@ class StoreMachine(RuleBasedStateMachine):
             if name in self.known.links:
                 self.known.remote_slices[name, key] = new
 
-    @rule(name=st.sampled_from(NAMES.clusters), piece=remote_endpoint_slices(NAMES), gone=st.booleans())
-    def remote_slice_cannot_be_understood(self, name: str, piece: EndpointSlice, gone: bool) -> None:
+    @rule(
+        name=st.sampled_from(NAMES.clusters),
+        piece=remote_endpoint_slices(NAMES),
+        gone=st.booleans(),
+    )
+    def remote_slice_cannot_be_understood(
+        self, name: str, piece: EndpointSlice, gone: bool
+    ) -> None:
         """It can never again, or is gone in the next list of its namespace."""
         self.about_to_change()
         key, owner = piece.metadata.key, piece.service or piece.metadata.key
@@ -757,8 +841,12 @@ class StoreMachine(RuleBasedStateMachine):
 
     def forget(self, name: str) -> None:
         known = self.known
-        known.remote_services = {key: each for key, each in known.remote_services.items() if key[0] != name}
-        known.remote_slices = {key: each for key, each in known.remote_slices.items() if key[0] != name}
+        known.remote_services = {
+            key: each for key, each in known.remote_services.items() if key[0] != name
+        }
+        known.remote_slices = {
+            key: each for key, each in known.remote_slices.items() if key[0] != name
+        }
 
     @invariant()
     def knows_what_it_was_told(self) -> None:
@@ -771,24 +859,36 @@ class StoreMachine(RuleBasedStateMachine):
         }
         for name, remote in view.remotes.items():
             assert dict(remote.services) == {
-                key: each for (cluster, key), each in self.known.remote_services.items() if cluster == name
+                key: each
+                for (cluster, key), each in self.known.remote_services.items()
+                if cluster == name
             }
 
     @invariant()
     def index_by_service_is_what_grouping_gives(self) -> None:
         view = self.store.snapshot()
-        assert _sets(view.main.endpoint_slices) == _sets(group_by_service(self.known.main_slices.values()))
+        assert _sets(view.main.endpoint_slices) == _sets(
+            group_by_service(self.known.main_slices.values())
+        )
         for name, remote in view.remotes.items():
-            held = [each for (cluster, _), each in self.known.remote_slices.items() if cluster == name]
+            held = [
+                each for (cluster, _), each in self.known.remote_slices.items() if cluster == name
+            ]
             assert _sets(remote.endpoint_slices) == _sets(group_by_service(held))
 
     @invariant()
     def numbers_are_what_counting_gives(self) -> None:
         for cluster in {*NAMES.clusters, *NAMES.gone}:
-            ours = [each for each in self.known.main_slices.values() if each.is_ours and each.cluster == cluster]
+            ours = [
+                each
+                for each in self.known.main_slices.values()
+                if each.is_ours and each.cluster == cluster
+            ]
             ours = [each for each in ours if each.service is not None]
-            counted = Mirrored(
-                len({each.service for each in ours}), sum(len(each.endpoints) for each in ours), len(ours)
+            counted = MirrorCounts(
+                len({each.service for each in ours}),
+                sum(len(each.endpoints) for each in ours),
+                len(ours),
             )
             assert self.store.mirrored(cluster) == counted
 
@@ -796,11 +896,17 @@ class StoreMachine(RuleBasedStateMachine):
     def whoever_has_another_plan_was_enqueued(self) -> None:
         """Law L7, end to end: where a change of the store changes what is to be done, the Service was enqueued."""
         after = self.plans()
-        changed = {key for key in self.before.keys() | after.keys() if self.before.get(key, []) != after.get(key, [])}
+        changed = {
+            key
+            for key in self.before.keys() | after.keys()
+            if self.before.get(key, []) != after.get(key, [])
+        }
         assert changed <= set(self.world.enqueued)
 
 
-def _sets(groups: Mapping[NamespacedName, Iterable[EndpointSlice]]) -> dict[NamespacedName, set[EndpointSlice]]:
+def _sets(
+    groups: Mapping[NamespacedName, Iterable[EndpointSlice]],
+) -> dict[NamespacedName, set[EndpointSlice]]:
     return {key: set(pieces) for key, pieces in groups.items()}
 
 
@@ -819,7 +925,9 @@ def test_namespaces_are_not_known_before_they_are_listed() -> None:
     made.store.remove_namespace("early")
     assert made.store.snapshot().main.namespaces is None
     unclear = Undecodable(NamespacedName("", "unclear"), NamespacedName("", "unclear"), "?")
-    made.store.replace_namespaces(Listing([Namespace(ObjectMeta("a")), Namespace(ObjectMeta("b"))], [unclear], "1"))
+    made.store.replace_namespaces(
+        Listing([Namespace(ObjectMeta("a")), Namespace(ObjectMeta("b"))], [unclear], "1")
+    )
     assert set(made.store.snapshot().main.namespaces or ()) == {"a", "b", "unclear"}
     made.store.put_namespace(Namespace(ObjectMeta("a", deletion_timestamp="2026-01-01T00:00:00Z")))
     made.store.remove_namespace("b")

@@ -17,7 +17,12 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from svclink_controller.wire.decoding import decode_link, decode_remote_slice, decode_service, decode_slice
+from svclink_controller.wire.decoding import (
+    decode_link,
+    decode_remote_slice,
+    decode_service,
+    decode_slice,
+)
 from svclink_controller.wire.label_selector import parse
 from svclink_core import ClusterLink, EndpointSlice, Service
 from svclink_core.codec import structure, unstructure
@@ -32,7 +37,11 @@ Known: TypeAlias = Service | EndpointSlice | ClusterLink
 # What a real API server adds to the fields svclink knows, and what a later version may.
 NOISE: Final[dict[str, Any]] = {
     "managedFields": [
-        {"manager": "kubectl", "operation": "Update", "fieldsV1": {"f:metadata": {"f:labels": {".": {}}}}}
+        {
+            "manager": "kubectl",
+            "operation": "Update",
+            "fieldsV1": {"f:metadata": {"f:labels": {".": {}}}},
+        }
     ],
     "ünknown": {"nested": [1, 2.5, None, {"deeper": "\U0001f642"}]},
     "selfLink": "/api/v1/somewhere",
@@ -40,7 +49,15 @@ NOISE: Final[dict[str, Any]] = {
     "sessionAffinityConfig": None,
     "loadBalancer": {},
 }
-LISTS: Final = ("ports", "endpoints", "ipFamilies", "ownerReferences", "forZones", "forNodes", "conditions")
+LISTS: Final = (
+    "ports",
+    "endpoints",
+    "ipFamilies",
+    "ownerReferences",
+    "forZones",
+    "forNodes",
+    "conditions",
+)
 OBJECTS: Final = ("labels", "annotations", "hints", "targetRef")
 
 
@@ -66,7 +83,11 @@ def noisy(draw: st.DrawFn, value: Known) -> Object:
     content: Object = copy.deepcopy(unstructure(value))
     for inner in list(objects_in(content)):
         if is_map(inner):
-            inner.update(draw(st.sampled_from(({}, {"app": "web"}, {"app.kubernetes.io/name": "", "zz": "1"}))))
+            inner.update(
+                draw(
+                    st.sampled_from(({}, {"app": "web"}, {"app.kubernetes.io/name": "", "zz": "1"}))
+                )
+            )
             continue
         for key in draw(st.sets(st.sampled_from(sorted(NOISE)), max_size=2)):
             inner.setdefault(key, NOISE[key])
@@ -85,7 +106,8 @@ def as_mirrored(piece: EndpointSlice) -> EndpointSlice:
     return evolve(
         piece,
         endpoints=tuple(
-            evolve(endpoint, hints=None, hostname=None, node_name=None, target_ref=None) for endpoint in piece.endpoints
+            evolve(endpoint, hints=None, hostname=None, node_name=None, target_ref=None)
+            for endpoint in piece.endpoints
         ),
     )
 
@@ -117,10 +139,18 @@ def test_wire_and_codec_agree_on_every_link(content: Object) -> None:
     assert decode_link(encoded(content)) == structure(content, ClusterLink)
 
 
-@pytest.mark.parametrize(("labels", "is_selected"), [({"shard": "a"}, True), ({"shard": "b"}, False), (None, False)])
-def test_link_knows_whether_it_is_selected(labels: dict[str, str] | None, *, is_selected: bool) -> None:
+@pytest.mark.parametrize(
+    ("labels", "is_selected"), [({"shard": "a"}, True), ({"shard": "b"}, False), (None, False)]
+)
+def test_link_knows_whether_it_is_selected(
+    labels: dict[str, str] | None, *, is_selected: bool
+) -> None:
     """Its labels are not kept, but what the selector says of them is; it is never read from the object."""
-    content = {"metadata": {"name": "c1", "labels": labels}, "isSelected": not is_selected, "": not is_selected}
+    content = {
+        "metadata": {"name": "c1", "labels": labels},
+        "isSelected": not is_selected,
+        "": not is_selected,
+    }
     assert decode_link(encoded(content), parse("shard=a")).is_selected is is_selected
     assert decode_link(encoded(content)).is_selected
 
@@ -192,7 +222,13 @@ def paths_in(content: Any, path: Path = ()) -> Iterator[Path]:
     """The path of every value in an object."""
     if path:
         yield path
-    inner = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
+    inner = (
+        content.items()
+        if isinstance(content, dict)
+        else enumerate(content)
+        if isinstance(content, list)
+        else ()
+    )
     for key, value in inner:
         yield from paths_in(value, (*path, key))
 
@@ -264,7 +300,9 @@ def test_wire_and_codec_miss_the_same_fields() -> None:
     assert differing == []
 
 
-@pytest.mark.parametrize("path", [path for path in paths_in(SLICE) if not set(path) & set(NOT_READ_OF_REMOTES)])
+@pytest.mark.parametrize(
+    "path", [path for path in paths_in(SLICE) if not set(path) & set(NOT_READ_OF_REMOTES)]
+)
 def test_remote_slice_is_refused_where_a_slice_is(path: Path) -> None:
     """What is read of a remote EndpointSlice is checked as in the main cluster."""
     for content in (replaced(SLICE, path, value) for value in WRONG):

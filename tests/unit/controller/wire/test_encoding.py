@@ -28,5 +28,8 @@ def test_precondition_is_in_the_metadata(piece: EndpointSlice, uid: str, version
     """A PUT says which object in which version it replaces, and nothing else is changed by that."""
     with_it = json.loads(encode_slice(piece, Precondition(uid, str(version))))
     without = json.loads(encode_slice(piece))
-    assert with_it["metadata"] == without["metadata"] | {"uid": uid, "resourceVersion": str(version)}
+    assert with_it["metadata"] == without["metadata"] | {
+        "uid": uid,
+        "resourceVersion": str(version),
+    }
     assert {**with_it, "metadata": {}} == {**without, "metadata": {}}

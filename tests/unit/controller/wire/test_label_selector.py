@@ -32,7 +32,9 @@ A, B, BARE = {"shard": "a", "example.com/tier": "gold"}, {"shard": "b"}, {"tier"
         ("in in (a)", []),
     ],
 )
-def test_selector_means_what_it_means_to_the_api_server(text: str, meant: list[dict[str, str]]) -> None:
+def test_selector_means_what_it_means_to_the_api_server(
+    text: str, meant: list[dict[str, str]]
+) -> None:
     """Equality and sets; with `!=` and `notin` a label that is missing is right."""
     selector = parse(text)
     assert [labels for labels in (A, B, BARE) if selector.matches(labels)] == meant
@@ -68,7 +70,9 @@ def test_empty_selector_is_everything() -> None:
         ("shard in (a,_)", "'_'"),
     ],
 )
-def test_text_that_is_no_selector_is_refused_with_the_part_that_is_wrong(text: str, quoted: str) -> None:
+def test_text_that_is_no_selector_is_refused_with_the_part_that_is_wrong(
+    text: str, quoted: str
+) -> None:
     """One sentence that quotes it and says how to write it."""
     with pytest.raises(SelectorError, match=r": (write it as|use at most)") as caught:
         parse(text)

@@ -33,7 +33,13 @@ from svclink_controller.wire.reading import (
     decode_uid,
     decode_version,
 )
-from svclink_controller.wire.resources import CLUSTER_LINKS, ENDPOINT_SLICES, REMOTE_ENDPOINT_SLICES, SERVICES, Resource
+from svclink_controller.wire.resources import (
+    CLUSTER_LINKS,
+    ENDPOINT_SLICES,
+    REMOTE_ENDPOINT_SLICES,
+    SERVICES,
+    Resource,
+)
 from svclink_core import ClusterLink, EndpointSlice, NamespacedName, Service
 
 WEB = NamespacedName("default", "web")
@@ -41,7 +47,12 @@ DEEP = b"[" * 100_000 + b"]" * 100_000
 
 
 def service(name: str = "web", **changes: Any) -> dict[str, Any]:
-    metadata = {"name": name, "namespace": "default", "resourceVersion": "7", "uid": f"uid-of-{name}"}
+    metadata = {
+        "name": name,
+        "namespace": "default",
+        "resourceVersion": "7",
+        "uid": f"uid-of-{name}",
+    }
     return {"metadata": metadata, "spec": {"ports": [{"port": 80}]}, **changes}
 
 
@@ -115,7 +126,9 @@ def test_object_that_makes_no_sense_costs_only_itself(bad: dict[str, Any]) -> No
 
 def test_text_that_is_no_utf8_costs_only_its_object() -> None:
     """Bytes that are no text, in a field that is used, make one object undecodable."""
-    content = listed(service("good"), service("bad", spec={"type": "X"})).replace(b'"X"', b'"\xff\xfe"')
+    content = listed(service("good"), service("bad", spec={"type": "X"})).replace(
+        b'"X"', b'"\xff\xfe"'
+    )
     page = whole(content, SERVICES)
     assert [item.metadata.name for item in page.items] == ["good"]
     assert [each.key.name for each in page.undecodable] == ["bad"]
@@ -196,7 +209,9 @@ JSON = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(("metadata", "name", "labels", "spec", "endpoints", "items", "type", "object", "x")),
+            st.sampled_from(
+                ("metadata", "name", "labels", "spec", "endpoints", "items", "type", "object", "x")
+            ),
             inner,
             max_size=4,
         )
@@ -210,7 +225,9 @@ JSON = st.recursive(
     st.sampled_from((SERVICES, ENDPOINT_SLICES, REMOTE_ENDPOINT_SLICES, CLUSTER_LINKS)),
     st.sampled_from(("ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR")),
 )
-def test_any_json_is_an_object_or_a_wire_error(content: Any, resource: Resource[Any], kind: str) -> None:
+def test_any_json_is_an_object_or_a_wire_error(
+    content: Any, resource: Resource[Any], kind: str
+) -> None:
     """However the JSON of a server is built, nothing but a WireError comes of it."""
     for read in (
         lambda: whole(listed(content), resource),
@@ -234,7 +251,9 @@ def test_any_json_is_an_object_or_a_wire_error(content: Any, resource: Resource[
         ("1", "9" * 5000, False),
     ],
 )
-def test_versions_are_compared_where_they_are_numbers(version: str, other: str, *, earlier: bool) -> None:
+def test_versions_are_compared_where_they_are_numbers(
+    version: str, other: str, *, earlier: bool
+) -> None:
     """Numbers compare as numbers, however a server wrote them; of what is no number nothing is concluded."""
     assert is_earlier(version, other) is earlier
 
@@ -257,7 +276,9 @@ def test_deleted_needs_only_the_name() -> None:
 
 def test_bookmark_only_moves_the_version() -> None:
     """A bookmark has no object, only a resourceVersion."""
-    found = decode_event(event("BOOKMARK", {"kind": "Service", "metadata": {"resourceVersion": "42"}}), SERVICES)
+    found = decode_event(
+        event("BOOKMARK", {"kind": "Service", "metadata": {"resourceVersion": "42"}}), SERVICES
+    )
     assert found == (Bookmark("42"), "42")
 
 
@@ -268,14 +289,21 @@ def test_event_of_what_is_known_already_is_a_bookmark() -> None:
         return (key, uid, version) == (WEB, "uid-of-web", "7")
 
     for kind in ("ADDED", "MODIFIED"):
-        assert decode_event(event(kind, service(spec=5)), SERVICES, is_known) == (Bookmark("7"), "7")
-        assert isinstance(decode_event(event(kind, service("other")), SERVICES, is_known)[0], Changed)
+        assert decode_event(event(kind, service(spec=5)), SERVICES, is_known) == (
+            Bookmark("7"),
+            "7",
+        )
+        assert isinstance(
+            decode_event(event(kind, service("other")), SERVICES, is_known)[0], Changed
+        )
     assert decode_event(event("DELETED", service()), SERVICES, is_known) == (Deleted(WEB), "7")
 
 
 def test_error_event_is_a_status_without_version() -> None:
     """An ERROR event is the Status it carries; the watch has not come further with it."""
-    found = decode_event(event("ERROR", {"code": 410, "reason": "Expired", "message": "too old"}), SERVICES)
+    found = decode_event(
+        event("ERROR", {"code": 410, "reason": "Expired", "message": "too old"}), SERVICES
+    )
     assert found == (Status(410, "Expired", "too old"), "")
 
 
@@ -332,7 +360,9 @@ def test_answer_to_a_write_is_the_object(resource: Resource[Any], content: Any, 
     assert isinstance(decode_object(json.dumps(content).encode(), resource), kind)
 
 
-@pytest.mark.parametrize("content", [b"<html>", b"{}", b"", DEEP, b'{"metadata":{"name":"a"},"spec":{"enabled":5}}'])
+@pytest.mark.parametrize(
+    "content", [b"<html>", b"{}", b"", DEEP, b'{"metadata":{"name":"a"},"spec":{"enabled":5}}']
+)
 def test_answer_to_a_write_that_is_no_object_is_an_error(content: bytes) -> None:
     """A proxy that answers 200 with something else did not store anything svclink knows of."""
     with pytest.raises(WireError, match="endpointslices"):
@@ -343,15 +373,25 @@ def test_answer_to_a_write_that_is_no_object_is_an_error(content: bytes) -> None
 
 def test_version_is_the_git_version() -> None:
     """The version shown is that of `kubectl version`, on one line."""
-    assert decode_version(b'{"major":"1","minor":"36","gitVersion":"v1.36.0-eks\\u001b[0m"}') == "v1.36.0-eks [0m"
+    assert (
+        decode_version(b'{"major":"1","minor":"36","gitVersion":"v1.36.0-eks\\u001b[0m"}')
+        == "v1.36.0-eks [0m"
+    )
 
 
 def test_uid_is_read_of_any_object() -> None:
     """The uid of any kind of object can be read."""
-    assert decode_uid(b'{"kind":"Namespace","metadata":{"uid":"abc"},"spec":{"finalizers":["kubernetes"]}}') == "abc"
+    assert (
+        decode_uid(
+            b'{"kind":"Namespace","metadata":{"uid":"abc"},"spec":{"finalizers":["kubernetes"]}}'
+        )
+        == "abc"
+    )
 
 
-@pytest.mark.parametrize("content", [b"", b"<html>", b"{}", b"[]", b'{"gitVersion":5,"metadata":{"uid":5}}', DEEP])
+@pytest.mark.parametrize(
+    "content", [b"", b"<html>", b"{}", b"[]", b'{"gitVersion":5,"metadata":{"uid":5}}', DEEP]
+)
 def test_version_and_uid_of_what_is_no_kubernetes_are_errors(content: bytes) -> None:
     """Something that is not the Kubernetes API is recognized as such."""
     with pytest.raises(WireError):
@@ -369,7 +409,10 @@ def test_status_gives_causes_and_delay() -> None:
         "code": 429,
         "reason": "TooManyRequests",
         "message": "slow down",
-        "details": {"retryAfterSeconds": 3, "causes": [{"reason": "A"}, {"reason": "B", "message": "b"}]},
+        "details": {
+            "retryAfterSeconds": 3,
+            "causes": [{"reason": "A"}, {"reason": "B", "message": "b"}],
+        },
     }
     expected = Status(429, "TooManyRequests", "slow down", ("A", "B"), 3)
     assert decode_status(json.dumps(content).encode()) == expected
@@ -377,21 +420,28 @@ def test_status_gives_causes_and_delay() -> None:
 
 def test_delay_is_bounded() -> None:
     """A server that wants to be left alone for a day is asked again earlier."""
-    status = decode_status(json.dumps({"code": 429, "details": {"retryAfterSeconds": 86_400}}).encode())
+    status = decode_status(
+        json.dumps({"code": 429, "details": {"retryAfterSeconds": 86_400}}).encode()
+    )
     assert status.retry_after == MAX_RETRY_AFTER
 
 
 @pytest.mark.parametrize("details", [None, {}, {"causes": None, "retryAfterSeconds": 0}])
 def test_status_without_details_has_no_delay(details: Any) -> None:
     """A Status may have no details, or empty ones."""
-    status = decode_status(json.dumps({"message": "no", "details": details}).encode(), 500, "Internal Server Error")
+    status = decode_status(
+        json.dumps({"message": "no", "details": details}).encode(), 500, "Internal Server Error"
+    )
     assert status == Status(500, "Internal Server Error", "no")
 
 
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        (b"Too many requests, please try again later.\n", "Too many requests, please try again later."),
+        (
+            b"Too many requests, please try again later.\n",
+            "Too many requests, please try again later.",
+        ),
         (b"<html>\r\n<h1>Bad Gateway</h1></html>", "<html> <h1>Bad Gateway</h1></html>"),
         (b"", ""),
         (b"\xff\xfe", "\ufffd\ufffd"),
@@ -402,7 +452,9 @@ def test_status_without_details_has_no_delay(details: Any) -> None:
 )
 def test_status_that_is_no_json_is_the_text(body: bytes, message: str) -> None:
     """Proxies and overload answers are no JSON: code and reason of HTTP count, and their text is shown."""
-    assert decode_status(body, 503, "Service Unavailable") == Status(503, "Service Unavailable", message)
+    assert decode_status(body, 503, "Service Unavailable") == Status(
+        503, "Service Unavailable", message
+    )
 
 
 def test_status_of_endless_nesting_is_only_its_code() -> None:
@@ -438,5 +490,7 @@ def test_paths_are_those_of_the_api() -> None:
     """A resource knows the path of its collections and objects, namespaced or not."""
     assert SERVICES.path() == "/api/v1/services"
     assert SERVICES.path("default") == "/api/v1/namespaces/default/services"
-    assert ENDPOINT_SLICES.path("a", "b") == "/apis/discovery.k8s.io/v1/namespaces/a/endpointslices/b"
+    assert (
+        ENDPOINT_SLICES.path("a", "b") == "/apis/discovery.k8s.io/v1/namespaces/a/endpointslices/b"
+    )
     assert CLUSTER_LINKS.path("", "c1") == "/apis/svclink.cloudpilot.ai/v1alpha1/clusterlinks/c1"

@@ -18,9 +18,9 @@ from svclink_controller.api.connecting import remote_client
 from svclink_controller.credentials.kubeconfig import Credentials
 from svclink_controller.demo.apiserver.api_server import ApiServer, make_api_server
 from svclink_controller.demo.apiserver.certificates import make_authority
-from svclink_controller.demo.apiserver.refusals import Object
+from svclink_controller.demo.apiserver.refusals import JsonObject
 from svclink_controller.demo.apiserver.registry import Registry
-from svclink_controller.demo.apiserver.serving import serving, tls_context
+from svclink_controller.demo.apiserver.serving import serving_api, tls_context
 from svclink_controller.demo.apiserver.storage import Storage
 
 KEY: Final = b"what tokens are signed with"
@@ -37,7 +37,7 @@ class Running:
     administrator: Client
     connect: Connect
     session: aiohttp.ClientSession
-    audited: list[Object]
+    audited: list[JsonObject]
 
 
 @pytest.fixture
@@ -49,9 +49,9 @@ def registry() -> Registry:
 
 
 @pytest.fixture
-def definition() -> Object:
+def definition() -> JsonObject:
     """The CustomResourceDefinition of ClusterLinks."""
-    loaded: Object = yaml.safe_load(CRD.read_text(encoding="utf-8"))
+    loaded: JsonObject = yaml.safe_load(CRD.read_text(encoding="utf-8"))
     return loaded
 
 
@@ -62,10 +62,10 @@ async def running(tmp_path: Path) -> AsyncIterator[Running]:
     identity = authority.issue_server()
     (tmp_path / "ca.pem").write_bytes(authority.pem)
     (tmp_path / "serving.pem").write_bytes(identity.key + identity.certificate)
-    audited: list[Object] = []
+    audited: list[JsonObject] = []
     api_server = make_api_server(None, KEY, audited.append, history=10)
     context = tls_context(tmp_path / "serving.pem", tmp_path / "ca.pem")
-    async with serving(api_server, context) as port:
+    async with serving_api(api_server, context) as port:
         nobody = Credentials(server=f"https://127.0.0.1:{port}", ca_data=authority.pem.decode())
 
         @asynccontextmanager
@@ -77,13 +77,17 @@ async def running(tmp_path: Path) -> AsyncIterator[Running]:
                 await client.close()
 
         admin = authority.issue_client("admin", "system:masters")
-        certified = evolve(nobody, client_certificate=admin.certificate.decode(), client_key=admin.key.decode())
+        certified = evolve(
+            nobody, client_certificate=admin.certificate.decode(), client_key=admin.key.decode()
+        )
         (tmp_path / "admin.pem").write_bytes(admin.key + admin.certificate)
         trusting = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
         trusting.load_cert_chain(tmp_path / "admin.pem")
         client = await remote_client(certified)
         try:
-            async with aiohttp.ClientSession(nobody.server, connector=aiohttp.TCPConnector(ssl=trusting)) as session:
+            async with aiohttp.ClientSession(
+                nobody.server, connector=aiohttp.TCPConnector(ssl=trusting)
+            ) as session:
                 yield Running(api_server, client, connect, session, audited)
         finally:
             await client.close()

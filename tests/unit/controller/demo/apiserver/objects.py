@@ -4,31 +4,36 @@ from __future__ import annotations
 
 from typing import Any
 
-from svclink_controller.demo.apiserver.kinds import BUILT_IN, Kind
-from svclink_controller.demo.apiserver.refusals import Object
+from svclink_controller.demo.apiserver.kinds import BUILT_IN, ResourceType
+from svclink_controller.demo.apiserver.refusals import JsonObject
 
 
-def kind_of(name: str) -> Kind:
+def kind_of(name: str) -> ResourceType:
     """The built-in kind of a name."""
     return next(kind for kind in BUILT_IN if kind.name == name)
 
 
-def service(name: str = "web", **spec: Any) -> Object:
+def service(name: str = "web", **spec: Any) -> JsonObject:
     return {"metadata": {"name": name}, "spec": {"ports": [{"name": "http", "port": 80}]} | spec}
 
 
-def endpoint_slice(*addresses: str, name: str = "web-abc", **fields: Any) -> Object:
+def endpoint_slice(*addresses: str, name: str = "web-abc", **fields: Any) -> JsonObject:
     endpoints = [{"addresses": [address]} for address in addresses]
     meta = {"name": name, "labels": {"kubernetes.io/service-name": "web"}}
     ports = [{"name": "http", "port": 8080}]
-    return {"metadata": meta, "addressType": "IPv4", "endpoints": endpoints, "ports": ports} | fields
+    return {
+        "metadata": meta,
+        "addressType": "IPv4",
+        "endpoints": endpoints,
+        "ports": ports,
+    } | fields
 
 
-def owned_by(owner: Object, item: Object) -> Object:
+def owned_by(owner: JsonObject, item: JsonObject) -> JsonObject:
     meta = owner["metadata"]
     reference = {"apiVersion": "v1", "kind": "Service", "name": meta["name"], "uid": meta["uid"]}
     return item | {"metadata": item["metadata"] | {"ownerReferences": [reference]}}
 
 
-def cluster_link(name: str = "cluster-a", **spec: Any) -> Object:
+def cluster_link(name: str = "cluster-a", **spec: Any) -> JsonObject:
     return {"metadata": {"name": name}, "spec": {"kubeconfig": "YQ=="} | spec}

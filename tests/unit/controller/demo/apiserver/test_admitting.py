@@ -7,23 +7,25 @@ from typing import Any
 import pytest
 
 from svclink_controller.demo.apiserver.admitting import fill_in, problems
-from svclink_controller.demo.apiserver.refusals import Object
+from svclink_controller.demo.apiserver.refusals import JsonObject
 from tests.unit.controller.demo.apiserver.objects import endpoint_slice, kind_of
 
 SLICES = kind_of("EndpointSlice")
 OWNER = {"apiVersion": "v1", "kind": "Service", "name": "web", "uid": "u", "controller": True}
 
 
-def causes_of(item: Object) -> list[tuple[str, str]]:
+def causes_of(item: JsonObject) -> list[tuple[str, str]]:
     fill_in(SLICES, item, None)
-    return [(cause.field, cause.reason.removeprefix("FieldValue")) for cause in problems(SLICES, item)]
+    return [
+        (cause.field, cause.reason.removeprefix("FieldValue")) for cause in problems(SLICES, item)
+    ]
 
 
-def with_endpoint(**fields: Any) -> Object:
+def with_endpoint(**fields: Any) -> JsonObject:
     return endpoint_slice(endpoints=[{"addresses": ["10.1.0.1"]} | fields])
 
 
-def named(name: str, **meta: Any) -> Object:
+def named(name: str, **meta: Any) -> JsonObject:
     item = endpoint_slice("10.1.0.1", name=name)
     return item | {"metadata": item["metadata"] | meta}
 
@@ -45,7 +47,7 @@ def named(name: str, **meta: Any) -> Object:
     ],
     ids=lambda item: str(item)[-80:],
 )
-def test_slices_that_are_taken(item: Object) -> None:
+def test_slices_that_are_taken(item: JsonObject) -> None:
     """Among them some that look wrong: ports are not checked, addresses may be double, a zone may be anything."""
     assert causes_of(item) == []
 
@@ -61,7 +63,11 @@ def test_slices_that_are_taken(item: Object) -> None:
         (endpoint_slice("224.0.0.1"), "endpoints[0].addresses[0]", "Invalid"),
         (endpoint_slice("fd00::1"), "endpoints[0].addresses[0]", "Invalid"),
         (endpoint_slice("fd00:0::1", addressType="IPv6"), "endpoints[0].addresses[0]", "Invalid"),
-        (endpoint_slice("::ffff:10.1.0.1", addressType="IPv6"), "endpoints[0].addresses[0]", "Invalid"),
+        (
+            endpoint_slice("::ffff:10.1.0.1", addressType="IPv6"),
+            "endpoints[0].addresses[0]",
+            "Invalid",
+        ),
         (endpoint_slice("10.1.0.1", addressType="IPv6"), "endpoints[0].addresses[0]", "Invalid"),
         (endpoint_slice("fe80::1", addressType="IPv6"), "endpoints[0].addresses[0]", "Invalid"),
         (endpoint_slice("not a name", addressType="FQDN"), "endpoints[0].addresses[0]", "Invalid"),
@@ -72,26 +78,46 @@ def test_slices_that_are_taken(item: Object) -> None:
         (with_endpoint(addresses=["10.1.0.1"] * 101), "endpoints[0].addresses", "TooMany"),
         (with_endpoint(hostname="Web"), "endpoints[0].hostname", "Invalid"),
         (with_endpoint(nodeName="a_b"), "endpoints[0].nodeName", "Invalid"),
-        (with_endpoint(hints={"forZones": [{"name": "a"}] * 2}), "endpoints[0].hints.forZones[1]", "Duplicate"),
+        (
+            with_endpoint(hints={"forZones": [{"name": "a"}] * 2}),
+            "endpoints[0].hints.forZones[1]",
+            "Duplicate",
+        ),
         (
             with_endpoint(hints={"forZones": [{"name": str(i)} for i in range(9)]}),
             "endpoints[0].hints.forZones",
             "TooMany",
         ),
-        (endpoint_slice(ports=[{"name": "a", "port": 1}, {"name": "a", "port": 2}]), "ports[1].name", "Duplicate"),
+        (
+            endpoint_slice(ports=[{"name": "a", "port": 1}, {"name": "a", "port": 2}]),
+            "ports[1].name",
+            "Duplicate",
+        ),
         (endpoint_slice(ports=[{"name": "A", "port": 1}]), "ports[0].name", "Invalid"),
-        (endpoint_slice(ports=[{"port": 1, "protocol": "HTTP"}]), "ports[0].protocol", "NotSupported"),
-        (endpoint_slice(ports=[{"port": 1, "appProtocol": "a b"}]), "ports[0].appProtocol", "Invalid"),
+        (
+            endpoint_slice(ports=[{"port": 1, "protocol": "HTTP"}]),
+            "ports[0].protocol",
+            "NotSupported",
+        ),
+        (
+            endpoint_slice(ports=[{"port": 1, "appProtocol": "a b"}]),
+            "ports[0].appProtocol",
+            "Invalid",
+        ),
         (named("a" * 254), "metadata.name", "Invalid"),
         (named("Web"), "metadata.name", "Invalid"),
         (named("web", labels={"a": "b" * 64}), "metadata.labels", "Invalid"),
         (named("web", labels={"a b": "c"}), "metadata.labels", "Invalid"),
         (named("web", annotations={"a b": "c"}), "metadata.annotations", "Invalid"),
-        (named("web", ownerReferences=[OWNER | {"uid": ""}]), "metadata.ownerReferences[0].uid", "Invalid"),
+        (
+            named("web", ownerReferences=[OWNER | {"uid": ""}]),
+            "metadata.ownerReferences[0].uid",
+            "Invalid",
+        ),
         (named("web", ownerReferences=[OWNER, OWNER]), "metadata.ownerReferences", "Invalid"),
     ],
     ids=lambda value: str(value)[-60:],
 )
-def test_slices_that_are_refused(item: Object, field: str, reason: str) -> None:
+def test_slices_that_are_refused(item: JsonObject, field: str, reason: str) -> None:
     """Each has one thing wrong, and the cause names its field."""
     assert causes_of(item) == [(field, reason)]

@@ -16,15 +16,20 @@ import pytest
 from svclink_controller.api.client import Client
 from svclink_controller.api.errors import ApiError
 from svclink_controller.demo.apiserver import watching
-from svclink_controller.demo.apiserver.kinds import RBAC
-from svclink_controller.demo.apiserver.refusals import Object
+from svclink_controller.demo.apiserver.kinds import RBAC_GROUP
+from svclink_controller.demo.apiserver.refusals import JsonObject
 from svclink_controller.reflect.reflector import Reflector
 from svclink_controller.wire.messages import Listing, Undecodable
 from svclink_controller.wire.resources import SERVICES
 from svclink_core.core_v1 import Service
 from svclink_core.meta_v1 import NamespacedName
 from tests.unit.controller.demo.apiserver.conftest import Running
-from tests.unit.controller.demo.apiserver.objects import cluster_link, endpoint_slice, owned_by, service
+from tests.unit.controller.demo.apiserver.objects import (
+    cluster_link,
+    endpoint_slice,
+    owned_by,
+    service,
+)
 
 SERVICES_PATH = "/api/v1/namespaces/default/services"
 SLICES_PATH = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
@@ -36,7 +41,7 @@ async def get(client: Client, path: str, **query: str) -> Any:
     return json.loads(await client.get(path, query))
 
 
-def names(listed: Object) -> list[str]:
+def names(listed: JsonObject) -> list[str]:
     return [item["metadata"]["name"] for item in listed["items"]]
 
 
@@ -47,11 +52,13 @@ async def code_of(client: Client, path: str, **query: str) -> int:
 
 
 @asynccontextmanager
-async def watching_from(client: Client, path: str, **query: str) -> AsyncIterator[Callable[[], Any]]:
+async def watching_from(
+    client: Client, path: str, **query: str
+) -> AsyncIterator[Callable[[], Any]]:
     """A function that waits for the next event of a watch."""
     async with aclosing(client.lines(path, {"watch": "true"} | query)) as lines:
 
-        async def next_event() -> tuple[str, Object]:
+        async def next_event() -> tuple[str, JsonObject]:
             async with asyncio.timeout(10):
                 event = json.loads(await anext(lines))
             return event["type"], event["object"]
@@ -71,8 +78,12 @@ async def test_what_is_written_is_read(running: Running) -> None:
     created = json.loads(await client.post(SERVICES_PATH, service()))
     assert await get(client, f"{SERVICES_PATH}/web") == created
 
-    replaced = json.loads(await client.put(f"{SERVICES_PATH}/web", created | service(type="NodePort")))
-    patched = json.loads(await client.merge_patch(f"{SERVICES_PATH}/web", {"metadata": {"labels": {"a": "b"}}}))
+    replaced = json.loads(
+        await client.put(f"{SERVICES_PATH}/web", created | service(type="NodePort"))
+    )
+    patched = json.loads(
+        await client.merge_patch(f"{SERVICES_PATH}/web", {"metadata": {"labels": {"a": "b"}}})
+    )
     assert (replaced["spec"]["type"], patched["metadata"]["labels"]) == ("NodePort", {"a": "b"})
 
     gone = json.loads(await client.delete(f"{SERVICES_PATH}/web", {}))
@@ -88,7 +99,9 @@ async def test_a_list_is_of_one_namespace_or_of_all(running: Running) -> None:
     assert names(await get(client, SERVICES_PATH)) == ["kubernetes"]
     everywhere = await get(client, "/api/v1/services")
     assert names(everywhere) == ["kubernetes", "dns"]
-    assert everywhere["metadata"]["resourceVersion"] == str(running.api_server.registry.storage.revision)
+    assert everywhere["metadata"]["resourceVersion"] == str(
+        running.api_server.registry.storage.revision
+    )
 
 
 @pytest.mark.parametrize(
@@ -103,11 +116,18 @@ async def test_a_list_is_of_one_namespace_or_of_all(running: Running) -> None:
         ("app", "metadata.name=kubernetes", []),
     ],
 )
-async def test_labels_and_fields_select(running: Running, labels: str, fields: str, expected: list[str]) -> None:
+async def test_labels_and_fields_select(
+    running: Running, labels: str, fields: str, expected: list[str]
+) -> None:
     """All terms of both selectors count; a field that is not there is empty."""
     client = running.administrator
-    await client.post(SERVICES_PATH, service() | {"metadata": {"name": "web", "labels": {"app": "web"}}})
-    assert names(await get(client, SERVICES_PATH, labelSelector=labels, fieldSelector=fields)) == expected
+    await client.post(
+        SERVICES_PATH, service() | {"metadata": {"name": "web", "labels": {"app": "web"}}}
+    )
+    assert (
+        names(await get(client, SERVICES_PATH, labelSelector=labels, fieldSelector=fields))
+        == expected
+    )
 
 
 async def test_a_watch_tells_what_happens_after_a_version(running: Running) -> None:
@@ -136,7 +156,9 @@ async def test_a_watch_with_a_selector_sees_objects_come_and_go(running: Running
     await client.post(SERVICES_PATH, service())
     version = (await get(client, SERVICES_PATH))["metadata"]["resourceVersion"]
 
-    async with watching_from(client, SERVICES_PATH, resourceVersion=version, labelSelector="a") as next_event:
+    async with watching_from(
+        client, SERVICES_PATH, resourceVersion=version, labelSelector="a"
+    ) as next_event:
         await client.merge_patch(f"{SERVICES_PATH}/web", {"metadata": {"labels": {"a": "b"}}})
         await client.merge_patch(f"{SERVICES_PATH}/web", {"metadata": {"labels": {"a": None}}})
         await client.merge_patch(f"{SERVICES_PATH}/web", {"metadata": {"labels": {"c": "d"}}})
@@ -172,10 +194,15 @@ async def test_a_watch_can_begin_with_what_is_there(running: Running) -> None:
         assert (await next_event())[0] == "ADDED"
         kind, item = await next_event()
 
-    assert (kind, item["metadata"]["annotations"]) == ("BOOKMARK", {"k8s.io/initial-events-end": "true"})
+    assert (kind, item["metadata"]["annotations"]) == (
+        "BOOKMARK",
+        {"k8s.io/initial-events-end": "true"},
+    )
 
 
-async def test_a_quiet_watch_has_bookmarks_and_an_end(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_quiet_watch_has_bookmarks_and_an_end(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Bookmarks say how far it is; after `timeoutSeconds` it ends by itself."""
     monkeypatch.setattr(watching, "BOOKMARK_SECONDS", 0.01)
     client = running.administrator
@@ -225,7 +252,9 @@ async def test_the_reflector_of_svclink_follows_it(running: Running) -> None:
     try:
         await eventually(lambda: sink.listed == 1)
         await client.delete(f"{SERVICES_PATH}/web-7", {})
-        await eventually(lambda: sink.there == {"kubernetes", *(f"web-{i}" for i in range(30) if i != 7)})
+        await eventually(
+            lambda: sink.there == {"kubernetes", *(f"web-{i}" for i in range(30) if i != 7)}
+        )
     finally:
         following.cancel()
         await asyncio.wait({following})
@@ -240,7 +269,9 @@ async def test_the_garbage_collector_runs(running: Running) -> None:
     await client.delete(f"{SERVICES_PATH}/web", {})
 
     objects = running.api_server.registry.storage.objects
-    await eventually(lambda: not any(resource.startswith("endpointslices") for resource, _, _ in objects))
+    await eventually(
+        lambda: not any(resource.startswith("endpointslices") for resource, _, _ in objects)
+    )
 
 
 @pytest.mark.parametrize(
@@ -275,7 +306,9 @@ async def test_requests_that_make_no_sense_are_refused(
         assert (await response.json())["code"] == code
 
 
-async def test_everything_there_is_can_be_discovered(running: Running, definition: Object) -> None:
+async def test_everything_there_is_can_be_discovered(
+    running: Running, definition: JsonObject
+) -> None:
     """Groups, resources and their OpenAPI documents, custom resources among them."""
     client = running.administrator
     await client.post(DEFINITIONS_PATH, definition)
@@ -289,28 +322,39 @@ async def test_everything_there_is_can_be_discovered(running: Running, definitio
         assert (await get(client, f"/openapi/v3{root}"))["paths"]
     resources = (await get(client, "/apis/svclink.cloudpilot.ai/v1alpha1"))["resources"]
     assert [resource["name"] for resource in resources] == ["clusterlinks", "clusterlinks/status"]
-    assert (await get(client, "/apis/svclink.cloudpilot.ai"))["preferredVersion"]["version"] == "v1alpha1"
+    assert (await get(client, "/apis/svclink.cloudpilot.ai"))["preferredVersion"][
+        "version"
+    ] == "v1alpha1"
     assert (await get(client, "/api"))["versions"] == ["v1"]
     assert f"/openapi/v3{roots[0]}" in str(await get(client, "/openapi/v3"))
 
 
 # Users
 
-READERS: Sequence[Object] = ({"apiGroups": [""], "resources": ["services"], "verbs": ["get", "list"]},)
+READERS: Sequence[JsonObject] = (
+    {"apiGroups": [""], "resources": ["services"], "verbs": ["get", "list"]},
+)
 
 
-async def make_account(client: Client, rules: Sequence[Object], *, in_namespace: bool = False) -> str:
+async def make_account(
+    client: Client, rules: Sequence[JsonObject], *, in_namespace: bool = False
+) -> str:
     """A ServiceAccount that is granted these rules; returns its token."""
     accounts = "/api/v1/namespaces/default/serviceaccounts"
     await client.post(accounts, {"metadata": {"name": "reader"}})
     place = "namespaces/default/" if in_namespace else ""
     kind = "Role" if in_namespace else "ClusterRole"
-    meta: Object = {"metadata": {"name": "reader"}}
+    meta: JsonObject = {"metadata": {"name": "reader"}}
     subject = {"kind": "ServiceAccount", "name": "reader", "namespace": "default"}
-    root = f"/apis/{RBAC}/v1/{place}{kind.lower()}"
+    root = f"/apis/{RBAC_GROUP}/v1/{place}{kind.lower()}"
     await client.post(f"{root}s", meta | {"rules": list(rules)})
-    await client.post(f"{root}bindings", meta | {"roleRef": {"kind": kind, "name": "reader"}, "subjects": [subject]})
-    answer = json.loads(await client.post(f"{accounts}/reader/token", {"spec": {"expirationSeconds": 600}}))
+    await client.post(
+        f"{root}bindings",
+        meta | {"roleRef": {"kind": kind, "name": "reader"}, "subjects": [subject]},
+    )
+    answer = json.loads(
+        await client.post(f"{accounts}/reader/token", {"spec": {"expirationSeconds": 600}})
+    )
     return str(answer["status"]["token"])
 
 
@@ -325,7 +369,10 @@ async def test_an_account_may_do_what_it_is_granted(running: Running) -> None:
         assert await code_of(client, SERVICES_PATH, watch="true") == 403
 
     assert caught.value.status.code == 403
-    assert 'cannot list resource "endpointslices" in API group "discovery.k8s.io"' in caught.value.status.message
+    assert (
+        'cannot list resource "endpointslices" in API group "discovery.k8s.io"'
+        in caught.value.status.message
+    )
     assert 'User "system:serviceaccount:default:reader"' in caught.value.status.message
 
 
@@ -346,7 +393,9 @@ async def test_an_account_can_ask_what_it_may(running: Running) -> None:
 
     async with running.connect(token) as client:
         for verb, is_allowed in {"list": True, "delete": False}.items():
-            wanted: Object = {"spec": {"resourceAttributes": {"verb": verb, "resource": "services"}}}
+            wanted: JsonObject = {
+                "spec": {"resourceAttributes": {"verb": verb, "resource": "services"}}
+            }
             assert json.loads(await client.post(path, wanted))["status"]["allowed"] is is_allowed
 
 
@@ -369,8 +418,10 @@ async def test_a_secret_of_an_account_holds_a_token(running: Running) -> None:
     """As those who want a token that lasts make it."""
     await make_account(running.administrator, READERS)
     meta = {"name": "reader-token", "annotations": {"kubernetes.io/service-account.name": "reader"}}
-    secret: Object = {"metadata": meta, "type": "kubernetes.io/service-account-token"}
-    made = json.loads(await running.administrator.post("/api/v1/namespaces/default/secrets", secret))
+    secret: JsonObject = {"metadata": meta, "type": "kubernetes.io/service-account-token"}
+    made = json.loads(
+        await running.administrator.post("/api/v1/namespaces/default/secrets", secret)
+    )
 
     async with running.connect(base64.b64decode(made["data"]["token"]).decode()) as client:
         assert names(await get(client, SERVICES_PATH)) == ["kubernetes"]
@@ -393,7 +444,11 @@ async def test_requests_are_audited(running: Running) -> None:
 
     made, missed = running.audited[-2:]
 
-    assert (made["user"]["username"], made["verb"], made["responseStatus"]["code"]) == ("admin", "create", 201)
+    assert (made["user"]["username"], made["verb"], made["responseStatus"]["code"]) == (
+        "admin",
+        "create",
+        201,
+    )
     assert made["objectRef"] == {"resource": "services", "namespace": "default"}
     assert (missed["objectRef"]["name"], missed["responseStatus"]["code"]) == ("missing", 404)
 
@@ -407,10 +462,14 @@ async def rows(running: Running, path: str) -> dict[str, list[object]]:
         table = await response.json()
     shown = [i for i, column in enumerate(table["columnDefinitions"]) if column["priority"] == 0]
     header = {"": [table["columnDefinitions"][i]["name"] for i in shown]}
-    return header | {row["cells"][0]: [row["cells"][i] for i in shown[1:-1]] for row in table["rows"]}
+    return header | {
+        row["cells"][0]: [row["cells"][i] for i in shown[1:-1]] for row in table["rows"]
+    }
 
 
-async def test_tables_have_the_columns_that_kubectl_shows(running: Running, definition: Object) -> None:
+async def test_tables_have_the_columns_that_kubectl_shows(
+    running: Running, definition: JsonObject
+) -> None:
     """Those of the definition for custom resources, the usual ones for the others."""
     client = running.administrator
     await client.post(DEFINITIONS_PATH, definition)
@@ -421,7 +480,16 @@ async def test_tables_have_the_columns_that_kubectl_shows(running: Running, defi
         "": ["Name", "Enabled", "Version", "Status", "Age"],
         "cluster-a": [True, None, "Pending"],
     }
-    assert (await rows(running, SLICES_PATH))["web-abc"] == ["IPv4", "8080", "10.1.0.1,10.1.0.2,10.1.0.3 + 2 more..."]
-    assert (await rows(running, SERVICES_PATH))["kubernetes"] == ["ClusterIP", "10.0.0.1", "<none>", "443/TCP"]
+    assert (await rows(running, SLICES_PATH))["web-abc"] == [
+        "IPv4",
+        "8080",
+        "10.1.0.1,10.1.0.2,10.1.0.3 + 2 more...",
+    ]
+    assert (await rows(running, SERVICES_PATH))["kubernetes"] == [
+        "ClusterIP",
+        "10.0.0.1",
+        "<none>",
+        "443/TCP",
+    ]
     assert (await rows(running, f"{SERVICES_PATH}/kubernetes"))["kubernetes"][0] == "ClusterIP"
     assert (await rows(running, "/api/v1/namespaces"))["default"] == ["Active"]

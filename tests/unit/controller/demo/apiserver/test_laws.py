@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 
 from svclink_controller.demo.apiserver.admitting import fill_in, problems
-from svclink_controller.demo.apiserver.refusals import Object
+from svclink_controller.demo.apiserver.refusals import JsonObject
 from svclink_core.codec import unstructure
 from svclink_core.diffing import Create, Update
 from svclink_core.planning import plan
@@ -31,7 +31,7 @@ def test_l13_valid(found: Snapshot) -> None:
                 pass
 
 
-def assert_valid(name: str, item: Object) -> None:
+def assert_valid(name: str, item: JsonObject) -> None:
     kind = kind_of(name)
     fill_in(kind, item, None)
     assert problems(kind, item) == []

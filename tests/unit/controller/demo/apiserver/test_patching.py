@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from svclink_controller.demo.apiserver.patching import merge, strategic_merge
-from svclink_controller.demo.apiserver.refusals import Object
+from svclink_controller.demo.apiserver.refusals import JsonObject
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,9 @@ PORTS = [{"name": "http", "port": 80}, {"name": "metrics", "port": 9090}]
         (None, None),
     ],
 )
-def test_a_strategic_patch_merges_ports_of_a_service_by_number(patch: object, ports: object) -> None:
+def test_a_strategic_patch_merges_ports_of_a_service_by_number(
+    patch: object, ports: object
+) -> None:
     """Elements of one number are one port; `$patch` says what is to go."""
     patched = strategic_merge({"spec": {"ports": PORTS}}, {"spec": {"ports": patch}}, "Service")
 
@@ -57,7 +59,7 @@ def test_a_strategic_patch_merges_ports_of_a_service_by_number(patch: object, po
     ],
 )
 def test_a_strategic_patch_knows_which_lists_are_merged(
-    kind: str, target: Object, patch: Object, result: Object
+    kind: str, target: JsonObject, patch: JsonObject, result: JsonObject
 ) -> None:
     """Ports of an EndpointSlice are one value, as is any list without a key; directives for eyes only do nothing."""
     assert strategic_merge(target, patch, kind) == result

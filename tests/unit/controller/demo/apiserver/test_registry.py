@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
-from svclink_controller.demo.apiserver.kinds import Kind
-from svclink_controller.demo.apiserver.refusals import Object, RefusalError
+from svclink_controller.demo.apiserver.kinds import ResourceType
+from svclink_controller.demo.apiserver.refusals import JsonObject, RefusalError
 from svclink_controller.demo.apiserver.registry import Registry
-from tests.unit.controller.demo.apiserver.objects import cluster_link, endpoint_slice, kind_of, owned_by, service
+from tests.unit.controller.demo.apiserver.objects import (
+    cluster_link,
+    endpoint_slice,
+    kind_of,
+    owned_by,
+    service,
+)
 
 SERVICES, SLICES, NAMESPACES = kind_of("Service"), kind_of("EndpointSlice"), kind_of("Namespace")
 DEFINITIONS, LEASES = kind_of("CustomResourceDefinition"), kind_of("Lease")
@@ -27,27 +34,33 @@ def reason_of(action: Callable[[], object]) -> tuple[int, str]:
     return refusal.code, refusal.reason
 
 
-def links_of(registry: Registry, definition: Object) -> Kind:
+def links_of(registry: Registry, definition: JsonObject) -> ResourceType:
     registry.create(DEFINITIONS, "", definition)
     return next(kind for kind in registry.kinds() if kind.name == "ClusterLink")
 
 
-def edited(item: Object, **fields: Any) -> Object:
+def edited(item: JsonObject, **fields: Any) -> JsonObject:
     return item | fields
 
 
-def relabelled(item: Object, **labels: str) -> Object:
+def relabelled(item: JsonObject, **labels: str) -> JsonObject:
     return item | {"metadata": item["metadata"] | {"labels": labels}}
 
 
 def test_the_server_names_what_it_creates(registry: Registry) -> None:
     """A new object has a uid, a time, its kind and a resourceVersion, whatever the user says of them."""
-    forged = service() | {"metadata": {"name": "web", "uid": "mine", "creationTimestamp": "2000-01-01T00:00:00Z"}}
+    forged = service() | {
+        "metadata": {"name": "web", "uid": "mine", "creationTimestamp": "2000-01-01T00:00:00Z"}
+    }
 
     created = registry.create(SERVICES, "default", forged)
 
     meta = created["metadata"]
-    assert (created["apiVersion"], created["kind"], meta["namespace"]) == ("v1", "Service", "default")
+    assert (created["apiVersion"], created["kind"], meta["namespace"]) == (
+        "v1",
+        "Service",
+        "default",
+    )
     assert meta["uid"] != "mine"
     assert meta["creationTimestamp"] > "2000-01-01T00:00:00Z"
     assert meta["resourceVersion"] == str(registry.storage.revision)
@@ -59,7 +72,10 @@ def test_creations_that_are_refused(registry: Registry) -> None:
     versioned = {"metadata": {"name": "x", "resourceVersion": "1"}}
     elsewhere = service() | {"metadata": {"name": "x", "namespace": "other"}}
 
-    assert reason_of(lambda: registry.create(SERVICES, "default", service())) == (409, "AlreadyExists")
+    assert reason_of(lambda: registry.create(SERVICES, "default", service())) == (
+        409,
+        "AlreadyExists",
+    )
     missing = refusal_of(lambda: registry.create(SERVICES, "nowhere", service()))
     assert (missing.code, missing.details["kind"]) == (404, "namespaces")
     assert reason_of(lambda: registry.create(SERVICES, "default", {})) == (422, "Invalid")
@@ -73,8 +89,14 @@ def test_an_update_of_an_older_state_is_a_conflict(registry: Registry) -> None:
     second = registry.update(SERVICES, "default", "web", relabelled(first, a="b"))
     replaced = second | {"metadata": second["metadata"] | {"uid": "another"}}
 
-    assert reason_of(lambda: registry.update(SERVICES, "default", "web", first)) == (409, "Conflict")
-    assert reason_of(lambda: registry.update(SERVICES, "default", "web", replaced)) == (409, "Conflict")
+    assert reason_of(lambda: registry.update(SERVICES, "default", "web", first)) == (
+        409,
+        "Conflict",
+    )
+    assert reason_of(lambda: registry.update(SERVICES, "default", "web", replaced)) == (
+        409,
+        "Conflict",
+    )
     assert registry.get(SERVICES, "default", "web") == second
 
 
@@ -87,7 +109,10 @@ def test_an_update_without_resource_version_is_taken_of_some_kinds(registry: Reg
 
     assert registry.get(SLICES, "default", "web-abc")["endpoints"][0]["addresses"] == ["10.1.0.2"]
     blind = {"metadata": {"name": "leader"}, "spec": {"holderIdentity": "me"}}
-    assert reason_of(lambda: registry.update(LEASES, "default", "leader", blind)) == (422, "Invalid")
+    assert reason_of(lambda: registry.update(LEASES, "default", "leader", blind)) == (
+        422,
+        "Invalid",
+    )
 
 
 def test_an_update_that_changes_nothing_is_no_write(registry: Registry) -> None:
@@ -114,7 +139,9 @@ def test_the_address_type_of_a_slice_cannot_be_changed(registry: Registry) -> No
     """It is immutable."""
     created = registry.create(SLICES, "default", endpoint_slice())
 
-    assert reason_of(lambda: registry.update(SLICES, "default", "web-abc", edited(created, addressType="IPv6"))) == (
+    assert reason_of(
+        lambda: registry.update(SLICES, "default", "web-abc", edited(created, addressType="IPv6"))
+    ) == (
         422,
         "Invalid",
     )
@@ -123,7 +150,9 @@ def test_the_address_type_of_a_slice_cannot_be_changed(registry: Registry) -> No
 def test_empty_lists_of_a_slice_come_back_as_null(registry: Registry) -> None:
     """A real server stores protobuf, which knows no empty list; ports have a name and a protocol."""
     created = registry.create(SLICES, "default", endpoint_slice(ports=[]))
-    other = registry.create(SLICES, "default", endpoint_slice("10.1.0.1", name="other", ports=[{"port": 1}]))
+    other = registry.create(
+        SLICES, "default", endpoint_slice("10.1.0.1", name="other", ports=[{"port": 1}])
+    )
 
     assert (created["endpoints"], created["ports"]) == (None, None)
     assert other["ports"] == [{"port": 1, "name": "", "protocol": "TCP"}]
@@ -134,11 +163,15 @@ def test_a_service_has_an_address_and_families(registry: Registry) -> None:
     """ClusterIP, protocol and families are filled in and kept; a headless Service has no address."""
     made = registry.create(SERVICES, "default", service(ipFamilyPolicy="PreferDualStack"))
     headless = registry.create(SERVICES, "default", service("headless", clusterIP="None"))
-    updated = registry.update(SERVICES, "default", "web", service(ipFamilyPolicy="PreferDualStack", type="NodePort"))
+    updated = registry.update(
+        SERVICES, "default", "web", service(ipFamilyPolicy="PreferDualStack", type="NodePort")
+    )
 
     assert made["spec"]["ipFamilies"] == ["IPv4", "IPv6"]
     assert made["spec"]["clusterIP"].startswith("10.0.")
-    assert made["spec"]["ports"] == [{"name": "http", "port": 80, "protocol": "TCP", "targetPort": 80}]
+    assert made["spec"]["ports"] == [
+        {"name": "http", "port": 80, "protocol": "TCP", "targetPort": 80}
+    ]
     assert headless["spec"]["clusterIP"] == "None"
     assert updated["spec"]["clusterIP"] == made["spec"]["clusterIP"]
 
@@ -148,11 +181,8 @@ def test_a_deletion_holds_its_preconditions(registry: Registry) -> None:
     created = registry.create(SERVICES, "default", service())
     meta = created["metadata"]
     for wrong in ({"uid": "another"}, {"uid": meta["uid"], "resourceVersion": "1"}):
-        options = {"preconditions": wrong}
-        assert reason_of(lambda options=options: registry.delete(SERVICES, "default", "web", options)) == (  # type: ignore[misc]
-            409,
-            "Conflict",
-        )
+        delete = partial(registry.delete, SERVICES, "default", "web", {"preconditions": wrong})
+        assert reason_of(delete) == (409, "Conflict")
 
     right = {"uid": meta["uid"], "resourceVersion": meta["resourceVersion"]}
     registry.delete(SERVICES, "default", "web", {"preconditions": right})
@@ -199,7 +229,10 @@ def test_a_namespace_ends_with_its_content(registry: Registry) -> None:
 
     assert registry.get(NAMESPACES, "", "shop")["status"] == {"phase": "Terminating"}
     refusal = refusal_of(lambda: registry.create(SERVICES, "shop", service("later")))
-    assert (refusal.code, refusal.status["details"]["causes"][0]["reason"]) == (403, "NamespaceTerminating")
+    assert (refusal.code, refusal.status["details"]["causes"][0]["reason"]) == (
+        403,
+        "NamespaceTerminating",
+    )
     registry.collect_garbage()
     assert reason_of(lambda: registry.get(SERVICES, "shop", "web")) == (404, "NotFound")
     assert reason_of(lambda: registry.get(NAMESPACES, "", "shop")) == (404, "NotFound")
@@ -208,7 +241,11 @@ def test_a_namespace_ends_with_its_content(registry: Registry) -> None:
 def test_a_namespace_waits_for_what_has_a_finalizer(registry: Registry) -> None:
     """While something in it is still ending, it stays Terminating."""
     registry.create(NAMESPACES, "", {"metadata": {"name": "shop"}})
-    registry.create(SERVICES, "shop", service() | {"metadata": {"name": "web", "finalizers": ["example.org/wait"]}})
+    registry.create(
+        SERVICES,
+        "shop",
+        service() | {"metadata": {"name": "web", "finalizers": ["example.org/wait"]}},
+    )
     registry.delete(NAMESPACES, "", "shop", {})
 
     registry.collect_garbage()
@@ -219,12 +256,19 @@ def test_a_namespace_waits_for_what_has_a_finalizer(registry: Registry) -> None:
     assert reason_of(lambda: registry.get(NAMESPACES, "", "shop")) == (404, "NotFound")
 
 
-def test_a_definition_brings_its_kind_and_takes_it_along(registry: Registry, definition: Object) -> None:
+def test_a_definition_brings_its_kind_and_takes_it_along(
+    registry: Registry, definition: JsonObject
+) -> None:
     """Custom resources are served from the moment of the definition, and end with it."""
     links = links_of(registry, definition)
     registry.create(links, "", cluster_link())
-    conditions = registry.get(DEFINITIONS, "", definition["metadata"]["name"])["status"]["conditions"]
-    assert {each["type"]: each["status"] for each in conditions} == {"NamesAccepted": "True", "Established": "True"}
+    conditions = registry.get(DEFINITIONS, "", definition["metadata"]["name"])["status"][
+        "conditions"
+    ]
+    assert {each["type"]: each["status"] for each in conditions} == {
+        "NamesAccepted": "True",
+        "Established": "True",
+    }
 
     registry.delete(DEFINITIONS, "", definition["metadata"]["name"], {})
     registry.collect_garbage()
@@ -233,12 +277,16 @@ def test_a_definition_brings_its_kind_and_takes_it_along(registry: Registry, def
     assert not [key for key in registry.storage.objects if key[0] == links.resource]
 
 
-def test_a_custom_resource_is_held_to_its_schema(registry: Registry, definition: Object) -> None:
+def test_a_custom_resource_is_held_to_its_schema(
+    registry: Registry, definition: JsonObject
+) -> None:
     """Defaults are filled in, unknown fields dropped, and what does not fit is refused with its path."""
     links = links_of(registry, definition)
 
     made = registry.create(links, "", cluster_link(unknown=1, unreachable={"action": "Remove"}))
-    bad = cluster_link("bad", enabled="no", kubeconfig="", excludedNamespaces=[1], unreachable={"afterSeconds": -1})
+    bad = cluster_link(
+        "bad", enabled="no", kubeconfig="", excludedNamespaces=[1], unreachable={"afterSeconds": -1}
+    )
     refusal = refusal_of(lambda: registry.create(links, "", bad | {"metadata": {"name": "bad"}}))
 
     assert made["spec"] == {
@@ -256,19 +304,32 @@ def test_a_custom_resource_is_held_to_its_schema(registry: Registry, definition:
     assert missing.status["details"]["causes"][0]["field"] == "spec"
 
 
-def test_status_and_spec_are_written_apart(registry: Registry, definition: Object) -> None:
+def test_status_and_spec_are_written_apart(registry: Registry, definition: JsonObject) -> None:
     """Each way leaves the other's part alone, and only the spec counts for the generation."""
     links = links_of(registry, definition)
     created = registry.create(links, "", cluster_link() | {"status": {"phase": "Ready"}})
     assert created["status"]["phase"] == "Pending"
 
-    said = registry.update(links, "", "cluster-a", edited(created, status={"phase": "Ready"}, spec={}), "status")
+    said = registry.update(
+        links, "", "cluster-a", edited(created, status={"phase": "Ready"}, spec={}), "status"
+    )
     asked = registry.update(
-        links, "", "cluster-a", edited(said, status={}, spec={"kubeconfig": "YQ==", "enabled": False})
+        links,
+        "",
+        "cluster-a",
+        edited(said, status={}, spec={"kubeconfig": "YQ==", "enabled": False}),
     )
 
-    assert (said["status"]["phase"], said["spec"], said["metadata"]["generation"]) == ("Ready", created["spec"], 1)
-    assert (asked["status"]["phase"], asked["spec"]["enabled"], asked["metadata"]["generation"]) == ("Ready", False, 2)
+    assert (said["status"]["phase"], said["spec"], said["metadata"]["generation"]) == (
+        "Ready",
+        created["spec"],
+        1,
+    )
+    assert (
+        asked["status"]["phase"],
+        asked["spec"]["enabled"],
+        asked["metadata"]["generation"],
+    ) == ("Ready", False, 2)
 
 
 def test_a_dry_run_changes_nothing(registry: Registry) -> None:
@@ -287,9 +348,12 @@ def test_a_patch_cannot_change_who_an_object_is(registry: Registry) -> None:
     """A uid in a patch is a mistake in the patch, not a conflict."""
     registry.create(SERVICES, "default", service())
 
-    def patched() -> Object:
+    def patched() -> JsonObject:
         return registry.patch(
-            SERVICES, "default", "web", lambda old: old | {"metadata": old["metadata"] | {"uid": "another"}}
+            SERVICES,
+            "default",
+            "web",
+            lambda old: old | {"metadata": old["metadata"] | {"uid": "another"}},
         )
 
     assert reason_of(patched) == (422, "Invalid")

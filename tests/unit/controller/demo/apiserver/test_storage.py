@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from svclink_controller.demo.apiserver.refusals import Object, RefusalError
-from svclink_controller.demo.apiserver.storage import Key, Storage
+from svclink_controller.demo.apiserver.refusals import JsonObject, RefusalError
+from svclink_controller.demo.apiserver.storage import Storage, StorageKey
 
-KEY: Key = ("services", "default", "web")
+KEY: StorageKey = ("services", "default", "web")
 
 
-def item(**fields: object) -> Object:
+def item(**fields: object) -> JsonObject:
     return {"metadata": {"name": "web"}} | fields
 
 
@@ -55,7 +55,11 @@ def test_a_journal_brings_everything_back(tmp_path: Path) -> None:
 
     after = Storage(journal)
 
-    assert (after.objects, after.revision, after.since(1)) == (before.objects, before.revision, before.since(1))
+    assert (after.objects, after.revision, after.since(1)) == (
+        before.objects,
+        before.revision,
+        before.since(1),
+    )
     assert journal.stat().st_mode & 0o077 == 0
 
 
