@@ -20,8 +20,8 @@ def conflicts(
     address of an endpoint counts, as for kube-proxy.
 
     >>> from svclink_core import Endpoint, EndpointSlice, ObjectMeta
-    >>> piece = EndpointSlice(ObjectMeta("web"), "IPv4", (Endpoint(("10.0.0.1",)),))
-    >>> conflicts({"cluster-a": [piece], "cluster-b": [piece]}, known=[])
+    >>> endpoint_slice = EndpointSlice(ObjectMeta("web"), "IPv4", (Endpoint(("10.0.0.1",)),))
+    >>> conflicts({"cluster-a": [endpoint_slice], "cluster-b": [endpoint_slice]}, known=[])
     {'cluster-a': ('10.0.0.1 (cluster-b)',), 'cluster-b': ('10.0.0.1 (cluster-a)',)}
 
     Args:
@@ -32,11 +32,22 @@ def conflicts(
     if sum(map(bool, slices.values())) < 2:
         known.clear()
         return {}
-    if _are_distinct([piece.endpoints for pieces in slices.values() for piece in pieces], known):
+    if _are_distinct(
+        [
+            endpoint_slice.endpoints
+            for endpoint_slices in slices.values()
+            for endpoint_slice in endpoint_slices
+        ],
+        known,
+    ):
         return {}
     claims = {
-        cluster: {endpoint.addresses[0] for piece in pieces for endpoint in piece.endpoints}
-        for cluster, pieces in slices.items()
+        cluster: {
+            endpoint.addresses[0]
+            for endpoint_slice in endpoint_slices
+            for endpoint in endpoint_slice.endpoints
+        }
+        for cluster, endpoint_slices in slices.items()
     }
     found = {cluster: _shared(cluster, claims) for cluster in claims if cluster != LOCAL}
     return {cluster: shared for cluster, shared in found.items() if shared}

@@ -95,15 +95,18 @@ def diff(
     """
     keepers, duplicates = _by_identity(service, observed)
     changes: list[SliceChange] = []
-    for wanted in sorted(desired, key=lambda piece: (piece.address_type, piece.source or "")):
+    for wanted in sorted(
+        desired,
+        key=lambda endpoint_slice: (endpoint_slice.address_type, endpoint_slice.source or ""),
+    ):
         found = keepers.pop(_identity(wanted), None)
         if found is None:
             name = names.give(service, cluster, wanted.source or "")
             changes.append(Create(_with_name(wanted, name), Reason.SOURCE_ADDED))
         elif (update := update_to(wanted, found)) is not None:
             changes.append(update)
-    changes += [delete(piece, Reason.SOURCE_GONE) for piece in keepers.values()]
-    changes += [delete(piece, Reason.DUPLICATE) for piece in duplicates]
+    changes += [delete(endpoint_slice, Reason.SOURCE_GONE) for endpoint_slice in keepers.values()]
+    changes += [delete(endpoint_slice, Reason.DUPLICATE) for endpoint_slice in duplicates]
     return changes
 
 
@@ -159,9 +162,9 @@ def delete_leftover(leftover: EndpointSlice, replacement: EndpointSlice) -> Dele
 _Identity: TypeAlias = tuple[str | None, str]
 
 
-def _identity(piece: EndpointSlice) -> _Identity:
+def _identity(endpoint_slice: EndpointSlice) -> _Identity:
     """What a slice mirrors. The address type belongs to it because the API server does not let it change."""
-    return piece.source, piece.address_type
+    return endpoint_slice.source, endpoint_slice.address_type
 
 
 def _by_identity(
@@ -174,18 +177,20 @@ def _by_identity(
     """
     keepers: dict[_Identity, EndpointSlice] = {}
     rest = []
-    for piece in sorted(observed, key=lambda piece: piece.metadata.name):
-        if piece.metadata.deletion_timestamp is not None:
+    for endpoint_slice in sorted(observed, key=lambda endpoint_slice: endpoint_slice.metadata.name):
+        if endpoint_slice.metadata.deletion_timestamp is not None:
             continue
-        if (identity := _identity(piece)) in keepers or not _has_service_label(piece, service):
-            rest.append(piece)
+        if (identity := _identity(endpoint_slice)) in keepers or not _has_service_label(
+            endpoint_slice, service
+        ):
+            rest.append(endpoint_slice)
         else:
-            keepers[identity] = piece
+            keepers[identity] = endpoint_slice
     return keepers, rest
 
 
-def _has_service_label(piece: EndpointSlice, service: NamespacedName) -> bool:
-    return piece.metadata.label(LABEL_SERVICE_NAME) == service.name
+def _has_service_label(endpoint_slice: EndpointSlice, service: NamespacedName) -> bool:
+    return endpoint_slice.metadata.label(LABEL_SERVICE_NAME) == service.name
 
 
 def _is_same_content(wanted: EndpointSlice, observed: EndpointSlice) -> bool:
@@ -230,9 +235,9 @@ def are_equal(wanted: Sequence[Endpoint], observed: Sequence[Endpoint]) -> bool:
     )
 
 
-def _with_name(piece: EndpointSlice, name: str) -> EndpointSlice:
+def _with_name(endpoint_slice: EndpointSlice, name: str) -> EndpointSlice:
     """The slice under a name. Said in full, because `evolve` takes three times as long."""
-    old = piece.metadata
+    old = endpoint_slice.metadata
     metadata = ObjectMeta(
         name=name,
         namespace=old.namespace,
@@ -240,7 +245,9 @@ def _with_name(piece: EndpointSlice, name: str) -> EndpointSlice:
         annotations=old.annotations,
         owner_references=old.owner_references,
     )
-    return EndpointSlice(metadata, piece.address_type, piece.endpoints, piece.ports)
+    return EndpointSlice(
+        metadata, endpoint_slice.address_type, endpoint_slice.endpoints, endpoint_slice.ports
+    )
 
 
 def _precondition(observed: EndpointSlice) -> Precondition:

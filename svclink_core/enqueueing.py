@@ -67,8 +67,8 @@ def requests_for(event: Event, snapshot: Snapshot) -> set[NamespacedName]:
         case ServiceChanged(old, new):
             return {service.metadata.key for service in (old, new) if service is not None}
         case EndpointSliceChanged(old, new, in_main):
-            slices = [piece for piece in (old, new) if piece is not None]
-            keys = {piece.service for piece in slices} - {None}
+            slices = [endpoint_slice for endpoint_slice in (old, new) if endpoint_slice is not None]
+            keys = {endpoint_slice.service for endpoint_slice in slices} - {None}
             found = {key for key in keys if key is not None}
             if in_main and len(slices) == 1:
                 found |= _waiting_for_name(slices[0].metadata.key, snapshot)

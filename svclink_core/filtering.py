@@ -100,23 +100,28 @@ def why_kept(cluster: RemoteCluster) -> Reason | None:
             assert_never(unexpected)
 
 
-def why_slice_skipped(piece: EndpointSlice, main: Service) -> Reason | None:
+def why_slice_skipped(endpoint_slice: EndpointSlice, main: Service) -> Reason | None:
     """The reason not to mirror one remote slice of an imported Service, or None."""
-    if is_mirrored_already(piece):
+    if is_mirrored_already(endpoint_slice):
         return Reason.LOOP
-    if piece.address_type == FQDN or piece.address_type not in main.spec.ip_families:
+    if (
+        endpoint_slice.address_type == FQDN
+        or endpoint_slice.address_type not in main.spec.ip_families
+    ):
         return Reason.ADDRESS_TYPE
-    if not piece.endpoints or not piece.ports:
+    if not endpoint_slice.endpoints or not endpoint_slice.ports:
         return Reason.NO_ENDPOINTS
     return None
 
 
-def is_mirrored_already(piece: EndpointSlice) -> bool:
+def is_mirrored_already(endpoint_slice: EndpointSlice) -> bool:
     """Whether a slice was mirrored into its cluster by svclink, its Go release or an MCS controller.
 
     Mirroring it again would send traffic on a detour, and two clusters that link each other would echo for ever.
     """
-    return piece.is_ours or any(key in _LABELS_OF_MIRRORS for key, _ in piece.metadata.labels)
+    return endpoint_slice.is_ours or any(
+        key in _LABELS_OF_MIRRORS for key, _ in endpoint_slice.metadata.labels
+    )
 
 
 _LABELS_OF_MIRRORS: Final = frozenset({LABEL_CLUSTER, LABEL_GO_CLUSTER, LABEL_MCS_SOURCE_CLUSTER})

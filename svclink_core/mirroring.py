@@ -69,24 +69,26 @@ class Topology(Enum):
     NODE = "Node"
 
 
-def mirror(piece: EndpointSlice, cluster: str, remote: Service, main: Service) -> MirrorResult:
+def mirror(
+    endpoint_slice: EndpointSlice, cluster: str, remote: Service, main: Service
+) -> MirrorResult:
     """The slices the main cluster should have for a remote slice of an imported Service.
 
     Args:
-        piece: The remote slice.
+        endpoint_slice: The remote slice.
         cluster: Name of the ClusterLink.
         remote: The remote Service, whose port numbers help to find partners for port names.
         main: The main Service: it gives owner, port names and the wish for topology.
 
     Source: MIRRORING, "One remote slice -> one main slice".
     """
-    ports, port_omissions = translate_ports(piece.ports, remote, main)
-    endpoints, endpoint_omissions = mirror_endpoints(piece, topology_of(main))
+    ports, port_omissions = translate_ports(endpoint_slice.ports, remote, main)
+    endpoints, endpoint_omissions = mirror_endpoints(endpoint_slice, topology_of(main))
     parts = _split(endpoints) if ports else []
     slices = tuple(
         EndpointSlice(
-            metadata=_metadata(piece, cluster, main, part),
-            address_type=piece.address_type,
+            metadata=_metadata(endpoint_slice, cluster, main, part),
+            address_type=endpoint_slice.address_type,
             endpoints=chunk,
             ports=ports,
         )
@@ -106,8 +108,8 @@ def _owner(name: str, uid: str) -> tuple[OwnerReference, ...]:
     return (OwnerReference("v1", "Service", name, uid, True, False),)  # noqa: FBT003
 
 
-def _metadata(piece: EndpointSlice, cluster: str, main: Service, part: int) -> ObjectMeta:
-    source = piece.metadata.name if part == 0 else f"{piece.metadata.name}/{part}"
+def _metadata(endpoint_slice: EndpointSlice, cluster: str, main: Service, part: int) -> ObjectMeta:
+    source = endpoint_slice.metadata.name if part == 0 else f"{endpoint_slice.metadata.name}/{part}"
     return ObjectMeta(
         name="",
         namespace=main.metadata.namespace,
@@ -205,11 +207,11 @@ _APP_PROTOCOL: Final = re.compile(
 
 
 def mirror_endpoints(
-    piece: EndpointSlice, topology: Topology
+    endpoint_slice: EndpointSlice, topology: Topology
 ) -> tuple[tuple[Endpoint, ...], list[Omission]]:
     """The endpoints as the main cluster should have them, one an address, sorted by it, and those it cannot have."""
-    if (endpoints := piece.normal_endpoints) is None:
-        return mirror_each_endpoint(piece.endpoints, piece.address_type, topology)
+    if (endpoints := endpoint_slice.normal_endpoints) is None:
+        return mirror_each_endpoint(endpoint_slice.endpoints, endpoint_slice.address_type, topology)
     return endpoints if topology is Topology.NONE else tuple(
         [_hinted(each, topology) for each in endpoints]
     ), []

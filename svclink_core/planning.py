@@ -219,7 +219,10 @@ def _remembered(part: _Part, observed: Observed) -> _Part:
     """A part with nothing to do, by the slices that are there: those that were wanted are equal, and take memory."""
     if part.decision.outcome is not Outcome.MIRRORED:
         return part
-    return evolve(part, slices=tuple([piece for piece in observed if _is_alive(piece)]))
+    return evolve(
+        part,
+        slices=tuple([endpoint_slice for endpoint_slice in observed if _is_alive(endpoint_slice)]),
+    )
 
 
 def _plan_linked(view: View, remote: RemoteCluster) -> _Part:
@@ -245,7 +248,9 @@ def _keep(view: View, cluster: str, reason: Reason) -> _Part:
     observed = view.ours.get(cluster, [])
     changes: Sequence[SliceChange] = ()
     if view.main is not None and not view.main.is_being_deleted and reason not in _UNTOUCHED:
-        changes = _updates(observed, [_owned(piece, view.main) for piece in observed])
+        changes = _updates(
+            observed, [_owned(endpoint_slice, view.main) for endpoint_slice in observed]
+        )
     decision = Decision(
         view.key, cluster, Outcome.KEPT, reason, len(observed), _endpoints(observed)
     )
@@ -270,7 +275,7 @@ def _plan_lost(view: View, remote: RemoteCluster, *, alone: bool) -> _Part:
     if policy.action == "Remove":
         return _remove(view, cluster, Reason.UNREACHABLE_REMOVED)
     observed = view.ours.get(cluster, [])
-    wanted = [_owned(as_last_resort(piece), view.main) for piece in observed]
+    wanted = [_owned(as_last_resort(endpoint_slice), view.main) for endpoint_slice in observed]
     changes = _updates(observed, wanted, Reason.UNREACHABLE_NOT_READY)
     counts = len(observed), _endpoints(observed)
     return _Part(
@@ -280,8 +285,10 @@ def _plan_lost(view: View, remote: RemoteCluster, *, alone: bool) -> _Part:
     )
 
 
-def _owned(piece: EndpointSlice, main: Service) -> EndpointSlice:
-    return evolve(piece, metadata=evolve(piece.metadata, owner_references=owner_of(main)))
+def _owned(endpoint_slice: EndpointSlice, main: Service) -> EndpointSlice:
+    return evolve(
+        endpoint_slice, metadata=evolve(endpoint_slice.metadata, owner_references=owner_of(main))
+    )
 
 
 def _updates(observed: Observed, wanted: Observed, reason: Reason | None = None) -> list[Update]:
@@ -296,9 +303,11 @@ def _updates(observed: Observed, wanted: Observed, reason: Reason | None = None)
 
 def _remove(view: View, cluster: str, reason: Reason) -> _Part:
     """Slices go."""
-    doomed = [piece for piece in view.ours.get(cluster, ()) if _is_alive(piece)]
+    doomed = [
+        endpoint_slice for endpoint_slice in view.ours.get(cluster, ()) if _is_alive(endpoint_slice)
+    ]
     decision = Decision(view.key, cluster, Outcome.SKIPPED, reason)
-    return _Part(decision, changes=[delete(piece, reason) for piece in doomed])
+    return _Part(decision, changes=[delete(endpoint_slice, reason) for endpoint_slice in doomed])
 
 
 _REMOTE_CONTENT = frozenset(
@@ -330,7 +339,11 @@ def _skip(view: View, remote: RemoteCluster, reason: Reason) -> _Part:
 
 def _orphans(view: View, cluster: str) -> _Part:
     """The garbage collector removes slices of a Service that is gone, and it may come back first; it leaves others."""
-    orphans = [piece for piece in view.ours.get(cluster, ()) if not piece.metadata.owner_references]
+    orphans = [
+        endpoint_slice
+        for endpoint_slice in view.ours.get(cluster, ())
+        if not endpoint_slice.metadata.owner_references
+    ]
     return _remove(evolve(view, ours={cluster: orphans}), cluster, Reason.MAIN_SERVICE_MISSING)
 
 
@@ -379,8 +392,12 @@ def _guarded(part: _Part, remote: RemoteCluster) -> _Part:
 
 def _leftovers(leftovers: Observed, observed: Observed) -> list[Delete]:
     """Slices of the Go release go once everything that should be mirrored is, so that no address is lost in between."""
-    replacement = next(piece for piece in observed if _is_alive(piece))
-    return [delete_leftover(piece, replacement) for piece in leftovers if _is_alive(piece)]
+    replacement = next(endpoint_slice for endpoint_slice in observed if _is_alive(endpoint_slice))
+    return [
+        delete_leftover(endpoint_slice, replacement)
+        for endpoint_slice in leftovers
+        if _is_alive(endpoint_slice)
+    ]
 
 
 def _create(view: View, decisions: list[Decision]) -> tuple[Sequence[Creation], list[Decision]]:
@@ -433,14 +450,14 @@ def _desired(
     """What the remote slices of one Service become, and what of them is left out."""
     desired: list[EndpointSlice] = []
     omissions: list[Omission] = []
-    for piece in slices:
-        reason = why_slice_skipped(piece, verdict.main)
+    for endpoint_slice in slices:
+        reason = why_slice_skipped(endpoint_slice, verdict.main)
         if reason is None:
-            mirrored = mirror(piece, cluster, verdict.remote, verdict.main)
+            mirrored = mirror(endpoint_slice, cluster, verdict.remote, verdict.main)
             desired += mirrored.slices
             omissions += mirrored.omissions
         elif reason is not Reason.NO_ENDPOINTS:
-            omissions.append(Omission(reason, piece.metadata.name))
+            omissions.append(Omission(reason, endpoint_slice.metadata.name))
     return desired, omissions
 
 
@@ -457,9 +474,9 @@ def _findings(
     )
 
 
-def _is_alive(piece: EndpointSlice) -> bool:
-    return piece.metadata.deletion_timestamp is None
+def _is_alive(endpoint_slice: EndpointSlice) -> bool:
+    return endpoint_slice.metadata.deletion_timestamp is None
 
 
 def _endpoints(slices: Iterable[EndpointSlice]) -> int:
-    return sum(len(piece.endpoints) for piece in slices)
+    return sum(len(endpoint_slice.endpoints) for endpoint_slice in slices)

@@ -130,7 +130,7 @@ def main_cluster(
     return MainCluster(
         services={service.metadata.key: service for service in services},
         endpoint_slices=group_by_service(slices),
-        names={piece.metadata.key: piece for piece in slices},
+        names={endpoint_slice.metadata.key: endpoint_slice for endpoint_slice in slices},
         namespaces=None if spaces is None else frozenset(each.metadata.name for each in spaces),
         terminating=frozenset(each.metadata.name for each in spaces or () if each.is_terminating),
     )
@@ -176,9 +176,9 @@ def group_by_service(
 ) -> dict[NamespacedName, list[EndpointSlice]]:
     """EndpointSlices by the Service they belong to; those of no Service are left out."""
     groups: dict[NamespacedName, list[EndpointSlice]] = {}
-    for piece in endpoint_slices:
-        if (service := piece.service) is not None:
-            groups.setdefault(service, []).append(piece)
+    for endpoint_slice in endpoint_slices:
+        if (service := endpoint_slice.service) is not None:
+            groups.setdefault(service, []).append(endpoint_slice)
     return groups
 
 
@@ -186,7 +186,7 @@ def all_keys(snapshot: Snapshot) -> KeysView[NamespacedName]:
     """Every Service there is anything to say about, in the order in which the snapshot has them."""
     keys = dict.fromkeys(snapshot.main.services)
     for key, slices in snapshot.main.endpoint_slices.items():
-        if any(piece.is_ours for piece in slices):
+        if any(endpoint_slice.is_ours for endpoint_slice in slices):
             keys[key] = None
     for cluster in snapshot.remotes.values():
         keys.update(dict.fromkeys(cluster.services))

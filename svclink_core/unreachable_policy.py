@@ -36,15 +36,15 @@ def has_ready_endpoint(slices: Iterable[EndpointSlice]) -> bool:
     """Whether any endpoint of the slices is ready; unset counts as that. Slices that are being deleted do not count."""
     return any(
         endpoint.conditions.ready is not False
-        for piece in slices
-        if piece.metadata.deletion_timestamp is None
-        for endpoint in piece.endpoints
+        for endpoint_slice in slices
+        if endpoint_slice.metadata.deletion_timestamp is None
+        for endpoint in endpoint_slice.endpoints
     )
 
 
-def as_last_resort(piece: EndpointSlice) -> EndpointSlice:
+def as_last_resort(endpoint_slice: EndpointSlice) -> EndpointSlice:
     """The slice with every endpoint marked as not ready, still serving, terminating. Hints are for ready ones only."""
-    return evolve(piece, endpoints=tuple(map(_as_last_resort, piece.endpoints)))
+    return evolve(endpoint_slice, endpoints=tuple(map(_as_last_resort, endpoint_slice.endpoints)))
 
 
 def _as_last_resort(endpoint: Endpoint) -> Endpoint:

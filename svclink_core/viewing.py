@@ -38,14 +38,14 @@ def view_of(snapshot: Snapshot, key: NamespacedName) -> View:
     ours: dict[str, Observed] = {}
     leftovers: dict[str, Observed] = {}
     local = []
-    for piece in snapshot.main.endpoint_slices.get(key, ()):
-        if piece.is_ours:
+    for endpoint_slice in snapshot.main.endpoint_slices.get(key, ()):
+        if endpoint_slice.is_ours:
             # One whose cluster label was lost counts to no cluster.
-            ours.setdefault(piece.cluster or "", []).append(piece)
-        elif piece.go_cluster is not None:
-            leftovers.setdefault(piece.go_cluster, []).append(piece)
+            ours.setdefault(endpoint_slice.cluster or "", []).append(endpoint_slice)
+        elif endpoint_slice.go_cluster is not None:
+            leftovers.setdefault(endpoint_slice.go_cluster, []).append(endpoint_slice)
         else:
-            local.append(piece)
+            local.append(endpoint_slice)
     names = Names(key.namespace, snapshot.remotes.keys(), snapshot.main.names)
     return View(snapshot, key, snapshot.main.services.get(key), ours, leftovers, local, names)
 

@@ -177,15 +177,15 @@ class Applier:
             case CreateService(service, _, _):
                 answer = await self.client.post(SERVICES.path(namespace), unstructure(service))
                 self.written(decode_object(answer, SERVICES))
-            case Create(piece, _):
+            case Create(endpoint_slice, _):
                 answer = await self.client.post(
-                    ENDPOINT_SLICES.path(namespace), encode_slice(piece)
+                    ENDPOINT_SLICES.path(namespace), encode_slice(endpoint_slice)
                 )
-                self.written(_answered(piece, answer))
-            case Update(piece, precondition, _):
-                body = encode_slice(piece, precondition)
+                self.written(_answered(endpoint_slice, answer))
+            case Update(endpoint_slice, precondition, _):
+                body = encode_slice(endpoint_slice, precondition)
                 answer = await self.client.put(ENDPOINT_SLICES.path(namespace, name), body)
-                self.written(_answered(piece, answer))
+                self.written(_answered(endpoint_slice, answer))
             case Delete(_, precondition, _):
                 options = {
                     "uid": precondition.uid,

@@ -57,14 +57,14 @@ class Tally:
     endpoints: Counter[str] = field(factory=Counter)
     slices: Counter[str] = field(factory=Counter)
 
-    def count(self, piece: EndpointSlice | None, sign: int) -> None:
+    def count(self, endpoint_slice: EndpointSlice | None, sign: int) -> None:
         """Add (`sign` 1) or subtract (-1) a slice, if it is a mirrored one."""
-        if piece is None or not piece.is_ours:
+        if endpoint_slice is None or not endpoint_slice.is_ours:
             return
-        cluster, service = piece.cluster, piece.service
+        cluster, service = endpoint_slice.cluster, endpoint_slice.service
         if cluster is None or service is None:
             return
-        self.endpoints[cluster] += sign * len(piece.endpoints)
+        self.endpoints[cluster] += sign * len(endpoint_slice.endpoints)
         self.slices[cluster] += sign
         services = self.services[cluster]
         services[service] += sign

@@ -140,18 +140,18 @@ class Store:
             version,
         )
 
-    def sharing(self, cluster: str, piece: EndpointSlice) -> EndpointSlice:
+    def sharing(self, cluster: str, endpoint_slice: EndpointSlice) -> EndpointSlice:
         """A slice that was just read, made of what is held already where that is equal: endpoints fill the memory.
 
         One that is as it was is the very one that is held. A mirror gets the endpoints of the remote slice it is of.
         """
-        held = self._of(cluster).slices.get(piece.metadata.key)
-        if held == piece:
+        held = self._of(cluster).slices.get(endpoint_slice.metadata.key)
+        if held == endpoint_slice:
             return held
-        source = self._source(piece) if cluster == MAIN else None
-        if source is None or source.normal_endpoints != piece.endpoints:
-            return piece
-        return evolve(piece, endpoints=source.normal_endpoints)
+        source = self._source(endpoint_slice) if cluster == MAIN else None
+        if source is None or source.normal_endpoints != endpoint_slice.endpoints:
+            return endpoint_slice
+        return evolve(endpoint_slice, endpoints=source.normal_endpoints)
 
     def _source(self, mirror: EndpointSlice) -> EndpointSlice | None:
         """The remote slice that a slice of the main cluster is a mirror of, where it is known."""
@@ -383,7 +383,9 @@ class Store:
         self._tally.count(old, -1)
         self._tally.count(new, 1)
         for source in {
-            piece.cluster for piece in (old, new) if piece is not None and piece.is_ours
+            endpoint_slice.cluster
+            for endpoint_slice in (old, new)
+            if endpoint_slice is not None and endpoint_slice.is_ours
         }:
             self.status_changed(source or MAIN)
 

@@ -29,14 +29,14 @@ def encode(body: dict[str, Json]) -> bytes:
     return _ENCODER.encode(body)
 
 
-def encode_slice(piece: EndpointSlice, precondition: Precondition | None = None) -> bytes:
+def encode_slice(endpoint_slice: EndpointSlice, precondition: Precondition | None = None) -> bytes:
     """An EndpointSlice.
 
     Args:
-        piece: The slice.
+        endpoint_slice: The slice.
         precondition: Of a PUT that only replaces the very object, in the very version, the plan was made for.
     """
-    metadata = _metadata(piece.metadata)
+    metadata = _metadata(endpoint_slice.metadata)
     if precondition is not None:
         metadata |= {"uid": precondition.uid, "resourceVersion": precondition.resource_version}
     return _ENCODER.encode(
@@ -44,9 +44,9 @@ def encode_slice(piece: EndpointSlice, precondition: Precondition | None = None)
             "apiVersion": "discovery.k8s.io/v1",
             "kind": "EndpointSlice",
             "metadata": metadata,
-            "addressType": piece.address_type,
-            "endpoints": [_endpoint(each) for each in piece.endpoints],
-            "ports": [_port(each) for each in piece.ports],
+            "addressType": endpoint_slice.address_type,
+            "endpoints": [_endpoint(each) for each in endpoint_slice.endpoints],
+            "ports": [_port(each) for each in endpoint_slice.ports],
         }
     )
 

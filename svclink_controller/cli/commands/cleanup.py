@@ -123,14 +123,14 @@ async def find(
     return sorted(found, key=str)
 
 
-def is_svclinks(piece: EndpointSlice) -> bool:
+def is_svclinks(endpoint_slice: EndpointSlice) -> bool:
     """Whether svclink, or its Go release, made an EndpointSlice."""
-    return piece.is_ours or piece.metadata.label(LABEL_GO_CLUSTER) is not None
+    return endpoint_slice.is_ours or endpoint_slice.metadata.label(LABEL_GO_CLUSTER) is not None
 
 
-def is_only_ours(piece: EndpointSlice) -> bool:
+def is_only_ours(endpoint_slice: EndpointSlice) -> bool:
     """Whether svclink made an EndpointSlice that its Go release does not take for its own."""
-    return piece.is_ours and piece.metadata.label(LABEL_GO_CLUSTER) is None
+    return endpoint_slice.is_ours and endpoint_slice.metadata.label(LABEL_GO_CLUSTER) is None
 
 
 async def delete_object(client: Client, leftover: Leftover) -> Leftover:

@@ -99,14 +99,16 @@ def _decision_words(decision: Decision) -> str:
 def _main_words(service: Service | None, local: list[EndpointSlice]) -> str:
     if service is None:
         return "no Service of this namespace and name"
-    endpoints = sum(len(piece.endpoints) for piece in local)
+    endpoints = sum(len(endpoint_slice.endpoints) for endpoint_slice in local)
     kind = "headless" if service.is_headless else service.spec.type
     return f"{kind} Service with {_counted(endpoints, 'endpoint')} of its own"
 
 
 def _local(service: NamespacedName, view: FleetView) -> list[EndpointSlice]:
     return [
-        piece for piece in view.snapshot.main.endpoint_slices.get(service, ()) if not piece.is_ours
+        endpoint_slice
+        for endpoint_slice in view.snapshot.main.endpoint_slices.get(service, ())
+        if not endpoint_slice.is_ours
     ]
 
 
@@ -118,7 +120,9 @@ def _data(service: NamespacedName, result: Plan, view: FleetView) -> dict[str, J
     return {
         "service": str(service),
         "inMain": service in view.snapshot.main.services,
-        "localEndpoints": sum(len(piece.endpoints) for piece in _local(service, view)),
+        "localEndpoints": sum(
+            len(endpoint_slice.endpoints) for endpoint_slice in _local(service, view)
+        ),
         "clusters": [
             decision_data(decision)
             | {

@@ -107,11 +107,11 @@ def _diff_lines(change: Change, before: EndpointSlice | None) -> Iterator[str]:
     )
 
 
-def _lines(piece: EndpointSlice | Service | Namespace | None) -> list[str]:
+def _lines(endpoint_slice: EndpointSlice | Service | Namespace | None) -> list[str]:
     """A manifest without what the API server adds, which a plan does not say."""
-    if piece is None:
+    if endpoint_slice is None:
         return []
-    manifest = codec.unstructure(piece)
+    manifest = codec.unstructure(endpoint_slice)
     metadata = manifest["metadata"]
     if isinstance(metadata, dict):
         for added in ("uid", "resourceVersion", "creationTimestamp", "generation"):

@@ -154,21 +154,31 @@ def services_command(
 def _counts(snapshot: Snapshot) -> Iterator[tuple[NamespacedName, dict[str, Count]]]:
     for key in sorted(snapshot.main.services):
         by_cluster: dict[str, list[EndpointSlice]] = {MAIN_COLUMN: []}
-        for piece in snapshot.main.endpoint_slices.get(key, ()):
+        for endpoint_slice in snapshot.main.endpoint_slices.get(key, ()):
             by_cluster.setdefault(
-                (piece.cluster or "-") if piece.is_ours else MAIN_COLUMN, []
-            ).append(piece)
+                (endpoint_slice.cluster or "-") if endpoint_slice.is_ours else MAIN_COLUMN, []
+            ).append(endpoint_slice)
         yield key, {cluster: _count(slices) for cluster, slices in by_cluster.items()}
 
 
 def _count(slices: Iterable[EndpointSlice]) -> Count:
-    conditions = [endpoint.conditions for piece in slices for endpoint in piece.endpoints]
+    conditions = [
+        endpoint.conditions for endpoint_slice in slices for endpoint in endpoint_slice.endpoints
+    ]
     return Count(sum(each.ready is not False for each in conditions), len(conditions))
 
 
 def _mirrored_clusters(snapshot: Snapshot) -> set[str]:
-    pieces = (piece for slices in snapshot.main.endpoint_slices.values() for piece in slices)
-    return {piece.cluster or "-" for piece in pieces if piece.is_ours}
+    endpoint_slices = (
+        endpoint_slice
+        for slices in snapshot.main.endpoint_slices.values()
+        for endpoint_slice in slices
+    )
+    return {
+        endpoint_slice.cluster or "-"
+        for endpoint_slice in endpoint_slices
+        if endpoint_slice.is_ours
+    }
 
 
 def _service_row(

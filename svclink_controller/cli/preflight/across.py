@@ -35,7 +35,10 @@ def _check_addresses(snapshot: Snapshot) -> Iterator[Result]:
     shared: dict[tuple[str, str], list[str]] = {}
     for cluster, slices in _slices_by_cluster(snapshot):
         for address in {
-            address for piece in slices for each in piece.endpoints for address in each.addresses
+            address
+            for endpoint_slice in slices
+            for each in endpoint_slice.endpoints
+            for address in each.addresses
         }:
             owner = owners.setdefault(address, cluster)
             if owner != cluster:
@@ -49,23 +52,30 @@ def _check_addresses(snapshot: Snapshot) -> Iterator[Result]:
 
 
 def _slices_by_cluster(snapshot: Snapshot) -> Iterator[tuple[str, list[EndpointSlice]]]:
-    local = [piece for piece in snapshot.main.names.values() if not _is_mirrored(piece)]
-    yield MAIN_SUBJECT, [piece for piece in local if _may_be_mirrored(piece)]
+    local = [
+        endpoint_slice
+        for endpoint_slice in snapshot.main.names.values()
+        if not _is_mirrored(endpoint_slice)
+    ]
+    yield (
+        MAIN_SUBJECT,
+        [endpoint_slice for endpoint_slice in local if _may_be_mirrored(endpoint_slice)],
+    )
     for name, remote in sorted(snapshot.remotes.items()):
         yield (
             name,
             [
-                piece
+                endpoint_slice
                 for slices in remote.endpoint_slices.values()
-                for piece in slices
-                if _may_be_mirrored(piece)
+                for endpoint_slice in slices
+                if _may_be_mirrored(endpoint_slice)
             ],
         )
 
 
-def _may_be_mirrored(piece: EndpointSlice) -> bool:
+def _may_be_mirrored(endpoint_slice: EndpointSlice) -> bool:
     """Not those of API servers, nodes and the like, which may be the same everywhere."""
-    service = piece.service
+    service = endpoint_slice.service
     return (
         service is not None
         and service.name != SERVICE_KUBERNETES
@@ -73,8 +83,8 @@ def _may_be_mirrored(piece: EndpointSlice) -> bool:
     )
 
 
-def _is_mirrored(piece: EndpointSlice) -> bool:
-    return piece.is_ours or piece.metadata.label(LABEL_GO_CLUSTER) is not None
+def _is_mirrored(endpoint_slice: EndpointSlice) -> bool:
+    return endpoint_slice.is_ours or endpoint_slice.metadata.label(LABEL_GO_CLUSTER) is not None
 
 
 def _check_findings(findings: Iterable[Finding]) -> Iterator[Result]:
@@ -94,8 +104,8 @@ def _check_findings(findings: Iterable[Finding]) -> Iterator[Result]:
 def _check_leftovers(snapshot: Snapshot) -> Iterator[Result]:
     """EndpointSlices that nobody looks after: of the Go release, and of links that are gone."""
     groups: dict[tuple[str, str], list[str]] = {}
-    for key, piece in sorted(snapshot.main.names.items()):
-        if (group := _abandoned(piece, snapshot)) is not None:
+    for key, endpoint_slice in sorted(snapshot.main.names.items()):
+        if (group := _abandoned(endpoint_slice, snapshot)) is not None:
             groups.setdefault(group, []).append(str(key))
     for (what, selector), names in sorted(groups.items()):
         mend = f"kubectl delete endpointslices -A -l '{selector}'"
@@ -110,12 +120,15 @@ def _check_leftovers(snapshot: Snapshot) -> Iterator[Result]:
         yield Result("ok", MAIN_SUBJECT, "leftovers", "there are none")
 
 
-def _abandoned(piece: EndpointSlice, snapshot: Snapshot) -> tuple[str, str] | None:
+def _abandoned(endpoint_slice: EndpointSlice, snapshot: Snapshot) -> tuple[str, str] | None:
     """Whose slice it was, and the label selector of all of these; None where it is looked after."""
-    if piece.metadata.label(LABEL_GO_CLUSTER) is not None:
+    if endpoint_slice.metadata.label(LABEL_GO_CLUSTER) is not None:
         return "the Go release", LABEL_GO_CLUSTER
-    if not piece.is_ours or piece.cluster in snapshot.remotes:
+    if not endpoint_slice.is_ours or endpoint_slice.cluster in snapshot.remotes:
         return None
-    if piece.cluster is None:
+    if endpoint_slice.cluster is None:
         return "no cluster", f"{LABEL_MANAGED_BY}={MANAGED_BY},!{LABEL_CLUSTER}"
-    return f"cluster {piece.cluster}, which has no ClusterLink", f"{LABEL_CLUSTER}={piece.cluster}"
+    return (
+        f"cluster {endpoint_slice.cluster}, which has no ClusterLink",
+        f"{LABEL_CLUSTER}={endpoint_slice.cluster}",
+    )
