@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from .api import ApiError, Object
+from .api_client import ApiError, Object
 from .control_planes import Cluster
 from .fault_proxy import (
     PASSING,

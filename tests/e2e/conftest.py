@@ -16,13 +16,13 @@ from typing import Final, TypeVar
 
 import pytest
 
-from .api import ApiError
+from .api_client import ApiError
 from .control_planes import Cluster, StartError, running
-from .controllers import Controller, controller_of
+from .controller_process import Controller, controller_of
 from .fault_proxy import FaultProxy, Interception, ProxyTo
-from .fragile_cluster import FragileCluster
+from .isolated_cluster import FragileCluster
+from .polling import eventually
 from .shell import Shell
-from .waiting import eventually
 from .world import Kubectl, Links, RecordMeasure, World
 
 HERE: Final = Path(__file__).resolve().parent

@@ -39,8 +39,8 @@ from svclink_controller.demo.control_planes import (
 )
 from svclink_controller.demo.processes import Process, stop_all
 
-from .api import Api, ApiError, Object
-from .waiting import eventually
+from .api_client import Api, ApiError, Object
+from .polling import eventually
 
 START_SECONDS: Final = 90.0
 TOKEN_SECONDS: Final = 24 * 3600

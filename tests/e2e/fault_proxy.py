@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 import trustme
 
-from .api import Object
+from .api_client import Object
 from .control_planes import Cluster
 
 T = TypeVar("T")

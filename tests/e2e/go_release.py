@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from .api import Api, Object
+from .api_client import Api, Object
 from .objects import LABEL_SERVICE, encoded, endpoints, port
 
 LABEL_GO: Final = "cloudpilot.ai/svclink-cluster"

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Sequence
 from typing import Any, Final
 
-from .api import Object
+from .api_client import Object
 
 LABEL_SERVICE: Final = "kubernetes.io/service-name"
 LABEL_MANAGED_BY: Final = "endpointslice.kubernetes.io/managed-by"

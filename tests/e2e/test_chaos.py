@@ -8,9 +8,9 @@ import pytest
 
 from .chaos import Chaos
 from .control_planes import CONTROLLER, CONTROLLER_NAMESPACE
+from .convergence import true_plan
 from .fault_proxy import ProxyTo
-from .truth import true_plan
-from .waiting import eventually
+from .polling import eventually
 from .world import RecordMeasure, World
 
 STEADY = ("steady-0", "steady-1", "steady-2")

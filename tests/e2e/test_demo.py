@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from .waiting import eventually
+from .polling import eventually
 from .world import Kubectl
 
 SERVICE = """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .waiting import eventually
+from .polling import eventually
 from .world import Kubectl, World
 
 

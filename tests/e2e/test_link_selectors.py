@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from .control_planes import Cluster
-from .controllers import Controller, controller_of
+from .controller_process import Controller, controller_of
 from .world import World
 
 

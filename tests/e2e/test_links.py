@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from .control_planes import reserve_ports
-from .controllers import Controller
+from .controller_process import Controller
 from .objects import LABEL_CLUSTER
-from .waiting import eventually
+from .polling import eventually
 from .world import World
 
 

@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from .api import Object
+from .api_client import Object
 from .control_planes import SYSTEM_NAMESPACE
-from .controllers import Controller
+from .controller_process import Controller
 from .objects import (
     ANNOTATION_SOURCE,
     LABEL_CLUSTER,
@@ -22,7 +22,7 @@ from .objects import (
     service,
     slice_name,
 )
-from .waiting import eventually, throughout
+from .polling import eventually, throughout
 from .world import RecordMeasure, World, content
 
 # So long that whatever happens within a test was set off by a watch.

@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from .control_planes import Cluster
-from .controllers import controller_of
+from .controller_process import controller_of
 from .objects import endpoint_slice, endpoints, slice_name
-from .waiting import eventually, throughout
+from .polling import eventually, throughout
 from .world import Links, World
 
 QUIET_SECONDS = 60

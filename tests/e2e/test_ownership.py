@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from .api import Object
-from .controllers import Controller
+from .api_client import Object
+from .controller_process import Controller
 from .objects import (
     ANNOTATION_SOURCE,
     LABEL_CLUSTER,
@@ -16,7 +16,7 @@ from .objects import (
     endpoints,
     port,
 )
-from .waiting import eventually
+from .polling import eventually
 from .world import World, content
 
 

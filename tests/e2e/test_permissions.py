@@ -17,8 +17,8 @@ from svclink_controller.manager import make_manager
 from svclink_controller.settings import Settings
 
 from .control_planes import Cluster
-from .controllers import Controller, controller_of
-from .lacking import HOME, MAIN_ROLES, NOBODY, REMOTE_ROLES, Users, lacks_of
+from .controller_process import Controller, controller_of
+from .missing_permissions import HOME, MAIN_ROLES, NOBODY, REMOTE_ROLES, Users, lacks_of
 from .objects import (
     ANNOTATION_SOURCE,
     LABEL_CLUSTER,
@@ -29,8 +29,8 @@ from .objects import (
     service,
     slice_name,
 )
+from .polling import eventually
 from .shell import Shell
-from .waiting import eventually
 from .world import World
 
 MAIN_USER: Final = "system:serviceaccount:cloudpilot:svclink"

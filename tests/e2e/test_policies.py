@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from .control_planes import Cluster
-from .controllers import Controller
+from .controller_process import Controller
 from .fault_proxy import FaultProxy, ProxyTo, Refusing
 from .objects import (
     LABEL_MANAGED_BY,
@@ -18,7 +18,7 @@ from .objects import (
     endpoints,
     service,
 )
-from .waiting import eventually
+from .polling import eventually
 from .world import World
 
 LABEL_GO_CLUSTER = "cloudpilot.ai/svclink-cluster"

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from .waiting import eventually
+from .polling import eventually
 from .world import World
 
 README = Path(__file__).parents[2] / "README.md"

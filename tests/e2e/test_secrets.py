@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from .api import Object
+from .api_client import Object
 from .control_planes import CONTROLLER_NAMESPACE
 from .objects import cluster_link, encoded
 from .world import World

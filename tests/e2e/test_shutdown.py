@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from .controllers import Controller
-from .waiting import eventually
+from .controller_process import Controller
+from .polling import eventually
 from .world import World
 
 

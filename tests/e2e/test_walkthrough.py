@@ -13,13 +13,13 @@ from typing import Final
 
 import pytest
 
-from .api import ApiError, Object
+from .api_client import ApiError, Object
 from .control_planes import Cluster
-from .controllers import Controller
-from .documents import commands
+from .controller_process import Controller
+from .documented_commands import commands
 from .objects import endpoint_slice, endpoints, service, slice_name
+from .polling import eventually
 from .shell import Shell
-from .waiting import eventually
 
 LINK: Final = """
 kubectl config use-context remote >/dev/null

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .api import Api, ApiError, Object
+from .api_client import Api, ApiError, Object
 from .control_planes import Cluster
-from .controllers import Controller
+from .controller_process import Controller
 from .objects import (
     ANNOTATION_SOURCE,
     LABEL_CLUSTER,
@@ -24,7 +24,7 @@ from .objects import (
     service,
     slice_name,
 )
-from .waiting import PATIENCE, eventually
+from .polling import PATIENCE, eventually
 
 # Keeps a measured value under a name, to be printed at the end of the run.
 RecordMeasure = Callable[[str, float], None]

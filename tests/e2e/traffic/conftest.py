@@ -15,8 +15,8 @@ import pytest
 
 from tests.e2e.conftest import ROOT, WITHOUT, start_clusters
 from tests.e2e.control_planes import Cluster
-from tests.e2e.controllers import Controller
-from tests.e2e.waiting import eventually
+from tests.e2e.controller_process import Controller
+from tests.e2e.polling import eventually
 from tests.e2e.world import World
 
 from .kubelets import Kubelet, node, zone

@@ -6,9 +6,9 @@ import itertools
 import time
 from typing import Any, Final
 
-from tests.e2e.api import Object, path_of
+from tests.e2e.api_client import Object, path_of
 from tests.e2e.control_planes import Cluster
-from tests.e2e.waiting import eventually
+from tests.e2e.polling import eventually
 
 from .network import PodNetwork
 from .programs import Program

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from tests.e2e.api import Object
+from tests.e2e.api_client import Object
 
 from .programs import Program
 

@@ -15,7 +15,7 @@ import yaml
 
 from svclink_controller.demo.processes import Process, stop_all
 from tests.e2e.control_planes import Cluster
-from tests.e2e.waiting import eventually
+from tests.e2e.polling import eventually
 
 from .network import DNS_PORT, NODE, POD_NETWORKS, do_inside, inside
 from .relay import relayed

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.api import Object
+from tests.e2e.api_client import Object
 
 from .network import inside
 

@@ -8,10 +8,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tests.e2e.api import Object
+from tests.e2e.api_client import Object
 from tests.e2e.control_planes import Cluster
 from tests.e2e.objects import service
-from tests.e2e.waiting import eventually
+from tests.e2e.polling import eventually
 from tests.e2e.world import World
 
 from .kubelets import Kubelet

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from tests.e2e.waiting import eventually
+from tests.e2e.polling import eventually
 from tests.e2e.world import RecordMeasure
 
 from .conftest import Draw

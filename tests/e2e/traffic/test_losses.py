@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.waiting import eventually
+from tests.e2e.polling import eventually
 from tests.e2e.world import RecordMeasure
 
 from .conftest import Draw

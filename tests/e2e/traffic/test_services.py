@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from tests.e2e.controllers import Controller
-from tests.e2e.waiting import eventually
+from tests.e2e.controller_process import Controller
+from tests.e2e.polling import eventually
 
 from .conftest import Draw
 from .shop import APP, HTTP, Shop

@@ -13,7 +13,7 @@ import yaml
 
 from svclink_controller.cli.permissions import MAIN_PERMISSIONS, OWN_NAMESPACE
 
-from .api import Object
+from .api_client import Object
 from .shell import ROOT, Shell
 
 DEPLOY: Final = ROOT / "deploy"

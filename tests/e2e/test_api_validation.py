@@ -28,7 +28,7 @@ from svclink_core import (
 from svclink_core.codec import structure, unstructure
 from tests.unit.core.strategies import snapshots
 
-from .api import Api, Object, path_of
+from .api_client import Api, Object, path_of
 from .control_planes import Cluster
 
 NOW: Final = 1_800_000_000.0

@@ -12,9 +12,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from .control_planes import reserve_ports
-from .controllers import Controller
+from .controller_process import Controller
 from .fault_proxy import FaultProxy, Hanging, ProxyTo, Throttling
-from .waiting import eventually
+from .polling import eventually
 from .world import RecordMeasure, World
 
 CYCLES = 200

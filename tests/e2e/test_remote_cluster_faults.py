@@ -8,11 +8,11 @@ from collections import Counter
 import pytest
 import yaml
 
-from .api import ApiError, Object
+from .api_client import ApiError, Object
 from .control_planes import READER_USER, Cluster
 from .fault_proxy import FaultProxy, Hanging, ProxyTo, Refusing, Shortening
-from .fragile_cluster import FragileCluster
-from .waiting import eventually
+from .isolated_cluster import FragileCluster
+from .polling import eventually
 from .world import World
 
 ACCOUNT = "narrow"

@@ -12,7 +12,7 @@ from svclink_controller.settings import Settings
 from svclink_controller.wire import label_selector
 from svclink_core.snapshot import Options
 
-from .api import ApiError, Object
+from .api_client import ApiError, Object
 from .control_planes import RBAC_GROUP, Cluster
 from .objects import cluster_link
 from .world import World

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from .control_planes import CONTROLLER, READER_USER, AuditEvent, Cluster
-from .controllers import Controller
-from .waiting import eventually, throughout
+from .controller_process import Controller
+from .polling import eventually, throughout
 from .world import World
 
 QUIET_SECONDS = 40

@@ -15,7 +15,7 @@ from svclink_controller.api.connecting import user_client
 from svclink_controller.cli.commands import cleanup
 from svclink_controller.credentials.kubeconfig import parse_kubeconfig
 
-from .api import ApiError, Object
+from .api_client import ApiError, Object
 from .control_planes import Cluster
 from .objects import (
     LABEL_CLUSTER,

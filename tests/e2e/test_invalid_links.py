@@ -10,11 +10,11 @@ import pytest
 import trustme
 import yaml
 
-from .api import Object
+from .api_client import Object
 from .control_planes import STRANGER, Cluster, reserve_ports
-from .controllers import Controller
+from .controller_process import Controller
 from .objects import cluster_link
-from .waiting import throughout
+from .polling import throughout
 from .world import World
 
 CANARY = "a-token-that-nobody-may-see"

@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from .api import ApiError
+from .api_client import ApiError
 from .objects import endpoint_slice, endpoints, service, slice_name
-from .waiting import eventually, throughout
+from .polling import eventually, throughout
 from .world import RecordMeasure, World
 
 AWAY_SECONDS = 60

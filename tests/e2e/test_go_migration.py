@@ -15,13 +15,13 @@ from typing import Final, Self
 import pytest
 
 from . import go_release
-from .api import Api
+from .api_client import Api
 from .control_planes import Cluster
-from .controllers import Controller
-from .documents import commands
+from .controller_process import Controller
+from .documented_commands import commands
 from .objects import LABEL_SERVICE, endpoint_slice, endpoints, service
+from .polling import eventually
 from .shell import Shell
-from .waiting import eventually
 
 STEPS: Final = commands("docs/migration.md")
 CRD: Final = "clusterlinks.svclink.cloudpilot.ai"

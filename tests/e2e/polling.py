@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from .api import ApiError
+from .api_client import ApiError
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from .control_planes import Cluster
 from .objects import endpoint_slice, endpoints, service
-from .waiting import eventually
+from .polling import eventually
 from .world import World
 
 SERVICES = 300

@@ -14,8 +14,8 @@ from typing import Final
 import pytest
 
 from .control_planes import CONTROLLER_NAMESPACE, AuditEvent
-from .controllers import Controller
-from .waiting import eventually
+from .controller_process import Controller
+from .polling import eventually
 from .world import RecordMeasure, World
 
 A: Final = "svclink-a"

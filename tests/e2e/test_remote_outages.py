@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from .control_planes import Cluster
-from .waiting import eventually, throughout
+from .polling import eventually, throughout
 from .world import World
 
 # How long it may take until the status says that a remote that answers nothing is not there.

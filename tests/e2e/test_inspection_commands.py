@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from .control_planes import STRANGER, Cluster
-from .neighbours import serving
+from .many_remotes import serving
 from .objects import (
     LABEL_CLUSTER,
     LABEL_MANAGED_BY,
@@ -25,8 +25,8 @@ from .objects import (
     port,
     service,
 )
+from .polling import eventually
 from .shell import Shell
-from .waiting import eventually
 from .world import RecordMeasure, World
 
 
