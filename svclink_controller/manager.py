@@ -125,13 +125,13 @@ class Manager:
     applier: Applier
     reconciler: Reconciler
     status_writer: StatusWriter
-    guards: DeletionGuards
+    deletion_guards: DeletionGuards
     policies: Deadlines
     events: Events
     elector: Elector
     metrics: Metrics
-    pulse: LoopLag
-    identities: ClusterClaims = field(factory=ClusterClaims)
+    loop_lag: LoopLag
+    cluster_claims: ClusterClaims = field(factory=ClusterClaims)
     remotes: dict[str, tuple[Remote, asyncio.Task[None]]] = field(factory=dict)
     secrets: SecretKubeconfigs = field(init=False)
     _stopping: set[asyncio.Task[None]] = field(factory=set)
@@ -143,21 +143,22 @@ class Manager:
         """Run until cancelled: always see everything, so that a replica that takes over begins at once."""
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self.pulse.run())
+                group.create_task(self.loop_lag.run())
                 group.create_task(self._reflect(SERVICES, ObjectSink(self.store, MAIN, Service)))
                 slices = ObjectSink(self.store, MAIN, EndpointSlice)
                 resource = sharing(ENDPOINT_SLICES, partial(self.store.sharing, MAIN))
                 group.create_task(self._reflect(resource, slices, self.store.has_slice))
                 if self.settings.options.sync_services:
                     group.create_task(self._reflect(NAMESPACES, NamespaceSink(self.store)))
-                self.identities.main_id = await self._identify()  # Before any link is looked at.
+                # Before the first link: a link to the main cluster itself must be recognised.
+                self.cluster_claims.main_id = await self._identify()
                 links = LinkSink(self.store, self.link_changed, self.settings.has_all_links)
                 group.create_task(self._reflect(cluster_links(self.settings.link_selector), links))
                 group.create_task(
                     self.elector.run(self.work) if self.settings.leader_elect else self.work()
                 )
         finally:
-            self.guards.close()
+            self.deletion_guards.close()
             self.policies.close()
             tasks = [self._stop_remote(name) for name in list(self.remotes)]
             await asyncio.gather(
@@ -174,7 +175,7 @@ class Manager:
         """What it says of itself to those who ask."""
         return Answers(
             registry=self.metrics.registry,
-            lag=lambda: self.pulse.last,
+            lag=lambda: self.loop_lag.last,
             obstacle=Readiness(self.store).obstacle,
             role=lambda: "leading" if self.is_leading else "standing by",
         )
@@ -231,11 +232,11 @@ class Manager:
             return  # The Secret is being read.
         wanted = link_target(link, self.store.options, self.secrets)
         if name not in self.remotes:
-            self.identities.remember(link)
-            remote = Remote(name, self.store, self.identities, self.settings.trust)
+            self.cluster_claims.remember(link)
+            remote = Remote(name, self.store, self.cluster_claims, self.settings.trust)
             self.remotes[name] = remote, asyncio.create_task(remote.run())
         if self.remotes[name][0].configure(wanted, link.metadata.generation):
-            self.guards.edited(name)
+            self.deletion_guards.link_edited(name)
 
     def _stop_remote(self, name: str) -> asyncio.Task[None]:
         _, task = self.remotes.pop(name)
@@ -257,7 +258,7 @@ class Manager:
     async def _reflect(
         self, resource: Resource[T], sink: Sink[T], is_known: IsKnown = nothing_is_known
     ) -> None:
-        heard = partial(self.store.freshness.hear, MAIN, resource.plural)
+        heard = partial(self.store.propagation.hear, MAIN, resource.plural)
         reflector = Reflector(self.client, resource, heard=heard, is_known=is_known)
         await reflect_for_ever(reflector, sink, lambda _: None)
 
@@ -307,32 +308,38 @@ def link_target(
 def make_manager(client: Client, namespace: str, settings: Settings) -> Manager:
     """A controller in a namespace of its main cluster, ready to run, and nothing started yet."""
     metrics = Metrics()
-    pulse = LoopLag(metrics.loop_lag.observe)
+    loop_lag = LoopLag(metrics.loop_lag.observe)
     services: WorkQueue[NamespacedName] = WorkQueue(metrics.queue_wait.observe)
     links: WorkQueue[str] = WorkQueue()
     store = Store(settings.options, services.add, lambda name: links.add([name]))
-    guards, policies = DeletionGuards(store), Deadlines(store.wake)
+    deletion_guards, policies = DeletionGuards(store), Deadlines(store.wake)
 
     def status_changed(name: str) -> None:
         links.add([name])
-        guards.slices_changed(name)
+        deletion_guards.slices_changed(name)
 
     def cluster_changed(name: str) -> None:
-        guards.link_changed(name)
+        deletion_guards.link_changed(name)
         remote = store.snapshot().remotes.get(name)
         policies.set(name, None if remote is None else unreachable_policy.policy_deadline(remote))
 
     store.status_changed, store.cluster_changed = status_changed, cluster_changed
-    findings = PlanResults(store.status_changed)
-    pace = WritePace(settings.max_writes_per_second)
+    plan_results = PlanResults(store.status_changed)
+    write_pace = WritePace(settings.max_writes_per_second)
     elector = Elector(client, namespace, name=settings.lease_name)
     writing = client.fenced(elector.may_write) if settings.leader_elect else client
-    applier = Applier(writing, lambda written: store.put(MAIN, written), store.mark_gone, pace)
-    gone_links = None if settings.has_all_links else LinkRemoval(client)
-    reconciler = Reconciler(store, services, applier, findings, guards.record, metrics, gone_links)
+    applier = Applier(
+        writing, lambda written: store.put(MAIN, written), store.mark_gone, write_pace
+    )
+    link_removal = None if settings.has_all_links else LinkRemoval(client)
+    reconciler = Reconciler(
+        store, services, applier, plan_results, deletion_guards.record, metrics, link_removal
+    )
     events = Events(writing, metrics)
     resource = cluster_links(settings.link_selector)
-    status_writer = StatusWriter(writing, store, findings, links, metrics, events.tell, resource)
+    status_writer = StatusWriter(
+        writing, store, plan_results, links, metrics, events.record, resource
+    )
     manager = Manager(
         client=client,
         namespace=namespace,
@@ -342,16 +349,20 @@ def make_manager(client: Client, namespace: str, settings: Settings) -> Manager:
         applier=applier,
         reconciler=reconciler,
         status_writer=status_writer,
-        guards=guards,
+        deletion_guards=deletion_guards,
         policies=policies,
         events=events,
         elector=elector,
         metrics=metrics,
-        pulse=pulse,
+        loop_lag=loop_lag,
     )
     metrics.registry.register(
         StateCollector(
-            store, services.__len__, lambda: manager.is_leading, lambda: pulse.longest, _task_count
+            store,
+            services.__len__,
+            lambda: manager.is_leading,
+            lambda: loop_lag.longest,
+            _task_count,
         )
     )
     return manager

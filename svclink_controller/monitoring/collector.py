@@ -75,7 +75,7 @@ class StateCollector(Collector):
             "cluster kind",
             {
                 (cluster or SHOWN_MAIN, kind): age
-                for (cluster, kind), age in self.store.freshness.ages().items()
+                for (cluster, kind), age in self.store.propagation.ages().items()
             },
         )
         yield from self._of_links()

@@ -52,7 +52,7 @@ class WriteResult:
     """What became of one change; `message` says why it was not applied."""
 
     change: Change
-    verdict: WriteStatus
+    status: WriteStatus
     message: str = ""
     retry_after: float | None = None
 
@@ -65,13 +65,13 @@ class Applier:
         client: The main cluster.
         written: Called with every slice and Service the API server returned from a write.
         gone: Called with the name and uid of a slice that is to be changed and does not exist any more.
-        pace: Says when something may be written.
+        write_pace: Says when something may be written.
     """
 
     client: Client
     written: Callable[[EndpointSlice | Service], None]
     gone: Callable[[NamespacedName, str], None]
-    pace: WritePace = field(factory=WritePace)
+    write_pace: WritePace = field(factory=WritePace)
     _refused: dict[NamespacedName, WriteResult] = field(factory=dict)
     _slots: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(MAX_IN_FLIGHT))
     _is_draining: bool = False
@@ -91,7 +91,7 @@ class Applier:
         outcomes = await self._create(creations)
         outcomes += await self._perform_all([change for change in slices if not is_last(change)])
         failed = {
-            each.change.cluster for each in outcomes if each.verdict is not WriteStatus.APPLIED
+            each.change.cluster for each in outcomes if each.status is not WriteStatus.APPLIED
         }
         last = [change for change in slices if is_last(change)]
         ready = [
@@ -108,7 +108,7 @@ class Applier:
         """Make a namespace, then the Service in it."""
         outcomes: list[WriteResult] = []
         for change in creations:
-            is_ready = all(each.verdict is WriteStatus.APPLIED for each in outcomes)
+            is_ready = all(each.status is WriteStatus.APPLIED for each in outcomes)
             outcomes.append(
                 await self._perform(change)
                 if is_ready
@@ -132,13 +132,13 @@ class Applier:
         """Send a change if it may be sent now. What may not is not kept: it is planned again when it may."""
         if (known := self._refused.get(change.key)) is not None and known.change == change:
             return known
-        if (wait := self.pace.delay_of(change.key)) == 0:
-            await self.pace.take_turn()
+        if (wait := self.write_pace.delay_of(change.key)) == 0:
+            await self.write_pace.take_turn()
             async with self._slots:
                 if self._is_draining:
                     return WriteResult(change, WriteStatus.POSTPONED)
-                if (wait := self.pace.delay_of(change.key)) == 0:
-                    with self.pace.writing(change.key):
+                if (wait := self.write_pace.delay_of(change.key)) == 0:
+                    with self.write_pace.writing(change.key):
                         return self._noted(await self._send(change))
         return WriteResult(change, WriteStatus.POSTPONED, retry_after=wait)
 
@@ -153,7 +153,7 @@ class Applier:
             ):
                 self.gone(change.key, change.precondition.uid)
             if error.status.code == 429:
-                self.pace.pause(error.status.retry_after or 1)
+                self.write_pace.pause(error.status.retry_after or 1)
             return _outcome(change, error)
         except (TransportError, WireError) as error:
             return WriteResult(change, WriteStatus.FAILED, str(error))
@@ -163,7 +163,7 @@ class Applier:
         """The API server would refuse the same change again: it is not asked until the change is another."""
         _log(outcome)
         self._refused.pop(outcome.change.key, None)
-        if outcome.verdict is WriteStatus.REFUSED:
+        if outcome.status is WriteStatus.REFUSED:
             if len(self._refused) >= MAX_REFUSED:
                 self._refused.clear()
             self._refused[outcome.change.key] = outcome
@@ -271,9 +271,9 @@ def _log(outcome: WriteResult) -> None:
         "cluster": change.cluster,
         "reason": change.reason.code,
     }
-    if outcome.verdict is WriteStatus.APPLIED:
+    if outcome.status is WriteStatus.APPLIED:
         log.info("written", **fields)
-    elif outcome.verdict is WriteStatus.SUPERSEDED:
+    elif outcome.status is WriteStatus.SUPERSEDED:
         log.debug("changed meanwhile", **fields, problem=outcome.message)
     else:
         log.warning("not written", **fields, problem=outcome.message)

@@ -77,10 +77,10 @@ class DeletionGuards:
         before = self._specs.get(name, link.spec)
         self._specs[name] = link.spec
         if before != link.spec:
-            self.edited(name)
+            self.link_edited(name)
         self.slices_changed(name)
 
-    def edited(self, name: str) -> None:
+    def link_edited(self, name: str) -> None:
         """The link, or the Secret with its kubeconfig, is another: for a while nothing waits."""
         self._edited_at[name] = clock.seconds()
         self._look(name)

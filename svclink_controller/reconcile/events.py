@@ -113,7 +113,7 @@ class Events:
     )
     _told: OrderedDict[tuple[str, str, str], _Told] = field(factory=OrderedDict)
 
-    def tell(self, link: ClusterLink, status: ClusterLinkStatus) -> None:
+    def record(self, link: ClusterLink, status: ClusterLinkStatus) -> None:
         """A link, as it was before, has a new status. Returns at once."""
         for condition in transitions(link.status, status):
             try:

@@ -32,9 +32,9 @@ class PlanResults:
         failures = {
             outcome.change.cluster or "": f"{key}: {outcome.message}"
             for outcome in unfinished
-            if outcome.verdict in _FAILURES
+            if outcome.status in _FAILURES
         }
-        if any(outcome.verdict is WriteStatus.POSTPONED for outcome in unfinished):
+        if any(outcome.status is WriteStatus.POSTPONED for outcome in unfinished):
             # Whether what failed before works by now will show when it is sent: a status must not say so in between.
             failures = self._failures.get(key, {}) | failures
         before = self._findings.pop(key, ()), self._failures.pop(key, {})
@@ -47,7 +47,7 @@ class PlanResults:
             for cluster in clusters | before[1].keys() | failures.keys():
                 self.status_changed(cluster)
 
-    def of(self, cluster: str) -> list[Finding]:
+    def findings_of(self, cluster: str) -> list[Finding]:
         """The findings that concern a cluster, by Service."""
         return [
             finding

@@ -33,18 +33,19 @@ class Reconciler:
         store: What is known.
         queue: The Services to plan.
         applier: Has the changes done.
-        findings: Told what could not be mirrored or written.
+        plan_results: Told what could not be mirrored or written.
         decided: Called with every Service and what was decided about it, before anything is done.
-        gone_links: Asked before anything is deleted because its link is gone; None where no other controller has links.
+        link_removal: Confirms with the API server that a link no longer exists before its slices
+            are deleted. None if this controller handles every link.
     """
 
     store: Store
     queue: WorkQueue[NamespacedName]
     applier: Applier
-    findings: PlanResults
+    plan_results: PlanResults
     decided: Callable[[NamespacedName, Sequence[Decision]], None] = lambda _key, _decisions: None
     metrics: Metrics = field(factory=Metrics)
-    gone_links: LinkRemoval | None = None
+    link_removal: LinkRemoval | None = None
 
     async def run(self) -> None:
         """Work until cancelled. A broken plan is logged with its traceback, tried again, and stops nothing else."""
@@ -63,16 +64,18 @@ class Reconciler:
         """Bring the main cluster's slices of one Service to what the core says."""
         if not self.store.is_complete:
             return
-        started, news = clock.elapsed(), self.store.freshness.take(key)
+        started, news = clock.elapsed(), self.store.propagation.take(key)
         plan = plan_service(self.store.snapshot(), key, clock.seconds())
         self.decided(key, plan.decisions)
         changes = (
-            plan.changes if self.gone_links is None else await self.gone_links.proven(plan.changes)
+            plan.changes
+            if self.link_removal is None
+            else await self.link_removal.proven(plan.changes)
         )
         outcomes = await self.applier.apply(changes)
         self._measure(key, started, news, outcomes)
-        unfinished = [outcome for outcome in outcomes if outcome.verdict is not WriteStatus.APPLIED]
-        self.findings.record(key, plan.findings, unfinished)
+        unfinished = [outcome for outcome in outcomes if outcome.status is not WriteStatus.APPLIED]
+        self.plan_results.record(key, plan.findings, unfinished)
         self._come_back(key, unfinished, is_unproven=len(changes) < len(plan.changes))
 
     def _come_back(
@@ -83,7 +86,7 @@ class Reconciler:
         What the API server refused is planned again when something changes: it would be refused again.
         """
         if is_unproven or any(
-            each.verdict in (WriteStatus.FAILED, WriteStatus.SUPERSEDED) for each in unfinished
+            each.status in (WriteStatus.FAILED, WriteStatus.SUPERSEDED) for each in unfinished
         ):
             self.queue.retry(key, max(_waits(unfinished), default=None))
             return
@@ -103,8 +106,8 @@ class Reconciler:
         self.metrics.reconcile.observe(now - started)
         written: dict[str | None, bool] = {}
         for outcome in outcomes:
-            self.metrics.writes.labels(*kind_and_verb(outcome.change), outcome.verdict.value).inc()
-            cluster, is_applied = outcome.change.cluster, outcome.verdict is WriteStatus.APPLIED
+            self.metrics.writes.labels(*kind_and_verb(outcome.change), outcome.status.value).inc()
+            cluster, is_applied = outcome.change.cluster, outcome.status is WriteStatus.APPLIED
             written[cluster] = written.get(cluster, True) and is_applied
         for cluster, received_at in news.items():
             if cluster not in written or cluster not in self.store.links:
@@ -112,7 +115,7 @@ class Reconciler:
             if written[cluster]:
                 self.metrics.propagation.labels(cluster).observe(now - received_at)
             else:
-                self.store.freshness.put_back(key, cluster, received_at)
+                self.store.propagation.put_back(key, cluster, received_at)
 
 
 def _waits(outcomes: list[WriteResult]) -> list[float]:

@@ -58,18 +58,18 @@ class StatusWriter:
     Args:
         client: The main cluster.
         store: What is known.
-        findings: What could not be mirrored or written.
+        plan_results: What could not be mirrored or written.
         queue: Names of links of which something may have changed.
-        told: Called with a link, as it was before, and the status that was written.
+        status_written: Called with a link, as it was before, and the status that was written.
         resource: How links are decoded. The status of one that is not selected is another controller's.
     """
 
     client: Client
     store: Store
-    findings: PlanResults
+    plan_results: PlanResults
     queue: WorkQueue[str]
     metrics: Metrics = field(factory=Metrics)
-    told: Callable[[ClusterLink, ClusterLinkStatus], None] = lambda _, __: None
+    status_written: Callable[[ClusterLink, ClusterLinkStatus], None] = lambda _, __: None
     resource: Resource[ClusterLink] = CLUSTER_LINKS
     _postponed: set[str] = field(factory=set)
     _written: dict[NamespacedName, _Written] = field(factory=dict)
@@ -94,7 +94,7 @@ class StatusWriter:
                 self.queue.done(name)
 
     async def _write(self, name: str) -> None:
-        links = self.store.namesakes.of(name)
+        links = self.store.link_index.of(name)
         for key in [key for key in self._written if key.name == name]:
             if key not in {link.metadata.key for link in links}:
                 del self._written[key]
@@ -118,10 +118,10 @@ class StatusWriter:
         path = self.resource.path(key.namespace, key.name) + "/status"
         answer = await self.client.merge_patch(path, {"status": unstructure_status(status)})
         self.metrics.status_writes.labels("applied").inc()
-        self.told(link, status)
+        self.status_written(link, status)
         written = decode_object(answer, self.resource)
         self._written[key] = _Written(loop.time(), status, written.status)
-        if key in self.store.namesakes.names():
+        if key in self.store.link_index.names():
             self.store.put_link(written)
 
     def _postpone(self, name: str, seconds: float) -> None:
@@ -161,8 +161,8 @@ class StatusWriter:
             endpoints=mirrored.endpoints,
             slices=mirrored.slices,
             guard=self.store.guard(name),
-            findings=self.findings.of(name),
-            write_failures=self.findings.failures_of(name),
+            findings=self.plan_results.findings_of(name),
+            write_failures=self.plan_results.failures_of(name),
         )
         return summarize(facts, clock.now())
 

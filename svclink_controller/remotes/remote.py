@@ -44,13 +44,13 @@ class Remote:
     Args:
         name: Name of the link.
         store: Told what the cluster has, and how the connection is.
-        identities: Says whether the cluster may be used under this link.
+        cluster_claims: Says whether the cluster may be used under this link.
         trust: What an administrator allows it.
     """
 
     name: str
     store: Store
-    identities: ClusterClaims
+    cluster_claims: ClusterClaims
     trust: Trust = STRICT
     _wanted: LinkTarget | Problem | None = None
     _generation: int = -1
@@ -93,7 +93,7 @@ class Remote:
                     log.exception("internal error", cluster=self.name)
                     await asyncio.sleep(self._backoff.next_delay())
         finally:
-            self.identities.forget(self.name)
+            self.cluster_claims.forget(self.name)
             await self._disconnect()
 
     async def _step(self) -> None:
@@ -125,7 +125,7 @@ class Remote:
 
     async def _stay_away(self, problem: Problem | None) -> None:
         """The link is disabled, or says no way to connect: its slices stay as they are."""
-        self.identities.release(self.name)
+        self.cluster_claims.release(self.name)
         await self._disconnect()
         self.store.forget(self.name)
         self._observe(evolve(self._observation, problem=problem))
@@ -185,7 +185,7 @@ class Remote:
         self._following = asyncio.create_task(session.follow(self.store, self.name))
         self._connected_at = asyncio.get_running_loop().time()
         if (link := self.store.links.get(self.name)) is not None and session.cluster_id is not None:
-            self.identities.claim(
+            self.cluster_claims.claim(
                 link, session.target.kubeconfig, session.cluster_id, self._changed.set
             )
         self._observe(Observation(problem, session.version, session.cluster_id, clock.now()))
@@ -223,7 +223,7 @@ class Remote:
         problem = problem_of(error)
         self._leave_alone = retry_after(error)
         if isinstance(error, RefusedError):
-            self.identities.wait(self.name, self._changed.set)
+            self.cluster_claims.wait(self.name, self._changed.set)
         if kept:
             problem = _while_kept(problem)
         elif isinstance(error, RefusedError):
@@ -280,7 +280,7 @@ class Remote:
         link = self.store.links.get(self.name)
         if cluster_id is None or link is None:
             return None
-        return self.identities.refusal(link, target.kubeconfig, cluster_id)
+        return self.cluster_claims.refusal(link, target.kubeconfig, cluster_id)
 
     @property
     def _observation(self) -> Observation:

@@ -164,7 +164,7 @@ async def _list(
 async def _watch(listed: Listed[T], store: Store, cluster: str) -> None:
     sink = ObjectSink(store, cluster, listed.kind, listed.reflector.namespace)
     listed.reflector.heard = partial(
-        store.freshness.hear, cluster, listed.reflector.resource.plural
+        store.propagation.hear, cluster, listed.reflector.resource.plural
     )
     listed.reflector.heard()  # It was listed just now.
     await listed.reflector.watch(listed.listing.resource_version, sink)

@@ -65,9 +65,9 @@ class Store:
     enqueue: Callable[[Iterable[NamespacedName]], None]
     status_changed: Callable[[str], None]
     cluster_changed: Callable[[str], None] = lambda _: None
-    freshness: PropagationClock = field(factory=PropagationClock)
+    propagation: PropagationClock = field(factory=PropagationClock)
     links: dict[str, ClusterLink] = field(factory=dict)
-    namesakes: LinkIndex = field(factory=LinkIndex)
+    link_index: LinkIndex = field(factory=LinkIndex)
     connections: dict[str, Connection] = field(factory=dict)
     observations: dict[str, Observation] = field(factory=dict)
     _guards: dict[str, Guard] = field(factory=dict)
@@ -182,24 +182,24 @@ class Store:
 
         Its status is svclink's own and concerns no Service.
         """
-        if self.namesakes.put(link, listed=listed):
+        if self.link_index.put(link, listed=listed):
             self._elect(link.metadata.name)
 
     def remove_link(self, name: str, namespace: str = "") -> None:
         """A ClusterLink is gone: with the last of its name, what was mirrored from its cluster will go."""
-        if not self.namesakes.remove(NamespacedName(namespace, name)):
+        if not self.link_index.remove(NamespacedName(namespace, name)):
             return
-        if self.namesakes.of(name):
+        if self.link_index.of(name):
             self._elect(name)
             return
         for held in (self.links, self.connections, self.observations, self._guards, self._clusters):
             held.pop(name, None)
-        self.freshness.forget(name)
+        self.propagation.forget(name)
         self._cluster_changed(name)
 
     def _elect(self, name: str) -> None:
         """Let the link count that has to, of those of a name."""
-        old, new = self.links.get(name), elected(self.namesakes.of(name))
+        old, new = self.links.get(name), elected(self.link_index.of(name))
         self.links[name] = new
         if old is None or _rules(old) != _rules(new):
             self._cluster_changed(name)
@@ -258,7 +258,7 @@ class Store:
     def forget(self, cluster: str) -> None:
         """A remote cluster is no longer read: its objects are freed, and it counts as never listed."""
         self._clusters.pop(cluster, None)
-        self.freshness.forget(cluster)
+        self.propagation.forget(cluster)
         self.set_connection(cluster, PENDING)
         self._snapshot = None
 

@@ -77,7 +77,7 @@ async def read_links(client: Client, _: Scope) -> list[ClusterLink]:
     """
     store = Store(Options(), _ignore, _ignore)
     await LinkSink(store, _ignore).replace(await _list(client, CLUSTER_LINKS))
-    return [link for name in sorted(store.links) for link in store.namesakes.of(name)]
+    return [link for name in sorted(store.links) for link in store.link_index.of(name)]
 
 
 async def read_main(client: Client, scope: Scope) -> Store:

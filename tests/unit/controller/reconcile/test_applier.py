@@ -131,9 +131,9 @@ def refusing(*refused: str, with_: Callable[[], web.Response] = lambda: refusal(
     return override
 
 
-def verdicts(outcomes: list[WriteResult]) -> dict[str, WriteStatus]:
+def statuses(outcomes: list[WriteResult]) -> dict[str, WriteStatus]:
     return {
-        f"{type(each.change).__name__} {each.change.key.name}": each.verdict for each in outcomes
+        f"{type(each.change).__name__} {each.change.key.name}": each.status for each in outcomes
     }
 
 
@@ -170,7 +170,7 @@ async def test_update_sends_its_precondition() -> None:
             stored.metadata.resource_version,
         )
         assert sent["endpoints"][0]["addresses"] == ["10.0.0.9"]
-        assert outcome.verdict is WriteStatus.APPLIED
+        assert outcome.status is WriteStatus.APPLIED
         assert main.slices[0].endpoints[0].addresses == ("10.0.0.9",)
 
 
@@ -205,7 +205,7 @@ async def test_deletion_sends_its_precondition() -> None:
             "uid": stored.metadata.uid,
             "resourceVersion": stored.metadata.resource_version,
         }
-        assert (outcome.verdict, main.names, main.written) == (WriteStatus.APPLIED, [], [])
+        assert (outcome.status, main.names, main.written) == (WriteStatus.APPLIED, [], [])
 
 
 async def test_nothing_to_do_asks_nobody() -> None:
@@ -221,9 +221,9 @@ async def test_object_that_changed_meanwhile_is_left_alone() -> None:
         stored = main.add(piece())
         main.add(piece(address="10.0.0.7"))
         outcomes = await main.applier.apply([update(stored)])
-        main.applier.pace = WritePace()
+        main.applier.write_pace = WritePace()
         outcomes += await main.applier.apply([delete(stored)])
-        assert {each.verdict for each in outcomes} == {WriteStatus.SUPERSEDED}
+        assert {each.status for each in outcomes} == {WriteStatus.SUPERSEDED}
         assert main.cluster.all("endpointslices")[0]["endpoints"][0]["addresses"] == ["10.0.0.7"]
 
 
@@ -246,7 +246,7 @@ async def test_deletion_waits_where_its_replacement_failed(code: int) -> None:
     async with main_cluster(refusing("new", with_=lambda: refusal(code))) as main:
         old = main.add(piece("old"))
         outcomes = await main.applier.apply([create("new"), create("other"), delete(old)])
-        assert verdicts(outcomes)["Delete old"] is WriteStatus.POSTPONED
+        assert statuses(outcomes)["Delete old"] is WriteStatus.POSTPONED
         assert main.names == ["old", "other"]
 
 
@@ -255,7 +255,7 @@ async def test_deletion_waits_where_an_update_failed() -> None:
     async with main_cluster(refusing("changed")) as main:
         old, changed = main.add(piece("old")), main.add(piece("changed"))
         outcomes = await main.applier.apply([update(changed), delete(old)])
-        assert verdicts(outcomes)["Delete old"] is WriteStatus.POSTPONED
+        assert statuses(outcomes)["Delete old"] is WriteStatus.POSTPONED
         assert main.names == ["changed", "old"]
 
 
@@ -264,7 +264,7 @@ async def test_deletion_of_another_cluster_does_not_wait() -> None:
     async with main_cluster(refusing("new")) as main:
         first, second = main.add(piece("first", "c1")), main.add(piece("second", "c2"))
         outcomes = await main.applier.apply([create("new", "c1"), delete(first), delete(second)])
-        assert verdicts(outcomes) == {
+        assert statuses(outcomes) == {
             "Create new": WriteStatus.FAILED,
             "Delete first": WriteStatus.POSTPONED,
             "Delete second": WriteStatus.APPLIED,
@@ -293,7 +293,7 @@ async def test_every_change_has_its_outcome() -> None:
 
 
 @pytest.mark.parametrize(
-    ("give", "verdict"),
+    ("give", "status"),
     [
         (lambda: refusal(400, "BadRequest"), WriteStatus.FAILED),
         (lambda: refusal(401, "Unauthorized"), WriteStatus.FAILED),
@@ -312,15 +312,15 @@ async def test_every_change_has_its_outcome() -> None:
     ],
 )
 async def test_refusal_of_a_write_is_a_verdict(
-    give: Callable[[], web.Response], verdict: WriteStatus
+    give: Callable[[], web.Response], status: WriteStatus
 ) -> None:
     """Every way of saying no to a creation or update is a value that says whether, and when, to try again."""
     async with main_cluster(refusing("web-c1", with_=give)) as main:
         stored = main.add(piece())
         outcomes = await main.applier.apply([create()])
-        main.applier.pace = WritePace()
+        main.applier.write_pace = WritePace()
         outcomes += await main.applier.apply([update(stored)])
-        assert [each.verdict for each in outcomes] == [verdict, verdict]
+        assert [each.status for each in outcomes] == [status, status]
         assert all(each.message for each in outcomes)
         assert main.written == []
 
@@ -337,7 +337,7 @@ async def test_delay_the_server_asks_for_is_handed_on() -> None:
     """Whoever plans again learns how long the API server wants to be left alone."""
     async with main_cluster(refusing("web-c1", with_=lambda: refusal(429, retry_after=7))) as main:
         (outcome,) = await main.applier.apply([create()])
-    assert (outcome.verdict, outcome.retry_after) == (WriteStatus.FAILED, 7)
+    assert (outcome.status, outcome.retry_after) == (WriteStatus.FAILED, 7)
 
 
 async def test_lost_connection_is_a_verdict() -> None:
@@ -350,7 +350,7 @@ async def test_lost_connection_is_a_verdict() -> None:
 
     async with main_cluster(break_off) as main:
         (outcome,) = await main.applier.apply([create()])
-    assert outcome.verdict is WriteStatus.FAILED
+    assert outcome.status is WriteStatus.FAILED
 
 
 async def test_server_that_is_away_is_a_verdict() -> None:
@@ -361,7 +361,7 @@ async def test_server_that_is_away_is_a_verdict() -> None:
         outcomes = await Applier(client, lambda _: None, lambda _, __: None).apply(
             [create(), delete(piece("old"))]
         )
-    assert verdicts(outcomes) == {
+    assert statuses(outcomes) == {
         "Create web-c1": WriteStatus.FAILED,
         "Delete old": WriteStatus.POSTPONED,
     }
@@ -391,9 +391,9 @@ async def test_what_is_invalid_is_not_sent_again(code: int) -> None:
         refusing("web-c1", with_=lambda: refusal(code, "Invalid", "no such thing"))
     ) as main:
         first = await main.applier.apply([update(main_slice())])
-        main.applier.pace = WritePace()
+        main.applier.write_pace = WritePace()
         assert await main.applier.apply([update(main_slice())]) == first
-        assert [each.verdict for each in first] == [WriteStatus.REFUSED]
+        assert [each.status for each in first] == [WriteStatus.REFUSED]
         assert len(main.writes) == 1
 
 
@@ -404,9 +404,9 @@ async def test_what_differs_from_what_was_invalid_is_sent(other: Change) -> None
     """Other content, or another version to replace, is another question."""
     async with main_cluster(refusing("web-c1", with_=lambda: refusal(422, "Invalid"))) as main:
         await main.applier.apply([update(main_slice())])
-        main.applier.pace = WritePace()
+        main.applier.write_pace = WritePace()
         await main.applier.apply([other])
-        main.applier.pace = WritePace()
+        main.applier.write_pace = WritePace()
         await main.applier.apply([update(main_slice())])
         assert len(main.writes) == 3
 
@@ -429,13 +429,13 @@ async def test_second_write_of_a_slice_waits_a_little() -> None:
         await main.applier.apply([create()])
         stored = main.slices[-1]
         (outcome,) = await main.applier.apply([update(stored)])
-        assert outcome.verdict is WriteStatus.POSTPONED
+        assert outcome.status is WriteStatus.POSTPONED
         assert outcome.retry_after is not None
         assert 0 < outcome.retry_after <= REST_SECONDS
-        await eventually(lambda: main.applier.pace.delay_of(stored.metadata.key) == 0)
+        await eventually(lambda: main.applier.write_pace.delay_of(stored.metadata.key) == 0)
         (outcome,) = await main.applier.apply([update(stored)])
-        assert outcome.verdict is WriteStatus.APPLIED
-        await eventually(lambda: not main.applier.pace._resting_until)
+        assert outcome.status is WriteStatus.APPLIED
+        await eventually(lambda: not main.applier.write_pace._resting_until)
 
 
 async def test_a_slice_is_written_by_one_at_a_time() -> None:
@@ -447,7 +447,7 @@ async def test_a_slice_is_written_by_one_at_a_time() -> None:
         (second,) = await main.applier.apply([create()])
         gate.opened.set()
         await first
-        assert (second.verdict, len(main.writes)) == (WriteStatus.POSTPONED, 1)
+        assert (second.status, len(main.writes)) == (WriteStatus.POSTPONED, 1)
 
 
 async def test_deletion_waits_with_the_write_it_depends_on() -> None:
@@ -456,7 +456,7 @@ async def test_deletion_waits_with_the_write_it_depends_on() -> None:
         old = main.add(piece("old"))
         await main.applier.apply([create("new")])
         outcomes = await main.applier.apply([update(main.slices[-1]), delete(old)])
-        assert [each.verdict for each in outcomes] == [WriteStatus.POSTPONED, WriteStatus.POSTPONED]
+        assert [each.status for each in outcomes] == [WriteStatus.POSTPONED, WriteStatus.POSTPONED]
         assert main.names == ["new", "old"]
 
 
@@ -473,7 +473,7 @@ async def test_overload_pauses_every_write(give: Callable[[], web.Response]) -> 
     async with main_cluster(refusing("web-c1", with_=give)) as main:
         await main.applier.apply([create()])
         (outcome,) = await main.applier.apply([create("other")])
-        assert outcome.verdict is WriteStatus.POSTPONED
+        assert outcome.status is WriteStatus.POSTPONED
         assert outcome.retry_after is not None
         assert outcome.retry_after > 90
         assert len(main.writes) == 1
@@ -482,7 +482,7 @@ async def test_overload_pauses_every_write(give: Callable[[], web.Response]) -> 
 async def test_writes_keep_to_the_rate() -> None:
     """With a limit, so many writes take at least so long."""
     async with main_cluster() as main:
-        main.applier.pace = WritePace(per_second=20)
+        main.applier.write_pace = WritePace(per_second=20)
         started = asyncio.get_running_loop().time()
         await main.applier.apply([create(f"web-{number}") for number in range(9)])
         assert len(main.names) == 9
@@ -564,7 +564,7 @@ async def test_a_slice_that_is_gone_is_reported_as_gone() -> None:
                 metadata=evolve(piece("web-c1").metadata, uid="u", resource_version="1"),
             )
             await main.applier.apply([change(stored)])
-            main.applier.pace = WritePace()
+            main.applier.write_pace = WritePace()
 
         assert main.gone == [(NamespacedName("default", "web-c1"), "u")] * 2
 
@@ -595,7 +595,7 @@ async def test_a_namespace_comes_before_its_service() -> None:
     """The namespace is made, then the Service in it, which the store learns of at once."""
     async with main_cluster() as main:
         outcomes = await main.applier.apply([SPACE, MADE])
-        assert [each.verdict for each in outcomes] == [WriteStatus.APPLIED, WriteStatus.APPLIED]
+        assert [each.status for each in outcomes] == [WriteStatus.APPLIED, WriteStatus.APPLIED]
         assert posts(main) == ["/api/v1/namespaces", "/api/v1/namespaces/default/services"]
         assert [each.metadata.key for each in main.written] == [MADE.key]
 
@@ -618,7 +618,7 @@ async def test_a_service_waits_for_its_namespace(
 
     async with main_cluster(override) as main:
         outcomes = await main.applier.apply([SPACE, MADE])
-        assert [each.verdict for each in outcomes] == verdicts_given
+        assert [each.status for each in outcomes] == verdicts_given
         assert code != 403 or outcomes[0].message.startswith("grant svclink create on namespaces (")
 
 
@@ -628,7 +628,7 @@ async def test_slices_of_a_lost_cluster_wait_for_all_others() -> None:
         old = main.add(piece("web-c1"))
         policy = Delete(old, precondition_of(old), Reason.UNREACHABLE_REMOVED)
         outcomes = await main.applier.apply([create("web-c2", "c2"), policy])
-        assert [each.verdict for each in outcomes] == [WriteStatus.FAILED, WriteStatus.POSTPONED]
+        assert [each.status for each in outcomes] == [WriteStatus.FAILED, WriteStatus.POSTPONED]
         assert main.names == ["web-c1"]
 
 

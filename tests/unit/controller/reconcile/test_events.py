@@ -88,7 +88,7 @@ class Main:
 
     def become(self, *conditions: Condition, link: ClusterLink = LINK) -> None:
         """The link was something else, and has these conditions now."""
-        self.events.tell(link, status(*conditions))
+        self.events.record(link, status(*conditions))
 
     def all(self) -> list[dict[str, Any]]:
         return self.cluster.all("events")

@@ -63,7 +63,7 @@ class World:
     cluster: Cluster
     store: Store
     queue: WorkQueue[NamespacedName]
-    findings: PlanResults
+    plan_results: PlanResults
 
     def know(self) -> None:
         """Everything is listed."""
@@ -100,7 +100,7 @@ async def worlds(*, broken: int = 0, shares_links: bool = False) -> AsyncIterato
 
     async with serving(cluster) as server, connected(server.url) as client:
         reconciler = Reconciler(store, queue, Applier(client, written, store.mark_gone), findings)
-        reconciler.gone_links = LinkRemoval(client) if shares_links else None
+        reconciler.link_removal = LinkRemoval(client) if shares_links else None
         workers = [asyncio.create_task(reconciler.run()) for _ in range(4)]
         try:
             yield World(server, cluster, store, queue, findings)
@@ -203,12 +203,12 @@ async def test_failure_is_recorded_until_the_write_works() -> None:
         world.know()
         await eventually(
             lambda: (
-                world.findings.failures_of("c1")
+                world.plan_results.failures_of("c1")
                 == ["default/web: 500 InternalError: no such thing"]
             )
         )
         world.cluster.override = None
-        await eventually(lambda: world.findings.failures_of("c1") == [])
+        await eventually(lambda: world.plan_results.failures_of("c1") == [])
 
 
 async def test_what_is_invalid_waits_for_a_change() -> None:
@@ -225,16 +225,18 @@ async def test_what_is_invalid_waits_for_a_change() -> None:
         world.cluster.override = refuse
         world.know()
         await eventually(
-            lambda: world.findings.failures_of("c1") == ["default/web: 422 Invalid: no such thing"]
+            lambda: (
+                world.plan_results.failures_of("c1") == ["default/web: 422 Invalid: no such thing"]
+            )
         )
         for _ in range(3):
             world.queue.add([WEB])
             await eventually(lambda: not world.queue._dirty and not world.queue._processing)
         assert (len(world.server.requests), world.queue._waiting) == (1, {})
-        assert world.findings.failures_of("c1") == ["default/web: 422 Invalid: no such thing"]
+        assert world.plan_results.failures_of("c1") == ["default/web: 422 Invalid: no such thing"]
         world.store.put("c1", piece(WEB, "10.0.0.2", version="2"))
         await eventually(lambda: world.addresses() == {"web-c1": ["10.0.0.2"]})
-        await eventually(lambda: world.findings.failures_of("c1") == [])
+        await eventually(lambda: world.plan_results.failures_of("c1") == [])
 
 
 async def test_storm_of_changes_is_coalesced() -> None:
@@ -288,7 +290,10 @@ async def test_findings_are_recorded() -> None:
         world.know()
         world.store.put("c1", piece(WEB, "10.0.0.1", "127.0.0.1", version="2"))
         await eventually(
-            lambda: [each.reason for each in world.findings.of("c1")] == [Reason.INVALID_ENDPOINTS]
+            lambda: (
+                [each.reason for each in world.plan_results.findings_of("c1")]
+                == [Reason.INVALID_ENDPOINTS]
+            )
         )
 
 

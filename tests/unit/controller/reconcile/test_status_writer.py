@@ -63,7 +63,7 @@ class Main:
     server: Server
     cluster: Cluster
     store: Store
-    findings: PlanResults
+    plan_results: PlanResults
     queue: WorkQueue[str]
     writer: StatusWriter
 
@@ -158,7 +158,7 @@ async def test_status_says_what_is_known() -> None:
         main.store.set_connection("c1", SYNCED)
         main.store.observe("c1", Observation(None, "v1.36.0", "uid-of-c1", "2026-01-01T00:00:00Z"))
         main.store.put(MAIN, mirrored(endpoints=3))
-        main.findings.record(
+        main.plan_results.record(
             WEB,
             (Finding(WEB, "c1", Reason.PORT_MISMATCH, ("http",)),),
             [WriteResult(Create(mirrored(), Reason.SOURCE_ADDED), WriteStatus.FAILED, "500 no")],

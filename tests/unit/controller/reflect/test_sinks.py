@@ -229,7 +229,7 @@ async def test_of_two_links_of_one_name_the_older_counts() -> None:
     links.sink.remove(NamespacedName("ops", "a"))
     assert (links.store.links, links.store.connections) == ({"a": new}, {"a": SYNCED})
     await links.sink.replace(Listing([], [], "2"))
-    assert (links.store.links, links.store.namesakes.of("a")) == ({}, ())
+    assert (links.store.links, links.store.link_index.of("a")) == ({}, ())
     assert links.changed == ["a"] * 4
 
 
@@ -240,4 +240,4 @@ def test_a_link_that_is_not_understood_does_not_outrank_its_namesake() -> None:
     good = in_namespace("dev", "2026-02-01T00:00:00Z")
     links.sink.apply(good)
     assert links.store.links == {"a": good}
-    assert len(links.store.namesakes.of("a")) == 2
+    assert len(links.store.link_index.of("a")) == 2

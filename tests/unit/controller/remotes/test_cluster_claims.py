@@ -21,20 +21,20 @@ def link(name: str) -> ClusterLink:
 class Links:
     """The claims under test, and which links were told to look again."""
 
-    identities: ClusterClaims = field(factory=lambda: ClusterClaims(main_id="main"))
+    cluster_claims: ClusterClaims = field(factory=lambda: ClusterClaims(main_id="main"))
     told: list[str] = field(factory=list)
 
     def refusal(self, name: str, cluster: str) -> LinkReason | None:
-        problem = self.identities.refusal(link(name), f"kubeconfig of {cluster}", cluster)
+        problem = self.cluster_claims.refusal(link(name), f"kubeconfig of {cluster}", cluster)
         return None if problem is None else problem.reason
 
     def claim(self, name: str, cluster: str) -> None:
-        self.identities.claim(
+        self.cluster_claims.claim(
             link(name), f"kubeconfig of {cluster}", cluster, lambda: self.told.append(name)
         )
 
     def wait(self, name: str) -> None:
-        self.identities.wait(name, lambda: self.told.append(name))
+        self.cluster_claims.wait(name, lambda: self.told.append(name))
 
 
 def test_cluster_of_its_own_may_be_used() -> None:
@@ -93,7 +93,7 @@ def test_link_that_waits_is_told_when_the_other_goes() -> None:
     links = Links()
     links.claim("old", "1")
     links.wait("young")
-    links.identities.release("old")
+    links.cluster_claims.release("old")
     assert links.told == ["young"]
     assert links.refusal("young", "1") is None
 
@@ -115,8 +115,8 @@ def test_link_that_waits_is_told_once() -> None:
     links.claim("b", "2")
     links.told.clear()
     links.wait("young")
-    links.identities.release("a")
-    links.identities.release("b")
+    links.cluster_claims.release("a")
+    links.cluster_claims.release("b")
     assert links.told == ["young"]
 
 
@@ -127,7 +127,7 @@ def test_link_that_is_connected_does_not_wait_any_more() -> None:
     links.wait("young")
     links.claim("young", "2")
     links.told.clear()
-    links.identities.release("old")
+    links.cluster_claims.release("old")
     assert links.told == []
 
 
@@ -144,7 +144,7 @@ def test_releasing_what_was_not_claimed_is_nothing() -> None:
     links = Links()
     links.claim("old", "1")
     links.wait("young")
-    links.identities.release("other")
+    links.cluster_claims.release("other")
     assert links.told == []
 
 
@@ -155,8 +155,8 @@ def test_link_that_is_gone_is_not_told_any_more() -> None:
     links.claim("other", "2")
     links.wait("young")
     links.told.clear()
-    links.identities.release("young")
-    links.identities.release("other")
+    links.cluster_claims.release("young")
+    links.cluster_claims.release("other")
     links.claim("old", "3")
     assert links.told == []
 
@@ -172,52 +172,52 @@ def edited(generation: int, **spec: object) -> ClusterLink:
 
 
 def reason(
-    identities: ClusterClaims, known: ClusterLink, kubeconfig: str, cluster: str
+    cluster_claims: ClusterClaims, known: ClusterLink, kubeconfig: str, cluster: str
 ) -> LinkReason | None:
-    problem = identities.refusal(known, kubeconfig, cluster)
+    problem = cluster_claims.refusal(known, kubeconfig, cluster)
     return None if problem is None else problem.reason
 
 
 def test_an_unchanged_kubeconfig_must_not_lead_elsewhere() -> None:
     """It is held for as long as the link is not edited; back at the old cluster it may be used."""
-    identities = ClusterClaims("main")
-    identities.claim(edited(1), "same", "1", lambda: None)
+    cluster_claims = ClusterClaims("main")
+    cluster_claims.claim(edited(1), "same", "1", lambda: None)
     for _ in range(2):
-        assert reason(identities, edited(1), "same", "2") is LinkReason.CLUSTER_CHANGED
-    assert reason(identities, edited(1), "same", "1") is None
-    assert reason(identities, edited(2), "same", "2") is None
+        assert reason(cluster_claims, edited(1), "same", "2") is LinkReason.CLUSTER_CHANGED
+    assert reason(cluster_claims, edited(1), "same", "1") is None
+    assert reason(cluster_claims, edited(2), "same", "2") is None
 
 
 def test_an_edited_kubeconfig_is_taken_at_its_word() -> None:
     """Another kubeconfig may lead to another cluster, also one that is in a Secret."""
-    identities = ClusterClaims("main")
-    identities.claim(edited(1), "same", "1", lambda: None)
-    assert reason(identities, edited(1), "other", "2") is None
-    assert reason(identities, edited(1), "same", "2") is LinkReason.CLUSTER_CHANGED
+    cluster_claims = ClusterClaims("main")
+    cluster_claims.claim(edited(1), "same", "1", lambda: None)
+    assert reason(cluster_claims, edited(1), "other", "2") is None
+    assert reason(cluster_claims, edited(1), "same", "2") is LinkReason.CLUSTER_CHANGED
 
 
 def test_an_edit_before_anything_changed_is_no_permission() -> None:
     """A filter that was edited while all was well does not let the kubeconfig lead elsewhere later."""
-    identities = ClusterClaims("main")
-    identities.claim(edited(1), "same", "1", lambda: None)
-    assert reason(identities, edited(2), "same", "2") is LinkReason.CLUSTER_CHANGED
-    assert reason(identities, edited(3), "same", "2") is None
+    cluster_claims = ClusterClaims("main")
+    cluster_claims.claim(edited(1), "same", "1", lambda: None)
+    assert reason(cluster_claims, edited(2), "same", "2") is LinkReason.CLUSTER_CHANGED
+    assert reason(cluster_claims, edited(3), "same", "2") is None
 
 
 def test_a_restart_forgets_nothing() -> None:
     """The status of a link tells where it led, unless the link was edited since, or is disabled and edited now."""
-    identities = ClusterClaims("main")
-    identities.remember(edited(1))
-    identities.release("a")
-    assert reason(identities, edited(1), "same", "2") is LinkReason.CLUSTER_CHANGED
-    assert reason(identities, edited(1), "other", "2") is None
-    identities.remember(edited(2))
-    assert reason(identities, edited(2), "same", "2") is None
+    cluster_claims = ClusterClaims("main")
+    cluster_claims.remember(edited(1))
+    cluster_claims.release("a")
+    assert reason(cluster_claims, edited(1), "same", "2") is LinkReason.CLUSTER_CHANGED
+    assert reason(cluster_claims, edited(1), "other", "2") is None
+    cluster_claims.remember(edited(2))
+    assert reason(cluster_claims, edited(2), "same", "2") is None
 
 
 def test_a_link_that_is_gone_is_forgotten() -> None:
     """A link of the same name that is made later is another one."""
-    identities = ClusterClaims("main")
-    identities.claim(edited(1), "same", "1", lambda: None)
-    identities.forget("a")
-    assert reason(identities, edited(1), "same", "2") is None
+    cluster_claims = ClusterClaims("main")
+    cluster_claims.claim(edited(1), "same", "1", lambda: None)
+    cluster_claims.forget("a")
+    assert reason(cluster_claims, edited(1), "same", "2") is None

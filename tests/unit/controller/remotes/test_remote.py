@@ -1,7 +1,7 @@
 """A linked cluster is connected, followed, lost and found again; what worked stays in use until something better does.
 
-Real: remote, session, reflectors, store, identities, clients, sockets and TLS. Substituted: the remote API servers, by
-small ones.
+Real: remote, session, reflectors, store, cluster claims, clients, sockets and TLS. Substituted: the remote API
+servers, by small ones.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class World:
     stack: AsyncExitStack
     connections_told: list[tuple[str, Connection]] = field(factory=list)
     store: Store = field(init=False)
-    identities: ClusterClaims = field(factory=lambda: ClusterClaims(main_id="uid-of-main"))
+    cluster_claims: ClusterClaims = field(factory=lambda: ClusterClaims(main_id="uid-of-main"))
     remotes: dict[str, tuple[Remote, asyncio.Task[None]]] = field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
@@ -130,7 +130,9 @@ class World:
             ClusterLink(ObjectMeta(name, uid=f"uid-of-{name}", creation_timestamp=created))
         )
         if name not in self.remotes:
-            remote = Remote(name, self.store, self.identities, backoff=Backoff(base=0.05, cap=0.2))
+            remote = Remote(
+                name, self.store, self.cluster_claims, backoff=Backoff(base=0.05, cap=0.2)
+            )
             self.remotes[name] = remote, asyncio.create_task(remote.run())
         self.remotes[name][0].configure(
             LinkTarget(wanted, namespaces) if isinstance(wanted, str) else wanted
@@ -207,7 +209,7 @@ def test_error_becomes_a_reason_and_what_to_do(error: ConnectError, reason: Link
 
 
 def test_refused_link_shows_the_refusal() -> None:
-    """The rules over identities word their problem themselves."""
+    """The rules over cluster claims word their problem themselves."""
     problem = Problem(LinkReason.SELF_LINK, "it is the main cluster")
     assert problem_of(RefusedError(problem)) == problem
 
@@ -384,7 +386,7 @@ async def test_cluster_that_may_be_listed_but_not_watched_is_not_hammered(world:
         return refusal(403) if request.query.get("watch") == "true" else None
 
     remote = await world.serve(override=refuse_watches)
-    slow = Remote("c1", world.store, world.identities)
+    slow = Remote("c1", world.store, world.cluster_claims)
     world.remotes["c1"] = slow, asyncio.create_task(slow.run())
     world.edit(remote.kubeconfig)
     await world.has_problem(LinkReason.FORBIDDEN)

@@ -40,45 +40,45 @@ def piece(service: NamespacedName = WEB) -> EndpointSlice:
 
 def test_first_of_several_events_counts(time: list[float]) -> None:
     """A plan made after three events is as late as the first of them."""
-    freshness = PropagationClock()
+    propagation = PropagationClock()
     for moment in (101.0, 102.0, 103.0):
         time.append(moment)
-        freshness.receive("c1", WEB)
-    assert freshness.take(WEB) == {"c1": 101.0}
-    assert freshness.take(WEB) == {}
+        propagation.receive("c1", WEB)
+    assert propagation.take(WEB) == {"c1": 101.0}
+    assert propagation.take(WEB) == {}
 
 
 def test_what_could_not_be_written_is_news_still(time: list[float]) -> None:
     """News that are put back are as old as they are, whatever came after them."""
-    freshness = PropagationClock()
-    freshness.receive("c1", WEB)
+    propagation = PropagationClock()
+    propagation.receive("c1", WEB)
     time.append(150.0)
-    freshness.receive("c1", WEB)
-    freshness.put_back(WEB, "c1", 100.0)
-    assert freshness.take(WEB) == {"c1": 100.0}
+    propagation.receive("c1", WEB)
+    propagation.put_back(WEB, "c1", 100.0)
+    assert propagation.take(WEB) == {"c1": 100.0}
 
 
 def test_age_counts_from_the_last_word(time: list[float]) -> None:
     """The age of a watch is the time since its last event."""
-    freshness = PropagationClock()
-    freshness.hear("c1", "services")
+    propagation = PropagationClock()
+    propagation.hear("c1", "services")
     time.append(107.0)
-    freshness.hear("c2", "services")
+    propagation.hear("c2", "services")
     time.append(110.0)
-    assert freshness.ages() == {("c1", "services"): 10.0, ("c2", "services"): 3.0}
+    assert propagation.ages() == {("c1", "services"): 10.0, ("c2", "services"): 3.0}
 
 
 def test_cluster_that_is_forgotten_leaves_nothing() -> None:
     """Neither its ages nor its news stay; those of others do."""
-    freshness = PropagationClock()
+    propagation = PropagationClock()
     for cluster in ("c1", "c2"):
-        freshness.hear(cluster, "services")
-        freshness.receive(cluster, WEB)
-    freshness.receive("c1", API)
-    freshness.forget("c1")
-    assert [cluster for cluster, _ in freshness.ages()] == ["c2"]
-    assert set(freshness.take(WEB)) == {"c2"}
-    assert freshness.take(API) == {}
+        propagation.hear(cluster, "services")
+        propagation.receive(cluster, WEB)
+    propagation.receive("c1", API)
+    propagation.forget("c1")
+    assert [cluster for cluster, _ in propagation.ages()] == ["c2"]
+    assert set(propagation.take(WEB)) == {"c2"}
+    assert propagation.take(API) == {}
 
 
 def test_events_of_a_remote_are_news_of_their_services() -> None:
@@ -86,13 +86,13 @@ def test_events_of_a_remote_are_news_of_their_services() -> None:
     store = new_store()
     sink = ObjectSink(store, "c1", EndpointSlice)
     sink.apply(piece())
-    assert set(store.freshness.take(WEB)) == {"c1"}
+    assert set(store.propagation.take(WEB)) == {"c1"}
     sink.apply(piece(API))
-    assert (set(store.freshness.take(WEB)), set(store.freshness.take(API))) == ({"c1"}, {"c1"})
+    assert (set(store.propagation.take(WEB)), set(store.propagation.take(API))) == ({"c1"}, {"c1"})
     sink.remove(piece().metadata.key)
-    assert (set(store.freshness.take(WEB)), set(store.freshness.take(API))) == (set(), {"c1"})
+    assert (set(store.propagation.take(WEB)), set(store.propagation.take(API))) == (set(), {"c1"})
     ObjectSink(store, "c1", Service).apply(Service(ObjectMeta("web", "default")))
-    assert set(store.freshness.take(WEB)) == {"c1"}
+    assert set(store.propagation.take(WEB)) == {"c1"}
 
 
 def test_events_of_the_main_cluster_and_of_strangers_are_no_news() -> None:
@@ -101,7 +101,7 @@ def test_events_of_the_main_cluster_and_of_strangers_are_no_news() -> None:
     for cluster in (MAIN, "c2"):
         ObjectSink(store, cluster, EndpointSlice).apply(piece())
         ObjectSink(store, cluster, Service).apply(Service(ObjectMeta("web", "default")))
-    assert store.freshness.take(WEB) == {}
+    assert store.propagation.take(WEB) == {}
 
 
 def test_slice_without_a_service_is_no_news() -> None:
@@ -111,13 +111,13 @@ def test_slice_without_a_service_is_no_news() -> None:
     ObjectSink(store, "c1", EndpointSlice).apply(
         evolve(stray, metadata=evolve(stray.metadata, labels=()))
     )
-    assert store.freshness.take(NamespacedName("default", "")) == {}
+    assert store.propagation.take(NamespacedName("default", "")) == {}
 
 
 def test_link_that_goes_or_is_disabled_takes_its_times_with_it() -> None:
     """A cluster that is not read is not late."""
     for leave in (Store.remove_link, Store.forget):
         store = new_store()
-        store.freshness.hear("c1", "services")
+        store.propagation.hear("c1", "services")
         leave(store, "c1")
-        assert store.freshness.ages() == {}
+        assert store.propagation.ages() == {}
