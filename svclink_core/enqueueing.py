@@ -87,7 +87,7 @@ def _waiting_for_name(name: NamespacedName, snapshot: Snapshot) -> set[Namespace
     """Services that would take a name that was just given away or became free."""
     services = {
         NamespacedName(name.namespace, service)
-        for service in readers(name.name, snapshot.remotes.keys())
+        for service in readers(name.name, snapshot.remotes)
     }
     return {service for service in services if service in snapshot.main.services}
 
@@ -102,4 +102,4 @@ def _waiting_for_namespace(name: str, snapshot: Snapshot) -> set[NamespacedName]
         for key in remote.services
         if key.namespace == name
     }
-    return keys - snapshot.main.services.keys()
+    return {key for key in keys if key not in snapshot.main.services}

@@ -134,7 +134,7 @@ def plan_service(snapshot: Snapshot, key: NamespacedName, now: float) -> Plan:
         now: The present time as POSIX seconds; decides which deadlines are over.
     """
     view = view_of(snapshot, key)
-    clusters = sorted(view.ours.keys() | snapshot.remotes.keys())
+    clusters = sorted({*view.ours, *snapshot.remotes})
     _forget_others(view.main, snapshot.remotes)
     lost = {
         name
@@ -211,7 +211,7 @@ def _known_part(view: View, main: Service, remote: RemoteCluster) -> _Part | Non
 def _forget_others(main: Service | None, remotes: Mapping[str, RemoteCluster]) -> None:
     """What is remembered of clusters that have no link any more would keep all their endpoints in memory."""
     if main is not None:
-        for cluster in main.known_parts.keys() - remotes.keys():
+        for cluster in [each for each in main.known_parts if each not in remotes]:
             del main.known_parts[cluster]
 
 

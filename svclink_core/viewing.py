@@ -46,7 +46,7 @@ def view_of(snapshot: Snapshot, key: NamespacedName) -> View:
             leftovers.setdefault(endpoint_slice.go_cluster, []).append(endpoint_slice)
         else:
             local.append(endpoint_slice)
-    names = Names(key.namespace, snapshot.remotes.keys(), snapshot.main.names)
+    names = Names(key.namespace, snapshot.remotes, snapshot.main.names)
     return View(snapshot, key, snapshot.main.services.get(key), ours, leftovers, local, names)
 
 

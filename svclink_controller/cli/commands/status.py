@@ -135,7 +135,7 @@ def services_command(
     """
     store = ask(source, options, read_main, namespace or "")
     snapshot = store.snapshot()
-    clusters = [MAIN_COLUMN, *sorted(snapshot.remotes.keys() | _mirrored_clusters(snapshot))]
+    clusters = [MAIN_COLUMN, *sorted({*snapshot.remotes, *_mirrored_clusters(snapshot)})]
     rows = [
         (key, counts)
         for key, counts in _counts(snapshot)
