@@ -39,7 +39,7 @@ from svclink_controller.remotes.remote import Remote
 from svclink_controller.remotes.secret_kubeconfigs import SecretKubeconfigs
 from svclink_controller.remotes.session import LinkTarget, identify
 from svclink_controller.settings import Settings
-from svclink_controller.state.store import MAIN, Observation, Store
+from svclink_controller.state.store import Observation, Store
 from svclink_controller.wire.decoding import Secret
 from svclink_controller.wire.messages import IsKnown, WireError, nothing_is_known
 from svclink_controller.wire.resources import (
@@ -57,7 +57,7 @@ from svclink_core.link_identity import Problem
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.snapshot import Options, all_keys
 from svclink_core.svclink_v1alpha1 import ClusterLink
-from svclink_core.well_known import LinkReason
+from svclink_core.well_known import MAIN, LinkReason
 
 DRAIN_SECONDS: Final = 3
 """How long writes under way may take to end after SIGTERM."""

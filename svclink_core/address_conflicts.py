@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Final
 
 from svclink_core.discovery_v1 import Endpoint, EndpointSlice
-
-LOCAL: Final = ""
-"""The main cluster itself, where the name of a remote one could stand."""
+from svclink_core.well_known import MAIN
 
 
 def conflicts(
@@ -25,7 +22,7 @@ def conflicts(
     {'cluster-a': ('10.0.0.1 (cluster-b)',), 'cluster-b': ('10.0.0.1 (cluster-a)',)}
 
     Args:
-        slices: The slices of one Service by cluster; `LOCAL` for those of the main cluster's own Pods.
+        slices: The slices of one Service by cluster; `MAIN` for those of the main cluster's own Pods.
         known: The endpoints that were found to share no address when this was last asked (`Service.known_distinct`).
             Changed to those of now, or to none.
     """
@@ -49,7 +46,7 @@ def conflicts(
         }
         for cluster, endpoint_slices in slices.items()
     }
-    found = {cluster: _shared(cluster, claims) for cluster in claims if cluster != LOCAL}
+    found = {cluster: _shared(cluster, claims) for cluster in claims if cluster != MAIN}
     return {cluster: shared for cluster, shared in found.items() if shared}
 
 

@@ -86,8 +86,7 @@ def requests_for(event: Event, snapshot: Snapshot) -> set[NamespacedName]:
 def _waiting_for_name(name: NamespacedName, snapshot: Snapshot) -> set[NamespacedName]:
     """Services that would take a name that was just given away or became free."""
     services = {
-        NamespacedName(name.namespace, service)
-        for service in readers(name.name, snapshot.remotes)
+        NamespacedName(name.namespace, service) for service in readers(name.name, snapshot.remotes)
     }
     return {service for service in services if service in snapshot.main.services}
 

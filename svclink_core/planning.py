@@ -8,7 +8,7 @@ from typing import TypeAlias, assert_never
 
 from attrs import evolve, frozen
 
-from svclink_core.address_conflicts import LOCAL, conflicts
+from svclink_core.address_conflicts import conflicts
 from svclink_core.core_v1 import Service
 from svclink_core.deletion_guard import why_withheld
 from svclink_core.diffing import (
@@ -36,7 +36,7 @@ from svclink_core.service_creation import (
 from svclink_core.snapshot import RemoteCluster, Snapshot, all_keys
 from svclink_core.unreachable_policy import as_last_resort, has_ready_endpoint, is_expired
 from svclink_core.viewing import Observed, View, facts_of, view_of
-from svclink_core.well_known import Reason
+from svclink_core.well_known import MAIN, Reason
 
 Change: TypeAlias = SliceChange | Creation
 """Anything a plan changes in the main cluster."""
@@ -436,7 +436,7 @@ def _all_findings(view: View, parts: Mapping[str, _Part]) -> tuple[Finding, ...]
     """What was found cluster by cluster, and then between the clusters."""
     known = [] if view.main is None else view.main.known_distinct
     shared = conflicts(
-        {LOCAL: view.local, **{name: part.slices for name, part in parts.items()}}, known
+        {MAIN: view.local, **{name: part.slices for name, part in parts.items()}}, known
     )
     between = [
         Finding(view.key, name, Reason.ADDRESS_CONFLICT, shared[name]) for name in sorted(shared)

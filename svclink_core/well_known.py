@@ -39,6 +39,9 @@ GROUP: Final = "svclink.cloudpilot.ai"
 API_VERSION: Final = "v1alpha1"
 PLURAL_CLUSTER_LINKS: Final = "clusterlinks"
 
+MAIN: Final = ""
+"""The key of the main cluster among the names of remote clusters: a ClusterLink cannot have the empty name."""
+
 NAMESPACE_KUBE_SYSTEM: Final = "kube-system"
 SERVICE_KUBERNETES: Final = "kubernetes"
 

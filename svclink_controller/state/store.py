@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from types import MappingProxyType
-from typing import Final, TypeAlias, TypeVar, assert_never
+from typing import TypeAlias, TypeVar, assert_never
 
 from attrs import define, evolve, field, frozen
 
@@ -31,9 +31,7 @@ from svclink_core.link_identity import Problem, elected
 from svclink_core.meta_v1 import NamespacedName, ObjectMeta
 from svclink_core.snapshot import PENDING, Connection, MainCluster, Options, RemoteCluster, Snapshot
 from svclink_core.svclink_v1alpha1 import ClusterLink
-
-MAIN: Final = ""
-"""The main cluster, where the name of a remote one could stand."""
+from svclink_core.well_known import MAIN
 
 ClusterObject: TypeAlias = Service | EndpointSlice
 ObjectType: TypeAlias = type[Service] | type[EndpointSlice]

@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from svclink_controller.state.store import MAIN, Store
+from svclink_controller.state.store import Store
 from svclink_controller.wire.encoding import encode_slice
 from svclink_controller.wire.messages import Changed, Listing
 from svclink_controller.wire.reading import decode_event, decode_object, decode_page
@@ -17,7 +17,7 @@ from svclink_core import ClusterLink, EndpointSlice, ObjectMeta, Options, Servic
 from svclink_core.codec import Json
 from svclink_core.diffing import Create, Update
 from svclink_core.snapshot import SYNCED
-from svclink_core.well_known import LABEL_SERVICE_NAME
+from svclink_core.well_known import LABEL_SERVICE_NAME, MAIN
 from tests.bench_core.conftest import Report
 from tests.bench_core.fleet import NOW, endpoint, key_of, service
 

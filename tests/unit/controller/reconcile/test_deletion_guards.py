@@ -11,7 +11,7 @@ import pytest
 from attrs import evolve
 
 from svclink_controller.reconcile.deletion_guards import DeletionGuards
-from svclink_controller.state.store import MAIN, Store
+from svclink_controller.state.store import Store
 from svclink_core import (
     UNGUARDED,
     ClusterLink,
@@ -26,6 +26,7 @@ from svclink_core import (
     Service,
     deletion_guard,
 )
+from svclink_core.well_known import MAIN
 from tests.unit.controller.servers import eventually
 from tests.unit.core.examples import mirrored_slice
 

@@ -18,7 +18,7 @@ from svclink_controller.reconcile.link_removal import LinkRemoval
 from svclink_controller.reconcile.plan_results import PlanResults
 from svclink_controller.reconcile.reconciler import Reconciler
 from svclink_controller.reconcile.workqueue import WorkQueue
-from svclink_controller.state.store import MAIN, Store
+from svclink_controller.state.store import Store
 from svclink_core import (
     SYNCED,
     ClusterLink,
@@ -34,7 +34,13 @@ from svclink_core import (
     ServiceSpec,
 )
 from svclink_core.codec import structure
-from svclink_core.well_known import LABEL_CLUSTER, LABEL_MANAGED_BY, LABEL_SERVICE_NAME, MANAGED_BY
+from svclink_core.well_known import (
+    LABEL_CLUSTER,
+    LABEL_MANAGED_BY,
+    LABEL_SERVICE_NAME,
+    MAIN,
+    MANAGED_BY,
+)
 from tests.unit.controller.servers import Cluster, Server, connected, eventually, refusal, serving
 
 WEB, API = NamespacedName("default", "web"), NamespacedName("default", "api")

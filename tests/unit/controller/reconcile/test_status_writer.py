@@ -19,7 +19,7 @@ from svclink_controller.reconcile.applier import WriteResult, WriteStatus
 from svclink_controller.reconcile.plan_results import PlanResults
 from svclink_controller.reconcile.status_writer import StatusWriter, is_transition
 from svclink_controller.reconcile.workqueue import WorkQueue
-from svclink_controller.state.store import MAIN, Observation, Store
+from svclink_controller.state.store import Observation, Store
 from svclink_core import (
     SYNCED,
     ClusterLink,
@@ -39,7 +39,13 @@ from svclink_core import (
 )
 from svclink_core.codec import structure
 from svclink_core.link_identity import Problem
-from svclink_core.well_known import LABEL_CLUSTER, LABEL_MANAGED_BY, LABEL_SERVICE_NAME, MANAGED_BY
+from svclink_core.well_known import (
+    LABEL_CLUSTER,
+    LABEL_MANAGED_BY,
+    LABEL_SERVICE_NAME,
+    MAIN,
+    MANAGED_BY,
+)
 from tests.unit.controller.servers import (
     Cluster,
     Server,

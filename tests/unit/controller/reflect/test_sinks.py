@@ -14,7 +14,7 @@ from svclink_controller import loop_turns as turns
 from svclink_controller.api.errors import TransportError
 from svclink_controller.reflect import sinks
 from svclink_controller.reflect.sinks import LinkSink, ObjectSink
-from svclink_controller.state.store import MAIN, Store
+from svclink_controller.state.store import Store
 from svclink_controller.wire.messages import Listing, Undecodable
 from svclink_core import (
     SYNCED,
@@ -26,6 +26,7 @@ from svclink_core import (
     Options,
     Service,
 )
+from svclink_core.well_known import MAIN
 
 WEB = NamespacedName("default", "web")
 ELSEWHERE = NamespacedName("elsewhere", "web")

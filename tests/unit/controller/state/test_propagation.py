@@ -11,9 +11,9 @@ from attrs import evolve
 from svclink_controller import clock
 from svclink_controller.reflect.sinks import ObjectSink
 from svclink_controller.state.propagation import PropagationClock
-from svclink_controller.state.store import MAIN, Store
+from svclink_controller.state.store import Store
 from svclink_core import ClusterLink, EndpointSlice, NamespacedName, ObjectMeta, Options, Service
-from svclink_core.well_known import LABEL_SERVICE_NAME
+from svclink_core.well_known import LABEL_SERVICE_NAME, MAIN
 
 WEB, API = NamespacedName("default", "web"), NamespacedName("default", "api")
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from svclink_controller.state.cluster_objects import MirrorCounts
-from svclink_controller.state.store import MAIN, ObjectType, Observation, Store
+from svclink_controller.state.store import ObjectType, Observation, Store
 from svclink_controller.wire.messages import Listing, Undecodable
 from svclink_core import (
     PENDING,
@@ -46,6 +46,7 @@ from svclink_core.well_known import (
     LABEL_CLUSTER,
     LABEL_MANAGED_BY,
     LABEL_SERVICE_NAME,
+    MAIN,
     MANAGED_BY,
 )
 from tests.unit.core.strategies import (
