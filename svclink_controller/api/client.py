@@ -11,87 +11,96 @@ from urllib.parse import quote, urlencode
 
 import aiohttp
 from attrs import define, evolve
-from kubernetes.aio.client import ApiClient
+from kubernetes.aio.client import ApiClient, Configuration
 
 from svclink_controller.api.errors import ApiError, FencedError, transport_errors
-from svclink_controller.api.responses import lines, read_body, refusal
+from svclink_controller.api.limits import DEFAULT_LIMITS, Limits
+from svclink_controller.api.responses import read_body, read_lines, read_status
 from svclink_controller.api.transport import HardenedTransport
 from svclink_controller.wire.encoding import encode
 from svclink_core.codec import Json
 
-CONNECT_SECONDS: Final = 10
+CLOSE_SECONDS: Final = 0.05
+"""Time for connections that were given up in the middle of a response to close TLS properly."""
 
-REQUEST_SECONDS: Final = 30
-
-WATCH_SILENCE_SECONDS: Final = 75
-"""How long a watch may be silent: the API server sends a bookmark about every minute.
-
-Whoever is silent is asked something else: a server that hangs is noticed within 90 s.
-"""
-
-GOODBYE_SECONDS: Final = 0.05
+JSON: Final = "application/json"
+MERGE_PATCH: Final = "application/merge-patch+json"
 
 Body: TypeAlias = dict[str, Json] | bytes
-"""An object, or the JSON of one."""
+"""An object, or its JSON."""
 
 
 @define
 class Client:
-    """Requests to one API server. Raises `ApiError` for its refusals and `TransportError` where no answer came.
+    """Sends requests to one API server.
+
+    Every request raises `ApiError` if the server rejects it and `TransportError` if no complete
+    response arrives.
 
     Args:
-        api: The transport.
+        api: Configuration, authentication and transport.
         may_write: Asked before each request that changes something.
+        limits: Time-outs and sizes.
     """
 
     _api: ApiClient
     _may_write: Callable[[], bool] = lambda: True
+    _limits: Limits = DEFAULT_LIMITS
+
+    @property
+    def configuration(self) -> Configuration:
+        """How the client reaches its server."""
+        configuration: Configuration = self._api.configuration
+        return configuration
 
     def fenced(self, may_write: Callable[[], bool]) -> Client:
-        """A client with the same connections that sends no write, and raises `FencedError`, where it may not."""
+        """A client with the same connections.
+
+        It raises `FencedError` instead of sending a write while `may_write` returns False.
+        """
         return evolve(self, may_write=may_write)
 
     async def get(
-        self, path: str, query: Mapping[str, str] | None = None, seconds: float = REQUEST_SECONDS
+        self, path: str, query: Mapping[str, str] | None = None, seconds: float | None = None
     ) -> bytes:
-        """The body of a GET."""
-        return await self._request("GET", path, query or {}, None, "application/json", seconds)
+        """The body of a GET; `seconds` replaces the default time-out."""
+        timeouts = self._total_timeouts(seconds)
+        async with self._request("GET", path, query or {}, timeouts=timeouts) as response:
+            return await read_body(response, self._limits)
 
     async def post(self, path: str, body: Body) -> bytes:
         """Create an object."""
-        return await self._request("POST", path, {}, body, "application/json", REQUEST_SECONDS)
+        return await self._write("POST", path, body)
 
     async def put(self, path: str, body: Body) -> bytes:
         """Replace an object."""
-        return await self._request("PUT", path, {}, body, "application/json", REQUEST_SECONDS)
+        return await self._write("PUT", path, body)
 
     async def merge_patch(self, path: str, body: Body) -> bytes:
         """Change fields of an object (RFC 7386: null removes a field)."""
-        return await self._request(
-            "PATCH", path, {}, body, "application/merge-patch+json", REQUEST_SECONDS
-        )
+        return await self._write("PATCH", path, body, MERGE_PATCH)
 
     async def delete(self, path: str, body: Body) -> bytes:
         """Delete an object; the body holds DeleteOptions."""
-        return await self._request("DELETE", path, {}, body, "application/json", REQUEST_SECONDS)
+        return await self._write("DELETE", path, body)
 
     async def lines(self, path: str, query: Mapping[str, str]) -> AsyncGenerator[bytes, None]:
         """The lines of a watch until the server ends it."""
-        limits = aiohttp.ClientTimeout(
-            total=None, sock_connect=CONNECT_SECONDS, sock_read=WATCH_SILENCE_SECONDS
+        timeouts = aiohttp.ClientTimeout(
+            total=None,
+            sock_connect=self._limits.connect_seconds,
+            sock_read=self._limits.watch_silence_seconds,
         )
-        request = self._response("GET", path, query, None, "application/json", limits)
-        async with request as response, aclosing(lines(response)) as found:
-            async for line in found:
+        request = self._request("GET", path, query, timeouts=timeouts)
+        async with request as response, aclosing(read_lines(response, self._limits)) as lines:
+            async for line in lines:
                 yield line
 
     async def server_seconds(self) -> float | None:
-        """What the clock of the server says, as POSIX seconds without fractions; None where it does not say."""
-        limits = aiohttp.ClientTimeout(total=REQUEST_SECONDS, sock_connect=CONNECT_SECONDS)
-        async with self._response(
-            "GET", "/version", {}, None, "application/json", limits
-        ) as response:
-            await read_body(response)
+        """The server's clock in POSIX seconds without fractions; None if it sends no valid date."""
+        timeouts = self._total_timeouts()
+        async with self._request("GET", "/version", {}, timeouts=timeouts) as response:
+            await read_body(response, self._limits)
             try:
                 return parsedate_to_datetime(response.headers.get("Date", "")).timestamp()
             except ValueError:
@@ -100,44 +109,40 @@ class Client:
     async def close(self) -> None:
         """Close every connection."""
         await self._api.close()  # type: ignore[no-untyped-call]
-        # One that was given up in the middle of an answer is nobody's any more, and says goodbye to the server first.
-        await asyncio.sleep(GOODBYE_SECONDS)
+        await asyncio.sleep(CLOSE_SECONDS)
 
+    async def _write(self, method: str, path: str, body: Body, content_type: str = JSON) -> bytes:
+        if not self._may_write():
+            raise FencedError("the write was not sent: this replica does not hold the lease")
+        timeouts = self._total_timeouts()
+        request = self._request(method, path, {}, body, content_type, timeouts=timeouts)
+        async with request as response:
+            return await read_body(response, self._limits)
+
+    def _total_timeouts(self, seconds: float | None = None) -> aiohttp.ClientTimeout:
+        total = self._limits.request_seconds if seconds is None else seconds
+        return aiohttp.ClientTimeout(total=total, sock_connect=self._limits.connect_seconds)
+
+    @asynccontextmanager
     async def _request(
         self,
         method: str,
         path: str,
         query: Mapping[str, str],
-        body: Body | None,
-        kind: str,
-        seconds: float,
-    ) -> bytes:
-        limits = aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_SECONDS)
-        if method != "GET" and not self._may_write():
-            raise FencedError("nothing is written without the lease")
-        async with self._response(method, path, query, body, kind, limits) as response:
-            return await read_body(response)
-
-    @asynccontextmanager
-    async def _response(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str],
-        body: Body | None,
-        kind: str,
-        limits: aiohttp.ClientTimeout,
+        body: Body | None = None,
+        content_type: str = JSON,
+        *,
+        timeouts: aiohttp.ClientTimeout,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        headers = {"Accept": "application/json", "Content-Type": kind, **self._api.default_headers}
-        url = f"{self._api.configuration.host}{path}" + (
-            f"?{urlencode(query, quote_via=quote)}" if query else ""
-        )
+        host = self.configuration.host
+        url = f"{host}{path}" + (f"?{urlencode(query, quote_via=quote)}" if query else "")
+        headers = {"Accept": JSON, "Content-Type": content_type, **self._api.default_headers}
         content = encode(body) if isinstance(body, dict) else body
-        transport = cast("HardenedTransport", self._api.rest_client)  # As it was made here.
-        with transport_errors(self._api.configuration.host):
+        transport = cast("HardenedTransport", self._api.rest_client)  # Set by `connecting`.
+        with transport_errors(host):
             await self._api.update_params_for_auth(headers, [], ["BearerToken"], path, method, None)
-            response = await transport.send(method, url, headers, content, limits)
+            response = await transport.send(method, url, headers, content, timeouts)
             async with response:
                 if response.status >= 400:
-                    raise ApiError(await refusal(response))
+                    raise ApiError(await read_status(response, self._limits))
                 yield response

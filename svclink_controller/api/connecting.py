@@ -1,4 +1,4 @@
-"""Connects to API servers: from the kubeconfig or ServiceAccount of the main cluster, or the credentials of a link."""
+"""Connects to API servers: main by kubeconfig or ServiceAccount, a remote by its link."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from kubernetes.aio.config.config_exception import ConfigException
 from yarl import URL
 
 from svclink_controller.api.client import Client
+from svclink_controller.api.limits import DEFAULT_LIMITS, Limits
 from svclink_controller.api.transport import HardenedTransport
 from svclink_controller.credentials.kubeconfig import Credentials, KubeconfigError
 from svclink_controller.credentials.kubeconfig_yaml import INVALID
@@ -34,15 +35,19 @@ class ConfigurationError(SvclinkError):
     """The main cluster's kubeconfig or in-cluster configuration cannot be used."""
 
 
+# The main cluster, and any other cluster of the user: their kubeconfig is trusted.
+
+
 async def main_client(kubeconfig: Path | None, context: str | None = None) -> Client:
-    """A client of the main cluster: from a kubeconfig file, which is trusted, or from the Pod's ServiceAccount.
+    """A client of the main cluster, from a trusted kubeconfig or the Pod's ServiceAccount.
 
     Args:
-        kubeconfig: The file, or several with `:` in between as in $KUBECONFIG; None: the ServiceAccount.
+        kubeconfig: The file, or several separated by `:` as in $KUBECONFIG; None: the
+            ServiceAccount.
         context: The context of the kubeconfig to use; None: the current one.
 
     Raises:
-        ConfigurationError: There is no such file, or it cannot be used; the message says which.
+        ConfigurationError: The file is missing or cannot be used; the message says why.
     """
     if kubeconfig is not None:
         return await user_client(kubeconfig, context)
@@ -51,97 +56,33 @@ async def main_client(kubeconfig: Path | None, context: str | None = None) -> Cl
         config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
     except ConfigException as error:
         raise ConfigurationError(
-            f"this is no Pod of a cluster ({error}): give --kubeconfig=FILE"
+            f"not running in a Pod ({error}); pass --kubeconfig=FILE"
         ) from error
     return await asyncio.to_thread(_client, configuration)
 
 
 async def user_client(kubeconfig: Path, context: str | None) -> Client:
-    """A client of the cluster that a kubeconfig, which is trusted, and a context of it lead to.
+    """A client of the cluster that a trusted kubeconfig and one of its contexts name.
 
     Raises:
-        ConfigurationError: There is no such file or context, or it cannot be used; the message says which.
+        ConfigurationError: The file or context is missing or cannot be used; the message says why.
     """
     configuration = Configuration()
-    file = str(kubeconfig)
-    _require_one(file)
+    files = str(kubeconfig)
+    _require_any(files)
     try:
-        with _complaints() as said:
-            await config.load_kube_config(file, context, configuration)  # type: ignore[no-untyped-call]
-        _check(configuration.host, said)
+        with _loader_errors() as errors:
+            await config.load_kube_config(files, context, configuration)  # type: ignore[no-untyped-call]
+        _check(configuration.host, errors)
         return await asyncio.to_thread(_client, configuration)
-    except (
-        Exception
-    ) as error:  # The loader lets through whatever files, YAML, base64 and TLS raise.
+    except Exception as error:  # The loader passes on what files, YAML, base64 and TLS raise.
         raise ConfigurationError(
-            f"--kubeconfig={file} is no usable kubeconfig: {_why_unusable(error)}"
+            f"--kubeconfig={files} cannot be used: {_why_unusable(error)}"
         ) from error
 
 
-def _require_one(files: str) -> None:
-    """Of several files, which $KUBECONFIG may name, those that are missing do not matter."""
-    if not any(Path(file).exists() for file in files.split(os.pathsep)):
-        raise ConfigurationError(f"--kubeconfig={files}: there is no such file")
-
-
-@contextmanager
-def _complaints() -> Iterator[list[str]]:
-    """What the loader of kubeconfigs meanwhile logs and goes on: that a credential plugin gave no credentials."""
-    said: list[str] = []
-    listener, logger = (
-        logging.Handler(logging.ERROR),
-        logging.getLogger(config.kube_config.__name__),
-    )
-    listener.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
-    logger.addHandler(listener)
-    try:
-        yield said
-    finally:
-        logger.removeHandler(listener)
-
-
-def _check(server: str, complaints: list[str]) -> None:
-    """What the loader lets through."""
-    if complaints:
-        raise ConfigException(f"its credential plugin does not work: {complaints[0]}")
-    try:
-        URL(server)
-    except ValueError as error:
-        raise ConfigException(f"its server {server!r} is no URL: {error}") from error
-
-
-def _why_unusable(error: Exception) -> str:
-    """In one line, without what only means something to whoever knows the loader."""
-    match error:
-        case TypeError() | AttributeError() | KeyError() | RecursionError():
-            return "it is not built as `kubectl config view` shows it"
-        case UnicodeDecodeError():
-            return "it is no text"
-        case ssl.SSLError():
-            return "a certificate or key in it is no PEM, or the two do not belong together"
-        case _:
-            return " ".join(str(error).split())
-
-
-@frozen
-class ClusterEntry:
-    """How a kubeconfig says its cluster is reached; `authority` is PEM, None where it names none."""
-
-    server: str
-    authority: str | None
-    tls_server_name: str | None
-
-
-def cluster_entry(client: Client) -> ClusterEntry:
-    """How a client reaches its cluster."""
-    configuration = client._api.configuration  # noqa: SLF001 - a part of this module
-    file = configuration.ssl_ca_cert
-    authority = Path(file).read_text(encoding="ascii") if file else None
-    return ClusterEntry(configuration.host, authority, configuration.tls_server_name)
-
-
 def own_namespace(kubeconfig: Path | None, context: str | None = None) -> str:
-    """The namespace of the controller: that of its Pod, or of the context of a kubeconfig, else `default`."""
+    """The controller's namespace: that of its Pod or of the kubeconfig's context, or `default`."""
     if kubeconfig is None:
         return Path(SERVICE_ACCOUNT_NAMESPACE).read_text(encoding="utf-8").strip()
     contexts, current = config.list_kube_config_contexts(config_file=str(kubeconfig))  # type: ignore[no-untyped-call]
@@ -151,21 +92,91 @@ def own_namespace(kubeconfig: Path | None, context: str | None = None) -> str:
     return str(chosen["context"].get("namespace") or "default")
 
 
-async def remote_client(credentials: Credentials, trust: Trust = STRICT) -> Client:
-    """A client of a remote cluster from credentials that passed the allow-list. It connects to no address denied.
+def _require_any(files: str) -> None:
+    """Checks that one of the files exists; $KUBECONFIG may name missing ones beside it."""
+    if not any(Path(file).exists() for file in files.split(os.pathsep)):
+        raise ConfigurationError(f"--kubeconfig={files}: no such file")
+
+
+@contextmanager
+def _loader_errors() -> Iterator[list[str]]:
+    """Collects the errors that the kubeconfig loader logs and ignores, such as a failed plugin."""
+    errors: list[str] = []
+    logger = logging.getLogger(config.kube_config.__name__)
+    handler = logging.Handler(logging.ERROR)
+    handler.emit = lambda record: errors.append(record.getMessage())  # type: ignore[method-assign]
+    logger.addHandler(handler)
+    try:
+        yield errors
+    finally:
+        logger.removeHandler(handler)
+
+
+def _check(server: str, loader_errors: list[str]) -> None:
+    """Rejects what the loader accepts although no request can succeed with it."""
+    if loader_errors:
+        raise ConfigException(f"its credential plugin failed: {loader_errors[0]}")
+    try:
+        URL(server)
+    except ValueError as error:
+        raise ConfigException(f"its server {server!r} is not a URL: {error}") from error
+
+
+def _why_unusable(error: Exception) -> str:
+    """One line for the user, without the loader's internals."""
+    match error:
+        case TypeError() | AttributeError() | KeyError() | RecursionError():
+            return "it does not have the structure that `kubectl config view` shows"
+        case UnicodeDecodeError():
+            return "it is not text in UTF-8"
+        case ssl.SSLError():
+            return "a certificate or key in it is not PEM, or the two do not match"
+        case _:
+            return " ".join(str(error).split())
+
+
+@frozen
+class ClusterEntry:
+    """The cluster of a kubeconfig; `authority` is PEM, or None if the kubeconfig names none."""
+
+    server: str
+    authority: str | None
+    tls_server_name: str | None
+
+
+def cluster_entry(client: Client) -> ClusterEntry:
+    """The cluster that a client of `main_client` or `user_client` reaches."""
+    configuration = client.configuration
+    file = configuration.ssl_ca_cert
+    authority = Path(file).read_text(encoding="ascii") if file else None
+    return ClusterEntry(configuration.host, authority, configuration.tls_server_name)
+
+
+# A remote cluster: its kubeconfig is untrusted.
+
+
+async def remote_client(
+    credentials: Credentials, trust: Trust = STRICT, limits: Limits = DEFAULT_LIMITS
+) -> Client:
+    """A client of a remote cluster, which connects to no denied address.
+
+    Args:
+        credentials: What the allow-list accepted of the link's kubeconfig.
+        trust: The addresses that may be connected to.
+        limits: Time-outs and sizes.
 
     Raises:
-        KubeconfigError: OpenSSL will not have a certificate or the key, because it is too short, say.
+        KubeconfigError: OpenSSL rejects a certificate or the key, for example as too short.
     """
     try:
-        return await asyncio.to_thread(_remote_client, credentials, trust)
+        return await asyncio.to_thread(_remote_client, credentials, trust, limits)
     except ssl.SSLError as error:
-        why = (error.reason or str(error)).replace("_", " ").lower()
-        problem = f"holds a certificate or key that OpenSSL does not accept ({why}); give another"
+        cause = (error.reason or str(error)).replace("_", " ").lower()
+        problem = f"holds a certificate or key that OpenSSL rejects ({cause}); use another one"
         raise KubeconfigError(INVALID, "kubeconfig", problem) from error
 
 
-def _remote_client(credentials: Credentials, trust: Trust) -> Client:
+def _remote_client(credentials: Credentials, trust: Trust, limits: Limits) -> Client:
     configuration = Configuration(
         host=credentials.server.rstrip("/"), ca_cert_data=credentials.ca_data or None
     )
@@ -174,27 +185,31 @@ def _remote_client(credentials: Credentials, trust: Trust) -> Client:
     configuration.proxy = credentials.proxy
     if credentials.token is not None:
         configuration.api_key["BearerToken"] = f"Bearer {credentials.token}"
-    client = _remote_client_of(configuration, credentials, trust)
-    if credentials.disable_compression:
-        client._api.default_headers["Accept-Encoding"] = "identity"  # noqa: SLF001 - a part of this module
-    return client
+    headers = {"Accept-Encoding": "identity"} if credentials.disable_compression else {}
+    with _client_certificate_files(configuration, credentials):
+        return _client(configuration, trust, limits, headers)
 
 
-def _remote_client_of(
-    configuration: Configuration, credentials: Credentials, trust: Trust
-) -> Client:
+@contextmanager
+def _client_certificate_files(
+    configuration: Configuration, credentials: Credentials
+) -> Iterator[None]:
+    """Writes certificate and key to files while the TLS context is made: OpenSSL reads only files.
+
+    The files are readable by this user alone, and in memory if the system has `/dev/shm`.
+    """
     if credentials.client_certificate is None or credentials.client_key is None:
-        return _client(configuration, trust)
-    # OpenSSL reads certificate and key from files only; they exist, for this user alone, until the context is made.
-    shared_memory = Path("/dev/shm")  # noqa: S108 - memory, where there is such a thing
-    with tempfile.TemporaryDirectory(
-        dir=shared_memory if os.access(shared_memory, os.W_OK) else None
-    ) as directory:
+        yield
+        return
+    shared_memory = Path("/dev/shm")  # noqa: S108 - a file system in memory
+    parent = shared_memory if os.access(shared_memory, os.W_OK) else None
+    with tempfile.TemporaryDirectory(dir=parent) as name:
+        directory = Path(name)
         configuration.cert_file = _private_file(
-            Path(directory, "tls.crt"), credentials.client_certificate
+            directory / "tls.crt", credentials.client_certificate
         )
-        configuration.key_file = _private_file(Path(directory, "tls.key"), credentials.client_key)
-        return _client(configuration, trust)
+        configuration.key_file = _private_file(directory / "tls.key", credentials.client_key)
+        yield
 
 
 def _private_file(path: Path, content: str) -> str:
@@ -203,9 +218,18 @@ def _private_file(path: Path, content: str) -> str:
     return str(path)
 
 
-def _client(configuration: Configuration, trust: Trust | None = None) -> Client:
-    """Builds TLS contexts, which reads files: call it in a thread. Without `trust`, it may connect to any address."""
+def _client(
+    configuration: Configuration,
+    trust: Trust | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+    headers: dict[str, str] | None = None,
+) -> Client:
+    """Builds the TLS context, which reads files, so call it in a thread.
+
+    Without `trust`, the client may connect to any address.
+    """
     api = ApiClient(configuration)
     api.user_agent = USER_AGENT
+    api.default_headers.update(headers or {})
     api.rest_client = HardenedTransport(configuration, trust)
-    return Client(api)
+    return Client(api, limits=limits)

@@ -1,4 +1,4 @@
-"""What can go wrong with a request to an API server: it refuses, or no answer comes."""
+"""Errors of API requests: the server rejected the request, or no complete response arrived."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from svclink_core.errors import SvclinkError
 
 
 class ApiError(SvclinkError):
-    """The API server refused a request; `status` says how."""
+    """The API server rejected a request; `status` holds its code, reason and message."""
 
     def __init__(self, status: Status) -> None:
         super().__init__(f"{status.code} {status.reason}: {status.message}")
@@ -20,7 +20,12 @@ class ApiError(SvclinkError):
 
 
 class TransportError(SvclinkError):
-    """No answer came from the API server, or not all of it. `is_certificate`: its certificate was not accepted."""
+    """No complete response arrived.
+
+    Args:
+        message: The server and the cause, in one printable line without secrets.
+        is_certificate: The TLS handshake failed, for example because of the certificate.
+    """
 
     def __init__(self, message: str, *, is_certificate: bool = False) -> None:
         super().__init__(message)
@@ -28,24 +33,24 @@ class TransportError(SvclinkError):
 
 
 class TooLargeError(TransportError):
-    """An answer was given up at the limit: a smaller page may be within it."""
+    """A response exceeded the size limit; a smaller page may not."""
 
 
 class SilenceError(TransportError):
-    """A watch said nothing for `WATCH_SILENCE_SECONDS`: most likely nothing happened."""
+    """A watch sent nothing for `Limits.watch_silence_seconds`: most likely nothing happened."""
 
 
 class FencedError(TransportError):
-    """A write was not sent, because another replica may be at work."""
+    """A write was not sent, because another replica may be leading."""
 
 
 def retry_after(error: Exception) -> float:
-    """Seconds for which the server asked to be left alone, 0 where it did not."""
+    """The delay in seconds that the server asked for, or 0."""
     return (error.status.retry_after or 0) if isinstance(error, ApiError) else 0
 
 
 class transport_errors:  # noqa: N801 - a context manager, used like a function
-    """Turns what aiohttp, ssl and the socket raise into `TransportError`, without what might be secret."""
+    """Turns errors of aiohttp, ssl and sockets into `TransportError`, without possible secrets."""
 
     def __init__(self, host: str) -> None:
         self._host = host
@@ -56,30 +61,29 @@ class transport_errors:  # noqa: N801 - a context manager, used like a function
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: object
     ) -> None:
+        host = self._host
         match error:
             case aiohttp.SocketTimeoutError():
-                raise SilenceError(f"{self._host} was silent for too long") from error
+                raise SilenceError(f"{host} sent nothing for too long") from error
             case TimeoutError():
-                raise TransportError(f"{self._host} did not answer in time") from error
+                raise TransportError(f"{host} did not answer in time") from error
             case aiohttp.ClientConnectorCertificateError() | ssl.CertificateError():
-                message = f"the certificate of {self._host} was not accepted: {_reason(error)}"
+                message = f"the certificate of {host} was not accepted: {_cause(error)}"
                 raise TransportError(message, is_certificate=True) from error
             case aiohttp.ClientSSLError() | ssl.SSLError():
-                raise TransportError(
-                    f"TLS with {self._host} failed: {_reason(error)}", is_certificate=True
-                ) from error
+                message = f"TLS with {host} failed: {_cause(error)}"
+                raise TransportError(message, is_certificate=True) from error
             case aiohttp.ClientPayloadError():
-                raise TransportError(
-                    f"{self._host} broke off in the middle of an answer"
-                ) from error
+                message = f"{host} closed the connection in the middle of a response"
+                raise TransportError(message) from error
             case aiohttp.ClientError() | OSError() | HttpProcessingError() | RuntimeError():
-                raise TransportError(f"{self._host} cannot be reached: {_reason(error)}") from error
+                raise TransportError(f"{host} cannot be reached: {_cause(error)}") from error
             case _:
                 return
 
 
-def _reason(error: BaseException) -> str:
-    """The innermost reason in one line: `Connection refused` rather than five wrappings of it."""
+def _cause(error: BaseException) -> str:
+    """The innermost cause in one line: `Connection refused` rather than five wrappers of it."""
     inner = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error
     text = getattr(inner, "verify_message", None) or getattr(inner, "strerror", None) or str(inner)
     return clean_text(text) or type(inner).__name__

@@ -1,4 +1,4 @@
-"""Connections to API servers that are not trusted: nothing is taken from the environment, no request is led astray."""
+"""Connections to untrusted API servers: nothing from the environment, no unexpected address."""
 
 from __future__ import annotations
 
@@ -15,27 +15,76 @@ from yarl import URL
 
 from svclink_controller.credentials.trust import Trust
 
+KEEPALIVE: Final = {
+    "TCP_KEEPIDLE": 20,
+    "TCP_KEEPINTVL": 10,
+    "TCP_KEEPCNT": 4,
+    "TCP_USER_TIMEOUT": 60_000,
+}
+"""TCP notices within about a minute that a peer is gone: 20 s idle, then 4 probes 10 s apart."""
+
+
+class HardenedTransport(RESTClientObject):
+    """The official client's transport, without proxies, cookies and passwords of the environment.
+
+    Args:
+        configuration: The server, its certificate authority and the client certificate.
+        trust: The addresses that may be connected to; None for any.
+    """
+
+    def __init__(self, configuration: Configuration, trust: Trust | None) -> None:
+        super().__init__(configuration)
+        self._trust = trust
+
+    async def send(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        timeouts: aiohttp.ClientTimeout,
+    ) -> aiohttp.ClientResponse:
+        """Send a request whose body is JSON already, and return the response unread.
+
+        Replaces `request` of the official client, which reads and decodes the whole response.
+        """
+        if self.pool_manager is None:
+            self.pool_manager = self._create_pool_manager()
+        return await self.pool_manager.request(
+            method,
+            url,
+            headers=headers,
+            data=body,
+            timeout=timeouts,
+            proxy=self.proxy,
+            proxy_headers=self.proxy_headers,
+            server_hostname=self.configuration.tls_server_name,
+        )
+
+    def _create_pool_manager(self) -> aiohttp.ClientSession:
+        return hardened_session(self.configuration.host, self.ssl_context, self._trust)
+
 
 def hardened_session(
     host: str, context: ssl.SSLContext, trust: Trust | None
 ) -> aiohttp.ClientSession:
-    """Connections to one server, as many as there are requests: a full pool would queue without a word.
+    """A pool of connections to one server, without an upper limit.
+
+    With a limit, requests would wait for a connection without any error or log line.
 
     Args:
-        host: Its URL.
-        context: What is asked of its certificate.
+        host: The URL of the server.
+        context: The TLS settings.
         trust: The addresses that may be connected to; None for any.
     """
 
     def make_socket(info: aiohttp.AddrInfoType) -> socket.socket:
-        """After names are looked up and before a connection: what a name leads to by now is what counts."""
+        """Checks the address between its lookup and the connection: DNS may have changed."""
         address = str(info[4][0])
-        if trust is not None and (what := trust.why_denied(address)) is not None:
-            raise OSError(
-                errno.EACCES,
-                f"its address {address} is {what}, where svclink connects to no cluster",
-            )
-        return _kept_alive_socket(info)
+        if trust is not None and (reason := trust.why_denied(address)) is not None:
+            message = f"svclink does not connect to the address {address}: it is {reason}"
+            raise OSError(errno.EACCES, message)
+        return _keep_alive_socket(info)
 
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, ssl=context, socket_factory=make_socket),
@@ -47,7 +96,7 @@ def hardened_session(
 
 
 def _refuse_other_origins(host: str) -> aiohttp.ClientMiddlewareType:
-    """A middleware that sees every hop, so that no request ever goes where the kubeconfig did not say."""
+    """Middleware that checks every hop: no request leaves the server that was named."""
     origin = URL(host).origin()
 
     async def middleware(
@@ -62,53 +111,11 @@ def _refuse_other_origins(host: str) -> aiohttp.ClientMiddlewareType:
     return middleware
 
 
-def _kept_alive_socket(address: aiohttp.AddrInfoType) -> socket.socket:
-    """A socket that finds out within about a minute that its peer is gone (20 s idle, then 4 probes 10 s apart)."""
-    family, kind, protocol, _, _ = address
+def _keep_alive_socket(info: aiohttp.AddrInfoType) -> socket.socket:
+    family, kind, protocol, _, _ = info
     made = socket.socket(family, kind, protocol)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, value in _KEEPALIVE.items():
-        if (number := getattr(socket, option, None)) is not None:
+    for option, value in KEEPALIVE.items():
+        if (number := getattr(socket, option, None)) is not None:  # Not every platform has all.
             made.setsockopt(socket.IPPROTO_TCP, number, value)
     return made
-
-
-_KEEPALIVE: Final = {
-    "TCP_KEEPIDLE": 20,
-    "TCP_KEEPINTVL": 10,
-    "TCP_KEEPCNT": 4,
-    "TCP_USER_TIMEOUT": 60_000,
-}
-
-
-class HardenedTransport(RESTClientObject):
-    """The client's transport with nothing taken from the environment and nothing trusted that a server says."""
-
-    def __init__(self, configuration: Configuration, trust: Trust | None) -> None:
-        super().__init__(configuration)
-        self._trust = trust
-
-    async def send(
-        self,
-        method: str,
-        url: str,
-        headers: Mapping[str, str],
-        body: bytes | None,
-        limits: aiohttp.ClientTimeout,
-    ) -> aiohttp.ClientResponse:
-        """What `request` does, with a body that is JSON already and without what svclink has no use for."""
-        if self.pool_manager is None:
-            self.pool_manager = self._create_pool_manager()
-        return await self.pool_manager.request(
-            method,
-            url,
-            headers=headers,
-            data=body,
-            timeout=limits,
-            proxy=self.proxy,
-            proxy_headers=self.proxy_headers,
-            server_hostname=self.configuration.tls_server_name,
-        )
-
-    def _create_pool_manager(self) -> aiohttp.ClientSession:
-        return hardened_session(self.configuration.host, self.ssl_context, self._trust)

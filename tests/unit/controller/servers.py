@@ -21,6 +21,7 @@ from attrs import define, evolve, field
 
 from svclink_controller.api.client import Client
 from svclink_controller.api.connecting import remote_client
+from svclink_controller.api.limits import DEFAULT_LIMITS, Limits
 from svclink_controller.credentials.kubeconfig import Credentials
 from svclink_controller.credentials.trust import STRICT, Trust
 from svclink_core.codec import Json, unstructure
@@ -154,15 +155,17 @@ def _base64(content: bytes) -> str:
     return base64.b64encode(content).decode()
 
 
-def connected(url: str) -> AbstractAsyncContextManager[Client]:
+def connected(url: str, limits: Limits = DEFAULT_LIMITS) -> AbstractAsyncContextManager[Client]:
     """A client of a server, closed afterwards."""
-    return connecting(credentials(url))
+    return connecting(credentials(url), limits=limits)
 
 
 @asynccontextmanager
-async def connecting(wanted: Credentials, trust: Trust = STRICT) -> AsyncIterator[Client]:
+async def connecting(
+    wanted: Credentials, trust: Trust = STRICT, limits: Limits = DEFAULT_LIMITS
+) -> AsyncIterator[Client]:
     """A client with these credentials, closed afterwards."""
-    client = await remote_client(wanted, trust)
+    client = await remote_client(wanted, trust, limits)
     try:
         yield client
     finally:

@@ -15,9 +15,9 @@ from typing import Any, TypeAlias, cast
 import pytest
 from aiohttp import web
 
-from svclink_controller.api import responses
 from svclink_controller.api.client import Client
 from svclink_controller.api.errors import ApiError, TooLargeError, TransportError
+from svclink_controller.api.limits import DEFAULT_LIMITS, Limits
 from svclink_controller.backoff import Backoff
 from svclink_controller.reflect import pager
 from svclink_controller.reflect.pager import OVERLOAD_TRIES, Pager
@@ -39,8 +39,10 @@ def service(name: str, **changes: Any) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def paging(answer: Answer) -> AsyncIterator[tuple[Server, Pager[Service]]]:
-    async with serving(answer) as server, connected(server.url) as client:
+async def paging(
+    answer: Answer, limits: Limits = DEFAULT_LIMITS
+) -> AsyncIterator[tuple[Server, Pager[Service]]]:
+    async with serving(answer) as server, connected(server.url, limits) as client:
         yield server, Pager(client, "/api/v1/services", {}, SERVICES, Backoff(base=0.001, cap=0.01))
 
 
@@ -105,11 +107,8 @@ async def test_pages_that_come_at_once_are_taken_apart_in_turns(
     assert len(set(seen)) == 10
 
 
-async def test_pages_over_the_limit_are_asked_for_in_smaller_ones(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_pages_over_the_limit_are_asked_for_in_smaller_ones() -> None:
     """A cluster of large objects is listed all the same: nothing is known to be missing from a list cut short."""
-    monkeypatch.setattr(responses, "MAX_RESPONSE_BYTES", 3_000)
 
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
         start, limit = int(request.query.get("continue", "0")), int(request.query["limit"])
@@ -117,20 +116,19 @@ async def test_pages_over_the_limit_are_asked_for_in_smaller_ones(
         items = [service(f"s{number}", padding="x" * 100) for number in range(start, end)]
         return page(*items, token=str(end) if end < 40 else None)
 
-    async with paging(answer) as (server, lister):
+    async with paging(answer, Limits(response_bytes=3_000)) as (server, lister):
         listing = await lister.list_all()
     assert [item.metadata.name for item in listing.items] == [f"s{number}" for number in range(40)]
     assert [request.query["limit"] for request in server.requests] == ["250", "50", *["10"] * 4]
 
 
-async def test_one_object_over_the_limit_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_object_over_the_limit_is_an_error() -> None:
     """Where even a page of one object is too large, there is no list, and the asking ends."""
-    monkeypatch.setattr(responses, "MAX_RESPONSE_BYTES", 3_000)
 
     async def answer(_: web.BaseRequest) -> web.StreamResponse:
         return page(service("a", padding="x" * 3_000))
 
-    async with paging(answer) as (server, lister):
+    async with paging(answer, Limits(response_bytes=3_000)) as (server, lister):
         with pytest.raises(TooLargeError):
             await lister.list_all()
     assert server.requests[-1].query["limit"] == "1"

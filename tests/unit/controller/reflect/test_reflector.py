@@ -15,8 +15,8 @@ from aiohttp import web
 from attrs import define, evolve, field
 from structlog.testing import capture_logs
 
-from svclink_controller.api import client as clients
 from svclink_controller.api.errors import ApiError, TransportError
+from svclink_controller.api.limits import DEFAULT_LIMITS, Limits
 from svclink_controller.backoff import Backoff
 from svclink_controller.reflect import reflector as reflector_module
 from svclink_controller.reflect.pager import PAGE_SIZE
@@ -110,10 +110,14 @@ class Script:
 
 @asynccontextmanager
 async def reflecting(
-    script: Script, namespace: str = "", *, patient: bool = False
+    script: Script,
+    namespace: str = "",
+    *,
+    patient: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> AsyncIterator[tuple[Server, Reflector[Service]]]:
     """A reflector of Services of a scripted server: as patient as a real one, or one that tests need not wait for."""
-    async with serving(script) as server, connected(server.url) as client:
+    async with serving(script) as server, connected(server.url, limits) as client:
         reflector = Reflector(client, SERVICES, namespace)
         yield (
             server,
@@ -126,13 +130,12 @@ async def watching(
     *watches: Answer,
     lists: tuple[Answer, ...] = (gives(lambda: page(service("listed"), version="50")),),
     patient: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> AsyncIterator[tuple[Server, Record, asyncio.Task[None]]]:
     """A watch from version 1, with what it was fed."""
     record = Record()
-    async with reflecting(Script(list(lists), list(watches)), patient=patient) as (
-        server,
-        reflector,
-    ):
+    script = Script(list(lists), list(watches))
+    async with reflecting(script, patient=patient, limits=limits) as (server, reflector):
         task = asyncio.create_task(reflector.watch("1", record))
         try:
             yield server, record, task
@@ -407,10 +410,11 @@ async def test_broken_connection_is_the_owners_business() -> None:
             await task
 
 
-async def test_silence_is_no_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_silence_is_no_trouble() -> None:
     """A watch that says nothing for long is asked for again from the same version."""
-    monkeypatch.setattr(clients, "WATCH_SILENCE_SECONDS", 0.1)
-    async with watching(says(bookmark("9"), stay=True), STAYS) as (server, record, task):
+    limits = Limits(watch_silence_seconds=0.1)
+    said = says(bookmark("9"), stay=True)
+    async with watching(said, STAYS, limits=limits) as (server, record, task):
         await eventually(lambda: len(server.watches) >= 3)
         assert not task.done()
     assert versions(server)[:3] == ["1", "9", "9"]

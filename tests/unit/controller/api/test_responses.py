@@ -1,0 +1,204 @@
+"""Responses are read within limits, and rejections become errors with their Status.
+
+Real: sockets, TLS, HTTP and the client. Substituted: the API server, by handlers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+import pytest
+from aiohttp import web
+
+from svclink_controller.api.client import Client
+from svclink_controller.api.errors import ApiError, TransportError
+from svclink_controller.api.limits import Limits
+from svclink_controller.wire.messages import MAX_RETRY_AFTER
+from tests.unit.controller.api.peers import sending
+from tests.unit.controller.servers import connected, read_lines, refusal, serving, stream
+
+LIMITS: Final = Limits(response_bytes=3 * 2**20, watch_line_bytes=2 * 2**20)
+CHUNKED: Final = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n{}\n\r\n"
+
+
+async def test_api_error_carries_the_status() -> None:
+    """An error response becomes an ApiError with code, reason, message and causes."""
+
+    async def refuse(_: web.BaseRequest) -> web.StreamResponse:
+        return refusal(403, "Forbidden", "namespace is gone", cause="NamespaceTerminating")
+
+    async with serving(refuse) as server, connected(server.url) as client:
+        with pytest.raises(ApiError) as caught:
+            await client.get("/version")
+    status = caught.value.status
+    assert (status.code, status.reason, status.message) == (403, "Forbidden", "namespace is gone")
+    assert status.causes == ("NamespaceTerminating",)
+
+
+async def test_retry_after_counts_for_a_text_response() -> None:
+    """A 429 whose body is text keeps Retry-After, and its text is the message."""
+
+    async def refuse(_: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(
+            status=429, text="Too many requests,\n please try again", headers={"Retry-After": "7"}
+        )
+
+    async with serving(refuse) as server, connected(server.url) as client:
+        with pytest.raises(ApiError) as caught:
+            await client.get("/version")
+    status = caught.value.status
+    assert (status.code, status.retry_after) == (429, 7)
+    assert status.message == "Too many requests, please try again"
+
+
+@pytest.mark.parametrize("header", ["86400", "9" * 500])
+async def test_retry_after_is_bounded(header: str) -> None:
+    """A server that asks for a delay of a day, or for ever, is asked again earlier."""
+
+    async def refuse(_: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(status=429, headers={"Retry-After": header})
+
+    async with serving(refuse) as server, connected(server.url) as client:
+        with pytest.raises(ApiError) as caught:
+            await client.get("/version")
+    assert caught.value.status.retry_after == MAX_RETRY_AFTER
+
+
+@pytest.mark.parametrize("header", ["", "soon", "-1", "Wed, 21 Oct 2026 07:28:00 GMT", "\u0663"])
+async def test_retry_after_that_is_not_a_number_is_ignored(header: str) -> None:
+    """A date, a word or nothing in Retry-After leaves the Status unchanged."""
+
+    async def refuse(_: web.BaseRequest) -> web.StreamResponse:
+        response = refusal(429, retry_after=3)
+        response.headers["Retry-After"] = header
+        return response
+
+    async with serving(refuse) as server, connected(server.url) as client:
+        with pytest.raises(ApiError) as caught:
+            await client.get("/version")
+    assert caught.value.status.retry_after == 3
+
+
+async def test_http_code_wins_over_the_code_in_the_body() -> None:
+    """A server that answers 500 with 404 in the body answered 500."""
+
+    async def refuse(_: web.BaseRequest) -> web.StreamResponse:
+        response = refusal(404, "NotFound")
+        response.set_status(500)
+        return response
+
+    async with serving(refuse) as server, connected(server.url) as client:
+        with pytest.raises(ApiError) as caught:
+            await client.get("/version")
+    assert caught.value.status.code == 500
+
+
+async def test_rejected_watch_is_an_error() -> None:
+    """The body of an error response is never read as watch events."""
+
+    async def refuse(_: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(status=502, text="<html>\n<body>\nBad gateway\n")
+
+    async with serving(refuse) as server, connected(server.url) as client:
+        with pytest.raises(ApiError, match=r"502 Bad Gateway: <html> <body> Bad gateway"):
+            await read_lines(client)
+
+
+async def test_body_over_the_limit_is_an_error() -> None:
+    """Reading an endless response stops at the limit."""
+
+    async def flood(request: web.BaseRequest) -> web.StreamResponse:
+        return await stream(request, *[bytes(2**20)] * (LIMITS.response_bytes // 2**20 + 1))
+
+    async with serving(flood) as server, connected(server.url, LIMITS) as client:
+        with pytest.raises(TransportError, match=f"more than {LIMITS.response_bytes} bytes"):
+            await client.get("/api/v1/services")
+
+
+async def test_limit_counts_decompressed_bytes() -> None:
+    """A small gzip response that inflates beyond the limit is an error."""
+    bomb = gzip.compress(bytes(LIMITS.response_bytes + 2**20), compresslevel=1)
+
+    async def explode(_: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(body=bomb, headers={"Content-Encoding": "gzip"})
+
+    async with serving(explode) as server, connected(server.url, LIMITS) as client:
+        with pytest.raises(TransportError, match=f"more than {LIMITS.response_bytes} bytes"):
+            await client.get("/api/v1/services")
+
+
+async def test_error_response_over_the_limit_is_an_error() -> None:
+    """The limit holds for the body of an error response as well."""
+
+    async def flood(request: web.BaseRequest) -> web.StreamResponse:
+        response = web.StreamResponse(status=500)
+        await response.prepare(request)
+        for _ in range(LIMITS.response_bytes // 2**20 + 1):
+            await response.write(bytes(2**20))
+        return response
+
+    async with serving(flood) as server, connected(server.url, LIMITS) as client:
+        with pytest.raises(TransportError, match=f"more than {LIMITS.response_bytes} bytes"):
+            await client.get("/api/v1/services")
+
+
+async def test_watch_line_over_the_limit_is_an_error() -> None:
+    """Reading an endless watch event stops at the limit."""
+
+    async def flood(request: web.BaseRequest) -> web.StreamResponse:
+        return await stream(
+            request, *[b"a" * 2**20] * (LIMITS.watch_line_bytes // 2**20 + 1), stay=True
+        )
+
+    async with serving(flood) as server, connected(server.url, LIMITS) as client:
+        with pytest.raises(TransportError, match=f"more than {LIMITS.watch_line_bytes} bytes"):
+            await read_lines(client)
+
+
+async def test_lines_are_joined_from_chunks() -> None:
+    """Lines come out whole wherever the chunks end; empty and unfinished ones are left out."""
+
+    async def cut(request: web.BaseRequest) -> web.StreamResponse:
+        return await stream(request, b'{"a', b'":1}\n{"b":2}\n\n', b"\n", b'{"c":3}', b'\n{"unfin')
+
+    async with serving(cut) as server, connected(server.url) as client:
+        assert await read_lines(client) == [b'{"a":1}', b'{"b":2}', b'{"c":3}']
+
+
+async def test_broken_gzip_is_an_error() -> None:
+    """A body that cannot be decompressed is a TransportError."""
+
+    async def lie(_: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(body=b"this is not gzip", headers={"Content-Encoding": "gzip"})
+
+    async with serving(lie) as server, connected(server.url) as client:
+        with pytest.raises(TransportError):
+            await client.get("/version")
+
+
+@pytest.mark.parametrize(
+    "read", [read_lines, lambda client: client.get("/version")], ids=["watch", "get"]
+)
+async def test_response_that_stops_being_http_is_an_error(
+    read: Callable[[Client], Coroutine[Any, Any, object]],
+) -> None:
+    """A malformed chunk ends a watch and a list; aiohttp alone would wait for ever."""
+    async with (
+        sending(CHUNKED, b"not a chunk\r\n") as url,
+        connected(url, Limits(stall_check_seconds=0.1)) as client,
+        asyncio.timeout(10),
+    ):
+        with pytest.raises(TransportError):
+            await read(client)
+
+
+async def test_quiet_watch_survives_the_stall_check() -> None:
+    """Checking an open connection while nothing arrives does not disturb it."""
+    async with (
+        sending(CHUNKED, b"", b"", b"3\r\n[]\n\r\n0\r\n\r\n") as url,
+        connected(url, Limits(stall_check_seconds=0.01)) as client,
+    ):
+        assert await read_lines(client) == [b"{}", b"[]"]

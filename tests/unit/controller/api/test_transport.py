@@ -1,0 +1,211 @@
+"""The transport uses nothing of the environment and reaches only the server that was named.
+
+Real: sockets, TLS, HTTP and the client. Substituted: the API server, by handlers; DNS in one test.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from ipaddress import ip_network
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from svclink_controller.api.errors import TransportError
+from svclink_controller.api.limits import Limits
+from svclink_controller.credentials.trust import LOOPBACK_NETWORKS, Trust
+from svclink_controller.reflect.pager import PROBE_SECONDS
+from tests.unit.controller.api.peers import listening, redirecting, say_yes
+from tests.unit.controller.servers import (
+    answer,
+    connected,
+    connecting,
+    credentials,
+    read_lines,
+    serving,
+)
+
+
+async def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No connection goes to a proxy that an environment variable names."""
+    async with listening() as (port, peers), serving(say_yes) as server:
+        for name in (
+            "HTTPS_PROXY",
+            "https_proxy",
+            "ALL_PROXY",
+            "all_proxy",
+            "HTTP_PROXY",
+            "http_proxy",
+        ):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{port}")
+        async with connected(server.url) as client:
+            await client.get("/version")
+    assert (server.paths, peers) == (["/version"], [])
+
+
+async def test_passwords_of_netrc_are_not_sent(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Credentials without a token do not get a password from ~/.netrc."""
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login user password secret\n", encoding="ascii")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    async with (
+        serving(say_yes) as server,
+        connecting(credentials(server.url, token=None)) as client,
+    ):
+        await client.get("/version")
+    assert "Authorization" not in server.requests[0].headers
+
+
+async def test_cookies_are_not_kept() -> None:
+    """A cookie that a server sets is not sent back."""
+
+    async def bake(_: web.BaseRequest) -> web.StreamResponse:
+        response = answer({})
+        response.set_cookie("session", "1")
+        return response
+
+    # By name: a cookie jar ignores cookies of IP addresses anyway.
+    async with (
+        serving(bake) as server,
+        connected(server.url.replace("127.0.0.1", "localhost")) as client,
+    ):
+        await client.get("/version")
+        await client.get("/version")
+    assert [request.headers.get("Cookie") for request in server.requests] == [None, None]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0x7f.1"])
+async def test_denied_address_sees_no_connection(host: str) -> None:
+    """The resolved address counts, however the kubeconfig writes it; nothing connects to it."""
+    async with listening() as (port, peers):
+        url = f"https://{host}:{port}"
+        async with connecting(credentials(url), Trust(LOOPBACK_NETWORKS)) as client:
+            with pytest.raises(TransportError, match="svclink does not connect to the address"):
+                await client.get("/version")
+        assert peers == []
+
+
+async def test_every_connection_checks_the_resolved_address(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A name that later resolves to a denied address (DNS rebinding) is refused then."""
+    trust = Trust((ip_network("127.0.0.2/32"),))
+    addresses = ["127.0.0.1"]
+
+    async def resolve(
+        _: object, host: str, port: int = 0, family: int = 0
+    ) -> list[dict[str, object]]:
+        address = addresses[0]
+        return [
+            {
+                "hostname": host,
+                "host": address,
+                "port": port,
+                "family": family,
+                "proto": 6,
+                "flags": 0,
+            }
+        ]
+
+    monkeypatch.setattr(aiohttp.ThreadedResolver, "resolve", resolve)
+    monkeypatch.setattr(aiohttp.connector._DNSCacheTable, "expired", lambda _, __: True)
+
+    async def hang_up(_: web.BaseRequest) -> web.StreamResponse:
+        return web.json_response({}, headers={"Connection": "close"})
+
+    async with serving(hang_up) as server:
+        wanted = credentials(
+            server.url.replace("127.0.0.1", "api.test"), tls_server_name="localhost"
+        )
+        async with connecting(wanted, trust) as client:
+            await client.get("/version")
+            addresses[0] = "127.0.0.2"
+            with pytest.raises(TransportError, match=r"127\.0\.0\.2: it is in 127\.0\.0\.2/32"):
+                await client.get("/version")
+    assert server.paths == ["/version"]
+
+
+async def test_link_local_address_is_denied_without_any_flag() -> None:
+    """The metadata service of a cloud is not asked, whatever a kubeconfig says."""
+    async with connected("https://169.254.169.254") as client:
+        with pytest.raises(TransportError, match="is link-local"):
+            await client.get("/latest/meta-data", seconds=5)
+
+
+async def test_sockets_notice_that_the_peer_is_gone() -> None:
+    """TCP notices a lost peer within 90 s, both when idle and when data is unacknowledged."""
+    async with serving(say_yes) as server, connected(server.url) as client:
+        info = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("127.0.0.1", 443))
+        await client.get("/version")
+        session = client._api.rest_client.pool_manager
+        assert isinstance(session, aiohttp.ClientSession)
+        assert isinstance(session.connector, aiohttp.TCPConnector)
+        make_socket = session.connector._socket_factory
+        assert make_socket is not None
+        with make_socket(info) as made:
+            assert made.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+            idle, interval, count, unanswered = (
+                made.getsockopt(socket.IPPROTO_TCP, getattr(socket, option))
+                for option in ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "TCP_USER_TIMEOUT")
+            )
+    assert idle + interval * count <= 90
+    assert unanswered <= 90_000
+    assert Limits().watch_silence_seconds + PROBE_SECONDS <= 90
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_redirect_to_another_origin_is_refused_before_any_connection(status: int) -> None:
+    """A redirect to another server is an error, and nothing connects to that server."""
+    async with (
+        listening() as (port, peers),
+        serving(redirecting(f"https://127.0.0.1:{port}/steal", status)) as server,
+        connected(server.url) as client,
+    ):
+        with pytest.raises(
+            TransportError, match=f"redirects to another origin, https://127.0.0.1:{port}"
+        ):
+            await client.get("/version")
+        assert peers == []
+
+
+async def test_redirect_to_plain_http_is_refused() -> None:
+    """The same host and port without TLS is another origin."""
+    async with listening() as (port, peers):
+        async with (
+            serving(redirecting(f"http://127.0.0.1:{port}/")) as server,
+            connected(server.url) as client,
+        ):
+            with pytest.raises(TransportError, match="redirects to another origin"):
+                await client.get("/version")
+        assert peers == []
+
+
+async def test_watch_does_not_follow_a_redirect_to_another_origin() -> None:
+    """Redirects of watches are checked like those of other requests."""
+    async with listening() as (port, peers):
+        async with (
+            serving(redirecting(f"https://127.0.0.1:{port}/")) as server,
+            connected(server.url) as client,
+        ):
+            with pytest.raises(TransportError, match="redirects to another origin"):
+                await read_lines(client)
+        assert peers == []
+
+
+async def test_redirect_within_the_origin_is_followed() -> None:
+    """A proxy may move a path: the server is still the one that the kubeconfig names."""
+    async with serving(redirecting("/there")) as server, connected(server.url) as client:
+        assert json.loads(await client.get("/version")) == {"said": "there"}
+
+
+async def test_endless_redirects_are_an_error() -> None:
+    """A server that redirects in a circle is an error."""
+    async with serving(redirecting("/again")) as server, connected(server.url) as client:
+        with pytest.raises(TransportError):
+            await client.get("/version")
