@@ -37,7 +37,7 @@ from svclink_controller.reflect.sinks import LinkSink, NamespaceSink, ObjectSink
 from svclink_controller.remotes.cluster_claims import ClusterClaims
 from svclink_controller.remotes.remote import Remote
 from svclink_controller.remotes.secret_kubeconfigs import SecretKubeconfigs
-from svclink_controller.remotes.session import LinkTarget, identify
+from svclink_controller.remotes.session import identify
 from svclink_controller.settings import Settings
 from svclink_controller.state.store import Observation, Store
 from svclink_controller.wire.decoding import Secret
@@ -53,11 +53,11 @@ from svclink_controller.wire.resources import (
 from svclink_core import unreachable_policy
 from svclink_core.core_v1 import Namespace, Service
 from svclink_core.discovery_v1 import EndpointSlice
-from svclink_core.link_identity import Problem
+from svclink_core.link_target import SECRET_NOT_READ, LinkDisabled, SecretNotRead, link_target
 from svclink_core.meta_v1 import NamespacedName
-from svclink_core.snapshot import Options, all_keys
+from svclink_core.snapshot import all_keys
 from svclink_core.svclink_v1alpha1 import ClusterLink
-from svclink_core.well_known import MAIN, LinkReason
+from svclink_core.well_known import MAIN
 
 DRAIN_SECONDS: Final = 3
 """How long writes under way may take to end after SIGTERM."""
@@ -228,13 +228,17 @@ class Manager:
 
     def _configure(self, name: str, link: ClusterLink) -> None:
         reference = link.spec.kubeconfig_secret_ref
-        if link.spec.enabled and reference is not None and self.secrets.look_up(reference) is None:
-            return  # The Secret is being read.
-        wanted = link_target(link, self.store.options, self.secrets)
+        secret = None if reference is None else self.secrets.look_up(reference)
+        target = link_target(
+            link, self.store.options, SECRET_NOT_READ if secret is None else secret
+        )
+        if isinstance(target, SecretNotRead):
+            return
         if name not in self.remotes:
             self.cluster_claims.remember(link)
             remote = Remote(name, self.store, self.cluster_claims, self.settings.trust)
             self.remotes[name] = remote, asyncio.create_task(remote.run())
+        wanted = None if isinstance(target, LinkDisabled) else target
         if self.remotes[name][0].configure(wanted, link.metadata.generation):
             self.deletion_guards.link_edited(name)
 
@@ -277,32 +281,6 @@ class Manager:
     def _plan_everything(self) -> None:
         if self.store.is_complete:
             self.queue.add(all_keys(self.store.snapshot()))
-
-
-def link_target(
-    link: ClusterLink, options: Options, secrets: SecretKubeconfigs
-) -> LinkTarget | Problem | None:
-    """What a link asks to be read: None where it is disabled, a problem where it does not say how."""
-    spec = link.spec
-    if not spec.enabled:
-        return None
-    kubeconfig = (
-        secrets.look_up(spec.kubeconfig_secret_ref)
-        if spec.kubeconfig_secret_ref
-        else spec.kubeconfig
-    )
-    match kubeconfig:
-        case Problem():
-            return kubeconfig
-        case None:
-            return Problem(
-                LinkReason.INVALID_KUBECONFIG,
-                "spec.kubeconfig is missing: put a kubeconfig, in base64, there",
-            )
-        case _:
-            return LinkTarget(
-                kubeconfig, tuple(sorted(options.included_namespaces or spec.included_namespaces))
-            )
 
 
 def make_manager(client: Client, namespace: str, settings: Settings) -> Manager:

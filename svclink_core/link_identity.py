@@ -1,4 +1,8 @@
-"""Which links may be used, by the identity of their clusters: not the main one, none twice, none instead of another."""
+"""Which links may be used, by the identity of the clusters they lead to.
+
+A link is refused if it leads to the main cluster, to a cluster that an older link uses, or to a
+cluster other than the one it is meant for.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ from svclink_core.well_known import LinkReason
 
 @frozen
 class Problem:
-    """Why a link does not work: the reason of its Ready condition, and the message that says what to do."""
+    """Why a link does not work: the reason of its Ready condition, and a message with the fix."""
 
     reason: LinkReason
     message: str
@@ -20,92 +24,111 @@ class Problem:
 
 @frozen
 class Claim:
-    """A link and the cluster it leads to: the uid of that cluster's `kube-system` namespace."""
+    """A link and the cluster it leads to. Clusters are identified by the uid of `kube-system`.
+
+    Args:
+        link: The link.
+        cluster_id: The cluster that its kubeconfig leads to now.
+        known_id: The cluster that the unchanged kubeconfig led to before; None if not known.
+    """
 
     link: ClusterLink
     cluster_id: str
+    known_id: str | None = None
 
 
 def refusals(main_id: str | None, claims: Mapping[str, Claim]) -> dict[str, Problem]:
-    """The links that must not be used, by name.
+    """The links that must not be used, by name, each with the reason.
 
-    A link to the main cluster would mirror it into itself; a second link to one cluster would double its endpoints. Of
-    several the oldest is used, and of those of one second the first by name.
+    A link to the main cluster would mirror it into itself. A second link to one cluster would
+    double its endpoints, so the oldest link is used. A link that leads to another cluster than
+    before would replace what is mirrored; it does not keep other links from using that cluster.
 
     Args:
-        main_id: Identity of the main cluster, None where it is not known.
-        claims: Every link whose cluster is known, by the link's name.
+        main_id: Identity of the main cluster, None if it is not known.
+        claims: Every link whose cluster is known, by the name of the link.
     """
-    owners: dict[str, str] = {}
+    used: dict[str, str] = {}
     refused = {}
-    for name in sorted(
-        claims, key=lambda name: (claims[name].link.metadata.creation_timestamp or "", name)
-    ):
-        cluster_id = claims[name].cluster_id
-        if cluster_id == main_id:
-            refused[name] = _problem(
-                LinkReason.SELF_LINK, "the kubeconfig leads to the main cluster itself"
-            )
-        elif (owner := owners.setdefault(cluster_id, name)) != name:
-            message = f"the kubeconfig leads to the cluster of the older ClusterLink {owner}"
-            refused[name] = _problem(LinkReason.DUPLICATE_CLUSTER, message)
+    for name in sorted(claims, key=lambda name: (by_age(claims[name].link), name)):
+        claim = claims[name]
+        problem = _why_refused(claim, main_id, used.get(claim.cluster_id))
+        if problem is None:
+            used[claim.cluster_id] = name
+        else:
+            refused[name] = problem
     return refused
 
 
-def known_cluster(link: ClusterLink) -> str | None:
-    """The cluster a link is known to lead to from before svclink started, by its status; None where it may be another.
+def _why_refused(claim: Claim, main_id: str | None, older: str | None) -> Problem | None:
+    """Why a link must not be used, or None. `older` is the name of a link that uses its cluster."""
+    if claim.cluster_id == main_id:
+        return _problem(LinkReason.SELF_LINK, "the kubeconfig leads to the main cluster itself")
+    if older is not None:
+        message = f"the kubeconfig leads to the same cluster as the older ClusterLink {older}"
+        return _problem(LinkReason.DUPLICATE_CLUSTER, message)
+    return why_changed(claim.link, claim.known_id, claim.cluster_id)
 
-    An edit since then is taken at its word. So is a kubeconfig in a Secret, of which nobody knows whether it is the
-    same; there `spec.clusterID` pins a cluster.
+
+def known_cluster(link: ClusterLink) -> str | None:
+    """The cluster that a link led to before svclink started, by its status; None if not known.
+
+    After an edit the link may lead elsewhere on purpose. A kubeconfig in a Secret may have changed
+    without an edit of the link; `spec.clusterID` pins the cluster of such a link.
     """
     is_edited = link.metadata.generation != link.status.observed_generation
-    return (
-        None if is_edited or link.spec.kubeconfig_secret_ref is not None else link.status.cluster_id
-    )
+    if is_edited or link.spec.kubeconfig_secret_ref is not None:
+        return None
+    return link.status.cluster_id
 
 
-def why_changed(link: ClusterLink, known: str | None, cluster_id: str) -> Problem | None:
-    """Why a link must not be used for the cluster it leads to, which is not the one it is meant for; or None.
+def why_changed(link: ClusterLink, known_id: str | None, cluster_id: str) -> Problem | None:
+    """Why a link must not be used for the cluster it leads to, if it is meant for another; or None.
 
-    DNS, a restore or a swapped address can lead an unchanged kubeconfig to another cluster, whose content would then
-    replace what is mirrored.
+    DNS, a restore or a reassigned address can lead an unchanged kubeconfig to another cluster.
 
     Args:
-        link: The link. `spec.clusterID` overrules what is known.
-        known: The cluster that its kubeconfig, as it is, led to before; None where that is not known.
+        link: The link. Its `spec.clusterID` overrides `known_id`.
+        known_id: The cluster that the unchanged kubeconfig led to before; None if not known.
         cluster_id: The cluster it leads to now.
     """
     pinned = link.spec.cluster_id
-    if pinned is not None and pinned != cluster_id:
-        message = f"the kubeconfig leads to cluster {cluster_id}, and spec.clusterID is {pinned}"
-        return _problem(LinkReason.CLUSTER_CHANGED, message)
-    if pinned is None and known is not None and known != cluster_id:
-        message = (
-            f"the kubeconfig is unchanged and leads to cluster {cluster_id} instead of {known}"
-        )
-        return _problem(LinkReason.CLUSTER_CHANGED, message)
-    return None
+    expected = known_id if pinned is None else pinned
+    if expected is None or expected == cluster_id:
+        return None
+    message = (
+        f"the kubeconfig is unchanged but leads to cluster {cluster_id} instead of {known_id}"
+        if pinned is None
+        else f"the kubeconfig leads to cluster {cluster_id}, but spec.clusterID is {pinned}"
+    )
+    return _problem(LinkReason.CLUSTER_CHANGED, message)
+
+
+def by_age(link: ClusterLink) -> tuple[str, str, str]:
+    """A sort key: the oldest link first, then by name and namespace.
+
+    Creation times have a resolution of one second. Only a link read from a file or one that could
+    not be decoded has none; it sorts first.
+    """
+    metadata = link.metadata
+    return metadata.creation_timestamp or "", metadata.name, metadata.namespace
 
 
 def elected(links: Iterable[ClusterLink]) -> ClusterLink:
-    """Of ClusterLinks of one name in several namespaces, the one that counts: the oldest, then the first by namespace.
+    """The oldest of several links with one name, which is the one that counts.
 
-    Only the CRD of the Go release is namespaced. One whose age is not known, because it cannot be read, comes last.
+    Only the CRD of the Go release is namespaced. A link without a creation time could not be
+    decoded, and counts only if there is no other.
 
     Args:
-        links: At least one.
+        links: The links with one name; at least one.
     """
-
-    def age(link: ClusterLink) -> tuple[bool, str, str]:
-        created = link.metadata.creation_timestamp
-        return created is None, created or "", link.metadata.namespace
-
-    return min(links, key=age)
+    return min(links, key=lambda link: (link.metadata.creation_timestamp is None, by_age(link)))
 
 
 def duplicate_name(counts: ClusterLink) -> Problem:
-    """Why a link is not used while another of its name counts."""
-    message = f"the ClusterLink {counts.metadata.key} of the same name is older"
+    """Why a link is not used while an older link with the same name, `counts`, exists."""
+    message = f"the ClusterLink {counts.metadata.key} has the same name and is older"
     return _problem(LinkReason.DUPLICATE_NAME, message)
 
 

@@ -9,6 +9,7 @@ from typing import Final, TypeAlias
 from attrs import evolve, frozen
 
 from svclink_core.core_v1 import Namespace, Service, ServiceSpec
+from svclink_core.link_identity import by_age
 from svclink_core.meta_v1 import NamespacedName, ObjectMeta
 from svclink_core.snapshot import MainCluster, RemoteCluster
 from svclink_core.well_known import LABEL_IMPORTED, Reason
@@ -77,10 +78,7 @@ def can_be_copied(remote: Service) -> bool:
 
 def oldest(remotes: Iterable[RemoteCluster]) -> RemoteCluster:
     """The cluster whose link is the oldest; of those of one second the first by name."""
-    return min(
-        remotes,
-        key=lambda each: (each.link.metadata.creation_timestamp or "", each.link.metadata.name),
-    )
+    return min(remotes, key=lambda each: by_age(each.link))
 
 
 def creations(remote: Service, cluster: str, main: MainCluster) -> tuple[Creation, ...]:

@@ -8,10 +8,38 @@ from typing import Final
 from attrs import evolve
 
 from svclink_core.discovery_v1 import Endpoint, EndpointConditions, EndpointSlice
+from svclink_core.link_identity import Problem
+from svclink_core.link_target import LinkRequest, LinkTarget
 from svclink_core.snapshot import RemoteCluster, Unreachable
+from svclink_core.well_known import LinkReason
 
 LAST_RESORT: Final = EndpointConditions(ready=False, serving=True, terminating=True)
 """kube-proxy sends traffic to such endpoints only where a Service has no ready one at all (KEP-1669)."""
+
+
+REFUSED: Final = frozenset(
+    {
+        LinkReason.SELF_LINK,
+        LinkReason.DUPLICATE_CLUSTER,
+        LinkReason.CLUSTER_CHANGED,
+        LinkReason.DUPLICATE_NAME,
+    }
+)
+"""Problems of links that must not be used, whether or not their clusters answer."""
+
+
+def counts_as_lost(request: LinkRequest, failure: Problem | None) -> bool:
+    """Whether a cluster counts as lost, so that its link's unreachable policy applies in time.
+
+    A cluster is lost if the link asked for it to be read and reading it failed. Mirrors of a link
+    that asks for nothing readable, or that must not be used, are kept whatever the policy says.
+
+    Args:
+        request: What the link asks to be read.
+        failure: Why reading it failed, None if it did not.
+    """
+    is_tried = isinstance(request, LinkTarget)
+    return is_tried and failure is not None and failure.reason not in REFUSED
 
 
 def policy_deadline(remote: RemoteCluster) -> float | None:

@@ -7,8 +7,9 @@ from typing import Final
 
 from attrs import define, evolve, field, frozen
 
-from svclink_core.link_identity import Claim, Problem, known_cluster, refusals, why_changed
+from svclink_core.link_identity import Claim, Problem, known_cluster, refusals
 from svclink_core.svclink_v1alpha1 import ClusterLink
+from svclink_core.well_known import LinkReason
 
 
 @frozen
@@ -40,14 +41,13 @@ class ClusterClaims:
     def refusal(self, link: ClusterLink, kubeconfig: str, cluster_id: str) -> Problem | None:
         """Why a link must not be used for the cluster that its kubeconfig leads to, or None."""
         name = link.metadata.name
-        claims = self._claims | {name: Claim(link, cluster_id)}
-        if (problem := refusals(self.main_id, claims).get(name)) is not None:
-            return problem
         known, generation = self._known.get(name, _NOTHING), link.metadata.generation
         # What is edited is taken at its word: another kubeconfig, or anything else after the link was held.
         is_unchanged = known.kubeconfig == kubeconfig and known.held_at in (None, generation)
-        problem = why_changed(link, known.cluster_id if is_unchanged else None, cluster_id)
-        if problem is not None and is_unchanged:
+        claim = Claim(link, cluster_id, known.cluster_id if is_unchanged else None)
+        problem = refusals(self.main_id, self._claims | {name: claim}).get(name)
+        is_held = problem is not None and problem.reason is LinkReason.CLUSTER_CHANGED
+        if is_held and is_unchanged:
             self._known[name] = evolve(known, held_at=generation)
         return problem
 

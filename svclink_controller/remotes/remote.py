@@ -16,12 +16,14 @@ from svclink_controller.backoff import Backoff
 from svclink_controller.credentials.kubeconfig import KubeconfigError
 from svclink_controller.credentials.trust import STRICT, Trust
 from svclink_controller.remotes.cluster_claims import ClusterClaims
-from svclink_controller.remotes.session import LinkTarget, RefusedError, Session, open_session
+from svclink_controller.remotes.session import RefusedError, Session, open_session
 from svclink_controller.state.store import Observation, Store
 from svclink_controller.wire.messages import WireError
 from svclink_controller.wire.resources import REMOTE_ENDPOINT_SLICES, sharing
 from svclink_core.link_identity import Problem
+from svclink_core.link_target import LINK_DISABLED, LinkTarget
 from svclink_core.snapshot import PENDING, SYNCED, Unreachable
+from svclink_core.unreachable_policy import counts_as_lost
 from svclink_core.well_known import LinkReason
 
 ConnectError: TypeAlias = KubeconfigError | RefusedError | ApiError | TransportError | WireError
@@ -226,11 +228,10 @@ class Remote:
             self.cluster_claims.wait(self.name, self._changed.set)
         if kept:
             problem = _while_kept(problem)
-        elif isinstance(error, RefusedError):
-            # It can be reached, and may not be: what was mirrored is kept, whatever the policy for a lost one.
-            self.store.set_connection(self.name, PENDING)
-        else:
+        elif counts_as_lost(self._wanted or LINK_DISABLED, problem):
             self._mark_unreachable()
+        else:
+            self.store.set_connection(self.name, PENDING)
         if problem != self._observation.problem:
             log.warning(
                 "cluster not connected",

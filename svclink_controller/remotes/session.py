@@ -8,7 +8,7 @@ from functools import partial
 from typing import Final, Generic, TypeVar
 
 import structlog
-from attrs import define, field, frozen
+from attrs import define
 
 from svclink_controller.api.client import Client
 from svclink_controller.api.connecting import remote_client
@@ -25,6 +25,7 @@ from svclink_core.core_v1 import Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.errors import SvclinkError
 from svclink_core.link_identity import Problem
+from svclink_core.link_target import LinkTarget
 
 HEARTBEAT_SECONDS: Final = 30
 HEARTBEAT_TIMEOUT_SECONDS: Final = 10
@@ -38,14 +39,6 @@ IDENTIFIABLE: Final = (
 T = TypeVar("T", Service, EndpointSlice)
 
 log = structlog.get_logger()
-
-
-@frozen
-class LinkTarget:
-    """What to read a cluster with: its kubeconfig, in base64, and the namespaces to read (empty: all)."""
-
-    kubeconfig: str = field(repr=False)
-    namespaces: tuple[str, ...] = ()
 
 
 class RefusedError(SvclinkError):

@@ -18,7 +18,7 @@ from svclink_controller.reflect.reflector import INSTALL_CRD, Reflector
 from svclink_controller.reflect.sinks import LinkSink
 from svclink_controller.remotes.remote import EXPECTED, problem_of
 from svclink_controller.remotes.secret_kubeconfigs import kubeconfig_in
-from svclink_controller.remotes.session import LinkTarget, Session, identify, open_session
+from svclink_controller.remotes.session import Session, identify, open_session
 from svclink_controller.state.store import Store
 from svclink_controller.wire.messages import Listing, WireError
 from svclink_controller.wire.reading import T, decode_object
@@ -34,6 +34,7 @@ from svclink_core.core_v1 import Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.errors import SvclinkError
 from svclink_core.link_identity import Claim, Problem, known_cluster, refusals, why_changed
+from svclink_core.link_target import LinkTarget
 from svclink_core.snapshot import PENDING, SYNCED, Connection, Options, Unreachable
 from svclink_core.svclink_v1alpha1 import ClusterLink
 from svclink_core.well_known import MAIN, LinkReason

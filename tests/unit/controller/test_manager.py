@@ -26,8 +26,7 @@ from svclink_controller import manager
 from svclink_controller.api.connecting import remote_client
 from svclink_controller.election.leader import Timing
 from svclink_controller.gc_tuning import freeze_survivors
-from svclink_controller.manager import Manager, link_target, make_manager
-from svclink_controller.remotes.session import LinkTarget
+from svclink_controller.manager import Manager, make_manager
 from svclink_controller.settings import Settings
 from svclink_controller.wire.label_selector import parse
 from svclink_core import (
@@ -37,17 +36,14 @@ from svclink_core import (
     Endpoint,
     EndpointPort,
     EndpointSlice,
-    LinkReason,
     NamespacedName,
     ObjectMeta,
-    Options,
     Service,
     ServicePort,
     ServiceSpec,
 )
 from svclink_core.codec import unstructure
 from svclink_core.discovery_v1 import CONDITIONS
-from svclink_core.link_identity import Problem
 from svclink_core.svclink_v1alpha1 import SecretKeyReference
 from svclink_core.well_known import LABEL_SERVICE_NAME
 from tests.unit.controller.servers import (
@@ -425,54 +421,6 @@ async def test_leader_that_lost_the_lease_writes_again_when_it_is_back() -> None
         world.main.override = None
         await world.is_mirrored("10.0.0.2")
         await eventually(lambda: world.status()[0] == "ClusterReady")
-
-
-# What a link asks for
-
-
-@pytest.fixture
-async def idle() -> AsyncIterator[Manager]:
-    """A controller that was not started, of a main cluster that is not there."""
-    client = await remote_client(credentials("https://127.0.0.1:1"))
-    yield make_manager(client, NAMESPACE, FAST)
-    await client.close()
-
-
-async def test_disabled_link_asks_for_nothing(idle: Manager) -> None:
-    """A link that is switched off is not read, whatever else it says."""
-    assert link_target(link(enabled=False, kubeconfig="abc"), Options(), idle.secrets) is None
-
-
-async def test_link_without_kubeconfig_has_a_problem(idle: Manager) -> None:
-    """The problem names the field and says what to do."""
-    problem = link_target(link(), Options(), idle.secrets)
-    assert isinstance(problem, Problem)
-    assert problem.reason is LinkReason.INVALID_KUBECONFIG
-    assert problem.message.startswith("spec.kubeconfig is missing: ")
-
-
-@pytest.mark.parametrize(
-    ("of_link", "of_flag", "expected"),
-    [
-        ((), (), ()),
-        (("b", "a"), (), ("a", "b")),
-        (("b", "a"), ("z", "y"), ("y", "z")),
-        ((), ("z",), ("z",)),
-    ],
-)
-async def test_namespaces_to_read_are_the_flags_else_the_links(
-    idle: Manager, of_link: tuple[str, ...], of_flag: tuple[str, ...], expected: tuple[str, ...]
-) -> None:
-    """Only the namespaces that can be mirrored are read; the flag overrides the link's list."""
-    asking = link(kubeconfig="abc", included_namespaces=of_link)
-    assert link_target(asking, Options(frozenset(of_flag)), idle.secrets) == LinkTarget(
-        "abc", expected
-    )
-
-
-def test_credentials_are_in_no_representation() -> None:
-    """What is read with a kubeconfig does not show it."""
-    assert "abc" not in repr(LinkTarget("abc"))
 
 
 # The end

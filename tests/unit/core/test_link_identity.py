@@ -129,3 +129,19 @@ def test_a_duplicate_name_says_which_link_counts() -> None:
     assert problem.reason is LinkReason.DUPLICATE_NAME
     assert "ops/a" in problem.message
     assert LinkReason.DUPLICATE_NAME.sentence in problem.message
+
+
+def test_link_that_leads_elsewhere_is_refused_and_leaves_the_cluster_to_others() -> None:
+    """An older link that reaches another cluster by mistake does not take it from a younger one."""
+    strayed = Claim(made("a", OLD), "1", known_id="2")
+    refused = refusals("main", {"a": strayed, "b": Claim(made("b", NEW), "1", known_id="1")})
+    assert {name: problem.reason for name, problem in refused.items()} == {
+        "a": LinkReason.CLUSTER_CHANGED
+    }
+
+
+def test_link_that_leads_to_the_cluster_of_an_older_link_is_a_duplicate() -> None:
+    """Whether it led elsewhere before makes no difference."""
+    strayed = Claim(made("a", NEW), "1", known_id="2")
+    refused = refusals("main", {"a": strayed, "b": Claim(made("b", OLD), "1")})
+    assert refused["a"].reason is LinkReason.DUPLICATE_CLUSTER

@@ -24,7 +24,7 @@ from svclink_controller.credentials.trust import Trust
 from svclink_controller.remotes import remote as remote_module
 from svclink_controller.remotes.cluster_claims import ClusterClaims
 from svclink_controller.remotes.remote import ConnectError, Remote, problem_of
-from svclink_controller.remotes.session import LinkTarget, RefusedError, Session, open_session
+from svclink_controller.remotes.session import RefusedError, Session, open_session
 from svclink_controller.state.store import Observation, Store
 from svclink_controller.wire.messages import Status, WireError
 from svclink_controller.wire.resources import Resource
@@ -42,6 +42,7 @@ from svclink_core import (
     Unreachable,
 )
 from svclink_core.link_identity import Problem
+from svclink_core.link_target import LinkTarget
 from svclink_core.snapshot import Connection
 from svclink_core.well_known import LABEL_SERVICE_NAME
 from tests.unit.controller.servers import (

@@ -18,7 +18,6 @@ from structlog.testing import capture_logs
 from svclink_controller.api.errors import ApiError, TransportError
 from svclink_controller.remotes import session
 from svclink_controller.remotes.session import (
-    LinkTarget,
     RefusedError,
     Session,
     identify,
@@ -35,6 +34,7 @@ from svclink_core import (
     Service,
 )
 from svclink_core.link_identity import Problem
+from svclink_core.link_target import LinkTarget
 from svclink_core.well_known import LABEL_SERVICE_NAME
 from tests.unit.controller.servers import (
     Cluster,

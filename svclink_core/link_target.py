@@ -1,0 +1,90 @@
+"""What a ClusterLink asks to be read: with which kubeconfig, and which namespaces."""
+
+from __future__ import annotations
+
+from typing import Final, TypeAlias, assert_never
+
+from attrs import field, frozen
+
+from svclink_core.link_identity import Problem
+from svclink_core.snapshot import Options
+from svclink_core.svclink_v1alpha1 import ClusterLink
+from svclink_core.well_known import LinkReason
+
+
+@frozen
+class LinkTarget:
+    """How to read a cluster: the kubeconfig, in base64, and the namespaces (empty: all)."""
+
+    kubeconfig: str = field(repr=False)
+    namespaces: tuple[str, ...] = ()
+
+
+@frozen
+class LinkDisabled:
+    """`spec.enabled` is false: the cluster is not read."""
+
+
+@frozen
+class SecretNotRead:
+    """The Secret that holds the kubeconfig has not been read yet: decide again once it has."""
+
+
+LINK_DISABLED: Final = LinkDisabled()
+SECRET_NOT_READ: Final = SecretNotRead()
+
+SecretContent: TypeAlias = str | Problem | SecretNotRead
+"""What the Secret of a link holds: a kubeconfig in base64, the reason why not, or not read yet."""
+
+LinkRequest: TypeAlias = LinkTarget | Problem | LinkDisabled | SecretNotRead
+"""What a link asks to be read, or why nothing is read."""
+
+
+def link_target(
+    link: ClusterLink,
+    options: Options,
+    secret: SecretContent = SECRET_NOT_READ,
+    namespace: str = "",
+) -> LinkRequest:
+    """What a link asks to be read, or why nothing is read.
+
+    Args:
+        link: The link.
+        options: Settings of the controller; `included_namespaces` overrides the link's own list.
+        secret: Content of the Secret that the link refers to. Ignored if it refers to none.
+        namespace: Read this namespace alone, if the link reads it at all. Empty: no restriction.
+    """
+    if not link.spec.enabled:
+        return LINK_DISABLED
+    match link_kubeconfig(link, secret):
+        case str(kubeconfig):
+            return LinkTarget(kubeconfig, namespaces_to_read(link, options, namespace))
+        case (Problem() | SecretNotRead()) as obstacle:
+            return obstacle
+        case unexpected:
+            assert_never(unexpected)
+
+
+def link_kubeconfig(link: ClusterLink, secret: SecretContent = SECRET_NOT_READ) -> SecretContent:
+    """The kubeconfig of a link in base64, or why there is none. The link may be disabled.
+
+    The CRD requires exactly one of `kubeconfig` and `kubeconfigSecretRef`.
+    """
+    if link.spec.kubeconfig_secret_ref is not None:
+        return secret
+    if link.spec.kubeconfig is None:
+        message = "spec.kubeconfig is missing: set it to a kubeconfig in base64"
+        return Problem(LinkReason.INVALID_KUBECONFIG, message)
+    return link.spec.kubeconfig
+
+
+def namespaces_to_read(link: ClusterLink, options: Options, namespace: str = "") -> tuple[str, ...]:
+    """The namespaces to list and watch in a remote cluster, sorted; empty means all.
+
+    Only what can be mirrored is read, so namespaced Roles suffice where namespaces are listed.
+    `namespace` is the only one to read, unless the others given exclude it.
+    """
+    included = options.included_namespaces or link.spec.included_namespaces
+    if namespace and (not included or namespace in included):
+        return (namespace,)
+    return tuple(sorted(included))

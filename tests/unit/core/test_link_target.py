@@ -1,0 +1,103 @@
+"""What a ClusterLink asks to be read, and when its cluster counts as lost."""
+
+from __future__ import annotations
+
+import pytest
+
+from svclink_core import ClusterLinkSpec, LinkReason, Options, Problem
+from svclink_core.link_target import (
+    LINK_DISABLED,
+    SECRET_NOT_READ,
+    LinkRequest,
+    LinkTarget,
+    SecretContent,
+    link_kubeconfig,
+    link_target,
+)
+from svclink_core.svclink_v1alpha1 import SecretKeyReference
+from svclink_core.unreachable_policy import counts_as_lost
+from tests.unit.core.examples import link
+
+IN_SECRET = ClusterLinkSpec(kubeconfig_secret_ref=SecretKeyReference("credentials"))
+NO_SECRET = Problem(LinkReason.INVALID_KUBECONFIG, "there is no Secret")
+
+
+def test_disabled_link_asks_for_nothing() -> None:
+    """A disabled link is not read, whatever else its spec says."""
+    disabled = link("a", ClusterLinkSpec(enabled=False, kubeconfig="abc"))
+    assert link_target(disabled, Options()) == LINK_DISABLED
+
+
+def test_kubeconfig_of_disabled_link_can_be_examined() -> None:
+    """`svclink check` looks at the credentials of a disabled link too."""
+    disabled = link("a", ClusterLinkSpec(enabled=False, kubeconfig="abc"))
+    assert link_kubeconfig(disabled) == "abc"
+
+
+def test_link_without_kubeconfig_has_a_problem() -> None:
+    """The problem names the field and the fix."""
+    problem = link_target(link("a"), Options())
+    assert isinstance(problem, Problem)
+    assert problem.reason is LinkReason.INVALID_KUBECONFIG
+    assert problem.message.startswith("spec.kubeconfig is missing: ")
+
+
+@pytest.mark.parametrize(
+    ("secret", "expected"),
+    [("abc", LinkTarget("abc")), (NO_SECRET, NO_SECRET), (SECRET_NOT_READ, SECRET_NOT_READ)],
+)
+def test_kubeconfig_comes_from_the_secret(secret: SecretContent, expected: LinkRequest) -> None:
+    """A link that refers to a Secret asks for nothing before the Secret is read."""
+    assert link_target(link("a", IN_SECRET), Options(), secret) == expected
+
+
+@pytest.mark.parametrize(
+    ("of_link", "of_flag", "asked", "expected"),
+    [
+        ((), (), "", ()),
+        (("b", "a"), (), "", ("a", "b")),
+        (("b", "a"), ("z", "y"), "", ("y", "z")),
+        ((), ("z",), "", ("z",)),
+        ((), (), "a", ("a",)),
+        (("b", "a"), (), "a", ("a",)),
+        (("b",), (), "a", ("b",)),
+        (("a",), ("z",), "a", ("z",)),
+    ],
+)
+def test_namespaces_to_read(
+    of_link: tuple[str, ...], of_flag: tuple[str, ...], asked: str, expected: tuple[str, ...]
+) -> None:
+    """The flag overrides the link's list; a command may ask for one namespace of these."""
+    asking = link("a", ClusterLinkSpec(kubeconfig="abc", included_namespaces=of_link))
+    target = link_target(asking, Options(frozenset(of_flag)), namespace=asked)
+    assert target == LinkTarget("abc", expected)
+
+
+def test_credentials_are_in_no_representation() -> None:
+    """The repr of a target does not contain its kubeconfig."""
+    assert "abc" not in repr(LinkTarget("abc"))
+
+
+REFUSED = {
+    LinkReason.SELF_LINK,
+    LinkReason.DUPLICATE_CLUSTER,
+    LinkReason.CLUSTER_CHANGED,
+    LinkReason.DUPLICATE_NAME,
+}
+
+
+@pytest.mark.parametrize("reason", LinkReason)
+def test_cluster_that_was_tried_in_vain_is_lost_unless_refused(reason: LinkReason) -> None:
+    """A cluster that may not be used is not lost, so its mirrors are kept."""
+    assert counts_as_lost(LinkTarget("abc"), Problem(reason, "")) is (reason not in REFUSED)
+
+
+def test_cluster_without_failure_is_not_lost() -> None:
+    """A cluster that could be read is not lost."""
+    assert not counts_as_lost(LinkTarget("abc"), None)
+
+
+@pytest.mark.parametrize("request_", [LINK_DISABLED, SECRET_NOT_READ, NO_SECRET])
+def test_cluster_that_was_not_tried_is_not_lost(request_: LinkRequest) -> None:
+    """A link without a usable kubeconfig keeps what is mirrored."""
+    assert not counts_as_lost(request_, NO_SECRET)
