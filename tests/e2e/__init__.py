@@ -1,4 +1,6 @@
-"""End-to-end tests: the controller as a process, between real control planes. They assert the state of the clusters."""
+"""End-to-end tests: the controller runs as a process and talks to real control planes.
+
+Tests assert the state of the clusters."""
 
 import pytest
 

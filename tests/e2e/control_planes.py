@@ -1,20 +1,18 @@
-"""Independent Kubernetes control planes on loopback, each an etcd and an API server, one with a controller manager.
+"""Independent Kubernetes control planes on loopback.
 
-Real: API server, etcd, TLS, RBAC, audit log, garbage collector. Not there: nodes, so no Pods and no kube-proxy. Tests
-write the EndpointSlices of a remote themselves, as its endpointslice controller would.
+Real: etcd, API server, TLS, RBAC, audit log and, in main, a controller manager with the garbage
+collector. Missing: nodes, and so Pods and kube-proxy. Tests write the EndpointSlices of a remote, as
+its endpointslice controller would.
 """
 
 from __future__ import annotations
 
 import base64
-import json
-import os
 import shutil
 import ssl
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -29,87 +27,55 @@ from svclink_controller.cli.permissions import (
     REMOTE_MIRRORED,
 )
 from svclink_controller.demo.control_planes import (
-    PORTS,
     Site,
     controller_manager,
     embedded_api_server,
     etcd,
-    free_ports,
     real_api_server,
 )
 from svclink_controller.demo.processes import Process, stop_all
 
+from . import rbac
 from .api_client import Api, ApiError, Object
+from .audit_log import AUDIT_POLICY, AuditEvent, audit_event
+from .loopback_ports import reserve_ports
 from .polling import eventually
 
 START_SECONDS: Final = 90.0
 TOKEN_SECONDS: Final = 24 * 3600
-# A port is looked up long before the server listens on it: test processes that run side by side draw from shares of
-# their own, so that none takes what another has just found free.
-SHARES: Final = 16
-SHARE: Final = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % SHARES
-_reserved: set[int] = set()
-
-RBAC_GROUP: Final = "rbac.authorization.k8s.io"
-RBAC: Final = f"{RBAC_GROUP}/v1"
 ADMINISTRATORS: Final = "system:masters"
 SYSTEM_NAMESPACE: Final = "kube-system"
 CONTROLLER_NAMESPACE: Final = "svclink"
 CONTROLLER: Final = "svclink"
 READER: Final = "reader"
-STRANGER: Final = "stranger"
+# A ServiceAccount without any role.
+UNPRIVILEGED: Final = "unprivileged"
 READER_USER: Final = f"system:serviceaccount:{SYSTEM_NAMESPACE}:{READER}"
 
 CONTROLLER_MANAGER_LOOPS: Final = (
     "garbage-collector-controller",
     "namespace-controller",
     "serviceaccount-controller",
-    # Neighbours of a mirror in the main cluster: they must leave its EndpointSlices alone.
+    # These write EndpointSlices in the main cluster too, and must leave the mirrors alone.
     "endpoints-controller",
     "endpointslice-controller",
     "endpointslice-mirroring-controller",
 )
 
-AUDIT_POLICY: Final = {
-    "apiVersion": "audit.k8s.io/v1",
-    "kind": "Policy",
-    "omitStages": ["RequestReceived"],
-    "rules": [{"level": "Metadata"}],
-}
-
-# What svclink asks for, and nothing more: all tests run with it.
+# All tests run with the permissions that svclink documents, and no others.
 READER_RULES: Final = tuple(each.rule for each in (*REMOTE_MIRRORED, *REMOTE_IDENTITY))
 CONTROLLER_RULES: Final = tuple(each.rule for each in MAIN_PERMISSIONS)
 CONTROLLER_NAMESPACE_RULES: Final = tuple(each.rule for each in OWN_NAMESPACE)
 
 
 class StartError(Exception):
-    """A control plane did not come up; the message carries the ends of its logs."""
-
-
-@dataclass(frozen=True)
-class AuditEvent:
-    """One finished (or, for a watch, started) request, as the API server's audit log has it."""
-
-    user: str
-    verb: str
-    resource: str
-    namespace: str
-    name: str
-    code: int
-    stage: str
-    denied: bool
-    allowed_by: str
-
-    @property
-    def writes(self) -> bool:
-        return self.verb not in {"get", "list", "watch"}
+    """A control plane did not start; the message contains the ends of its logs."""
 
 
 class Cluster:
-    """One control plane, real or (without binaries) the API server of `svclink demo`, which collects its own garbage.
+    """One control plane; without binaries, the API server of `svclink demo`.
 
-    `spawn` and then `wait_until_ready`, so that several come up side by side.
+    Call `spawn` on several clusters before `wait_until_ready`, so that they start in parallel.
     """
 
     def __init__(
@@ -118,7 +84,7 @@ class Cluster:
         self.name = name
         self._binaries = binaries
         self._directory = directory
-        self._authority = trustme.CA(organization_name=name)  # of the users
+        self._authority = trustme.CA(organization_name=name)  # signs users
         self._serving_authority = self._authority
         self._etcd_port, self._peer_port, self._port = reserve_ports(3)
         self.server = f"https://127.0.0.1:{self._port}"
@@ -134,71 +100,71 @@ class Cluster:
         self.api = self._connect()
         self._reader_kubeconfig: str | None = None
 
-    # Life
+    # Life cycle
 
     def spawn(self) -> None:
-        """Start etcd and the API server, which waits for etcd by itself."""
+        """Start etcd and the API server, which waits for etcd."""
         if self._etcd is not None:
             self._etcd.start()
         self._api_server.start()
 
     def wait_until_ready(self) -> None:
-        """Return when it serves, knows its standard users and runs everything it should.
+        """Return when the API server is ready, its accounts exist and its controllers are started.
 
         Raises:
-            StartError: it does not.
+            StartError: the API server does not become ready.
         """
         self._wait_for_api_server()
         eventually(lambda: self.api.get("namespaces", SYSTEM_NAMESPACE))
         self._create_accounts()
         if self._has_controller_manager:
-            self.admit_controller()
+            self.grant_controller_access()
             self._start_controller_manager(*CONTROLLER_MANAGER_LOOPS)
 
-    def fill_token_secrets(self) -> None:
-        """Run the controller that gives Secrets for ServiceAccounts their token, from now on."""
+    def start_token_controller(self) -> None:
+        """Start the controller that writes tokens into ServiceAccount Secrets."""
         self._start_controller_manager("serviceaccount-token-controller")
 
     def pause(self) -> None:
-        """The API server stops in mid-flight: connections stay open, nothing answers."""
+        """Suspend the API server: connections stay open, and it does not respond."""
         self._api_server.pause()
 
     def resume(self) -> None:
         self._api_server.resume()
 
     def recover(self) -> None:
-        """Whatever was done to the API server, it serves again."""
+        """Make the API server serve again after `pause` or `kill`."""
         self._api_server.resume()
         self.api.close()
         if not self._api_server.running:
             self.restart()
 
     def kill(self) -> None:
-        """The API server is gone, as in a crash: connections are reset, new ones refused."""
+        """Kill the API server: connections are reset, and new ones are refused."""
         self._api_server.kill()
         self.api.close()
 
     def restart(self) -> None:
-        """The API server comes back at the same address with the same data."""
+        """Start the API server again, with the same address and data."""
         self._api_server.start()
         self._wait_for_api_server()
-        for manager in self._controller_managers:  # Left alone, it takes a minute to notice.
+        for manager in self._controller_managers:  # It would take a minute to reconnect.
             manager.kill()
             manager.start()
 
     @property
     def processes(self) -> list[Process]:
-        """In the order in which they are best stopped."""
+        """Its processes, in the order in which to stop them."""
         last = [] if self._etcd is None else [self._etcd]
         return [*self._controller_managers, self._api_server, *last]
 
     def clean_up(self) -> None:
-        """After the end of its processes: only the logs are left."""
+        """Delete everything but the logs; its processes must have stopped."""
         self.api.close()
         shutil.rmtree(self._directory / "etcd", ignore_errors=True)
 
-    def another_api(self) -> Api:
-        """The same as `api`, for another thread."""
+    def new_api(self) -> Api:
+        """A client like `api`, for another thread."""
         return self._connect()
 
     # Users
@@ -207,17 +173,17 @@ class Cluster:
         return self._certificate_kubeconfig("admin", ADMINISTRATORS)
 
     def controller_kubeconfig(self, user: str = CONTROLLER) -> str:
-        """For the controller in its main cluster: a user with the permissions it asks for."""
+        """A kubeconfig for the controller in its main cluster, with the documented permissions."""
         return self._certificate_kubeconfig(user, CONTROLLER, CONTROLLER_NAMESPACE)
 
     def user_kubeconfig(
         self, user: str, namespace: str = "default", not_after: datetime | None = None
     ) -> str:
-        """For somebody with a certificate (valid until then), and with the permissions that are given to this user."""
+        """A kubeconfig with a client certificate for a user without permissions."""
         return self._certificate_kubeconfig(user, "", namespace, not_after)
 
     def remote_kubeconfig(self) -> str:
-        """What an administrator of a remote cluster hands out: the token of a ServiceAccount that can only read."""
+        """A kubeconfig for a ClusterLink: the token of a read-only ServiceAccount."""
         if self._reader_kubeconfig is None:
             self._reader_kubeconfig = self.kubeconfig({"token": self.token(READER)})
         return self._reader_kubeconfig
@@ -229,7 +195,7 @@ class Cluster:
         *,
         seconds: int = TOKEN_SECONDS,
     ) -> str:
-        """A new token of a ServiceAccount: of the read-only one, unless told otherwise."""
+        """A new token of a ServiceAccount, by default the read-only one."""
         path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token"
         request = {
             "apiVersion": "authentication.k8s.io/v1",
@@ -239,7 +205,7 @@ class Cluster:
         return str(self.api.request("POST", path, request)["status"]["token"])
 
     def kubeconfig(self, user: Object, *, namespace: str = "default", **cluster: object) -> str:
-        """A kubeconfig for this cluster with this user entry; keyword arguments are added to the cluster entry."""
+        """A kubeconfig with this user entry; keyword arguments are added to the cluster entry."""
         authority = base64.b64encode(self._serving_authority.cert_pem.bytes()).decode()
         access = {"server": self.server, "certificate-authority-data": authority} | cluster
         context = {"cluster": self.name, "user": "user", "namespace": namespace}
@@ -256,57 +222,46 @@ class Cluster:
             )
         )
 
-    def tls(self, *, common_name: str | None = None, organization: str = "") -> ssl.SSLContext:
-        """TLS to its API server, with the certificate of a user where one is named."""
+    def tls_context(
+        self, *, common_name: str | None = None, organization: str = ""
+    ) -> ssl.SSLContext:
+        """TLS settings for the API server, with a client certificate if a user is named."""
         context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH)
         self._serving_authority.configure_trust(context)
         if common_name is not None:
             self._issue(common_name, organization).configure_cert(context)
         return context
 
-    def api_of(self, token: str) -> Api:
-        """The API as the owner of a token has it."""
-        return Api(self.server, self.tls(), token)
+    def api_with_token(self, token: str) -> Api:
+        """A client that authenticates with this token."""
+        return Api(self.server, self.tls_context(), token)
 
-    def create_account(self, name: str, namespace: str) -> None:
-        """A ServiceAccount that may read Services and EndpointSlices of its namespace; the Role has its name."""
+    def create_reader_account(self, name: str, namespace: str) -> None:
+        """Create a ServiceAccount that may read its namespace, through a Role of the same name."""
         meta = {"name": name, "namespace": namespace}
         self.api.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta})
-        account = {"kind": "ServiceAccount", "name": name, "namespace": namespace}
-        self._grant(name, READER_RULES, account, namespace)
+        rbac.grant(self.api, name, READER_RULES, rbac.service_account(name, namespace), namespace)
 
-    def admit_controller(self) -> None:
-        """Give the controller, whose main cluster it is to be, a user, permissions and a namespace.
+    def grant_controller_access(self) -> None:
+        """Make this a main cluster: create the namespace and the permissions of the controller.
 
-        The same permissions are those of a group, for controllers that run side by side under users of their own.
+        A group has the same permissions, for several controllers with one user each.
         """
         self.create_namespace(CONTROLLER_NAMESPACE)
-        for kind, name in (("User", "svclink-controller"), ("Group", "svclink-controllers")):
-            subject = {"apiGroup": RBAC_GROUP, "kind": kind, "name": CONTROLLER}
-            self._grant(name, CONTROLLER_RULES, subject)
-            self._grant(name, CONTROLLER_NAMESPACE_RULES, subject, CONTROLLER_NAMESPACE)
+        for name, subject in (
+            ("svclink-controller", rbac.user(CONTROLLER)),
+            ("svclink-controllers", rbac.group(CONTROLLER)),
+        ):
+            rbac.grant(self.api, name, CONTROLLER_RULES, subject)
+            rbac.grant(self.api, name, CONTROLLER_NAMESPACE_RULES, subject, CONTROLLER_NAMESPACE)
 
-    def create_role(self, name: str, rules: Sequence[object], namespace: str | None = None) -> None:
-        """A Role in a namespace, or else a ClusterRole."""
-        meta = {"name": name} | ({"namespace": namespace} if namespace else {})
-        kind = "Role" if namespace else "ClusterRole"
-        self.api.create({"apiVersion": RBAC, "kind": kind, "metadata": meta, "rules": list(rules)})
-
-    def bind(self, name: str, role: str, subject: Object, namespace: str | None = None) -> None:
-        """Give somebody a Role in a namespace, or else a ClusterRole."""
-        meta = {"name": name} | ({"namespace": namespace} if namespace else {})
-        kind = "Role" if namespace else "ClusterRole"
-        given = {"apiGroup": RBAC_GROUP, "kind": kind, "name": role}
-        binding = {"apiVersion": RBAC, "kind": f"{kind}Binding", "metadata": meta}
-        self.api.create(binding | {"roleRef": given, "subjects": [subject]})
-
-    # Content
+    # Namespaces, version and audit log
 
     def create_namespace(self, name: str) -> None:
         self.api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
 
     def delete_namespace(self, name: str) -> None:
-        """Delete a namespace; where no controller empties it, the Services and EndpointSlices go here and now."""
+        """Delete a namespace and, without a namespace controller, its objects."""
         self.api.delete("namespaces", name)
         if self._has_controller_manager or self._binaries is None:
             return
@@ -317,15 +272,15 @@ class Cluster:
         self.api.request("PUT", f"/api/v1/namespaces/{name}/finalize", emptied)
 
     def version(self) -> str:
-        """As v1.36.3."""
+        """The Kubernetes version, for example v1.36.3."""
         return str(self.api.request("GET", "/version")["gitVersion"])
 
     def audit_mark(self) -> int:
-        """A point in the audit log, for `audit_events`."""
+        """The current position in the audit log, for `audit_events`."""
         return self._audit_log.stat().st_size
 
     def audit_events(self, since: int, user: str) -> list[AuditEvent]:
-        """The requests of one user that were logged after the mark."""
+        """The requests of one user that were logged after a mark."""
         with self._audit_log.open("rb") as log:
             log.seek(since)
             lines = [line for line in log if line.endswith(b"\n")]
@@ -340,7 +295,7 @@ class Cluster:
     def _write_files(self) -> None:
         self._authority.cert_pem.write_to_path(self._directory / "ca.pem")
         self._write_serving_certificate()
-        # Any key will do for ServiceAccount tokens; this one is at hand.
+        # Any RSA or EC key can sign ServiceAccount tokens.
         self._authority.issue_cert("sa").private_key_pem.write_to_path(self._directory / "sa.key")
         (self._directory / "audit-policy.yaml").write_text(
             yaml.safe_dump(AUDIT_POLICY), encoding="utf-8"
@@ -368,29 +323,26 @@ class Cluster:
 
     def _wait_for_api_server(self) -> None:
         deadline = time.monotonic() + START_SECONDS
-        while (obstacle := self._obstacle()) is not None:
-            dead = [process for process in self.processes if not process.running]
-            if dead or time.monotonic() > deadline:
-                raise StartError(self._why_not(dead, obstacle))
+        while (error := self._readiness_error()) is not None:
+            stopped = [process for process in self.processes if not process.running]
+            if stopped or time.monotonic() > deadline:
+                raise StartError(self._start_failure(stopped, error))
             time.sleep(0.05)
 
-    def _obstacle(self) -> Exception | None:
+    def _readiness_error(self) -> Exception | None:
         try:
             self.api.request("GET", "/readyz")
         except (ApiError, OSError) as error:
             return error
         return None
 
-    def _why_not(self, dead: Sequence[Process], obstacle: Exception) -> str:
-        what = (
-            " and ".join(f"{process.name} ended" for process in dead)
-            or f"{self.name} is not ready ({obstacle})"
-        )
-        logs = (f"--- {process.log}\n{process.tail()}" for process in dead or self.processes)
-        return "\n".join([f"{what}.", *logs])
+    def _start_failure(self, stopped: Sequence[Process], error: Exception) -> str:
+        failure = " and ".join(f"{process.name} exited" for process in stopped)
+        logs = (f"--- {process.log}\n{process.tail()}" for process in stopped or self.processes)
+        return "\n".join([f"{failure or f'{self.name} is not ready ({error})'}.", *logs])
 
     def _start_controller_manager(self, *loops: str) -> None:
-        """Start it last: it gives up when the API server does not answer within ten seconds."""
+        """Start it last: it exits if the API server does not respond within ten seconds."""
         if self._binaries is None:
             return
         kubeconfig = self._directory / "controller-manager.kubeconfig"
@@ -402,16 +354,16 @@ class Cluster:
         )
         self._controller_managers[-1].start()
 
-    # Users, made
+    # Accounts and certificates
 
     def _connect(self) -> Api:
-        """As an administrator."""
-        return Api(self.server, self.tls(common_name="admin", organization=ADMINISTRATORS))
+        """A client with the permissions of an administrator."""
+        return Api(self.server, self.tls_context(common_name="admin", organization=ADMINISTRATORS))
 
     def _issue(
         self, common_name: str, organization: str, not_after: datetime | None = None
     ) -> trustme.LeafCert:
-        # Go refuses a certificate without any alternative name, because trustme marks the empty list as critical.
+        # trustme marks an empty list of alternative names as critical, which Go rejects.
         return self._authority.issue_cert(
             common_name,
             common_name=common_name,
@@ -436,22 +388,16 @@ class Cluster:
         return self.kubeconfig(user, namespace=namespace)
 
     def _create_accounts(self) -> None:
-        account = {"kind": "ServiceAccount", "name": READER, "namespace": SYSTEM_NAMESPACE}
-        for name in (READER, STRANGER):
+        for name in (READER, UNPRIVILEGED):
             meta = {"name": name, "namespace": SYSTEM_NAMESPACE}
             self.api.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta})
-        self._grant("reader", READER_RULES, account)
-
-    def _grant(
-        self, name: str, rules: Sequence[object], subject: Object, namespace: str | None = None
-    ) -> None:
-        self.create_role(name, rules, namespace)
-        self.bind(name, name, subject, namespace)
+        account = rbac.service_account(READER, SYSTEM_NAMESPACE)
+        rbac.grant(self.api, "reader", READER_RULES, account)
 
 
 @contextmanager
 def running(clusters: Sequence[Cluster]) -> Iterator[None]:
-    """Start the clusters side by side, and stop them whatever happens."""
+    """Start the clusters in parallel, and stop them when the context is left."""
     try:
         for cluster in clusters:
             cluster.spawn()
@@ -462,30 +408,3 @@ def running(clusters: Sequence[Cluster]) -> Iterator[None]:
         stop_all([process for cluster in clusters for process in cluster.processes])
         for cluster in clusters:
             cluster.clean_up()
-
-
-def reserve_ports(count: int) -> list[int]:
-    """Ports of loopback on which nobody listens, never given out before by this process or one beside it."""
-    ports = free_ports(
-        count, (port for port in PORTS if port % SHARES == SHARE and port not in _reserved)
-    )
-    _reserved.update(ports)
-    return ports
-
-
-def audit_event(line: bytes) -> AuditEvent:
-    """One line of the audit log."""
-    event = json.loads(line)
-    target = event.get("objectRef", {})
-    resource = "/".join(filter(None, (target.get("resource"), target.get("subresource"))))
-    return AuditEvent(
-        user=event["user"].get("username", ""),
-        verb=event["verb"],
-        resource=resource,
-        namespace=target.get("namespace", ""),
-        name=target.get("name", ""),
-        code=event.get("responseStatus", {}).get("code", 0),
-        stage=event["stage"],
-        denied=event.get("annotations", {}).get("authorization.k8s.io/decision") == "forbid",
-        allowed_by=event.get("annotations", {}).get("authorization.k8s.io/reason", ""),
-    )

@@ -1,4 +1,4 @@
-"""The controller under test, as users run it: a process of its own."""
+"""The controller under test, which runs as a process as it does in production."""
 
 from __future__ import annotations
 
@@ -12,36 +12,34 @@ from typing import Final
 from svclink_controller.demo.processes import Process
 
 STOP_SECONDS: Final = 5.0
-# What it logs with the traceback of a fault of svclink itself.
+# The controller logs this with the traceback of a bug in svclink.
 INTERNAL_ERROR: Final = "internal error"
 
 
 class Controller:
-    """Runs `svclink` against one main cluster, one process at a time."""
+    """Runs `svclink` against one main cluster, at most one process at a time."""
 
     def __init__(self, kubeconfig: Path, log: Path) -> None:
         self._kubeconfig = kubeconfig
         self._log = log
         self._process: Process | None = None
-        self._told_to_end = False
+        self._may_exit = False
 
     @property
     def running(self) -> bool:
         return self._process is not None and self._process.running
 
-    def is_as_told(self) -> None:
-        """Assert that it has not ended by itself, and that none of its own errors is in its log."""
-        assert self.running or self._process is None or self._told_to_end, (
-            "svclink ended by itself; see its log"
+    def assert_healthy(self) -> None:
+        """Assert that the process did not exit by itself and logged no internal error."""
+        assert self.running or self._process is None or self._may_exit, (
+            "svclink exited by itself; see its log"
         )
-        printed = (
-            self._log.read_text(encoding="utf-8", errors="replace") if self._log.exists() else ""
-        )
-        _, _, error = printed.partition(INTERNAL_ERROR)
-        assert not error, f"svclink met an error of its own: {error[:3000]}"
+        log = self._log.read_text(encoding="utf-8", errors="replace") if self._log.exists() else ""
+        _, _, error = log.partition(INTERNAL_ERROR)
+        assert not error, f"svclink logged an internal error: {error[:3000]}"
 
-    def use(self, kubeconfig: str) -> None:
-        """Give it another kubeconfig of the main cluster, from its next start on."""
+    def set_kubeconfig(self, kubeconfig: str) -> None:
+        """Replace the kubeconfig of the main cluster; it is read at the next start."""
         self._kubeconfig.write_text(kubeconfig, encoding="utf-8")
 
     @property
@@ -58,16 +56,16 @@ class Controller:
         ]
         self._process = Process("svclink", command, self._log)
         self._process.start()
-        self._told_to_end = False
+        self._may_exit = False
 
     def stop(self) -> int:
-        """Ask it to end with SIGTERM, and return its exit code.
+        """Send SIGTERM and return the exit code.
 
         Raises:
-            AssertionError: it is still there after five seconds; it is killed then.
+            AssertionError: the process still ran after five seconds and was killed.
         """
         assert self._process is not None, "the controller was never started"
-        self._told_to_end = True
+        self._may_exit = True
         self._process.terminate()
         try:
             return self._process.wait(STOP_SECONDS)
@@ -76,20 +74,20 @@ class Controller:
             raise AssertionError(f"svclink still runs {STOP_SECONDS:g} s after SIGTERM") from error
 
     def pause(self) -> None:
-        """Stop it in mid-flight with SIGSTOP."""
+        """Suspend it with SIGSTOP."""
         assert self._process is not None, "the controller was never started"
         self._process.pause()
 
     def resume(self) -> None:
-        """Let it go on with SIGCONT; whether it ends then is its own affair."""
+        """Resume it with SIGCONT; afterwards it may exit by itself."""
         assert self._process is not None, "the controller was never started"
-        self._told_to_end = True
+        self._may_exit = True
         self._process.resume()
 
     def kill(self) -> None:
-        """End it in the middle of whatever it does."""
+        """Send SIGKILL."""
         assert self._process is not None, "the controller was never started"
-        self._told_to_end = True
+        self._may_exit = True
         self._process.kill()
 
     def tail(self) -> str:
@@ -98,15 +96,15 @@ class Controller:
 
 @contextmanager
 def controller_of(kubeconfig: str, directory: Path, name: str) -> Iterator[Controller]:
-    """The controller for a main cluster, to be started by the test; it must end well in the end.
+    """A controller for a main cluster; the test starts it, and it must exit cleanly at the end.
 
-    Its kubeconfig is a file in the directory, and its log, too, under the name.
+    Its kubeconfig and its log are files in the directory, with this name.
     """
     file = directory / f"{name}.kubeconfig"
     file.write_text(kubeconfig, encoding="utf-8")
     controller = Controller(file, directory / f"{name}.log")
     yield controller
-    controller.is_as_told()
+    controller.assert_healthy()
     if controller.running:
-        assert controller.stop() == 0, "the controller must end with exit code 0 after SIGTERM"
-    controller.is_as_told()
+        assert controller.stop() == 0, "the controller must exit with code 0 after SIGTERM"
+    controller.assert_healthy()

@@ -1,4 +1,4 @@
-"""What the core says of the clusters as they really are, asked by an administrator past every proxy and cache."""
+"""The core's plan for the clusters as an administrator reads them."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from .control_planes import Cluster
 T = TypeVar("T", Service, EndpointSlice, ClusterLink)
 
 
-def true_plan(main: Cluster, remotes: Mapping[str, Cluster]) -> Plan:
-    """The plan for everything; where the controller has done its work, it changes nothing.
+def remaining_plan(main: Cluster, remotes: Mapping[str, Cluster]) -> Plan:
+    """The plan for every Service; it has no changes when the controller is done.
 
     Args:
         main: The main cluster.
-        remotes: The clusters by the names of their links.
+        remotes: The remote clusters by the names of their links.
     """
-    return plan(true_snapshot(main, remotes), time.time())
+    return plan(live_snapshot(main, remotes), time.time())
 
 
-def true_snapshot(main: Cluster, remotes: Mapping[str, Cluster]) -> Snapshot:
-    """All objects of all clusters, every remote listed completely."""
+def live_snapshot(main: Cluster, remotes: Mapping[str, Cluster]) -> Snapshot:
+    """All objects of all clusters, with every remote completely listed."""
     return snapshot(
         main_cluster(
             everything(main, "services", Service), everything(main, "endpointslices", EndpointSlice)

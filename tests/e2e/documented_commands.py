@@ -1,4 +1,4 @@
-"""The commands of README and docs that need clusters, to be run as they stand: blocks marked `sh cluster NAME`."""
+"""Commands of README and docs that need clusters: the blocks marked `sh cluster NAME`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _BLOCK = re.compile(
 )
 
 
-def commands(document: str) -> dict[str, str]:
-    """The blocks of a document by name, in their order."""
+def documented_commands(document: str) -> dict[str, str]:
+    """The blocks of a document by name, in document order."""
     text = (ROOT / document).read_text(encoding="utf-8")
     return {match["name"] or "": match["commands"] for match in _BLOCK.finditer(text)}

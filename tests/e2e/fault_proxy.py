@@ -1,6 +1,7 @@
-"""A proxy on loopback between the controller and an API server, which fails on command in the ways networks do.
+"""A loopback proxy between the controller and an API server that fails on command, as networks do.
 
-It passes bytes, so that TLS goes from end to end, or it terminates TLS (`Interception`) and can speak HTTP itself.
+It forwards bytes, so that TLS is end to end, or it terminates TLS (`Interception`) and can answer
+HTTP requests.
 """
 
 from __future__ import annotations
@@ -8,126 +9,45 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import re
 import socket
 import ssl
 import struct
 import threading
 from collections.abc import AsyncIterator, Coroutine
-from dataclasses import dataclass
-from http import HTTPStatus
-from typing import Any, Final, Protocol, TypeAlias, TypeVar, cast
+from typing import Any, Final, Protocol, TypeVar, cast
 from urllib.parse import urlsplit
 
 import trustme
 
 from .api_client import Object
 from .control_planes import Cluster
+from .faults import (
+    PASSING,
+    Answering,
+    Corrupting,
+    Delaying,
+    Fault,
+    Hanging,
+    Refusing,
+    Shortening,
+    Throttling,
+    Truncating,
+)
 
 T = TypeVar("T")
 
 CHUNK: Final = 2**14
-PATIENCE_SECONDS: Final = 10.0
-# With SO_LINGER on and a linger time of zero, closing a socket resets its connection.
+CALL_TIMEOUT_SECONDS: Final = 10.0
+# SO_LINGER with a linger time of zero: closing the socket resets its connection.
 RESET: Final = struct.pack("ii", 1, 0)
 
 
-@dataclass(frozen=True)
-class Passing:
-    """Everything passes."""
-
-
-@dataclass(frozen=True)
-class Refusing:
-    """Nobody listens: new connections are refused. Those that exist go on."""
-
-
-@dataclass(frozen=True)
-class Hanging:
-    """Connections stay open and are accepted, and not a byte passes. What came in meanwhile passes afterwards."""
-
-
-@dataclass(frozen=True)
-class Delaying:
-    """Whatever passes comes so many seconds later."""
-
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Throttling:
-    """No more than so many bytes pass in a second, in each direction of each connection."""
-
-    bytes_per_second: int
-
-
-@dataclass(frozen=True)
-class Truncating:
-    """A connection ends, as if in good order, when the server has sent so many bytes on it."""
-
-    after: int
-
-
-@dataclass(frozen=True)
-class Corrupting:
-    """Of all that the server sends on a connection after so many bytes, one bit of every byte is flipped."""
-
-    after: int
-
-
-@dataclass(frozen=True)
-class Answering:
-    """The proxy itself answers requests whose line has these words, with this HTTP status and body; others pass.
-
-    Only where it terminates TLS.
-    """
-
-    status: int
-    words: str = ""
-    body: bytes = b"out of order\n"
-    headers: tuple[str, ...] = ("Content-Type: text/plain",)
-
-    def concerns(self, request: bytes) -> bool:
-        return self.words.encode() in request.split(b"\r\n", 1)[0]
-
-    @property
-    def message(self) -> bytes:
-        start = f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}"
-        head = "\r\n".join(
-            [start, *self.headers, f"Content-Length: {len(self.body)}", "Connection: close"]
-        )
-        return f"{head}\r\n\r\n".encode() + self.body
-
-
-@dataclass(frozen=True)
-class Shortening:
-    """Watches are asked for so few seconds that they end soon, in good order. Only where it terminates TLS."""
-
-    seconds: int
-
-    def shorten(self, request: bytes) -> bytes:
-        return re.sub(rb"timeoutSeconds=\d{3}\b", b"timeoutSeconds=%03d" % self.seconds, request)
-
-
-Fault: TypeAlias = (
-    Passing
-    | Refusing
-    | Hanging
-    | Delaying
-    | Throttling
-    | Truncating
-    | Corrupting
-    | Answering
-    | Shortening
-)
-PASSING: Final = Passing()
-
-
 class Interception:
-    """TLS that ends at the proxy: a CA of its own for the client, and its own connection to the server.
+    """TLS terminated at the proxy, with a CA of its own and a separate connection to the server.
 
     Args:
-        upstream: For connections to the server. The client's certificate does not get that far, a token does.
+        upstream: TLS settings for the server. Client tokens are forwarded, client certificates are
+        not.
     """
 
     def __init__(self, upstream: ssl.SSLContext) -> None:
@@ -138,7 +58,7 @@ class Interception:
 
 
 class ProxyTo(Protocol):
-    """Makes a proxy to a cluster; one that terminates TLS shows the server the certificate of the user, if any."""
+    """Creates a proxy to a cluster; one that terminates TLS can have a user's certificate."""
 
     def __call__(
         self, cluster: Cluster, *, terminates_tls: bool = False, user: str | None = None
@@ -146,11 +66,11 @@ class ProxyTo(Protocol):
 
 
 class FaultProxy:
-    """Listens on loopback in a thread of its own, until it is closed.
+    """Listens on loopback in its own thread until it is closed.
 
     Args:
         server: URL of the API server.
-        interception: How TLS is terminated; None: it is not.
+        interception: How to terminate TLS; None forwards bytes.
     """
 
     def __init__(self, server: str, interception: Interception | None = None) -> None:
@@ -159,9 +79,9 @@ class FaultProxy:
         self._fault: Fault = PASSING
         self._open: set[asyncio.StreamWriter] = set()
         self._serving: set[asyncio.Task[None]] = set()
-        # Bound and not listening: keeps the port for the proxy while it refuses connections.
-        self._reserve = _bound(0)
-        self._port = self._reserve.getsockname()[1]
+        # Bound but not listening: keeps the port while the proxy refuses connections.
+        self._reservation = _bound(0)
+        self._port = self._reservation.getsockname()[1]
         self.url = f"https://127.0.0.1:{self._port}"
         self._listener: asyncio.Server | None = None
         self._loop = asyncio.new_event_loop()
@@ -171,11 +91,11 @@ class FaultProxy:
             target=self._loop.run_forever, name=f"proxy {self._port}", daemon=True
         )
         self._thread.start()
-        self._await(self._listen())
+        self._call(self._listen())
 
     @property
-    def access(self) -> Object:
-        """The fields of a kubeconfig's cluster entry that lead to the server through this proxy."""
+    def cluster_entry(self) -> Object:
+        """The fields of a kubeconfig's cluster entry for a connection through this proxy."""
         if self._interception is None:
             return {"server": self.url}
         authority = base64.b64encode(self._interception.authority.cert_pem.bytes()).decode()
@@ -187,34 +107,34 @@ class FaultProxy:
 
     @property
     def connections(self) -> int:
-        """How many connections to it are open."""
+        """The number of open connections."""
         return len(self._serving)
 
     def fail(self, fault: Fault) -> None:
-        """Fail like this from now on, on connections that exist, too."""
+        """Apply this fault to new and existing connections."""
         needs_http = isinstance(fault, Answering | Shortening)
-        assert not needs_http or self.terminates_tls, f"{fault} takes a proxy that terminates TLS"
-        self._await(self._set(fault))
+        assert not needs_http or self.terminates_tls, f"{fault} needs a proxy that terminates TLS"
+        self._call(self._set(fault))
 
-    def work(self) -> None:
-        """Everything passes again."""
+    def heal(self) -> None:
+        """Remove the fault."""
         self.fail(PASSING)
 
-    def cut(self) -> None:
-        """Reset every connection there is."""
-        self._await(self._reset())
+    def reset_connections(self) -> None:
+        """Reset every open connection."""
+        self._call(self._reset())
 
     def close(self) -> None:
-        self._await(self._end())
+        self._call(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(PATIENCE_SECONDS)
+        self._thread.join(CALL_TIMEOUT_SECONDS)
         self._loop.close()
-        self._reserve.close()
+        self._reservation.close()
 
     # In the thread
 
-    def _await(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE_SECONDS)
+    def _call(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(CALL_TIMEOUT_SECONDS)
 
     async def _listen(self) -> None:
         self._listener = await asyncio.start_server(self._accept, sock=_bound(self._port))
@@ -235,30 +155,31 @@ class FaultProxy:
         for writer in list(self._open):
             underneath = writer.get_extra_info("socket")
             with contextlib.suppress(OSError):
-                if underneath is not None:  # TLS that is closing has let go of it.
+                if underneath is not None:  # A TLS transport that closes has no socket.
                     underneath.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             writer.transport.abort()
-        await self._give_up()
+        await self._end_connections()
 
     async def _end(self) -> None:
         if self._listener is not None:
             self._listener.close()
-        await self._give_up()
-        await asyncio.sleep(0.01)  # Aborted connections are closed in the next round of the loop.
+        await self._end_connections()
+        await asyncio.sleep(0.01)  # asyncio closes aborted connections in its next iteration.
 
-    async def _give_up(self) -> None:
-        """End all connections."""
+    async def _end_connections(self) -> None:
         serving = list(self._serving)
         for task in serving:
             task.cancel()
         await asyncio.gather(*serving, return_exceptions=True)
-        for writer in self._open:  # Of a task that was cancelled before it began.
+        for writer in self._open:  # Their task was cancelled before it started.
             writer.transport.abort()
         self._open.clear()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open.add(writer)
-        _transport_of(writer).pause_reading()  # What came before TLS starts would be lost to it.
+        _transport_of(
+            writer
+        ).pause_reading()  # TLS would miss bytes that are read before it starts.
         task = self._loop.create_task(self._serve(reader, writer))
         self._serving.add(task)
         task.add_done_callback(self._serving.discard)
@@ -277,7 +198,7 @@ class FaultProxy:
     async def _terminate_tls(
         self, writer: asyncio.StreamWriter, context: ssl.SSLContext
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        # Not writer.start_tls, which in Python 3.11 breaks where the connection ends in the meantime.
+        # Not writer.start_tls, which fails in Python 3.11 when the connection is closed meanwhile.
         reader = asyncio.StreamReader()
         protocol = asyncio.StreamReaderProtocol(reader)
         transport = await self._loop.start_tls(
@@ -289,15 +210,15 @@ class FaultProxy:
         return reader, asyncio.StreamWriter(transport, protocol, reader, self._loop)
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """To the server, and pass on what is said until one side ends it."""
+        """Connect to the server, and forward in both directions until one side closes."""
         upstream = None if self._interception is None else self._interception.upstream
         from_server, to_server = await asyncio.open_connection(
             "127.0.0.1", self._target, ssl=upstream
         )
         async with self._closing(to_server):
             await _first_of(
-                self._pass_requests(reader, to_server, writer),
-                self._pass_answers(from_server, writer),
+                self._forward_requests(reader, to_server, writer),
+                self._forward_responses(from_server, writer),
             )
 
     @contextlib.asynccontextmanager
@@ -305,21 +226,21 @@ class FaultProxy:
         self._open.add(writer)
         try:
             yield
-        except OSError:  # The other side is gone, or never was there: so is this one.
+        except OSError:  # The other side closed or refused the connection, so close this side.
             pass
         finally:
             self._open.discard(writer)
             await _close(writer)
 
-    async def _pass_requests(
+    async def _forward_requests(
         self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, client: asyncio.StreamWriter
     ) -> None:
         while chunk := await source.read(CHUNK):
             match await self._slowed(chunk):
-                case Answering() as answer if answer.concerns(chunk):
-                    client.write(answer.message)
+                case Answering() as answer if answer.matches(chunk):
+                    client.write(answer.response)
                     await client.drain()
-                    await _hung_up(source)
+                    await _drain_until_closed(source)
                     return
                 case Shortening() as shortening:
                     sink.write(shortening.shorten(chunk))
@@ -327,7 +248,9 @@ class FaultProxy:
                     sink.write(chunk)
             await sink.drain()
 
-    async def _pass_answers(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    async def _forward_responses(
+        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter
+    ) -> None:
         sent = 0
         while chunk := await source.read(CHUNK):
             match await self._slowed(chunk):
@@ -336,15 +259,15 @@ class FaultProxy:
                     await sink.drain()
                     return
                 case Corrupting(after):
-                    right = max(0, after - sent)
-                    sink.write(chunk[:right] + bytes(byte ^ 0x80 for byte in chunk[right:]))
+                    intact = max(0, after - sent)
+                    sink.write(chunk[:intact] + bytes(byte ^ 0x80 for byte in chunk[intact:]))
                 case _:
                     sink.write(chunk)
             await sink.drain()
             sent += len(chunk)
 
     async def _slowed(self, chunk: bytes) -> Fault:
-        """Wait as the fault of the moment asks; returns the fault that counts then."""
+        """Wait as the current fault requires; returns the fault that applies afterwards."""
         match self._fault:
             case Delaying(seconds):
                 await asyncio.sleep(seconds)
@@ -357,13 +280,13 @@ class FaultProxy:
 
 
 def _transport_of(writer: asyncio.StreamWriter) -> asyncio.Transport:
-    """That of a socket, which goes both ways."""
+    """The transport of a socket, which is bidirectional."""
     return cast("asyncio.Transport", writer.transport)
 
 
-async def _first_of(*works: Coroutine[Any, Any, None]) -> None:
-    """Run until one of them ends, and end the others; raises what that one raised."""
-    tasks = [asyncio.ensure_future(work) for work in works]
+async def _first_of(*coroutines: Coroutine[Any, Any, None]) -> None:
+    """Run until one of them ends, and cancel the others; raises the exception of that one."""
+    tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
@@ -375,10 +298,9 @@ async def _first_of(*works: Coroutine[Any, Any, None]) -> None:
 
 
 async def _close(writer: asyncio.StreamWriter) -> None:
-    """End a connection in good order where its peer takes part in that, and anyhow where not."""
-    is_closing = (
-        writer.is_closing()
-    )  # So says a TLS transport, too, when only the one beneath it is being closed.
+    """Close a connection cleanly if the peer cooperates within a second, or else abort it."""
+    # A TLS transport also reports this while only its underlying transport is closing.
+    is_closing = writer.is_closing()
     writer.close()
     if is_closing:
         return
@@ -391,8 +313,8 @@ async def _close(writer: asyncio.StreamWriter) -> None:
         writer.transport.abort()
 
 
-async def _hung_up(source: asyncio.StreamReader) -> None:
-    """Read what a client still sends: closing before it has, resets the connection and loses the answer."""
+async def _drain_until_closed(source: asyncio.StreamReader) -> None:
+    """Read until the client closes, because closing with unread data loses the response."""
     with contextlib.suppress(OSError, TimeoutError):
         async with asyncio.timeout(1):
             while await source.read(CHUNK):
@@ -400,8 +322,8 @@ async def _hung_up(source: asyncio.StreamReader) -> None:
 
 
 def _bound(port: int) -> socket.socket:
-    """A socket of loopback; several may be bound to one port, and those that listen get the connections."""
-    made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    made.bind(("127.0.0.1", port))
-    return made
+    """A loopback socket; of several on one port, the one that listens gets the connections."""
+    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    bound.bind(("127.0.0.1", port))
+    return bound

@@ -1,6 +1,6 @@
-"""The Go release of svclink, as far as its installations can be told from outside: its CRD, its slices, its ways.
+"""A stand-in for the Go release of svclink: its CRD, its ClusterLinks and its EndpointSlices.
 
-Made after its README. Its CRD is namespaced, and of the status it knows `phase`, `version` and the conditions.
+Its CRD is namespaced; in the status it has `phase`, `version` and the conditions.
 """
 
 from __future__ import annotations
@@ -94,9 +94,9 @@ def link(namespace: str, name: str, kubeconfig: str, **spec: Any) -> Object:
 
 
 def sync(main: Api, namespace: str, service: str, cluster: str, addresses: Sequence[str]) -> None:
-    """One round of the Go release for one Service: its slice of this name is there and has these addresses.
+    """Sync one Service as the Go release does: write a slice with these addresses.
 
-    It goes by the name: a slice that is there already it takes over.
+    A slice that already has the name is overwritten.
     """
     name = f"{service}-{cluster}"
     body: Object = {
@@ -111,8 +111,8 @@ def sync(main: Api, namespace: str, service: str, cluster: str, addresses: Seque
         "endpoints": endpoints(*addresses),
         "ports": [port("http", 8080)],
     }
-    held = {each["metadata"]["name"] for each in main.find("endpointslices", namespace)}
-    if name in held:
+    existing = {each["metadata"]["name"] for each in main.find("endpointslices", namespace)}
+    if name in existing:
         main.patch("endpointslices", name, namespace, body)
     else:
         main.create(body)

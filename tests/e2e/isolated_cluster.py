@@ -1,4 +1,4 @@
-"""A control plane to which things are done that no other test should notice."""
+"""A control plane that only disruptive tests use."""
 
 from __future__ import annotations
 
@@ -10,42 +10,46 @@ from typing import Any
 
 import trustme
 
-from .control_planes import Cluster, reserve_ports
+from .control_planes import Cluster
+from .loopback_ports import reserve_ports
 
 
-class FragileCluster(Cluster):
-    """Can be set back to a backup, get another CA, and move. Tokens of `remote_kubeconfig` stay valid throughout."""
+class IsolatedCluster(Cluster):
+    """Can be restored from a backup, get another CA and move to another port.
+
+    The token of `remote_kubeconfig` stays valid.
+    """
 
     def back_up(self) -> None:
-        """Keep a copy of everything it holds. It is away for some seconds."""
+        """Copy the data of etcd; the API server is down meanwhile."""
         self._stop_etcd()
         shutil.rmtree(self._backup, ignore_errors=True)
         shutil.copytree(self._data, self._backup)
         self._start_again()
 
     def restore(self) -> None:
-        """It holds again what it held at the last backup, under resourceVersions of then."""
+        """Return to the data and the resourceVersions of the last backup."""
         self._stop_etcd()
         shutil.rmtree(self._data)
         shutil.copytree(self._backup, self._data)
         self._start_again()
 
     def compact(self) -> None:
-        """Nothing before now can be watched any more: etcd and the API server, which is started anew, forget it."""
-        key = {"key": "AA==", "range_end": "AA==", "count_only": True}  # every key there is
+        """Compact etcd and restart the API server, so that no watch can resume from before."""
+        key = {"key": "AA==", "range_end": "AA==", "count_only": True}  # every key
         revision = self._etcd_call("kv/range", key)["header"]["revision"]
         self._etcd_call("kv/compaction", {"revision": revision, "physical": True})
         self.kill()
         self.restart()
 
     def rotate_authority(self) -> None:
-        """Serve with a certificate of a new CA; kubeconfigs made before do not know it."""
+        """Serve with a certificate of a new CA, which earlier kubeconfigs do not trust."""
         self._serving_authority = trustme.CA(organization_name=f"{self.name} renewed")
         self._write_serving_certificate()
         self._serve_anew()
 
     def move(self) -> None:
-        """Serve on another port; kubeconfigs made before lead to nothing."""
+        """Serve on another port; nothing listens on the address in earlier kubeconfigs."""
         (self._port,) = reserve_ports(1)
         self.server = f"https://127.0.0.1:{self._port}"
         self._serve_anew()
@@ -76,7 +80,7 @@ class FragileCluster(Cluster):
         self.restart()
 
     def _etcd_call(self, method: str, body: dict[str, Any]) -> dict[str, Any]:
-        """One call of etcd's gRPC API, by its JSON gateway."""
+        """Call etcd's gRPC API through its JSON gateway."""
         url = f"http://127.0.0.1:{self._etcd_port}/v3/{method}"
         with urllib.request.urlopen(url, json.dumps(body).encode(), timeout=10) as response:
             answer: dict[str, Any] = json.load(response)

@@ -1,4 +1,4 @@
-"""More remote clusters than a machine could run control planes: API servers of `svclink demo` in one thread."""
+"""Remote clusters in large numbers: the API servers of `svclink demo`, all in one thread."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from svclink_controller.demo.apiserver.api_server import make_api_server
 from svclink_controller.demo.apiserver.serving import serving_api, tls_context
 from svclink_controller.demo.processes import Process
 
-from .control_planes import Cluster
+from .control_planes import START_SECONDS, Cluster
 
 
-class Neighbour(Cluster):
-    """A cluster without a process of its own."""
+class InProcessCluster(Cluster):
+    """A cluster whose API server runs in this process."""
 
     def __init__(self, name: str, directory: Path) -> None:
         directory.mkdir()
@@ -27,16 +27,16 @@ class Neighbour(Cluster):
         return []
 
     async def serve(self, stack: AsyncExitStack) -> None:
-        """Serve until the stack is left."""
+        """Serve until the stack is closed."""
         context = tls_context(self._directory / "serving.pem", self._directory / "ca.pem")
         api_server = make_api_server(None, (self._directory / "sa.key").read_bytes())
         await stack.enter_async_context(serving_api(api_server, context, self._port))
 
 
 @contextmanager
-def serving(directory: Path, names: Sequence[str]) -> Iterator[list[Cluster]]:
-    """Clusters of these names, ready to be used."""
-    clusters = [Neighbour(name, directory / name) for name in names]
+def serving_clusters(directory: Path, names: Sequence[str]) -> Iterator[list[Cluster]]:
+    """Run clusters with these names until the context is left."""
+    clusters = [InProcessCluster(name, directory / name) for name in names]
     loop, stop, started = asyncio.new_event_loop(), asyncio.Event(), threading.Event()
 
     async def serve() -> None:
@@ -49,7 +49,7 @@ def serving(directory: Path, names: Sequence[str]) -> Iterator[list[Cluster]]:
     thread = threading.Thread(target=loop.run_until_complete, args=[serve()])
     thread.start()
     try:
-        assert started.wait(30), "they do not serve"
+        assert started.wait(START_SECONDS), "the API servers did not start"
         for each in clusters:
             each.wait_until_ready()
         yield list(clusters)

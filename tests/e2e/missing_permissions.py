@@ -1,4 +1,4 @@
-"""Users who have what the roles of svclink give, but for one verb each."""
+"""Users whose roles grant everything svclink needs except one verb."""
 
 from __future__ import annotations
 
@@ -12,27 +12,28 @@ from svclink_controller.settings import Settings
 from svclink_controller.wire import label_selector
 from svclink_core.snapshot import Options
 
+from . import rbac
 from .api_client import ApiError, Object
-from .control_planes import RBAC_GROUP, Cluster
+from .control_planes import Cluster
 from .objects import cluster_link
 from .world import World
 
-# Resource, name and namespace.
+# Resource, name and namespace of a Role or ClusterRole.
 Role = tuple[str, str, str | None]
 
-HOME: Final = "cloudpilot"
+DEPLOYED_NAMESPACE: Final = "cloudpilot"
 MAIN_ROLES: Final[tuple[Role, ...]] = (
     ("clusterroles", "svclink", None),
-    ("roles", "svclink", HOME),
+    ("roles", "svclink", DEPLOYED_NAMESPACE),
 )
 REMOTE_ROLES: Final[tuple[Role, ...]] = (("clusterroles", "svclink-reader", None),)
-# The user who lacks nothing.
-NOBODY: Final = "nobody"
+# The user with every permission.
+FULL_USER: Final = "full-permissions"
 
 
 @dataclass(frozen=True)
-class Lack:
-    """One verb on one resource that a role is to be without."""
+class MissingVerb:
+    """One verb on one resource, which is taken out of a role."""
 
     cluster: Cluster
     role: Role
@@ -41,27 +42,27 @@ class Lack:
 
     @property
     def user(self) -> str:
-        """What the user without it is called, and all that is made for that user."""
+        """The name of the user without this verb, and of every object created for that user."""
         return f"{self.cluster.name}-without-{self.verb}-{self.resource.replace('/', '-')}"
 
     @property
-    def rest(self) -> list[Object]:
-        """The other rules of the role."""
+    def remaining_rules(self) -> list[Object]:
+        """The rules of the role without this verb."""
         rules: list[Object] = self.cluster.api.get(*self.role)["rules"]
-        shorter = [
-            rule | {"verbs": [verb for verb in rule["verbs"] if not self._is_of(rule, verb)]}
+        reduced = [
+            rule | {"verbs": [verb for verb in rule["verbs"] if not self._matches(rule, verb)]}
             for rule in rules
         ]
-        return [rule for rule in shorter if rule["verbs"]]
+        return [rule for rule in reduced if rule["verbs"]]
 
-    def _is_of(self, rule: Object, verb: str) -> bool:
+    def _matches(self, rule: Object, verb: str) -> bool:
         return (rule["resources"], verb) == ([self.resource], self.verb)
 
 
-def lacks_of(cluster: Cluster, roles: Iterable[Role]) -> list[Lack]:
-    """One for each verb that some roles grant."""
+def granted_verbs(cluster: Cluster, roles: Iterable[Role]) -> list[MissingVerb]:
+    """Every verb that these roles grant, each as the one that a user will lack."""
     return [
-        Lack(cluster, role, resource, verb)
+        MissingVerb(cluster, role, resource, verb)
         for role in roles
         for rule in cluster.api.get(*role)["rules"]
         for resource in rule["resources"]
@@ -71,65 +72,68 @@ def lacks_of(cluster: Cluster, roles: Iterable[Role]) -> list[Lack]:
 
 @dataclass
 class Users:
-    """Makes users, each with a link and settings for a controller of its own."""
+    """Creates users, each with its own ClusterLink and its own controller settings."""
 
     world: World
     remote: Cluster
     directory: Path
-    _made: list[tuple[Cluster, Role]] = field(default_factory=list)
+    _created: list[tuple[Cluster, Role]] = field(default_factory=list)
 
-    def admit(self, lack: Lack | None) -> Settings:
-        """A user with all permissions but one, in main or in the remote."""
-        main, user = self.world.main, lack.user if lack else NOBODY
+    def create(self, missing: MissingVerb | None) -> Settings:
+        """Create a user with every permission except one, in the main or in the remote cluster."""
+        main, user = self.world.main, missing.user if missing else FULL_USER
         for cluster, roles in ((main, MAIN_ROLES), (self.remote, REMOTE_ROLES)):
             for role in roles:
-                is_short = lack is not None and (cluster, role) == (lack.cluster, lack.role)
-                self._grant(cluster, role, user, lack.rest if lack and is_short else None)
+                is_reduced = missing and (cluster, role) == (missing.cluster, missing.role)
+                rules = missing.remaining_rules if missing and is_reduced else None
+                self._grant(cluster, role, user, rules)
         link = cluster_link(user, self.remote.user_kubeconfig(user))
-        if lack is None or lack.cluster is main:
+        if missing is None or missing.cluster is main:
             link["spec"] = {"kubeconfigSecretRef": {"name": "exported"}}
-        link["metadata"]["labels"] = {"of": user}
+        link["metadata"]["labels"] = {"user": user}
         main.api.create(link)
         kubeconfig = self.directory / user
-        kubeconfig.write_text(main.user_kubeconfig(user, HOME), encoding="utf-8")
+        kubeconfig.write_text(main.user_kubeconfig(user, DEPLOYED_NAMESPACE), encoding="utf-8")
         return Settings(
             kubeconfig,
-            options=self._options(lack),
-            link_selector=label_selector.parse(f"of={user}"),
-            leader_elect=lack is not None and lack.resource == "leases",
+            options=self._options(missing),
+            link_selector=label_selector.parse(f"user={user}"),
+            leader_elect=missing is not None and missing.resource == "leases",
             lease_name=user,
         )
 
-    def clean(self) -> None:
-        """Take back all that was granted."""
-        for cluster, role in self._made:
+    def clean_up(self) -> None:
+        """Delete every role and binding that was created."""
+        for cluster, role in self._created:
             with contextlib.suppress(ApiError):
                 cluster.api.delete(*role)
 
-    def _options(self, lack: Lack | None) -> Options:
-        """Only who needs it makes Services, and each others than the next: one that is there is not made again."""
+    def _options(self, missing: MissingVerb | None) -> Options:
+        """Options of a controller.
+
+        Only users who lack a verb for creating Services create any, each in its own namespace:
+        a Service that exists is not created again.
+        """
         namespace = self.world.namespace
-        making = {
+        namespaces = {
             ("services", "create"): namespace,
             ("namespaces", "create"): f"{namespace}-new",
             ("namespaces", "list"): "nowhere",
             ("namespaces", "watch"): "nowhere",
         }
-        made = (
-            making.get((lack.resource, lack.verb))
-            if lack and lack.cluster is self.world.main
-            else None
-        )
-        return Options(frozenset({made or namespace}), sync_services=made is not None)
+        created_in = None
+        if missing and missing.cluster is self.world.main:
+            created_in = namespaces.get((missing.resource, missing.verb))
+        return Options(frozenset({created_in or namespace}), sync_services=created_in is not None)
 
     def _grant(
         self, cluster: Cluster, role: Role, user: str, rules: Sequence[Object] | None
     ) -> None:
-        """Bind a user to a role, or to one of the user's own with these rules."""
+        """Bind a user to a role or, with rules, to a role of its own that has these rules."""
         resource, name, namespace = role
         if rules is not None:
             name = user
-            cluster.create_role(name, rules, namespace)
-            self._made.append((cluster, (resource, name, namespace)))
-        cluster.bind(user, name, {"apiGroup": RBAC_GROUP, "kind": "User", "name": user}, namespace)
-        self._made.append((cluster, (f"{resource.removesuffix('s')}bindings", user, namespace)))
+            rbac.create_role(cluster.api, name, rules, namespace)
+            self._created.append((cluster, (resource, name, namespace)))
+        rbac.bind(cluster.api, user, name, rbac.user(user), namespace)
+        self._created.append((cluster, (f"{resource.removesuffix('s')}bindings", user, namespace)))

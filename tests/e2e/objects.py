@@ -1,4 +1,4 @@
-"""Kubernetes objects as the tests create them."""
+"""JSON objects that the tests create."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def port(name: str, number: int, protocol: str = "TCP", **fields: Any) -> Object
 def service(
     namespace: str, name: str, ports: Sequence[Object] | None = None, **spec: Any
 ) -> Object:
-    """A Service without a selector, with the port `http` unless told otherwise."""
+    """A Service without a selector; by default with the port `http`."""
     return {
         "apiVersion": "v1",
         "kind": "Service",
@@ -34,7 +34,7 @@ def service(
 
 
 def endpoint(address: str, *, ready: bool | None = True, **fields: Any) -> Object:
-    """One endpoint; `ready=None` leaves all conditions open, which Kubernetes takes for ready."""
+    """One endpoint; `ready=None` omits all conditions, which Kubernetes treats as ready."""
     conditions = {} if ready is None else {"ready": ready, "serving": ready, "terminating": False}
     return {"addresses": [address], "conditions": conditions} | fields
 
@@ -53,13 +53,13 @@ def endpoint_slice(
     address_type: str = "IPv4",
     labels: Object | None = None,
 ) -> Object:
-    """An EndpointSlice as the endpointslice controller writes it."""
+    """An EndpointSlice like those that the endpointslice controller writes."""
     mandatory = {LABEL_SERVICE: service_name, LABEL_MANAGED_BY: MANAGED_BY_KUBERNETES}
     return {
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",
         "metadata": {
-            "name": name or slice_name(service_name),
+            "name": name or usual_slice_name(service_name),
             "namespace": namespace,
             "labels": mandatory | (labels or {}),
         },
@@ -69,13 +69,13 @@ def endpoint_slice(
     }
 
 
-def slice_name(service_name: str) -> str:
-    """The usual name of an EndpointSlice: that of the Service and five letters."""
+def usual_slice_name(service_name: str) -> str:
+    """The usual name of an EndpointSlice: the name of the Service and five random characters."""
     return f"{service_name}-x7k2p"
 
 
 def cluster_link(name: str, kubeconfig: str, **spec: Any) -> Object:
-    """A ClusterLink; the kubeconfig is given as text."""
+    """A ClusterLink with this kubeconfig, given as text."""
     return {
         "apiVersion": "svclink.cloudpilot.ai/v1alpha1",
         "kind": "ClusterLink",
@@ -85,5 +85,5 @@ def cluster_link(name: str, kubeconfig: str, **spec: Any) -> Object:
 
 
 def encoded(text: str) -> str:
-    """As `spec.kubeconfig` and the data of Secrets are written."""
+    """Encode text for `spec.kubeconfig` or the data of a Secret."""
     return base64.b64encode(text.encode()).decode()

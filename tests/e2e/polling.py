@@ -1,4 +1,4 @@
-"""Waiting for the world to become, or to stay, as it should be."""
+"""Polling until a check passes, or to see that it keeps passing."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from .api_client import ApiError
 
 T = TypeVar("T")
 
-# Long enough for a busy machine. Nothing is slower for it: a wait ends as soon as what it waits for is so.
-PATIENCE: Final = 30.0
+# Long enough for a busy machine. It slows nothing down: a wait ends as soon as its check passes.
+TIMEOUT_SECONDS: Final = 30.0
 
 
-def eventually(check: Callable[[], T], timeout: float = PATIENCE) -> T:
-    """Call `check` every 20 ms until it raises nothing, and return what it returned.
+def eventually(check: Callable[[], T], timeout: float = TIMEOUT_SECONDS) -> T:
+    """Call `check` every 20 ms until it succeeds, and return its result.
 
     Raises:
-        AssertionError: the last failure of `check`, when the timeout (in seconds) is over.
+        AssertionError: `check` still fails after the timeout, in seconds; carries its last error.
     """
     deadline = time.monotonic() + timeout
     while True:
@@ -26,12 +26,12 @@ def eventually(check: Callable[[], T], timeout: float = PATIENCE) -> T:
             return check()
         except (AssertionError, ApiError, OSError) as error:
             if time.monotonic() > deadline:
-                raise AssertionError(f"still not so after {timeout:g} s: {error}") from error
+                raise AssertionError(f"still failing after {timeout:g} s: {error}") from error
         time.sleep(0.02)
 
 
-def throughout(seconds: float, check: Callable[[], object]) -> None:
-    """Call `check` again and again for so many seconds; its first failure ends the wait."""
+def consistently(seconds: float, check: Callable[[], object]) -> None:
+    """Call `check` every 0.2 s for this many seconds; the first failure is raised at once."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         check()

@@ -1,4 +1,4 @@
-"""A person at a terminal: commands in the root of the project, with kubectl and svclink on the PATH."""
+"""A terminal: commands run in the root of the project, with kubectl and svclink on the PATH."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 
 
 class Shell:
-    """Runs commands with one kubeconfig, which has a context for each cluster. The first is the current one."""
+    """Runs commands with one kubeconfig that has a context for each cluster.
+
+    The first is the current context.
+    """
 
     def __init__(self, home: Path, **kubeconfigs: str) -> None:
         self.kubeconfig = home / "kubeconfig"
-        self.kubeconfig.write_text(merged(kubeconfigs), encoding="utf-8")
+        self.kubeconfig.write_text(merge_kubeconfigs(kubeconfigs), encoding="utf-8")
         self._environment = os.environ | {
             "KUBECONFIG": str(self.kubeconfig),
             "KUBECACHEDIR": str(home / "cache"),
@@ -28,7 +31,7 @@ class Shell:
     def run(
         self, command: str, *, answer: str = "", **variables: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command line in bash; `answer` is what is typed."""
+        """Run a command line in bash; `answer` is its standard input."""
         return subprocess.run(
             ["bash", "-euo", "pipefail", "-c", command],
             cwd=ROOT,
@@ -40,15 +43,15 @@ class Shell:
         )
 
     def __call__(self, command: str, *, answer: str = "", **variables: str) -> str:
-        """Run a command line that must succeed, and return what it prints on stdout."""
+        """Run a command line that must succeed, and return its standard output."""
         done = self.run(command, answer=answer, **variables)
         assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
         return done.stdout
 
 
-def merged(kubeconfigs: dict[str, str]) -> str:
-    """Several kubeconfigs of one context each as one; the contexts have the names given."""
-    found: dict[str, Any] = {
+def merge_kubeconfigs(kubeconfigs: dict[str, str]) -> str:
+    """Merge kubeconfigs with one context each into one, with these context names."""
+    merged: dict[str, Any] = {
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [],
@@ -58,9 +61,9 @@ def merged(kubeconfigs: dict[str, str]) -> str:
     for name, text in kubeconfigs.items():
         each = yaml.safe_load(text)
         (cluster,), (user,), (context,) = each["clusters"], each["users"], each["contexts"]
-        found["clusters"].append(cluster | {"name": name})
-        found["users"].append(user | {"name": name})
-        found["contexts"].append(
+        merged["clusters"].append(cluster | {"name": name})
+        merged["users"].append(user | {"name": name})
+        merged["contexts"].append(
             {"name": name, "context": context["context"] | {"cluster": name, "user": name}}
         )
-    return str(yaml.safe_dump(found | {"current-context": next(iter(kubeconfigs))}))
+    return str(yaml.safe_dump(merged | {"current-context": next(iter(kubeconfigs))}))

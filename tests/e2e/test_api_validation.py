@@ -1,4 +1,4 @@
-"""The law of the core that only a real API server can prove. Nothing is stored: every request is a dry run."""
+"""The law that planned objects are valid, checked by dry-run requests to a real API server."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ NOW: Final = 1_800_000_000.0
 EXAMPLES: Final = 300
 
 
-def content(piece: EndpointSlice) -> EndpointSlice:
-    """The slice without what an API server adds."""
-    old = piece.metadata
+def without_server_fields(endpoint_slice: EndpointSlice) -> EndpointSlice:
+    """The slice without the fields that an API server sets."""
+    old = endpoint_slice.metadata
     metadata = ObjectMeta(
         old.name,
         old.namespace,
@@ -45,22 +45,21 @@ def content(piece: EndpointSlice) -> EndpointSlice:
         annotations=old.annotations,
         owner_references=old.owner_references,
     )
-    return evolve(piece, metadata=metadata)
+    return evolve(endpoint_slice, metadata=metadata)
 
 
-def here(change: Change, namespace: str) -> EndpointSlice | Service | Namespace | None:
-    """The object a change writes, in the test's namespace and without what an API server adds; None: nothing new."""
+def written_object(change: Change, namespace: str) -> EndpointSlice | Service | Namespace | None:
+    """The object that a change creates or updates, moved to the namespace of the test, or None."""
     match change:
         case CreateNamespace():
-            return (
-                None if change.namespace.metadata.name == "default" else change.namespace
-            )  # That one exists.
+            exists = change.namespace.metadata.name == "default"
+            return None if exists else change.namespace
         case CreateService():
             return evolve(
                 change.service, metadata=evolve(change.service.metadata, namespace=namespace)
             )
         case Create() | Update():
-            planned = content(change.endpoint_slice)
+            planned = without_server_fields(change.endpoint_slice)
             return evolve(planned, metadata=evolve(planned.metadata, namespace=namespace))
         case Delete():
             return None
@@ -71,14 +70,14 @@ def here(change: Change, namespace: str) -> EndpointSlice | Service | Namespace 
 RESOURCES: Final = {EndpointSlice: "endpointslices", Service: "services", Namespace: "namespaces"}
 
 
-def stored(api: Api, value: EndpointSlice | Service | Namespace) -> Object:
-    """The object as the API server would store it. Raises `ApiError` where it would not."""
+def dry_run_create(api: Api, value: EndpointSlice | Service | Namespace) -> Object:
+    """The object as the API server would store it; raises `ApiError` if it is invalid."""
     path = path_of(RESOURCES[type(value)], None, value.metadata.namespace or None) + "?dryRun=All"
     return api.request("POST", path, json.loads(json.dumps(unstructure(value))))
 
 
 def test_l13_valid(main: Cluster, namespace: str) -> None:
-    """Every object a plan creates passes the API server's own validation; slices are stored as they were planned."""
+    """Every planned object passes the API server's validation, and slices are stored as planned."""
     written = set[EndpointSlice | Service | Namespace]()
 
     @settings(
@@ -89,23 +88,23 @@ def test_l13_valid(main: Cluster, namespace: str) -> None:
         phases=[Phase.generate],
     )
     @given(snapshots)
-    def validate(found: Snapshot) -> None:
+    def validate(snapshot: Snapshot) -> None:
         empty = Snapshot(
-            MainCluster(namespaces=frozenset()), found.remotes, Options(sync_services=True)
+            MainCluster(namespaces=frozenset()), snapshot.remotes, Options(sync_services=True)
         )
-        changes = (*plan(found, NOW).changes, *plan(empty, NOW).changes)
-        for value in (here(change, namespace) for change in changes):
+        changes = (*plan(snapshot, NOW).changes, *plan(empty, NOW).changes)
+        for value in (written_object(change, namespace) for change in changes):
             if value is not None and value not in written:
-                answer = stored(main.api, value)
+                answer = dry_run_create(main.api, value)
                 assert (
                     not isinstance(value, EndpointSlice)
-                    or content(structure(answer, EndpointSlice)) == value
+                    or without_server_fields(structure(answer, EndpointSlice)) == value
                 )
                 written.add(value)
 
     validate()
-    counted = Counter(type(value) for value in written)
-    assert counted[EndpointSlice] > EXAMPLES // 10
-    assert counted[Service] > 1
-    assert counted[Namespace] > 1
+    counts = Counter(type(value) for value in written)
+    assert counts[EndpointSlice] > EXAMPLES // 10
+    assert counts[Service] > 1
+    assert counts[Namespace] > 1
     assert main.api.find("endpointslices", namespace) == main.api.find("services", namespace) == []

@@ -1,4 +1,4 @@
-"""`svclink demo --keep`, with real kubectl."""
+"""`svclink demo --keep`, used with kubectl."""
 
 from __future__ import annotations
 
@@ -23,26 +23,29 @@ metadata: {name: api, namespace: shop}
 spec: {ports: [{name: http, port: 80}]}
 """
 
+# How long the story of the demo takes on a busy machine.
+DEMO_SECONDS = 60
+
 
 @pytest.fixture
 def demo(tmp_path: Path) -> Iterator[Path]:
-    """The kubeconfig of a demo that has told its story and goes on; Ctrl-C ends it well."""
+    """The kubeconfig of a demo that keeps running; Ctrl-C ends it with exit code 0."""
     output, files = tmp_path / "output", tmp_path / "files"
     files.mkdir()
     environment = os.environ | {"TMPDIR": str(files)}
     command = (sys.executable, "-m", "svclink_controller", "demo", "--keep")
 
     def kubeconfig() -> Path:
-        said = output.read_text(encoding="utf-8")
-        assert "KUBECONFIG=" in said, said
-        return Path(said.partition("KUBECONFIG=")[2].partition("\n")[0])
+        printed = output.read_text(encoding="utf-8")
+        assert "KUBECONFIG=" in printed, printed
+        return Path(printed.partition("KUBECONFIG=")[2].partition("\n")[0])
 
     with (
         output.open("wb") as log,
         subprocess.Popen(command, env=environment, stdout=log, stderr=log) as process,
     ):
         try:
-            yield eventually(kubeconfig, timeout=60)
+            yield eventually(kubeconfig, DEMO_SECONDS)
             process.send_signal(signal.SIGINT)
             assert process.wait(timeout=20) == 0
         finally:
@@ -52,7 +55,7 @@ def demo(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def command(demo: Path, tmp_path: Path) -> tuple[str, ...]:
-    """kubectl, as an administrator of the demo's clusters."""
+    """The start of a kubectl command line, as an administrator of the demo's clusters."""
     program = shutil.which("kubectl", path=Path(sys.executable).parent) or shutil.which("kubectl")
     assert program is not None
     return program, "--kubeconfig", str(demo), "--cache-dir", str(tmp_path / "cache")
@@ -70,7 +73,7 @@ def kubectl_of_demo(command: tuple[str, ...]) -> Kubectl:
 
 @contextmanager
 def watching(command: tuple[str, ...], *arguments: str) -> Iterator[Iterator[str]]:
-    """The lines that `kubectl get -w` prints meanwhile."""
+    """The lines that `kubectl get -w` prints while the context is open."""
     with subprocess.Popen(
         [*command, "get", *arguments, "-w"], stdout=subprocess.PIPE, text=True
     ) as process:
@@ -82,10 +85,10 @@ def watching(command: tuple[str, ...], *arguments: str) -> Iterator[Iterator[str
 
 
 @pytest.mark.timeout(120, func_only=True)
-def test_kubectl_works_with_what_the_demo_leaves_running(
+def test_kubectl_works_with_the_clusters_of_the_demo(
     kubectl_of_demo: Kubectl, command: tuple[str, ...], tmp_path: Path
 ) -> None:
-    """It gets, describes, applies, patches, watches and deletes, and svclink follows."""
+    """kubectl can get, describe, apply, patch, watch and delete objects, and svclink reacts."""
     kubectl, manifest = kubectl_of_demo, tmp_path / "service.yaml"
     header, *rows = kubectl("get", "clusterlinks").splitlines()
     assert header.split() == ["NAME", "ENABLED", "VERSION", "STATUS", "AGE"]

@@ -1,4 +1,4 @@
-"""What is in deploy/: the manifests, the chart and the monitoring say the same, and a real API server takes them."""
+"""The manifests, chart and monitoring in deploy/ agree, and an API server accepts them."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ DEPLOY: Final = ROOT / "deploy"
 CRD: Final = "clusterlinks.svclink.cloudpilot.ai.yaml"
 
 
-def objects(path: Path) -> dict[tuple[str, str], Object]:
-    """The objects of a file by kind and name."""
+def objects_in(path: Path) -> dict[tuple[str, str], Object]:
+    """The objects in a file, by kind and name."""
     return by_name(yaml.safe_load_all(path.read_text(encoding="utf-8")))
 
 
@@ -30,19 +30,19 @@ def by_name(documents: Any) -> dict[tuple[str, str], Object]:
 
 
 def rendered(**values: Any) -> dict[tuple[str, str], Object]:
-    """The objects the chart makes, as Helm renders them."""
+    """The objects that Helm renders from the chart, by kind and name."""
     with helm_python.Chart.load(str(DEPLOY / "chart")) as chart:
         files = chart.render(values, name="svclink", namespace="cloudpilot")
     manifests = [text for name, text in files.items() if name.endswith(".yaml")]
     return by_name(document for text in manifests for document in yaml.safe_load_all(text))
 
 
-MANIFESTS: Final = objects(DEPLOY / "deployment.yaml")
+MANIFESTS: Final = objects_in(DEPLOY / "deployment.yaml")
 
 
-@pytest.mark.real_servers("the embedded server knows no Pods")
-def test_an_api_server_takes_everything_without_a_warning(deployed: Shell) -> None:
-    """Applied again, in whatever form, nothing changes; and the namespace admits Pods of the restricted kind only."""
+@pytest.mark.real_servers("the embedded server has no Pods")
+def test_api_server_accepts_the_manifests_without_warnings(deployed: Shell) -> None:
+    """Applying the manifests again changes nothing; only restricted Pods are admitted."""
     again = deployed("kubectl apply --dry-run=server --filename deploy/deployment.yaml 2>&1")
     by_kustomize = deployed("kubectl apply --dry-run=server --kustomize deploy 2>&1")
     openshift = deployed(
@@ -66,27 +66,27 @@ def test_an_api_server_takes_everything_without_a_warning(deployed: Shell) -> No
     assert "violates PodSecurity" in refused.stderr
 
 
-def test_the_chart_renders_the_manifests() -> None:
-    """With its own values the chart makes deploy/deployment.yaml, but for the namespace, which Helm makes."""
+def test_chart_renders_the_manifests() -> None:
+    """By default the chart renders deploy/deployment.yaml, except the namespace."""
     assert rendered() == {key: each for key, each in MANIFESTS.items() if key[0] != "Namespace"}
 
 
-def test_the_chart_renders_the_other_manifests_when_asked_to() -> None:
-    """`openshift` and `monitoring` add what the directories of these names hold."""
+def test_chart_renders_the_optional_manifests() -> None:
+    """The values `openshift` and `monitoring` add the manifests of these directories."""
     added = rendered(openshift=True, monitoring=True)
     for key in rendered():
         del added[key]
     expected = (
-        objects(DEPLOY / "openshift" / "clusterrole.yaml")
-        | objects(DEPLOY / "monitoring" / "podmonitor.yaml")
-        | objects(DEPLOY / "monitoring" / "prometheusrule.yaml")
+        objects_in(DEPLOY / "openshift" / "clusterrole.yaml")
+        | objects_in(DEPLOY / "monitoring" / "podmonitor.yaml")
+        | objects_in(DEPLOY / "monitoring" / "prometheusrule.yaml")
     )
     assert added == expected
 
 
-def test_the_chart_passes_on_what_its_values_say() -> None:
-    """Values become flags of the controller and fields of its Pod."""
-    made = rendered(
+def test_chart_values_become_flags_and_pod_fields() -> None:
+    """The chart turns its values into flags of the controller and fields of its Pod."""
+    chart = rendered(
         image={"repository": "registry.example/svclink", "tag": "1"},
         replicas=3,
         syncInterval="45s",
@@ -101,7 +101,7 @@ def test_the_chart_passes_on_what_its_values_say() -> None:
         podAnnotations={"c": "d"},
         podDisruptionBudget=False,
     )
-    spec = made["Deployment", "svclink"]["spec"]
+    spec = chart["Deployment", "svclink"]["spec"]
     pod = spec["template"]["spec"]
     assert pod["containers"][0]["args"] == [
         "--leader-elect=true",
@@ -117,7 +117,7 @@ def test_the_chart_passes_on_what_its_values_say() -> None:
     assert pod["tolerations"] == [{"operator": "Exists"}]
     assert pod["affinity"] == {"nodeAffinity": {}}
     assert pod["priorityClassName"] == "high"
-    assert ("PodDisruptionBudget", "svclink") not in made
+    assert ("PodDisruptionBudget", "svclink") not in chart
 
 
 @pytest.mark.parametrize(
@@ -133,26 +133,26 @@ def test_the_chart_passes_on_what_its_values_say() -> None:
         {"openshift": "yes"},
     ],
 )
-def test_the_chart_refuses_values_that_make_no_sense(values: Object) -> None:
-    """The schema names the value, before anything is installed."""
+def test_chart_rejects_invalid_values(values: Object) -> None:
+    """The schema of the values rejects an invalid one by name."""
     with pytest.raises(helm_python.HelmError, match=re.escape(next(iter(values)))):
         rendered(**values)
 
 
-def test_the_chart_brings_the_crd() -> None:
-    """Helm cannot read files outside of a chart, so there is a copy, and it is the same."""
+def test_chart_contains_the_crd() -> None:
+    """The chart's copy of the CRD equals crd/, because Helm cannot read files outside a chart."""
     copy = DEPLOY / "chart" / "crds" / CRD
     assert copy.read_text(encoding="utf-8") == (ROOT / "crd" / CRD).read_text(encoding="utf-8")
 
 
-def test_the_manifests_grant_what_svclink_says_it_asks_for() -> None:
-    """No more and no less than `svclink_controller.cli.permissions`."""
+def test_manifests_grant_exactly_the_documented_permissions() -> None:
+    """The roles have exactly the rules of `svclink_controller.cli.permissions`."""
     assert MANIFESTS["ClusterRole", "svclink"]["rules"] == [each.rule for each in MAIN_PERMISSIONS]
     assert MANIFESTS["Role", "svclink"]["rules"] == [each.rule for each in OWN_NAMESPACE]
 
 
-def test_the_dockerfile_copies_what_exists_and_runs_as_the_user_of_the_manifest() -> None:
-    """No engine is needed to see that: every source of a COPY is there and not ignored, and the user is a number."""
+def test_dockerfile_copies_existing_files_and_sets_the_manifest_user() -> None:
+    """Every source of a COPY exists, and the user is the numeric one of the manifest."""
     text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     copied = [
         name
@@ -162,7 +162,7 @@ def test_the_dockerfile_copies_what_exists_and_runs_as_the_user_of_the_manifest(
     allowed = {
         line[1:]
         for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
-        if line[0] == "!"
+        if line.startswith("!")
     }
     assert set(copied) == allowed
     assert all((ROOT / name).exists() for name in copied)

@@ -1,4 +1,4 @@
-"""The proxy that disturbs the other tests does as it is told. A small HTTPS server stands for the API server."""
+"""The fault proxy of the other tests, in front of a small HTTPS server."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from typing import Final
 import pytest
 import trustme
 
-from .fault_proxy import (
+from .fault_proxy import FaultProxy, Interception
+from .faults import (
     Answering,
     Corrupting,
     Delaying,
     Fault,
-    FaultProxy,
     Hanging,
-    Interception,
     Refusing,
     Shortening,
     Throttling,
@@ -31,7 +30,7 @@ AUTHORITY: Final = trustme.CA()
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers with the path it was asked for, and a long body."""
+    """Responds with the requested path and a long body."""
 
     protocol_version = "HTTP/1.1"
 
@@ -61,7 +60,7 @@ def server() -> Iterator[str]:
 
 
 class Client:
-    """Asks for a path through the proxy, on one connection for as long as it lasts."""
+    """Sends requests through the proxy, on one connection while it stays open."""
 
     def __init__(self, proxy: FaultProxy, context: ssl.SSLContext) -> None:
         self.proxy = proxy
@@ -84,12 +83,12 @@ class Client:
 
 @pytest.fixture(params=["bytes", "tls"])
 def client(request: pytest.FixtureRequest, server: str) -> Iterator[Client]:
-    """A client of a proxy that passes bytes, and of one that terminates TLS."""
+    """A client of a proxy that forwards bytes, and of one that terminates TLS."""
     interception = Interception(trusting(AUTHORITY)) if request.param == "tls" else None
     proxy = FaultProxy(server, interception)
-    made = Client(proxy, trusting(AUTHORITY if interception is None else interception.authority))
-    yield made
-    made.connection.close()
+    created = Client(proxy, trusting(AUTHORITY if interception is None else interception.authority))
+    yield created
+    created.connection.close()
     proxy.close()
 
 
@@ -99,7 +98,7 @@ def trusting(authority: trustme.CA) -> ssl.SSLContext:
     return context
 
 
-# How a client learns that its connection is gone, depending on what it does at that moment.
+# Errors of a client whose connection was reset, depending on what it does at that moment.
 BROKEN: Final = (ConnectionError, ssl.SSLEOFError)
 
 FAULTS: Final[dict[Fault, type[Exception] | tuple[type[Exception], ...]]] = {
@@ -112,10 +111,10 @@ FAULTS: Final[dict[Fault, type[Exception] | tuple[type[Exception], ...]]] = {
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: type(fault).__name__)
 @pytest.mark.parametrize("is_open", [True, False], ids=["open", "new"])
-def test_a_fault_breaks_connections_until_it_is_over(
+def test_fault_breaks_connections_until_it_is_removed(
     client: Client, fault: Fault, *, is_open: bool
 ) -> None:
-    """It concerns connections that exist as well as new ones, and afterwards new ones work."""
+    """A fault applies to existing and new connections, and afterwards new connections work."""
     if is_open:
         assert client.works()
 
@@ -123,79 +122,79 @@ def test_a_fault_breaks_connections_until_it_is_over(
     with pytest.raises(FAULTS[fault]):
         client.get("/here")
 
-    client.proxy.work()
-    client.proxy.cut()
+    client.proxy.heal()
+    client.proxy.reset_connections()
     assert client.works()
 
 
 @pytest.mark.parametrize("client", ["bytes"], indirect=True)
-def test_a_flipped_bit_breaks_tls(client: Client) -> None:
-    """Where TLS goes from end to end, nothing wrong gets through."""
+def test_flipped_bits_break_end_to_end_tls(client: Client) -> None:
+    """With end-to-end TLS, the client rejects corrupted data."""
     client.proxy.fail(Corrupting(50_000))
     with pytest.raises((ssl.SSLError, TimeoutError)):
         client.get("/here")
 
 
 @pytest.mark.parametrize("client", ["tls"], indirect=True)
-def test_flipped_bits_get_through_where_tls_is_terminated(client: Client) -> None:
-    """What comes is of the right length, and wrong from some byte on."""
+def test_flipped_bits_reach_the_client_when_tls_is_terminated(client: Client) -> None:
+    """The response has the right length, and is corrupted after some bytes."""
     client.proxy.fail(Corrupting(50_000))
     _, body = client.get("/here")
     assert body[:40_000] == (b"/here\n" + BODY)[:40_000]
     assert body[-40_000:] == bytes([ord("x") ^ 0x80]) * 40_000
 
 
-def test_what_hangs_comes_late(client: Client) -> None:
-    """A request that hung is answered when the fault is over."""
+def test_hanging_request_is_answered_after_the_fault(client: Client) -> None:
+    """A request that hangs gets its response when the fault is removed."""
     assert client.works()
     client.proxy.fail(Hanging())
-    timer = threading.Timer(0.3, client.proxy.work)
+    timer = threading.Timer(0.3, client.proxy.heal)
     timer.start()
 
     assert client.works()
     timer.join()
 
 
-def test_a_refused_connection_is_refused(client: Client) -> None:
-    """Nobody listens; a connection that exists goes on; afterwards the address is the same."""
+def test_refusing_proxy_keeps_existing_connections(client: Client) -> None:
+    """New connections are refused and existing ones go on; later the port is the same."""
     assert client.works()
     client.proxy.fail(Refusing())
     assert client.works()
-    client.proxy.cut()
+    client.proxy.reset_connections()
     with pytest.raises(BROKEN):
         client.get("/here")
     with pytest.raises(ConnectionRefusedError):
         client.get("/here")
 
-    client.proxy.work()
+    client.proxy.heal()
 
     assert client.works()
 
 
-def test_a_cut_connection_is_reset(client: Client) -> None:
-    """The next request on it fails, and a new connection works."""
+def test_reset_connection_fails_and_a_new_one_works(client: Client) -> None:
+    """After a reset, the next request on the connection fails, and a new connection works."""
     assert client.works()
-    client.proxy.cut()
+    client.proxy.reset_connections()
     with pytest.raises(BROKEN):
         client.get("/here")
     assert client.works()
 
 
 @pytest.mark.parametrize("client", ["tls"], indirect=True)
-def test_a_chosen_status_is_answered(client: Client) -> None:
-    """With any status and body, in the place of the server, and for some requests only."""
+def test_proxy_answers_matching_requests(client: Client) -> None:
+    """The proxy answers matching requests with its status and body, and forwards the others."""
     assert client.works()
     client.proxy.fail(Answering(429, "/here", b"slow down", ("Retry-After: 1",)))
     assert client.get("/here") == (429, b"slow down")
     status, _ = client.get("/there")
     assert status == 200
-    client.proxy.work()
+    client.proxy.heal()
     assert client.works()
 
 
 @pytest.mark.parametrize("client", ["tls"], indirect=True)
-def test_watches_are_shortened(client: Client) -> None:
-    """The server is asked for a shorter watch than the client asked for."""
+def test_proxy_shortens_watches(client: Client) -> None:
+    """The server receives a shorter watch timeout than the client sent."""
     client.proxy.fail(Shortening(2))
     _, body = client.get("/pods?watch=true&timeoutSeconds=341")
     assert body.startswith(b"/pods?watch=true&timeoutSeconds=002\n")

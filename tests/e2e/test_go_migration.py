@@ -1,6 +1,6 @@
-"""In the place of the Go release: on its CRD, beside its slices, back again, and on to this release's own CRD.
+"""Migration from the Go release, rollback, and migration to the current CRD.
 
-The steps are those of docs/migration.md, run as they stand; the Go release is played by `go_release`.
+The steps are those of docs/migration.md; `go_release` stands in for the Go release.
 """
 
 from __future__ import annotations
@@ -15,33 +15,34 @@ from typing import Final, Self
 import pytest
 
 from . import go_release
-from .api_client import Api
+from .api_client import Api, Object
 from .control_planes import Cluster
 from .controller_process import Controller
-from .documented_commands import commands
+from .documented_commands import documented_commands
 from .objects import LABEL_SERVICE, endpoint_slice, endpoints, service
 from .polling import eventually
 from .shell import Shell
 
-STEPS: Final = commands("docs/migration.md")
+STEPS: Final = documented_commands("docs/migration.md")
 CRD: Final = "clusterlinks.svclink.cloudpilot.ai"
-ASK_AGAIN: Final = "kubectl api-resources --api-group svclink.cloudpilot.ai"  # kubectl remembers the scope of a kind.
+# kubectl caches the scope of a kind; this refreshes the cache.
+REFRESH_SCOPE: Final = "kubectl api-resources --api-group svclink.cloudpilot.ai"
 ADDRESSES: Final = {"c1": ["10.1.0.1", "10.1.0.2"], "c2": ["10.2.0.1"]}
 EVERY_ADDRESS: Final = {address for addresses in ADDRESSES.values() for address in addresses}
 
 pytestmark = pytest.mark.real_servers(
-    "the embedded server does not drop fields that a CRD does not know"
+    "the embedded server does not prune fields that a CRD does not define"
 )
 
 
 class Watcher:
-    """Looks at the addresses of a Service without a pause, and keeps each state in which one was missing."""
+    """Polls the addresses of a Service, and records every state in which one is missing."""
 
     def __init__(self, api: Api, namespace: str, name: str) -> None:
         self._api, self._namespace, self._name = api, namespace, name
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._look)
-        self.looks = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._poll)
+        self.polls = 0
         self.gaps: list[set[str]] = []
 
     def __enter__(self) -> Self:
@@ -49,36 +50,36 @@ class Watcher:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._over.set()
+        self._stop.set()
         self._thread.join()
         self._api.close()
 
-    def _look(self) -> None:
-        while not self._over.is_set():
-            seen = addresses(self._api, self._namespace, self._name)
-            self.looks += 1
-            if not seen >= EVERY_ADDRESS:
-                self.gaps.append(EVERY_ADDRESS - seen)
+    def _poll(self) -> None:
+        while not self._stop.is_set():
+            present = addresses(self._api, self._namespace, self._name)
+            self.polls += 1
+            if missing := EVERY_ADDRESS - present:
+                self.gaps.append(missing)
             time.sleep(0.005)
 
 
 def addresses(api: Api, namespace: str, name: str) -> set[str]:
-    """All addresses of a Service, whoever wrote them: what kube-proxy would use."""
-    pieces = api.find("endpointslices", namespace, {LABEL_SERVICE: name})
+    """All addresses of a Service, as kube-proxy would use them."""
+    slices = api.find("endpointslices", namespace, {LABEL_SERVICE: name})
     return {
         address
-        for piece in pieces
-        for member in piece["endpoints"] or ()
+        for each in slices
+        for member in each["endpoints"] or ()
         for address in member["addresses"]
     }
 
 
-def of_go_release(api: Api, namespace: str) -> set[str]:
-    """The names of the slices the Go release holds for its own."""
-    pieces = api.find("endpointslices", namespace)
+def leftovers(api: Api, namespace: str) -> set[str]:
+    """The names of the slices with the label of the Go release."""
+    slices = api.find("endpointslices", namespace)
     return {
         each["metadata"]["name"]
-        for each in pieces
+        for each in slices
         if go_release.LABEL_GO in each["metadata"].get("labels", {})
     }
 
@@ -87,11 +88,12 @@ def of_go_release(api: Api, namespace: str) -> set[str]:
 def go_installation(
     main: Cluster, c1: Cluster, c2: Cluster, namespace: str, shell: Shell
 ) -> Iterator[Shell]:
-    """An installation of the Go release with two links in two namespaces, one Service mirrored; undone at the end."""
+    """A terminal; the Go release has two links in two namespaces, and mirrors one Service."""
     shell(f"kubectl delete crd {CRD} && kubectl apply -f -", answer=json.dumps(go_release.CRD))
-    shell(f"kubectl wait --for=condition=Established crd/{CRD} && {ASK_AGAIN}")
+    shell(f"kubectl wait --for=condition=Established crd/{CRD} && {REFRESH_SCOPE}")
     shell(
-        "kubectl create namespace cloudpilot && kubectl create deployment svclink -n cloudpilot --image go --replicas 1"
+        "kubectl create namespace cloudpilot"
+        " && kubectl create deployment svclink -n cloudpilot --image go --replicas 1"
     )
     main.api.create(service(namespace, "web"))
     for cluster, where in ((c1, "cloudpilot"), (c2, namespace)):
@@ -101,14 +103,15 @@ def go_installation(
         go_release.sync(main.api, namespace, "web", cluster.name, ADDRESSES[cluster.name])
     yield shell
     shell(
-        f"kubectl delete crd {CRD} && kubectl apply -f crd/ && kubectl wait --for=condition=Established crd/{CRD}"
+        f"kubectl delete crd {CRD} && kubectl apply -f crd/"
+        f" && kubectl wait --for=condition=Established crd/{CRD}"
     )
     shell("kubectl delete --filename deploy/deployment.yaml --ignore-not-found")
     shell("hack/cleanup-endpointslices.sh --yes")
 
 
 class Replica:
-    """svclink in the place of the Pods of deploy/deployment.yaml, under its ServiceAccount."""
+    """svclink under the ServiceAccount of deploy/deployment.yaml, as its Pods would run it."""
 
     def __init__(self, shell: Shell, main: Cluster, directory: Path) -> None:
         token = shell("kubectl create token svclink --namespace cloudpilot").strip()
@@ -124,7 +127,7 @@ class Replica:
 
 
 def phases(shell: Shell) -> dict[str, str]:
-    """The status of every link, by namespace and name."""
+    """The phase of every link, by namespace and name."""
     items = json.loads(shell("kubectl get clusterlinks -A -o json"))["items"]
     names = [
         f"{each['metadata'].get('namespace', '')}/{each['metadata']['name']}" for each in items
@@ -142,30 +145,30 @@ def await_phases(shell: Shell, **expected: str) -> None:
     eventually(check)
 
 
-def test_there_and_back_and_on_without_losing_an_address(
+def test_migration_and_rollback_never_lose_an_address(
     main: Cluster, namespace: str, go_installation: Shell, tmp_path: Path
 ) -> None:
-    """The Go release is replaced, comes back, is replaced again, then its CRD: no address is ever missing."""
+    """No address is ever missing during migration, rollback, and the change of the CRD."""
     shell = go_installation
-    with Watcher(main.another_api(), namespace, "web") as watcher:
-        go_release_is_replaced(shell, main, namespace, tmp_path)
-        go_release_is_back(shell, main, namespace)
+    with Watcher(main.new_api(), namespace, "web") as watcher:
+        replace_go_release(shell, main, namespace, tmp_path)
+        roll_back(shell, main, namespace)
         shell("kubectl create deployment svclink -n cloudpilot --image go")
-        replica = go_release_is_replaced(shell, main, namespace, tmp_path, stop=False)
-        crd_is_replaced(shell, main, namespace, replica, tmp_path)
-    assert watcher.looks > 100
+        replica = replace_go_release(shell, main, namespace, tmp_path, stop=False)
+        replace_crd(shell, main, namespace, replica, tmp_path)
+    assert watcher.polls > 100
     assert watcher.gaps == []
 
 
-def go_release_is_replaced(
+def replace_go_release(
     shell: Shell, main: Cluster, namespace: str, directory: Path, *, stop: bool = True
 ) -> Replica:
-    """The three steps; the links are Ready in their namespaces, and the slices of the Go release are gone."""
+    """Migrate; the links become Ready in their namespaces, and the leftovers are deleted."""
     shell(STEPS["stop-go"])
     shell(STEPS["start"])
     replica = Replica(shell, main, directory)
     await_phases(shell, cloudpilot_c1="Ready", **{f"{namespace}_c2": "Ready"})
-    eventually(lambda: nothing(of_go_release(main.api, namespace)))
+    eventually(lambda: assert_no_leftovers(main, namespace))
     assert "c1" in shell(STEPS["look"])
     if stop:
         shell(STEPS["stop"])
@@ -173,31 +176,31 @@ def go_release_is_replaced(
     return replica
 
 
-def go_release_is_back(shell: Shell, main: Cluster, namespace: str) -> None:
-    """It makes its slices again, takes over what has their names, and ours are removed."""
+def roll_back(shell: Shell, main: Cluster, namespace: str) -> None:
+    """The Go release writes its slices again, and the cleanup deletes the mirrors of svclink."""
     for cluster, expected in ADDRESSES.items():
         go_release.sync(main.api, namespace, "web", cluster, expected)
     shell(STEPS["clean-up"])
-    assert of_go_release(main.api, namespace) == {"web-c1", "web-c2"}
+    assert leftovers(main.api, namespace) == {"web-c1", "web-c2"}
     assert {each["metadata"]["name"] for each in main.api.find("endpointslices", namespace)} == {
         "web-c1",
         "web-c2",
     }
 
 
-def crd_is_replaced(
+def replace_crd(
     shell: Shell, main: Cluster, namespace: str, replica: Replica, directory: Path
 ) -> None:
-    """The links are there again without a namespace, and the slices are the very same."""
+    """The links exist again without a namespace, and the slices are still the same objects."""
     before = {
         each["metadata"]["name"]: each["metadata"]["uid"]
         for each in main.api.find("endpointslices", namespace)
     }
     replica.stop()
     shell(STEPS["replace-crd"])
-    again = Replica(shell, main, directory)
+    restarted = Replica(shell, main, directory)
     await_phases(shell, _c1="Ready", _c2="Ready")
-    again.stop()
+    restarted.stop()
     after = {
         each["metadata"]["name"]: each["metadata"]["uid"]
         for each in main.api.find("endpointslices", namespace)
@@ -205,29 +208,39 @@ def crd_is_replaced(
     assert after == before
 
 
-def nothing(found: set[str]) -> None:
-    assert not found
+def assert_no_leftovers(main: Cluster, namespace: str) -> None:
+    assert leftovers(main.api, namespace) == set()
 
 
-def test_of_two_links_of_one_name_the_older_is_used(
+def test_older_of_two_links_with_one_name_is_used(
     main: Cluster, c2: Cluster, namespace: str, go_installation: Shell, tmp_path: Path
 ) -> None:
-    """The younger is NotReady with DuplicateName, and is used as soon as the older is gone."""
+    """The younger link is DuplicateName, and is used after the older one is deleted."""
     shell = go_installation
-    time.sleep(1)  # Kubernetes counts ages in whole seconds.
-    main.api.create(go_release.link("default", "c1", c2.remote_kubeconfig()))
+    older = main.api.get("clusterlinks", "c1", "cloudpilot")
+    younger = go_release.link("default", "c1", c2.remote_kubeconfig())
+    eventually(lambda: create_younger(main.api, younger, older))
     shell(STEPS["start"])
     replica = Replica(shell, main, tmp_path)
     await_phases(
         shell, cloudpilot_c1="Ready", default_c1="NotReady", **{f"{namespace}_c2": "Ready"}
     )
-    younger = json.loads(shell("kubectl get clusterlink c1 -n default -o json"))
-    (ready,) = [each for each in younger["status"]["conditions"] if each["type"] == "Ready"]
+    duplicate = json.loads(shell("kubectl get clusterlink c1 -n default -o json"))
+    (ready,) = [each for each in duplicate["status"]["conditions"] if each["type"] == "Ready"]
     assert ready["reason"] == "DuplicateName"
     assert "cloudpilot/c1" in ready["message"]
 
     shell(
-        f"kubectl delete clusterlink c2 -n {namespace} && kubectl delete clusterlink c1 -n cloudpilot"
+        f"kubectl delete clusterlink c2 -n {namespace}"
+        " && kubectl delete clusterlink c1 -n cloudpilot"
     )
     await_phases(shell, default_c1="Ready")
     replica.stop()
+
+
+def create_younger(api: Api, link: Object, older: Object) -> None:
+    """Create a link, and assert that it is younger: Kubernetes stores ages in whole seconds."""
+    created = api.create(link)["metadata"]
+    if created["creationTimestamp"] <= older["metadata"]["creationTimestamp"]:
+        api.delete("clusterlinks", created["name"], created["namespace"])
+        raise AssertionError("both links have the same age")

@@ -1,4 +1,4 @@
-"""The scripts of hack/ and the commands that do the same, on real clusters with real kubectl."""
+"""The scripts of hack/ and the equivalent commands, on real clusters with kubectl."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ LABEL_IMPORTED: Final = "svclink.cloudpilot.ai/imported"
 
 
 def exported(shell: Shell, command: str) -> tuple[bytes, str]:
-    """The kubeconfig that an export prints, and what it says besides."""
+    """The kubeconfig that an export prints, and its standard error."""
     done = shell.run(command)
     assert done.returncode == 0, done.stderr
     (line,) = done.stdout.splitlines()
@@ -50,7 +50,7 @@ def may(
     namespace: str = "",
     name: str = "",
 ) -> bool:
-    """Whether a kubeconfig's user may do something, in the eyes of the API server."""
+    """Whether the API server allows a request of the kubeconfig's user."""
     group = {"endpointslices": "discovery.k8s.io"}.get(resource, "")
     attributes = {
         "verb": verb,
@@ -84,10 +84,10 @@ def may(
 
 
 @pytest.mark.parametrize("export", EXPORT)
-def test_an_export_pipes_into_kubectl_apply_and_the_link_mirrors(
+def test_exported_link_becomes_ready_and_mirrors(
     world: World, remote: Cluster, shell: Shell, export: str
 ) -> None:
-    """`--link NAME` prints a ClusterLink that becomes Ready as it is."""
+    """The ClusterLink that `--link NAME` prints can be applied, becomes Ready and mirrors."""
     world.controller.start()
     world.declare("web")
     world.publish(remote, "web", "10.1.0.1")
@@ -102,14 +102,14 @@ def test_an_export_pipes_into_kubectl_apply_and_the_link_mirrors(
     "the embedded server has no TokenReview, and `kubectl create token` speaks protobuf"
 )
 @pytest.mark.parametrize("export", EXPORT)
-def test_an_exported_kubeconfig_may_read_what_is_mirrored_and_nothing_else(
+def test_exported_kubeconfig_may_only_read_what_is_mirrored(
     remote: Cluster, shell: Shell, export: str
 ) -> None:
-    """Only base64 goes to stdout; svclink accepts the kubeconfig; a second export gives the same one."""
-    kubeconfig, said = exported(shell, f"{export} remote")
+    """Only a kubeconfig goes to stdout, its user may only read, and it stays the same."""
+    kubeconfig, messages = exported(shell, f"{export} remote")
 
     assert parse_kubeconfig(kubeconfig).server == remote.server
-    assert "svclink-reader" in said
+    assert "svclink-reader" in messages
     assert may(remote, kubeconfig, "list", "services")
     assert may(remote, kubeconfig, "watch", "endpointslices")
     assert may(remote, kubeconfig, "get", "namespaces", "kube-system", "kube-system")
@@ -127,10 +127,10 @@ def test_an_exported_kubeconfig_may_read_what_is_mirrored_and_nothing_else(
     "the embedded server has no TokenReview, and `kubectl create token` speaks protobuf"
 )
 @pytest.mark.parametrize("export", EXPORT)
-def test_an_export_for_namespaces_makes_roles_and_an_expiring_token(
+def test_export_for_namespaces_creates_roles_and_an_expiring_token(
     world: World, remote: Cluster, shell: Shell, export: str
 ) -> None:
-    """`--namespaces` reads there only, and the link asks for no more; with `--duration` no Secret is made."""
+    """`--namespaces` limits role and link, and `--duration` creates no Secret."""
     world.controller.start()
     world.declare("web")
     world.publish(remote, "web", "10.1.0.1")
@@ -155,29 +155,29 @@ def test_an_export_for_namespaces_makes_roles_and_an_expiring_token(
 
 
 @pytest.mark.parametrize("namespaces", ["", "--namespaces default"])
-def test_script_and_command_make_the_same_objects(
+def test_script_and_command_create_the_same_objects(
     remote: Cluster, shell: Shell, namespaces: str
 ) -> None:
-    """Whoever runs the one after the other finds nothing changed but kubectl's own annotation."""
+    """The script and the command create the same roles and bindings."""
     kind = "roles" if namespaces else "clusterroles"
     where = "default" if namespaces else None
-    found = []
+    created = []
     for export in EXPORT:
         shell(f"{export} remote {namespaces}")
         role = remote.api.get(kind, "svclink-reader", where)
         binding = remote.api.get(kind.removesuffix("s") + "bindings", "svclink-reader", where)
-        found.append((role["rules"], binding["roleRef"], binding["subjects"]))
+        created.append((role["rules"], binding["roleRef"], binding["subjects"]))
         remote.api.delete(kind, "svclink-reader", where)
         remote.api.delete(kind.removesuffix("s") + "bindings", "svclink-reader", where)
-    assert found[0] == found[1]
+    assert created[0] == created[1]
 
 
 @pytest.mark.real_servers("the embedded server has no ConfigMaps")
 @pytest.mark.parametrize("export", EXPORT)
-def test_an_export_takes_the_own_authority_of_a_cluster_whose_kubeconfig_names_none(
+def test_export_reads_the_ca_from_the_cluster_if_the_kubeconfig_has_none(
     remote: Cluster, tmp_path: Path, export: str
 ) -> None:
-    """An administrator who does not verify the server hands out a kubeconfig that does."""
+    """The exported kubeconfig verifies the server even if the administrator's does not."""
     kubeconfig = yaml.safe_load(remote.admin_kubeconfig())
     authority = base64.b64decode(
         kubeconfig["clusters"][0]["cluster"].pop("certificate-authority-data")
@@ -200,12 +200,12 @@ def test_an_export_takes_the_own_authority_of_a_cluster_whose_kubeconfig_names_n
     remote.api.request("DELETE", f"{path}/{name}")
 
 
-# Cleaning up
+# Cleanup
 
 
 @pytest.fixture
-def left(world: World) -> World:
-    """What svclink and its Go release made is left in two namespaces, beside slices of others."""
+def uncleaned(world: World) -> World:
+    """Slices of svclink, of its Go release and of another controller exist in two namespaces."""
     for namespace in (world.namespace, "default"):
         for name, labels in {
             "ours": {LABEL_MANAGED_BY: MANAGED_BY_SVCLINK, LABEL_CLUSTER: "gone"},
@@ -217,14 +217,14 @@ def left(world: World) -> World:
 
 
 def labelled(namespace: str, name: str, labels: Object) -> Object:
-    """An EndpointSlice with these labels and no others that say whose it is."""
-    made = endpoint_slice(namespace, "web", endpoints("10.1.0.1"), name=name)
-    made["metadata"]["labels"] = labels
-    return made
+    """An EndpointSlice with exactly these labels."""
+    labelled_slice = endpoint_slice(namespace, "web", endpoints("10.1.0.1"), name=name)
+    labelled_slice["metadata"]["labels"] = labels
+    return labelled_slice
 
 
 def slices(world: World, namespace: str) -> set[str]:
-    """The names of the EndpointSlices of a namespace, but for that of the API server itself."""
+    """The names of the EndpointSlices in a namespace, except the API server's own."""
     return {
         each["metadata"]["name"] for each in world.main.api.find("endpointslices", namespace)
     } - {"kubernetes"}
@@ -234,75 +234,76 @@ EVERYTHING: Final = {"ours", "of-the-go-release", "of-another"}
 
 
 @pytest.mark.parametrize("clean", CLEANUP)
-def test_a_cleanup_deletes_what_svclink_made_where_it_was_told_to(
-    left: World, shell: Shell, clean: str
+def test_cleanup_deletes_slices_of_svclink_in_the_selected_namespaces(
+    uncleaned: World, shell: Shell, clean: str
 ) -> None:
-    """A dry run, an answer of no and another namespace delete nothing; slices of others are never touched."""
+    """A dry run, the answer no and other namespaces delete nothing; foreign slices stay."""
     shown = shell(f"{clean} --dry-run")
-    assert f"{left.namespace}/ours" in shown
+    assert f"{uncleaned.namespace}/ours" in shown
     assert "default/of-the-go-release" in shown
     assert "of-another" not in shown
     assert shell.run(clean, answer="n\n").returncode == 1
     assert shell.run(clean).returncode == 1
     assert shell(f"{clean} -n kube-system -y") == ""
-    assert slices(left, left.namespace) == EVERYTHING
+    assert slices(uncleaned, uncleaned.namespace) == EVERYTHING
 
-    shell(f"{clean} -n {left.namespace} --keep-go-release", answer="y\n")
-    assert slices(left, left.namespace) == EVERYTHING - {"ours"}
-    assert slices(left, "default") == EVERYTHING
+    shell(f"{clean} -n {uncleaned.namespace} --keep-go-release", answer="y\n")
+    assert slices(uncleaned, uncleaned.namespace) == EVERYTHING - {"ours"}
+    assert slices(uncleaned, "default") == EVERYTHING
 
     shell(f"{clean} -A --yes")
-    assert slices(left, "default") == {"of-another"}
+    assert slices(uncleaned, "default") == {"of-another"}
     assert shell(f"{clean} --dry-run") == ""
 
 
-def test_nox_sessions_clean_up_as_the_script_does(left: World, shell: Shell) -> None:
-    """`nox -s cleanup-endpointslices-dry` shows it, `nox -s cleanup-endpointslices` does it."""
+def test_nox_sessions_clean_up_like_the_script(uncleaned: World, shell: Shell) -> None:
+    """The nox sessions list and delete the same slices as the script."""
     shown = shell("nox --session cleanup-endpointslices-dry")
-    assert f"would delete {left.namespace}/ours" in shown
-    assert slices(left, left.namespace) == EVERYTHING
+    assert f"would delete {uncleaned.namespace}/ours" in shown
+    assert slices(uncleaned, uncleaned.namespace) == EVERYTHING
     shell("nox --session cleanup-endpointslices -- --yes")
-    assert slices(left, left.namespace) == slices(left, "default") == {"of-another"}
+    assert slices(uncleaned, uncleaned.namespace) == slices(uncleaned, "default") == {"of-another"}
 
 
-def test_a_slice_that_changed_since_it_was_listed_is_left(left: World, shell: Shell) -> None:
-    """Deletes carry uid and resourceVersion: what is deleted is what was looked at."""
+def test_cleanup_skips_slices_that_changed_after_the_list(uncleaned: World, shell: Shell) -> None:
+    """A slice that changed after it was listed is skipped with a conflict."""
 
-    async def look_and_delete() -> str:
+    async def list_and_delete() -> str:
         client = await user_client(shell.kubeconfig, "main")
-        found = await cleanup.find(client, left.namespace)
-        left.main.api.patch(
-            "endpointslices", "ours", left.namespace, {"metadata": {"annotations": {"a": "b"}}}
+        listed = await cleanup.find(client, uncleaned.namespace)
+        uncleaned.main.api.patch(
+            "endpointslices", "ours", uncleaned.namespace, {"metadata": {"annotations": {"a": "b"}}}
         )
         results = [
             await cleanup.delete_object(client, each)
-            for each in found
+            for each in listed
             if each.metadata.name == "ours"
         ]
         await client.close()
         return results[0].outcome
 
-    assert asyncio.run(look_and_delete()).startswith("left: 409")
-    assert "ours" in slices(left, left.namespace)
+    assert asyncio.run(list_and_delete()).startswith("left: 409")
+    assert "ours" in slices(uncleaned, uncleaned.namespace)
 
 
-def test_a_cleanup_of_services_deletes_those_that_svclink_created(
-    left: World, shell: Shell
-) -> None:
-    """`--services` goes by the label; other Services stay."""
-    created = service(left.namespace, "created")
+def test_cleanup_of_services_deletes_imported_ones(uncleaned: World, shell: Shell) -> None:
+    """`--services` deletes Services with the label of svclink, and no others."""
+    created = service(uncleaned.namespace, "created")
     created["metadata"]["labels"] = {LABEL_IMPORTED: "true"}
-    left.create(left.main, created)
-    left.declare("of-the-user")
+    uncleaned.create(uncleaned.main, created)
+    uncleaned.declare("of-the-user")
 
-    rows = json.loads(shell(f"svclink cleanup --services -n {left.namespace} --yes -o json"))
+    rows = json.loads(shell(f"svclink cleanup --services -n {uncleaned.namespace} --yes -o json"))
 
     assert {(row["kind"], row["name"], row["outcome"]) for row in rows} == {
         ("EndpointSlice", "ours", "deleted"),
         ("EndpointSlice", "of-the-go-release", "deleted"),
         ("Service", "created", "deleted"),
     }
-    names = [each["metadata"]["name"] for each in left.main.api.find("services", left.namespace)]
+    names = [
+        each["metadata"]["name"]
+        for each in uncleaned.main.api.find("services", uncleaned.namespace)
+    ]
     assert names == ["of-the-user"]
 
 
@@ -325,10 +326,10 @@ def test_a_cleanup_of_services_deletes_those_that_svclink_created(
         ("hack/cleanup-endpointslices.sh --context nowhere -y", "nowhere"),
     ],
 )
-def test_wrong_input_gives_one_sentence_and_exit_code_1(
+def test_invalid_input_exits_with_1_and_one_sentence(
     shell: Shell, command: str, words: str
 ) -> None:
-    """Nothing goes to stdout, so nothing wrong gets into a pipe."""
+    """Invalid input prints nothing on stdout, which may be a pipe, and one sentence on stderr."""
     done = shell.run(command)
     assert (done.returncode, done.stdout) == (1, "")
     assert words in done.stderr.splitlines()[-1]
@@ -336,6 +337,6 @@ def test_wrong_input_gives_one_sentence_and_exit_code_1(
 
 
 @pytest.mark.parametrize("command", [*EXPORT, *CLEANUP])
-def test_help_is_there_without_a_cluster(shell: Shell, command: str) -> None:
-    """`--help` ends with 0."""
+def test_help_needs_no_cluster(shell: Shell, command: str) -> None:
+    """`--help` exits with 0 without a kubeconfig."""
     assert "--" in shell(f"{command} --help", KUBECONFIG="/nowhere")

@@ -1,4 +1,4 @@
-"""Commands that ask a fleet: what they say is what is so, and asking writes nothing."""
+"""Commands that inspect clusters: status, services, explain, plan and check."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from .control_planes import STRANGER, Cluster
-from .many_remotes import serving
+from .control_planes import UNPRIVILEGED, Cluster
+from .many_remotes import serving_clusters
 from .objects import (
     LABEL_CLUSTER,
     LABEL_MANAGED_BY,
@@ -32,19 +32,19 @@ from .world import RecordMeasure, World
 
 @pytest.fixture
 def shell(world: World, tmp_path: Path) -> Shell:
-    """The terminal of an administrator of all clusters; the main one is the current context."""
+    """The terminal of an administrator, with the contexts `main` (current) and `c1`."""
     return Shell(tmp_path, main=world.main.admin_kubeconfig(), c1=world.c1.admin_kubeconfig())
 
 
 @pytest.fixture
-def neighbours(tmp_path: Path) -> Iterator[list[Cluster]]:
+def ten_remotes(tmp_path: Path) -> Iterator[list[Cluster]]:
     """Ten more remotes."""
-    with serving(tmp_path, [f"n{number}" for number in range(10)]) as clusters:
+    with serving_clusters(tmp_path, [f"n{number}" for number in range(10)]) as clusters:
         yield clusters
 
 
-def data(shell: Shell, command: str, code: int = 0) -> Any:
-    """What a command says to a program."""
+def json_output(shell: Shell, command: str, code: int = 0) -> Any:
+    """Run an svclink command with `-o json`, and return the decoded output."""
     done = shell.run(f"svclink {command} -o json")
     assert done.returncode == code, (
         f"svclink {command}: {done.returncode} {done.stdout}{done.stderr}"
@@ -52,8 +52,8 @@ def data(shell: Shell, command: str, code: int = 0) -> Any:
     return json.loads(done.stdout)
 
 
-def test_commands_say_what_is_mirrored(linked: World, shell: Shell) -> None:
-    """Status, services, explain and plan agree with what the controller has done; kubectl runs them as a plugin."""
+def test_commands_agree_with_the_controller(linked: World, shell: Shell) -> None:
+    """status, services, explain and plan report what the controller has mirrored."""
     linked.declare("web")
     linked.publish(linked.c1, "web", "10.1.0.1", "10.1.0.2")
     linked.create(
@@ -62,34 +62,36 @@ def test_commands_say_what_is_mirrored(linked: World, shell: Shell) -> None:
     linked.await_mirrored("web", c1=["10.1.0.1", "10.1.0.2"])
     web = f"{linked.namespace}/web"
 
-    def counted() -> None:
+    def status_is_final() -> None:
         states = {
             each["name"]: (each["phase"], each["services"], each["endpoints"])
-            for each in data(shell, "status")
+            for each in json_output(shell, "status")
         }
         assert states == {"c1": ("Ready", 1, 2), "c2": ("Ready", 0, 0)}
 
-    eventually(counted)
+    eventually(status_is_final)
     assert shell("kubectl svclink status").splitlines()[1].split()[:3] == [
         "c1",
         "Ready",
         "ClusterReady",
     ]
-    (row,) = data(shell, f"services -n {linked.namespace}")
+    (row,) = json_output(shell, f"services -n {linked.namespace}")
     assert row == {
         "service": web,
         "local": {"ready": 0, "total": 0},
         "clusters": {"c1": {"ready": 2, "total": 2}},
     }
     decisions = {
-        each["cluster"]: each["reason"] for each in data(shell, f"explain {web}")["clusters"]
+        each["cluster"]: each["reason"] for each in json_output(shell, f"explain {web}")["clusters"]
     }
     assert decisions == {"c1": "Mirrored", "c2": "RemoteExternalName"}
-    assert data(shell, "plan --detailed-exitcode")["changes"] == []
+    assert json_output(shell, "plan --detailed-exitcode")["changes"] == []
 
 
-def test_a_plan_can_be_applied_by_hand(world: World, shell: Shell, tmp_path: Path) -> None:
-    """Without a controller, a plan only says what is to do; kubectl can apply it, and nothing is left to do."""
+def test_printed_plan_can_be_applied_with_kubectl(
+    world: World, shell: Shell, tmp_path: Path
+) -> None:
+    """`plan -o yaml` writes nothing; after kubectl applies its output, the plan has no changes."""
     world.declare("web")
     world.publish(world.c1, "web", "10.1.0.1")
     world.links.add("c1", world.c1.remote_kubeconfig())
@@ -100,29 +102,31 @@ def test_a_plan_can_be_applied_by_hand(world: World, shell: Shell, tmp_path: Pat
     assert [each["metadata"]["name"] for each in yaml.safe_load_all(manifests.stdout)] == ["web-c1"]
 
     shell("svclink plan -o yaml | kubectl apply -f -")
-    world.shows("web", c1=["10.1.0.1"])
+    world.assert_mirrored("web", c1=["10.1.0.1"])
     assert shell("svclink plan -o diff --detailed-exitcode") == ""
 
     shell(
-        f"kubectl get services,endpointslices,namespaces,clusterlinks -A -o yaml > {tmp_path}/main.yaml"
+        "kubectl get services,endpointslices,namespaces,clusterlinks -A -o yaml"
+        f" > {tmp_path}/main.yaml"
     )
     shell(
-        f"kubectl --context c1 get services,endpointslices,namespaces -A -o json > {tmp_path}/c1.json"
+        "kubectl --context c1 get services,endpointslices,namespaces -A -o json"
+        f" > {tmp_path}/c1.json"
     )
     offline = f"plan --main {tmp_path}/main.yaml --remote c1={tmp_path}/c1.json"
-    assert data(shell, f"{offline} --detailed-exitcode")["changes"] == []
+    assert json_output(shell, f"{offline} --detailed-exitcode")["changes"] == []
 
 
 @pytest.mark.real_servers("the embedded server answers no SubjectAccessReview")
-def test_check_finds_what_is_wrong(world: World, shell: Shell) -> None:
-    """Faults of links, permissions, addresses, ports and leftovers are each a line with the command that mends it."""
-    seed_faults_of_links(world)
-    seed_faults_of_services(world)
+def test_check_reports_each_fault_with_its_fix(world: World, shell: Shell) -> None:
+    """Each fault has a line with its level, its message and the command that fixes it."""
+    create_faulty_links(world)
+    create_faulty_services(world)
 
-    found = data(shell, "check --service-account svclink:nobody", code=2)
+    found = json_output(shell, "check --service-account svclink:unknown", code=2)
 
     lines = {(each["level"], each["cluster"], each["subject"]): each for each in found}
-    for level, cluster, subject, words, mend in (
+    for level, cluster, subject, words, fix in (
         ("ok", "MAIN", "api", "answers", ""),
         ("ok", "MAIN", "clock", "agrees", ""),
         ("ok", "MAIN", "crd", "current", ""),
@@ -132,7 +136,7 @@ def test_check_finds_what_is_wrong(world: World, shell: Shell) -> None:
     ):
         line = lines[level, cluster, subject]
         assert words in line["message"], line
-        assert mend.format(web=f"{world.namespace}/web") in (line["mend"] or ""), line
+        assert fix.format(web=f"{world.namespace}/web") in (line["mend"] or ""), line
     leftovers = " ".join(each["message"] for each in found if each["subject"] == "leftovers")
     assert "of the Go release" in leftovers
     assert "gone, which has no ClusterLink" in leftovers
@@ -159,14 +163,14 @@ FAULTS: Final = (
 )
 
 
-def seed_faults_of_links(world: World) -> None:
-    """Two good links, and one for each thing that can be wrong with a link."""
+def create_faulty_links(world: World) -> None:
+    """Create two valid links, and one link for each fault that a link can have."""
     main, c1, c2, add = world.main, world.c1, world.c2, world.links.add
     add("c1", c1.remote_kubeconfig())
     add("c2", c2.remote_kubeconfig())
     add("z-again", c1.remote_kubeconfig())
     add("z-self", main.remote_kubeconfig())
-    add("z-stranger", c2.kubeconfig({"token": c2.token(STRANGER)}))
+    add("z-stranger", c2.kubeconfig({"token": c2.token(UNPRIVILEGED)}))
     add("z-program", c2.kubeconfig({"exec": {"command": "true"}}))
     add("z-dead", c2.kubeconfig({"token": "t"}, server="https://127.0.0.1:9"))
     add("z-expired", c2.kubeconfig({"token": expired_token()}))
@@ -177,8 +181,8 @@ def seed_faults_of_links(world: World) -> None:
     )
 
 
-def seed_faults_of_services(world: World) -> None:
-    """A Pod address in two remotes, a port that main has not, and EndpointSlices that nobody looks after."""
+def create_faulty_services(world: World) -> None:
+    """Create a Pod address in two remotes, a port that main lacks, and orphaned EndpointSlices."""
     world.declare("web", ports=[port("http", 80)])
     world.publish(world.c1, "web", "10.1.0.1")
     world.create(world.c2, service(world.namespace, "web", [port("admin", 81)]))
@@ -197,15 +201,17 @@ def seed_faults_of_services(world: World) -> None:
 
 
 def expired_token() -> str:
-    """As a ServiceAccount would have it. No API server issues one for less than ten minutes."""
+    """A made-up ServiceAccount token: API servers issue none for less than ten minutes."""
     claims = base64.urlsafe_b64encode(b'{"exp": 1}').decode().rstrip("=")
     return f"e30.{claims}.c2lnbmF0dXJl"
 
 
-def test_check_finds_what_is_wrong_with_main(world: World, shell: Shell, tmp_path: Path) -> None:
-    """A cluster without the CRD, one with another CRD, and one that does not answer are told apart."""
+def test_check_distinguishes_a_missing_crd_from_an_unreachable_main(
+    world: World, shell: Shell, tmp_path: Path
+) -> None:
+    """A missing CRD and an unreachable main cluster have different lines and fixes."""
     (missing,) = [
-        each for each in data(shell, "check --context c1", code=2) if each["level"] != "ok"
+        each for each in json_output(shell, "check --context c1", code=2) if each["level"] != "ok"
     ]
     assert (missing["level"], missing["subject"], missing["mend"]) == (
         "fail",
@@ -217,30 +223,30 @@ def test_check_finds_what_is_wrong_with_main(world: World, shell: Shell, tmp_pat
     nowhere.write_text(
         world.main.kubeconfig({"token": "t"}, server="https://127.0.0.1:9"), encoding="utf-8"
     )
-    (line,) = data(shell, f"check --kubeconfig {nowhere}", code=2)
+    (line,) = json_output(shell, f"check --kubeconfig {nowhere}", code=2)
     assert (line["level"], line["subject"], line["mend"]) == ("fail", "api", "kubectl cluster-info")
 
 
-def test_check_of_a_healthy_fleet(
-    world: World, shell: Shell, neighbours: list[Cluster], record_measure: RecordMeasure
+def test_check_of_healthy_clusters_has_only_ok_lines(
+    world: World, shell: Shell, ten_remotes: list[Cluster], record_measure: RecordMeasure
 ) -> None:
-    """With ten remotes in which all is well, every line is ok, and there is nothing to mend."""
+    """With ten healthy remotes, every line is ok and has no fix."""
     world.declare("web")
-    for number, remote in enumerate(neighbours):
+    for number, remote in enumerate(ten_remotes):
         remote.create_namespace(world.namespace)
         world.publish(remote, "web", f"10.77.{number}.1")
         world.links.add(
             remote.name, remote.kubeconfig({"token": remote.token(seconds=30 * 86_400)})
         )
 
-    def all_is_well() -> float:
+    def every_line_is_ok() -> float:
         started = time.monotonic()
-        found = data(shell, "check")
+        found = json_output(shell, "check")
         seconds = time.monotonic() - started
         assert {(each["level"], each["mend"]) for each in found} == {("ok", None)}
         checked = {each["cluster"] for each in found if each["subject"] == "connection"}
-        assert checked == {remote.name for remote in neighbours}
+        assert checked == {remote.name for remote in ten_remotes}
         return seconds
 
-    # What tests before this one left is on its way out.
-    record_measure("svclink check with ten remotes, in seconds", eventually(all_is_well))
+    # Objects of earlier tests may still be in deletion.
+    record_measure("svclink check with ten remotes, in seconds", eventually(every_line_is_ok))

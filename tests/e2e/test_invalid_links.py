@@ -1,4 +1,4 @@
-"""Links that cannot work: each says why in its own status, and none of them disturbs a good one."""
+"""ClusterLinks that cannot work: each reports why in its status, and none disturbs a valid link."""
 
 from __future__ import annotations
 
@@ -11,32 +11,36 @@ import trustme
 import yaml
 
 from .api_client import Object
-from .control_planes import STRANGER, Cluster, reserve_ports
+from .control_planes import UNPRIVILEGED, Cluster
 from .controller_process import Controller
+from .loopback_ports import reserve_ports
 from .objects import cluster_link
-from .polling import throughout
+from .polling import consistently
 from .world import World
 
-CANARY = "a-token-that-nobody-may-see"
+CANARY = "a-token-that-must-not-be-shown"
+
+# A server that never responds is reported after several time-outs.
+REPORT_SECONDS = 60
 
 
 @pytest.fixture
 def healthy(linked: World) -> World:
-    """Two good links, and `web` mirrored from the first."""
+    """Two valid links, and the Service `web` mirrored from the first."""
     linked.declare("web")
     linked.publish(linked.c1, "web", "10.1.0.1")
     linked.await_mirrored("web", c1=["10.1.0.1"])
     return linked
 
 
-def bad_kubeconfigs(
+def invalid_kubeconfigs(
     cluster: Cluster, tmp_path: Path, silent_server: str
 ) -> dict[str, tuple[str, str]]:
-    """Kubeconfigs that differ from a good one in one thing, each with the reason that its link must show."""
+    """Kubeconfigs with one fault each, and the reason that its link must report."""
     user = {"token": CANARY}
     without_context = yaml.safe_load(cluster.kubeconfig(user))
     del without_context["current-context"]
-    stranger = base64.b64encode(trustme.CA().cert_pem.bytes()).decode()
+    other_authority = base64.b64encode(trustme.CA().cert_pem.bytes()).decode()
     token_file = tmp_path / "token"
     token_file.write_text(CANARY, encoding="utf-8")
     return {
@@ -49,14 +53,14 @@ def bad_kubeconfigs(
         ),
         "silent": (cluster.kubeconfig(user, server=silent_server), "Unreachable"),
         "wrong-ca": (
-            cluster.kubeconfig(user, **{"certificate-authority-data": stranger}),
+            cluster.kubeconfig(user, **{"certificate-authority-data": other_authority}),
             "CertificateInvalid",
         ),
         "wrong-token": (cluster.kubeconfig(user), "Unauthorized"),
-        "no-permission": (cluster.kubeconfig({"token": cluster.token(STRANGER)}), "Forbidden"),
+        "no-permission": (cluster.kubeconfig({"token": cluster.token(UNPRIVILEGED)}), "Forbidden"),
         "exec-plugin": (cluster.kubeconfig(exec_plugin(tmp_path / "marker")), "InsecureKubeconfig"),
         "token-file": (cluster.kubeconfig({"tokenFile": str(token_file)}), "InsecureKubeconfig"),
-        "skip-verify": (unverified(cluster), "InsecureKubeconfig"),
+        "skip-verify": (without_tls_verification(cluster), "InsecureKubeconfig"),
         "http": (
             cluster.kubeconfig(user, server=cluster.server.replace("https", "http")),
             "InsecureKubeconfig",
@@ -65,12 +69,12 @@ def bad_kubeconfigs(
 
 
 def exec_plugin(marker: Path) -> dict[str, Any]:
-    """A user that is found by running a program, which leaves a file behind."""
+    """A user entry with an exec plugin that creates a file when it runs."""
     plugin = {"apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never"}
     return {"exec": plugin | {"command": "/bin/sh", "args": ["-c", f"touch '{marker}'"]}}
 
 
-def unverified(cluster: Cluster) -> str:
+def without_tls_verification(cluster: Cluster) -> str:
     config = yaml.safe_load(cluster.kubeconfig({"token": CANARY}))
     (entry,) = config["clusters"]
     del entry["cluster"]["certificate-authority-data"]
@@ -78,32 +82,32 @@ def unverified(cluster: Cluster) -> str:
     return str(yaml.safe_dump(config))
 
 
-def test_bad_links_say_why_and_disturb_nothing(
+def test_invalid_links_report_why_and_disturb_no_other(
     healthy: World, tmp_path: Path, silent_server: str, subtests: pytest.Subtests
 ) -> None:
-    """Each is Ready=False with a reason and a message, no secret is shown, and good links go on as before."""
+    """Each link has a reason and a message without the token, and valid links still mirror."""
     before = healthy.versions("web")
-    bad = bad_kubeconfigs(healthy.c2, tmp_path, silent_server)
-    for name, (kubeconfig, _) in bad.items():
+    invalid = invalid_kubeconfigs(healthy.c2, tmp_path, silent_server)
+    for name, (kubeconfig, _) in invalid.items():
         healthy.links.add(name, kubeconfig)
     not_base64 = cluster_link("not-base64", "")
     not_base64["spec"]["kubeconfig"] = "%% this is not base64 %%"
     healthy.main.api.create(not_base64)
 
-    reasons = {name: reason for name, (_, reason) in bad.items()} | {
+    reasons = {name: reason for name, (_, reason) in invalid.items()} | {
         "not-base64": "InvalidKubeconfig"
     }
     for name, reason in reasons.items():
         with subtests.test(name):
-            assert_bad(healthy, name, reason)
+            assert_invalid(healthy, name, reason)
     assert healthy.versions("web") == before
-    healthy.rewrite(healthy.c1, "web", "10.1.0.2")
+    healthy.set_addresses(healthy.c1, "web", "10.1.0.2")
     healthy.await_mirrored("web", c1=["10.1.0.2"])
     healthy.links.await_ready("c1", "c2")
 
 
-def assert_bad(world: World, name: str, reason: str) -> None:
-    condition = world.links.await_condition(name, "False", reason, timeout=60)
+def assert_invalid(world: World, name: str, reason: str) -> None:
+    condition = world.links.await_condition(name, "False", reason, timeout=REPORT_SECONDS)
     assert condition["message"]
     status: Object = world.links.status(name)
     assert status["phase"] == "NotReady"
@@ -111,10 +115,10 @@ def assert_bad(world: World, name: str, reason: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["exec", "tokenFile"])
-def test_what_is_refused_is_named(
+def test_message_names_the_refused_kubeconfig_key(
     world: World, controller: Controller, tmp_path: Path, key: str
 ) -> None:
-    """The message says which key of the kubeconfig is not allowed."""
+    """The message of the condition names the key of the kubeconfig that is not allowed."""
     users = {"exec": exec_plugin(tmp_path / "marker"), "tokenFile": {"tokenFile": "/dev/null"}}
     world.links.add("bad", world.c1.kubeconfig(users[key]))
 
@@ -122,8 +126,8 @@ def test_what_is_refused_is_named(
     assert controller.running
 
 
-def test_an_exec_plugin_never_runs(healthy: World, tmp_path: Path) -> None:
-    """Not when the link is new, not on any retry, and not when a good link is given such a kubeconfig."""
+def test_exec_plugin_never_runs(healthy: World, tmp_path: Path) -> None:
+    """An exec plugin never runs: not for a new link, a retry, or an edited link."""
     marker = tmp_path / "marker"
     kubeconfig = healthy.c2.kubeconfig(exec_plugin(marker))
 
@@ -132,38 +136,38 @@ def test_an_exec_plugin_never_runs(healthy: World, tmp_path: Path) -> None:
 
     healthy.links.await_condition("bad", "False", "InsecureKubeconfig")
     healthy.links.await_condition("c1", "False", "InsecureKubeconfig")
-    healthy.rewrite(healthy.c1, "web", "10.1.0.2")
+    healthy.set_addresses(healthy.c1, "web", "10.1.0.2")
     healthy.await_mirrored("web", c1=["10.1.0.2"])
 
-    def has_not_run() -> None:
+    def assert_not_run() -> None:
         assert not marker.exists()
 
-    throughout(6, has_not_run)
+    consistently(6, assert_not_run)  # Longer than the resync of 5 s.
 
 
-def test_a_link_to_the_main_cluster_is_refused(healthy: World) -> None:
-    """Mirroring a cluster into itself would double its endpoints."""
+def test_link_to_the_main_cluster_is_refused(healthy: World) -> None:
+    """A link to main itself is SelfLink, because it would duplicate endpoints."""
     healthy.links.add("self", healthy.main.remote_kubeconfig())
 
     healthy.links.await_condition("self", "False", "SelfLink")
 
-    healthy.shows("web", c1=["10.1.0.1"])
+    healthy.assert_mirrored("web", c1=["10.1.0.1"])
 
 
-def test_of_two_links_to_one_cluster_the_older_is_used(healthy: World) -> None:
-    """Two links to one cluster would double its endpoints; when the older goes, the other takes over."""
+def test_older_of_two_links_to_one_cluster_is_used(healthy: World) -> None:
+    """The younger link is DuplicateCluster, and is used after the older one is deleted."""
     healthy.links.add("c1-again", healthy.c1.remote_kubeconfig())
 
     healthy.links.await_condition("c1-again", "False", "DuplicateCluster")
-    healthy.shows("web", c1=["10.1.0.1"])
+    healthy.assert_mirrored("web", c1=["10.1.0.1"])
     healthy.links.await_ready("c1")
 
     healthy.links.remove("c1")
     healthy.await_mirrored("web", **{"c1-again": ["10.1.0.1"]})
 
 
-def test_a_bad_link_that_is_mended_works(healthy: World) -> None:
-    """Nothing has to be restarted after a mistake."""
+def test_fixed_link_works_without_a_restart(healthy: World) -> None:
+    """A link with an invalid kubeconfig mirrors as soon as it has a valid one."""
     healthy.publish(healthy.c2, "web", "10.2.0.1")
     healthy.links.remove("c2")
     healthy.links.add("west", "not a kubeconfig")

@@ -1,4 +1,4 @@
-"""What a person sees with kubectl."""
+"""The output of kubectl for ClusterLinks."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from .polling import eventually
 from .world import Kubectl, World
 
 
-def test_kubectl_get_clusterlinks_prints_the_known_columns(linked: World, kubectl: Kubectl) -> None:
-    """The columns are NAME, ENABLED, VERSION, STATUS and AGE, in this order."""
+def test_kubectl_get_prints_the_documented_columns(linked: World, kubectl: Kubectl) -> None:
+    """`kubectl get clusterlinks` prints NAME, ENABLED, VERSION, STATUS and AGE, in this order."""
     header, *rows = kubectl("get", "clusterlinks").splitlines()
 
     assert header.split() == ["NAME", "ENABLED", "VERSION", "STATUS", "AGE"]
@@ -18,8 +18,8 @@ def test_kubectl_get_clusterlinks_prints_the_known_columns(linked: World, kubect
     assert all(row.split()[-1].endswith("s") for row in rows)
 
 
-def test_kubectl_shows_a_link_that_is_disabled_or_broken(linked: World, kubectl: Kubectl) -> None:
-    """ENABLED and STATUS tell the links that work from those that do not."""
+def test_kubectl_get_shows_disabled_and_broken_links(linked: World, kubectl: Kubectl) -> None:
+    """ENABLED and STATUS show which links are disabled or broken."""
     linked.links.edit("c1", enabled=False)
     linked.links.add("broken", "not a kubeconfig")
 
@@ -33,14 +33,14 @@ def test_kubectl_shows_a_link_that_is_disabled_or_broken(linked: World, kubectl:
     eventually(shown)
 
 
-def test_kubectl_describe_tells_what_happened_to_a_link(linked: World, kubectl: Kubectl) -> None:
-    """Its transitions are Events: that it became ready, that its credentials were refused, that it is ready again."""
+def test_kubectl_describe_shows_transitions_as_events(linked: World, kubectl: Kubectl) -> None:
+    """A link has an Event for each transition, such as ClusterReady or Unauthorized."""
     linked.links.replace_kubeconfig("c1", linked.c1.kubeconfig({"token": "stale"}))
     linked.links.await_condition("c1", "False", "Unauthorized")
     linked.links.replace_kubeconfig("c1", linked.c1.remote_kubeconfig())
     linked.links.await_ready("c1")
 
-    def told() -> None:
+    def events_are_complete() -> None:
         _, events = kubectl("describe", "clusterlink", "c1").split("Events:")
         lines = [line.split() for line in events.splitlines() if "svclink" in line]
         assert {tuple(line[:2]) for line in lines} == {
@@ -48,4 +48,4 @@ def test_kubectl_describe_tells_what_happened_to_a_link(linked: World, kubectl: 
             ("Warning", "Unauthorized"),
         }
 
-    eventually(told)
+    eventually(events_are_complete)

@@ -1,6 +1,6 @@
-"""Two replicas for one main cluster: one works, the other takes over, and they never both write.
+"""Two replicas for one main cluster: one leads, the other takes over, and they never both write.
 
-Each has a user of its own, so that the audit log of the main cluster tells them apart.
+Each replica has its own user, so that the audit log of the main cluster distinguishes them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import Final
 
 import pytest
 
-from .control_planes import CONTROLLER_NAMESPACE, AuditEvent
+from .audit_log import AuditEvent
+from .control_planes import CONTROLLER_NAMESPACE
 from .controller_process import Controller
 from .polling import eventually
 from .world import RecordMeasure, World
@@ -25,50 +26,50 @@ TAKEOVER_SECONDS: Final = 60
 
 @dataclass
 class Replica:
-    """One controller, and what the API server saw of it."""
+    """One controller, and its requests in the audit log."""
 
     world: World
     name: str
     controller: Controller
-    made: int
+    created: int
 
     def writes(self, since: int | None = None) -> list[AuditEvent]:
-        """What it tried to write, a Lease or anything else, after a mark in the audit log or ever."""
-        events = self.world.main.audit_events(self.made if since is None else since, self.name)
+        """Its write requests, also for Leases, after a mark or since its creation."""
+        events = self.world.main.audit_events(self.created if since is None else since, self.name)
         return [event for event in events if event.writes]
 
-    def stands_by(self) -> None:
-        """Assert that it looked at the Lease, and knows the remote."""
-        events = self.world.main.audit_events(self.made, self.name)
+    def assert_standby(self) -> None:
+        """Assert that it read the Lease, and is connected to the remote."""
+        events = self.world.main.audit_events(self.created, self.name)
         assert any(event.resource == "leases" for event in events)
         assert "cluster connected" in self.controller.tail()
 
-    def is_gone(self) -> None:
+    def assert_exited(self) -> None:
         assert not self.controller.running
 
 
 @pytest.fixture
 def replicas(world: World, tmp_path: Path) -> Iterator[tuple[Replica, Replica]]:
-    """The first leads and has mirrored a Service `web` of `c1`, the second stands by and has written nothing."""
-    made = [make(world, name, tmp_path) for name in (A, B)]
+    """The first replica leads and mirrors the Service `web` from c1; the second stands by."""
+    leader, standby = (create_replica(world, name, tmp_path) for name in (A, B))
     world.declare("web")
     world.publish(world.c1, "web", "10.1.0.1")
     try:
-        made[0].controller.start("--leader-elect=true")
+        leader.controller.start("--leader-elect=true")
         world.link(world.c1)
         world.await_mirrored("web", c1=["10.1.0.1"])
-        made[1].controller.start("--leader-elect=true")
-        eventually(made[1].stands_by)
-        yield made[0], made[1]
+        standby.controller.start("--leader-elect=true")
+        eventually(standby.assert_standby)
+        yield leader, standby
     finally:
-        for replica in made:
+        for replica in (leader, standby):
             if replica.controller.running:
                 replica.controller.resume()
                 replica.controller.stop()
         world.main.api.delete("leases", "svclink", CONTROLLER_NAMESPACE)
 
 
-def make(world: World, name: str, directory: Path) -> Replica:
+def create_replica(world: World, name: str, directory: Path) -> Replica:
     kubeconfig = directory / f"{name}.kubeconfig"
     kubeconfig.write_text(world.main.controller_kubeconfig(name), encoding="utf-8")
     return Replica(
@@ -77,48 +78,48 @@ def make(world: World, name: str, directory: Path) -> Replica:
 
 
 def holder_of(world: World) -> str:
-    """Who the Lease says is leading."""
+    """The holder of the Lease."""
     return str(
         world.main.api.get("leases", "svclink", CONTROLLER_NAMESPACE)["spec"]["holderIdentity"]
     )
 
 
-def test_a_leader_that_stands_still_is_replaced_and_writes_nothing_when_it_wakes_up(
+def test_suspended_leader_is_replaced_and_exits_without_writing(
     world: World, replicas: tuple[Replica, Replica], record_measure: RecordMeasure
 ) -> None:
-    """After SIGSTOP the standby takes over; after SIGCONT the old leader has changes to make, and makes none."""
+    """The standby takes over after SIGSTOP, and the old leader writes nothing after SIGCONT."""
     old, new = replicas
     assert new.writes() == []
     old.controller.pause()
-    stopped = time.monotonic()
-    world.rewrite(world.c1, "web", "10.1.0.2")
-    eventually(lambda: world.shows("web", c1=["10.1.0.2"]), timeout=TAKEOVER_SECONDS)
+    suspended = time.monotonic()
+    world.set_addresses(world.c1, "web", "10.1.0.2")
+    eventually(lambda: world.assert_mirrored("web", c1=["10.1.0.2"]), timeout=TAKEOVER_SECONDS)
     record_measure(
         "seconds from SIGSTOP of the leader to the first write of its successor",
-        time.monotonic() - stopped,
+        time.monotonic() - suspended,
     )
     mark = world.main.audit_mark()
-    world.rewrite(world.c1, "web", "10.1.0.3")
+    world.set_addresses(world.c1, "web", "10.1.0.3")
 
     old.controller.resume()
 
-    eventually(old.is_gone)
+    eventually(old.assert_exited)
     world.await_mirrored("web", c1=["10.1.0.3"])
     assert old.writes(since=mark) == []
     assert new.controller.running
 
 
-def test_a_leader_that_is_told_to_end_gives_up_the_lease(
+def test_terminated_leader_releases_the_lease(
     world: World, replicas: tuple[Replica, Replica]
 ) -> None:
-    """After SIGTERM the standby writes, though the Lease would have been good for longer; both ended well."""
+    """After SIGTERM the leader releases its Lease, and the standby writes."""
     old, new = replicas
     holder = holder_of(world)
     assert old.controller.stop() == 0
     assert holder_of(world) != holder
     mark = world.main.audit_mark()
 
-    world.rewrite(world.c1, "web", "10.1.0.2")
+    world.set_addresses(world.c1, "web", "10.1.0.2")
 
     world.await_mirrored("web", c1=["10.1.0.2"])
     assert new.writes(since=mark)
@@ -126,13 +127,13 @@ def test_a_leader_that_is_told_to_end_gives_up_the_lease(
     assert new.controller.stop() == 0
 
 
-def test_a_standby_that_ends_changes_nothing(
+def test_terminated_standby_leaves_the_leader_at_work(
     world: World, replicas: tuple[Replica, Replica]
 ) -> None:
-    """The end of a replica that does not lead is not noticed by anybody."""
-    leading, standby = replicas
+    """A standby that exits has written nothing, and the leader goes on."""
+    leader, standby = replicas
     assert standby.controller.stop() == 0
     assert standby.writes() == []
-    world.rewrite(world.c1, "web", "10.1.0.2")
+    world.set_addresses(world.c1, "web", "10.1.0.2")
     world.await_mirrored("web", c1=["10.1.0.2"])
-    assert leading.controller.running
+    assert leader.controller.running

@@ -1,4 +1,4 @@
-"""Several controllers on one main cluster, each for the ClusterLinks that its selector takes."""
+"""Several controllers on one main cluster, each for the ClusterLinks that match its selector."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ def other_controller(main: Cluster, tmp_path: Path) -> Iterator[Controller]:
         yield controller
 
 
-def put_into(world: World, shard: str, name: str) -> None:
-    """Label a link."""
+def set_shard(world: World, name: str, shard: str) -> None:
+    """Set the label by which the controllers select links."""
     world.main.api.patch("clusterlinks", name, None, {"metadata": {"labels": {"shard": shard}}})
 
 
-def test_controllers_share_the_links_and_a_link_moves_with_its_slices(
+def test_relabelled_link_moves_to_the_other_controller_with_its_slices(
     other_controller: Controller, world: World
 ) -> None:
-    """Each works on its own links only, a relabelled link goes on under the other, and no slice is ever replaced."""
+    """Each controller handles only its own links, and a moved link keeps its slices."""
     world.declare("web")
     world.publish(world.c1, "web", "10.1.0.1")
     world.publish(world.c2, "web", "10.2.0.1")
     for cluster, shard in ((world.c1, "a"), (world.c2, "b")):
         world.links.add(cluster.name, cluster.remote_kubeconfig())
-        put_into(world, shard, cluster.name)
+        set_shard(world, cluster.name, shard)
     ours, other = world.controller, other_controller
 
     ours.start("--link-selector", "shard=a")
     world.await_mirrored("web", c1=["10.1.0.1"])
     world.links.await_ready("c1")
-    world.shows("web", c1=["10.1.0.1"])
+    world.assert_mirrored("web", c1=["10.1.0.1"])
     assert "conditions" not in world.main.api.get("clusterlinks", "c2")["status"]
 
     other.start("--link-selector", "shard in (b)")
@@ -47,11 +47,11 @@ def test_controllers_share_the_links_and_a_link_moves_with_its_slices(
     world.links.await_ready("c2")
     before = world.versions("web")
 
-    put_into(world, "b", "c1")
-    world.rewrite(world.c1, "web", "10.1.0.2")
+    set_shard(world, "c1", "b")
+    world.set_addresses(world.c1, "web", "10.1.0.2")
     world.await_mirrored("web", c1=["10.1.0.2"], c2=["10.2.0.1"])
     ours.stop()
-    world.rewrite(world.c1, "web", "10.1.0.3")
+    world.set_addresses(world.c1, "web", "10.1.0.3")
     world.await_mirrored("web", c1=["10.1.0.3"], c2=["10.2.0.1"])
     after = world.versions("web")
     assert {name: uid for name, (uid, _) in after.items()} == {
@@ -60,9 +60,9 @@ def test_controllers_share_the_links_and_a_link_moves_with_its_slices(
     assert world.versions("web", "c2").items() <= before.items()
 
     ours.start("--link-selector", "shard=a")
-    put_into(world, "a", "c1")
+    set_shard(world, "c1", "a")
     other.stop()
-    world.rewrite(world.c1, "web", "10.1.0.4")
+    world.set_addresses(world.c1, "web", "10.1.0.4")
     world.await_mirrored("web", c1=["10.1.0.4"], c2=["10.2.0.1"])
     world.links.remove("c1")
     world.await_mirrored("web", c2=["10.2.0.1"])

@@ -1,11 +1,11 @@
-"""The life of a ClusterLink: created, edited, disabled, given another kubeconfig, deleted."""
+"""ClusterLinks that are created, edited, disabled, given another kubeconfig and deleted."""
 
 from __future__ import annotations
 
 import pytest
 
-from .control_planes import reserve_ports
 from .controller_process import Controller
+from .loopback_ports import reserve_ports
 from .objects import LABEL_CLUSTER
 from .polling import eventually
 from .world import World
@@ -13,7 +13,7 @@ from .world import World
 
 @pytest.fixture
 def mirroring(linked: World) -> World:
-    """Both remotes linked, and the Service `web` mirrored from both."""
+    """Both remotes are linked, and the Service `web` is mirrored from both."""
     linked.declare("web")
     linked.publish(linked.c1, "web", "10.1.0.1")
     linked.publish(linked.c2, "web", "10.2.0.1")
@@ -21,10 +21,8 @@ def mirroring(linked: World) -> World:
     return linked
 
 
-def test_a_link_brings_its_slices_and_takes_only_its_own_along(
-    world: World, controller: Controller
-) -> None:
-    """Links come and go while the controller runs; the slices of the others are not touched."""
+def test_deleted_link_removes_only_its_own_slices(world: World, controller: Controller) -> None:
+    """Adding and deleting a link does not write to the slices of another link."""
     world.declare("web")
     world.publish(world.c1, "web", "10.1.0.1")
     world.publish(world.c2, "web", "10.2.0.1")
@@ -41,8 +39,8 @@ def test_a_link_brings_its_slices_and_takes_only_its_own_along(
     assert controller.running
 
 
-def test_the_last_link_takes_its_slices_along(world: World, controller: Controller) -> None:
-    """A main cluster without any link has no mirrored slice."""
+def test_deleting_the_last_link_removes_every_slice(world: World, controller: Controller) -> None:
+    """A main cluster without links has no mirrored slices."""
     world.declare("web")
     world.publish(world.c1, "web", "10.1.0.1")
     world.link(world.c1)
@@ -55,15 +53,15 @@ def test_the_last_link_takes_its_slices_along(world: World, controller: Controll
 
 
 @pytest.mark.parametrize("other_link_stays", [True, False])
-def test_a_link_deleted_while_the_controller_is_down_takes_its_slices_along(
+def test_slices_of_a_link_deleted_while_the_controller_is_down_are_removed(
     mirroring: World, *, other_link_stays: bool
 ) -> None:
-    """The slices of a link that is gone are found at the next start, be it the only link or not."""
+    """The next start removes the slices of a deleted link, whether or not another link exists."""
     mirroring.controller.stop()
     mirroring.links.remove("c1")
     if not other_link_stays:
         mirroring.links.remove("c2")
-    mirroring.shows("web", c1=["10.1.0.1"], c2=["10.2.0.1"])
+    mirroring.assert_mirrored("web", c1=["10.1.0.1"], c2=["10.2.0.1"])
 
     mirroring.controller.start()
 
@@ -75,11 +73,9 @@ def test_a_link_deleted_while_the_controller_is_down_takes_its_slices_along(
     "field",
     ["excludedNamespaces", "includedNamespaces", "excludedServices", "excludedServiceNames"],
 )
-def test_an_edited_filter_removes_what_it_rules_out_and_brings_it_back(
-    mirroring: World, field: str
-) -> None:
-    """A filter counts from the moment it is written, for its link alone."""
-    ruling_out = {
+def test_edited_filter_removes_and_restores_slices(mirroring: World, field: str) -> None:
+    """A filter takes effect when it is written, and only for its own link."""
+    values = {
         "excludedNamespaces": [mirroring.namespace],
         "includedNamespaces": ["default"],
         "excludedServices": [f"{mirroring.namespace}/web"],
@@ -87,7 +83,7 @@ def test_an_edited_filter_removes_what_it_rules_out_and_brings_it_back(
     }
     before = mirroring.versions("web", "c2")
 
-    mirroring.links.edit("c1", **{field: ruling_out[field]})
+    mirroring.links.edit("c1", **{field: values[field]})
     mirroring.await_mirrored("web", c2=["10.2.0.1"])
 
     mirroring.links.edit("c1", **{field: None})
@@ -95,19 +91,19 @@ def test_an_edited_filter_removes_what_it_rules_out_and_brings_it_back(
     assert mirroring.versions("web", "c2") == before
 
 
-def test_a_filter_on_services_leaves_the_others_alone(mirroring: World) -> None:
-    """Excluding one Service, by its name alone or within one namespace, says nothing of any other."""
+def test_service_filter_leaves_other_services_mirrored(mirroring: World) -> None:
+    """Excluding one Service does not affect Services with another name or in another namespace."""
     mirroring.declare("api")
     mirroring.publish(mirroring.c1, "api", "10.1.1.1")
     mirroring.await_mirrored("api", c1=["10.1.1.1"])
 
     mirroring.links.edit("c1", excludedServices=[f"{mirroring.namespace}/web", "default/api"])
     mirroring.await_mirrored("web", c2=["10.2.0.1"])
-    mirroring.shows("api", c1=["10.1.1.1"])
+    mirroring.assert_mirrored("api", c1=["10.1.1.1"])
 
 
-def test_included_namespaces_of_the_controller_overrule_those_of_the_links(world: World) -> None:
-    """With --included-namespaces only these are mirrored, and the namespace lists of the links are ignored."""
+def test_included_namespaces_flag_overrides_the_links(world: World) -> None:
+    """With --included-namespaces, the namespace lists of links are ignored."""
     world.declare("web")
     world.publish(world.c1, "web", "10.1.0.1")
     world.controller.start(f"--included-namespaces={world.namespace}")
@@ -123,19 +119,19 @@ def test_included_namespaces_of_the_controller_overrule_those_of_the_links(world
     world.await_mirrored("web")
 
 
-def test_a_disabled_link_is_frozen_until_it_is_enabled(mirroring: World) -> None:
-    """Nothing of a disabled link is written or removed, across a restart, too; enabled, it catches up."""
+def test_disabled_link_freezes_its_slices(mirroring: World) -> None:
+    """Slices of a disabled link stay as they are, also after a restart; enabled, it catches up."""
     frozen = mirroring.versions("web", "c1")
     mirroring.links.edit("c1", enabled=False)
     eventually(lambda: assert_phase(mirroring, "c1", "Disabled"))
 
     mirroring.withdraw(mirroring.c1, "web")
-    await_change_through(mirroring, "10.2.0.2")
+    await_change_in_c2(mirroring, "10.2.0.2")
     assert mirroring.versions("web", "c1") == frozen
 
     mirroring.controller.stop()
     mirroring.controller.start()
-    await_change_through(mirroring, "10.2.0.3")
+    await_change_in_c2(mirroring, "10.2.0.3")
     assert mirroring.versions("web", "c1") == frozen
 
     mirroring.links.edit("c1", enabled=True)
@@ -151,9 +147,9 @@ def assert_phase(world: World, link: str, phase: str) -> None:
     assert status.get("phase") == phase, f"{link} has the status {status}"
 
 
-def await_change_through(world: World, address: str) -> None:
-    """Change `web` in the second remote, and wait until that has arrived: the controller is at work."""
-    world.rewrite(world.c2, "web", address)
+def await_change_in_c2(world: World, address: str) -> None:
+    """Change `web` in the second remote, and wait until the change is mirrored."""
+    world.set_addresses(world.c2, "web", address)
     eventually(lambda: assert_addresses(world, "c2", address))
 
 
@@ -161,10 +157,8 @@ def assert_addresses(world: World, cluster: str, *addresses: str) -> None:
     assert world.addresses("web").get(cluster) == sorted(addresses)
 
 
-def test_a_link_that_is_disabled_from_the_start_mirrors_nothing(
-    world: World, controller: Controller
-) -> None:
-    """A disabled link says so in its status, and nothing comes of it until it is enabled."""
+def test_link_created_disabled_mirrors_nothing(world: World, controller: Controller) -> None:
+    """A link that is created disabled mirrors nothing until it is enabled."""
     world.declare("web")
     world.publish(world.c1, "web", "10.1.0.1")
     world.publish(world.c2, "web", "10.2.0.1")
@@ -179,10 +173,10 @@ def test_a_link_that_is_disabled_from_the_start_mirrors_nothing(
     assert controller.running
 
 
-def test_a_kubeconfig_of_another_cluster_brings_the_slices_of_that_one(
+def test_kubeconfig_of_another_cluster_replaces_the_slices(
     world: World, controller: Controller
 ) -> None:
-    """The link keeps its name, and its slices become those of the cluster it now leads to."""
+    """With a kubeconfig of another cluster, the link mirrors that cluster."""
     world.declare("web")
     world.declare("api")
     world.publish(world.c1, "web", "10.1.0.1")
@@ -200,8 +194,8 @@ def test_a_kubeconfig_of_another_cluster_brings_the_slices_of_that_one(
     assert controller.running
 
 
-def test_a_renewed_token_changes_nothing_that_is_mirrored(mirroring: World) -> None:
-    """New credentials for the same cluster are taken over without a write to any slice, and changes still arrive."""
+def test_renewed_token_writes_no_slice(mirroring: World) -> None:
+    """New credentials for the same cluster take effect without a write to any slice."""
     before = mirroring.versions("web")
     renewed = mirroring.c1.kubeconfig({"token": mirroring.c1.token()})
 
@@ -214,8 +208,8 @@ def test_a_renewed_token_changes_nothing_that_is_mirrored(mirroring: World) -> N
 
 
 @pytest.mark.parametrize("reason", ["InvalidKubeconfig", "Unreachable", "Unauthorized"])
-def test_a_broken_new_kubeconfig_leaves_the_old_one_in_use(mirroring: World, reason: str) -> None:
-    """The status says what is wrong, the slices stay, and changes of the remote still arrive until it is mended."""
+def test_broken_new_kubeconfig_keeps_the_old_connection(mirroring: World, reason: str) -> None:
+    """The status reports the fault, and the old connection still mirrors changes."""
     user = {"token": mirroring.c1.token()}
     broken = {
         "InvalidKubeconfig": "this is not a kubeconfig",
@@ -230,15 +224,15 @@ def test_a_broken_new_kubeconfig_leaves_the_old_one_in_use(mirroring: World, rea
     mirroring.links.await_condition("c1", "False", reason)
     assert mirroring.versions("web") == before
 
-    mirroring.rewrite(mirroring.c1, "web", "10.1.0.2")
+    mirroring.set_addresses(mirroring.c1, "web", "10.1.0.2")
     mirroring.await_mirrored("web", c1=["10.1.0.2"], c2=["10.2.0.1"])
 
     mirroring.links.replace_kubeconfig("c1", mirroring.c1.remote_kubeconfig())
     mirroring.links.await_ready("c1")
 
 
-def test_the_status_counts_what_is_mirrored(mirroring: World) -> None:
-    """Version, cluster id and the numbers of Services, slices and endpoints are those of the clusters."""
+def test_status_counts_mirrored_objects(mirroring: World) -> None:
+    """The status has version, ID, and the numbers of Services, slices and endpoints."""
     system = mirroring.c1.api.get("namespaces", "kube-system")
 
     def check() -> None:

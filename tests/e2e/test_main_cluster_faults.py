@@ -1,4 +1,4 @@
-"""What happens to the main cluster while the controller works on it."""
+"""Outages and deletions in the main cluster while the controller writes to it."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ import time
 import pytest
 
 from .api_client import ApiError
-from .objects import endpoint_slice, endpoints, service, slice_name
-from .polling import eventually, throughout
+from .objects import endpoint_slice, endpoints, service, usual_slice_name
+from .polling import consistently, eventually
 from .world import RecordMeasure, World
 
-AWAY_SECONDS = 60
-# Waits between two tries grow to 30 s while the API server is away.
-RETURN_SECONDS = 45
+OUTAGE_SECONDS = 60
+# The retry interval grows to 30 s while the API server is down.
+RECOVERY_SECONDS = 45
 
 
-# The minute, and the time afterwards.
+# The outage of a minute, and the recovery.
 @pytest.mark.timeout(150, func_only=True)
-def test_a_main_cluster_that_is_away_for_a_minute_misses_nothing(
+def test_changes_during_an_outage_of_main_are_mirrored_afterwards(
     linked: World, record_measure: RecordMeasure
 ) -> None:
-    """What changed in the remotes meanwhile is mirrored when it is back; what did not change is not written."""
+    """Remote changes during a minute without main are mirrored, and nothing else is written."""
     for name in ("web", "old", "new"):
         linked.declare(name)
     linked.publish(linked.c1, "web", "10.1.0.1")
@@ -33,16 +33,18 @@ def test_a_main_cluster_that_is_away_for_a_minute_misses_nothing(
 
     linked.main.kill()
     try:
-        linked.rewrite(linked.c1, "web", "10.1.0.2")
+        linked.set_addresses(linked.c1, "web", "10.1.0.2")
         linked.withdraw(linked.c1, "old")
         linked.publish(linked.c2, "new", "10.2.2.1")
-        throughout(AWAY_SECONDS, linked.controller.is_as_told)
+        consistently(OUTAGE_SECONDS, linked.controller.assert_healthy)
     finally:
         linked.main.recover()
 
     started = time.monotonic()
-    eventually(lambda: linked.shows("web", c1=["10.1.0.2"], c2=["10.2.0.1"]), RETURN_SECONDS)
-    eventually(lambda: linked.shows("new", c2=["10.2.2.1"]), RETURN_SECONDS)
+    eventually(
+        lambda: linked.assert_mirrored("web", c1=["10.1.0.2"], c2=["10.2.0.1"]), RECOVERY_SECONDS
+    )
+    eventually(lambda: linked.assert_mirrored("new", c2=["10.2.2.1"]), RECOVERY_SECONDS)
     linked.await_mirrored("old")
     record_measure(
         "seconds from the return of the main API server to convergence", time.monotonic() - started
@@ -51,10 +53,8 @@ def test_a_main_cluster_that_is_away_for_a_minute_misses_nothing(
     linked.links.await_ready("c1", "c2")
 
 
-def test_a_service_that_is_re_created_keeps_its_mirrors(
-    linked: World, record_measure: RecordMeasure
-) -> None:
-    """They soon belong to the new Service, again and again, and the garbage collector takes none that do."""
+def test_recreated_service_adopts_its_mirrors(linked: World, record_measure: RecordMeasure) -> None:
+    """Mirrors of a re-created Service get the new owner and are not garbage collected."""
     linked.declare("web")
     linked.publish(linked.c1, "web", "10.1.0.1")
     linked.publish(linked.c2, "web", "10.2.0.1")
@@ -65,18 +65,18 @@ def test_a_service_that_is_re_created_keeps_its_mirrors(
         linked.main.api.delete("services", "web", linked.namespace)
         uid = linked.declare("web")["metadata"]["uid"]
         started = time.monotonic()
-        eventually(lambda: assert_owned(linked, uid))  # noqa: B023 - it is called before uid changes
+        eventually(lambda: assert_owned(linked, uid))  # noqa: B023 - called before uid changes
         gaps.append(time.monotonic() - started)
 
-    throughout(5, lambda: assert_owned(linked, uid))
+    consistently(5, lambda: assert_owned(linked, uid))
     record_measure(
-        "longest time without the mirrors of a re-created Service, in seconds", max(gaps)
+        "longest time in seconds until a re-created Service owned its mirrors", max(gaps)
     )
 
 
 def assert_owned(world: World, uid: str) -> None:
-    """Both mirrors are there, and of the Service with this uid."""
-    world.shows("web", c1=["10.1.0.1"], c2=["10.2.0.1"])
+    """Assert that both mirrors exist and are owned by the Service with this uid."""
+    world.assert_mirrored("web", c1=["10.1.0.1"], c2=["10.2.0.1"])
     owners = {
         owner["uid"]
         for item in world.mirrors("web").values()
@@ -85,43 +85,47 @@ def assert_owned(world: World, uid: str) -> None:
     assert owners == {uid}
 
 
-def test_a_namespace_is_deleted_while_it_is_written_to(linked: World) -> None:
-    """It can go, nothing else is held up by it, and when it is back it is filled again."""
-    doomed, names = f"{linked.namespace}-doomed", [f"web-{number}" for number in range(20)]
+def test_namespace_can_be_deleted_while_its_slices_change(linked: World) -> None:
+    """A namespace whose slices change can be deleted, and is mirrored again when re-created."""
+    deleted, names = f"{linked.namespace}-deleted", [f"web-{number}" for number in range(20)]
     for cluster in (linked.main, linked.c1):
-        cluster.create_namespace(doomed)
+        cluster.create_namespace(deleted)
         for name in names:
-            cluster.api.create(service(doomed, name))
+            cluster.api.create(service(deleted, name))
     for name in names:
-        linked.c1.api.create(endpoint_slice(doomed, name, endpoints("10.1.0.1")))
+        linked.c1.api.create(endpoint_slice(deleted, name, endpoints("10.1.0.1")))
     linked.declare("web")
     linked.publish(linked.c1, "web", "10.1.0.1")
     linked.await_mirrored("web", c1=["10.1.0.1"])
-    for name in names:
-        eventually(lambda: assert_mirrored_in(linked, doomed, name, "10.1.0.1"))  # noqa: B023 - called at once
 
-    linked.main.api.delete("namespaces", doomed)
-    rounds = rewrite_until_gone(linked, doomed, names)
+    def assert_all_mirrored() -> None:
+        for name in names:
+            assert_mirrored_in(linked, deleted, name, "10.1.0.1")
 
-    linked.rewrite(linked.c1, "web", "10.1.0.2")
+    eventually(assert_all_mirrored)
+
+    linked.main.api.delete("namespaces", deleted)
+    rounds = change_until_deleted(linked, deleted, names)
+
+    linked.set_addresses(linked.c1, "web", "10.1.0.2")
     linked.await_mirrored("web", c1=["10.1.0.2"])
-    linked.main.create_namespace(doomed)
-    linked.main.api.create(service(doomed, names[0]))
-    eventually(lambda: assert_mirrored_in(linked, doomed, names[0], f"10.1.{rounds}.1"))
+    linked.main.create_namespace(deleted)
+    linked.main.api.create(service(deleted, names[0]))
+    eventually(lambda: assert_mirrored_in(linked, deleted, names[0], f"10.1.{rounds}.1"))
     linked.links.await_ready("c1", "c2")
     for cluster in (linked.main, linked.c1):
-        cluster.delete_namespace(doomed)
+        cluster.delete_namespace(deleted)
 
 
-def rewrite_until_gone(world: World, namespace: str, names: list[str]) -> int:
-    """Give all slices other addresses until the main cluster has no such namespace; returns how often."""
+def change_until_deleted(world: World, namespace: str, names: list[str]) -> int:
+    """Change all slices until main has deleted the namespace; return the number of rounds."""
     rounds = 0
     while exists(world, namespace):
         rounds += 1
         for name in names:
             changed = {"endpoints": endpoints(f"10.1.{rounds}.1")}
-            world.c1.api.patch("endpointslices", slice_name(name), namespace, changed)
-        assert rounds < 200, f"{namespace} is still there"
+            world.c1.api.patch("endpointslices", usual_slice_name(name), namespace, changed)
+        assert rounds < 200, f"{namespace} still exists"
     return rounds
 
 

@@ -1,4 +1,4 @@
-"""What is mirrored, as what, and what is not."""
+"""Which Services are mirrored, and what their mirrored EndpointSlices contain."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from .objects import (
     endpoints,
     port,
     service,
-    slice_name,
+    usual_slice_name,
 )
-from .polling import eventually, throughout
+from .polling import consistently, eventually
 from .world import RecordMeasure, World, content
 
-# So long that whatever happens within a test was set off by a watch.
+# Longer than any test, so that only watches can cause a write.
 NO_RESYNC = "10m"
 
 READY = {"ready": True, "serving": True, "terminating": False}
@@ -35,14 +35,14 @@ TERMINATING = {"ready": False, "serving": True, "terminating": True}
 
 @pytest.fixture
 def watching(world: World, idle_controller: Controller) -> World:
-    """Both remotes linked, and a controller that has nothing but its watches to go by."""
+    """Both remotes are linked, and only watches cause writes: there is no resync."""
     idle_controller.start(sync_interval=NO_RESYNC)
     world.link(world.c1, world.c2)
     return world
 
 
-def test_a_service_in_both_remotes_has_one_slice_for_each(linked: World) -> None:
-    """Each remote slice has exactly one mirror, called after the Service and the cluster."""
+def test_service_in_both_remotes_has_one_mirror_of_each(linked: World) -> None:
+    """Each source slice has exactly one mirror, named after the Service and the cluster."""
     linked.declare("web")
     linked.publish(linked.c1, "web", "10.1.0.1", "10.1.0.2")
     linked.publish(linked.c2, "web", "10.2.0.1")
@@ -52,8 +52,8 @@ def test_a_service_in_both_remotes_has_one_slice_for_each(linked: World) -> None
     assert sorted(linked.mirrors("web")) == ["web-c1", "web-c2"]
 
 
-def test_a_mirrored_slice_has_every_field_as_the_rules_say(linked: World) -> None:
-    """Labels, annotation, owner, ports and endpoints are all there, and nothing else of the remote is."""
+def test_mirror_has_exactly_the_documented_fields(linked: World) -> None:
+    """A mirror has its documented fields, and nothing else from the remote."""
     owner = linked.declare("web", ports=[port("web", 80), port("metrics", 9090)])
     linked.create(
         linked.c1,
@@ -61,7 +61,7 @@ def test_a_mirrored_slice_has_every_field_as_the_rules_say(linked: World) -> Non
             linked.namespace, "web", [port("http", 80, targetPort=8080), port("metrics", 9090)]
         ),
     )
-    source = linked.create(linked.c1, elaborate_slice(linked.namespace))
+    source = linked.create(linked.c1, slice_with_every_field(linked.namespace))
 
     mirror = eventually(lambda: linked.mirror("web-c1"))
 
@@ -80,9 +80,9 @@ def test_a_mirrored_slice_has_every_field_as_the_rules_say(linked: World) -> Non
     }
 
 
-def elaborate_slice(namespace: str) -> Object:
-    """A remote slice that uses every field there is."""
-    on_a_node: Object = {
+def slice_with_every_field(namespace: str) -> Object:
+    """A source slice that uses every field of the API."""
+    scheduled: Object = {
         "nodeName": "worker-0",
         "hostname": "web-0",
         "zone": "zone-a",
@@ -91,7 +91,7 @@ def elaborate_slice(namespace: str) -> Object:
     }
     members = [
         endpoint("10.1.0.4", conditions=TERMINATING),
-        endpoint("10.1.0.2", **on_a_node),
+        endpoint("10.1.0.2", **scheduled),
         endpoint("10.1.0.3", ready=None),
         endpoint("10.1.0.1", ready=False),
     ]
@@ -109,22 +109,24 @@ def owner_reference(owner: Object) -> Object:
     return named | {"controller": True, "blockOwnerDeletion": False}
 
 
-def test_services_that_are_none_of_ours_are_not_mirrored(linked: World) -> None:
-    """Nothing comes of kube-system, kubernetes, headless, ExternalName or imported Services, or those main lacks."""
-    create_unwanted(linked)
+def test_excluded_kinds_of_services_are_not_mirrored(linked: World) -> None:
+    """Services that the rules exclude are not mirrored, in whichever cluster they are excluded."""
+    create_excluded_services(linked)
     linked.declare("web")
     linked.publish(linked.c1, "web", "10.1.0.1")
     linked.await_mirrored("web", c1=["10.1.0.1"])
 
-    def only_web() -> None:
-        found = linked.main.api.find("endpointslices", None, {LABEL_MANAGED_BY: MANAGED_BY_SVCLINK})
-        assert [item["metadata"]["name"] for item in found] == ["web-c1"]
+    def assert_only_web() -> None:
+        mirrors = linked.main.api.find(
+            "endpointslices", None, {LABEL_MANAGED_BY: MANAGED_BY_SVCLINK}
+        )
+        assert [item["metadata"]["name"] for item in mirrors] == ["web-c1"]
 
-    throughout(2, only_web)
+    consistently(2, assert_only_web)
 
 
-def create_unwanted(world: World) -> None:
-    """In both clusters, one Service for each rule that says no; in the remote, each has endpoints."""
+def create_excluded_services(world: World) -> None:
+    """Create a Service for each rule that excludes one; remote ones have endpoints."""
     headless: Object = {"clusterIP": "None"}
     external: Object = {"type": "ExternalName", "externalName": "example.org"}
     main, remote, namespace = world.main, world.c1, world.namespace
@@ -148,8 +150,8 @@ def create_unwanted(world: World) -> None:
         imported,
         service(namespace, "main-lacks-it"),
     ]
-    for cluster, wanted in ((main, in_main), (remote, in_remote)):
-        for obj in wanted:
+    for cluster, services in ((main, in_main), (remote, in_remote)):
+        for obj in services:
             world.create(cluster, obj)
     names = {(obj["metadata"]["namespace"], obj["metadata"]["name"]) for obj in in_remote}
     for where, name in sorted(
@@ -158,8 +160,8 @@ def create_unwanted(world: World) -> None:
         world.create(remote, endpoint_slice(where, name, endpoints("10.1.9.9")))
 
 
-def test_slices_that_a_mirror_wrote_are_not_mirrored_again(linked: World) -> None:
-    """Two clusters that mirror each other do not echo: slices that carry a mirror's label are left out."""
+def test_mirrors_in_the_remote_are_not_mirrored_again(linked: World) -> None:
+    """Source slices with the label of a mirror are skipped, so that linked clusters do not echo."""
     linked.declare("web")
     linked.publish(linked.c1, "web", "10.1.0.1")
     echoes = {
@@ -175,11 +177,11 @@ def test_slices_that_a_mirror_wrote_are_not_mirrored_again(linked: World) -> Non
         )
 
     linked.await_mirrored("web", c1=["10.1.0.1"])
-    throughout(2, lambda: linked.shows("web", c1=["10.1.0.1"]))
+    consistently(2, lambda: linked.assert_mirrored("web", c1=["10.1.0.1"]))
 
 
-def test_a_service_of_every_type_with_pods_is_mirrored(linked: World) -> None:
-    """NodePort and LoadBalancer Services have Pods behind them, too."""
+def test_nodeport_and_loadbalancer_services_are_mirrored(linked: World) -> None:
+    """NodePort and LoadBalancer Services have Pod endpoints, which are mirrored."""
     for kind in ("NodePort", "LoadBalancer"):
         name = kind.lower()
         linked.declare(name)
@@ -190,24 +192,24 @@ def test_a_service_of_every_type_with_pods_is_mirrored(linked: World) -> None:
         linked.await_mirrored(name, c1=["10.1.0.1"])
 
 
-def test_a_service_added_to_the_main_cluster_later_is_mirrored_at_once(watching: World) -> None:
-    """What the remotes held all along appears when the main cluster gets the Service, without any resync."""
+def test_service_created_later_in_main_is_mirrored_without_resync(watching: World) -> None:
+    """Creating a Service in main mirrors the slices that the remotes already have."""
     watching.publish(watching.c1, "web", "10.1.0.1")
     watching.publish(watching.c2, "web", "10.2.0.1")
     watching.declare("other")
     watching.publish(watching.c1, "other", "10.1.0.9")
     watching.await_mirrored("other", c1=["10.1.0.9"])
-    watching.shows("web")
+    watching.assert_mirrored("web")
 
     watching.declare("web")
 
     watching.await_mirrored("web", c1=["10.1.0.1"], c2=["10.2.0.1"])
 
 
-def test_a_changed_endpoint_is_in_the_main_cluster_at_once(
+def test_endpoint_changes_are_mirrored_without_resync(
     watching: World, record_measure: RecordMeasure
 ) -> None:
-    """Endpoints that are added, changed and removed are so in the main cluster, without any resync."""
+    """Added, changed and removed endpoints reach the mirror through the watch."""
     watching.declare("web")
     watching.publish(watching.c1, "web", "10.1.0.1")
     watching.await_mirrored("web", c1=["10.1.0.1"])
@@ -218,23 +220,25 @@ def test_a_changed_endpoint_is_in_the_main_cluster_at_once(
         "removed": ["10.1.0.3"],
     }.items():
         started = time.monotonic()
-        watching.rewrite(watching.c1, "web", *addresses)
+        watching.set_addresses(watching.c1, "web", *addresses)
         watching.await_mirrored("web", c1=addresses)
         record_measure(f"seconds until an endpoint is {what}", time.monotonic() - started)
 
 
-def test_an_endpoint_that_stops_being_ready_is_mirrored_as_not_ready(watching: World) -> None:
-    """A Pod that fails its probe stays in the mirrored slice, not ready, and comes back."""
+def test_readiness_of_endpoints_is_mirrored(watching: World) -> None:
+    """An endpoint that fails its probe becomes not ready in the mirror, and ready again."""
     watching.declare("web")
     watching.publish(watching.c1, "web", "10.1.0.1", "10.1.0.2")
     watching.await_mirrored("web", c1=["10.1.0.1", "10.1.0.2"])
 
     watching.set_endpoints(
-        watching.c1, slice_name("web"), [endpoint("10.1.0.1", ready=False), endpoint("10.1.0.2")]
+        watching.c1,
+        usual_slice_name("web"),
+        [endpoint("10.1.0.1", ready=False), endpoint("10.1.0.2")],
     )
     await_conditions(watching, {"10.1.0.1": NOT_READY, "10.1.0.2": READY})
 
-    watching.set_endpoints(watching.c1, slice_name("web"), endpoints("10.1.0.1", "10.1.0.2"))
+    watching.set_endpoints(watching.c1, usual_slice_name("web"), endpoints("10.1.0.1", "10.1.0.2"))
     await_conditions(watching, {"10.1.0.1": READY, "10.1.0.2": READY})
 
 
@@ -246,8 +250,8 @@ def await_conditions(world: World, expected: dict[str, Object]) -> None:
     eventually(check)
 
 
-def test_what_the_remote_removes_is_removed(watching: World) -> None:
-    """A remote slice that goes takes its mirror along, and a remote Service that goes takes all of them."""
+def test_deleted_source_slices_and_services_remove_their_mirrors(watching: World) -> None:
+    """A deleted source slice takes its mirror with it, and a deleted Service all of them."""
     watching.declare("web")
     watching.publish(watching.c1, "web", "10.1.0.1")
     more = endpoint_slice(watching.namespace, "web", endpoints("10.1.0.2"), name="web-more")
@@ -261,17 +265,17 @@ def test_what_the_remote_removes_is_removed(watching: World) -> None:
     watching.await_mirrored("web")
 
 
-def test_ipv6_endpoints_are_mirrored_as_ipv6(linked: World) -> None:
-    """Each address family has its own slice, and a Service of one family gets no other."""
+def test_slices_are_mirrored_for_the_ip_families_of_the_main_service(linked: World) -> None:
+    """Each address family has its own mirror, and a single-stack Service gets one family only."""
     linked.declare("dual", ipFamilyPolicy="PreferDualStack")
     linked.declare("single")
     for name in ("dual", "single"):
         linked.publish(linked.c1, name, "10.1.0.1")
         members = endpoints("fd00:1::1", "fd00:1::2")
-        six = endpoint_slice(
-            linked.namespace, name, members, name=f"{name}-six", address_type="IPv6"
+        ipv6 = endpoint_slice(
+            linked.namespace, name, members, name=f"{name}-ipv6", address_type="IPv6"
         )
-        linked.create(linked.c1, six)
+        linked.create(linked.c1, ipv6)
 
     linked.await_mirrored("dual", c1=["10.1.0.1", "fd00:1::1", "fd00:1::2"])
     linked.await_mirrored("single", c1=["10.1.0.1"])
@@ -280,24 +284,24 @@ def test_ipv6_endpoints_are_mirrored_as_ipv6(linked: World) -> None:
     assert {family: len(members) for family, members in families.items()} == {"IPv4": 1, "IPv6": 2}
 
 
-def test_1500_endpoints_in_15_slices_are_complete(linked: World) -> None:
-    """A Service of many slices is mirrored slice by slice, and one changed Pod rewrites one of them."""
+def test_changed_endpoint_of_a_large_service_rewrites_one_mirror(linked: World) -> None:
+    """Of 15 mirrors with 100 endpoints each, one changed endpoint rewrites one."""
     linked.declare("web")
-    every = linked.publish_many(linked.c1, "web", slices=15, endpoints_each=100)
+    addresses = linked.publish_many(linked.c1, "web", slices=15, endpoints_each=100)
 
-    eventually(lambda: linked.shows_by_source("web", every))
+    eventually(lambda: linked.assert_mirrored_by_source("web", addresses))
 
     before = linked.versions("web")
     assert len(before) == 15
-    every["web-07"].pop()
-    linked.set_endpoints(linked.c1, "web-07", endpoints(*every["web-07"]))
-    eventually(lambda: linked.shows_by_source("web", every))
+    addresses["web-07"].pop()
+    linked.set_endpoints(linked.c1, "web-07", endpoints(*addresses["web-07"]))
+    eventually(lambda: linked.assert_mirrored_by_source("web", addresses))
     after = linked.versions("web")
     assert [before[name] == after[name] for name in before].count(False) == 1
 
 
-def test_a_port_without_partner_is_left_out_and_the_link_says_so(linked: World) -> None:
-    """Ports meet by name, else by number; one that meets none is missing from the mirror and named in the status."""
+def test_unmatched_port_is_dropped_and_reported(linked: World) -> None:
+    """Ports match by name or else by number; others are dropped and reported."""
     linked.declare("web", ports=[port("web", 80)])
     linked.create(
         linked.c1, service(linked.namespace, "web", [port("http", 80), port("debug", 6060)])
@@ -314,12 +318,14 @@ def test_a_port_without_partner_is_left_out_and_the_link_says_so(linked: World) 
     linked.links.await_condition("c2", "False", "AsExpected", kind="Degraded")
 
 
-def test_zones_become_hints_where_the_main_service_asks_for_topology(linked: World) -> None:
-    """Every ready endpoint has a hint then, since one without would switch the hints of the whole Service off."""
+def test_zones_become_hints_if_the_main_service_asks_for_topology(linked: World) -> None:
+    """Every ready endpoint gets a hint, because kube-proxy ignores all hints if one is missing."""
     linked.declare("web", trafficDistribution="PreferSameZone")
     linked.publish(linked.c1, "web", "10.1.0.1")
     linked.set_endpoints(
-        linked.c1, slice_name("web"), [endpoint("10.1.0.1", zone="zone-a"), endpoint("10.1.0.2")]
+        linked.c1,
+        usual_slice_name("web"),
+        [endpoint("10.1.0.1", zone="zone-a"), endpoint("10.1.0.2")],
     )
     linked.await_mirrored("web", c1=["10.1.0.1", "10.1.0.2"])
 
@@ -329,32 +335,34 @@ def test_zones_become_hints_where_the_main_service_asks_for_topology(linked: Wor
     assert second["hints"]["forZones"]
 
 
-def test_a_service_that_is_created_anew_owns_the_mirrored_slices(watching: World) -> None:
-    """The owner of a mirrored slice is the Service of now, by uid, or the garbage collector would remove it."""
+def test_recreated_service_owns_its_mirrors_without_resync(watching: World) -> None:
+    """A mirror is owned by the current Service, so that the garbage collector keeps it."""
     watching.declare("web")
     watching.publish(watching.c1, "web", "10.1.0.1")
     watching.await_mirrored("web", c1=["10.1.0.1"])
 
     watching.main.api.delete("services", "web", watching.namespace)
-    anew = watching.declare("web")
+    recreated = watching.declare("web")
 
-    def owned() -> None:
-        watching.shows("web", c1=["10.1.0.1"])
-        assert watching.mirror("web-c1")["metadata"]["ownerReferences"] == [owner_reference(anew)]
+    def assert_owned() -> None:
+        watching.assert_mirrored("web", c1=["10.1.0.1"])
+        assert watching.mirror("web-c1")["metadata"]["ownerReferences"] == [
+            owner_reference(recreated)
+        ]
 
-    eventually(owned)
-    throughout(3, owned)
+    eventually(assert_owned)
+    consistently(3, assert_owned)
 
 
-def test_a_service_that_goes_takes_its_mirrored_slices_along(watching: World) -> None:
-    """The garbage collector removes them, nobody brings them back, and they return with the Service."""
+def test_deleted_service_loses_its_mirrors_until_it_is_recreated(watching: World) -> None:
+    """Mirrors are garbage collected with their Service, and return only with a new one."""
     watching.declare("web")
     watching.publish(watching.c1, "web", "10.1.0.1")
     watching.await_mirrored("web", c1=["10.1.0.1"])
 
     watching.main.api.delete("services", "web", watching.namespace)
     watching.await_mirrored("web")
-    throughout(2, lambda: watching.shows("web"))
+    consistently(2, lambda: watching.assert_mirrored("web"))
 
     watching.declare("web")
     watching.await_mirrored("web", c1=["10.1.0.1"])

@@ -1,17 +1,18 @@
-"""The requests of a controller that has nothing to do. The audit logs of the API servers know all of them."""
+"""The requests of an idle controller, read from the audit logs of the API servers."""
 
 from __future__ import annotations
 
-from .control_planes import CONTROLLER, READER_USER, AuditEvent, Cluster
+from .audit_log import AuditEvent
+from .control_planes import CONTROLLER, READER_USER, Cluster
 from .controller_process import Controller
-from .polling import eventually, throughout
+from .polling import consistently, eventually
 from .world import World
 
 QUIET_SECONDS = 40
 
 
-def test_without_a_change_nothing_is_written_and_nothing_listed(linked: World) -> None:
-    """For 40 s, which is several sync intervals, there is no write to the main API server and no list to any."""
+def test_idle_controller_neither_writes_nor_lists(linked: World) -> None:
+    """An idle controller writes nothing and lists nothing during several resyncs."""
     for name in ("web", "api", "db"):
         linked.declare(name)
         linked.publish(linked.c1, name, "10.1.0.1")
@@ -22,40 +23,40 @@ def test_without_a_change_nothing_is_written_and_nothing_listed(linked: World) -
     users = {linked.main: CONTROLLER, linked.c1: READER_USER, linked.c2: READER_USER}
     marks = {cluster: cluster.audit_mark() for cluster in users}
 
-    def quiet() -> None:
-        seen = {
-            cluster.name: events_of(cluster, marks[cluster], user)
+    def assert_idle() -> None:
+        requests = {
+            cluster.name: writes_and_lists(cluster, marks[cluster], user)
             for cluster, user in users.items()
         }
-        assert seen == {"main": [], "c1": [], "c2": []}
+        assert requests == {"main": [], "c1": [], "c2": []}
 
-    throughout(QUIET_SECONDS, quiet)
+    consistently(QUIET_SECONDS, assert_idle)
 
 
 def assert_counted(world: World, *links: str) -> None:
-    """Each status is final: nothing is left to be written."""
+    """Assert that each status is final, so that no write is pending."""
     for link in links:
         status = world.links.status(link)
         counts = (status.get("services"), status.get("slices"), status.get("endpoints"))
         assert counts == (3, 3, 3), f"the status of {link} is {status}"
 
 
-def events_of(cluster: Cluster, mark: int, user: str) -> list[AuditEvent]:
-    """The writes and lists of a user."""
+def writes_and_lists(cluster: Cluster, mark: int, user: str) -> list[AuditEvent]:
+    """The writes and lists of a user after a mark in the audit log."""
     return [
         event for event in cluster.audit_events(mark, user) if event.writes or event.verb == "list"
     ]
 
 
-def test_nothing_is_asked_for_that_was_not_granted(world: World, controller: Controller) -> None:
-    """The permissions that MIRRORING lists are enough, in the main cluster and in the remotes."""
+def test_no_request_is_denied(world: World, controller: Controller) -> None:
+    """With the documented permissions, no request is denied in the main cluster or in a remote."""
     users = {world.main: CONTROLLER, world.c1: READER_USER}
     marks = {cluster: cluster.audit_mark() for cluster in users}
     world.declare("web")
     world.publish(world.c1, "web", "10.1.0.1")
     world.link(world.c1)
     world.await_mirrored("web", c1=["10.1.0.1"])
-    world.rewrite(world.c1, "web", "10.1.0.2")
+    world.set_addresses(world.c1, "web", "10.1.0.2")
     world.await_mirrored("web", c1=["10.1.0.2"])
     world.links.remove("c1")
     world.await_mirrored("web")

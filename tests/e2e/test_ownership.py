@@ -1,4 +1,4 @@
-"""What is svclink's is kept right; what is not is left alone."""
+"""svclink repairs its own EndpointSlices, and never changes foreign ones."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .world import World, content
 
 @pytest.fixture
 def mirroring(world: World, idle_controller: Controller) -> World:
-    """The Service `web` mirrored from both remotes, by a controller that has nothing but its watches to go by."""
+    """The Service `web` is mirrored from both remotes, and there is no resync."""
     idle_controller.start(sync_interval="10m")
     world.link(world.c1, world.c2)
     world.declare("web")
@@ -39,49 +39,47 @@ EDITS: dict[str, Object] = {
     "owner": {"metadata": {"ownerReferences": None}},
     "source": {"metadata": {"annotations": {ANNOTATION_SOURCE: None}}},
     "other_source": {"metadata": {"annotations": {ANNOTATION_SOURCE: "web-00000"}}},
-    "cluster": {"metadata": {"labels": {LABEL_CLUSTER: "nobody"}}},
+    "cluster": {"metadata": {"labels": {LABEL_CLUSTER: "unknown"}}},
     "service": {"metadata": {"labels": {LABEL_SERVICE: "other"}}},
 }
 
 
-def test_a_slice_that_is_edited_by_hand_is_repaired(
-    mirroring: World, subtests: pytest.Subtests
-) -> None:
-    """Whatever field is changed, there is soon one slice of the cluster again, with the right content."""
-    right = content(mirroring.mirror("web-c1"))
+def test_edited_mirror_is_repaired(mirroring: World, subtests: pytest.Subtests) -> None:
+    """After an edit of any field, the cluster again has one mirror with the correct content."""
+    correct = content(mirroring.mirror("web-c1"))
     other = mirroring.versions("web", "c2")
 
-    def is_repaired() -> None:
-        assert [content(item) for item in mirroring.mirrors(cluster="c1").values()] == [right]
+    def assert_repaired() -> None:
+        assert [content(item) for item in mirroring.mirrors(cluster="c1").values()] == [correct]
 
-    for what, edit in EDITS.items():
-        with subtests.test(what):
+    for field, edit in EDITS.items():
+        with subtests.test(field):
             name = next(iter(mirroring.mirrors("web", "c1")))
             mirroring.main.api.patch("endpointslices", name, mirroring.namespace, edit)
-            eventually(is_repaired)
-    mirroring.shows("web", c1=["10.1.0.1"], c2=["10.2.0.1"])
+            eventually(assert_repaired)
+    mirroring.assert_mirrored("web", c1=["10.1.0.1"], c2=["10.2.0.1"])
     assert mirroring.versions("web", "c2") == other
     assert not mirroring.main.api.find(
-        "endpointslices", mirroring.namespace, {LABEL_CLUSTER: "nobody"}
+        "endpointslices", mirroring.namespace, {LABEL_CLUSTER: "unknown"}
     )
 
 
-def test_a_slice_that_is_deleted_by_hand_comes_back(mirroring: World) -> None:
-    """A mirrored slice belongs there for as long as its source is there."""
-    right = content(mirroring.mirror("web-c1"))
+def test_deleted_mirror_is_written_again(mirroring: World) -> None:
+    """A mirror that another client deletes is written again with the same content."""
+    correct = content(mirroring.mirror("web-c1"))
 
     mirroring.main.api.delete("endpointslices", "web-c1", mirroring.namespace)
 
     mirroring.await_mirrored("web", c1=["10.1.0.1"], c2=["10.2.0.1"])
-    assert content(mirroring.mirror("web-c1")) == right
+    assert content(mirroring.mirror("web-c1")) == correct
 
 
-def test_a_foreign_slice_of_the_wanted_name_is_left_alone(
+def test_foreign_slice_with_the_name_of_a_mirror_stays_unchanged(
     world: World, controller: Controller
 ) -> None:
-    """Whoever had the name first keeps it; the mirror gets another one, and keeps that."""
+    """If a foreign slice has the usual name, the mirror gets another name and keeps it."""
     world.declare("web")
-    foreign = foreign_slice(world, "web-c1", managed_by="somebody.example.org")
+    foreign = foreign_slice(world, "web-c1", managed_by="other.example.org")
     world.publish(world.c1, "web", "10.1.0.1")
     world.link(world.c1)
 
@@ -89,21 +87,21 @@ def test_a_foreign_slice_of_the_wanted_name_is_left_alone(
     (name,) = world.mirrors("web")
     assert name != "web-c1"
 
-    world.rewrite(world.c1, "web", "10.1.0.2")
+    world.set_addresses(world.c1, "web", "10.1.0.2")
     world.await_mirrored("web", c1=["10.1.0.2"])
     assert list(world.mirrors("web")) == [name]
     assert world.main.api.get("endpointslices", "web-c1", world.namespace) == foreign
     assert controller.running
 
 
-def test_foreign_slices_of_a_mirrored_service_are_left_alone(
+def test_foreign_slices_of_a_mirrored_service_stay_unchanged(
     world: World, controller: Controller
 ) -> None:
-    """The local endpoints of a Service, and those that anybody else adds, are nothing to svclink."""
+    """svclink does not change slices of a mirrored Service that other controllers manage."""
     world.declare("web")
     foreign = [
         foreign_slice(world, "web-local", managed_by="endpointslice-controller.k8s.io"),
-        foreign_slice(world, "web-theirs", managed_by="somebody.example.org"),
+        foreign_slice(world, "web-theirs", managed_by="other.example.org"),
         foreign_slice(world, "web-c2", managed_by=None),
     ]
     world.publish(world.c1, "web", "10.1.0.1")
@@ -121,7 +119,7 @@ def test_foreign_slices_of_a_mirrored_service_are_left_alone(
 
 
 def foreign_slice(world: World, name: str, *, managed_by: str | None) -> Object:
-    """A slice of `web` in the main cluster that svclink did not write, even if it looks as if."""
+    """Create a slice of `web` in main that has a cluster label but another manager."""
     item = endpoint_slice(world.namespace, "web", endpoints("10.0.0.1"), name=name)
     item["metadata"]["labels"] |= {LABEL_CLUSTER: "c1", LABEL_MANAGED_BY: managed_by}
     if managed_by is None:
@@ -129,8 +127,8 @@ def foreign_slice(world: World, name: str, *, managed_by: str | None) -> Object:
     return world.create(world.main, item)
 
 
-def test_slices_of_a_link_that_no_longer_exists_are_removed(linked: World) -> None:
-    """A slice that says it is svclink's, of a cluster that nobody links, goes; no link has to have been seen."""
+def test_mirrors_without_a_link_are_removed(linked: World) -> None:
+    """A mirror of a cluster without a link is deleted, even if svclink never saw the link."""
     linked.declare("web")
     linked.publish(linked.c1, "web", "10.1.0.1")
     orphan = endpoint_slice(linked.namespace, "web", endpoints("10.9.0.1"), name="web-gone")

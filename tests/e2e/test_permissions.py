@@ -1,4 +1,4 @@
-"""The controller under the ServiceAccount of deploy/deployment.yaml, and with the remote role of the export script."""
+"""The controller with the permissions of deploy/deployment.yaml and of export-kubeconfig."""
 
 from __future__ import annotations
 
@@ -18,7 +18,14 @@ from svclink_controller.settings import Settings
 
 from .control_planes import Cluster
 from .controller_process import Controller, controller_of
-from .missing_permissions import HOME, MAIN_ROLES, NOBODY, REMOTE_ROLES, Users, lacks_of
+from .missing_permissions import (
+    DEPLOYED_NAMESPACE,
+    FULL_USER,
+    MAIN_ROLES,
+    REMOTE_ROLES,
+    Users,
+    granted_verbs,
+)
 from .objects import (
     ANNOTATION_SOURCE,
     LABEL_CLUSTER,
@@ -27,7 +34,7 @@ from .objects import (
     endpoint_slice,
     endpoints,
     service,
-    slice_name,
+    usual_slice_name,
 )
 from .polling import eventually
 from .shell import Shell
@@ -43,15 +50,15 @@ pytestmark = pytest.mark.real_servers(
 
 @pytest.fixture
 def users(world: World, remote: Cluster, tmp_path: Path) -> Iterator[Users]:
-    """Users with less than the roles of deploy/ and of the export script give; they go at the end."""
-    made = Users(world, remote, tmp_path)
-    yield made
-    made.clean()
+    """Creates users who lack one permission, and deletes their roles at the end."""
+    created = Users(world, remote, tmp_path)
+    yield created
+    created.clean_up()
 
 
 @pytest.fixture
 def idle_controller(deployed: Shell, main: Cluster, tmp_path: Path) -> Iterator[Controller]:
-    """The controller with a token of its ServiceAccount, in the place of its Pod."""
+    """The controller, which authenticates with a token of its ServiceAccount as its Pod would."""
     token = deployed("kubectl create token svclink --namespace cloudpilot").strip()
     with controller_of(
         main.kubeconfig({"token": token}, namespace="cloudpilot"), tmp_path, "svclink"
@@ -59,10 +66,8 @@ def idle_controller(deployed: Shell, main: Cluster, tmp_path: Path) -> Iterator[
         yield controller
 
 
-def test_svclink_mirrors_with_the_permissions_it_is_given(
-    world: World, remote: Cluster, shell: Shell
-) -> None:
-    """Under its ServiceAccount and with the remote role, it writes all it has to and is refused nothing."""
+def test_documented_permissions_suffice(world: World, remote: Cluster, shell: Shell) -> None:
+    """With the documented permissions svclink mirrors, and no request is denied."""
     clusters = {MAIN_USER: world.main, REMOTE_USER: remote}
     marks = {user: cluster.audit_mark() for user, cluster in clusters.items()}
     world.controller.start()
@@ -73,43 +78,43 @@ def test_svclink_mirrors_with_the_permissions_it_is_given(
     world.links.add("exported", base64.b64decode(exported).decode())
     world.links.await_ready("exported")
     world.await_mirrored("web", exported=["10.1.0.1"])
-    world.rewrite(remote, "web", "10.1.0.2")
+    world.set_addresses(remote, "web", "10.1.0.2")
     world.await_mirrored("web", exported=["10.1.0.2"])
     world.withdraw(remote, "web")
     world.await_mirrored("web")
 
     for user, cluster in clusters.items():
-        made = cluster.audit_events(marks[user], user)
-        assert made, f"{user} asked nothing"
-        assert [each for each in made if each.denied] == []
+        requests = cluster.audit_events(marks[user], user)
+        assert requests, f"{user} sent no requests"
+        assert [each for each in requests if each.denied] == []
 
 
 async def test_every_permission_is_needed(
     world: World, remote: Cluster, shell: Shell, users: Users
 ) -> None:
-    """Without any one verb of its roles svclink is refused what it has to do, and says so; with all, nothing.
+    """Without any one verb, svclink reports the denied request; with all of them, none.
 
-    For each verb there is a controller with a link of its own, whose user has all permissions but this one.
+    One controller per verb runs with its own link, as a user who has every permission except that
+    verb.
     """
-    publish_what_needs_permissions(world, remote, shell("hack/export-kubeconfig.sh remote").strip())
-    lacks = [*lacks_of(world.main, MAIN_ROLES), *lacks_of(remote, REMOTE_ROLES)]
-    settings = [users.admit(lack) for lack in (None, *lacks)]
+    create_objects_for_each_verb(world, remote, shell("hack/export-kubeconfig.sh remote").strip())
+    verbs = [*granted_verbs(world.main, MAIN_ROLES), *granted_verbs(remote, REMOTE_ROLES)]
+    settings = [users.create(verb) for verb in (None, *verbs)]
 
     with capture_logs() as lines:
 
-        def each_is_refused_what_it_lacks() -> None:
-            assert world.addresses("web").get(NOBODY) == ["10.1.0.1"]
-            world.links.edit(
-                COUNTING, enabled=False
-            )  # Told in an Event, which counts up when it happens again.
-            world.links.await_condition(COUNTING, "False", "Disabled")
-            world.links.edit(COUNTING, enabled=True)
-            world.links.await_ready(COUNTING)
-            assert refused(lines) == {(lack.user, lack.verb, lack.resource) for lack in lacks}
+        def each_denied_verb_is_logged() -> None:
+            assert world.addresses("web").get(FULL_USER) == ["10.1.0.1"]
+            # A repeated transition patches the count of its Event.
+            world.links.edit(PATCHES_EVENTS, enabled=False)
+            world.links.await_condition(PATCHES_EVENTS, "False", "Disabled")
+            world.links.edit(PATCHES_EVENTS, enabled=True)
+            world.links.await_ready(PATCHES_EVENTS)
+            assert denied(lines) == {(each.user, each.verb, each.resource) for each in verbs}
 
-        running = [asyncio.create_task(control(each)) for each in settings]
+        running = [asyncio.create_task(run_controller(each)) for each in settings]
         try:
-            await asyncio.to_thread(eventually, each_is_refused_what_it_lacks, 60)
+            await asyncio.to_thread(eventually, each_denied_verb_is_logged, DENIED_SECONDS)
         finally:
             for task in running:
                 task.cancel()
@@ -119,33 +124,34 @@ async def test_every_permission_is_needed(
     )
 
 
-async def control(settings: Settings) -> None:
-    """Run a controller until cancelled. One interpreter for all of them starts in a second, and not in a minute."""
+async def run_controller(settings: Settings) -> None:
+    """Run a controller in this process, because dozens of processes would start slowly."""
     client = await main_client(settings.kubeconfig)
     try:
-        await make_manager(client, HOME, settings).run()
+        await make_manager(client, DEPLOYED_NAMESPACE, settings).run()
     finally:
         await client.close()
 
 
-def refused(lines: Iterable[Mapping[str, object]]) -> set[tuple[str, str, str]]:
-    """User, verb and resource of every refusal that svclink told of, in the API server's words."""
+def denied(lines: Iterable[Mapping[str, object]]) -> set[tuple[str, str, str]]:
+    """User, verb and resource of every denied request in the log, as the API server states them."""
     problems = (str(line.get("problem")) for line in lines)
-    return {found for problem in problems for found in REFUSED.findall(problem)}
+    return {match for problem in problems for match in DENIED.findall(problem)}
 
 
-COUNTING: Final = "main-without-patch-events"
-REFUSED: Final = re.compile(r'User "([^"]+)" cannot (\w+) resource "([^"]+)"')
+PATCHES_EVENTS: Final = "main-without-patch-events"
+DENIED_SECONDS: Final = 60
+DENIED: Final = re.compile(r'User "([^"]+)" cannot (\w+) resource "([^"]+)"')
 
 
-def publish_what_needs_permissions(world: World, remote: Cluster, kubeconfig: str) -> None:
-    """Services to mirror and to make, one in a namespace to make; slices to update and delete; the links' Secret."""
+def create_objects_for_each_verb(world: World, remote: Cluster, kubeconfig: str) -> None:
+    """Create objects that need every verb: Services, stale slices and the Secret."""
     world.declare("web")
     world.publish(remote, "web", "10.1.0.1")
     world.create(remote, service(world.namespace, "only-remote"))
     remote.create_namespace(f"{world.namespace}-new")
     world.create(remote, service(f"{world.namespace}-new", "web"))
-    for verb, source in (("update", slice_name("web")), ("delete", "gone")):
+    for verb, source in (("update", usual_slice_name("web")), ("delete", "gone")):
         labels = {
             LABEL_CLUSTER: f"main-without-{verb}-endpointslices",
             LABEL_MANAGED_BY: MANAGED_BY_SVCLINK,
@@ -155,7 +161,7 @@ def publish_what_needs_permissions(world: World, remote: Cluster, kubeconfig: st
         )
         stale["metadata"]["annotations"] = {ANNOTATION_SOURCE: source}
         world.create(world.main, stale)
-    metadata = {"name": "exported", "namespace": HOME}
+    metadata = {"name": "exported", "namespace": DEPLOYED_NAMESPACE}
     world.main.api.create(
         {
             "apiVersion": "v1",

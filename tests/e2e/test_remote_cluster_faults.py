@@ -1,4 +1,4 @@
-"""What administrators and accidents do to a remote: set back, moved, its keys changed, permissions taken away."""
+"""A remote that is restored, compacted or moved, or whose CA, permissions or tokens change."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import yaml
 
 from .api_client import ApiError, Object
 from .control_planes import READER_USER, Cluster
-from .fault_proxy import FaultProxy, Hanging, ProxyTo, Refusing, Shortening
-from .isolated_cluster import FragileCluster
+from .fault_proxy import FaultProxy, ProxyTo
+from .faults import Hanging, Refusing, Shortening
+from .isolated_cluster import IsolatedCluster
 from .polling import eventually
 from .world import World
 
@@ -19,20 +20,22 @@ ACCOUNT = "narrow"
 
 
 @pytest.fixture
-def mirroring(linked: World, c3: FragileCluster) -> World:
-    """The Service `web` mirrored from the fragile remote and from another."""
+def mirroring(linked: World, c3: IsolatedCluster) -> World:
+    """The Service `web` is mirrored from the isolated remote and from another."""
     linked.link(c3)
     linked.await_mirrored("web", c1=["10.1.0.1"], c3=["10.3.0.1"])
     return linked
 
 
-@pytest.mark.real_servers("the embedded server has no etcd that could be restored")
-def test_a_remote_restored_from_a_backup_is_followed(mirroring: World, c3: FragileCluster) -> None:
-    """What it has again is mirrored again, what it has no more is not, though its resourceVersions went backwards."""
+@pytest.mark.real_servers("the embedded server has no etcd to restore")
+def test_remote_restored_from_a_backup_is_mirrored_again(
+    mirroring: World, c3: IsolatedCluster
+) -> None:
+    """Mirrors follow a restored remote, although its resourceVersions went backwards."""
     mirroring.declare("young")
     c3.back_up()
     mirroring.publish(c3, "young", "10.3.9.1")
-    mirroring.rewrite(c3, "web", "10.3.0.2")
+    mirroring.set_addresses(c3, "web", "10.3.0.2")
     mirroring.await_mirrored("web", c1=["10.1.0.1"], c3=["10.3.0.2"])
     mirroring.await_mirrored("young", c3=["10.3.9.1"])
     others = mirroring.versions("web", "c1")
@@ -41,20 +44,20 @@ def test_a_remote_restored_from_a_backup_is_followed(mirroring: World, c3: Fragi
 
     mirroring.await_mirrored("web", c1=["10.1.0.1"], c3=["10.3.0.1"])
     mirroring.await_mirrored("young")
-    mirroring.rewrite(c3, "web", "10.3.0.3")
+    mirroring.set_addresses(c3, "web", "10.3.0.3")
     mirroring.await_mirrored("web", c1=["10.1.0.1"], c3=["10.3.0.3"])
     mirroring.links.await_ready("c3")
     assert mirroring.versions("web", "c1") == others
 
 
-@pytest.mark.real_servers("the embedded server has no etcd that could be compacted")
-def test_what_a_compacted_remote_forgot_is_listed(
-    linked: World, c3: FragileCluster, proxy_to: ProxyTo
+@pytest.mark.real_servers("the embedded server has no etcd to compact")
+def test_compacted_remote_is_listed_again(
+    linked: World, c3: IsolatedCluster, proxy_to: ProxyTo
 ) -> None:
-    """A watch that cannot be continued from before a compaction is made up for by a list, on the same connection."""
+    """A watch that cannot resume is replaced by a list on the same connection."""
     proxy, mark = proxy_to(c3, terminates_tls=True), c3.audit_mark()
     proxy.fail(Shortening(2))
-    linked.links.add("c3", c3.kubeconfig({"token": c3.token()}, **proxy.access))
+    linked.links.add("c3", c3.kubeconfig({"token": c3.token()}, **proxy.cluster_entry))
     linked.await_mirrored("web", c1=["10.1.0.1"], c3=["10.3.0.1"])
     ready = linked.links.await_condition("c3", "True", "ClusterReady")
 
@@ -64,7 +67,7 @@ def test_what_a_compacted_remote_forgot_is_listed(
     linked.withdraw(c3, "web")
     c3.compact()
     mark = c3.audit_mark()
-    proxy.work()
+    proxy.heal()
 
     linked.await_mirrored("web", c1=["10.1.0.1"])
     assert "list" in {event.verb for event in c3.audit_events(mark, READER_USER)}
@@ -72,7 +75,7 @@ def test_what_a_compacted_remote_forgot_is_listed(
 
 
 def assert_watches_have_ended(cluster: Cluster, mark: int) -> None:
-    """There were some, and every one has come to its end."""
+    """Assert that there were watches, and that all of them have ended."""
     stages = [
         event.stage for event in cluster.audit_events(mark, READER_USER) if event.verb == "watch"
     ]
@@ -80,16 +83,16 @@ def assert_watches_have_ended(cluster: Cluster, mark: int) -> None:
     assert counts["ResponseStarted"] == counts["ResponseComplete"] > 0, f"watches: {counts}"
 
 
-def test_a_remote_with_a_new_certificate_authority_waits_for_it(
-    mirroring: World, c3: FragileCluster
+def test_remote_with_a_new_ca_keeps_its_slices_until_the_link_trusts_it(
+    mirroring: World, c3: IsolatedCluster
 ) -> None:
-    """Its certificate is not accepted and its slices stay, until the link has the new CA; nothing is missed."""
+    """The link is CertificateInvalid and its slices stay, until its kubeconfig has the new CA."""
     kept = mirroring.versions("web", "c3")
 
     c3.rotate_authority()
     mirroring.links.await_condition("c3", "False", "CertificateInvalid")
-    mirroring.rewrite(c3, "web", "10.3.0.2")
-    mirroring.rewrite(mirroring.c1, "web", "10.1.0.2")
+    mirroring.set_addresses(c3, "web", "10.3.0.2")
+    mirroring.set_addresses(mirroring.c1, "web", "10.1.0.2")
     mirroring.await_mirrored("web", c1=["10.1.0.2"], c3=["10.3.0.1"])
     assert mirroring.versions("web", "c3") == kept
 
@@ -98,10 +101,10 @@ def test_a_remote_with_a_new_certificate_authority_waits_for_it(
     mirroring.links.await_ready("c3")
 
 
-def test_a_remote_that_moved_is_found_where_the_link_says(
-    mirroring: World, c3: FragileCluster
+def test_moved_remote_keeps_its_slices_until_the_link_is_edited(
+    mirroring: World, c3: IsolatedCluster
 ) -> None:
-    """Where nobody answers any more its slices stay; an edited link leads to the new address of the same cluster."""
+    """The link is Unreachable and its slices stay, until its kubeconfig has the new address."""
     kept = mirroring.versions("web", "c3")
 
     c3.move()
@@ -111,11 +114,11 @@ def test_a_remote_that_moved_is_found_where_the_link_says(
     mirroring.links.replace_kubeconfig("c3", c3.remote_kubeconfig())
     mirroring.links.await_ready("c3")
     assert mirroring.versions("web", "c3") == kept
-    mirroring.rewrite(c3, "web", "10.3.0.2")
+    mirroring.set_addresses(c3, "web", "10.3.0.2")
     mirroring.await_mirrored("web", c1=["10.1.0.1"], c3=["10.3.0.2"])
 
 
-# With less than the whole cluster, through a proxy that makes the controller connect again at once
+# A link to one namespace only, through a proxy that can make the controller reconnect
 
 
 @pytest.fixture
@@ -125,12 +128,12 @@ def proxy(world: World, proxy_to: ProxyTo) -> FaultProxy:
 
 @pytest.fixture
 def narrow(world: World, proxy: FaultProxy) -> World:
-    """The first remote linked with the rights of one namespace, and `web` mirrored from both remotes."""
+    """The first remote is linked for one namespace, and `web` is mirrored from both remotes."""
     world.controller.start()
     world.declare("web")
     world.publish(world.c1, "web", "10.1.0.1")
     world.publish(world.c2, "web", "10.2.0.1")
-    world.c1.create_account(ACCOUNT, world.namespace)
+    world.c1.create_reader_account(ACCOUNT, world.namespace)
     world.links.add("c1", narrow_kubeconfig(world, proxy), includedNamespaces=[world.namespace])
     world.link(world.c2)
     world.await_mirrored("web", c1=["10.1.0.1"], c2=["10.2.0.1"])
@@ -139,25 +142,25 @@ def narrow(world: World, proxy: FaultProxy) -> World:
 
 
 def narrow_kubeconfig(world: World, proxy: FaultProxy) -> str:
-    return world.c1.kubeconfig({"token": world.c1.token(ACCOUNT, world.namespace)}, **proxy.access)
+    return world.c1.kubeconfig(
+        {"token": world.c1.token(ACCOUNT, world.namespace)}, **proxy.cluster_entry
+    )
 
 
 @pytest.mark.parametrize("lost", ["everything", "endpointslices", "services"])
-def test_permissions_that_are_withdrawn_leave_the_slices(
-    narrow: World, proxy: FaultProxy, lost: str
-) -> None:
-    """What may not be read is unknown, be it one resource or all; granted again, it is followed again."""
+def test_revoked_permissions_keep_the_slices(narrow: World, proxy: FaultProxy, lost: str) -> None:
+    """Slices stay while svclink may not read their source, and are updated afterwards."""
     kept = narrow.versions("web", "c1")
     role = narrow.c1.api.get("roles", ACCOUNT, narrow.namespace)
-    left = [
+    remaining = [
         rule for rule in role["rules"] if lost != "everything" and lost not in rule["resources"]
     ]
 
-    narrow.c1.api.patch("roles", ACCOUNT, narrow.namespace, {"rules": left})
-    proxy.cut()
+    narrow.c1.api.patch("roles", ACCOUNT, narrow.namespace, {"rules": remaining})
+    proxy.reset_connections()
     narrow.links.await_condition("c1", "False", "Forbidden")
     narrow.withdraw(narrow.c1, "web")
-    narrow.rewrite(narrow.c2, "web", "10.2.0.2")
+    narrow.set_addresses(narrow.c2, "web", "10.2.0.2")
     narrow.await_mirrored("web", c1=["10.1.0.1"], c2=["10.2.0.2"])
     assert narrow.versions("web", "c1") == kept
 
@@ -166,22 +169,21 @@ def test_permissions_that_are_withdrawn_leave_the_slices(
     narrow.links.await_ready("c1")
 
 
-def test_a_token_that_counts_no_more_is_replaced_in_the_link(
+def test_invalid_token_keeps_the_slices_until_it_is_replaced(
     narrow: World, proxy: FaultProxy
 ) -> None:
-    """Its owner is gone: the slices stay and the status says so, until the link has the token of another."""
+    """The link is Unauthorized and its slices stay, until it has a new token."""
     kept = narrow.versions("web", "c1")
     token = token_of(narrow.main.api.get("clusterlinks", "c1"))
 
     proxy.fail(Refusing())
-    proxy.cut()
+    proxy.reset_connections()
     narrow.c1.api.delete("serviceaccounts", ACCOUNT, narrow.namespace)
-    eventually(
-        lambda: assert_refused(narrow.c1, token)
-    )  # An API server remembers tokens for some seconds.
-    proxy.work()
+    # An API server caches valid tokens for some seconds.
+    eventually(lambda: assert_rejected(narrow.c1, token))
+    proxy.heal()
     narrow.links.await_condition("c1", "False", "Unauthorized")
-    narrow.rewrite(narrow.c1, "web", "10.1.0.2")
+    narrow.set_addresses(narrow.c1, "web", "10.1.0.2")
     assert narrow.versions("web", "c1") == kept
 
     meta = {"name": ACCOUNT, "namespace": narrow.namespace}
@@ -196,13 +198,13 @@ def token_of(link: Object) -> str:
     return str(kubeconfig["users"][0]["user"]["token"])
 
 
-def assert_refused(cluster: Cluster, token: str) -> None:
-    api = cluster.api_of(token)
+def assert_rejected(cluster: Cluster, token: str) -> None:
+    api = cluster.api_with_token(token)
     try:
         api.request("GET", "/version")
     except ApiError as error:
-        assert error.status == 401  # noqa: PT017 - any other refusal is as wrong as none
+        assert error.status == 401  # noqa: PT017 - any other error is a failure too
     else:
-        raise AssertionError("the token still counts")
+        raise AssertionError("the token is still valid")
     finally:
         api.close()

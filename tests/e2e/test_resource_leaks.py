@@ -1,4 +1,4 @@
-"""What a controller holds on to when links come and go for a long time."""
+"""File descriptors, tasks and memory of a controller whose links come and go."""
 
 from __future__ import annotations
 
@@ -11,53 +11,56 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from .control_planes import reserve_ports
 from .controller_process import Controller
-from .fault_proxy import FaultProxy, Hanging, ProxyTo, Throttling
+from .fault_proxy import FaultProxy, ProxyTo
+from .faults import Hanging, Throttling
+from .loopback_ports import reserve_ports
 from .polling import eventually
 from .world import RecordMeasure, World
 
 CYCLES = 200
 WARM_UP = 50
-SPARE_DESCRIPTORS = 2
-SPARE_MEGABYTES = 10
+TOLERATED_DESCRIPTORS = 2
+TOLERATED_MEGABYTES = 10
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="counts what /proc shows")
-def test_links_that_come_and_go_leave_nothing_behind(
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_deleted_links_leave_no_resources_behind(
     world: World,
     idle_controller: Controller,
     proxy_to: ProxyTo,
     silent_server: str,
     record_measure: RecordMeasure,
 ) -> None:
-    """After 200 links, most of them deleted in the middle of something, it holds no more than after the first 50."""
+    """After 200 links the controller holds no more than after the first 50."""
     controller = idle_controller
     (metrics_port,) = reserve_ports(1)
     controller.start(f"--listen-address=127.0.0.1:{metrics_port}")
     world.declare("web")
     world.publish(world.c1, "web", "10.1.0.1")
-    kubeconfigs = ways_to(world, proxy_to(world.c1), proxy_to(world.c2), silent_server)
-    dice = random.Random(1)  # noqa: S311 - it is to be repeatable
+    kubeconfigs = various_kubeconfigs(world, proxy_to(world.c1), proxy_to(world.c2), silent_server)
+    choices = random.Random(1)  # noqa: S311 - must be repeatable
+    tasks = eventually(lambda: asyncio_tasks(metrics_port))
 
-    come_and_go(world, kubeconfigs, range(WARM_UP), dice)
-    time.sleep(2)  # what was begun ends
+    add_and_remove_links(world, kubeconfigs, range(WARM_UP), choices)
+    eventually(lambda: assert_at_most(asyncio_tasks(metrics_port), tasks))
     descriptors, megabytes = open_descriptors(controller), resident_megabytes(controller)
-    tasks = asyncio_tasks(metrics_port)
-    come_and_go(world, kubeconfigs, range(WARM_UP, CYCLES), dice)
+    add_and_remove_links(world, kubeconfigs, range(WARM_UP, CYCLES), choices)
 
     eventually(
-        lambda: assert_at_most(open_descriptors(controller), descriptors + SPARE_DESCRIPTORS)
+        lambda: assert_at_most(open_descriptors(controller), descriptors + TOLERATED_DESCRIPTORS)
     )
     eventually(lambda: assert_at_most(asyncio_tasks(metrics_port), tasks))
-    grown = resident_megabytes(controller) - megabytes
-    record_measure("MB that 150 links left behind", grown)
-    assert_at_most(grown, SPARE_MEGABYTES)
+    growth = resident_megabytes(controller) - megabytes
+    record_measure("growth of memory in MB after 150 links", growth)
+    assert_at_most(growth, TOLERATED_MEGABYTES)
     world.await_mirrored("web")
 
 
-def ways_to(world: World, hanging: FaultProxy, slow: FaultProxy, silent_server: str) -> list[str]:
-    """Kubeconfigs that work, hang, are slow, are refused, are not accepted, and are none."""
+def various_kubeconfigs(
+    world: World, hanging: FaultProxy, slow: FaultProxy, silent_server: str
+) -> list[str]:
+    """Kubeconfigs that work, hang, are slow, unauthorized, silent, refused and invalid."""
     hanging.fail(Hanging())
     slow.fail(Throttling(20_000))
     (free,) = reserve_ports(1)
@@ -66,8 +69,8 @@ def ways_to(world: World, hanging: FaultProxy, slow: FaultProxy, silent_server: 
         c1.remote_kubeconfig(),
         c1.remote_kubeconfig(),
         c2.remote_kubeconfig(),
-        c1.kubeconfig({"token": c1.token()}, **hanging.access),
-        c2.kubeconfig({"token": c2.token()}, **slow.access),
+        c1.kubeconfig({"token": c1.token()}, **hanging.cluster_entry),
+        c2.kubeconfig({"token": c2.token()}, **slow.cluster_entry),
         c2.kubeconfig({"token": "of.another.cluster"}),
         c1.kubeconfig({"token": "any"}, server=silent_server),
         c1.kubeconfig({"token": "any"}, server=f"https://127.0.0.1:{free}"),
@@ -75,14 +78,17 @@ def ways_to(world: World, hanging: FaultProxy, slow: FaultProxy, silent_server: 
     ]
 
 
-def come_and_go(world: World, kubeconfigs: list[str], numbers: range, dice: random.Random) -> None:
+def add_and_remove_links(
+    world: World, kubeconfigs: list[str], numbers: range, choices: random.Random
+) -> None:
+    """Add and remove links one after the other, most of them at a random moment of their start."""
     for number in numbers:
         name, which = f"link-{number}", number % len(kubeconfigs)
         world.links.add(name, kubeconfigs[which])
         if which == 0:
             world.links.await_ready(name)
         else:
-            time.sleep(dice.uniform(0, 0.2))
+            time.sleep(choices.uniform(0, 0.2))
         world.links.remove(name)
 
 
@@ -91,9 +97,9 @@ def open_descriptors(controller: Controller) -> int:
 
 
 def asyncio_tasks(metrics_port: int) -> float:
-    """How many tasks have not ended, as it says itself."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{metrics_port}/metrics", timeout=10) as answer:
-        families = text_string_to_metric_families(answer.read().decode())
+    """The number of unfinished asyncio tasks, from the metrics of the controller."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{metrics_port}/metrics", timeout=10) as response:
+        families = text_string_to_metric_families(response.read().decode())
     (value,) = (
         family.samples[0].value for family in families if family.name == "svclink_asyncio_tasks"
     )

@@ -1,4 +1,4 @@
-"""Kubeconfigs kept in Secrets of the controller's namespace."""
+"""ClusterLinks whose kubeconfig is in a Secret of the controller's namespace."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ def link_to_secret(world: World, name: str) -> None:
 
 @pytest.fixture
 def in_secret(world: World) -> World:
-    """`web` is in c1, which is linked by a Secret that does not exist yet."""
+    """The Service `web` is in c1, whose link refers to a Secret that does not exist yet."""
     world.declare("web")
     world.publish(world.c1, "web", "10.1.0.1")
     world.controller.start()
     link_to_secret(world, "c1")
-    world.goes_at_the_end("secrets", "c1", CONTROLLER_NAMESPACE)
+    world.delete_at_end("secrets", "c1", CONTROLLER_NAMESPACE)
     return world
 
 
-def test_a_link_follows_the_secret_it_names(in_secret: World) -> None:
-    """The status says that the Secret is missing; created, it is used; rotated, the new kubeconfig takes over."""
+def test_link_follows_its_secret(in_secret: World) -> None:
+    """The link reports a missing Secret, and uses each kubeconfig that the Secret gets."""
     in_secret.links.await_condition("c1", "False", "InvalidKubeconfig")
     assert f"{CONTROLLER_NAMESPACE}/c1" in in_secret.links.condition("c1")["message"]
 
@@ -52,8 +52,8 @@ def test_a_link_follows_the_secret_it_names(in_secret: World) -> None:
     in_secret.await_mirrored("web", c1=["10.2.0.1"])
 
 
-def test_a_secret_that_goes_leaves_its_kubeconfig_in_use(in_secret: World) -> None:
-    """Credentials that work are not given up for none; the status says what is missing."""
+def test_removed_kubeconfig_keeps_the_connection(in_secret: World) -> None:
+    """If the key disappears from the Secret, the old credentials stay in use."""
     in_secret.main.api.create(secret("c1", kubeconfig=in_secret.c1.remote_kubeconfig()))
     in_secret.links.await_ready("c1")
 
@@ -62,5 +62,5 @@ def test_a_secret_that_goes_leaves_its_kubeconfig_in_use(in_secret: World) -> No
     )
 
     in_secret.links.await_condition("c1", "False", "InvalidKubeconfig")
-    in_secret.rewrite(in_secret.c1, "web", "10.1.0.2")
+    in_secret.set_addresses(in_secret.c1, "web", "10.1.0.2")
     in_secret.await_mirrored("web", c1=["10.1.0.2"])

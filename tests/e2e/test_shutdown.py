@@ -1,4 +1,4 @@
-"""The end of the controller, and starts that must not happen."""
+"""Termination of the controller, and starts with invalid arguments."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .world import World
 
 
 def test_sigterm_ends_an_idle_controller(linked: World) -> None:
-    """It is gone within five seconds, with exit code 0, and leaves everything as it is."""
+    """An idle controller exits after SIGTERM with code 0, and changes nothing."""
     linked.declare("web")
     linked.publish(linked.c1, "web", "10.1.0.1")
     linked.await_mirrored("web", c1=["10.1.0.1"])
@@ -25,40 +25,40 @@ def test_sigterm_ends_an_idle_controller(linked: World) -> None:
     linked.links.await_ready("c1")
 
 
-def test_sigterm_during_work_leaves_nothing_half_written(linked: World) -> None:
-    """Every slice that is there is complete, and the next start writes the rest."""
+def test_sigterm_during_writes_leaves_complete_mirrors(linked: World) -> None:
+    """Every mirror is complete after SIGTERM, and the next start writes the rest."""
     linked.declare("web")
     sources = linked.publish_many(linked.c1, "web", slices=15, endpoints_each=100)
-    eventually(lambda: assert_some(linked))
+    eventually(lambda: assert_any_mirror(linked))
 
     assert linked.controller.stop() == 0
 
     for source, addresses in linked.by_source("web").items():
         assert addresses == sorted(sources[source])
     linked.controller.start()
-    eventually(lambda: linked.shows_by_source("web", sources))
+    eventually(lambda: linked.assert_mirrored_by_source("web", sources))
 
 
-def assert_some(world: World) -> None:
+def assert_any_mirror(world: World) -> None:
     assert world.mirrors("web")
 
 
-def test_sigkill_at_any_time_does_no_harm(linked: World) -> None:
-    """A controller that dies in the middle of its work is replaced by one that finishes it."""
+def test_restart_after_sigkill_completes_the_mirrors(linked: World) -> None:
+    """After SIGKILL during writes, the next start writes the rest."""
     linked.declare("web")
     sources = linked.publish_many(linked.c1, "web", slices=15, endpoints_each=100)
-    eventually(lambda: assert_some(linked))
+    eventually(lambda: assert_any_mirror(linked))
 
     linked.controller.kill()
     linked.controller.start()
 
-    eventually(lambda: linked.shows_by_source("web", sources))
+    eventually(lambda: linked.assert_mirrored_by_source("web", sources))
 
 
 def test_sigterm_ends_a_controller_whose_remote_hangs(
     world: World, controller: Controller, silent_server: str
 ) -> None:
-    """A server that takes connections and says nothing does not hold up the end."""
+    """A remote that accepts connections and never responds does not delay the exit."""
     world.declare("web")
     world.publish(world.c1, "web", "10.1.0.1")
     world.links.add("silent", world.c2.kubeconfig({"token": "any"}, server=silent_server))
@@ -69,7 +69,7 @@ def test_sigterm_ends_a_controller_whose_remote_hangs(
 
 
 def test_sigterm_ends_a_controller_while_the_main_cluster_hangs(linked: World) -> None:
-    """Nor does a main API server that stopped in mid-flight."""
+    """A suspended main API server does not delay the exit."""
     linked.declare("web")
     linked.publish(linked.c1, "web", "10.1.0.1")
     linked.await_mirrored("web", c1=["10.1.0.1"])
@@ -88,25 +88,25 @@ def test_sigterm_ends_a_controller_while_the_main_cluster_hangs(linked: World) -
         "--sync-interval=soon",
     ],
 )
-def test_a_flag_that_cannot_be_meant_is_refused_in_one_sentence(world: World, flag: str) -> None:
-    """The exit code is 1, and standard error names the flag; nothing is started."""
+def test_invalid_flag_is_rejected_with_one_sentence(world: World, flag: str) -> None:
+    """An invalid flag exits with code 1 and a sentence that names it, and nothing is started."""
     name, _ = flag.split("=")
 
-    refused = svclink("--kubeconfig=/dev/null", flag)
+    done = svclink("--kubeconfig=/dev/null", flag)
 
-    assert refused.returncode == 1
-    assert refused.stdout == ""
-    (sentence,) = refused.stderr.splitlines()
+    assert done.returncode == 1
+    assert done.stdout == ""
+    (sentence,) = done.stderr.splitlines()
     assert name in sentence
     assert not world.mirrors()
 
 
-def test_a_kubeconfig_that_is_not_there_is_named() -> None:
-    """The exit code is 1, and standard error says in one sentence which file is missing."""
-    refused = svclink("--kubeconfig=/nowhere/kubeconfig")
+def test_missing_kubeconfig_is_named() -> None:
+    """A missing kubeconfig exits with code 1 and a sentence that names the file."""
+    done = svclink("--kubeconfig=/nowhere/kubeconfig")
 
-    assert refused.returncode == 1
-    (sentence,) = refused.stderr.splitlines()
+    assert done.returncode == 1
+    (sentence,) = done.stderr.splitlines()
     assert "/nowhere/kubeconfig" in sentence
 
 

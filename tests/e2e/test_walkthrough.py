@@ -1,6 +1,6 @@
-"""The life of an installation, with the commands a person types and in their order: install, use, mend, remove.
+"""An installation from start to end, with the documented commands: install, use, repair, uninstall.
 
-No kubelet is there, so the controller runs as a process under the ServiceAccount of its Deployment.
+Without a kubelet, the controller runs as a process under the ServiceAccount of its Deployment.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import pytest
 from .api_client import ApiError, Object
 from .control_planes import Cluster
 from .controller_process import Controller
-from .documented_commands import commands
-from .objects import endpoint_slice, endpoints, service, slice_name
+from .documented_commands import documented_commands
+from .objects import endpoint_slice, endpoints, service, usual_slice_name
 from .polling import eventually
 from .shell import Shell
 
@@ -35,21 +35,21 @@ spec:
   kubeconfig: $kubeconfig
 EOF
 """
-QUICK_START: Final = commands("docs/quick-start.md")
-UNINSTALL: Final = commands("docs/uninstall.md")
-# Kinds that come and go by themselves: Events for an hour, Leases of control planes.
-FLEETING: Final = {"events", "events.events.k8s.io", "leases.coordination.k8s.io"}
+QUICK_START: Final = documented_commands("docs/quick-start.md")
+UNINSTALL: Final = documented_commands("docs/uninstall.md")
+# Kinds whose objects change by themselves: Events expire, and control planes renew Leases.
+VOLATILE: Final = {"events", "events.events.k8s.io", "leases.coordination.k8s.io"}
 
 pytestmark = pytest.mark.real_servers(
     "the embedded server neither empties namespaces nor reads protobuf"
 )
 
 
-def everything(shell: Shell, context: str) -> set[str]:
-    """Kind, namespace and name of every object of a cluster, but for those that come and go by themselves."""
+def all_objects(shell: Shell, context: str) -> set[str]:
+    """Kind, namespace and name of every object of a cluster, except volatile kinds."""
     kinds = (
         set(shell(f"kubectl --context {context} api-resources --verbs=list -o name").split())
-        - FLEETING
+        - VOLATILE
     )
     named = '{range .items[*]}{.kind} {.metadata.namespace} {.metadata.name}{"\\n"}{end}'
     command = f"kubectl --context {context} get {','.join(sorted(kinds))} -A -o 'jsonpath={named}'"
@@ -58,13 +58,16 @@ def everything(shell: Shell, context: str) -> set[str]:
 
 @pytest.fixture
 def clean(main: Cluster, remote: Cluster, shell: Shell) -> Iterator[Shell]:
-    """Main without svclink, not even its CRD, and the Service nginx in two clusters; the CRD is back at the end."""
+    """A main cluster without svclink and its CRD, and the Service nginx in both clusters.
+
+    The CRD is restored at the end.
+    """
     shell("kubectl delete crd clusterlinks.svclink.cloudpilot.ai")
     for cluster in (main, remote):
         cluster.api.create(service("default", "nginx"))
     publish(remote, "10.1.0.1", "10.1.0.2")
     yield shell
-    remote.api.delete("endpointslices", slice_name("nginx"), "default")
+    remote.api.delete("endpointslices", usual_slice_name("nginx"), "default")
     for cluster in (main, remote):
         cluster.api.delete("services", "nginx", "default")
     shell("kubectl apply --filename crd/")
@@ -73,15 +76,15 @@ def clean(main: Cluster, remote: Cluster, shell: Shell) -> Iterator[Shell]:
 
 
 def publish(cluster: Cluster, *addresses: str) -> None:
-    """Give the Service nginx of a remote these Pods."""
-    piece = endpoint_slice("default", "nginx", endpoints(*addresses))
+    """Replace the EndpointSlice of the Service nginx in a remote."""
+    published = endpoint_slice("default", "nginx", endpoints(*addresses))
     with contextlib.suppress(ApiError):
-        cluster.api.delete("endpointslices", piece["metadata"]["name"], "default")
-    cluster.api.create(piece)
+        cluster.api.delete("endpointslices", published["metadata"]["name"], "default")
+    cluster.api.create(published)
 
 
 class Installation:
-    """What a person sees of it."""
+    """The installed controller, as users see it through kubectl."""
 
     def __init__(self, shell: Shell, main: Cluster, directory: Path) -> None:
         self.shell = shell
@@ -93,25 +96,26 @@ class Installation:
         self.controller = Controller(kubeconfig, directory / "svclink.log")
 
     def link(self) -> Object:
-        found: Object = json.loads(
+        link: Object = json.loads(
             self.shell("kubectl get clusterlink production-east -n cloudpilot -o json")
         )
-        return found
+        return link
 
     def patch(self, spec: str) -> None:
-        """Change the link as the documentation says, and wait until svclink has seen it."""
+        """Patch the link, and wait until svclink has observed the change."""
         self.shell(
-            f"kubectl patch clusterlink production-east -n cloudpilot --type merge -p '{{\"spec\":{spec}}}'"
+            "kubectl patch clusterlink production-east -n cloudpilot --type merge"
+            f" -p '{{\"spec\":{spec}}}'"
         )
 
-        def seen() -> None:
+        def observed() -> None:
             link = self.link()
             assert link["status"]["observedGeneration"] == link["metadata"]["generation"]
 
-        eventually(seen)
+        eventually(observed)
 
     def slices(self) -> list[str]:
-        """The mirrored EndpointSlices, as kubectl prints their name, address type, ports and endpoints."""
+        """Name, address type, ports and endpoints of the mirrors, as kubectl prints them."""
         lines = self.shell("kubectl get endpointslices -n default --no-headers").splitlines()
         return [" ".join(line.split()[:-1]) for line in lines if line.startswith("nginx")]
 
@@ -132,41 +136,40 @@ class Installation:
         eventually(check)
 
 
-def test_from_the_first_command_to_the_last(
+def test_installation_works_and_uninstalls_completely(
     clean: Shell, main: Cluster, remote: Cluster, tmp_path: Path
 ) -> None:
-    """Installed, linked, filtered, disabled, cleaned up and uninstalled: in the end nothing of svclink is left."""
-    before = {context: everything(clean, context) for context in ("main", "remote")}
+    """After the documented steps up to uninstalling, no object of svclink is left."""
+    before = {context: all_objects(clean, context) for context in ("main", "remote")}
     clean(QUICK_START["install"])
     installation = Installation(clean, main, tmp_path)
     installation.controller.start()
     try:
-        is_linked(clean, installation)
-        can_be_looked_at(clean, installation)
-        is_filtered(installation)
-        is_disabled_and_enabled(installation, remote)
-        is_deleted(clean, installation)
-        is_cleaned_up(clean, installation)
+        link_remote(clean, installation)
+        inspect(clean, installation)
+        filter_services(installation)
+        disable_and_enable(installation, remote)
+        delete_link(clean, installation)
+        clean_up(clean, installation)
     finally:
         installation.controller.kill()
-    is_uninstalled(clean)
+    uninstall(clean)
 
     def nothing_is_left() -> None:
-        assert [
-            each for context in before for each in everything(clean, context) - before[context]
-        ] == []
+        for context, objects in before.items():
+            assert all_objects(clean, context) - objects == set()
 
     eventually(nothing_is_left)
 
 
-def is_linked(shell: Shell, installation: Installation) -> None:
+def link_remote(shell: Shell, installation: Installation) -> None:
     shell(LINK)
     installation.await_status("Ready")
     installation.await_slices("nginx-production-east IPv4 8080 10.1.0.1,10.1.0.2")
 
 
-def can_be_looked_at(shell: Shell, installation: Installation) -> None:
-    """What somebody types who wants to see it, or to know what is wrong."""
+def inspect(shell: Shell, installation: Installation) -> None:
+    """Run the documented commands for inspection and troubleshooting."""
     assert "Cluster connection established" in shell(
         "kubectl describe clusterlink production-east -n cloudpilot"
     )
@@ -181,8 +184,8 @@ def can_be_looked_at(shell: Shell, installation: Installation) -> None:
     assert "nginx-production-east" in installation.controller.tail()
 
 
-def is_filtered(installation: Installation) -> None:
-    """Each filter takes the Service out, and taken back brings it in."""
+def filter_services(installation: Installation) -> None:
+    """Each filter removes the mirrors of the Service, and they return without it."""
     mirrored = installation.slices()
     for field, value in (
         ("excludedNamespaces", '["monitoring","default"]'),
@@ -200,8 +203,8 @@ def is_filtered(installation: Installation) -> None:
     installation.patch('{"enabled":true}')
 
 
-def is_disabled_and_enabled(installation: Installation, remote: Cluster) -> None:
-    """Disabled, what is mirrored stays as it is, whatever happens in the remote cluster; enabled, it follows."""
+def disable_and_enable(installation: Installation, remote: Cluster) -> None:
+    """Mirrors of a disabled link stay unchanged; enabled, the link catches up with the remote."""
     installation.patch('{"enabled":false}')
     installation.await_status("Disabled")
     publish(remote, "10.1.0.3")
@@ -211,13 +214,13 @@ def is_disabled_and_enabled(installation: Installation, remote: Cluster) -> None
     installation.await_status("Ready")
 
 
-def is_deleted(shell: Shell, installation: Installation) -> None:
+def delete_link(shell: Shell, installation: Installation) -> None:
     shell("kubectl delete clusterlink production-east -n cloudpilot")
     installation.await_slices()
 
 
-def is_cleaned_up(shell: Shell, installation: Installation) -> None:
-    """What the controller could not remove, because it was gone before the link, the script removes."""
+def clean_up(shell: Shell, installation: Installation) -> None:
+    """The script deletes mirrors whose link was deleted after the controller had stopped."""
     shell(QUICK_START["link"])
     installation.await_slices("nginx-cluster-b IPv4 8080 10.1.0.3")
     installation.await_status("Ready")
@@ -241,13 +244,13 @@ def is_cleaned_up(shell: Shell, installation: Installation) -> None:
     shell("./hack/cleanup-endpointslices.sh && nox -s cleanup-endpointslices")
 
 
-def is_uninstalled(shell: Shell) -> None:
-    """One object after the other, as the reference has it, then what docs/uninstall.md says."""
+def uninstall(shell: Shell) -> None:
+    """Delete the objects one by one, apply the manifests again, and follow docs/uninstall.md."""
     shell("kubectl delete clusterlinks --all")
     shell("kubectl delete deployment svclink -n cloudpilot")
     shell("kubectl delete clusterrolebinding svclink")
     shell("kubectl delete clusterrole svclink")
     shell("kubectl delete serviceaccount svclink -n cloudpilot")
     shell("kubectl apply --filename deploy/deployment.yaml")
-    for commands_of_a_step in UNINSTALL.values():
-        shell(commands_of_a_step)
+    for step in UNINSTALL.values():
+        shell(step)

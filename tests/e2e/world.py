@@ -1,4 +1,4 @@
-"""What a test sees and touches: a main cluster, two remotes, the links between them, and one namespace in all three."""
+"""What a test works with: three clusters, the links between them, and a namespace."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from .objects import (
     endpoint_slice,
     endpoints,
     service,
-    slice_name,
+    usual_slice_name,
 )
-from .polling import PATIENCE, eventually
+from .polling import TIMEOUT_SECONDS, eventually
 
-# Keeps a measured value under a name, to be printed at the end of the run.
+# Records a named measurement, which is printed at the end of the run.
 RecordMeasure = Callable[[str, float], None]
-# Runs kubectl with these arguments in the main cluster, and returns what it prints.
+# Runs kubectl with these arguments in the main cluster, and returns its standard output.
 Kubectl = Callable[..., str]
 
 
 def content(item: Object) -> Object:
-    """What a mirror decides about an EndpointSlice: all but its name and what the API server adds."""
+    """What svclink writes into an EndpointSlice, except its name."""
     meta = item["metadata"]
     kept = {key: meta.get(key) for key in ("labels", "annotations", "ownerReferences")}
     return kept | {key: item.get(key) for key in ("addressType", "endpoints", "ports")}
@@ -49,7 +49,7 @@ class Links:
         self._api.create(cluster_link(name, kubeconfig, **spec))
 
     def edit(self, name: str, **spec: Any) -> None:
-        """Set these fields of its spec; None removes one."""
+        """Set these fields of the spec; None removes a field."""
         self._api.patch("clusterlinks", name, None, {"spec": spec})
 
     def replace_kubeconfig(self, name: str, kubeconfig: str) -> None:
@@ -59,24 +59,30 @@ class Links:
         self._api.delete("clusterlinks", name)
 
     def status(self, name: str) -> Object:
-        """The status, as written for the spec of now."""
+        """The status; asserts that it was written for the current spec."""
         link = self._api.get("clusterlinks", name)
         status: Object = link.get("status") or {}
-        seen = status.get("observedGeneration")
-        assert seen == link["metadata"]["generation"], (
-            f"the status of {name} is of an older spec: {status}"
+        observed = status.get("observedGeneration")
+        assert observed == link["metadata"]["generation"], (
+            f"the status of {name} belongs to an older spec: {status}"
         )
         return status
 
     def condition(self, name: str, kind: str = "Ready") -> Object:
-        """One condition of its status."""
+        """One condition of the status."""
         conditions: list[Object] = self.status(name).get("conditions") or []
-        found = [condition for condition in conditions if condition["type"] == kind]
-        assert found, f"{name} has no condition {kind}: {conditions}"
-        return found[0]
+        of_kind = [condition for condition in conditions if condition["type"] == kind]
+        assert of_kind, f"{name} has no condition {kind}: {conditions}"
+        return of_kind[0]
 
     def await_condition(
-        self, name: str, status: str, reason: str, *, kind: str = "Ready", timeout: float = PATIENCE
+        self,
+        name: str,
+        status: str,
+        reason: str,
+        *,
+        kind: str = "Ready",
+        timeout: float = TIMEOUT_SECONDS,
     ) -> Object:
         """Wait until a condition has this status and reason, and return it."""
 
@@ -95,7 +101,7 @@ class Links:
 
 @dataclass(repr=False)
 class World:
-    """The clusters, and what is where in the namespace of the test."""
+    """The clusters, and their objects in the namespace of the test."""
 
     main: Cluster
     c1: Cluster
@@ -105,16 +111,16 @@ class World:
     links: Links
     _clean_ups: list[Callable[[], None]] = field(default_factory=list)
 
-    # Making
+    # Create and change
 
     def link(self, *clusters: Cluster) -> None:
-        """Link these remotes under their own names, and wait until they are Ready."""
+        """Link these remotes under their own names, and wait until the links are Ready."""
         for cluster in clusters:
             self.links.add(cluster.name, cluster.remote_kubeconfig())
         self.links.await_ready(*(cluster.name for cluster in clusters))
 
     def create(self, cluster: Cluster, obj: Object) -> Object:
-        """Create an object, which goes with the namespace of the test or else at its end."""
+        """Create an object that is deleted with the namespace or at the end of the test."""
         created = cluster.api.create(obj)
         meta = created["metadata"]
         if meta.get("namespace") != self.namespace:
@@ -124,8 +130,8 @@ class World:
             )
         return created
 
-    def goes_at_the_end(self, resource: str, name: str, namespace: str) -> None:
-        """Delete an object of the main cluster when the test is over."""
+    def delete_at_end(self, resource: str, name: str, namespace: str) -> None:
+        """Delete an object of the main cluster at the end of the test."""
         self._clean_ups.append(lambda: self.main.api.delete(resource, name, namespace))
 
     def declare(self, name: str, *, ports: Sequence[Object] | None = None, **spec: Any) -> Object:
@@ -133,43 +139,46 @@ class World:
         return self.create(self.main, service(self.namespace, name, ports, **spec))
 
     def publish(self, cluster: Cluster, name: str, *addresses: str) -> None:
-        """Create a Service with one EndpointSlice of these addresses in a remote."""
+        """Create a Service in a remote, with one EndpointSlice that has these addresses."""
         self.create(cluster, service(self.namespace, name))
         self.create(cluster, endpoint_slice(self.namespace, name, endpoints(*addresses)))
 
     def publish_many(
         self, cluster: Cluster, name: str, *, slices: int, endpoints_each: int
     ) -> dict[str, list[str]]:
-        """Create a Service of many slices in a remote, and return the addresses of each slice."""
+        """Create a Service with many slices in a remote, and return the addresses by slice name."""
         self.create(cluster, service(self.namespace, name))
-        made = {}
+        addresses = {}
         for i in range(slices):
-            part = f"{name}-{i:02}"
-            made[part] = [f"10.1.{i}.{j + 1}" for j in range(endpoints_each)]
+            slice_name = f"{name}-{i:02}"
+            addresses[slice_name] = [f"10.1.{i}.{j + 1}" for j in range(endpoints_each)]
             self.create(
-                cluster, endpoint_slice(self.namespace, name, endpoints(*made[part]), name=part)
+                cluster,
+                endpoint_slice(
+                    self.namespace, name, endpoints(*addresses[slice_name]), name=slice_name
+                ),
             )
-        return made
+        return addresses
 
-    def rewrite(self, cluster: Cluster, service_name: str, *addresses: str) -> None:
-        """Give the slice of a published Service these addresses."""
-        self.set_endpoints(cluster, slice_name(service_name), endpoints(*addresses))
+    def set_addresses(self, cluster: Cluster, service_name: str, *addresses: str) -> None:
+        """Replace the addresses in the slice of a published Service."""
+        self.set_endpoints(cluster, usual_slice_name(service_name), endpoints(*addresses))
 
     def set_endpoints(self, cluster: Cluster, name: str, members: Sequence[Object]) -> None:
-        """Give an EndpointSlice of a remote these endpoints."""
+        """Replace the endpoints of an EndpointSlice of a remote."""
         cluster.api.patch("endpointslices", name, self.namespace, {"endpoints": list(members)})
 
     def withdraw(self, cluster: Cluster, service_name: str) -> None:
         """Delete a published Service and its slice."""
-        cluster.api.delete("endpointslices", slice_name(service_name), self.namespace)
+        cluster.api.delete("endpointslices", usual_slice_name(service_name), self.namespace)
         cluster.api.delete("services", service_name, self.namespace)
 
-    # Seeing
+    # Read and assert
 
     def mirrors(
         self, service_name: str | None = None, cluster: str | None = None
     ) -> dict[str, Object]:
-        """The mirrored EndpointSlices of the namespace, by name."""
+        """The mirrored EndpointSlices in the namespace, by name."""
         labels = {LABEL_MANAGED_BY: MANAGED_BY_SVCLINK}
         if service_name is not None:
             labels[LABEL_SERVICE] = service_name
@@ -181,27 +190,27 @@ class World:
         }
 
     def mirror(self, name: str) -> Object:
-        """One mirrored EndpointSlice, by its name."""
-        found = self.mirrors()
-        assert name in found, f"no {name} is mirrored, only {sorted(found)}"
-        return found[name]
+        """The mirrored EndpointSlice with this name."""
+        mirrors = self.mirrors()
+        assert name in mirrors, f"{name} is not among the mirrors {sorted(mirrors)}"
+        return mirrors[name]
 
     def addresses(self, service_name: str) -> dict[str, list[str]]:
         """The mirrored addresses of a Service by cluster, sorted."""
-        found: defaultdict[str, list[str]] = defaultdict(list)
+        by_cluster: defaultdict[str, list[str]] = defaultdict(list)
         for item in self.mirrors(service_name).values():
             for member in item["endpoints"] or ():
-                found[item["metadata"]["labels"][LABEL_CLUSTER]] += member["addresses"]
-        return {cluster: sorted(addresses) for cluster, addresses in found.items()}
+                by_cluster[item["metadata"]["labels"][LABEL_CLUSTER]] += member["addresses"]
+        return {cluster: sorted(addresses) for cluster, addresses in by_cluster.items()}
 
-    def shows(self, service_name: str, **expected: Sequence[str]) -> None:
-        """Assert that a Service has exactly these mirrored addresses, by cluster."""
+    def assert_mirrored(self, service_name: str, **expected: Sequence[str]) -> None:
+        """Assert that exactly these addresses are mirrored for a Service, by cluster."""
         wanted = {cluster: sorted(addresses) for cluster, addresses in expected.items()}
         actual = self.addresses(service_name)
-        assert actual == wanted, f"mirrored for {service_name}: {actual}, wanted: {wanted}"
+        assert actual == wanted, f"mirrored for {service_name}: {actual}, expected: {wanted}"
 
     def by_source(self, service_name: str) -> dict[str, list[str]]:
-        """The mirrored addresses of a Service by the name of the remote slice, sorted."""
+        """The mirrored addresses of a Service by the name of the source slice, sorted."""
         return {
             item["metadata"]["annotations"][ANNOTATION_SOURCE]: sorted(
                 address for member in item["endpoints"] or () for address in member["addresses"]
@@ -209,26 +218,28 @@ class World:
             for item in self.mirrors(service_name).values()
         }
 
-    def shows_by_source(self, service_name: str, expected: Mapping[str, Sequence[str]]) -> None:
-        """Assert that each of these remote slices has a mirror with exactly its addresses, and there is no other."""
+    def assert_mirrored_by_source(
+        self, service_name: str, expected: Mapping[str, Sequence[str]]
+    ) -> None:
+        """Assert that exactly these source slices are mirrored, each with exactly its addresses."""
         assert self.by_source(service_name) == {
             name: sorted(addresses) for name, addresses in expected.items()
         }
 
     def await_mirrored(self, service_name: str, **expected: Sequence[str]) -> None:
-        eventually(lambda: self.shows(service_name, **expected))
+        eventually(lambda: self.assert_mirrored(service_name, **expected))
 
     def versions(
         self, service_name: str | None = None, cluster: str | None = None
     ) -> dict[str, tuple[str, str]]:
-        """Uid and resourceVersion of each mirrored EndpointSlice: equal means untouched."""
+        """Uid and resourceVersion of each mirror; they stay equal if nothing writes to it."""
         metas = (item["metadata"] for item in self.mirrors(service_name, cluster).values())
         return {meta["name"]: (meta["uid"], meta["resourceVersion"]) for meta in metas}
 
-    # Ending
+    # Clean up
 
-    def clean(self) -> None:
-        """Remove everything of the test: with its last link, every mirrored EndpointSlice must go."""
+    def clean_up(self) -> None:
+        """Delete the objects of the test; with its last link, every mirror must be deleted."""
         for clean_up in self._clean_ups:
             with contextlib.suppress(ApiError):
                 clean_up()
@@ -239,7 +250,7 @@ class World:
         if not self.controller.running:
             self.controller.start()
         try:
-            eventually(self._is_clean)
+            eventually(self._assert_no_mirrors)
         except AssertionError:
             for item in self._all_mirrors():
                 self.main.api.delete(
@@ -250,6 +261,6 @@ class World:
     def _all_mirrors(self) -> list[Object]:
         return self.main.api.find("endpointslices", None, {LABEL_MANAGED_BY: MANAGED_BY_SVCLINK})
 
-    def _is_clean(self) -> None:
+    def _assert_no_mirrors(self) -> None:
         left = [item["metadata"]["name"] for item in self._all_mirrors()]
-        assert not left, f"mirrored without a link: {left}"
+        assert not left, f"still mirrored without a link: {left}"

@@ -41,7 +41,7 @@ def test_a_created_service_works_by_name_without_anything_else_done(
     """Only c1 has it. With --sync-services-to-local-cluster it answers in the main cluster."""
     controller.kill()
     controller.start("--sync-services-to-local-cluster=true")
-    shop.world.goes_at_the_end("services", APP, shop.world.namespace)
+    shop.world.delete_at_end("services", APP, shop.world.namespace)
     shop.declare("c1")
     shop.kubelets["c1"].run_many(APP, 2)
     shop.world.link(shop.world.c1)

@@ -1,0 +1,56 @@
+"""RBAC objects: roles, bindings and their subjects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from .api_client import Api, Object
+
+RBAC_GROUP: Final = "rbac.authorization.k8s.io"
+RBAC: Final = f"{RBAC_GROUP}/v1"
+
+
+def user(name: str) -> Object:
+    return {"apiGroup": RBAC_GROUP, "kind": "User", "name": name}
+
+
+def group(name: str) -> Object:
+    return {"apiGroup": RBAC_GROUP, "kind": "Group", "name": name}
+
+
+def service_account(name: str, namespace: str) -> Object:
+    return {"kind": "ServiceAccount", "name": name, "namespace": namespace}
+
+
+def grant(
+    api: Api, name: str, rules: Sequence[object], subject: Object, namespace: str | None = None
+) -> None:
+    """Create a role with these rules and a binding of the same name for the subject."""
+    create_role(api, name, rules, namespace)
+    bind(api, name, name, subject, namespace)
+
+
+def create_role(api: Api, name: str, rules: Sequence[object], namespace: str | None = None) -> None:
+    """Create a Role or, without a namespace, a ClusterRole."""
+    kind = "Role" if namespace else "ClusterRole"
+    metadata = _metadata(name, namespace)
+    api.create({"apiVersion": RBAC, "kind": kind, "metadata": metadata, "rules": list(rules)})
+
+
+def bind(api: Api, name: str, role: str, subject: Object, namespace: str | None = None) -> None:
+    """Create a RoleBinding or, without a namespace, a ClusterRoleBinding."""
+    kind = "Role" if namespace else "ClusterRole"
+    api.create(
+        {
+            "apiVersion": RBAC,
+            "kind": f"{kind}Binding",
+            "metadata": _metadata(name, namespace),
+            "roleRef": {"apiGroup": RBAC_GROUP, "kind": kind, "name": role},
+            "subjects": [subject],
+        }
+    )
+
+
+def _metadata(name: str, namespace: str | None) -> Object:
+    return {"name": name} | ({"namespace": namespace} if namespace else {})
