@@ -24,7 +24,7 @@ A controller that listens (`--listen-address`, in a Pod `:8080`) serves these at
 def page() -> str:
     """The whole page."""
     metrics = Metrics()
-    store = Store(Options(), lambda _: None, lambda _: None)
+    store = Store(Options())
     metrics.registry.register(
         StateCollector(store, lambda: 0, lambda: True, lambda: 0.0, lambda: 0)
     )

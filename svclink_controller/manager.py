@@ -6,7 +6,7 @@ import asyncio
 import signal
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final, TypeVar, assert_never
 
 import structlog
 from attrs import define, field
@@ -39,6 +39,12 @@ from svclink_controller.remotes.remote import Remote
 from svclink_controller.remotes.secret_kubeconfigs import SecretKubeconfigs
 from svclink_controller.remotes.session import identify
 from svclink_controller.settings import Settings
+from svclink_controller.state.changes import (
+    LinkChanged,
+    LinkStatusChanged,
+    ServicesToPlan,
+    StateChange,
+)
 from svclink_controller.state.store import Observation, Store
 from svclink_controller.wire.decoding import Secret
 from svclink_controller.wire.messages import IsKnown, WireError, nothing_is_known
@@ -184,7 +190,7 @@ class Manager:
         """Write until cancelled. What happened before, or was given up in the middle, is looked at first."""
         self._plan_everything()
         for name in self.store.links:
-            self.store.status_changed(name)
+            self.store.mark_status_changed(name)
         async with asyncio.TaskGroup() as group:
             for _ in range(RECONCILERS):
                 group.create_task(self.reconciler.run())
@@ -217,7 +223,7 @@ class Manager:
             self.metrics.forget(name)
             self.store.forget(name)
             self.store.observe(name, Observation())
-        self.store.status_changed(name)
+        self.store.mark_status_changed(name)
 
     def secret_changed(self, secret: str) -> None:
         """Tell the remotes of the links that keep their kubeconfig in a Secret."""
@@ -289,20 +295,25 @@ def make_manager(client: Client, namespace: str, settings: Settings) -> Manager:
     loop_lag = LoopLag(metrics.loop_lag.observe)
     services: WorkQueue[NamespacedName] = WorkQueue(metrics.queue_wait.observe)
     links: WorkQueue[str] = WorkQueue()
-    store = Store(settings.options, services.add, lambda name: links.add([name]))
+
+    def act_on(change: StateChange) -> None:
+        match change:
+            case ServicesToPlan(keys):
+                services.add(keys)
+            case LinkStatusChanged(name):
+                links.add([name])
+                deletion_guards.slices_changed(name)
+            case LinkChanged(name):
+                deletion_guards.link_changed(name)
+                remote = store.snapshot().remotes.get(name)
+                deadline = None if remote is None else unreachable_policy.policy_deadline(remote)
+                policies.set(name, deadline)
+            case unexpected:
+                assert_never(unexpected)
+
+    store = Store(settings.options, act_on)
     deletion_guards, policies = DeletionGuards(store), Deadlines(store.wake)
-
-    def status_changed(name: str) -> None:
-        links.add([name])
-        deletion_guards.slices_changed(name)
-
-    def cluster_changed(name: str) -> None:
-        deletion_guards.link_changed(name)
-        remote = store.snapshot().remotes.get(name)
-        policies.set(name, None if remote is None else unreachable_policy.policy_deadline(remote))
-
-    store.status_changed, store.cluster_changed = status_changed, cluster_changed
-    plan_results = PlanResults(store.status_changed)
+    plan_results = PlanResults(store.mark_status_changed)
     write_pace = WritePace(settings.max_writes_per_second)
     elector = Elector(client, namespace, name=settings.lease_name)
     writing = client.fenced(elector.may_write) if settings.leader_elect else client

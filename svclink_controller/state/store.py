@@ -5,12 +5,19 @@ Synchronous, without a client: whoever reads clusters tells the store, whoever d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from types import MappingProxyType
 from typing import TypeAlias, TypeVar, assert_never
 
 from attrs import define, evolve, field, frozen
 
+from svclink_controller.state.changes import (
+    LinkChanged,
+    LinkStatusChanged,
+    Listener,
+    ServicesToPlan,
+    ignore_changes,
+)
 from svclink_controller.state.cluster_objects import ClusterObjects, MirrorCounts, Tally
 from svclink_controller.state.link_index import LinkIndex, is_older
 from svclink_controller.state.propagation import PropagationClock
@@ -54,15 +61,11 @@ class Store:
 
     Args:
         options: Settings that decisions depend on.
-        enqueue: Called with the Services to plan again.
-        status_changed: Called with the name of a link whose state or numbers changed.
-        cluster_changed: Called with the name of a link that was added, edited or removed, or whose connection changed.
+        listener: Called with every change, in order.
     """
 
     options: Options
-    enqueue: Callable[[Iterable[NamespacedName]], None]
-    status_changed: Callable[[str], None]
-    cluster_changed: Callable[[str], None] = lambda _: None
+    listener: Listener = ignore_changes
     propagation: PropagationClock = field(factory=PropagationClock)
     links: dict[str, ClusterLink] = field(factory=dict)
     link_index: LinkIndex = field(factory=LinkIndex)
@@ -212,15 +215,19 @@ class Store:
         """Something was learnt of the connection to a remote cluster."""
         if cluster in self.links and self.observations.get(cluster) != observation:
             self.observations[cluster] = observation
-            self.status_changed(cluster)
+            self.mark_status_changed(cluster)
 
     def set_guard(self, cluster: str, guard: Guard, doomed: Iterable[NamespacedName]) -> None:
         """The deletion guard of a cluster changed, and with it the plans of the Services `doomed`."""
         if cluster in self.links:
             self._guards[cluster] = guard
             self._snapshot = None
-            self.status_changed(cluster)
+            self.mark_status_changed(cluster)
             self._dirty(GuardChanged(frozenset(doomed)))
+
+    def mark_status_changed(self, cluster: str) -> None:
+        """Report that the status of a link is out of date, for a reason inside or outside of the state."""
+        self.listener(LinkStatusChanged(cluster))
 
     def wake(self, cluster: str) -> None:
         """A moment has come at which other things hold for a cluster, although nothing is news."""
@@ -333,7 +340,7 @@ class Store:
     def mark_undecodable(self, cluster: str, kind: ObjectType, each: Undecodable) -> None:
         """An object exists, but in a form nobody understands: its Service is left as it is."""
         self._of(cluster).undecodable[kind, each.key] = each.service
-        self._enqueue([each.service])
+        self._plan_again(each.service)
 
     def _put(self, cluster: str, key: NamespacedName, item: ClusterObject) -> None:
         objects = self._objects(cluster, type(item), key)
@@ -357,7 +364,7 @@ class Store:
         """The objects of a cluster, one of which is about to be known again."""
         objects = self._of(cluster)
         if (service := objects.undecodable.pop((kind, key), None)) is not None:
-            self._enqueue([service])
+            self._plan_again(service)
         return objects
 
     def _held(self, cluster: str, kind: ObjectType) -> set[NamespacedName]:
@@ -385,12 +392,12 @@ class Store:
             for endpoint_slice in (old, new)
             if endpoint_slice is not None and endpoint_slice.is_ours
         }:
-            self.status_changed(source or MAIN)
+            self.mark_status_changed(source or MAIN)
 
     def _cluster_changed(self, cluster: str) -> None:
         self._snapshot = None
-        self.status_changed(cluster)
-        self.cluster_changed(cluster)
+        self.mark_status_changed(cluster)
+        self.listener(LinkChanged(cluster))
         self._dirty(ClusterChanged(cluster))
 
     def _object_changed(self, cluster: str, event: ServiceChanged | EndpointSliceChanged) -> None:
@@ -400,11 +407,11 @@ class Store:
 
     def _dirty(self, event: Event) -> None:
         if self.is_complete:
-            self.enqueue(requests_for(event, self.snapshot()))
+            self.listener(ServicesToPlan(requests_for(event, self.snapshot())))
 
-    def _enqueue(self, keys: Iterable[NamespacedName]) -> None:
+    def _plan_again(self, service: NamespacedName) -> None:
         if self.is_complete:
-            self.enqueue(keys)
+            self.listener(ServicesToPlan((service,)))
 
 
 def _rules(link: ClusterLink) -> tuple[object, ...]:

@@ -69,7 +69,7 @@ def test_decoding(
 
 def test_one_event(benchmark: BenchmarkFixture) -> None:
     """An event of 100 endpoints, one of them new: line, store, plan, body, answer, store. HTTP and TLS are left out."""
-    store = Store(Options(), lambda _: None, lambda _: None)
+    store = Store(Options())
     store.put_link(ClusterLink(ObjectMeta("c1", uid="u", generation=1)))
     store.mark_listed(ClusterLink)
     store.replace(MAIN, Service, Listing([service(0, "main")], [], "1"))

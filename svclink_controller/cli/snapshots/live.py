@@ -76,7 +76,7 @@ async def read_links(client: Client, _: Scope) -> list[ClusterLink]:
     Raises:
         MainUnreadableError: They could not be listed completely.
     """
-    store = Store(Options(), _ignore, _ignore)
+    store = Store(Options())
     await LinkSink(store, _ignore).replace(await _list(client, CLUSTER_LINKS))
     return [link for name in sorted(store.links) for link in store.link_index.of(name)]
 
@@ -92,7 +92,7 @@ async def read_main(client: Client, scope: Scope) -> Store:
         _list(client, SERVICES, scope.namespace),
         _list(client, ENDPOINT_SLICES, scope.namespace),
     )
-    store = Store(scope.options, _ignore, _ignore)
+    store = Store(scope.options)
     await LinkSink(store, _ignore).replace(links)
     store.replace(MAIN, Service, services)
     store.replace(MAIN, EndpointSlice, slices)

@@ -30,7 +30,7 @@ SUFFIXES: Final = {
 
 def exported() -> set[str]:
     """The names of all series of svclink and of its process."""
-    store = Store(Options(), lambda _: None, lambda _: None)
+    store = Store(Options())
     state = StateCollector(store, lambda: 0, lambda: True, lambda: 0.0, lambda: 0)
     families: Iterable[Metric] = (*Metrics().registry.collect(), *state.collect())
     return {family.name + suffix for family in families for suffix in SUFFIXES[family.type]}

@@ -135,7 +135,7 @@ def test_address_is_shown_as_it_is_written(address: ListenAddress, shown: str) -
 
 
 def store(*links: ClusterLink, listed: bool = True) -> Store:
-    made = Store(Options(), lambda _: None, lambda _: None)
+    made = Store(Options())
     for link in links:
         made.put_link(link)
     for kind in (Service, EndpointSlice, ClusterLink) if listed else (Service, ClusterLink):

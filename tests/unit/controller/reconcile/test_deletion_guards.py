@@ -11,6 +11,12 @@ import pytest
 from attrs import evolve
 
 from svclink_controller.reconcile.deletion_guards import DeletionGuards
+from svclink_controller.state.changes import (
+    LinkChanged,
+    LinkStatusChanged,
+    ServicesToPlan,
+    StateChange,
+)
 from svclink_controller.state.store import Store
 from svclink_core import (
     UNGUARDED,
@@ -39,12 +45,19 @@ class World:
 
     def __init__(self, hold: float) -> None:
         self.enqueued: list[NamespacedName] = []
-        self.store = Store(Options(deletion_hold=hold), self.enqueued.extend, lambda _: None)
+        self.store = Store(Options(deletion_hold=hold), self.act_on)
         self.guards = DeletionGuards(self.store)
-        self.store.status_changed = self.guards.slices_changed
-        self.store.cluster_changed = self.guards.link_changed
         for kind in (ClusterLink, Service, EndpointSlice):
             self.store.mark_listed(kind)
+
+    def act_on(self, change: StateChange) -> None:
+        match change:
+            case ServicesToPlan(keys):
+                self.enqueued.extend(keys)
+            case LinkChanged(name):
+                self.guards.link_changed(name)
+            case LinkStatusChanged(name):
+                self.guards.slices_changed(name)
 
     def mirror(self, count: int) -> None:
         self.store.put_link(LINK)
@@ -136,7 +149,7 @@ async def test_a_guard_that_is_off_holds_nothing() -> None:
     world = World(hold=0)
     world.mirror(24)
     world.condemn(24)
-    world.store.status_changed("c1")
+    world.store.mark_status_changed("c1")
     assert world.guard == UNGUARDED
     world.guards.close()
 

@@ -18,6 +18,7 @@ from svclink_controller.reconcile.link_removal import LinkRemoval
 from svclink_controller.reconcile.plan_results import PlanResults
 from svclink_controller.reconcile.reconciler import Reconciler
 from svclink_controller.reconcile.workqueue import WorkQueue
+from svclink_controller.state.changes import ServicesToPlan, StateChange
 from svclink_controller.state.store import Store
 from svclink_core import (
     SYNCED,
@@ -95,7 +96,12 @@ async def worlds(*, broken: int = 0, shares_links: bool = False) -> AsyncIterato
     """A reconciler at work; the first few answers of the main cluster meet an internal error."""
     cluster = Cluster()
     queue: WorkQueue[NamespacedName] = WorkQueue()
-    store = Store(Options(), queue.add, lambda _: None)
+
+    def enqueue(change: StateChange) -> None:
+        if isinstance(change, ServicesToPlan):
+            queue.add(change.keys)
+
+    store = Store(Options(), enqueue)
     findings = PlanResults(lambda _: None)
     faults = [RuntimeError("a fault of svclink")] * broken
 

@@ -19,6 +19,7 @@ from svclink_controller.reconcile.applier import WriteResult, WriteStatus
 from svclink_controller.reconcile.plan_results import PlanResults
 from svclink_controller.reconcile.status_writer import StatusWriter, is_transition
 from svclink_controller.reconcile.workqueue import WorkQueue
+from svclink_controller.state.changes import LinkStatusChanged, StateChange
 from svclink_controller.state.store import Observation, Store
 from svclink_core import (
     SYNCED,
@@ -110,8 +111,13 @@ class Main:
 async def writing(override: Override | None = None) -> AsyncIterator[Main]:
     cluster = Cluster(override=override)
     queue: WorkQueue[str] = WorkQueue()
-    store = Store(Options(), lambda _: None, lambda name: queue.add([name]))
-    findings = PlanResults(store.status_changed)
+
+    def enqueue(change: StateChange) -> None:
+        if isinstance(change, LinkStatusChanged):
+            queue.add([change.name])
+
+    store = Store(Options(), enqueue)
+    findings = PlanResults(store.mark_status_changed)
     async with serving(cluster) as server, connected(server.url) as client:
         writer = StatusWriter(client, store, findings, queue)
         task = asyncio.create_task(writer.run())
@@ -334,12 +340,12 @@ async def test_what_the_crd_drops_is_no_reason_to_write_again() -> None:
         main.add_link(metadata=ObjectMeta("c1", "ops", generation=1))
         await main.is_written()
         for _ in range(3):
-            main.store.status_changed("c1")
+            main.store.mark_status_changed("c1")
             await main.queue_is_idle()
         assert main.writes() == 1
         main.store.observe("c1", Observation(PROBLEM))
         await main.is_written(times=2)
-        main.store.status_changed("c1")
+        main.store.mark_status_changed("c1")
         await main.queue_is_idle()
         assert main.writes() == 2
     assert main.server.paths[-1].endswith("/namespaces/ops/clusterlinks/c1/status")

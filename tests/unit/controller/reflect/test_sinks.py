@@ -33,7 +33,7 @@ ELSEWHERE = NamespacedName("elsewhere", "web")
 
 
 def new_store() -> Store:
-    store = Store(Options(), lambda _: None, lambda _: None)
+    store = Store(Options())
     store.put_link(link("c1"))
     return store
 
@@ -139,7 +139,7 @@ def test_what_is_not_understood_is_marked() -> None:
 class Links:
     """A sink for links, and which were passed on."""
 
-    store: Store = field(factory=lambda: Store(Options(), lambda _: None, lambda _: None))
+    store: Store = field(factory=lambda: Store(Options()))
     changed: list[str] = field(factory=list)
 
     @property
@@ -159,7 +159,7 @@ async def test_links_of_a_list_are_known_and_passed_on() -> None:
 
 def test_link_is_known_before_it_is_passed_on() -> None:
     """Whoever is told of a link finds it in the store, and whoever is told that it is gone does not."""
-    store = Store(Options(), lambda _: None, lambda _: None)
+    store = Store(Options())
     seen: list[bool] = []
     sink = LinkSink(store, lambda name: seen.append(name in store.links))
     sink.apply(link("a"))

@@ -25,6 +25,7 @@ from svclink_controller.remotes import remote as remote_module
 from svclink_controller.remotes.cluster_claims import ClusterClaims
 from svclink_controller.remotes.remote import ConnectError, Remote, problem_of
 from svclink_controller.remotes.session import RefusedError, Session, open_session
+from svclink_controller.state.changes import LinkStatusChanged, StateChange
 from svclink_controller.state.store import Observation, Store
 from svclink_controller.wire.messages import Status, WireError
 from svclink_controller.wire.resources import Resource
@@ -108,11 +109,13 @@ class World:
     remotes: dict[str, tuple[Remote, asyncio.Task[None]]] = field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
-        self.store = Store(Options(), lambda _: None, self.note)
+        self.store = Store(Options(), self.note)
 
-    def note(self, name: str) -> None:
-        """Remembers how every connection ever was."""
-        self.connections_told.append((name, self.store.connections.get(name, PENDING)))
+    def note(self, change: StateChange) -> None:
+        """Records every connection that a link ever had."""
+        if isinstance(change, LinkStatusChanged):
+            connection = self.store.connections.get(change.name, PENDING)
+            self.connections_told.append((change.name, connection))
 
     async def serve(
         self, uid: str = "uid-of-a-cluster", override: Override | None = None

@@ -80,7 +80,7 @@ class World:
 
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
-    store = Store(Options(), lambda _: None, lambda _: None)
+    store = Store(Options())
     store.put_link(ClusterLink(ObjectMeta("c1")))
     cluster = Cluster()
     cluster.put(service())

@@ -27,7 +27,7 @@ def time(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def new_store() -> Store:
-    store = Store(Options(), lambda _: None, lambda _: None)
+    store = Store(Options())
     store.put_link(ClusterLink(ObjectMeta("c1")))
     return store
 

@@ -14,6 +14,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from svclink_controller.state.changes import (
+    LinkChanged,
+    LinkStatusChanged,
+    ServicesToPlan,
+    StateChange,
+)
 from svclink_controller.state.cluster_objects import MirrorCounts
 from svclink_controller.state.store import ObjectType, Observation, Store
 from svclink_controller.wire.messages import Listing, Undecodable
@@ -66,24 +72,34 @@ LOST = Unreachable("2026-01-01T00:00:00Z", 1_767_225_600.0)
 
 @define
 class World:
-    """A store, and what it told."""
+    """A store, and the changes it reported."""
 
     store: Store
-    enqueued: list[NamespacedName]
-    changed_links: list[str]
+    changes: list[StateChange]
 
-    def forget_told(self) -> None:
-        self.enqueued.clear()
-        self.changed_links.clear()
+    @property
+    def enqueued(self) -> list[NamespacedName]:
+        """Services to plan again, in the order in which the store reported them."""
+        reported = [change for change in self.changes if isinstance(change, ServicesToPlan)]
+        return [key for change in reported for key in change.keys]
+
+    @property
+    def outdated_statuses(self) -> list[str]:
+        """Links with a status that is out of date."""
+        return [change.name for change in self.changes if isinstance(change, LinkStatusChanged)]
+
+    @property
+    def changed_links(self) -> list[str]:
+        """Links that were added, edited or removed, or whose connection changed."""
+        return [change.name for change in self.changes if isinstance(change, LinkChanged)]
 
 
 def world(*, complete: bool = True) -> World:
-    enqueued: list[NamespacedName] = []
-    changed: list[str] = []
-    store = Store(Options(), enqueued.extend, changed.append)
+    changes: list[StateChange] = []
+    store = Store(Options(), changes.append)
     for kind in (ClusterLink, Service, EndpointSlice) if complete else ():
         store.mark_listed(kind)
-    return World(store, enqueued, changed)
+    return World(store, changes)
 
 
 def linked(*names: str) -> World:
@@ -92,7 +108,7 @@ def linked(*names: str) -> World:
     for name in names:
         made.store.put_link(link(name))
         made.store.set_connection(name, SYNCED)
-    made.forget_told()
+    made.changes.clear()
     return made
 
 
@@ -195,7 +211,7 @@ def test_service_is_dirty_when_it_comes_changes_or_goes(cluster: str) -> None:
         lambda: made.store.remove(cluster, Service, WEB),
     ]
     for act in acts:
-        made.forget_told()
+        made.changes.clear()
         act()
         assert made.enqueued == [WEB]
 
@@ -210,7 +226,7 @@ def test_service_of_a_slice_is_dirty_when_it_comes_changes_or_goes(cluster: str)
         lambda: made.store.remove(cluster, EndpointSlice, NamespacedName("default", "web-1")),
     ]
     for act in acts:
-        made.forget_told()
+        made.changes.clear()
         act()
         assert made.enqueued == [WEB]
 
@@ -219,7 +235,7 @@ def test_slice_that_moves_dirties_both_services() -> None:
     """Where the Service label of a slice changes, the Service it left is planned as well."""
     made = linked("c1")
     made.store.put("c1", remote_slice())
-    made.forget_told()
+    made.changes.clear()
     made.store.put("c1", remote_slice(key=API, version="2"))
     assert sorted(made.enqueued) == [API, WEB]
 
@@ -234,16 +250,16 @@ def test_same_version_again_is_no_change() -> None:
         ("c1", remote_slice()),
     ):
         made.store.put(cluster, item)
-        made.forget_told()
+        made.changes.clear()
         made.store.replace(cluster, type(item), listing(item))
-        assert (made.enqueued, made.changed_links) == ([], [])
+        assert (made.enqueued, made.outdated_statuses) == ([], [])
 
 
 def test_object_without_version_always_counts_as_changed() -> None:
     """Where no resourceVersion tells, nothing is taken for known."""
     made = linked("c1")
     made.store.put("c1", service(version=""))
-    made.forget_told()
+    made.changes.clear()
     made.store.put("c1", service(version=""))
     assert made.enqueued == [WEB]
 
@@ -264,7 +280,7 @@ def test_change_of_a_link_dirties_every_service(change: str) -> None:
     made.store.put(MAIN, service())
     made.store.put("c2", service(API))
     made.store.put(MAIN, mirrored_slice(key=NamespacedName("default", "old")))
-    made.forget_told()
+    made.changes.clear()
     match change:
         case "spec":
             made.store.put_link(link(version="2", spec=ClusterLinkSpec(enabled=False)))
@@ -275,23 +291,40 @@ def test_change_of_a_link_dirties_every_service(change: str) -> None:
         case _:
             made.store.remove_link("c1")
     assert sorted(made.enqueued) == [API, NamespacedName("default", "old"), WEB]
-    assert made.changed_links == ["c1"]
+    assert made.outdated_statuses == ["c1"]
 
 
 def test_status_of_a_link_concerns_no_service() -> None:
     """The status is svclink's own: writing it plans nothing."""
     made = linked("c1")
     made.store.put(MAIN, service())
-    made.forget_told()
+    made.changes.clear()
     made.store.put_link(evolve(link(version="2"), status=ClusterLinkStatus(services=5)))
     assert (made.enqueued, made.store.links["c1"].status.services) == ([], 5)
+
+
+def test_edited_link_is_reported_as_link_status_and_services() -> None:
+    """An edit changes the link, puts its status out of date and plans its Services again, in this order."""
+    made = linked("c1")
+    made.store.put("c1", service())
+    made.changes.clear()
+    made.store.put_link(link(version="2", spec=ClusterLinkSpec(enabled=False)))
+    assert (made.outdated_statuses, made.changed_links, made.enqueued) == (["c1"], ["c1"], [WEB])
+    assert list(map(type, made.changes)) == [LinkStatusChanged, LinkChanged, ServicesToPlan]
+
+
+def test_numbers_of_a_link_leave_the_link_itself_unchanged() -> None:
+    """A mirror that comes or goes puts the status of its link out of date and changes nothing else of it."""
+    made = linked("c1")
+    made.store.put(MAIN, mirrored_slice())
+    assert (made.outdated_statuses, made.changed_links) == (["c1"], [])
 
 
 def test_same_connection_again_is_no_change() -> None:
     """Nothing is planned for a cluster that is still synced."""
     made = linked("c1")
     made.store.set_connection("c1", SYNCED)
-    assert (made.enqueued, made.changed_links) == ([], [])
+    assert (made.enqueued, made.outdated_statuses) == ([], [])
 
 
 # Lists
@@ -302,7 +335,7 @@ def test_list_removes_what_is_not_in_it() -> None:
     made = linked("c1")
     made.store.replace("c1", Service, listing(service(), service(API)))
     made.store.replace("c1", EndpointSlice, listing(remote_slice(), remote_slice("api-1", API)))
-    made.forget_told()
+    made.changes.clear()
     made.store.replace("c1", Service, listing(service()))
     made.store.replace("c1", EndpointSlice, listing(remote_slice()))
     remote = made.store.snapshot().remotes["c1"]
@@ -323,7 +356,7 @@ def test_list_keeps_what_cannot_be_understood() -> None:
     """An object of a list that is undecodable exists: what was known of it stays, and its Service is named."""
     made = linked("c1")
     made.store.replace("c1", EndpointSlice, listing(remote_slice()))
-    made.forget_told()
+    made.changes.clear()
     made.store.replace("c1", EndpointSlice, listing(undecodable=[undecodable()]))
     remote = made.store.snapshot().remotes["c1"]
     assert (set(remote.endpoint_slices), list(remote.undecodable)) == ({WEB}, [WEB])
@@ -336,7 +369,7 @@ def test_what_could_not_be_understood_is_forgotten_in_the_end(kind: ObjectType, 
     """Once it can be understood, or is gone, its Service is planned again and no longer kept as it is."""
     made = linked("c1")
     made.store.mark_undecodable("c1", kind, undecodable("web"))
-    made.forget_told()
+    made.changes.clear()
     match end:
         case "understood":
             made.store.put("c1", service() if kind is Service else remote_slice("web"))
@@ -417,7 +450,7 @@ def test_stale_event_does_not_overwrite_a_written_slice() -> None:
     """A watch event from before a write of svclink is old news."""
     made = linked("c1")
     made.store.put(MAIN, mirrored_slice(version="10", endpoints=2))
-    made.forget_told()
+    made.changes.clear()
     made.store.put(MAIN, mirrored_slice(version="9", endpoints=1))
     assert (
         made.store.snapshot()
@@ -452,7 +485,7 @@ def test_slice_brought_back_by_a_late_answer_goes_when_a_write_finds_it_gone() -
 
     made.store.mark_gone(key, "uid-of-another")
     assert key in made.store.snapshot().main.names
-    made.forget_told()
+    made.changes.clear()
     made.store.mark_gone(key, "uid-of-web-c1")
 
     assert key not in made.store.snapshot().main.names
@@ -541,7 +574,7 @@ def test_removed_link_frees_everything() -> None:
     made.store.put("c1", service())
     made.store.observe("c1", Observation(version="v1.36.0"))
     made.store.remove_link("c1")
-    made.forget_told()
+    made.changes.clear()
     made.store.put("c1", service(API))
     made.store.remove("c1", Service, WEB)
     made.store.replace("c1", EndpointSlice, listing(remote_slice()))
@@ -557,7 +590,7 @@ def test_removed_link_frees_everything() -> None:
     )
     assert [len(each) for each in held] == [0, 0, 0, 0]
     assert made.store._clusters.keys() == {MAIN}
-    assert made.changed_links == []
+    assert made.outdated_statuses == []
 
 
 def test_link_that_comes_back_starts_with_nothing() -> None:
@@ -594,7 +627,7 @@ def test_link_is_gone_only_once() -> None:
     """Removing a link that is not there changes nothing."""
     made = linked()
     made.store.remove_link("c1")
-    assert made.changed_links == []
+    assert made.outdated_statuses == []
 
 
 def test_observation_is_told_when_it_differs() -> None:
@@ -602,7 +635,7 @@ def test_observation_is_told_when_it_differs() -> None:
     made = linked("c1")
     made.store.observe("c1", Observation(version="v1.36.0"))
     made.store.observe("c1", Observation(version="v1.36.0"))
-    assert made.changed_links == ["c1"]
+    assert made.outdated_statuses == ["c1"]
 
 
 # Snapshots
@@ -661,8 +694,8 @@ def test_link_is_told_when_its_numbers_change() -> None:
     made = linked("c1", "c2")
     made.store.put(MAIN, mirrored_slice(version="1"))
     made.store.put(MAIN, mirrored_slice(version="2", cluster="c2"))
-    assert made.changed_links[0] == "c1"
-    assert sorted(made.changed_links[1:]) == ["c1", "c2"]
+    assert made.outdated_statuses[0] == "c1"
+    assert sorted(made.outdated_statuses[1:]) == ["c1", "c2"]
 
 
 # Anything, in any order
@@ -702,7 +735,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     def about_to_change(self) -> None:
         """Remembers what would be done now, to see whose plan changes."""
-        self.world.forget_told()
+        self.world.changes.clear()
         self.before = self.plans()
 
     def plans(self) -> dict[NamespacedName, list[Change | Finding]]:
@@ -942,7 +975,7 @@ def test_a_namespace_wakes_services_that_wait_for_it() -> None:
     made.store.options = Options(sync_services=True)
     made.store.replace_namespaces(Listing([], [], "1"))
     made.store.put("c1", service(WEB))
-    made.forget_told()
+    made.changes.clear()
     made.store.put_namespace(Namespace(ObjectMeta(WEB.namespace)))
     assert made.enqueued == [WEB]
 
@@ -964,7 +997,7 @@ def test_a_moment_that_has_come_wakes_everything_of_a_cluster() -> None:
     """At a deadline everything is planned again, although nothing is news."""
     made = linked("c1")
     made.store.put("c1", service(WEB))
-    made.forget_told()
+    made.changes.clear()
     made.store.wake("c1")
     assert made.enqueued == [WEB]
 
