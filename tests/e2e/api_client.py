@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
-Object = dict[str, Any]
+Manifest = dict[str, Any]
 
 # resource -> (root of its API group, kind)
 RESOURCES: Final[Mapping[str, tuple[str, str]]] = {
@@ -60,28 +60,28 @@ class Api:
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._connection: http.client.HTTPSConnection | None = None
 
-    def get(self, resource: str, name: str, namespace: str | None = None) -> Object:
+    def get(self, resource: str, name: str, namespace: str | None = None) -> Manifest:
         return self.request("GET", path_of(resource, name, namespace))
 
     def find(
         self, resource: str, namespace: str | None = None, labels: Mapping[str, str] | None = None
-    ) -> list[Object]:
+    ) -> list[Manifest]:
         """List objects; without a namespace in all namespaces, and without labels all of them."""
         selector = ",".join(f"{label}={value}" for label, value in (labels or {}).items())
         query = "?" + urlencode({"labelSelector": selector}) if selector else ""
-        items: list[Object] = self.request("GET", path_of(resource, None, namespace) + query)[
+        items: list[Manifest] = self.request("GET", path_of(resource, None, namespace) + query)[
             "items"
         ]
         return items
 
-    def create(self, obj: Object) -> Object:
+    def create(self, obj: Manifest) -> Manifest:
         return self.request(
             "POST",
             path_of(RESOURCE_OF_KIND[obj["kind"]], None, obj["metadata"].get("namespace")),
             obj,
         )
 
-    def replace(self, obj: Object) -> Object:
+    def replace(self, obj: Manifest) -> Manifest:
         meta = obj["metadata"]
         return self.request(
             "PUT", path_of(RESOURCE_OF_KIND[obj["kind"]], meta["name"], meta.get("namespace")), obj
@@ -92,9 +92,9 @@ class Api:
         resource: str,
         name: str,
         namespace: str | None,
-        changes: Object,
+        changes: Manifest,
         subresource: str = "",
-    ) -> Object:
+    ) -> Manifest:
         """Send a JSON merge patch: objects are merged, lists replaced, and None removes a field."""
         path = path_of(resource, name, namespace) + (f"/{subresource}" if subresource else "")
         return self.request("PATCH", path, changes, "application/merge-patch+json")
@@ -106,9 +106,9 @@ class Api:
         self,
         method: str,
         path: str,
-        body: Object | None = None,
+        body: Manifest | None = None,
         content_type: str = "application/json",
-    ) -> Object:
+    ) -> Manifest:
         """Send one request and return the object in the response.
 
         Raises:
@@ -120,7 +120,7 @@ class Api:
         )
         if status >= 300:
             raise ApiError(status, text)
-        answer: Object = json.loads(text) if text.startswith("{") else {"text": text}
+        answer: Manifest = json.loads(text) if text.startswith("{") else {"text": text}
         return answer
 
     def close(self) -> None:

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from .api_client import ApiError, Object
+from tests.builders.manifests import Manifest, endpoint, endpoint_slice, port, service
+
+from .api_client import ApiError
 from .control_planes import Cluster
 from .fault_proxy import FaultProxy
 from .faults import (
@@ -22,7 +24,6 @@ from .faults import (
     Throttling,
     Truncating,
 )
-from .objects import endpoint, endpoint_slice, port, service
 from .world import World
 
 SERVICES: Final = tuple(f"web-{number:02}" for number in range(14))
@@ -75,7 +76,7 @@ class Chaos:
         """Start the controller, with every Service in every cluster and slices in the remotes."""
         for cluster in (self.world.main, self.world.c1, self.world.c2):
             for name in SERVICES:
-                cluster.api.create(service(self.world.namespace, name))
+                cluster.api.create(service(f"{self.world.namespace}/{name}"))
         for cluster in (self.world.c1, self.world.c2):
             for name in SERVICES:
                 for part in range(SLICES_EACH):
@@ -167,13 +168,13 @@ class Chaos:
 
     def _toggle_main_service(self) -> str:
         return self._toggle(
-            self.world.main, "services", service(self.world.namespace, self._name())
+            self.world.main, "services", service(f"{self.world.namespace}/{self._name()}")
         )
 
     def _recreate_main_service(self) -> str:
         name, api = self._name(), self.world.main.api
         api.delete("services", name, self.world.namespace)
-        api.create(service(self.world.namespace, name))
+        api.create(service(f"{self.world.namespace}/{name}"))
         return f"main: {name} re-created"
 
     def _rename_ports(self) -> str:
@@ -187,7 +188,9 @@ class Chaos:
         return f"main: ports of {name}"
 
     def _toggle_remote_service(self) -> str:
-        return self._toggle(self._remote(), "services", service(self.world.namespace, self._name()))
+        return self._toggle(
+            self._remote(), "services", service(f"{self.world.namespace}/{self._name()}")
+        )
 
     def _toggle_remote_slice(self) -> str:
         return self._toggle(self._remote(), "endpointslices", self._any_slice())
@@ -243,7 +246,7 @@ class Chaos:
 
     # Parts of changes
 
-    def _toggle(self, cluster: Cluster, resource: str, obj: Object) -> str:
+    def _toggle(self, cluster: Cluster, resource: str, obj: Manifest) -> str:
         """Create an object or, in 40 % of cases where it exists, delete it."""
         name = obj["metadata"]["name"]
         try:
@@ -264,16 +267,18 @@ class Chaos:
         self.world.links.add(name, self.kubeconfigs[name])
         return True
 
-    def _any_slice(self) -> Object:
+    def _any_slice(self) -> Manifest:
         return self._slice(self._name(), self._random.randrange(SLICES_EACH))
 
-    def _slice(self, name: str, part: int) -> Object:
+    def _slice(self, name: str, part: int) -> Manifest:
         pick = self._random
         members = [
             endpoint(f"10.{part + 1}.{pick.randrange(250)}.{i + 1}")
             for i in range(pick.randrange(1, 6))
         ]
-        return endpoint_slice(self.world.namespace, name, members, name=f"{name}-{part}")
+        return endpoint_slice(
+            f"{name}-{part}", key=f"{self.world.namespace}/{name}", endpoints=members
+        )
 
     def _name(self) -> str:
         return self._random.choice(SERVICES)

@@ -1,7 +1,8 @@
 """Independent Kubernetes control planes on loopback.
 
 Real: etcd, API server, TLS, RBAC, audit log and, in main, a controller manager with the garbage
-collector. Missing: nodes, and so Pods and kube-proxy. Tests write the EndpointSlices of a remote, as
+collector. Missing: nodes, and so Pods and kube-proxy. Tests write the EndpointSlices of a remote,
+as
 its endpointslice controller would.
 """
 
@@ -34,9 +35,11 @@ from svclink_controller.demo.control_planes import (
     real_api_server,
 )
 from svclink_controller.demo.processes import Process, stop_all
+from tests.builders import manifests
+from tests.builders.manifests import Manifest
 
 from . import rbac
-from .api_client import Api, ApiError, Object
+from .api_client import Api, ApiError
 from .audit_log import AUDIT_POLICY, AuditEvent, audit_event
 from .loopback_ports import reserve_ports
 from .polling import eventually
@@ -204,7 +207,7 @@ class Cluster:
         }
         return str(self.api.request("POST", path, request)["status"]["token"])
 
-    def kubeconfig(self, user: Object, *, namespace: str = "default", **cluster: object) -> str:
+    def kubeconfig(self, user: Manifest, *, namespace: str = "default", **cluster: object) -> str:
         """A kubeconfig with this user entry; keyword arguments are added to the cluster entry."""
         authority = base64.b64encode(self._serving_authority.cert_pem.bytes()).decode()
         access = {"server": self.server, "certificate-authority-data": authority} | cluster
@@ -236,10 +239,13 @@ class Cluster:
         """A client that authenticates with this token."""
         return Api(self.server, self.tls_context(), token)
 
+    def create_service_account(self, name: str, namespace: str) -> None:
+        metadata = {"name": name, "namespace": namespace}
+        self.api.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
+
     def create_reader_account(self, name: str, namespace: str) -> None:
         """Create a ServiceAccount that may read its namespace, through a Role of the same name."""
-        meta = {"name": name, "namespace": namespace}
-        self.api.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta})
+        self.create_service_account(name, namespace)
         rbac.grant(self.api, name, READER_RULES, rbac.service_account(name, namespace), namespace)
 
     def grant_controller_access(self) -> None:
@@ -258,7 +264,7 @@ class Cluster:
     # Namespaces, version and audit log
 
     def create_namespace(self, name: str) -> None:
-        self.api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+        self.api.create(manifests.namespace(name))
 
     def delete_namespace(self, name: str) -> None:
         """Delete a namespace and, without a namespace controller, its objects."""
@@ -389,8 +395,7 @@ class Cluster:
 
     def _create_accounts(self) -> None:
         for name in (READER, UNPRIVILEGED):
-            meta = {"name": name, "namespace": SYSTEM_NAMESPACE}
-            self.api.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta})
+            self.create_service_account(name, SYSTEM_NAMESPACE)
         account = rbac.service_account(READER, SYSTEM_NAMESPACE)
         rbac.grant(self.api, "reader", READER_RULES, account)
 

@@ -19,7 +19,8 @@ from urllib.parse import urlsplit
 
 import trustme
 
-from .api_client import Object
+from tests.builders.manifests import Manifest
+
 from .control_planes import Cluster
 from .faults import (
     PASSING,
@@ -94,7 +95,7 @@ class FaultProxy:
         self._call(self._listen())
 
     @property
-    def cluster_entry(self) -> Object:
+    def cluster_entry(self) -> Manifest:
         """The fields of a kubeconfig's cluster entry for a connection through this proxy."""
         if self._interception is None:
             return {"server": self.url}

@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from .api_client import Api, Object
-from .objects import LABEL_SERVICE, encoded, endpoints, port
+from svclink_core.well_known import LABEL_GO_CLUSTER, LABEL_SERVICE_NAME
+from tests.builders.manifests import Manifest, cluster_link, encoded, port
 
-LABEL_GO: Final = "cloudpilot.ai/svclink-cluster"
+from .api_client import Api
+from .world import endpoints
+
 _STRINGS: Final = {"type": "array", "items": {"type": "string"}}
 _CONDITION: Final = {
     "type": "object",
@@ -56,7 +58,7 @@ _SCHEMA: Final = {
         },
     },
 }
-CRD: Final[Object] = {
+CRD: Final[Manifest] = {
     "apiVersion": "apiextensions.k8s.io/v1",
     "kind": "CustomResourceDefinition",
     "metadata": {"name": "clusterlinks.svclink.cloudpilot.ai"},
@@ -83,14 +85,12 @@ CRD: Final[Object] = {
 }
 
 
-def link(namespace: str, name: str, kubeconfig: str, **spec: Any) -> Object:
+def link(namespace: str, name: str, kubeconfig: str, **spec: Any) -> Manifest:
     """A ClusterLink of the Go release."""
-    return {
-        "apiVersion": "svclink.cloudpilot.ai/v1alpha1",
-        "kind": "ClusterLink",
-        "metadata": {"name": name, "namespace": namespace},
-        "spec": {"enabled": True, "kubeconfig": encoded(kubeconfig)} | spec,
-    }
+    metadata = {"namespace": namespace}
+    return cluster_link(
+        name, metadata=metadata, enabled=True, kubeconfig=encoded(kubeconfig), **spec
+    )
 
 
 def sync(main: Api, namespace: str, service: str, cluster: str, addresses: Sequence[str]) -> None:
@@ -99,13 +99,13 @@ def sync(main: Api, namespace: str, service: str, cluster: str, addresses: Seque
     A slice that already has the name is overwritten.
     """
     name = f"{service}-{cluster}"
-    body: Object = {
+    body: Manifest = {
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",
         "metadata": {
             "name": name,
             "namespace": namespace,
-            "labels": {LABEL_SERVICE: service, LABEL_GO: cluster},
+            "labels": {LABEL_SERVICE_NAME: service, LABEL_GO_CLUSTER: cluster},
         },
         "addressType": "IPv4",
         "endpoints": endpoints(*addresses),

@@ -11,11 +11,11 @@ from typing import Final
 from svclink_controller.settings import Settings
 from svclink_controller.wire import label_selector
 from svclink_core.snapshot import Options
+from tests.builders.manifests import Manifest, cluster_link, encoded
 
 from . import rbac
-from .api_client import ApiError, Object
+from .api_client import ApiError
 from .control_planes import Cluster
-from .objects import cluster_link
 from .world import World
 
 # Resource, name and namespace of a Role or ClusterRole.
@@ -46,16 +46,16 @@ class MissingVerb:
         return f"{self.cluster.name}-without-{self.verb}-{self.resource.replace('/', '-')}"
 
     @property
-    def remaining_rules(self) -> list[Object]:
+    def remaining_rules(self) -> list[Manifest]:
         """The rules of the role without this verb."""
-        rules: list[Object] = self.cluster.api.get(*self.role)["rules"]
+        rules: list[Manifest] = self.cluster.api.get(*self.role)["rules"]
         reduced = [
             rule | {"verbs": [verb for verb in rule["verbs"] if not self._matches(rule, verb)]}
             for rule in rules
         ]
         return [rule for rule in reduced if rule["verbs"]]
 
-    def _matches(self, rule: Object, verb: str) -> bool:
+    def _matches(self, rule: Manifest, verb: str) -> bool:
         return (rule["resources"], verb) == ([self.resource], self.verb)
 
 
@@ -87,11 +87,10 @@ class Users:
                 is_reduced = missing and (cluster, role) == (missing.cluster, missing.role)
                 rules = missing.remaining_rules if missing and is_reduced else None
                 self._grant(cluster, role, user, rules)
-        link = cluster_link(user, self.remote.user_kubeconfig(user))
+        credentials: Manifest = {"kubeconfig": encoded(self.remote.user_kubeconfig(user))}
         if missing is None or missing.cluster is main:
-            link["spec"] = {"kubeconfigSecretRef": {"name": "exported"}}
-        link["metadata"]["labels"] = {"user": user}
-        main.api.create(link)
+            credentials = {"kubeconfigSecretRef": {"name": "exported"}}
+        main.api.create(cluster_link(user, labels={"user": user}, **credentials))
         kubeconfig = self.directory / user
         kubeconfig.write_text(main.user_kubeconfig(user, DEPLOYED_NAMESPACE), encoding="utf-8")
         return Settings(
@@ -127,7 +126,7 @@ class Users:
         return Options(frozenset({created_in or namespace}), sync_services=created_in is not None)
 
     def _grant(
-        self, cluster: Cluster, role: Role, user: str, rules: Sequence[Object] | None
+        self, cluster: Cluster, role: Role, user: str, rules: Sequence[Manifest] | None
     ) -> None:
         """Bind a user to a role or, with rules, to a role of its own that has these rules."""
         resource, name, namespace = role

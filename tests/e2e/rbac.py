@@ -5,26 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from .api_client import Api, Object
+from tests.builders.manifests import Manifest
+
+from .api_client import Api
 
 RBAC_GROUP: Final = "rbac.authorization.k8s.io"
 RBAC: Final = f"{RBAC_GROUP}/v1"
 
 
-def user(name: str) -> Object:
+def user(name: str) -> Manifest:
     return {"apiGroup": RBAC_GROUP, "kind": "User", "name": name}
 
 
-def group(name: str) -> Object:
+def group(name: str) -> Manifest:
     return {"apiGroup": RBAC_GROUP, "kind": "Group", "name": name}
 
 
-def service_account(name: str, namespace: str) -> Object:
+def service_account(name: str, namespace: str) -> Manifest:
     return {"kind": "ServiceAccount", "name": name, "namespace": namespace}
 
 
 def grant(
-    api: Api, name: str, rules: Sequence[object], subject: Object, namespace: str | None = None
+    api: Api, name: str, rules: Sequence[object], subject: Manifest, namespace: str | None = None
 ) -> None:
     """Create a role with these rules and a binding of the same name for the subject."""
     create_role(api, name, rules, namespace)
@@ -38,7 +40,7 @@ def create_role(api: Api, name: str, rules: Sequence[object], namespace: str | N
     api.create({"apiVersion": RBAC, "kind": kind, "metadata": metadata, "rules": list(rules)})
 
 
-def bind(api: Api, name: str, role: str, subject: Object, namespace: str | None = None) -> None:
+def bind(api: Api, name: str, role: str, subject: Manifest, namespace: str | None = None) -> None:
     """Create a RoleBinding or, without a namespace, a ClusterRoleBinding."""
     kind = "Role" if namespace else "ClusterRole"
     api.create(
@@ -52,5 +54,5 @@ def bind(api: Api, name: str, role: str, subject: Object, namespace: str | None 
     )
 
 
-def _metadata(name: str, namespace: str | None) -> Object:
+def _metadata(name: str, namespace: str | None) -> Manifest:
     return {"name": name} | ({"namespace": namespace} if namespace else {})

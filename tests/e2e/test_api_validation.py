@@ -26,9 +26,10 @@ from svclink_core import (
     plan,
 )
 from svclink_core.codec import structure, unstructure
+from tests.builders.manifests import Manifest
 from tests.unit.core.strategies import snapshots
 
-from .api_client import Api, Object, path_of
+from .api_client import Api, path_of
 from .control_planes import Cluster
 
 NOW: Final = 1_800_000_000.0
@@ -70,7 +71,7 @@ def written_object(change: Change, namespace: str) -> EndpointSlice | Service | 
 RESOURCES: Final = {EndpointSlice: "endpointslices", Service: "services", Namespace: "namespaces"}
 
 
-def dry_run_create(api: Api, value: EndpointSlice | Service | Namespace) -> Object:
+def dry_run_create(api: Api, value: EndpointSlice | Service | Namespace) -> Manifest:
     """The object as the API server would store it; raises `ApiError` if it is invalid."""
     path = path_of(RESOURCES[type(value)], None, value.metadata.namespace or None) + "?dryRun=All"
     return api.request("POST", path, json.loads(json.dumps(unstructure(value))))

@@ -6,10 +6,11 @@ import random
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+from tests.builders.manifests import endpoint_slice, service
+
 from .control_planes import Cluster
-from .objects import endpoint_slice, endpoints, service
 from .polling import eventually
-from .world import World
+from .world import World, endpoints
 
 SERVICES = 300
 CRASHES = 20
@@ -44,11 +45,9 @@ def test_mirrors_converge_after_repeated_kills(world: World) -> None:
 
 def create_services(world: World, cluster: Cluster, names: list[str]) -> None:
     for name in names:
-        cluster.api.create(service(world.namespace, name))
+        cluster.api.create(service(f"{world.namespace}/{name}"))
         if cluster is world.c1:
-            cluster.api.create(
-                endpoint_slice(world.namespace, name, endpoints("10.1.0.1"), name=name)
-            )
+            cluster.api.create(endpoint_slice(name, "10.1.0.1", key=f"{world.namespace}/{name}"))
 
 
 def assert_mirrored(world: World, expected: dict[str, list[str]]) -> None:

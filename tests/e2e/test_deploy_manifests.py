@@ -12,24 +12,24 @@ import pytest
 import yaml
 
 from svclink_controller.cli.permissions import MAIN_PERMISSIONS, OWN_NAMESPACE
+from tests.builders.manifests import Manifest
 
-from .api_client import Object
 from .shell import ROOT, Shell
 
 DEPLOY: Final = ROOT / "deploy"
 CRD: Final = "clusterlinks.svclink.cloudpilot.ai.yaml"
 
 
-def objects_in(path: Path) -> dict[tuple[str, str], Object]:
+def objects_in(path: Path) -> dict[tuple[str, str], Manifest]:
     """The objects in a file, by kind and name."""
     return by_name(yaml.safe_load_all(path.read_text(encoding="utf-8")))
 
 
-def by_name(documents: Any) -> dict[tuple[str, str], Object]:
+def by_name(documents: Any) -> dict[tuple[str, str], Manifest]:
     return {(each["kind"], each["metadata"]["name"]): each for each in documents if each}
 
 
-def rendered(**values: Any) -> dict[tuple[str, str], Object]:
+def rendered(**values: Any) -> dict[tuple[str, str], Manifest]:
     """The objects that Helm renders from the chart, by kind and name."""
     with helm_python.Chart.load(str(DEPLOY / "chart")) as chart:
         files = chart.render(values, name="svclink", namespace="cloudpilot")
@@ -133,7 +133,7 @@ def test_chart_values_become_flags_and_pod_fields() -> None:
         {"openshift": "yes"},
     ],
 )
-def test_chart_rejects_invalid_values(values: Object) -> None:
+def test_chart_rejects_invalid_values(values: Manifest) -> None:
     """The schema of the values rejects an invalid one by name."""
     with pytest.raises(helm_python.HelmError, match=re.escape(next(iter(values)))):
         rendered(**values)

@@ -14,12 +14,14 @@ from typing import Final, Self
 
 import pytest
 
+from svclink_core.well_known import LABEL_GO_CLUSTER, LABEL_SERVICE_NAME
+from tests.builders.manifests import Manifest, endpoint_slice, service
+
 from . import go_release
-from .api_client import Api, Object
+from .api_client import Api
 from .control_planes import Cluster
 from .controller_process import Controller
 from .documented_commands import documented_commands
-from .objects import LABEL_SERVICE, endpoint_slice, endpoints, service
 from .polling import eventually
 from .shell import Shell
 
@@ -65,7 +67,7 @@ class Watcher:
 
 def addresses(api: Api, namespace: str, name: str) -> set[str]:
     """All addresses of a Service, as kube-proxy would use them."""
-    slices = api.find("endpointslices", namespace, {LABEL_SERVICE: name})
+    slices = api.find("endpointslices", namespace, {LABEL_SERVICE_NAME: name})
     return {
         address
         for each in slices
@@ -80,7 +82,7 @@ def leftovers(api: Api, namespace: str) -> set[str]:
     return {
         each["metadata"]["name"]
         for each in slices
-        if go_release.LABEL_GO in each["metadata"].get("labels", {})
+        if LABEL_GO_CLUSTER in each["metadata"].get("labels", {})
     }
 
 
@@ -95,10 +97,10 @@ def go_installation(
         "kubectl create namespace cloudpilot"
         " && kubectl create deployment svclink -n cloudpilot --image go --replicas 1"
     )
-    main.api.create(service(namespace, "web"))
+    main.api.create(service(f"{namespace}/web"))
     for cluster, where in ((c1, "cloudpilot"), (c2, namespace)):
-        cluster.api.create(service(namespace, "web"))
-        cluster.api.create(endpoint_slice(namespace, "web", endpoints(*ADDRESSES[cluster.name])))
+        cluster.api.create(service(f"{namespace}/web"))
+        cluster.api.create(endpoint_slice(None, *ADDRESSES[cluster.name], key=f"{namespace}/web"))
         main.api.create(go_release.link(where, cluster.name, cluster.remote_kubeconfig()))
         go_release.sync(main.api, namespace, "web", cluster.name, ADDRESSES[cluster.name])
     yield shell
@@ -238,7 +240,7 @@ def test_older_of_two_links_with_one_name_is_used(
     replica.stop()
 
 
-def create_younger(api: Api, link: Object, older: Object) -> None:
+def create_younger(api: Api, link: Manifest, older: Manifest) -> None:
     """Create a link, and assert that it is younger: Kubernetes stores ages in whole seconds."""
     created = api.create(link)["metadata"]
     if created["creationTimestamp"] <= older["metadata"]["creationTimestamp"]:

@@ -14,24 +14,22 @@ import yaml
 from svclink_controller.api.connecting import user_client
 from svclink_controller.cli.commands import cleanup
 from svclink_controller.credentials.kubeconfig import parse_kubeconfig
-
-from .api_client import ApiError, Object
-from .control_planes import Cluster
-from .objects import (
+from svclink_core.well_known import (
     LABEL_CLUSTER,
+    LABEL_GO_CLUSTER,
+    LABEL_IMPORTED,
     LABEL_MANAGED_BY,
-    MANAGED_BY_SVCLINK,
-    endpoint_slice,
-    endpoints,
-    service,
+    MANAGED_BY,
 )
+from tests.builders.manifests import Manifest, endpoint_slice, service
+
+from .api_client import ApiError
+from .control_planes import Cluster
 from .shell import Shell
 from .world import World
 
 EXPORT: Final = ("hack/export-kubeconfig.sh", "svclink export-kubeconfig")
 CLEANUP: Final = ("hack/cleanup-endpointslices.sh", "svclink cleanup")
-LABEL_GO: Final = "cloudpilot.ai/svclink-cluster"
-LABEL_IMPORTED: Final = "svclink.cloudpilot.ai/imported"
 
 
 def exported(shell: Shell, command: str) -> tuple[bytes, str]:
@@ -208,17 +206,17 @@ def uncleaned(world: World) -> World:
     """Slices of svclink, of its Go release and of another controller exist in two namespaces."""
     for namespace in (world.namespace, "default"):
         for name, labels in {
-            "ours": {LABEL_MANAGED_BY: MANAGED_BY_SVCLINK, LABEL_CLUSTER: "gone"},
-            "of-the-go-release": {LABEL_GO: "gone"},
+            "ours": {LABEL_MANAGED_BY: MANAGED_BY, LABEL_CLUSTER: "gone"},
+            "of-the-go-release": {LABEL_GO_CLUSTER: "gone"},
             "of-another": {LABEL_MANAGED_BY: "another", LABEL_CLUSTER: "gone"},
         }.items():
             world.create(world.main, labelled(namespace, name, labels))
     return world
 
 
-def labelled(namespace: str, name: str, labels: Object) -> Object:
+def labelled(namespace: str, name: str, labels: Manifest) -> Manifest:
     """An EndpointSlice with exactly these labels."""
-    labelled_slice = endpoint_slice(namespace, "web", endpoints("10.1.0.1"), name=name)
+    labelled_slice = endpoint_slice(name, "10.1.0.1", key=f"{namespace}/web")
     labelled_slice["metadata"]["labels"] = labels
     return labelled_slice
 
@@ -288,9 +286,8 @@ def test_cleanup_skips_slices_that_changed_after_the_list(uncleaned: World, shel
 
 def test_cleanup_of_services_deletes_imported_ones(uncleaned: World, shell: Shell) -> None:
     """`--services` deletes Services with the label of svclink, and no others."""
-    created = service(uncleaned.namespace, "created")
-    created["metadata"]["labels"] = {LABEL_IMPORTED: "true"}
-    uncleaned.create(uncleaned.main, created)
+    imported = service(f"{uncleaned.namespace}/created", labels={LABEL_IMPORTED: "true"})
+    uncleaned.create(uncleaned.main, imported)
     uncleaned.declare("of-the-user")
 
     rows = json.loads(shell(f"svclink cleanup --services -n {uncleaned.namespace} --yes -o json"))

@@ -13,21 +13,14 @@ from typing import Any, Final
 import pytest
 import yaml
 
+from svclink_core.well_known import LABEL_CLUSTER, LABEL_GO_CLUSTER, LABEL_MANAGED_BY, MANAGED_BY
+from tests.builders.manifests import cluster_link, endpoint_slice, port, service
+
 from .control_planes import UNPRIVILEGED, Cluster
 from .many_remotes import serving_clusters
-from .objects import (
-    LABEL_CLUSTER,
-    LABEL_MANAGED_BY,
-    MANAGED_BY_SVCLINK,
-    cluster_link,
-    endpoint_slice,
-    endpoints,
-    port,
-    service,
-)
 from .polling import eventually
 from .shell import Shell
-from .world import RecordMeasure, World
+from .world import RecordMeasure, World, endpoints
 
 
 @pytest.fixture
@@ -57,7 +50,8 @@ def test_commands_agree_with_the_controller(linked: World, shell: Shell) -> None
     linked.declare("web")
     linked.publish(linked.c1, "web", "10.1.0.1", "10.1.0.2")
     linked.create(
-        linked.c2, service(linked.namespace, "web", type="ExternalName", externalName="example.com")
+        linked.c2,
+        service(f"{linked.namespace}/web", type="ExternalName", externalName="example.com"),
     )
     linked.await_mirrored("web", c1=["10.1.0.1", "10.1.0.2"])
     web = f"{linked.namespace}/web"
@@ -176,28 +170,27 @@ def create_faulty_links(world: World) -> None:
     add("z-expired", c2.kubeconfig({"token": expired_token()}))
     add("z-soon", c2.user_kubeconfig("z", not_after=datetime.now(UTC) + timedelta(days=2)))
     add("z-authority", c2.kubeconfig({"token": "t"}, server=c1.server))
-    main.api.create(
-        cluster_link("z-nowhere", "") | {"spec": {"kubeconfigSecretRef": {"name": "nowhere"}}}
-    )
+    main.api.create(cluster_link("z-nowhere", kubeconfigSecretRef={"name": "nowhere"}))
 
 
 def create_faulty_services(world: World) -> None:
     """Create a Pod address in two remotes, a port that main lacks, and orphaned EndpointSlices."""
     world.declare("web", ports=[port("http", 80)])
     world.publish(world.c1, "web", "10.1.0.1")
-    world.create(world.c2, service(world.namespace, "web", [port("admin", 81)]))
+    world.create(world.c2, service(f"{world.namespace}/web", ports=[port("admin", 81)]))
     members = endpoints("10.1.0.1")
     world.create(
-        world.c2, endpoint_slice(world.namespace, "web", members, ports=[port("admin", 9090)])
+        world.c2,
+        endpoint_slice(
+            key=f"{world.namespace}/web", endpoints=members, ports=[port("admin", 9090)]
+        ),
     )
     for name, labels in (
-        ("old", {"cloudpilot.ai/svclink-cluster": "c1"}),
-        ("lost", {LABEL_CLUSTER: "gone", LABEL_MANAGED_BY: MANAGED_BY_SVCLINK}),
+        ("old", {LABEL_GO_CLUSTER: "c1"}),
+        ("lost", {LABEL_CLUSTER: "gone", LABEL_MANAGED_BY: MANAGED_BY}),
     ):
-        piece = endpoint_slice(
-            world.namespace, "web", endpoints("10.3.0.1"), name=name, labels=labels
-        )
-        world.create(world.main, piece)
+        orphan = endpoint_slice(name, "10.3.0.1", key=f"{world.namespace}/web", labels=labels)
+        world.create(world.main, orphan)
 
 
 def expired_token() -> str:

@@ -10,11 +10,11 @@ import pytest
 import trustme
 import yaml
 
-from .api_client import Object
+from tests.builders.manifests import Manifest, cluster_link
+
 from .control_planes import UNPRIVILEGED, Cluster
 from .controller_process import Controller
 from .loopback_ports import reserve_ports
-from .objects import cluster_link
 from .polling import consistently
 from .world import World
 
@@ -90,9 +90,7 @@ def test_invalid_links_report_why_and_disturb_no_other(
     invalid = invalid_kubeconfigs(healthy.c2, tmp_path, silent_server)
     for name, (kubeconfig, _) in invalid.items():
         healthy.links.add(name, kubeconfig)
-    not_base64 = cluster_link("not-base64", "")
-    not_base64["spec"]["kubeconfig"] = "%% this is not base64 %%"
-    healthy.main.api.create(not_base64)
+    healthy.main.api.create(cluster_link("not-base64", kubeconfig="%% this is not base64 %%"))
 
     reasons = {name: reason for name, (_, reason) in invalid.items()} | {
         "not-base64": "InvalidKubeconfig"
@@ -109,7 +107,7 @@ def test_invalid_links_report_why_and_disturb_no_other(
 def assert_invalid(world: World, name: str, reason: str) -> None:
     condition = world.links.await_condition(name, "False", reason, timeout=REPORT_SECONDS)
     assert condition["message"]
-    status: Object = world.links.status(name)
+    status: Manifest = world.links.status(name)
     assert status["phase"] == "NotReady"
     assert CANARY not in str(status)
 

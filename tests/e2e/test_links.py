@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from svclink_core.well_known import LABEL_CLUSTER
+
 from .controller_process import Controller
 from .loopback_ports import reserve_ports
-from .objects import LABEL_CLUSTER
 from .polling import eventually
 from .world import World
 

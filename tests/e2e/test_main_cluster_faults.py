@@ -6,10 +6,11 @@ import time
 
 import pytest
 
+from tests.builders.manifests import endpoint_slice, service
+
 from .api_client import ApiError
-from .objects import endpoint_slice, endpoints, service, usual_slice_name
 from .polling import consistently, eventually
-from .world import RecordMeasure, World
+from .world import RecordMeasure, World, endpoints, slice_name
 
 OUTAGE_SECONDS = 60
 # The retry interval grows to 30 s while the API server is down.
@@ -91,9 +92,9 @@ def test_namespace_can_be_deleted_while_its_slices_change(linked: World) -> None
     for cluster in (linked.main, linked.c1):
         cluster.create_namespace(deleted)
         for name in names:
-            cluster.api.create(service(deleted, name))
+            cluster.api.create(service(f"{deleted}/{name}"))
     for name in names:
-        linked.c1.api.create(endpoint_slice(deleted, name, endpoints("10.1.0.1")))
+        linked.c1.api.create(endpoint_slice(None, "10.1.0.1", key=f"{deleted}/{name}"))
     linked.declare("web")
     linked.publish(linked.c1, "web", "10.1.0.1")
     linked.await_mirrored("web", c1=["10.1.0.1"])
@@ -110,7 +111,7 @@ def test_namespace_can_be_deleted_while_its_slices_change(linked: World) -> None
     linked.set_addresses(linked.c1, "web", "10.1.0.2")
     linked.await_mirrored("web", c1=["10.1.0.2"])
     linked.main.create_namespace(deleted)
-    linked.main.api.create(service(deleted, names[0]))
+    linked.main.api.create(service(f"{deleted}/{names[0]}"))
     eventually(lambda: assert_mirrored_in(linked, deleted, names[0], f"10.1.{rounds}.1"))
     linked.links.await_ready("c1", "c2")
     for cluster in (linked.main, linked.c1):
@@ -124,7 +125,7 @@ def change_until_deleted(world: World, namespace: str, names: list[str]) -> int:
         rounds += 1
         for name in names:
             changed = {"endpoints": endpoints(f"10.1.{rounds}.1")}
-            world.c1.api.patch("endpointslices", usual_slice_name(name), namespace, changed)
+            world.c1.api.patch("endpointslices", slice_name(name), namespace, changed)
         assert rounds < 200, f"{namespace} still exists"
     return rounds
 

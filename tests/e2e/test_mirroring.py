@@ -6,24 +6,20 @@ import time
 
 import pytest
 
-from .api_client import Object
+from svclink_core.well_known import (
+    LABEL_CLUSTER,
+    LABEL_GO_CLUSTER,
+    LABEL_IMPORTED,
+    LABEL_MANAGED_BY,
+    LABEL_MCS_SOURCE_CLUSTER,
+    MANAGED_BY,
+)
+from tests.builders.manifests import Manifest, endpoint, endpoint_slice, port, service
+
 from .control_planes import SYSTEM_NAMESPACE
 from .controller_process import Controller
-from .objects import (
-    ANNOTATION_SOURCE,
-    LABEL_CLUSTER,
-    LABEL_MANAGED_BY,
-    LABEL_SERVICE,
-    MANAGED_BY_SVCLINK,
-    endpoint,
-    endpoint_slice,
-    endpoints,
-    port,
-    service,
-    usual_slice_name,
-)
 from .polling import consistently, eventually
-from .world import RecordMeasure, World, content
+from .world import RecordMeasure, World, content, endpoints, slice_name
 
 # Longer than any test, so that only watches can cause a write.
 NO_RESYNC = "10m"
@@ -58,7 +54,8 @@ def test_mirror_has_exactly_the_documented_fields(linked: World) -> None:
     linked.create(
         linked.c1,
         service(
-            linked.namespace, "web", [port("http", 80, targetPort=8080), port("metrics", 9090)]
+            f"{linked.namespace}/web",
+            ports=[port("http", 80, targetPort=8080), port("metrics", 9090)],
         ),
     )
     source = linked.create(linked.c1, slice_with_every_field(linked.namespace))
@@ -66,8 +63,13 @@ def test_mirror_has_exactly_the_documented_fields(linked: World) -> None:
     mirror = eventually(lambda: linked.mirror("web-c1"))
 
     assert content(mirror) == {
-        "labels": {LABEL_MANAGED_BY: MANAGED_BY_SVCLINK, LABEL_CLUSTER: "c1", LABEL_SERVICE: "web"},
-        "annotations": {ANNOTATION_SOURCE: source["metadata"]["name"]},
+        # Spelled out: other controllers and users depend on these keys.
+        "labels": {
+            "endpointslice.kubernetes.io/managed-by": "svclink.cloudpilot.ai",
+            "kubernetes.io/service-name": "web",
+            "svclink.cloudpilot.ai/cluster": "c1",
+        },
+        "annotations": {"svclink.cloudpilot.ai/source-slice": source["metadata"]["name"]},
         "ownerReferences": [owner_reference(owner)],
         "addressType": "IPv4",
         "endpoints": [
@@ -80,9 +82,9 @@ def test_mirror_has_exactly_the_documented_fields(linked: World) -> None:
     }
 
 
-def slice_with_every_field(namespace: str) -> Object:
+def slice_with_every_field(namespace: str) -> Manifest:
     """A source slice that uses every field of the API."""
-    scheduled: Object = {
+    scheduled: Manifest = {
         "nodeName": "worker-0",
         "hostname": "web-0",
         "zone": "zone-a",
@@ -96,14 +98,16 @@ def slice_with_every_field(namespace: str) -> Object:
         endpoint("10.1.0.1", ready=False),
     ]
     ports = [port("http", 8080, appProtocol="http"), port("metrics", 9091)]
-    source = endpoint_slice(namespace, "web", members, ports=ports, labels={"team": "shop"})
+    source = endpoint_slice(
+        key=f"{namespace}/web", endpoints=members, ports=ports, labels={"team": "shop"}
+    )
     source["metadata"]["annotations"] = {
         "endpoints.kubernetes.io/last-change-trigger-time": "2026-01-01T00:00:00Z"
     }
     return source
 
 
-def owner_reference(owner: Object) -> Object:
+def owner_reference(owner: Manifest) -> Manifest:
     meta = owner["metadata"]
     named = {"apiVersion": "v1", "kind": "Service", "name": meta["name"], "uid": meta["uid"]}
     return named | {"controller": True, "blockOwnerDeletion": False}
@@ -117,9 +121,7 @@ def test_excluded_kinds_of_services_are_not_mirrored(linked: World) -> None:
     linked.await_mirrored("web", c1=["10.1.0.1"])
 
     def assert_only_web() -> None:
-        mirrors = linked.main.api.find(
-            "endpointslices", None, {LABEL_MANAGED_BY: MANAGED_BY_SVCLINK}
-        )
+        mirrors = linked.main.api.find("endpointslices", None, {LABEL_MANAGED_BY: MANAGED_BY})
         assert [item["metadata"]["name"] for item in mirrors] == ["web-c1"]
 
     consistently(2, assert_only_web)
@@ -127,28 +129,26 @@ def test_excluded_kinds_of_services_are_not_mirrored(linked: World) -> None:
 
 def create_excluded_services(world: World) -> None:
     """Create a Service for each rule that excludes one; remote ones have endpoints."""
-    headless: Object = {"clusterIP": "None"}
-    external: Object = {"type": "ExternalName", "externalName": "example.org"}
+    headless: Manifest = {"clusterIP": "None"}
+    external: Manifest = {"type": "ExternalName", "externalName": "example.org"}
     main, remote, namespace = world.main, world.c1, world.namespace
-    imported = service(namespace, "imported")
-    imported["metadata"]["labels"] = {"svclink.cloudpilot.ai/imported": "true"}
     in_main = [
-        service(SYSTEM_NAMESPACE, "system"),
-        service(namespace, "headless-there"),
-        service(namespace, "headless-here", **headless),
-        service(namespace, "external-there"),
-        service(namespace, "external-here", **external),
-        service(namespace, "imported"),
-        service(namespace, "slice-without-service"),
+        service(f"{SYSTEM_NAMESPACE}/system"),
+        service(f"{namespace}/headless-there"),
+        service(f"{namespace}/headless-here", **headless),
+        service(f"{namespace}/external-there"),
+        service(f"{namespace}/external-here", **external),
+        service(f"{namespace}/imported"),
+        service(f"{namespace}/slice-without-service"),
     ]
     in_remote = [
-        service(SYSTEM_NAMESPACE, "system"),
-        service(namespace, "headless-there", **headless),
-        service(namespace, "headless-here"),
-        service(namespace, "external-there", **external),
-        service(namespace, "external-here"),
-        imported,
-        service(namespace, "main-lacks-it"),
+        service(f"{SYSTEM_NAMESPACE}/system"),
+        service(f"{namespace}/headless-there", **headless),
+        service(f"{namespace}/headless-here"),
+        service(f"{namespace}/external-there", **external),
+        service(f"{namespace}/external-here"),
+        service(f"{namespace}/imported", labels={LABEL_IMPORTED: "true"}),
+        service(f"{namespace}/main-lacks-it"),
     ]
     for cluster, services in ((main, in_main), (remote, in_remote)):
         for obj in services:
@@ -157,7 +157,7 @@ def create_excluded_services(world: World) -> None:
     for where, name in sorted(
         names | {("default", "kubernetes"), (namespace, "slice-without-service")}
     ):
-        world.create(remote, endpoint_slice(where, name, endpoints("10.1.9.9")))
+        world.create(remote, endpoint_slice(None, "10.1.9.9", key=f"{where}/{name}"))
 
 
 def test_mirrors_in_the_remote_are_not_mirrored_again(linked: World) -> None:
@@ -165,15 +165,16 @@ def test_mirrors_in_the_remote_are_not_mirrored_again(linked: World) -> None:
     linked.declare("web")
     linked.publish(linked.c1, "web", "10.1.0.1")
     echoes = {
-        "by-managed-by": {LABEL_MANAGED_BY: MANAGED_BY_SVCLINK},
+        "by-managed-by": {LABEL_MANAGED_BY: MANAGED_BY},
         "by-cluster": {LABEL_CLUSTER: "c9"},
-        "by-go-release": {"cloudpilot.ai/svclink-cluster": "c9"},
-        "by-mcs": {"multicluster.kubernetes.io/source-cluster": "c9"},
+        "by-go-release": {LABEL_GO_CLUSTER: "c9"},
+        "by-mcs": {LABEL_MCS_SOURCE_CLUSTER: "c9"},
     }
     for name, labels in echoes.items():
         members = endpoints("10.9.0.1")
         linked.create(
-            linked.c1, endpoint_slice(linked.namespace, "web", members, name=name, labels=labels)
+            linked.c1,
+            endpoint_slice(name, key=f"{linked.namespace}/web", endpoints=members, labels=labels),
         )
 
     linked.await_mirrored("web", c1=["10.1.0.1"])
@@ -185,8 +186,8 @@ def test_nodeport_and_loadbalancer_services_are_mirrored(linked: World) -> None:
     for kind in ("NodePort", "LoadBalancer"):
         name = kind.lower()
         linked.declare(name)
-        linked.create(linked.c1, service(linked.namespace, name, type=kind))
-        linked.create(linked.c1, endpoint_slice(linked.namespace, name, endpoints("10.1.0.1")))
+        linked.create(linked.c1, service(f"{linked.namespace}/{name}", type=kind))
+        linked.create(linked.c1, endpoint_slice(None, "10.1.0.1", key=f"{linked.namespace}/{name}"))
 
     for name in ("nodeport", "loadbalancer"):
         linked.await_mirrored(name, c1=["10.1.0.1"])
@@ -233,16 +234,16 @@ def test_readiness_of_endpoints_is_mirrored(watching: World) -> None:
 
     watching.set_endpoints(
         watching.c1,
-        usual_slice_name("web"),
+        slice_name("web"),
         [endpoint("10.1.0.1", ready=False), endpoint("10.1.0.2")],
     )
     await_conditions(watching, {"10.1.0.1": NOT_READY, "10.1.0.2": READY})
 
-    watching.set_endpoints(watching.c1, usual_slice_name("web"), endpoints("10.1.0.1", "10.1.0.2"))
+    watching.set_endpoints(watching.c1, slice_name("web"), endpoints("10.1.0.1", "10.1.0.2"))
     await_conditions(watching, {"10.1.0.1": READY, "10.1.0.2": READY})
 
 
-def await_conditions(world: World, expected: dict[str, Object]) -> None:
+def await_conditions(world: World, expected: dict[str, Manifest]) -> None:
     def check() -> None:
         members = world.mirror("web-c1")["endpoints"]
         assert {member["addresses"][0]: member["conditions"] for member in members} == expected
@@ -254,7 +255,7 @@ def test_deleted_source_slices_and_services_remove_their_mirrors(watching: World
     """A deleted source slice takes its mirror with it, and a deleted Service all of them."""
     watching.declare("web")
     watching.publish(watching.c1, "web", "10.1.0.1")
-    more = endpoint_slice(watching.namespace, "web", endpoints("10.1.0.2"), name="web-more")
+    more = endpoint_slice("web-more", "10.1.0.2", key=f"{watching.namespace}/web")
     watching.create(watching.c1, more)
     watching.await_mirrored("web", c1=["10.1.0.1", "10.1.0.2"])
 
@@ -273,7 +274,7 @@ def test_slices_are_mirrored_for_the_ip_families_of_the_main_service(linked: Wor
         linked.publish(linked.c1, name, "10.1.0.1")
         members = endpoints("fd00:1::1", "fd00:1::2")
         ipv6 = endpoint_slice(
-            linked.namespace, name, members, name=f"{name}-ipv6", address_type="IPv6"
+            f"{name}-ipv6", key=f"{linked.namespace}/{name}", endpoints=members, address_type="IPv6"
         )
         linked.create(linked.c1, ipv6)
 
@@ -304,11 +305,11 @@ def test_unmatched_port_is_dropped_and_reported(linked: World) -> None:
     """Ports match by name or else by number; others are dropped and reported."""
     linked.declare("web", ports=[port("web", 80)])
     linked.create(
-        linked.c1, service(linked.namespace, "web", [port("http", 80), port("debug", 6060)])
+        linked.c1, service(f"{linked.namespace}/web", ports=[port("http", 80), port("debug", 6060)])
     )
     ports = [port("http", 8080), port("debug", 6060)]
     linked.create(
-        linked.c1, endpoint_slice(linked.namespace, "web", endpoints("10.1.0.1"), ports=ports)
+        linked.c1, endpoint_slice(None, "10.1.0.1", key=f"{linked.namespace}/web", ports=ports)
     )
 
     linked.await_mirrored("web", c1=["10.1.0.1"])
@@ -324,7 +325,7 @@ def test_zones_become_hints_if_the_main_service_asks_for_topology(linked: World)
     linked.publish(linked.c1, "web", "10.1.0.1")
     linked.set_endpoints(
         linked.c1,
-        usual_slice_name("web"),
+        slice_name("web"),
         [endpoint("10.1.0.1", zone="zone-a"), endpoint("10.1.0.2")],
     )
     linked.await_mirrored("web", c1=["10.1.0.1", "10.1.0.2"])

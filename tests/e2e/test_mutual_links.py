@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.builders.manifests import endpoint_slice
+
 from .control_planes import Cluster
 from .controller_process import controller_of
-from .objects import endpoint_slice, endpoints, usual_slice_name
 from .polling import consistently, eventually
-from .world import Links, World
+from .world import Links, World, endpoints, slice_name
 
 QUIET_SECONDS = 60
 
@@ -50,7 +51,7 @@ def test_mutually_linked_clusters_mirror_only_local_slices(
     """Each cluster mirrors the other's slice and its changes, and then writes nothing."""
     for world, address in ((linked, "10.0.0.1"), (mirrored_back, "10.1.0.1")):
         world.declare("web")
-        world.create(world.main, endpoint_slice(world.namespace, "web", endpoints(address)))
+        world.create(world.main, endpoint_slice(None, address, key=f"{world.namespace}/web"))
     await_mirrored_both_ways(linked, mirrored_back, "10.0.0.1", "10.1.0.1")
 
     set_local_address(linked, "10.0.0.2")
@@ -67,7 +68,7 @@ def test_mutually_linked_clusters_mirror_only_local_slices(
 
 
 def set_local_address(world: World, address: str) -> None:
-    world.set_endpoints(world.main, usual_slice_name("web"), endpoints(address))
+    world.set_endpoints(world.main, slice_name("web"), endpoints(address))
 
 
 def await_mirrored_both_ways(

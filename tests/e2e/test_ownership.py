@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from .api_client import Object
-from .controller_process import Controller
-from .objects import (
-    ANNOTATION_SOURCE,
+from svclink_core.well_known import (
+    ANNOTATION_SOURCE_SLICE,
     LABEL_CLUSTER,
     LABEL_MANAGED_BY,
-    LABEL_SERVICE,
-    MANAGED_BY_SVCLINK,
-    endpoint_slice,
-    endpoints,
-    port,
+    LABEL_SERVICE_NAME,
+    MANAGED_BY,
 )
+from tests.builders.manifests import Manifest, endpoint_slice, port
+
+from .controller_process import Controller
 from .polling import eventually
-from .world import World, content
+from .world import World, content, endpoints
 
 
 @pytest.fixture
@@ -32,15 +30,15 @@ def mirroring(world: World, idle_controller: Controller) -> World:
     return world
 
 
-EDITS: dict[str, Object] = {
+EDITS: dict[str, Manifest] = {
     "endpoints": {"endpoints": endpoints("10.9.9.9")},
     "no_endpoints": {"endpoints": []},
     "ports": {"ports": [port("http", 9999)]},
     "owner": {"metadata": {"ownerReferences": None}},
-    "source": {"metadata": {"annotations": {ANNOTATION_SOURCE: None}}},
-    "other_source": {"metadata": {"annotations": {ANNOTATION_SOURCE: "web-00000"}}},
+    "source": {"metadata": {"annotations": {ANNOTATION_SOURCE_SLICE: None}}},
+    "other_source": {"metadata": {"annotations": {ANNOTATION_SOURCE_SLICE: "web-00000"}}},
     "cluster": {"metadata": {"labels": {LABEL_CLUSTER: "unknown"}}},
-    "service": {"metadata": {"labels": {LABEL_SERVICE: "other"}}},
+    "service": {"metadata": {"labels": {LABEL_SERVICE_NAME: "other"}}},
 }
 
 
@@ -118,9 +116,9 @@ def test_foreign_slices_of_a_mirrored_service_stay_unchanged(
     assert controller.running
 
 
-def foreign_slice(world: World, name: str, *, managed_by: str | None) -> Object:
+def foreign_slice(world: World, name: str, *, managed_by: str | None) -> Manifest:
     """Create a slice of `web` in main that has a cluster label but another manager."""
-    item = endpoint_slice(world.namespace, "web", endpoints("10.0.0.1"), name=name)
+    item = endpoint_slice(name, "10.0.0.1", key=f"{world.namespace}/web")
     item["metadata"]["labels"] |= {LABEL_CLUSTER: "c1", LABEL_MANAGED_BY: managed_by}
     if managed_by is None:
         del item["metadata"]["labels"][LABEL_MANAGED_BY]
@@ -131,8 +129,8 @@ def test_mirrors_without_a_link_are_removed(linked: World) -> None:
     """A mirror of a cluster without a link is deleted, even if svclink never saw the link."""
     linked.declare("web")
     linked.publish(linked.c1, "web", "10.1.0.1")
-    orphan = endpoint_slice(linked.namespace, "web", endpoints("10.9.0.1"), name="web-gone")
-    orphan["metadata"]["labels"] |= {LABEL_CLUSTER: "gone", LABEL_MANAGED_BY: MANAGED_BY_SVCLINK}
+    orphan = endpoint_slice("web-gone", "10.9.0.1", key=f"{linked.namespace}/web")
+    orphan["metadata"]["labels"] |= {LABEL_CLUSTER: "gone", LABEL_MANAGED_BY: MANAGED_BY}
     linked.create(linked.main, orphan)
 
     linked.await_mirrored("web", c1=["10.1.0.1"])

@@ -15,6 +15,13 @@ from structlog.testing import capture_logs
 from svclink_controller.api.connecting import main_client
 from svclink_controller.manager import make_manager
 from svclink_controller.settings import Settings
+from svclink_core.well_known import (
+    ANNOTATION_SOURCE_SLICE,
+    LABEL_CLUSTER,
+    LABEL_MANAGED_BY,
+    MANAGED_BY,
+)
+from tests.builders.manifests import endpoint_slice, secret, service
 
 from .control_planes import Cluster
 from .controller_process import Controller, controller_of
@@ -26,19 +33,9 @@ from .missing_permissions import (
     Users,
     granted_verbs,
 )
-from .objects import (
-    ANNOTATION_SOURCE,
-    LABEL_CLUSTER,
-    LABEL_MANAGED_BY,
-    MANAGED_BY_SVCLINK,
-    endpoint_slice,
-    endpoints,
-    service,
-    usual_slice_name,
-)
 from .polling import eventually
 from .shell import Shell
-from .world import World
+from .world import World, slice_name
 
 MAIN_USER: Final = "system:serviceaccount:cloudpilot:svclink"
 REMOTE_USER: Final = "system:serviceaccount:kube-system:svclink"
@@ -148,25 +145,18 @@ def create_objects_for_each_verb(world: World, remote: Cluster, kubeconfig: str)
     """Create objects that need every verb: Services, stale slices and the Secret."""
     world.declare("web")
     world.publish(remote, "web", "10.1.0.1")
-    world.create(remote, service(world.namespace, "only-remote"))
+    world.create(remote, service(f"{world.namespace}/only-remote"))
     remote.create_namespace(f"{world.namespace}-new")
-    world.create(remote, service(f"{world.namespace}-new", "web"))
-    for verb, source in (("update", usual_slice_name("web")), ("delete", "gone")):
+    world.create(remote, service(f"{world.namespace}-new/web"))
+    for verb, source in (("update", slice_name("web")), ("delete", "gone")):
         labels = {
             LABEL_CLUSTER: f"main-without-{verb}-endpointslices",
-            LABEL_MANAGED_BY: MANAGED_BY_SVCLINK,
+            LABEL_MANAGED_BY: MANAGED_BY,
         }
         stale = endpoint_slice(
-            world.namespace, "web", endpoints("10.1.0.9"), name=f"to-{verb}", labels=labels
+            f"to-{verb}", "10.1.0.9", key=f"{world.namespace}/web", labels=labels
         )
-        stale["metadata"]["annotations"] = {ANNOTATION_SOURCE: source}
+        stale["metadata"]["annotations"] = {ANNOTATION_SOURCE_SLICE: source}
         world.create(world.main, stale)
-    metadata = {"name": "exported", "namespace": DEPLOYED_NAMESPACE}
-    world.main.api.create(
-        {
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "metadata": metadata,
-            "data": {"kubeconfig": kubeconfig},
-        }
-    )
+    decoded = base64.b64decode(kubeconfig).decode()
+    world.main.api.create(secret(f"{DEPLOYED_NAMESPACE}/exported", kubeconfig=decoded))

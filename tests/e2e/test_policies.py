@@ -6,24 +6,22 @@ from collections.abc import Iterator
 
 import pytest
 
+from svclink_core.well_known import (
+    LABEL_GO_CLUSTER,
+    LABEL_IMPORTED,
+    LABEL_MANAGED_BY,
+    LABEL_SERVICE_NAME,
+    MANAGED_BY,
+)
+from tests.builders.manifests import encoded, endpoint_slice, service
+
 from .control_planes import Cluster
 from .controller_process import Controller
 from .fault_proxy import FaultProxy, ProxyTo
 from .faults import Refusing
-from .objects import (
-    LABEL_MANAGED_BY,
-    LABEL_SERVICE,
-    MANAGED_BY_SVCLINK,
-    encoded,
-    endpoint_slice,
-    endpoints,
-    service,
-)
 from .polling import eventually
 from .world import World
 
-LABEL_GO_CLUSTER = "cloudpilot.ai/svclink-cluster"
-LABEL_IMPORTED = "svclink.cloudpilot.ai/imported"
 MANY = 25
 
 
@@ -135,9 +133,9 @@ def test_missing_service_is_created_if_enabled(
 ) -> None:
     """svclink creates the namespace, then a Service of its own, then the mirrors."""
     idle_controller.start("--sync-services-to-local-cluster")
-    remote = service(remote_namespace, "web", type="NodePort", sessionAffinity="ClientIP")
+    remote = service(f"{remote_namespace}/web", type="NodePort", sessionAffinity="ClientIP")
     world.c1.api.create(remote)
-    world.c1.api.create(endpoint_slice(remote_namespace, "web", endpoints("10.1.0.1")))
+    world.c1.api.create(endpoint_slice(None, "10.1.0.1", key=f"{remote_namespace}/web"))
     world.links.add("c1", world.c1.remote_kubeconfig(), includedNamespaces=[remote_namespace])
 
     created = eventually(lambda: world.main.api.get("services", "web", remote_namespace))
@@ -167,22 +165,21 @@ def test_missing_service_is_created_if_enabled(
 
 def test_leftover_is_replaced_if_the_remote_has_the_service(linked: World) -> None:
     """A leftover is deleted after its mirror was written, and stays if there is none."""
-    labels = {LABEL_MANAGED_BY: "svclink", LABEL_GO_CLUSTER: "c1"}
     linked.declare("web")
     for cluster in ("c1", "c2"):
         labels = {LABEL_MANAGED_BY: "svclink", LABEL_GO_CLUSTER: cluster}
         name = f"web-{cluster}"
-        leftover = endpoint_slice(
-            linked.namespace, "web", endpoints("10.1.0.1"), name=name, labels=labels
-        )
+        leftover = endpoint_slice(name, "10.1.0.1", key=f"{linked.namespace}/web", labels=labels)
         linked.create(linked.main, leftover)
     linked.publish(linked.c1, "web", "10.1.0.1")
 
     def assert_replaced() -> None:
-        slices = linked.main.api.find("endpointslices", linked.namespace, {LABEL_SERVICE: "web"})
+        slices = linked.main.api.find(
+            "endpointslices", linked.namespace, {LABEL_SERVICE_NAME: "web"}
+        )
         assert sorted(item["metadata"]["labels"][LABEL_MANAGED_BY] for item in slices) == [
             "svclink",
-            MANAGED_BY_SVCLINK,
+            MANAGED_BY,
         ]
 
     eventually(assert_replaced)

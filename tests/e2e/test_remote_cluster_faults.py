@@ -8,7 +8,9 @@ from collections import Counter
 import pytest
 import yaml
 
-from .api_client import ApiError, Object
+from tests.builders.manifests import Manifest
+
+from .api_client import ApiError
 from .control_planes import READER_USER, Cluster
 from .fault_proxy import FaultProxy, ProxyTo
 from .faults import Hanging, Refusing, Shortening
@@ -186,14 +188,13 @@ def test_invalid_token_keeps_the_slices_until_it_is_replaced(
     narrow.set_addresses(narrow.c1, "web", "10.1.0.2")
     assert narrow.versions("web", "c1") == kept
 
-    meta = {"name": ACCOUNT, "namespace": narrow.namespace}
-    narrow.c1.api.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta})
+    narrow.c1.create_service_account(ACCOUNT, narrow.namespace)
     narrow.links.replace_kubeconfig("c1", narrow_kubeconfig(narrow, proxy))
     narrow.await_mirrored("web", c1=["10.1.0.2"], c2=["10.2.0.1"])
     narrow.links.await_ready("c1")
 
 
-def token_of(link: Object) -> str:
+def token_of(link: Manifest) -> str:
     kubeconfig = yaml.safe_load(base64.b64decode(link["spec"]["kubeconfig"]))
     return str(kubeconfig["users"][0]["user"]["token"])
 

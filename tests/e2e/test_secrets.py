@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import pytest
 
-from .api_client import Object
+from tests.builders.manifests import cluster_link, encoded, secret
+
 from .control_planes import CONTROLLER_NAMESPACE
-from .objects import cluster_link, encoded
 from .world import World
 
-
-def secret(name: str, **data: str) -> Object:
-    meta = {"name": name, "namespace": CONTROLLER_NAMESPACE}
-    return {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": meta,
-        "data": {key: encoded(data[key]) for key in data},
-    }
+# The Secret to which the link `c1` refers.
+SECRET: Final = f"{CONTROLLER_NAMESPACE}/c1"
 
 
 def link_to_secret(world: World, name: str) -> None:
-    link = cluster_link(name, "")
-    link["spec"] = {"kubeconfigSecretRef": {"name": name, "key": "kubeconfig"}}
-    world.main.api.create(link)
+    reference = {"name": name, "key": "kubeconfig"}
+    world.main.api.create(cluster_link(name, kubeconfigSecretRef=reference))
 
 
 @pytest.fixture
@@ -42,7 +36,7 @@ def test_link_follows_its_secret(in_secret: World) -> None:
     in_secret.links.await_condition("c1", "False", "InvalidKubeconfig")
     assert f"{CONTROLLER_NAMESPACE}/c1" in in_secret.links.condition("c1")["message"]
 
-    in_secret.main.api.create(secret("c1", kubeconfig=in_secret.c1.remote_kubeconfig()))
+    in_secret.main.api.create(secret(SECRET, kubeconfig=in_secret.c1.remote_kubeconfig()))
     in_secret.links.await_ready("c1")
     in_secret.await_mirrored("web", c1=["10.1.0.1"])
 
@@ -54,7 +48,7 @@ def test_link_follows_its_secret(in_secret: World) -> None:
 
 def test_removed_kubeconfig_keeps_the_connection(in_secret: World) -> None:
     """If the key disappears from the Secret, the old credentials stay in use."""
-    in_secret.main.api.create(secret("c1", kubeconfig=in_secret.c1.remote_kubeconfig()))
+    in_secret.main.api.create(secret(SECRET, kubeconfig=in_secret.c1.remote_kubeconfig()))
     in_secret.links.await_ready("c1")
 
     in_secret.main.api.patch(

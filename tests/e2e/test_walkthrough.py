@@ -13,13 +13,15 @@ from typing import Final
 
 import pytest
 
-from .api_client import ApiError, Object
+from tests.builders.manifests import Manifest, endpoint_slice, service
+
+from .api_client import ApiError
 from .control_planes import Cluster
 from .controller_process import Controller
 from .documented_commands import documented_commands
-from .objects import endpoint_slice, endpoints, service, usual_slice_name
 from .polling import eventually
 from .shell import Shell
+from .world import slice_name
 
 LINK: Final = """
 kubectl config use-context remote >/dev/null
@@ -64,10 +66,10 @@ def clean(main: Cluster, remote: Cluster, shell: Shell) -> Iterator[Shell]:
     """
     shell("kubectl delete crd clusterlinks.svclink.cloudpilot.ai")
     for cluster in (main, remote):
-        cluster.api.create(service("default", "nginx"))
+        cluster.api.create(service("nginx"))
     publish(remote, "10.1.0.1", "10.1.0.2")
     yield shell
-    remote.api.delete("endpointslices", usual_slice_name("nginx"), "default")
+    remote.api.delete("endpointslices", slice_name("nginx"), "default")
     for cluster in (main, remote):
         cluster.api.delete("services", "nginx", "default")
     shell("kubectl apply --filename crd/")
@@ -77,7 +79,7 @@ def clean(main: Cluster, remote: Cluster, shell: Shell) -> Iterator[Shell]:
 
 def publish(cluster: Cluster, *addresses: str) -> None:
     """Replace the EndpointSlice of the Service nginx in a remote."""
-    published = endpoint_slice("default", "nginx", endpoints(*addresses))
+    published = endpoint_slice(None, *addresses, key="nginx")
     with contextlib.suppress(ApiError):
         cluster.api.delete("endpointslices", published["metadata"]["name"], "default")
     cluster.api.create(published)
@@ -95,8 +97,8 @@ class Installation:
         )
         self.controller = Controller(kubeconfig, directory / "svclink.log")
 
-    def link(self) -> Object:
-        link: Object = json.loads(
+    def link(self) -> Manifest:
+        link: Manifest = json.loads(
             self.shell("kubectl get clusterlink production-east -n cloudpilot -o json")
         )
         return link

@@ -8,22 +8,25 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .api_client import Api, ApiError, Object
-from .control_planes import Cluster
-from .controller_process import Controller
-from .objects import (
-    ANNOTATION_SOURCE,
+from svclink_core.well_known import (
+    ANNOTATION_SOURCE_SLICE,
     LABEL_CLUSTER,
     LABEL_MANAGED_BY,
-    LABEL_SERVICE,
-    MANAGED_BY_SVCLINK,
+    LABEL_SERVICE_NAME,
+    MANAGED_BY,
+)
+from tests.builders.manifests import (
+    Manifest,
     cluster_link,
     encoded,
+    endpoint,
     endpoint_slice,
-    endpoints,
     service,
-    usual_slice_name,
 )
+
+from .api_client import Api, ApiError
+from .control_planes import Cluster
+from .controller_process import Controller
 from .polling import TIMEOUT_SECONDS, eventually
 
 # Records a named measurement, which is printed at the end of the run.
@@ -32,7 +35,17 @@ RecordMeasure = Callable[[str, float], None]
 Kubectl = Callable[..., str]
 
 
-def content(item: Object) -> Object:
+def slice_name(service_name: str) -> str:
+    """The name of the slice of a published Service."""
+    return f"{service_name}-abc"
+
+
+def endpoints(*addresses: str) -> list[Manifest]:
+    """One ready endpoint for each address."""
+    return [endpoint(address) for address in addresses]
+
+
+def content(item: Manifest) -> Manifest:
     """What svclink writes into an EndpointSlice, except its name."""
     meta = item["metadata"]
     kept = {key: meta.get(key) for key in ("labels", "annotations", "ownerReferences")}
@@ -46,7 +59,7 @@ class Links:
         self._api = api
 
     def add(self, name: str, kubeconfig: str, **spec: Any) -> None:
-        self._api.create(cluster_link(name, kubeconfig, **spec))
+        self._api.create(cluster_link(name, kubeconfig=encoded(kubeconfig), **spec))
 
     def edit(self, name: str, **spec: Any) -> None:
         """Set these fields of the spec; None removes a field."""
@@ -58,19 +71,19 @@ class Links:
     def remove(self, name: str) -> None:
         self._api.delete("clusterlinks", name)
 
-    def status(self, name: str) -> Object:
+    def status(self, name: str) -> Manifest:
         """The status; asserts that it was written for the current spec."""
         link = self._api.get("clusterlinks", name)
-        status: Object = link.get("status") or {}
+        status: Manifest = link.get("status") or {}
         observed = status.get("observedGeneration")
         assert observed == link["metadata"]["generation"], (
             f"the status of {name} belongs to an older spec: {status}"
         )
         return status
 
-    def condition(self, name: str, kind: str = "Ready") -> Object:
+    def condition(self, name: str, kind: str = "Ready") -> Manifest:
         """One condition of the status."""
-        conditions: list[Object] = self.status(name).get("conditions") or []
+        conditions: list[Manifest] = self.status(name).get("conditions") or []
         of_kind = [condition for condition in conditions if condition["type"] == kind]
         assert of_kind, f"{name} has no condition {kind}: {conditions}"
         return of_kind[0]
@@ -83,10 +96,10 @@ class Links:
         *,
         kind: str = "Ready",
         timeout: float = TIMEOUT_SECONDS,
-    ) -> Object:
+    ) -> Manifest:
         """Wait until a condition has this status and reason, and return it."""
 
-        def check() -> Object:
+        def check() -> Manifest:
             condition = self.condition(name, kind)
             actual = (condition["status"], condition["reason"])
             assert actual == (status, reason), f"{kind} of {name} is {condition}"
@@ -119,7 +132,7 @@ class World:
             self.links.add(cluster.name, cluster.remote_kubeconfig())
         self.links.await_ready(*(cluster.name for cluster in clusters))
 
-    def create(self, cluster: Cluster, obj: Object) -> Object:
+    def create(self, cluster: Cluster, obj: Manifest) -> Manifest:
         """Create an object that is deleted with the namespace or at the end of the test."""
         created = cluster.api.create(obj)
         meta = created["metadata"]
@@ -134,54 +147,52 @@ class World:
         """Delete an object of the main cluster at the end of the test."""
         self._clean_ups.append(lambda: self.main.api.delete(resource, name, namespace))
 
-    def declare(self, name: str, *, ports: Sequence[Object] | None = None, **spec: Any) -> Object:
-        """Create a Service in the main cluster."""
-        return self.create(self.main, service(self.namespace, name, ports, **spec))
+    def declare(self, name: str, **spec: Any) -> Manifest:
+        """Create a Service with these fields of its spec in the main cluster."""
+        return self.create(self.main, service(f"{self.namespace}/{name}", **spec))
 
     def publish(self, cluster: Cluster, name: str, *addresses: str) -> None:
         """Create a Service in a remote, with one EndpointSlice that has these addresses."""
-        self.create(cluster, service(self.namespace, name))
-        self.create(cluster, endpoint_slice(self.namespace, name, endpoints(*addresses)))
+        self.create(cluster, service(f"{self.namespace}/{name}"))
+        self.create(cluster, endpoint_slice(None, *addresses, key=f"{self.namespace}/{name}"))
 
     def publish_many(
         self, cluster: Cluster, name: str, *, slices: int, endpoints_each: int
     ) -> dict[str, list[str]]:
         """Create a Service with many slices in a remote, and return the addresses by slice name."""
-        self.create(cluster, service(self.namespace, name))
+        self.create(cluster, service(f"{self.namespace}/{name}"))
         addresses = {}
         for i in range(slices):
-            slice_name = f"{name}-{i:02}"
-            addresses[slice_name] = [f"10.1.{i}.{j + 1}" for j in range(endpoints_each)]
+            part = f"{name}-{i:02}"
+            addresses[part] = [f"10.1.{i}.{j + 1}" for j in range(endpoints_each)]
             self.create(
                 cluster,
-                endpoint_slice(
-                    self.namespace, name, endpoints(*addresses[slice_name]), name=slice_name
-                ),
+                endpoint_slice(part, *addresses[part], key=f"{self.namespace}/{name}"),
             )
         return addresses
 
     def set_addresses(self, cluster: Cluster, service_name: str, *addresses: str) -> None:
         """Replace the addresses in the slice of a published Service."""
-        self.set_endpoints(cluster, usual_slice_name(service_name), endpoints(*addresses))
+        self.set_endpoints(cluster, slice_name(service_name), endpoints(*addresses))
 
-    def set_endpoints(self, cluster: Cluster, name: str, members: Sequence[Object]) -> None:
+    def set_endpoints(self, cluster: Cluster, name: str, members: Sequence[Manifest]) -> None:
         """Replace the endpoints of an EndpointSlice of a remote."""
         cluster.api.patch("endpointslices", name, self.namespace, {"endpoints": list(members)})
 
     def withdraw(self, cluster: Cluster, service_name: str) -> None:
         """Delete a published Service and its slice."""
-        cluster.api.delete("endpointslices", usual_slice_name(service_name), self.namespace)
+        cluster.api.delete("endpointslices", slice_name(service_name), self.namespace)
         cluster.api.delete("services", service_name, self.namespace)
 
     # Read and assert
 
     def mirrors(
         self, service_name: str | None = None, cluster: str | None = None
-    ) -> dict[str, Object]:
+    ) -> dict[str, Manifest]:
         """The mirrored EndpointSlices in the namespace, by name."""
-        labels = {LABEL_MANAGED_BY: MANAGED_BY_SVCLINK}
+        labels = {LABEL_MANAGED_BY: MANAGED_BY}
         if service_name is not None:
-            labels[LABEL_SERVICE] = service_name
+            labels[LABEL_SERVICE_NAME] = service_name
         if cluster is not None:
             labels[LABEL_CLUSTER] = cluster
         return {
@@ -189,7 +200,7 @@ class World:
             for item in self.main.api.find("endpointslices", self.namespace, labels)
         }
 
-    def mirror(self, name: str) -> Object:
+    def mirror(self, name: str) -> Manifest:
         """The mirrored EndpointSlice with this name."""
         mirrors = self.mirrors()
         assert name in mirrors, f"{name} is not among the mirrors {sorted(mirrors)}"
@@ -212,7 +223,7 @@ class World:
     def by_source(self, service_name: str) -> dict[str, list[str]]:
         """The mirrored addresses of a Service by the name of the source slice, sorted."""
         return {
-            item["metadata"]["annotations"][ANNOTATION_SOURCE]: sorted(
+            item["metadata"]["annotations"][ANNOTATION_SOURCE_SLICE]: sorted(
                 address for member in item["endpoints"] or () for address in member["addresses"]
             )
             for item in self.mirrors(service_name).values()
@@ -258,8 +269,8 @@ class World:
                 )
             raise
 
-    def _all_mirrors(self) -> list[Object]:
-        return self.main.api.find("endpointslices", None, {LABEL_MANAGED_BY: MANAGED_BY_SVCLINK})
+    def _all_mirrors(self) -> list[Manifest]:
+        return self.main.api.find("endpointslices", None, {LABEL_MANAGED_BY: MANAGED_BY})
 
     def _assert_no_mirrors(self) -> None:
         left = [item["metadata"]["name"] for item in self._all_mirrors()]

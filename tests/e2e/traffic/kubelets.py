@@ -6,7 +6,8 @@ import itertools
 import time
 from typing import Any, Final
 
-from tests.e2e.api_client import Object, path_of
+from tests.builders.manifests import Manifest
+from tests.e2e.api_client import path_of
 from tests.e2e.control_planes import Cluster
 from tests.e2e.polling import eventually
 
@@ -96,7 +97,7 @@ class Kubelet:
         ready = [each["targetRef"]["name"] for each in members if each["conditions"]["ready"]]
         assert name in ready, f"{name} is not ready in the slices of {app}: {ready}"
 
-    def _report(self, name: str, status: Object) -> None:
+    def _report(self, name: str, status: Manifest) -> None:
         self._cluster.api.patch("pods", name, self._namespace, {"status": status}, "status")
 
 
@@ -104,10 +105,10 @@ class Kubelet:
 _numbers = itertools.count()
 
 
-def node(name: str, address: str | None = None) -> Object:
+def node(name: str, address: str | None = None) -> Manifest:
     """A Node."""
     labels = {"kubernetes.io/hostname": name}
-    made: Object = {
+    made: Manifest = {
         "apiVersion": "v1",
         "kind": "Node",
         "metadata": {"name": name, "labels": labels},
@@ -117,12 +118,12 @@ def node(name: str, address: str | None = None) -> Object:
     return made
 
 
-def zone(name: str | None) -> Object:
+def zone(name: str | None) -> Manifest:
     """What says in which zone a Node is, and with it the endpoints of its Pods; None: in no zone."""
     return {"metadata": {"labels": {"topology.kubernetes.io/zone": name}}}
 
 
-def pod(namespace: str, name: str, app: str, node_name: str, port_name: str) -> Object:
+def pod(namespace: str, name: str, app: str, node_name: str, port_name: str) -> Manifest:
     """A Pod on a Node, with one named port."""
     container = {
         "name": "server",
@@ -141,5 +142,5 @@ def pod(namespace: str, name: str, app: str, node_name: str, port_name: str) -> 
     }
 
 
-def ready_condition(*, is_ready: bool) -> Object:
+def ready_condition(*, is_ready: bool) -> Manifest:
     return {"type": "Ready", "status": "True" if is_ready else "False"}

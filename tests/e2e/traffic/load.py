@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from tests.e2e.api_client import Object
+from tests.builders.manifests import Manifest
 
 from .programs import Program
 
@@ -108,7 +108,7 @@ class Client:
         timeout: float,
         ports: Collection[int] | None = None,
     ) -> int:
-        order: Object = {"url": url, "rate": rate, "count": count, "timeout": timeout}
+        order: Manifest = {"url": url, "rate": rate, "count": count, "timeout": timeout}
         if ports is not None:
             order["ports"] = sorted(ports)
         return int(self._program.tell({"begin": order}))

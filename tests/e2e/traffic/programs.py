@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.api_client import Object
+from tests.builders.manifests import Manifest
 
 from .network import inside
 
@@ -21,7 +21,7 @@ class Program:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
 
-    def tell(self, order: Object) -> Any:
+    def tell(self, order: Manifest) -> Any:
         """Give an order, and return the answer."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None

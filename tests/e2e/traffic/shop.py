@@ -8,9 +8,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tests.e2e.api_client import Object
+from tests.builders.manifests import Manifest, service
 from tests.e2e.control_planes import Cluster
-from tests.e2e.objects import service
 from tests.e2e.polling import eventually
 from tests.e2e.world import World
 
@@ -37,9 +36,9 @@ class Shop:
     def cluster(self, name: str) -> Cluster:
         return {"main": self.world.main, "c1": self.world.c1, "c2": self.world.c2}[name]
 
-    def declare(self, name: str, port: Object = HTTP, **spec: Any) -> Object:
+    def declare(self, name: str, port: Manifest = HTTP, **spec: Any) -> Manifest:
         """The Service in a cluster; its Pods are those with the label."""
-        made = service(self.world.namespace, APP, [port], selector={"app": APP}, **spec)
+        made = service(f"{self.world.namespace}/{APP}", ports=[port], selector={"app": APP}, **spec)
         return self.world.create(self.cluster(name), made)
 
     def open(self, pods: Mapping[str, int], **spec: Any) -> None:
@@ -99,7 +98,7 @@ class Shop:
         """Requests to the Service at a rate for as long as the block lasts."""
         return self.client.under_load(self.url, rate, timeout)
 
-    def condition(self, cluster: str, kind: str) -> Object:
+    def condition(self, cluster: str, kind: str) -> Manifest:
         return self.world.links.condition(cluster, kind)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.e2e.objects import endpoint, endpoint_slice
+from tests.builders.manifests import endpoint, endpoint_slice
 
 from .conftest import Draw
 from .shop import APP, Shop
@@ -26,10 +26,9 @@ def test_clients_stay_in_their_zone_and_a_remote_without_zones_does_not_end_that
     # Of an address that is in two slices, kube-proxy takes the hints of either: this endpoint is in no other.
     shop.kubelets["c2"].run("by-hand", "another")
     unhinted = endpoint_slice(
-        shop.world.namespace,
-        APP,
-        [endpoint(shop.kubelets["c2"].addresses["by-hand"])],
-        name="by-hand",
+        "by-hand",
+        key=f"{shop.world.namespace}/{APP}",
+        endpoints=[endpoint(shop.kubelets["c2"].addresses["by-hand"])],
         labels={"endpointslice.kubernetes.io/managed-by": "by-hand"},
     )
     shop.world.main.api.create(unhinted)
