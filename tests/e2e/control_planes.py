@@ -8,7 +8,6 @@ its endpointslice controller would.
 
 from __future__ import annotations
 
-import base64
 import shutil
 import ssl
 import time
@@ -38,7 +37,7 @@ from svclink_controller.demo.processes import Process, stop_all
 from tests.builders import manifests
 from tests.builders.manifests import Manifest
 
-from . import rbac
+from . import kubeconfigs, rbac
 from .api_client import Api, ApiError
 from .audit_log import AUDIT_POLICY, AuditEvent, audit_event
 from .loopback_ports import reserve_ports
@@ -209,21 +208,9 @@ class Cluster:
 
     def kubeconfig(self, user: Manifest, *, namespace: str = "default", **cluster: object) -> str:
         """A kubeconfig with this user entry; keyword arguments are added to the cluster entry."""
-        authority = base64.b64encode(self._serving_authority.cert_pem.bytes()).decode()
-        access = {"server": self.server, "certificate-authority-data": authority} | cluster
-        context = {"cluster": self.name, "user": "user", "namespace": namespace}
-        return str(
-            yaml.safe_dump(
-                {
-                    "apiVersion": "v1",
-                    "kind": "Config",
-                    "clusters": [{"name": self.name, "cluster": access}],
-                    "users": [{"name": "user", "user": user}],
-                    "contexts": [{"name": self.name, "context": context}],
-                    "current-context": self.name,
-                }
-            )
-        )
+        authority = kubeconfigs.encoded_pem(self._serving_authority.cert_pem)
+        entry = {"server": self.server, "certificate-authority-data": authority} | cluster
+        return kubeconfigs.kubeconfig(self.name, entry, user, namespace)
 
     def tls_context(
         self, *, common_name: str | None = None, organization: str = ""
@@ -384,14 +371,8 @@ class Cluster:
         namespace: str = "default",
         not_after: datetime | None = None,
     ) -> str:
-        identity = self._issue(common_name, organization, not_after)
-        user = {
-            "client-certificate-data": base64.b64encode(
-                identity.cert_chain_pems[0].bytes()
-            ).decode(),
-            "client-key-data": base64.b64encode(identity.private_key_pem.bytes()).decode(),
-        }
-        return self.kubeconfig(user, namespace=namespace)
+        certificate = self._issue(common_name, organization, not_after)
+        return self.kubeconfig(kubeconfigs.certificate_user(certificate), namespace=namespace)
 
     def _create_accounts(self) -> None:
         for name in (READER, UNPRIVILEGED):

@@ -7,7 +7,6 @@ HTTP requests.
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import socket
 import ssl
@@ -34,6 +33,7 @@ from .faults import (
     Throttling,
     Truncating,
 )
+from .kubeconfigs import encoded_pem
 
 T = TypeVar("T")
 
@@ -99,7 +99,7 @@ class FaultProxy:
         """The fields of a kubeconfig's cluster entry for a connection through this proxy."""
         if self._interception is None:
             return {"server": self.url}
-        authority = base64.b64encode(self._interception.authority.cert_pem.bytes()).decode()
+        authority = encoded_pem(self._interception.authority.cert_pem)
         return {"server": self.url, "certificate-authority-data": authority}
 
     @property
