@@ -15,13 +15,15 @@ from typing import Final, Self
 import pytest
 
 from svclink_core.well_known import LABEL_GO_CLUSTER, LABEL_SERVICE_NAME
-from tests.builders.manifests import Manifest, endpoint_slice, service
+from tests.builders.manifests import Manifest, encoded, endpoint_slice, service
 
 from . import go_release
 from .api_client import Api
 from .control_planes import Cluster
 from .controller_process import Controller
 from .documented_commands import documented_commands
+from .fault_proxy import ProxyTo
+from .faults import PASSING, Hanging, Refusing
 from .polling import eventually
 from .shell import Shell
 
@@ -76,14 +78,13 @@ def addresses(api: Api, namespace: str, name: str) -> set[str]:
     }
 
 
-def leftovers(api: Api, namespace: str) -> set[str]:
-    """The names of the slices with the label of the Go release."""
-    slices = api.find("endpointslices", namespace)
-    return {
-        each["metadata"]["name"]
-        for each in slices
-        if LABEL_GO_CLUSTER in each["metadata"].get("labels", {})
-    }
+def leftovers(api: Api, namespace: str) -> dict[str, Manifest]:
+    """The slices with the label of the Go release, by cluster."""
+    labelled = [
+        (each["metadata"]["labels"].get(LABEL_GO_CLUSTER), each)
+        for each in api.find("endpointslices", namespace)
+    ]
+    return {cluster: each for cluster, each in labelled if cluster is not None}
 
 
 @pytest.fixture
@@ -170,7 +171,7 @@ def replace_go_release(
     shell(STEPS["start"])
     replica = Replica(shell, main, directory)
     await_phases(shell, cloudpilot_c1="Ready", **{f"{namespace}_c2": "Ready"})
-    eventually(lambda: assert_no_leftovers(main, namespace))
+    eventually(lambda: assert_leftovers(main, namespace))
     assert "c1" in shell(STEPS["look"])
     if stop:
         shell(STEPS["stop"])
@@ -183,11 +184,8 @@ def roll_back(shell: Shell, main: Cluster, namespace: str) -> None:
     for cluster, expected in ADDRESSES.items():
         go_release.sync(main.api, namespace, "web", cluster, expected)
     shell(STEPS["clean-up"])
-    assert leftovers(main.api, namespace) == {"web-c1", "web-c2"}
-    assert {each["metadata"]["name"] for each in main.api.find("endpointslices", namespace)} == {
-        "web-c1",
-        "web-c2",
-    }
+    assert_leftovers(main, namespace, *ADDRESSES)
+    assert len(main.api.find("endpointslices", namespace)) == len(ADDRESSES)
 
 
 def replace_crd(
@@ -210,8 +208,9 @@ def replace_crd(
     assert after == before
 
 
-def assert_no_leftovers(main: Cluster, namespace: str) -> None:
-    assert leftovers(main.api, namespace) == set()
+def assert_leftovers(main: Cluster, namespace: str, *clusters: str) -> None:
+    """Assert that exactly these clusters have a slice of the Go release."""
+    assert leftovers(main.api, namespace).keys() == set(clusters)
 
 
 def test_older_of_two_links_with_one_name_is_used(
@@ -238,6 +237,44 @@ def test_older_of_two_links_with_one_name_is_used(
     )
     await_phases(shell, default_c1="Ready")
     replica.stop()
+
+
+PHASES: Final = {"disabled": "Disabled", "pending": "Pending", "unreachable": "NotReady"}
+FAULTS: Final = {"disabled": PASSING, "pending": Hanging(), "unreachable": Refusing()}
+
+
+@pytest.mark.parametrize("state", PHASES)
+def test_leftovers_stay_until_their_link_is_synced(
+    main: Cluster,
+    c2: Cluster,
+    namespace: str,
+    go_installation: Shell,
+    proxy_to: ProxyTo,
+    tmp_path: Path,
+    state: str,
+) -> None:
+    """Slices of the Go release stay unless their link is synced, and are replaced once it is."""
+    shell, proxy = go_installation, proxy_to(c2)
+    proxy.fail(FAULTS[state])
+    kubeconfig = encoded(c2.kubeconfig({"token": c2.token()}, **proxy.cluster_entry))
+    spec = {"kubeconfig": kubeconfig, "enabled": state != "disabled"}
+    main.api.patch("clusterlinks", "c2", namespace, {"spec": spec})
+    kept = leftovers(main.api, namespace)["c2"]
+    shell(STEPS["stop-go"])
+    shell(STEPS["start"])
+
+    with Watcher(main.new_api(), namespace, "web") as watcher:
+        replica = Replica(shell, main, tmp_path)
+        await_phases(shell, cloudpilot_c1="Ready", **{f"{namespace}_c2": PHASES[state]})
+        eventually(lambda: assert_leftovers(main, namespace, "c2"))
+        assert leftovers(main.api, namespace)["c2"] == kept
+
+        proxy.heal()
+        main.api.patch("clusterlinks", "c2", namespace, {"spec": {"enabled": True}})
+        await_phases(shell, cloudpilot_c1="Ready", **{f"{namespace}_c2": "Ready"})
+        eventually(lambda: assert_leftovers(main, namespace))
+    replica.stop()
+    assert watcher.gaps == []
 
 
 def create_younger(api: Api, link: Manifest, older: Manifest) -> None:

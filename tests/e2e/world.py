@@ -198,6 +198,7 @@ class World:
         return {
             item["metadata"]["name"]: item
             for item in self.main.api.find("endpointslices", self.namespace, labels)
+            if LABEL_CLUSTER in item["metadata"]["labels"]
         }
 
     def mirror(self, name: str) -> Manifest:
