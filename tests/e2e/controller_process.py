@@ -94,15 +94,17 @@ class Controller:
         return "" if self._process is None else self._process.tail(60)
 
 
-@contextmanager
-def controller_of(kubeconfig: str, directory: Path, name: str) -> Iterator[Controller]:
-    """A controller for a main cluster; the test starts it, and it must exit cleanly at the end.
-
-    Its kubeconfig and its log are files in the directory, with this name.
-    """
+def new_controller(kubeconfig: str, directory: Path, name: str) -> Controller:
+    """A controller for a main cluster, with kubeconfig and log as files of the directory."""
     file = directory / f"{name}.kubeconfig"
     file.write_text(kubeconfig, encoding="utf-8")
-    controller = Controller(file, directory / f"{name}.log")
+    return Controller(file, directory / f"{name}.log")
+
+
+@contextmanager
+def controller_of(kubeconfig: str, directory: Path, name: str) -> Iterator[Controller]:
+    """A new controller; the test starts it, and it must exit cleanly at the end."""
+    controller = new_controller(kubeconfig, directory, name)
     yield controller
     controller.assert_healthy()
     if controller.running:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
+
+from .control_planes import Cluster
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 
@@ -47,6 +50,17 @@ class Shell:
         done = self.run(command, answer=answer, **variables)
         assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
         return done.stdout
+
+
+def deployed_kubeconfig(shell: Shell, main: Cluster) -> str:
+    """A kubeconfig with a token of the ServiceAccount of deploy/deployment.yaml."""
+    token = shell("kubectl create token svclink --namespace cloudpilot").strip()
+    return main.kubeconfig({"token": token}, namespace="cloudpilot")
+
+
+def kubectl_program() -> str | None:
+    """The path of kubectl: the one of this environment, or else another on the PATH."""
+    return shutil.which("kubectl", path=Path(sys.executable).parent) or shutil.which("kubectl")
 
 
 def merge_kubeconfigs(kubeconfigs: dict[str, str]) -> str:

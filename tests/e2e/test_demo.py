@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from .polling import eventually
+from .shell import kubectl_program
 from .world import Kubectl
 
 SERVICE = """
@@ -56,7 +56,7 @@ def demo(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def command(demo: Path, tmp_path: Path) -> tuple[str, ...]:
     """The start of a kubectl command line, as an administrator of the demo's clusters."""
-    program = shutil.which("kubectl", path=Path(sys.executable).parent) or shutil.which("kubectl")
+    program = kubectl_program()
     assert program is not None
     return program, "--kubeconfig", str(demo), "--cache-dir", str(tmp_path / "cache")
 

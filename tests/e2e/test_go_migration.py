@@ -20,12 +20,12 @@ from tests.builders.manifests import Manifest, encoded, endpoint_slice, service
 from . import go_release
 from .api_client import Api
 from .control_planes import Cluster
-from .controller_process import Controller
+from .controller_process import Controller, new_controller
 from .documented_commands import documented_commands
 from .fault_proxy import ProxyTo
-from .faults import PASSING, Hanging, Refusing
+from .faults import PASSING, Fault, Hanging, Refusing
 from .polling import eventually
-from .shell import Shell
+from .shell import Shell, deployed_kubeconfig
 
 STEPS: Final = documented_commands("docs/migration.md")
 CRD: Final = "clusterlinks.svclink.cloudpilot.ai"
@@ -113,20 +113,11 @@ def go_installation(
     shell("hack/cleanup-endpointslices.sh --yes")
 
 
-class Replica:
-    """svclink under the ServiceAccount of deploy/deployment.yaml, as its Pods would run it."""
-
-    def __init__(self, shell: Shell, main: Cluster, directory: Path) -> None:
-        token = shell("kubectl create token svclink --namespace cloudpilot").strip()
-        kubeconfig = directory / "in-cluster"
-        kubeconfig.write_text(
-            main.kubeconfig({"token": token}, namespace="cloudpilot"), encoding="utf-8"
-        )
-        self.controller = Controller(kubeconfig, directory / "svclink.log")
-        self.controller.start()
-
-    def stop(self) -> None:
-        assert self.controller.stop() == 0
+def start_controller(shell: Shell, main: Cluster, directory: Path) -> Controller:
+    """Start svclink under the ServiceAccount of deploy/deployment.yaml, as its Pods would run it."""
+    controller = new_controller(deployed_kubeconfig(shell, main), directory, "svclink")
+    controller.start()
+    return controller
 
 
 def phases(shell: Shell) -> dict[str, str]:
@@ -157,26 +148,26 @@ def test_migration_and_rollback_never_lose_an_address(
         replace_go_release(shell, main, namespace, tmp_path)
         roll_back(shell, main, namespace)
         shell("kubectl create deployment svclink -n cloudpilot --image go")
-        replica = replace_go_release(shell, main, namespace, tmp_path, stop=False)
-        replace_crd(shell, main, namespace, replica, tmp_path)
+        controller = replace_go_release(shell, main, namespace, tmp_path, stop=False)
+        replace_crd(shell, main, namespace, controller, tmp_path)
     assert watcher.polls > 100
     assert watcher.gaps == []
 
 
 def replace_go_release(
     shell: Shell, main: Cluster, namespace: str, directory: Path, *, stop: bool = True
-) -> Replica:
+) -> Controller:
     """Migrate; the links become Ready in their namespaces, and the leftovers are deleted."""
     shell(STEPS["stop-go"])
     shell(STEPS["start"])
-    replica = Replica(shell, main, directory)
+    controller = start_controller(shell, main, directory)
     await_phases(shell, cloudpilot_c1="Ready", **{f"{namespace}_c2": "Ready"})
     eventually(lambda: assert_leftovers(main, namespace))
     assert "c1" in shell(STEPS["look"])
     if stop:
         shell(STEPS["stop"])
-        replica.stop()
-    return replica
+        assert controller.stop() == 0
+    return controller
 
 
 def roll_back(shell: Shell, main: Cluster, namespace: str) -> None:
@@ -189,18 +180,18 @@ def roll_back(shell: Shell, main: Cluster, namespace: str) -> None:
 
 
 def replace_crd(
-    shell: Shell, main: Cluster, namespace: str, replica: Replica, directory: Path
+    shell: Shell, main: Cluster, namespace: str, controller: Controller, directory: Path
 ) -> None:
     """The links exist again without a namespace, and the slices are still the same objects."""
     before = {
         each["metadata"]["name"]: each["metadata"]["uid"]
         for each in main.api.find("endpointslices", namespace)
     }
-    replica.stop()
+    assert controller.stop() == 0
     shell(STEPS["replace-crd"])
-    restarted = Replica(shell, main, directory)
+    restarted = start_controller(shell, main, directory)
     await_phases(shell, _c1="Ready", _c2="Ready")
-    restarted.stop()
+    assert restarted.stop() == 0
     after = {
         each["metadata"]["name"]: each["metadata"]["uid"]
         for each in main.api.find("endpointslices", namespace)
@@ -222,7 +213,7 @@ def test_older_of_two_links_with_one_name_is_used(
     younger = go_release.link("default", "c1", c2.remote_kubeconfig())
     eventually(lambda: create_younger(main.api, younger, older))
     shell(STEPS["start"])
-    replica = Replica(shell, main, tmp_path)
+    controller = start_controller(shell, main, tmp_path)
     await_phases(
         shell, cloudpilot_c1="Ready", default_c1="NotReady", **{f"{namespace}_c2": "Ready"}
     )
@@ -236,11 +227,15 @@ def test_older_of_two_links_with_one_name_is_used(
         " && kubectl delete clusterlink c1 -n cloudpilot"
     )
     await_phases(shell, default_c1="Ready")
-    replica.stop()
+    assert controller.stop() == 0
 
 
 PHASES: Final = {"disabled": "Disabled", "pending": "Pending", "unreachable": "NotReady"}
-FAULTS: Final = {"disabled": PASSING, "pending": Hanging(), "unreachable": Refusing()}
+FAULTS: Final[dict[str, Fault]] = {
+    "disabled": PASSING,
+    "pending": Hanging(),
+    "unreachable": Refusing(),
+}
 
 
 @pytest.mark.parametrize("state", PHASES)
@@ -264,7 +259,7 @@ def test_leftovers_stay_until_their_link_is_synced(
     shell(STEPS["start"])
 
     with Watcher(main.new_api(), namespace, "web") as watcher:
-        replica = Replica(shell, main, tmp_path)
+        controller = start_controller(shell, main, tmp_path)
         await_phases(shell, cloudpilot_c1="Ready", **{f"{namespace}_c2": PHASES[state]})
         eventually(lambda: assert_leftovers(main, namespace, "c2"))
         assert leftovers(main.api, namespace)["c2"] == kept
@@ -273,7 +268,7 @@ def test_leftovers_stay_until_their_link_is_synced(
         main.api.patch("clusterlinks", "c2", namespace, {"spec": {"enabled": True}})
         await_phases(shell, cloudpilot_c1="Ready", **{f"{namespace}_c2": "Ready"})
         eventually(lambda: assert_leftovers(main, namespace))
-    replica.stop()
+    assert controller.stop() == 0
     assert watcher.gaps == []
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from .audit_log import AuditEvent
 from .control_planes import CONTROLLER_NAMESPACE
-from .controller_process import Controller
+from .controller_process import Controller, new_controller
 from .polling import eventually
 from .world import RecordMeasure, World
 
@@ -70,11 +70,8 @@ def replicas(world: World, tmp_path: Path) -> Iterator[tuple[Replica, Replica]]:
 
 
 def create_replica(world: World, name: str, directory: Path) -> Replica:
-    kubeconfig = directory / f"{name}.kubeconfig"
-    kubeconfig.write_text(world.main.controller_kubeconfig(name), encoding="utf-8")
-    return Replica(
-        world, name, Controller(kubeconfig, directory / f"{name}.log"), world.main.audit_mark()
-    )
+    controller = new_controller(world.main.controller_kubeconfig(name), directory, name)
+    return Replica(world, name, controller, world.main.audit_mark())
 
 
 def holder_of(world: World) -> str:

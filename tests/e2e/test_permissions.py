@@ -34,7 +34,7 @@ from .missing_permissions import (
     granted_verbs,
 )
 from .polling import eventually
-from .shell import Shell
+from .shell import Shell, deployed_kubeconfig
 from .world import World, slice_name
 
 MAIN_USER: Final = "system:serviceaccount:cloudpilot:svclink"
@@ -56,10 +56,8 @@ def users(world: World, remote: Cluster, tmp_path: Path) -> Iterator[Users]:
 @pytest.fixture
 def idle_controller(deployed: Shell, main: Cluster, tmp_path: Path) -> Iterator[Controller]:
     """The controller, which authenticates with a token of its ServiceAccount as its Pod would."""
-    token = deployed("kubectl create token svclink --namespace cloudpilot").strip()
-    with controller_of(
-        main.kubeconfig({"token": token}, namespace="cloudpilot"), tmp_path, "svclink"
-    ) as controller:
+    kubeconfig = deployed_kubeconfig(deployed, main)
+    with controller_of(kubeconfig, tmp_path, "svclink") as controller:
         yield controller
 
 

@@ -17,10 +17,10 @@ from tests.builders.manifests import Manifest, endpoint_slice, service
 
 from .api_client import ApiError
 from .control_planes import Cluster
-from .controller_process import Controller
+from .controller_process import new_controller
 from .documented_commands import documented_commands
 from .polling import eventually
-from .shell import Shell
+from .shell import Shell, deployed_kubeconfig
 from .world import slice_name
 
 LINK: Final = """
@@ -90,12 +90,7 @@ class Installation:
 
     def __init__(self, shell: Shell, main: Cluster, directory: Path) -> None:
         self.shell = shell
-        token = shell("kubectl create token svclink -n cloudpilot").strip()
-        kubeconfig = directory / "in-cluster"
-        kubeconfig.write_text(
-            main.kubeconfig({"token": token}, namespace="cloudpilot"), encoding="utf-8"
-        )
-        self.controller = Controller(kubeconfig, directory / "svclink.log")
+        self.controller = new_controller(deployed_kubeconfig(shell, main), directory, "svclink")
 
     def link(self) -> Manifest:
         link: Manifest = json.loads(
