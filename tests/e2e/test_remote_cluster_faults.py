@@ -149,13 +149,17 @@ def narrow_kubeconfig(world: World, proxy: FaultProxy) -> str:
     )
 
 
-@pytest.mark.parametrize("lost", ["everything", "endpointslices", "services"])
-def test_revoked_permissions_keep_the_slices(narrow: World, proxy: FaultProxy, lost: str) -> None:
+@pytest.mark.parametrize("revoked", ["everything", "endpointslices", "services"])
+def test_revoked_permissions_keep_the_slices(
+    narrow: World, proxy: FaultProxy, revoked: str
+) -> None:
     """Slices stay while svclink may not read their source, and are updated afterwards."""
     kept = narrow.versions("web", "c1")
     role = narrow.c1.api.get("roles", ACCOUNT, narrow.namespace)
     remaining = [
-        rule for rule in role["rules"] if lost != "everything" and lost not in rule["resources"]
+        rule
+        for rule in role["rules"]
+        if revoked != "everything" and revoked not in rule["resources"]
     ]
 
     narrow.c1.api.patch("roles", ACCOUNT, narrow.namespace, {"rules": remaining})
