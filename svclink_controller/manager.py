@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final, TypeVar, assert_never
 
 import structlog
-from attrs import define, field
+from attrs import define
 
 from svclink_controller.api.client import Client
 from svclink_controller.api.connecting import main_client, own_namespace
@@ -35,9 +35,9 @@ from svclink_controller.reconcile.write_pacing import WritePace
 from svclink_controller.reflect.reflector import Reflector, Sink, reflect_for_ever
 from svclink_controller.reflect.sinks import LinkSink, NamespaceSink, ObjectSink
 from svclink_controller.remotes.cluster_claims import ClusterClaims
-from svclink_controller.remotes.remote import Remote
 from svclink_controller.remotes.secret_kubeconfigs import SecretKubeconfigs
 from svclink_controller.remotes.session import identify
+from svclink_controller.remotes.supervisor import Supervisor
 from svclink_controller.settings import Settings
 from svclink_controller.state.changes import (
     LinkChanged,
@@ -45,7 +45,7 @@ from svclink_controller.state.changes import (
     ServicesToPlan,
     StateChange,
 )
-from svclink_controller.state.store import Observation, Store
+from svclink_controller.state.store import Store
 from svclink_controller.wire.decoding import Secret
 from svclink_controller.wire.messages import IsKnown, WireError, nothing_is_known
 from svclink_controller.wire.resources import (
@@ -59,7 +59,6 @@ from svclink_controller.wire.resources import (
 from svclink_core import unreachable_policy
 from svclink_core.core_v1 import Namespace, Service
 from svclink_core.discovery_v1 import EndpointSlice
-from svclink_core.link_target import SECRET_NOT_READ, LinkDisabled, SecretNotRead, link_target
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.snapshot import all_keys
 from svclink_core.svclink_v1alpha1 import ClusterLink
@@ -124,7 +123,6 @@ class Manager:
     """All parts of a running controller."""
 
     client: Client
-    namespace: str
     settings: Settings
     store: Store
     queue: WorkQueue[NamespacedName]
@@ -137,13 +135,8 @@ class Manager:
     elector: Elector
     metrics: Metrics
     loop_lag: LoopLag
-    cluster_claims: ClusterClaims = field(factory=ClusterClaims)
-    remotes: dict[str, tuple[Remote, asyncio.Task[None]]] = field(factory=dict)
-    secrets: SecretKubeconfigs = field(init=False)
-    _stopping: set[asyncio.Task[None]] = field(factory=set)
-
-    def __attrs_post_init__(self) -> None:
-        self.secrets = SecretKubeconfigs(self.client, self.namespace, self.secret_changed)
+    cluster_claims: ClusterClaims
+    supervisor: Supervisor
 
     async def run(self) -> None:
         """Run until cancelled: always see everything, so that a replica that takes over begins at once."""
@@ -158,7 +151,9 @@ class Manager:
                     group.create_task(self._reflect(NAMESPACES, NamespaceSink(self.store)))
                 # Before the first link: a link to the main cluster itself must be recognised.
                 self.cluster_claims.main_id = await self._identify()
-                links = LinkSink(self.store, self.link_changed, self.settings.has_all_links)
+                links = LinkSink(
+                    self.store, self.supervisor.link_changed, self.settings.has_all_links
+                )
                 group.create_task(self._reflect(cluster_links(self.settings.link_selector), links))
                 group.create_task(
                     self.elector.run(self.work) if self.settings.leader_elect else self.work()
@@ -166,10 +161,7 @@ class Manager:
         finally:
             self.deletion_guards.close()
             self.policies.close()
-            tasks = [self._stop_remote(name) for name in list(self.remotes)]
-            await asyncio.gather(
-                *tasks, *self._stopping, self.secrets.close(), return_exceptions=True
-            )
+            await self.supervisor.close()
 
     @property
     def is_leading(self) -> bool:
@@ -206,54 +198,6 @@ class Manager:
                 await self.applier.drain()
         except TimeoutError:
             log.warning("writes still under way were given up", seconds=DRAIN_SECONDS)
-
-    def link_changed(self, name: str) -> None:
-        """Start, tell or stop the remote of a link. One that is selected no longer is left as it is."""
-        references = [
-            link.spec.kubeconfig_secret_ref
-            for link in self.store.links.values()
-            if link.is_selected
-        ]
-        self.secrets.require({reference.name for reference in references if reference is not None})
-        link = self.store.links.get(name)
-        if link is not None and link.is_selected:
-            self._configure(name, link)
-        elif name in self.remotes:
-            self._stop_remote(name)
-            self.metrics.forget(name)
-            self.store.forget(name)
-            self.store.observe(name, Observation())
-        self.store.mark_status_changed(name)
-
-    def secret_changed(self, secret: str) -> None:
-        """Tell the remotes of the links that keep their kubeconfig in a Secret."""
-        for name, link in self.store.links.items():
-            reference = link.spec.kubeconfig_secret_ref
-            if link.is_selected and reference is not None and reference.name == secret:
-                self._configure(name, link)
-
-    def _configure(self, name: str, link: ClusterLink) -> None:
-        reference = link.spec.kubeconfig_secret_ref
-        secret = None if reference is None else self.secrets.look_up(reference)
-        target = link_target(
-            link, self.store.options, SECRET_NOT_READ if secret is None else secret
-        )
-        if isinstance(target, SecretNotRead):
-            return
-        if name not in self.remotes:
-            self.cluster_claims.remember(link)
-            remote = Remote(name, self.store, self.cluster_claims, self.settings.trust)
-            self.remotes[name] = remote, asyncio.create_task(remote.run())
-        wanted = None if isinstance(target, LinkDisabled) else target
-        if self.remotes[name][0].configure(wanted, link.metadata.generation):
-            self.deletion_guards.link_edited(name)
-
-    def _stop_remote(self, name: str) -> asyncio.Task[None]:
-        _, task = self.remotes.pop(name)
-        task.cancel()
-        self._stopping.add(task)
-        task.add_done_callback(self._stopping.discard)
-        return task
 
     async def _identify(self) -> str | None:
         """The identity of the main cluster, without which no link can be told from one to itself."""
@@ -329,9 +273,22 @@ def make_manager(client: Client, namespace: str, settings: Settings) -> Manager:
     status_writer = StatusWriter(
         writing, store, plan_results, links, metrics, events.record, resource
     )
+
+    def secret_changed(secret: str) -> None:
+        supervisor.secret_changed(secret)
+
+    secrets = SecretKubeconfigs(client=client, namespace=namespace, changed=secret_changed)
+    cluster_claims = ClusterClaims()
+    supervisor = Supervisor(
+        store=store,
+        secrets=secrets,
+        cluster_claims=cluster_claims,
+        target_changed=deletion_guards.link_edited,
+        link_left=metrics.forget,
+        trust=settings.trust,
+    )
     manager = Manager(
         client=client,
-        namespace=namespace,
         settings=settings,
         store=store,
         queue=services,
@@ -344,6 +301,8 @@ def make_manager(client: Client, namespace: str, settings: Settings) -> Manager:
         elector=elector,
         metrics=metrics,
         loop_lag=loop_lag,
+        cluster_claims=cluster_claims,
+        supervisor=supervisor,
     )
     metrics.registry.register(
         StateCollector(

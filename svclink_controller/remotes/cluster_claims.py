@@ -1,8 +1,8 @@
-"""Which link leads to which cluster. A link learns here whether it may be used, and is told when that may change."""
+"""Which link leads to which cluster: decides whether a link may be used, and says when that changes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from attrs import define, evolve, field, frozen
@@ -13,79 +13,112 @@ from svclink_core.well_known import LinkReason
 
 
 @frozen
-class _Known:
-    """Where a kubeconfig led. `held_at` is the generation of the link at which it was held for leading elsewhere."""
+class _Lead:
+    """Where a kubeconfig led.
+
+    Args:
+        kubeconfig: The kubeconfig, in base64.
+        cluster_id: The cluster it led to.
+        held_at: Generation of the link when it was refused for leading elsewhere.
+    """
 
     kubeconfig: str | None = field(repr=False, default=None)
     cluster_id: str | None = None
     held_at: int | None = None
 
 
-_NOTHING: Final = _Known()
+@frozen
+class _Interest:
+    """A link that uses a cluster or would like to, and how to make it check again."""
+
+    claim: Claim
+    reconsider: Callable[[], None]
+
+
+_NOWHERE: Final = _Lead()
 
 
 @define
 class ClusterClaims:
-    """The clusters that links were last connected to, and the links that wait for one that another holds.
+    """The clusters that links were last connected to, and the links that wait for one of these.
 
     Args:
-        main_id: Identity of the main cluster.
+        main_id: Identity of the main cluster; None if it is not known.
     """
 
     main_id: str | None = None
-    _claims: dict[str, Claim] = field(factory=dict)
-    _known: dict[str, _Known] = field(factory=dict)
-    _holders: dict[str, Callable[[], None]] = field(factory=dict)
-    _waiting: dict[str, Callable[[], None]] = field(factory=dict)
+    _leads: dict[str, _Lead] = field(factory=dict)
+    _held: dict[str, _Interest] = field(factory=dict)
+    _waiting: dict[str, _Interest] = field(factory=dict)
 
     def refusal(self, link: ClusterLink, kubeconfig: str, cluster_id: str) -> Problem | None:
         """Why a link must not be used for the cluster that its kubeconfig leads to, or None."""
-        name = link.metadata.name
-        known, generation = self._known.get(name, _NOTHING), link.metadata.generation
-        # What is edited is taken at its word: another kubeconfig, or anything else after the link was held.
-        is_unchanged = known.kubeconfig == kubeconfig and known.held_at in (None, generation)
-        claim = Claim(link, cluster_id, known.cluster_id if is_unchanged else None)
-        problem = refusals(self.main_id, self._claims | {name: claim}).get(name)
+        name, generation = link.metadata.name, link.metadata.generation
+        lead = self._leads.get(name, _NOWHERE)
+        # An edit is intended: another kubeconfig, or any other edit after the link was refused.
+        is_unchanged = lead.kubeconfig == kubeconfig and lead.held_at in (None, generation)
+        claim = Claim(link, cluster_id, lead.cluster_id if is_unchanged else None)
+        problem = self._refusal_of(claim)
         is_held = problem is not None and problem.reason is LinkReason.CLUSTER_CHANGED
         if is_held and is_unchanged:
-            self._known[name] = evolve(known, held_at=generation)
+            self._leads[name] = evolve(lead, held_at=generation)
         return problem
 
     def remember(self, link: ClusterLink) -> None:
-        """A link is seen for the first time since svclink started: its status tells where it led before."""
-        self._known[link.metadata.name] = _Known(link.spec.kubeconfig, known_cluster(link))
+        """Start with where a link led before svclink started, which its status says."""
+        self._leads[link.metadata.name] = _Lead(link.spec.kubeconfig, known_cluster(link))
 
     def forget(self, name: str) -> None:
-        """A link is gone."""
+        """Forget a link that was deleted."""
         self.release(name)
-        self._known.pop(name, None)
+        self._leads.pop(name, None)
 
-    def wait(self, name: str, reconsider: Callable[[], None]) -> None:
-        """A link was refused: `reconsider` is called once, when another link lets go of its cluster."""
-        self._waiting[name] = reconsider
+    def wait(self, link: ClusterLink, cluster_id: str, reconsider: Callable[[], None]) -> None:
+        """Call `reconsider` once, when the refusal of a link for a cluster changes."""
+        self._waiting[link.metadata.name] = _Interest(Claim(link, cluster_id), reconsider)
 
     def claim(
         self, link: ClusterLink, kubeconfig: str, cluster_id: str, reconsider: Callable[[], None]
     ) -> None:
-        """A link is connected to a cluster: `reconsider` is called when another one claims a cluster after it."""
-        self._known[link.metadata.name] = _Known(kubeconfig, cluster_id)
-        name, before = link.metadata.name, self._claims.get(link.metadata.name)
-        others = [call for other, call in self._holders.items() if other != name]
-        self._claims[name], self._holders[name] = Claim(link, cluster_id), reconsider
+        """Note that a link is connected to a cluster.
+
+        `reconsider` is called whenever a later claim changes whether the link may be used for it.
+        """
+        name = link.metadata.name
+        self._leads[name] = _Lead(kubeconfig, cluster_id)
         self._waiting.pop(name, None)
-        for call in others:
-            call()
-        if before is not None and before.cluster_id != cluster_id:
-            self._wake()
+        self._move(name, _Interest(Claim(link, cluster_id), reconsider))
 
     def release(self, name: str) -> None:
-        """A link is disabled. One that only lost its connection keeps its claim: it will come back."""
+        """Note that a link is disabled. A link that lost its connection keeps its cluster."""
         self._waiting.pop(name, None)
-        if self._claims.pop(name, None) is not None:
-            del self._holders[name]
-            self._wake()
+        self._move(name, None)
 
-    def _wake(self) -> None:
-        waiting, self._waiting = self._waiting, {}
-        for call in waiting.values():
+    def _move(self, name: str, interest: _Interest | None) -> None:
+        """Change the cluster that a link holds, and wake the links that this allows or refuses."""
+        before = self._refusals()
+        self._held.pop(name, None)
+        if interest is not None:
+            self._held[name] = interest
+        reached = self._refusals()
+        calls: dict[str, Callable[[], None]] = {}
+        for other in [each for each in self._waiting if before[0][each] != reached[0][each]]:
+            calls[other] = self._waiting.pop(other).reconsider
+        for other, held in self._held.items():
+            if other != name and before[1].get(other) != reached[1].get(other):
+                calls[other] = held.reconsider
+        for call in calls.values():
             call()
+
+    def _refusals(self) -> tuple[Mapping[str, Problem | None], Mapping[str, Problem]]:
+        """Why each waiting link is refused, and each link that holds a cluster."""
+        waiting = {name: self._refusal_of(each.claim) for name, each in self._waiting.items()}
+        return waiting, refusals(self.main_id, self._claims)
+
+    def _refusal_of(self, claim: Claim) -> Problem | None:
+        name = claim.link.metadata.name
+        return refusals(self.main_id, self._claims | {name: claim}).get(name)
+
+    @property
+    def _claims(self) -> dict[str, Claim]:
+        return {name: each.claim for name, each in self._held.items()}

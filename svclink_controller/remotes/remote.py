@@ -1,91 +1,161 @@
-"""One linked cluster: connect, reflect, lose, come back. Each is on its own, so that none can hold up another."""
+"""One remote cluster: connect, follow, lose, come back.
+
+Each remote is a task of its own, so no cluster holds up another one. What to do in which state is
+decided in `svclink_core.remote_lifecycle`.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Final, TypeAlias, assert_never
+from typing import Any, Final, TypeAlias, assert_never
 
 import structlog
 from attrs import define, evolve, field
 
 from svclink_controller import clock
-from svclink_controller.api.errors import ApiError, TransportError, retry_after
+from svclink_controller.api.errors import retry_after
 from svclink_controller.backoff import Backoff
-from svclink_controller.credentials.kubeconfig import KubeconfigError
 from svclink_controller.credentials.trust import STRICT, Trust
 from svclink_controller.remotes.cluster_claims import ClusterClaims
-from svclink_controller.remotes.session import RefusedError, Session, open_session
+from svclink_controller.remotes.inbox import Inbox
+from svclink_controller.remotes.problems import EXPECTED, ConnectError, problem_of, while_kept
+from svclink_controller.remotes.retry_timer import RetryTimer
+from svclink_controller.remotes.session import (
+    HEARTBEAT,
+    Admit,
+    Heartbeat,
+    RefusedError,
+    Session,
+    open_session,
+)
 from svclink_controller.state.store import Observation, Store
-from svclink_controller.wire.messages import WireError
-from svclink_controller.wire.resources import REMOTE_ENDPOINT_SLICES, sharing
+from svclink_controller.wire.resources import REMOTE_ENDPOINT_SLICES, Resource, sharing
+from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.link_identity import Problem
 from svclink_core.link_target import LINK_DISABLED, LinkTarget
+from svclink_core.remote_lifecycle import (
+    Action,
+    Broken,
+    Checked,
+    ClaimMoved,
+    Closed,
+    Connect,
+    CredentialsChanged,
+    Edited,
+    Failed,
+    FallBack,
+    GiveUp,
+    Keep,
+    Opened,
+    RemoteEvent,
+    RemoteState,
+    StayAway,
+    TimeToRetry,
+    WaitToRetry,
+    WakeUp,
+    Wanted,
+    after,
+    next_action,
+)
 from svclink_core.snapshot import PENDING, SYNCED, Unreachable
 from svclink_core.unreachable_policy import counts_as_lost
-from svclink_core.well_known import LinkReason
-
-ConnectError: TypeAlias = KubeconfigError | RefusedError | ApiError | TransportError | WireError
-EXPECTED: Final = (KubeconfigError, RefusedError, ApiError, TransportError, WireError)
-"""What can go wrong with a cluster; anything else is a fault of svclink."""
 
 HEALTHY_CONNECTION_SECONDS: Final = 60
-"""A connection that lived this long was a good one: what breaks it is a new trouble, not the old one."""
+"""A connection that lasted this long was healthy: its end is a new problem, with short pauses."""
 
 log = structlog.get_logger()
 
 
+OpenSession: TypeAlias = Callable[
+    [LinkTarget, Admit, Trust, Resource[EndpointSlice], Heartbeat], Coroutine[Any, Any, Session]
+]
+"""Opens a session, as `open_session` does."""
+
+
+@define
+class _Live:
+    """The session in use, and the task that feeds the store from it."""
+
+    session: Session
+    following: asyncio.Task[None]
+    since: float
+
+    @property
+    def is_healthy(self) -> bool:
+        return asyncio.get_running_loop().time() - self.since > HEALTHY_CONNECTION_SECONDS
+
+    async def end(self) -> None:
+        self.following.cancel()
+        await asyncio.wait({self.following})
+        await self.session.close()
+
+
 @define
 class Remote:
-    """Keeps the store right about one remote cluster for as long as its link exists.
-
-    New credentials are tried first and take over when everything could be listed with them (make before break); until
-    then, and if they fail, those that worked stay in use.
+    """Keeps the store up to date with one remote cluster for as long as its link exists.
 
     Args:
         name: Name of the link.
-        store: Told what the cluster has, and how the connection is.
-        cluster_claims: Says whether the cluster may be used under this link.
-        trust: What an administrator allows it.
+        store: Holds the objects of the cluster and the state of the connection.
+        cluster_claims: Decides whether the link may be used for the cluster.
+        trust: What the administrator allows remote clusters.
+        heartbeat: How often the cluster has to answer.
+        open_session: Opens a session.
     """
 
     name: str
     store: Store
     cluster_claims: ClusterClaims
     trust: Trust = STRICT
-    _wanted: LinkTarget | Problem | None = None
-    _generation: int = -1
-    _proven: LinkTarget | None = None
-    _session: Session | None = None
-    _opened: Session | None = None
-    _following: asyncio.Task[None] | None = None
-    _changed: asyncio.Event = field(factory=asyncio.Event)
-    _connected_at: float = 0
-    _leave_alone: float = 0
-    _backoff: Backoff = field(factory=lambda: Backoff(base=1, cap=30))
+    heartbeat: Heartbeat = HEARTBEAT
+    open_session: OpenSession = open_session
+    backoff: Backoff = field(factory=lambda: Backoff(base=1, cap=30))
+    _inbox: Inbox = field(factory=Inbox)
+    _retry: RetryTimer = field(init=False)
+    _configured: tuple[Wanted, int] = (LINK_DISABLED, -1)
+    _state: RemoteState = field(factory=RemoteState)
+    _live: _Live | None = None
+    _opening: asyncio.Task[Session] | None = None
 
-    def configure(self, wanted: LinkTarget | Problem | None, generation: int = 0) -> bool:
-        """The link was added or edited, or its Secret.
+    @_retry.default
+    def _retry_timer(self) -> RetryTimer:
+        return RetryTimer(partial(self._inbox.put, TimeToRetry()), self.backoff)
+
+    # What the link asks for
+
+    def edit(self, wanted: Wanted, generation: int = 0) -> bool:
+        """Use what a new or edited link asks for.
 
         Args:
-            wanted: What to read, why that cannot be said, or None where the link is disabled.
-            generation: That of the link: any edit can allow or forbid the cluster that it leads to.
+            wanted: What the link asks to be read, or why nothing is read.
+            generation: That of the link: any edit can allow or refuse the cluster.
 
         Returns:
-            Whether something else was wanted before.
+            Whether the link asked for something else before.
         """
-        before = self._wanted
-        if (wanted, generation) != (before, self._generation):
-            self._wanted, self._generation = wanted, generation
-            self._changed.set()
-        if before not in (None, wanted):
-            # Where it leads now is not known: after a restart, the old cluster must not be held against it.
+        return self._configure(Edited(wanted), generation)
+
+    def change_credentials(self, wanted: Wanted, generation: int = 0) -> bool:
+        """Use what the link asks for after its Secret was read or changed. Arguments as for `edit`."""
+        return self._configure(CredentialsChanged(wanted), generation)
+
+    def _configure(self, change: Edited | CredentialsChanged, generation: int) -> bool:
+        (before, _), asked = self._configured, (change.wanted, generation)
+        if asked != self._configured:
+            self._configured = asked
+            self._inbox.put(change)
+        is_other = before not in (LINK_DISABLED, change.wanted)
+        if is_other:
+            # It may lead to another cluster on purpose, which a restart must not refuse.
             self._observe(evolve(self._observation, cluster_id=None))
-        return before not in (None, wanted)
+        return is_other
+
+    # From one action to the next
 
     async def run(self) -> None:
-        """Work until cancelled, then close the connection. Nothing that goes wrong with the cluster ends it."""
+        """Run until cancelled, then close the connection. No error of the cluster ends it."""
         structlog.contextvars.bind_contextvars(cluster=self.name)
         try:
             while True:
@@ -93,142 +163,190 @@ class Remote:
                     await self._step()
                 except Exception:
                     log.exception("internal error", cluster=self.name)
-                    await asyncio.sleep(self._backoff.next_delay())
+                    if self._live is None:
+                        self._state = after(self._state, Closed())
+                    await asyncio.sleep(self.backoff.next_delay())
         finally:
+            self._retry.stop()
             self.cluster_claims.forget(self.name)
+            await self._discard_opening()
             await self._disconnect()
 
     async def _step(self) -> None:
-        """From one event to the next: an edited link, a broken connection, or the time to try again."""
-        self._changed.clear()
-        wanted = self._wanted
-        if wanted is None or (isinstance(wanted, Problem) and self._session is None):
-            await self._stay_away(wanted)
-        elif (
-            self._session is not None and (refusal := self._why_refused(self._session)) is not None
-        ):
-            await self._lose(RefusedError(refusal))
-        elif isinstance(wanted, Problem):
-            self._observe(evolve(self._observation, problem=_while_kept(wanted)))
-            await self._wait()
-        elif self._session is not None and self._session.target == wanted:
-            self._trust()
-            await self._wait()
-        elif await self._try(wanted) or self._changed.is_set() or await self._fall_back(wanted):
-            pass
-        else:
-            await self._wait(self._pause())
+        """Handle what happened, then act until something happens again."""
+        while (wake_up := self._inbox.take()) is not None:
+            await self._handle(wake_up)
+        self._state = after(self._state, Checked(self._refusal_of_session()))
+        event = await self._act(next_action(self._state))
+        if event is not None:
+            self._state = after(self._state, event)
 
-    def _trust(self) -> None:
-        """What feeds the store is what the link asks for: an edit that was taken back may have put it in doubt."""
-        self.store.set_connection(self.name, SYNCED)
-        cluster_id = None if self._session is None else self._session.cluster_id
-        self._observe(evolve(self._observation, problem=None, cluster_id=cluster_id))
+    async def _handle(self, wake_up: WakeUp) -> None:
+        if isinstance(wake_up, Broken):
+            if self._live is None or not self._live.following.done():
+                return  # It is about a session that was replaced or closed.
+            await self._lose(self._live)
+        self._state = after(self._state, wake_up)
 
-    async def _stay_away(self, problem: Problem | None) -> None:
-        """The link is disabled, or says no way to connect: its slices stay as they are."""
+    async def _act(self, action: Action) -> RemoteEvent | None:
+        """Act, and return what came of it; None if only the inbox has news."""
+        if not isinstance(action, WaitToRetry):
+            self._retry.stop()
+        match action:
+            case StayAway(problem):
+                return await self._stay_away(problem)
+            case Connect(target):
+                return await self._connect(target)
+            case FallBack(target):
+                return await self._fall_back(target)
+            case GiveUp(problem):
+                return await self._give_up(problem)
+            case Keep(problem):
+                self._keep(problem)
+            case WaitToRetry():
+                self._retry.start()
+            case unexpected:
+                assert_never(unexpected)
+        await self._inbox.any()
+        return None
+
+    # The actions
+
+    async def _stay_away(self, problem: Problem | None) -> Closed:
+        """Release the cluster. What is mirrored from it stays."""
         self.cluster_claims.release(self.name)
         await self._disconnect()
         self.store.forget(self.name)
         self._observe(evolve(self._observation, problem=problem))
-        await self._changed.wait()
+        await self._inbox.any()
+        return Closed()
 
-    async def _try(self, target: LinkTarget) -> bool:
-        """Connect with the credentials wanted; True where they are in use now."""
-        if self._session is not None and self._session.target.namespaces != target.namespaces:
-            # What is held is of other namespaces: nothing may be concluded from it about those now asked for.
+    def _keep(self, problem: Problem | None) -> None:
+        if problem is not None:
+            self._observe(evolve(self._observation, problem=while_kept(problem)))
+        elif self._live is not None:
+            # An edit that was undone may have put the session in doubt.
+            self.store.set_connection(self.name, SYNCED)
+            cluster_id = self._live.session.cluster_id
+            self._observe(evolve(self._observation, problem=None, cluster_id=cluster_id))
+
+    async def _connect(self, target: LinkTarget) -> Opened | Failed | None:
+        if self._live is not None and self._live.session.target.namespaces != target.namespaces:
+            # The session reads other namespaces, and says nothing about those wanted now.
             self.store.set_connection(self.name, PENDING)
         try:
-            is_open = await self._unless_changed(self._open(target))
+            session = await self._open(target)
         except EXPECTED as error:
-            self._fail(error, kept=self._session is not None)
-            return False
-        if is_open:
-            await self._take_over(problem=None)
-        return is_open
-
-    async def _fall_back(self, wanted: LinkTarget) -> bool:
-        """Where the wanted credentials failed and nothing is connected: use those that worked before."""
-        proven = self._proven
-        if (
-            self._session is not None
-            or proven is None
-            or proven == wanted
-            or proven.namespaces != wanted.namespaces
-        ):
-            return False
-        try:
-            is_open = await self._unless_changed(self._open(proven))
-        except EXPECTED:
-            return False
-        if is_open:
-            await self._take_over(problem=self._observation.problem)
-        return is_open
-
-    async def _open(self, target: LinkTarget) -> None:
-        """What is opened belongs to the remote at once: whenever it is given up or cancelled, it is closed."""
-        slices = sharing(REMOTE_ENDPOINT_SLICES, partial(self.store.sharing, self.name))
-        self._opened = await open_session(
-            target, partial(self._refusal, target), self.trust, slices
-        )
-
-    async def _take_over(self, problem: Problem | None) -> None:
-        """From now on the connection that was opened is the one that counts."""
-        session, self._opened, previous = self._opened, None, (self._following, self._session)
-        self._following, self._session = None, session
-        await _end(*previous)
+            self._fail(error, is_kept=self._live is not None)
+            return Failed(target, isinstance(error, RefusedError))
         if session is None:
+            return None
+        await self._take_over(session, problem=None)
+        return Opened(target)
+
+    async def _fall_back(self, target: LinkTarget) -> Opened | Failed | None:
+        """Connect with what worked before. The link goes on showing why the wanted target failed."""
+        try:
+            session = await self._open(target)
+        except EXPECTED as error:
+            return Failed(target, isinstance(error, RefusedError))
+        if session is None:
+            return None
+        problem = self._observation.problem
+        await self._take_over(session, None if problem is None else while_kept(problem))
+        return Opened(target)
+
+    async def _give_up(self, problem: Problem) -> Closed:
+        if self._live is not None:
+            refused = RefusedError(problem, self._live.session.cluster_id)
+            await self._lose(self._live, refused)
+        return Closed()
+
+    # Opening and closing sessions
+
+    async def _open(self, target: LinkTarget) -> Session | None:
+        """Open a session that may be used; None if the link was edited first.
+
+        The session is closed with the remote until `_take_over` has put it into use.
+        """
+        resource = sharing(REMOTE_ENDPOINT_SLICES, partial(self.store.sharing, self.name))
+        opening = asyncio.create_task(
+            self.open_session(
+                target, partial(self._refusal, target), self.trust, resource, self.heartbeat
+            )
+        )
+        self._opening = opening
+        interruption = asyncio.create_task(self._inbox.interruption())
+        try:
+            await asyncio.wait({opening, interruption}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            interruption.cancel()
+        if not opening.done():
+            await self._discard_opening()
+            return None
+        session = opening.result()
+        # Another link may have connected to the cluster while this one listed it.
+        if (problem := self._refusal(target, session.cluster_id)) is not None:
+            await self._discard_opening()
+            raise RefusedError(problem, session.cluster_id)
+        return session
+
+    async def _discard_opening(self) -> None:
+        """Give up a session that is being opened, and close it if it is open already."""
+        if (opening := self._opening) is None:
             return
-        if self._why_refused(session) is not None:
-            return  # Another link connected to the cluster while this one was listed: the next step gives it up.
-        self._proven = session.target
+        opening.cancel()
+        await asyncio.wait({opening})
+        if not opening.cancelled() and opening.exception() is None:
+            await opening.result().close()
+        self._opening = None
+
+    async def _take_over(self, session: Session, problem: Problem | None) -> None:
+        """Use a session from now on instead of the one in use."""
+        await self._disconnect()
+        self._opening = None
         session.hand_over(self.store, self.name)
         self.store.set_connection(self.name, SYNCED)
-        self._following = asyncio.create_task(session.follow(self.store, self.name))
-        self._connected_at = asyncio.get_running_loop().time()
+        following = asyncio.create_task(session.follow(self.store, self.name))
+        following.add_done_callback(lambda _: self._inbox.put(Broken()))
+        self._live = _Live(session, following, asyncio.get_running_loop().time())
         if (link := self.store.links.get(self.name)) is not None and session.cluster_id is not None:
+            reconsider = partial(self._inbox.put, ClaimMoved())
             self.cluster_claims.claim(
-                link, session.target.kubeconfig, session.cluster_id, self._changed.set
+                link, session.target.kubeconfig, session.cluster_id, reconsider
             )
         self._observe(Observation(problem, session.version, session.cluster_id, clock.now()))
         log.info("cluster connected", cluster=self.name, version=session.version)
 
-    async def _wait(self, seconds: float | None = None) -> None:
-        """Until the link is edited, the connection breaks, or the time is over."""
-        changed = asyncio.create_task(self._changed.wait())
-        waiting = {changed, self._following} - {None}
-        try:
-            await asyncio.wait(
-                {task for task in waiting if task is not None},
-                timeout=seconds,
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-        finally:
-            changed.cancel()
-        if self._following is not None and self._following.done():
-            await self._lose(self._following.exception())
-            await self._wait(self._pause())
+    async def _disconnect(self) -> None:
+        if self._live is not None:
+            await self._live.end()
+            self._live = None
 
-    async def _lose(self, error: BaseException | None) -> None:
-        """The connection broke, or must not be used. One that lived makes up for the failures before it."""
-        if asyncio.get_running_loop().time() - self._connected_at > HEALTHY_CONNECTION_SECONDS:
-            self._backoff.reset()
+    # What goes wrong
+
+    async def _lose(self, live: _Live, refused: RefusedError | None = None) -> None:
+        """Close a session that broke, or that must not be used."""
+        self._retry.stop()
+        if live.is_healthy:
+            self.backoff.reset()
+        error = refused or live.following.exception()
         await self._disconnect()
         if isinstance(error, EXPECTED):
-            self._fail(error, kept=False)
+            self._fail(error, is_kept=False)
         else:
             log.error("internal error", cluster=self.name, exc_info=error)
             self._mark_unreachable()
 
-    def _fail(self, error: ConnectError, *, kept: bool) -> None:
-        """Say what is wrong; without a connection that still feeds the store, the cluster counts as unreachable."""
+    def _fail(self, error: ConnectError, *, is_kept: bool) -> None:
+        """Show what is wrong. Without a session in use the cluster counts as lost, or as unknown."""
         problem = problem_of(error)
-        self._leave_alone = retry_after(error)
+        self._retry.require(retry_after(error))
         if isinstance(error, RefusedError):
-            self.cluster_claims.wait(self.name, self._changed.set)
-        if kept:
-            problem = _while_kept(problem)
-        elif counts_as_lost(self._wanted or LINK_DISABLED, problem):
+            self._wait_for_claim(error)
+        if is_kept:
+            problem = while_kept(problem)
+        elif counts_as_lost(self._state.wanted, problem):
             self._mark_unreachable()
         else:
             self.store.set_connection(self.name, PENDING)
@@ -241,47 +359,30 @@ class Remote:
             )
         self._observe(evolve(self._observation, problem=problem))
 
-    def _pause(self) -> float:
-        """How long to wait for the next try: longer each time, and as long as the server asked for."""
-        asked, self._leave_alone = self._leave_alone, 0
-        return max(self._backoff.next_delay(), asked)
-
     def _mark_unreachable(self) -> None:
-        """From now on, or from when it was first found so: also where it was not reached since svclink started."""
+        """Mark the cluster as unreachable, since it was first found so."""
         if not isinstance(self.store.connections.get(self.name), Unreachable):
             self.store.set_connection(self.name, Unreachable(clock.now(), clock.seconds()))
 
-    async def _disconnect(self) -> None:
-        previous, opened = (self._following, self._session), self._opened
-        self._following = self._session = self._opened = None
-        await _end(*previous)
-        await _end(None, opened)
+    # Whether the cluster may be used
 
-    async def _unless_changed(self, work: Coroutine[object, object, None]) -> bool:
-        """Whether some work was done; where the link is edited first it is given up, also what it opened by then."""
-        task, changed = asyncio.ensure_future(work), asyncio.create_task(self._changed.wait())
-        try:
-            await asyncio.wait({task, changed}, return_when=asyncio.FIRST_COMPLETED)
-            if task.done():
-                task.result()
-                return True
-        finally:
-            changed.cancel()
-            task.cancel()
-            await asyncio.wait({task})
-        opened, self._opened = self._opened, None
-        await _end(None, opened)
-        return False
-
-    def _why_refused(self, session: Session) -> Problem | None:
-        return self._refusal(session.target, session.cluster_id)
+    def _refusal_of_session(self) -> Problem | None:
+        if self._live is None:
+            return None
+        return self._refusal(self._live.session.target, self._live.session.cluster_id)
 
     def _refusal(self, target: LinkTarget, cluster_id: str | None) -> Problem | None:
-        """Why a cluster must not be used; where credentials do not show which it is, there is nothing to say."""
+        """Why a cluster must not be used. A cluster that cannot be identified is not refused."""
         link = self.store.links.get(self.name)
         if cluster_id is None or link is None:
             return None
         return self.cluster_claims.refusal(link, target.kubeconfig, cluster_id)
+
+    def _wait_for_claim(self, refused: RefusedError) -> None:
+        link = self.store.links.get(self.name)
+        if refused.cluster_id is not None and link is not None:
+            reconsider = partial(self._inbox.put, ClaimMoved())
+            self.cluster_claims.wait(link, refused.cluster_id, reconsider)
 
     @property
     def _observation(self) -> Observation:
@@ -289,42 +390,3 @@ class Remote:
 
     def _observe(self, observation: Observation) -> None:
         self.store.observe(self.name, observation)
-
-
-async def _end(following: asyncio.Task[None] | None, session: Session | None) -> None:
-    """Stop following a connection and close it."""
-    if following is not None:
-        following.cancel()
-        await asyncio.wait({following})
-    if session is not None:
-        await session.close()
-
-
-def _while_kept(problem: Problem) -> Problem:
-    """A problem of new credentials, while those that worked stay in use."""
-    return evolve(problem, message=f"{problem.message} (the previous kubeconfig stays in use)")
-
-
-def problem_of(error: ConnectError) -> Problem:
-    """What an error means for the link: a reason, and a message that says what to do."""
-    match error:
-        case KubeconfigError():
-            reason = _BY_CODE[error.reason]
-        case RefusedError():
-            return error.problem
-        case ApiError():
-            reason = {401: LinkReason.UNAUTHORIZED, 403: LinkReason.FORBIDDEN}.get(
-                error.status.code, LinkReason.UNREACHABLE
-            )
-        case TransportError():
-            reason = (
-                LinkReason.CERTIFICATE_INVALID if error.is_certificate else LinkReason.UNREACHABLE
-            )
-        case WireError():
-            reason = LinkReason.UNREACHABLE
-        case unexpected:
-            assert_never(unexpected)
-    return Problem(reason, f"{error}: {reason.sentence}")
-
-
-_BY_CODE = {reason.code: reason for reason in LinkReason}

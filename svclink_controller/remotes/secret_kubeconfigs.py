@@ -1,4 +1,7 @@
-"""Kubeconfigs that links keep in Secrets of the controller's namespace. Only Secrets that links name are read."""
+"""Kubeconfigs that links keep in Secrets of the controller's namespace.
+
+Only the Secrets that links name are read, each with a watch of its own.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from svclink_controller.wire.decoding import Secret
 from svclink_controller.wire.messages import Listing, Undecodable
 from svclink_controller.wire.resources import SECRETS
 from svclink_core.link_identity import Problem
+from svclink_core.link_target import SECRET_NOT_READ, SecretContent
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.svclink_v1alpha1 import SecretKeyReference
 from svclink_core.well_known import LinkReason
@@ -20,36 +24,36 @@ from svclink_core.well_known import LinkReason
 
 @define
 class SecretKubeconfigs:
-    """Watches each Secret that a link names, by itself.
+    """The Secrets that links name.
 
     Args:
         client: The main cluster.
-        namespace: The controller's.
-        changed: Called when a Secret was read, changed or went, with its name.
+        namespace: The namespace of the controller.
+        changed: Called with the name of a Secret that was read, changed or deleted.
     """
 
     client: Client
     namespace: str
     changed: Callable[[str], None]
     _watches: dict[str, asyncio.Task[None]] = field(factory=dict)
-    _known: dict[str, Secret | Problem | None] = field(factory=dict)
+    _secrets: dict[str, Secret | Problem | None] = field(factory=dict)
 
     def require(self, names: set[str]) -> None:
         """Read these Secrets from now on, and no others."""
         for name in self._watches.keys() - names:
             self._watches.pop(name).cancel()
-            self._known.pop(name, None)
+            self._secrets.pop(name, None)
         for name in names - self._watches.keys():
             self._watches[name] = asyncio.create_task(self._watch(name))
 
-    def look_up(self, reference: SecretKeyReference) -> str | Problem | None:
-        """The kubeconfig, in base64, or why there is none; None where it is too early to say."""
-        if reference.name not in self._known:
-            return None
-        known = self._known[reference.name]
-        return (
-            known if isinstance(known, Problem) else kubeconfig_in(known, reference, self.namespace)
-        )
+    def look_up(self, reference: SecretKeyReference) -> SecretContent:
+        """The kubeconfig in base64, or why there is none."""
+        if reference.name not in self._secrets:
+            return SECRET_NOT_READ
+        secret = self._secrets[reference.name]
+        if isinstance(secret, Problem):
+            return secret
+        return kubeconfig_in(secret, reference, self.namespace)
 
     async def close(self) -> None:
         """Stop reading."""
@@ -58,36 +62,34 @@ class SecretKubeconfigs:
         await asyncio.gather(*watches, return_exceptions=True)
 
     async def _watch(self, name: str) -> None:
-        reflector = Reflector(
-            self.client, SECRETS, self.namespace, field_selector=f"metadata.name={name}"
-        )
+        selector = f"metadata.name={name}"
+        reflector = Reflector(self.client, SECRETS, self.namespace, field_selector=selector)
 
-        def report(problem: str) -> None:
-            if not isinstance(
-                self._known.get(name), Secret
-            ):  # What was read stays good until something else is.
-                self.set(
-                    name, _problem(f"Secret {self.namespace}/{name} cannot be read: {problem}")
-                )
+        def fail(problem: str) -> None:
+            # A Secret that was read once stays valid while it cannot be read again.
+            if not isinstance(self._secrets.get(name), Secret):
+                message = f"Secret {self.namespace}/{name} cannot be read: {problem}"
+                self.set(name, _problem(message))
 
-        await reflect_for_ever(reflector, _SecretSink(self, name), report)
+        await reflect_for_ever(reflector, _SecretSink(self, name), fail)
 
-    def set(self, name: str, known: Secret | Problem | None) -> None:
-        """Something was learnt of a Secret."""
-        if name in self._watches and (name not in self._known or self._known[name] != known):
-            self._known[name] = known
+    def set(self, name: str, secret: Secret | Problem | None) -> None:
+        """Hold a Secret, why it cannot be used, or None if it does not exist."""
+        is_new = name not in self._secrets or self._secrets[name] != secret
+        if name in self._watches and is_new:
+            self._secrets[name] = secret
             self.changed(name)
 
 
 def kubeconfig_in(
     secret: Secret | None, reference: SecretKeyReference, namespace: str
 ) -> str | Problem:
-    """The kubeconfig, in base64, that a link keeps in a Secret of a namespace, or why there is none."""
+    """The kubeconfig in base64 that a link keeps in a Secret, or why there is none."""
     where = f"Secret {namespace}/{reference.name}"
     if secret is None:
         return _problem(f"there is no {where}: create it with the key {reference.key}")
     if (kubeconfig := dict(secret.data).get(reference.key)) is None:
-        return _problem(f"{where} has no key {reference.key}: put the kubeconfig there")
+        return _problem(f"{where} has no key {reference.key}: add the key with the kubeconfig")
     return kubeconfig
 
 
@@ -97,7 +99,7 @@ def _problem(message: str) -> Problem:
 
 @define
 class _SecretSink:
-    """One Secret, which is there or not."""
+    """One Secret, which may not exist."""
 
     secrets: SecretKubeconfigs
     name: str
@@ -115,6 +117,5 @@ class _SecretSink:
         self.secrets.set(self.name, None)
 
     def mark_undecodable(self, each: Undecodable) -> None:
-        self.secrets.set(
-            self.name, _problem(f"the Secret {each.key} is not understood: {each.problem}")
-        )
+        message = f"Secret {each.key} could not be decoded: {each.problem}"
+        self.secrets.set(self.name, _problem(message))

@@ -1,14 +1,14 @@
-"""One connection to a remote cluster: opened, listed completely, then followed until it breaks."""
+"""One connection to a remote cluster: list everything, then follow it until it breaks."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, TypeAlias, TypeVar
 
 import structlog
-from attrs import define
+from attrs import define, frozen
 
 from svclink_controller.api.client import Client
 from svclink_controller.api.connecting import remote_client
@@ -27,31 +27,55 @@ from svclink_core.errors import SvclinkError
 from svclink_core.link_identity import Problem
 from svclink_core.link_target import LinkTarget
 
-HEARTBEAT_SECONDS: Final = 30
-HEARTBEAT_TIMEOUT_SECONDS: Final = 10
-"""A cluster whose API server hangs is noticed after 30 + 2 x 10 seconds, however quiet its watches are by nature."""
-
 IDENTIFIABLE: Final = (
-    "grant svclink get on the namespace kube-system, whose uid tells one cluster from another: else a second link to"
-    " it, or one to the main cluster itself, goes unnoticed"
+    "allow svclink to get the namespace kube-system, whose uid identifies the cluster; without it a"
+    " second link to the same cluster, or a link to the main cluster itself, goes unnoticed"
 )
+
+Admit: TypeAlias = Callable[[str | None], Problem | None]
+"""Says why a cluster of this identity (None: not known) must not be used, or None."""
 
 T = TypeVar("T", Service, EndpointSlice)
 
 log = structlog.get_logger()
 
 
-class RefusedError(SvclinkError):
-    """The link must not be used for the cluster it leads to."""
+@frozen
+class Heartbeat:
+    """How often a cluster has to answer, whatever its watches say.
 
-    def __init__(self, problem: Problem) -> None:
+    An API server that hangs keeps its connections open, so its watches only look quiet. It counts as
+    lost after two heartbeats without an answer.
+
+    Args:
+        interval: Seconds between two heartbeats.
+        timeout: Seconds that an answer may take.
+    """
+
+    interval: float = 30
+    timeout: float = 10
+
+
+HEARTBEAT: Final = Heartbeat()
+
+
+class RefusedError(SvclinkError):
+    """The link must not be used for the cluster it leads to.
+
+    Args:
+        problem: Why.
+        cluster_id: Identity of the cluster; None if it is not known.
+    """
+
+    def __init__(self, problem: Problem, cluster_id: str | None = None) -> None:
         super().__init__(problem.message)
         self.problem = problem
+        self.cluster_id = cluster_id
 
 
 @define
 class Listed(Generic[T]):
-    """One kind, listed in one namespace or in all, and where to watch it from."""
+    """One kind, listed in one namespace or in all, and the reflector that goes on from there."""
 
     reflector: Reflector[T]
     kind: type[T]
@@ -60,7 +84,7 @@ class Listed(Generic[T]):
 
 @define
 class Session:
-    """An open connection with everything listed. Nothing is in the store before `hand_over`."""
+    """An open connection with everything listed. Its objects reach the store with `hand_over`."""
 
     target: LinkTarget
     client: Client
@@ -68,9 +92,10 @@ class Session:
     cluster_id: str | None
     services: list[Listed[Service]]
     slices: list[Listed[EndpointSlice]]
+    heartbeat: Heartbeat = HEARTBEAT
 
     def hand_over(self, store: Store, cluster: str) -> None:
-        """Replace what the store holds of the cluster, in one go: Services and slices belong together."""
+        """Replace what the store holds of the cluster, Services and slices in one step."""
         store.replace(cluster, Service, _merge(each.listing for each in self.services))
         store.replace(cluster, EndpointSlice, _merge(each.listing for each in self.slices))
         for services in self.services:
@@ -79,14 +104,14 @@ class Session:
             slices.listing.items.clear()
 
     async def follow(self, store: Store, cluster: str) -> None:
-        """Feed the store with every change; returns never, raises what broke the connection."""
+        """Apply every change to the store. Never returns; raises the error that ends the session."""
         try:
             async with asyncio.TaskGroup() as group:
                 for services in self.services:
                     group.create_task(_watch(services, store, cluster))
                 for slices in self.slices:
                     group.create_task(_watch(slices, store, cluster))
-                group.create_task(_beat(self.client))
+                group.create_task(_beat(self.client, self.heartbeat))
         except* Exception as broken:
             raise _first(broken) from broken
 
@@ -97,104 +122,105 @@ class Session:
 
 async def open_session(
     target: LinkTarget,
-    admit: Callable[[str | None], Problem | None],
+    admit: Admit,
     trust: Trust = STRICT,
     resource: Resource[EndpointSlice] = REMOTE_ENDPOINT_SLICES,
+    heartbeat: Heartbeat = HEARTBEAT,
 ) -> Session:
-    """Connect, find out who answers, and list everything.
+    """Connect, identify the cluster, and list everything.
 
     Args:
-        target: What to read the cluster with.
-        admit: Says why a cluster of this identity must not be used, or None.
-        trust: What an administrator allows it.
-        resource: How its EndpointSlices are read.
+        target: The kubeconfig to use, and the namespaces to read.
+        admit: Says why the cluster must not be used, or None.
+        trust: What the administrator allows remote clusters.
+        resource: How EndpointSlices are decoded.
+        heartbeat: How often the cluster has to answer once the session is open.
 
     Raises:
-        KubeconfigError: The kubeconfig is not one svclink uses.
-        RefusedError: The cluster it leads to must not be used.
-        ApiError, TransportError, WireError: The cluster refused, or did not answer.
+        KubeconfigError: svclink does not accept the kubeconfig.
+        RefusedError: The cluster must not be used.
+        ApiError, TransportError, WireError: The cluster refused a request, or did not answer.
     """
     credentials = await asyncio.to_thread(
         lambda: parse_kubeconfig(decode_base64(target.kubeconfig), trust)
     )
     client = await remote_client(credentials, trust)
     try:
-        return await _list_everything(target, client, admit, resource)
+        version = decode_version(await client.get("/version"))
+        cluster_id = await identify(client)
+        _require_admission(admit, cluster_id)
+        services, slices = await _list_everything(target, client, resource)
+        return Session(target, client, version, cluster_id, services, slices, heartbeat)
     except BaseException:
         await client.close()
         raise
 
 
-async def _list_everything(
-    target: LinkTarget,
-    client: Client,
-    admit: Callable[[str | None], Problem | None],
-    resource: Resource[EndpointSlice],
-) -> Session:
-    version = decode_version(await client.get("/version"))
-    cluster_id = await identify(client)
+async def identify(client: Client) -> str | None:
+    """The uid of `kube-system`, which is unique to a cluster; None if it may not be read."""
+    try:
+        return decode_uid(await client.get("/api/v1/namespaces/kube-system"))
+    except ApiError as error:
+        if error.status.code != 403:
+            raise
+        log.warning("cluster not identified", problem=str(error), fix=IDENTIFIABLE)
+        return None
+
+
+def _require_admission(admit: Admit, cluster_id: str | None) -> None:
     if (problem := admit(cluster_id)) is not None:
-        raise RefusedError(problem)
+        raise RefusedError(problem, cluster_id)
+
+
+async def _list_everything(
+    target: LinkTarget, client: Client, resource: Resource[EndpointSlice]
+) -> tuple[list[Listed[Service]], list[Listed[EndpointSlice]]]:
     try:
         async with asyncio.TaskGroup() as group:
             services = group.create_task(_list(target, client, SERVICES, Service))
             slices = group.create_task(_list(target, client, resource, EndpointSlice))
     except* Exception as broken:
         raise _first(broken) from broken
-    return Session(target, client, version, cluster_id, services.result(), slices.result())
+    return services.result(), slices.result()
 
 
 async def _list(
     target: LinkTarget, client: Client, resource: Resource[T], kind: type[T]
 ) -> list[Listed[T]]:
-    """One kind, in one namespace after the other: lists are large, and few are held in the memory at once."""
-    reflectors = [
-        Reflector(client, resource, namespace) for namespace in target.namespaces or ("",)
-    ]
+    """One kind, one namespace after the other, to hold few lists in memory at a time."""
+    namespaces = target.namespaces or ("",)
+    reflectors = [Reflector(client, resource, namespace) for namespace in namespaces]
     return [Listed(each, kind, await each.list_all()) for each in reflectors]
 
 
 async def _watch(listed: Listed[T], store: Store, cluster: str) -> None:
-    sink = ObjectSink(store, cluster, listed.kind, listed.reflector.namespace)
-    listed.reflector.heard = partial(
-        store.propagation.hear, cluster, listed.reflector.resource.plural
-    )
-    listed.reflector.heard()  # It was listed just now.
-    await listed.reflector.watch(listed.listing.resource_version, sink)
+    reflector = listed.reflector
+    sink = ObjectSink(store, cluster, listed.kind, reflector.namespace)
+    reflector.heard = partial(store.propagation.hear, cluster, reflector.resource.plural)
+    reflector.heard()  # It was listed just now.
+    await reflector.watch(listed.listing.resource_version, sink)
 
 
-async def identify(client: Client) -> str | None:
-    """The uid of `kube-system`, which no other cluster has; None where the credentials do not reach that far."""
-    try:
-        return decode_uid(await client.get("/api/v1/namespaces/kube-system"))
-    except ApiError as error:
-        if error.status.code != 403:
-            raise
-        log.warning("cluster not identified", problem=str(error), mend=IDENTIFIABLE)
-        return None
-
-
-async def _beat(client: Client) -> None:
-    """Ask for the version now and then: a server that hangs keeps its connections, and its watches look quiet."""
+async def _beat(client: Client, heartbeat: Heartbeat) -> None:
+    """Request the version at intervals. One request may fail: a connection can break under it."""
     while True:
-        await asyncio.sleep(HEARTBEAT_SECONDS)
+        await asyncio.sleep(heartbeat.interval)
         try:
-            await _require_life(client)
+            await _require_life(client, heartbeat.timeout)
         except TransportError:
-            await _require_life(client)
+            await _require_life(client, heartbeat.timeout)
 
 
-async def _require_life(client: Client) -> None:
-    """Any answer will do, also that of a server with too much to do, but that the credentials count no more."""
+async def _require_life(client: Client, seconds: float) -> None:
+    """Accept any answer, also that of an overloaded server, except that the credentials expired."""
     try:
-        await client.get("/version", seconds=HEARTBEAT_TIMEOUT_SECONDS)
+        await client.get("/version", seconds=seconds)
     except ApiError as error:
         if error.status.code == 401:
             raise
 
 
 def _merge(listings: Iterable[Listing[T]]) -> Listing[T]:
-    """The lists of several namespaces as one."""
     merged: Listing[T] = Listing([], [], "")
     for listing in listings:
         merged.items.extend(listing.items)

@@ -16,7 +16,7 @@ from svclink_controller.cli.snapshots.view import FleetView
 from svclink_controller.credentials.trust import STRICT, Trust
 from svclink_controller.reflect.reflector import INSTALL_CRD, Reflector
 from svclink_controller.reflect.sinks import LinkSink
-from svclink_controller.remotes.remote import EXPECTED, problem_of
+from svclink_controller.remotes.problems import EXPECTED, problem_of
 from svclink_controller.remotes.secret_kubeconfigs import kubeconfig_in
 from svclink_controller.remotes.session import Session, identify, open_session
 from svclink_controller.state.store import Store

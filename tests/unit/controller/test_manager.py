@@ -201,7 +201,7 @@ async def test_link_that_goes_takes_its_slices_with_it() -> None:
         world.main.remove(link())
         await eventually(lambda: world.mirrored() == {})
         await eventually(lambda: not world.remote.watchers)
-        assert world.controller.remotes == {}
+        assert world.controller.supervisor.names == []
 
 
 async def test_slices_of_a_link_that_went_while_nobody_looked_are_removed() -> None:
@@ -242,7 +242,7 @@ async def test_only_links_that_are_selected_are_worked_on() -> None:
         await world.is_mirrored("10.0.0.1")
         await eventually(lambda: world.status()[0] == "ClusterReady")
         assert world.status("other") == (None, None)
-        assert list(world.controller.remotes) == ["c1"]
+        assert world.controller.supervisor.names == ["c1"]
         assert b'cluster="other"' not in generate_latest(world.controller.metrics.registry)
         assert world.controller.answers.obstacle() is None
 
@@ -254,7 +254,9 @@ async def test_link_that_is_selected_no_longer_is_left_as_it_is() -> None:
         world.start()
         await world.is_mirrored("10.0.0.1")
         world.put_labelled("b")
-        await eventually(lambda: not world.remote.watchers and world.controller.remotes == {})
+        await eventually(
+            lambda: not world.remote.watchers and not world.controller.supervisor.names
+        )
         world.remote.put(piece(address="10.0.0.2"))
         world.main.remove_key("endpointslices", "default", "web-c1")
         await asyncio.sleep(0.2)

@@ -1,6 +1,7 @@
-"""A connection lists everything or is none, and lives while the server gives signs of life.
+"""A session lists everything or fails, and goes on while the server answers.
 
-Real: the session, clients, reflectors, store, sockets and TLS. Substituted: the remote API server, by a small one.
+Real: the session, clients, reflectors, store, sockets and TLS. Substituted: the remote API server, by
+a small one.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import pytest
 from aiohttp import web
@@ -16,26 +17,20 @@ from attrs import define
 from structlog.testing import capture_logs
 
 from svclink_controller.api.errors import ApiError, TransportError
-from svclink_controller.remotes import session
 from svclink_controller.remotes.session import (
+    HEARTBEAT,
+    Heartbeat,
     RefusedError,
     Session,
     identify,
     open_session,
 )
 from svclink_controller.state.store import Store
-from svclink_core import (
-    ClusterLink,
-    EndpointSlice,
-    LinkReason,
-    NamespacedName,
-    ObjectMeta,
-    Options,
-    Service,
-)
+from svclink_core import LinkReason, NamespacedName, Options
 from svclink_core.link_identity import Problem
 from svclink_core.link_target import LinkTarget
-from svclink_core.well_known import LABEL_SERVICE_NAME
+from tests.builders.keys import WEB
+from tests.builders.values import link, remote_slice, service
 from tests.unit.controller.servers import (
     Cluster,
     Server,
@@ -48,17 +43,8 @@ from tests.unit.controller.servers import (
 
 Override: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse | None]]
 
-WEB, ELSEWHERE = NamespacedName("default", "web"), NamespacedName("elsewhere", "web")
-
-
-def service(key: NamespacedName = WEB) -> Service:
-    return Service(ObjectMeta(key.name, key.namespace))
-
-
-def piece(key: NamespacedName = WEB) -> EndpointSlice:
-    return EndpointSlice(
-        ObjectMeta(f"{key.name}-1", key.namespace, labels=((LABEL_SERVICE_NAME, key.name),)), "IPv4"
-    )
+ELSEWHERE: Final = NamespacedName("elsewhere", "web")
+FAST: Final = Heartbeat(interval=0.02, timeout=0.2)
 
 
 @define
@@ -69,10 +55,9 @@ class World:
     cluster: Cluster
     store: Store
 
-    async def open(self, *namespaces: str) -> Session:
-        return await open_session(
-            LinkTarget(kubeconfig(self.server.url), namespaces), lambda _: None
-        )
+    async def open(self, *namespaces: str, heartbeat: Heartbeat = HEARTBEAT) -> Session:
+        target = LinkTarget(kubeconfig(self.server.url), namespaces)
+        return await open_session(target, lambda _: None, heartbeat=heartbeat)
 
     def services(self) -> set[NamespacedName]:
         return set(self.store.snapshot().remotes["c1"].services)
@@ -81,18 +66,20 @@ class World:
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
     store = Store(Options())
-    store.put_link(ClusterLink(ObjectMeta("c1")))
+    store.put_link(link())
     cluster = Cluster()
     cluster.put(service())
-    cluster.put(piece())
+    cluster.put(remote_slice())
     async with serving(cluster) as server:
         yield World(server, cluster, store)
 
 
 @asynccontextmanager
-async def following(world: World) -> AsyncIterator[asyncio.Task[None]]:
-    """A connection that is handed over and followed."""
-    opened = await world.open()
+async def following(
+    world: World, heartbeat: Heartbeat = HEARTBEAT
+) -> AsyncIterator[asyncio.Task[None]]:
+    """A session that is handed over and followed."""
+    opened = await world.open(heartbeat=heartbeat)
     opened.hand_over(world.store, "c1")
     task = asyncio.create_task(opened.follow(world.store, "c1"))
     try:
@@ -113,8 +100,8 @@ def answering(path: str, give: Callable[[], web.Response]) -> Override:
 # Opening
 
 
-async def test_nothing_is_in_the_store_before_it_is_handed_over(world: World) -> None:
-    """What was listed counts only when the connection takes over, and then all at once."""
+async def test_objects_reach_the_store_when_the_session_is_handed_over(world: World) -> None:
+    """Nothing is in the store before, and everything is afterwards."""
     opened = await world.open()
     assert world.services() == set()
     opened.hand_over(world.store, "c1")
@@ -123,8 +110,8 @@ async def test_nothing_is_in_the_store_before_it_is_handed_over(world: World) ->
     await opened.close()
 
 
-async def test_handed_over_lists_replace_what_was_known(world: World) -> None:
-    """What an earlier connection knew and this one did not find is gone."""
+async def test_handed_over_lists_replace_what_was_held(world: World) -> None:
+    """Objects of an earlier session that this one did not list are deleted."""
     world.store.put("c1", service(ELSEWHERE))
     opened = await world.open()
     opened.hand_over(world.store, "c1")
@@ -132,8 +119,8 @@ async def test_handed_over_lists_replace_what_was_known(world: World) -> None:
     await opened.close()
 
 
-async def test_namespaces_are_put_together(world: World) -> None:
-    """The lists of several namespaces count as one; those of others are not read."""
+async def test_lists_of_namespaces_are_merged(world: World) -> None:
+    """The lists of several namespaces are handed over as one; other namespaces are not read."""
     world.cluster.put(service(ELSEWHERE))
     world.cluster.put(service(NamespacedName("third", "web")))
     opened = await world.open("default", "elsewhere")
@@ -143,28 +130,31 @@ async def test_namespaces_are_put_together(world: World) -> None:
 
 
 async def test_cluster_that_must_not_be_used_is_not_listed(world: World) -> None:
-    """A refused identity ends the connection before anything of the cluster is read."""
+    """A refused cluster is disconnected before anything of it is read."""
     problem = Problem(LinkReason.SELF_LINK, "no")
     with pytest.raises(RefusedError) as caught:
         await open_session(LinkTarget(kubeconfig(world.server.url)), lambda _: problem)
     assert caught.value.problem == problem
+    assert caught.value.cluster_id == world.cluster.uid
     assert world.server.paths == ["/version", "/api/v1/namespaces/kube-system"]
 
 
-@pytest.mark.parametrize(("code", "expected"), [(403, None), (404, 404), (500, 500)])
-async def test_identity_may_only_be_forbidden(
-    world: World, code: int, expected: int | None
-) -> None:
-    """Where kube-system may not be read the identity is unknown, and the log says so; any other trouble is one."""
+async def test_cluster_whose_identity_is_forbidden_is_unknown(world: World) -> None:
+    """If kube-system may not be read, the log says which permission is missing."""
+    world.cluster.override = answering("/api/v1/namespaces/kube-system", lambda: refusal(403))
+    async with connected(world.server.url) as client:
+        with capture_logs() as logs:
+            assert await identify(client) is None
+        assert "kube-system" in logs[0]["fix"]
+
+
+@pytest.mark.parametrize("code", [404, 500])
+async def test_other_errors_of_the_identity_are_raised(world: World, code: int) -> None:
+    """An error that may pass does not make a cluster unidentifiable."""
     world.cluster.override = answering("/api/v1/namespaces/kube-system", lambda: refusal(code))
     async with connected(world.server.url) as client:
-        if expected is None:
-            with capture_logs() as logs:
-                assert await identify(client) is None
-            assert "kube-system" in logs[0]["mend"]
-        else:
-            with pytest.raises(ApiError, match=str(expected)):
-                await identify(client)
+        with pytest.raises(ApiError, match=str(code)):
+            await identify(client)
 
 
 # Following
@@ -174,13 +164,13 @@ async def test_every_kind_is_followed(world: World) -> None:
     """Changes of Services and slices reach the store."""
     async with following(world):
         world.cluster.put(service(ELSEWHERE))
-        world.cluster.remove(piece())
+        world.cluster.remove(remote_slice())
         await eventually(lambda: world.services() == {WEB, ELSEWHERE})
         await eventually(lambda: not world.store.snapshot().remotes["c1"].endpoint_slices)
 
 
-async def test_first_trouble_is_what_is_raised(world: World) -> None:
-    """Whichever watch breaks ends the whole connection, with its own error and not a group of them."""
+async def test_first_error_is_raised(world: World) -> None:
+    """The watch that breaks ends the session, with its own error and not a group of errors."""
     async with following(world) as task:
         path = "/apis/discovery.k8s.io/v1/endpointslices"
         await eventually(lambda: len(world.cluster.watchers) == 2)
@@ -190,25 +180,17 @@ async def test_first_trouble_is_what_is_raised(world: World) -> None:
             await task
 
 
-# Signs of life
-
-
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Heartbeats that tests need not wait for."""
-    monkeypatch.setattr(session, "HEARTBEAT_SECONDS", 0.02)
-    monkeypatch.setattr(session, "HEARTBEAT_TIMEOUT_SECONDS", 0.2)
+# Heartbeats
 
 
 def beats(world: World) -> int:
     return world.server.paths.count("/version")
 
 
-@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("code", [200, 403, 404, 429, 500, 503])
-async def test_any_answer_is_a_sign_of_life(world: World, code: int) -> None:
-    """A server with too much to do is not taken for lost: listing it anew would be more to do."""
-    async with following(world) as task:
+async def test_any_answer_keeps_the_session(world: World, code: int) -> None:
+    """An overloaded server does not count as lost: listing it again would load it more."""
+    async with following(world, FAST) as task:
         if code != 200:
             world.cluster.override = answering("/version", lambda: refusal(code))
         asked = beats(world)
@@ -216,24 +198,22 @@ async def test_any_answer_is_a_sign_of_life(world: World, code: int) -> None:
         assert not task.done()
 
 
-@pytest.mark.usefixtures("impatient")
-async def test_credentials_that_count_no_more_end_the_connection(world: World) -> None:
+async def test_expired_credentials_end_the_session(world: World) -> None:
     """A watch outlives the token it was started with; the heartbeat does not."""
-    async with following(world) as task:
+    async with following(world, FAST) as task:
         world.cluster.override = answering("/version", lambda: refusal(401, "Unauthorized"))
         with pytest.raises(ApiError, match="401"):
             await task
 
 
-@pytest.mark.usefixtures("impatient")
 async def test_server_that_hangs_is_noticed(world: World) -> None:
-    """A server that keeps its connections and says nothing any more is lost after two heartbeats."""
+    """A server that keeps its connections open and stops answering is lost after two heartbeats."""
 
     async def hang(_: web.BaseRequest) -> web.StreamResponse | None:
         await asyncio.Event().wait()
         return None
 
-    async with following(world) as task:
+    async with following(world, FAST) as task:
         await eventually(lambda: len(world.cluster.watchers) == 2)
         asked = beats(world)
         world.cluster.override = hang
@@ -242,10 +222,9 @@ async def test_server_that_hangs_is_noticed(world: World) -> None:
         assert beats(world) >= asked + 2
 
 
-@pytest.mark.usefixtures("impatient")
 async def test_one_heartbeat_may_be_missed(world: World) -> None:
-    """A connection that broke once under a heartbeat is no reason to list everything anew."""
-    async with following(world) as task:
+    """A connection that breaks once under a heartbeat does not end the session."""
+    async with following(world, FAST) as task:
         broken: list[str] = []
 
         async def break_once(request: web.BaseRequest) -> web.StreamResponse | None:

@@ -1,0 +1,45 @@
+"""What an error of a remote cluster means for its link: a reason, and a message with the fix."""
+
+from __future__ import annotations
+
+from typing import Final, TypeAlias, assert_never
+
+from attrs import evolve
+
+from svclink_controller.api.errors import ApiError, TransportError
+from svclink_controller.credentials.kubeconfig import KubeconfigError
+from svclink_controller.remotes.session import RefusedError
+from svclink_controller.wire.messages import WireError
+from svclink_core.link_identity import Problem
+from svclink_core.well_known import LinkReason
+
+ConnectError: TypeAlias = KubeconfigError | RefusedError | ApiError | TransportError | WireError
+EXPECTED: Final = (KubeconfigError, RefusedError, ApiError, TransportError, WireError)
+"""Errors that a cluster or its link causes. Any other exception is a bug in svclink."""
+
+
+def problem_of(error: ConnectError) -> Problem:
+    """The problem that a link shows for an error."""
+    match error:
+        case RefusedError():
+            return error.problem
+        case KubeconfigError():
+            reason = _BY_CODE[error.reason]
+        case ApiError():
+            reason = _BY_STATUS.get(error.status.code, LinkReason.UNREACHABLE)
+        case TransportError(is_certificate=True):
+            reason = LinkReason.CERTIFICATE_INVALID
+        case TransportError() | WireError():
+            reason = LinkReason.UNREACHABLE
+        case unexpected:
+            assert_never(unexpected)
+    return Problem(reason, f"{error}: {reason.sentence}")
+
+
+def while_kept(problem: Problem) -> Problem:
+    """A problem of new credentials, while the session of the previous ones stays in use."""
+    return evolve(problem, message=f"{problem.message} (the previous kubeconfig stays in use)")
+
+
+_BY_CODE: Final = {reason.code: reason for reason in LinkReason}
+_BY_STATUS: Final = {401: LinkReason.UNAUTHORIZED, 403: LinkReason.FORBIDDEN}

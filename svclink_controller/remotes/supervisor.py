@@ -1,0 +1,114 @@
+"""Keeps one remote running for each link: starts, configures and stops them as links change."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from attrs import define, field
+
+from svclink_controller.credentials.trust import STRICT, Trust
+from svclink_controller.remotes.cluster_claims import ClusterClaims
+from svclink_controller.remotes.remote import Remote
+from svclink_controller.remotes.secret_kubeconfigs import SecretKubeconfigs
+from svclink_controller.state.store import Observation, Store
+from svclink_core.link_target import SECRET_NOT_READ, SecretNotRead, link_target
+from svclink_core.remote_lifecycle import Wanted
+from svclink_core.svclink_v1alpha1 import ClusterLink
+
+
+@define
+class _Running:
+    remote: Remote
+    task: asyncio.Task[None]
+
+
+@define
+class Supervisor:
+    """Runs the remotes of all links that this controller works on.
+
+    Args:
+        store: Holds the links, and gets what the remotes find.
+        secrets: Kubeconfigs that links keep in Secrets.
+        cluster_claims: Decides which link may be used for which cluster.
+        target_changed: Called with the name of a link that asks for another target than before.
+        link_left: Called with the name of a link that was deleted or is selected no more.
+        trust: What the administrator allows remote clusters.
+    """
+
+    store: Store
+    secrets: SecretKubeconfigs
+    cluster_claims: ClusterClaims
+    target_changed: Callable[[str], None]
+    link_left: Callable[[str], None]
+    trust: Trust = STRICT
+    _running: dict[str, _Running] = field(factory=dict)
+    _stopping: set[asyncio.Task[None]] = field(factory=set)
+
+    @property
+    def names(self) -> list[str]:
+        """The links whose remotes are running."""
+        return list(self._running)
+
+    def link_changed(self, name: str) -> None:
+        """A link was added, edited or deleted."""
+        self._require_secrets()
+        link = self.store.links.get(name)
+        if link is not None and link.is_selected:
+            self._configure(link, Remote.edit)
+        elif name in self._running:
+            self._leave(name)
+        self.store.mark_status_changed(name)
+
+    def secret_changed(self, secret: str) -> None:
+        """A Secret was read, changed or deleted."""
+        for link in self._selected():
+            reference = link.spec.kubeconfig_secret_ref
+            if reference is not None and reference.name == secret:
+                self._configure(link, Remote.change_credentials)
+
+    async def close(self) -> None:
+        """Stop all remotes, and reading Secrets."""
+        for name in self.names:
+            self._stop(name)
+        await asyncio.gather(*self._stopping, self.secrets.close(), return_exceptions=True)
+
+    def _selected(self) -> list[ClusterLink]:
+        return [link for link in self.store.links.values() if link.is_selected]
+
+    def _require_secrets(self) -> None:
+        references = [link.spec.kubeconfig_secret_ref for link in self._selected()]
+        self.secrets.require({each.name for each in references if each is not None})
+
+    def _configure(self, link: ClusterLink, change: Callable[[Remote, Wanted, int], bool]) -> None:
+        """Give the remote of a link what the link asks for, once that is known."""
+        name, reference = link.metadata.name, link.spec.kubeconfig_secret_ref
+        secret = SECRET_NOT_READ if reference is None else self.secrets.look_up(reference)
+        wanted = link_target(link, self.store.options, secret)
+        if isinstance(wanted, SecretNotRead):
+            return
+        if name not in self._running:
+            self._start(link)
+        if change(self._running[name].remote, wanted, link.metadata.generation):
+            self.target_changed(name)
+
+    def _start(self, link: ClusterLink) -> None:
+        name = link.metadata.name
+        self.cluster_claims.remember(link)
+        remote = Remote(
+            name=name, store=self.store, cluster_claims=self.cluster_claims, trust=self.trust
+        )
+        self._running[name] = _Running(remote, asyncio.create_task(remote.run()))
+
+    def _leave(self, name: str) -> None:
+        """Stop the remote of a link. What is mirrored from it stays if another controller has it."""
+        self._stop(name)
+        self.store.forget(name)
+        self.store.observe(name, Observation())
+        self.link_left(name)
+
+    def _stop(self, name: str) -> None:
+        task = self._running.pop(name).task
+        task.cancel()
+        self._stopping.add(task)
+        task.add_done_callback(self._stopping.discard)

@@ -1,0 +1,45 @@
+"""Errors of remote clusters become problems of their links."""
+
+from __future__ import annotations
+
+import pytest
+
+from svclink_controller.api.errors import ApiError, TransportError
+from svclink_controller.credentials.kubeconfig import KubeconfigError
+from svclink_controller.remotes.problems import ConnectError, problem_of
+from svclink_controller.remotes.session import RefusedError
+from svclink_controller.wire.messages import Status, WireError
+from svclink_core import LinkReason
+from svclink_core.link_identity import Problem
+
+
+def status(code: int) -> ApiError:
+    return ApiError(Status(code, "Reason", "message"))
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (KubeconfigError("InvalidKubeconfig", "users[0]", "is bad"), LinkReason.INVALID_KUBECONFIG),
+        (
+            KubeconfigError("InsecureKubeconfig", "users[0]", "is bad"),
+            LinkReason.INSECURE_KUBECONFIG,
+        ),
+        (status(401), LinkReason.UNAUTHORIZED),
+        (status(403), LinkReason.FORBIDDEN),
+        (status(404), LinkReason.UNREACHABLE),
+        (status(500), LinkReason.UNREACHABLE),
+        (TransportError("no route"), LinkReason.UNREACHABLE),
+        (TransportError("bad CA", is_certificate=True), LinkReason.CERTIFICATE_INVALID),
+        (WireError("HTML"), LinkReason.UNREACHABLE),
+    ],
+)
+def test_error_becomes_a_reason_and_a_fix(error: ConnectError, reason: LinkReason) -> None:
+    """The message says what happened, and how to fix it."""
+    assert problem_of(error) == Problem(reason, f"{error}: {reason.sentence}")
+
+
+def test_refused_link_shows_the_refusal() -> None:
+    """The rules for cluster identities word their problems themselves."""
+    problem = Problem(LinkReason.SELF_LINK, "it is the main cluster")
+    assert problem_of(RefusedError(problem)) == problem

@@ -1,0 +1,179 @@
+"""One remote runs for each selected link, from its creation to its end.
+
+Real: supervisor, remotes, claims, Secrets, store, clients, sockets and TLS. Substituted: the API
+servers, by small ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Final
+
+from attrs import define, evolve, field
+
+from svclink_controller.remotes.cluster_claims import ClusterClaims
+from svclink_controller.remotes.secret_kubeconfigs import SecretKubeconfigs
+from svclink_controller.remotes.supervisor import Supervisor
+from svclink_controller.state.store import Observation, Store
+from svclink_core import PENDING, SYNCED, ClusterLink, ClusterLinkSpec, LinkReason, Options
+from svclink_core.svclink_v1alpha1 import SecretKeyReference
+from tests.builders.values import link, service
+from tests.unit.controller.servers import (
+    Cluster,
+    Server,
+    connected,
+    eventually,
+    kubeconfig,
+    serving,
+)
+
+NAMESPACE: Final = "svclink"
+IN_SECRET: Final = ClusterLinkSpec(kubeconfig_secret_ref=SecretKeyReference("c1"))
+
+
+@define
+class World:
+    """A main and a remote cluster, and the supervisor of the links between them."""
+
+    main: Cluster
+    remote: Cluster
+    remote_server: Server
+    store: Store = field(factory=lambda: Store(Options()))
+    supervisor: Supervisor = field(init=False)
+    target_changes: list[str] = field(factory=list)
+    left: list[str] = field(factory=list)
+
+    @property
+    def kubeconfig(self) -> str:
+        return kubeconfig(self.remote_server.url)
+
+    @property
+    def spec(self) -> ClusterLinkSpec:
+        return ClusterLinkSpec(kubeconfig=self.kubeconfig)
+
+    def edit(self, edited: ClusterLink) -> None:
+        self.store.put_link(edited, listed=True)
+        self.supervisor.link_changed(edited.metadata.name)
+
+    def delete(self, name: str = "c1") -> None:
+        self.store.remove_link(name)
+        self.supervisor.link_changed(name)
+
+    def problem(self, name: str = "c1") -> LinkReason | None:
+        problem = self.store.observations.get(name, Observation()).problem
+        return None if problem is None else problem.reason
+
+    async def is_synced(self, name: str = "c1") -> None:
+        await eventually(lambda: self.store.connections.get(name) == SYNCED)
+
+    async def is_disconnected(self) -> None:
+        await eventually(lambda: not self.remote.watchers)
+
+
+@asynccontextmanager
+async def worlds() -> AsyncIterator[World]:
+    async with AsyncExitStack() as stack:
+        main, remote = Cluster("uid-of-main"), Cluster("uid-of-c1")
+        remote.put(service())
+        main_server = await stack.enter_async_context(serving(main))
+        remote_server = await stack.enter_async_context(serving(remote))
+        client = await stack.enter_async_context(connected(main_server.url))
+        world = World(main, remote, remote_server)
+
+        def secret_changed(name: str) -> None:
+            world.supervisor.secret_changed(name)
+
+        world.supervisor = Supervisor(
+            store=world.store,
+            secrets=SecretKubeconfigs(client, NAMESPACE, secret_changed),
+            cluster_claims=ClusterClaims("uid-of-main"),
+            target_changed=world.target_changes.append,
+            link_left=world.left.append,
+        )
+        try:
+            yield world
+        finally:
+            await world.supervisor.close()
+
+
+async def test_link_is_connected_until_it_is_deleted() -> None:
+    """A deleted link leaves no connection, no objects and no task."""
+    async with worlds() as world:
+        world.edit(link(spec=world.spec))
+        await world.is_synced()
+        await eventually(lambda: len(world.remote.watchers) == 2)
+        assert world.supervisor.names == ["c1"]
+        world.delete()
+        await world.is_disconnected()
+        assert world.supervisor.names == []
+        assert world.left == ["c1"]
+
+
+async def test_link_of_another_controller_is_not_connected() -> None:
+    """Only selected links have a remote."""
+    async with worlds() as world:
+        world.edit(link("other", world.spec, is_selected=False))
+        world.edit(link(spec=world.spec))
+        await world.is_synced()
+        assert world.supervisor.names == ["c1"]
+        assert "other" not in world.store.connections
+
+
+async def test_link_that_is_no_longer_selected_is_disconnected() -> None:
+    """Another controller has it now, so nothing of it is known any more."""
+    async with worlds() as world:
+        world.edit(link(spec=world.spec))
+        await world.is_synced()
+        world.edit(link(spec=world.spec, is_selected=False))
+        await world.is_disconnected()
+        assert world.store.connections["c1"] == PENDING
+        assert world.store.observations["c1"] == Observation()
+        assert world.left == ["c1"]
+
+
+async def test_link_waits_until_its_secret_is_read() -> None:
+    """A missing Secret is a problem only once the API server has said that it is missing."""
+    async with worlds() as world:
+        world.edit(link(spec=IN_SECRET))
+        assert world.supervisor.names == []
+        await eventually(lambda: world.problem() is not None)
+        assert world.problem() is LinkReason.INVALID_KUBECONFIG
+        world.main.put_secret(NAMESPACE, "c1", {"kubeconfig": world.kubeconfig})
+        await world.is_synced()
+        assert world.problem() is None
+
+
+async def test_secret_concerns_the_links_that_name_it() -> None:
+    """A Secret of another link does not change what a link asks for."""
+    async with worlds() as world:
+        world.main.put_secret(NAMESPACE, "c1", {"kubeconfig": world.kubeconfig})
+        world.edit(link(spec=IN_SECRET))
+        world.edit(link("other", evolve(IN_SECRET, kubeconfig_secret_ref=SecretKeyReference("x"))))
+        await world.is_synced()
+        world.main.put_secret(NAMESPACE, "x", {"kubeconfig": "%%%"})
+        await eventually(lambda: world.target_changes == ["other"])
+
+
+async def test_only_another_target_is_a_change_of_the_target() -> None:
+    """An edit of a filter is no other target; another kubeconfig is."""
+    async with worlds() as world:
+        world.edit(link(spec=world.spec, generation=1))
+        await world.is_synced()
+        filtered = evolve(world.spec, excluded_services=("default/web",))
+        world.edit(link(spec=filtered, generation=2))
+        assert world.target_changes == []
+        world.edit(link(spec=ClusterLinkSpec(kubeconfig="%%%"), generation=3))
+        assert world.target_changes == ["c1"]
+
+
+async def test_close_ends_every_connection() -> None:
+    """No remote and no watch of a Secret outlives the supervisor."""
+    async with worlds() as world:
+        world.edit(link(spec=world.spec))
+        world.edit(link("other", IN_SECRET))
+        await world.is_synced()
+        await eventually(lambda: bool(world.remote.watchers and world.main.watchers))
+        await world.supervisor.close()
+        assert world.supervisor.names == []
+        await eventually(lambda: not world.remote.watchers and not world.main.watchers)
