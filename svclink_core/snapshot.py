@@ -118,6 +118,7 @@ def main_cluster(
     services: Iterable[Service],
     endpoint_slices: Iterable[EndpointSlice],
     namespaces: Iterable[Namespace] | None = None,
+    undecodable: Iterable[NamespacedName] = (),
 ) -> MainCluster:
     """The main cluster from plain lists.
 
@@ -125,12 +126,14 @@ def main_cluster(
         services: All its Services.
         endpoint_slices: All its EndpointSlices, those that are not mirrored too: their names are taken.
         namespaces: All its Namespaces; None where they are not known. Only Services to be created depend on them.
+        undecodable: Services with an object that could not be decoded.
     """
     slices, spaces = list(endpoint_slices), None if namespaces is None else list(namespaces)
     return MainCluster(
         services={service.metadata.key: service for service in services},
         endpoint_slices=group_by_service(slices),
         names={endpoint_slice.metadata.key: endpoint_slice for endpoint_slice in slices},
+        undecodable=frozenset(undecodable),
         namespaces=None if spaces is None else frozenset(each.metadata.name for each in spaces),
         terminating=frozenset(each.metadata.name for each in spaces or () if each.is_terminating),
     )
@@ -141,6 +144,7 @@ def remote_cluster(
     services: Iterable[Service] = (),
     endpoint_slices: Iterable[EndpointSlice] = (),
     connection: Connection = SYNCED,
+    undecodable: Iterable[NamespacedName] = (),
 ) -> RemoteCluster:
     """A remote cluster from its link and plain lists.
 
@@ -149,12 +153,14 @@ def remote_cluster(
         services: All its Services.
         endpoint_slices: All its EndpointSlices.
         connection: `SYNCED` where both lists are complete. Else `PENDING` or `Unreachable`, and they count for nothing.
+        undecodable: Services with an object that could not be decoded.
     """
     return RemoteCluster(
         link=link,
         connection=connection,
         services={service.metadata.key: service for service in services},
         endpoint_slices=group_by_service(endpoint_slices),
+        undecodable=frozenset(undecodable),
     )
 
 

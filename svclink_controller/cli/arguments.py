@@ -1,45 +1,42 @@
-"""Flags and arguments that several commands have, and what is wrong with them in one sentence."""
+"""Flags that several commands share."""
 
 from __future__ import annotations
 
 import functools
-import ipaddress
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
 from attrs import field, frozen
 
-from svclink_controller.credentials.trust import STRICT, Network, Trust
-from svclink_core.meta_v1 import NamespacedName
+from svclink_controller.cli import parameters
+from svclink_controller.credentials.trust import STRICT, Trust
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-_DNS_LABEL: Final = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 
+@frozen
+class Source:
+    """Where a command reads from: the clusters that a kubeconfig leads to, or files.
 
-def is_dns_label(text: str) -> bool:
-    """Whether a text is a DNS-1123 label, as names of namespaces, Services and links are."""
-    return _DNS_LABEL.fullmatch(text) is not None
+    Args:
+        kubeconfig: The kubeconfig; None for the one kubectl would use, else the Pod's ServiceAccount.
+        context: The context of the kubeconfig; None for the current one.
+        home: The namespace of the controller; None for that of the context.
+        main_file: Objects of the main cluster. If given, no cluster is read.
+        remote_files: Objects of remote clusters, by the names of their links.
+        trust: What remote clusters are allowed.
+        answer_seconds: How long the main API server may take to return its version. A list may take much longer.
+    """
 
-
-class ServiceName(click.ParamType[NamespacedName]):
-    """A Service, as `NAMESPACE/NAME`."""
-
-    name = "namespace/name"
-
-    def convert(
-        self, value: str | NamespacedName, param: click.Parameter | None, ctx: click.Context | None
-    ) -> NamespacedName:
-        """Namespace and name of the Service."""
-        if isinstance(value, NamespacedName):
-            return value
-        namespace, _, name = value.partition("/")
-        if not is_dns_label(namespace) or not is_dns_label(name):
-            self.fail(f"{value!r} is not NAMESPACE/SERVICE: write it as shop/web", param, ctx)
-        return NamespacedName(namespace, name)
+    kubeconfig: Path | None = None
+    context: str | None = None
+    home: str | None = None
+    main_file: Path | None = None
+    remote_files: Mapping[str, Path] = field(factory=dict)
+    trust: Trust = STRICT
+    answer_seconds: float = 10
 
 
 def output_option(*choices: str) -> Callable[[Command], Command]:
@@ -50,14 +47,32 @@ def output_option(*choices: str) -> Callable[[Command], Command]:
         type=click.Choice(choices),
         default=choices[0],
         show_default=True,
-        help="How to print it.",
+        help="Output format.",
     )
+
+
+def namespace_option(command: Callable[..., None]) -> Callable[..., None]:
+    """`-n`."""
+    option = click.option(
+        "-n",
+        "--namespace",
+        metavar="NAME",
+        callback=parameters.namespace,
+        help="Only this namespace.",
+    )
+    return option(command)
 
 
 def boolean_option(
     name: str, text: str, *, default: bool | None = False
 ) -> Callable[[Command], Command]:
-    """A flag as Go programs have it: `--flag`, `--flag=true` or `--flag=false`; without default it may be left open."""
+    """A flag in the style of Go: `--flag`, `--flag=true` or `--flag=false`.
+
+    Args:
+        name: The flag.
+        text: Its help.
+        default: The value without the flag; None to tell that it was not given.
+    """
     return click.option(
         name,
         is_flag=False,
@@ -69,25 +84,10 @@ def boolean_option(
     )
 
 
-def _networks(
-    _: click.Context, __: click.Parameter, values: tuple[str, ...]
-) -> tuple[Network, ...]:
-    """CIDRs given by repeating the flag, or with commas in between, or both."""
-    try:
-        return tuple(
-            ipaddress.ip_network(each.strip())
-            for value in values
-            for each in value.split(",")
-            if each.strip()
-        )
-    except ValueError as error:
-        raise click.BadParameter(f"{error}: write CIDRs as 10.0.0.0/8 or fd00::/8") from error
-
-
 def trusts_remotes(command: Callable[..., None]) -> Callable[..., None]:
-    """Flags that say how far remote clusters are trusted; the command gets them as its argument `trust`.
+    """Flags for what remote clusters are allowed; the command gets them as its argument `trust`.
 
-    What the flags before a command allow or deny holds as well.
+    Flags given before the name of a command count too.
     """
 
     @functools.wraps(command)
@@ -109,57 +109,19 @@ def trusts_remotes(command: Callable[..., None]) -> Callable[..., None]:
     return wrapped
 
 
-_TRUST: Final = ("deny_remote_cidrs", "allow_insecure_remotes", "allow_remote_proxies")
-_TRUST_OPTIONS: Final = (
-    click.option(
-        "--deny-remote-cidrs",
-        multiple=True,
-        callback=_networks,
-        metavar="CIDRS",
-        help="Networks in which no remote cluster is connected to (comma-separated), besides link-local ones and, in a"
-        " Pod, loopback.",
-    ),
-    boolean_option(
-        "--allow-insecure-remotes", "Let kubeconfigs of remotes say insecure-skip-tls-verify."
-    ),
-    boolean_option("--allow-remote-proxies", "Let kubeconfigs of remotes say proxy-url."),
-)
-
-
-@frozen
-class Source:
-    """Where a command reads from: the clusters that a kubeconfig leads to, or files.
-
-    Args:
-        kubeconfig: The file given, None: as kubectl finds one, else the ServiceAccount of the Pod.
-        context: The context of the kubeconfig, None: the current one.
-        home: The controller's namespace, None: that of the context.
-        main_file: Objects of the main cluster; then no cluster is read.
-        remote_files: Objects of remote clusters, by the names of their links.
-        trust: What remote clusters may do.
-    """
-
-    kubeconfig: Path | None = None
-    context: str | None = None
-    home: str | None = None
-    main_file: Path | None = None
-    remote_files: Mapping[str, Path] = field(factory=dict)
-    trust: Trust = STRICT
-
-
 def reads_main(command: Callable[..., None]) -> Callable[..., None]:
-    """Flags that say which main cluster to read; the command gets them as its argument `source`."""
+    """Flags for the main cluster; the command gets them as its argument `source`."""
 
     @functools.wraps(command)
     def wrapped(
         kubeconfig: Path | None, kube_context: str | None, home: str | None, **arguments: object
     ) -> None:
         given = kubeconfig or click.get_current_context().find_root().params.get("kubeconfig")
-        more = {
-            name: arguments.pop(name)
-            for name in ("main_file", "remote_files", "trust")
-            if name in arguments
-        }
+        more = {name: arguments.pop(name) for name in _MORE_OF_SOURCE if name in arguments}
+        if more.get("remote_files") and more.get("main_file") is None:
+            raise click.UsageError(
+                "--remote is for files: pass the objects of the main cluster too, with --main FILE"
+            )
         command(source=Source(given, kube_context, home, **more), **arguments)  # type: ignore[arg-type]
 
     for option in reversed(_CLUSTER_OPTIONS):
@@ -168,60 +130,54 @@ def reads_main(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def reads_clusters(command: Callable[..., None]) -> Callable[..., None]:
-    """The same for a command that reads the remote clusters too, as far as they are trusted."""
+    """The flags of `reads_main`, and those for what remote clusters are allowed."""
     return trusts_remotes(reads_main(command))
 
 
 def reads_clusters_or_files(command: Callable[..., None]) -> Callable[..., None]:
-    """The same, and flags for files to read instead of clusters."""
+    """The flags of `reads_clusters`, and those for files to read instead."""
     wrapped = reads_clusters(command)
     for option in reversed(_FILE_OPTIONS):
         wrapped = option(wrapped)
     return wrapped
 
 
-def _namespace(_: click.Context, __: click.Parameter, name: str | None) -> str | None:
-    if name is not None and not is_dns_label(name):
-        raise click.BadParameter(
-            f"{name!r} is not the name of a namespace: use lower-case letters, digits and '-'"
-        )
-    return name
+_MORE_OF_SOURCE: Final = ("main_file", "remote_files", "trust")
+_TRUST: Final = ("deny_remote_cidrs", "allow_insecure_remotes", "allow_remote_proxies")
 
-
-def namespace_option(command: Callable[..., None]) -> Callable[..., None]:
-    """`-n`."""
-    option = click.option(
-        "-n", "--namespace", metavar="NAME", callback=_namespace, help="Only this namespace."
-    )
-    return option(command)
-
-
-def _named_files(_: click.Context, __: click.Parameter, texts: Iterable[str]) -> dict[str, Path]:
-    files: dict[str, Path] = {}
-    for text in texts:
-        name, found, path = text.partition("=")
-        if not found or not is_dns_label(name):
-            raise click.BadParameter(f"{text!r} is not NAME=FILE: write it as cluster-a=a.yaml")
-        if name in files:
-            raise click.BadParameter(f"{name!r} is given twice: put its objects into one file")
-        files[name] = Path(path)
-    return files
-
+_TRUST_OPTIONS: Final = (
+    click.option(
+        "--deny-remote-cidrs",
+        multiple=True,
+        callback=parameters.networks,
+        metavar="CIDRS",
+        help="Networks in which svclink connects to no remote cluster (comma-separated), in addition to link-local"
+        " ones and, in a Pod, loopback.",
+    ),
+    boolean_option(
+        "--allow-insecure-remotes",
+        "Allow insecure-skip-tls-verify in the kubeconfigs of remote clusters.",
+    ),
+    boolean_option(
+        "--allow-remote-proxies", "Allow proxy-url in the kubeconfigs of remote clusters."
+    ),
+)
 
 _CLUSTER_OPTIONS: Final = (
     click.option(
         "--kubeconfig",
         type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path),
         metavar="FILE",
-        help="Kubeconfig of the main cluster. Default: as kubectl finds it, else the ServiceAccount of the Pod.",
+        help="Kubeconfig of the main cluster. Default: the one kubectl would use, else the Pod's ServiceAccount.",
     ),
     click.option("--context", "kube_context", metavar="NAME", help="Context of the kubeconfig."),
     click.option(
         "--controller-namespace",
         "home",
         metavar="NAME",
-        callback=_namespace,
-        help="Where svclink runs, and Secrets with kubeconfigs are. Default: the namespace of the context.",
+        callback=parameters.namespace,
+        help="The namespace that svclink runs in and that has the Secrets with kubeconfigs. Default: the namespace of"
+        " the context.",
     ),
 )
 
@@ -231,14 +187,14 @@ _FILE_OPTIONS: Final = (
         "main_file",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
         metavar="FILE",
-        help="Objects of the main cluster, its ClusterLinks included. Then no cluster is read.",
+        help="Objects of the main cluster, including its ClusterLinks. If given, no cluster is read.",
     ),
     click.option(
         "--remote",
         "remote_files",
         multiple=True,
-        callback=_named_files,
+        callback=parameters.named_files,
         metavar="NAME=FILE",
-        help="Objects of a remote cluster, under the name of its ClusterLink. Repeat it for more.",
+        help="Objects of a remote cluster, by the name of its ClusterLink. May be repeated.",
     ),
 )

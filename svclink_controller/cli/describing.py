@@ -1,16 +1,16 @@
-"""The parts of a plan as plain data, for the commands that print it. Reasons are the plan's own."""
+"""The parts of a plan as plain data, for the commands that print it. Reasons come from the plan."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import assert_never
+from collections.abc import Mapping, Sequence
+from typing import Final, assert_never
 
-from svclink_controller.cli.snapshots.view import FleetView
 from svclink_core import codec
 from svclink_core.codec import Json
 from svclink_core.core_v1 import Namespace, Service
 from svclink_core.diffing import Create, Delete, Update
 from svclink_core.discovery_v1 import EndpointSlice
+from svclink_core.link_identity import Problem
 from svclink_core.mirroring import Finding
 from svclink_core.planning import Change, Decision, Plan
 from svclink_core.service_creation import CreateNamespace, CreateService
@@ -30,7 +30,7 @@ def verb_of(change: Change) -> str:
 
 
 def object_of(change: Change) -> EndpointSlice | Service | Namespace:
-    """What is created, updated or deleted."""
+    """The object that is created, updated or deleted."""
     match change:
         case Create() | Update() | Delete():
             return change.endpoint_slice
@@ -43,27 +43,27 @@ def object_of(change: Change) -> EndpointSlice | Service | Namespace:
 
 
 def kind_of(change: Change) -> str:
-    """The kind of it."""
+    """The kind of the changed object, for example `EndpointSlice`."""
     return codec.KINDS[type(object_of(change))][1]
 
 
 def name_of(change: Change) -> str:
-    """Its name, behind that of its namespace where it has one."""
+    """Name of the changed object, as `namespace/name` if it is in a namespace."""
     return str(change.key) if change.key.namespace else change.key.name
 
 
-def plan_data(result: Plan, view: FleetView) -> dict[str, Json]:
-    """A whole plan."""
+def plan_data(result: Plan, problems: Mapping[str, Problem]) -> dict[str, Json]:
+    """A whole plan, and why some clusters could not be read."""
     return {
         "changes": [change_data(change) for change in result.changes],
         "decisions": [decision_data(decision) for decision in result.decisions],
         "findings": [finding_data(finding) for finding in result.findings],
-        "problems": problems_data(view),
+        "problems": problems_data(problems),
     }
 
 
 def change_data(change: Change) -> dict[str, Json]:
-    """What is done to one object; `object` is its manifest, null for a deletion."""
+    """One change; `object` is the manifest to write, null for a deletion."""
     return {
         "change": verb_of(change),
         "kind": kind_of(change),
@@ -76,7 +76,7 @@ def change_data(change: Change) -> dict[str, Json]:
 
 
 def decision_data(decision: Decision) -> dict[str, Json]:
-    """What becomes of one Service of one cluster."""
+    """Whether a Service of a cluster is mirrored, and why."""
     return {
         "service": str(decision.service),
         "cluster": decision.cluster,
@@ -89,7 +89,7 @@ def decision_data(decision: Decision) -> dict[str, Json]:
 
 
 def finding_data(finding: Finding) -> dict[str, Json]:
-    """What had to be left out of one mirrored Service."""
+    """What could not be mirrored of a Service of a cluster, and why."""
     return {
         "service": str(finding.service),
         "cluster": finding.cluster,
@@ -99,20 +99,20 @@ def finding_data(finding: Finding) -> dict[str, Json]:
     }
 
 
-def problems_data(view: FleetView) -> list[Json]:
-    """Why nothing is known of some clusters, by the name of their links."""
+def problems_data(problems: Mapping[str, Problem]) -> list[Json]:
+    """Why some clusters could not be read, sorted by the name of their links."""
     return [
         {"cluster": name, "reason": problem.reason.code, "message": problem.message}
-        for name, problem in sorted(view.problems.items())
+        for name, problem in sorted(problems.items())
     ]
 
 
 def finding_text(finding: Finding) -> str:
-    """What had to be left out, and which things."""
+    """What could not be mirrored, with the first few examples."""
     return f"{finding.reason.sentence}: {_some(finding.details)}"
 
 
-SHOWN_DETAILS = 10
+SHOWN_DETAILS: Final = 10
 
 
 def _some(details: Sequence[str]) -> str:

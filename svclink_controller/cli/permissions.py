@@ -1,4 +1,4 @@
-"""What svclink asks for: the verbs it uses and none besides. Manifests and commands are held to this by tests."""
+"""The permissions that svclink needs, and no others. Tests hold the manifests and commands to this list."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from svclink_core.well_known import NAMESPACE_KUBE_SYSTEM
 
 @frozen
 class Permission:
-    """Verbs on one resource of one API group; `names` (empty: all) says on which objects."""
+    """Verbs on one resource of one API group, limited to the objects `names` (empty: all)."""
 
     group: str
     resource: str
@@ -21,7 +21,7 @@ class Permission:
 
     @property
     def rule(self) -> dict[str, Json]:
-        """As a Role or ClusterRole has it (rbac/v1 PolicyRule)."""
+        """The same as a rule of a Role or ClusterRole (rbac/v1 PolicyRule)."""
         rule: dict[str, Json] = {
             "apiGroups": [self.group],
             "resources": [self.resource],
@@ -46,13 +46,13 @@ OWN_NAMESPACE: Final = (
     Permission("coordination.k8s.io", "leases", ("get", "create", "update")),
     Permission("", "secrets", ("list", "watch")),
 )
-"""In the main cluster, in the namespace of the controller."""
+"""In the main cluster, in the controller's namespace."""
 
 REMOTE_MIRRORED: Final = (
     Permission("", "services", ("list", "watch")),
     Permission("discovery.k8s.io", "endpointslices", ("list", "watch")),
 )
-"""In a remote cluster, or in each of the namespaces a link names."""
+"""In a remote cluster, or in each namespace that its link includes."""
 
 REMOTE_IDENTITY: Final = (Permission("", "namespaces", ("get",), (NAMESPACE_KUBE_SYSTEM,)),)
-"""In a remote cluster, or in its namespace kube-system, whose uid tells clusters apart."""
+"""In a remote cluster, or in its namespace kube-system: the uid of kube-system identifies a cluster."""

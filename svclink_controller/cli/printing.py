@@ -1,4 +1,4 @@
-"""How commands print: tables for people, JSON and YAML for programs. Colour only on a terminal."""
+"""How commands print: tables for people, JSON and YAML for programs. Colours only on a terminal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rich.text import Text
 from svclink_core.codec import Json
 
 WIDEST: Final = 10_000
-"""Columns of a line in a file or pipe, which has no end."""
+"""Columns of a line in a file or pipe: lines are not wrapped there."""
 
 COLOURS: Final = {
     "ok": "green",
@@ -31,16 +31,16 @@ COLOURS: Final = {
     "NotReady": "red",
     "delete": "red",
 }
-"""Words of which the colour says what they mean."""
+"""Words that are coloured in tables."""
 
 
 def console() -> Console:
-    """Standard output. Where nobody looks but a program, one row is one line."""
+    """Standard output. In a file or pipe, one row is one line."""
     return Console(soft_wrap=True, width=None if sys.stdout.isatty() else WIDEST, highlight=False)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Rows under column heads, aligned with spaces as kubectl does it."""
+    """Print rows under column headers, aligned with spaces as in kubectl."""
     table = Table(*columns, box=None, pad_edge=False)
     for row in rows:
         table.add_row(*(Text(printable(cell), COLOURS.get(cell, "")) for cell in row))
@@ -48,17 +48,17 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 def print_line(text: str, style: str = "") -> None:
-    """A line of text, in which nothing is markup."""
+    """Print a line of text without interpreting markup in it."""
     console().print(Text(printable(text), style))
 
 
 def printable(text: str) -> str:
-    """The text without what could move a cursor or change a colour: some of it is what a remote API server said."""
+    """The text without control characters: part of it may come from a remote API server."""
     return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
 
 def print_data(output: str, data: Json | Mapping[str, Json] | Sequence[Json]) -> None:
-    """The same for a program, as `json` or `yaml`."""
+    """Print data as `json` or `yaml`."""
     if output == "json":
         click.echo(msgspec.json.format(msgspec.json.encode(data)))
     else:
@@ -66,7 +66,7 @@ def print_data(output: str, data: Json | Mapping[str, Json] | Sequence[Json]) ->
 
 
 def yaml_text(data: object) -> str:
-    """A YAML document, its fields in the order they have."""
+    """A YAML document, with the fields in the order of the data."""
     return yaml.dump(data, Dumper=_DUMPER, sort_keys=False, allow_unicode=True, width=WIDEST)
 
 

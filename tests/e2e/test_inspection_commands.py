@@ -130,7 +130,7 @@ def test_check_reports_each_fault_with_its_fix(world: World, shell: Shell) -> No
     ):
         line = lines[level, cluster, subject]
         assert words in line["message"], line
-        assert fix.format(web=f"{world.namespace}/web") in (line["mend"] or ""), line
+        assert fix.format(web=f"{world.namespace}/web") in (line["fix"] or ""), line
     leftovers = " ".join(each["message"] for each in found if each["subject"] == "leftovers")
     assert "of the Go release" in leftovers
     assert "gone, which has no ClusterLink" in leftovers
@@ -206,7 +206,7 @@ def test_check_distinguishes_a_missing_crd_from_an_unreachable_main(
     (missing,) = [
         each for each in json_output(shell, "check --context c1", code=2) if each["level"] != "ok"
     ]
-    assert (missing["level"], missing["subject"], missing["mend"]) == (
+    assert (missing["level"], missing["subject"], missing["fix"]) == (
         "fail",
         "crd",
         "kubectl apply -f crd/",
@@ -217,7 +217,7 @@ def test_check_distinguishes_a_missing_crd_from_an_unreachable_main(
         world.main.kubeconfig({"token": "t"}, server="https://127.0.0.1:9"), encoding="utf-8"
     )
     (line,) = json_output(shell, f"check --kubeconfig {nowhere}", code=2)
-    assert (line["level"], line["subject"], line["mend"]) == ("fail", "api", "kubectl cluster-info")
+    assert (line["level"], line["subject"], line["fix"]) == ("fail", "api", "kubectl cluster-info")
 
 
 def test_check_of_healthy_clusters_has_only_ok_lines(
@@ -236,7 +236,7 @@ def test_check_of_healthy_clusters_has_only_ok_lines(
         started = time.monotonic()
         found = json_output(shell, "check")
         seconds = time.monotonic() - started
-        assert {(each["level"], each["mend"]) for each in found} == {("ok", None)}
+        assert {(each["level"], each["fix"]) for each in found} == {("ok", None)}
         checked = {each["cluster"] for each in found if each["subject"] == "connection"}
         assert checked == {remote.name for remote in ten_remotes}
         return seconds

@@ -1,1 +1,1 @@
-"""The commands next to the controller: one module a command, and what they share."""
+"""The commands beside the controller, one module each."""

@@ -1,4 +1,4 @@
-"""`svclink cleanup`: deletes what svclink made in a main cluster, for when it no longer runs there."""
+"""`svclink cleanup`: deletes what svclink created in a main cluster, for after it was removed from there."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PATHS = {"EndpointSlice": ENDPOINT_SLICES.path, "Service": SERVICES.path}
 
 @frozen
 class Leftover:
-    """An object that svclink made, as it was listed; `outcome` says what became of it."""
+    """An object that svclink created, as it was listed, and the outcome of its deletion."""
 
     kind: str
     metadata: ObjectMeta
@@ -37,7 +37,7 @@ class Leftover:
 
     @property
     def row(self) -> dict[str, Json]:
-        """What is printed of it as JSON or YAML."""
+        """The object and the outcome as JSON."""
         key = self.metadata.key
         return {
             "kind": self.kind,
@@ -49,19 +49,15 @@ class Leftover:
 
 @click.command("cleanup")
 @namespace_option
+@click.option("-A", "--all-namespaces", is_flag=True, help="All namespaces (the default).")
+@click.option("--services", is_flag=True, help="Also delete the Services that svclink created.")
 @click.option(
-    "-A", "--all-namespaces", is_flag=True, help="In all namespaces, which is the default."
+    "--keep-go-release", is_flag=True, help="Keep those of the Go release, to go back to it."
 )
+@click.option("--dry-run", is_flag=True, help="Only print what would be deleted.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.option(
-    "--services", is_flag=True, help="Also the Services it created, which are labelled as imported."
-)
-@click.option(
-    "--keep-go-release", is_flag=True, help="Not those of the Go release: for going back to it."
-)
-@click.option("--dry-run", is_flag=True, help="Only show what would be deleted.")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-@click.option(
-    "--context", metavar="NAME", help="Context of the kubeconfig. Without it: the current one."
+    "--context", metavar="NAME", help="Context of the kubeconfig. Default: the current one."
 )
 @output_option("table", "json", "yaml")
 @click.pass_context
@@ -77,40 +73,40 @@ def cleanup_command(
     context: str | None,
     output: str,
 ) -> None:
-    """Delete the EndpointSlices that svclink, or its Go release, made in a main cluster.
+    """Delete the EndpointSlices that svclink or its Go release created in a main cluster.
 
-    Only what carries svclink's own label is touched, and only in the state in which it was listed. While svclink runs
-    and ClusterLinks exist, it makes its EndpointSlices again.
+    Only objects with svclink's own label are deleted, and only if they did not change since they were listed. A
+    running svclink creates its EndpointSlices again while ClusterLinks exist.
     """
     if namespace is not None and all_namespaces:
-        raise click.UsageError("give either --namespace or --all-namespaces, not both")
+        raise click.UsageError("use either --namespace or --all-namespaces, not both")
     kubeconfig: Path | None = command.find_root().params["kubeconfig"]
 
     async def clean() -> list[Leftover]:
         async with connected(Source(kubeconfig, context)) as client:
-            found = await find(
+            leftovers = await find(
                 client, namespace or "", services=services, keep_go_release=keep_go_release
             )
-            if dry_run or not found:
-                return found
+            if dry_run or not leftovers:
+                return leftovers
             await _warn(client)
             if not yes:
-                _ask(found)
-            return [await delete_object(client, each) for each in found]
+                _confirm(leftovers)
+            return [await delete_object(client, each) for each in leftovers]
 
     results = asyncio.run(clean())
     _print(results, output)
     left = [each for each in results if each.outcome.startswith("left")]
     if left:
         raise click.ClickException(
-            f"{len(left)} of {len(results)} were left, for the reasons above: run this again"
+            f"{len(left)} of {len(results)} were not deleted, for the reasons above: run this again"
         )
 
 
 async def find(
     client: Client, namespace: str, *, services: bool = False, keep_go_release: bool = False
 ) -> list[Leftover]:
-    """What svclink made, in one namespace or (empty) in all: EndpointSlices, and Services where asked for."""
+    """What svclink created, in one namespace or (empty) in all: EndpointSlices, and Services if `services`."""
     slices = await Reflector(client, ENDPOINT_SLICES, namespace).list_all()
     ours = is_only_ours if keep_go_release else is_svclinks
     found = [Leftover("EndpointSlice", each.metadata) for each in slices.items if ours(each)]
@@ -124,17 +120,17 @@ async def find(
 
 
 def is_svclinks(endpoint_slice: EndpointSlice) -> bool:
-    """Whether svclink, or its Go release, made an EndpointSlice."""
+    """Whether svclink or its Go release created an EndpointSlice."""
     return endpoint_slice.is_ours or endpoint_slice.metadata.label(LABEL_GO_CLUSTER) is not None
 
 
 def is_only_ours(endpoint_slice: EndpointSlice) -> bool:
-    """Whether svclink made an EndpointSlice that its Go release does not take for its own."""
+    """Whether svclink created an EndpointSlice that its Go release does not treat as its own."""
     return endpoint_slice.is_ours and endpoint_slice.metadata.label(LABEL_GO_CLUSTER) is None
 
 
 async def delete_object(client: Client, leftover: Leftover) -> Leftover:
-    """Delete an object in the state in which it was listed. It is left where it changed since, or is protected."""
+    """Delete an object unless it changed since it was listed, or the API server refuses."""
     metadata = leftover.metadata
     preconditions: dict[str, Json] = {
         "uid": metadata.uid,
@@ -152,31 +148,31 @@ async def delete_object(client: Client, leftover: Leftover) -> Leftover:
 async def _warn(client: Client) -> None:
     try:
         links = (await Reflector(client, CLUSTER_LINKS).list_all()).items
-    except ApiError:  # The kind is gone, or its links are not for this user to see.
+    except ApiError:  # The CRD is gone, or the user may not list links.
         return
     if links:
         click.echo(
-            f"Warning: {len(links)} ClusterLinks exist: a running svclink makes this again.",
+            f"Warning: {len(links)} ClusterLinks exist: a running svclink creates this again.",
             err=True,
         )
 
 
-def _ask(found: Iterable[Leftover]) -> None:
-    for each in found:
+def _confirm(leftovers: Iterable[Leftover]) -> None:
+    for each in leftovers:
         click.echo(f"would delete {each}", err=True)
     try:
         sure = click.confirm("Delete these?", err=True)
     except click.Abort:
         sure = False
     if not sure:
-        raise click.ClickException("nothing was deleted; answer y, or give --yes")
+        raise click.ClickException("nothing was deleted; answer y, or use --yes")
 
 
 def _print(results: list[Leftover], output: str) -> None:
     if output != "table":
         print_data(output, [each.row for each in results])
     elif not results:
-        click.echo("Nothing of svclink is left.", err=True)
+        click.echo("Nothing to delete.", err=True)
     else:
         for each in results:
             click.echo(f"{each}: {each.outcome}")

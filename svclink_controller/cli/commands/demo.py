@@ -1,4 +1,4 @@
-"""`svclink demo`: three clusters on this machine, the real controller, and a story that verifies itself."""
+"""`svclink demo`: three clusters on this machine, the real controller, and a story in verified steps."""
 
 from __future__ import annotations
 
@@ -20,15 +20,13 @@ from svclink_controller.demo.telling import Teller
 
 @click.command("demo")
 @click.option(
-    "--keep", is_flag=True, help="Leave everything running afterwards, for kubectl, until Ctrl-C."
+    "--keep", is_flag=True, help="Keep everything running at the end, for kubectl, until Ctrl-C."
 )
-@click.option(
-    "--real", is_flag=True, help="Use etcd and kube-apiserver, which must be on this machine."
-)
+@click.option("--real", is_flag=True, help="Use etcd and kube-apiserver, which must be installed.")
 def demo_command(*, keep: bool, real: bool) -> None:
-    """Show what svclink does, with three clusters that run on this machine and need nothing but Python.
+    """Show what svclink does, with three clusters on this machine that need only Python.
 
-    Each step is verified; where the state does not follow, the exit code is 1. Nothing is left behind.
+    Each step is verified. If a step has the wrong result, the exit code is 1. All files are removed at the end.
     """
     binaries = find_binaries() if real else None
     with tempfile.TemporaryDirectory(
@@ -39,7 +37,7 @@ def demo_command(*, keep: bool, real: bool) -> None:
 
 
 async def _run(directory: Path, binaries: Path | None, *, keep: bool) -> bool:
-    """Tell the story until its end, or until SIGINT or SIGTERM; False where that came before the end."""
+    """Run the story; False if SIGINT or SIGTERM came before its end."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -72,7 +70,7 @@ async def _tell(story: Story, *, keep: bool) -> None:
 
 
 async def _unless_stopped(stop: asyncio.Event, work: Coroutine[object, object, None]) -> bool:
-    """Do some work, and give it up where that is asked for; whether it was done."""
+    """Run a coroutine until it is done or `stop` is set; returns whether it is done."""
     task, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
     try:
         await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -87,11 +85,11 @@ async def _unless_stopped(stop: asyncio.Event, work: Coroutine[object, object, N
 
 
 def _print_access(fleet: Fleet, teller: Teller) -> None:
-    """How to go on by hand."""
+    """Print how to continue with kubectl."""
     remote = fleet.planes[REMOTES[0]]
     teller.text(
         f"""
-Everything goes on running. In another terminal:
+Everything keeps running. In another terminal:
 
     export KUBECONFIG={fleet.kubeconfig}
     kubectl get clusterlinks
@@ -99,8 +97,8 @@ Everything goes on running. In another terminal:
     kubectl get endpointslices -n {NAMESPACE} -w
     kubectl patch clusterlink {REMOTES[0]} --type merge -p '{{"spec":{{"enabled":false}}}}'
     kubectl --context {remote.site.name} get services -n {NAMESPACE}
-    kill -STOP {remote.api_server.process_id}     # {remote.site.name} hangs; -CONT lets it go on
+    kill -STOP {remote.api_server.process_id}     # {remote.site.name} hangs; -CONT resumes it
 
-svclink's log is {fleet.svclink.log}. Ctrl-C ends everything and removes the files."""
+svclink's log is {fleet.svclink.log}. Ctrl-C stops everything and removes the files."""
     )
     sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""`svclink explain`: in plain words, why a Service of each cluster is mirrored or not."""
+"""`svclink explain`: why a Service of each cluster is mirrored or not, in plain words."""
 
 from __future__ import annotations
 
@@ -8,12 +8,7 @@ from typing import Final
 import click
 
 from svclink_controller import clock
-from svclink_controller.cli.arguments import (
-    ServiceName,
-    Source,
-    output_option,
-    reads_clusters_or_files,
-)
+from svclink_controller.cli.arguments import Source, output_option, reads_clusters_or_files
 from svclink_controller.cli.describing import (
     change_data,
     decision_data,
@@ -23,9 +18,10 @@ from svclink_controller.cli.describing import (
     name_of,
     verb_of,
 )
+from svclink_controller.cli.parameters import ServiceName
 from svclink_controller.cli.printing import COLOURS, print_data, print_line
+from svclink_controller.cli.snapshots.partial import PartialSnapshot
 from svclink_controller.cli.snapshots.reading import read_source
-from svclink_controller.cli.snapshots.view import FleetView
 from svclink_core.codec import Json
 from svclink_core.core_v1 import Service
 from svclink_core.discovery_v1 import EndpointSlice
@@ -47,12 +43,12 @@ WORDS: Final = {
 @output_option("table", "yaml", "json")
 @click.pass_obj
 def explain_command(options: Options, service: NamespacedName, source: Source, output: str) -> None:
-    """Say in plain words, cluster by cluster, why a Service is mirrored or not.
+    """Explain for each cluster why a Service is mirrored or not.
 
-    Every cluster is read, or else files that `kubectl get services,endpointslices,namespaces,clusterlinks -A -o yaml`
-    printed.
+    Reads every cluster, or else files printed by
+    `kubectl get services,endpointslices,namespaces,clusterlinks -A -o yaml`.
 
-    Exit codes: 0 done, 1 wrong input or no answer.
+    Exit codes: 0 done, 1 invalid input or no answer.
     """
     view = read_source(source, options, service.namespace)
     result = plan_service(view.snapshot, service, clock.seconds())
@@ -63,8 +59,10 @@ def explain_command(options: Options, service: NamespacedName, source: Source, o
         print_data(output, _data(service, result, view))
 
 
-def _words(service: NamespacedName, result: Plan, view: FleetView) -> Iterator[tuple[str, str]]:
-    """The lines, each with its style."""
+def _words(
+    service: NamespacedName, result: Plan, view: PartialSnapshot
+) -> Iterator[tuple[str, str]]:
+    """The lines of the explanation, each with its style."""
     yield str(service), "bold"
     yield (
         f"  main: {_main_words(view.snapshot.main.services.get(service), _local(service, view))}",
@@ -76,15 +74,15 @@ def _words(service: NamespacedName, result: Plan, view: FleetView) -> Iterator[t
             COLOURS.get(decision.outcome.value, ""),
         )
         if (problem := view.problems.get(decision.cluster)) is not None:
-            yield f"    it was not read: {problem.reason.code}: {problem.message}", ""
+            yield f"    could not be read: {problem.reason.code}: {problem.message}", ""
         for finding in result.findings:
             if finding.cluster == decision.cluster:
                 yield f"    left out: {finding_text(finding)}", ""
     if not view.snapshot.remotes:
-        yield "  There is no ClusterLink, so nothing is mirrored from anywhere.", ""
+        yield "  There is no ClusterLink, so nothing is mirrored.", ""
     for change in result.changes:
         yield (
-            f"  to do: {verb_of(change)} {kind_of(change)} {name_of(change)}: {change.reason.sentence}",
+            f"  planned: {verb_of(change)} {kind_of(change)} {name_of(change)}: {change.reason.sentence}",
             "",
         )
 
@@ -101,10 +99,10 @@ def _main_words(service: Service | None, local: list[EndpointSlice]) -> str:
         return "no Service of this namespace and name"
     endpoints = sum(len(endpoint_slice.endpoints) for endpoint_slice in local)
     kind = "headless" if service.is_headless else service.spec.type
-    return f"{kind} Service with {_counted(endpoints, 'endpoint')} of its own"
+    return f"{kind} Service with {_counted(endpoints, 'local endpoint')}"
 
 
-def _local(service: NamespacedName, view: FleetView) -> list[EndpointSlice]:
+def _local(service: NamespacedName, view: PartialSnapshot) -> list[EndpointSlice]:
     return [
         endpoint_slice
         for endpoint_slice in view.snapshot.main.endpoint_slices.get(service, ())
@@ -116,7 +114,7 @@ def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _data(service: NamespacedName, result: Plan, view: FleetView) -> dict[str, Json]:
+def _data(service: NamespacedName, result: Plan, view: PartialSnapshot) -> dict[str, Json]:
     return {
         "service": str(service),
         "inMain": service in view.snapshot.main.services,
@@ -139,6 +137,6 @@ def _data(service: NamespacedName, result: Plan, view: FleetView) -> dict[str, J
     }
 
 
-def _problem(cluster: str, view: FleetView) -> Json:
+def _problem(cluster: str, view: PartialSnapshot) -> Json:
     problem = view.problems.get(cluster)
     return None if problem is None else {"reason": problem.reason.code, "message": problem.message}

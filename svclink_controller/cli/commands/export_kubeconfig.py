@@ -1,6 +1,6 @@
-"""`svclink export-kubeconfig`: a read-only user for svclink in a remote cluster, and the kubeconfig for it.
+"""`svclink export-kubeconfig`: a read-only user for svclink in a remote cluster, and its kubeconfig.
 
-The same as `hack/export-kubeconfig.sh`, for those without bash or kubectl; tests hold the two together.
+The same as `hack/export-kubeconfig.sh`, without bash and kubectl; a test compares the two.
 """
 
 from __future__ import annotations
@@ -9,18 +9,20 @@ import asyncio
 import base64
 import re
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Final, TypeVar
 
 import click
-import durationpy
 import msgspec
 from attrs import evolve, frozen
 
 from svclink_controller.api.client import Client
 from svclink_controller.api.connecting import ClusterEntry, cluster_entry
 from svclink_controller.api.errors import ApiError
-from svclink_controller.cli.arguments import Source, is_dns_label
+from svclink_controller.cli import parameters
+from svclink_controller.cli.arguments import Source
+from svclink_controller.cli.parameters import DurationType
 from svclink_controller.cli.permissions import REMOTE_IDENTITY, REMOTE_MIRRORED, Permission
 from svclink_controller.cli.printing import yaml_text
 from svclink_controller.cli.snapshots.reading import connected
@@ -36,52 +38,26 @@ SECRETS_PATH: Final = f"/api/v1/namespaces/{NAMESPACE_KUBE_SYSTEM}/secrets"
 RBAC_API_GROUP: Final = "rbac.authorization.k8s.io"
 
 TOKEN_SECONDS: Final = 30
-SHORTEST_SECONDS: Final = 600
+"""How long Kubernetes may take to put a token into the Secret."""
+
+SHORTEST_TOKEN: Final = timedelta(minutes=10)
+"""The API server accepts no shorter lifetime (TokenRequest)."""
 
 T = TypeVar("T")
 
 
 class ExportError(SvclinkError):
-    """The remote cluster is not what svclink can be linked to."""
+    """svclink cannot be linked to the remote cluster."""
 
 
 @frozen
 class Export:
-    """What is asked for: the command line."""
+    """The arguments of the command."""
 
     link: str | None
-    seconds: int | None
+    lifetime: timedelta | None
     namespaces: tuple[str, ...]
     server: str | None
-
-
-def _namespaces(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...]:
-    names = tuple(name.strip() for name in (value or "").split(",") if name.strip())
-    for name in names:
-        if not is_dns_label(name):
-            raise click.BadParameter(f"{name!r} is not the name of a namespace")
-    if NAMESPACE_KUBE_SYSTEM in names:
-        raise click.BadParameter("kube-system is never mirrored; leave it out")
-    return names
-
-
-def _link_name(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
-    if value is not None and not is_dns_label(value):
-        hint = "use at most 63 lower-case letters, digits and inner '-'"
-        raise click.BadParameter(f"{value!r} is no name for a ClusterLink: {hint}")
-    return value
-
-
-def _seconds(_: click.Context, __: click.Parameter, value: str | None) -> int | None:
-    if value is None:
-        return None
-    try:
-        seconds = int(durationpy.from_str(value).total_seconds())
-    except (durationpy.DurationError, ValueError, IndexError) as error:
-        raise click.BadParameter(f"{value!r} is not a duration: write it as 24h or 720h") from error
-    if seconds < SHORTEST_SECONDS:
-        raise click.BadParameter(f"{value!r} is less than the ten minutes that Kubernetes asks for")
-    return seconds
 
 
 @click.command("export-kubeconfig")
@@ -89,22 +65,23 @@ def _seconds(_: click.Context, __: click.Parameter, value: str | None) -> int | 
 @click.option(
     "--link",
     metavar="NAME",
-    callback=_link_name,
-    help="Print a whole ClusterLink of this name instead.",
+    callback=parameters.link_name,
+    help="Print a ClusterLink of this name instead of the kubeconfig.",
 )
 @click.option(
     "--duration",
-    callback=_seconds,
-    help="A token that expires. Without it: one that lasts until revoked.",
+    type=DurationType(minimum=SHORTEST_TOKEN),
+    help="Lifetime of the token, at least 10m. Default: valid until revoked.",
 )
 @click.option(
     "--namespaces",
     metavar="NAMES",
-    callback=_namespaces,
-    help="Permissions in these namespaces only (comma-separated), by Roles instead of a ClusterRole.",
+    multiple=True,
+    callback=parameters.namespaces,
+    help="Grant permissions in these namespaces only (comma-separated), with Roles instead of a ClusterRole.",
 )
 @click.option(
-    "--server", metavar="URL", help="Address of the API server as seen from the main cluster."
+    "--server", metavar="URL", help="URL of the API server as seen from the main cluster."
 )
 @click.pass_context
 def export_kubeconfig_command(
@@ -112,22 +89,23 @@ def export_kubeconfig_command(
     *,
     context: str | None,
     link: str | None,
-    duration: int | None,
+    duration: timedelta | None,
     namespaces: tuple[str, ...],
     server: str | None,
 ) -> None:
-    r"""Make a read-only user for svclink in a remote cluster, and print its kubeconfig as one line of base64.
+    r"""Create a read-only user for svclink in a remote cluster, and print its kubeconfig as one line of base64.
 
-    CONTEXT is the context of your kubeconfig that leads to the remote cluster (default: the current one). Everything
-    but the kubeconfig goes to stderr. Running it again changes nothing and prints the kubeconfig again.
+    CONTEXT is the context of your kubeconfig for the remote cluster (default: the current one). Everything but the
+    kubeconfig goes to stderr. A second run changes nothing and prints the kubeconfig again.
 
     \b
     Example:
       svclink export-kubeconfig cluster-b --link cluster-b | kubectl --context main apply -f -
     """
     kubeconfig: Path | None = command.find_root().params["kubeconfig"]
+    export = Export(link, duration, namespaces, server)
     click.echo(
-        asyncio.run(_export(kubeconfig, context, Export(link, duration, namespaces, server))),
+        asyncio.run(_export(kubeconfig, context, export)),
         nl=False,
     )
 
@@ -144,8 +122,8 @@ async def _export(kubeconfig: Path | None, context: str | None, export: Export) 
         for path, manifest in manifests(export.namespaces):
             await _apply(client, path, manifest)
         token = (
-            await _bound_token(client, export.seconds)
-            if export.seconds
+            await _bound_token(client, export.lifetime)
+            if export.lifetime
             else await _lasting_token(client)
         )
     content = rendered_kubeconfig(
@@ -158,11 +136,11 @@ async def _export(kubeconfig: Path | None, context: str | None, export: Export) 
 def _check(server: str) -> None:
     if not re.match(r"https://[^/?#@\s]+", server):
         raise ExportError(
-            f"the server is {server!r}, and svclink talks https only: give --server https://HOST:PORT"
+            f"the server is {server!r}, but svclink supports https only: use --server https://HOST:PORT"
         )
     if re.match(r"https://(127\.|localhost|\[::1\])", server):
         click.echo(
-            f"Warning: {server} leads from every machine to itself: give --server with another address.",
+            f"Warning: {server} is a loopback address: use --server with an address that the main cluster can reach.",
             err=True,
         )
 
@@ -171,7 +149,7 @@ def _decoded(answer: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(answer, type=kind)
     except msgspec.MsgspecError as error:
-        raise ExportError(f"what the server answers is not Kubernetes: {error}") from error
+        raise ExportError(f"the server's answer is not from Kubernetes: {error}") from error
 
 
 class _ConfigMap(msgspec.Struct):
@@ -179,9 +157,9 @@ class _ConfigMap(msgspec.Struct):
 
 
 async def _root_authority(client: Client) -> str:
-    """The cluster's own CA, which every namespace has."""
+    """The CA of the cluster: every namespace has it in a ConfigMap."""
     click.echo(
-        "Your kubeconfig names no CA: taking the cluster's own, from kube-system/kube-root-ca.crt.",
+        "Your kubeconfig has no CA: using that of the cluster, from kube-system/kube-root-ca.crt.",
         err=True,
     )
     answer = await client.get(
@@ -190,7 +168,7 @@ async def _root_authority(client: Client) -> str:
     authority = _decoded(answer, _ConfigMap).data.get("ca.crt")
     if authority is None:
         raise ExportError(
-            "the ConfigMap kube-system/kube-root-ca.crt has no ca.crt: name the CA in your kubeconfig"
+            "the ConfigMap kube-system/kube-root-ca.crt has no ca.crt: add the CA to your kubeconfig"
         )
     return authority
 
@@ -235,7 +213,7 @@ def _grant(
 
 
 async def _apply(client: Client, path: str, manifest: dict[str, Json]) -> None:
-    """Create an object, or make what a Role says what it should say."""
+    """Create an object; if it exists, replace the rules of a Role or the subjects of a binding."""
     metadata = manifest["metadata"]
     assert isinstance(metadata, dict)  # noqa: S101 - for the type checker
     name = f"{manifest['kind']} {metadata['name']}"
@@ -246,7 +224,7 @@ async def _apply(client: Client, path: str, manifest: dict[str, Json]) -> None:
             raise
         if "rules" in manifest or "subjects" in manifest:
             await client.put(f"{path}/{metadata['name']}", manifest)
-        click.echo(f"{name} is there", err=True)
+        click.echo(f"{name} exists", err=True)
     else:
         click.echo(f"{name} created", err=True)
 
@@ -266,18 +244,18 @@ class _TokenSecret(msgspec.Struct):
     data: dict[str, str] = {}
 
 
-async def _bound_token(client: Client, seconds: int) -> str:
+async def _bound_token(client: Client, lifetime: timedelta) -> str:
     request: dict[str, Json] = {
         "apiVersion": "authentication.k8s.io/v1",
         "kind": "TokenRequest",
-        "spec": {"expirationSeconds": seconds},
+        "spec": {"expirationSeconds": int(lifetime.total_seconds())},
     }
     answer = await client.post(f"{ACCOUNTS}/{ACCOUNT}/token", request)
     return _decoded(answer, _TokenRequest).status.token
 
 
 async def _lasting_token(client: Client) -> str:
-    """The token of a Secret: Kubernetes fills it in a moment."""
+    """The token in a Secret, which Kubernetes adds after a moment."""
     annotations: dict[str, Json] = {"kubernetes.io/service-account.name": ACCOUNT}
     metadata: dict[str, Json] = {
         "name": SECRET,
@@ -296,7 +274,7 @@ async def _lasting_token(client: Client) -> str:
             return base64.b64decode(token).decode()
         await asyncio.sleep(0.2)
     raise ExportError(
-        f"Secret {NAMESPACE_KUBE_SYSTEM}/{SECRET} got no token within {TOKEN_SECONDS} s: give --duration"
+        f"Secret {NAMESPACE_KUBE_SYSTEM}/{SECRET} got no token within {TOKEN_SECONDS} s: use --duration"
     )
 
 
@@ -304,7 +282,7 @@ async def _lasting_token(client: Client) -> str:
 
 
 def rendered_kubeconfig(name: str, entry: ClusterEntry, token: str) -> str:
-    """A kubeconfig that holds the token."""
+    """A kubeconfig with the token."""
     authority = base64.b64encode((entry.authority or "").encode()).decode()
     cluster = {"server": entry.server, "certificate-authority-data": authority}
     if entry.tls_server_name:
@@ -321,7 +299,7 @@ def rendered_kubeconfig(name: str, entry: ClusterEntry, token: str) -> str:
 
 
 def manifest_of(export: Export, encoded: str) -> str:
-    """A ClusterLink as YAML."""
+    """A ClusterLink with the kubeconfig, as YAML."""
     spec: dict[str, Json] = {"enabled": True, "kubeconfig": encoded}
     if export.namespaces:
         spec["includedNamespaces"] = list(export.namespaces)

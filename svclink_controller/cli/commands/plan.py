@@ -1,4 +1,4 @@
-"""`svclink plan`: what svclink would change, from files or from the clusters themselves."""
+"""`svclink plan`: what svclink would change, according to the clusters or to files."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from svclink_controller.cli.describing import (
     verb_of,
 )
 from svclink_controller.cli.printing import console, print_data, print_line, print_table, yaml_text
+from svclink_controller.cli.snapshots.partial import PartialSnapshot
 from svclink_controller.cli.snapshots.reading import read_source
-from svclink_controller.cli.snapshots.view import FleetView
 from svclink_core import codec
 from svclink_core.core_v1 import Namespace, Service
 from svclink_core.diffing import Delete
@@ -30,7 +30,7 @@ from svclink_core.planning import Change, Plan, plan
 from svclink_core.snapshot import Options
 
 CHANGES: Final = 2
-"""Exit code of `--detailed-exitcode` where something would be changed."""
+"""Exit code with `--detailed-exitcode` if the plan has changes."""
 
 
 @click.command("plan")
@@ -39,7 +39,7 @@ CHANGES: Final = 2
 @click.option(
     "--detailed-exitcode",
     is_flag=True,
-    help="Exit with 0 where nothing would be changed, with 2 where something would.",
+    help="Exit with code 0 if the plan has no changes, with 2 if it has.",
 )
 @click.pass_context
 def plan_command(
@@ -51,10 +51,11 @@ def plan_command(
 ) -> None:
     """Show what svclink would change. Nothing is written.
 
-    Every cluster is read, or else files that `kubectl get services,endpointslices,namespaces,clusterlinks -A -o yaml`
-    printed. With -o yaml it prints manifests for kubectl apply; a deletion is a comment with the command for it.
+    Reads every cluster, or else files printed by
+    `kubectl get services,endpointslices,namespaces,clusterlinks -A -o yaml`.
+    With -o yaml, prints manifests for kubectl apply; a deletion is a comment with its command.
 
-    Exit codes: 0 done, 1 wrong input or no answer, 2 something would be changed (with --detailed-exitcode).
+    Exit codes: 0 done, 1 invalid input or no answer, 2 the plan has changes (with --detailed-exitcode).
     """
     options: Options = context.obj
     view = read_source(source, options)
@@ -63,7 +64,7 @@ def plan_command(
         case "yaml":
             click.echo(_manifests(result.changes), nl=False)
         case "json":
-            print_data("json", plan_data(result, view))
+            print_data("json", plan_data(result, view.problems))
         case "diff":
             _print_diff(result, view.snapshot.main.names)
         case _:
@@ -72,7 +73,7 @@ def plan_command(
 
 
 def _manifests(changes: Iterable[Change]) -> str:
-    """Documents for `kubectl apply`, in the order of the plan; what it cannot apply is a comment behind them."""
+    """Documents for `kubectl apply`, in the order of the plan, then a comment for each deletion."""
     documents = [
         yaml_text(codec.unstructure(object_of(each)))
         for each in changes
@@ -87,7 +88,7 @@ def _manifests(changes: Iterable[Change]) -> str:
 
 
 def _print_diff(result: Plan, observed: Mapping[NamespacedName, EndpointSlice]) -> None:
-    """The changes as a unified diff of manifests, in colour on a terminal."""
+    """Print the changes as a unified diff of manifests, in colour on a terminal."""
     for change in result.changes:
         is_slice = kind_of(change) == "EndpointSlice"
         for line in _diff_lines(change, observed.get(change.key) if is_slice else None):
@@ -108,7 +109,7 @@ def _diff_lines(change: Change, before: EndpointSlice | None) -> Iterator[str]:
 
 
 def _lines(endpoint_slice: EndpointSlice | Service | Namespace | None) -> list[str]:
-    """A manifest without what the API server adds, which a plan does not say."""
+    """A manifest without the fields that the API server sets: a plan does not have them."""
     if endpoint_slice is None:
         return []
     manifest = codec.unstructure(endpoint_slice)
@@ -119,7 +120,7 @@ def _lines(endpoint_slice: EndpointSlice | Service | Namespace | None) -> list[s
     return yaml_text(manifest).splitlines()
 
 
-def _print_tables(result: Plan, view: FleetView) -> None:
+def _print_tables(result: Plan, view: PartialSnapshot) -> None:
     decisions = [
         (
             str(each.service),
@@ -152,11 +153,9 @@ def _print_tables(result: Plan, view: FleetView) -> None:
 
 
 def _change_row(change: Change) -> tuple[str, ...]:
-    found = object_of(change)
+    changed = object_of(change)
     name, endpoints = f"{kind_of(change)} {name_of(change)}", "-"
-    if isinstance(found, EndpointSlice):
-        name, endpoints = (
-            name_of(change),
-            "-" if isinstance(change, Delete) else str(len(found.endpoints)),
-        )
+    if isinstance(changed, EndpointSlice):
+        name = name_of(change)
+        endpoints = "-" if isinstance(change, Delete) else str(len(changed.endpoints))
     return verb_of(change), name, change.cluster or "-", endpoints, change.reason.sentence

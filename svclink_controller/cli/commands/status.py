@@ -1,4 +1,4 @@
-"""`svclink status` and `svclink services`: what the main cluster says of its links, and of what they bring."""
+"""`svclink status` and `svclink services`: the state of links and of mirrored Services in the main cluster."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from svclink_controller import clock
 from svclink_controller.cli.arguments import Source, namespace_option, output_option, reads_main
 from svclink_controller.cli.printing import console, print_data, print_table
 from svclink_controller.cli.snapshots.live import read_links, read_main
+from svclink_controller.cli.snapshots.partial import partial_snapshot
 from svclink_controller.cli.snapshots.reading import ask
 from svclink_core.codec import Json
 from svclink_core.discovery_v1 import EndpointSlice
@@ -19,7 +20,7 @@ from svclink_core.snapshot import Options, Snapshot
 from svclink_core.svclink_v1alpha1 import ClusterLink, Condition
 
 MAIN_COLUMN = "MAIN"
-"""The column of endpoints that are not mirrored: no link can have a name with capitals."""
+"""The column of local endpoints. No link has this name: links have no capitals."""
 
 
 @click.command("status")
@@ -27,9 +28,9 @@ MAIN_COLUMN = "MAIN"
 @output_option("table", "json", "yaml")
 @click.pass_obj
 def status_command(options: Options, source: Source, output: str) -> None:
-    """Show how every linked cluster is, as the controller last wrote it.
+    """Show the state of every linked cluster, as the controller last wrote it.
 
-    LAST EVENT is the time since the state of the link last changed. Exit codes: 0 done, 1 wrong input or no answer.
+    LAST EVENT is the time since the state of the link last changed. Exit codes: 0 done, 1 invalid input or no answer.
     """
     links = ask(source, options, read_links)
     if output != "table":
@@ -53,22 +54,22 @@ def status_command(options: Options, source: Source, output: str) -> None:
 
 def _link_row(link: ClusterLink, now: float) -> tuple[str, ...]:
     status = link.status
-    telling = _telling(link)
+    shown = _shown_condition(link)
     return (
         link.metadata.name,
         status.phase,
-        "-" if telling is None else telling.reason,
+        "-" if shown is None else shown.reason,
         str(status.services),
         str(status.endpoints),
         status.version or "-",
         clock.age(status.last_connected, now),
         clock.age(_last_event(link), now),
-        "the controller has not seen it yet" if telling is None else _trouble(link, telling),
+        "the controller has not processed it yet" if shown is None else _message(link, shown),
     )
 
 
-def _telling(link: ClusterLink) -> Condition | None:
-    """The condition that says most: the first that is not as it should be, else Ready."""
+def _shown_condition(link: ClusterLink) -> Condition | None:
+    """The first condition that is not as it should be, else Ready."""
     by_type = {condition.type: condition for condition in link.status.conditions}
     wanted = (("Ready", "True"), ("Synced", "True"), ("Degraded", "False"))
     bad = [
@@ -77,9 +78,9 @@ def _telling(link: ClusterLink) -> Condition | None:
     return next(iter(bad), by_type.get("Ready"))
 
 
-def _trouble(link: ClusterLink, telling: Condition) -> str:
-    is_well = link.status.phase == "Ready" and telling.type == "Ready"
-    return "" if is_well else link.status.error or telling.message
+def _message(link: ClusterLink, shown: Condition) -> str:
+    is_healthy = link.status.phase == "Ready" and shown.type == "Ready"
+    return "" if is_healthy else link.status.error or shown.message
 
 
 def _last_event(link: ClusterLink) -> str | None:
@@ -89,14 +90,14 @@ def _last_event(link: ClusterLink) -> str | None:
 
 
 def _link_data(link: ClusterLink) -> dict[str, Json]:
-    status, telling = link.status, _telling(link)
+    status, shown = link.status, _shown_condition(link)
     return {
         "name": link.metadata.name,
         "namespace": link.metadata.namespace or None,
         "enabled": link.spec.enabled,
         "phase": status.phase,
-        "reason": None if telling is None else telling.reason,
-        "message": None if telling is None else telling.message,
+        "reason": None if shown is None else shown.reason,
+        "message": None if shown is None else shown.message,
         "services": status.services,
         "endpoints": status.endpoints,
         "slices": status.slices,
@@ -111,7 +112,7 @@ def _link_data(link: ClusterLink) -> dict[str, Json]:
 
 @frozen
 class Count:
-    """Endpoints of a Service from one cluster."""
+    """How many endpoints a Service has from one cluster."""
 
     ready: int
     total: int
@@ -123,18 +124,18 @@ class Count:
 @click.command("services")
 @reads_main
 @namespace_option
-@click.option("--all", "show_all", is_flag=True, help="Also Services of which nothing is mirrored.")
+@click.option("--all", "show_all", is_flag=True, help="Also Services without mirrored endpoints.")
 @output_option("table", "json", "yaml")
 @click.pass_obj
 def services_command(
     options: Options, source: Source, namespace: str | None, output: str, *, show_all: bool
 ) -> None:
-    """Show the Services of the main cluster with their ready and total endpoints, by cluster.
+    """Show the Services of the main cluster with their ready and total endpoints from each cluster.
 
-    Exit codes: 0 done, 1 wrong input or no answer.
+    Exit codes: 0 done, 1 invalid input or no answer.
     """
-    store = ask(source, options, read_main, namespace or "")
-    snapshot = store.snapshot()
+    main = ask(source, options, read_main, namespace or "")
+    snapshot = partial_snapshot(main, {}, options).snapshot
     clusters = [MAIN_COLUMN, *sorted({*snapshot.remotes, *_mirrored_clusters(snapshot)})]
     rows = [
         (key, counts)

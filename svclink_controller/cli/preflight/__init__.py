@@ -1,1 +1,1 @@
-"""What `svclink check` looks at, part by part. Everything is read; nothing is written."""
+"""What `svclink check` looks at: one module for each word in its column WHAT; `run` calls them."""

@@ -1,8 +1,9 @@
-"""How long credentials last: a token that is a JWT says so, and so does a certificate. Nothing of them is shown."""
+"""When the credentials of a link expire, according to tokens (JWT) and certificates. Neither is printed."""
 
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
@@ -10,49 +11,38 @@ from typing import Final
 import msgspec
 from cryptography.x509 import Certificate, load_pem_x509_certificates
 
-from svclink_controller.cli.preflight.results import Result
+from svclink_controller.cli.preflight.results import Result, Severity
 from svclink_controller.credentials.kubeconfig import Credentials
 
 SOON_SECONDS: Final = 7 * 86_400
 
 
-def check_credentials(
-    cluster: str, credentials: Credentials, now: float, mend: str
-) -> list[Result]:
-    """Whether what a kubeconfig carries is valid now, and for another week.
+def check_credentials(cluster: str, credentials: Credentials, now: float, fix: str) -> list[Result]:
+    """Whether the credentials in a kubeconfig are valid now and for another week.
 
     Args:
         cluster: Name of the link.
-        credentials: What the allow-list let through.
+        credentials: What the allow-list accepted.
         now: POSIX seconds.
-        mend: The command that makes fresh ones.
+        fix: The command that creates new ones.
     """
-    ends = sorted(_ends(credentials))
-    if ends and ends[0][0] <= now:
-        return [
-            Result(
-                "fail", cluster, "credentials", f"{ends[0][1]} expired at {_text(ends[0][0])}", mend
-            )
-        ]
-    starts = sorted(_starts(credentials), reverse=True)
-    if starts and starts[0][0] > now:
-        return [
-            Result(
-                "fail",
-                cluster,
-                "credentials",
-                f"{starts[0][1]} is valid only from {_text(starts[0][0])}",
-                mend,
-            )
-        ]
-    if ends and ends[0][0] <= now + SOON_SECONDS:
-        return [
-            Result(
-                "warn", cluster, "credentials", f"{ends[0][1]} expires at {_text(ends[0][0])}", mend
-            )
-        ]
-    until = f"valid until {_text(ends[0][0])}" if ends else "do not say that they expire"
-    return [Result("ok", cluster, "credentials", until)]
+    level, message, needed_fix = _validity(credentials, now, fix)
+    return [Result(level, cluster, "credentials", message, needed_fix)]
+
+
+def _validity(credentials: Credentials, now: float, fix: str) -> tuple[Severity, str, str]:
+    """Level, message and fix. The certificate or token that is valid for the shortest time counts."""
+    last_start, starting = max(_starts(credentials), default=(now, ""))
+    first_end, ending = min(_ends(credentials), default=(math.inf, ""))
+    if first_end <= now:
+        return "fail", f"{ending} expired at {_text(first_end)}", fix
+    if last_start > now:
+        return "fail", f"{starting} is not valid before {_text(last_start)}", fix
+    if first_end <= now + SOON_SECONDS:
+        return "warn", f"{ending} expires at {_text(first_end)}", fix
+    if first_end == math.inf:
+        return "ok", "have no expiry date", ""
+    return "ok", f"valid until {_text(first_end)}", ""
 
 
 def _ends(credentials: Credentials) -> Iterator[tuple[float, str]]:
@@ -61,7 +51,7 @@ def _ends(credentials: Credentials) -> Iterator[tuple[float, str]]:
     for certificate in _own(credentials):
         yield certificate.not_valid_after_utc.timestamp(), "the client certificate"
     if credentials.ca_data:
-        # Of several authorities one that is still good is enough.
+        # One valid authority is enough.
         authorities = load_pem_x509_certificates(credentials.ca_data.encode())
         yield (
             max(each.not_valid_after_utc.timestamp() for each in authorities),
@@ -75,14 +65,14 @@ def _starts(credentials: Credentials) -> Iterator[tuple[float, str]]:
 
 
 def _own(credentials: Credentials) -> list[Certificate]:
-    """The client certificate alone: those that follow it are of authorities."""
+    """The client certificate without the authorities that follow it."""
     if credentials.client_certificate is None:
         return []
     return load_pem_x509_certificates(credentials.client_certificate.encode())[:1]
 
 
 def expiry_of(token: str | None) -> float | None:
-    """When a token expires, in POSIX seconds; None where it is no JWT, or one that does not expire (RFC 7519 `exp`)."""
+    """When a token expires, in POSIX seconds (RFC 7519 `exp`); None if it is not a JWT, or does not expire."""
     parts = (token or "").split(".")
     if len(parts) != 3:
         return None

@@ -1,17 +1,23 @@
-"""What a check found: one line each, with the command that mends it."""
+"""The result of a check: one line, with the command that fixes the problem."""
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from collections.abc import Sequence
+from typing import Final, Literal, TypeAlias
 
 from attrs import frozen
 
+from svclink_controller.api.errors import ApiError, TransportError
+from svclink_controller.wire.messages import WireError
 from svclink_core.codec import Json
 
 Severity: TypeAlias = Literal["ok", "warn", "fail"]
 
-MAIN_SUBJECT = "MAIN"
-"""What lines about the main cluster are headed with: no link can have a name with capitals."""
+MAIN_SUBJECT: Final = "MAIN"
+"""The column CLUSTER of lines about the main cluster. No link has this name: links have no capitals."""
+
+REQUEST_ERRORS: Final = (ApiError, TransportError, WireError)
+"""The API server rejected a request, did not answer, or its answer could not be decoded."""
 
 
 @frozen
@@ -19,32 +25,32 @@ class Result:
     """One line.
 
     Args:
-        level: `fail` where something does not work, `warn` where it will not for long, or not for all.
+        level: `fail` if something does not work, `warn` if it works only in part or will stop working soon.
         cluster: The name of a link, or `MAIN`.
-        subject: What was looked at, in one word.
+        subject: What was checked, in one word.
         message: What was found.
-        mend: The command that mends it; empty where there is nothing to mend.
+        fix: The command that fixes it; empty if nothing is wrong.
     """
 
     level: Severity
     cluster: str
     subject: str
     message: str
-    mend: str = ""
+    fix: str = ""
 
     @property
     def row(self) -> dict[str, Json]:
-        """The line for a program."""
+        """The line as JSON."""
         return {
             "level": self.level,
             "cluster": self.cluster,
             "subject": self.subject,
             "message": self.message,
-            "mend": self.mend or None,
+            "fix": self.fix or None,
         }
 
 
-def some(names: list[str], shown: int = 3) -> str:
-    """The first few of some names, and how many more there are."""
+def shortened(names: Sequence[str], shown: int = 3) -> str:
+    """The first few names, and how many more there are."""
     more = len(names) - shown
     return ", ".join(names[:shown]) + (f" and {more} more" if more > 0 else "")

@@ -1,1 +1,1 @@
-"""Snapshots for commands, from live clusters and from files."""
+"""What a command plans from: the clusters themselves, read once, or files that kubectl printed."""

@@ -1,7 +1,7 @@
-"""JSON and YAML as one stream of events, read a piece at a time, and the plain values these make.
+"""Parse events of JSON and YAML files, and the plain values they describe.
 
-Nothing is built before it is wanted, so that a file of any size is read in the memory of its largest object. Nesting is
-limited here: a loader that builds values by recursion in C can be crashed by a small file.
+Values are built one at a time, so a file of any size is read in the memory of its largest object.
+Nesting is limited: a small file could crash a loader that builds values by recursion in C.
 """
 
 from __future__ import annotations
@@ -15,30 +15,29 @@ import yaml
 
 FileValue: TypeAlias = "dict[str, FileValue] | list[FileValue] | str | int | float | bool | None"
 ParseEvent: TypeAlias = tuple[str, object]
-"""What happens (`start_map`, `end_map`, `start_array`, `end_array`, or any other word for a scalar), and its value."""
+"""A word and a value: `start_map`, `end_map`, `start_array` or `end_array`; any other word means a scalar."""
 
 MAX_FILE_DEPTH: Final = 100
-"""Levels of nesting in one object. The deepest of Kubernetes, schemas in a CRD, have about forty."""
+"""Levels of nesting in one object. The deepest in Kubernetes, schemas in a CRD, have about forty."""
 
-# libyaml is several times as fast, but a PyYAML built from source may lack it.
+# libyaml is several times faster, but a PyYAML built from source may lack it.
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class ContentError(Exception):
-    """The content is not JSON or YAML that Kubernetes would read: what is wrong, in one line without the content."""
+    """The content is not JSON or YAML that Kubernetes accepts. The message is one line and does not quote it."""
 
 
 def events_of(stream: BinaryIO, *, is_json: bool) -> Iterator[ParseEvent]:
     """The events of every document of a stream, one document after the other.
 
     Raises:
-        ContentError: From here to the end, the stream is neither JSON nor YAML.
+        ContentError: The rest of the stream is neither JSON nor YAML.
     """
     try:
         yield from _json_events(stream) if is_json else _yaml_events(stream)
-    except (
-        ijson.JSONError
-    ) as error:  # The second line quotes the file, in which there may be a kubeconfig.
+    except ijson.JSONError as error:
+        # The second line of the message quotes the file, which may contain a kubeconfig.
         reason = str(error.args[0] if error.args else error)
         raise ContentError(
             f"neither JSON nor YAML: {reason.partition(chr(10))[0].rstrip('.')}"
@@ -48,11 +47,11 @@ def events_of(stream: BinaryIO, *, is_json: bool) -> Iterator[ParseEvent]:
 
 
 def value_of(event: ParseEvent, events: Iterator[ParseEvent], depth: int = 1) -> FileValue:
-    """The value that starts with an event; the events that belong to it are taken."""
+    """The value that starts with an event; consumes the events that belong to it."""
     word, scalar = event
     if depth > MAX_FILE_DEPTH and word in ("start_map", "start_array"):
         raise ContentError(
-            f"nested deeper than {MAX_FILE_DEPTH} levels: no object of Kubernetes is"
+            f"nested deeper than {MAX_FILE_DEPTH} levels, unlike any Kubernetes object"
         )
     if word == "start_map":
         mapping: dict[str, FileValue] = {}
@@ -69,7 +68,7 @@ def value_of(event: ParseEvent, events: Iterator[ParseEvent], depth: int = 1) ->
 
 
 def key_of(event: ParseEvent) -> str | None:
-    """The name of the next field of a mapping; None where it ends."""
+    """The name of the next field of a mapping; None at its end."""
     word, key = event
     if word == "end_map":
         return None
@@ -79,9 +78,9 @@ def key_of(event: ParseEvent) -> str | None:
 
 
 def require_new(key: str, mapping: Mapping[str, object]) -> None:
-    """Refuse a field that a mapping has already: which of the two counts is anybody's guess."""
+    """Refuse a field that the mapping already has: JSON and YAML do not say which of the two is valid."""
     if key in mapping:
-        raise ContentError(f"the field {key[:100]!r} is given twice: remove one of the two")
+        raise ContentError(f"the field {key[:100]!r} is given twice: remove one")
 
 
 def _json_events(stream: BinaryIO) -> Iterator[ParseEvent]:
@@ -120,12 +119,12 @@ _MEANINGS: Final = {
     "tag:yaml.org,2002:int": yaml.SafeLoader.construct_yaml_int,
     "tag:yaml.org,2002:null": yaml.SafeLoader.construct_yaml_null,
 }
-"""The words of YAML that mean something to Kubernetes. What looks like a time is text to it."""
+"""The plain YAML scalars that Kubernetes does not read as text. Timestamps are text to it."""
 
 
 @lru_cache(maxsize=2**16)
 def _resolve(text: str) -> object:
-    """What a text without quotes means."""
+    """The value of an unquoted scalar."""
     resolvers = yaml.SafeLoader.yaml_implicit_resolvers
     for tag, pattern in resolvers.get(text[:1], []):
         if tag in _MEANINGS and pattern.match(text):

@@ -1,4 +1,4 @@
-"""Files that `kubectl get -o yaml` or `-o json` printed, read object by object, and the snapshot they amount to."""
+"""Files that `kubectl get -o yaml` or `-o json` printed, read object by object, and their snapshot."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, TypeVar
 
 import msgspec
-from attrs import define, field
+from attrs import define
 
 from svclink_controller.cli.snapshots.file_events import (
     ContentError,
@@ -18,7 +18,11 @@ from svclink_controller.cli.snapshots.file_events import (
     require_new,
     value_of,
 )
-from svclink_controller.cli.snapshots.view import FleetView
+from svclink_controller.cli.snapshots.partial import (
+    ClusterContent,
+    PartialSnapshot,
+    partial_snapshot,
+)
 from svclink_controller.wire.resources import (
     CLUSTER_LINKS,
     ENDPOINT_SLICES,
@@ -31,16 +35,8 @@ from svclink_core import codec
 from svclink_core.core_v1 import Namespace, Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.errors import BadInputError, SvclinkError
-from svclink_core.link_identity import Claim, elected, refusals
 from svclink_core.meta_v1 import ObjectMeta
-from svclink_core.snapshot import (
-    PENDING,
-    Options,
-    RemoteCluster,
-    main_cluster,
-    remote_cluster,
-    snapshot,
-)
+from svclink_core.snapshot import Options
 from svclink_core.svclink_v1alpha1 import ClusterLink
 from svclink_core.well_known import NAMESPACE_KUBE_SYSTEM
 
@@ -50,97 +46,76 @@ _UNDECODED: Final = (msgspec.MsgspecError, UnicodeError, RecursionError, TypeErr
 
 
 class DumpError(SvclinkError):
-    """A file is not what `kubectl get -o yaml` or `-o json` prints; the message names file, document and field."""
+    """A file is not output of `kubectl get`; the message names the file, the document and the field."""
 
 
-@define
-class Dump:
-    """The objects of one cluster. `cluster_id` is the uid of its namespace `kube-system`, None where that is absent."""
+def read_files(main: Path, remotes: Mapping[str, Path], options: Options) -> PartialSnapshot:
+    """The snapshot of the clusters whose objects are in files.
 
-    services: list[Service] = field(factory=list)
-    endpoint_slices: list[EndpointSlice] = field(factory=list)
-    links: list[ClusterLink] = field(factory=list)
-    namespaces: list[Namespace] = field(factory=list)
-    cluster_id: str | None = None
-
-
-def read_dump(path: Path, *, is_main: bool = True) -> Dump:
-    """The objects of a file that svclink knows; those of other kinds are passed over.
-
-    Objects are decoded as the controller decodes them, so of the slices of a remote only what is mirrored is kept.
+    A remote without a ClusterLink in the main file gets one without filters.
 
     Args:
-        path: The file: YAML or JSON, one or more documents, lists or single objects. A pipe will do.
+        main: The file of the main cluster.
+        remotes: The files of remote clusters, by the names of their links.
+        options: The settings of the controller.
+
+    Raises:
+        DumpError: A file cannot be read, or an object in it is not as the API serves it.
+    """
+    content = read_dump(main)
+    linked = {link.metadata.name for link in content.links}
+    content.links += [ClusterLink(ObjectMeta(name)) for name in remotes if name not in linked]
+    contents = {name: read_dump(path, is_main=False) for name, path in remotes.items()}
+    return partial_snapshot(content, contents, options)
+
+
+def read_dump(path: Path, *, is_main: bool = True) -> ClusterContent:
+    """The objects of a file that svclink knows; those of other kinds are skipped.
+
+    Objects are decoded as the controller decodes them: slices of a remote keep only the fields that are mirrored.
+
+    Args:
+        path: The file: YAML or JSON, one or more documents, lists or single objects. It may be a pipe.
         is_main: Whether the objects are those of the main cluster.
 
     Raises:
         DumpError: The file cannot be read, or an object in it is not as the API serves it.
     """
-    dump = Dump()
+    content = ClusterContent()
     slices = ENDPOINT_SLICES if is_main else REMOTE_ENDPOINT_SLICES
-    for place, content in _objects(path):
-        match content.get("kind"):
+    namespaces: list[Namespace] = []
+    for place, fields in _objects(path):
+        match fields.get("kind"):
             case "Service":
-                dump.services.append(_decode(path, place, content, Service, SERVICES))
+                content.services.append(_decode(path, place, fields, Service, SERVICES))
             case "EndpointSlice":
-                dump.endpoint_slices.append(_decode(path, place, content, EndpointSlice, slices))
+                content.endpoint_slices.append(_decode(path, place, fields, EndpointSlice, slices))
             case "ClusterLink":
-                dump.links.append(_decode(path, place, content, ClusterLink, CLUSTER_LINKS))
+                content.links.append(_decode(path, place, fields, ClusterLink, CLUSTER_LINKS))
             case "Namespace":
-                _add_namespace(dump, _decode(path, place, content, Namespace, NAMESPACES))
+                namespaces.append(_decode(path, place, fields, Namespace, NAMESPACES))
             case str():
                 pass
             case _:
                 raise DumpError(
-                    f"{path}: {place}: $.kind: required field missing: give what kubectl get -o yaml prints"
+                    f"{path}: {place}: $.kind: required field missing: use the output of"
+                    " kubectl get -o yaml"
                 )
-    return dump
+    content.cluster_id = _cluster_id(namespaces)
+    # Every cluster has namespaces: a file without any comes from a command that did not ask for them.
+    content.namespaces = namespaces or None
+    return content
 
 
-def fleet_view(main: Dump, remotes: Mapping[str, Dump], options: Options) -> FleetView:
-    """What dumps amount to.
-
-    A remote without a ClusterLink in the main dump has one that filters nothing. Of a ClusterLink without a dump, and
-    of one that must not be used for the cluster its dump is of, nothing is known, as of a cluster not listed yet.
-    """
-    namesakes: dict[str, list[ClusterLink]] = {name: [] for name in remotes}
-    for link in main.links:
-        namesakes.setdefault(link.metadata.name, []).append(link)
-    links = {
-        name: elected(found) if found else ClusterLink(ObjectMeta(name))
-        for name, found in namesakes.items()
-    }
-    claims = {
-        name: Claim(links[name], dump.cluster_id)
-        for name, dump in remotes.items()
-        if dump.cluster_id
-    }
-    problems = refusals(main.cluster_id, claims)
-    clusters = [
-        _remote(link, None if name in problems else remotes.get(name))
-        for name, link in links.items()
-    ]
-    # A cluster has namespaces: where the file has none, they were not asked for.
-    known = main_cluster(main.services, main.endpoint_slices, main.namespaces or None)
-    return FleetView(snapshot(known, clusters, options), problems)
-
-
-def _remote(link: ClusterLink, dump: Dump | None) -> RemoteCluster:
-    if dump is None:
-        return remote_cluster(link, connection=PENDING)
-    return remote_cluster(link, dump.services, dump.endpoint_slices)
-
-
-def _add_namespace(dump: Dump, namespace: Namespace) -> None:
-    dump.namespaces.append(namespace)
-    if namespace.metadata.name == NAMESPACE_KUBE_SYSTEM:
-        dump.cluster_id = namespace.metadata.uid or None
+def _cluster_id(namespaces: Iterable[Namespace]) -> str | None:
+    uids = (each.metadata.uid for each in namespaces if each.metadata.name == NAMESPACE_KUBE_SYSTEM)
+    return next(uids, None) or None
 
 
 def _decode(
     path: Path, place: str, content: Mapping[str, FileValue], kind: type[T], resource: Resource[T]
 ) -> T:
-    """One object, fast; where that fails the core's codec, which says which field is wrong."""
+    """Decode one object with the fast decoder; if that fails, with the codec, which names the bad field."""
     try:
         return resource.decode(msgspec.json.encode(content))
     except (BadInputError, *_UNDECODED):
@@ -155,7 +130,7 @@ def _decode(
 
 
 def _objects(path: Path) -> Iterator[tuple[str, Mapping[str, FileValue]]]:
-    """The objects of a file with the place of each, the items of lists one by one."""
+    """The objects of a file, each with its place; the items of a list one by one."""
     try:
         with path.open("rb") as stream:
             reader = _Reader(events_of(stream, is_json=_is_json(stream)))
@@ -168,13 +143,13 @@ def _objects(path: Path) -> Iterator[tuple[str, Mapping[str, FileValue]]]:
 
 
 def _is_json(stream: BinaryIO) -> bool:
-    """Whether a stream starts as JSON does; nothing of it is taken, it may be a pipe."""
+    """Whether a stream starts like JSON. Nothing is consumed: the stream may be a pipe."""
     return stream.peek(64).lstrip()[:1] == b"{"  # type: ignore[attr-defined,no-any-return]  # it is buffered
 
 
 @define
 class _Reader:
-    """Reads documents from events; `place` is where it is."""
+    """Reads documents from events; `place` is the current document or item."""
 
     events: Iterator[ParseEvent]
     place: str = "document 0"
@@ -186,12 +161,13 @@ class _Reader:
             if event[0] == "start_map":
                 yield from self._document()
             elif value_of(event, self.events) is not None:
-                raise ContentError(
-                    "it is no Kubernetes object: give what kubectl get -o yaml prints"
-                )
+                raise ContentError("not a Kubernetes object: use the output of kubectl get -o yaml")
 
     def _document(self) -> Iterator[tuple[str, Mapping[str, FileValue]]]:
-        """The object of a document, or the items of a list: `items` often comes before `kind`, which says it is one."""
+        """The object of a document, or the items of a list.
+
+        Items are yielded before it is certain that this is a list: `kind` often comes after `items`.
+        """
         document, listed = self.place, False
         fields: dict[str, FileValue] = {}
         while (key := key_of(next(self.events))) is not None:
@@ -206,7 +182,7 @@ class _Reader:
         is_list = str(fields.get("kind", "")).endswith("List")
         if listed and not is_list:
             raise ContentError(
-                f"$.kind: must be List where there are items, is {str(fields.get('kind'))[:100]}"
+                f"$.kind: must be List if there are items, is {str(fields.get('kind'))[:100]}"
             )
         if is_list and fields.get("items") is not None:
             raise ContentError("$.items: must be a list")

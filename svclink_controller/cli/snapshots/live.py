@@ -1,27 +1,31 @@
-"""The main cluster and every linked one, read once: what a command looks at. Nothing is written."""
+"""The main cluster and every linked one, read once. Nothing is written."""
 
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
-from typing import Final
+from collections.abc import Iterable
+from itertools import chain
+from typing import TypeVar, assert_never
 
 import structlog
 from attrs import frozen
 
-from svclink_controller import clock
 from svclink_controller.api.client import Client
 from svclink_controller.api.errors import ApiError, TransportError
-from svclink_controller.cli.snapshots.view import FleetView
+from svclink_controller.cli.snapshots.partial import (
+    ClusterContent,
+    FailedRead,
+    PartialSnapshot,
+    partial_snapshot,
+    used_links,
+)
 from svclink_controller.credentials.trust import STRICT, Trust
 from svclink_controller.reflect.reflector import INSTALL_CRD, Reflector
-from svclink_controller.reflect.sinks import LinkSink
 from svclink_controller.remotes.problems import EXPECTED, problem_of
 from svclink_controller.remotes.secret_kubeconfigs import kubeconfig_in
 from svclink_controller.remotes.session import Session, identify, open_session
-from svclink_controller.state.store import Store
 from svclink_controller.wire.messages import Listing, WireError
-from svclink_controller.wire.reading import T, decode_object
+from svclink_controller.wire.reading import decode_object
 from svclink_controller.wire.resources import (
     CLUSTER_LINKS,
     ENDPOINT_SLICES,
@@ -30,23 +34,25 @@ from svclink_controller.wire.resources import (
     SERVICES,
     Resource,
 )
-from svclink_core.core_v1 import Service
+from svclink_core.core_v1 import Namespace, Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.errors import SvclinkError
-from svclink_core.link_identity import Claim, Problem, known_cluster, refusals, why_changed
-from svclink_core.link_target import LinkTarget
-from svclink_core.snapshot import PENDING, SYNCED, Connection, Options, Unreachable
-from svclink_core.svclink_v1alpha1 import ClusterLink
-from svclink_core.well_known import MAIN, LinkReason
-
-KEPT_AWAY: Final = (
-    LinkReason.INVALID_KUBECONFIG,
-    LinkReason.INSECURE_KUBECONFIG,
-    LinkReason.SELF_LINK,
-    LinkReason.DUPLICATE_CLUSTER,
-    LinkReason.CLUSTER_CHANGED,
+from svclink_core.link_identity import Problem
+from svclink_core.link_target import (
+    SECRET_NOT_READ,
+    LinkDisabled,
+    LinkRequest,
+    LinkTarget,
+    SecretContent,
+    SecretNotRead,
+    link_target,
 )
-"""Problems of a link whose cluster may not be asked: what was mirrored is kept, whatever the policy for a lost one."""
+from svclink_core.meta_v1 import NamespacedName, ObjectMeta
+from svclink_core.snapshot import Options
+from svclink_core.svclink_v1alpha1 import ClusterLink
+from svclink_core.well_known import LinkReason
+
+T = TypeVar("T", Service, EndpointSlice, Namespace, ClusterLink)
 
 
 class MainUnreadableError(SvclinkError):
@@ -58,10 +64,10 @@ class Scope:
     """What to read.
 
     Args:
-        options: Settings that decisions depend on.
-        home: The controller's namespace, where Secrets with kubeconfigs are.
-        namespace: Read only what concerns Services of this namespace; empty: of all.
-        trust: What remote clusters may do.
+        options: The settings of the controller that a plan depends on.
+        home: The namespace of the controller, which has the Secrets with kubeconfigs.
+        namespace: The only namespace whose Services are read; empty for all.
+        trust: What remote clusters are allowed.
     """
 
     options: Options
@@ -70,105 +76,140 @@ class Scope:
     trust: Trust = STRICT
 
 
-async def read_links(client: Client, _: Scope) -> list[ClusterLink]:
-    """Every ClusterLink of the main cluster, by name. One that is not understood holds only its place.
+async def read_clusters(client: Client, scope: Scope) -> PartialSnapshot:
+    """The main cluster and, concurrently, all linked ones.
 
     Raises:
-        MainUnreadableError: They could not be listed completely.
+        MainUnreadableError: Part of the main cluster could not be read.
     """
-    store = Store(Options())
-    await LinkSink(store, _ignore).replace(await _list(client, CLUSTER_LINKS))
-    return [link for name in sorted(store.links) for link in store.link_index.of(name)]
+    return await read_remotes(client, await read_main(client, scope), scope)
 
 
-async def read_main(client: Client, scope: Scope) -> Store:
-    """The main cluster as it is: Services, EndpointSlices and ClusterLinks. Of the remotes nothing is known.
+async def read_remotes(client: Client, main: ClusterContent, scope: Scope) -> PartialSnapshot:
+    """Add every linked cluster to the main one, or the reason why it could not be read.
+
+    A remote is read with the credentials of its link, through the same allow-list as by the controller.
 
     Raises:
-        MainUnreadableError: Something of it could not be listed completely.
+        MainUnreadableError: The identity of the main cluster could not be read.
+    """
+    main.cluster_id = await _main_id(client)
+    links = used_links(main.links)
+    contents = await asyncio.gather(*(_read_remote(client, link, scope) for link in links))
+    remotes = {
+        link.metadata.name: each
+        for link, each in zip(links, contents, strict=True)
+        if each is not None
+    }
+    return partial_snapshot(main, remotes, scope.options)
+
+
+async def read_main(client: Client, scope: Scope) -> ClusterContent:
+    """Services, EndpointSlices and ClusterLinks of the main cluster; Namespaces if Services are to be created.
+
+    Raises:
+        MainUnreadableError: One of the lists failed or is incomplete.
     """
     links, services, slices = await asyncio.gather(
-        _list(client, CLUSTER_LINKS),
+        read_links(client, scope),
         _list(client, SERVICES, scope.namespace),
         _list(client, ENDPOINT_SLICES, scope.namespace),
     )
-    store = Store(scope.options)
-    await LinkSink(store, _ignore).replace(links)
-    store.replace(MAIN, Service, services)
-    store.replace(MAIN, EndpointSlice, slices)
+    content = _content([services], [slices])
+    content.links = links
     if scope.options.sync_services:
-        store.replace_namespaces(await _list(client, NAMESPACES))
-    return store
+        namespaces = await _list(client, NAMESPACES)
+        unclear = [Namespace(ObjectMeta(each.key.name)) for each in namespaces.undecodable]
+        content.namespaces = namespaces.items + unclear
+    return content
 
 
-async def read_view(client: Client, scope: Scope) -> FleetView:
-    """The main cluster and all linked ones, these side by side; of one that cannot be read, why.
-
-    A remote is read with the credentials of its link and through the same allow-list as by the controller.
+async def read_links(client: Client, _: Scope) -> list[ClusterLink]:
+    """Every ClusterLink of the main cluster, by name. Of one that could not be decoded, only the name is known.
 
     Raises:
-        MainUnreadableError: Something of the main cluster could not be read.
+        MainUnreadableError: The list failed or is incomplete.
     """
-    store = await read_main(client, scope)
-    main_id = await _main_id(client)
-    enabled = [link for link in store.links.values() if link.spec.enabled]
-    sessions = await asyncio.gather(*(_open(client, link, scope) for link in enabled))
-    opened = {link.metadata.name: each for link, each in zip(enabled, sessions, strict=True)}
-    problems = {name: each for name, each in opened.items() if isinstance(each, Problem)}
-    connected = {name: each for name, each in opened.items() if isinstance(each, Session)}
+    listing = await _list(client, CLUSTER_LINKS)
+    unclear = [
+        ClusterLink(ObjectMeta(each.key.name, each.key.namespace)) for each in listing.undecodable
+    ]
+    return sorted(listing.items + unclear, key=lambda link: link.metadata.name)
+
+
+async def read_request(client: Client, link: ClusterLink, scope: Scope) -> LinkRequest:
+    """What a link asks to be read, with the kubeconfig from its spec or its Secret."""
+    secret = await _read_secret(client, link, scope.home)
+    return link_target(link, scope.options, secret, scope.namespace)
+
+
+async def _read_secret(client: Client, link: ClusterLink, home: str) -> SecretContent:
+    if (reference := link.spec.kubeconfig_secret_ref) is None:
+        return SECRET_NOT_READ
     try:
-        problems |= _refused(main_id, connected, store)
-        for link in enabled:
-            name = link.metadata.name
-            if name not in problems:
-                connected[name].hand_over(store, name)
-            store.set_connection(name, _connection(link, problems.get(name)))
-    finally:
-        await asyncio.gather(*(session.close() for session in connected.values()))
-    return FleetView(store.snapshot(), problems)
+        secret = decode_object(await client.get(SECRETS.path(home, reference.name)), SECRETS)
+    except (ApiError, TransportError, WireError) as error:
+        if isinstance(error, ApiError) and error.status.code == 404:
+            return kubeconfig_in(None, reference, home)
+        message = f"Secret {home}/{reference.name} cannot be read: {error}"
+        return Problem(LinkReason.INVALID_KUBECONFIG, message)
+    return kubeconfig_in(secret, reference, home)
 
 
-def _refused(
-    main_id: str | None, connected: dict[str, Session], store: Store
-) -> dict[str, Problem]:
-    """The links that must not be used for the clusters they lead to, as after a start of the controller."""
-    claims = {
-        name: Claim(store.links[name], session.cluster_id)
-        for name, session in connected.items()
-        if session.cluster_id is not None
-    }
-    changed = {
-        name: why_changed(claim.link, known_cluster(claim.link), claim.cluster_id)
-        for name, claim in claims.items()
-    }
-    return {name: each for name, each in changed.items() if each is not None} | refusals(
-        main_id, claims
+async def _read_remote(
+    client: Client, link: ClusterLink, scope: Scope
+) -> ClusterContent | FailedRead | None:
+    """The objects of the cluster of a link, or why reading failed; None if the link is disabled."""
+    structlog.contextvars.bind_contextvars(cluster=link.metadata.name)
+    request = await read_request(client, link, scope)
+    match request:
+        case LinkTarget():
+            try:
+                session = await open_session(request, lambda _: None, scope.trust)
+            except EXPECTED as error:
+                return FailedRead(request, problem_of(error))
+            await session.close()
+            return _content_of(session)
+        case Problem():
+            return FailedRead(request, request)
+        case LinkDisabled() | SecretNotRead():
+            return None
+        case unexpected:
+            assert_never(unexpected)
+
+
+def _content_of(session: Session) -> ClusterContent:
+    services = [each.listing for each in session.services]
+    slices = [each.listing for each in session.slices]
+    content = _content(services, slices)
+    content.cluster_id = session.cluster_id
+    return content
+
+
+def _content(
+    services: Iterable[Listing[Service]], slices: Iterable[Listing[EndpointSlice]]
+) -> ClusterContent:
+    """The objects of some complete lists."""
+    services, slices = list(services), list(slices)
+    return ClusterContent(
+        services=list(chain.from_iterable(each.items for each in services)),
+        endpoint_slices=list(chain.from_iterable(each.items for each in slices)),
+        undecodable=[*_undecodable(services), *_undecodable(slices)],
     )
 
 
-def _connection(link: ClusterLink, problem: Problem | None) -> Connection:
-    """What the controller would know of the cluster. How long it is lost, the link's own status says."""
-    if problem is None:
-        return SYNCED
-    if problem.reason in KEPT_AWAY:
-        return PENDING
-    ready = next((each for each in link.status.conditions if each.type == "Ready"), None)
-    since = clock.now() if ready is None or ready.status == "True" else ready.last_transition_time
-    return Unreachable(since, datetime.fromisoformat(since).timestamp())
-
-
-# Reading
+def _undecodable(listings: Iterable[Listing[T]]) -> list[NamespacedName]:
+    return [each.service for listing in listings for each in listing.undecodable]
 
 
 async def _list(client: Client, resource: Resource[T], namespace: str = "") -> Listing[T]:
     try:
         return await Reflector(client, resource, namespace).list_all()
     except (ApiError, TransportError, WireError) as error:
-        mend = (
-            f": {INSTALL_CRD}" if isinstance(error, ApiError) and error.status.code == 404 else ""
-        )
+        is_missing = isinstance(error, ApiError) and error.status.code == 404
+        fix = f": {INSTALL_CRD}" if is_missing else ""
         raise MainUnreadableError(
-            f"the {resource.plural} of the main cluster cannot be read: {error}{mend}"
+            f"the {resource.plural} of the main cluster cannot be read: {error}{fix}"
         ) from error
 
 
@@ -179,51 +220,3 @@ async def _main_id(client: Client) -> str | None:
         raise MainUnreadableError(
             f"the namespace kube-system of the main cluster cannot be read: {error}"
         ) from error
-
-
-async def _open(client: Client, link: ClusterLink, scope: Scope) -> Session | Problem:
-    """A connection to the cluster of a link with everything listed, or why there is none."""
-    structlog.contextvars.bind_contextvars(cluster=link.metadata.name)
-    kubeconfig = await link_kubeconfig(client, link, scope.home)
-    if isinstance(kubeconfig, Problem):
-        return kubeconfig
-    try:
-        return await open_session(
-            LinkTarget(kubeconfig, _namespaces(link, scope)), lambda _: None, scope.trust
-        )
-    except EXPECTED as error:
-        return problem_of(error)
-
-
-async def link_kubeconfig(client: Client, link: ClusterLink, home: str) -> str | Problem:
-    """The kubeconfig of a link, in base64: from its spec, or from the Secret of the controller's namespace it names."""
-    if link.spec.kubeconfig is not None:
-        return link.spec.kubeconfig
-    if (reference := link.spec.kubeconfig_secret_ref) is None:
-        message = "spec.kubeconfig is missing: put a kubeconfig, in base64, there"
-        return Problem(LinkReason.INVALID_KUBECONFIG, message)
-    try:
-        secret = decode_object(await client.get(SECRETS.path(home, reference.name)), SECRETS)
-    except ApiError as error:
-        if error.status.code == 404:
-            return kubeconfig_in(None, reference, home)
-        return Problem(
-            LinkReason.INVALID_KUBECONFIG, f"Secret {home}/{reference.name} cannot be read: {error}"
-        )
-    except (TransportError, WireError) as error:
-        return Problem(
-            LinkReason.INVALID_KUBECONFIG, f"Secret {home}/{reference.name} cannot be read: {error}"
-        )
-    return kubeconfig_in(secret, reference, home)
-
-
-def _namespaces(link: ClusterLink, scope: Scope) -> tuple[str, ...]:
-    """The namespaces to read of a remote: those the controller reads, or of them only the one asked for."""
-    included = scope.options.included_namespaces or link.spec.included_namespaces
-    if scope.namespace and (not included or scope.namespace in included):
-        return (scope.namespace,)
-    return tuple(sorted(included))
-
-
-def _ignore(_: object) -> None:
-    """Nobody waits for changes."""

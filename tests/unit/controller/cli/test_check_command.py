@@ -21,7 +21,7 @@ from attrs import define, evolve, field
 
 from svclink_controller.cli.permissions import Permission
 from svclink_controller.cli.preflight.credentials import expiry_of
-from svclink_controller.cli.preflight.main_cluster import wanted
+from svclink_controller.cli.preflight.run import needed_permissions
 from svclink_core import EndpointPort, ServicePort
 from svclink_core.codec import Json
 from tests.unit.controller.fleets import Fleet, fleet
@@ -143,7 +143,7 @@ async def test_healthy_fleet_is_all_ok(tmp_path: Path) -> None:
             path for server in world.servers.values() for path in server.paths if "review" in path
         }
     assert {each["level"] for each in results} == {"ok"}
-    assert {each["mend"] for each in results} == {None}
+    assert {each["fix"] for each in results} == {None}
     subjects = {
         name: [each["subject"] for each in results if each["cluster"] == name]
         for name in ("MAIN", "c3")
@@ -303,7 +303,7 @@ FAULTS: Final[list[tuple[Fault, str, str, str, str, str]]] = [
     (same_name, "fail", "c1", "connection", "DuplicateName", "kubectl delete clusterlink -n other c1"),
     (other_cluster, "fail", "c1", "connection", "ClusterChanged", "kubectl patch clusterlink c1"),
     (self_link, "fail", "c1", "connection", "SelfLink", "kubectl delete clusterlink c1"),
-    (overlap, "fail", "c1", "addresses", "1 are also those of Pods of MAIN: 10.0.0.1", "cluster-cidr"),
+    (overlap, "fail", "c1", "addresses", "1 are also addresses of Pods of MAIN: 10.0.0.1", "cluster-cidr"),
     (port, "warn", "c1", "services", "PortMismatch", f"svclink explain {WEB}"),
     (bad_address, "warn", "c1", "services", "InvalidEndpoints", f"svclink explain {WEB}"),
     (go_slices, "warn", "MAIN", "leftovers", "of the Go release", "-l 'cloudpilot.ai/svclink-cluster'"),
@@ -322,7 +322,7 @@ FAULTS: Final[list[tuple[Fault, str, str, str, str, str]]] = [
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: " ".join(fault[2:5]))
 async def test_fault_is_found(tmp_path: Path, fault: tuple[Fault, str, str, str, str, str]) -> None:
     """A fault is a line of its own with the command that mends it; the exit code tells failures from the rest."""
-    seed, level, cluster, subject, words, mend = fault
+    seed, level, cluster, subject, words, fix = fault
     async with fleet(tmp_path, "c1") as world:
         seed(healthy(world))
         done = await world.run("check", "-o", "json")
@@ -330,7 +330,7 @@ async def test_fault_is_found(tmp_path: Path, fault: tuple[Fault, str, str, str,
     (found,) = [each for each in results if each["level"] != "ok" and each["subject"] == subject]
     assert (found["level"], found["cluster"]) == (level, cluster)
     assert words in found["message"]
-    assert mend in found["mend"]
+    assert fix in found["fix"]
     assert done.exit_code == (2 if any(each["level"] == "fail" for each in results) else 0)
     assert TOKEN not in done.stdout
 
@@ -422,7 +422,8 @@ async def test_permissions_of_the_service_account(tmp_path: Path) -> None:
 def test_every_permission_is_asked_for() -> None:
     """Of the main cluster: verbs on objects everywhere, and on Leases and Secrets in the controller's namespace."""
     by_resource = {
-        (permission.resource, namespace): permission for permission, namespace in wanted("home")
+        (permission.resource, namespace): permission
+        for permission, namespace in needed_permissions("home")
     }
     assert by_resource["endpointslices", ""] == Permission(
         "discovery.k8s.io", "endpointslices", by_resource["endpointslices", ""].verbs

@@ -22,12 +22,12 @@ from tests.unit.controller.servers import serving
     ("command", "words"),
     [
         ("export-kubeconfig one two", ["two"]),
-        ("export-kubeconfig --link Not_a_name", ["--link", "no name for a ClusterLink"]),
+        ("export-kubeconfig --link Not_a_name", ["--link", "not a valid name of a ClusterLink"]),
         ("export-kubeconfig --namespaces kube-system", ["--namespaces", "never mirrored"]),
-        ("export-kubeconfig --namespaces A", ["--namespaces", "not the name of a namespace"]),
+        ("export-kubeconfig --namespaces A", ["--namespaces", "not a valid namespace"]),
         ("export-kubeconfig --server http://a", ["https only"]),
         ("export-kubeconfig --server https://", ["https only", "https://HOST"]),
-        ("export-kubeconfig --duration 1m", ["--duration", "ten minutes"]),
+        ("export-kubeconfig --duration 1m", ["--duration", "10m or more"]),
         ("export-kubeconfig --duration soon", ["--duration", "not a duration"]),
         ("export-kubeconfig nowhere", ["nowhere"]),
         ("cleanup -n a -A", ["not both"]),
@@ -61,7 +61,7 @@ def test_wrong_input_gives_one_sentence_and_exit_code_1(
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        ("<html>", "what the server answers is not Kubernetes"),
+        ("<html>", "the server's answer is not from Kubernetes"),
         ("{}", "the ConfigMap kube-system/kube-root-ca.crt has no ca.crt"),
     ],
 )

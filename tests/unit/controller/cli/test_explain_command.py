@@ -34,13 +34,13 @@ def test_each_cluster_is_explained(files: Files) -> None:
     done = files.run("explain", "default/web", *remotes)
     assert done.stdout.splitlines() == [
         "default/web",
-        "  main: ClusterIP Service with 1 endpoint of its own",
+        "  main: ClusterIP Service with 1 local endpoint",
         "  c1: mirrored (1 endpoint in 1 EndpointSlice)",
         "    left out: the API server would refuse the address of an endpoint: 127.0.0.1",
         "    left out: a remote port has no partner in the main Service: (unnamed) 1/TCP",
         "  c2: not mirrored, because it is in the link's excludedServices",
         "  c3: kept as it is, because the cluster has not been listed completely yet, so its EndpointSlices are kept",
-        "  to do: create EndpointSlice default/web-c1: the remote EndpointSlice is not mirrored yet",
+        "  planned: create EndpointSlice default/web-c1: the remote EndpointSlice is not mirrored yet",
     ]
 
 
@@ -58,8 +58,8 @@ def test_without_links_that_is_said(files: Files) -> None:
     """Where nothing is linked, there is nothing to explain but that."""
     files.write("main.yaml", service(clusterIP="None"))
     assert files.run("explain", "default/web").stdout.splitlines()[1:] == [
-        "  main: headless Service with 0 endpoints of its own",
-        "  There is no ClusterLink, so nothing is mirrored from anywhere.",
+        "  main: headless Service with 0 local endpoints",
+        "  There is no ClusterLink, so nothing is mirrored.",
     ]
 
 
@@ -67,7 +67,7 @@ def test_leftover_is_explained(files: Files) -> None:
     """Slices of a link that is gone have no cluster to be explained with, but they go, and why is said."""
     files.write("main.yaml", service(), mirrored("gone"))
     assert (
-        "  to do: delete EndpointSlice default/web-abc: no ClusterLink"
+        "  planned: delete EndpointSlice default/web-abc: no ClusterLink"
         in files.run("explain", "default/web").stdout
     )
 
@@ -78,7 +78,7 @@ def test_cluster_that_is_not_read_says_why(files: Files) -> None:
     files.write("main.yaml", service(), kube_system)
     remote = files.remote("c1", service(), kube_system)
     assert (
-        "    it was not read: SelfLink: the kubeconfig leads"
+        "    could not be read: SelfLink: the kubeconfig leads"
         in files.run("explain", "default/web", *remote).stdout
     )
     done = files.run("explain", "default/web", *remote, "-o", "json")

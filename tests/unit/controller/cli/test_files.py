@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 import yaml
 
-from svclink_controller.cli.snapshots.files import Dump, DumpError, fleet_view, read_dump
+from svclink_controller.cli.snapshots.files import DumpError, read_dump, read_files
 from svclink_core import PENDING, SYNCED, Options
-from tests.unit.controller.cli.dump_files import WEB, Files, a_list, link, piece, service
+from tests.unit.controller.cli.dump_files import WEB, Files, Object, a_list, link, piece, service
 
 # Reading
 
@@ -102,8 +102,8 @@ def deep_flow(levels: int) -> str:
         ("a: " + "9" * 5_000, ["neither JSON nor YAML"]),
         ('{"a": ' + "9" * 5_000 + "}", ["neither JSON nor YAML"]),
         (deep(100_000), ["document 0", "nested deeper than 100 levels"]),
-        ("just text", ["document 0", "no Kubernetes object"]),
-        ("kind: Pod\n---\n- 1\n", ["document 1", "no Kubernetes object"]),
+        ("just text", ["document 0", "not a Kubernetes object"]),
+        ("kind: Pod\n---\n- 1\n", ["document 1", "not a Kubernetes object"]),
         ("kind: List\nitems: {}", ["document 0", "$.items", "list"]),
         ("kind: List\nitems: [{kind: Pod}, 5]", ["document 0", "$.items[1]", "object"]),
         (yaml.safe_dump(a_list(service(), service(clusterIP=5))), ["document 0, item 1", "$.spec.clusterIP"]),
@@ -211,55 +211,68 @@ def test_namespaces_are_read(files: Files) -> None:
             {"kind": "Namespace", "metadata": {"name": "shop", "uid": "u2"}},
         )
     )
-    assert ([each.metadata.name for each in read.namespaces], read.cluster_id) == (
-        ["kube-system", "shop"],
-        "u1",
-    )
+    assert [each.metadata.name for each in read.namespaces or ()] == ["kube-system", "shop"]
+    assert read.cluster_id == "u1"
 
 
 # Snapshots
 
 
 def test_remote_without_link_is_mirrored_without_filters(files: Files) -> None:
-    """A plan can be asked for before the ClusterLink is made."""
-    remotes = {"c1": read_dump(files.write("c1", service(), piece()), is_main=False)}
-    view = fleet_view(read_dump(files.write("main", service())), remotes, Options()).snapshot
-    assert view.remotes["c1"].connection == SYNCED
-    assert view.remotes["c1"].link.spec.enabled
+    """A plan can be made before the ClusterLink is created."""
+    remotes = {"c1": files.write("c1", service(), piece())}
+    snapshot = read_files(files.write("main", service()), remotes, Options()).snapshot
+    assert snapshot.remotes["c1"].connection == SYNCED
+    assert snapshot.remotes["c1"].link.spec.enabled
 
 
-def test_link_without_remote_is_a_cluster_of_which_nothing_is_known(files: Files) -> None:
-    """A ClusterLink for which no file was given is not a cluster without Services."""
-    view = fleet_view(read_dump(files.write("main", service(), link("c1"))), {}, Options()).snapshot
-    assert view.remotes["c1"].connection == PENDING
+def test_link_without_file_is_pending(files: Files) -> None:
+    """A cluster whose objects are not given is not a cluster without Services."""
+    snapshot = read_files(files.write("main", service(), link("c1")), {}, Options()).snapshot
+    assert snapshot.remotes["c1"].connection == PENDING
 
 
-def test_links_that_must_not_be_used_are_refused(files: Files) -> None:
-    """A dump of the main cluster itself, or a second one of the same cluster, counts as not read, and why is said."""
-    kube_system = {"kind": "Namespace", "metadata": {"name": "kube-system", "uid": "u-main"}}
-    main = read_dump(files.write("main", service(), kube_system))
-    other = read_dump(
-        files.write(
-            "other", service(), {**kube_system, "metadata": {"name": "kube-system", "uid": "u"}}
-        )
-    )
-    view = fleet_view(main, {"a": other, "b": other, "self": main, "unknown": Dump()}, Options())
-    assert {name: problem.reason.code for name, problem in view.problems.items()} == {
+def kube_system(uid: str) -> Object:
+    return {"kind": "Namespace", "metadata": {"name": "kube-system", "uid": uid}}
+
+
+def test_refused_links_are_not_read(files: Files) -> None:
+    """A file of the main cluster itself, or a second one of a cluster, counts as not read, and the reason is given."""
+    main = files.write("main", service(), kube_system("u-main"))
+    other = files.write("other", service(), kube_system("u"))
+    remotes = {"a": other, "b": other, "self": main, "unknown": files.write("empty")}
+    partial = read_files(main, remotes, Options())
+    assert {name: problem.reason.code for name, problem in partial.problems.items()} == {
         "b": "DuplicateCluster",
         "self": "SelfLink",
     }
     assert {
-        name for name, remote in view.snapshot.remotes.items() if remote.connection == SYNCED
+        name for name, remote in partial.snapshot.remotes.items() if remote.connection == SYNCED
     } == {"a", "unknown"}
 
 
-def test_of_links_of_one_name_the_older_counts(files: Files) -> None:
-    """The CRD of the Go release is namespaced: two of one name may be in a dump, and one of them counts."""
+def test_file_of_another_cluster_than_the_link_has_is_refused(files: Files) -> None:
+    """Files follow the same rule as clusters: `spec.clusterID` pins the cluster of a link."""
+    main = files.write("main", service(), link("c1", clusterID="u"))
+    remotes = {"c1": files.write("c1", service(), kube_system("other"))}
+    problems = read_files(main, remotes, Options()).problems
+    assert {name: each.reason.code for name, each in problems.items()} == {"c1": "ClusterChanged"}
+
+
+def test_disabled_link_claims_no_cluster(files: Files) -> None:
+    """As in the controller, a disabled link does not keep another one from its cluster."""
+    main = files.write("main", service(), link("a", enabled=False), link("b"))
+    other = files.write("other", service(), kube_system("u"))
+    assert read_files(main, {"a": other, "b": other}, Options()).problems == {}
+
+
+def test_oldest_of_links_with_one_name_is_used(files: Files) -> None:
+    """The CRD of the Go release is namespaced, so a file may have two links of one name."""
     links = [link("c1", excludedNamespaces=[namespace]) for namespace in ("young", "old")]
     for each, created in zip(links, ("2026-02-01T00:00:00Z", "2026-01-01T00:00:00Z"), strict=True):
         each["metadata"] |= {
             "namespace": each["spec"]["excludedNamespaces"][0],
             "creationTimestamp": created,
         }
-    view = fleet_view(read_dump(files.write("main", *links)), {}, Options())
-    assert view.snapshot.remotes["c1"].link.metadata.namespace == "old"
+    snapshot = read_files(files.write("main", *links), {}, Options()).snapshot
+    assert snapshot.remotes["c1"].link.metadata.namespace == "old"

@@ -18,7 +18,8 @@ import pytest
 from attrs import frozen
 
 from svclink_controller import manager
-from svclink_controller.cli.main import COMMANDS, DurationType, ListenAddressType, main, svclink
+from svclink_controller.cli.main import COMMANDS, main, svclink
+from svclink_controller.cli.parameters import DurationType, ListenAddressType
 from svclink_controller.monitoring import logs
 from svclink_controller.monitoring.server import ListenAddress
 from svclink_controller.settings import Settings
@@ -83,8 +84,8 @@ def asks_cluster(name: str) -> bool:
         (["--sync-interval", "5"], ["--sync-interval", "'5'", "30s"]),
         (["--sync-interval=soon", *PLAN], ["--sync-interval", "'soon'"]),
         (["--sync-interval=", *PLAN], ["--sync-interval"]),
-        (["--sync-interval=0s", *PLAN], ["--sync-interval", "longer than nothing"]),
-        (["--sync-interval=-3s", *PLAN], ["--sync-interval", "longer than nothing"]),
+        (["--sync-interval=0s", *PLAN], ["--sync-interval", "more than 0s"]),
+        (["--sync-interval=-3s", *PLAN], ["--sync-interval", "more than 0s"]),
         (["--sync-interval=99999999999999h", *PLAN], ["--sync-interval"]),
         (["--kubeconfig", "/nowhere/kubeconfig"], ["--kubeconfig", "/nowhere/kubeconfig"]),
         (["--kubeconfig", "/"], ["--kubeconfig"]),
@@ -94,7 +95,7 @@ def asks_cluster(name: str) -> bool:
         (["--included-namespaces", " , "], ["--included-namespaces"]),
         (["--included-namespaces", "Prod"], ["--included-namespaces", "'Prod'"]),
         (["--included-namespaces", "a.b"], ["--included-namespaces", "'a.b'"]),
-        (["--deletion-hold=-1s", *PLAN], ["--deletion-hold", "'-1s'", "0s for none"]),
+        (["--deletion-hold=-1s", *PLAN], ["--deletion-hold", "'-1s'", "0s or more"]),
         (["--deletion-hold=5", *PLAN], ["--deletion-hold", "'5'"]),
         (
             ["--sync-services-to-local-cluster=maybe", *PLAN],
@@ -118,7 +119,7 @@ def asks_cluster(name: str) -> bool:
         (["--allow-remote-proxies=perhaps"], ["--allow-remote-proxies", "'perhaps'"]),
         (["--link-selector", "shard>1"], ["--link-selector", "'shard>1'", "shard=a"]),
         (["--link-selector", "shard in (a", *PLAN], ["--link-selector", "'shard in (a'"]),
-        (["--link-selector=shard=a", *PLAN], ["--link-selector", "leave it out with plan"]),
+        (["--link-selector=shard=a", *PLAN], ["--link-selector", "omit it with plan"]),
         (["--link-selector=shard=a", "--leader-elect=true"], ["--link-selector", "--lease-name"]),
         (["--lease-name", "Svclink"], ["--lease-name", "'Svclink'"]),
         (["--lease-name="], ["--lease-name", "''"]),
@@ -287,7 +288,7 @@ def test_default_sync_interval_is_that_of_the_go_program() -> None:
     assert context.params == {
         "sync_interval": timedelta(seconds=30),
         "kubeconfig": None,
-        "included_namespaces": frozenset(),
+        "included_namespaces": (),
         "sync_services_to_local_cluster": False,
         "deletion_hold": timedelta(minutes=5),
         "max_writes_per_second": None,
@@ -349,11 +350,8 @@ def test_remotes_are_trusted_as_far_as_flags_say(
 def test_namespaces_are_put_together() -> None:
     """Repeated flags and commas name one set of namespaces."""
     flags = ["--included-namespaces=a, b", "--included-namespaces", "c,,a"]
-    assert svclink.make_context("svclink", [*flags, "plan"]).params["included_namespaces"] == {
-        "a",
-        "b",
-        "c",
-    }
+    context = svclink.make_context("svclink", [*flags, "plan"])
+    assert context.params["included_namespaces"] == ("a", "b", "c")
 
 
 @pytest.mark.parametrize("flag", ["--help", "-h"])
@@ -390,7 +388,7 @@ def test_output_that_cannot_be_written_is_one_sentence(arguments: list[str]) -> 
             [program, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, check=False
         )
     assert done.returncode == 1
-    assert done.stderr == "Error: what is printed cannot be written: No space left on device\n"
+    assert done.stderr == "Error: cannot write the output: No space left on device\n"
     closed = subprocess.run(
         ["sh", "-c", '"$@" >&-', "sh", program, *arguments], capture_output=True, check=False
     )

@@ -1,0 +1,180 @@
+"""Types of flags and arguments: from text to values; the error is one sentence on how to write it."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable
+from datetime import timedelta
+from pathlib import Path
+from typing import Final, Literal
+
+import click
+import durationpy
+
+from svclink_controller.credentials.trust import Network
+from svclink_controller.monitoring.server import ListenAddress
+from svclink_controller.wire import label_selector
+from svclink_controller.wire.label_selector import LabelSelector, SelectorError
+from svclink_core.meta_v1 import NamespacedName
+from svclink_core.well_known import NAMESPACE_KUBE_SYSTEM
+
+_DNS_LABEL: Final = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
+_SERVICE_ACCOUNT: Final = re.compile(r"[a-z0-9][-a-z0-9]{0,62}:[a-z0-9][-a-z0-9.]{0,252}")
+_LISTEN_ADDRESS: Final = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([^:\[\]]*)):([0-9]{1,5})", re.ASCII)
+
+
+def is_dns_label(text: str) -> bool:
+    """Whether a text is a DNS-1123 label, as names of namespaces, Services and links are."""
+    return _DNS_LABEL.fullmatch(text) is not None
+
+
+class DurationType(click.ParamType[timedelta]):
+    """A Go duration: `30s`, `1m30s`, `2h`.
+
+    Args:
+        minimum: The shortest duration that is accepted.
+    """
+
+    name = "duration"
+
+    def __init__(self, minimum: timedelta = timedelta(microseconds=1)) -> None:
+        self.minimum = minimum
+
+    def convert(
+        self, value: str | timedelta, param: click.Parameter | None, ctx: click.Context | None
+    ) -> timedelta:
+        """Parse the text; a default is already a duration."""
+        if isinstance(value, timedelta):
+            return value
+        try:
+            duration: timedelta = durationpy.from_str(value)
+        except (durationpy.DurationError, ValueError, IndexError):
+            self.fail(f"{value!r} is not a duration: write it as 30s, 1m30s or 2h", param, ctx)
+        if duration < self.minimum:
+            self.fail(f"{value!r} is too short: use {self._shortest()}", param, ctx)
+        return duration
+
+    def _shortest(self) -> str:
+        if self.minimum < timedelta(seconds=1):
+            return "0s or more" if not self.minimum else "more than 0s"
+        return f"{durationpy.to_str(self.minimum)} or more"
+
+
+class ListenAddressType(click.ParamType[ListenAddress | Literal["off"]]):
+    """`HOST:PORT`, `:PORT` for every interface, `[IPV6]:PORT`, or `off`."""
+
+    name = "address"
+
+    def convert(
+        self, value: str | ListenAddress, param: click.Parameter | None, ctx: click.Context | None
+    ) -> ListenAddress | Literal["off"]:
+        """Parse the text; a default is already an address."""
+        if isinstance(value, ListenAddress):
+            return value
+        if value == "off":
+            return "off"
+        match = _LISTEN_ADDRESS.fullmatch(value)
+        if match is None or int(match[3]) > 65535:
+            message = f"{value!r} is not an address: write it as 127.0.0.1:8080, :8080 or off"
+            self.fail(message, param, ctx)
+        return ListenAddress(match[1] or match[2] or "", int(match[3]))
+
+
+class ServiceName(click.ParamType[NamespacedName]):
+    """A Service, as `NAMESPACE/NAME`."""
+
+    name = "namespace/name"
+
+    def convert(
+        self, value: str | NamespacedName, param: click.Parameter | None, ctx: click.Context | None
+    ) -> NamespacedName:
+        """Namespace and name of the Service."""
+        if isinstance(value, NamespacedName):
+            return value
+        namespace, _, name = value.partition("/")
+        if not is_dns_label(namespace) or not is_dns_label(name):
+            self.fail(f"{value!r} is not NAMESPACE/SERVICE: write it as shop/web", param, ctx)
+        return NamespacedName(namespace, name)
+
+
+def namespace(_: click.Context, __: click.Parameter, name: str | None) -> str | None:
+    """A namespace."""
+    if name is not None and not is_dns_label(name):
+        raise click.BadParameter(
+            f"{name!r} is not a valid namespace: use lower-case letters, digits and '-'"
+        )
+    return name
+
+
+def namespaces(
+    context: click.Context, parameter: click.Parameter, values: Iterable[str]
+) -> tuple[str, ...]:
+    """Namespaces to mirror: the flag repeated, or names with commas in between, or both."""
+    names = tuple(dict.fromkeys(_split(values)))
+    if values and not names:
+        raise click.BadParameter("no namespace given: name at least one, or omit the flag for all")
+    if NAMESPACE_KUBE_SYSTEM in names:
+        raise click.BadParameter("kube-system is never mirrored: remove it")
+    for name in sorted(names):
+        namespace(context, parameter, name)
+    return names
+
+
+def networks(_: click.Context, __: click.Parameter, values: Iterable[str]) -> tuple[Network, ...]:
+    """CIDRs: the flag repeated, or CIDRs with commas in between, or both."""
+    try:
+        return tuple(ipaddress.ip_network(each) for each in _split(values))
+    except ValueError as error:
+        raise click.BadParameter(f"{error}: write CIDRs as 10.0.0.0/8 or fd00::/8") from error
+
+
+def link_selector(_: click.Context, __: click.Parameter, value: str) -> LabelSelector:
+    """A label selector in the syntax of `kubectl get -l`."""
+    try:
+        return label_selector.parse(value)
+    except SelectorError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def lease_name(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    """A name that the API server accepts for a Lease: a DNS-1123 subdomain."""
+    if value is not None and not (len(value) <= 253 and all(map(is_dns_label, value.split(".")))):
+        raise click.BadParameter(
+            f"{value!r} is not a valid name of a Lease: use lower-case letters, digits, '-' and '.'"
+        )
+    return value
+
+
+def link_name(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    """A name that the CRD accepts for a ClusterLink: a DNS-1123 label."""
+    if value is not None and not is_dns_label(value):
+        raise click.BadParameter(
+            f"{value!r} is not a valid name of a ClusterLink: use at most 63 lower-case letters,"
+            " digits and inner '-'"
+        )
+    return value
+
+
+def service_account(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    """A ServiceAccount, as `NAMESPACE:NAME`."""
+    if value is not None and not _SERVICE_ACCOUNT.fullmatch(value):
+        raise click.BadParameter(f"{value!r} is not NAMESPACE:NAME: write it as cloudpilot:svclink")
+    return value
+
+
+def named_files(_: click.Context, __: click.Parameter, texts: Iterable[str]) -> dict[str, Path]:
+    """Files by the name of a ClusterLink, each as `NAME=FILE`."""
+    files: dict[str, Path] = {}
+    for text in texts:
+        name, separator, path = text.partition("=")
+        if not separator or not is_dns_label(name):
+            raise click.BadParameter(f"{text!r} is not NAME=FILE: write it as cluster-a=a.yaml")
+        if name in files:
+            raise click.BadParameter(f"{name!r} is given twice: put its objects into one file")
+        files[name] = Path(path)
+    return files
+
+
+def _split(values: Iterable[str]) -> list[str]:
+    return [each.strip() for value in values for each in value.split(",") if each.strip()]

@@ -1,0 +1,38 @@
+"""EndpointSlices in the main cluster that no ClusterLink accounts for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from svclink_controller.cli.preflight.results import MAIN_SUBJECT, Result, shortened
+from svclink_core.discovery_v1 import EndpointSlice
+from svclink_core.snapshot import Snapshot
+from svclink_core.well_known import LABEL_CLUSTER, LABEL_GO_CLUSTER, LABEL_MANAGED_BY, MANAGED_BY
+
+
+def check_leftovers(snapshot: Snapshot) -> Iterator[Result]:
+    """One line for each origin of leftovers, or one that says there are none."""
+    names: dict[tuple[str, str], list[str]] = {}
+    for key, endpoint_slice in sorted(snapshot.main.names.items()):
+        if (origin := _origin(endpoint_slice, snapshot)) is not None:
+            names.setdefault(origin, []).append(str(key))
+    for (origin_text, selector), keys in sorted(names.items()):
+        message = f"{len(keys)} EndpointSlice(s) of {origin_text}: {shortened(keys)}"
+        fix = f"kubectl delete endpointslices -A -l '{selector}'"
+        yield Result("warn", MAIN_SUBJECT, "leftovers", message, fix)
+    if not names:
+        yield Result("ok", MAIN_SUBJECT, "leftovers", "there are none")
+
+
+def _origin(endpoint_slice: EndpointSlice, snapshot: Snapshot) -> tuple[str, str] | None:
+    """Who wrote a leftover, and the label selector for all its slices; None if it is not a leftover."""
+    if endpoint_slice.metadata.label(LABEL_GO_CLUSTER) is not None:
+        return "the Go release", LABEL_GO_CLUSTER
+    if not endpoint_slice.is_ours or endpoint_slice.cluster in snapshot.remotes:
+        return None
+    if endpoint_slice.cluster is None:
+        return "no cluster", f"{LABEL_MANAGED_BY}={MANAGED_BY},!{LABEL_CLUSTER}"
+    return (
+        f"cluster {endpoint_slice.cluster}, which has no ClusterLink",
+        f"{LABEL_CLUSTER}={endpoint_slice.cluster}",
+    )

@@ -1,0 +1,143 @@
+"""A snapshot of the clusters that could be read, and why the others could not be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from attrs import define, field, frozen
+
+from svclink_controller import clock
+from svclink_core.core_v1 import Namespace, Service
+from svclink_core.discovery_v1 import EndpointSlice
+from svclink_core.link_identity import Claim, Problem, elected, known_cluster, refusals
+from svclink_core.link_target import LinkRequest
+from svclink_core.meta_v1 import NamespacedName
+from svclink_core.snapshot import (
+    PENDING,
+    SYNCED,
+    Options,
+    RemoteCluster,
+    Snapshot,
+    Unreachable,
+    main_cluster,
+    remote_cluster,
+    snapshot,
+)
+from svclink_core.svclink_v1alpha1 import ClusterLink
+from svclink_core.unreachable_policy import counts_as_lost
+
+
+@define
+class ClusterContent:
+    """The objects of one cluster.
+
+    Args:
+        services: Its Services.
+        endpoint_slices: Its EndpointSlices.
+        undecodable: Services with an object that could not be decoded.
+        cluster_id: The uid of its namespace `kube-system`; None if that could not be read.
+        links: Its ClusterLinks; empty for a remote cluster.
+        namespaces: Its Namespaces; None if they were not read.
+    """
+
+    services: list[Service] = field(factory=list)
+    endpoint_slices: list[EndpointSlice] = field(factory=list)
+    undecodable: list[NamespacedName] = field(factory=list)
+    cluster_id: str | None = None
+    links: list[ClusterLink] = field(factory=list)
+    namespaces: list[Namespace] | None = None
+
+
+@frozen
+class FailedRead:
+    """Reading a cluster failed.
+
+    Args:
+        request: What its link asks to be read.
+        problem: Why it failed.
+    """
+
+    request: LinkRequest
+    problem: Problem
+
+
+@frozen
+class PartialSnapshot:
+    """A snapshot, and why some of its clusters could not be read.
+
+    Args:
+        snapshot: What to plan from. A cluster that could not be read is `PENDING` or `Unreachable`.
+        problems: By the name of a link, why its cluster could not be read.
+    """
+
+    snapshot: Snapshot
+    problems: Mapping[str, Problem] = field(factory=dict)
+
+
+def partial_snapshot(
+    main: ClusterContent, remotes: Mapping[str, ClusterContent | FailedRead], options: Options
+) -> PartialSnapshot:
+    """The snapshot that the controller would plan from just after it started.
+
+    Args:
+        main: The main cluster.
+        remotes: By the name of a link, the objects of its cluster, or why they could not be read.
+            A cluster that is missing here is `PENDING`.
+        options: The settings of the controller.
+    """
+    links = {link.metadata.name: link for link in used_links(main.links)}
+    contents = {name: each for name, each in remotes.items() if isinstance(each, ClusterContent)}
+    failures = {name: each for name, each in remotes.items() if isinstance(each, FailedRead)}
+    refused = _refused(main.cluster_id, links, contents)
+    clusters = [
+        _unread(link, failures.get(name))
+        if name in refused or name not in contents
+        else _read(link, contents[name])
+        for name, link in links.items()
+    ]
+    problems = {name: failure.problem for name, failure in failures.items()} | refused
+    known = main_cluster(main.services, main.endpoint_slices, main.namespaces, main.undecodable)
+    return PartialSnapshot(snapshot(known, clusters, options), problems)
+
+
+def used_links(links: Iterable[ClusterLink]) -> list[ClusterLink]:
+    """The link that is used for each name.
+
+    The CRD of the Go release is namespaced, so several links may have one name.
+    """
+    by_name: dict[str, list[ClusterLink]] = {}
+    for link in links:
+        by_name.setdefault(link.metadata.name, []).append(link)
+    return [elected(same_name) for same_name in by_name.values()]
+
+
+def _refused(
+    main_id: str | None, links: Mapping[str, ClusterLink], contents: Mapping[str, ClusterContent]
+) -> dict[str, Problem]:
+    """The links that must not be used for the clusters they lead to."""
+    claims = {
+        name: Claim(links[name], content.cluster_id, known_cluster(links[name]))
+        for name, content in contents.items()
+        if content.cluster_id is not None and links[name].spec.enabled
+    }
+    return refusals(main_id, claims)
+
+
+def _read(link: ClusterLink, content: ClusterContent) -> RemoteCluster:
+    return remote_cluster(
+        link, content.services, content.endpoint_slices, SYNCED, content.undecodable
+    )
+
+
+def _unread(link: ClusterLink, failure: FailedRead | None) -> RemoteCluster:
+    if failure is None or not counts_as_lost(failure.request, failure.problem):
+        return remote_cluster(link, connection=PENDING)
+    return remote_cluster(link, connection=_lost(link))
+
+
+def _lost(link: ClusterLink) -> Unreachable:
+    """When the cluster was lost: the status of its link says it, unless that happened just now."""
+    ready = next((each for each in link.status.conditions if each.type == "Ready"), None)
+    since = clock.now() if ready is None or ready.status == "True" else ready.last_transition_time
+    return Unreachable(since, datetime.fromisoformat(since).timestamp())
