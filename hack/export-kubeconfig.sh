@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes a read-only user for svclink in a remote cluster and prints its kubeconfig. See --help.
+# Creates a read-only user for svclink in a remote cluster and prints its kubeconfig. See --help.
 set -euo pipefail
 
 readonly ACCOUNT=svclink NAMESPACE=kube-system ROLE=svclink-reader SECRET=svclink-token
@@ -11,16 +11,16 @@ usage() {
   cat <<'HELP'
 Usage: hack/export-kubeconfig.sh [CONTEXT] [options]
 
-Creates, in a remote cluster, a ServiceAccount that may read what svclink mirrors and nothing else, and prints a
-kubeconfig with its token as one line of base64, the form that spec.kubeconfig of a ClusterLink has. Everything else it
-says goes to stderr, so the output can be piped. Running it again changes nothing and prints the kubeconfig again.
+Creates a ServiceAccount in a remote cluster that may read what svclink mirrors and nothing else, and prints a
+kubeconfig with its token as one line of base64, as spec.kubeconfig of a ClusterLink needs it. Messages go to stderr,
+so the output can be piped. A second run changes nothing and prints the kubeconfig again.
 
-  CONTEXT             context of your kubeconfig that leads to the remote cluster (default: the current one)
-  --link NAME         print a whole ClusterLink of this name instead: pipe it to `kubectl apply -f -`
-  --duration TIME     a token that expires after TIME (such as 720h); without it, one that lasts until it is revoked
-  --namespaces A,B    permissions in these namespaces only, by Roles instead of a ClusterRole
-  --server URL        address of the API server as seen from the main cluster (default: that of your kubeconfig)
-  -h, --help          this text
+  CONTEXT             context of your kubeconfig for the remote cluster (default: the current one)
+  --link NAME         print a ClusterLink of this name instead: pipe it to `kubectl apply -f -`
+  --duration TIME     lifetime of the token, at least 10m (for example 720h; default: valid until revoked)
+  --namespaces A,B    grant permissions in these namespaces only, with Roles instead of a ClusterRole
+  --server URL        URL of the API server as seen from the main cluster (default: that of your kubeconfig)
+  -h, --help          print this text
 
 It creates ServiceAccount kube-system/svclink, ClusterRole and ClusterRoleBinding svclink-reader (with --namespaces a
 Role and a RoleBinding of that name in each, and in kube-system), and Secret kube-system/svclink-token (not with
@@ -51,30 +51,30 @@ parse() {
         printf -v "${1#--}" '%s' "$2"
         shift 2
         ;;
-      -*) die "there is no option $1; see --help" ;;
+      -*) die "unknown option $1; see --help" ;;
       *)
-        [ -z "$context" ] || die "give one context, not both $context and $1"
+        [ -z "$context" ] || die "use one context, not both $context and $1"
         context=$1
         shift
         ;;
     esac
   done
   [ -z "$link" ] || [[ $link =~ $DNS_LABEL ]] ||
-    die "--link $link is no name for a ClusterLink: use at most 63 lower-case letters, digits and inner '-'"
+    die "--link $link is not a valid name of a ClusterLink: use at most 63 lower-case letters, digits and inner '-'"
   [ -z "$duration" ] || check_duration
   local name
   for name in ${namespaces//,/ }; do
-    [[ $name =~ $DNS_LABEL ]] || die "--namespaces: $name is not the name of a namespace"
-    [ "$name" != kube-system ] || die "--namespaces: kube-system is never mirrored; leave it out"
+    [[ $name =~ $DNS_LABEL ]] || die "--namespaces: $name is not a valid namespace"
+    [ "$name" != kube-system ] || die "--namespaces: kube-system is never mirrored: remove it"
   done
 }
 
-# Before anything is made: Kubernetes would refuse the token only when all the rest is there.
+# Checked first: Kubernetes would refuse the token only after everything else was created.
 check_duration() {
   [[ $duration =~ $DURATION ]] || die "--duration $duration is not a duration: write it as 24h or 720h"
   local hours=${BASH_REMATCH[2]:-0} minutes=${BASH_REMATCH[4]:-0} seconds=${BASH_REMATCH[6]:-0}
   ((10#$hours * 3600 + 10#$minutes * 60 + 10#$seconds >= 600)) ||
-    die "--duration $duration is less than the ten minutes that Kubernetes asks for"
+    die "--duration $duration is too short: use 10m or more"
 }
 
 remote() { kubectl ${context:+"--context=$context"} "$@"; }
@@ -105,7 +105,7 @@ MANIFEST
   local mirrored identity
   mirrored='{apiGroups: [""], resources: [services], verbs: [list, watch]}'
   mirrored+=', {apiGroups: [discovery.k8s.io], resources: [endpointslices], verbs: [list, watch]}'
-  # The uid of this namespace tells clusters apart.
+  # The uid of this namespace identifies the cluster.
   identity='{apiGroups: [""], resources: [namespaces], resourceNames: [kube-system], verbs: [get]}'
   if [ -z "$namespaces" ]; then
     grant ClusterRole "" "$mirrored, $identity"
@@ -118,7 +118,7 @@ MANIFEST
   done
 }
 
-# The token of a Secret, which lasts: Kubernetes fills the Secret in a moment.
+# A token without expiry, which Kubernetes adds to the Secret after a moment.
 lasting_token() {
   remote apply -f - >&2 <<MANIFEST
 apiVersion: v1
@@ -132,7 +132,7 @@ MANIFEST
     [ -z "$token" ] || break
     sleep 0.2
   done
-  [ -n "$token" ] || die "Secret $NAMESPACE/$SECRET got no token within 30 s: try --duration"
+  [ -n "$token" ] || die "Secret $NAMESPACE/$SECRET got no token within 30 s: use --duration"
   printf '%s' "$token"
 }
 
@@ -144,14 +144,14 @@ token() {
   fi
 }
 
-# A field of the cluster entry of the kubeconfig in use.
+# A field of the cluster in the current context of the kubeconfig.
 entry() { remote config view --minify --flatten --raw -o "jsonpath={.clusters[0].cluster.$1}"; }
 
 authority() {
   local data
   data=$(entry certificate-authority-data)
   if [ -z "$data" ]; then
-    say "Your kubeconfig names no CA: taking the cluster's own, from ConfigMap kube-system/kube-root-ca.crt."
+    say "Your kubeconfig has no CA: using that of the cluster, from kube-system/kube-root-ca.crt."
     data=$(remote get configmap kube-root-ca.crt --namespace kube-system -o 'go-template={{index .data "ca.crt"}}' |
       base64 | tr -d '\n')
   fi
@@ -200,10 +200,10 @@ main() {
   address=${server:-$(entry server)}
   case $address in
     https://127.* | https://localhost* | https://\[::1\]*)
-      say "Warning: $address is every machine's own address: give --server with another."
+      say "Warning: $address is a loopback address: use --server with an address that the main cluster can reach."
       ;;
     https://*) ;;
-    *) die "the server is '$address', and svclink talks https only: give --server https://..." ;;
+    *) die "the server is '$address', but svclink supports https only: use --server https://..." ;;
   esac
   make_account
   secret=$(token)
@@ -212,10 +212,10 @@ main() {
   encoded=$(kubeconfig "$address" "$data" "$secret" "$tls_name" | base64 | tr -d '\n')
   if [ -n "$link" ]; then
     manifest "$encoded"
-    say "This ClusterLink is for the main cluster: kubectl apply -f - there."
+    say "Apply this ClusterLink in the main cluster: kubectl apply -f -"
   else
     printf '%s\n' "$encoded"
-    say "Put the line above into spec.kubeconfig of a ClusterLink of the main cluster. It holds a token: keep it secret."
+    say "Put this line into spec.kubeconfig of a ClusterLink in the main cluster. It contains a token: keep it secret."
   fi
 }
 

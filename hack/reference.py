@@ -1,7 +1,7 @@
 """Write docs/reference.md from the code: flags, fields of ClusterLink, conditions, reasons.
 
-python hack/reference.py          # writes it
-python hack/reference.py --check  # exit 1 when it is not up to date
+python hack/reference.py          # write the page
+python hack/reference.py --check  # exit with code 1 if the page is not up to date
 """
 
 from __future__ import annotations
@@ -23,13 +23,14 @@ TARGET = ROOT / "docs" / "reference.md"
 HEAD = """\
 # Reference
 
-Written by `hack/reference.py` from the code; the linters compare them. Metrics are on
-[another page](reference-metrics.md).
+Generated from the code by `hack/reference.py`; the linters check that it is current. Metrics are
+on [another page](reference-metrics.md).
 """
 CONDITIONS = """\
 ## Conditions
 
-`Ready`: the cluster is connected. `Synced`: everything it holds is mirrored. `Degraded`: something had to be left out.
+`Ready`: the cluster is connected. `Synced`: all its objects are mirrored. `Degraded`: some could
+not be mirrored completely.
 
 """
 
@@ -49,7 +50,7 @@ def document() -> str:
 
 
 def commands() -> Iterator[str]:
-    """A table for the controller and for each command beside it."""
+    """A table for the controller and for each command."""
     context = click.Context(svclink, info_name="svclink")
     yield f"### svclink\n\n{first(svclink.help)}\n\n{options(svclink)}"
     for name in svclink.list_commands(context):

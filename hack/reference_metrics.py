@@ -1,4 +1,4 @@
-"""Prints docs/reference-metrics.md, from the metrics as the code makes them."""
+"""Prints docs/reference-metrics.md, from the metrics in the code."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from svclink_core.snapshot import Options
 
 HEAD: Final = """# Metrics
 
-A controller that listens (`--listen-address`, in a Pod `:8080`) serves these at `/metrics`, beside those of its process
-(`process_*`). Series of a cluster go with its link. Generated from the code by `python hack/reference_metrics.py`.
+The controller serves these at `/metrics` (`--listen-address`, `:8080` in a Pod), with those of its
+process (`process_*`). The series of a cluster are removed with its link. Generated from the code by
+`python hack/reference_metrics.py`.
 
 | metric | type | labels | what |
 |---|---|---|---|
@@ -40,7 +41,7 @@ def row(metric: Metric, metrics: Metrics) -> str:
 
 
 def labels_of(metric: Metric, metrics: Metrics) -> list[str]:
-    """The names of its labels, which the library keeps to itself as long as there is no sample with them."""
+    """The names of its labels, which the library does not publish before the first sample."""
     instruments = {
         each.describe()[0].name: each
         for each in vars(metrics).values()

@@ -1,8 +1,8 @@
-"""`python -m svclink_controller` is the `svclink` command, and this is where both start."""
+"""The entry point of the `svclink` command, also as `python -m svclink_controller`."""
 
 import gc
 
-gc.disable()  # What imports make stays: looking for garbage in it takes a tenth of the time of the start.
+gc.disable()  # Imports create no garbage, and collections would take a tenth of the start-up time.
 
 from svclink_controller.cli.main import main, plugin  # noqa: E402 - after the garbage collector is off
 

@@ -1,7 +1,9 @@
-"""Runs the examples of README and docs: a pytest plugin (`pytest -p tests.examples README.md docs`).
+"""Runs the examples of README and docs, as a pytest plugin.
 
-`console` blocks are commands behind `$ ` with the output they must give, `python` blocks are programs, `sh` blocks are
-set-up commands. What needs clusters (`sh cluster`) is run by an end-to-end test.
+    pytest -p tests.examples README.md docs
+
+`console` blocks are commands after `$ ` with their expected output, `python` blocks are programs,
+`sh` blocks are set-up commands. An end-to-end test runs those that need clusters (`sh cluster`).
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def run_console(example: Example) -> str | None:
-    """Run the commands of a block one after the other; returns what differs, or None."""
+    """Run the commands of a block one after the other; returns the difference, or None."""
     for command, expected in sessions(str(example.parsed)):
         environment = os.environ | {
             "COLUMNS": "160",
@@ -45,26 +47,26 @@ def run_console(example: Example) -> str | None:
 
 
 def timeless(lines: list[str]) -> list[str]:
-    """The lines without how long things took, which is another time each time."""
+    """The lines without durations, which differ in every run."""
     return [re.sub(r", after [\d.]+ m?s$", ", after a while", line) for line in lines]
 
 
 def sessions(block: str) -> list[tuple[str, list[str]]]:
-    """The commands of a block, each with the lines it prints."""
-    found: list[tuple[str, list[str]]] = []
+    """The commands of a block, each with its expected lines."""
+    commands: list[tuple[str, list[str]]] = []
     for line in block.splitlines():
         if line.startswith("$ "):
-            found.append((line[2:], []))
-        elif found:
-            found[-1][1].append(line.rstrip())
-    for _, expected in found:
+            commands.append((line[2:], []))
+        elif commands:
+            commands[-1][1].append(line.rstrip())
+    for _, expected in commands:
         while expected and not expected[-1]:
             expected.pop()
-    return found
+    return commands
 
 
 def run_set_up(example: Example) -> str | None:
-    """Run a set-up command as a new user would, in a copy of the tree; the one that tests is run by `.ci/run`."""
+    """Run a set-up command in a copy of the tree, except `nox`, which CI runs."""
     command = str(example.parsed).strip()
     if command.endswith("/nox"):
         return None

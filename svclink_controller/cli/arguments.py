@@ -21,13 +21,15 @@ class Source:
     """Where a command reads from: the clusters that a kubeconfig leads to, or files.
 
     Args:
-        kubeconfig: The kubeconfig; None for the one kubectl would use, else the Pod's ServiceAccount.
+        kubeconfig: The kubeconfig; None for the one kubectl would use, else the Pod's
+            ServiceAccount.
         context: The context of the kubeconfig; None for the current one.
         home: The namespace of the controller; None for that of the context.
         main_file: Objects of the main cluster. If given, no cluster is read.
         remote_files: Objects of remote clusters, by the names of their links.
         trust: What remote clusters are allowed.
-        answer_seconds: How long the main API server may take to return its version. A list may take much longer.
+        answer_seconds: How long the main API server may take to return its version. A list may
+            take much longer.
     """
 
     kubeconfig: Path | None = None
@@ -151,8 +153,8 @@ _TRUST_OPTIONS: Final = (
         multiple=True,
         callback=parameters.networks,
         metavar="CIDRS",
-        help="Networks in which svclink connects to no remote cluster (comma-separated), in addition to link-local"
-        " ones and, in a Pod, loopback.",
+        help="Networks in which svclink connects to no remote cluster (comma-separated),"
+        " in addition to link-local ones and, in a Pod, loopback.",
     ),
     boolean_option(
         "--allow-insecure-remotes",
@@ -168,7 +170,8 @@ _CLUSTER_OPTIONS: Final = (
         "--kubeconfig",
         type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path),
         metavar="FILE",
-        help="Kubeconfig of the main cluster. Default: the one kubectl would use, else the Pod's ServiceAccount.",
+        help="Kubeconfig of the main cluster. Default: the one kubectl would use, else the Pod's"
+        " ServiceAccount.",
     ),
     click.option("--context", "kube_context", metavar="NAME", help="Context of the kubeconfig."),
     click.option(
@@ -176,8 +179,8 @@ _CLUSTER_OPTIONS: Final = (
         "home",
         metavar="NAME",
         callback=parameters.namespace,
-        help="The namespace that svclink runs in and that has the Secrets with kubeconfigs. Default: the namespace of"
-        " the context.",
+        help="The namespace of svclink and of the Secrets with kubeconfigs. Default: that of the"
+        " context.",
     ),
 )
 
@@ -187,7 +190,7 @@ _FILE_OPTIONS: Final = (
         "main_file",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
         metavar="FILE",
-        help="Objects of the main cluster, including its ClusterLinks. If given, no cluster is read.",
+        help="Objects of the main cluster, with its ClusterLinks. If given, no cluster is read.",
     ),
     click.option(
         "--remote",

@@ -45,7 +45,7 @@ COMMANDS: Final = {
 
 
 class _Commands(click.Group):
-    """Imports a command when it is used: the controller uses none, and starts sooner without them."""
+    """Imports a command when it is used: without them the controller starts faster."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - as click calls it
         """Their names."""
@@ -83,19 +83,21 @@ class _Commands(click.Group):
     multiple=True,
     callback=parameters.namespaces,
     metavar="NAMES",
-    help="Mirror Services in these namespaces only (comma-separated). The links' namespace lists are then ignored.",
+    help="Mirror Services in these namespaces only (comma-separated), and ignore the namespace"
+    " lists of links.",
 )
 @boolean_option(
     "--sync-services-to-local-cluster",
-    "Create Services that exist only in remote clusters, and their namespaces. svclink never changes or deletes them.",
+    "Create Services that exist only in remote clusters, and their namespaces. svclink never"
+    " changes or deletes them.",
 )
 @click.option(
     "--deletion-hold",
     type=DurationType(minimum=timedelta(0)),
     default="5m",
     show_default=True,
-    help="How long to pause deletions after a cluster with at least 20 mirrored slices loses more than half of them at"
-    " once. 0s: do not pause.",
+    help="How long to pause deletions after a cluster with at least 20 mirrored slices loses more"
+    " than half of them at once. 0s: do not pause.",
 )
 @click.option(
     "--max-writes-per-second",
@@ -105,28 +107,31 @@ class _Commands(click.Group):
 )
 @boolean_option(
     "--leader-elect",
-    "Work only while holding a Lease, so that several replicas can run. Default: true; false with --kubeconfig.",
+    "Work only while holding a Lease, so that several replicas can run. Default: true; false with"
+    " --kubeconfig.",
     default=None,
 )
 @click.option(
     "--lease-name",
     callback=parameters.lease_name,
     metavar="NAME",
-    help="Name of the Lease. Default: svclink. Controllers with different --link-selector need different Leases.",
+    help="Name of the Lease. Default: svclink. Controllers with different --link-selector need"
+    " different Leases.",
 )
 @click.option(
     "--link-selector",
     default="",
     callback=parameters.link_selector,
     metavar="SELECTOR",
-    help="Work only on ClusterLinks with matching labels (syntax of kubectl get -l). Other controllers may work on the"
-    " rest.",
+    help="Work only on ClusterLinks with matching labels (syntax of kubectl get -l). Other"
+    " controllers may work on the rest.",
 )
 @click.option(
     "--listen-address",
     type=ListenAddressType(),
     metavar="HOST:PORT",
-    help="Where to serve /metrics, /healthz and /readyz, or 'off'. Default: :8080; off with --kubeconfig.",
+    help="Where to serve /metrics, /healthz and /readyz, or 'off'. Default: :8080; off with"
+    " --kubeconfig.",
 )
 @click.option(
     "--log-format",
@@ -159,7 +164,7 @@ def svclink(
     log_level: logs.LogLevel,
     trust: Trust,
 ) -> None:
-    """Mirror EndpointSlices of remote Kubernetes clusters into this one, so that its Services balance over both.
+    """Mirror EndpointSlices of remote clusters into this one: its Services balance over both.
 
     Without a command, run the controller until SIGTERM.
     """
@@ -203,7 +208,7 @@ def _listen_address(
 
 
 def plugin() -> NoReturn:
-    """`kubectl svclink`: the same commands; without one it prints the help instead of running the controller."""
+    """`kubectl svclink`: without a command it prints the help instead of running the controller."""
     main(sys.argv[1:] or ["--help"], "kubectl svclink")
 
 
@@ -229,7 +234,7 @@ def main(arguments: Sequence[str] | None = None, program: str | None = None) -> 
 
 
 def _prepare_outputs() -> None:
-    """Discard what goes to a closed output, and escape characters that the encoding of stdout lacks."""
+    """Discard what goes to a closed output; escape characters that the encoding of stdout lacks."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # Python's value for a closed one.
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - as long as the process lives

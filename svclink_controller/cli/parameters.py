@@ -1,4 +1,4 @@
-"""Types of flags and arguments: from text to values; the error is one sentence on how to write it."""
+"""Types of flags and arguments. The error for invalid text is one sentence on how to write it."""
 
 from __future__ import annotations
 

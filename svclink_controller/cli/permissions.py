@@ -1,4 +1,4 @@
-"""The permissions that svclink needs, and no others. Tests hold the manifests and commands to this list."""
+"""The permissions that svclink needs. Tests hold the manifests and commands to this list."""
 
 from __future__ import annotations
 
@@ -55,4 +55,4 @@ REMOTE_MIRRORED: Final = (
 """In a remote cluster, or in each namespace that its link includes."""
 
 REMOTE_IDENTITY: Final = (Permission("", "namespaces", ("get",), (NAMESPACE_KUBE_SYSTEM,)),)
-"""In a remote cluster, or in its namespace kube-system: the uid of kube-system identifies a cluster."""
+"""In a remote cluster, or in its namespace kube-system, whose uid identifies the cluster."""

@@ -25,7 +25,7 @@ FAILED: Final = 2
     "account",
     metavar="NAMESPACE:NAME",
     callback=parameters.service_account,
-    help="ServiceAccount whose permissions in the main cluster to check. Default: your own permissions.",
+    help="ServiceAccount whose permissions in the main cluster to check. Default: your own.",
 )
 @output_option("table", "json", "yaml")
 @click.pass_context
@@ -34,9 +34,10 @@ def check_command(
 ) -> None:
     """Check that svclink can run, and print a fix for each problem. Nothing is written.
 
-    Each line is ok, warn or fail. The checks are: whether the clusters answer, the CRD, permissions, expiry of
-    credentials, clocks, links to the main cluster or to a cluster that has a link already, overlapping Pod addresses,
-    ports that do not match, and EndpointSlices that no ClusterLink accounts for.
+    Each line is ok, warn or fail. The checks are: whether the clusters answer, the CRD,
+    permissions, expiry of credentials, clocks, links to the main cluster or to a cluster that has
+    a link already, overlapping Pod addresses, ports that do not match, and EndpointSlices that no
+    ClusterLink accounts for.
 
     Exit codes: 0 nothing failed, 1 invalid input, 2 a check failed.
     """

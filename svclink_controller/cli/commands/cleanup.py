@@ -1,4 +1,4 @@
-"""`svclink cleanup`: deletes what svclink created in a main cluster, for after it was removed from there."""
+"""`svclink cleanup`: deletes what svclink created in a main cluster, after its removal."""
 
 from __future__ import annotations
 
@@ -75,8 +75,8 @@ def cleanup_command(
 ) -> None:
     """Delete the EndpointSlices that svclink or its Go release created in a main cluster.
 
-    Only objects with svclink's own label are deleted, and only if they did not change since they were listed. A
-    running svclink creates its EndpointSlices again while ClusterLinks exist.
+    Only objects with svclink's own label are deleted, and only if they did not change since they
+    were listed. A running svclink creates its EndpointSlices again while ClusterLinks exist.
     """
     if namespace is not None and all_namespaces:
         raise click.UsageError("use either --namespace or --all-namespaces, not both")
@@ -106,7 +106,14 @@ def cleanup_command(
 async def find(
     client: Client, namespace: str, *, services: bool = False, keep_go_release: bool = False
 ) -> list[Leftover]:
-    """What svclink created, in one namespace or (empty) in all: EndpointSlices, and Services if `services`."""
+    """What svclink created, in one namespace or (empty) in all.
+
+    Args:
+        client: The main cluster.
+        namespace: The namespace.
+        services: Whether to find Services too, besides EndpointSlices.
+        keep_go_release: Whether to leave out the EndpointSlices of the Go release.
+    """
     slices = await Reflector(client, ENDPOINT_SLICES, namespace).list_all()
     ours = is_only_ours if keep_go_release else is_svclinks
     found = [Leftover("EndpointSlice", each.metadata) for each in slices.items if ours(each)]

@@ -1,4 +1,4 @@
-"""`svclink demo`: three clusters on this machine, the real controller, and a story in verified steps."""
+"""`svclink demo`: three clusters on this machine, the real controller, and verified steps."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ from svclink_controller.demo.telling import Teller
 def demo_command(*, keep: bool, real: bool) -> None:
     """Show what svclink does, with three clusters on this machine that need only Python.
 
-    Each step is verified. If a step has the wrong result, the exit code is 1. All files are removed at the end.
+    Each step is verified. If a step has the wrong result, the exit code is 1. All files are
+    removed at the end.
     """
     binaries = find_binaries() if real else None
     with tempfile.TemporaryDirectory(

@@ -81,17 +81,17 @@ def _words(
     if not view.snapshot.remotes:
         yield "  There is no ClusterLink, so nothing is mirrored.", ""
     for change in result.changes:
-        yield (
-            f"  planned: {verb_of(change)} {kind_of(change)} {name_of(change)}: {change.reason.sentence}",
-            "",
-        )
+        what = f"{verb_of(change)} {kind_of(change)} {name_of(change)}"
+        yield f"  planned: {what}: {change.reason.sentence}", ""
 
 
 def _decision_words(decision: Decision) -> str:
     what = WORDS[decision.outcome]
     why = "" if decision.outcome is Outcome.MIRRORED else f", because {decision.reason.sentence}"
-    counts = f" ({_counted(decision.endpoints, 'endpoint')} in {_counted(decision.slices, 'EndpointSlice')})"
-    return what + why + (counts if decision.slices else "")
+    if not decision.slices:
+        return what + why
+    endpoints = _counted(decision.endpoints, "endpoint")
+    return f"{what}{why} ({endpoints} in {_counted(decision.slices, 'EndpointSlice')})"
 
 
 def _main_words(service: Service | None, local: list[EndpointSlice]) -> str:

@@ -1,4 +1,4 @@
-"""`svclink export-kubeconfig`: a read-only user for svclink in a remote cluster, and its kubeconfig.
+"""`svclink export-kubeconfig`: a read-only user in a remote cluster, and its kubeconfig.
 
 The same as `hack/export-kubeconfig.sh`, without bash and kubectl; a test compares the two.
 """
@@ -78,7 +78,8 @@ class Export:
     metavar="NAMES",
     multiple=True,
     callback=parameters.namespaces,
-    help="Grant permissions in these namespaces only (comma-separated), with Roles instead of a ClusterRole.",
+    help="Grant permissions in these namespaces only (comma-separated), with Roles instead of a"
+    " ClusterRole.",
 )
 @click.option(
     "--server", metavar="URL", help="URL of the API server as seen from the main cluster."
@@ -93,10 +94,11 @@ def export_kubeconfig_command(
     namespaces: tuple[str, ...],
     server: str | None,
 ) -> None:
-    r"""Create a read-only user for svclink in a remote cluster, and print its kubeconfig as one line of base64.
+    r"""Create a read-only user in a remote cluster, and print its kubeconfig in base64.
 
-    CONTEXT is the context of your kubeconfig for the remote cluster (default: the current one). Everything but the
-    kubeconfig goes to stderr. A second run changes nothing and prints the kubeconfig again.
+    CONTEXT is the context of your kubeconfig for the remote cluster (default: the current one).
+    Everything but the kubeconfig goes to stderr. A second run changes nothing and prints the
+    kubeconfig again.
 
     \b
     Example:
@@ -140,7 +142,8 @@ def _check(server: str) -> None:
         )
     if re.match(r"https://(127\.|localhost|\[::1\])", server):
         click.echo(
-            f"Warning: {server} is a loopback address: use --server with an address that the main cluster can reach.",
+            f"Warning: {server} is a loopback address: use --server with an address that the main"
+            " cluster can reach.",
             err=True,
         )
 
@@ -168,7 +171,8 @@ async def _root_authority(client: Client) -> str:
     authority = _decoded(answer, _ConfigMap).data.get("ca.crt")
     if authority is None:
         raise ExportError(
-            "the ConfigMap kube-system/kube-root-ca.crt has no ca.crt: add the CA to your kubeconfig"
+            "the ConfigMap kube-system/kube-root-ca.crt has no ca.crt: add the CA to your"
+            " kubeconfig"
         )
     return authority
 
@@ -274,7 +278,8 @@ async def _lasting_token(client: Client) -> str:
             return base64.b64decode(token).decode()
         await asyncio.sleep(0.2)
     raise ExportError(
-        f"Secret {NAMESPACE_KUBE_SYSTEM}/{SECRET} got no token within {TOKEN_SECONDS} s: use --duration"
+        f"Secret {NAMESPACE_KUBE_SYSTEM}/{SECRET} got no token within {TOKEN_SECONDS} s:"
+        " use --duration"
     )
 
 

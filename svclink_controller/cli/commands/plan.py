@@ -55,7 +55,8 @@ def plan_command(
     `kubectl get services,endpointslices,namespaces,clusterlinks -A -o yaml`.
     With -o yaml, prints manifests for kubectl apply; a deletion is a comment with its command.
 
-    Exit codes: 0 done, 1 invalid input or no answer, 2 the plan has changes (with --detailed-exitcode).
+    Exit codes: 0 done, 1 invalid input or no answer, 2 the plan has changes (with
+    --detailed-exitcode).
     """
     options: Options = context.obj
     view = read_source(source, options)
@@ -80,7 +81,8 @@ def _manifests(changes: Iterable[Change]) -> str:
         if not isinstance(each, Delete)
     ]
     comments = [
-        f"# kubectl delete endpointslice -n {each.key.namespace} {each.key.name}  # {each.reason.sentence}\n"
+        f"# kubectl delete endpointslice -n {each.key.namespace} {each.key.name}"
+        f"  # {each.reason.sentence}\n"
         for each in changes
         if isinstance(each, Delete)
     ]
@@ -98,7 +100,8 @@ def _print_diff(result: Plan, observed: Mapping[NamespacedName, EndpointSlice]) 
 
 def _diff_lines(change: Change, before: EndpointSlice | None) -> Iterator[str]:
     after = None if isinstance(change, Delete) else object_of(change)
-    yield f"# {verb_of(change)} {kind_of(change).lower()} {name_of(change)}: {change.reason.sentence}"
+    what = f"{verb_of(change)} {kind_of(change).lower()} {name_of(change)}"
+    yield f"# {what}: {change.reason.sentence}"
     yield from difflib.unified_diff(
         _lines(before),
         _lines(after),

@@ -1,4 +1,4 @@
-"""`svclink status` and `svclink services`: the state of links and of mirrored Services in the main cluster."""
+"""`svclink status` and `svclink services`: the state of links and of mirrored Services."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ MAIN_COLUMN = "MAIN"
 def status_command(options: Options, source: Source, output: str) -> None:
     """Show the state of every linked cluster, as the controller last wrote it.
 
-    LAST EVENT is the time since the state of the link last changed. Exit codes: 0 done, 1 invalid input or no answer.
+    LAST EVENT is the time since the state of the link last changed. Exit codes: 0 done, 1 invalid
+    input or no answer.
     """
     links = ask(source, options, read_links)
     if output != "table":

@@ -22,7 +22,8 @@ def check_addresses(snapshot: Snapshot) -> Iterator[Result]:
             if owner != cluster:
                 shared.setdefault((owner, cluster), []).append(address)
     for (owner, cluster), addresses in sorted(shared.items()):
-        message = f"{len(addresses)} are also addresses of Pods of {owner}: {shortened(sorted(addresses))}"
+        examples = shortened(sorted(addresses))
+        message = f"{len(addresses)} are also addresses of Pods of {owner}: {examples}"
         yield Result("fail", cluster, "addresses", message, FIX)
     if not shared:
         yield Result("ok", MAIN_SUBJECT, "addresses", "no Pod address is in two clusters")

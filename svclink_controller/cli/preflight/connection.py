@@ -32,7 +32,8 @@ _FIXES: Final[dict[LinkReason, str]] = {
     LinkReason.DUPLICATE_NAME: "kubectl delete clusterlink -n {namespace} {link}",
     LinkReason.CLUSTER_CHANGED: (
         """kubectl patch clusterlink {link} --type merge -p '{{"spec":{{"clusterID":"UID"}}}}'"""
-        "  # UID: kubectl get namespace kube-system -o jsonpath={{.metadata.uid}} in the right cluster"
+        "  # UID: kubectl get namespace kube-system -o jsonpath={{.metadata.uid}}"
+        " in the right cluster"
     ),
     LinkReason.UNREACHABLE: (
         "kubectl --kubeconfig KUBECONFIG_OF_THE_LINK get --raw /version  # where svclink runs"
@@ -64,7 +65,7 @@ def check_connection(link: ClusterLink, problem: Problem | None) -> Result:
 
 
 async def check_link(client: Client, link: ClusterLink, scope: Scope) -> list[Result]:
-    """Check the credentials of a link, and the clock and permissions of its cluster, without listing objects.
+    """Check the credentials of a link, and the clock of its cluster and the permissions there.
 
     There is no line about what cannot be read: `check_connection` says why.
     """
@@ -92,7 +93,7 @@ async def check_link(client: Client, link: ClusterLink, scope: Scope) -> list[Re
 
 
 def why_unused(link: ClusterLink, used: Iterable[ClusterLink]) -> Problem | None:
-    """Why a link is not used: another of the same name is. The CRD of the Go release is namespaced."""
+    """Why a link is not used: another one of its name is, as the Go release's CRD is namespaced."""
     for other in used:
         if other.metadata.name == link.metadata.name and other is not link:
             return duplicate_name(other)

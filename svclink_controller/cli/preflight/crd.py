@@ -19,7 +19,7 @@ APPLY_CRD: Final = "kubectl apply -f crd/"
 
 
 async def check_crd(client: Client) -> list[Result]:
-    """Read what the API server publishes about ClusterLinks: discovery and schemas, which every user may read."""
+    """Compare with the discovery and the schemas of the API server, which every user may read."""
     try:
         discovery = _DISCOVERY.decode(await client.get(f"/apis/{GROUP}/{API_VERSION}"))
         document = _OPENAPI.decode(await client.get(f"/openapi/v3/apis/{GROUP}/{API_VERSION}"))

@@ -1,4 +1,4 @@
-"""When the credentials of a link expire, according to tokens (JWT) and certificates. Neither is printed."""
+"""When the credentials of a link expire, according to its token (JWT) and certificates."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def check_credentials(cluster: str, credentials: Credentials, now: float, fix: s
 
 
 def _validity(credentials: Credentials, now: float, fix: str) -> tuple[Severity, str, str]:
-    """Level, message and fix. The certificate or token that is valid for the shortest time counts."""
+    """Level, message and fix, for the token or certificate that expires first."""
     last_start, starting = max(_starts(credentials), default=(now, ""))
     first_end, ending = min(_ends(credentials), default=(math.inf, ""))
     if first_end <= now:
@@ -72,7 +72,7 @@ def _own(credentials: Credentials) -> list[Certificate]:
 
 
 def expiry_of(token: str | None) -> float | None:
-    """When a token expires, in POSIX seconds (RFC 7519 `exp`); None if it is not a JWT, or does not expire."""
+    """The `exp` of a JWT in POSIX seconds (RFC 7519); None if it has none or is not a JWT."""
     parts = (token or "").split(".")
     if len(parts) != 3:
         return None

@@ -25,7 +25,7 @@ def check_leftovers(snapshot: Snapshot) -> Iterator[Result]:
 
 
 def _origin(endpoint_slice: EndpointSlice, snapshot: Snapshot) -> tuple[str, str] | None:
-    """Who wrote a leftover, and the label selector for all its slices; None if it is not a leftover."""
+    """The origin of a leftover, and a label selector for that origin; None if it is not one."""
     if endpoint_slice.metadata.label(LABEL_GO_CLUSTER) is not None:
         return "the Go release", LABEL_GO_CLUSTER
     if not endpoint_slice.is_ours or endpoint_slice.cluster in snapshot.remotes:

@@ -14,7 +14,7 @@ from svclink_core.codec import Json
 Severity: TypeAlias = Literal["ok", "warn", "fail"]
 
 MAIN_SUBJECT: Final = "MAIN"
-"""The column CLUSTER of lines about the main cluster. No link has this name: links have no capitals."""
+"""The cluster of lines about the main cluster. No link has this name: links have no capitals."""
 
 REQUEST_ERRORS: Final = (ApiError, TransportError, WireError)
 """The API server rejected a request, did not answer, or its answer could not be decoded."""
@@ -25,7 +25,8 @@ class Result:
     """One line.
 
     Args:
-        level: `fail` if something does not work, `warn` if it works only in part or will stop working soon.
+        level: `fail` if something does not work, `warn` if it works only in part or will stop
+            working soon.
         cluster: The name of a link, or `MAIN`.
         subject: What was checked, in one word.
         message: What was found.

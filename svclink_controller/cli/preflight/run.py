@@ -1,4 +1,4 @@
-"""All checks, in the order of the output: the main cluster, each link, then all clusters together."""
+"""All checks, in the order of the output: the main cluster, each link, then all together."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ async def check(client: Client, scope: Scope, account: str | None = None) -> lis
     Args:
         client: The main cluster.
         scope: The controller's options and namespace.
-        account: The ServiceAccount whose permissions in the main cluster are checked, as `namespace:name`; None for
+        account: The ServiceAccount whose permissions in the main cluster are checked, as
+            `namespace:name`; None for
             the credentials in use.
     """
     results = await _check_main(client, scope.home, account)

@@ -15,17 +15,17 @@ import yaml
 
 FileValue: TypeAlias = "dict[str, FileValue] | list[FileValue] | str | int | float | bool | None"
 ParseEvent: TypeAlias = tuple[str, object]
-"""A word and a value: `start_map`, `end_map`, `start_array` or `end_array`; any other word means a scalar."""
+"""A word and a value: `start_map`, `end_map`, `start_array`, `end_array`, or else a scalar."""
 
 MAX_FILE_DEPTH: Final = 100
-"""Levels of nesting in one object. The deepest in Kubernetes, schemas in a CRD, have about forty."""
+"""Levels of nesting in one object. Schemas in a CRD, the deepest in Kubernetes, have about 40."""
 
 # libyaml is several times faster, but a PyYAML built from source may lack it.
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class ContentError(Exception):
-    """The content is not JSON or YAML that Kubernetes accepts. The message is one line and does not quote it."""
+    """The content is not JSON or YAML that Kubernetes accepts. The message does not quote it."""
 
 
 def events_of(stream: BinaryIO, *, is_json: bool) -> Iterator[ParseEvent]:
@@ -78,7 +78,7 @@ def key_of(event: ParseEvent) -> str | None:
 
 
 def require_new(key: str, mapping: Mapping[str, object]) -> None:
-    """Refuse a field that the mapping already has: JSON and YAML do not say which of the two is valid."""
+    """Refuse a field that the mapping already has: JSON does not say which of the two is valid."""
     if key in mapping:
         raise ContentError(f"the field {key[:100]!r} is given twice: remove one")
 

@@ -1,4 +1,4 @@
-"""Files that `kubectl get -o yaml` or `-o json` printed, read object by object, and their snapshot."""
+"""Reads files printed by `kubectl get -o yaml` or `-o json`, object by object."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _UNDECODED: Final = (msgspec.MsgspecError, UnicodeError, RecursionError, TypeErr
 
 
 class DumpError(SvclinkError):
-    """A file is not output of `kubectl get`; the message names the file, the document and the field."""
+    """A file is not output of `kubectl get`; the message names file, document and field."""
 
 
 def read_files(main: Path, remotes: Mapping[str, Path], options: Options) -> PartialSnapshot:
@@ -72,10 +72,12 @@ def read_files(main: Path, remotes: Mapping[str, Path], options: Options) -> Par
 def read_dump(path: Path, *, is_main: bool = True) -> ClusterContent:
     """The objects of a file that svclink knows; those of other kinds are skipped.
 
-    Objects are decoded as the controller decodes them: slices of a remote keep only the fields that are mirrored.
+    Objects are decoded as the controller decodes them: slices of a remote keep only the fields
+    that are mirrored.
 
     Args:
-        path: The file: YAML or JSON, one or more documents, lists or single objects. It may be a pipe.
+        path: The file: YAML or JSON, one or more documents, lists or single objects. It may be a
+            pipe.
         is_main: Whether the objects are those of the main cluster.
 
     Raises:
@@ -102,7 +104,8 @@ def read_dump(path: Path, *, is_main: bool = True) -> ClusterContent:
                     " kubectl get -o yaml"
                 )
     content.cluster_id = _cluster_id(namespaces)
-    # Every cluster has namespaces: a file without any comes from a command that did not ask for them.
+    # Every cluster has namespaces: a file without any comes from a command that did not ask for
+    # them.
     content.namespaces = namespaces or None
     return content
 
@@ -115,7 +118,7 @@ def _cluster_id(namespaces: Iterable[Namespace]) -> str | None:
 def _decode(
     path: Path, place: str, content: Mapping[str, FileValue], kind: type[T], resource: Resource[T]
 ) -> T:
-    """Decode one object with the fast decoder; if that fails, with the codec, which names the bad field."""
+    """Decode one object: with the fast decoder, then with the codec, which names the bad field."""
     try:
         return resource.decode(msgspec.json.encode(content))
     except (BadInputError, *_UNDECODED):
@@ -166,7 +169,8 @@ class _Reader:
     def _document(self) -> Iterator[tuple[str, Mapping[str, FileValue]]]:
         """The object of a document, or the items of a list.
 
-        Items are yielded before it is certain that this is a list: `kind` often comes after `items`.
+        Items are yielded before it is certain that this is a list: `kind` often comes after
+        `items`.
         """
         document, listed = self.place, False
         fields: dict[str, FileValue] = {}

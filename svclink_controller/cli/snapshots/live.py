@@ -88,7 +88,8 @@ async def read_clusters(client: Client, scope: Scope) -> PartialSnapshot:
 async def read_remotes(client: Client, main: ClusterContent, scope: Scope) -> PartialSnapshot:
     """Add every linked cluster to the main one, or the reason why it could not be read.
 
-    A remote is read with the credentials of its link, through the same allow-list as by the controller.
+    A remote is read with the credentials of its link, through the same allow-list as by the
+    controller.
 
     Raises:
         MainUnreadableError: The identity of the main cluster could not be read.
@@ -105,7 +106,7 @@ async def read_remotes(client: Client, main: ClusterContent, scope: Scope) -> Pa
 
 
 async def read_main(client: Client, scope: Scope) -> ClusterContent:
-    """Services, EndpointSlices and ClusterLinks of the main cluster; Namespaces if Services are to be created.
+    """The objects of the main cluster. Namespaces are read only if Services are to be created.
 
     Raises:
         MainUnreadableError: One of the lists failed or is incomplete.
@@ -125,7 +126,7 @@ async def read_main(client: Client, scope: Scope) -> ClusterContent:
 
 
 async def read_links(client: Client, _: Scope) -> list[ClusterLink]:
-    """Every ClusterLink of the main cluster, by name. Of one that could not be decoded, only the name is known.
+    """Every ClusterLink, sorted by name. One that could not be decoded has nothing but its name.
 
     Raises:
         MainUnreadableError: The list failed or is incomplete.

@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 def read_source(source: Source, options: Options, namespace: str = "") -> PartialSnapshot:
-    """Read files or clusters, one namespace or (empty) all. Everything is read before anything is printed."""
+    """Read files or clusters, in one namespace or (empty) in all."""
     if source.main_file is not None:
         return read_files(source.main_file, source.remote_files, options)
     return ask(source, options, read_clusters, namespace)
@@ -37,7 +37,7 @@ def ask(
     *,
     must_answer: bool = True,
 ) -> T:
-    """Run a coroutine function with a client of the main cluster, and return its result; see `connected`."""
+    """Call a coroutine function with a client of the main cluster; see `connected`."""
     logs.configure()
 
     async def put() -> T:
@@ -72,7 +72,7 @@ async def connected(source: Source, *, must_answer: bool = True) -> AsyncIterato
 
 
 def admin_kubeconfig(source: Source) -> Path | None:
-    """The kubeconfig to use: the given one, else the one kubectl would use; None for the Pod's ServiceAccount."""
+    """The given kubeconfig, else the one kubectl would use; None for the Pod's ServiceAccount."""
     if source.kubeconfig is not None:
         return source.kubeconfig
     if path := os.environ.get("KUBECONFIG"):

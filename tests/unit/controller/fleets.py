@@ -1,6 +1,6 @@
-"""A main cluster and remotes as servers on loopback, linked, and commands that ask them.
+"""A main cluster and remotes as servers on loopback, and commands that read them.
 
-Real: commands, kubeconfig files, sockets, TLS. Substituted: what Kubernetes would answer.
+Real: commands, kubeconfig files, sockets, TLS. Substituted: what the API servers answer.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Fleet:
         created: str = "2026-01-01T00:00:00Z",
         **spec: Any,
     ) -> None:
-        """A ClusterLink to the remote of its name, or to another cluster."""
+        """Add a ClusterLink to the remote of its name, or to another cluster."""
         fields = {"kubeconfig": kubeconfig(self.servers[to or name].url), **spec}
         metadata = ObjectMeta(
             name, namespace, uid=f"uid-of-{namespace}{name}", creation_timestamp=created
@@ -49,15 +49,15 @@ class Fleet:
         )
 
     async def run(self, *arguments: str) -> Result:
-        """A command as a user runs it, beside the servers."""
+        """Run a command in a thread, while the servers run."""
         return await asyncio.to_thread(self.run_here, *arguments)
 
     def run_here(self, *arguments: str) -> Result:
-        """A command, in the thread of the caller."""
+        """Run a command in the thread of the caller."""
         return CliRunner().invoke(svclink, [*arguments, "--kubeconfig", str(self.file)])
 
     async def ask(self, *arguments: str) -> str:
-        """What a command that works prints."""
+        """The output of a command that succeeds."""
         done = await self.run(*arguments)
         assert done.exception is None, f"{done.output}{done.exception!r}"
         return done.stdout
@@ -65,7 +65,7 @@ class Fleet:
 
 @asynccontextmanager
 async def fleet(directory: Path, *names: str) -> AsyncIterator[Fleet]:
-    """A main cluster and remotes of these names, each with an identity of its own; nothing is linked yet."""
+    """A main cluster and remotes with different identities, not linked yet."""
     async with AsyncExitStack() as stack:
         clusters = {name: Cluster(f"uid-of-cluster-{name}") for name in ("main", *names)}
         servers = {

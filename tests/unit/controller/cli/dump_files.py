@@ -1,4 +1,4 @@
-"""Files as kubectl prints them, in a directory of the test, and commands over them.
+"""Files in the format of kubectl, in a directory of the test, and commands that read them.
 
 Real: the files, the commands. Substituted: nothing.
 """
@@ -81,7 +81,7 @@ def a_list(*items: Any) -> Object:
 
 @define
 class Files:
-    """Dumps in a directory, and the command over them."""
+    """Dumps in a directory, and commands that read them."""
 
     directory: Path
 
@@ -94,22 +94,22 @@ class Files:
         return path
 
     def remote(self, name: str, *documents: Any) -> tuple[str, str]:
-        """The flags that give a remote cluster these objects."""
+        """Flags for a remote cluster with these objects."""
         return "--remote", f"{name}={self.write(f'{name}.yaml', *documents)}"
 
     def run(self, *arguments: str, before: tuple[str, ...] = ()) -> Result:
-        """A command over `main.yaml`, after flags of the controller."""
+        """Run a command with `main.yaml`; `before` are flags of the controller."""
         return CliRunner().invoke(
             svclink, [*before, *arguments, "--main", str(self.directory / "main.yaml")]
         )
 
     def plan(self, *flags: str, before: tuple[str, ...] = ()) -> str:
-        """What `svclink plan` prints."""
+        """The output of `svclink plan`."""
         done = self.run("plan", *flags, before=before)
         assert done.exception is None, done.output
         return done.output
 
 
 def rows(output: str) -> list[list[str]]:
-    """The table as words, without the sentences behind them."""
+    """The first three words of each row of a table."""
     return [line.split()[:3] for line in output.splitlines() if line.strip()]

@@ -1,4 +1,4 @@
-"""Names and flags that several commands take.
+"""Types of flags and arguments.
 
 Real: the functions. Substituted: nothing.
 """
@@ -28,5 +28,5 @@ from svclink_controller.cli.parameters import is_dns_label
     ],
 )
 def test_dns_labels(text: str, expected: bool) -> None:
-    """A DNS-1123 label has 1 to 63 lower-case letters, digits and hyphens, the latter not at its ends."""
+    """A DNS-1123 label: 1 to 63 lower-case letters, digits and inner hyphens."""
     assert is_dns_label(text) is expected

@@ -1,6 +1,6 @@
-"""`svclink check` finds each of these faults and names what mends it; of a healthy fleet it says that all is well.
+"""`svclink check` finds each of these faults and prints a fix; healthy clusters are all ok.
 
-Real: the command, kubeconfigs, HTTP, TLS, certificates, the core. Substituted: what API servers answer.
+Real: command, kubeconfigs, HTTP, TLS, certificates, core. Substituted: what API servers answer.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ GROUP: Final = "/apis/svclink.cloudpilot.ai/v1alpha1"
 
 @define
 class Api:
-    """What an API server answers beside objects: reviews of permissions, discovery, schemas, and its clock."""
+    """What an API server answers besides objects: reviews, discovery, schemas and the time."""
 
     denied: set[tuple[str, str]] = field(factory=set)
     accounts: set[str] = field(factory=set)
@@ -95,7 +95,7 @@ class Api:
 
 @define
 class Seen:
-    """A fleet in which all is well, and what its API servers answer."""
+    """Healthy clusters, and what their API servers answer."""
 
     fleet: Fleet
     apis: dict[str, Api]
@@ -109,16 +109,16 @@ class Seen:
         return self.fleet.remotes["c1"]
 
     def relink(self, content: str | None) -> None:
-        """The link c1, with another kubeconfig."""
+        """Give the link c1 another kubeconfig."""
         self.fleet.link("c1", kubeconfig=content)
 
     def token(self, token: str) -> None:
-        """The link c1, with another token."""
+        """Give the link c1 another token."""
         self.relink(kubeconfig(self.fleet.servers["c1"].url, token=token))
 
 
 def healthy(world: Fleet) -> Seen:
-    """Every remote is linked, one Service is mirrored from each, nothing is wrong."""
+    """Link every remote and mirror one Service from each."""
     apis = {name: Api() for name in ("main", *world.remotes)}
     world.main.override = apis["main"]
     world.main.put(service())
@@ -130,8 +130,8 @@ def healthy(world: Fleet) -> Seen:
     return Seen(world, apis)
 
 
-async def test_healthy_fleet_is_all_ok(tmp_path: Path) -> None:
-    """Of a fleet in which all is well there are only lines that say so, and nothing is written."""
+async def test_healthy_clusters_have_only_ok_lines(tmp_path: Path) -> None:
+    """Healthy clusters have only ok lines, and the command writes nothing."""
     names = [f"c{number}" for number in range(10)]
     async with fleet(tmp_path, *names) as world:
         healthy(world)
@@ -157,18 +157,18 @@ async def test_healthy_fleet_is_all_ok(tmp_path: Path) -> None:
 
 
 def jwt(seconds: float) -> str:
-    """A token that expires so many seconds from now."""
+    """A token that expires in this many seconds."""
     return claims({"exp": time.time() + seconds})
 
 
 def claims(content: dict[str, Any]) -> str:
-    """A token that says this."""
+    """A token with these claims."""
     payload = base64.urlsafe_b64encode(json.dumps(content).encode()).decode().rstrip("=")
     return f"e30.{payload}.c2lnbmF0dXJl"
 
 
 def certificate_kubeconfig(seen: Seen, *, not_after: datetime) -> str:
-    """The kubeconfig of c1 with a client certificate that ends then."""
+    """The kubeconfig of c1 with a client certificate that expires at this time."""
     client = AUTHORITY.issue_cert("svclink.test", not_after=not_after)
     content = yaml.safe_load(base64.b64decode(kubeconfig(seen.fleet.servers["c1"].url)))
     content["users"][0]["user"] = {
@@ -179,14 +179,14 @@ def certificate_kubeconfig(seen: Seen, *, not_after: datetime) -> str:
 
 
 def exec_kubeconfig(seen: Seen) -> str:
-    """A kubeconfig that would run a program."""
+    """A kubeconfig that runs a program."""
     content = yaml.safe_load(base64.b64decode(kubeconfig(seen.fleet.servers["c1"].url)))
     content["users"][0]["user"] = {"exec": {"command": "true"}}
     return base64.b64encode(yaml.safe_dump(content).encode()).decode()
 
 
 def insecure_kubeconfig(seen: Seen) -> str:
-    """A kubeconfig that does not ask who answers."""
+    """A kubeconfig that skips the verification of the server."""
     content = yaml.safe_load(base64.b64decode(kubeconfig(seen.fleet.servers["c1"].url)))
     cluster = content["clusters"][0]["cluster"]
     content["clusters"][0]["cluster"] = {
@@ -201,7 +201,7 @@ async def unauthorized(_: web.BaseRequest) -> web.StreamResponse | None:
 
 
 def without_field(*path: str) -> dict[str, Any]:
-    """The schema of the CRD of an earlier version."""
+    """The schema of the CRD without a field, as in an earlier version."""
     schema = json.loads(json.dumps(SCHEMA))
     node = schema
     for part in path[:-1]:
@@ -291,37 +291,124 @@ FAULTS: Final[list[tuple[Fault, str, str, str, str, str]]] = [
     (no_crd, "fail", "MAIN", "crd", "not installed", "kubectl apply -f crd/"),
     (old_crd, "warn", "MAIN", "crd", "spec.excludedServiceNames", "kubectl apply -f crd/"),
     (go_crd, "warn", "MAIN", "crd", "Go release", "kubectl apply -f crd/"),
-    (main_permission, "fail", "MAIN", "permissions", "delete endpointslices.discovery.k8s.io", "kubectl apply -f"),
+    (
+        main_permission,
+        "fail",
+        "MAIN",
+        "permissions",
+        "delete endpointslices.discovery.k8s.io",
+        "kubectl apply -f",
+    ),
     (remote_permission, "fail", "c1", "permissions", "watch services", "export-kubeconfig"),
-    (lambda seen: seen.token(jwt(-60)), "fail", "c1", "credentials", "the token expired", "export-kubeconfig"),
-    (lambda seen: seen.token(jwt(86_400)), "warn", "c1", "credentials", "the token expires", "export-kubeconfig"),
-    (lambda seen: seen.relink(certificate_kubeconfig(seen, not_after=SOON)),
-     "warn", "c1", "credentials", "the client certificate expires", "export-kubeconfig"),
+    (
+        lambda seen: seen.token(jwt(-60)),
+        "fail",
+        "c1",
+        "credentials",
+        "the token expired",
+        "export-kubeconfig",
+    ),
+    (
+        lambda seen: seen.token(jwt(86_400)),
+        "warn",
+        "c1",
+        "credentials",
+        "the token expires",
+        "export-kubeconfig",
+    ),
+    (
+        lambda seen: seen.relink(certificate_kubeconfig(seen, not_after=SOON)),
+        "warn",
+        "c1",
+        "credentials",
+        "the client certificate expires",
+        "export-kubeconfig",
+    ),
     (main_clock, "warn", "MAIN", "clock", "s ahead of", "timedatectl"),
     (remote_clock, "warn", "c1", "clock", "s behind", "timedatectl"),
-    (same_cluster, "fail", "z-again", "connection", "DuplicateCluster", "kubectl delete clusterlink z-again"),
-    (same_name, "fail", "c1", "connection", "DuplicateName", "kubectl delete clusterlink -n other c1"),
+    (
+        same_cluster,
+        "fail",
+        "z-again",
+        "connection",
+        "DuplicateCluster",
+        "kubectl delete clusterlink z-again",
+    ),
+    (
+        same_name,
+        "fail",
+        "c1",
+        "connection",
+        "DuplicateName",
+        "kubectl delete clusterlink -n other c1",
+    ),
     (other_cluster, "fail", "c1", "connection", "ClusterChanged", "kubectl patch clusterlink c1"),
     (self_link, "fail", "c1", "connection", "SelfLink", "kubectl delete clusterlink c1"),
-    (overlap, "fail", "c1", "addresses", "1 are also addresses of Pods of MAIN: 10.0.0.1", "cluster-cidr"),
+    (
+        overlap,
+        "fail",
+        "c1",
+        "addresses",
+        "1 are also addresses of Pods of MAIN: 10.0.0.1",
+        "cluster-cidr",
+    ),
     (port, "warn", "c1", "services", "PortMismatch", f"svclink explain {WEB}"),
     (bad_address, "warn", "c1", "services", "InvalidEndpoints", f"svclink explain {WEB}"),
-    (go_slices, "warn", "MAIN", "leftovers", "of the Go release", "-l 'cloudpilot.ai/svclink-cluster'"),
-    (orphans, "warn", "MAIN", "leftovers", "gone, which has no ClusterLink", "-l 'svclink.cloudpilot.ai/cluster=gone'"),
-    (lambda seen: seen.relink(kubeconfig("https://127.0.0.1:9")),
-     "fail", "c1", "connection", "Unreachable", "get --raw /version"),
-    (lambda seen: seen.relink(kubeconfig(seen.fleet.servers["c1"].url, OTHER_AUTHORITY)),
-     "fail", "c1", "connection", "CertificateInvalid", "export-kubeconfig"),
-    (lambda seen: seen.relink(exec_kubeconfig(seen)),
-     "fail", "c1", "connection", "InsecureKubeconfig", "export-kubeconfig"),
-    (lambda seen: seen.relink(None), "fail", "c1", "connection", "spec.kubeconfig is missing", "export-kubeconfig"),
+    (
+        go_slices,
+        "warn",
+        "MAIN",
+        "leftovers",
+        "of the Go release",
+        "-l 'cloudpilot.ai/svclink-cluster'",
+    ),
+    (
+        orphans,
+        "warn",
+        "MAIN",
+        "leftovers",
+        "gone, which has no ClusterLink",
+        "-l 'svclink.cloudpilot.ai/cluster=gone'",
+    ),
+    (
+        lambda seen: seen.relink(kubeconfig("https://127.0.0.1:9")),
+        "fail",
+        "c1",
+        "connection",
+        "Unreachable",
+        "get --raw /version",
+    ),
+    (
+        lambda seen: seen.relink(kubeconfig(seen.fleet.servers["c1"].url, OTHER_AUTHORITY)),
+        "fail",
+        "c1",
+        "connection",
+        "CertificateInvalid",
+        "export-kubeconfig",
+    ),
+    (
+        lambda seen: seen.relink(exec_kubeconfig(seen)),
+        "fail",
+        "c1",
+        "connection",
+        "InsecureKubeconfig",
+        "export-kubeconfig",
+    ),
+    (
+        lambda seen: seen.relink(None),
+        "fail",
+        "c1",
+        "connection",
+        "spec.kubeconfig is missing",
+        "export-kubeconfig",
+    ),
     (revoked, "fail", "c1", "connection", "Unauthorized", "export-kubeconfig"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: " ".join(fault[2:5]))
 async def test_fault_is_found(tmp_path: Path, fault: tuple[Fault, str, str, str, str, str]) -> None:
-    """A fault is a line of its own with the command that mends it; the exit code tells failures from the rest."""
+    """A fault is one line with its fix; the exit code is 2 if a line is `fail`."""
     seed, level, cluster, subject, words, fix = fault
     async with fleet(tmp_path, "c1") as world:
         seed(healthy(world))
@@ -335,8 +422,8 @@ async def test_fault_is_found(tmp_path: Path, fault: tuple[Fault, str, str, str,
     assert TOKEN not in done.stdout
 
 
-async def test_main_cluster_that_does_not_answer_is_a_fault(tmp_path: Path) -> None:
-    """Where the main cluster does not answer, nothing else can be said."""
+async def test_unreachable_main_cluster_is_the_only_line(tmp_path: Path) -> None:
+    """If the main API server does not answer, there is no other line."""
     async with fleet(tmp_path) as world:
         world.main.override = lambda _: closing()
         done = await world.run("check")
@@ -346,12 +433,12 @@ async def test_main_cluster_that_does_not_answer_is_a_fault(tmp_path: Path) -> N
 
 
 async def closing() -> web.StreamResponse:
-    """Not what Kubernetes answers."""
+    """An answer that is not from Kubernetes."""
     return web.Response(text="a proxy says hello")
 
 
-async def test_main_objects_that_cannot_be_read_are_a_fault(tmp_path: Path) -> None:
-    """A list that is refused is one line, beside all that could be found out."""
+async def test_rejected_list_of_main_is_a_fault(tmp_path: Path) -> None:
+    """A rejected list is one line; the other checks still run."""
 
     async def refuse_lists(request: web.BaseRequest) -> web.StreamResponse | None:
         return (
@@ -367,8 +454,8 @@ async def test_main_objects_that_cannot_be_read_are_a_fault(tmp_path: Path) -> N
     assert [each["subject"] for each in results if each["level"] == "fail"] == ["objects"]
 
 
-async def test_permissions_that_cannot_be_asked_for_are_a_warning(tmp_path: Path) -> None:
-    """A server that answers no reviews has not said no."""
+async def test_rejected_access_reviews_are_a_warning(tmp_path: Path) -> None:
+    """An API server without access reviews has not denied a permission."""
 
     async def refuse_reviews(request: web.BaseRequest) -> web.StreamResponse | None:
         return refusal(403, "Forbidden") if "reviews" in request.path else await Api()(request)
@@ -382,8 +469,8 @@ async def test_permissions_that_cannot_be_asked_for_are_a_warning(tmp_path: Path
     ]
 
 
-async def test_disabled_link_is_not_asked(tmp_path: Path) -> None:
-    """A link that is disabled is no fault, whatever its cluster is."""
+async def test_cluster_of_a_disabled_link_is_not_contacted(tmp_path: Path) -> None:
+    """A disabled link is not a fault, and its cluster is not contacted."""
     async with fleet(tmp_path, "c1") as world:
         healthy(world)
         world.link("c1", enabled=False, kubeconfig=kubeconfig("https://127.0.0.1:9"))
@@ -394,8 +481,8 @@ async def test_disabled_link_is_not_asked(tmp_path: Path) -> None:
     ]
 
 
-async def test_remotes_are_trusted_as_by_the_controller(tmp_path: Path) -> None:
-    """Flags that deny networks hold for every question to a remote; what they allow is no fault."""
+async def test_trust_flags_apply_to_remotes(tmp_path: Path) -> None:
+    """Flags that deny or allow remotes apply to every request of the check."""
     async with fleet(tmp_path, "c1") as world:
         seen = healthy(world)
         seen.relink(insecure_kubeconfig(seen))
@@ -410,8 +497,8 @@ async def test_remotes_are_trusted_as_by_the_controller(tmp_path: Path) -> None:
     assert asked == []
 
 
-async def test_permissions_of_the_service_account(tmp_path: Path) -> None:
-    """An administrator may ask for the ServiceAccount that svclink runs under instead of for himself."""
+async def test_permissions_of_a_service_account_are_checked(tmp_path: Path) -> None:
+    """An administrator can check the permissions of svclink's ServiceAccount."""
     async with fleet(tmp_path, "c1") as world:
         seen = healthy(world)
         await world.ask("check", "--service-account", "cloudpilot:svclink")
@@ -419,8 +506,8 @@ async def test_permissions_of_the_service_account(tmp_path: Path) -> None:
     assert seen.apis["c1"].accounts == {""}
 
 
-def test_every_permission_is_asked_for() -> None:
-    """Of the main cluster: verbs on objects everywhere, and on Leases and Secrets in the controller's namespace."""
+def test_every_needed_permission_is_listed() -> None:
+    """Verbs on cluster-wide objects, and on Leases and Secrets in the controller's namespace."""
     by_resource = {
         (permission.resource, namespace): permission
         for permission, namespace in needed_permissions("home")
@@ -448,5 +535,5 @@ def test_every_permission_is_asked_for() -> None:
     ],
 )
 def test_expiry_of_tokens(token: str | None, expected: float | None) -> None:
-    """A JWT says when it expires; any other token does not, and is no error."""
+    """Only a JWT has an expiry date; any other token is not an error."""
     assert expiry_of(token) == expected

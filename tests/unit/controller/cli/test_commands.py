@@ -1,4 +1,4 @@
-"""The commands beside the controller: wrong input is one sentence and exit code 1, before any cluster is asked.
+"""Invalid input of a command is one sentence and exit code 1, before any request.
 
 Real: the command line. Substituted: nothing; the end-to-end tests run these commands on clusters.
 """
@@ -36,14 +36,14 @@ from tests.unit.controller.servers import serving
         ("cleanup -o text", ["-o", "text"]),
     ],
 )
-def test_wrong_input_gives_one_sentence_and_exit_code_1(
+def test_invalid_input_is_one_sentence_and_exit_code_1(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
     command: str,
     words: list[str],
 ) -> None:
-    """Nothing goes to stdout, so nothing wrong gets into a pipe."""
+    """Nothing is written to stdout, so nothing invalid gets into a pipe."""
     kubeconfig = tmp_path / "kubeconfig"
     kubeconfig.write_text(KUBECONFIG, encoding="utf-8")
     monkeypatch.setattr(sys, "argv", ["svclink", "--kubeconfig", str(kubeconfig), *command.split()])
@@ -65,10 +65,10 @@ def test_wrong_input_gives_one_sentence_and_exit_code_1(
         ("{}", "the ConfigMap kube-system/kube-root-ca.crt has no ca.crt"),
     ],
 )
-async def test_export_from_what_is_no_cluster_is_one_sentence(
+async def test_export_from_another_server_is_one_sentence(
     tmp_path: Path, answer: str, words: str
 ) -> None:
-    """A server that answers something else gives no kubeconfig."""
+    """If the server is not a Kubernetes API server, no kubeconfig is printed."""
 
     async def say(_: web.BaseRequest) -> web.StreamResponse:
         return web.Response(text=answer)

@@ -1,4 +1,4 @@
-"""`svclink explain` says in plain words, per cluster, what the plan decided about one Service.
+"""`svclink explain` says for each cluster what the plan decided about one Service.
 
 Real: the command, the files, the core. Substituted: nothing.
 """
@@ -13,7 +13,7 @@ from tests.unit.controller.cli.dump_files import Files, link, mirrored, piece, s
 
 
 def test_each_cluster_is_explained(files: Files) -> None:
-    """Where the Service is mirrored, where not and why, and what was left out, is said cluster by cluster."""
+    """For each cluster: whether the Service is mirrored, why, and what was left out."""
     files.write(
         "main.yaml",
         service(),
@@ -39,13 +39,19 @@ def test_each_cluster_is_explained(files: Files) -> None:
         "    left out: the API server would refuse the address of an endpoint: 127.0.0.1",
         "    left out: a remote port has no partner in the main Service: (unnamed) 1/TCP",
         "  c2: not mirrored, because it is in the link's excludedServices",
-        "  c3: kept as it is, because the cluster has not been listed completely yet, so its EndpointSlices are kept",
-        "  planned: create EndpointSlice default/web-c1: the remote EndpointSlice is not mirrored yet",
+        (
+            "  c3: kept as it is, because the cluster has not been listed completely yet, so its"
+            " EndpointSlices are kept"
+        ),
+        (
+            "  planned: create EndpointSlice default/web-c1: the remote EndpointSlice is not mirrored"
+            " yet"
+        ),
     ]
 
 
-def test_service_that_main_does_not_have(files: Files) -> None:
-    """A Service that only a remote has is not mirrored, and that is said."""
+def test_service_missing_in_main_is_explained(files: Files) -> None:
+    """A Service that exists only in a remote cluster is not mirrored, and the output says so."""
     files.write("main.yaml", link("c1"))
     done = files.run("explain", "default/web", *files.remote("c1", service()))
     assert done.stdout.splitlines()[1:] == [
@@ -54,8 +60,8 @@ def test_service_that_main_does_not_have(files: Files) -> None:
     ]
 
 
-def test_without_links_that_is_said(files: Files) -> None:
-    """Where nothing is linked, there is nothing to explain but that."""
+def test_missing_links_are_explained(files: Files) -> None:
+    """Without links the output says only that."""
     files.write("main.yaml", service(clusterIP="None"))
     assert files.run("explain", "default/web").stdout.splitlines()[1:] == [
         "  main: headless Service with 0 local endpoints",
@@ -63,8 +69,8 @@ def test_without_links_that_is_said(files: Files) -> None:
     ]
 
 
-def test_leftover_is_explained(files: Files) -> None:
-    """Slices of a link that is gone have no cluster to be explained with, but they go, and why is said."""
+def test_slices_of_a_deleted_link_are_explained(files: Files) -> None:
+    """Slices of a deleted link are listed with the reason for their deletion."""
     files.write("main.yaml", service(), mirrored("gone"))
     assert (
         "  planned: delete EndpointSlice default/web-abc: no ClusterLink"
@@ -72,8 +78,8 @@ def test_leftover_is_explained(files: Files) -> None:
     )
 
 
-def test_cluster_that_is_not_read_says_why(files: Files) -> None:
-    """A link to the main cluster itself is not used, and its Services are not explained without that."""
+def test_refused_link_is_explained(files: Files) -> None:
+    """For a link to the main cluster the output says that it is not used."""
     kube_system = {"kind": "Namespace", "metadata": {"name": "kube-system", "uid": "u"}}
     files.write("main.yaml", service(), kube_system)
     remote = files.remote("c1", service(), kube_system)
@@ -85,8 +91,8 @@ def test_cluster_that_is_not_read_says_why(files: Files) -> None:
     assert json.loads(done.stdout)["clusters"][0]["problem"]["reason"] == "SelfLink"
 
 
-def test_program_gets_the_same(files: Files) -> None:
-    """`-o json` and `-o yaml` hold the same: decisions with their findings, and the changes."""
+def test_json_and_yaml_have_the_same_data(files: Files) -> None:
+    """`-o json` and `-o yaml` have the same data: decisions, findings and changes."""
     files.write("main.yaml", service(), link("c1"))
     remote = files.remote("c1", service(), piece(address="127.0.0.1"))
     as_json = json.loads(files.run("explain", "default/web", *remote, "-o", "json").stdout)

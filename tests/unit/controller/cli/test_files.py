@@ -1,4 +1,4 @@
-"""What kubectl printed is read object by object; what is wrong with a file is said with its place.
+"""Output of kubectl is read object by object; errors name the place in the file.
 
 Real: the files, the readers, the core. Substituted: nothing.
 """
@@ -24,8 +24,8 @@ from tests.unit.controller.cli.dump_files import WEB, Files, Object, a_list, lin
 
 
 @pytest.mark.parametrize("dump", [yaml.safe_dump, json.dumps], ids=["yaml", "json"])
-def test_list_of_kubectl_is_read(files: Files, dump: Callable[[Any], str]) -> None:
-    """What `kubectl get -o yaml` and `-o json` print is read alike, objects of other kinds are passed over."""
+def test_output_of_kubectl_is_read(files: Files, dump: Callable[[Any], str]) -> None:
+    """`kubectl get -o yaml` and `-o json` are read alike; objects of other kinds are skipped."""
     content = a_list(service(), piece(), link(), {"kind": "Pod", "metadata": {"name": "p"}})
     read = read_dump(files.write_text("dump", dump(content)))
     assert [item.metadata.key for item in read.services] == [WEB]
@@ -34,7 +34,7 @@ def test_list_of_kubectl_is_read(files: Files, dump: Callable[[Any], str]) -> No
 
 
 def test_documents_of_a_file_are_read_one_by_one(files: Files) -> None:
-    """A file of several documents, some of them empty or lists, is read whole."""
+    """A file with several documents, some of them empty or lists, is read completely."""
     path = files.write_text(
         "dump",
         "---\n---\n"
@@ -49,13 +49,13 @@ def test_documents_of_a_file_are_read_one_by_one(files: Files) -> None:
     "content", ["", "---\n", "# nothing\n", "kind: List\nitems: []\n", "kind: List\nitems: null\n"]
 )
 def test_file_without_objects_is_empty(files: Files, content: str) -> None:
-    """A cluster may have nothing."""
+    """A cluster may have no objects."""
     read = read_dump(files.write_text("dump", content))
     assert (read.services, read.endpoint_slices, read.links) == ([], [], [])
 
 
 def test_times_stay_text(files: Files) -> None:
-    """YAML takes `2026-01-01T00:00:00Z` for a time; Kubernetes for text, and so does svclink."""
+    """`2026-01-01T00:00:00Z` is a time to YAML, but text to Kubernetes and svclink."""
     times = "creationTimestamp: 2026-01-01T00:00:00Z\n  deletionTimestamp: 2026-01-02"
     path = files.write_text("dump", f"kind: Service\nmetadata:\n  name: a\n  {times}\n")
     (found,) = read_dump(path).services
@@ -93,10 +93,18 @@ def deep_flow(levels: int) -> str:
         ("1: b", ["document 0", "not a string"]),
         ("[a]: b", ["document 0", "not a string"]),
         ("a: {b: 1", ["neither JSON nor YAML"]),
-        ("kind: Pod\nitems: [{kind: Service, metadata: {name: a}}]", ["document 0", "$.kind", "List", "Pod"]),
-        ('{"kind": "Service"} {"kind": "List", "items": [{"kind": "Service"}]}', ["document 0", "$.metadata"]),
-        ('{"kind": "Pod"} {"kind": "List", "items": [{"kind": "Pod"}, {"kind": "Service"}]}',
-         ["document 1, item 1", "$.metadata"]),
+        (
+            "kind: Pod\nitems: [{kind: Service, metadata: {name: a}}]",
+            ["document 0", "$.kind", "List", "Pod"],
+        ),
+        (
+            '{"kind": "Service"} {"kind": "List", "items": [{"kind": "Service"}]}',
+            ["document 0", "$.metadata"],
+        ),
+        (
+            '{"kind": "Pod"} {"kind": "List", "items": [{"kind": "Pod"}, {"kind": "Service"}]}',
+            ["document 1, item 1", "$.metadata"],
+        ),
         (deep_yaml(50_000), ["document 0", "nested deeper than 100 levels"]),
         (deep_flow(150), ["document 0", "nested deeper than 100 levels"]),
         ("a: " + "9" * 5_000, ["neither JSON nor YAML"]),
@@ -106,21 +114,36 @@ def deep_flow(levels: int) -> str:
         ("kind: Pod\n---\n- 1\n", ["document 1", "not a Kubernetes object"]),
         ("kind: List\nitems: {}", ["document 0", "$.items", "list"]),
         ("kind: List\nitems: [{kind: Pod}, 5]", ["document 0", "$.items[1]", "object"]),
-        (yaml.safe_dump(a_list(service(), service(clusterIP=5))), ["document 0, item 1", "$.spec.clusterIP"]),
-        (yaml.safe_dump(service(ports=[{"port": "80"}])), ["document 0", "$.spec.ports[0].port", "whole number"]),
-        (yaml.safe_dump({**piece(), "addressType": None}), ["document 0", "$.addressType", "missing"]),
-        (yaml.safe_dump_all([service(), link(enabled="yes")]), ["document 1", "$.spec.enabled", "true or false"]),
+        (
+            yaml.safe_dump(a_list(service(), service(clusterIP=5))),
+            ["document 0, item 1", "$.spec.clusterIP"],
+        ),
+        (
+            yaml.safe_dump(service(ports=[{"port": "80"}])),
+            ["document 0", "$.spec.ports[0].port", "whole number"],
+        ),
+        (
+            yaml.safe_dump({**piece(), "addressType": None}),
+            ["document 0", "$.addressType", "missing"],
+        ),
+        (
+            yaml.safe_dump_all([service(), link(enabled="yes")]),
+            ["document 1", "$.spec.enabled", "true or false"],
+        ),
         ("kind: Service\nmetadata: {name: 5}", ["document 0", "$.metadata.name"]),
         ("kind: Service\n", ["document 0", "$.metadata", "missing"]),
         ("current-context: a\n", ["document 0", "$.kind", "missing", "kubectl get -o yaml"]),
-        ("kind: ServiceList\nitems: [{metadata: {name: a}}]", ["document 0, item 0", "$.kind", "missing"]),
+        (
+            "kind: ServiceList\nitems: [{metadata: {name: a}}]",
+            ["document 0, item 0", "$.kind", "missing"],
+        ),
     ],
     ids=lambda value: repr(value)[:40],
-)  # fmt: skip
-def test_bad_file_is_named_with_document_and_field(
+)
+def test_invalid_file_is_named_with_document_and_field(
     files: Files, content: str | bytes, words: list[str]
 ) -> None:
-    """Whatever is wrong in a file, the error is one line that names the file and the place."""
+    """For every fault the error is one line with the file and the place."""
     path = files.write_text("bad.yaml", content)
     with pytest.raises(DumpError) as caught:
         read_dump(path)
@@ -131,7 +154,7 @@ def test_bad_file_is_named_with_document_and_field(
 
 
 def test_missing_file_is_named(files: Files) -> None:
-    """A file that cannot be read is named with the reason."""
+    """The error for a file that cannot be read has its name and the reason."""
     with pytest.raises(DumpError, match=r"missing\.yaml: No such file"):
         read_dump(files.directory / "missing.yaml")
     with pytest.raises(DumpError, match="directory"):
@@ -139,7 +162,7 @@ def test_missing_file_is_named(files: Files) -> None:
 
 
 def test_error_does_not_quote_the_file(files: Files) -> None:
-    """What stands next to a fault may be a kubeconfig: it is not repeated."""
+    """A kubeconfig may stand next to the fault, so the error quotes nothing."""
     for content in (
         '{"kubeconfig": "c2VjcmV0", }',
         "kubeconfig: c2VjcmV0\n\tx: [",
@@ -150,13 +173,14 @@ def test_error_does_not_quote_the_file(files: Files) -> None:
         assert "c2VjcmV0" not in str(caught.value)
 
 
-def test_words_of_yaml_mean_what_they_mean_to_kubernetes(files: Files) -> None:
-    """Booleans and numbers without quotes are read as such, in quotes they are text."""
+def test_yaml_scalars_have_the_types_of_kubernetes(files: Files) -> None:
+    """Unquoted booleans and numbers are read as such; in quotes they are text."""
     read = read_dump(
         files.write_text(
             "dump",
             "kind: ClusterLink\nmetadata: {name: c1, generation: 3}\nspec: {enabled: false}\n---\n"
-            "kind: Service\nmetadata: {name: 'off', namespace: \"1\"}\nspec: {ports: [{port: 80, name: null}]}\n",
+            "kind: Service\nmetadata: {name: 'off', namespace: \"1\"}\n"
+            "spec: {ports: [{port: 80, name: null}]}\n",
         )
     )
     assert (read.links[0].spec.enabled, read.links[0].metadata.generation) == (False, 3)
@@ -165,7 +189,7 @@ def test_words_of_yaml_mean_what_they_mean_to_kubernetes(files: Files) -> None:
 
 
 def test_pipe_is_read(files: Files) -> None:
-    """`--main <(kubectl get ...)` gives a file that can be read once and not be searched."""
+    """`--main <(kubectl get ...)` is a pipe: it can be read once and not searched."""
     path = files.directory / "pipe"
     os.mkfifo(path)
     with ThreadPoolExecutor() as pool:
@@ -174,8 +198,8 @@ def test_pipe_is_read(files: Files) -> None:
 
 
 @pytest.mark.parametrize("form", ["yaml", "json"])
-def test_list_is_read_in_the_memory_of_its_items(files: Files, form: str) -> None:
-    """A list of any length is read item by item: the memory for it does not grow with what is passed over."""
+def test_memory_does_not_grow_with_skipped_objects(files: Files, form: str) -> None:
+    """Memory does not grow with the number of skipped objects in a list."""
     pod = {"kind": "Pod", "metadata": {"name": "p", "annotations": {"note": "x" * 1000}}}
     peaks = []
     for length in (50, 500):
@@ -190,8 +214,8 @@ def test_list_is_read_in_the_memory_of_its_items(files: Files, form: str) -> Non
     assert peaks[1] < 2 * peaks[0]
 
 
-def test_of_remote_slices_only_what_is_mirrored_is_kept(files: Files) -> None:
-    """Nodes and Pods of a remote fill memory and are never mirrored; in the main cluster they are compared."""
+def test_remote_slices_keep_only_mirrored_fields(files: Files) -> None:
+    """Nodes and Pods of a remote are not mirrored; in the main cluster they are compared."""
     content = piece()
     content["endpoints"][0] |= {"nodeName": "n1", "targetRef": {"kind": "Pod", "name": "p"}}
     path = files.write("dump", content)
@@ -203,7 +227,7 @@ def test_of_remote_slices_only_what_is_mirrored_is_kept(files: Files) -> None:
 
 
 def test_namespaces_are_read(files: Files) -> None:
-    """The names of the namespaces are kept, and the identity of the cluster, which is the uid of one."""
+    """Names of namespaces are kept, and the uid of kube-system as the identity of the cluster."""
     read = read_dump(
         files.write(
             "dump",
@@ -237,7 +261,7 @@ def kube_system(uid: str) -> Object:
 
 
 def test_refused_links_are_not_read(files: Files) -> None:
-    """A file of the main cluster itself, or a second one of a cluster, counts as not read, and the reason is given."""
+    """A file of the main cluster, or a second file of one cluster, counts as not read."""
     main = files.write("main", service(), kube_system("u-main"))
     other = files.write("other", service(), kube_system("u"))
     remotes = {"a": other, "b": other, "self": main, "unknown": files.write("empty")}
@@ -251,7 +275,7 @@ def test_refused_links_are_not_read(files: Files) -> None:
     } == {"a", "unknown"}
 
 
-def test_file_of_another_cluster_than_the_link_has_is_refused(files: Files) -> None:
+def test_file_of_another_cluster_is_refused(files: Files) -> None:
     """Files follow the same rule as clusters: `spec.clusterID` pins the cluster of a link."""
     main = files.write("main", service(), link("c1", clusterID="u"))
     remotes = {"c1": files.write("c1", service(), kube_system("other"))}

@@ -1,4 +1,4 @@
-"""Commands that read clusters: what they say of a fleet, and that they write nothing.
+"""Commands that read clusters, and write nothing to them.
 
 Real: commands, kubeconfigs, HTTP, TLS, the core. Substituted: the API servers.
 """
@@ -31,19 +31,19 @@ from tests.unit.core.examples import WEB, endpoint, mirrored_slice, remote_slice
 
 
 def lines(output: str) -> list[str]:
-    """Lines without the spaces that align them."""
+    """Lines without alignment."""
     return [" ".join(line.split()) for line in output.splitlines() if line.strip()]
 
 
 def writes(world: Fleet) -> set[str]:
-    """What was asked of the servers but reading."""
+    """The methods of all requests except GET."""
     return {request.method for server in world.servers.values() for request in server.requests} - {
         "GET"
     }
 
 
 async def test_plan_reads_every_cluster_and_writes_nothing(tmp_path: Path) -> None:
-    """A live plan says what would be changed, from what all clusters have now."""
+    """A plan from clusters contains the changes for their present objects."""
     async with fleet(tmp_path, "c1", "c2") as world:
         world.link("c1")
         world.link("c2", excluded_service_names=("web",))
@@ -65,13 +65,13 @@ async def test_plan_reads_every_cluster_and_writes_nothing(tmp_path: Path) -> No
 
 
 async def refuse(request: web.BaseRequest) -> web.StreamResponse | None:
-    """Credentials that nobody knows any more."""
+    """The API server does not accept the credentials."""
     del request
     return refusal(401, "Unauthorized", "who are you?")
 
 
 async def test_cluster_that_cannot_be_read_is_not_empty(tmp_path: Path) -> None:
-    """What cannot be read is kept, and the plan says why it could not be read."""
+    """A cluster that cannot be read is kept, and the plan gives the reason."""
     async with fleet(tmp_path, "c1") as world:
         world.link("c1")
         world.remotes["c1"].override = refuse
@@ -97,10 +97,10 @@ async def test_cluster_that_cannot_be_read_is_not_empty(tmp_path: Path) -> None:
     ],
     ids=["none", "bad", "dead", "self"],
 )
-async def test_link_that_does_not_work_is_explained(
+async def test_unusable_link_is_explained(
     tmp_path: Path, spec: dict[str, Any], reason: str
 ) -> None:
-    """Next to the decision stands why the cluster was not read."""
+    """The output gives the reason why the cluster could not be read."""
     async with fleet(tmp_path, "c1") as world:
         world.link("c1", **spec)
         world.main.put(service())
@@ -110,7 +110,7 @@ async def test_link_that_does_not_work_is_explained(
 
 
 async def test_second_link_to_a_cluster_is_not_used(tmp_path: Path) -> None:
-    """Of two links to one cluster one is used, as the controller does it."""
+    """Of two links to one cluster one is used, as in the controller."""
     async with fleet(tmp_path, "c1") as world:
         world.link("c1")
         world.link("again", to="c1")
@@ -122,7 +122,7 @@ async def test_second_link_to_a_cluster_is_not_used(tmp_path: Path) -> None:
 
 
 async def test_untrusted_server_certificate_is_explained(tmp_path: Path) -> None:
-    """The allow-list and the hardened transport of the controller hold for commands too."""
+    """The allow-list and the hardened transport apply to commands too."""
     async with fleet(tmp_path, "c1") as world:
         world.link("c1", kubeconfig=kubeconfig(world.servers["c1"].url, OTHER_AUTHORITY))
         world.main.put(service())
@@ -130,7 +130,7 @@ async def test_untrusted_server_certificate_is_explained(tmp_path: Path) -> None
 
 
 def insecure(url: str) -> str:
-    """A kubeconfig, in base64, that does not ask who answers."""
+    """A kubeconfig, in base64, that skips the verification of the server."""
     content = yaml.safe_load(base64.b64decode(kubeconfig(url)))
     content["clusters"][0]["cluster"] = {"server": url, "insecure-skip-tls-verify": True}
     return base64.b64encode(yaml.safe_dump(content).encode()).decode()
@@ -139,8 +139,8 @@ def insecure(url: str) -> str:
 @pytest.mark.parametrize(
     "command", [["plan"], ["explain", "default/web"]], ids=lambda command: command[0]
 )
-async def test_remotes_are_trusted_as_by_the_controller(tmp_path: Path, command: list[str]) -> None:
-    """What the controller's flags allow or deny, those of a command do, before or behind its name."""
+async def test_trust_flags_apply_to_remotes(tmp_path: Path, command: list[str]) -> None:
+    """Trust flags apply before and after the name of a command."""
     deny = "--deny-remote-cidrs=127.0.0.0/8"
     async with fleet(tmp_path, "c1") as world:
         world.link("c1", kubeconfig=insecure(world.servers["c1"].url))
@@ -156,7 +156,7 @@ async def test_remotes_are_trusted_as_by_the_controller(tmp_path: Path, command:
 
 
 async def test_kubeconfig_in_a_secret_is_used(tmp_path: Path) -> None:
-    """The Secret is looked for in the namespace that the command is given; where there is none, that is said."""
+    """The Secret is read from the given namespace; a missing one is named."""
     async with fleet(tmp_path, "c1") as world:
         world.link("c1", kubeconfig=None, kubeconfig_secret_ref=SecretKeyReference("c1", "config"))
         world.main.put(service())
@@ -170,7 +170,7 @@ async def test_kubeconfig_in_a_secret_is_used(tmp_path: Path) -> None:
 
 
 async def test_explain_reads_one_namespace(tmp_path: Path) -> None:
-    """To explain one Service, only its namespace is listed, in the remotes too."""
+    """`explain` lists only the namespace of the Service, in remotes too."""
     async with fleet(tmp_path, "c1", "c2") as world:
         world.link("c1")
         world.link("c2", included_namespaces=("other",))
@@ -205,7 +205,7 @@ STATUS = ClusterLinkStatus(
 
 
 async def test_status_shows_every_link(tmp_path: Path) -> None:
-    """The state of each link, its numbers and what is wrong with it, without asking the remotes."""
+    """The state, numbers and problem of each link, without requests to remotes."""
     async with fleet(tmp_path, "c1", "c2") as world:
         world.link("c1", status=STATUS)
         world.link("c2")
@@ -236,7 +236,7 @@ async def test_status_shows_every_link(tmp_path: Path) -> None:
 
 
 async def test_status_without_links(tmp_path: Path) -> None:
-    """That nothing is linked is said; for a program it is an empty list."""
+    """The output says that there is no link; as JSON it is an empty list."""
     async with fleet(tmp_path) as world:
         assert await world.ask("status") == "There is no ClusterLink.\n"
         assert json.loads(await world.ask("status", "-o", "json")) == []
@@ -256,13 +256,13 @@ async def test_status_without_links(tmp_path: Path) -> None:
     ],
 )
 def test_age_has_one_unit(seconds: float, text: str) -> None:
-    """An age is short: a clock that is ahead makes no negative one."""
+    """An age has one unit, and is never negative: clocks may differ."""
     assert age("1970-01-01T00:00:00Z", seconds) == text
     assert age(None, seconds) == "-"
 
 
-async def test_services_are_a_matrix(tmp_path: Path) -> None:
-    """Services by cluster, ready and total endpoints, local ones first; what has nothing mirrored only on request."""
+async def test_services_show_endpoints_by_cluster(tmp_path: Path) -> None:
+    """Ready and total endpoints by cluster; Services without mirrored ones only with `--all`."""
     other = NamespacedName("shop", "cart")
     not_ready = endpoint("10.0.0.2", conditions=EndpointConditions(ready=False))
     async with fleet(tmp_path, "c1", "c2") as world:
@@ -295,10 +295,8 @@ async def test_services_are_a_matrix(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "command", [["status"], ["services"], ["plan"], ["explain", "a/b"]], ids=lambda each: each[0]
 )
-async def test_main_cluster_that_refuses_is_one_sentence(
-    tmp_path: Path, command: list[str]
-) -> None:
-    """Where the main cluster cannot be read, the error says which part of it and why, and nothing is printed."""
+async def test_rejected_list_of_main_is_one_sentence(tmp_path: Path, command: list[str]) -> None:
+    """The error names the part of the main cluster that could not be read, and the reason."""
 
     async def forbid(request: web.BaseRequest) -> web.StreamResponse | None:
         return refusal(403, "Forbidden", "no") if request.path.endswith("clusterlinks") else None
@@ -313,8 +311,8 @@ async def test_main_cluster_that_refuses_is_one_sentence(
     assert done.stdout == ""
 
 
-async def test_main_cluster_without_the_crd_says_what_to_install(tmp_path: Path) -> None:
-    """That there are no ClusterLinks at all has one reason, and one command mends it."""
+async def test_missing_crd_names_the_command_that_installs_it(tmp_path: Path) -> None:
+    """The error for a missing CRD says how to install it."""
 
     async def have_none(request: web.BaseRequest) -> web.StreamResponse | None:
         return refusal(404, "NotFound") if request.path.endswith("clusterlinks") else None
@@ -326,16 +324,16 @@ async def test_main_cluster_without_the_crd_says_what_to_install(tmp_path: Path)
 
 
 async def hang(_: web.BaseRequest) -> web.StreamResponse | None:
-    """A server that takes requests and does nothing."""
+    """A server that accepts requests and never answers."""
     await asyncio.Event().wait()
     return None
 
 
 @pytest.mark.parametrize("question", [read_links, read_clusters])
-async def test_hanging_main_cluster_is_an_error_before_the_time_out_of_lists(
+async def test_hanging_main_cluster_fails_fast(
     tmp_path: Path, question: Callable[[Client, Scope], Awaitable[object]]
 ) -> None:
-    """A user waits at the terminal, so the first request has a shorter time-out than a large list."""
+    """A user waits at the terminal: the first request has a shorter time-out than a list."""
     async with fleet(tmp_path) as world:
         world.main.override = hang
         # Longer than a handshake: a server leaves half of one open.
@@ -344,8 +342,8 @@ async def test_hanging_main_cluster_is_an_error_before_the_time_out_of_lists(
             await asyncio.to_thread(ask, source, Options(), question)
 
 
-def test_context_chooses_the_cluster(tmp_path: Path) -> None:
-    """`--context` is looked for in the kubeconfig, and a wrong one is named."""
+def test_unknown_context_is_named(tmp_path: Path) -> None:
+    """The context is looked up in the kubeconfig; the error names an unknown one."""
     content = {"clusters": [], "contexts": [], "users": [], "current-context": "a"}
     file = tmp_path / "kubeconfig"
     file.write_text(yaml.safe_dump(content), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Flags are those of Go programs; a wrong one is one sentence that names it, and exit code 1.
+"""Flags follow the conventions of Go; the error for an invalid one is one sentence.
 
 Real: the command line. Substituted: nothing.
 """
@@ -28,7 +28,7 @@ from svclink_controller.wire.label_selector import EVERYTHING
 
 @frozen
 class Ended:
-    """How a command ended, and what it said."""
+    """Exit code and output of a command."""
 
     code: int | str | None
     output: str
@@ -38,12 +38,12 @@ class Ended:
 Run: TypeAlias = Callable[..., Ended]
 
 PLAN = ("plan", "--main", "/dev/null")
-"""A command that does nothing and needs no cluster."""
+"""A command that reads no cluster."""
 
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
-    """Runs the command as the console script does, where no cluster is to be found."""
+    """Runs the console script on a machine without a cluster."""
     for name in ("KUBECONFIG", "KUBERNETES_SERVICE_HOST"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -64,7 +64,7 @@ users: [{name: a, user: {token: t}}]
 contexts: [{name: a, context: {cluster: a, user: a}}]
 current-context: a
 """
-"""A kubeconfig that leads to a server that is not there."""
+"""A kubeconfig of a server that does not exist."""
 
 
 def asks_cluster(name: str) -> bool:
@@ -153,8 +153,8 @@ def asks_cluster(name: str) -> bool:
     ],
     ids=lambda value: " ".join(value)[:60],
 )
-def test_wrong_flag_is_one_sentence(run: Run, arguments: list[str], words: list[str]) -> None:
-    """A wrong flag is refused with exit code 1 and one line on standard error that names it."""
+def test_invalid_flag_is_one_sentence(run: Run, arguments: list[str], words: list[str]) -> None:
+    """An invalid flag exits with code 1 and one line on stderr that names it."""
     ended = run(*arguments)
     assert (ended.code, ended.output) == (1, "")
     assert ended.error.startswith("Error: ")
@@ -163,8 +163,8 @@ def test_wrong_flag_is_one_sentence(run: Run, arguments: list[str], words: list[
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
-def test_every_command_refuses_what_it_does_not_know(run: Run, name: str) -> None:
-    """Whatever the command, a flag it does not have is one sentence, and nothing is printed."""
+def test_every_command_rejects_unknown_flags(run: Run, name: str) -> None:
+    """Every command rejects an unknown flag with one sentence."""
     ended = run(name, "--no-such-flag")
     assert (ended.code, ended.output) == (1, "")
     assert ended.error.startswith("Error: ")
@@ -173,7 +173,7 @@ def test_every_command_refuses_what_it_does_not_know(run: Run, name: str) -> Non
 
 
 ARGUMENTS = {"explain": ["shop/web"]}
-"""What a command cannot do without."""
+"""Required arguments of commands."""
 
 
 @pytest.mark.parametrize(
@@ -186,10 +186,10 @@ ARGUMENTS = {"explain": ["shop/web"]}
         if asks_cluster(name) and (name, content) != ("check", DEAD)
     ],
 )
-def test_every_command_without_a_cluster_is_one_sentence(
+def test_every_command_rejects_an_unusable_kubeconfig(
     run: Run, tmp_path: Path, name: str, content: str
 ) -> None:
-    """Whatever the command, a kubeconfig that is none, or leads nowhere, is one sentence, and nothing is printed."""
+    """Every command rejects an invalid kubeconfig, or one of a dead server, with one sentence."""
     path = tmp_path / "kubeconfig"
     path.write_text(content, encoding="utf-8")
     ended = run(name, "--kubeconfig", str(path), *ARGUMENTS.get(name, []))
@@ -201,10 +201,8 @@ def test_every_command_without_a_cluster_is_one_sentence(
 
 
 @pytest.mark.parametrize("content", ["", "just text", "current-context: a\nclusters: 5\n", "\x00"])
-def test_main_kubeconfig_that_is_none_is_one_sentence(
-    run: Run, tmp_path: Path, content: str
-) -> None:
-    """The controller does not start with a kubeconfig that cannot be used, and says which it was."""
+def test_controller_rejects_an_invalid_kubeconfig(run: Run, tmp_path: Path, content: str) -> None:
+    """The controller does not start with an invalid kubeconfig, and names the file."""
     path = tmp_path / "kubeconfig"
     path.write_text(content, encoding="utf-8")
     ended = run("--kubeconfig", str(path))
@@ -213,16 +211,16 @@ def test_main_kubeconfig_that_is_none_is_one_sentence(
     assert "Traceback" not in ended.error
 
 
-def test_without_kubeconfig_outside_a_cluster_the_flag_is_named(run: Run) -> None:
-    """Where there is no ServiceAccount, the error says what to give."""
+def test_missing_kubeconfig_outside_a_pod_names_the_flag(run: Run) -> None:
+    """Without a ServiceAccount, the error says which flag to use."""
     ended = run()
     assert ended.code == 1
     assert "--kubeconfig" in ended.error
     assert ended.error.count("\n") == 1
 
 
-def test_check_of_a_cluster_that_is_not_there_finds_that(run: Run, tmp_path: Path) -> None:
-    """What is an error of other commands is what a check is for."""
+def test_check_reports_an_unreachable_cluster(run: Run, tmp_path: Path) -> None:
+    """An unreachable cluster is an error for other commands, but a result of `check`."""
     path = tmp_path / "kubeconfig"
     path.write_text(DEAD, encoding="utf-8")
     ended = run("check", "--kubeconfig", str(path))
@@ -258,8 +256,8 @@ def test_check_of_a_cluster_that_is_not_there_finds_that(run: Run, tmp_path: Pat
     ],
     ids=" ".join,
 )
-def test_flags_are_those_of_go(run: Run, flags: list[str]) -> None:
-    """`--flag=value` and `--flag value`, booleans with a value, and lists with commas or repeated are taken."""
+def test_flags_are_written_as_in_go(run: Run, flags: list[str]) -> None:
+    """`--flag=value`, `--flag value`, booleans with a value, repeated and comma-separated lists."""
     ended = run(*flags, *PLAN)
     assert (ended.code, ended.error) == (0, "")
     assert "Nothing to change." in ended.output
@@ -277,13 +275,13 @@ def test_flags_are_those_of_go(run: Run, flags: list[str]) -> None:
         ("+5s", timedelta(seconds=5)),
     ],
 )
-def test_durations_are_those_of_go(text: str, expected: timedelta) -> None:
-    """A duration is written as Go writes it."""
+def test_durations_are_written_as_in_go(text: str, expected: timedelta) -> None:
+    """Durations are written as in Go."""
     assert DurationType().convert(text, None, None) == expected
 
 
-def test_default_sync_interval_is_that_of_the_go_program() -> None:
-    """Without flags everything is checked again every 30 s, and nothing is restricted."""
+def test_defaults_of_flags() -> None:
+    """The defaults: every Service is checked every 30 s, and nothing is restricted."""
     context = svclink.make_context("svclink", [])
     assert context.params == {
         "sync_interval": timedelta(seconds=30),
@@ -314,15 +312,15 @@ def test_default_sync_interval_is_that_of_the_go_program() -> None:
     ],
 )
 def test_address_is_host_and_port(text: str, expected: ListenAddress | str) -> None:
-    """An address is written as Go writes it, and can be switched off."""
+    """An address is written as in Go, and can be `off`."""
     assert ListenAddressType().convert(text, None, None) == expected
 
 
 @pytest.mark.parametrize("in_pod", [True, False])
-def test_remotes_are_trusted_as_far_as_flags_say(
+def test_trust_flags_become_settings(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, in_pod: bool
 ) -> None:
-    """In a Pod, loopback is denied besides what the administrator denies; what he allows is allowed."""
+    """In a Pod, loopback is denied in addition to the given networks."""
     seen: list[Settings] = []
 
     async def run(settings: Settings) -> None:
@@ -347,8 +345,8 @@ def test_remotes_are_trusted_as_far_as_flags_say(
     assert (trust.allows_insecure, trust.allows_proxies) == (True, False)
 
 
-def test_namespaces_are_put_together() -> None:
-    """Repeated flags and commas name one set of namespaces."""
+def test_namespaces_of_repeated_flags_are_merged() -> None:
+    """Repeated flags and commas make one list of namespaces."""
     flags = ["--included-namespaces=a, b", "--included-namespaces", "c,,a"]
     context = svclink.make_context("svclink", [*flags, "plan"])
     assert context.params["included_namespaces"] == ("a", "b", "c")
@@ -356,7 +354,7 @@ def test_namespaces_are_put_together() -> None:
 
 @pytest.mark.parametrize("flag", ["--help", "-h"])
 def test_help_names_every_flag(run: Run, flag: str) -> None:
-    """The help tells what there is, and that it runs the controller without a command."""
+    """The help lists every flag."""
     ended = run(flag)
     assert ended.code == 0
     names = [
@@ -369,8 +367,8 @@ def test_help_names_every_flag(run: Run, flag: str) -> None:
     assert "plan" in ended.output
 
 
-def test_kubectl_plugin_is_the_same_command() -> None:
-    """`kubectl svclink` finds a program of this name on the PATH; alone it helps, and starts no controller."""
+def test_kubectl_plugin_has_the_same_commands() -> None:
+    """`kubectl svclink` is a program on the PATH; without a command it prints the help."""
     program = Path(sys.executable).parent / "kubectl-svclink"
     alone = subprocess.run([program], capture_output=True, text=True, check=True)
     assert "Usage: kubectl svclink [OPTIONS]" in alone.stdout
@@ -380,8 +378,8 @@ def test_kubectl_plugin_is_the_same_command() -> None:
 
 
 @pytest.mark.parametrize("arguments", [["--help"], [*PLAN], [*PLAN, "-o", "json"]], ids=" ".join)
-def test_output_that_cannot_be_written_is_one_sentence(arguments: list[str]) -> None:
-    """A full disk is no fault of svclink, and an output that nobody wants none at all."""
+def test_full_disk_is_one_sentence(arguments: list[str]) -> None:
+    """A full disk is one sentence; a closed output is not an error."""
     program = Path(sys.executable).parent / "svclink"
     with Path("/dev/full").open("w", encoding="utf-8") as full:
         done = subprocess.run(
@@ -395,8 +393,8 @@ def test_output_that_cannot_be_written_is_one_sentence(arguments: list[str]) -> 
     assert (closed.returncode, closed.stderr) == (0, b"")
 
 
-def test_output_without_the_letters_gets_them_escaped(tmp_path: Path) -> None:
-    """A terminal that knows ASCII only is no reason to say nothing."""
+def test_characters_outside_the_encoding_are_escaped(tmp_path: Path) -> None:
+    """Characters that a terminal cannot show are escaped."""
     metadata = "metadata: {name: web, namespace: shop, labels: {kubernetes.io/service-name: web}}"
     dump = f"""
 kind: Service
@@ -424,8 +422,8 @@ ports: [{{port: 80}}]
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_shells_complete_commands(shell: str) -> None:
-    """The script for the completion of a shell is printed on request."""
+def test_completion_scripts_are_printed(shell: str) -> None:
+    """The completion script of a shell is printed on request."""
     program = Path(sys.executable).parent / "svclink"
     environment = {**os.environ, "_SVCLINK_COMPLETE": f"{shell}_source"}
     done = subprocess.run([program], capture_output=True, text=True, check=False, env=environment)
@@ -433,7 +431,7 @@ def test_shells_complete_commands(shell: str) -> None:
 
 
 def test_version_is_that_of_the_package() -> None:
-    """`python -m svclink_controller` is the same command, and knows its version."""
+    """`python -m svclink_controller` is the same command."""
     done = subprocess.run(
         [sys.executable, "-m", "svclink_controller", "--version"],
         capture_output=True,
@@ -443,8 +441,8 @@ def test_version_is_that_of_the_package() -> None:
     assert done.stdout.startswith("svclink ")
 
 
-def test_start_imports_no_command() -> None:
-    """What the controller does not use does not make its start longer."""
+def test_controller_imports_no_command() -> None:
+    """The controller imports no command, so it starts faster."""
     program = "import sys, svclink_controller.__main__; print(*sys.modules, sep='\\n')"
     loaded = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True

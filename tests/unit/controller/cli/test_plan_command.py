@@ -1,4 +1,4 @@
-"""`svclink plan` says what would be changed, from files, and changes nothing.
+"""`svclink plan` prints the changes for clusters whose objects are in files.
 
 Real: the command, the files, the core. Substituted: nothing.
 """
@@ -24,7 +24,7 @@ from tests.unit.controller.cli.dump_files import Files, link, mirrored, piece, r
 
 
 def test_plan_shows_decisions_and_changes(files: Files) -> None:
-    """The tables say what becomes of every Service of every cluster, and which slices are written."""
+    """The tables contain the decision for every Service and cluster, and the changes."""
     files.write("main.yaml", service(), link("c1"))
     files.write("c1.yaml", service(), piece(), service("other"))
     output = files.plan("--remote", f"c1={files.directory / 'c1.yaml'}")
@@ -37,8 +37,8 @@ def test_plan_shows_decisions_and_changes(files: Files) -> None:
     ]
 
 
-def test_row_is_a_line(files: Files) -> None:
-    """In a pipe nothing is wrapped, so that lines can be searched."""
+def test_rows_are_not_wrapped_in_a_pipe(files: Files) -> None:
+    """In a pipe rows are not wrapped, so that lines can be searched."""
     files.write("main.yaml", link("c1"))
     files.write("c1.yaml", service("x" * 63, "y" * 63))
     (line,) = [
@@ -51,13 +51,13 @@ def test_row_is_a_line(files: Files) -> None:
 
 
 def test_plan_without_changes_says_so(files: Files) -> None:
-    """Nothing to do is said in words."""
+    """The output says that there are no changes."""
     files.write("main.yaml", service())
     assert "Nothing to change." in files.plan()
 
 
 def test_plan_shows_findings(files: Files) -> None:
-    """What is left out of a mirrored Service is listed with the reason."""
+    """What cannot be mirrored of a Service is listed with the reason."""
     files.write("main.yaml", service(), link("c1"))
     files.write("c1.yaml", service(), piece(address="127.0.0.1"))
     output = files.plan("--remote", f"c1={files.directory / 'c1.yaml'}")
@@ -65,22 +65,22 @@ def test_plan_shows_findings(files: Files) -> None:
     assert "127.0.0.1" in output
 
 
-def test_nothing_of_a_link_without_file_is_deleted(files: Files) -> None:
-    """What is not known is not nothing: mirrored slices of a link for which no file was given stay."""
+def test_link_without_file_keeps_its_slices(files: Files) -> None:
+    """Mirrored slices of a link without a file are kept."""
     files.write("main.yaml", service(), link("c1"), mirrored("c1"))
     output = files.plan()
     assert ["default/web", "c1", "Kept"] in rows(output)
     assert "delete" not in {row[0] for row in rows(output)}
 
 
-def test_slices_of_a_link_that_does_not_exist_are_deleted(files: Files) -> None:
-    """Mirrored slices of no link are leftovers."""
+def test_slices_without_a_link_are_deleted(files: Files) -> None:
+    """Mirrored slices without a link are deleted."""
     files.write("main.yaml", service(), mirrored("gone"))
     assert ["delete", "default/web-abc", "gone"] in rows(files.plan())
 
 
-def test_flag_of_the_controller_counts(files: Files) -> None:
-    """`--included-namespaces` restricts the plan as it restricts the controller."""
+def test_flags_of_the_controller_apply(files: Files) -> None:
+    """`--included-namespaces` restricts the plan."""
     files.write("main.yaml", service(), link("c1"))
     files.write("c1.yaml", service(), piece())
     output = files.plan(
@@ -89,8 +89,8 @@ def test_flag_of_the_controller_counts(files: Files) -> None:
     assert ["default/web", "c1", "Skipped"] in rows(output)
 
 
-def test_yaml_output_is_the_slices(files: Files) -> None:
-    """With `-o yaml` the slices to write are printed as manifests; those to delete are comments with the command."""
+def test_yaml_output_is_manifests(files: Files) -> None:
+    """`-o yaml` prints manifests to apply, and comments with commands for deletions."""
     files.write("main.yaml", service(), link("c1"), mirrored("gone"))
     files.write("c1.yaml", service(), piece())
     output = files.plan("--remote", f"c1={files.directory / 'c1.yaml'}", "-o", "yaml")
@@ -101,7 +101,7 @@ def test_yaml_output_is_the_slices(files: Files) -> None:
 
 
 def test_example_of_the_documentation_works() -> None:
-    """The dumps under docs/example give the plan that README shows."""
+    """The files in docs/example give the plan in README."""
     example = Path(__file__).parents[4] / "docs" / "example"
     remotes = [
         flag
@@ -112,8 +112,8 @@ def test_example_of_the_documentation_works() -> None:
     assert ["create", "shop/web-cluster-a", "cluster-a"] in rows(done.output)
 
 
-def test_plan_changes_no_file(files: Files) -> None:
-    """Reading is all that is done with the files."""
+def test_plan_writes_no_file(files: Files) -> None:
+    """The command writes no file."""
     path = files.write("main.yaml", service())
     before = path.read_bytes()
     files.plan()
@@ -122,7 +122,7 @@ def test_plan_changes_no_file(files: Files) -> None:
 
 
 def test_json_output_is_the_whole_plan(files: Files) -> None:
-    """With `-o json` a program gets changes with their objects, decisions, findings and problems."""
+    """`-o json` contains changes with their objects, decisions, findings and problems."""
     files.write("main.yaml", service(), link("c1"), mirrored("gone"))
     remote = files.remote(
         "c1", service(), piece(), piece("other"), service("other"), piece(address="127.0.0.1")
@@ -148,7 +148,7 @@ def test_json_output_is_the_whole_plan(files: Files) -> None:
 
 
 def test_diff_output_shows_the_lines_that_change(files: Files) -> None:
-    """With `-o diff` each change is a unified diff of manifests, without what only the API server writes."""
+    """`-o diff` prints a unified diff for each change, without fields of the API server."""
     owner = {
         "apiVersion": "v1",
         "kind": "Service",
@@ -167,15 +167,16 @@ def test_diff_output_shows_the_lines_that_change(files: Files) -> None:
         *files.remote("c1", service(), piece(address="10.0.0.9")), "-o", "diff"
     ).splitlines()
     at = lines.index(
-        "# update endpointslice default/web-abc: the mirrored EndpointSlice differs from the remote one"
+        "# update endpointslice default/web-abc: the mirrored EndpointSlice differs from the"
+        " remote one"
     )
     assert lines[at + 1 : at + 3] == ["--- main/default/web-abc", "+++ plan/default/web-abc"]
     changed = [line for line in lines[at + 3 :] if line[:1] in "+-"]
     assert changed == ["-  - 10.0.0.1", "+  - 10.0.0.9"]
 
 
-def test_diff_of_what_comes_and_goes(files: Files) -> None:
-    """What is created differs from nothing, what is deleted becomes nothing."""
+def test_diff_of_created_and_deleted_objects(files: Files) -> None:
+    """A created object differs from /dev/null, a deleted one becomes /dev/null."""
     files.write("main.yaml", service(), link("c1"), mirrored("gone"))
     lines = files.plan(*files.remote("c1", service(), piece()), "-o", "diff").splitlines()
     assert lines[1:3] == ["--- /dev/null", "+++ plan/default/web-c1"]
@@ -185,8 +186,8 @@ def test_diff_of_what_comes_and_goes(files: Files) -> None:
     assert lines[at + 1 : at + 3] == ["--- main/default/web-abc", "+++ /dev/null"]
 
 
-def test_exit_code_tells_whether_something_changes(files: Files) -> None:
-    """With `--detailed-exitcode` 2 says that something would be changed; without, and without changes, it is 0."""
+def test_detailed_exit_code_depends_on_changes(files: Files) -> None:
+    """`--detailed-exitcode` exits with 2 if there are changes, else with 0."""
     files.write("main.yaml", service(), link("c1"))
     changes, nothing = files.remote("c1", service(), piece()), files.remote("c2", service())
     assert files.run("plan", *changes).exit_code == 0
@@ -194,16 +195,16 @@ def test_exit_code_tells_whether_something_changes(files: Files) -> None:
     assert files.run("plan", *nothing, "--detailed-exitcode").exit_code == 0
 
 
-def test_bad_remote_prints_nothing(files: Files) -> None:
-    """Where a file is bad, nothing is on standard output: half a plan might be applied."""
+def test_invalid_file_prints_nothing_to_stdout(files: Files) -> None:
+    """If a file is invalid, nothing goes to stdout: half a plan might be applied."""
     files.write("main.yaml", service(), link("c1"))
     done = files.run("plan", *files.remote("c1", service(), {"kind": "Service"}), "-o", "yaml")
     assert done.stdout == ""
     assert "document 1: $.metadata: required field missing" in str(done.exception)
 
 
-def test_cluster_that_is_not_read_is_named(files: Files) -> None:
-    """Why nothing is known of a cluster stands next to the decisions."""
+def test_unread_cluster_is_listed_with_the_reason(files: Files) -> None:
+    """The reason why a cluster could not be read is in the output."""
     kube_system = {"kind": "Namespace", "metadata": {"name": "kube-system", "uid": "u"}}
     files.write("main.yaml", service(), kube_system)
     remote = files.remote("c1", service(), kube_system)
@@ -213,8 +214,8 @@ def test_cluster_that_is_not_read_is_named(files: Files) -> None:
 
 
 @pytest.mark.parametrize("output", ["table", "diff", "json", "yaml"])
-def test_nothing_of_a_cluster_moves_the_cursor(files: Files, output: str) -> None:
-    """What a remote says is printed as text: it can neither colour the terminal nor be taken for markup."""
+def test_control_characters_are_not_printed(files: Files, output: str) -> None:
+    """Text of a remote cannot contain control characters or markup."""
     files.write("main.yaml", service("web"), link("c1"))
     odd = piece("web", address="\x1b[31m[bold]\x07")
     odd["endpoints"].append({"addresses": ["10.0.0.1"]})
@@ -226,7 +227,7 @@ def test_nothing_of_a_cluster_moves_the_cursor(files: Files, output: str) -> Non
 
 
 def test_colour_is_for_terminals(files: Files) -> None:
-    """On a terminal words are coloured, unless NO_COLOR is set; in a pipe they never are."""
+    """Words are coloured on a terminal without NO_COLOR, never in a pipe."""
     main = files.write("main.yaml", service(), link("c1"))
     remote = files.write("c1.yaml", service(), piece())
     command = [
@@ -251,7 +252,7 @@ def test_colour_is_for_terminals(files: Files) -> None:
 
 
 def on_a_terminal(command: list[str], environment: dict[str, str]) -> str:
-    """What a command prints where its standard output is a terminal."""
+    """The output of a command whose stdout is a terminal."""
     reader, writer = pty.openpty()
     with subprocess.Popen(command, stdout=writer, env=environment):
         os.close(writer)
