@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 from svclink_controller.cli.preflight.results import MAIN_SUBJECT, Result, shortened
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.snapshot import Snapshot
 from svclink_core.well_known import LABEL_GO_CLUSTER, NAMESPACE_KUBE_SYSTEM, SERVICE_KUBERNETES
 
-FIX = "kubectl cluster-info dump | grep -m1 cluster-cidr  # in both; give one another Pod network"
+_FIX: Final = (
+    "kubectl cluster-info dump | grep -m1 cluster-cidr  # in both; give one another Pod network"
+)
 
 
 def check_addresses(snapshot: Snapshot) -> Iterator[Result]:
@@ -24,7 +27,7 @@ def check_addresses(snapshot: Snapshot) -> Iterator[Result]:
     for (owner, cluster), addresses in sorted(shared.items()):
         examples = shortened(sorted(addresses))
         message = f"{len(addresses)} are also addresses of Pods of {owner}: {examples}"
-        yield Result("fail", cluster, "addresses", message, FIX)
+        yield Result("fail", cluster, "addresses", message, _FIX)
     if not shared:
         yield Result("ok", MAIN_SUBJECT, "addresses", "no Pod address is in two clusters")
 

@@ -11,7 +11,7 @@ from svclink_controller.cli.preflight.results import Result
 MAX_SKEW_SECONDS: Final = 30
 """With a larger difference, fresh tokens may seem not yet valid, and ages in status are wrong."""
 
-FIX: Final = "timedatectl set-ntp true  # on the machine whose clock is wrong"
+_FIX: Final = "timedatectl set-ntp true  # on the machine whose clock is wrong"
 
 
 async def check_clock(client: Client, cluster: str) -> list[Result]:
@@ -28,4 +28,4 @@ async def check_clock(client: Client, cluster: str) -> list[Result]:
         f"is {abs(skew):.0f} s {direction} the clock of this machine: tokens and certificates may"
         " seem invalid"
     )
-    return [Result("warn", cluster, "clock", message, FIX)]
+    return [Result("warn", cluster, "clock", message, _FIX)]
