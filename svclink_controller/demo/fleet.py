@@ -17,7 +17,7 @@ import svclink_controller
 from svclink_controller.api.client import Client
 from svclink_controller.api.connecting import user_client
 from svclink_controller.api.errors import ApiError, TransportError
-from svclink_controller.demo.apiserver.refusals import JsonObject
+from svclink_controller.demo.apiserver.status_errors import JsonObject
 from svclink_controller.demo.control_planes import (
     ControlPlane,
     controller_manager,

@@ -10,7 +10,7 @@ import msgspec
 from attrs import define, field
 
 from svclink_controller.api.errors import ApiError, TransportError
-from svclink_controller.demo.apiserver.refusals import JsonObject
+from svclink_controller.demo.apiserver.status_errors import JsonObject
 from svclink_controller.demo.fleet import (
     LINKS,
     MAIN_CONTEXT,
@@ -19,7 +19,7 @@ from svclink_controller.demo.fleet import (
     Fleet,
     install_definitions,
 )
-from svclink_controller.demo.telling import Endpoints, Teller
+from svclink_controller.demo.narrator import Endpoints, Teller
 from svclink_core.well_known import LABEL_CLUSTER, LABEL_MANAGED_BY, LABEL_SERVICE_NAME
 
 T = TypeVar("T")

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 
 from svclink_controller.demo.apiserver.api_server import make_api_server
-from svclink_controller.demo.apiserver.serving import serving_api, tls_context
+from svclink_controller.demo.apiserver.secure_serving import serving_api, tls_context
 from svclink_controller.demo.processes import Process
 
 from .control_planes import START_SECONDS, Cluster

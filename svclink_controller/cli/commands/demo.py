@@ -14,8 +14,8 @@ import click
 from svclink_controller.cli.printing import console
 from svclink_controller.demo.control_planes import find_binaries
 from svclink_controller.demo.fleet import MAIN_CONTEXT, REMOTES, Fleet, running_fleet
+from svclink_controller.demo.narrator import Teller
 from svclink_controller.demo.story import NAMESPACE, Story
-from svclink_controller.demo.telling import Teller
 
 
 @click.command("demo")

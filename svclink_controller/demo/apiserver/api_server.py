@@ -14,19 +14,19 @@ from aiohttp import web
 from attrs import define, frozen
 
 from svclink_controller import clock
-from svclink_controller.demo.apiserver.authorizing import ANONYMOUS, Attributes, Authority, User
-from svclink_controller.demo.apiserver.kinds import (
+from svclink_controller.demo.apiserver.authorization import ANONYMOUS, Attributes, Authority, User
+from svclink_controller.demo.apiserver.patch import merge, strategic_merge
+from svclink_controller.demo.apiserver.registry import Registry
+from svclink_controller.demo.apiserver.resource_types import (
     ACCESS_REVIEW,
     SERVICE_ACCOUNTS,
     ResourceType,
     discover,
 )
-from svclink_controller.demo.apiserver.patching import merge, strategic_merge
-from svclink_controller.demo.apiserver.refusals import JsonObject, RefusalError, bad_request
-from svclink_controller.demo.apiserver.registry import Registry
+from svclink_controller.demo.apiserver.status_errors import JsonObject, RefusalError, bad_request
 from svclink_controller.demo.apiserver.storage import HISTORY, Storage
 from svclink_controller.demo.apiserver.tables import table
-from svclink_controller.demo.apiserver.watching import Watch, collection
+from svclink_controller.demo.apiserver.watch import Watch, collection
 
 MAX_REQUEST_BYTES: Final = 3 * 2**20
 GARBAGE_SECONDS: Final = 0.1

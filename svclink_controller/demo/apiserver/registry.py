@@ -15,15 +15,15 @@ from typing import Final
 from attrs import define
 
 from svclink_controller import clock
-from svclink_controller.demo.apiserver import admitting
-from svclink_controller.demo.apiserver.kinds import (
+from svclink_controller.demo.apiserver import admission
+from svclink_controller.demo.apiserver.resource_types import (
     BUILT_IN,
     CUSTOM_RESOURCE_DEFINITIONS,
     NAMESPACE_TYPE,
     ResourceType,
     defined_by,
 )
-from svclink_controller.demo.apiserver.refusals import (
+from svclink_controller.demo.apiserver.status_errors import (
     Cause,
     JsonObject,
     RefusalError,
@@ -275,7 +275,7 @@ class Registry:
         return new
 
     def _admit(self, kind: ResourceType, item: JsonObject, old: JsonObject | None) -> None:
-        admitting.fill_in(kind, item, old)
+        admission.fill_in(kind, item, old)
         if (
             kind.name == "Service"
             and item["spec"].get("type") != "ExternalName"
@@ -283,7 +283,7 @@ class Registry:
         ):
             address = f"10.0.{secrets.randbelow(250) + 1}.{secrets.randbelow(250) + 1}"
             item["spec"] |= {"clusterIP": address, "clusterIPs": [address]}
-        if found := admitting.problems(kind, item):
+        if found := admission.problems(kind, item):
             raise invalid(kind.name, item["metadata"]["name"], found)
 
 

@@ -10,7 +10,7 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 from attrs import define, field, frozen
 
-from svclink_controller.demo.apiserver.refusals import JsonObject, expired
+from svclink_controller.demo.apiserver.status_errors import JsonObject, expired
 
 StorageKey: TypeAlias = tuple[str, str, str]
 """Resource, namespace (empty for what has none) and name."""

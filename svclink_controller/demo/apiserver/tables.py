@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
 from svclink_controller import clock
-from svclink_controller.demo.apiserver.kinds import ResourceType
-from svclink_controller.demo.apiserver.refusals import JsonObject
+from svclink_controller.demo.apiserver.resource_types import ResourceType
+from svclink_controller.demo.apiserver.status_errors import JsonObject
 
 Column: TypeAlias = tuple[str, str, int, Callable[[JsonObject], Any]]
 """Name, type, priority (0: always shown) and how the cell is got from an object."""

@@ -17,12 +17,12 @@ import pytest
 from attrs import evolve
 from rich.console import Console
 
-from svclink_controller.demo import story, telling
+from svclink_controller.demo import narrator, story
 from svclink_controller.demo.control_planes import BINARIES, MissingBinariesError, find_binaries
 from svclink_controller.demo.fleet import DemoError, running_fleet
+from svclink_controller.demo.narrator import Teller
 from svclink_controller.demo.processes import Process
 from svclink_controller.demo.story import Story
-from svclink_controller.demo.telling import Teller
 
 PATIENCE = 60.0
 COMMAND = (sys.executable, "-m", "svclink_controller", "demo")
@@ -132,7 +132,7 @@ async def test_a_story_that_does_not_come_true_is_an_error(
 
 async def test_on_a_terminal_what_is_new_stands_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """Colour says what is ready, bold what was not there before."""
-    monkeypatch.setattr(telling, "READING_SECONDS", 0)
+    monkeypatch.setattr(narrator, "READING_SECONDS", 0)
     shown = StringIO()
     teller = Teller(
         Console(file=shown, force_terminal=True, color_system="standard", highlight=False)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from svclink_controller.demo.apiserver.kinds import BUILT_IN, ResourceType
-from svclink_controller.demo.apiserver.refusals import JsonObject
+from svclink_controller.demo.apiserver.resource_types import BUILT_IN, ResourceType
+from svclink_controller.demo.apiserver.status_errors import JsonObject
 
 
 def kind_of(name: str) -> ResourceType:

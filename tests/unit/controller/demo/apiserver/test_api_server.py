@@ -15,9 +15,9 @@ import pytest
 
 from svclink_controller.api.client import Client
 from svclink_controller.api.errors import ApiError
-from svclink_controller.demo.apiserver import watching
-from svclink_controller.demo.apiserver.kinds import RBAC_GROUP
-from svclink_controller.demo.apiserver.refusals import JsonObject
+from svclink_controller.demo.apiserver import watch
+from svclink_controller.demo.apiserver.resource_types import RBAC_GROUP
+from svclink_controller.demo.apiserver.status_errors import JsonObject
 from svclink_controller.reflect.reflector import Reflector
 from svclink_controller.wire.messages import Listing, Undecodable
 from svclink_controller.wire.resources import SERVICES
@@ -204,7 +204,7 @@ async def test_a_quiet_watch_has_bookmarks_and_an_end(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Bookmarks say how far it is; after `timeoutSeconds` it ends by itself."""
-    monkeypatch.setattr(watching, "BOOKMARK_SECONDS", 0.01)
+    monkeypatch.setattr(watch, "BOOKMARK_SECONDS", 0.01)
     client = running.administrator
     version = str(running.api_server.registry.storage.revision)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from hypothesis import given
 
-from svclink_controller.demo.apiserver.admitting import fill_in, problems
-from svclink_controller.demo.apiserver.refusals import JsonObject
+from svclink_controller.demo.apiserver.admission import fill_in, problems
+from svclink_controller.demo.apiserver.status_errors import JsonObject
 from svclink_core.codec import unstructure
 from svclink_core.diffing import Create, Update
 from svclink_core.planning import plan

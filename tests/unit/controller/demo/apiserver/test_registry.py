@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from svclink_controller.demo.apiserver.kinds import ResourceType
-from svclink_controller.demo.apiserver.refusals import JsonObject, RefusalError
 from svclink_controller.demo.apiserver.registry import Registry
+from svclink_controller.demo.apiserver.resource_types import ResourceType
+from svclink_controller.demo.apiserver.status_errors import JsonObject, RefusalError
 from tests.unit.controller.demo.apiserver.objects import (
     cluster_link,
     endpoint_slice,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from svclink_controller.demo.apiserver.refusals import JsonObject, RefusalError
+from svclink_controller.demo.apiserver.status_errors import JsonObject, RefusalError
 from svclink_controller.demo.apiserver.storage import Storage, StorageKey
 
 KEY: StorageKey = ("services", "default", "web")

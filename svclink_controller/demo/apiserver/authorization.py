@@ -12,8 +12,8 @@ import msgspec
 from attrs import define, frozen
 
 from svclink_controller import clock
-from svclink_controller.demo.apiserver.kinds import RBAC_GROUP
-from svclink_controller.demo.apiserver.refusals import JsonObject, RefusalError
+from svclink_controller.demo.apiserver.resource_types import RBAC_GROUP
+from svclink_controller.demo.apiserver.status_errors import JsonObject, RefusalError
 from svclink_controller.demo.apiserver.storage import Storage
 
 ISSUER: Final = "https://kubernetes.default.svc"

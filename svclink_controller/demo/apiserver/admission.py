@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from typing import Final
 
-from svclink_controller.demo.apiserver.kinds import ResourceType
-from svclink_controller.demo.apiserver.refusals import Cause, JsonObject
+from svclink_controller.demo.apiserver.resource_types import ResourceType
+from svclink_controller.demo.apiserver.status_errors import Cause, JsonObject
 from svclink_controller.wire.label_selector import is_key, is_value
 
 DNS_LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")

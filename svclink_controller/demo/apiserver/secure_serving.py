@@ -21,7 +21,7 @@ from svclink_controller.demo.apiserver.api_server import (
     ApiServer,
     make_api_server,
 )
-from svclink_controller.demo.apiserver.refusals import JsonObject
+from svclink_controller.demo.apiserver.status_errors import JsonObject
 
 SHUTDOWN_SECONDS = 0.2
 

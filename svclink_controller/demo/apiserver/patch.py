@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from svclink_controller.demo.apiserver.refusals import JsonObject
+from svclink_controller.demo.apiserver.status_errors import JsonObject
 
 MERGE_KEYS: Final = {
     "containers": "name",

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from attrs import field, frozen
 
-from svclink_controller.demo.apiserver.refusals import JsonObject
+from svclink_controller.demo.apiserver.status_errors import JsonObject
 
 SERVER_VERSION: Final[JsonObject] = {
     "major": "1",

@@ -11,8 +11,8 @@ from typing import Final
 import msgspec
 from attrs import define, frozen
 
-from svclink_controller.demo.apiserver.kinds import ResourceType
-from svclink_controller.demo.apiserver.refusals import JsonObject, RefusalError, bad_request
+from svclink_controller.demo.apiserver.resource_types import ResourceType
+from svclink_controller.demo.apiserver.status_errors import JsonObject, RefusalError, bad_request
 from svclink_controller.demo.apiserver.storage import Storage, StoredChange
 from svclink_controller.demo.apiserver.tables import table
 from svclink_controller.wire import label_selector

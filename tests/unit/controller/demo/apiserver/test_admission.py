@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from svclink_controller.demo.apiserver.admitting import fill_in, problems
-from svclink_controller.demo.apiserver.refusals import JsonObject
+from svclink_controller.demo.apiserver.admission import fill_in, problems
+from svclink_controller.demo.apiserver.status_errors import JsonObject
 from tests.unit.controller.demo.apiserver.objects import endpoint_slice, kind_of
 
 SLICES = kind_of("EndpointSlice")

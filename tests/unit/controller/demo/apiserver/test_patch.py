@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from svclink_controller.demo.apiserver.patching import merge, strategic_merge
-from svclink_controller.demo.apiserver.refusals import JsonObject
+from svclink_controller.demo.apiserver.patch import merge, strategic_merge
+from svclink_controller.demo.apiserver.status_errors import JsonObject
 
 
 @pytest.mark.parametrize(
