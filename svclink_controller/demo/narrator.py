@@ -19,7 +19,7 @@ READING_SECONDS: Final = 1.2
 
 
 @frozen
-class Teller:
+class Narrator:
     """Prints the story."""
 
     console: Console

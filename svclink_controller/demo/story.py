@@ -19,7 +19,7 @@ from svclink_controller.demo.fleet import (
     Fleet,
     install_definitions,
 )
-from svclink_controller.demo.narrator import Endpoints, Teller
+from svclink_controller.demo.narrator import Endpoints, Narrator
 from svclink_core.well_known import LABEL_CLUSTER, LABEL_MANAGED_BY, LABEL_SERVICE_NAME
 
 T = TypeVar("T")
@@ -42,7 +42,7 @@ class Story:
     """Tells what svclink does in a fleet. `seen` is what main showed at the last look."""
 
     fleet: Fleet
-    teller: Teller
+    narrator: Narrator
     seen: dict[str, dict[str, bool]] = field(factory=dict)
 
     async def tell(self) -> None:
@@ -66,7 +66,7 @@ class Story:
     # Chapters
 
     async def _publish(self) -> None:
-        await self.teller.chapter(
+        await self.narrator.chapter(
             f"The Service {NAMESPACE}/{SERVICE} is in all three. In main it has one Pod."
         )
         await install_definitions(self.fleet.clients[MAIN_CONTEXT])
@@ -75,11 +75,11 @@ class Story:
         await self._expect("the endpoints of main are its own", {MAIN_CONTEXT: LOCAL_PODS})
 
     async def _link(self) -> None:
-        await self.teller.chapter(
+        await self.narrator.chapter(
             "svclink starts. Each remote cluster hands out a read-only kubeconfig, which becomes a ClusterLink in main."
         )
         self.fleet.svclink.start()
-        with self.teller.waiting("svclink export-kubeconfig"):
+        with self.narrator.waiting("svclink export-kubeconfig"):
             links = await asyncio.gather(*(self.fleet.export_link(name) for name in REMOTES))
         for link in links:
             await self.fleet.clients[MAIN_CONTEXT].post(LINKS, link)
@@ -90,7 +90,7 @@ class Story:
         await asyncio.gather(*(self._await_phase(name, "Ready") for name in REMOTES))
 
     async def _fail_a_probe(self) -> None:
-        await self.teller.chapter("A Pod of cluster-a fails its probe.")
+        await self.narrator.chapter("A Pod of cluster-a fails its probe.")
         sick = OF_A | {"10.1.0.12": False}
         await self._set(A, sick)
         await self._expect(
@@ -98,18 +98,18 @@ class Story:
         )
 
     async def _cut_off_and_return(self) -> None:
-        await self.teller.chapter("cluster-b is cut off: its API server is killed.")
+        await self.narrator.chapter("cluster-b is cut off: its API server is killed.")
         self.fleet.cut_off(B)
         seconds = await self._await_phase(B, "NotReady")
-        self.teller.done("its link says so: NotReady, Unreachable", seconds)
+        self.narrator.done("its link says so: NotReady, Unreachable", seconds)
         await self._set(A, OF_A)
         await self._expect(
             "cluster-a goes on, its Pod is ready again",
             {MAIN_CONTEXT: LOCAL_PODS, A: OF_A, B: OF_B},
         )
-        self.teller.holds("the endpoints of cluster-b stayed: not known is not gone")
+        self.narrator.holds("the endpoints of cluster-b stayed: not known is not gone")
 
-        await self.teller.chapter("cluster-b comes back, with one Pod less.")
+        await self.narrator.chapter("cluster-b comes back, with one Pod less.")
         await self.fleet.bring_back(B)
         fewer = {"10.2.0.11": True}
         await self._set(B, fewer)
@@ -117,7 +117,7 @@ class Story:
         await self._await_phase(B, "Ready")
 
     async def _disable_and_enable(self) -> None:
-        await self.teller.chapter(
+        await self.narrator.chapter(
             "The link to cluster-a is disabled. Then both remote clusters get a Pod more."
         )
         await self._edit_link(A, enabled=False)
@@ -130,14 +130,14 @@ class Story:
             {MAIN_CONTEXT: LOCAL_PODS, A: OF_A, B: more_of_b},
         )
 
-        await self.teller.chapter("The link is enabled again.")
+        await self.narrator.chapter("The link is enabled again.")
         await self._edit_link(A, enabled=True)
         await self._expect(
             "cluster-a has caught up", {MAIN_CONTEXT: LOCAL_PODS, A: more_of_a, B: more_of_b}
         )
 
     async def _delete_a_link(self) -> None:
-        await self.teller.chapter("The link to cluster-a is deleted.")
+        await self.narrator.chapter("The link to cluster-a is deleted.")
         of_b = self.seen[B]
         await self.fleet.clients[MAIN_CONTEXT].delete(f"{LINKS}/{A}", {})
         await self._expect(
@@ -182,10 +182,10 @@ class Story:
             self.seen = await self._look()
             return self.seen
 
-        with self.teller.waiting(what):
+        with self.narrator.waiting(what):
             seconds = await self._await(what, expected, look)
-        self.teller.endpoints(self.seen, before)
-        self.teller.done(what, seconds)
+        self.narrator.endpoints(self.seen, before)
+        self.narrator.done(what, seconds)
 
     async def _await_phase(self, link: str, phase: str) -> float:
         async def look() -> str:
@@ -194,7 +194,7 @@ class Story:
             )
             return str(found.get("status", {}).get("phase"))
 
-        with self.teller.waiting(f"{link} becomes {phase}"):
+        with self.narrator.waiting(f"{link} becomes {phase}"):
             return await self._await(f"the link to {link} is {phase}", phase, look)
 
     async def _await(self, what: str, expected: T, look: Callable[[], Awaitable[T]]) -> float:

@@ -14,7 +14,7 @@ import click
 from svclink_controller.cli.printing import console
 from svclink_controller.demo.control_planes import find_binaries
 from svclink_controller.demo.fleet import MAIN_CONTEXT, REMOTES, Fleet, running_fleet
-from svclink_controller.demo.narrator import Teller
+from svclink_controller.demo.narrator import Narrator
 from svclink_controller.demo.story import NAMESPACE, Story
 
 
@@ -42,20 +42,20 @@ async def _run(directory: Path, binaries: Path | None, *, keep: bool) -> bool:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    teller = Teller(console())
+    narrator = Narrator(console())
     kind = "real (etcd and kube-apiserver)" if binaries else "embedded"
-    teller.opening(
+    narrator.opening(
         f"Three Kubernetes API servers start, {kind}: {MAIN_CONTEXT}, {' and '.join(REMOTES)}."
     )
     started = asyncio.get_running_loop().time()
     async with running_fleet(directory, binaries) as fleet:
-        teller.done(
+        narrator.done(
             "they serve, over HTTPS on loopback", asyncio.get_running_loop().time() - started
         )
-        if not await _unless_stopped(stop, _tell(Story(fleet, teller), keep=keep)):
+        if not await _unless_stopped(stop, _tell(Story(fleet, narrator), keep=keep)):
             return False
         if keep:
-            _print_access(fleet, teller)
+            _print_access(fleet, narrator)
             await stop.wait()
     return True
 
@@ -65,7 +65,7 @@ async def _tell(story: Story, *, keep: bool) -> None:
     if keep:
         await story.restore()
     else:
-        await story.teller.chapter(
+        await story.narrator.chapter(
             "That was all, and it ends here. `svclink demo --keep` leaves it to your kubectl."
         )
 
@@ -85,10 +85,10 @@ async def _unless_stopped(stop: asyncio.Event, work: Coroutine[object, object, N
     return False
 
 
-def _print_access(fleet: Fleet, teller: Teller) -> None:
-    """Print how to continue with kubectl."""
+def _print_access(fleet: Fleet, narrator: Narrator) -> None:
+    """How to go on by hand."""
     remote = fleet.planes[REMOTES[0]]
-    teller.text(
+    narrator.text(
         f"""
 Everything keeps running. In another terminal:
 

@@ -23,7 +23,7 @@ from svclink_controller.demo.apiserver.resource_types import (
     ResourceType,
     discover,
 )
-from svclink_controller.demo.apiserver.status_errors import JsonObject, RefusalError, bad_request
+from svclink_controller.demo.apiserver.status_errors import JsonObject, StatusError, bad_request
 from svclink_controller.demo.apiserver.storage import HISTORY, Storage
 from svclink_controller.demo.apiserver.tables import table
 from svclink_controller.demo.apiserver.watch import Watch, collection
@@ -77,8 +77,8 @@ class ApiServer:
                 finally:
                     self._log(request, user, asked, 200, "ResponseComplete")
             response = await self._answer(request, target, user)
-        except RefusalError as refusal:
-            response = answer(refusal.status, refusal.code)
+        except StatusError as error:
+            response = answer(error.status, error.code)
         self._log(request, user, asked, response.status, "ResponseComplete")
         return response
 
@@ -92,7 +92,7 @@ class ApiServer:
 
     def _authorize(self, user: User, asked: Attributes, path: str) -> None:
         if user is ANONYMOUS and not asked.resource and path not in OPEN_PATHS:
-            raise RefusalError(
+            raise StatusError(
                 403, "Forbidden", f'forbidden: User "{user.name}" cannot {asked.verb} path "{path}"'
             )
         if asked.resource == ACCESS_REVIEW and user is not ANONYMOUS:
@@ -109,7 +109,7 @@ class ApiServer:
                 f'{full} is forbidden: User "{user.name}" cannot {asked.verb} resource "{what}" '
                 f'in API group "{asked.group}" {where}'
             )
-            raise RefusalError(403, "Forbidden", message, kind=asked.resource, group=asked.group)
+            raise StatusError(403, "Forbidden", message, kind=asked.resource, group=asked.group)
 
     def _target(self, path: str) -> RequestTarget | None:
         """What a path names; None where it is no path of objects."""
@@ -126,7 +126,7 @@ class ApiServer:
             fits = kind.namespaced or not namespace
             if kind.root == root and kind.plural == plural and fits and not any(more):
                 return RequestTarget(kind, namespace, name, subresource)
-        raise RefusalError(404, "NotFound", "the server could not find the requested resource")
+        raise StatusError(404, "NotFound", "the server could not find the requested resource")
 
     async def _answer(
         self, request: web.BaseRequest, target: RequestTarget | None, user: User
@@ -140,7 +140,7 @@ class ApiServer:
         if (target.kind.name, target.subresource) == ("ServiceAccount", "token"):
             return answer(self._issue_token(target, await body_of(request)), 201)
         if target.subresource and not (target.subresource == "status" and target.kind.has_status):
-            raise RefusalError(404, "NotFound", "the server could not find the requested resource")
+            raise StatusError(404, "NotFound", "the server could not find the requested resource")
         content, made = await self._write(request, target)
         if _wants_table(request):
             return answer(
@@ -153,7 +153,7 @@ class ApiServer:
             return web.Response(text="ok")
         found = discover(path, self.registry.kinds())
         if found is None:
-            raise RefusalError(404, "NotFound", "the server could not find the requested resource")
+            raise StatusError(404, "NotFound", "the server could not find the requested resource")
         return answer(found)
 
     # Reading
@@ -223,7 +223,7 @@ class ApiServer:
                 gone = self.registry.delete(kind, namespace, name, options)
                 return gone if kind.name == "Namespace" else success(kind, gone), 200
             case _:
-                raise RefusalError(
+                raise StatusError(
                     405, "MethodNotAllowed", "the server does not allow this method on the resource"
                 )
 
@@ -315,16 +315,16 @@ async def body_of(request: web.BaseRequest) -> JsonObject:
     """The object in a request.
 
     Raises:
-        RefusalError: 400 or 413, there is none.
+        StatusError: 400 or 413, there is none.
     """
     try:
         content = await request.read()
     except web.HTTPRequestEntityTooLarge as error:
-        raise RefusalError(413, "RequestEntityTooLarge", f"limit is {MAX_REQUEST_BYTES}") from error
+        raise StatusError(413, "RequestEntityTooLarge", f"limit is {MAX_REQUEST_BYTES}") from error
     try:
         if request.content_type.endswith("protobuf"):
             message = "this server reads JSON only: use `kubectl create --dry-run=client -o yaml`, and apply that"
-            raise RefusalError(415, "UnsupportedMediaType", message)
+            raise StatusError(415, "UnsupportedMediaType", message)
         decoded = msgspec.json.decode(content or b"{}")
     except msgspec.DecodeError as error:
         raise bad_request(f"the object provided is unrecognized: {error}") from error
@@ -347,7 +347,7 @@ def patch_of(
     """What a patch does to an object.
 
     Raises:
-        RefusalError: 415, as for a strategic merge patch of a custom resource.
+        StatusError: 415, as for a strategic merge patch of a custom resource.
     """
     match content_type:
         case "application/merge-patch+json":
@@ -359,7 +359,7 @@ def patch_of(
                 "the body of the request was in an unknown format - accepted media types include: "
             )
             accepted = "application/merge-patch+json"
-            raise RefusalError(415, "UnsupportedMediaType", message + accepted)
+            raise StatusError(415, "UnsupportedMediaType", message + accepted)
 
 
 def success(kind: ResourceType, gone: JsonObject) -> JsonObject:

@@ -13,7 +13,7 @@ from attrs import define, frozen
 
 from svclink_controller import clock
 from svclink_controller.demo.apiserver.resource_types import RBAC_GROUP
-from svclink_controller.demo.apiserver.status_errors import JsonObject, RefusalError
+from svclink_controller.demo.apiserver.status_errors import JsonObject, StatusError
 from svclink_controller.demo.apiserver.storage import Storage
 
 ISSUER: Final = "https://kubernetes.default.svc"
@@ -28,7 +28,7 @@ class User:
 
 
 ANONYMOUS: Final = User("system:anonymous", ("system:unauthenticated",))
-UNAUTHORIZED: Final = RefusalError(401, "Unauthorized", "Unauthorized")
+UNAUTHORIZED: Final = StatusError(401, "Unauthorized", "Unauthorized")
 
 
 @frozen
@@ -76,7 +76,7 @@ class Authority:
         """Who asks, by the client certificate of the connection or by the Authorization header.
 
         Raises:
-            RefusalError: 401, the token is not one of ours, has expired, or its ServiceAccount is gone.
+            StatusError: 401, the token is not one of ours, has expired, or its ServiceAccount is gone.
         """
         if certificate:
             subject = [pair for part in certificate["subject"] for pair in part]

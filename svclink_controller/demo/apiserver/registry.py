@@ -26,7 +26,7 @@ from svclink_controller.demo.apiserver.resource_types import (
 from svclink_controller.demo.apiserver.status_errors import (
     Cause,
     JsonObject,
-    RefusalError,
+    StatusError,
     already_exists,
     bad_request,
     conflict,
@@ -53,7 +53,7 @@ WITH_GENERATION: Final = (
 
 @define
 class Registry:
-    """The objects of a cluster, and the rules for changing them. Raises `RefusalError`."""
+    """The objects of a cluster, and the rules for changing them. Raises `StatusError`."""
 
     storage: Storage
 
@@ -93,9 +93,7 @@ class Registry:
         item = deepcopy(body)
         meta = item["metadata"] = item.get("metadata") or {}
         if "resourceVersion" in meta:
-            raise RefusalError(
-                500, "", "resourceVersion should not be set on objects to be created"
-            )
+            raise StatusError(500, "", "resourceVersion should not be set on objects to be created")
         name = self._name(kind, namespace, meta)
         if kind.namespaced:
             self._check_namespace(namespace)
@@ -232,7 +230,7 @@ class Registry:
                 "message": message,
                 "field": "metadata.namespace",
             }
-            raise RefusalError(403, "Forbidden", message, causes=[cause])
+            raise StatusError(403, "Forbidden", message, causes=[cause])
 
     def _check_preconditions(self, kind: ResourceType, old: JsonObject, wanted: JsonObject) -> None:
         meta = old["metadata"]

@@ -20,7 +20,7 @@ class Cause:
     message: str
 
 
-class RefusalError(Exception):
+class StatusError(Exception):
     """An error answer: HTTP status, reason and message of a meta/v1 Status."""
 
     def __init__(self, code: int, reason: str, message: str, **details: object) -> None:
@@ -44,14 +44,14 @@ class RefusalError(Exception):
         }
 
 
-def bad_request(message: str) -> RefusalError:
+def bad_request(message: str) -> StatusError:
     """400: the request makes no sense."""
-    return RefusalError(400, "BadRequest", message)
+    return StatusError(400, "BadRequest", message)
 
 
-def not_found(resource: str, name: str) -> RefusalError:
+def not_found(resource: str, name: str) -> StatusError:
     """404: there is no such object."""
-    return RefusalError(
+    return StatusError(
         404,
         "NotFound",
         f'{resource} "{name}" not found',
@@ -60,19 +60,19 @@ def not_found(resource: str, name: str) -> RefusalError:
     )
 
 
-def already_exists(resource: str, name: str) -> RefusalError:
+def already_exists(resource: str, name: str) -> StatusError:
     """409: the name is taken."""
     message = f'{resource} "{name}" already exists'
-    return RefusalError(409, "AlreadyExists", message, name=name, kind=resource.partition(".")[0])
+    return StatusError(409, "AlreadyExists", message, name=name, kind=resource.partition(".")[0])
 
 
-def conflict(resource: str, name: str, why: str) -> RefusalError:
+def conflict(resource: str, name: str, why: str) -> StatusError:
     """409: the object is not the one, or not in the state, that the request was made for."""
     message = f'Operation cannot be fulfilled on {resource} "{name}": {why}'
-    return RefusalError(409, "Conflict", message, name=name, kind=resource.partition(".")[0])
+    return StatusError(409, "Conflict", message, name=name, kind=resource.partition(".")[0])
 
 
-def invalid(kind: str, name: str, causes: Iterable[Cause]) -> RefusalError:
+def invalid(kind: str, name: str, causes: Iterable[Cause]) -> StatusError:
     """422: fields of the object are not valid."""
     found = list(causes)
     text = ", ".join(f"{cause.field}: {cause.message}" for cause in found)
@@ -80,11 +80,11 @@ def invalid(kind: str, name: str, causes: Iterable[Cause]) -> RefusalError:
     listed = [
         {"reason": cause.reason, "message": cause.message, "field": cause.field} for cause in found
     ]
-    return RefusalError(
+    return StatusError(
         422, "Invalid", f'{kind} "{name}" is invalid: {text}', name=name, kind=kind, causes=listed
     )
 
 
-def expired(message: str) -> RefusalError:
+def expired(message: str) -> StatusError:
     """410: what is asked for is no longer remembered."""
-    return RefusalError(410, "Expired", message)
+    return StatusError(410, "Expired", message)

@@ -69,7 +69,7 @@ class Storage:
         """The changes after a resourceVersion.
 
         Raises:
-            RefusalError: 410, not all of them are remembered.
+            StatusError: 410, not all of them are remembered.
         """
         missed = self.revision - revision
         if missed > len(self._changes):

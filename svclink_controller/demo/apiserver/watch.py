@@ -12,7 +12,7 @@ import msgspec
 from attrs import define, frozen
 
 from svclink_controller.demo.apiserver.resource_types import ResourceType
-from svclink_controller.demo.apiserver.status_errors import JsonObject, RefusalError, bad_request
+from svclink_controller.demo.apiserver.status_errors import JsonObject, StatusError, bad_request
 from svclink_controller.demo.apiserver.storage import Storage, StoredChange
 from svclink_controller.demo.apiserver.tables import table
 from svclink_controller.wire import label_selector
@@ -68,7 +68,7 @@ def collection(kind: ResourceType, namespace: str, query: Mapping[str, str]) -> 
     """The objects a list or a watch asks for.
 
     Raises:
-        RefusalError: 400, a selector makes no sense.
+        StatusError: 400, a selector makes no sense.
     """
     try:
         labels = label_selector.parse(query.get("labelSelector", ""))
@@ -121,8 +121,8 @@ class Watch:
             news = self.storage.news
             try:
                 changes = self.storage.since(reached)
-            except RefusalError as refusal:
-                yield _event("ERROR", refusal.status)
+            except StatusError as error:
+                yield _event("ERROR", error.status)
                 return
             reached = max(reached, self.storage.revision)
             yield b"".join(

@@ -20,7 +20,7 @@ from rich.console import Console
 from svclink_controller.demo import narrator, story
 from svclink_controller.demo.control_planes import BINARIES, MissingBinariesError, find_binaries
 from svclink_controller.demo.fleet import DemoError, running_fleet
-from svclink_controller.demo.narrator import Teller
+from svclink_controller.demo.narrator import Narrator
 from svclink_controller.demo.processes import Process
 from svclink_controller.demo.story import Story
 
@@ -111,14 +111,14 @@ async def test_a_story_that_does_not_come_true_is_an_error(
     """The message says what was waited for and what there was; nobody waits for a svclink that has ended."""
     monkeypatch.setattr(story, "STORY_STEP_SECONDS", 0.5)
     async with running_fleet(tmp_path, None) as fleet:
-        teller = Teller(Console(file=StringIO()))
+        narrator = Narrator(Console(file=StringIO()))
         idle = Process("svclink", ["sleep", "60"], tmp_path / "idle.log")
         try:
             with pytest.raises(
                 DemoError,
                 match=r"not so after .*the Pods of all three.*'cluster-a'.*there is \{'main'",
             ):
-                await Story(evolve(fleet, svclink=idle), teller).tell()
+                await Story(evolve(fleet, svclink=idle), narrator).tell()
         finally:
             idle.stop()
         dead = Process(
@@ -127,23 +127,23 @@ async def test_a_story_that_does_not_come_true_is_an_error(
         dead.start()
         dead.wait(PATIENCE)
         with pytest.raises(DemoError, match="svclink ended by itself:\nI give up"):
-            await Story(evolve(fleet, svclink=dead), teller)._await_phase("cluster-a", "Ready")
+            await Story(evolve(fleet, svclink=dead), narrator)._await_phase("cluster-a", "Ready")
 
 
 async def test_on_a_terminal_what_is_new_stands_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """Colour says what is ready, bold what was not there before."""
     monkeypatch.setattr(narrator, "READING_SECONDS", 0)
     shown = StringIO()
-    teller = Teller(
+    narrator = Narrator(
         Console(file=shown, force_terminal=True, color_system="standard", highlight=False)
     )
 
-    await teller.chapter("A Pod comes.")
-    with teller.waiting("a Pod"):
-        teller.endpoints(
+    await narrator.chapter("A Pod comes.")
+    with narrator.waiting("a Pod"):
+        narrator.endpoints(
             {"b": {"10.2.0.1": False}, "main": {"10.0.0.1": True}}, {"main": {"10.0.0.1": True}}
         )
-    teller.done("it is there", 0.0123)
+    narrator.done("it is there", 0.0123)
 
     printed = shown.getvalue()
     assert "\x1b[1mA Pod comes.\x1b[0m" in printed

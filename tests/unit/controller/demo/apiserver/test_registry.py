@@ -10,7 +10,7 @@ import pytest
 
 from svclink_controller.demo.apiserver.registry import Registry
 from svclink_controller.demo.apiserver.resource_types import ResourceType
-from svclink_controller.demo.apiserver.status_errors import JsonObject, RefusalError
+from svclink_controller.demo.apiserver.status_errors import JsonObject, StatusError
 from tests.unit.controller.demo.apiserver.objects import (
     cluster_link,
     endpoint_slice,
@@ -23,15 +23,15 @@ SERVICES, SLICES, NAMESPACES = kind_of("Service"), kind_of("EndpointSlice"), kin
 DEFINITIONS, LEASES = kind_of("CustomResourceDefinition"), kind_of("Lease")
 
 
-def refusal_of(action: Callable[[], object]) -> RefusalError:
-    with pytest.raises(RefusalError) as caught:
+def error_of(action: Callable[[], object]) -> StatusError:
+    with pytest.raises(StatusError) as caught:
         action()
     return caught.value
 
 
 def reason_of(action: Callable[[], object]) -> tuple[int, str]:
-    refusal = refusal_of(action)
-    return refusal.code, refusal.reason
+    error = error_of(action)
+    return error.code, error.reason
 
 
 def links_of(registry: Registry, definition: JsonObject) -> ResourceType:
@@ -76,7 +76,7 @@ def test_creations_that_are_refused(registry: Registry) -> None:
         409,
         "AlreadyExists",
     )
-    missing = refusal_of(lambda: registry.create(SERVICES, "nowhere", service()))
+    missing = error_of(lambda: registry.create(SERVICES, "nowhere", service()))
     assert (missing.code, missing.details["kind"]) == (404, "namespaces")
     assert reason_of(lambda: registry.create(SERVICES, "default", {})) == (422, "Invalid")
     assert reason_of(lambda: registry.create(SERVICES, "default", elsewhere)) == (400, "BadRequest")
@@ -228,8 +228,8 @@ def test_a_namespace_ends_with_its_content(registry: Registry) -> None:
     registry.delete(NAMESPACES, "", "shop", {})
 
     assert registry.get(NAMESPACES, "", "shop")["status"] == {"phase": "Terminating"}
-    refusal = refusal_of(lambda: registry.create(SERVICES, "shop", service("later")))
-    assert (refusal.code, refusal.status["details"]["causes"][0]["reason"]) == (
+    error = error_of(lambda: registry.create(SERVICES, "shop", service("later")))
+    assert (error.code, error.status["details"]["causes"][0]["reason"]) == (
         403,
         "NamespaceTerminating",
     )
@@ -287,20 +287,20 @@ def test_a_custom_resource_is_held_to_its_schema(
     bad = cluster_link(
         "bad", enabled="no", kubeconfig="", excludedNamespaces=[1], unreachable={"afterSeconds": -1}
     )
-    refusal = refusal_of(lambda: registry.create(links, "", bad | {"metadata": {"name": "bad"}}))
+    error = error_of(lambda: registry.create(links, "", bad | {"metadata": {"name": "bad"}}))
 
     assert made["spec"] == {
         "kubeconfig": "YQ==",
         "enabled": True,
         "unreachable": {"action": "Remove", "afterSeconds": 300, "force": False},
     }
-    assert {cause["field"] for cause in refusal.status["details"]["causes"]} == {
+    assert {cause["field"] for cause in error.status["details"]["causes"]} == {
         "spec.enabled",
         "spec.kubeconfig",
         "spec.excludedNamespaces[0]",
         "spec.unreachable.afterSeconds",
     }
-    missing = refusal_of(lambda: registry.create(links, "", {"metadata": {"name": "bare"}}))
+    missing = error_of(lambda: registry.create(links, "", {"metadata": {"name": "bare"}}))
     assert missing.status["details"]["causes"][0]["field"] == "spec"
 
 

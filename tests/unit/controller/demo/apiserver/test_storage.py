@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from svclink_controller.demo.apiserver.status_errors import JsonObject, RefusalError
+from svclink_controller.demo.apiserver.status_errors import JsonObject, StatusError
 from svclink_controller.demo.apiserver.storage import Storage, StorageKey
 
 KEY: StorageKey = ("services", "default", "web")
@@ -40,7 +40,7 @@ def test_what_is_too_long_ago_is_forgotten() -> None:
         storage.put(KEY, item(a=i))
 
     assert len(storage.since(storage.revision - 5)) == 5
-    with pytest.raises(RefusalError, match="too old resource version: 1 ") as caught:
+    with pytest.raises(StatusError, match="too old resource version: 1 ") as caught:
         storage.since(1)
     assert (caught.value.code, caught.value.reason) == (410, "Expired")
 
