@@ -14,8 +14,8 @@ from rich.text import Text
 Endpoints: TypeAlias = Mapping[str, Mapping[str, bool]]
 """The endpoints of a Service by cluster: which address is ready."""
 
-READING_SECONDS: Final = 1.2
-"""Time for the eye between two chapters, on a terminal."""
+CHAPTER_PAUSE_SECONDS: Final = 1.2
+"""How long a terminal shows the result of one chapter before the next begins."""
 
 
 @frozen
@@ -23,6 +23,7 @@ class Narrator:
     """Prints the story."""
 
     console: Console
+    chapter_pause: float = CHAPTER_PAUSE_SECONDS
 
     def opening(self, text: str) -> None:
         """What is done first."""
@@ -31,7 +32,7 @@ class Narrator:
     async def chapter(self, text: str) -> None:
         """What is done next."""
         if self.console.is_terminal:
-            await asyncio.sleep(READING_SECONDS)
+            await asyncio.sleep(self.chapter_pause)
         self.console.print()
         self.console.print(Text(text, "bold"))
 

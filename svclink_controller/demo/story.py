@@ -24,7 +24,8 @@ from svclink_core.well_known import LABEL_CLUSTER, LABEL_MANAGED_BY, LABEL_SERVI
 
 T = TypeVar("T")
 
-STORY_STEP_SECONDS: Final = 30.0
+STEP_SECONDS: Final = 30.0
+"""How long a step may take before the demo gives up."""
 NAMESPACE: Final = "shop"
 SERVICE: Final = "web"
 SERVICES_PATH: Final = f"/api/v1/namespaces/{NAMESPACE}/services"
@@ -43,6 +44,7 @@ class Story:
 
     fleet: Fleet
     narrator: Narrator
+    step_seconds: float = STEP_SECONDS
     seen: dict[str, dict[str, bool]] = field(factory=dict)
 
     async def tell(self) -> None:
@@ -204,10 +206,10 @@ class Story:
         while (seen := await self._patiently(look)) != expected:
             if not self.fleet.svclink.running and self.fleet.svclink.log.exists():
                 raise DemoError(f"svclink ended by itself:\n{self.fleet.svclink.tail()}")
-            if loop.time() - started > STORY_STEP_SECONDS:
+            if loop.time() - started > self.step_seconds:
                 log = self.fleet.svclink.tail()
                 raise DemoError(
-                    f"not so after {STORY_STEP_SECONDS:.0f} s: {what}. Expected {expected}, there is {seen}. "
+                    f"not so after {self.step_seconds:.0f} s: {what}. Expected {expected}, there is {seen}. "
                     f"The end of svclink's log:\n{log}"
                 )
             await asyncio.sleep(0.01)

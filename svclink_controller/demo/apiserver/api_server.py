@@ -26,7 +26,7 @@ from svclink_controller.demo.apiserver.resource_types import (
 from svclink_controller.demo.apiserver.status_errors import JsonObject, StatusError, bad_request
 from svclink_controller.demo.apiserver.storage import HISTORY, Storage
 from svclink_controller.demo.apiserver.tables import table
-from svclink_controller.demo.apiserver.watch import Watch, collection
+from svclink_controller.demo.apiserver.watch import BOOKMARK_SECONDS, Watch, collection
 
 MAX_REQUEST_BYTES: Final = 3 * 2**20
 GARBAGE_SECONDS: Final = 0.1
@@ -58,6 +58,7 @@ class ApiServer:
     registry: Registry
     authority: Authority
     audit: Callable[[JsonObject], None]
+    bookmark_seconds: float = BOOKMARK_SECONDS
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
@@ -186,9 +187,14 @@ class ApiServer:
             number(request.query, name)  # Refused before the answer begins.
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         await response.prepare(request)
-        async with aclosing(
-            Watch(self.registry.storage, wanted, request.query, _wants_table(request)).lines()
-        ) as lines:
+        watch = Watch(
+            self.registry.storage,
+            wanted,
+            request.query,
+            as_table=_wants_table(request),
+            bookmark_seconds=self.bookmark_seconds,
+        )
+        async with aclosing(watch.lines()) as lines:
             async for portion in lines:
                 await response.write(portion)
         await response.write_eof()

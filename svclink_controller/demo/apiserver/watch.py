@@ -19,6 +19,7 @@ from svclink_controller.wire import label_selector
 from svclink_controller.wire.label_selector import LabelSelector, SelectorError
 
 BOOKMARK_SECONDS: Final = 60.0
+"""How often an idle watch sends a bookmark, as in kube-apiserver."""
 MAX_WATCH_SECONDS: Final = (1800, 3600)
 END_OF_INITIAL_EVENTS: Final = {"annotations": {"k8s.io/initial-events-end": "true"}}
 
@@ -104,6 +105,7 @@ class Watch:
     collection: Collection
     query: Mapping[str, str]
     as_table: bool
+    bookmark_seconds: float
 
     async def lines(self) -> AsyncGenerator[bytes, None]:
         """What is there (where the watch does not say from where on), and then what happens."""
@@ -129,7 +131,7 @@ class Watch:
                 self._line(*seen) for seen in map(self.collection.sees, changes) if seen is not None
             )
             try:
-                async with asyncio.timeout_at(min(end, now() + BOOKMARK_SECONDS)):
+                async with asyncio.timeout_at(min(end, now() + self.bookmark_seconds)):
                     await news.wait()
             except TimeoutError:
                 yield (

@@ -17,7 +17,6 @@ import pytest
 from attrs import evolve
 from rich.console import Console
 
-from svclink_controller.demo import narrator, story
 from svclink_controller.demo.control_planes import BINARIES, MissingBinariesError, find_binaries
 from svclink_controller.demo.fleet import DemoError, running_fleet
 from svclink_controller.demo.narrator import Narrator
@@ -105,11 +104,8 @@ def test_a_demo_that_is_interrupted_leaves_nothing_behind(tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_a_story_that_does_not_come_true_is_an_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The message says what was waited for and what there was; nobody waits for a svclink that has ended."""
-    monkeypatch.setattr(story, "STORY_STEP_SECONDS", 0.5)
+async def test_story_that_does_not_come_true_is_an_error(tmp_path: Path) -> None:
+    """The error names the expected and the actual endpoints; a svclink that exits ends the wait."""
     async with running_fleet(tmp_path, None) as fleet:
         narrator = Narrator(Console(file=StringIO()))
         idle = Process("svclink", ["sleep", "60"], tmp_path / "idle.log")
@@ -118,7 +114,7 @@ async def test_a_story_that_does_not_come_true_is_an_error(
                 DemoError,
                 match=r"not so after .*the Pods of all three.*'cluster-a'.*there is \{'main'",
             ):
-                await Story(evolve(fleet, svclink=idle), narrator).tell()
+                await Story(evolve(fleet, svclink=idle), narrator, step_seconds=0.5).tell()
         finally:
             idle.stop()
         dead = Process(
@@ -130,13 +126,11 @@ async def test_a_story_that_does_not_come_true_is_an_error(
             await Story(evolve(fleet, svclink=dead), narrator)._await_phase("cluster-a", "Ready")
 
 
-async def test_on_a_terminal_what_is_new_stands_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Colour says what is ready, bold what was not there before."""
-    monkeypatch.setattr(narrator, "READING_SECONDS", 0)
+async def test_terminal_highlights_changed_endpoints() -> None:
+    """Colour shows which endpoints are ready; bold shows which have changed."""
     shown = StringIO()
-    narrator = Narrator(
-        Console(file=shown, force_terminal=True, color_system="standard", highlight=False)
-    )
+    console = Console(file=shown, force_terminal=True, color_system="standard", highlight=False)
+    narrator = Narrator(console, chapter_pause=0)
 
     await narrator.chapter("A Pod comes.")
     with narrator.waiting("a Pod"):

@@ -15,7 +15,6 @@ import pytest
 
 from svclink_controller.api.client import Client
 from svclink_controller.api.errors import ApiError
-from svclink_controller.demo.apiserver import watch
 from svclink_controller.demo.apiserver.resource_types import RBAC_GROUP
 from svclink_controller.demo.apiserver.status_errors import JsonObject
 from svclink_controller.reflect.reflector import Reflector
@@ -200,11 +199,9 @@ async def test_a_watch_can_begin_with_what_is_there(running: Running) -> None:
     )
 
 
-async def test_a_quiet_watch_has_bookmarks_and_an_end(
-    running: Running, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Bookmarks say how far it is; after `timeoutSeconds` it ends by itself."""
-    monkeypatch.setattr(watch, "BOOKMARK_SECONDS", 0.01)
+async def test_quiet_watch_sends_bookmarks_and_ends(running: Running) -> None:
+    """A bookmark carries the current resourceVersion; `timeoutSeconds` ends the watch."""
+    running.api_server.bookmark_seconds = 0.01
     client = running.administrator
     version = str(running.api_server.registry.storage.revision)
 
