@@ -1,6 +1,7 @@
-"""Clusters to try svclink on: a small Kubernetes API server that needs nothing but Python, and `svclink demo`.
+"""`svclink demo`: clusters on this machine that need only Python, and a story about svclink.
 
-The API server is for demonstrations and tests. It keeps everything in memory, knows the kinds that svclink has to do
-with and those of its manifests, and runs no Pods. What it answers is held to what a real kube-apiserver answers, since
-the end-to-end tests run against both.
+The clusters run an API server of this package, which tests use as well. It keeps objects in
+memory, serves the resource types that svclink and its manifests use, and runs no Pods. The
+end-to-end tests run against it and against a real kube-apiserver, so its responses stay the same
+as the real ones.
 """

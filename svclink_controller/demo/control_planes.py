@@ -1,4 +1,4 @@
-"""Clusters on this machine: each an API server of its own, embedded or real, as child processes on loopback."""
+"""Control planes on loopback, run as child processes: embedded or real API servers."""
 
 from __future__ import annotations
 
@@ -19,23 +19,28 @@ from svclink_controller.demo.apiserver.certificates import CertificateAuthority,
 from svclink_controller.demo.processes import Process
 from svclink_core.errors import SvclinkError
 
-# Below the range that Linux and macOS give to outgoing connections. A port from that range could be taken by one while
-# an API server is down; even by a client of that very port, since a loopback socket may connect to itself.
+# Below the ephemeral ports of Linux and macOS. While an API server is down, an outgoing
+# connection could take a port from that range: even a client of the same port, because a loopback
+# socket may connect to itself.
 PORTS: Final = range(20000, 32768)
 BINARIES: Final = ("etcd", "kube-apiserver", "kube-controller-manager")
-LOOPS: Final = ("garbage-collector-controller", "namespace-controller", "serviceaccount-controller")
+CONTROLLERS: Final = (
+    "garbage-collector-controller",
+    "namespace-controller",
+    "serviceaccount-controller",
+)
 
 
 class MissingBinariesError(SvclinkError):
-    """There is no real control plane on this machine; the message says where it is looked for."""
+    """The binaries of a real control plane are missing; the message says how to provide them."""
 
 
 @frozen
 class Site:
-    """What an API server is started with: a directory with its files, and a port.
+    """The directory and the port of an API server.
 
-    The directory holds `ca.pem` (signs clients), `serving.pem` (key and certificate of the server) and `sa.key` (signs
-    tokens).
+    The directory holds `ca.pem`, which signs client certificates; `serving.pem`, the key and
+    certificate of the server; and `sa.key`, which signs tokens.
     """
 
     name: str
@@ -44,18 +49,22 @@ class Site:
 
     @property
     def url(self) -> str:
-        """Where it serves."""
+        """The URL of the API server."""
         return f"https://127.0.0.1:{self.port}"
 
     @property
     def audit_log(self) -> Path:
-        """One line of JSON a request (audit.k8s.io/v1)."""
+        """The audit log: one line of JSON per request (audit.k8s.io/v1)."""
         return self.directory / "audit.log"
 
 
 @frozen
 class ControlPlane:
-    """One cluster. `api_server` is what to kill or stop to cut it off."""
+    """The processes of one cluster.
+
+    Args:
+        api_server: Kill or pause this process to make the cluster unreachable.
+    """
 
     site: Site
     authority: CertificateAuthority
@@ -64,14 +73,14 @@ class ControlPlane:
 
     @property
     def processes(self) -> list[Process]:
-        """In the order in which they are best started."""
+        """All processes, in the order in which they should be started."""
         return [*self.others, self.api_server]
 
 
 def make_control_plane(
     name: str, directory: Path, port: int, binaries: Path | None
 ) -> ControlPlane:
-    """A cluster that is ready to be started: real where binaries are given, embedded otherwise."""
+    """Prepare a cluster, a real one if `binaries` is given, without starting it."""
     directory.mkdir(mode=0o700)
     site, authority = Site(name, directory, port), make_authority(name)
     serving = authority.issue_server()
@@ -91,13 +100,13 @@ def make_control_plane(
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """A file that only this user can read."""
+    """Write a file that only the current user can read."""
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         file.write(content)
 
 
 def embedded_api_server(site: Site) -> Process:
-    """The API server of this package. It keeps its content over a restart."""
+    """Return the API server of this package. Its objects survive a restart."""
     directory = site.directory
     command: list[str | Path] = [
         sys.executable,
@@ -113,7 +122,7 @@ def embedded_api_server(site: Site) -> Process:
 
 
 def etcd(site: Site, binaries: Path, client_port: int, peer_port: int) -> Process:
-    """The etcd of a real API server."""
+    """Return the etcd of a real API server. To be fast, it does not sync its files to disk."""
     client, peer = (f"http://127.0.0.1:{port}" for port in (client_port, peer_port))
     command: list[str | Path] = [
         binaries / "etcd",
@@ -129,8 +138,8 @@ def etcd(site: Site, binaries: Path, client_port: int, peer_port: int) -> Proces
     return Process(f"etcd of {site.name}", command, site.directory / "etcd.log")
 
 
-def real_api_server(site: Site, binaries: Path, etcd_port: int, *more: str) -> Process:
-    """kube-apiserver, with RBAC and tokens, which waits for etcd by itself."""
+def real_api_server(site: Site, binaries: Path, etcd_port: int, *extra_flags: str) -> Process:
+    """Return a kube-apiserver with RBAC and ServiceAccount tokens. It waits until etcd answers."""
     directory = site.directory
     command: list[str | Path] = [
         binaries / "kube-apiserver",
@@ -147,19 +156,19 @@ def real_api_server(site: Site, binaries: Path, etcd_port: int, *more: str) -> P
         "--service-account-issuer=https://kubernetes.default.svc",
         f"--service-account-key-file={directory / 'sa.key'}",
         f"--service-account-signing-key-file={directory / 'sa.key'}",
-        *more,
+        *extra_flags,
     ]
     return Process(f"kube-apiserver of {site.name}", command, directory / "apiserver.log")
 
 
 def controller_manager(
-    site: Site, binaries: Path, kubeconfig: Path, loops: Sequence[str] = LOOPS
+    site: Site, binaries: Path, kubeconfig: Path, controllers: Sequence[str] = CONTROLLERS
 ) -> Process:
-    """Some loops of kube-controller-manager. It gives up when the API server does not answer: start it last."""
+    """Return a kube-controller-manager. Start it last: it exits if the API server is away."""
     command: list[str | Path] = [
         binaries / "kube-controller-manager",
         f"--kubeconfig={kubeconfig}",
-        f"--controllers={','.join(loops)}",
+        f"--controllers={','.join(controllers)}",
         f"--service-account-private-key-file={site.directory / 'sa.key'}",
         f"--root-ca-file={site.directory / 'ca.pem'}",
         "--use-service-account-credentials=false",
@@ -173,39 +182,39 @@ def controller_manager(
     )
 
 
-# Looking around
+# Finding binaries and ports
 
 
 def find_binaries() -> Path:
-    """The directory of etcd, kube-apiserver and kube-controller-manager.
+    """Find the directory of etcd, kube-apiserver and kube-controller-manager.
 
-    Looked for in `$KUBEBUILDER_ASSETS`, then in the cache that `hack/envtest/assets.py` fills (the newest version),
-    then on the PATH.
+    The search goes through `$KUBEBUILDER_ASSETS`, the cache that `hack/envtest/assets.py` fills
+    (newest version first), and the PATH.
 
     Raises:
-        MissingBinariesError: They are nowhere.
+        MissingBinariesError: None of these directories has all three.
     """
-    for directory in _places():
+    for directory in _candidate_directories():
         if all(os.access(directory / name, os.X_OK) for name in BINARIES):
             return directory
     raise MissingBinariesError(
-        f"--real needs {', '.join(BINARIES)}: put their directory into KUBEBUILDER_ASSETS, build them with "
-        "hack/envtest/assets.py, or leave --real out"
+        f"--real needs {', '.join(BINARIES)}: set KUBEBUILDER_ASSETS to their directory, "
+        "build them with hack/envtest/assets.py, or omit --real"
     )
 
 
-def _places() -> Iterator[Path]:
+def _candidate_directories() -> Iterator[Path]:
     if assets := os.environ.get("KUBEBUILDER_ASSETS"):
         yield Path(assets)
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "svclink", "envtest")
     cache = Path(os.environ.get("SVCLINK_ENVTEST_CACHE") or base)
     yield from sorted(cache.glob("v*"), key=_version_of, reverse=True)
-    if found := shutil.which("kube-apiserver"):
-        yield Path(found).parent
+    if on_path := shutil.which("kube-apiserver"):
+        yield Path(on_path).parent
 
 
 def _version_of(directory: Path) -> list[int]:
-    """`v1.36.3-linux-amd64` as numbers."""
+    """Return the numbers of a version such as `v1.36.3-linux-amd64`."""
     return [
         int(number)
         for number in directory.name.partition("-")[0].removeprefix("v").split(".")
@@ -214,7 +223,7 @@ def _version_of(directory: Path) -> list[int]:
 
 
 def free_ports(count: int, among: Iterable[int] = PORTS) -> list[int]:
-    """Ports of loopback on which nobody listens, all different."""
+    """Return different loopback ports that are not in use."""
     candidates = list(among)
     random.shuffle(candidates)
     return list(islice(filter(_is_free, candidates), count))

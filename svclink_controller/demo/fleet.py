@@ -36,12 +36,17 @@ LINKS: Final = "/apis/svclink.cloudpilot.ai/v1alpha1/clusterlinks"
 
 
 class DemoError(SvclinkError):
-    """The demo did not go as it should; the message says where, and what the logs say."""
+    """The demo failed; the message names the step and quotes the logs."""
 
 
 @frozen
 class Fleet:
-    """The clusters by name, an administrator's client of each, and svclink."""
+    """A main cluster, two remote clusters and svclink.
+
+    Args:
+        planes: The control planes by cluster name.
+        clients: An administrator's client of each cluster, by cluster name.
+    """
 
     directory: Path
     planes: dict[str, ControlPlane]
@@ -50,78 +55,72 @@ class Fleet:
 
     @property
     def kubeconfig(self) -> Path:
-        """An administrator's access to all clusters, one context each, beginning with main."""
+        """The file with an administrator's credentials: one context per cluster, main first."""
         return self.directory / "kubeconfig"
 
     async def export_link(self, name: str) -> JsonObject:
-        """A ClusterLink for a remote, as its administrator makes it with `svclink export-kubeconfig`."""
-        flags = (
-            "--kubeconfig",
-            str(self.kubeconfig),
-            "export-kubeconfig",
-            name,
-            "--link",
-            name,
-            "--duration",
-            "2h",
-        )
+        """Return the ClusterLink that `svclink export-kubeconfig` prints for a remote cluster."""
         child = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "svclink_controller", *flags),
+            *(sys.executable, "-m", "svclink_controller"),
+            *("--kubeconfig", str(self.kubeconfig)),
+            *("export-kubeconfig", name, "--link", name, "--duration", "2h"),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
         )
         try:
-            printed, said = await child.communicate()
+            output, errors = await child.communicate()
         finally:
             if child.returncode is None:
                 child.kill()
                 await child.wait()
         if child.returncode:
-            raise DemoError(f"svclink export-kubeconfig {name} failed: {said.decode().strip()}")
-        link: JsonObject = yaml.safe_load(printed)
+            raise DemoError(f"svclink export-kubeconfig {name} failed: {errors.decode().strip()}")
+        link: JsonObject = yaml.safe_load(output)
         return link
 
-    def cut_off(self, name: str) -> None:
-        """Kill the API server of a cluster: connections are reset, new ones refused."""
+    def kill_api_server(self, name: str) -> None:
+        """Kill the API server of a cluster: connections are reset, and new ones are refused."""
         self.planes[name].api_server.kill()
 
-    async def bring_back(self, name: str) -> None:
-        """Start the API server of a cluster again, with what it held."""
+    async def start_api_server(self, name: str) -> None:
+        """Start the API server of a cluster again, with the objects it held before."""
         self.planes[name].api_server.start()
-        await self.await_serving(name)
+        await self.wait_until_ready(name)
 
-    async def await_serving(self, name: str) -> None:
-        """Wait until the API server of a cluster answers.
+    async def wait_until_ready(self, name: str) -> None:
+        """Wait until the API server of a cluster is ready and has its system namespace.
 
         Raises:
-            DemoError: It ended, or does not answer in time.
+            DemoError: A process of the cluster exited, or the cluster is not ready in time.
         """
         plane, loop = self.planes[name], asyncio.get_running_loop()
         deadline = loop.time() + START_SECONDS
-        while True:
-            try:
-                await self.clients[name].get("/readyz", seconds=2)
-                await self.clients[name].get("/api/v1/namespaces/kube-system", seconds=2)
-            except (ApiError, TransportError) as error:
-                dead = [process for process in plane.processes if not process.running]
-                if dead or loop.time() > deadline:
-                    logs = "\n".join(process.tail() for process in dead or plane.processes)
-                    raise DemoError(
-                        f"the API server of {name} does not serve ({error}):\n{logs}"
-                    ) from error
-                await asyncio.sleep(0.05)
-            else:
-                return
+        while (error := await self._readiness_error(name)) is not None:
+            exited = [process for process in plane.processes if not process.running]
+            if exited or loop.time() > deadline:
+                logs = "\n".join(process.tail() for process in exited or plane.processes)
+                raise DemoError(
+                    f"the API server of {name} is not ready ({error}):\n{logs}"
+                ) from error
+            await asyncio.sleep(0.05)
+
+    async def _readiness_error(self, name: str) -> ApiError | TransportError | None:
+        try:
+            await self.clients[name].get("/readyz", seconds=2)
+            await self.clients[name].get("/api/v1/namespaces/kube-system", seconds=2)
+        except (ApiError, TransportError) as error:
+            return error
+        return None
 
 
 @asynccontextmanager
 async def running_fleet(directory: Path, binaries: Path | None) -> AsyncIterator[Fleet]:
-    """Clusters that serve and are empty, with svclink ready to be started; everything ends with the context.
+    """Run empty clusters, with svclink not started yet; leaving the context stops everything.
 
     Args:
-        directory: An empty directory for their files, some of which are secrets.
-        binaries: Where etcd and kube-apiserver are; None: embedded API servers.
+        directory: An empty directory for the files of the clusters; some are secrets.
+        binaries: The directory of etcd and kube-apiserver; None runs embedded API servers.
     """
     names = (MAIN_CONTEXT, *REMOTES)
     ports = free_ports(len(names))
@@ -131,14 +130,10 @@ async def running_fleet(directory: Path, binaries: Path | None) -> AsyncIterator
     }
     kubeconfig = directory / "kubeconfig"
     write_private(kubeconfig, kubeconfig_for_all(planes).encode())
-    command: list[str | Path] = [
-        sys.executable,
-        "-m",
-        "svclink_controller",
-        "--kubeconfig",
-        kubeconfig,
-    ]
-    svclink = Process("svclink", command, directory / "svclink.log")
+    module = [sys.executable, "-m", "svclink_controller"]
+    svclink = Process(
+        "svclink", [*module, "--kubeconfig", str(kubeconfig)], directory / "svclink.log"
+    )
     processes = [
         svclink,
         *(process for plane in planes.values() for process in reversed(plane.processes)),
@@ -153,7 +148,7 @@ async def running_fleet(directory: Path, binaries: Path | None) -> AsyncIterator
             clients[name] = await user_client(kubeconfig, name)
             stack.push_async_callback(clients[name].close)
         fleet = Fleet(directory, planes, clients, svclink)
-        await asyncio.gather(*(fleet.await_serving(name) for name in names))
+        await asyncio.gather(*(fleet.wait_until_ready(name) for name in names))
         if binaries is not None:
             manager = controller_manager(planes[MAIN_CONTEXT].site, binaries, kubeconfig)
             processes.insert(1, manager)
@@ -162,7 +157,7 @@ async def running_fleet(directory: Path, binaries: Path | None) -> AsyncIterator
 
 
 def kubeconfig_for_all(planes: dict[str, ControlPlane]) -> str:
-    """A kubeconfig with an administrator of each cluster, for people: its contexts have the names of the clusters."""
+    """Return a kubeconfig with an administrator of each cluster, in a context of that name."""
     clusters, users, contexts = [], [], []
     for name, plane in planes.items():
         identity = plane.authority.issue_client("admin", "system:masters")
@@ -188,7 +183,11 @@ def kubeconfig_for_all(planes: dict[str, ControlPlane]) -> str:
 
 
 async def install_definitions(client: Client) -> None:
-    """What `kubectl apply -f crd/` does, and wait until ClusterLinks are served."""
+    """Create the CustomResourceDefinitions in `crd/`, and wait until ClusterLinks are served.
+
+    Raises:
+        DemoError: ClusterLinks are not served in time.
+    """
     for file in sorted(definitions().glob("*.yaml")):
         await client.post(DEFINITIONS, yaml.safe_load(file.read_text(encoding="utf-8")))
     for _ in range(200):
@@ -196,13 +195,11 @@ async def install_definitions(client: Client) -> None:
             await client.get(LINKS)
             return
         await asyncio.sleep(0.05)
-    raise DemoError(
-        "the API server of main does not serve ClusterLinks, although their CRD is there"
-    )
+    raise DemoError("main does not serve ClusterLinks although it has their CRD")
 
 
 def definitions() -> Path:
-    """The directory of the CustomResourceDefinitions: in the package, or beside it where that is a working tree."""
+    """Return the directory `crd`: inside the installed package, beside it in a working tree."""
     package = Path(svclink_controller.__file__).parent
     return package / "crd" if (package / "crd").is_dir() else package.parent / "crd"
 

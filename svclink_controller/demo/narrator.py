@@ -1,4 +1,4 @@
-"""How the demo is told: live on a terminal, in plain lines elsewhere."""
+"""Print the demo: live on a terminal, as plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 Endpoints: TypeAlias = Mapping[str, Mapping[str, bool]]
-"""The endpoints of a Service by cluster: which address is ready."""
+"""Whether each endpoint of a Service is ready, by cluster name and address."""
 
 CHAPTER_PAUSE_SECONDS: Final = 1.2
 """How long a terminal shows the result of one chapter before the next begins."""
@@ -20,50 +20,54 @@ CHAPTER_PAUSE_SECONDS: Final = 1.2
 
 @frozen
 class Narrator:
-    """Prints the story."""
+    """Print the story of the demo.
+
+    Args:
+        chapter_pause: Seconds between two chapters on a terminal, so that a person can read along.
+    """
 
     console: Console
     chapter_pause: float = CHAPTER_PAUSE_SECONDS
 
-    def opening(self, text: str) -> None:
-        """What is done first."""
+    def title(self, text: str) -> None:
+        """Print the first line in bold, with no pause before it."""
         self.console.print(Text(text, "bold"))
 
     async def chapter(self, text: str) -> None:
-        """What is done next."""
+        """Announce in bold what happens next."""
         if self.console.is_terminal:
             await asyncio.sleep(self.chapter_pause)
         self.console.print()
-        self.console.print(Text(text, "bold"))
+        self.title(text)
 
     def waiting(self, text: str) -> AbstractContextManager[object]:
-        """Shows on a terminal what is waited for."""
-        return (
-            self.console.status(f"[dim]{text} ...") if self.console.is_terminal else nullcontext()
-        )
+        """Show a spinner on a terminal while the context is active."""
+        if self.console.is_terminal:
+            return self.console.status(f"[dim]{text} ...")
+        return nullcontext()
 
-    def done(self, text: str, seconds: float) -> None:
-        """What came of it, and how soon."""
-        after = f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
-        self.console.print(Text.assemble(("  ✔ ", "green"), text, (f", after {after}", "dim")))
-
-    def holds(self, text: str) -> None:
-        """What stayed as it was."""
-        self.console.print(Text.assemble(("  ✔ ", "green"), text))
+    def verified(self, text: str, seconds: float | None = None) -> None:
+        """Print a fact that was checked, and how long it took to become true."""
+        line = Text.assemble(("  ✔ ", "green"), text)
+        if seconds is not None:
+            line.append(f", after {_duration(seconds)}", "dim")
+        self.console.print(line)
 
     def endpoints(self, endpoints: Endpoints, before: Endpoints) -> None:
-        """The endpoints of a Service, one line a cluster; what is new stands out."""
-        for cluster, addresses in sorted(
-            endpoints.items(), key=lambda item: (item[0] != "main", item[0])
-        ):
+        """Print one line per cluster, the main cluster first; changed endpoints are bold."""
+        for cluster in sorted(endpoints, key=lambda name: (name != "main", name)):
             line = Text(f"    {cluster:11}")
-            for address, is_ready in sorted(addresses.items()):
-                is_new = before.get(cluster, {}).get(address) != is_ready
-                style = ("bold " if is_new else "") + ("green" if is_ready else "yellow")
+            for address, is_ready in sorted(endpoints[cluster].items()):
+                has_changed = before.get(cluster, {}).get(address) != is_ready
+                style = ("bold " if has_changed else "") + ("green" if is_ready else "yellow")
                 line.append(f"{address} {'ready' if is_ready else 'NOT READY'}   ", style)
             line.rstrip()
             self.console.print(line)
 
-    def text(self, text: str) -> None:
-        """Something else worth knowing."""
+    def paragraph(self, text: str) -> None:
+        """Print text as it is."""
         self.console.print(Text(text))
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"

@@ -1,4 +1,4 @@
-"""Child processes that log to a file and never outlive the one that started them, however it ends."""
+"""Child processes that log to a file and end with their parent, even if the parent is killed."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-# Run between fork and exec in a fresh interpreter (preexec_fn is not safe once there are threads): asks Linux to kill
-# the child when its parent dies, which also covers a parent that is killed. 1 is PR_SET_PDEATHSIG, 9 is SIGKILL.
-LEASH: Final = """
+# A fresh interpreter runs this before it executes the command, since preexec_fn is not safe in a
+# program with threads. It asks Linux to kill the child when the parent dies, even by SIGKILL. 1
+# is PR_SET_PDEATHSIG, 9 is SIGKILL.
+DIE_WITH_PARENT: Final = """
 import ctypes, os, sys
 if sys.platform == "linux":
     ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)
@@ -27,7 +28,16 @@ _started: set[Process] = set()
 
 
 class Process:
-    """One command. Start it from the main thread: Linux takes the end of the starting thread for the parent's end."""
+    """A command that runs as a child process.
+
+    Start it from the main thread: for Linux, the end of the thread that starts a process is the
+    end of its parent.
+
+    Args:
+        name: Names the process in errors.
+        log: The output of the command is appended to this file.
+        environment: The environment of the command; None inherits the environment of this process.
+    """
 
     def __init__(
         self,
@@ -44,24 +54,24 @@ class Process:
 
     @property
     def running(self) -> bool:
-        """Whether it was started and has not ended."""
+        """Whether the process was started and has not exited."""
         return self._popen is not None and self._popen.poll() is None
 
     @property
     def process_id(self) -> int:
-        """Of the process that was started last."""
+        """The id of the process that was started last."""
         if self._popen is None:
             raise RuntimeError(f"{self.name} was never started")
         return self._popen.pid
 
     def start(self) -> None:
-        """Start the command; what it prints is appended to the log."""
+        """Start the command, again if it has exited."""
         if self.running:
-            raise RuntimeError(f"{self.name} is running already")
-        leashed = [sys.executable, "-I", "-S", "-c", LEASH, str(os.getpid()), *self._command]
+            raise RuntimeError(f"{self.name} is already running")
+        launcher = [sys.executable, "-I", "-S", "-c", DIE_WITH_PARENT, str(os.getpid())]
         with self.log.open("ab") as log:
             self._popen = subprocess.Popen(
-                leashed,
+                launcher + self._command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -71,25 +81,29 @@ class Process:
         _started.add(self)
 
     def pause(self) -> None:
-        """Stop it in mid-flight: its connections stay open and nothing answers."""
+        """Suspend the process: its connections stay open, and it does not answer."""
         self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let it go on after a pause."""
+        """Continue the process after a pause."""
         self._signal(signal.SIGCONT)
 
     def terminate(self) -> None:
-        """Ask it to end, without waiting."""
+        """Ask the process to exit, even if it is paused; does not wait."""
         self._signal(signal.SIGCONT)
         self._signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End it as a crash would."""
+        """Kill the process, and wait until it has ended."""
         self._signal(signal.SIGKILL)
         self.wait(10)
 
     def wait(self, seconds: float) -> int:
-        """The exit code; raises subprocess.TimeoutExpired when it is still running after so many seconds."""
+        """Wait for the exit code.
+
+        Raises:
+            subprocess.TimeoutExpired: The process is still running after so many seconds.
+        """
         if self._popen is None:
             raise RuntimeError(f"{self.name} was never started")
         code = self._popen.wait(seconds)
@@ -97,7 +111,7 @@ class Process:
         return code
 
     def stop(self, grace: float = 5) -> None:
-        """End it for certain, by its own process id: asked first, killed after the grace."""
+        """Ask the process to exit, and kill it if it is still running after `grace` seconds."""
         if self._popen is None:
             return
         self.terminate()
@@ -107,19 +121,18 @@ class Process:
             self.kill()
 
     def tail(self, lines: int = 20) -> str:
-        """The end of the log, for the message of a failure."""
+        """Return the last lines of the log."""
         text = self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
         return "\n".join(text.splitlines()[-lines:])
 
     def _signal(self, number: signal.Signals) -> None:
         if self._popen is not None:
-            self._popen.send_signal(
-                number
-            )  # does nothing once the process was seen to end, so no pid is hit twice
+            # This does nothing once the exit code was read, so a reused process id is safe.
+            self._popen.send_signal(number)
 
 
 def stop_all(processes: Sequence[Process], grace: float = 5) -> None:
-    """Stop them in the order given, with one grace period for all."""
+    """Stop the processes in this order, with one grace period (in seconds) for all."""
     deadline = time.monotonic() + grace
     for process in processes:
         process.terminate()
@@ -128,5 +141,5 @@ def stop_all(processes: Sequence[Process], grace: float = 5) -> None:
 
 
 @atexit.register
-def _stop_what_is_left() -> None:
+def _stop_remaining() -> None:
     stop_all(list(_started), grace=2)

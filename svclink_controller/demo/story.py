@@ -1,4 +1,4 @@
-"""The story that `svclink demo` tells: each step is done, waited for, and verified in the main cluster."""
+"""The story of `svclink demo`: change a cluster, then wait until main shows the result."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 import msgspec
 from attrs import define, field
 
+from svclink_controller.api.client import Client
 from svclink_controller.api.errors import ApiError, TransportError
 from svclink_controller.demo.apiserver.status_errors import JsonObject
 from svclink_controller.demo.fleet import (
@@ -29,127 +30,150 @@ STEP_SECONDS: Final = 30.0
 NAMESPACE: Final = "shop"
 SERVICE: Final = "web"
 SERVICES_PATH: Final = f"/api/v1/namespaces/{NAMESPACE}/services"
-SLICES: Final = f"/apis/discovery.k8s.io/v1/namespaces/{NAMESPACE}/endpointslices"
-SLICE: Final = f"{SERVICE}-7xk2p"
-A, B = REMOTES
+SLICES_PATH: Final = f"/apis/discovery.k8s.io/v1/namespaces/{NAMESPACE}/endpointslices"
+SLICE_NAME: Final = f"{SERVICE}-7xk2p"
+CLUSTER_A, CLUSTER_B = REMOTES
 
-LOCAL_PODS: Final = {"10.0.0.11": True}
-OF_A: Final = {"10.1.0.11": True, "10.1.0.12": True}
-OF_B: Final = {"10.2.0.11": True, "10.2.0.12": True}
+MAIN_PODS: Final = {"10.0.0.11": True}
+PODS_OF_A: Final = {"10.1.0.11": True, "10.1.0.12": True}
+PODS_OF_B: Final = {"10.2.0.11": True, "10.2.0.12": True}
+"""Addresses of Pods, and whether each is ready."""
 
 
 @define
 class Story:
-    """Tells what svclink does in a fleet. `seen` is what main showed at the last look."""
+    """Show in a fleet what svclink does.
+
+    Args:
+        step_seconds: How long a step may take before the demo gives up.
+        shown: The endpoints of the Service in main, as last printed.
+    """
 
     fleet: Fleet
     narrator: Narrator
     step_seconds: float = STEP_SECONDS
-    seen: dict[str, dict[str, bool]] = field(factory=dict)
+    shown: Endpoints = field(factory=dict)
 
-    async def tell(self) -> None:
-        """The whole story.
+    async def play(self) -> None:
+        """Play the whole story.
 
         Raises:
-            DemoError: The state of the main cluster does not follow.
+            DemoError: The main cluster did not reach the expected state in time.
         """
-        await self._publish()
-        await self._link()
+        await self._create_services()
+        await self._link_clusters()
         await self._fail_a_probe()
-        await self._cut_off_and_return()
-        await self._disable_and_enable()
+        await self._lose_a_cluster()
+        await self._recover_the_cluster()
+        await self._disable_a_link()
         await self._delete_a_link()
 
     async def restore(self) -> None:
-        """Link what the story has unlinked."""
-        await self.fleet.clients[MAIN_CONTEXT].post(LINKS, await self.fleet.export_link(A))
-        await self._await_phase(A, "Ready")
+        """Create the deleted link again, so that both remote clusters are linked."""
+        await self._main.post(LINKS, await self.fleet.export_link(CLUSTER_A))
+        await self._await_phase(CLUSTER_A, "Ready")
+
+    @property
+    def _main(self) -> Client:
+        return self.fleet.clients[MAIN_CONTEXT]
 
     # Chapters
 
-    async def _publish(self) -> None:
+    async def _create_services(self) -> None:
         await self.narrator.chapter(
-            f"The Service {NAMESPACE}/{SERVICE} is in all three. In main it has one Pod."
+            f"The Service {NAMESPACE}/{SERVICE} exists in all three clusters. "
+            "In main it has one Pod."
         )
-        await install_definitions(self.fleet.clients[MAIN_CONTEXT])
-        pods = {MAIN_CONTEXT: LOCAL_PODS, A: OF_A, B: OF_B}
+        await install_definitions(self._main)
+        pods = {MAIN_CONTEXT: MAIN_PODS, CLUSTER_A: PODS_OF_A, CLUSTER_B: PODS_OF_B}
         await asyncio.gather(*(self._create(name, addresses) for name, addresses in pods.items()))
-        await self._expect("the endpoints of main are its own", {MAIN_CONTEXT: LOCAL_PODS})
+        await self._expect("the Service in main has only its own Pod", {MAIN_CONTEXT: MAIN_PODS})
 
-    async def _link(self) -> None:
+    async def _link_clusters(self) -> None:
         await self.narrator.chapter(
-            "svclink starts. Each remote cluster hands out a read-only kubeconfig, which becomes a ClusterLink in main."
+            "svclink starts. Each remote cluster issues a read-only kubeconfig, "
+            "which is stored in a ClusterLink in main."
         )
         self.fleet.svclink.start()
         with self.narrator.waiting("svclink export-kubeconfig"):
             links = await asyncio.gather(*(self.fleet.export_link(name) for name in REMOTES))
         for link in links:
-            await self.fleet.clients[MAIN_CONTEXT].post(LINKS, link)
+            await self._main.post(LINKS, link)
         await self._expect(
-            "the Service in main has the Pods of all three",
-            {MAIN_CONTEXT: LOCAL_PODS, A: OF_A, B: OF_B},
+            "the Service in main has the Pods of all three clusters",
+            {MAIN_CONTEXT: MAIN_PODS, CLUSTER_A: PODS_OF_A, CLUSTER_B: PODS_OF_B},
         )
         await asyncio.gather(*(self._await_phase(name, "Ready") for name in REMOTES))
 
     async def _fail_a_probe(self) -> None:
-        await self.narrator.chapter("A Pod of cluster-a fails its probe.")
-        sick = OF_A | {"10.1.0.12": False}
-        await self._set(A, sick)
+        await self.narrator.chapter("A Pod of cluster-a fails its readiness probe.")
+        one_not_ready = PODS_OF_A | {"10.1.0.12": False}
+        await self._set_pods(CLUSTER_A, one_not_ready)
         await self._expect(
-            "it is not ready in main either", {MAIN_CONTEXT: LOCAL_PODS, A: sick, B: OF_B}
+            "main shows it as not ready",
+            {MAIN_CONTEXT: MAIN_PODS, CLUSTER_A: one_not_ready, CLUSTER_B: PODS_OF_B},
         )
 
-    async def _cut_off_and_return(self) -> None:
-        await self.narrator.chapter("cluster-b is cut off: its API server is killed.")
-        self.fleet.cut_off(B)
-        seconds = await self._await_phase(B, "NotReady")
-        self.narrator.done("its link says so: NotReady, Unreachable", seconds)
-        await self._set(A, OF_A)
+    async def _lose_a_cluster(self) -> None:
+        await self.narrator.chapter("The API server of cluster-b is killed.")
+        self.fleet.kill_api_server(CLUSTER_B)
+        seconds = await self._await_phase(CLUSTER_B, "NotReady")
+        self.narrator.verified("the link to cluster-b becomes NotReady", seconds)
+        await self._set_pods(CLUSTER_A, PODS_OF_A)
         await self._expect(
-            "cluster-a goes on, its Pod is ready again",
-            {MAIN_CONTEXT: LOCAL_PODS, A: OF_A, B: OF_B},
+            "cluster-a is not affected: its Pod is ready again",
+            {MAIN_CONTEXT: MAIN_PODS, CLUSTER_A: PODS_OF_A, CLUSTER_B: PODS_OF_B},
         )
-        self.narrator.holds("the endpoints of cluster-b stayed: not known is not gone")
+        self.narrator.verified("main keeps the endpoints of cluster-b: its Pods may still run")
 
-        await self.narrator.chapter("cluster-b comes back, with one Pod less.")
-        await self.fleet.bring_back(B)
-        fewer = {"10.2.0.11": True}
-        await self._set(B, fewer)
-        await self._expect("main has caught up", {MAIN_CONTEXT: LOCAL_PODS, A: OF_A, B: fewer})
-        await self._await_phase(B, "Ready")
-
-    async def _disable_and_enable(self) -> None:
+    async def _recover_the_cluster(self) -> None:
         await self.narrator.chapter(
-            "The link to cluster-a is disabled. Then both remote clusters get a Pod more."
+            "The API server of cluster-b starts again, and the cluster loses a Pod."
         )
-        await self._edit_link(A, enabled=False)
-        await self._await_phase(A, "Disabled")
-        more_of_a, more_of_b = OF_A | {"10.1.0.13": True}, OF_B | {"10.2.0.13": True}
-        await self._set(A, more_of_a)
-        await self._set(B, more_of_b)
+        await self.fleet.start_api_server(CLUSTER_B)
+        fewer = {"10.2.0.11": True}
+        await self._set_pods(CLUSTER_B, fewer)
         await self._expect(
-            "that of cluster-b is there, cluster-a is frozen",
-            {MAIN_CONTEXT: LOCAL_PODS, A: OF_A, B: more_of_b},
+            "main removes that Pod",
+            {MAIN_CONTEXT: MAIN_PODS, CLUSTER_A: PODS_OF_A, CLUSTER_B: fewer},
+        )
+        await self._await_phase(CLUSTER_B, "Ready")
+
+    async def _disable_a_link(self) -> None:
+        await self.narrator.chapter(
+            "The link to cluster-a is disabled. Then each remote cluster gets another Pod."
+        )
+        await self._edit_link(CLUSTER_A, enabled=False)
+        await self._await_phase(CLUSTER_A, "Disabled")
+        more_of_a = PODS_OF_A | {"10.1.0.13": True}
+        more_of_b = PODS_OF_B | {"10.2.0.13": True}
+        await self._set_pods(CLUSTER_A, more_of_a)
+        await self._set_pods(CLUSTER_B, more_of_b)
+        await self._expect(
+            "main adds the Pod of cluster-b and leaves cluster-a as it was",
+            {MAIN_CONTEXT: MAIN_PODS, CLUSTER_A: PODS_OF_A, CLUSTER_B: more_of_b},
         )
 
-        await self.narrator.chapter("The link is enabled again.")
-        await self._edit_link(A, enabled=True)
+        await self.narrator.chapter("The link to cluster-a is enabled again.")
+        await self._edit_link(CLUSTER_A, enabled=True)
         await self._expect(
-            "cluster-a has caught up", {MAIN_CONTEXT: LOCAL_PODS, A: more_of_a, B: more_of_b}
+            "main adds the Pod of cluster-a",
+            {MAIN_CONTEXT: MAIN_PODS, CLUSTER_A: more_of_a, CLUSTER_B: more_of_b},
         )
 
     async def _delete_a_link(self) -> None:
         await self.narrator.chapter("The link to cluster-a is deleted.")
-        of_b = self.seen[B]
-        await self.fleet.clients[MAIN_CONTEXT].delete(f"{LINKS}/{A}", {})
+        pods_of_b = self.shown[CLUSTER_B]
+        await self._main.delete(f"{LINKS}/{CLUSTER_A}", {})
         await self._expect(
-            "its endpoints are gone, the others are untouched", {MAIN_CONTEXT: LOCAL_PODS, B: of_b}
+            "main removes the Pods of cluster-a and keeps the others",
+            {MAIN_CONTEXT: MAIN_PODS, CLUSTER_B: pods_of_b},
         )
 
-    # Doing
+    # Changing a cluster
 
     async def _create(self, cluster: str, addresses: dict[str, bool]) -> None:
-        """A namespace, a Service, and the slice that the endpointslice controller would write for its Pods."""
+        """Create the Service, and the slice that the EndpointSlice controller would write."""
         client = self.fleet.clients[cluster]
         await client.post("/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
         ports = [{"name": "http", "port": 80, "targetPort": 8080}]
@@ -157,88 +181,76 @@ class Story:
         await client.post(SERVICES_PATH, service)
         labels = {LABEL_SERVICE_NAME: SERVICE, LABEL_MANAGED_BY: "endpointslice-controller.k8s.io"}
         endpoint_slice: JsonObject = {
-            "metadata": {"name": SLICE, "labels": labels},
+            "metadata": {"name": SLICE_NAME, "labels": labels},
             "addressType": "IPv4",
             "endpoints": endpoints_of(addresses),
             "ports": [{"name": "http", "port": 8080}],
         }
-        await client.post(SLICES, endpoint_slice)
+        await client.post(SLICES_PATH, endpoint_slice)
 
-    async def _set(self, cluster: str, addresses: dict[str, bool]) -> None:
-        """The Pods of a cluster are these now."""
+    async def _set_pods(self, cluster: str, addresses: dict[str, bool]) -> None:
         change: JsonObject = {"endpoints": endpoints_of(addresses)}
-        await self.fleet.clients[cluster].merge_patch(f"{SLICES}/{SLICE}", change)
+        await self.fleet.clients[cluster].merge_patch(f"{SLICES_PATH}/{SLICE_NAME}", change)
 
     async def _edit_link(self, name: str, *, enabled: bool) -> None:
-        await self.fleet.clients[MAIN_CONTEXT].merge_patch(
-            f"{LINKS}/{name}", {"spec": {"enabled": enabled}}
-        )
+        await self._main.merge_patch(f"{LINKS}/{name}", {"spec": {"enabled": enabled}})
 
-    # Verifying
+    # Verifying the main cluster
 
-    async def _expect(self, what: str, expected: Endpoints) -> None:
-        """Wait until the Service in main has exactly these endpoints, and show them."""
-        before = self.seen
-
-        async def look() -> Endpoints:
-            self.seen = await self._look()
-            return self.seen
-
-        with self.narrator.waiting(what):
-            seconds = await self._await(what, expected, look)
-        self.narrator.endpoints(self.seen, before)
-        self.narrator.done(what, seconds)
+    async def _expect(self, fact: str, expected: Endpoints) -> None:
+        """Wait until the Service in main has exactly these endpoints, then print them."""
+        with self.narrator.waiting(fact):
+            seconds = await self._wait_until(fact, expected, self._endpoints_in_main)
+        self.narrator.endpoints(expected, self.shown)
+        self.narrator.verified(fact, seconds)
+        self.shown = expected
 
     async def _await_phase(self, link: str, phase: str) -> float:
-        async def look() -> str:
-            found = msgspec.json.decode(
-                await self.fleet.clients[MAIN_CONTEXT].get(f"{LINKS}/{link}"), type=JsonObject
-            )
+        async def read_phase() -> str:
+            content = await self._main.get(f"{LINKS}/{link}")
+            found = msgspec.json.decode(content, type=JsonObject)
             return str(found.get("status", {}).get("phase"))
 
         with self.narrator.waiting(f"{link} becomes {phase}"):
-            return await self._await(f"the link to {link} is {phase}", phase, look)
+            return await self._wait_until(f"the link to {link} is {phase}", phase, read_phase)
 
-    async def _await(self, what: str, expected: T, look: Callable[[], Awaitable[T]]) -> float:
-        """Look until it is as expected; returns how long that took."""
+    async def _wait_until(self, fact: str, expected: T, read: Callable[[], Awaitable[T]]) -> float:
+        """Poll main until it holds the expected value; returns the seconds this took."""
         loop = asyncio.get_running_loop()
         started = loop.time()
-        while (seen := await self._patiently(look)) != expected:
-            if not self.fleet.svclink.running and self.fleet.svclink.log.exists():
-                raise DemoError(f"svclink ended by itself:\n{self.fleet.svclink.tail()}")
+        while (actual := await _unless_request_fails(read)) != expected:
+            svclink = self.fleet.svclink
+            if svclink.log.exists() and not svclink.running:
+                raise DemoError(f"svclink exited:\n{svclink.tail()}")
             if loop.time() - started > self.step_seconds:
-                log = self.fleet.svclink.tail()
                 raise DemoError(
-                    f"not so after {self.step_seconds:.0f} s: {what}. Expected {expected}, there is {seen}. "
-                    f"The end of svclink's log:\n{log}"
+                    f"timed out after {self.step_seconds:.0f} s, waiting until {fact}: "
+                    f"expected {expected}, got {actual}. svclink's log ends with:\n{svclink.tail()}"
                 )
             await asyncio.sleep(0.01)
         return loop.time() - started
 
-    async def _patiently(self, look: Callable[[], Awaitable[T]]) -> T | None:
-        try:
-            return await look()
-        except (ApiError, TransportError):
-            return None
-
-    async def _look(self) -> dict[str, dict[str, bool]]:
-        """The endpoints of the Service in main, by the cluster they are of."""
+    async def _endpoints_in_main(self) -> Endpoints:
         selected = {"labelSelector": f"{LABEL_SERVICE_NAME}={SERVICE}"}
-        listed = msgspec.json.decode(
-            await self.fleet.clients[MAIN_CONTEXT].get(SLICES, selected), type=JsonObject
-        )
+        content = await self._main.get(SLICES_PATH, selected)
         found: dict[str, dict[str, bool]] = {}
-        for item in listed["items"]:
+        for item in msgspec.json.decode(content, type=JsonObject)["items"]:
             cluster = item["metadata"]["labels"].get(LABEL_CLUSTER, MAIN_CONTEXT)
             for endpoint in item["endpoints"] or ():
-                found.setdefault(cluster, {})[endpoint["addresses"][0]] = endpoint[
-                    "conditions"
-                ].get("ready", True)
+                address, is_ready = endpoint["addresses"][0], endpoint["conditions"].get("ready")
+                found.setdefault(cluster, {})[address] = is_ready is not False
         return found
 
 
+async def _unless_request_fails(read: Callable[[], Awaitable[T]]) -> T | None:
+    try:
+        return await read()
+    except (ApiError, TransportError):
+        return None
+
+
 def endpoints_of(addresses: dict[str, bool]) -> list[JsonObject]:
-    """Pods, ready or not, as an EndpointSlice has them."""
+    """Return the endpoints of an EndpointSlice for these addresses, ready or not."""
     return [
         {
             "addresses": [address],

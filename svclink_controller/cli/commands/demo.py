@@ -43,16 +43,16 @@ async def _run(directory: Path, binaries: Path | None, *, keep: bool) -> bool:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     narrator = Narrator(console())
-    kind = "real (etcd and kube-apiserver)" if binaries else "embedded"
-    narrator.opening(
-        f"Three Kubernetes API servers start, {kind}: {MAIN_CONTEXT}, {' and '.join(REMOTES)}."
+    kind = "real" if binaries else "embedded"
+    narrator.title(
+        f"Three {kind} Kubernetes API servers start: {MAIN_CONTEXT}, {' and '.join(REMOTES)}."
     )
     started = asyncio.get_running_loop().time()
     async with running_fleet(directory, binaries) as fleet:
-        narrator.done(
-            "they serve, over HTTPS on loopback", asyncio.get_running_loop().time() - started
+        narrator.verified(
+            "all three serve HTTPS on loopback", asyncio.get_running_loop().time() - started
         )
-        if not await _unless_stopped(stop, _tell(Story(fleet, narrator), keep=keep)):
+        if not await _unless_stopped(stop, _play(Story(fleet, narrator), keep=keep)):
             return False
         if keep:
             _print_access(fleet, narrator)
@@ -60,13 +60,13 @@ async def _run(directory: Path, binaries: Path | None, *, keep: bool) -> bool:
     return True
 
 
-async def _tell(story: Story, *, keep: bool) -> None:
-    await story.tell()
+async def _play(story: Story, *, keep: bool) -> None:
+    await story.play()
     if keep:
         await story.restore()
     else:
         await story.narrator.chapter(
-            "That was all, and it ends here. `svclink demo --keep` leaves it to your kubectl."
+            "The demo ends here. Run `svclink demo --keep` to explore the clusters with kubectl."
         )
 
 
@@ -86,9 +86,9 @@ async def _unless_stopped(stop: asyncio.Event, work: Coroutine[object, object, N
 
 
 def _print_access(fleet: Fleet, narrator: Narrator) -> None:
-    """How to go on by hand."""
+    """Print the commands for exploring the clusters."""
     remote = fleet.planes[REMOTES[0]]
-    narrator.text(
+    narrator.paragraph(
         f"""
 Everything keeps running. In another terminal:
 

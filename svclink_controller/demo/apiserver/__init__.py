@@ -1,1 +1,1 @@
-"""An API server in Python for the demo and for tests."""
+"""A Kubernetes API server in Python, for the demo and for tests."""

@@ -1,4 +1,4 @@
-"""`python -m svclink_controller.demo.apiserver` is an API server of its own."""
+"""`python -m svclink_controller.demo.apiserver` runs one API server."""
 
 from svclink_controller.demo.apiserver.secure_serving import command
 

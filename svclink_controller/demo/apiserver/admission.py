@@ -1,18 +1,19 @@
-"""What an object must be like to be stored: defaults that are filled in, and fields that are refused.
+"""Admission: set the defaults of an object, and find its invalid fields.
 
-EndpointSlices are held to all that Kubernetes demands of them (pkg/apis/discovery/validation), custom resources to the
-structure of their schema; CEL rules are not evaluated. Of other kinds only names and labels are looked at.
+EndpointSlices are validated as Kubernetes does (pkg/apis/discovery/validation), custom resources
+by the structure of their schema, without its CEL rules. Of other types, only names, labels,
+annotations and owners are validated.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
 from typing import Final
 
-from svclink_controller.demo.apiserver.resource_types import ResourceType
+from svclink_controller.demo.apiserver.resource_types import RBAC_GROUP, ResourceType
 from svclink_controller.demo.apiserver.status_errors import Cause, JsonObject
 from svclink_controller.wire.label_selector import is_key, is_value
 
@@ -26,63 +27,54 @@ LINK_LOCAL_MULTICAST: Final = {
     6: ipaddress.ip_network("ff02::/16"),
 }
 ADDRESS_TYPES: Final = {"IPv4": 4, "IPv6": 6, "FQDN": 0}
+PROTOCOLS: Final = ("TCP", "UDP", "SCTP")
+OBJECT_FIELDS: Final = ("apiVersion", "kind", "metadata")
+"""Fields of every custom resource, which its schema need not have."""
+NAME_PART: Final = "name part must consist of alphanumeric characters"
+
+_PYTHON_TYPES: Final[dict[str, type]] = {
+    "object": dict,
+    "array": list,
+    "string": str,
+    "boolean": bool,
+    "integer": int,
+}
 
 
-def problems(kind: ResourceType, item: JsonObject) -> list[Cause]:
-    """What is wrong with an object."""
-    found = list(_metadata_problems(kind, item["metadata"]))
-    if kind.name == "EndpointSlice":
-        found += _endpoint_slice_problems(item)
-    elif (
-        kind.name == "Service"
-        and not item["spec"].get("ports")
-        and not _is_without_address(item["spec"])
-    ):
-        found.append(Cause("spec.ports", "FieldValueRequired", "Required value"))
-    elif kind.definition is not None:
-        schema = kind.definition.get("schema", {}).get("openAPIV3Schema", {})
-        for name, part in schema.get("properties", {}).items():
-            if name not in ("apiVersion", "kind", "metadata") and name in item:
-                found += _schema_problems(part, item[name], name)
-        found += [_required(name) for name in schema.get("required", ()) if name not in item]
-    return found
-
-
-def fill_in(kind: ResourceType, item: JsonObject, old: JsonObject | None) -> None:
-    """Set the defaults of an object that is about to be stored, and drop what its schema does not know."""
-    match kind.name:
+def set_defaults(resource_type: ResourceType, item: JsonObject, old: JsonObject | None) -> None:
+    """Set the defaults of an object before it is stored, and drop fields its schema lacks."""
+    match resource_type.kind:
         case "EndpointSlice":
-            for each in item.get("ports") or ():
-                each.setdefault("name", "")
-                each["protocol"] = each.get("protocol") or "TCP"
-            for endpoint in item.get("endpoints") or ():
-                endpoint["conditions"] = endpoint.get("conditions") or {}
-            # Stored as protobuf in a real cluster, where an empty list is none.
-            item["endpoints"], item["ports"] = (
-                item.get("endpoints") or None,
-                item.get("ports") or None,
-            )
+            _default_endpoint_slice(item)
         case "Namespace":
             item["spec"] = {"finalizers": ["kubernetes"]}
-            item["metadata"]["labels"] = (item["metadata"].get("labels") or {}) | {
-                "kubernetes.io/metadata.name": item["metadata"]["name"]
-            }
+            name_label = {"kubernetes.io/metadata.name": item["metadata"]["name"]}
+            item["metadata"]["labels"] = (item["metadata"].get("labels") or {}) | name_label
         case "Service":
-            _fill_in_service(item.setdefault("spec", {}), (old or {}).get("spec", {}))
+            _default_service(item.setdefault("spec", {}), (old or {}).get("spec", {}))
         case "Secret":
             item.setdefault("type", "Opaque")
-        case _ if kind.definition is not None:
-            _prune(kind.definition.get("schema", {}).get("openAPIV3Schema", {}), item, is_root=True)
         case _:
-            pass
+            _prune(_schema(resource_type), item, is_root=True)
 
 
-def _fill_in_service(spec: JsonObject, old: JsonObject) -> None:
+def _default_endpoint_slice(item: JsonObject) -> None:
+    for port in item.get("ports") or ():
+        port.setdefault("name", "")
+        port["protocol"] = port.get("protocol") or "TCP"
+    for endpoint in item.get("endpoints") or ():
+        endpoint["conditions"] = endpoint.get("conditions") or {}
+    # A real cluster stores protobuf, which does not distinguish an empty list from none.
+    for name in ("endpoints", "ports"):
+        item[name] = item.get(name) or None
+
+
+def _default_service(spec: JsonObject, old: JsonObject) -> None:
     spec.setdefault("type", "ClusterIP")
     spec.setdefault("sessionAffinity", "None")
-    for each in spec.get("ports") or ():
-        each.setdefault("protocol", "TCP")
-        each.setdefault("targetPort", each.get("port"))
+    for port in spec.get("ports") or ():
+        port.setdefault("protocol", "TCP")
+        port.setdefault("targetPort", port.get("port"))
     if spec["type"] == "ExternalName":
         return
     spec.setdefault("ipFamilyPolicy", old.get("ipFamilyPolicy", "SingleStack"))
@@ -94,41 +86,41 @@ def _fill_in_service(spec: JsonObject, old: JsonObject) -> None:
             spec.setdefault(name, old[name])
 
 
-def _is_without_address(spec: JsonObject) -> bool:
-    return spec.get("clusterIP") == "None" or spec.get("type") == "ExternalName"
+def problems(resource_type: ResourceType, item: JsonObject) -> list[Cause]:
+    """Return the invalid fields of an object."""
+    found = list(_metadata_problems(resource_type, item["metadata"]))
+    if resource_type.kind == "EndpointSlice":
+        found += _endpoint_slice_problems(item)
+    elif resource_type.kind == "Service":
+        found += _service_problems(item["spec"])
+    elif resource_type.definition is not None:
+        found += _custom_resource_problems(_schema(resource_type), item)
+    return found
 
 
 # Metadata
 
 
-def _metadata_problems(kind: ResourceType, meta: JsonObject) -> Iterator[Cause]:
-    names = {"Namespace": DNS_LABEL, "Service": DNS_LABEL}
-    rule = (
-        PATH_SEGMENT
-        if kind.group == "rbac.authorization.k8s.io"
-        else names.get(kind.name, DNS_SUBDOMAIN)
-    )
-    if not rule.fullmatch(meta["name"]):
+def _metadata_problems(resource_type: ResourceType, meta: JsonObject) -> Iterator[Cause]:
+    if not _name_rule(resource_type).fullmatch(meta["name"]):
         yield _invalid("metadata.name", meta["name"], "must be a lower-case DNS-1123 name")
     for key, value in (meta.get("labels") or {}).items():
         if not is_key(key):
-            yield _invalid(
-                "metadata.labels",
-                key,
-                "name part must consist of alphanumeric characters, '-', '_' or '.'",
-            )
+            why = f"{NAME_PART}, '-', '_' or '.'"
+            yield _invalid("metadata.labels", key, why)
         if not isinstance(value, str) or not is_value(value):
-            yield _invalid(
-                "metadata.labels",
-                value,
-                "a valid label must be an empty string or at most 63 characters",
-            )
+            why = "a valid label must be an empty string or at most 63 characters"
+            yield _invalid("metadata.labels", value, why)
     for key in meta.get("annotations") or {}:
         if not is_key(key.lower()):
-            yield _invalid(
-                "metadata.annotations", key, "name part must consist of alphanumeric characters"
-            )
+            yield _invalid("metadata.annotations", key, NAME_PART)
     yield from _owner_problems(meta.get("ownerReferences") or ())
+
+
+def _name_rule(resource_type: ResourceType) -> re.Pattern[str]:
+    if resource_type.group == RBAC_GROUP:
+        return PATH_SEGMENT
+    return DNS_LABEL if resource_type.kind in ("Namespace", "Service") else DNS_SUBDOMAIN
 
 
 def _owner_problems(owners: Sequence[JsonObject]) -> Iterator[Cause]:
@@ -142,66 +134,66 @@ def _owner_problems(owners: Sequence[JsonObject]) -> Iterator[Cause]:
         )
 
 
+# Services
+
+
+def _service_problems(spec: JsonObject) -> Iterator[Cause]:
+    has_no_address = spec.get("clusterIP") == "None" or spec.get("type") == "ExternalName"
+    if not spec.get("ports") and not has_no_address:
+        yield _required("spec.ports")
+
+
 # EndpointSlices
 
 
 def _endpoint_slice_problems(item: JsonObject) -> Iterator[Cause]:
-    kind = item.get("addressType")
-    if not kind:
+    address_type = item.get("addressType")
+    if not address_type:
         yield _required("addressType")
-    elif kind not in ADDRESS_TYPES:
-        yield _unsupported("addressType", kind, ADDRESS_TYPES)
+    elif address_type not in ADDRESS_TYPES:
+        yield _unsupported("addressType", address_type, ADDRESS_TYPES)
     endpoints, ports = item["endpoints"] or (), item["ports"] or ()
     if len(endpoints) > 1000:
-        yield Cause(
-            "endpoints",
-            "FieldValueTooMany",
-            f"Too many: {len(endpoints)}: must have at most 1000 items",
-        )
+        yield _too_many("endpoints", endpoints, 1000)
     else:
         for i, endpoint in enumerate(endpoints):
-            yield from _endpoint_problems(f"endpoints[{i}]", endpoint, kind)
+            yield from _endpoint_problems(f"endpoints[{i}]", endpoint, str(address_type))
     if len(ports) > 20000:
-        yield Cause(
-            "ports", "FieldValueTooMany", f"Too many: {len(ports)}: must have at most 20000 items"
-        )
+        yield _too_many("ports", ports, 20000)
     names = [port["name"] for port in ports]
     for i, port in enumerate(ports):
         yield from _port_problems(f"ports[{i}]", port, names[:i])
 
 
-def _endpoint_problems(path: str, endpoint: JsonObject, kind: object) -> Iterator[Cause]:
+def _endpoint_problems(path: str, endpoint: JsonObject, address_type: str) -> Iterator[Cause]:
     addresses = endpoint.get("addresses") or ()
     if not addresses:
         yield Cause(f"{path}.addresses", "FieldValueRequired", "must contain at least 1 address")
     if len(addresses) > 100:
-        yield Cause(
-            f"{path}.addresses",
-            "FieldValueTooMany",
-            f"Too many: {len(addresses)}: must have at most 100 items",
-        )
+        yield _too_many(f"{path}.addresses", addresses, 100)
     for i, address in enumerate(addresses):
-        if (problem := _address_problem(address, ADDRESS_TYPES.get(str(kind), 0))) is not None:
-            yield _invalid(f"{path}.addresses[{i}]", address, problem)
-    if (hostname := endpoint.get("hostname")) is not None and not DNS_LABEL.fullmatch(hostname):
+        why = _address_problem(address, ADDRESS_TYPES.get(address_type, 0))
+        if why is not None:
+            yield _invalid(f"{path}.addresses[{i}]", address, why)
+    hostname, node = endpoint.get("hostname"), endpoint.get("nodeName")
+    if hostname is not None and not DNS_LABEL.fullmatch(hostname):
         yield _invalid(f"{path}.hostname", hostname, "must be a lower-case DNS-1123 label")
-    if (node := endpoint.get("nodeName")) is not None and not DNS_SUBDOMAIN.fullmatch(node):
+    if node is not None and not DNS_SUBDOMAIN.fullmatch(node):
         yield _invalid(f"{path}.nodeName", node, "must be a lower-case DNS-1123 subdomain")
-    zones = [each.get("name", "") for each in (endpoint.get("hints") or {}).get("forZones") or ()]
+    zones = (endpoint.get("hints") or {}).get("forZones") or ()
+    yield from _zone_problems(f"{path}.hints.forZones", [zone.get("name", "") for zone in zones])
+
+
+def _zone_problems(path: str, zones: Sequence[str]) -> Iterator[Cause]:
     if len(zones) > 8:
-        yield Cause(
-            f"{path}.hints.forZones",
-            "FieldValueTooMany",
-            f"Too many: {len(zones)}: must have at most 8 items",
-        )
+        yield _too_many(path, zones, 8)
     for i, zone in enumerate(zones):
         if zone in zones[:i]:
-            yield Cause(
-                f"{path}.hints.forZones[{i}]", "FieldValueDuplicate", f'Duplicate value: "{zone}"'
-            )
+            yield _duplicate(f"{path}[{i}]", zone)
 
 
 def _address_problem(address: str, version: int) -> str | None:
+    """Return why an address is invalid for an IP version, or for FQDN (0)."""
     if version == 0:
         return None if DNS_SUBDOMAIN.fullmatch(address) else "must be a valid FQDN"
     try:
@@ -214,34 +206,40 @@ def _address_problem(address: str, version: int) -> str | None:
         return "must not be an IPv4-mapped IPv6 address"
     if str(parsed) != address:
         return f'must be in canonical form ("{parsed}")'
+    is_link_local_multicast = parsed in LINK_LOCAL_MULTICAST[version]
     forbidden = {
-        "may not be unspecified": parsed.is_unspecified,
-        "may not be in the loopback range (127.0.0.0/8, ::1/128)": parsed.is_loopback,
-        "may not be in the link-local range (169.254.0.0/16, fe80::/10)": parsed.is_link_local,
-        "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)": parsed
-        in LINK_LOCAL_MULTICAST[version],
+        "unspecified": parsed.is_unspecified,
+        "in the loopback range (127.0.0.0/8, ::1/128)": parsed.is_loopback,
+        "in the link-local range (169.254.0.0/16, fe80::/10)": parsed.is_link_local,
+        "in the link-local multicast range (224.0.0.0/24, ff02::/10)": is_link_local_multicast,
     }
-    return next((why for why, is_so in forbidden.items() if is_so), None)
+    return next((f"may not be {what}" for what, is_so in forbidden.items() if is_so), None)
 
 
 def _port_problems(path: str, port: JsonObject, names_before: list[str]) -> Iterator[Cause]:
-    if port["name"] and not DNS_LABEL.fullmatch(port["name"]):
-        yield _invalid(f"{path}.name", port["name"], "must be a lower-case DNS-1123 label")
-    if port["name"] in names_before:
-        yield Cause(f"{path}.name", "FieldValueDuplicate", f'Duplicate value: "{port["name"]}"')
-    if port["protocol"] not in ("TCP", "UDP", "SCTP"):
-        yield _unsupported(f"{path}.protocol", port["protocol"], ("TCP", "UDP", "SCTP"))
-    if (protocol := port.get("appProtocol")) is not None and not is_key(protocol):
-        yield _invalid(
-            f"{path}.appProtocol", protocol, "name part must consist of alphanumeric characters"
-        )
+    name, protocol, app_protocol = port["name"], port["protocol"], port.get("appProtocol")
+    if name and not DNS_LABEL.fullmatch(name):
+        yield _invalid(f"{path}.name", name, "must be a lower-case DNS-1123 label")
+    if name in names_before:
+        yield _duplicate(f"{path}.name", name)
+    if protocol not in PROTOCOLS:
+        yield _unsupported(f"{path}.protocol", protocol, PROTOCOLS)
+    if app_protocol is not None and not is_key(app_protocol):
+        yield _invalid(f"{path}.appProtocol", app_protocol, NAME_PART)
 
 
 # Custom resources
 
 
+def _schema(resource_type: ResourceType) -> JsonObject:
+    """Return the schema of a custom resource; empty for a built-in type."""
+    definition = resource_type.definition or {}
+    schema: JsonObject = definition.get("schema", {}).get("openAPIV3Schema", {})
+    return schema
+
+
 def _prune(schema: JsonObject, value: object, *, is_root: bool = False) -> None:
-    """Fill in the defaults of a structural schema, and drop the fields it does not have."""
+    """Set the defaults of a structural schema, and drop the fields that it does not have."""
     if isinstance(value, list):
         for each in value:
             _prune(schema.get("items", {}), each)
@@ -249,7 +247,7 @@ def _prune(schema: JsonObject, value: object, *, is_root: bool = False) -> None:
         return
     properties = schema["properties"]
     for name in list(value):
-        if name not in properties and not (is_root and name in ("apiVersion", "kind", "metadata")):
+        if name not in properties and not (is_root and name in OBJECT_FIELDS):
             del value[name]
     for name, part in properties.items():
         if is_root and name == "metadata":
@@ -260,31 +258,24 @@ def _prune(schema: JsonObject, value: object, *, is_root: bool = False) -> None:
             _prune(part, value[name])
 
 
-_TYPES: Final[dict[str, type]] = {
-    "object": dict,
-    "array": list,
-    "string": str,
-    "boolean": bool,
-    "integer": int,
-}
+def _custom_resource_problems(schema: JsonObject, item: JsonObject) -> Iterator[Cause]:
+    for name, part in schema.get("properties", {}).items():
+        if name in item and name not in OBJECT_FIELDS:
+            yield from _schema_problems(part, item[name], name)
+    yield from (_required(name) for name in schema.get("required", ()) if name not in item)
 
 
 def _schema_problems(schema: JsonObject, value: object, path: str) -> Iterator[Cause]:
-    kind = schema.get("type", "")
-    if not isinstance(value, _TYPES.get(kind, object)) or (
-        kind != "boolean" and isinstance(value, bool)
-    ):
-        reason = f"{path} in body must be of type {kind}"
-        yield Cause(
-            path, "FieldValueTypeInvalid", f"Invalid value: {reason}: {type(value).__name__}"
-        )
+    expected = schema.get("type", "")
+    if not _has_type(value, expected):
+        message = f"{path} in body must be of type {expected}: {type(value).__name__}"
+        yield Cause(path, "FieldValueTypeInvalid", f"Invalid value: {message}")
         return
     if "enum" in schema and value not in schema["enum"]:
         yield _unsupported(path, value, schema["enum"])
     if isinstance(value, dict):
-        yield from (
-            _required(f"{path}.{name}") for name in schema.get("required", ()) if name not in value
-        )
+        missing = (name for name in schema.get("required", ()) if name not in value)
+        yield from (_required(f"{path}.{name}") for name in missing)
         for name, part in schema.get("properties", {}).items():
             if name in value:
                 yield from _schema_problems(part, value[name], f"{path}.{name}")
@@ -294,16 +285,32 @@ def _schema_problems(schema: JsonObject, value: object, path: str) -> Iterator[C
     yield from _limit_problems(schema, value, path)
 
 
+def _has_type(value: object, expected: str) -> bool:
+    # A Python bool is also an int.
+    if isinstance(value, bool) and expected != "boolean":
+        return False
+    return isinstance(value, _PYTHON_TYPES.get(expected, object))
+
+
 def _limit_problems(schema: JsonObject, value: object, path: str) -> Iterator[Cause]:
-    size = len(value) if isinstance(value, str | list) else value if isinstance(value, int) else 0
+    size = _size(value)
     for limit in ("minLength", "minItems", "minimum"):
         if limit in schema and size < schema[limit]:
             yield _invalid(path, value, f"{path} in body should be at least {schema[limit]}")
     for limit in ("maxLength", "maxItems", "maximum"):
         if limit in schema and size > schema[limit]:
-            yield Cause(
-                path, "FieldValueTooLong", f"Too long: may not be more than {schema[limit]}"
-            )
+            message = f"Too long: may not be more than {schema[limit]}"
+            yield Cause(path, "FieldValueTooLong", message)
+
+
+def _size(value: object) -> int:
+    """Return the number that the limits of a schema are about."""
+    if isinstance(value, str | list):
+        return len(value)
+    return value if isinstance(value, int) else 0
+
+
+# Causes
 
 
 def _invalid(field: str, value: object, why: str) -> Cause:
@@ -315,8 +322,16 @@ def _required(field: str) -> Cause:
     return Cause(field, "FieldValueRequired", "Required value")
 
 
-def _unsupported(field: str, value: object, supported: object) -> Cause:
-    listed = ", ".join(f'"{each}"' for each in supported)  # type: ignore[attr-defined]
-    return Cause(
-        field, "FieldValueNotSupported", f'Unsupported value: "{value}": supported values: {listed}'
-    )
+def _too_many(field: str, values: Sequence[object], limit: int) -> Cause:
+    message = f"Too many: {len(values)}: must have at most {limit} items"
+    return Cause(field, "FieldValueTooMany", message)
+
+
+def _duplicate(field: str, value: str) -> Cause:
+    return Cause(field, "FieldValueDuplicate", f'Duplicate value: "{value}"')
+
+
+def _unsupported(field: str, value: object, supported: Iterable[object]) -> Cause:
+    listed = ", ".join(f'"{each}"' for each in supported)
+    message = f'Unsupported value: "{value}": supported values: {listed}'
+    return Cause(field, "FieldValueNotSupported", message)

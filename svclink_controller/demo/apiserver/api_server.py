@@ -1,133 +1,118 @@
-"""The API server: HTTP in and out. What writes mean is in `registry`, what is kept is in `storage`."""
+"""The API server: authenticate, authorize and answer each request, and write the audit log."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import aclosing
 from pathlib import Path
 from typing import Final
 
 import msgspec
 from aiohttp import web
-from attrs import define, frozen
+from attrs import asdict, define
 
 from svclink_controller import clock
-from svclink_controller.demo.apiserver.authorization import ANONYMOUS, Attributes, Authority, User
-from svclink_controller.demo.apiserver.patch import merge, strategic_merge
+from svclink_controller.demo.apiserver.authentication import ANONYMOUS, Authenticator, User
+from svclink_controller.demo.apiserver.authorization import Attributes, Authorizer
+from svclink_controller.demo.apiserver.discovery import discover
+from svclink_controller.demo.apiserver.garbage_collection import collect_garbage
 from svclink_controller.demo.apiserver.registry import Registry
+from svclink_controller.demo.apiserver.requests import (
+    RequestTarget,
+    attributes_of,
+    check_number,
+    parse_path,
+    patch_function,
+    read_body,
+    wants_table,
+)
 from svclink_controller.demo.apiserver.resource_types import (
     ACCESS_REVIEW,
-    SERVICE_ACCOUNTS,
+    NAMESPACE_TYPE,
+    SERVICE_ACCOUNT_TYPE,
     ResourceType,
-    discover,
 )
-from svclink_controller.demo.apiserver.status_errors import JsonObject, StatusError, bad_request
+from svclink_controller.demo.apiserver.status_errors import JsonObject, StatusError, unknown_path
 from svclink_controller.demo.apiserver.storage import HISTORY, Storage
 from svclink_controller.demo.apiserver.tables import table
-from svclink_controller.demo.apiserver.watch import BOOKMARK_SECONDS, Watch, collection
+from svclink_controller.demo.apiserver.watch import BOOKMARK_SECONDS, Watch, parse_collection
 
-MAX_REQUEST_BYTES: Final = 3 * 2**20
 GARBAGE_SECONDS: Final = 0.1
-"""How long the garbage collector waits before it looks: it is a neighbour, and never acts at once."""
-OPEN_PATHS: Final = ("/version", "/healthz", "/livez", "/readyz")
-TOKEN_SECRET: Final = "kubernetes.io/service-account-token"  # noqa: S105 - a type
-LASTING_SECONDS: Final = 10 * 365 * 24 * 3600
-WRITE_VERBS: Final = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
-
-
-@frozen
-class RequestTarget:
-    """What a path names. Without a name it is a collection."""
-
-    kind: ResourceType
-    namespace: str
-    name: str
-    subresource: str
+"""Pause before each round of garbage collection, which is never immediate in a real cluster."""
+HEALTH_PATHS: Final = ("/healthz", "/livez", "/readyz")
+ANONYMOUS_PATHS: Final = ("/version", *HEALTH_PATHS)
+TOKEN_SECRET: Final = "kubernetes.io/service-account-token"  # noqa: S105 - the type of a Secret
+LONG_LIVED_SECONDS: Final = 10 * 365 * 24 * 3600
+DEFAULT_TOKEN_SECONDS: Final = 3600
 
 
 @define
 class ApiServer:
-    """Answers the requests of one cluster.
+    """Answer the requests of one cluster.
 
     Args:
-        audit: Called with each finished (or, for a watch, started) request, as audit.k8s.io/v1 has it.
+        audit: Called with an audit.k8s.io/v1 Event for each finished request and started watch.
+        bookmark_seconds: How often an idle watch sends a bookmark.
     """
 
     registry: Registry
-    authority: Authority
+    authenticator: Authenticator
+    authorizer: Authorizer
     audit: Callable[[JsonObject], None]
     bookmark_seconds: float = BOOKMARK_SECONDS
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
-        user, asked, target = ANONYMOUS, Attributes(request.method.lower()), None
+        user, attributes, target = ANONYMOUS, Attributes(request.method.lower()), None
         try:
-            certificate = (
-                None if request.transport is None else request.transport.get_extra_info("peercert")
-            )
-            user = self.authority.authenticate(certificate, request.headers.get("Authorization"))
-            target = self._target(request.path)
-            asked = attributes(request, target)
-            self._authorize(user, asked, request.path)
-            if asked.verb == "watch" and target is not None:
-                self._log(request, user, asked, 200, "ResponseStarted")
+            user = self._user(request)
+            target = parse_path(request.path, self.registry.resource_types())
+            attributes = attributes_of(request, target)
+            self._authorize(user, attributes, request.path)
+            if attributes.verb == "watch" and target is not None:
+                self._log(request, user, attributes, 200, "ResponseStarted")
                 try:
                     return await self._watch(request, target)
                 finally:
-                    self._log(request, user, asked, 200, "ResponseComplete")
+                    self._log(request, user, attributes, 200, "ResponseComplete")
             response = await self._answer(request, target, user)
         except StatusError as error:
-            response = answer(error.status, error.code)
-        self._log(request, user, asked, response.status, "ResponseComplete")
+            response = json_response(error.status, error.code)
+        self._log(request, user, attributes, response.status, "ResponseComplete")
         return response
 
     async def collect_garbage(self) -> None:
-        """Tidy up after changes, for ever."""
+        """Collect garbage after each change, forever."""
         while True:
-            news = self.registry.storage.news
-            if not self.registry.collect_garbage():
-                await news.wait()
+            changed = self.registry.storage.changed
+            if not collect_garbage(self.registry):
+                await changed.wait()
             await asyncio.sleep(GARBAGE_SECONDS)
 
-    def _authorize(self, user: User, asked: Attributes, path: str) -> None:
-        if user is ANONYMOUS and not asked.resource and path not in OPEN_PATHS:
-            raise StatusError(
-                403, "Forbidden", f'forbidden: User "{user.name}" cannot {asked.verb} path "{path}"'
-            )
-        if asked.resource == ACCESS_REVIEW and user is not ANONYMOUS:
-            return
-        if not self.authority.allows(user, asked):
-            where = (
-                f'in the namespace "{asked.namespace}"'
-                if asked.namespace
-                else "at the cluster scope"
-            )
-            what = "/".join(filter(None, (asked.resource, asked.subresource)))
-            full = f"{asked.resource}.{asked.group}" if asked.group else asked.resource
-            message = (
-                f'{full} is forbidden: User "{user.name}" cannot {asked.verb} resource "{what}" '
-                f'in API group "{asked.group}" {where}'
-            )
-            raise StatusError(403, "Forbidden", message, kind=asked.resource, group=asked.group)
+    def _user(self, request: web.BaseRequest) -> User:
+        transport = request.transport
+        certificate = None if transport is None else transport.get_extra_info("peercert")
+        return self.authenticator.authenticate(certificate, request.headers.get("Authorization"))
 
-    def _target(self, path: str) -> RequestTarget | None:
-        """What a path names; None where it is no path of objects."""
-        parts = path.strip("/").split("/")
-        depth = {"api": 2, "apis": 3}.get(parts[0], 0)
-        root, rest = "/".join(parts[:depth]), parts[depth:]
-        if not depth or not rest:
-            return None
-        namespace = ""
-        if rest[0] == "namespaces" and len(rest) > 2 and rest[2] not in ("status", "finalize"):
-            namespace, rest = rest[1], rest[2:]
-        plural, name, subresource, *more = [*rest, "", "", ""][: max(3, len(rest))]
-        for kind in self.registry.kinds():
-            fits = kind.namespaced or not namespace
-            if kind.root == root and kind.plural == plural and fits and not any(more):
-                return RequestTarget(kind, namespace, name, subresource)
-        raise StatusError(404, "NotFound", "the server could not find the requested resource")
+    def _authorize(self, user: User, attributes: Attributes, path: str) -> None:
+        verb, resource, group = attributes.verb, attributes.resource, attributes.group
+        if user is ANONYMOUS and not resource and path not in ANONYMOUS_PATHS:
+            message = f'forbidden: User "{user.name}" cannot {verb} path "{path}"'
+            raise StatusError(403, "Forbidden", message)
+        is_access_review = resource == ACCESS_REVIEW and user is not ANONYMOUS
+        if is_access_review or self.authorizer.allows(user, attributes):
+            return
+        namespace = attributes.namespace
+        scope = f'in the namespace "{namespace}"' if namespace else "at the cluster scope"
+        with_group = f"{resource}.{group}" if group else resource
+        with_subresource = "/".join(filter(None, (resource, attributes.subresource)))
+        message = (
+            f'{with_group} is forbidden: User "{user.name}" cannot {verb} '
+            f'resource "{with_subresource}" in API group "{group}" {scope}'
+        )
+        raise StatusError(403, "Forbidden", message, kind=resource, group=group)
 
     async def _answer(
         self, request: web.BaseRequest, target: RequestTarget | None, user: User
@@ -136,64 +121,62 @@ class ApiServer:
             return self._document(request.path)
         if request.method == "GET":
             return self._read(request, target)
-        if target.kind.plural == ACCESS_REVIEW:
-            return answer(self._review(user, await body_of(request)), 201)
-        if (target.kind.name, target.subresource) == ("ServiceAccount", "token"):
-            return answer(self._issue_token(target, await body_of(request)), 201)
-        if target.subresource and not (target.subresource == "status" and target.kind.has_status):
-            raise StatusError(404, "NotFound", "the server could not find the requested resource")
-        content, made = await self._write(request, target)
-        if _wants_table(request):
-            return answer(
-                table(target.kind, [content], content["metadata"]["resourceVersion"]), made
-            )
-        return answer(content, made)
+        resource_type, subresource = target.resource_type, target.subresource
+        if resource_type.plural == ACCESS_REVIEW:
+            return json_response(self._review_access(user, await read_body(request)), 201)
+        if resource_type == SERVICE_ACCOUNT_TYPE and subresource == "token":
+            return json_response(self._issue_token(target, await read_body(request)), 201)
+        if subresource and not (subresource == "status" and resource_type.has_status):
+            raise unknown_path()
+        content, status = await self._write(request, target)
+        if wants_table(request):
+            content = table(resource_type, [content], content["metadata"]["resourceVersion"])
+        return json_response(content, status)
 
     def _document(self, path: str) -> web.Response:
-        if path in OPEN_PATHS[1:]:
+        if path in HEALTH_PATHS:
             return web.Response(text="ok")
-        found = discover(path, self.registry.kinds())
-        if found is None:
-            raise StatusError(404, "NotFound", "the server could not find the requested resource")
-        return answer(found)
+        document = discover(path, self.registry.resource_types())
+        if document is None:
+            raise unknown_path()
+        return json_response(document)
 
     # Reading
 
     def _read(self, request: web.BaseRequest, target: RequestTarget) -> web.Response:
-        as_table = _wants_table(request)
+        resource_type, as_table = target.resource_type, wants_table(request)
         if target.name:
-            item = self.registry.get(target.kind, target.namespace, target.name)
+            item = self.registry.get(resource_type, target.namespace, target.name)
             version = item["metadata"]["resourceVersion"]
-            return answer(table(target.kind, [item], version) if as_table else item)
-        kind, version = target.kind, str(self.registry.storage.revision)
-        items = collection(kind, target.namespace, request.query).among(
-            self.registry.storage.objects
-        )
+            return json_response(table(resource_type, [item], version) if as_table else item)
+        storage = self.registry.storage
+        collection = parse_collection(resource_type, target.namespace, request.query)
+        items, version = collection.select(storage.objects), str(storage.revision)
         if as_table:
-            return answer(table(kind, items, version))
-        meta = {"resourceVersion": version}
-        return answer(
+            return json_response(table(resource_type, items, version))
+        return json_response(
             {
-                "kind": f"{kind.name}List",
-                "apiVersion": kind.api_version,
-                "metadata": meta,
+                "kind": f"{resource_type.kind}List",
+                "apiVersion": resource_type.api_version,
+                "metadata": {"resourceVersion": version},
                 "items": items,
             }
         )
 
     async def _watch(self, request: web.BaseRequest, target: RequestTarget) -> web.StreamResponse:
-        wanted = collection(target.kind, target.namespace, request.query)
+        collection = parse_collection(target.resource_type, target.namespace, request.query)
+        # A request is refused before the response begins, or not at all.
         for name in ("resourceVersion", "timeoutSeconds"):
-            number(request.query, name)  # Refused before the answer begins.
-        response = web.StreamResponse(headers={"Content-Type": "application/json"})
-        await response.prepare(request)
+            check_number(request.query, name)
         watch = Watch(
             self.registry.storage,
-            wanted,
+            collection,
             request.query,
-            as_table=_wants_table(request),
+            as_table=wants_table(request),
             bookmark_seconds=self.bookmark_seconds,
         )
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await response.prepare(request)
         async with aclosing(watch.lines()) as lines:
             async for portion in lines:
                 await response.write(portion)
@@ -205,90 +188,87 @@ class ApiServer:
     async def _write(
         self, request: web.BaseRequest, target: RequestTarget
     ) -> tuple[JsonObject, int]:
-        """Do what is asked; returns the object of the answer and its HTTP status."""
-        kind, namespace, name = target.kind, target.namespace, target.name
+        """Write an object; returns the body and the HTTP status of the response."""
+        registry, resource_type = self.registry, target.resource_type
+        where = resource_type, target.namespace
         dry_run = "dryRun" in request.query
-        body = await body_of(request)
-        match request.method, bool(name):
+        body = await read_body(request)
+        match request.method, bool(target.name):
             case "POST", False:
                 if body.get("type") == TOKEN_SECRET:
-                    body = self._with_token(namespace, body)
-                return self.registry.create(kind, namespace, body, dry_run=dry_run), 201
+                    body = self._with_token(target.namespace, body)
+                return registry.create(*where, body, dry_run=dry_run), 201
             case "PUT", True:
-                return self.registry.update(
-                    kind, namespace, name, body, target.subresource, dry_run=dry_run
-                ), 200
-            case "PATCH", True:
-                change = patch_of(request.content_type, kind, body)
-                done = self.registry.patch(
-                    kind, namespace, name, change, target.subresource, dry_run=dry_run
+                new = registry.update(
+                    *where, target.name, body, target.subresource, dry_run=dry_run
                 )
-                return done, 200
+                return new, 200
+            case "PATCH", True:
+                apply = patch_function(request.content_type, resource_type, body)
+                new = registry.patch(
+                    *where, target.name, apply, target.subresource, dry_run=dry_run
+                )
+                return new, 200
             case "DELETE", True:
                 options = body | ({"dryRun": True} if dry_run else {})
-                gone = self.registry.delete(kind, namespace, name, options)
-                return gone if kind.name == "Namespace" else success(kind, gone), 200
+                gone = registry.delete(*where, target.name, options)
+                is_namespace = resource_type == NAMESPACE_TYPE
+                return gone if is_namespace else deletion_status(resource_type, gone), 200
             case _:
-                raise StatusError(
-                    405, "MethodNotAllowed", "the server does not allow this method on the resource"
-                )
+                message = "the server does not allow this method on the resource"
+                raise StatusError(405, "MethodNotAllowed", message)
 
     def _issue_token(self, target: RequestTarget, body: JsonObject) -> JsonObject:
-        account = self.registry.get(target.kind, target.namespace, target.name)
-        seconds = int((body.get("spec") or {}).get("expirationSeconds") or 3600)
-        expires = clock.rfc3339(clock.seconds() + seconds)
+        account = self.registry.get(target.resource_type, target.namespace, target.name)
+        requested = (body.get("spec") or {}).get("expirationSeconds")
+        seconds = int(requested or DEFAULT_TOKEN_SECONDS)
         status = {
-            "token": self.authority.issue_token(account, seconds),
-            "expirationTimestamp": expires,
+            "token": self.authenticator.issue_token(account, seconds),
+            "expirationTimestamp": clock.rfc3339(clock.seconds() + seconds),
         }
-        return (
-            {"kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1", "metadata": {}}
-            | body
-            | {"status": status}
-        )
+        return {
+            "kind": "TokenRequest",
+            "apiVersion": "authentication.k8s.io/v1",
+            "metadata": {},
+            **body,
+            "status": status,
+        }
 
     def _with_token(self, namespace: str, secret: JsonObject) -> JsonObject:
-        """A Secret for the token of a ServiceAccount, with the token, which a real cluster fills in a little later."""
-        name = (
-            (secret.get("metadata") or {})
-            .get("annotations", {})
-            .get("kubernetes.io/service-account.name", "")
-        )
-        account = self.registry.get(SERVICE_ACCOUNTS, namespace, name)
-        token = self.authority.issue_token(account, LASTING_SECONDS).encode()
+        """Add the token to a new token Secret; a controller does this in a real cluster."""
+        annotations = (secret.get("metadata") or {}).get("annotations", {})
+        name = annotations.get("kubernetes.io/service-account.name", "")
+        account = self.registry.get(SERVICE_ACCOUNT_TYPE, namespace, name)
+        token = self.authenticator.issue_token(account, LONG_LIVED_SECONDS).encode()
         return secret | {"data": {"token": base64.b64encode(token).decode()}}
 
-    def _review(self, user: User, body: JsonObject) -> JsonObject:
-        """The answer to "may I?"."""
-        asked = (body.get("spec") or {}).get("resourceAttributes") or {}
+    def _review_access(self, user: User, body: JsonObject) -> JsonObject:
+        """Answer a SelfSubjectAccessReview."""
+        requested = (body.get("spec") or {}).get("resourceAttributes") or {}
         names = ("verb", "group", "resource", "subresource", "namespace", "name")
-        allowed = self.authority.allows(
-            user, Attributes(**{name: asked.get(name, "") for name in names})
-        )
-        return body | {"status": {"allowed": allowed}}
+        attributes = Attributes(**{name: requested.get(name, "") for name in names})
+        return body | {"status": {"allowed": self.authorizer.allows(user, attributes)}}
 
     def _log(
-        self, request: web.BaseRequest, user: User, asked: Attributes, code: int, stage: str
+        self, request: web.BaseRequest, user: User, attributes: Attributes, code: int, stage: str
     ) -> None:
-        reference = {
-            name: getattr(asked, name) for name in ("resource", "subresource", "namespace", "name")
-        }
         event: JsonObject = {
             "kind": "Event",
             "apiVersion": "audit.k8s.io/v1",
             "level": "Metadata",
             "stage": stage,
             "requestURI": request.path_qs,
-            "verb": asked.verb,
+            "verb": attributes.verb,
             "user": {"username": user.name, "groups": user.groups},
             "userAgent": request.headers.get("User-Agent", ""),
             "responseStatus": {"code": code},
             "requestReceivedTimestamp": clock.now(),
             "annotations": {"authorization.k8s.io/decision": "forbid" if code == 403 else "allow"},
         }
-        self.audit(
-            event | ({"objectRef": {name: value for name, value in reference.items() if value}})
-        )
+        names = ("resource", "subresource", "namespace", "name")
+        reference = {name: value for name, value in asdict(attributes).items() if name in names}
+        event["objectRef"] = {name: value for name, value in reference.items() if value}
+        self.audit(event)
 
 
 def make_api_server(
@@ -297,83 +277,26 @@ def make_api_server(
     audit: Callable[[JsonObject], None] = lambda _: None,
     history: int = HISTORY,
 ) -> ApiServer:
-    """An API server with the content of a journal; `key` is what its tokens are signed with."""
+    """Return an API server.
+
+    Args:
+        journal: File that keeps the objects; None keeps them in memory only.
+        key: Signs ServiceAccount tokens.
+        audit: Called with each audit event.
+        history: Minimum number of changes kept for watches.
+    """
     storage = Storage(journal, history)
     registry = Registry(storage)
     registry.start()
-    return ApiServer(registry, Authority(storage, key), audit)
+    return ApiServer(registry, Authenticator(storage, key), Authorizer(storage), audit)
 
 
-def attributes(request: web.BaseRequest, target: RequestTarget | None) -> Attributes:
-    """What a request asks for."""
-    if target is None:
-        return Attributes(request.method.lower())
-    watches = request.query.get("watch") in ("true", "1") and not target.name
-    reads = "get" if target.name else "watch" if watches else "list"
-    verb = WRITE_VERBS.get(request.method, reads)
-    namespace = target.name if target.kind.plural == "namespaces" else target.namespace
-    return Attributes(
-        verb, target.kind.group, target.kind.plural, target.subresource, namespace, target.name
-    )
-
-
-async def body_of(request: web.BaseRequest) -> JsonObject:
-    """The object in a request.
-
-    Raises:
-        StatusError: 400 or 413, there is none.
-    """
-    try:
-        content = await request.read()
-    except web.HTTPRequestEntityTooLarge as error:
-        raise StatusError(413, "RequestEntityTooLarge", f"limit is {MAX_REQUEST_BYTES}") from error
-    try:
-        if request.content_type.endswith("protobuf"):
-            message = "this server reads JSON only: use `kubectl create --dry-run=client -o yaml`, and apply that"
-            raise StatusError(415, "UnsupportedMediaType", message)
-        decoded = msgspec.json.decode(content or b"{}")
-    except msgspec.DecodeError as error:
-        raise bad_request(f"the object provided is unrecognized: {error}") from error
-    if not isinstance(decoded, dict | list):
-        raise bad_request("the object provided is unrecognized: it is no object")
-    return decoded  # type: ignore[return-value]  # a list only where it is a JSON patch, which is refused
-
-
-def number(query: Mapping[str, str], name: str) -> int:
-    """A number in a query; 0 where it is not there."""
-    text = query.get(name) or "0"
-    if not (text.isascii() and text.isdigit()):
-        raise bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax ({name})')
-    return int(text)
-
-
-def patch_of(
-    content_type: str, kind: ResourceType, body: JsonObject
-) -> Callable[[JsonObject], JsonObject]:
-    """What a patch does to an object.
-
-    Raises:
-        StatusError: 415, as for a strategic merge patch of a custom resource.
-    """
-    match content_type:
-        case "application/merge-patch+json":
-            return lambda old: merge(old, body)  # type: ignore[return-value]
-        case "application/strategic-merge-patch+json" if kind.definition is None:
-            return lambda old: strategic_merge(old, body, kind.name)
-        case _:
-            message = (
-                "the body of the request was in an unknown format - accepted media types include: "
-            )
-            accepted = "application/merge-patch+json"
-            raise StatusError(415, "UnsupportedMediaType", message + accepted)
-
-
-def success(kind: ResourceType, gone: JsonObject) -> JsonObject:
-    """The Status that answers a deletion."""
+def deletion_status(resource_type: ResourceType, gone: JsonObject) -> JsonObject:
+    """Return the meta/v1 Status of a successful deletion."""
     details = {
         "name": gone["metadata"]["name"],
-        "group": kind.group,
-        "kind": kind.plural,
+        "group": resource_type.group,
+        "kind": resource_type.plural,
         "uid": gone["metadata"]["uid"],
     }
     return {
@@ -385,12 +308,8 @@ def success(kind: ResourceType, gone: JsonObject) -> JsonObject:
     }
 
 
-def answer(content: JsonObject, status: int = 200) -> web.Response:
-    """An answer in JSON."""
+def json_response(content: JsonObject, status: int = 200) -> web.Response:
+    """Return a response with a JSON body."""
     return web.Response(
         body=msgspec.json.encode(content), status=status, content_type="application/json"
     )
-
-
-def _wants_table(request: web.BaseRequest) -> bool:
-    return "as=Table" in request.headers.get("Accept", "")

@@ -1,39 +1,20 @@
-"""Who asks, and what they may: client certificates, tokens of ServiceAccounts, and RBAC."""
+"""Decide with RBAC what a user may do."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 from collections.abc import Iterator
-from typing import Final
 
-import msgspec
-from attrs import define, frozen
+from attrs import frozen
 
-from svclink_controller import clock
+from svclink_controller.demo.apiserver.authentication import User
 from svclink_controller.demo.apiserver.resource_types import RBAC_GROUP
-from svclink_controller.demo.apiserver.status_errors import JsonObject, StatusError
+from svclink_controller.demo.apiserver.status_errors import JsonObject
 from svclink_controller.demo.apiserver.storage import Storage
-
-ISSUER: Final = "https://kubernetes.default.svc"
-
-
-@frozen
-class User:
-    """Who asks."""
-
-    name: str
-    groups: tuple[str, ...] = ("system:authenticated",)
-
-
-ANONYMOUS: Final = User("system:anonymous", ("system:unauthenticated",))
-UNAUTHORIZED: Final = StatusError(401, "Unauthorized", "Unauthorized")
 
 
 @frozen
 class Attributes:
-    """What is asked for: an action on objects, or (without a resource) on a path."""
+    """The action that a request asks for; without a resource, it is about a path."""
 
     verb: str
     group: str = ""
@@ -43,120 +24,55 @@ class Attributes:
     name: str = ""
 
 
-@define
-class Authority:
-    """Tells users apart, and says what each may do.
-
-    Args:
-        key: What tokens are signed with.
-    """
+@frozen
+class Authorizer:
+    """Evaluate the Roles and bindings in the storage."""
 
     storage: Storage
-    key: bytes
 
-    def issue_token(self, account: JsonObject, seconds: int) -> str:
-        """A token of a ServiceAccount (a JWT, as those of Kubernetes), valid for so long."""
-        meta, now = account["metadata"], int(clock.seconds())
-        named = {
-            "namespace": meta["namespace"],
-            "serviceaccount": {"name": meta["name"], "uid": meta["uid"]},
-        }
-        subject = f"system:serviceaccount:{meta['namespace']}:{meta['name']}"
-        claims = {
-            "iss": ISSUER,
-            "sub": subject,
-            "iat": now,
-            "exp": now + seconds,
-            "kubernetes.io": named,
-        }
-        signed = f"{_encode({'alg': 'HS256', 'typ': 'JWT'})}.{_encode(claims)}"
-        return f"{signed}.{self._signature(signed)}"
-
-    def authenticate(self, certificate: JsonObject | None, authorization: str | None) -> User:
-        """Who asks, by the client certificate of the connection or by the Authorization header.
-
-        Raises:
-            StatusError: 401, the token is not one of ours, has expired, or its ServiceAccount is gone.
-        """
-        if certificate:
-            subject = [pair for part in certificate["subject"] for pair in part]
-            groups = tuple(value for name, value in subject if name == "organizationName")
-            return User(dict(subject)["commonName"], (*groups, "system:authenticated"))
-        if not authorization:
-            return ANONYMOUS
-        signed, _, signature = authorization.removeprefix("Bearer ").rpartition(".")
-        if not hmac.compare_digest(signature.encode(), self._signature(signed).encode()):
-            raise UNAUTHORIZED
-        claims = msgspec.json.decode(base64.urlsafe_b64decode(signed.partition(".")[2] + "=="))
-        named = claims["kubernetes.io"]
-        account = named["namespace"], named["serviceaccount"]["name"]
-        found = self.storage.objects.get(("serviceaccounts", *account))
-        if (
-            found is None
-            or found["metadata"]["uid"] != named["serviceaccount"]["uid"]
-            or claims["exp"] < clock.seconds()
-        ):
-            raise UNAUTHORIZED
-        groups = (
-            "system:serviceaccounts",
-            f"system:serviceaccounts:{account[0]}",
-            "system:authenticated",
-        )
-        return User(claims["sub"], groups)
-
-    def allows(self, user: User, asked: Attributes) -> bool:
-        """Whether RBAC lets a user do something."""
-        if "system:masters" in user.groups or not asked.resource:
+    def allows(self, user: User, attributes: Attributes) -> bool:
+        """Report whether a user may do something. Paths without a resource are open to all."""
+        if "system:masters" in user.groups or not attributes.resource:
             return True
-        return any(_covers(rule, asked) for rule in self._rules(user, asked.namespace))
+        rules = self._rules(user, attributes.namespace)
+        return any(_rule_allows(rule, attributes) for rule in rules)
 
     def _rules(self, user: User, namespace: str) -> Iterator[JsonObject]:
+        """Return the rules that are bound to a user, in this namespace or in all."""
         for (resource, place, _), binding in self.storage.objects.items():
             is_local = resource == f"rolebindings.{RBAC_GROUP}" and place == namespace
             if not (is_local or resource == f"clusterrolebindings.{RBAC_GROUP}"):
                 continue
-            if any(_is_meant(user, subject, place) for subject in binding.get("subjects") or ()):
-                role = binding["roleRef"]
-                kind, where = ("roles", place) if role["kind"] == "Role" else ("clusterroles", "")
-                yield from (
-                    self.storage.objects.get((f"{kind}.{RBAC_GROUP}", where, role["name"]), {}).get(
-                        "rules"
-                    )
-                    or ()
-                )
+            if any(_is_subject(user, each, place) for each in binding.get("subjects") or ()):
+                yield from self._role(binding["roleRef"], place).get("rules") or ()
 
-    def _signature(self, signed: str) -> str:
-        return _encode_bytes(hmac.digest(self.key, signed.encode(), hashlib.sha256))
+    def _role(self, reference: JsonObject, namespace: str) -> JsonObject:
+        if reference["kind"] == "Role":
+            key = f"roles.{RBAC_GROUP}", namespace, reference["name"]
+        else:
+            key = f"clusterroles.{RBAC_GROUP}", "", reference["name"]
+        return self.storage.objects.get(key, {})
 
 
-def _is_meant(user: User, subject: JsonObject, namespace: str) -> bool:
+def _is_subject(user: User, subject: JsonObject, namespace: str) -> bool:
+    """Report whether a subject of a binding in this namespace is this user."""
+    name = subject["name"]
     match subject["kind"]:
         case "Group":
-            return subject["name"] in user.groups
+            return name in user.groups
         case "ServiceAccount":
-            return (
-                user.name
-                == f"system:serviceaccount:{subject.get('namespace', namespace)}:{subject['name']}"
-            )
+            account_namespace = subject.get("namespace", namespace)
+            return user.name == f"system:serviceaccount:{account_namespace}:{name}"
         case _:
-            return bool(user.name == subject["name"])
+            return bool(user.name == name)
 
 
-def _covers(rule: JsonObject, asked: Attributes) -> bool:
-    """Whether an RBAC rule is about what is asked for."""
-    resource = f"{asked.resource}/{asked.subresource}" if asked.subresource else asked.resource
+def _rule_allows(rule: JsonObject, attributes: Attributes) -> bool:
+    resource = "/".join(filter(None, (attributes.resource, attributes.subresource)))
     names = rule.get("resourceNames") or ()
     return (
-        any(each in (asked.verb, "*") for each in rule.get("verbs") or ())
-        and any(each in (asked.group, "*") for each in rule.get("apiGroups") or ())
+        any(each in (attributes.verb, "*") for each in rule.get("verbs") or ())
+        and any(each in (attributes.group, "*") for each in rule.get("apiGroups") or ())
         and any(each in (resource, "*") for each in rule.get("resources") or ())
-        and (not names or asked.name in names)
+        and (not names or attributes.name in names)
     )
-
-
-def _encode(content: JsonObject) -> str:
-    return _encode_bytes(msgspec.json.encode(content))
-
-
-def _encode_bytes(content: bytes) -> str:
-    return base64.urlsafe_b64encode(content).decode().rstrip("=")

@@ -1,4 +1,4 @@
-"""Certificates for clusters that live as long as a demonstration: an authority, its server, its users."""
+"""Short-lived certificates of a cluster: its authority, its API server and its users."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LOOPBACK_NAMES: Final = x509.SubjectAlternativeName(
 
 @frozen
 class Identity:
-    """A certificate and its key, in PEM."""
+    """A certificate and its private key, in PEM."""
 
     certificate: bytes
     key: bytes
@@ -30,22 +30,22 @@ class Identity:
 
 @frozen
 class CertificateAuthority:
-    """Signs the certificates of one cluster."""
+    """The certificate authority of one cluster."""
 
     certificate: x509.Certificate
     key: ec.EllipticCurvePrivateKey
 
     @property
     def pem(self) -> bytes:
-        """Its own certificate."""
+        """The certificate of the authority, in PEM."""
         return self.certificate.public_bytes(serialization.Encoding.PEM)
 
     def issue_server(self) -> Identity:
-        """For the API server, on loopback."""
+        """Issue the certificate of an API server on loopback."""
         return self._issue(_name("kube-apiserver"), ExtendedKeyUsageOID.SERVER_AUTH, LOOPBACK_NAMES)
 
     def issue_client(self, user: str, group: str) -> Identity:
-        """For a user, as Kubernetes reads it: the common name is the user, the organization the group."""
+        """Issue a client certificate: Kubernetes reads the common name and organization."""
         return self._issue(_name(user, group), ExtendedKeyUsageOID.CLIENT_AUTH, None)
 
     def _issue(
@@ -67,12 +67,19 @@ class CertificateAuthority:
 
 
 def make_authority(name: str) -> CertificateAuthority:
-    """A new authority."""
+    """Create a certificate authority."""
     key = ec.generate_private_key(ec.SECP256R1())
     usage = x509.KeyUsage(
-        digital_signature=True, key_cert_sign=True, crl_sign=True, content_commitment=False, key_encipherment=False,
-        data_encipherment=False, key_agreement=False, encipher_only=False, decipher_only=False,
-    )  # fmt: skip
+        digital_signature=True,
+        key_cert_sign=True,
+        crl_sign=True,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
     builder = _builder(_name(name), _name(name), key)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
     builder = builder.add_extension(usage, critical=True)
@@ -99,12 +106,10 @@ def _builder(
 
 
 def _name(common_name: str, organization: str | None = None) -> x509.Name:
-    organizations = (
-        []
-        if organization is None
-        else [x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization)]
-    )
-    return x509.Name([*organizations, x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+    attributes = [x509.NameAttribute(NameOID.COMMON_NAME, common_name)]
+    if organization is not None:
+        attributes.insert(0, x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization))
+    return x509.Name(attributes)
 
 
 def _identity(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> Identity:

@@ -1,4 +1,4 @@
-"""Patches: JSON merge patch, and strategic merge patch as far as the kinds known here need it."""
+"""JSON merge patch, and as much of strategic merge patch as the built-in types here need."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ MERGE_KEYS: Final = {
     "volumeMounts": "mountPath",
     "volumes": "name",
 }
-"""Lists that a strategic merge patch merges, with the field that tells their elements apart (`patchMergeKey`)."""
+"""Lists that a strategic merge patch merges, and the field that identifies their elements."""
 
 ATOMIC: Final = {"EndpointSlice": {"ports"}}
-"""Lists of these names that are replaced all the same in objects of these kinds."""
+"""Lists that a strategic merge patch replaces in these kinds, despite `MERGE_KEYS`."""
 
 
 def merge(target: object, patch: object) -> object:
-    """The result of a JSON merge patch (RFC 7386): objects are merged, anything else is replaced, null removes."""
+    """Apply a JSON merge patch (RFC 7386): it merges objects, null removes, the rest replaces."""
     if not isinstance(patch, dict):
         return patch
     result = dict(target) if isinstance(target, dict) else {}
@@ -34,7 +34,7 @@ def merge(target: object, patch: object) -> object:
 
 
 def strategic_merge(target: JsonObject, patch: JsonObject, kind: str) -> JsonObject:
-    """The result of a strategic merge patch, as `kubectl apply` makes them.
+    """Apply a strategic merge patch, which `kubectl apply` sends for built-in types.
 
     Source: k8s.io/apimachinery, util/strategicpatch.
     """
@@ -42,7 +42,8 @@ def strategic_merge(target: JsonObject, patch: JsonObject, kind: str) -> JsonObj
     for name, value in patch.items():
         key = None if name in ATOMIC.get(kind, ()) else MERGE_KEYS.get(name)
         if name.startswith("$"):
-            continue  # The order of elements, which is for eyes only, and the keys to retain, which unions need.
+            # `$setElementOrder` is cosmetic; `$retainKeys` matters to union types only.
+            continue
         if value is None:
             result.pop(name, None)
         elif isinstance(value, dict):
@@ -57,7 +58,7 @@ def strategic_merge(target: JsonObject, patch: JsonObject, kind: str) -> JsonObj
 def _merge_list(
     target: list[JsonObject], patch: list[JsonObject], key: str, kind: str
 ) -> list[JsonObject]:
-    """Elements of one key are merged, the others appended; `$patch: delete` removes one."""
+    """Merge elements with the same key and append the others; `$patch: delete` removes one."""
     merged = {each.get(key): each for each in target}
     for each in patch:
         if each.get("$patch") == "delete":

@@ -1,4 +1,4 @@
-"""One API server on a port of loopback, with TLS."""
+"""Serve an API server over TLS on a loopback port."""
 
 from __future__ import annotations
 
@@ -16,11 +16,8 @@ from aiohttp import StreamReader, web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http_parser import RawRequestMessage
 
-from svclink_controller.demo.apiserver.api_server import (
-    MAX_REQUEST_BYTES,
-    ApiServer,
-    make_api_server,
-)
+from svclink_controller.demo.apiserver.api_server import ApiServer, make_api_server
+from svclink_controller.demo.apiserver.requests import MAX_REQUEST_BYTES
 from svclink_controller.demo.apiserver.status_errors import JsonObject
 
 SHUTDOWN_SECONDS = 0.2
@@ -32,7 +29,7 @@ _file = click.Path(dir_okay=False, path_type=Path)
 async def serving_api(
     api_server: ApiServer, context: ssl.SSLContext, port: int = 0
 ) -> AsyncIterator[int]:
-    """Serve on loopback meanwhile; yields the port."""
+    """Serve on loopback while the context is active; yields the port."""
     server = web.Server(api_server, request_factory=_request, handler_cancellation=True)
     runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
@@ -59,7 +56,12 @@ def _request(
 
 
 def tls_context(certificate: Path, client_ca: Path) -> ssl.SSLContext:
-    """TLS with a certificate (and key, in one PEM file), that takes certificates of clients without insisting."""
+    """Return TLS settings that accept client certificates but do not require them.
+
+    Args:
+        certificate: PEM file with the key and the certificate of the server.
+        client_ca: PEM file of the authority that signs client certificates.
+    """
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(client_ca))
     context.verify_mode = ssl.CERT_OPTIONAL
     context.set_alpn_protocols(["http/1.1"])
@@ -72,20 +74,27 @@ def tls_context(certificate: Path, client_ca: Path) -> ssl.SSLContext:
     "--secure-port",
     type=click.IntRange(1, 65535),
     required=True,
-    help="Port of 127.0.0.1 to serve on.",
+    help="Port on 127.0.0.1.",
 )
-@click.option("--tls-cert-file", type=_file, required=True, help="PEM file of certificate and key.")
 @click.option(
-    "--client-ca-file", type=_file, required=True, help="CA of the certificates of clients."
+    "--tls-cert-file", type=_file, required=True, help="PEM file with the certificate and the key."
+)
+@click.option(
+    "--client-ca-file",
+    type=_file,
+    required=True,
+    help="PEM file of the CA that signs client certificates.",
 )
 @click.option(
     "--service-account-signing-key-file",
     type=_file,
     required=True,
-    help="What tokens are signed with.",
+    help="File with the key that signs tokens.",
 )
-@click.option("--journal", type=_file, help="File that keeps the content over a restart.")
-@click.option("--audit-log-path", type=_file, help="File for one line of JSON a request.")
+@click.option("--journal", type=_file, help="File that keeps the objects across restarts.")
+@click.option(
+    "--audit-log-path", type=_file, help="File of the audit log: one line of JSON per request."
+)
 def command(
     secure_port: int,
     tls_cert_file: Path,
@@ -94,7 +103,7 @@ def command(
     journal: Path | None,
     audit_log_path: Path | None,
 ) -> None:
-    """Serve a Kubernetes API for demonstrations and tests, until SIGTERM. The flags are kube-apiserver's."""
+    """Serve a Kubernetes API for demos and tests until SIGTERM. The flags are kube-apiserver's."""
     context = tls_context(tls_cert_file, client_ca_file)
     key = service_account_signing_key_file.read_bytes()
     if audit_log_path is None:

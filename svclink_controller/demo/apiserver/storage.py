@@ -1,4 +1,4 @@
-"""Objects by key, and the changes that led to them: what etcd and the watch cache are to a real API server."""
+"""Objects and their recent changes, like etcd and the watch cache of a real API server."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ from attrs import define, field, frozen
 from svclink_controller.demo.apiserver.status_errors import JsonObject, expired
 
 StorageKey: TypeAlias = tuple[str, str, str]
-"""Resource, namespace (empty for what has none) and name."""
+"""Resource, namespace (empty for a cluster-scoped object) and name."""
+
+ChangeType: TypeAlias = Literal["ADDED", "MODIFIED", "DELETED"]
 
 HISTORY: Final = 5000
-"""Changes that are remembered at least; a watch from before them is refused."""
+"""Minimum number of changes kept; a watch from before them gets 410 Expired."""
 
 
 @frozen
 class StoredChange:
-    """One write. `item` carries the resourceVersion of the change, also where it was deleted."""
+    """One write. `item` has the resourceVersion of the change, even for a deletion."""
 
-    type: Literal["ADDED", "MODIFIED", "DELETED"]
+    type: ChangeType
     key: StorageKey
     item: JsonObject
     previous: JsonObject | None
@@ -31,18 +33,20 @@ class StoredChange:
 
 @define
 class Storage:
-    """Everything a cluster holds. Each write has the next resourceVersion.
+    """All objects of a cluster. Each write gets the next resourceVersion.
 
     Args:
-        journal: File that writes are appended to, and read from at the start; None: the content goes with the process.
-        history: See `HISTORY`.
+        journal: Storage reads this file at the start and appends each write to it; None keeps
+            the objects in memory only.
+        history: Minimum number of changes kept.
     """
 
     journal: Path | None = None
     history: int = HISTORY
     objects: dict[StorageKey, JsonObject] = field(factory=dict)
     revision: int = 1
-    news: asyncio.Event = field(factory=asyncio.Event)
+    changed: asyncio.Event = field(factory=asyncio.Event)
+    """Set by the next write, which also replaces it by a new event."""
     _changes: list[StoredChange] = field(factory=list)
     _file: int | None = None
 
@@ -50,26 +54,26 @@ class Storage:
         if self.journal is None:
             return
         self._file = os.open(self.journal, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-        *lines, torn = self.journal.read_bytes().split(b"\n")
+        *lines, incomplete = self.journal.read_bytes().split(b"\n")
         for line in lines:
             key, item, deleted = msgspec.json.decode(line, type=tuple[StorageKey, JsonObject, bool])
             self._record(key, item, deleted=deleted)
-        if torn:
+        if incomplete:
             os.ftruncate(self._file, sum(len(line) + 1 for line in lines))
 
     def put(self, key: StorageKey, item: JsonObject) -> JsonObject:
-        """Store an object; returns it with its new resourceVersion."""
+        """Store an object and return it with its new resourceVersion."""
         return self._write(key, item, deleted=False)
 
     def remove(self, key: StorageKey) -> JsonObject:
-        """Delete an object; returns its last state, with the resourceVersion of the deletion."""
+        """Delete an object and return it with the resourceVersion of the deletion."""
         return self._write(key, self.objects[key], deleted=True)
 
     def since(self, revision: int) -> list[StoredChange]:
-        """The changes after a resourceVersion.
+        """Return the changes after a resourceVersion.
 
         Raises:
-            StatusError: 410, not all of them are remembered.
+            StatusError: 410, some of these changes are no longer kept.
         """
         missed = self.revision - revision
         if missed > len(self._changes):
@@ -91,11 +95,16 @@ class Storage:
             del self.objects[key]
         else:
             self.objects[key] = item
-        kind: Literal["ADDED", "MODIFIED", "DELETED"] = (
-            "DELETED" if deleted else "ADDED" if previous is None else "MODIFIED"
+        self._changes.append(
+            StoredChange(_change_type(previous, deleted=deleted), key, item, previous)
         )
-        self._changes.append(StoredChange(kind, key, item, previous))
         if len(self._changes) > 2 * self.history:
             del self._changes[: self.history]
-        self.news.set()
-        self.news = asyncio.Event()
+        self.changed.set()
+        self.changed = asyncio.Event()
+
+
+def _change_type(previous: JsonObject | None, *, deleted: bool) -> ChangeType:
+    if deleted:
+        return "DELETED"
+    return "ADDED" if previous is None else "MODIFIED"

@@ -1,70 +1,86 @@
-"""Tables, as `kubectl get` asks for them (meta.k8s.io/v1 Table)."""
+"""Tables, which `kubectl get` asks for (meta.k8s.io/v1 Table)."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, Final, TypeAlias
+from typing import Final
+
+from attrs import frozen
 
 from svclink_controller import clock
 from svclink_controller.demo.apiserver.resource_types import ResourceType
 from svclink_controller.demo.apiserver.status_errors import JsonObject
 
-Column: TypeAlias = tuple[str, str, int, Callable[[JsonObject], Any]]
-"""Name, type, priority (0: always shown) and how the cell is got from an object."""
 
+@frozen
+class Column:
+    """A column of a table.
 
-def table(kind: ResourceType, items: list[JsonObject], version: str) -> JsonObject:
-    """The objects as a table: the columns of the CustomResourceDefinition, or those that kubectl users know."""
-    columns = _columns(kind)
-    rows = [
-        {"cells": [get(item) for *_, get in columns], "object": _partial(item)} for item in items
-    ]
-    definitions = [
-        {
-            "name": name,
-            "type": of,
-            "format": "name" if name == "Name" else "",
+    Args:
+        cell: Returns the cell of an object.
+        priority: 0 for a column that kubectl always shows, else only with `-o wide`.
+    """
+
+    name: str
+    cell: Callable[[JsonObject], object]
+    type: str = "string"
+    priority: int = 0
+
+    @property
+    def definition(self) -> JsonObject:
+        """The TableColumnDefinition."""
+        return {
+            "name": self.name,
+            "type": self.type,
+            "format": "name" if self.name == "Name" else "",
             "description": "",
-            "priority": priority,
+            "priority": self.priority,
         }
-        for name, of, priority, _ in columns
-    ]
+
+
+def table(resource_type: ResourceType, items: list[JsonObject], version: str) -> JsonObject:
+    """Return the objects as a Table.
+
+    The columns are those of the CustomResourceDefinition, or those of kube-apiserver.
+    """
+    columns = _columns(resource_type)
     return {
         "kind": "Table",
         "apiVersion": "meta.k8s.io/v1",
         "metadata": {"resourceVersion": version},
-        "columnDefinitions": definitions,
-        "rows": rows,
+        "columnDefinitions": [column.definition for column in columns],
+        "rows": [
+            {"cells": [column.cell(item) for column in columns], "object": _partial(item)}
+            for item in items
+        ],
     }
 
 
-def _columns(kind: ResourceType) -> list[Column]:
-    name: Column = ("Name", "string", 0, lambda item: item["metadata"]["name"])
-    age: Column = ("Age", "string", 0, lambda item: _age(item["metadata"]["creationTimestamp"]))
-    if kind.definition is not None:
-        wanted = kind.definition.get("additionalPrinterColumns")
-        return [name, *(_custom_column(each) for each in wanted)] if wanted else [name, age]
-    if kind.resource == "events":
+def _columns(resource_type: ResourceType) -> list[Column]:
+    if resource_type.definition is not None:
+        printed = resource_type.definition.get("additionalPrinterColumns")
+        return [_NAME, *map(_custom_column, printed)] if printed else [_NAME, _AGE]
+    if resource_type.resource == "events":
         return _EVENT
-    return [name, *_BUILT_IN.get(kind.resource, ()), age]
+    return [_NAME, *_BUILT_IN.get(resource_type.resource, ()), _AGE]
 
 
 def _custom_column(definition: JsonObject) -> Column:
     path = [part for part in re.split(r"[.\[\]'\"]+", definition["jsonPath"]) if part]
-    kind = definition["type"]
+    column_type = definition["type"]
 
-    def get(item: JsonObject) -> object:
+    def cell(item: JsonObject) -> object:
         value: object = item
         for part in path:
             value = value.get(part) if isinstance(value, dict) else None
-        return _age(value) if kind == "date" and isinstance(value, str) else value
+        return _age(value) if column_type == "date" and isinstance(value, str) else value
 
-    return definition["name"], kind, definition.get("priority", 0), get
+    return Column(definition["name"], cell, column_type, definition.get("priority", 0))
 
 
 def _partial(item: JsonObject) -> JsonObject:
-    """The row's object, of which kubectl needs the metadata."""
+    """Return the metadata of an object; kubectl needs no more of a row."""
     return {
         "kind": "PartialObjectMetadata",
         "apiVersion": "meta.k8s.io/v1",
@@ -77,7 +93,7 @@ def _age(since: str | None) -> str:
 
 
 def _joined(values: list[str], limit: int = 3) -> str:
-    """As many as fit, and how many more there are."""
+    """Join the first values, and count the rest."""
     more = len(values) - limit
     return ",".join(values[:limit]) + (f" + {more} more..." if more > 0 else "") or "<unset>"
 
@@ -87,45 +103,43 @@ def _service_ports(item: JsonObject) -> str:
     return ",".join(f"{port['port']}/{port['protocol']}" for port in ports) or "<none>"
 
 
-def _addresses(item: JsonObject) -> str:
-    return _joined(
-        [address for endpoint in item["endpoints"] or () for address in endpoint["addresses"]]
-    )
+def _slice_ports(item: JsonObject) -> str:
+    return _joined([str(port.get("port")) for port in item["ports"] or ()])
 
 
-_BUILT_IN: Final[dict[str, list[Column]]] = {
-    "namespaces": [("Status", "string", 0, lambda item: item["status"]["phase"])],
+def _slice_addresses(item: JsonObject) -> str:
+    endpoints = item["endpoints"] or ()
+    return _joined([address for endpoint in endpoints for address in endpoint["addresses"]])
+
+
+def _last_seen(item: JsonObject) -> str:
+    return _age(item.get("lastTimestamp") or item["metadata"]["creationTimestamp"])
+
+
+def _involved_object(item: JsonObject) -> str:
+    return "{kind}/{name}".format_map(item["involvedObject"]).lower()
+
+
+_NAME: Final = Column("Name", lambda item: item["metadata"]["name"])
+_AGE: Final = Column("Age", lambda item: _age(item["metadata"]["creationTimestamp"]))
+_BUILT_IN: Final = {
+    "namespaces": [Column("Status", lambda item: item["status"]["phase"])],
     "services": [
-        ("Type", "string", 0, lambda item: item["spec"]["type"]),
-        ("Cluster-IP", "string", 0, lambda item: item["spec"].get("clusterIP", "<none>")),
-        ("External-IP", "string", 0, lambda item: item["spec"].get("externalName", "<none>")),
-        ("Port(s)", "string", 0, _service_ports),
+        Column("Type", lambda item: item["spec"]["type"]),
+        Column("Cluster-IP", lambda item: item["spec"].get("clusterIP", "<none>")),
+        Column("External-IP", lambda item: item["spec"].get("externalName", "<none>")),
+        Column("Port(s)", _service_ports),
     ],
     "endpointslices.discovery.k8s.io": [
-        ("AddressType", "string", 0, lambda item: item["addressType"]),
-        (
-            "Ports",
-            "string",
-            0,
-            lambda item: _joined([str(port.get("port")) for port in item["ports"] or ()]),
-        ),
-        ("Endpoints", "string", 0, _addresses),
+        Column("AddressType", lambda item: item["addressType"]),
+        Column("Ports", _slice_ports),
+        Column("Endpoints", _slice_addresses),
     ],
 }
-_EVENT: Final[list[Column]] = [
-    (
-        "Last Seen",
-        "string",
-        0,
-        lambda item: _age(item.get("lastTimestamp") or item["metadata"]["creationTimestamp"]),
-    ),
-    ("Type", "string", 0, lambda item: item.get("type", "")),
-    ("Reason", "string", 0, lambda item: item.get("reason", "")),
-    (
-        "Object",
-        "string",
-        0,
-        lambda item: "{kind}/{name}".format_map(item["involvedObject"]).lower(),
-    ),
-    ("Message", "string", 0, lambda item: item.get("message", "")),
+_EVENT: Final = [
+    Column("Last Seen", _last_seen),
+    Column("Type", lambda item: item.get("type", "")),
+    Column("Reason", lambda item: item.get("reason", "")),
+    Column("Object", _involved_object),
+    Column("Message", lambda item: item.get("message", "")),
 ]

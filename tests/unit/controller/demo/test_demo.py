@@ -1,4 +1,4 @@
-"""`svclink demo`, as a user runs it. Real: three API servers, svclink, and everything between them."""
+"""`svclink demo`, as a user runs it. Real: three API servers, svclink and the network."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ from svclink_controller.demo.narrator import Narrator
 from svclink_controller.demo.processes import Process
 from svclink_controller.demo.story import Story
 
-PATIENCE = 60.0
+TIMEOUT_SECONDS = 180.0
 COMMAND = (sys.executable, "-m", "svclink_controller", "demo")
 
 
 STEPS = [
-    "they serve, over HTTPS on loopback",
-    "the endpoints of main are its own",
-    "the Service in main has the Pods of all three",
-    "it is not ready in main either",
-    "its link says so: NotReady, Unreachable",
-    "cluster-a goes on, its Pod is ready again",
-    "the endpoints of cluster-b stayed: not known is not gone",
-    "main has caught up",
-    "that of cluster-b is there, cluster-a is frozen",
-    "cluster-a has caught up",
-    "its endpoints are gone, the others are untouched",
+    "all three serve HTTPS on loopback",
+    "the Service in main has only its own Pod",
+    "the Service in main has the Pods of all three clusters",
+    "main shows it as not ready",
+    "the link to cluster-b becomes NotReady",
+    "cluster-a is not affected: its Pod is ready again",
+    "main keeps the endpoints of cluster-b: its Pods may still run",
+    "main removes that Pod",
+    "main adds the Pod of cluster-b and leaves cluster-a as it was",
+    "main adds the Pod of cluster-a",
+    "main removes the Pods of cluster-a and keeps the others",
 ]
 
 
 @contextmanager
-def kept(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """`svclink demo --keep`, from when it has told where its kubeconfig is, and what it has printed."""
+def kept_demo(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """Run `svclink demo --keep`; yields it and its output once it has printed its kubeconfig."""
     output = tmp_path / "output"
     files = tmp_path / "files"
     files.mkdir()
@@ -55,26 +55,26 @@ def kept(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
         ) as process,
     ):
         try:
-            deadline = time.monotonic() + PATIENCE
-            while "KUBECONFIG=" not in (said := output.read_text(encoding="utf-8")):
-                assert process.poll() is None, said
-                assert time.monotonic() < deadline, said
+            deadline = time.monotonic() + TIMEOUT_SECONDS
+            while "KUBECONFIG=" not in (printed := output.read_text(encoding="utf-8")):
+                assert process.poll() is None, printed
+                assert time.monotonic() < deadline, printed
                 time.sleep(0.05)
-            yield process, said
+            yield process, printed
         finally:
             process.kill()
 
 
-def test_a_demo_verifies_its_story_and_is_kept_until_it_is_told_to_end(tmp_path: Path) -> None:
-    """Its secrets are for its user alone, and go with it. That it ends by itself the README's example shows."""
-    with kept(tmp_path) as (process, said):
+def test_kept_demo_verifies_its_story_and_runs_until_interrupted(tmp_path: Path) -> None:
+    """Only its user can read its secrets, which are removed with it."""
+    with kept_demo(tmp_path) as (process, printed):
         assert [
             line.partition("✔ ")[2].partition(", after")[0]
-            for line in said.splitlines()
+            for line in printed.splitlines()
             if "✔" in line
         ] == STEPS
-        assert "10.1.0.12 NOT READY" in said
-        kubeconfig = Path(said.partition("KUBECONFIG=")[2].partition("\n")[0])
+        assert "10.1.0.12 NOT READY" in printed
+        kubeconfig = Path(printed.partition("KUBECONFIG=")[2].partition("\n")[0])
         files = [path for path in kubeconfig.parent.rglob("*") if path.is_file()]
         readable = {
             path.name for path in files if path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH)
@@ -83,13 +83,13 @@ def test_a_demo_verifies_its_story_and_is_kept_until_it_is_told_to_end(tmp_path:
         assert not readable & {"kubeconfig", "serving.pem", "sa.key", "journal"}
 
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=20) == 0
+        assert process.wait(timeout=TIMEOUT_SECONDS) == 0
 
     assert not kubeconfig.parent.exists()
 
 
-def test_a_demo_that_is_interrupted_leaves_nothing_behind(tmp_path: Path) -> None:
-    """Ctrl-C in the middle of the story ends everything; the exit code is the usual one for it."""
+def test_interrupted_demo_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Ctrl-C in the middle of the story stops everything; the exit code is 130."""
     environment = os.environ | {"TMPDIR": str(tmp_path)}
     with subprocess.Popen(COMMAND, env=environment, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -97,7 +97,7 @@ def test_a_demo_that_is_interrupted_leaves_nothing_behind(tmp_path: Path) -> Non
             for line in process.stdout:
                 if line.startswith("svclink starts"):
                     process.send_signal(signal.SIGINT)
-            assert process.wait(timeout=20) == 130
+            assert process.wait(timeout=TIMEOUT_SECONDS) == 130
         finally:
             process.kill()
 
@@ -112,17 +112,17 @@ async def test_story_that_does_not_come_true_is_an_error(tmp_path: Path) -> None
         try:
             with pytest.raises(
                 DemoError,
-                match=r"not so after .*the Pods of all three.*'cluster-a'.*there is \{'main'",
+                match=r"timed out after .*the Pods of all three.*'cluster-a'.*, got \{'main'",
             ):
-                await Story(evolve(fleet, svclink=idle), narrator, step_seconds=0.5).tell()
+                await Story(evolve(fleet, svclink=idle), narrator, step_seconds=0.5).play()
         finally:
             idle.stop()
         dead = Process(
             "svclink", [sys.executable, "-c", "print('I give up')"], tmp_path / "dead.log"
         )
         dead.start()
-        dead.wait(PATIENCE)
-        with pytest.raises(DemoError, match="svclink ended by itself:\nI give up"):
+        dead.wait(TIMEOUT_SECONDS)
+        with pytest.raises(DemoError, match="svclink exited:\nI give up"):
             await Story(evolve(fleet, svclink=dead), narrator)._await_phase("cluster-a", "Ready")
 
 
@@ -137,7 +137,7 @@ async def test_terminal_highlights_changed_endpoints() -> None:
         narrator.endpoints(
             {"b": {"10.2.0.1": False}, "main": {"10.0.0.1": True}}, {"main": {"10.0.0.1": True}}
         )
-    narrator.done("it is there", 0.0123)
+    narrator.verified("it is there", 0.0123)
 
     printed = shown.getvalue()
     assert "\x1b[1mA Pod comes.\x1b[0m" in printed
@@ -145,14 +145,14 @@ async def test_terminal_highlights_changed_endpoints() -> None:
     assert ", after 12 ms" in printed
 
 
-def fill(directory: Path) -> Path:
+def make_binaries(directory: Path) -> Path:
     directory.mkdir(parents=True)
     for name in BINARIES:
         (directory / name).touch(mode=0o755)
     return directory
 
 
-def test_binaries_are_found_where_they_are_usually_put(
+def test_binaries_are_found_in_their_usual_places(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """KUBEBUILDER_ASSETS comes first, then the newest version in the cache, then the PATH."""
@@ -165,11 +165,11 @@ def test_binaries_are_found_where_they_are_usually_put(
     ):
         find_binaries()
 
-    on_path = fill(tmp_path / "bin")
+    on_path = make_binaries(tmp_path / "bin")
     assert find_binaries() == on_path
-    fill(tmp_path / "cache" / "svclink" / "envtest" / "v1.9.3-linux-amd64")
-    newest = fill(tmp_path / "cache" / "svclink" / "envtest" / "v1.36.3-linux-amd64")
+    make_binaries(tmp_path / "cache" / "svclink" / "envtest" / "v1.9.3-linux-amd64")
+    newest = make_binaries(tmp_path / "cache" / "svclink" / "envtest" / "v1.36.3-linux-amd64")
     assert find_binaries() == newest
-    assets = fill(tmp_path / "assets")
+    assets = make_binaries(tmp_path / "assets")
     monkeypatch.setenv("KUBEBUILDER_ASSETS", str(assets))
     assert find_binaries() == assets

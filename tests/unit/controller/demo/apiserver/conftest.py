@@ -1,4 +1,4 @@
-"""An API server in this process, on loopback with TLS, and its clients."""
+"""An API server in the test process, on loopback with TLS, and clients of it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,14 @@ Connect: TypeAlias = Callable[..., AbstractAsyncContextManager[Client]]
 
 @frozen
 class Running:
-    """A server, its clients by credentials, the administrator's bare HTTP, and what its audit log says."""
+    """A running server.
+
+    Args:
+        administrator: A client that may do anything.
+        connect: Opens a client with a token, or without credentials.
+        session: The plain HTTP session of an administrator.
+        audited: The audit events so far.
+    """
 
     api_server: ApiServer
     administrator: Client
@@ -42,7 +49,7 @@ class Running:
 
 @pytest.fixture
 def registry() -> Registry:
-    """The rules of a cluster, without any server: nothing happens by itself."""
+    """A registry without a server: no controller runs."""
     registry = Registry(Storage())
     registry.start()
     return registry
@@ -57,7 +64,7 @@ def definition() -> JsonObject:
 
 @pytest.fixture
 async def running(tmp_path: Path) -> AsyncIterator[Running]:
-    """A server that runs."""
+    """A server that serves during the test."""
     authority = make_authority("test")
     identity = authority.issue_server()
     (tmp_path / "ca.pem").write_bytes(authority.pem)
@@ -66,11 +73,11 @@ async def running(tmp_path: Path) -> AsyncIterator[Running]:
     api_server = make_api_server(None, KEY, audited.append, history=10)
     context = tls_context(tmp_path / "serving.pem", tmp_path / "ca.pem")
     async with serving_api(api_server, context) as port:
-        nobody = Credentials(server=f"https://127.0.0.1:{port}", ca_data=authority.pem.decode())
+        anonymous = Credentials(server=f"https://127.0.0.1:{port}", ca_data=authority.pem.decode())
 
         @asynccontextmanager
         async def connect(token: str | None = None) -> AsyncIterator[Client]:
-            client = await remote_client(evolve(nobody, token=token))
+            client = await remote_client(evolve(anonymous, token=token))
             try:
                 yield client
             finally:
@@ -78,7 +85,7 @@ async def running(tmp_path: Path) -> AsyncIterator[Running]:
 
         admin = authority.issue_client("admin", "system:masters")
         certified = evolve(
-            nobody, client_certificate=admin.certificate.decode(), client_key=admin.key.decode()
+            anonymous, client_certificate=admin.certificate.decode(), client_key=admin.key.decode()
         )
         (tmp_path / "admin.pem").write_bytes(admin.key + admin.certificate)
         trusting = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
@@ -86,7 +93,7 @@ async def running(tmp_path: Path) -> AsyncIterator[Running]:
         client = await remote_client(certified)
         try:
             async with aiohttp.ClientSession(
-                nobody.server, connector=aiohttp.TCPConnector(ssl=trusting)
+                anonymous.server, connector=aiohttp.TCPConnector(ssl=trusting)
             ) as session:
                 yield Running(api_server, client, connect, session, audited)
         finally:

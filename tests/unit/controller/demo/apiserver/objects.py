@@ -1,4 +1,4 @@
-"""Objects as a user writes them."""
+"""Objects as a user would write them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from svclink_controller.demo.apiserver.resource_types import BUILT_IN, ResourceT
 from svclink_controller.demo.apiserver.status_errors import JsonObject
 
 
-def kind_of(name: str) -> ResourceType:
-    """The built-in kind of a name."""
-    return next(kind for kind in BUILT_IN if kind.name == name)
+def type_of(kind: str) -> ResourceType:
+    """Return the built-in type of a kind."""
+    return next(each for each in BUILT_IN if each.kind == kind)
 
 
 def service(name: str = "web", **spec: Any) -> JsonObject:

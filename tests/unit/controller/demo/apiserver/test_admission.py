@@ -1,4 +1,4 @@
-"""EndpointSlices are held to what Kubernetes demands of them (pkg/apis/discovery/validation)."""
+"""EndpointSlices are validated as in Kubernetes (pkg/apis/discovery/validation)."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from svclink_controller.demo.apiserver.admission import fill_in, problems
+from svclink_controller.demo.apiserver.admission import problems, set_defaults
 from svclink_controller.demo.apiserver.status_errors import JsonObject
-from tests.unit.controller.demo.apiserver.objects import endpoint_slice, kind_of
+from tests.unit.controller.demo.apiserver.objects import endpoint_slice, type_of
 
-SLICES = kind_of("EndpointSlice")
+SLICES = type_of("EndpointSlice")
 OWNER = {"apiVersion": "v1", "kind": "Service", "name": "web", "uid": "u", "controller": True}
 
 
 def causes_of(item: JsonObject) -> list[tuple[str, str]]:
-    fill_in(SLICES, item, None)
+    set_defaults(SLICES, item, None)
     return [
         (cause.field, cause.reason.removeprefix("FieldValue")) for cause in problems(SLICES, item)
     ]
@@ -47,8 +47,8 @@ def named(name: str, **meta: Any) -> JsonObject:
     ],
     ids=lambda item: str(item)[-80:],
 )
-def test_slices_that_are_taken(item: JsonObject) -> None:
-    """Among them some that look wrong: ports are not checked, addresses may be double, a zone may be anything."""
+def test_valid_slices(item: JsonObject) -> None:
+    """Port numbers are not checked, addresses may repeat, and a zone may be anything."""
     assert causes_of(item) == []
 
 
@@ -118,6 +118,6 @@ def test_slices_that_are_taken(item: JsonObject) -> None:
     ],
     ids=lambda value: str(value)[-60:],
 )
-def test_slices_that_are_refused(item: JsonObject, field: str, reason: str) -> None:
-    """Each has one thing wrong, and the cause names its field."""
+def test_invalid_slices(item: JsonObject, field: str, reason: str) -> None:
+    """Each slice has one invalid field, and the cause names it."""
     assert causes_of(item) == [(field, reason)]

@@ -1,4 +1,4 @@
-"""The API server as its clients see it. Real: server, client, sockets, TLS, and the reflector that svclink uses."""
+"""The API server over HTTP. Real: server, client, sockets, TLS and the reflector of svclink."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ from tests.unit.controller.demo.apiserver.objects import (
 SERVICES_PATH = "/api/v1/namespaces/default/services"
 SLICES_PATH = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
 LINKS_PATH = "/apis/svclink.cloudpilot.ai/v1alpha1/clusterlinks"
+RENAMED = b'{"metadata":{"name":"other"}}'
 DEFINITIONS_PATH = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 
@@ -51,10 +52,8 @@ async def code_of(client: Client, path: str, **query: str) -> int:
 
 
 @asynccontextmanager
-async def watching_from(
-    client: Client, path: str, **query: str
-) -> AsyncIterator[Callable[[], Any]]:
-    """A function that waits for the next event of a watch."""
+async def watching(client: Client, path: str, **query: str) -> AsyncIterator[Callable[[], Any]]:
+    """Watch a path; yields a function that waits for the next event."""
     async with aclosing(client.lines(path, {"watch": "true"} | query)) as lines:
 
         async def next_event() -> tuple[str, JsonObject]:
@@ -71,8 +70,8 @@ async def reach_end(next_event: Callable[[], Any]) -> None:
             await next_event()
 
 
-async def test_what_is_written_is_read(running: Running) -> None:
-    """Create, read, replace, patch and delete, over HTTP."""
+async def test_objects_are_created_read_changed_and_deleted(running: Running) -> None:
+    """POST, GET, PUT, PATCH and DELETE work over HTTP."""
     client = running.administrator
     created = json.loads(await client.post(SERVICES_PATH, service()))
     assert await get(client, f"{SERVICES_PATH}/web") == created
@@ -90,8 +89,8 @@ async def test_what_is_written_is_read(running: Running) -> None:
     assert await code_of(client, f"{SERVICES_PATH}/web") == 404
 
 
-async def test_a_list_is_of_one_namespace_or_of_all(running: Running) -> None:
-    """And of one moment: its resourceVersion is where a watch goes on."""
+async def test_list_covers_one_namespace_or_all(running: Running) -> None:
+    """The resourceVersion of a list is where a watch can continue."""
     client = running.administrator
     await client.post("/api/v1/namespaces/kube-system/services", service("dns"))
 
@@ -115,10 +114,10 @@ async def test_a_list_is_of_one_namespace_or_of_all(running: Running) -> None:
         ("app", "metadata.name=kubernetes", []),
     ],
 )
-async def test_labels_and_fields_select(
+async def test_selectors_filter_a_list(
     running: Running, labels: str, fields: str, expected: list[str]
 ) -> None:
-    """All terms of both selectors count; a field that is not there is empty."""
+    """An object must match all terms of both selectors; a missing field counts as empty."""
     client = running.administrator
     await client.post(
         SERVICES_PATH, service() | {"metadata": {"name": "web", "labels": {"app": "web"}}}
@@ -129,13 +128,13 @@ async def test_labels_and_fields_select(
     )
 
 
-async def test_a_watch_tells_what_happens_after_a_version(running: Running) -> None:
-    """Nothing before it, everything after it, in order."""
+async def test_watch_sends_later_changes_in_order(running: Running) -> None:
+    """A watch sends each change after its resourceVersion, and none before it."""
     client = running.administrator
     await client.post(SERVICES_PATH, service("before"))
     version = (await get(client, SERVICES_PATH))["metadata"]["resourceVersion"]
 
-    async with watching_from(client, SERVICES_PATH, resourceVersion=version) as next_event:
+    async with watching(client, SERVICES_PATH, resourceVersion=version) as next_event:
         await client.post("/api/v1/namespaces/kube-system/services", service("elsewhere"))
         await client.post(SERVICES_PATH, service())
         await client.merge_patch(f"{SERVICES_PATH}/web", {"metadata": {"labels": {"a": "b"}}})
@@ -149,13 +148,13 @@ async def test_a_watch_tells_what_happens_after_a_version(running: Running) -> N
     ]
 
 
-async def test_a_watch_with_a_selector_sees_objects_come_and_go(running: Running) -> None:
-    """An object that no longer matches is deleted for it, as it was when it did."""
+async def test_watch_with_selector_adds_and_deletes_objects(running: Running) -> None:
+    """For the client, an object that no longer matches is deleted in its last matching state."""
     client = running.administrator
     await client.post(SERVICES_PATH, service())
     version = (await get(client, SERVICES_PATH))["metadata"]["resourceVersion"]
 
-    async with watching_from(
+    async with watching(
         client, SERVICES_PATH, resourceVersion=version, labelSelector="a"
     ) as next_event:
         await client.merge_patch(f"{SERVICES_PATH}/web", {"metadata": {"labels": {"a": "b"}}})
@@ -168,13 +167,13 @@ async def test_a_watch_with_a_selector_sees_objects_come_and_go(running: Running
     assert seen == [("ADDED", "b"), ("DELETED", "b"), ("ADDED", "e")]
 
 
-async def test_a_watch_from_too_long_ago_is_told_so(running: Running) -> None:
-    """As an event, since the answer has begun: 410, and the end."""
+async def test_watch_from_too_old_version_ends(running: Running) -> None:
+    """It sends an ERROR event with code 410, because the response has already begun."""
     client = running.administrator
     for i in range(30):
         await client.post(SERVICES_PATH, service(f"web-{i}"))
 
-    async with watching_from(client, SERVICES_PATH, resourceVersion="1") as next_event:
+    async with watching(client, SERVICES_PATH, resourceVersion="1") as next_event:
         kind, status = await next_event()
         with pytest.raises(StopAsyncIteration):
             await next_event()
@@ -182,14 +181,14 @@ async def test_a_watch_from_too_long_ago_is_told_so(running: Running) -> None:
     assert (kind, status["code"], status["reason"]) == ("ERROR", 410, "Expired")
 
 
-async def test_a_watch_can_begin_with_what_is_there(running: Running) -> None:
-    """Without a version; and, with `sendInitialEvents`, a bookmark says where that ends (KEP-3157)."""
+async def test_watch_can_begin_with_existing_objects(running: Running) -> None:
+    """So does a watch without a version; `sendInitialEvents` adds a bookmark (KEP-3157)."""
     client = running.administrator
 
-    async with watching_from(client, SERVICES_PATH) as next_event:
+    async with watching(client, SERVICES_PATH) as next_event:
         kind, item = await next_event()
         assert (kind, item["metadata"]["name"]) == ("ADDED", "kubernetes")
-    async with watching_from(client, SERVICES_PATH, sendInitialEvents="true") as next_event:
+    async with watching(client, SERVICES_PATH, sendInitialEvents="true") as next_event:
         assert (await next_event())[0] == "ADDED"
         kind, item = await next_event()
 
@@ -206,29 +205,29 @@ async def test_quiet_watch_sends_bookmarks_and_ends(running: Running) -> None:
     version = str(running.api_server.registry.storage.revision)
 
     query = {"resourceVersion": version, "allowWatchBookmarks": "true", "timeoutSeconds": "1"}
-    async with watching_from(client, SERVICES_PATH, **query) as next_event:
+    async with watching(client, SERVICES_PATH, **query) as next_event:
         kind, item = await next_event()
         await reach_end(next_event)
 
     assert (kind, item["metadata"]["resourceVersion"]) == ("BOOKMARK", version)
 
 
-class Names:
-    """A sink of a reflector that keeps the names of the Services there are."""
+class NameSink:
+    """A sink that keeps the names of the existing Services."""
 
     def __init__(self) -> None:
-        self.there: set[str] = set()
+        self.names: set[str] = set()
         self.listed = 0
 
     async def replace(self, listing: Listing[Service]) -> None:
-        self.there = {item.metadata.name for item in listing.items}
+        self.names = {item.metadata.name for item in listing.items}
         self.listed += 1
 
     def apply(self, item: Service) -> None:
-        self.there.add(item.metadata.name)
+        self.names.add(item.metadata.name)
 
     def remove(self, key: NamespacedName) -> None:
-        self.there.discard(key.name)
+        self.names.discard(key.name)
 
     def mark_undecodable(self, each: Undecodable) -> None:
         raise AssertionError(each)
@@ -240,9 +239,9 @@ async def eventually(check: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_the_reflector_of_svclink_follows_it(running: Running) -> None:
-    """From a version that is forgotten, too: it lists again."""
-    client, sink = running.administrator, Names()
+async def test_reflector_follows_the_server(running: Running) -> None:
+    """The reflector of svclink lists again when its resourceVersion is too old."""
+    client, sink = running.administrator, NameSink()
     for i in range(30):
         await client.post(SERVICES_PATH, service(f"web-{i}"))
     following = asyncio.create_task(Reflector(client, SERVICES, "default").watch("1", sink))
@@ -250,15 +249,15 @@ async def test_the_reflector_of_svclink_follows_it(running: Running) -> None:
         await eventually(lambda: sink.listed == 1)
         await client.delete(f"{SERVICES_PATH}/web-7", {})
         await eventually(
-            lambda: sink.there == {"kubernetes", *(f"web-{i}" for i in range(30) if i != 7)}
+            lambda: sink.names == {"kubernetes", *(f"web-{i}" for i in range(30) if i != 7)}
         )
     finally:
         following.cancel()
         await asyncio.wait({following})
 
 
-async def test_the_garbage_collector_runs(running: Running) -> None:
-    """What a deleted Service owns is gone soon after."""
+async def test_garbage_collector_runs(running: Running) -> None:
+    """An object that a deleted Service owns is deleted soon after."""
     client = running.administrator
     owner = json.loads(await client.post(SERVICES_PATH, service()))
     await client.post(SLICES_PATH, owned_by(owner, endpoint_slice("10.1.0.1")))
@@ -272,7 +271,7 @@ async def test_the_garbage_collector_runs(running: Running) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "content", "kind", "code"),
+    ("method", "path", "content", "content_type", "code"),
     [
         ("POST", SERVICES_PATH, b"{", "application/json", 400),
         ("POST", SERVICES_PATH, b"3", "application/json", 400),
@@ -281,7 +280,7 @@ async def test_the_garbage_collector_runs(running: Running) -> None:
         ("PATCH", f"{SERVICES_PATH}/kubernetes", b"[]", "application/json-patch+json", 415),
         ("PATCH", f"{SERVICES_PATH}/missing", b"{}", "application/merge-patch+json", 404),
         ("PUT", SERVICES_PATH, b"{}", "application/json", 405),
-        ("PUT", f"{SERVICES_PATH}/kubernetes", b'{"metadata":{"name":"other"}}', "application/json", 400),
+        ("PUT", f"{SERVICES_PATH}/kubernetes", RENAMED, "application/json", 400),
         ("PUT", f"{SERVICES_PATH}/kubernetes/scale", b"{}", "application/json", 404),
         ("POST", "/api/v1/namespaces/default/lamps", b"{}", "application/json", 404),
         ("POST", "/api/v1/namespaces/default/namespaces", b"{}", "application/json", 404),
@@ -292,21 +291,19 @@ async def test_the_garbage_collector_runs(running: Running) -> None:
         ("GET", f"{SERVICES_PATH}?fieldSelector=metadata.name", b"", "application/json", 400),
     ],
 )  # fmt: skip
-async def test_requests_that_make_no_sense_are_refused(
-    running: Running, method: str, path: str, content: bytes, kind: str, code: int
+async def test_invalid_requests_are_refused(
+    running: Running, method: str, path: str, content: bytes, content_type: str, code: int
 ) -> None:
-    """With the status that Kubernetes gives them."""
+    """Each request gets the status code that Kubernetes gives it."""
     async with running.session.request(
-        method, path, data=io.BytesIO(content), headers={"Content-Type": kind}
+        method, path, data=io.BytesIO(content), headers={"Content-Type": content_type}
     ) as response:
         assert response.status == code
         assert (await response.json())["code"] == code
 
 
-async def test_everything_there_is_can_be_discovered(
-    running: Running, definition: JsonObject
-) -> None:
-    """Groups, resources and their OpenAPI documents, custom resources among them."""
+async def test_discovery_lists_all_types(running: Running, definition: JsonObject) -> None:
+    """Groups, resources and OpenAPI documents are listed, with custom resources."""
     client = running.administrator
     await client.post(DEFINITIONS_PATH, definition)
 
@@ -336,7 +333,7 @@ READERS: Sequence[JsonObject] = (
 async def make_account(
     client: Client, rules: Sequence[JsonObject], *, in_namespace: bool = False
 ) -> str:
-    """A ServiceAccount that is granted these rules; returns its token."""
+    """Create a ServiceAccount with these rules, and return its token."""
     accounts = "/api/v1/namespaces/default/serviceaccounts"
     await client.post(accounts, {"metadata": {"name": "reader"}})
     place = "namespaces/default/" if in_namespace else ""
@@ -349,14 +346,14 @@ async def make_account(
         f"{root}bindings",
         meta | {"roleRef": {"kind": kind, "name": "reader"}, "subjects": [subject]},
     )
-    answer = json.loads(
+    response = json.loads(
         await client.post(f"{accounts}/reader/token", {"spec": {"expirationSeconds": 600}})
     )
-    return str(answer["status"]["token"])
+    return str(response["status"]["token"])
 
 
-async def test_an_account_may_do_what_it_is_granted(running: Running) -> None:
-    """Anything else is Forbidden, and the message says what is missing."""
+async def test_account_may_only_do_what_it_is_granted(running: Running) -> None:
+    """Other requests are Forbidden, and the message names the missing permission."""
     token = await make_account(running.administrator, READERS)
 
     async with running.connect(token) as client:
@@ -373,8 +370,8 @@ async def test_an_account_may_do_what_it_is_granted(running: Running) -> None:
     assert 'User "system:serviceaccount:default:reader"' in caught.value.status.message
 
 
-async def test_a_role_counts_in_its_namespace(running: Running) -> None:
-    """Elsewhere, and in all namespaces at once, it grants nothing."""
+async def test_role_applies_only_in_its_namespace(running: Running) -> None:
+    """It grants nothing in other namespaces, or in all namespaces at once."""
     token = await make_account(running.administrator, READERS, in_namespace=True)
 
     async with running.connect(token) as client:
@@ -383,8 +380,8 @@ async def test_a_role_counts_in_its_namespace(running: Running) -> None:
         assert await code_of(client, "/api/v1/namespaces/kube-system/services") == 403
 
 
-async def test_an_account_can_ask_what_it_may(running: Running) -> None:
-    """A SelfSubjectAccessReview says yes and no without any permission of its own."""
+async def test_account_can_review_its_own_access(running: Running) -> None:
+    """A SelfSubjectAccessReview needs no permission."""
     token = await make_account(running.administrator, READERS)
     path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
@@ -396,11 +393,11 @@ async def test_an_account_can_ask_what_it_may(running: Running) -> None:
             assert json.loads(await client.post(path, wanted))["status"]["allowed"] is is_allowed
 
 
-async def test_a_token_that_is_not_valid_is_unauthorized(running: Running) -> None:
-    """Invented, tampered with, expired, or of an account that was deleted."""
+async def test_invalid_token_is_unauthorized(running: Running) -> None:
+    """The token is made up, changed, expired, or of a deleted ServiceAccount."""
     token = await make_account(running.administrator, READERS)
     account = running.api_server.registry.storage.objects["serviceaccounts", "default", "reader"]
-    expired = running.api_server.authority.issue_token(account, -1)
+    expired = running.api_server.authenticator.issue_token(account, -1)
     header, _, signature = token.split(".")
     for wrong in ("hush", f"{header}.e30.{signature}", expired):
         async with running.connect(wrong) as client:
@@ -411,8 +408,8 @@ async def test_a_token_that_is_not_valid_is_unauthorized(running: Running) -> No
         assert await code_of(client, SERVICES_PATH) == 401
 
 
-async def test_a_secret_of_an_account_holds_a_token(running: Running) -> None:
-    """As those who want a token that lasts make it."""
+async def test_token_secret_gets_a_token(running: Running) -> None:
+    """A Secret of type service-account-token gets a long-lived token."""
     await make_account(running.administrator, READERS)
     meta = {"name": "reader-token", "annotations": {"kubernetes.io/service-account.name": "reader"}}
     secret: JsonObject = {"metadata": meta, "type": "kubernetes.io/service-account-token"}
@@ -424,8 +421,8 @@ async def test_a_secret_of_an_account_holds_a_token(running: Running) -> None:
         assert names(await get(client, SERVICES_PATH)) == ["kubernetes"]
 
 
-async def test_nobody_in_particular_sees_only_that_it_lives(running: Running) -> None:
-    """Without credentials there are /version and /readyz."""
+async def test_anonymous_user_sees_only_version_and_health(running: Running) -> None:
+    """A request without credentials may read /version and /readyz."""
     async with running.connect() as client:
         assert (await get(client, "/version"))["gitVersion"].startswith("v1.")
         assert await client.get("/readyz") == b"ok"
@@ -434,7 +431,7 @@ async def test_nobody_in_particular_sees_only_that_it_lives(running: Running) ->
 
 
 async def test_requests_are_audited(running: Running) -> None:
-    """Who asked what of what, and what came of it, as audit.k8s.io/v1 has it."""
+    """The audit log has the user, the verb, the object and the response (audit.k8s.io/v1)."""
     client = running.administrator
     await client.post(SERVICES_PATH, service())
     await code_of(client, f"{SERVICES_PATH}/missing")
@@ -464,10 +461,8 @@ async def rows(running: Running, path: str) -> dict[str, list[object]]:
     }
 
 
-async def test_tables_have_the_columns_that_kubectl_shows(
-    running: Running, definition: JsonObject
-) -> None:
-    """Those of the definition for custom resources, the usual ones for the others."""
+async def test_tables_have_the_columns_of_kubectl(running: Running, definition: JsonObject) -> None:
+    """Custom resources have the columns of their definition, other types the usual ones."""
     client = running.administrator
     await client.post(DEFINITIONS_PATH, definition)
     await client.post(LINKS_PATH, cluster_link())

@@ -1,4 +1,4 @@
-"""Patches: RFC 7386, and what `kubectl apply` sends for built-in kinds."""
+"""JSON merge patches, and the strategic merge patches of `kubectl apply`."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from svclink_controller.demo.apiserver.status_errors import JsonObject
         ({}, {"a": {"bb": {"ccc": None}}}, {"a": {"bb": {}}}),
     ],
 )
-def test_a_merge_patch_does_as_its_rfc_shows(target: object, patch: object, result: object) -> None:
-    """These are examples of RFC 7386, appendix A."""
+def test_merge_patch_follows_the_rfc(target: object, patch: object, result: object) -> None:
+    """The examples are those of RFC 7386, appendix A."""
     assert merge(target, patch) == result
 
 
@@ -41,10 +41,8 @@ PORTS = [{"name": "http", "port": 80}, {"name": "metrics", "port": 9090}]
         (None, None),
     ],
 )
-def test_a_strategic_patch_merges_ports_of_a_service_by_number(
-    patch: object, ports: object
-) -> None:
-    """Elements of one number are one port; `$patch` says what is to go."""
+def test_strategic_patch_merges_service_ports_by_number(patch: object, ports: object) -> None:
+    """Ports with the same number are merged; `$patch: delete` removes one."""
     patched = strategic_merge({"spec": {"ports": PORTS}}, {"spec": {"ports": patch}}, "Service")
 
     assert patched["spec"].get("ports") == ports
@@ -58,8 +56,8 @@ def test_a_strategic_patch_merges_ports_of_a_service_by_number(
         ("Service", {"other": [1]}, {"other": [2]}, {"other": [2]}),
     ],
 )
-def test_a_strategic_patch_knows_which_lists_are_merged(
+def test_strategic_patch_replaces_other_lists(
     kind: str, target: JsonObject, patch: JsonObject, result: JsonObject
 ) -> None:
-    """Ports of an EndpointSlice are one value, as is any list without a key; directives for eyes only do nothing."""
+    """EndpointSlice ports and lists without a key are replaced; `$` directives are ignored."""
     assert strategic_merge(target, patch, kind) == result

@@ -1,4 +1,4 @@
-"""Writes mean what they mean in Kubernetes. Real: the rules and the storage. There is no server."""
+"""Writes follow the rules of Kubernetes. Real: registry and storage; there is no HTTP server."""
 
 from __future__ import annotations
 
@@ -8,19 +8,25 @@ from typing import Any
 
 import pytest
 
+from svclink_controller.demo.apiserver.garbage_collection import collect_garbage
 from svclink_controller.demo.apiserver.registry import Registry
-from svclink_controller.demo.apiserver.resource_types import ResourceType
+from svclink_controller.demo.apiserver.resource_types import (
+    DEFINITION_TYPE,
+    NAMESPACE_TYPE,
+    SERVICE_TYPE,
+    ResourceType,
+)
 from svclink_controller.demo.apiserver.status_errors import JsonObject, StatusError
 from tests.unit.controller.demo.apiserver.objects import (
     cluster_link,
     endpoint_slice,
-    kind_of,
     owned_by,
     service,
+    type_of,
 )
 
-SERVICES, SLICES, NAMESPACES = kind_of("Service"), kind_of("EndpointSlice"), kind_of("Namespace")
-DEFINITIONS, LEASES = kind_of("CustomResourceDefinition"), kind_of("Lease")
+SERVICES, SLICES, NAMESPACES = SERVICE_TYPE, type_of("EndpointSlice"), NAMESPACE_TYPE
+DEFINITIONS, LEASES = DEFINITION_TYPE, type_of("Lease")
 
 
 def error_of(action: Callable[[], object]) -> StatusError:
@@ -36,7 +42,7 @@ def reason_of(action: Callable[[], object]) -> tuple[int, str]:
 
 def links_of(registry: Registry, definition: JsonObject) -> ResourceType:
     registry.create(DEFINITIONS, "", definition)
-    return next(kind for kind in registry.kinds() if kind.name == "ClusterLink")
+    return next(each for each in registry.resource_types() if each.kind == "ClusterLink")
 
 
 def edited(item: JsonObject, **fields: Any) -> JsonObject:
@@ -47,8 +53,8 @@ def relabelled(item: JsonObject, **labels: str) -> JsonObject:
     return item | {"metadata": item["metadata"] | {"labels": labels}}
 
 
-def test_the_server_names_what_it_creates(registry: Registry) -> None:
-    """A new object has a uid, a time, its kind and a resourceVersion, whatever the user says of them."""
+def test_server_sets_identity_of_new_object(registry: Registry) -> None:
+    """A new object gets a uid, a time, a kind and a resourceVersion, whatever the user sends."""
     forged = service() | {
         "metadata": {"name": "web", "uid": "mine", "creationTimestamp": "2000-01-01T00:00:00Z"}
     }
@@ -66,8 +72,8 @@ def test_the_server_names_what_it_creates(registry: Registry) -> None:
     assert meta["resourceVersion"] == str(registry.storage.revision)
 
 
-def test_creations_that_are_refused(registry: Registry) -> None:
-    """A name that is taken, a namespace that is not there, no name, another namespace, and a resourceVersion."""
+def test_invalid_creations_are_refused(registry: Registry) -> None:
+    """Refused for its name, its namespace, or a resourceVersion that the user sets."""
     registry.create(SERVICES, "default", service())
     versioned = {"metadata": {"name": "x", "resourceVersion": "1"}}
     elsewhere = service() | {"metadata": {"name": "x", "namespace": "other"}}
@@ -83,8 +89,8 @@ def test_creations_that_are_refused(registry: Registry) -> None:
     assert reason_of(lambda: registry.create(SERVICES, "default", versioned))[0] == 500
 
 
-def test_an_update_of_an_older_state_is_a_conflict(registry: Registry) -> None:
-    """Who read before somebody else wrote must read again; so must who means an object that was replaced."""
+def test_update_of_older_state_is_a_conflict(registry: Registry) -> None:
+    """An update with an old resourceVersion, or with the uid of a replaced object, is refused."""
     first = registry.create(SERVICES, "default", service())
     second = registry.update(SERVICES, "default", "web", relabelled(first, a="b"))
     replaced = second | {"metadata": second["metadata"] | {"uid": "another"}}
@@ -100,8 +106,8 @@ def test_an_update_of_an_older_state_is_a_conflict(registry: Registry) -> None:
     assert registry.get(SERVICES, "default", "web") == second
 
 
-def test_an_update_without_resource_version_is_taken_of_some_kinds(registry: Registry) -> None:
-    """EndpointSlices may be overwritten blindly, Leases may not."""
+def test_some_types_accept_update_without_resource_version(registry: Registry) -> None:
+    """An EndpointSlice accepts an unconditional update; a Lease does not."""
     registry.create(SLICES, "default", endpoint_slice("10.1.0.1"))
     registry.create(LEASES, "default", {"metadata": {"name": "leader"}, "spec": {}})
 
@@ -115,8 +121,8 @@ def test_an_update_without_resource_version_is_taken_of_some_kinds(registry: Reg
     )
 
 
-def test_an_update_that_changes_nothing_is_no_write(registry: Registry) -> None:
-    """The resourceVersion stays, and nobody is told."""
+def test_update_without_change_is_not_a_write(registry: Registry) -> None:
+    """The resourceVersion stays, so watches send no event."""
     created = registry.create(SLICES, "default", endpoint_slice("10.1.0.1"))
     before = registry.storage.revision
 
@@ -124,8 +130,8 @@ def test_an_update_that_changes_nothing_is_no_write(registry: Registry) -> None:
     assert registry.storage.revision == before
 
 
-def test_the_generation_counts_what_is_asked_for(registry: Registry) -> None:
-    """Of an EndpointSlice its content and labels, not its annotations."""
+def test_generation_counts_changes_of_desired_state(registry: Registry) -> None:
+    """For an EndpointSlice these are its content and labels, but not its annotations."""
     created = registry.create(SLICES, "default", endpoint_slice("10.1.0.1"))
     annotated = created | {"metadata": created["metadata"] | {"annotations": {"a": "b"}}}
 
@@ -135,8 +141,8 @@ def test_the_generation_counts_what_is_asked_for(registry: Registry) -> None:
     assert [item["metadata"]["generation"] for item in (created, second, third)] == [1, 1, 2]
 
 
-def test_the_address_type_of_a_slice_cannot_be_changed(registry: Registry) -> None:
-    """It is immutable."""
+def test_address_type_of_slice_is_immutable(registry: Registry) -> None:
+    """An update with another addressType is invalid."""
     created = registry.create(SLICES, "default", endpoint_slice())
 
     assert reason_of(
@@ -147,8 +153,8 @@ def test_the_address_type_of_a_slice_cannot_be_changed(registry: Registry) -> No
     )
 
 
-def test_empty_lists_of_a_slice_come_back_as_null(registry: Registry) -> None:
-    """A real server stores protobuf, which knows no empty list; ports have a name and a protocol."""
+def test_empty_lists_of_slice_become_null(registry: Registry) -> None:
+    """A real server stores protobuf, which has no empty list; ports get a name and a protocol."""
     created = registry.create(SLICES, "default", endpoint_slice(ports=[]))
     other = registry.create(
         SLICES, "default", endpoint_slice("10.1.0.1", name="other", ports=[{"port": 1}])
@@ -159,8 +165,8 @@ def test_empty_lists_of_a_slice_come_back_as_null(registry: Registry) -> None:
     assert other["endpoints"] == [{"addresses": ["10.1.0.1"], "conditions": {}}]
 
 
-def test_a_service_has_an_address_and_families(registry: Registry) -> None:
-    """ClusterIP, protocol and families are filled in and kept; a headless Service has no address."""
+def test_service_gets_address_and_ip_families(registry: Registry) -> None:
+    """clusterIP, protocol and ipFamilies are set and kept; a headless Service has no address."""
     made = registry.create(SERVICES, "default", service(ipFamilyPolicy="PreferDualStack"))
     headless = registry.create(SERVICES, "default", service("headless", clusterIP="None"))
     updated = registry.update(
@@ -176,8 +182,8 @@ def test_a_service_has_an_address_and_families(registry: Registry) -> None:
     assert updated["spec"]["clusterIP"] == made["spec"]["clusterIP"]
 
 
-def test_a_deletion_holds_its_preconditions(registry: Registry) -> None:
-    """Of another uid or resourceVersion it is a conflict, and the object stays."""
+def test_deletion_checks_preconditions(registry: Registry) -> None:
+    """A deletion for another uid or resourceVersion is a conflict, and the object stays."""
     created = registry.create(SERVICES, "default", service())
     meta = created["metadata"]
     for wrong in ({"uid": "another"}, {"uid": meta["uid"], "resourceVersion": "1"}):
@@ -190,8 +196,8 @@ def test_a_deletion_holds_its_preconditions(registry: Registry) -> None:
     assert reason_of(lambda: registry.get(SERVICES, "default", "web")) == (404, "NotFound")
 
 
-def test_what_has_a_finalizer_goes_when_it_has_none(registry: Registry) -> None:
-    """A deletion only marks it, and the update that takes the last finalizer away removes it."""
+def test_object_is_removed_with_its_last_finalizer(registry: Registry) -> None:
+    """A deletion only marks the object; the update that drops the last finalizer removes it."""
     item = service()
     item["metadata"]["finalizers"] = ["example.org/wait"]
     registry.create(SERVICES, "default", item)
@@ -204,24 +210,24 @@ def test_what_has_a_finalizer_goes_when_it_has_none(registry: Registry) -> None:
     assert reason_of(lambda: registry.get(SERVICES, "default", "web")) == (404, "NotFound")
 
 
-def test_what_is_owned_goes_with_its_last_owner(registry: Registry) -> None:
-    """The garbage collector removes what only absent objects own, and nothing else."""
+def test_dependent_is_deleted_with_its_last_owner(registry: Registry) -> None:
+    """The garbage collector deletes objects whose owners are all gone, and no others."""
     owner = registry.create(SERVICES, "default", service())
     registry.create(SLICES, "default", owned_by(owner, endpoint_slice(name="owned")))
     registry.create(SLICES, "default", endpoint_slice(name="free"))
-    assert not registry.collect_garbage()
+    assert not collect_garbage(registry)
 
     registry.delete(SERVICES, "default", "web", {})
     anew = registry.create(SERVICES, "default", service())
     registry.create(SLICES, "default", owned_by(anew, endpoint_slice(name="of-the-new-one")))
 
-    assert registry.collect_garbage()
+    assert collect_garbage(registry)
     left = [name for resource, _, name in registry.storage.objects if resource == SLICES.resource]
     assert left == ["free", "of-the-new-one"]
 
 
-def test_a_namespace_ends_with_its_content(registry: Registry) -> None:
-    """Deleted, it is Terminating: nothing new comes in, its objects go, and it goes last."""
+def test_deleted_namespace_loses_its_content(registry: Registry) -> None:
+    """A Terminating namespace accepts no new object; its content is deleted first."""
     registry.create(NAMESPACES, "", {"metadata": {"name": "shop"}})
     registry.create(SERVICES, "shop", service())
 
@@ -233,13 +239,13 @@ def test_a_namespace_ends_with_its_content(registry: Registry) -> None:
         403,
         "NamespaceTerminating",
     )
-    registry.collect_garbage()
+    collect_garbage(registry)
     assert reason_of(lambda: registry.get(SERVICES, "shop", "web")) == (404, "NotFound")
     assert reason_of(lambda: registry.get(NAMESPACES, "", "shop")) == (404, "NotFound")
 
 
-def test_a_namespace_waits_for_what_has_a_finalizer(registry: Registry) -> None:
-    """While something in it is still ending, it stays Terminating."""
+def test_namespace_waits_for_finalizers(registry: Registry) -> None:
+    """A namespace stays Terminating while an object in it has a finalizer."""
     registry.create(NAMESPACES, "", {"metadata": {"name": "shop"}})
     registry.create(
         SERVICES,
@@ -248,18 +254,16 @@ def test_a_namespace_waits_for_what_has_a_finalizer(registry: Registry) -> None:
     )
     registry.delete(NAMESPACES, "", "shop", {})
 
-    registry.collect_garbage()
+    collect_garbage(registry)
     assert registry.get(NAMESPACES, "", "shop")["status"] == {"phase": "Terminating"}
 
     registry.update(SERVICES, "shop", "web", service())
-    registry.collect_garbage()
+    collect_garbage(registry)
     assert reason_of(lambda: registry.get(NAMESPACES, "", "shop")) == (404, "NotFound")
 
 
-def test_a_definition_brings_its_kind_and_takes_it_along(
-    registry: Registry, definition: JsonObject
-) -> None:
-    """Custom resources are served from the moment of the definition, and end with it."""
+def test_definition_adds_and_removes_its_type(registry: Registry, definition: JsonObject) -> None:
+    """Custom resources are served while their definition exists, and are deleted with it."""
     links = links_of(registry, definition)
     registry.create(links, "", cluster_link())
     conditions = registry.get(DEFINITIONS, "", definition["metadata"]["name"])["status"][
@@ -271,16 +275,14 @@ def test_a_definition_brings_its_kind_and_takes_it_along(
     }
 
     registry.delete(DEFINITIONS, "", definition["metadata"]["name"], {})
-    registry.collect_garbage()
+    collect_garbage(registry)
 
-    assert not [kind for kind in registry.kinds() if kind.name == "ClusterLink"]
+    assert "ClusterLink" not in [each.kind for each in registry.resource_types()]
     assert not [key for key in registry.storage.objects if key[0] == links.resource]
 
 
-def test_a_custom_resource_is_held_to_its_schema(
-    registry: Registry, definition: JsonObject
-) -> None:
-    """Defaults are filled in, unknown fields dropped, and what does not fit is refused with its path."""
+def test_schema_of_custom_resource_is_enforced(registry: Registry, definition: JsonObject) -> None:
+    """Defaults are set, unknown fields dropped, and invalid fields refused with their path."""
     links = links_of(registry, definition)
 
     made = registry.create(links, "", cluster_link(unknown=1, unreachable={"action": "Remove"}))
@@ -304,36 +306,40 @@ def test_a_custom_resource_is_held_to_its_schema(
     assert missing.status["details"]["causes"][0]["field"] == "spec"
 
 
-def test_status_and_spec_are_written_apart(registry: Registry, definition: JsonObject) -> None:
-    """Each way leaves the other's part alone, and only the spec counts for the generation."""
+def test_status_and_spec_are_written_separately(registry: Registry, definition: JsonObject) -> None:
+    """Each kind of update keeps the other part, and only the spec counts in the generation."""
     links = links_of(registry, definition)
     created = registry.create(links, "", cluster_link() | {"status": {"phase": "Ready"}})
     assert created["status"]["phase"] == "Pending"
 
-    said = registry.update(
+    with_status = registry.update(
         links, "", "cluster-a", edited(created, status={"phase": "Ready"}, spec={}), "status"
     )
-    asked = registry.update(
+    with_spec = registry.update(
         links,
         "",
         "cluster-a",
-        edited(said, status={}, spec={"kubeconfig": "YQ==", "enabled": False}),
+        edited(with_status, status={}, spec={"kubeconfig": "YQ==", "enabled": False}),
     )
 
-    assert (said["status"]["phase"], said["spec"], said["metadata"]["generation"]) == (
+    assert (
+        with_status["status"]["phase"],
+        with_status["spec"],
+        with_status["metadata"]["generation"],
+    ) == (
         "Ready",
         created["spec"],
         1,
     )
     assert (
-        asked["status"]["phase"],
-        asked["spec"]["enabled"],
-        asked["metadata"]["generation"],
+        with_spec["status"]["phase"],
+        with_spec["spec"]["enabled"],
+        with_spec["metadata"]["generation"],
     ) == ("Ready", False, 2)
 
 
-def test_a_dry_run_changes_nothing(registry: Registry) -> None:
-    """The answer is what would be, and nothing is."""
+def test_dry_run_changes_nothing(registry: Registry) -> None:
+    """The response shows the result, and nothing is stored."""
     before = registry.storage.revision
     would_be = registry.create(SERVICES, "default", service(), dry_run=True)
     assert would_be["spec"]["type"] == "ClusterIP"
@@ -344,8 +350,8 @@ def test_a_dry_run_changes_nothing(registry: Registry) -> None:
     assert registry.storage.revision == before
 
 
-def test_a_patch_cannot_change_who_an_object_is(registry: Registry) -> None:
-    """A uid in a patch is a mistake in the patch, not a conflict."""
+def test_patch_cannot_change_uid(registry: Registry) -> None:
+    """A patch with another uid is invalid, not a conflict."""
     registry.create(SERVICES, "default", service())
 
     def patched() -> JsonObject:

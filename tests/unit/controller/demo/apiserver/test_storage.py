@@ -1,4 +1,4 @@
-"""Writes have one order, are remembered for a while, and outlive the process where there is a journal."""
+"""Storage orders writes, keeps recent ones, and restores them from a journal."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def item(**fields: object) -> JsonObject:
     return {"metadata": {"name": "web"}} | fields
 
 
-def test_each_write_has_the_next_resource_version() -> None:
-    """So has a deletion, and the changes since any of them are told in order."""
+def test_each_write_gets_the_next_resource_version() -> None:
+    """A deletion gets one as well, and `since` returns changes in order."""
     storage = Storage()
     first = storage.put(KEY, item(a=1))
     storage.put(KEY, item(a=2))
@@ -33,8 +33,8 @@ def test_each_write_has_the_next_resource_version() -> None:
     assert storage.since(10_000) == []
 
 
-def test_what_is_too_long_ago_is_forgotten() -> None:
-    """At least `history` changes are remembered, never more than twice as many."""
+def test_old_changes_are_dropped() -> None:
+    """Storage keeps at least `history` changes, and at most twice as many."""
     storage = Storage(history=5)
     for i in range(100):
         storage.put(KEY, item(a=i))
@@ -45,8 +45,8 @@ def test_what_is_too_long_ago_is_forgotten() -> None:
     assert (caught.value.code, caught.value.reason) == (410, "Expired")
 
 
-def test_a_journal_brings_everything_back(tmp_path: Path) -> None:
-    """Objects, resourceVersions and the changes that are remembered; the file is for its user alone."""
+def test_journal_restores_everything(tmp_path: Path) -> None:
+    """It restores objects, resourceVersions and changes; only its owner can read the file."""
     journal = tmp_path / "journal"
     before = Storage(journal)
     before.put(KEY, item(a=1))
@@ -63,8 +63,8 @@ def test_a_journal_brings_everything_back(tmp_path: Path) -> None:
     assert journal.stat().st_mode & 0o077 == 0
 
 
-def test_a_line_that_was_cut_off_is_as_if_never_written(tmp_path: Path) -> None:
-    """A server that was killed in the middle of a write had not answered it."""
+def test_incomplete_line_of_journal_is_dropped(tmp_path: Path) -> None:
+    """A server that was killed during a write had not answered the request."""
     journal = tmp_path / "journal"
     Storage(journal).put(KEY, item(a=1))
     with journal.open("ab") as file:
