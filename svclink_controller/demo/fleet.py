@@ -30,7 +30,7 @@ from svclink_core.errors import SvclinkError
 
 MAIN_CONTEXT: Final = "main"
 REMOTES: Final = ("cluster-a", "cluster-b")
-START_SECONDS: Final = 60.0
+START_SECONDS: Final = 120.0
 DEFINITIONS: Final = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 LINKS: Final = "/apis/svclink.cloudpilot.ai/v1alpha1/clusterlinks"
 

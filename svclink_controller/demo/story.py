@@ -25,7 +25,7 @@ from svclink_core.well_known import LABEL_CLUSTER, LABEL_MANAGED_BY, LABEL_SERVI
 
 T = TypeVar("T")
 
-STEP_SECONDS: Final = 30.0
+STEP_SECONDS: Final = 60.0
 """How long a step may take before the demo gives up."""
 NAMESPACE: Final = "shop"
 SERVICE: Final = "web"

@@ -23,7 +23,7 @@ from svclink_controller.demo.narrator import Narrator
 from svclink_controller.demo.processes import Process
 from svclink_controller.demo.story import Story
 
-TIMEOUT_SECONDS = 180.0
+TIMEOUT_SECONDS = 300.0
 COMMAND = (sys.executable, "-m", "svclink_controller", "demo")
 
 
