@@ -1,1 +1,1 @@
-"""How fast svclink is, beside the floor: a mirror with no logic at all, on the same clusters, in the same run."""
+"""The speed of svclink beside the floor: a mirror without logic, on the same clusters."""

@@ -1,4 +1,4 @@
-"""`nox -s bench`: svclink beside the floor, on real control planes. Exits 1 when a target is missed.
+"""Compare svclink with the floor on real control planes; exits with code 1 on a missed target.
 
 nox -s bench -- --remotes 2 --services 1000 --endpoints 10 --rounds 3 --json bench.json
 nox -s bench -- --sizes
@@ -16,28 +16,28 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from . import measures, report, sizes
-from .fleet import Fleet, made
+from .fleet import Fleet, running_fleet
 from .measures import Figures
 from .subjects import FLOOR, ROOT, SVCLINK, started
 
 
 async def measure(fleet: Fleet, rounds: int, log: Path) -> dict[str, list[Figures]]:
-    """Both subjects in turn, so that what disturbs the machine disturbs both."""
-    found: dict[str, list[Figures]] = {FLOOR: [], SVCLINK: []}
+    """Measure both subjects in turn, so that a busy machine slows down both."""
+    figures_of: dict[str, list[Figures]] = {FLOOR: [], SVCLINK: []}
     for number in range(rounds):
         for name in (FLOOR, SVCLINK):
-            say(f"round {number + 1} of {rounds}: {name}")
+            log_progress(f"round {number + 1} of {rounds}: {name}")
             figures = await measures.converge(name, fleet, log)
             figures |= await steady(name, fleet, log)
-            found[name].append(figures)
-    say("restart with everything mirrored")
+            figures_of[name].append(figures)
+    log_progress("restarting with everything mirrored")
     for _ in range(rounds):
-        found[SVCLINK].append(await measures.restart(fleet, log))
-    return found
+        figures_of[SVCLINK].append(await measures.restart(fleet, log))
+    return figures_of
 
 
 async def steady(name: str, fleet: Fleet, log: Path) -> Figures:
-    """What is measured of a subject that runs already."""
+    """Measure a subject that has mirrored everything."""
     flags: tuple[str, ...] = ()
     port = measures.free_port()
     if name == SVCLINK:
@@ -55,7 +55,7 @@ async def steady(name: str, fleet: Fleet, log: Path) -> Figures:
     return figures
 
 
-def say(text: str) -> None:
+def log_progress(text: str) -> None:
     sys.stderr.write(f"{text}\n")
 
 
@@ -64,47 +64,48 @@ def main(arguments: Sequence[str]) -> int:
         prog="nox -s bench --", description=(__doc__ or "").splitlines()[0]
     )
     parser.add_argument("--remotes", type=int, default=2, help="remote clusters")
+    parser.add_argument("--services", type=int, default=1_000, help="Services in each cluster")
     parser.add_argument(
-        "--services", type=int, default=1_000, help="Services, each in every cluster"
+        "--endpoints", type=int, default=10, help="endpoints of each Service in each remote cluster"
     )
+    parser.add_argument("--rounds", type=int, default=3, help="how often each subject is measured")
+    parser.add_argument("--json", type=Path, help="write all figures to this file")
     parser.add_argument(
-        "--endpoints", type=int, default=10, help="endpoints of each in each remote"
+        "--sizes",
+        nargs="*",
+        metavar="NAME",
+        help="measure only svclink, at these sizes of sizes.py (default: all)",
     )
-    parser.add_argument("--rounds", type=int, default=3, help="times that each subject is measured")
-    parser.add_argument("--json", type=Path, help="file for everything that was measured")
-    parser.add_argument(
-        "--sizes", nargs="*", metavar="NAME", help="measure svclink alone, at the sizes in sizes.py"
-    )
-    chosen = parser.parse_args(arguments)
-    if chosen.sizes is not None:
+    options = parser.parse_args(arguments)
+    if options.sizes is not None:
         with tempfile.TemporaryDirectory(prefix="svclink-bench-") as directory:
-            return 0 if sizes.run(chosen.sizes, Path(directory)) else 1
+            return 0 if sizes.run(options.sizes, Path(directory)) else 1
     command = [sys.executable, str(ROOT / "hack" / "envtest" / "assets.py")]
     binaries = Path(
         subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     )
 
     async def run(directory: Path) -> dict[str, list[Figures]]:
-        say("starting and filling the clusters")
-        async with made(
-            binaries, directory, chosen.remotes, chosen.services, chosen.endpoints
+        log_progress("starting the clusters and creating their objects")
+        async with running_fleet(
+            binaries, directory, options.remotes, options.services, options.endpoints
         ) as fleet:
-            return await measure(fleet, chosen.rounds, directory / "subjects.log")
+            return await measure(fleet, options.rounds, directory / "subjects.log")
 
     with tempfile.TemporaryDirectory(prefix="svclink-bench-") as directory:
         rounds = asyncio.run(run(Path(directory)))
     figures = {name: report.medians(each) for name, each in rounds.items()}
     report.show(figures)
-    if chosen.json is not None:
+    if options.json is not None:
         size = {
-            "remotes": chosen.remotes,
-            "services": chosen.services,
-            "endpoints": chosen.endpoints,
+            "remotes": options.remotes,
+            "services": options.services,
+            "endpoints": options.endpoints,
         }
-        chosen.json.write_text(
+        options.json.write_text(
             json.dumps(report.record(figures, rounds, size), indent=2) + "\n", encoding="utf-8"
         )
-    return 0 if all(is_enough for _, _, is_enough in report.verdicts(figures)) else 1
+    return 0 if all(is_met for _, _, is_met in report.verdicts(figures)) else 1
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A main cluster and its remotes, with Services in them."""
+"""A main cluster and remote clusters with Services."""
 
 from __future__ import annotations
 
@@ -15,19 +15,23 @@ import yaml
 
 from tests.e2e.control_planes import Cluster, running
 
-from .api import SLICES, Api, Object, connected
+from .api import Api, Object, connected, slices_of
 
 NAMESPACE: Final = "bench"
-MANAGED: Final = "endpointslice.kubernetes.io/managed-by=svclink.cloudpilot.ai"
+MANAGED_SELECTOR: Final = "endpointslice.kubernetes.io/managed-by=svclink.cloudpilot.ai"
+LINKS: Final = "/apis/svclink.cloudpilot.ai/v1alpha1/clusterlinks"
 CRD: Final = Path(__file__).parents[2] / "crd" / "clusterlinks.svclink.cloudpilot.ai.yaml"
-AT_ONCE: Final = 32
+MAX_IN_FLIGHT: Final = 32
 
 
 @dataclass
 class Fleet:
-    """The clusters, a connection of an administrator to each, and where things are in them.
+    """The clusters, with an administrator's client of each.
 
-    A link is a name and a remote; several links may lead to one remote under distinct identities.
+    Args:
+        remotes: The clients by the name of the remote cluster, which is also that of its link.
+        services: Services in each cluster.
+        endpoints: Endpoints of each Service in each remote cluster.
     """
 
     main: Api
@@ -39,36 +43,33 @@ class Fleet:
 
     @property
     def slices(self) -> int:
-        """How many mirrored slices there are in the end."""
+        """Mirrored slices that main should have in the end."""
         return len(self.remotes) * self.services
 
     async def change(self, remote: str, service: int) -> str:
-        """Give the slice of a Service new endpoints, and return its first address."""
-        piece = endpoint_slice(service, self.endpoints)
-        path = f"{slices_of(NAMESPACE)}/{piece['metadata']['name']}"
-        await self.remotes[remote].request("PUT", path, piece)
-        first: str = piece["endpoints"][0]["addresses"][0]
+        """Give the slice of a Service new endpoints; returns its first address."""
+        changed = endpoint_slice(service, self.endpoints)
+        path = f"{slices_of(NAMESPACE)}/{changed['metadata']['name']}"
+        await self.remotes[remote].request("PUT", path, changed)
+        first: str = changed["endpoints"][0]["addresses"][0]
         return first
 
     async def clear(self) -> None:
-        """Remove what is mirrored."""
-        await self.main.request("DELETE", slices_of(NAMESPACE), labelSelector=MANAGED)
+        """Delete all mirrored slices."""
+        await self.main.request("DELETE", slices_of(NAMESPACE), labelSelector=MANAGED_SELECTOR)
 
     async def link(self) -> None:
-        """Link every remote."""
+        """Create a link to each remote cluster."""
         for name in self.remotes:
             kubeconfig = base64.b64encode(self.kubeconfigs[name].read_bytes()).decode()
             await self.main.request("POST", LINKS, cluster_link(name, kubeconfig))
 
 
-LINKS: Final = "/apis/svclink.cloudpilot.ai/v1alpha1/clusterlinks"
-
-
 @asynccontextmanager
-async def made(
+async def running_fleet(
     binaries: Path, directory: Path, remotes: int, services: int, endpoints: int
 ) -> AsyncIterator[Fleet]:
-    """Real control planes on loopback, filled."""
+    """Run real control planes on loopback, with Services and links."""
     names = ["main", *(f"c{i + 1}" for i in range(remotes))]
     for name in names:
         (directory / name).mkdir()
@@ -92,12 +93,12 @@ async def made(
                 kubeconfigs[name].write_text(text, encoding="utf-8")
             main = apis.pop("main")
             fleet = Fleet(main, apis, clusters, kubeconfigs, services, endpoints)
-            await fill(fleet)
+            await create_objects(fleet)
             yield fleet
 
 
-async def fill(fleet: Fleet) -> None:
-    """Namespace and Services everywhere, slices in the remotes, links in main."""
+async def create_objects(fleet: Fleet) -> None:
+    """Create Services in all clusters, slices in the remote ones, and links in main."""
     definition = yaml.safe_load(CRD.read_text(encoding="utf-8"))
     await fleet.main.request(
         "POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition
@@ -117,22 +118,17 @@ async def fill(fleet: Fleet) -> None:
     await fleet.link()
 
 
-async def all_of(works: Iterable[Coroutine[Any, Any, object]]) -> None:
-    """Run all, a limited number at once."""
-    slots = asyncio.Semaphore(AT_ONCE)
+async def all_of(coroutines: Iterable[Coroutine[Any, Any, object]]) -> None:
+    """Await all coroutines, a limited number at a time."""
+    slots = asyncio.Semaphore(MAX_IN_FLIGHT)
 
-    async def one(work: Coroutine[Any, Any, object]) -> None:
+    async def one(coroutine: Coroutine[Any, Any, object]) -> None:
         async with slots:
-            await work
+            await coroutine
 
     async with asyncio.TaskGroup() as group:
-        for work in works:
-            group.create_task(one(work))
-
-
-def slices_of(namespace: str) -> str:
-    root, _, plural = SLICES.rpartition("/")
-    return f"{root}/namespaces/{namespace}/{plural}"
+        for each in coroutines:
+            group.create_task(one(each))
 
 
 def service(number: int) -> Object:
@@ -143,17 +139,16 @@ def service(number: int) -> Object:
 
 
 def endpoint_slice(number: int, endpoints: int) -> Object:
-    """The slice of a Service, as the endpointslice controller writes it, with random addresses.
+    """Return the slice of a Service, with random addresses.
 
-    They are in order, so that the first one here is the first one in a mirror that sorts them.
+    The addresses are sorted, as in a mirror, so that both have the same first address.
     """
-    return slice_of(
-        number, sorted((endpoint() for _ in range(endpoints)), key=lambda each: each["addresses"])
-    )
+    unsorted = (endpoint() for _ in range(endpoints))
+    return slice_of(number, sorted(unsorted, key=lambda each: each["addresses"]))
 
 
 def slice_of(number: int, endpoints: list[Object]) -> Object:
-    """The slice of a Service with these endpoints, as the endpointslice controller writes it."""
+    """Return the slice that the EndpointSlice controller would write for a Service."""
     return {
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",
@@ -172,7 +167,8 @@ def slice_of(number: int, endpoints: list[Object]) -> Object:
 
 
 def endpoint() -> dict[str, Any]:
-    address = ".".join(str(part) for part in (10, *random.choices(range(1, 255), k=3)))  # noqa: S311 - test data
+    parts = random.choices(range(1, 255), k=3)  # noqa: S311 - test data
+    address = ".".join(str(part) for part in (10, *parts))
     return {
         "addresses": [address],
         "conditions": {"ready": True, "serving": True, "terminating": False},

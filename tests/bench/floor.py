@@ -1,4 +1,4 @@
-"""The floor: a mirror with no logic. It lists, creates with 16 in flight, and then writes on every watch event.
+"""The floor: a mirror without logic, which lists, creates, and then writes on each watch event.
 
 python -m tests.bench.floor MAIN NAME=REMOTE ...
 """
@@ -9,21 +9,21 @@ import asyncio
 import sys
 from pathlib import Path
 
-from .api import SLICES, Api, Object, connected
+from .api import SLICES, Api, Object, connected, slices_of
 
-IN_FLIGHT = 16
+CREATES_IN_FLIGHT = 16
 
 
 async def run(main_kubeconfig: str, remotes: dict[str, str]) -> None:
-    """Mirror every slice of every remote, for ever."""
+    """Mirror all slices of all remote clusters until the process ends."""
     async with connected(main_kubeconfig) as main, asyncio.TaskGroup() as group:
-        slots = asyncio.Semaphore(IN_FLIGHT)
+        slots = asyncio.Semaphore(CREATES_IN_FLIGHT)
         for name, kubeconfig in remotes.items():
             group.create_task(mirror(main, name, kubeconfig, slots))
 
 
 async def mirror(main: Api, name: str, kubeconfig: str, slots: asyncio.Semaphore) -> None:
-    """One remote."""
+    """Mirror the slices of one remote cluster."""
     async with connected(kubeconfig) as remote:
         listing = await remote.request("GET", SLICES)
         async with asyncio.TaskGroup() as group:
@@ -34,25 +34,22 @@ async def mirror(main: Api, name: str, kubeconfig: str, slots: asyncio.Semaphore
             SLICES, resourceVersion=listing["metadata"]["resourceVersion"]
         ):
             body = copy(event["object"], name)
-            await main.request("PUT", f"{path_of(body)}/{body['metadata']['name']}", body)
+            path = slices_of(body["metadata"]["namespace"])
+            await main.request("PUT", f"{path}/{body['metadata']['name']}", body)
 
 
 async def create(main: Api, body: Object, slots: asyncio.Semaphore) -> None:
-    """One slice, if it is not there yet."""
+    """Create a slice unless it exists."""
     async with slots:
         try:
-            await main.request("POST", path_of(body), body)
+            await main.request("POST", slices_of(body["metadata"]["namespace"]), body)
         except RuntimeError as error:
             if ": 409 " not in str(error):
                 raise
 
 
-def path_of(item: Object) -> str:
-    return f"/apis/discovery.k8s.io/v1/namespaces/{item['metadata']['namespace']}/endpointslices"
-
-
 def copy(item: Object, cluster: str) -> Object:
-    """A slice as it is, under a name of its own."""
+    """Return a copy of a slice with the name and labels of a mirror."""
     service = item["metadata"]["labels"]["kubernetes.io/service-name"]
     return {
         "apiVersion": "discovery.k8s.io/v1",
@@ -73,10 +70,9 @@ def copy(item: Object, cluster: str) -> Object:
 
 
 if __name__ == "__main__":
-    named = (argument.split("=", 1) for argument in sys.argv[2:])
-    asyncio.run(
-        run(
-            Path(sys.argv[1]).read_text(encoding="utf-8"),
-            {name: Path(f).read_text("utf-8") for name, f in named},
-        )
-    )
+    main_path, *remote_arguments = sys.argv[1:]
+    remote_paths = dict(argument.split("=", 1) for argument in remote_arguments)
+    remote_kubeconfigs = {
+        name: Path(path).read_text(encoding="utf-8") for name, path in remote_paths.items()
+    }
+    asyncio.run(run(Path(main_path).read_text(encoding="utf-8"), remote_kubeconfigs))

@@ -1,4 +1,4 @@
-"""What is measured of a subject. Times are seconds of the wall clock, taken outside of the subject."""
+"""The measurements. Times are wall-clock seconds, taken outside the measured process."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from typing import Final
 
 import aiohttp
 
-from .api import Object
-from .fleet import MANAGED, NAMESPACE, Fleet, slices_of
+from .api import Object, slices_of
+from .fleet import MANAGED_SELECTOR, NAMESPACE, Fleet
 from .subjects import SVCLINK, Subject, started
 
 Figures = dict[str, float]
@@ -28,11 +28,17 @@ IDLE_SECONDS: Final = 30
 BURST_SLICES: Final = 200
 BURST_CHANGES: Final = 2_000
 BURST_SECONDS: Final = 10
-PATIENCE_SECONDS: Final = 180
+TIMEOUT_SECONDS: Final = 180
 
 
 class Mirror:
-    """What the main cluster has, followed by a watch: the first address of each mirrored slice, and when it came."""
+    """The mirrored slices in main, followed by a watch.
+
+    Attributes:
+        first: The first address of each slice, by name.
+        seen: When each first address was seen first.
+        writes: The writes of each slice, by name.
+    """
 
     def __init__(self) -> None:
         self.first: dict[str, str] = {}
@@ -40,7 +46,7 @@ class Mirror:
         self.writes: Counter[str] = Counter()
         self._changed = asyncio.Event()
 
-    def take(self, item: Object, moment: float) -> None:
+    def apply(self, item: Object, moment: float) -> None:
         name = item["metadata"]["name"]
         address = item["endpoints"][0]["addresses"][0]
         self.first[name] = address
@@ -48,41 +54,43 @@ class Mirror:
         self.writes[name] += 1
         self._changed.set()
 
-    def drop(self, item: Object) -> None:
+    def remove(self, item: Object) -> None:
         self.first.pop(item["metadata"]["name"], None)
         self._changed.set()
 
     async def until_count(self, count: int) -> float:
-        """When there were so many slices."""
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        """Wait until there are so many slices; returns the time."""
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             while len(self.first) != count:
                 self._changed.clear()
                 await self._changed.wait()
         return time.perf_counter()
 
     async def until_all_seen(self, addresses: set[str]) -> None:
-        """Return when each of these addresses was in some slice."""
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        """Wait until each address has been the first one of a slice."""
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             while not addresses <= self.seen.keys():
                 self._changed.clear()
                 await self._changed.wait()
 
 
 @asynccontextmanager
-async def followed(fleet: Fleet) -> AsyncIterator[Mirror]:
-    """The mirrored slices of the main cluster."""
+async def follow_mirrors(fleet: Fleet) -> AsyncIterator[Mirror]:
+    """Follow the mirrored slices of main while the context is active."""
     mirror, path = Mirror(), slices_of(NAMESPACE)
-    listing = await fleet.main.request("GET", path, labelSelector=MANAGED)
+    listing = await fleet.main.request("GET", path, labelSelector=MANAGED_SELECTOR)
     for item in listing["items"]:
-        mirror.take(item, time.perf_counter())
+        mirror.apply(item, time.perf_counter())
     version = listing["metadata"]["resourceVersion"]
 
     async def follow() -> None:
-        async for event in fleet.main.watch(path, labelSelector=MANAGED, resourceVersion=version):
+        async for event in fleet.main.watch(
+            path, labelSelector=MANAGED_SELECTOR, resourceVersion=version
+        ):
             if event["type"] == "DELETED":
-                mirror.drop(event["object"])
+                mirror.remove(event["object"])
             else:
-                mirror.take(event["object"], time.perf_counter())
+                mirror.apply(event["object"], time.perf_counter())
 
     task = asyncio.create_task(follow())
     try:
@@ -93,9 +101,9 @@ async def followed(fleet: Fleet) -> AsyncIterator[Mirror]:
 
 
 async def converge(name: str, fleet: Fleet, log: Path) -> Figures:
-    """From the start of the process until every slice is in main."""
+    """Measure the time from the start of the process until main has all slices."""
     await fleet.clear()
-    async with followed(fleet) as mirror:
+    async with follow_mirrors(fleet) as mirror:
         await mirror.until_count(0)
         start = time.perf_counter()
         with started(name, fleet, log) as subject:
@@ -106,21 +114,21 @@ async def converge(name: str, fleet: Fleet, log: Path) -> Figures:
 
 
 async def propagate(fleet: Fleet, subject: Subject) -> Figures:
-    """From the answer to a PUT in a remote until the change arrives on a watch of main, for random changes."""
-    async with followed(fleet) as mirror:
-        answered = {}
+    """Measure the time from a PUT in a remote cluster until a watch of main sees the change."""
+    async with follow_mirrors(fleet) as mirror:
+        written = {}
         before = subject.cpu()
-        # No slice twice: of two changes at short intervals svclink may show the later alone.
+        # Each slice changes once: svclink may combine two changes of one slice into one write.
         for remote, service in random.sample(
             list(itertools.product(fleet.remotes, range(fleet.services))), CHANGES
         ):
             address = await fleet.change(remote, service)
-            answered[address] = time.perf_counter()
+            written[address] = time.perf_counter()
             await asyncio.sleep(CHANGE_PAUSE)
-        await mirror.until_all_seen(set(answered))
+        await mirror.until_all_seen(set(written))
         spent = subject.cpu() - before
         delays = sorted(
-            max(0.0, mirror.seen[address] - moment) * 1000 for address, moment in answered.items()
+            max(0.0, mirror.seen[address] - moment) * 1000 for address, moment in written.items()
         )
     cuts = statistics.quantiles(delays, n=100)
     return {
@@ -132,7 +140,7 @@ async def propagate(fleet: Fleet, subject: Subject) -> Figures:
 
 
 async def idle(fleet: Fleet, subject: Subject) -> Figures:
-    """What it does while nothing happens."""
+    """Measure CPU time and requests while no object changes."""
     await asyncio.sleep(5)
     marks = {name: cluster.audit_mark() for name, cluster in fleet.clusters.items()}
     before = subject.cpu()
@@ -146,22 +154,22 @@ async def idle(fleet: Fleet, subject: Subject) -> Figures:
 
 
 async def burst(fleet: Fleet) -> Figures:
-    """Many changes of few slices: writes made, and the time from the last change to the final state."""
-    wanted: dict[tuple[str, int], str] = {}
-    async with followed(fleet) as mirror:
+    """Change a few slices often; measure the writes and the time to the final state."""
+    expected: dict[tuple[str, int], str] = {}
+    async with follow_mirrors(fleet) as mirror:
         before = mirror.writes.copy()
         start = time.perf_counter()
         for i in range(BURST_CHANGES):
             remote = random.choice(list(fleet.remotes))  # noqa: S311
             number = random.randrange(min(BURST_SLICES, fleet.services))  # noqa: S311
             key = remote, number
-            wanted[key] = await fleet.change(*key)
+            expected[key] = await fleet.change(*key)
             await asyncio.sleep(
                 max(0.0, start + (i + 1) * BURST_SECONDS / BURST_CHANGES - time.perf_counter())
             )
         last = time.perf_counter()
-        await mirror.until_all_seen(set(wanted.values()))
-        end = max(mirror.seen[address] for address in wanted.values())
+        await mirror.until_all_seen(set(expected.values()))
+        end = max(mirror.seen[address] for address in expected.values())
         await asyncio.sleep(2)
         final = set(mirror.first.values())
         writes = mirror.writes - before
@@ -170,12 +178,12 @@ async def burst(fleet: Fleet) -> Figures:
         "burst writes": sum(writes.values()),
         "burst seconds to the final state": max(0.0, end - last),
         "burst most writes a second of a slice": max(writes.values()) / seconds,
-        "burst slices wrong in the end": len(set(wanted.values()) - final),
+        "burst slices wrong in the end": len(set(expected.values()) - final),
     }
 
 
 async def restart(fleet: Fleet, log: Path) -> Figures:
-    """A start with everything mirrored already: writes made, and the time until it says that it is ready."""
+    """Measure the writes, and the time until ready, of a start with everything mirrored."""
     mark = fleet.clusters["main"].audit_mark()
     start = time.perf_counter()
     port = free_port()
@@ -194,8 +202,8 @@ def free_port() -> int:
 
 
 async def until_ready(port: int) -> float:
-    """When /readyz said yes."""
-    async with asyncio.timeout(PATIENCE_SECONDS), aiohttp.ClientSession() as session:
+    """Wait until /readyz succeeds; returns the time."""
+    async with asyncio.timeout(TIMEOUT_SECONDS), aiohttp.ClientSession() as session:
         while True:
             with contextlib.suppress(aiohttp.ClientError):
                 async with session.get(f"http://127.0.0.1:{port}/readyz") as response:
@@ -205,7 +213,7 @@ async def until_ready(port: int) -> float:
 
 
 async def longest_stall(port: int) -> Figures:
-    """The longest time its event loop was not serviced, as it measures that itself."""
+    """Return the longest event loop lag that the subject has measured itself."""
     async with (
         aiohttp.ClientSession() as session,
         session.get(f"http://127.0.0.1:{port}/metrics") as response,

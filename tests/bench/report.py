@@ -1,4 +1,4 @@
-"""Targets, and the figures beside them: as a table, as JSON, and as an exit code."""
+"""The targets of the benchmark, and tables and JSON that compare the figures with them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,11 @@ from .subjects import FLOOR, SVCLINK
 
 @dataclass(frozen=True)
 class Target:
-    """What must be reached: a ratio to a figure of the floor, or a value where there is no `of`."""
+    """A limit of a figure.
+
+    Args:
+        of: A figure of the floor; the limit is then a ratio to it.
+    """
 
     figure: str
     limit: float
@@ -43,7 +47,7 @@ TARGETS: Final = (
 
 
 def medians(rounds: Sequence[Figures]) -> Figures:
-    """The median of each figure."""
+    """Return the median of each figure."""
     names = dict.fromkeys(name for figures in rounds for name in figures)
     return {
         name: statistics.median(figures[name] for figures in rounds if name in figures)
@@ -52,21 +56,21 @@ def medians(rounds: Sequence[Figures]) -> Figures:
 
 
 def verdicts(figures: Mapping[str, Figures]) -> list[tuple[Target, float, bool]]:
-    """Each target for which there is a figure: what it came to, and whether that is enough."""
+    """Return each target that was measured, its value, and whether the target is met."""
     own, floor = figures[SVCLINK], figures.get(FLOOR, {})
-    found = []
+    measured = []
     for target in TARGETS:
         if target.figure not in own or (target.of is not None and target.of not in floor):
             continue
         value = (
             own[target.figure] / floor[target.of] if target.of is not None else own[target.figure]
         )
-        found.append((target, value, value <= target.limit))
-    return found
+        measured.append((target, value, value <= target.limit))
+    return measured
 
 
 def show(figures: Mapping[str, Figures]) -> None:
-    """The figures side by side, then the targets."""
+    """Print the figures side by side, then the targets."""
     console = Console(width=120)
     names = dict.fromkeys(name for each in figures.values() for name in each)
     table = Table("figure", *figures)
@@ -75,20 +79,22 @@ def show(figures: Mapping[str, Figures]) -> None:
             name, *(f"{each[name]:.4g}" if name in each else "-" for each in figures.values())
         )
     console.print(table)
-    reached = Table("target", "at most", "is", "")
-    for target, value, is_enough in verdicts(figures):
+    targets = Table("target", "limit", "value", "")
+    for target, value, is_met in verdicts(figures):
         what = target.figure if target.of is None else f"{target.figure} / floor's {target.of}"
-        reached.add_row(what, f"{target.limit:g}", f"{value:.3g}", "ok" if is_enough else "MISSED")
-    console.print(reached)
+        targets.add_row(what, f"{target.limit:g}", f"{value:.3g}", "ok" if is_met else "MISSED")
+    console.print(targets)
 
 
 def record(
     figures: Mapping[str, Figures], rounds: Mapping[str, Sequence[Figures]], size: Mapping[str, int]
 ) -> Any:
-    """Everything, for a file."""
+    """Return all figures and targets for a JSON file."""
+    python = f"Python {platform.python_version()}"
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, {python}"
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
+        "machine": machine,
         "size": dict(size),
         "medians": dict(figures),
         "rounds": {name: list(each) for name, each in rounds.items()},
@@ -98,8 +104,8 @@ def record(
                 "of": target.of,
                 "limit": target.limit,
                 "value": value,
-                "reached": is_enough,
+                "reached": is_met,
             }
-            for target, value, is_enough in verdicts(figures)
+            for target, value, is_met in verdicts(figures)
         ],
     }

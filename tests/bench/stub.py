@@ -1,7 +1,7 @@
-"""A server that answers as a main cluster and many remote ones would, from lists made when they are asked for.
+"""A stub of a main cluster and many remote clusters, for sizes too large for real control planes.
 
-For sizes that no machine here has room for. Real: TLS, HTTP, the JSON of the API. Not there: storage, other writers.
-What is created is told its uid and listed after a restart; nothing ever changes in a remote.
+Real: TLS, HTTP and the JSON of the API. Missing: storage and other writers. The stub generates the
+objects of the remote clusters, which never change. It gives created slices a uid, and lists them.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ VERSION: Final = "1000"
 
 @dataclass
 class Stub:
-    """The clusters of one server, each under a path of its own.
+    """All clusters in one server, each under its own path.
 
     Args:
-        remotes: How many remote clusters.
-        services: Services in each cluster, each with one slice in each remote one.
-        endpoints: Endpoints of each slice.
+        remotes: Number of remote clusters.
+        services: Number of Services in each cluster, and of slices in each remote cluster.
+        endpoints: Number of endpoints in each slice.
     """
 
     remotes: int
@@ -51,12 +51,12 @@ class Stub:
     links: dict[str, Object] = field(default_factory=dict)
     _mirrors: list[msgspec.Raw] = field(default_factory=list)
     _pages: dict[tuple[str, int, int], bytes] = field(default_factory=dict)
-    _made: asyncio.Event = field(default_factory=asyncio.Event)
-    _ended: asyncio.Event = field(default_factory=asyncio.Event)
+    _slice_created: asyncio.Event = field(default_factory=asyncio.Event)
+    _stopped: asyncio.Event = field(default_factory=asyncio.Event)
     _uids: itertools.count[int] = field(default_factory=itertools.count)
 
     def kubeconfig(self, cluster: str) -> str:
-        """Of one of the clusters."""
+        """Return the kubeconfig of a cluster."""
         authority = base64.b64encode(self.authority.cert_pem.bytes()).decode()
         access = {"server": f"{self.url}/{cluster}", "certificate-authority-data": authority}
         return str(
@@ -74,15 +74,15 @@ class Stub:
             )
         )
 
-    async def until_created(self, count: int, patience: float) -> None:
-        """Return when so many slices were created."""
-        async with asyncio.timeout(patience):
+    async def until_created(self, count: int, seconds: float) -> None:
+        """Wait until so many slices are created."""
+        async with asyncio.timeout(seconds):
             while self.created < count:
-                self._made.clear()
-                await self._made.wait()
+                self._slice_created.clear()
+                await self._slice_created.wait()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Any request to any cluster."""
+        """Answer a request to any cluster."""
         _, cluster, path = request.path.split("/", 2)
         kind = path.rpartition("/")[2]
         if request.method != "GET":
@@ -106,7 +106,7 @@ class Stub:
 
     def _create(self, item: Object) -> web.Response:
         self.created += 1
-        self._made.set()
+        self._slice_created.set()
         item["metadata"] |= {
             "uid": f"uid-{next(self._uids)}",
             "resourceVersion": str(2000 + self.created),
@@ -120,26 +120,24 @@ class Stub:
         return web.json_response(link)
 
     async def _watch(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Nothing but a bookmark now and then, as of a quiet cluster."""
+        """Send only bookmarks, like a cluster without changes."""
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         response.enable_chunked_encoding()
         await response.prepare(request)
         loop = asyncio.get_running_loop()
-        end, ended = (
-            loop.time() + int(request.query["timeoutSeconds"]),
-            asyncio.create_task(self._ended.wait()),
-        )
+        end = loop.time() + int(request.query["timeoutSeconds"])
+        stopped = asyncio.create_task(self._stopped.wait())
         while loop.time() < end:
-            await asyncio.wait({ended}, timeout=BOOKMARK_SECONDS)
-            if ended.done():
+            await asyncio.wait({stopped}, timeout=BOOKMARK_SECONDS)
+            if stopped.done():
                 break
             bookmark = {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": VERSION}}}
             await response.write(json.dumps(bookmark).encode() + b"\n")
-        ended.cancel()
+        stopped.cancel()
         return response
 
     def _list(self, cluster: str, kind: str, request: web.BaseRequest) -> web.Response:
-        """One page; what it is continued with is the number of the next object."""
+        """Return one page of a list; its `continue` token is the number of the next object."""
         total = len(self.links) if kind == "clusterlinks" else self.services
         if (cluster, kind) == (MAIN, "endpointslices"):
             total = len(self._mirrors)
@@ -154,7 +152,7 @@ class Stub:
         return web.Response(body=self._pages[key], content_type="application/json")
 
     def prepare(self) -> None:
-        """Make the pages of slices, which takes longer than a client waits."""
+        """Generate the pages of slices, because a client would time out meanwhile."""
         for number, first in itertools.product(
             range(1, self.remotes + 1), range(0, self.services, PAGE_SIZE)
         ):
@@ -179,7 +177,7 @@ class Stub:
         return item
 
     def _slice(self, cluster: str, number: int) -> Object:
-        """The slice of a Service, with addresses that no other has."""
+        """Return the slice of a Service, with unique addresses."""
         first = (int(cluster[1:]) * self.services + number) * self.endpoints
         return slice_of(number, [_endpoint(first + i) for i in range(self.endpoints)])
 
@@ -203,7 +201,7 @@ def _endpoint(number: int) -> Object:
 
 @asynccontextmanager
 async def serving(remotes: int, services: int, endpoints: int) -> AsyncIterator[Stub]:
-    """A server on loopback with a link to each remote in the main cluster."""
+    """Run the stub on loopback, with a link to each remote cluster."""
     stub = Stub(remotes, services, endpoints)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     stub.authority.issue_cert("127.0.0.1").configure_cert(context)
@@ -226,5 +224,5 @@ async def serving(remotes: int, services: int, endpoints: int) -> AsyncIterator[
         stub.prepare()
         yield stub
     finally:
-        stub._ended.set()
+        stub._stopped.set()
         await runner.cleanup()

@@ -1,4 +1,4 @@
-"""What is measured: svclink and the floor, each as a process of its own, and what they take of the machine."""
+"""The measured processes, svclink and the floor, and the resources they use."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class Subject:
     pid: int
 
     def memory(self) -> tuple[float, float]:
-        """Megabytes: the peak, and now."""
+        """Return the peak and the current resident memory in megabytes."""
         lines = Path(f"/proc/{self.pid}/status").read_text(encoding="utf-8").splitlines()
         sizes = {name: value.split() for name, value in (line.split(":", 1) for line in lines)}
         return int(sizes["VmHWM"][0]) / 1024, int(sizes["VmRSS"][0]) / 1024
 
     def cpu(self) -> float:
-        """Seconds of processor time so far."""
+        """Return the CPU time so far in seconds."""
         fields = (
             Path(f"/proc/{self.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
         )
@@ -41,15 +41,15 @@ class Subject:
 
 @contextmanager
 def started(name: str, fleet: Fleet, log: Path, *flags: str) -> Iterator[Subject]:
-    """One of the two on a fleet, until the end of the block."""
+    """Run a subject on a fleet while the context is active."""
     with running(command_of(name, fleet, flags), log) as subject:
         yield subject
 
 
 @contextmanager
 def running(command: list[str], log: Path) -> Iterator[Subject]:
-    """The process, until the end of the block."""
-    # With compiled modules kept, as wherever a program is started more than once.
+    """Run a command while the context is active."""
+    # Keep compiled modules: a program that starts more than once has them.
     environment = {
         key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"
     }
