@@ -15,7 +15,10 @@ from typing import Final
 
 from attrs import field, frozen
 
-from svclink_controller.demo.apiserver.certificates import CertificateAuthority, make_authority
+from svclink_controller.demo.apiserver.access.certificates import (
+    CertificateAuthority,
+    make_authority,
+)
 from svclink_controller.demo.processes import Process
 from svclink_core.errors import SvclinkError
 

@@ -14,18 +14,18 @@ from aiohttp import web
 from attrs import asdict, define
 
 from svclink_controller import clock
-from svclink_controller.demo.apiserver.authentication import ANONYMOUS, Authenticator, User
-from svclink_controller.demo.apiserver.authorization import Attributes, Authorizer
+from svclink_controller.demo.apiserver.access.authentication import ANONYMOUS, Authenticator, User
+from svclink_controller.demo.apiserver.access.authorization import Attributes, Authorizer
 from svclink_controller.demo.apiserver.discovery import discover
-from svclink_controller.demo.apiserver.garbage_collection import collect_garbage
-from svclink_controller.demo.apiserver.registry import Registry
+from svclink_controller.demo.apiserver.registry.garbage_collection import collect_garbage
+from svclink_controller.demo.apiserver.registry.registry import Registry
 from svclink_controller.demo.apiserver.requests import (
     RequestTarget,
     attributes_of,
     check_number,
     parse_path,
     patch_function,
-    read_body,
+    read_object,
     wants_table,
 )
 from svclink_controller.demo.apiserver.resource_types import (
@@ -123,9 +123,9 @@ class ApiServer:
             return self._read(request, target)
         resource_type, subresource = target.resource_type, target.subresource
         if resource_type.plural == ACCESS_REVIEW:
-            return json_response(self._review_access(user, await read_body(request)), 201)
+            return json_response(self._review_access(user, await read_object(request)), 201)
         if resource_type == SERVICE_ACCOUNT_TYPE and subresource == "token":
-            return json_response(self._issue_token(target, await read_body(request)), 201)
+            return json_response(self._issue_token(target, await read_object(request)), 201)
         if subresource and not (subresource == "status" and resource_type.has_status):
             raise unknown_path()
         content, status = await self._write(request, target)
@@ -192,7 +192,7 @@ class ApiServer:
         registry, resource_type = self.registry, target.resource_type
         where = resource_type, target.namespace
         dry_run = "dryRun" in request.query
-        body = await read_body(request)
+        body = await read_object(request)
         match request.method, bool(target.name):
             case "POST", False:
                 if body.get("type") == TOKEN_SECRET:

@@ -9,8 +9,8 @@ import msgspec
 from aiohttp import web
 from attrs import frozen
 
-from svclink_controller.demo.apiserver.authorization import Attributes
-from svclink_controller.demo.apiserver.patch import merge, strategic_merge
+from svclink_controller.demo.apiserver.access.authorization import Attributes
+from svclink_controller.demo.apiserver.registry.patch import merge, strategic_merge
 from svclink_controller.demo.apiserver.resource_types import NAMESPACE_TYPE, ResourceType
 from svclink_controller.demo.apiserver.status_errors import (
     JsonObject,
@@ -95,7 +95,7 @@ def check_number(query: Mapping[str, str], name: str) -> None:
         raise bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax ({name})')
 
 
-async def read_body(request: web.BaseRequest) -> JsonObject:
+async def read_object(request: web.BaseRequest) -> JsonObject:
     """Return the object in the body of a request; an empty body counts as an empty object.
 
     Raises:

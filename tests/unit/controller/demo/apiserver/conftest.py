@@ -16,9 +16,9 @@ from attrs import evolve, frozen
 from svclink_controller.api.client import Client
 from svclink_controller.api.connecting import remote_client
 from svclink_controller.credentials.kubeconfig import Credentials
+from svclink_controller.demo.apiserver.access.certificates import make_authority
 from svclink_controller.demo.apiserver.api_server import ApiServer, make_api_server
-from svclink_controller.demo.apiserver.certificates import make_authority
-from svclink_controller.demo.apiserver.registry import Registry
+from svclink_controller.demo.apiserver.registry.registry import Registry
 from svclink_controller.demo.apiserver.secure_serving import serving_api, tls_context
 from svclink_controller.demo.apiserver.status_errors import JsonObject
 from svclink_controller.demo.apiserver.storage import Storage

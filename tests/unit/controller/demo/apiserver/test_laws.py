@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given
 
-from svclink_controller.demo.apiserver.admission import problems, set_defaults
+from svclink_controller.demo.apiserver.registry.admission import problems, set_defaults
 from svclink_controller.demo.apiserver.status_errors import JsonObject
 from svclink_core.codec import unstructure
 from svclink_core.diffing import Create, Update

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from svclink_controller.demo.apiserver.garbage_collection import collect_garbage
-from svclink_controller.demo.apiserver.registry import Registry
+from svclink_controller.demo.apiserver.registry.garbage_collection import collect_garbage
+from svclink_controller.demo.apiserver.registry.registry import Registry
 from svclink_controller.demo.apiserver.resource_types import (
     DEFINITION_TYPE,
     NAMESPACE_TYPE,

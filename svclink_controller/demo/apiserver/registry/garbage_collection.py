@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from svclink_controller.demo.apiserver.registry import Registry
+from svclink_controller.demo.apiserver.registry.registry import Registry
 from svclink_controller.demo.apiserver.resource_types import NAMESPACE_TYPE
 from svclink_controller.demo.apiserver.status_errors import JsonObject
 

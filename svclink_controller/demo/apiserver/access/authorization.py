@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from attrs import frozen
 
-from svclink_controller.demo.apiserver.authentication import User
+from svclink_controller.demo.apiserver.access.authentication import User
 from svclink_controller.demo.apiserver.resource_types import RBAC_GROUP
 from svclink_controller.demo.apiserver.status_errors import JsonObject
 from svclink_controller.demo.apiserver.storage import Storage

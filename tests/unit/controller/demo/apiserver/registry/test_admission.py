@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from svclink_controller.demo.apiserver.admission import problems, set_defaults
+from svclink_controller.demo.apiserver.registry.admission import problems, set_defaults
 from svclink_controller.demo.apiserver.status_errors import JsonObject
 from tests.unit.controller.demo.apiserver.objects import endpoint_slice, type_of
 

@@ -11,7 +11,7 @@ from typing import Final
 from attrs import define
 
 from svclink_controller import clock
-from svclink_controller.demo.apiserver import admission
+from svclink_controller.demo.apiserver.registry import admission
 from svclink_controller.demo.apiserver.resource_types import (
     BUILT_IN,
     CLUSTER_ROLE_TYPE,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from svclink_controller.demo.apiserver.patch import merge, strategic_merge
+from svclink_controller.demo.apiserver.registry.patch import merge, strategic_merge
 from svclink_controller.demo.apiserver.status_errors import JsonObject
 
 

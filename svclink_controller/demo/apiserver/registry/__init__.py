@@ -1,0 +1,1 @@
+"""Writes: admission, patches, preconditions, and the deletions that follow."""
