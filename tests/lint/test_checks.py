@@ -1,23 +1,27 @@
-"""The checks of the project see what they are there for: each is given a bad file, and the same tree without it.
+"""The linters find what they should: each gets a bad file, and the tree without it.
 
-They run in nox's session `types`, where the tools are. The syntax tree's allow-list is in tests/unit/test_architecture.
+These tests run in the nox session `types`, which has the tools. The allow-list of the core is in
+tests/unit/test_architecture.py.
 """
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import pytest
+from attrs import frozen
 
 ROOT: Final = Path(__file__).parents[2]
 
 
 def run(program: str, *arguments: str, at: Path) -> tuple[int, str]:
-    """Exit code and output of a tool of this environment."""
+    """Run a tool of this environment; returns its exit code and output."""
     path = Path(sys.executable).parent / program
     done = subprocess.run([path, *arguments], cwd=at, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr
@@ -35,51 +39,120 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-CONTRACTS: Final = {
-    "svclink_core/naming.py": (
-        "from svclink_core.planning import plan",
-        "In the core, data flows one way",
+@frozen
+class Violation:
+    """An edit of the tree, and the contract that it breaks.
+
+    Args:
+        path: The module that gets the statement; it is created if it does not exist.
+    """
+
+    path: str
+    statement: str
+    contract: str
+
+
+CORE: Final = "In the core, data flows one way"
+PURE: Final = "The core does no I/O"
+CLIENT: Final = "Only api knows the Kubernetes client"
+CONTROLLER: Final = "In the controller, data flows one way"
+DEMO: Final = "The demo's API servers do not depend on its story"
+API_SERVER: Final = "Requests flow one way through the embedded API server"
+COMMANDS: Final = "A command uses what commands share, and no other command"
+
+VIOLATIONS: Final = {
+    "core-imports-higher-module": Violation(
+        "svclink_core/naming.py", "from svclink_core.planning import plan", CORE
     ),
-    "svclink_core/status.py": ("import socket", "The core does no I/O"),
-    "svclink_core/filtering.py": (
-        "from svclink_controller.state import store",
-        "The core does no I/O",
+    "core-has-unlisted-module": Violation("svclink_core/unlisted.py", "x = 1", CORE),
+    "core-imports-socket": Violation("svclink_core/status.py", "import socket", PURE),
+    "core-imports-controller": Violation(
+        "svclink_core/filtering.py", "from svclink_controller.state import store", PURE
     ),
-    "svclink_controller/state/store.py": (
-        "import kubernetes",
-        "Only api knows the Kubernetes client",
+    "state-imports-kubernetes": Violation(
+        "svclink_controller/state/store.py", "import kubernetes", CLIENT
     ),
-    "svclink_controller/reconcile/workqueue.py": (
+    "new-module-imports-kubernetes": Violation(
+        "svclink_controller/remotes/unlisted.py", "from kubernetes import aio", CLIENT
+    ),
+    "reconcile-imports-manager": Violation(
+        "svclink_controller/reconcile/workqueue.py",
         "from svclink_controller import manager",
-        "In the controller, data flows one way",
+        CONTROLLER,
     ),
-    "svclink_core/nowhere.py": ("x = 1", "In the core, data flows one way"),
+    "state-imports-reconcile": Violation(
+        "svclink_controller/state/store.py",
+        "from svclink_controller.reconcile import workqueue",
+        CONTROLLER,
+    ),
+    "controller-has-unlisted-folder": Violation(
+        "svclink_controller/unlisted/module.py", "x = 1", CONTROLLER
+    ),
+    "apiserver-imports-fleet": Violation(
+        "svclink_controller/demo/apiserver/storage.py",
+        "from svclink_controller.demo import fleet",
+        DEMO,
+    ),
+    "demo-has-unlisted-module": Violation("svclink_controller/demo/unlisted.py", "x = 1", DEMO),
+    "storage-imports-registry": Violation(
+        "svclink_controller/demo/apiserver/storage.py",
+        "from svclink_controller.demo.apiserver.registry import registry",
+        API_SERVER,
+    ),
+    "apiserver-has-unlisted-module": Violation(
+        "svclink_controller/demo/apiserver/unlisted.py", "x = 1", API_SERVER
+    ),
+    "printing-imports-commands": Violation(
+        "svclink_controller/cli/printing.py",
+        "from svclink_controller.cli.commands import status",
+        COMMANDS,
+    ),
 }
-"""A file of each kind, what is added to it, and the contract that this breaks."""
+"""Each contract of pyproject.toml, broken by an import or by a module that no layer lists."""
 
 
-@pytest.mark.parametrize("path", CONTRACTS)
-def test_broken_contract(path: str, tree: Path) -> None:
-    """import-linter refuses an import against the layers, of what does I/O, and a module that is in no layer."""
-    line, contract = CONTRACTS[path]
-    file = tree / path
+@pytest.fixture
+def broken_tree(request: pytest.FixtureRequest, tree: Path) -> Iterator[Path]:
+    """The tree with one violation, which is undone after the test."""
+    violation: Violation = request.param
+    file = tree / violation.path
     before = file.read_text(encoding="utf-8") if file.exists() else None
-    file.write_text(f"{before or ''}\n{line}\n", encoding="utf-8")
-    try:
-        code, output = run("lint-imports", "--no-cache", at=tree)
-    finally:
-        if before is None:
-            file.unlink()
-        else:
-            file.write_text(before, encoding="utf-8")
+    new_folder = None if file.parent.exists() else file.parent
+    file.parent.mkdir(exist_ok=True)
+    if new_folder is not None:
+        (new_folder / "__init__.py").touch()
+    file.write_text(f"{before or ''}\n{violation.statement}\n", encoding="utf-8")
+    yield tree
+    if new_folder is not None:
+        shutil.rmtree(new_folder)
+    elif before is None:
+        file.unlink()
+    else:
+        file.write_text(before, encoding="utf-8")
+
+
+def broken_contracts(report: str) -> set[str]:
+    """Return the names of the contracts that a report of import-linter calls broken."""
+    return set(re.findall(r"^(.*) BROKEN$", report, flags=re.MULTILINE))
+
+
+@pytest.mark.parametrize(
+    ("broken_tree", "contract"),
+    [
+        pytest.param(violation, violation.contract, id=name)
+        for name, violation in VIOLATIONS.items()
+    ],
+    indirect=["broken_tree"],
+)
+def test_broken_contract(broken_tree: Path, contract: str) -> None:
+    """import-linter finds each violation, and names the broken contract."""
+    code, output = run("lint-imports", "--no-cache", at=broken_tree)
     assert code == 1
-    assert any(line.startswith(contract) and "BROKEN" in line for line in output.splitlines()) or (
-        "nowhere" in path and "nowhere" in output
-    )
+    assert contract in broken_contracts(output)
 
 
 def test_kept_contracts(tree: Path) -> None:
-    """The tree itself breaks no contract."""
+    """The tree itself keeps all contracts."""
     assert run("lint-imports", "--no-cache", at=tree)[0] == 0
 
 
@@ -92,7 +165,7 @@ BAD_TYPES: Final = {
 
 @pytest.mark.parametrize("source", BAD_TYPES)
 def test_bad_types(source: str, tmp_path: Path) -> None:
-    """mypy refuses `Any`, missing types and wrong ones in a file of the core."""
+    """mypy reports `Any`, missing types and wrong types in the core."""
     file = tmp_path / "svclink_core" / "bad.py"
     file.parent.mkdir()
     file.write_text(source, encoding="utf-8")
