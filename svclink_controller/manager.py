@@ -212,7 +212,7 @@ class Manager:
     async def _reflect(
         self, resource: Resource[T], sink: Sink[T], is_known: IsKnown = nothing_is_known
     ) -> None:
-        heard = partial(self.store.propagation.hear, MAIN, resource.plural)
+        heard = partial(self.store.propagation.record_activity, MAIN, resource.plural)
         reflector = Reflector(self.client, resource, heard=heard, is_known=is_known)
         await reflect_for_ever(reflector, sink, lambda _: None)
 

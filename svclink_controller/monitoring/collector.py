@@ -13,7 +13,8 @@ from attrs import define
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from svclink_controller.state.store import Observation, Store
+from svclink_controller.state.link_states import Observation
+from svclink_controller.state.store import Store
 from svclink_core.snapshot import PENDING, Pending, Synced
 
 STATES: Final = ("synced", "pending", "unreachable", "disabled")

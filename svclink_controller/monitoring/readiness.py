@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from attrs import define
 
-from svclink_controller.state.store import Observation, Store
+from svclink_controller.state.link_states import Observation
+from svclink_controller.state.store import Store
 from svclink_core.snapshot import PENDING
 
 

@@ -15,7 +15,8 @@ from svclink_controller.api.errors import ApiError, TransportError
 from svclink_controller.monitoring.metrics import Metrics
 from svclink_controller.reconcile.plan_results import PlanResults
 from svclink_controller.reconcile.workqueue import WorkQueue
-from svclink_controller.state.store import Observation, Store
+from svclink_controller.state.link_states import Observation
+from svclink_controller.state.store import Store
 from svclink_controller.wire.messages import WireError
 from svclink_controller.wire.reading import decode_object
 from svclink_controller.wire.resources import CLUSTER_LINKS, Resource
@@ -121,7 +122,7 @@ class StatusWriter:
         self.status_written(link, status)
         written = decode_object(answer, self.resource)
         self._written[key] = _Written(loop.time(), status, written.status)
-        if key in self.store.link_index.names():
+        if key in self.store.link_index:
             self.store.put_link(written)
 
     def _postpone(self, name: str, seconds: float) -> None:

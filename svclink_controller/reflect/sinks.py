@@ -61,7 +61,7 @@ class ObjectSink(Generic[T]):
         """Note that the Service of an object has news, the one it had and the one it has."""
         service = self.store.service_of(self.cluster, self.kind, key)
         if service is not None and self.cluster in self.store.links:
-            self.store.propagation.receive(self.cluster, service)
+            self.store.propagation.record_change(self.cluster, service)
 
 
 @frozen
@@ -106,7 +106,7 @@ class LinkSink:
         listed = {link.metadata.key for link in listing.items} | {
             each.key for each in listing.undecodable
         }
-        for key in self.store.link_index.names() - listed:
+        for key in self.store.link_index.keys() - listed:
             self.remove(key)
         for link in listing.items:
             self.store.put_link(link, listed=True)
@@ -127,6 +127,6 @@ class LinkSink:
 
     def mark_undecodable(self, each: Undecodable) -> None:
         """A link cannot be understood: the last state that could be stays in force, else it only holds its place."""
-        if each.key not in self.store.link_index.names():
+        if each.key not in self.store.link_index:
             metadata = ObjectMeta(name=each.key.name, namespace=each.key.namespace)
             self.apply(ClusterLink(metadata, is_selected=self.is_everything_selected))

@@ -30,7 +30,8 @@ from svclink_controller.remotes.session import (
     Session,
     open_session,
 )
-from svclink_controller.state.store import Observation, Store
+from svclink_controller.state.link_states import Observation
+from svclink_controller.state.store import Store
 from svclink_controller.wire.resources import REMOTE_ENDPOINT_SLICES, Resource, sharing
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.link_identity import Problem

@@ -196,7 +196,7 @@ async def _list(
 async def _watch(listed: Listed[T], store: Store, cluster: str) -> None:
     reflector = listed.reflector
     sink = ObjectSink(store, cluster, listed.kind, reflector.namespace)
-    reflector.heard = partial(store.propagation.hear, cluster, reflector.resource.plural)
+    reflector.heard = partial(store.propagation.record_activity, cluster, reflector.resource.plural)
     reflector.heard()  # It was listed just now.
     await reflector.watch(listed.listing.resource_version, sink)
 

@@ -11,7 +11,8 @@ from svclink_controller.credentials.trust import STRICT, Trust
 from svclink_controller.remotes.cluster_claims import ClusterClaims
 from svclink_controller.remotes.remote import Remote
 from svclink_controller.remotes.secret_kubeconfigs import SecretKubeconfigs
-from svclink_controller.state.store import Observation, Store
+from svclink_controller.state.link_states import Observation
+from svclink_controller.state.store import Store
 from svclink_core.link_target import SECRET_NOT_READ, SecretNotRead, link_target
 from svclink_core.remote_lifecycle import Wanted
 from svclink_core.svclink_v1alpha1 import ClusterLink

@@ -1,78 +1,106 @@
-"""What is known of one cluster: its objects by key, and how much of it the main cluster has."""
+"""The objects of one cluster."""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from typing import TypeAlias
 
-from attrs import define, field, frozen
+from attrs import define, field
 
+from svclink_controller.state.versioned_map import VersionedMap
 from svclink_core.core_v1 import Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.meta_v1 import NamespacedName
 
+ObjectType: TypeAlias = type[Service] | type[EndpointSlice]
+
 
 @define
 class ClusterObjects:
-    """Services and EndpointSlices of one cluster, and what exists but could not be understood."""
+    """Services and EndpointSlices of one cluster, and which of its objects could not be decoded.
 
-    services: dict[NamespacedName, Service] = field(factory=dict)
-    slices: dict[NamespacedName, EndpointSlice] = field(factory=dict)
-    slices_by_service: dict[NamespacedName, tuple[EndpointSlice, ...]] = field(factory=dict)
-    undecodable: dict[tuple[type, NamespacedName], NamespacedName] = field(factory=dict)
+    Attributes:
+        services: By key.
+        slices: By key.
+        slices_by_service: The same slices by the Service they belong to; those without a Service are left out.
+        undecodable_services: The Services with undecodable objects, and how many each has.
+    """
 
-    def put_slice(self, key: NamespacedName, new: EndpointSlice | None) -> EndpointSlice | None:
-        """Set a slice or (None) remove it; returns what was there."""
-        old = self.slices.pop(key, None)
-        if old is not None and (service := old.service) is not None:
-            others = tuple(
-                each
-                for each in self.slices_by_service.pop(service)
-                if each.metadata.name != key.name
-            )
-            if others:
-                self.slices_by_service[service] = others
-        if new is not None:
-            self.slices[key] = new
-            if (service := new.service) is not None:
-                self.slices_by_service[service] = (*self.slices_by_service.get(service, ()), new)
+    services: VersionedMap[NamespacedName, Service] = field(factory=VersionedMap)
+    slices: VersionedMap[NamespacedName, EndpointSlice] = field(factory=VersionedMap)
+    slices_by_service: VersionedMap[NamespacedName, tuple[EndpointSlice, ...]] = field(
+        factory=VersionedMap
+    )
+    undecodable_services: VersionedMap[NamespacedName, int] = field(factory=VersionedMap)
+    _undecodable: dict[tuple[ObjectType, NamespacedName], NamespacedName] = field(factory=dict)
+
+    def put_service(self, key: NamespacedName, new: Service | None) -> Service | None:
+        """Set a Service, or remove it (None). Returns the one before."""
+        old = self.services.pop(key) if new is None else self.services.get(key)
+        if new is not None and new is not old:
+            self.services.set(key, new)
         return old
 
+    def put_slice(self, key: NamespacedName, new: EndpointSlice | None) -> EndpointSlice | None:
+        """Set an EndpointSlice, or remove it (None). Returns the one before."""
+        old = self.slices.get(key)
+        if new is None:
+            self.slices.pop(key)
+        elif new is not old:
+            self.slices.set(key, new)
+        before = None if old is None else old.service
+        after = None if new is None else new.service
+        if before is not None and before != after:
+            self._set_slices_of(before, self._others(before, old))
+        if new is not None and after is not None and new is not old:
+            self._set_slices_of(after, (*self._others(after, old), new))
+        return old
 
-@frozen
-class MirrorCounts:
-    """How much the main cluster has of one remote cluster."""
+    def _others(
+        self, service: NamespacedName, old: EndpointSlice | None
+    ) -> tuple[EndpointSlice, ...]:
+        slices = self.slices_by_service.get(service) or ()
+        return tuple(each for each in slices if each is not old)
 
-    services: int = 0
-    endpoints: int = 0
-    slices: int = 0
+    def _set_slices_of(self, service: NamespacedName, slices: tuple[EndpointSlice, ...]) -> None:
+        if slices:
+            self.slices_by_service.set(service, slices)
+        else:
+            self.slices_by_service.pop(service)
 
+    def mark_undecodable(
+        self, kind: ObjectType, key: NamespacedName, service: NamespacedName
+    ) -> None:
+        """Note that the present state of an object, which belongs to a Service, could not be decoded."""
+        self.clear_undecodable(kind, key)
+        self._undecodable[kind, key] = service
+        count = self.undecodable_services.get(service) or 0
+        self.undecodable_services.set(service, count + 1)
 
-@define
-class Tally:
-    """Counts mirrored slices by cluster as they come and go."""
+    def clear_undecodable(self, kind: ObjectType, key: NamespacedName) -> NamespacedName | None:
+        """Note that an object was decoded or is gone. Returns its Service if it was undecodable."""
+        service = self._undecodable.pop((kind, key), None)
+        if service is not None:
+            count = (self.undecodable_services.get(service) or 0) - 1
+            if count:
+                self.undecodable_services.set(service, count)
+            else:
+                self.undecodable_services.pop(service)
+        return service
 
-    services: defaultdict[str, Counter[NamespacedName]] = field(
-        factory=lambda: defaultdict(Counter)
-    )
-    endpoints: Counter[str] = field(factory=Counter)
-    slices: Counter[str] = field(factory=Counter)
+    def is_undecodable(self, kind: ObjectType, key: NamespacedName) -> bool:
+        """Whether the present state of an object could not be decoded."""
+        return (kind, key) in self._undecodable
 
-    def count(self, endpoint_slice: EndpointSlice | None, sign: int) -> None:
-        """Add (`sign` 1) or subtract (-1) a slice, if it is a mirrored one."""
-        if endpoint_slice is None or not endpoint_slice.is_ours:
-            return
-        cluster, service = endpoint_slice.cluster, endpoint_slice.service
-        if cluster is None or service is None:
-            return
-        self.endpoints[cluster] += sign * len(endpoint_slice.endpoints)
-        self.slices[cluster] += sign
-        services = self.services[cluster]
-        services[service] += sign
-        if not services[service]:
-            del services[service]
+    def keys(self, kind: ObjectType) -> set[NamespacedName]:
+        """Every object of a kind that exists, decoded or not."""
+        undecodable = {key for each, key in self._undecodable if each is kind}
+        return {*self._decoded(kind).version(), *undecodable}
 
-    def of(self, cluster: str) -> MirrorCounts:
-        """How much there is of a cluster."""
-        return MirrorCounts(
-            len(self.services.get(cluster, ())), self.endpoints[cluster], self.slices[cluster]
-        )
+    def count(self, kind: ObjectType) -> int:
+        """The number of objects of a kind, at most: undecodable objects count for every kind."""
+        return len(self._decoded(kind)) + len(self._undecodable)
+
+    def _decoded(
+        self, kind: ObjectType
+    ) -> VersionedMap[NamespacedName, Service] | VersionedMap[NamespacedName, EndpointSlice]:
+        return self.slices if kind is EndpointSlice else self.services

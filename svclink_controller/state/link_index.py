@@ -1,4 +1,7 @@
-"""ClusterLinks by name and namespace: the CRD of the Go release is namespaced, so several may have one name."""
+"""ClusterLinks by name and namespace.
+
+The CRD of the Go release is namespaced, so several ClusterLinks may have the same name.
+"""
 
 from __future__ import annotations
 
@@ -11,40 +14,51 @@ from svclink_core.svclink_v1alpha1 import ClusterLink
 
 @define
 class LinkIndex:
-    """Every ClusterLink there is."""
+    """Every ClusterLink that exists."""
 
     _by_name: dict[str, dict[str, ClusterLink]] = field(factory=dict)
 
     def of(self, name: str) -> tuple[ClusterLink, ...]:
-        """All links of a name."""
+        """All links with this name."""
         return tuple(self._by_name.get(name, {}).values())
 
-    def names(self) -> set[NamespacedName]:
+    def __contains__(self, key: NamespacedName) -> bool:
+        return key.namespace in self._by_name.get(key.name, {})
+
+    def keys(self) -> set[NamespacedName]:
         """Namespace and name of every link."""
         return {
             NamespacedName(namespace, name)
-            for name, found in self._by_name.items()
-            for namespace in found
+            for name, links in self._by_name.items()
+            for namespace in links
         }
 
     def put(self, link: ClusterLink, *, listed: bool) -> bool:
-        """Hold a link, unless what is held is newer, which a complete list overrules. Returns whether it is held."""
-        held = self._by_name.setdefault(link.metadata.name, {})
-        old = held.get(link.metadata.namespace)
-        if old is not None and not listed and is_older(link.metadata, old.metadata):
+        """Add or replace a link, unless the held state is newer.
+
+        Args:
+            link: The link.
+            listed: Whether it comes from a complete list, which counts even if the held state seems newer.
+
+        Returns:
+            Whether the link was taken.
+        """
+        links = self._by_name.setdefault(link.metadata.name, {})
+        held = links.get(link.metadata.namespace)
+        if held is not None and not listed and is_older(link.metadata, held.metadata):
             return False
-        held[link.metadata.namespace] = link
+        links[link.metadata.namespace] = link
         return True
 
     def remove(self, key: NamespacedName) -> bool:
-        """Hold a link no longer. Returns whether it was held."""
-        held = self._by_name.get(key.name, {})
-        removed = held.pop(key.namespace, None) is not None
-        if removed and not held:
+        """Remove a link. Returns whether it was there."""
+        links = self._by_name.get(key.name, {})
+        is_removed = links.pop(key.namespace, None) is not None
+        if is_removed and not links:
             del self._by_name[key.name]
-        return removed
+        return is_removed
 
 
 def is_older(new: ObjectMeta, held: ObjectMeta) -> bool:
-    """Whether a state comes from before the one held: a watch lags behind the answers to our own writes."""
+    """Whether a state of an object is older than the held one: a watch lags behind the answers to our own writes."""
     return new.uid == held.uid and is_earlier(new.resource_version, held.resource_version)

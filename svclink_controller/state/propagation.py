@@ -1,4 +1,4 @@
-"""How fresh the mirror is: when each cluster was last heard of, and which of its news are not written yet."""
+"""How long changes take to reach the main cluster, and how long ago each watch had its last event."""
 
 from __future__ import annotations
 
@@ -9,38 +9,41 @@ from svclink_core.meta_v1 import NamespacedName
 
 
 @define
-class PropagationClock:
-    """Times by `clock.elapsed`. Costs two dictionary look-ups an event."""
+class PropagationTimes:
+    """When each watch was last active, and since when changes of each Service wait to be mirrored.
 
-    _heard: dict[tuple[str, str], float] = field(factory=dict)
-    _news: dict[NamespacedName, dict[str, float]] = field(factory=dict)
+    All times are those of `clock.elapsed`. An event costs two dictionary look-ups.
+    """
 
-    def hear(self, cluster: str, kind: str) -> None:
-        """A cluster said something of a kind, be it only that nothing happened."""
-        self._heard[cluster, kind] = clock.elapsed()
+    _active_at: dict[tuple[str, str], float] = field(factory=dict)
+    _changed_at: dict[NamespacedName, dict[str, float]] = field(factory=dict)
 
-    def receive(self, cluster: str, service: NamespacedName) -> None:
-        """An event of a remote cluster concerns a Service. The first one counts until it is taken."""
-        self._news.setdefault(service, {}).setdefault(cluster, clock.elapsed())
+    def record_activity(self, cluster: str, kind: str) -> None:
+        """Note a list or a watch event of a kind, bookmarks included."""
+        self._active_at[cluster, kind] = clock.elapsed()
+
+    def record_change(self, cluster: str, service: NamespacedName) -> None:
+        """Note a change of a Service in a remote cluster. The first change counts until it is taken."""
+        self._changed_at.setdefault(service, {}).setdefault(cluster, clock.elapsed())
 
     def take(self, service: NamespacedName) -> dict[str, float]:
-        """The news of a Service that a plan made now will contain: by cluster, when the first one came."""
-        return self._news.pop(service, {})
+        """Take the changes that a plan made now will contain: the time of the first one, by cluster."""
+        return self._changed_at.pop(service, {})
 
-    def put_back(self, service: NamespacedName, cluster: str, received_at: float) -> None:
-        """What was taken could not be written yet."""
-        self._news.setdefault(service, {})[cluster] = received_at
+    def put_back(self, service: NamespacedName, cluster: str, changed_at: float) -> None:
+        """Return a change that was taken but could not be written yet."""
+        self._changed_at.setdefault(service, {})[cluster] = changed_at
 
     def forget(self, cluster: str) -> None:
-        """A cluster is no longer read."""
-        for key in [key for key in self._heard if key[0] == cluster]:
-            del self._heard[key]
-        for service in [
-            service for service, news in self._news.items() if news.pop(cluster, None) and not news
-        ]:
-            del self._news[service]
+        """Drop everything of a cluster that is no longer read."""
+        for key in [key for key in self._active_at if key[0] == cluster]:
+            del self._active_at[key]
+        waiting = list(self._changed_at.items())
+        for service, times in waiting:
+            if times.pop(cluster, None) is not None and not times:
+                del self._changed_at[service]
 
     def ages(self) -> dict[tuple[str, str], float]:
-        """Seconds since each cluster was heard of, by cluster and kind."""
+        """Seconds since the last activity of each watch, by cluster and kind."""
         now = clock.elapsed()
-        return {key: now - heard_at for key, heard_at in self._heard.items()}
+        return {watch: now - active_at for watch, active_at in self._active_at.items()}

@@ -19,7 +19,8 @@ from svclink_controller.monitoring.loop_lag import LoopLag
 from svclink_controller.monitoring.metrics import Metrics
 from svclink_controller.monitoring.readiness import Readiness
 from svclink_controller.monitoring.server import Answers, ListenAddress, ListenError, serving_probes
-from svclink_controller.state.store import Observation, Store
+from svclink_controller.state.link_states import Observation
+from svclink_controller.state.store import Store
 from svclink_core import (
     SYNCED,
     ClusterLink,

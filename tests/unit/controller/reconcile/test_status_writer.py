@@ -20,7 +20,8 @@ from svclink_controller.reconcile.plan_results import PlanResults
 from svclink_controller.reconcile.status_writer import StatusWriter, is_transition
 from svclink_controller.reconcile.workqueue import WorkQueue
 from svclink_controller.state.changes import LinkStatusChanged, StateChange
-from svclink_controller.state.store import Observation, Store
+from svclink_controller.state.link_states import Observation
+from svclink_controller.state.store import Store
 from svclink_core import (
     SYNCED,
     ClusterLink,

@@ -23,7 +23,8 @@ from svclink_controller.remotes.cluster_claims import ClusterClaims
 from svclink_controller.remotes.remote import OpenSession, Remote
 from svclink_controller.remotes.session import Admit, Heartbeat, Session, open_session
 from svclink_controller.state.changes import LinkStatusChanged, StateChange
-from svclink_controller.state.store import Observation, Store
+from svclink_controller.state.link_states import Observation
+from svclink_controller.state.store import Store
 from svclink_controller.wire.resources import Resource
 from svclink_core import (
     PENDING,

@@ -15,7 +15,8 @@ from attrs import define, evolve, field
 from svclink_controller.remotes.cluster_claims import ClusterClaims
 from svclink_controller.remotes.secret_kubeconfigs import SecretKubeconfigs
 from svclink_controller.remotes.supervisor import Supervisor
-from svclink_controller.state.store import Observation, Store
+from svclink_controller.state.link_states import Observation
+from svclink_controller.state.store import Store
 from svclink_core import PENDING, SYNCED, ClusterLink, ClusterLinkSpec, LinkReason, Options
 from svclink_core.svclink_v1alpha1 import SecretKeyReference
 from tests.builders.values import link, service

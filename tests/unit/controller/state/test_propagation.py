@@ -10,7 +10,7 @@ from attrs import evolve
 
 from svclink_controller import clock
 from svclink_controller.reflect.sinks import ObjectSink
-from svclink_controller.state.propagation import PropagationClock
+from svclink_controller.state.propagation import PropagationTimes
 from svclink_controller.state.store import Store
 from svclink_core import ClusterLink, EndpointSlice, NamespacedName, ObjectMeta, Options, Service
 from svclink_core.well_known import LABEL_SERVICE_NAME, MAIN
@@ -40,41 +40,41 @@ def piece(service: NamespacedName = WEB) -> EndpointSlice:
 
 def test_first_of_several_events_counts(time: list[float]) -> None:
     """A plan made after three events is as late as the first of them."""
-    propagation = PropagationClock()
+    propagation = PropagationTimes()
     for moment in (101.0, 102.0, 103.0):
         time.append(moment)
-        propagation.receive("c1", WEB)
+        propagation.record_change("c1", WEB)
     assert propagation.take(WEB) == {"c1": 101.0}
     assert propagation.take(WEB) == {}
 
 
 def test_what_could_not_be_written_is_news_still(time: list[float]) -> None:
     """News that are put back are as old as they are, whatever came after them."""
-    propagation = PropagationClock()
-    propagation.receive("c1", WEB)
+    propagation = PropagationTimes()
+    propagation.record_change("c1", WEB)
     time.append(150.0)
-    propagation.receive("c1", WEB)
+    propagation.record_change("c1", WEB)
     propagation.put_back(WEB, "c1", 100.0)
     assert propagation.take(WEB) == {"c1": 100.0}
 
 
 def test_age_counts_from_the_last_word(time: list[float]) -> None:
     """The age of a watch is the time since its last event."""
-    propagation = PropagationClock()
-    propagation.hear("c1", "services")
+    propagation = PropagationTimes()
+    propagation.record_activity("c1", "services")
     time.append(107.0)
-    propagation.hear("c2", "services")
+    propagation.record_activity("c2", "services")
     time.append(110.0)
     assert propagation.ages() == {("c1", "services"): 10.0, ("c2", "services"): 3.0}
 
 
 def test_cluster_that_is_forgotten_leaves_nothing() -> None:
     """Neither its ages nor its news stay; those of others do."""
-    propagation = PropagationClock()
+    propagation = PropagationTimes()
     for cluster in ("c1", "c2"):
-        propagation.hear(cluster, "services")
-        propagation.receive(cluster, WEB)
-    propagation.receive("c1", API)
+        propagation.record_activity(cluster, "services")
+        propagation.record_change(cluster, WEB)
+    propagation.record_change("c1", API)
     propagation.forget("c1")
     assert [cluster for cluster, _ in propagation.ages()] == ["c2"]
     assert set(propagation.take(WEB)) == {"c2"}
@@ -118,6 +118,6 @@ def test_link_that_goes_or_is_disabled_takes_its_times_with_it() -> None:
     """A cluster that is not read is not late."""
     for leave in (Store.remove_link, Store.forget):
         store = new_store()
-        store.propagation.hear("c1", "services")
+        store.propagation.record_activity("c1", "services")
         leave(store, "c1")
         assert store.propagation.ages() == {}

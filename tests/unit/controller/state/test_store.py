@@ -20,8 +20,10 @@ from svclink_controller.state.changes import (
     ServicesToPlan,
     StateChange,
 )
-from svclink_controller.state.cluster_objects import MirrorCounts
-from svclink_controller.state.store import ObjectType, Observation, Store
+from svclink_controller.state.cluster_objects import ObjectType
+from svclink_controller.state.link_states import Observation
+from svclink_controller.state.mirror_counts import MirrorCounts
+from svclink_controller.state.store import Store
 from svclink_controller.wire.messages import Listing, Undecodable
 from svclink_core import (
     PENDING,
@@ -55,6 +57,7 @@ from svclink_core.well_known import (
     MAIN,
     MANAGED_BY,
 )
+from tests.unit.controller.state.fingerprints import fingerprint
 from tests.unit.core.strategies import (
     AMBIGUOUS,
     any_main_slices,
@@ -638,43 +641,6 @@ def test_observation_is_told_when_it_differs() -> None:
     assert made.outdated_statuses == ["c1"]
 
 
-# Snapshots
-
-
-def test_snapshot_is_made_once_while_only_objects_change() -> None:
-    """A snapshot is a view: objects that come and go are seen in it without another one being made."""
-    made = linked("c1")
-    before = made.store.snapshot()
-    made.store.put(MAIN, service())
-    made.store.put("c1", remote_slice())
-    assert made.store.snapshot() is before
-    assert (set(before.main.services), set(before.remotes["c1"].endpoint_slices)) == ({WEB}, {WEB})
-
-
-def test_snapshot_shows_links_and_connections_as_they_are() -> None:
-    """A link that comes, is edited, lost or goes is so in the next snapshot."""
-    made = linked()
-    store = made.store
-    assert dict(store.snapshot().remotes) == {}
-    store.put_link(link())
-    assert store.snapshot().remotes["c1"].connection == PENDING
-    store.set_connection("c1", SYNCED)
-    assert store.snapshot().remotes["c1"].connection == SYNCED
-    store.put_link(link(version="2", spec=ClusterLinkSpec(excluded_namespaces=("a",))))
-    assert store.snapshot().remotes["c1"].link.spec.excluded_namespaces == ("a",)
-    store.set_connection("c1", LOST)
-    assert store.snapshot().remotes["c1"].connection == LOST
-    store.remove_link("c1")
-    assert dict(store.snapshot().remotes) == {}
-
-
-def test_snapshot_cannot_be_written_to() -> None:
-    """Whoever decides cannot change what is known."""
-    made = linked("c1")
-    with pytest.raises(TypeError):
-        made.store.snapshot().main.services[WEB] = service()  # type: ignore[index]
-
-
 # Numbers
 
 
@@ -726,6 +692,8 @@ class StoreMachine(RuleBasedStateMachine):
         self.known = Known()
         self.version = 100
         self.before: dict[NamespacedName, list[Change | Finding]] = {}
+        self.taken = self.store.snapshot()
+        self.content = fingerprint(self.taken)
 
     def numbered(self, item: EndpointSlice, uid: str) -> EndpointSlice:
         self.version += 1
@@ -737,6 +705,8 @@ class StoreMachine(RuleBasedStateMachine):
         """Remembers what would be done now, to see whose plan changes."""
         self.world.changes.clear()
         self.before = self.plans()
+        self.taken = self.store.snapshot()
+        self.content = fingerprint(self.taken)
 
     def plans(self) -> dict[NamespacedName, list[Change | Finding]]:
         view = self.store.snapshot()
@@ -897,6 +867,10 @@ class StoreMachine(RuleBasedStateMachine):
                 for (cluster, key), each in self.known.remote_services.items()
                 if cluster == name
             }
+
+    @invariant()
+    def snapshot_before_the_change_is_what_it_was(self) -> None:
+        assert fingerprint(self.taken) == self.content
 
     @invariant()
     def index_by_service_is_what_grouping_gives(self) -> None:
