@@ -187,17 +187,14 @@ def leftover_slice(
     *addresses: str,
     key: Key = WEB,
     cluster: str = "c1",
+    labels: Mapping[str, str] | None = None,
     version: str = "5",
 ) -> EndpointSlice:
     """An EndpointSlice SERVICE-svclink-CLUSTER that the Go release of svclink wrote."""
     key = key_of(key)
-    labels = {
-        LABEL_GO_CLUSTER: cluster,
-        LABEL_MANAGED_BY: MANAGED_BY,
-        LABEL_SERVICE_NAME: key.name,
-    }
+    all_labels = {LABEL_GO_CLUSTER: cluster, LABEL_SERVICE_NAME: key.name, **(labels or {})}
     name = name or f"{key.name}-svclink-{cluster}"
-    return _slice(_slice_metadata(name, key, labels, version), addresses, None, (HTTP_8080,))
+    return _slice(_slice_metadata(name, key, all_labels, version), addresses, None, (HTTP_8080,))
 
 
 def foreign_slice(

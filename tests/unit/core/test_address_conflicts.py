@@ -6,14 +6,15 @@ import pytest
 
 from svclink_core import EndpointSlice, Finding, Reason, Service, Snapshot, plan
 from svclink_core.well_known import LABEL_GO_CLUSTER, LABEL_SERVICE_NAME
-from tests.unit.core.examples import WEB, cluster, foreign_slice, remote_slice, service, world
+from tests.builders.keys import WEB
+from tests.builders.values import cluster, foreign_slice, remote_slice, service, snapshot_of
 from tests.unit.core.world import NOW
 
 
 def test_two_clusters() -> None:
     """An address that two clusters have is told to both of them."""
     one = cluster("c1", remote_slice("w", "10.0.0.1", "10.0.0.2"))
-    found = world(one, cluster("c2", remote_slice("w", "10.0.0.2")))
+    found = snapshot_of(one, cluster("c2", remote_slice("w", "10.0.0.2")))
     assert plan(found, NOW).findings == (
         Finding(WEB, "c1", Reason.ADDRESS_CONFLICT, ("10.0.0.2 (c2)",)),
         Finding(WEB, "c2", Reason.ADDRESS_CONFLICT, ("10.0.0.2 (c1)",)),
@@ -23,7 +24,7 @@ def test_two_clusters() -> None:
 def test_a_local_pod() -> None:
     """An address that a local Pod has is told to the cluster."""
     local = foreign_slice("web-local", labels={LABEL_SERVICE_NAME: "web"})
-    found = world(cluster("c1", remote_slice("w", "10.9.9.9")), slices=[local])
+    found = snapshot_of(cluster("c1", remote_slice("w", "10.9.9.9")), slices=[local])
     assert plan(found, NOW).findings == (
         Finding(WEB, "c1", Reason.ADDRESS_CONFLICT, ("10.9.9.9 (the main cluster)",)),
     )
@@ -33,7 +34,7 @@ def test_no_conflict() -> None:
     """Neither a cluster's own two slices nor what the Go release left of it are a conflict."""
     leftover = foreign_slice("web-old", labels={LABEL_SERVICE_NAME: "web", LABEL_GO_CLUSTER: "c1"})
     slices = [remote_slice("w1", "10.9.9.9"), remote_slice("w2", "10.9.9.9")]
-    found = world(
+    found = snapshot_of(
         cluster("c1", *slices), cluster("c2", remote_slice("w", "10.0.0.2")), slices=[leftover]
     )
     assert plan(found, NOW).findings == ()
@@ -41,7 +42,7 @@ def test_no_conflict() -> None:
 
 def two(main: Service, first: EndpointSlice, *second: EndpointSlice) -> Snapshot:
     """Two clusters, and a main Service that remembers what was found of it before."""
-    return world(cluster("c1", first), cluster("c2", *second), services=[main])
+    return snapshot_of(cluster("c1", first), cluster("c2", *second), services=[main])
 
 
 def test_what_is_known_is_of_these_endpoints_only() -> None:

@@ -21,14 +21,8 @@ from svclink_core import (
 )
 from svclink_core.deletion_guard import effect, guard_deadline, why_withheld
 from svclink_core.well_known import LABEL_SERVICE_NAME
-from tests.unit.core.examples import (
-    WEB,
-    cluster,
-    foreign_slice,
-    mirrored_slice,
-    remote_slice,
-    world,
-)
+from tests.builders.keys import WEB
+from tests.builders.values import cluster, foreign_slice, mirrored_slice, remote_slice, snapshot_of
 from tests.unit.core.world import NOW
 
 HOLD = 300.0
@@ -135,8 +129,10 @@ HELD = Guard(is_armed=True, wave=Wave(24, 18, NOW, NOW, NOW + HOLD))
 )
 def test_a_plan_withholds(guard: Guard, reason: Reason) -> None:
     """What a guarded cluster asks to delete is kept, counted, and says why."""
-    gone_service = world(evolve(cluster("c1", services=[]), guard=guard), slices=[mirrored_slice()])
-    gone_slice = world(evolve(cluster("c1"), guard=guard), slices=[mirrored_slice()])
+    gone_service = snapshot_of(
+        evolve(cluster("c1", services=[]), guard=guard), slices=[mirrored_slice()]
+    )
+    gone_slice = snapshot_of(evolve(cluster("c1"), guard=guard), slices=[mirrored_slice()])
     for found in (gone_service, gone_slice):
         assert plan(found, NOW).changes == ()
         assert plan(found, NOW).decisions == (Decision(WEB, "c1", Outcome.KEPT, reason, 1, 1, 1),)
@@ -145,7 +141,7 @@ def test_a_plan_withholds(guard: Guard, reason: Reason) -> None:
 def test_what_is_withheld_is_still_there() -> None:
     """A kept slice counts beside others: an address of it that a local Pod has, too, is told."""
     local = foreign_slice("web-local", labels={LABEL_SERVICE_NAME: "web"})
-    found = world(
+    found = snapshot_of(
         evolve(cluster("c1"), guard=ARMED), slices=[mirrored_slice("web-c1", "10.9.9.9"), local]
     )
     assert [each.reason for each in plan(found, NOW).findings] == [Reason.ADDRESS_CONFLICT]
@@ -153,7 +149,7 @@ def test_what_is_withheld_is_still_there() -> None:
 
 def test_what_a_guard_has_nothing_against_is_mirrored() -> None:
     """A cluster that is guarded and condemns nothing is like any other."""
-    found = world(evolve(cluster("c1", remote_slice()), guard=ARMED))
+    found = snapshot_of(evolve(cluster("c1", remote_slice()), guard=ARMED))
     assert plan(found, NOW).decisions == (
         Decision(WEB, "c1", Outcome.MIRRORED, Reason.MIRRORED, 1, 1),
     )
@@ -161,7 +157,7 @@ def test_what_a_guard_has_nothing_against_is_mirrored() -> None:
 
 def test_a_plan_withholds_beside_what_is_mirrored() -> None:
     """Of a Service of which something else is mirrored, that is created all the same."""
-    found = world(
+    found = snapshot_of(
         evolve(cluster("c1", remote_slice("web-new")), guard=ARMED), slices=[mirrored_slice()]
     )
     assert [change.reason for change in plan(found, NOW).changes] == [Reason.SOURCE_ADDED]
@@ -180,7 +176,7 @@ def test_a_plan_carries_out_what_is_released() -> None:
         (cluster("c1", services=[]), Reason.REMOTE_SERVICE_MISSING),
         (cluster("c1"), Reason.SOURCE_GONE),
     ):
-        decided = plan(world(evolve(remote, guard=released), slices=[mirrored_slice()]), NOW)
+        decided = plan(snapshot_of(evolve(remote, guard=released), slices=[mirrored_slice()]), NOW)
         assert [change.reason for change in decided.changes] == [reason]
         assert [(each.outcome, each.doomed) for each in decided.decisions] == [(Outcome.SKIPPED, 1)]
 
@@ -192,7 +188,7 @@ def test_what_is_not_the_clusters_doing_does_not_wait() -> None:
         mirrored_slice("web-copy"),
         mirrored_slice("web-gone", cluster="gone"),
     ]
-    found = world(evolve(cluster("c1", remote_slice()), guard=HELD), slices=copies)
+    found = snapshot_of(evolve(cluster("c1", remote_slice()), guard=HELD), slices=copies)
     assert [change.reason for change in plan(found, NOW).changes] == [
         Reason.DUPLICATE,
         Reason.LINK_GONE,

@@ -30,7 +30,8 @@ from svclink_core.well_known import (
     LABEL_MANAGED_BY,
     LABEL_SERVICE_NAME,
 )
-from tests.unit.core.examples import WEB, endpoint, foreign_slice, mirrored_slice
+from tests.builders.keys import WEB
+from tests.builders.values import endpoint, foreign_slice, mirrored_slice
 
 
 def wanted(*addresses: str, source: str = "web-abc", address_type: str = "IPv4") -> EndpointSlice:
@@ -247,7 +248,7 @@ def leftover(
         LABEL_MANAGED_BY: "svclink",
         **labels,
     }
-    return foreign_slice("web-c1", NamespacedName(namespace, "web"), found)
+    return foreign_slice("web-c1", key=f"{namespace}/web", labels=found)
 
 
 def test_a_leftover_of_the_go_release_is_deleted() -> None:

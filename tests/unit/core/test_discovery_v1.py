@@ -15,7 +15,7 @@ from svclink_core import Endpoint, EndpointConditions, EndpointHints, EndpointSl
 from svclink_core.diffing import are_equal
 from svclink_core.discovery_v1 import WRITTEN_OUT
 from svclink_core.mirroring import Topology, mirror_each_endpoint, mirror_endpoints
-from tests.unit.core.examples import READY, endpoint, remote_slice
+from tests.builders.values import READY, endpoint, remote_slice
 from tests.unit.core.strategies import endpoints, ipv4_addresses, ipv6_addresses, mostly
 
 

@@ -24,7 +24,8 @@ from svclink_core.well_known import (
     LABEL_MCS_SOURCE_CLUSTER,
     MANAGED_BY,
 )
-from tests.unit.core.examples import HTTP_8080, WEB, cluster, endpoint, remote_slice, service
+from tests.builders.keys import WEB
+from tests.builders.values import HTTP_8080, cluster, endpoint, remote_slice, service
 
 LOST = Unreachable("2026-01-01T00:00:00Z", 1_767_225_600.0)
 
@@ -162,7 +163,7 @@ DELETED_AT = "2026-01-01T00:00:00Z"
     ("remote", "reason"),
     [
         (None, Reason.REMOTE_SERVICE_MISSING),
-        (service(kind="ExternalName", cluster_ip="None"), Reason.REMOTE_EXTERNAL_NAME),
+        (service(service_type="ExternalName", cluster_ip="None"), Reason.REMOTE_EXTERNAL_NAME),
         (service(cluster_ip="None", labels={LABEL_IMPORTED: "true"}), Reason.REMOTE_HEADLESS),
         (service(labels={LABEL_IMPORTED: "true"}, deleted_at=DELETED_AT), Reason.REMOTE_IMPORTED),
         (service(deleted_at=DELETED_AT), Reason.REMOTE_DELETING),
@@ -180,7 +181,7 @@ def test_remote_services_that_are_not_imported(
 @pytest.mark.parametrize("kind", ["ClusterIP", "NodePort", "LoadBalancer"])
 def test_types_that_are_imported(kind: str) -> None:
     """ClusterIP, NodePort and LoadBalancer Services are fine."""
-    remote = service(kind=kind)
+    remote = service(service_type=kind)
     assert judge(WEB, cluster(services=[remote]), service(), Options()) == Imported(
         remote, service()
     )
@@ -207,9 +208,9 @@ def test_filters_hold_for_what_cannot_be_understood() -> None:
     ("main", "reason"),
     [
         (None, Reason.MAIN_SERVICE_MISSING),
-        (service(kind="ExternalName", cluster_ip="None"), Reason.MAIN_HEADLESS),
+        (service(service_type="ExternalName", cluster_ip="None"), Reason.MAIN_HEADLESS),
         (
-            service(kind="ExternalName", cluster_ip="", deleted_at=DELETED_AT),
+            service(service_type="ExternalName", cluster_ip="", deleted_at=DELETED_AT),
             Reason.MAIN_EXTERNAL_NAME,
         ),
         (service(deleted_at=DELETED_AT), Reason.MAIN_DELETING),
@@ -257,7 +258,7 @@ def test_mirrored_slices_are_not_mirrored_again(labels: dict[str, str]) -> None:
 def test_address_types(address_type: str, families: tuple[str, ...], reason: Reason | None) -> None:
     """FQDN, and a family the main Service does not have, is skipped."""
     piece = remote_slice(address_type=address_type, endpoints=[endpoint("x")])
-    assert why_slice_skipped(piece, service(families=families)) is reason
+    assert why_slice_skipped(piece, service(ip_families=families)) is reason
 
 
 def test_a_slice_without_endpoints_is_skipped() -> None:

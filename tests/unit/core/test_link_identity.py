@@ -16,7 +16,7 @@ from svclink_core import (
 )
 from svclink_core.link_identity import duplicate_name, elected, known_cluster, why_changed
 from svclink_core.svclink_v1alpha1 import SecretKeyReference
-from tests.unit.core.examples import link
+from tests.builders.values import link
 
 OLD, NEW = "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"
 

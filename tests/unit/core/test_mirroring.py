@@ -26,7 +26,7 @@ from svclink_core.mirroring import (
     topology_of,
     translate_ports,
 )
-from tests.unit.core.examples import HTTP_8080, READY, endpoint, remote_slice, service
+from tests.builders.values import HTTP_8080, READY, endpoint, remote_slice, service
 
 
 def mirrored(

@@ -9,7 +9,7 @@ import pytest
 
 from svclink_core import NamespacedName
 from svclink_core.naming import choose_name, hashed_name, is_unmistakable, readers
-from tests.unit.core.examples import WEB
+from tests.builders.keys import WEB
 
 
 def name(

@@ -14,7 +14,6 @@ from svclink_core import (
     Decision,
     Delete,
     EndpointPort,
-    EndpointSlice,
     Finding,
     Guard,
     NamespacedName,
@@ -37,15 +36,16 @@ from svclink_core.well_known import (
     LABEL_MANAGED_BY,
     LABEL_SERVICE_NAME,
 )
-from tests.unit.core.examples import (
-    WEB,
+from tests.builders.keys import WEB
+from tests.builders.values import (
     cluster,
     endpoint,
     foreign_slice,
+    leftover_slice,
     mirrored_slice,
     remote_slice,
     service,
-    world,
+    snapshot_of,
 )
 from tests.unit.core.world import (
     NOW,
@@ -69,13 +69,13 @@ def names(decided: Plan) -> list[tuple[str, str]]:
 
 def test_a_service_of_two_clusters() -> None:
     """A Service of the usual size has one slice a cluster, named `{service}-{cluster}`."""
-    found = world(cluster("c1", remote_slice()), cluster("c2", remote_slice()))
+    found = snapshot_of(cluster("c1", remote_slice()), cluster("c2", remote_slice()))
     assert names(plan(found, NOW)) == [("Create", "web-c1"), ("Create", "web-c2")]
 
 
 def test_the_mirror_of_a_slice() -> None:
     """What is created is what `mirrored_slice` says, but for what the server gives."""
-    (piece,) = main_slices(settled(world(cluster("c1", remote_slice()))))
+    (piece,) = main_slices(settled(snapshot_of(cluster("c1", remote_slice()))))
     expected = mirrored_slice()
     metadata = evolve(
         expected.metadata, uid=piece.metadata.uid, resource_version=piece.metadata.resource_version
@@ -85,7 +85,7 @@ def test_the_mirror_of_a_slice() -> None:
 
 def test_nothing_to_do() -> None:
     """What is mirrored already gives no change, and a decision that counts it."""
-    found = world(cluster("c1", remote_slice()), slices=[mirrored_slice()])
+    found = snapshot_of(cluster("c1", remote_slice()), slices=[mirrored_slice()])
     assert plan(found, NOW) == Plan(
         (), (Decision(WEB, "c1", Outcome.MIRRORED, Reason.MIRRORED, 1, 1),), ()
     )
@@ -93,7 +93,7 @@ def test_nothing_to_do() -> None:
 
 def test_creations_and_updates_come_before_deletions() -> None:
     """For one Service no address is lost in between."""
-    found = world(
+    found = snapshot_of(
         cluster("c1", remote_slice("web-new"), remote_slice("web-zzz", "10.0.0.5")),
         slices=[mirrored_slice("a", source="web-old"), mirrored_slice("zzz", source="web-zzz")],
     )
@@ -104,7 +104,7 @@ def test_slices_of_a_gone_link_are_deleted() -> None:
     """Slices of a link that does not exist are found by label and removed, whether or not the Service is there."""
     for services in ([service()], []):
         (change,) = plan(
-            world(services=services, slices=[mirrored_slice(cluster="gone")]), NOW
+            snapshot_of(services=services, slices=[mirrored_slice(cluster="gone")]), NOW
         ).changes
         assert isinstance(change, Delete)
         assert change.reason is Reason.LINK_GONE
@@ -112,13 +112,13 @@ def test_slices_of_a_gone_link_are_deleted() -> None:
 
 def test_what_becomes_of_a_gone_link() -> None:
     """That the slices of a link that does not exist go is said as well."""
-    (decision,) = plan(world(slices=[mirrored_slice(cluster="gone")]), NOW).decisions
+    (decision,) = plan(snapshot_of(slices=[mirrored_slice(cluster="gone")]), NOW).decisions
     assert decision == Decision(WEB, "gone", Outcome.SKIPPED, Reason.LINK_GONE)
 
 
 def test_a_slice_that_lost_its_cluster_is_replaced() -> None:
     """A slice without cluster label belongs to no link, and its place is taken by a new one."""
-    found = world(
+    found = snapshot_of(
         cluster("c1", remote_slice()), slices=[mirrored_slice(labels={LABEL_CLUSTER: None})]
     )
     created, deleted = plan(found, NOW).changes
@@ -131,20 +131,22 @@ def test_a_slice_that_lost_its_cluster_is_replaced() -> None:
 def test_a_slice_that_lost_its_service_is_replaced(owner_uid: str | None) -> None:
     """A slice without Service label is found, by its owner or without, and removed."""
     old = mirrored_slice(owner_uid=owner_uid, labels={LABEL_SERVICE_NAME: None})
-    after = settled(world(cluster("c1", remote_slice()), slices=[old]))
+    after = settled(snapshot_of(cluster("c1", remote_slice()), slices=[old]))
     assert [piece.metadata.label(LABEL_SERVICE_NAME) for piece in main_slices(after)] == ["web"]
 
 
 def test_a_slice_of_an_unknown_service_is_deleted() -> None:
     """A slice of a Service that no cluster has, and that nobody owns, is removed."""
     old = mirrored_slice(key=NamespacedName("default", "old"), owner_uid=None)
-    assert names(plan(world(cluster("c1"), slices=[old]), NOW)) == [("Delete", "web-c1")]
+    assert names(plan(snapshot_of(cluster("c1"), slices=[old]), NOW)) == [("Delete", "old-c1")]
 
 
 @pytest.mark.parametrize("connection", [PENDING, LOST])
 def test_nothing_is_deleted_on_a_guess(connection: Connection) -> None:
     """Slices of a cluster that is not known stay, and their decision says why."""
-    found = world(cluster("c1", connection=connection, services=[]), slices=[mirrored_slice()])
+    found = snapshot_of(
+        cluster("c1", connection=connection, services=[]), slices=[mirrored_slice()]
+    )
     (decision,) = plan(found, NOW).decisions
     assert plan(found, NOW).changes == ()
     assert (decision.outcome, decision.slices, decision.endpoints) == (Outcome.KEPT, 1, 1)
@@ -155,7 +157,7 @@ def test_nothing_is_deleted_on_a_guess(connection: Connection) -> None:
 def test_slices_of_a_lost_cluster_follow_a_new_service(connection: Connection) -> None:
     """While a cluster is not known, its slices still follow a re-created Service: else they are collected."""
     old = mirrored_slice(owner_uid="uid-of-the-old-web")
-    found = settled(world(cluster("c1", connection=connection), slices=[old]))
+    found = settled(snapshot_of(cluster("c1", connection=connection), slices=[old]))
     (piece,) = main_slices(collected(found))
     assert piece.metadata.owner_references == mirrored_slice().metadata.owner_references
     assert piece.endpoints == old.endpoints
@@ -167,7 +169,9 @@ def test_slices_of_a_lost_cluster_do_not_follow_a_gone_service(main: Service | N
     old = mirrored_slice(owner_uid="uid-of-the-old-web")
     services = [] if main is None else [main]
     assert (
-        plan(world(cluster("c1", connection=LOST), services=services, slices=[old]), NOW).changes
+        plan(
+            snapshot_of(cluster("c1", connection=LOST), services=services, slices=[old]), NOW
+        ).changes
         == ()
     )
 
@@ -185,7 +189,7 @@ def test_slices_of_another_controller_or_frozen_stay_exactly_as_they_are(
 ) -> None:
     """Not even their owner changes, whatever the main cluster says of their Service."""
     old = mirrored_slice(owner_uid="uid-of-the-old-web", labels={LABEL_SERVICE_NAME: None})
-    found = with_link(world(cluster("c1", remote_slice("other")), slices=[old]), "c1", **link)
+    found = with_link(snapshot_of(cluster("c1", remote_slice("other")), slices=[old]), "c1", **link)
     if not is_understood:
         found = evolve(found, main=evolve(found.main, undecodable=[WEB]))
     assert plan(found, NOW) == Plan((), (Decision(WEB, "c1", Outcome.KEPT, reason, 1, 1),), ())
@@ -195,7 +199,7 @@ def test_name_that_a_link_not_selected_could_claim_is_not_given() -> None:
     """Names are chosen among all links, so that two controllers never choose the same one."""
     key = NamespacedName("default", "web-b")
     source = cluster("c", remote_slice("web-b-abc", key=key), services=[service(key)])
-    both = world(source, cluster("b-c", services=()), services=[service(key)])
+    both = snapshot_of(source, cluster("b-c", services=()), services=[service(key)])
     (change,) = plan(with_link(both, "b-c", is_selected=False), NOW).changes
     assert change.key.name.startswith("web-b-c-")
 
@@ -209,7 +213,7 @@ def test_dying_slices_are_left_alone() -> None:
         [cluster("c1", services=[])],
         [cluster("c1")],
     ):
-        assert plan(world(*remotes, slices=[dying]), NOW).changes == ()
+        assert plan(snapshot_of(*remotes, slices=[dying]), NOW).changes == ()
 
 
 @pytest.mark.parametrize(
@@ -223,7 +227,7 @@ def test_a_filtered_service_is_removed(
     spec: ClusterLinkSpec, options: Options, reason: Reason
 ) -> None:
     """A filter is proof enough to delete."""
-    found = world(
+    found = snapshot_of(
         cluster("c1", remote_slice(), spec=spec), slices=[mirrored_slice()], options=options
     )
     (change,) = plan(found, NOW).changes
@@ -234,14 +238,14 @@ def test_a_filtered_service_is_removed(
 
 def test_a_gone_local_service_is_left_to_the_garbage_collector() -> None:
     """Where the main Service is gone, the garbage collector removes its slices: it may come back first."""
-    found = world(cluster("c1", remote_slice()), services=[], slices=[mirrored_slice()])
+    found = snapshot_of(cluster("c1", remote_slice()), services=[], slices=[mirrored_slice()])
     assert plan(found, NOW).changes == ()
     assert main_slices(collected(found)) == []
 
 
 def test_an_orphan_of_a_gone_local_service_is_deleted() -> None:
     """A slice nobody owns is not collected, so it is deleted."""
-    found = world(
+    found = snapshot_of(
         cluster("c1", remote_slice()), services=[], slices=[mirrored_slice(owner_uid=None)]
     )
     assert names(plan(found, NOW)) == [("Delete", "web-c1")]
@@ -249,7 +253,7 @@ def test_an_orphan_of_a_gone_local_service_is_deleted() -> None:
 
 def test_a_local_service_that_is_back_is_mirrored_at_once() -> None:
     """A Service that was re-created keeps the slices that the garbage collector did not come to."""
-    gone = world(cluster("c1", remote_slice()), services=[], slices=[mirrored_slice()])
+    gone = snapshot_of(cluster("c1", remote_slice()), services=[], slices=[mirrored_slice()])
     (change,) = plan(with_main(gone, services=[service(uid="new-uid")]), NOW).changes
     assert isinstance(change, Update)
     assert change.reason is Reason.OWNER_CHANGED
@@ -258,7 +262,7 @@ def test_a_local_service_that_is_back_is_mirrored_at_once() -> None:
 def test_a_foreign_slice_keeps_its_name() -> None:
     """A foreign slice that has the wanted name is left alone, and the mirror gets another name."""
     foreign = foreign_slice("web-c1", labels={LABEL_SERVICE_NAME: "web"})
-    after = settled(world(cluster("c1", remote_slice()), slices=[foreign]))
+    after = settled(snapshot_of(cluster("c1", remote_slice()), slices=[foreign]))
     held = [piece.metadata.name for piece in main_slices(after)]
     assert foreign in main_slices(after)
     assert len(held) == 2
@@ -271,7 +275,7 @@ def test_a_foreign_slice_keeps_its_name() -> None:
 def test_slices_of_others_are_not_looked_at(labels: dict[str, str]) -> None:
     """Only our managed-by makes a slice ours, not a cluster label."""
     foreign = foreign_slice("web-x", labels={LABEL_SERVICE_NAME: "web", **labels})
-    assert names(plan(world(cluster("c1"), slices=[foreign]), NOW)) == []
+    assert names(plan(snapshot_of(cluster("c1"), slices=[foreign]), NOW)) == []
 
 
 def test_two_services_that_read_alike() -> None:
@@ -279,7 +283,7 @@ def test_two_services_that_read_alike() -> None:
     keys = [NamespacedName("default", "a-b"), NamespacedName("default", "a")]
     services = [service(key, uid=f"uid-of-{key.name}") for key in keys]
     slices = [remote_slice(f"{key.name}-1", key=key) for key in keys]
-    found = world(
+    found = snapshot_of(
         cluster("c", *slices, services=services),
         cluster("b-c", *slices, services=services),
         services=services,
@@ -292,7 +296,7 @@ def test_two_services_that_read_alike() -> None:
 def test_findings() -> None:
     """What is left out of a mirrored Service is told once a reason, whatever slices it came from."""
     admin = EndpointPort("admin", port=9000)
-    found = world(
+    found = snapshot_of(
         cluster(
             "c1",
             remote_slice("web-1", "10.0.0.1", "127.0.0.1"),
@@ -324,7 +328,7 @@ def test_findings() -> None:
 )
 def test_a_service_without_endpoints_is_skipped(slices: list[object]) -> None:
     """An imported Service of which nothing can be mirrored says so, and what was mirrored goes."""
-    found = world(cluster("c1", *slices), slices=[mirrored_slice()])  # type: ignore[arg-type]
+    found = snapshot_of(cluster("c1", *slices), slices=[mirrored_slice()])  # type: ignore[arg-type]
     assert plan(found, NOW).decisions == (
         Decision(WEB, "c1", Outcome.SKIPPED, Reason.NO_ENDPOINTS, doomed=1),
     )
@@ -337,7 +341,9 @@ def test_remote_slices_without_service_label_are_not_mirrored() -> None:
     metadata = evolve(
         unlabelled.metadata, labels=(), owner_references=mirrored_slice().metadata.owner_references
     )
-    assert plan(world(cluster("c1", evolve(unlabelled, metadata=metadata))), NOW).changes == ()
+    assert (
+        plan(snapshot_of(cluster("c1", evolve(unlabelled, metadata=metadata))), NOW).changes == ()
+    )
 
 
 def test_plan_is_in_order_of_services() -> None:
@@ -347,7 +353,7 @@ def test_plan_is_in_order_of_services() -> None:
         NamespacedName("default", "b"),
         NamespacedName("default", "a"),
     ]
-    found = world(
+    found = snapshot_of(
         cluster("c2", services=[]),
         cluster("c1", services=[]),
         services=[service(key) for key in keys],
@@ -361,22 +367,15 @@ def test_plan_is_in_order_of_services() -> None:
 def test_a_service_nobody_knows() -> None:
     """The plan for a Service that is nowhere is to do nothing, and says why."""
     unknown = NamespacedName("default", "unknown")
-    decided = plan_service(world(cluster("c1")), unknown, NOW)
+    decided = plan_service(snapshot_of(cluster("c1")), unknown, NOW)
     assert decided == Plan(
         (), (Decision(unknown, "c1", Outcome.SKIPPED, Reason.REMOTE_SERVICE_MISSING),), ()
     )
 
 
-def leftover(cluster: str = "c1") -> EndpointSlice:
-    """What the Go release of svclink left of Service default/web."""
-    return foreign_slice(
-        f"web-{cluster}", labels={LABEL_SERVICE_NAME: "web", LABEL_GO_CLUSTER: cluster}
-    )
-
-
 def test_a_leftover_goes_after_its_replacement_exists() -> None:
     """Ours is created first, under another name, and with the next plan the slice of the Go release goes."""
-    found = world(cluster("c1", remote_slice()), slices=[leftover()])
+    found = snapshot_of(cluster("c1", remote_slice()), slices=[leftover_slice("web-c1")])
     (created,) = plan(found, NOW).changes
     assert isinstance(created, Create)
     (deleted,) = plan(applied(found, [created]), NOW).changes
@@ -388,7 +387,7 @@ def test_a_leftover_goes_after_its_replacement_exists() -> None:
 def test_a_leftover_waits_while_anything_is_missing() -> None:
     """While a slice of ours is to be changed or made, no address may be lost with the leftover."""
     one, two = remote_slice("web-abc"), remote_slice("web-two", "10.0.0.2")
-    found = world(cluster("c1", one, two), slices=[mirrored_slice("ours"), leftover()])
+    found = snapshot_of(cluster("c1", one, two), slices=[mirrored_slice("ours"), leftover_slice()])
     assert [type(change) for change in plan(found, NOW).changes] == [Create]
 
 
@@ -397,14 +396,14 @@ def test_a_leftover_waits_while_anything_is_missing() -> None:
 )
 def test_a_leftover_without_replacement_stays(remote: RemoteCluster) -> None:
     """What is not mirrored by svclink is left to the Go release."""
-    assert leftover() in main_slices(settled(world(remote, slices=[leftover()])))
+    assert leftover_slice() in main_slices(settled(snapshot_of(remote, slices=[leftover_slice()])))
 
 
 # What is remembered
 
 
-SEEN = world(cluster("c1", remote_slice()), slices=[mirrored_slice()])
-WITHHELD = world(evolve(cluster("c1"), guard=Guard(is_armed=True)), slices=[mirrored_slice()])
+SEEN = snapshot_of(cluster("c1", remote_slice()), slices=[mirrored_slice()])
+WITHHELD = snapshot_of(evolve(cluster("c1"), guard=Guard(is_armed=True)), slices=[mirrored_slice()])
 
 
 def with_c1(found: Snapshot, **changed: Any) -> Snapshot:
@@ -448,7 +447,7 @@ def test_slices_that_are_going_are_not_remembered_as_mirrored() -> None:
     """A slice that is being deleted holds no address any more, also when the plan is asked for again."""
     going = mirrored_slice("old", "10.0.0.7", deleted_at="2026-01-01T00:00:00Z")
     clusters = (cluster("c1", remote_slice()), cluster("c2", remote_slice("web-abc", "10.0.0.7")))
-    found = world(
+    found = snapshot_of(
         *clusters,
         slices=[mirrored_slice(), going, mirrored_slice("web-c2", "10.0.0.7", cluster="c2")],
     )
@@ -459,7 +458,9 @@ def test_slices_that_are_going_are_not_remembered_as_mirrored() -> None:
 def test_nothing_is_remembered_of_a_cluster_without_a_link() -> None:
     """A Service that stays for years keeps no endpoint of a cluster that left."""
     main = service()
-    both = world(cluster("c1", remote_slice()), cluster("c2", remote_slice()), services=[main])
+    both = snapshot_of(
+        cluster("c1", remote_slice()), cluster("c2", remote_slice()), services=[main]
+    )
     plan(settled(both), NOW)
     assert set(main.known_parts) == {"c1", "c2"}
     plan(without_link(both, "c2"), NOW)

@@ -27,7 +27,8 @@ from svclink_core import (
 from svclink_core.core_v1 import ClientIPConfig, SessionAffinityConfig
 from svclink_core.service_creation import local_service
 from svclink_core.well_known import LABEL_IMPORTED
-from tests.unit.core.examples import WEB, cluster, mirrored_slice, remote_slice, service, world
+from tests.builders.keys import WEB
+from tests.builders.values import cluster, mirrored_slice, remote_slice, service, snapshot_of
 from tests.unit.core.world import NOW, main_slices, settled
 
 SPACE = Namespace(ObjectMeta("default"))
@@ -41,7 +42,7 @@ def lacking(
     options: Options = BOTH,
 ) -> Snapshot:
     """A snapshot whose main cluster has no Service."""
-    found = world(*remotes, services=[], options=options)
+    found = snapshot_of(*remotes, services=[], options=options)
     return evolve(found, main=main_cluster([], [], namespaces))
 
 
@@ -53,7 +54,7 @@ def aged(remote: RemoteCluster, created: str | None) -> RemoteCluster:
 def test_a_service_is_made_without_what_is_the_main_clusters() -> None:
     """Type ClusterIP, no selector, address, node port, load balancer, label or annotation of the remote one."""
     remote = service(
-        kind="LoadBalancer",
+        service_type="LoadBalancer",
         labels={"app": "web"},
         annotations={"a": "b"},
         traffic_distribution="PreferClose",
@@ -91,7 +92,7 @@ def test_two_families_are_preferred_not_required(
     families: tuple[str, ...], policy: str | None
 ) -> None:
     """A main cluster of one family takes the Service of a remote one of two."""
-    assert local_service(service(families=families)).spec.ip_family_policy == policy
+    assert local_service(service(ip_families=families)).spec.ip_family_policy == policy
 
 
 def test_a_distribution_nobody_knows_is_left_out() -> None:
@@ -175,7 +176,7 @@ def named(namespace: str, name: str = "web") -> RemoteCluster:
         (lacking(named("default", "Web")), Reason.NAME_INVALID),
         (lacking(cluster("c1", services=[service(ports=())])), Reason.REMOTE_PORTLESS),
         (
-            lacking(cluster("c1", services=[service(kind="ExternalName")])),
+            lacking(cluster("c1", services=[service(service_type="ExternalName")])),
             Reason.REMOTE_EXTERNAL_NAME,
         ),
         (

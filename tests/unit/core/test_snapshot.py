@@ -15,15 +15,15 @@ from svclink_core import (
 )
 from svclink_core.snapshot import all_keys, group_by_service
 from svclink_core.well_known import LABEL_SERVICE_NAME
-from tests.unit.core.examples import (
-    WEB,
+from tests.builders.keys import WEB
+from tests.builders.values import (
     cluster,
     foreign_slice,
     link,
     mirrored_slice,
     remote_slice,
     service,
-    world,
+    snapshot_of,
 )
 
 OTHER = NamespacedName("default", "other")
@@ -67,7 +67,7 @@ def test_all_keys() -> None:
     """There is something to say about Services of any cluster, and about mirrored slices of one that is nowhere."""
     keys = [NamespacedName("default", name) for name in "abc"]
     local = foreign_slice("local", labels={LABEL_SERVICE_NAME: "nobody"})
-    found = world(
+    found = snapshot_of(
         cluster("c1", services=[service(keys[0])]),
         services=[service(keys[1])],
         slices=[mirrored_slice(key=keys[2]), local],

@@ -23,7 +23,8 @@ from svclink_core import (
     summarize,
 )
 from svclink_core.svclink_v1alpha1 import Phase
-from tests.unit.core.examples import WEB, link
+from tests.builders.keys import WEB
+from tests.builders.values import link
 
 NOW = "2026-07-01T12:00:00Z"
 BEFORE = "2026-07-01T11:00:00Z"

@@ -26,15 +26,15 @@ from svclink_core import (
 from svclink_core.svclink_v1alpha1 import UnreachableAction
 from svclink_core.unreachable_policy import policy_deadline
 from svclink_core.well_known import LABEL_SERVICE_NAME
-from tests.unit.core.examples import (
-    WEB,
+from tests.builders.keys import WEB
+from tests.builders.values import (
     cluster,
     endpoint,
     foreign_slice,
     mirrored_slice,
     remote_slice,
     service,
-    world,
+    snapshot_of,
 )
 from tests.unit.core.world import NOW, main_slices, settled, with_link
 
@@ -80,7 +80,7 @@ def test_not_ready_is_the_last_resort_of_kube_proxy() -> None:
     """NotReady writes ready false, serving true, terminating true, and no hints; everything else stays."""
     hinted = endpoint("10.0.0.1", zone="a", hints=EndpointHints(("a",)))
     old = evolve(mirrored_slice(), endpoints=(hinted, endpoint("10.0.0.2")))
-    decided = plan(world(lost("NotReady"), slices=[old, LOCAL]), NOW)
+    decided = plan(snapshot_of(lost("NotReady"), slices=[old, LOCAL]), NOW)
     assert decided.decisions == (
         Decision(WEB, "c1", Outcome.KEPT, Reason.UNREACHABLE_NOT_READY, 1, 2),
     )
@@ -98,13 +98,13 @@ def test_not_ready_is_the_last_resort_of_kube_proxy() -> None:
 def test_what_is_not_ready_any_more_can_conflict() -> None:
     """An address of a lost cluster that a local Pod has, too, is still told."""
     twin = mirrored_slice("web-c1", "10.9.9.9")
-    findings = plan(world(lost("NotReady"), slices=[twin, LOCAL]), NOW).findings
+    findings = plan(snapshot_of(lost("NotReady"), slices=[twin, LOCAL]), NOW).findings
     assert [(each.cluster, each.reason) for each in findings] == [("c1", Reason.ADDRESS_CONFLICT)]
 
 
 def test_remove_deletes() -> None:
     """Remove deletes, and says that the policy is the proof."""
-    decided = plan(world(lost("Remove"), slices=[mirrored_slice(), LOCAL]), NOW)
+    decided = plan(snapshot_of(lost("Remove"), slices=[mirrored_slice(), LOCAL]), NOW)
     (change,) = decided.changes
     assert isinstance(change, Delete)
     assert change.reason is Reason.UNREACHABLE_REMOVED
@@ -114,7 +114,7 @@ def test_remove_deletes() -> None:
 @pytest.mark.parametrize("action", ["NotReady", "Remove"])
 def test_nothing_happens_before_the_deadline(action: UnreachableAction) -> None:
     """One second earlier the slices are kept."""
-    found = world(lost(action), slices=[mirrored_slice(), LOCAL])
+    found = snapshot_of(lost(action), slices=[mirrored_slice(), LOCAL])
     assert plan(found, NOW - 1).changes == ()
     assert reasons(plan(found, NOW - 1)) == [Reason.UNREACHABLE]
 
@@ -133,11 +133,15 @@ def test_the_last_ready_endpoints_stay(
     action: UnreachableAction, others: list[EndpointSlice]
 ) -> None:
     """A Service that would be left with no ready endpoint keeps those of the lost cluster, unless it is forced."""
-    decided = plan(world(lost(action), slices=[mirrored_slice(), *others]), NOW)
+    decided = plan(snapshot_of(lost(action), slices=[mirrored_slice(), *others]), NOW)
     assert decided.changes == ()
     assert reasons(decided) == [Reason.LAST_ENDPOINTS]
     assert (
-        len(plan(world(lost(action, force=True), slices=[mirrored_slice(), *others]), NOW).changes)
+        len(
+            plan(
+                snapshot_of(lost(action, force=True), slices=[mirrored_slice(), *others]), NOW
+            ).changes
+        )
         == 1
     )
 
@@ -145,26 +149,28 @@ def test_the_last_ready_endpoints_stay(
 def test_two_lost_clusters_do_not_stand_in_for_each_other() -> None:
     """Of two clusters whose policies hold, neither counts for the other."""
     slices = [mirrored_slice("web-c1", cluster="c1"), mirrored_slice("web-c2", cluster="c2")]
-    found = world(lost("Remove", "c1"), lost("Remove", "c2"), slices=slices)
+    found = snapshot_of(lost("Remove", "c1"), lost("Remove", "c2"), slices=slices)
     assert reasons(plan(found, NOW)) == [Reason.LAST_ENDPOINTS] * 2
 
 
 def test_a_cluster_whose_policy_does_not_hold_yet_counts() -> None:
     """The slices of a cluster that was lost later are ready as far as anybody knows."""
     slices = [mirrored_slice("web-c1", cluster="c1"), mirrored_slice("web-c2", cluster="c2")]
-    found = world(lost("Remove", "c1"), lost("Remove", "c2", after=301), slices=slices)
+    found = snapshot_of(lost("Remove", "c1"), lost("Remove", "c2", after=301), slices=slices)
     assert reasons(plan(found, NOW)) == [Reason.UNREACHABLE_REMOVED, Reason.UNREACHABLE]
 
 
 def test_what_takes_over_comes_first() -> None:
     """Slices that another cluster brings are created before those of the lost one are touched."""
-    found = world(lost("NotReady", "c1"), cluster("c2", remote_slice()), slices=[mirrored_slice()])
+    found = snapshot_of(
+        lost("NotReady", "c1"), cluster("c2", remote_slice()), slices=[mirrored_slice()]
+    )
     assert [change.cluster for change in plan(found, NOW).changes] == ["c2", "c1"]
 
 
 def test_the_true_state_returns() -> None:
     """On recovery the slices are as the cluster says."""
-    before = settled(world(cluster("c1", remote_slice()), slices=[LOCAL]))
+    before = settled(snapshot_of(cluster("c1", remote_slice()), slices=[LOCAL]))
     marked = settled(with_link(before, "c1", lost("NotReady").link.spec, LOST))
     back = settled(with_link(marked, "c1", connection=SYNCED))
     assert [each.endpoints[0].conditions.ready for each in main_slices(marked) if each.is_ours] == [
@@ -179,7 +185,9 @@ def test_a_gone_service_is_the_garbage_collectors() -> None:
     """Where the main Service is gone or going, the policy does nothing."""
     for services in ([], [service(deleted_at="2026-01-01T00:00:00Z")]):
         decided = plan(
-            world(lost("Remove", force=True), services=services, slices=[mirrored_slice(), LOCAL]),
+            snapshot_of(
+                lost("Remove", force=True), services=services, slices=[mirrored_slice(), LOCAL]
+            ),
             NOW,
         )
         assert decided.changes == ()

@@ -24,6 +24,8 @@ from svclink_controller.cli.preflight.credentials import expiry_of
 from svclink_controller.cli.preflight.run import needed_permissions
 from svclink_core import EndpointPort, ServicePort
 from svclink_core.codec import Json
+from tests.builders.keys import WEB
+from tests.builders.values import endpoint, foreign_slice, mirrored_slice, remote_slice, service
 from tests.unit.controller.fleets import Fleet, fleet
 from tests.unit.controller.servers import (
     AUTHORITY,
@@ -33,14 +35,6 @@ from tests.unit.controller.servers import (
     answer,
     kubeconfig,
     refusal,
-)
-from tests.unit.core.examples import (
-    WEB,
-    endpoint,
-    foreign_slice,
-    mirrored_slice,
-    remote_slice,
-    service,
 )
 
 CRD: Final = Path(__file__).parents[4] / "crd" / "clusterlinks.svclink.cloudpilot.ai.yaml"

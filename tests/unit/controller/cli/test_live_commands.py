@@ -25,9 +25,10 @@ from svclink_controller.cli.snapshots.reading import ask
 from svclink_controller.clock import age
 from svclink_core import ClusterLinkStatus, Condition, EndpointConditions, NamespacedName, Options
 from svclink_core.svclink_v1alpha1 import SecretKeyReference
+from tests.builders.keys import WEB
+from tests.builders.values import endpoint, mirrored_slice, remote_slice, service
 from tests.unit.controller.fleets import Fleet, fleet
 from tests.unit.controller.servers import OTHER_AUTHORITY, kubeconfig, refusal
-from tests.unit.core.examples import WEB, endpoint, mirrored_slice, remote_slice, service
 
 
 def lines(output: str) -> list[str]:

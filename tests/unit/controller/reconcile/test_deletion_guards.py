@@ -33,8 +33,8 @@ from svclink_core import (
     deletion_guard,
 )
 from svclink_core.well_known import MAIN
+from tests.builders.values import mirrored_slice
 from tests.unit.controller.servers import eventually
-from tests.unit.core.examples import mirrored_slice
 
 LINK = ClusterLink(ObjectMeta("c1", uid="uid-of-c1", generation=1))
 KEYS = [NamespacedName("default", f"s{number}") for number in range(24)]
