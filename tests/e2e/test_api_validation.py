@@ -27,7 +27,7 @@ from svclink_core import (
 )
 from svclink_core.codec import structure, unstructure
 from tests.builders.manifests import Manifest
-from tests.unit.core.strategies import snapshots
+from tests.unit.core.strategies.snapshots import snapshots
 
 from .api_client import Api, path_of
 from .control_planes import Cluster

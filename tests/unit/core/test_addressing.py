@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from svclink_core.addressing import are_canonical, canonical_address, canonical_addresses
-from tests.unit.core.strategies import ipv4_addresses, ipv6_addresses
+from tests.unit.core.strategies.endpoints import ipv4_addresses, ipv6_addresses
 
 
 @pytest.mark.parametrize(

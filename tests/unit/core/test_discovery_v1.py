@@ -16,7 +16,8 @@ from svclink_core.diffing import are_equal
 from svclink_core.discovery_v1 import WRITTEN_OUT
 from svclink_core.mirroring import Topology, mirror_each_endpoint, mirror_endpoints
 from tests.builders.values import READY, endpoint, remote_slice
-from tests.unit.core.strategies import endpoints, ipv4_addresses, ipv6_addresses, mostly
+from tests.unit.core.strategies.drawing import mostly
+from tests.unit.core.strategies.endpoints import endpoints, ipv4_addresses, ipv6_addresses
 
 
 def test_endpoints_in_normal_form_are_used_themselves() -> None:

@@ -36,16 +36,10 @@ from svclink_core import (
     requests_for,
 )
 from svclink_core.snapshot import all_keys
-from tests.unit.core.strategies import (
-    Universe,
-    fresh_snapshots,
-    happenings,
-    healthy_snapshot,
-    mostly,
-    options,
-    pick,
-    universes,
-)
+from tests.unit.core.strategies.drawing import mostly, pick
+from tests.unit.core.strategies.events import happenings
+from tests.unit.core.strategies.initial_snapshots import fresh_snapshots, healthy_snapshot, options
+from tests.unit.core.strategies.names import Universe, universes
 from tests.unit.core.world import Refused, applied, main_slices, ours, settled, with_main
 
 # A large counterexample must not hide behind a warning about its size.

@@ -61,26 +61,26 @@ from svclink_core.naming import choose_name
 from svclink_core.snapshot import all_keys
 from svclink_core.unreachable_policy import has_ready_endpoint, is_expired
 from svclink_core.well_known import LABEL_IMPORTED
-from tests.unit.core.strategies import (
+from tests.unit.core.strategies.endpoint_slices import all_slices
+from tests.unit.core.strategies.endpoints import not_mirrored
+from tests.unit.core.strategies.events import happenings
+from tests.unit.core.strategies.names import (
     EARLIER,
     LATER,
-    Happening,
     Universe,
-    all_services,
-    all_slices,
-    cluster_links,
     cluster_names,
-    events,
-    happenings,
     keys,
-    link_facts,
-    link_statuses,
-    not_mirrored,
+    source_names,
+)
+from tests.unit.core.strategies.services import all_services
+from tests.unit.core.strategies.snapshots import (
+    Happening,
+    events,
     settled_snapshots,
     snapshots,
-    source_names,
     stories,
 )
+from tests.unit.core.strategies.statuses import cluster_links, link_facts, link_statuses
 from tests.unit.core.world import (
     NOW,
     ROUNDS,

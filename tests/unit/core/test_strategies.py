@@ -38,16 +38,14 @@ from svclink_core.well_known import (
     LABEL_IMPORTED,
     LABEL_SERVICE_NAME,
 )
-from tests.unit.core.strategies import (
-    HELD,
+from tests.unit.core.strategies.endpoints import (
     IPV4_LEGACY,
     IPV4_REFUSED,
     IPV6_LEGACY,
     IPV6_REFUSED,
-    Happening,
-    events,
-    snapshots,
 )
+from tests.unit.core.strategies.links import HELD
+from tests.unit.core.strategies.snapshots import Happening, events, snapshots
 from tests.unit.core.world import NOW, main_slices, ours, problems, remote_slices
 
 pytestmark = [

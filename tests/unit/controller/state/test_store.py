@@ -58,14 +58,10 @@ from svclink_core.well_known import (
     MANAGED_BY,
 )
 from tests.unit.controller.state.fingerprints import fingerprint
-from tests.unit.core.strategies import (
-    AMBIGUOUS,
-    any_main_slices,
-    connections,
-    link_specs,
-    remote_endpoint_slices,
-    services,
-)
+from tests.unit.core.strategies.endpoint_slices import any_main_slices, remote_endpoint_slices
+from tests.unit.core.strategies.links import connections, link_specs
+from tests.unit.core.strategies.names import AMBIGUOUS
+from tests.unit.core.strategies.services import services
 from tests.unit.core.world import NOW
 
 WEB = NamespacedName("default", "web")

@@ -28,7 +28,9 @@ from svclink_core import ClusterLink, EndpointSlice, Service
 from svclink_core.codec import structure, unstructure
 from svclink_core.errors import BadInputError
 from svclink_core.well_known import REASONED_ANNOTATIONS, REASONED_LABELS
-from tests.unit.core.strategies import all_services, all_slices, cluster_links
+from tests.unit.core.strategies.endpoint_slices import all_slices
+from tests.unit.core.strategies.services import all_services
+from tests.unit.core.strategies.statuses import cluster_links
 
 Object: TypeAlias = dict[str, Any]
 Path: TypeAlias = tuple[str | int, ...]

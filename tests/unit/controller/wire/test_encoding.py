@@ -14,7 +14,7 @@ from svclink_controller.wire.encoding import encode_slice
 from svclink_core import EndpointSlice
 from svclink_core.codec import unstructure
 from svclink_core.diffing import Precondition
-from tests.unit.core.strategies import all_slices
+from tests.unit.core.strategies.endpoint_slices import all_slices
 
 
 @given(all_slices)

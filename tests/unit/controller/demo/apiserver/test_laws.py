@@ -12,7 +12,7 @@ from svclink_core.planning import plan
 from svclink_core.service_creation import CreateNamespace, CreateService
 from svclink_core.snapshot import Snapshot
 from tests.unit.controller.demo.apiserver.objects import type_of
-from tests.unit.core.strategies import snapshots
+from tests.unit.core.strategies.snapshots import snapshots
 from tests.unit.core.world import NOW
 
 

@@ -1,0 +1,134 @@
+"""ClusterLinks, and the remote clusters behind them.
+
+DESIGN: a remote that was never listed or cannot be reached is a different value from a remote with
+no Services.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Final
+
+from attrs import evolve
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from svclink_core import (
+    PENDING,
+    SYNCED,
+    UNGUARDED,
+    ClusterLink,
+    ClusterLinkSpec,
+    Guard,
+    ObjectMeta,
+    RemoteCluster,
+    Unreachable,
+    UnreachablePolicy,
+    Wave,
+    remote_cluster,
+)
+from svclink_core.snapshot import Connection
+from tests.unit.core.strategies.drawing import mostly, nearly_always_true, pick
+from tests.unit.core.strategies.endpoint_slices import all_remote_slices
+from tests.unit.core.strategies.names import EARLIER, LATER, Universe
+from tests.unit.core.strategies.services import some_services
+from tests.unit.core.world import (
+    NOW,
+)
+
+
+@cache
+def link_specs(universe: Universe) -> SearchStrategy[ClusterLinkSpec]:
+    """Links that mirror everything, are disabled, or have filters that match the Services or not."""
+    return mostly(
+        st.builds(
+            ClusterLinkSpec, st.sampled_from((True,) * 3 + (False,) * 2), unreachable=policies
+        ),
+        filters(universe),
+        1,
+    )
+
+
+@cache
+def filters(universe: Universe) -> SearchStrategy[ClusterLinkSpec]:
+    """Enabled links with any filter."""
+    return st.builds(
+        ClusterLinkSpec,
+        unreachable=policies,
+        included_namespaces=_some(*(key.namespace for key in universe.keys), "other"),
+        excluded_namespaces=_some(*(key.namespace for key in universe.keys), "other"),
+        excluded_services=_some(*map(str, universe.keys), "other/web"),
+        excluded_service_names=_some(*(key.name for key in universe.keys), "Web"),
+    )
+
+
+def _some(*values: str) -> SearchStrategy[tuple[str, ...]]:
+    unique = tuple(dict.fromkeys(values))
+    return pick(((), (), *((value,) for value in unique), unique))
+
+
+LOST: Final = Unreachable(EARLIER, 1_767_225_600.0)
+connections: SearchStrategy[Connection] = st.sampled_from(
+    (*(SYNCED,) * 6, PENDING, LOST, Unreachable("2026-07-01T12:00:00Z", NOW))
+)
+
+policies: SearchStrategy[UnreachablePolicy] = st.sampled_from(
+    (
+        *(UnreachablePolicy(),) * 2,
+        *(UnreachablePolicy("NotReady"),) * 2,
+        *(UnreachablePolicy("Remove"),) * 2,
+        UnreachablePolicy("Remove", 0),
+        UnreachablePolicy("Remove", force=True),
+        UnreachablePolicy("NotReady", 0, force=True),
+    )
+)
+HELD: Final = Wave(24, 18, NOW - 100, NOW - 100, NOW + 200)
+
+
+@cache
+def guards(universe: Universe) -> SearchStrategy[Guard]:
+    """Deletion guards in every state; most clusters are too small to be guarded."""
+    everything = frozenset(universe.keys)
+    settling = Wave(24, 1, NOW, NOW)
+    return pick(
+        (
+            *(UNGUARDED,) * 9,
+            Guard(is_armed=True),
+            Guard(is_armed=True, wave=settling),
+            Guard(is_armed=True, wave=HELD),
+            Guard(is_armed=True, released=everything),
+            Guard(is_armed=True, wave=settling, released=frozenset(universe.keys[:1])),
+        )
+    )
+
+
+@cache
+def remote_clusters(universe: Universe, name: str) -> SearchStrategy[RemoteCluster]:
+    """A remote cluster. One that is not synced still has its last Services and slices.
+
+    The core must not act on those.
+    """
+    return st.builds(
+        lambda cluster, guard: evolve(cluster, guard=guard),
+        st.builds(
+            remote_cluster,
+            st.builds(
+                ClusterLink,
+                _link_metadata(name),
+                link_specs(universe),
+                is_selected=nearly_always_true,
+            ),
+            some_services(universe),
+            all_remote_slices(universe),
+            connections,
+        ),
+        guards(universe),
+    )
+
+
+def _link_metadata(name: str) -> SearchStrategy[ObjectMeta]:
+    """Metadata of a link: two links may be created in the same second, or at an unknown time."""
+    first = ObjectMeta(name, uid=f"uid-of-{name}", generation=1)
+    return pick(
+        (first, evolve(first, creation_timestamp=EARLIER), evolve(first, creation_timestamp=LATER))
+    )

@@ -1,0 +1,133 @@
+"""Services. Port names are unique in a Service, as the API server demands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Final
+
+from attrs import evolve
+from hypothesis import strategies as st
+from hypothesis.strategies import DrawFn, SearchStrategy
+
+from svclink_core import (
+    NamespacedName,
+    ObjectMeta,
+    Service,
+    ServicePort,
+    ServiceSpec,
+)
+from svclink_core.core_v1 import ClientIPConfig, SessionAffinityConfig
+from svclink_core.well_known import (
+    ANNOTATION_TOPOLOGY_MODE,
+    LABEL_IMPORTED,
+)
+from tests.unit.core.strategies.drawing import mostly
+from tests.unit.core.strategies.names import EARLIER, Universe, keys
+
+_service_ports = st.builds(
+    ServicePort,
+    port=st.sampled_from((80, 53, 443)),
+    name=st.sampled_from(("http", "dns", "web")),
+    protocol=st.sampled_from(("TCP", "TCP", "UDP")),
+    app_protocol=st.sampled_from((None, "http")),
+    target_port=st.sampled_from((None, 8080, "http")),
+)
+_USUAL_SERVICE_PORTS: Final[tuple[tuple[ServicePort, ...], ...]] = (
+    *((ServicePort(80, "http"),),) * 4,
+    (ServicePort(80, "http"), ServicePort(53, "dns", "UDP")),
+    (ServicePort(80),),
+    (ServicePort(80, "web"), ServicePort(443, "http")),
+)
+service_ports = mostly(
+    st.sampled_from(_USUAL_SERVICE_PORTS),
+    st.lists(
+        _service_ports,
+        max_size=2,
+        unique_by=(lambda port: port.name, lambda port: (port.port, port.protocol)),
+    ).map(tuple),
+    4,
+)
+FAMILIES: Final = (
+    ("IPv4",),
+    ("IPv4",),
+    ("IPv4", "IPv6"),
+    ("IPv4", "IPv6"),
+    ("IPv6", "IPv4"),
+    ("IPv6",),
+)
+_HEALTHY_SPECS: Final = tuple(
+    ServiceSpec(kind, "10.96.0.1", families, (), distribution)
+    for kind in ("ClusterIP", "NodePort", "LoadBalancer")
+    for families in FAMILIES
+    for distribution in (None, None, "PreferClose", "PreferSameNode")
+)
+_ODD_SPECS: Final = (
+    ServiceSpec(cluster_ip="None", ip_families=("IPv4",), ports=(ServicePort(80, "http"),)),
+    ServiceSpec(type="ExternalName"),
+    ServiceSpec(),
+)
+_HEALTHY: Final = ObjectMeta("", resource_version="1")
+_metadata = st.sampled_from(
+    [
+        *(_HEALTHY,) * 3,
+        *(evolve(_HEALTHY, resource_version="2"),) * 2,
+        *(evolve(_HEALTHY, annotations=((ANNOTATION_TOPOLOGY_MODE, "Auto"),)),) * 2,
+        evolve(_HEALTHY, deletion_timestamp=EARLIER),
+        evolve(_HEALTHY, labels=((LABEL_IMPORTED, "true"),)),
+    ]
+)
+_specs = st.sampled_from(_HEALTHY_SPECS + _ODD_SPECS * 10)
+_incarnations = st.sampled_from((1, 1, 1, 2))
+
+
+@cache
+def services(key: NamespacedName) -> SearchStrategy[Service]:
+    """Services with this key, with one of two uids.
+
+    Most can be mirrored. Others are headless, ExternalName, being deleted, or created by svclink.
+    """
+    return _services(key)
+
+
+@st.composite
+def _services(draw: DrawFn, key: NamespacedName) -> Service:
+    incarnation = draw(_incarnations)
+    metadata = evolve(
+        draw(_metadata), name=key.name, namespace=key.namespace, uid=uid_of(key, incarnation)
+    )
+    spec = draw(_specs)
+    if spec not in _HEALTHY_SPECS:
+        return Service(metadata, spec)
+    return Service(metadata, evolve(draw(_copied_fields)(spec), ports=draw(service_ports)))
+
+
+_copied_fields: SearchStrategy[Callable[[ServiceSpec], ServiceSpec]] = st.sampled_from(
+    (
+        lambda spec: spec,
+        lambda spec: evolve(spec, session_affinity="None", ip_family_policy="SingleStack"),
+        lambda spec: evolve(spec, session_affinity="ClientIP", publish_not_ready_addresses=True),
+        lambda spec: evolve(spec, session_affinity_config=SessionAffinityConfig()),
+        lambda spec: evolve(
+            spec, session_affinity_config=SessionAffinityConfig(ClientIPConfig(60))
+        ),
+    )
+)
+"""Sets fields that a Service which svclink creates copies from the remote Service."""
+
+
+def uid_of(key: NamespacedName, incarnation: int = 1) -> str:
+    """The uid of a Service. A re-created Service has another one."""
+    return f"uid-of-{key}-{incarnation}"
+
+
+@cache
+def some_services(universe: Universe) -> SearchStrategy[list[Service]]:
+    """A Service for most of the keys."""
+    present = [mostly(services(key), st.none()) for key in universe.keys]
+    return st.tuples(*present).map(
+        lambda drawn: [service for service in drawn if service is not None]
+    )
+
+
+all_services = keys.flatmap(services)

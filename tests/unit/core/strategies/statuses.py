@@ -1,0 +1,111 @@
+"""ClusterLinks with every field set, and the facts that their status is computed from."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+from svclink_core import (
+    ClusterLink,
+    ClusterLinkSpec,
+    ClusterLinkStatus,
+    Condition,
+    Finding,
+    LinkFacts,
+    LinkReason,
+    ObjectMeta,
+    Problem,
+    Reason,
+    UnreachablePolicy,
+)
+from svclink_core.svclink_v1alpha1 import SecretKeyReference
+from tests.unit.core.strategies.links import connections
+from tests.unit.core.strategies.names import (
+    EARLIER,
+    LATER,
+    cluster_names,
+    keys,
+    namespaces,
+    service_names,
+)
+
+_counts = st.integers(0, 5)
+_texts = st.sampled_from((None, "", "some text", "ünï"))
+_times = st.sampled_from((EARLIER, LATER))
+
+link_conditions = st.builds(
+    Condition,
+    type=st.sampled_from(("Ready", "Synced", "Degraded", "Other")),
+    status=st.sampled_from(("True", "False", "Unknown")),
+    reason=st.sampled_from(("Synced", "Stale")),
+    message=st.sampled_from(("", "a message")),
+    last_transition_time=_times,
+    observed_generation=_counts,
+)
+link_statuses = st.builds(
+    ClusterLinkStatus,
+    phase=st.sampled_from(("Ready", "NotReady", "Disabled", "Pending")),
+    version=st.sampled_from((None, "v1.36.1")),
+    cluster_id=st.sampled_from((None, "uid-of-kube-system")),
+    connected=st.booleans(),
+    last_connected=st.none() | _times,
+    services=_counts,
+    endpoints=_counts,
+    slices=_counts,
+    observed_generation=_counts,
+    error=_texts,
+    conditions=st.lists(
+        link_conditions, max_size=3, unique_by=lambda condition: condition.type
+    ).map(tuple),
+)
+_whole_specs = st.builds(
+    ClusterLinkSpec,
+    enabled=st.booleans(),
+    kubeconfig=_texts,
+    kubeconfig_secret_ref=st.none()
+    | st.builds(SecretKeyReference, st.just("remote"), st.sampled_from(("kubeconfig", "a"))),
+    included_namespaces=st.lists(namespaces, max_size=2).map(tuple),
+    excluded_namespaces=st.lists(namespaces, max_size=2).map(tuple),
+    excluded_services=st.lists(keys.map(str), max_size=2).map(tuple),
+    excluded_service_names=st.lists(service_names, max_size=2).map(tuple),
+    unreachable=st.builds(
+        UnreachablePolicy,
+        st.sampled_from(("Keep", "NotReady", "Remove")),
+        st.integers(0, 600),
+        st.booleans(),
+    ),
+    cluster_id=_texts,
+)
+cluster_links = st.builds(
+    ClusterLink,
+    st.builds(
+        ObjectMeta,
+        cluster_names,
+        uid=st.just("uid"),
+        generation=_counts,
+        creation_timestamp=st.none() | _times,
+    ),
+    _whole_specs,
+    link_statuses,
+)
+findings = st.builds(
+    Finding,
+    keys,
+    cluster_names,
+    st.sampled_from((Reason.PORT_MISMATCH, Reason.INVALID_ENDPOINTS, Reason.LOOP)),
+    st.just(("http 80/TCP",)),
+)
+link_facts = st.builds(
+    LinkFacts,
+    link=cluster_links,
+    connection=connections,
+    problem=st.none()
+    | st.builds(Problem, st.sampled_from(LinkReason), st.just("what to do about it")),
+    version=st.sampled_from((None, "v1.36.1", "v1.37.0")),
+    cluster_id=st.sampled_from((None, "uid-of-kube-system")),
+    last_connected=st.none() | _times,
+    services=_counts,
+    endpoints=_counts,
+    slices=_counts,
+    findings=st.lists(findings, max_size=5),
+    write_failures=st.lists(keys.map(str), max_size=5),
+)
