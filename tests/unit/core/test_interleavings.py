@@ -40,7 +40,8 @@ from tests.unit.core.strategies.drawing import mostly, pick
 from tests.unit.core.strategies.events import happenings
 from tests.unit.core.strategies.initial_snapshots import fresh_snapshots, healthy_snapshot, options
 from tests.unit.core.strategies.names import Universe, universes
-from tests.unit.core.world import Refused, applied, main_slices, ours, settled, with_main
+from tests.unit.core.validation import Refused
+from tests.unit.core.world import applied, main_slices, ours, settled, with_main
 
 # A large counterexample must not hide behind a warning about its size.
 pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")

@@ -46,7 +46,8 @@ from tests.unit.core.strategies.endpoints import (
 )
 from tests.unit.core.strategies.links import HELD
 from tests.unit.core.strategies.snapshots import Happening, events, snapshots
-from tests.unit.core.world import NOW, main_slices, ours, problems, remote_slices
+from tests.unit.core.validation import problems
+from tests.unit.core.world import NOW, main_slices, ours, remote_slices
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Generating overly large repr"),
