@@ -16,7 +16,7 @@ from svclink_core.link_target import (
 )
 from svclink_core.svclink_v1alpha1 import SecretKeyReference
 from svclink_core.unreachable_policy import counts_as_lost
-from tests.unit.core.examples import link
+from tests.builders.values import link
 
 IN_SECRET = ClusterLinkSpec(kubeconfig_secret_ref=SecretKeyReference("credentials"))
 NO_SECRET = Problem(LinkReason.INVALID_KUBECONFIG, "there is no Secret")
