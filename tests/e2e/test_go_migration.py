@@ -114,7 +114,7 @@ def go_installation(
 
 
 def start_controller(shell: Shell, main: Cluster, directory: Path) -> Controller:
-    """Start svclink under the ServiceAccount of deploy/deployment.yaml, as its Pods would run it."""
+    """Start svclink under the ServiceAccount of deploy/deployment.yaml, as its Pods do."""
     controller = new_controller(deployed_kubeconfig(shell, main), directory, "svclink")
     controller.start()
     return controller

@@ -1,4 +1,4 @@
-"""Three clusters with their controller managers, the node of the main one, and the Pods of each."""
+"""Three clusters with controller managers, the node of the main cluster, and the Pods of each."""
 
 from __future__ import annotations
 
@@ -20,17 +20,24 @@ from tests.e2e.polling import eventually
 from tests.e2e.world import World
 
 from .kubelets import Kubelet, node, zone
-from .load import Client, Load, plot
-from .network import CLUSTERS, NODE, NODE_ADDRESS, POD_NETWORKS, joined_namespaces, obstacle
+from .load import Load, LoadGenerator, plot
+from .network import (
+    CLUSTERS,
+    NODE,
+    NODE_ADDRESS,
+    POD_NETWORKS,
+    joined_namespaces,
+    missing_requirement,
+)
 from .node import NODE_NAME, ZONE, node_programs
 from .programs import Program, program
 from .shop import Shop
 
-# What is drawn of a test: the load, and the moments to mark in it.
+# Draws a load, with named moments.
 Draw: TypeAlias = Callable[[Load, Sequence[tuple[float, str]]], None]
 
 NODES: Final = {"main": (NODE_NAME, ZONE), "c1": (NODE_NAME, ZONE), "c2": ("far", None)}
-"""The node of each cluster and its zone: one has the name of the main cluster's own, one is in no zone."""
+"""Node and zone by cluster: c1 has a node with the same name as main, and c2 has no zone."""
 
 PROXY_MODES: Final = ("nftables", "iptables")
 
@@ -42,29 +49,29 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--proxy-mode",
         choices=PROXY_MODES,
-        help="the only mode of kube-proxy (default: one by one)",
+        help="run in this mode of kube-proxy only (default: in each)",
     )
     group.addoption(
         "--plot",
         metavar="DIRECTORY",
         type=Path,
-        help="draw what became of the requests, as pictures there",
+        help="write pictures of the results to this directory",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
-        "markers", "any_proxy_mode: has nothing to do with the mode of kube-proxy; runs in one"
+        "markers", "any_proxy_mode: does not depend on the mode of kube-proxy; runs in one mode"
     )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run the tests in one mode of kube-proxy after the other, or in the one that was asked for."""
+    """Run the tests in each mode of kube-proxy, or in the mode given by the option."""
     if "proxy_mode" not in metafunc.fixturenames:
         return
-    asked = metafunc.config.getoption("--proxy-mode", default=None)
-    enough = 1 if metafunc.definition.get_closest_marker("any_proxy_mode") else len(PROXY_MODES)
-    modes = [asked] if asked else PROXY_MODES[:enough]
+    requested = metafunc.config.getoption("--proxy-mode", default=None)
+    count = 1 if metafunc.definition.get_closest_marker("any_proxy_mode") else len(PROXY_MODES)
+    modes = [requested] if requested else PROXY_MODES[:count]
     metafunc.parametrize("proxy_mode", modes, indirect=True, scope="session")
 
 
@@ -76,16 +83,16 @@ def proxy_mode(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def traffic_binaries(request: pytest.FixtureRequest) -> Path:
-    """The directory of kube-proxy and CoreDNS, which are built when they are nowhere.
+    """The directory of kube-proxy and CoreDNS, which are built if missing.
 
-    Skips where the kernel gives no network namespaces; on a CI machine that is a failure.
+    Without network namespaces, tests are skipped or, in CI, fail.
     """
     if request.config.getoption(WITHOUT, default=False):
         pytest.skip(f"{WITHOUT} was given")
-    if (sentence := obstacle()) is not None:
+    if (reason := missing_requirement()) is not None:
         if os.environ.get("CI"):
-            pytest.fail(sentence, pytrace=False)
-        pytest.skip(sentence)
+            pytest.fail(reason, pytrace=False)
+        pytest.skip(reason)
     command = [sys.executable, str(ROOT / "hack" / "envtest" / "assets.py"), "--traffic"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -95,11 +102,11 @@ def traffic_binaries(request: pytest.FixtureRequest) -> Path:
 
 @pytest.fixture(scope="session")
 def clusters(
-    traffic_binaries: Path,  # noqa: ARG001 - says first whether the tests can run at all
+    traffic_binaries: Path,  # noqa: ARG001 - checks first whether the tests can run
     binaries: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[dict[str, Cluster]]:
-    """The main cluster and two remotes, each with a controller manager, which writes its EndpointSlices."""
+    """The three clusters, each with a controller manager that writes EndpointSlices."""
     with ExitStack() as stack:
         yield start_clusters(
             stack,
@@ -112,7 +119,7 @@ def clusters(
 
 @pytest.fixture(scope="session")
 def nodes(clusters: dict[str, Cluster]) -> dict[str, Cluster]:
-    """The clusters, with a node in each, which is in no zone yet."""
+    """The clusters, each with a node that has no zone yet."""
     for name, cluster in clusters.items():
         cluster.api.create(node(NODES[name][0], NODE_ADDRESS if name == "main" else None))
     return clusters
@@ -125,10 +132,10 @@ def network(
     traffic_binaries: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Path]:
-    """The network, with kube-proxy and CoreDNS on the node; the directory where all that runs there has its logs."""
+    """The directory with the logs of the node, on which kube-proxy and CoreDNS run."""
     directory = tmp_path_factory.mktemp("node")
     with joined_namespaces(), node_programs(nodes["main"], traffic_binaries, proxy_mode, directory):
-        # Zones only now: kube-proxy can miss one that its node had before, as it looks before it has whom to tell.
+        # kube-proxy can miss a zone that its node had before the start, so zones are set now.
         for name, cluster in nodes.items():
             cluster.api.patch("nodes", NODES[name][0], None, zone(NODES[name][1]))
         yield directory
@@ -138,26 +145,26 @@ def network(
 
 @pytest.fixture(scope="session")
 def programs(network: Path) -> Iterator[dict[str, Program]]:
-    """The program that plays the Pods of each cluster."""
+    """The program that simulates the Pods of each cluster."""
     with ExitStack() as stack:
         yield {
             name: stack.enter_context(
-                program(pods.namespace, "pods", name, log=network / f"pods-{name}.log")
+                program(pods.namespace, "pod_servers", name, log=network / f"pods-{name}.log")
             )
             for name, pods in POD_NETWORKS.items()
         }
 
 
 @pytest.fixture(scope="session")
-def client(network: Path) -> Iterator[Client]:
+def load_generator(network: Path) -> Iterator[LoadGenerator]:
     """The load generator on the node."""
-    with program(NODE, "client", log=network / "client.log") as running:
-        yield Client(running)
+    with program(NODE, "load_generator", log=network / "load-generator.log") as running:
+        yield LoadGenerator(running)
 
 
 @pytest.fixture
 def namespace(main: Cluster, c1: Cluster, c2: Cluster) -> Iterator[str]:
-    """A namespace in all three clusters, with the ServiceAccount without which no Pod can be made."""
+    """A namespace in all three clusters, with the ServiceAccount that Pods need."""
     number = next(_namespaces)
     name = f"shop{number}" if number > 1 else "shop"
     for cluster in (main, c1, c2):
@@ -172,18 +179,18 @@ def namespace(main: Cluster, c1: Cluster, c2: Cluster) -> Iterator[str]:
 @pytest.fixture
 def shop(
     programs: dict[str, Program],
-    client: Client,
+    load_generator: LoadGenerator,
     clusters: dict[str, Cluster],
     world: World,
     controller: Controller,
 ) -> Iterator[Shop]:
-    """The namespace of the test with a kubelet in each cluster, and the controller running."""
+    """The namespace of the test, with a kubelet in each cluster and a running controller."""
     assert controller.running
     kubelets = {
         name: Kubelet(cluster, POD_NETWORKS[name], programs[name], world.namespace, NODES[name][0])
         for name, cluster in clusters.items()
     }
-    yield Shop(world, kubelets, client)
+    yield Shop(world, kubelets, load_generator)
     for kubelet in kubelets.values():
         for pod in kubelet.pods:
             kubelet.kill(pod)
@@ -191,7 +198,7 @@ def shop(
 
 @pytest.fixture
 def draw(request: pytest.FixtureRequest, proxy_mode: str) -> Draw:
-    """Show the results of a load at the end of the run and, with `--plot`, as a picture."""
+    """Print the results of a load at the end of the run and, with `--plot`, draw them."""
     directory = request.config.getoption("--plot", default=None)
 
     def show(load: Load, marks: Sequence[tuple[float, str]] = ()) -> None:

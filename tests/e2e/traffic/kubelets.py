@@ -1,4 +1,4 @@
-"""Kubelets, played: Pods of one cluster as objects of its API server and as servers on their addresses."""
+"""Simulated kubelets: each Pod is an object of its API server, and a server on its address."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from .programs import Program
 
 PORT: Final = 8080
 PRE_STOP_SECONDS: Final = 3
-"""How long a Pod goes on serving after its deletion, as `preStop: sleep` makes it: long enough for all to hear."""
+"""How long a deleted Pod still serves, as with `preStop: sleep`."""
 
 
 class Kubelet:
-    """The Pods of one namespace of one cluster. Their slices are the endpointslice controller's business."""
+    """Runs the Pods of a namespace; the endpointslice controller writes their slices."""
 
     def __init__(
         self,
@@ -42,9 +42,9 @@ class Kubelet:
         return sorted(self.addresses)
 
     def run(self, name: str, app: str, *, port_name: str = "http", ready: bool = True) -> None:
-        """A Pod with the label `app`, served from now on, and ready or not."""
+        """Start a Pod with the label `app`, ready or not."""
         addresses = self._network.addresses(next(_numbers))
-        self._program.tell({"start": name, "addresses": list(addresses), "port": PORT})
+        self._program.call({"start": name, "addresses": list(addresses), "port": PORT})
         self._cluster.api.create(pod(self._namespace, name, app, self._node_name, port_name))
         self.addresses[name] = addresses[0]
         status = {
@@ -61,8 +61,8 @@ class Kubelet:
     def set_ready(self, name: str, *, ready: bool) -> None:
         self._report(name, {"conditions": [ready_condition(is_ready=ready)]})
 
-    def end(self, *names: str) -> None:
-        """Delete Pods: they are terminating, serve a little longer, stop, and are gone."""
+    def terminate(self, *names: str) -> None:
+        """Delete Pods, which serve until their preStop hook ends."""
         for name in names:
             self._cluster.api.delete("pods", name, self._namespace)
         time.sleep(PRE_STOP_SECONDS)
@@ -70,29 +70,26 @@ class Kubelet:
             self.kill(name)
 
     def kill(self, name: str) -> None:
-        """The server ends, and the object with it."""
-        self._program.tell({"stop": name})
+        """Stop the server of a Pod, and delete the object at once."""
+        self._program.call({"stop": name})
         del self.addresses[name]
-        at_once = {"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0}
-        self._cluster.api.request("DELETE", path_of("pods", name, self._namespace), at_once)
+        options = {"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0}
+        self._cluster.api.request("DELETE", path_of("pods", name, self._namespace), options)
 
     def replace(self, name: str, app: str, **options: Any) -> None:
-        """One step of a rolling update: a new Pod, once ready, takes the place of an old one."""
+        """One step of a rolling update: replace a Pod as soon as its successor is ready."""
         successor = f"{name}-next"
         self.run(successor, app, ready=False, **options)
         self.set_ready(successor, ready=True)
-        eventually(lambda: self.is_published(successor, app))
-        self.end(name)
+        eventually(lambda: self.assert_published(successor, app))
+        self.terminate(name)
 
-    def is_published(self, name: str, app: str) -> None:
+    def assert_published(self, name: str, app: str) -> None:
         slices = self._cluster.api.find(
             "endpointslices", self._namespace, {"kubernetes.io/service-name": app}
         )
         members = [
-            member
-            for piece in slices
-            for member in piece["endpoints"] or ()
-            if "targetRef" in member
+            member for each in slices for member in each["endpoints"] or () if "targetRef" in member
         ]
         ready = [each["targetRef"]["name"] for each in members if each["conditions"]["ready"]]
         assert name in ready, f"{name} is not ready in the slices of {app}: {ready}"
@@ -101,25 +98,25 @@ class Kubelet:
         self._cluster.api.patch("pods", name, self._namespace, {"status": status}, "status")
 
 
-# Of all Pods of a run: an address is never used again, so that nothing is told to a stranger.
+# Counts the Pods of a run: an address is never reused, so no request reaches a wrong Pod.
 _numbers = itertools.count()
 
 
 def node(name: str, address: str | None = None) -> Manifest:
-    """A Node."""
+    """A Node, with an address if it needs one."""
     labels = {"kubernetes.io/hostname": name}
-    made: Manifest = {
+    created: Manifest = {
         "apiVersion": "v1",
         "kind": "Node",
         "metadata": {"name": name, "labels": labels},
     }
     if address:
-        made["status"] = {"addresses": [{"type": "InternalIP", "address": address}]}
-    return made
+        created["status"] = {"addresses": [{"type": "InternalIP", "address": address}]}
+    return created
 
 
 def zone(name: str | None) -> Manifest:
-    """What says in which zone a Node is, and with it the endpoints of its Pods; None: in no zone."""
+    """A patch that sets the zone of a Node, and so of its endpoints; None removes it."""
     return {"metadata": {"labels": {"topology.kubernetes.io/zone": name}}}
 
 

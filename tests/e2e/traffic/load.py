@@ -1,8 +1,7 @@
-"""Load on a Service, and what became of each request: as a table, and with `--plot` as a picture."""
+"""Load on a Service, and its results as a table and, with `--plot`, as a picture."""
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,21 +10,27 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.builders.manifests import Manifest
+from tests.e2e.polling import eventually
 
 from .programs import Program
 
-PATIENCE_SECONDS: Final = 5
-"""Nothing that is on its way takes so long, even on a busy machine; what is lost is lost for good."""
-BLACK_HOLE_SECONDS: Final = 2.5
-"""Where requests are lost on purpose. Linux sends the first packet again every second; by then it shall be too late."""
+TIMEOUT_SECONDS: Final = 5
+"""Longer than any response takes, even on a busy machine."""
 
-MOMENT_SECONDS: Final = 0.5
-"""For requests of which only the lost ones matter: before the first packet is sent again."""
+BLACK_HOLE_SECONDS: Final = 2.5
+"""Timeout for dropped packets: it ends between two retransmissions of the first packet."""
+
+SHORT_TIMEOUT_SECONDS: Final = 0.5
+"""Timeout for requests that are meant to be lost: it ends before the first retransmission."""
+
+
+STEADY_REQUESTS: Final = 50
+"""A load is steady after this many requests."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """One request: when it began (POSIX seconds), how long it took, its port, who answered, or what went wrong."""
+    """One request: its start (POSIX seconds), duration, port, and responder or error."""
 
     at: float
     seconds: float
@@ -37,7 +42,7 @@ class Result:
 
 @dataclass
 class Load:
-    """A running load and, once it is over, its results in the order of their beginning."""
+    """A load and, when it is over, its results by start time."""
 
     url: str
     results: list[Result] = field(default_factory=list)
@@ -67,38 +72,42 @@ class Load:
         return "\n".join([*rows, f"{self.rate():.0f} requests a second"])
 
     def rate(self) -> float:
-        """Requests a second, as they were really sent."""
+        """Requests that were sent per second."""
         span = self.results[-1].at - self.results[0].at if self.results else 0
         return (len(self.results) - 1) / span if span else 0
 
 
-class Client:
-    """The load generator on the node."""
+class LoadGenerator:
+    """Sends requests from the node of the main cluster."""
 
     def __init__(self, program: Program) -> None:
         self._program = program
 
     @contextmanager
     def under_load(
-        self, url: str, rate: float = 200, timeout: float = PATIENCE_SECONDS
+        self, url: str, rate: float = 200, timeout: float = TIMEOUT_SECONDS
     ) -> Iterator[Load]:
-        """Requests at a rate for as long as the block lasts, and no longer than a minute."""
+        """Send requests at this rate while the context is open, for at most a minute."""
         load = Load(url)
         number = self._begin(url, rate, int(rate * 60), timeout)
-        time.sleep(0.5)
+        eventually(lambda: self._assert_sent(number, STEADY_REQUESTS))
         yield load
-        load.results = results_of(self._program.tell({"stop": number}))
+        load.results = results_of(self._program.call({"stop": number}))
 
     def requests(
         self,
         url: str,
         count: int,
-        timeout: float = PATIENCE_SECONDS,
+        timeout: float = TIMEOUT_SECONDS,
         ports: Collection[int] | None = None,
     ) -> Load:
-        """So many requests, as fast as they are answered; from these ports, or each from the one after the last."""
+        """Send requests as fast as possible, from these ports or else from the next ones."""
         number = self._begin(url, 2_000, count, timeout, ports)
-        return Load(url, results_of(self._program.tell({"finish": number})))
+        return Load(url, results_of(self._program.call({"finish": number})))
+
+    def _assert_sent(self, number: int, count: int) -> None:
+        sent = self._program.call({"sent": number})
+        assert sent >= count, f"{sent} requests were sent"
 
     def _begin(
         self,
@@ -111,11 +120,11 @@ class Client:
         order: Manifest = {"url": url, "rate": rate, "count": count, "timeout": timeout}
         if ports is not None:
             order["ports"] = sorted(ports)
-        return int(self._program.tell({"begin": order}))
+        return int(self._program.call({"begin": order}))
 
 
 def results_of(answer: list[dict[str, Any]]) -> list[Result]:
-    """What the load generator answered, in the order in which the requests began."""
+    """The results from the load generator, by start time."""
     return sorted((result_of(each) for each in answer), key=lambda result: result.at)
 
 

@@ -1,4 +1,4 @@
-"""Network namespaces joined by veth: a node of the main cluster, which routes, and the Pods of each cluster."""
+"""Network namespaces joined by veth: the node of the main cluster, and the Pods of each cluster."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from typing import Final, TypeVar
 T = TypeVar("T")
 
 CLUSTERS: Final = ("main", "c1", "c2")
-# As in the flags of the API servers; the node must have a route to what kube-proxy translates.
+# As in the flags of the API servers; the node needs routes to addresses that kube-proxy translates.
 SERVICE_RANGES: Final = ("10.0.0.0/16", "fd00:10:96::/112")
 NODE: Final = f"svclink-node-{os.getpid()}"
 NODE_ADDRESS: Final = "192.168.1.1"
@@ -30,7 +30,7 @@ CLONE_NEWNET: Final = 0x40000000
 
 @dataclass(frozen=True)
 class PodNetwork:
-    """The namespace in which the Pods of one cluster live, and the addresses they may have."""
+    """The namespace of the Pods of one cluster, and their address ranges."""
 
     cluster: str
     number: int
@@ -44,12 +44,12 @@ class PodNetwork:
         return f"10.{self.number}.0.0/16", f"fd00:{self.number}::/64"
 
     def addresses(self, pod: int) -> tuple[str, str]:
-        """The IPv4 and IPv6 address of the Pod of this number."""
+        """The IPv4 and IPv6 address of the Pod with this number."""
         return f"10.{self.number}.{pod // 250}.{pod % 250 + 1}", f"fd00:{self.number}::{pod + 1:x}"
 
     @contextmanager
     def cut(self) -> Iterator[None]:
-        """Lose every packet to the Pods without a word, as where the network between the clusters is gone."""
+        """Drop every packet to the Pods, as if the network between the clusters were down."""
         drop = "table inet cut { chain input { type filter hook input priority 0; policy drop; }; }"
         run("ip", "netns", "exec", self.namespace, "nft", drop)
         try:
@@ -61,18 +61,19 @@ class PodNetwork:
 POD_NETWORKS: Final = {name: PodNetwork(name, 101 + i) for i, name in enumerate(CLUSTERS)}
 
 
-def obstacle() -> str | None:
-    """Why network namespaces cannot be made here, and what to do about it; None where they can."""
+def missing_requirement() -> str | None:
+    """Why network namespaces cannot be created, and how to fix it; None if they can."""
     if sys.platform != "linux" or os.geteuid() != 0:
         return "Network namespaces need Linux and root: run the traffic tests there, as root."
     if missing := [program for program in PROGRAMS if shutil.which(program) is None]:
-        return f"No {', '.join(missing)}: install them (Debian: iproute2, nftables, iptables, conntrack)."
+        names = ", ".join(missing)
+        return f"{names} not found: install iproute2, nftables, iptables and conntrack."
     probe = f"svclink-probe-{os.getpid()}"
     try:
         run("ip", "netns", "add", probe)
         run("ip", "netns", "delete", probe)
     except subprocess.CalledProcessError as error:
-        return f"No network namespace can be made here: {error.stderr.strip()}"
+        return f"Network namespaces cannot be created: {error.stderr.strip()}"
     return None
 
 
@@ -92,14 +93,14 @@ def joined_namespaces() -> Iterator[None]:
 
 
 def inside(namespace: str, *command: str | Path) -> list[str | Path]:
-    """The command, to be run in a network namespace, with its `/etc/resolv.conf` if it has one."""
+    """A command line that runs a command in a network namespace, with its `/etc/resolv.conf`."""
     return ["ip", "netns", "exec", namespace, *command]
 
 
 def do_inside(namespace: str, act: Callable[[], T]) -> T:
-    """Call a function of this process in a network namespace; the process stays where it is.
+    """Call a function in a network namespace, in a thread.
 
-    A thread may change its own namespace, and a socket belongs to that in which it was made.
+    A thread can change its own namespace, and a socket belongs to the namespace of its creation.
     """
 
     def enter_and_act() -> T:
@@ -117,23 +118,23 @@ def _enter(namespace: str) -> None:
             raise OSError(ctypes.get_errno(), f"setns {namespace}")
 
 
-def ports_without_answer() -> set[int]:
-    """The ports of the node from which connections were begun and not answered, as far as the kernel remembers."""
+def unanswered_ports() -> set[int]:
+    """The ports of the node with tracked connections that were not answered."""
     entries = run(
         "ip", "netns", "exec", NODE, "conntrack", "-L", "-p", "tcp", "--state", "SYN_SENT"
     )
     return {int(port) for port in re.findall(r"^.*? sport=(\d+)", entries, re.MULTILINE)}
 
 
-def are_forgotten(ports: set[int]) -> None:
-    """Assert that the kernel remembers no connection from these ports of the node that was not answered."""
-    remembered = ports & ports_without_answer()
-    assert not remembered, f"there are connections without an answer from {sorted(remembered)}"
+def assert_untracked(ports: set[int]) -> None:
+    """Assert that the kernel tracks no unanswered connection from these ports of the node."""
+    tracked = ports & unanswered_ports()
+    assert not tracked, f"unanswered connections are tracked from {sorted(tracked)}"
 
 
 @contextmanager
-def forgetting_after(seconds: int) -> Iterator[None]:
-    """Have the kernel remember a new connection from the node for no longer, unless it is answered."""
+def tracking_timeout(seconds: int) -> Iterator[None]:
+    """Limit how long the kernel tracks an unanswered connection from the node."""
     before = do_inside(NODE, SYN_SENT_TIMEOUT.read_text)
     do_inside(NODE, lambda: SYN_SENT_TIMEOUT.write_text(str(seconds)))
     try:
@@ -143,7 +144,7 @@ def forgetting_after(seconds: int) -> Iterator[None]:
 
 
 def run(*command: str) -> str:
-    """Run a command of the system and return what it prints; its complaint is in the exception."""
+    """Run a system command and return its output; a failure carries its standard error."""
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
@@ -157,7 +158,7 @@ def _make_node() -> None:
         f"{search}\nnameserver 127.0.0.1\noptions ndots:5\n", encoding="utf-8"
     )
     for range_ in SERVICE_RANGES:
-        # Never taken: kube-proxy translates before. Without a route the kernel would not even look.
+        # kube-proxy translates these addresses first, but the kernel requires a route.
         run("ip", "-n", NODE, *_family(range_), "route", "add", range_, "dev", "lo")
 
 
@@ -165,21 +166,8 @@ def _join(network: PodNetwork, i: int) -> None:
     namespace, device = network.namespace, f"to-{network.cluster}"
     run("ip", "netns", "add", namespace)
     run("ip", "-n", namespace, "link", "set", "lo", "up")
-    run(
-        "ip",
-        "link",
-        "add",
-        device,
-        "netns",
-        NODE,
-        "type",
-        "veth",
-        "peer",
-        "name",
-        "eth0",
-        "netns",
-        namespace,
-    )
+    peer = ("peer", "name", "eth0", "netns", namespace)
+    run("ip", "link", "add", device, "netns", NODE, "type", "veth", *peer)
     for where, interface, host in ((NODE, device, 1), (namespace, "eth0", 2)):
         run("ip", "-n", where, "address", "add", f"192.168.{i}.{host}/24", "dev", interface)
         run("ip", "-n", where, "address", "add", f"fd01:{i}::{host}/64", "dev", interface, "nodad")
@@ -188,9 +176,10 @@ def _join(network: PodNetwork, i: int) -> None:
         family = _family(range_)
         run("ip", "-n", NODE, *family, "route", "add", range_, "via", f"{gateways}2")
         run("ip", "-n", namespace, *family, "route", "add", "default", "via", f"{gateways}1")
-        # Every address of the range is one of this host, so that a Pod needs no set-up of its own.
+        # Every address of the range is local, so that a Pod needs no setup.
         run("ip", "-n", namespace, *family, "route", "add", "local", range_, "dev", "lo")
-    bind_to_any = "echo 1 > /proc/sys/net/ipv6/ip_nonlocal_bind"  # What the route says of IPv4, IPv6 wants said twice.
+    # A local route suffices to bind to an IPv4 address, but not to an IPv6 address.
+    bind_to_any = "echo 1 > /proc/sys/net/ipv6/ip_nonlocal_bind"
     run("ip", "netns", "exec", namespace, "sh", "-c", bind_to_any)
 
 

@@ -1,4 +1,4 @@
-"""The node of the main cluster: kube-proxy and CoreDNS, as a distribution would run them."""
+"""The node of the main cluster, with kube-proxy and CoreDNS."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ FAMILIES: Final = {"IPv4", "IPv6"}
 PROXY_HEALTH: Final = "127.0.0.1:10256"
 DNS_HEALTH: Final = "127.0.0.1:8181"
 MIN_SYNC_PERIOD: Final = "100ms"
-"""How long kube-proxy waits after a round, whatever happens. Its default, a second, would hide what svclink takes."""
+"""Minimum time between two syncs of kube-proxy; 1 s, its default, would hide svclink's."""
 
 
 @contextmanager
 def node_programs(main: Cluster, binaries: Path, mode: str, directory: Path) -> Iterator[None]:
-    """kube-proxy in a mode and CoreDNS, both working."""
+    """Run kube-proxy in this mode and CoreDNS; both are ready when the context is entered."""
     kubeconfig = directory / "node.kubeconfig"
     kubeconfig.write_text(main.admin_kubeconfig(), encoding="utf-8")
     port = urlsplit(main.server).port
@@ -48,8 +48,8 @@ def node_programs(main: Cluster, binaries: Path, mode: str, directory: Path) -> 
         try:
             for process in processes:
                 process.start()
-            eventually(lambda: _has_written_rules(processes))
-            eventually(lambda: _answer(DNS_HEALTH, "/ready", processes))
+            eventually(lambda: _assert_rules_written(processes))
+            eventually(lambda: _get(DNS_HEALTH, "/ready", processes))
             yield
         finally:
             stop_all(processes)
@@ -69,7 +69,7 @@ def _kube_proxy(binaries: Path, kubeconfig: Path, mode: str, directory: Path) ->
         "clientConnection": {"kubeconfig": str(kubeconfig)},
         "hostnameOverride": NODE_NAME,
         "clusterCIDR": ",".join(POD_NETWORKS["main"].ranges),
-        "conntrack": unchanged,  # A namespace may not change what belongs to the whole kernel.
+        "conntrack": unchanged,  # A namespace cannot change settings of the whole kernel.
         "healthzBindAddress": PROXY_HEALTH,
         "metricsBindAddress": "127.0.0.1:10249",
         mode: {"minSyncPeriod": MIN_SYNC_PERIOD},
@@ -89,15 +89,15 @@ def _coredns(binaries: Path, kubeconfig: Path, directory: Path) -> list[str | Pa
     return inside(NODE, binaries / "coredns", "-conf", file)
 
 
-def _has_written_rules(processes: list[Process]) -> None:
-    families = json.loads(_answer(PROXY_HEALTH, "/healthz", processes)).get("status", {})
-    assert set(families) == FAMILIES, f"kube-proxy has written rules only for {sorted(families)}"
+def _assert_rules_written(processes: list[Process]) -> None:
+    families = json.loads(_get(PROXY_HEALTH, "/healthz", processes)).get("status", {})
+    assert set(families) == FAMILIES, f"kube-proxy wrote rules for {sorted(families)} only"
 
 
-def _answer(server: str, path: str, processes: list[Process]) -> bytes:
+def _get(server: str, path: str, processes: list[Process]) -> bytes:
     for process in processes:
         if not process.running:
-            raise RuntimeError(f"{process.name} ended:\n{process.tail()}")
+            raise RuntimeError(f"{process.name} exited:\n{process.tail()}")
 
     def get() -> bytes:
         connection = http.client.HTTPConnection(server, timeout=2)

@@ -1,4 +1,4 @@
-"""What the programs in the namespaces have in common: orders as lines of JSON, each answered with one."""
+"""The protocol of the programs in the namespaces: each order and each result is a line of JSON."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 async def follow(orders: Callable[[dict[str, Any]], Awaitable[object]]) -> None:
-    """Do what the lines of the standard input say, one after the other, until it ends."""
+    """Carry out the orders on standard input one after the other, until it is closed."""
     reader = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(reader), sys.stdin

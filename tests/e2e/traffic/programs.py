@@ -1,4 +1,4 @@
-"""Programs of the tests that run in a network namespace and do what they are told."""
+"""Programs of the tests that run in a network namespace and take orders."""
 
 from __future__ import annotations
 
@@ -10,31 +10,29 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.builders.manifests import Manifest
-
 from .network import inside
 
 
 class Program:
-    """A module of this package as a process. It takes orders as lines of JSON, and answers each with one."""
+    """A module of this package that runs as a process; orders and results are lines of JSON."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
 
-    def tell(self, order: Manifest) -> Any:
-        """Give an order, and return the answer."""
+    def call(self, order: dict[str, Any]) -> Any:
+        """Send an order, and return its result."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
-        answer = self._process.stdout.readline()
-        assert answer, "a program of the test has ended; see its log"
-        return json.loads(answer)
+        result = self._process.stdout.readline()
+        assert result, "a program of the test exited; see its log"
+        return json.loads(result)
 
 
 @contextmanager
 def program(namespace: str, module: str, *arguments: str, log: Path) -> Iterator[Program]:
-    """Start a module in a namespace. It ends when its input does, whatever becomes of the tests."""
+    """Run a module in a namespace; it exits when its input is closed."""
     command = inside(namespace, sys.executable, "-m", f"{__package__}.{module}", *arguments)
     with (
         log.open("w") as errors,

@@ -1,4 +1,4 @@
-"""Lets the programs on the node reach the main API server, which listens on the loopback of the test host."""
+"""Connects programs on the node to the main API server on loopback of the test host."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from contextlib import contextmanager
 
 @contextmanager
 def relayed(listener: socket.socket, port: int) -> Iterator[None]:
-    """Pass every connection of the listener on to a port of this host's loopback, in a thread."""
-    made: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
+    """Forward every connection of the listener to a loopback port of this host, in a thread."""
+    started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
 
     async def serve() -> None:
         stop = asyncio.Event()
-        made.set_result((asyncio.get_running_loop(), stop))
+        started.set_result((asyncio.get_running_loop(), stop))
         async with await asyncio.start_server(
             lambda near, back: _join(near, back, port), sock=listener
         ):
@@ -26,7 +26,7 @@ def relayed(listener: socket.socket, port: int) -> Iterator[None]:
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()
-    loop, stop = made.result()
+    loop, stop = started.result()
     try:
         yield
     finally:

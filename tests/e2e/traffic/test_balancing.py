@@ -1,4 +1,4 @@
-"""A program in the main cluster reaches the Pods of all three clusters by the name and the address of its Service."""
+"""Requests to a Service of the main cluster reach the Pods of all three clusters."""
 
 from __future__ import annotations
 
@@ -6,16 +6,14 @@ from .conftest import Draw
 from .shop import APP, Shop, chi_square
 
 REQUESTS = 3_000
-# Two degrees of freedom: chance alone goes beyond this in one run of a million.
+# With two degrees of freedom, a fair balance exceeds this limit in one of a million runs.
 LIMIT = 27.63
 PODS = {"main": 2, "c1": 3, "c2": 5}
 
 
-def test_answers_come_from_every_cluster_in_proportion_to_its_ready_endpoints(
-    shop: Shop, draw: Draw
-) -> None:
-    """By DNS name, by cluster IP, and by its IPv6 twin on a dual-stack Service."""
-    shop.open(PODS, ipFamilyPolicy="RequireDualStack")
+def test_requests_are_balanced_over_the_endpoints_of_all_clusters(shop: Shop, draw: Draw) -> None:
+    """Each cluster gets its share by DNS name, by IPv4 address and by IPv6 address."""
+    shop.deploy(PODS, ipFamilyPolicy="RequireDualStack")
     ipv4, ipv6 = shop.world.main.api.get("services", APP, shop.world.namespace)["spec"][
         "clusterIPs"
     ]

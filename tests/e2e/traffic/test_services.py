@@ -1,4 +1,4 @@
-"""Services that differ between the clusters, that only a remote has, and that move from one cluster to another."""
+"""Services that differ between clusters, that only a remote has, or that move."""
 
 from __future__ import annotations
 
@@ -14,17 +14,15 @@ from .shop import APP, HTTP, Shop
 
 
 @pytest.mark.any_proxy_mode
-def test_a_port_of_another_name_is_translated_and_one_without_partner_is_reported(
-    shop: Shop, draw: Draw
-) -> None:
-    """`web` of c1 has the number of the main Service's `http` and works; `admin` of c2 has neither name nor number."""
+def test_ports_are_matched_by_number_or_reported(shop: Shop, draw: Draw) -> None:
+    """Port `web` of c1 matches `http` by number and works; `admin` of c2 matches nothing."""
     shop.declare("main")
     shop.declare("c1", HTTP | {"name": "web"})
     shop.declare("c2", HTTP | {"name": "admin", "port": 8443})
     for name in ("main", "c1", "c2"):
         shop.kubelets[name].run_many(APP, 1)
     shop.world.link(shop.world.c1, shop.world.c2)
-    shop.await_answers("main", "c1")
+    shop.await_responders("main", "c1")
 
     load = shop.requests(500)
     draw(load, ())
@@ -35,17 +33,15 @@ def test_a_port_of_another_name_is_translated_and_one_without_partner_is_reporte
 
 
 @pytest.mark.any_proxy_mode
-def test_a_created_service_works_by_name_without_anything_else_done(
-    shop: Shop, controller: Controller, draw: Draw
-) -> None:
-    """Only c1 has it. With --sync-services-to-local-cluster it answers in the main cluster."""
+def test_created_service_responds_by_name(shop: Shop, controller: Controller, draw: Draw) -> None:
+    """With --sync-services-to-local-cluster, a Service that only c1 has responds in main."""
     controller.kill()
     controller.start("--sync-services-to-local-cluster=true")
     shop.world.delete_at_end("services", APP, shop.world.namespace)
     shop.declare("c1")
     shop.kubelets["c1"].run_many(APP, 2)
     shop.world.link(shop.world.c1)
-    shop.await_answers("c1")
+    shop.await_responders("c1")
 
     load = shop.requests(500)
     draw(load, ())
@@ -53,24 +49,22 @@ def test_a_created_service_works_by_name_without_anything_else_done(
     assert set(load.by_cluster()) == {"c1"}
 
 
-def test_a_service_moves_to_a_remote_and_back_without_a_failed_request(
-    shop: Shop, draw: Draw
-) -> None:
-    """In the main cluster it is scaled to zero while the remote takes over, and up again while that is scaled down."""
-    shop.open({"main": 2, "c1": 2})
+def test_service_moves_to_a_remote_and_back_without_failures(shop: Shop, draw: Draw) -> None:
+    """No request fails while Pods are scaled to zero in main, then up again, then to zero in c1."""
+    shop.deploy({"main": 2, "c1": 2})
 
     with shop.under_load() as load:
         start = time.time()
-        shop.kubelets["main"].end(*shop.kubelets["main"].pods)
+        shop.kubelets["main"].terminate(*shop.kubelets["main"].pods)
         moved = time.time()
-        while_away = shop.answering()
+        while_moved = shop.responders()
         for pod in ("back-0", "back-1"):
             shop.kubelets["main"].run(pod, APP)
-        eventually(lambda: shop.kubelets["main"].is_published("back-1", APP))
+        eventually(lambda: shop.kubelets["main"].assert_published("back-1", APP))
         returning = time.time()
-        shop.kubelets["c1"].end(*shop.kubelets["c1"].pods)
+        shop.kubelets["c1"].terminate(*shop.kubelets["c1"].pods)
         back = time.time()
-        afterwards = shop.answering()
+        afterwards = shop.responders()
 
     moments = [
         (start, "main to zero"),
@@ -80,5 +74,5 @@ def test_a_service_moves_to_a_remote_and_back_without_a_failed_request(
     ]
     draw(load, moments)
     assert not load.failures, load.table()
-    assert while_away == {("c1", "web-0"), ("c1", "web-1")}
+    assert while_moved == {("c1", "web-0"), ("c1", "web-1")}
     assert afterwards == {("main", "back-0"), ("main", "back-1")}

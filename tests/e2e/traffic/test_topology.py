@@ -1,4 +1,4 @@
-"""Where the main Service prefers near endpoints, remote ones take part as they should."""
+"""Remote endpoints of Services that prefer nearby endpoints."""
 
 from __future__ import annotations
 
@@ -8,42 +8,38 @@ from .conftest import Draw
 from .shop import APP, Shop
 
 
-def test_clients_stay_in_their_zone_and_a_remote_without_zones_does_not_end_that(
-    shop: Shop, draw: Draw
-) -> None:
-    """`PreferSameZone`: endpoints of the client's zone answer, remote ones too. One ready endpoint without a hint ends
-    it for the whole Service, which is why svclink gives a hint to each."""
-    shop.open({"main": 1, "c1": 1, "c2": 1})
+def test_remote_without_zones_does_not_disable_same_zone_routing(shop: Shop, draw: Draw) -> None:
+    """With `PreferSameZone`, only endpoints in the zone of the client respond."""
+    shop.deploy({"main": 1, "c1": 1, "c2": 1})
 
     shop.world.main.api.patch(
         "services", APP, shop.world.namespace, {"spec": {"trafficDistribution": "PreferSameZone"}}
     )
-    shop.await_answers("main", "c1")
+    shop.await_responders("main", "c1")
     load = shop.requests(1_000)
     draw(load, ())
     assert set(load.by_cluster()) == {"main", "c1"}, load.table()
 
-    # Of an address that is in two slices, kube-proxy takes the hints of either: this endpoint is in no other.
-    shop.kubelets["c2"].run("by-hand", "another")
+    # A ready endpoint without a hint disables all hints of the Service. Its address is in no other
+    # slice, because kube-proxy would use the hints there.
+    shop.kubelets["c2"].run("unhinted", "another")
     unhinted = endpoint_slice(
-        "by-hand",
+        "unhinted",
         key=f"{shop.world.namespace}/{APP}",
-        endpoints=[endpoint(shop.kubelets["c2"].addresses["by-hand"])],
-        labels={"endpointslice.kubernetes.io/managed-by": "by-hand"},
+        endpoints=[endpoint(shop.kubelets["c2"].addresses["unhinted"])],
+        labels={"endpointslice.kubernetes.io/managed-by": "example.org"},
     )
     shop.world.main.api.create(unhinted)
-    shop.await_answers("main", "c1", "c2")
+    shop.await_responders("main", "c1", "c2")
 
 
-def test_a_remote_node_of_the_same_name_is_not_taken_for_the_local_one(
-    shop: Shop, draw: Draw
-) -> None:
-    """`internalTrafficPolicy: Local` sends nothing to the Pods of c1, whose node is called like the client's."""
-    shop.open({"main": 1, "c1": 2})
+def test_remote_node_with_the_same_name_is_not_local(shop: Shop, draw: Draw) -> None:
+    """`internalTrafficPolicy: Local` excludes Pods on a remote node with the same name."""
+    shop.deploy({"main": 1, "c1": 2})
     shop.world.main.api.patch(
         "services", APP, shop.world.namespace, {"spec": {"internalTrafficPolicy": "Local"}}
     )
-    shop.await_answers("main")
+    shop.await_responders("main")
 
     load = shop.requests(1_000)
     draw(load, ())

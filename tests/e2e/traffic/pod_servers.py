@@ -1,8 +1,8 @@
-"""The Pods of one cluster: small HTTP servers that answer with their cluster and Pod name.
+"""The Pods of one cluster: small HTTP servers that respond with the names of their cluster and Pod.
 
-Run in the network namespace of the cluster. Its orders: `{"start": "web-1", "addresses": [...], "port": 8080}` and
-`{"stop": "web-1"}`. A Pod that is stopped takes no new connection and answers those it has, as a well-behaved server
-does after SIGTERM.
+This program runs in the network namespace of the cluster. Its orders are `{"start": "web-1",
+"addresses": [...], "port": 8080}` and `{"stop": "web-1"}`. A Pod that is stopped accepts no new
+connections and finishes the existing ones, as a graceful server does after SIGTERM.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from aiohttp import web
 from .orders import follow
 
 GRACE_SECONDS = 5
-# As servers in Go have it. Python's 128 are full when a busy machine lets this process wait for half a second.
+# The value of Go servers: Python's 128 fill up when a busy machine suspends this process.
 BACKLOG = 4096
 
 
 class Pods:
-    """Those that run, by name."""
+    """The running servers, by Pod name."""
 
     def __init__(self, cluster: str) -> None:
         self._cluster = cluster
         self._running: dict[str, web.AppRunner] = {}
 
     async def follow(self, order: dict[str, Any]) -> None:
-        """Start or stop one."""
+        """Start or stop a Pod."""
         if "start" in order:
             self._running[order["start"]] = await self._start(
                 order["start"], order["addresses"], order["port"]

@@ -1,16 +1,26 @@
-"""The load generator: requests at a fixed rate, each with a connection of its own.
+"""The load generator: requests at a fixed rate, each on its own connection.
 
-Run in the network namespace of the node. Its orders: `{"begin": {"url": ..., "rate": 200, "count": 900, "timeout": 5}}`
-is answered with the number of the load, `{"finish": number}` with its results when all are there, `{"stop": number}`
-with those of what was sent so far. A result says when the request began (POSIX seconds), how long it took, from which
-port, who answered, and what went wrong while it was doing what.
+It runs in the network namespace of the node, and takes orders:
 
-A connection of its own has a port of its own: the next of `LOCAL_PORTS`, or of the `ports` in the order. Were it
-chosen by Linux, it might be that of one that was given up, and to the connection tracking of the node there would be no
-new connection: it would go where the other went, whatever the rules say by then.
+- `{"begin": {"url": ..., "rate": 200, "count": 900, "timeout": 5}}` returns the number of a new
+load
+- `{"sent": number}` returns how many of its requests were sent
+- `{"finish": number}` returns all results when the last request is done
+- `{"stop": number}` sends no more requests and returns the results
 
-It keeps to its rate also when answers are late, up to a bound: on a machine that is too busy for it, it sends less, and
-never catches up with a burst, which no server would be there for either.
+A result has the start of the request (POSIX seconds), its duration, its port, the responder, and
+the
+error with the stage in which it occurred.
+
+Each connection uses the next of `LOCAL_PORTS`, or of the `ports` in the order. If Linux chose the
+port,
+it could be the port of an abandoned connection. Connection tracking on the node would then take the
+new
+connection for the old one, and send it to the same Pod regardless of the current rules.
+
+The rate does not depend on response times, up to a limit. On an overloaded machine the generator
+sends
+less, and never catches up in a burst.
 """
 
 from __future__ import annotations
@@ -32,13 +42,14 @@ from .orders import follow
 
 IN_FLIGHT = 200
 CATCH_UP_SECONDS = 0.05
-# Those that Linux chooses from. At 200 a second none is used again while a connection without an answer is tracked.
+# The usual range of Linux. At 200 requests a second, no port is reused while an unanswered
+# connection is tracked.
 LOCAL_PORTS = range(32_768, 61_000)
 
 
 @dataclass
 class Progress:
-    """How far a request has come, and from which port."""
+    """The stage and the port of a request."""
 
     stage: str = "connecting"
     port: int | None = None
@@ -47,8 +58,8 @@ class Progress:
 _progress: ContextVar[Progress] = ContextVar("progress")
 
 
-class Load:
-    """One load, running since it was made."""
+class RunningLoad:
+    """Requests to one URL, sent from its creation on."""
 
     def __init__(
         self, url: str, rate: float, count: int, timeout: float, ports: Iterator[int]
@@ -56,17 +67,18 @@ class Load:
         self._url = url
         self._ports = ports
         self._timeout = aiohttp.ClientTimeout(total=timeout)
-        self._told_to_stop = asyncio.Event()
+        self.sent = 0
+        self._stop = asyncio.Event()
         self._in_flight = asyncio.Semaphore(IN_FLIGHT)
         self._sending = asyncio.create_task(self._send(1 / rate, count))
 
     async def finish(self) -> list[dict[str, Any]]:
-        """What became of each request."""
+        """Wait for the last request; return the results."""
         return await self._sending
 
     async def stop(self) -> list[dict[str, Any]]:
-        """Send no more; what became of those that were sent."""
-        self._told_to_stop.set()
+        """Send no more requests; return the results of those that were sent."""
+        self._stop.set()
         return await self._sending
 
     async def _send(self, pause: float, count: int) -> list[dict[str, Any]]:
@@ -79,24 +91,25 @@ class Load:
             ) as session,
             asyncio.TaskGroup() as group,
         ):
-            sent: list[asyncio.Task[dict[str, Any]]] = []
+            requests: list[asyncio.Task[dict[str, Any]]] = []
             due = time.monotonic()
-            while len(sent) < count and not await self._is_told_to_stop(due):
+            while self.sent < count and not await self._stops_before(due):
                 await self._in_flight.acquire()
-                sent.append(group.create_task(self._request(session)))
+                self.sent += 1
+                requests.append(group.create_task(self._request(session)))
                 due = max(due + pause, time.monotonic() - CATCH_UP_SECONDS)
-        return [task.result() for task in sent]
+        return [task.result() for task in requests]
 
-    async def _is_told_to_stop(self, due: float) -> bool:
-        """Wait until it is time for the next request, or until there is to be none."""
+    async def _stops_before(self, due: float) -> bool:
+        """Wait until the next request is due; return whether the load was stopped."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._told_to_stop.wait(), max(0.0, due - time.monotonic()))
-        return self._told_to_stop.is_set()
+            await asyncio.wait_for(self._stop.wait(), max(0.0, due - time.monotonic()))
+        return self._stop.is_set()
 
     async def _request(self, session: aiohttp.ClientSession) -> dict[str, Any]:
         progress = Progress()
         _progress.set(progress)
-        began = time.time()
+        start = time.time()
         answer, error = None, None
         try:
             async with session.get(self._url) as response:
@@ -108,21 +121,21 @@ class Load:
         finally:
             self._in_flight.release()
         return {
-            "at": began,
-            "seconds": time.time() - began,
+            "at": start,
+            "seconds": time.time() - start,
             "port": progress.port,
             "by": answer,
             "error": error,
         }
 
     def _socket_of_next_port(self, address: tuple[Any, ...]) -> socket.socket:
-        made = socket.socket(*address[:3])
-        _progress.get().port = bind_to_first(made, self._ports)
-        return made
+        unbound = socket.socket(*address[:3])
+        _progress.get().port = bind_to_first(unbound, self._ports)
+        return unbound
 
 
 def bind_to_first(unbound: socket.socket, ports: Iterable[int]) -> int:
-    """Give the socket the first of these ports that is free, and return it."""
+    """Bind the socket to the first of these ports that is free, and return the port."""
     for port in ports:
         try:
             unbound.bind(("", port))
@@ -135,7 +148,7 @@ def bind_to_first(unbound: socket.socket, ports: Iterable[int]) -> int:
 
 
 def stages() -> aiohttp.TraceConfig:
-    """Keeps how far a request has come: resolving the name, connecting, or waiting for the answer."""
+    """Track the stage of each request: resolving, connecting or waiting."""
     trace = aiohttp.TraceConfig()
 
     def enter(stage: str) -> Callable[..., Awaitable[None]]:
@@ -154,15 +167,17 @@ class Loads:
     """All loads of this program, by number."""
 
     def __init__(self) -> None:
-        self._loads: list[Load] = []
+        self._loads: list[RunningLoad] = []
         self._ports = itertools.cycle(LOCAL_PORTS)
 
     async def follow(self, order: dict[str, Any]) -> object:
-        """Begin a load, or end one."""
+        """Carry out one order."""
         if "begin" in order:
             ports = iter(order["begin"].pop("ports", self._ports))
-            self._loads.append(Load(**order["begin"], ports=ports))
+            self._loads.append(RunningLoad(**order["begin"], ports=ports))
             return len(self._loads) - 1
+        if "sent" in order:
+            return self._loads[order["sent"]].sent
         if "finish" in order:
             return await self._loads[order["finish"]].finish()
         return await self._loads[order["stop"]].stop()
