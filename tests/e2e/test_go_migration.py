@@ -93,7 +93,7 @@ def go_installation(
 ) -> Iterator[Shell]:
     """A terminal; the Go release has two links in two namespaces, and mirrors one Service."""
     shell(f"kubectl delete crd {CRD} && kubectl apply -f -", answer=json.dumps(go_release.CRD))
-    shell(f"kubectl wait --for=condition=Established crd/{CRD} && {REFRESH_SCOPE}")
+    eventually(lambda: shell(f"{REFRESH_SCOPE} && kubectl get clusterlinks -A"))
     shell(
         "kubectl create namespace cloudpilot"
         " && kubectl create deployment svclink -n cloudpilot --image go --replicas 1"
@@ -105,10 +105,8 @@ def go_installation(
         main.api.create(go_release.link(where, cluster.name, cluster.remote_kubeconfig()))
         go_release.sync(main.api, namespace, "web", cluster.name, ADDRESSES[cluster.name])
     yield shell
-    shell(
-        f"kubectl delete crd {CRD} && kubectl apply -f crd/"
-        f" && kubectl wait --for=condition=Established crd/{CRD}"
-    )
+    shell(f"kubectl delete crd {CRD} && kubectl apply -f crd/")
+    eventually(lambda: shell(f"{REFRESH_SCOPE} && kubectl get clusterlinks"))
     shell("kubectl delete --filename deploy/deployment.yaml --ignore-not-found")
     shell("hack/cleanup-endpointslices.sh --yes")
 

@@ -40,7 +40,8 @@ def test_deleted_links_leave_no_resources_behind(
     world.publish(world.c1, "web", "10.1.0.1")
     kubeconfigs = various_kubeconfigs(world, proxy_to(world.c1), proxy_to(world.c2), silent_server)
     choices = random.Random(1)  # noqa: S311 - must be repeatable
-    tasks = eventually(lambda: asyncio_tasks(metrics_port))
+    eventually(lambda: get(metrics_port, "/readyz"))
+    tasks = asyncio_tasks(metrics_port)
 
     add_and_remove_links(world, kubeconfigs, range(WARM_UP), choices)
     eventually(lambda: assert_at_most(asyncio_tasks(metrics_port), tasks))
@@ -98,12 +99,17 @@ def open_descriptors(controller: Controller) -> int:
 
 def asyncio_tasks(metrics_port: int) -> float:
     """The number of unfinished asyncio tasks, from the metrics of the controller."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{metrics_port}/metrics", timeout=10) as response:
-        families = text_string_to_metric_families(response.read().decode())
+    families = text_string_to_metric_families(get(metrics_port, "/metrics"))
     (value,) = (
         family.samples[0].value for family in families if family.name == "svclink_asyncio_tasks"
     )
     return value
+
+
+def get(port: int, path: str) -> str:
+    """The response of the controller's own server; an error status raises OSError."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as response:
+        return str(response.read().decode())
 
 
 def resident_megabytes(controller: Controller) -> float:
