@@ -1,1 +1,1 @@
-"""Brings the main cluster to what the core plans, Service by Service."""
+"""Brings the main cluster's EndpointSlices to the state that the core plans, Service by Service."""

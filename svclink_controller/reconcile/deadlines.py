@@ -1,4 +1,4 @@
-"""Wakes somebody at a moment: when a policy begins to hold, when a guard has seen enough."""
+"""One timer per cluster: for an unreachable policy that takes effect, or a guard that is due."""
 
 from __future__ import annotations
 
@@ -12,33 +12,34 @@ from svclink_controller import clock
 
 @define
 class Deadlines:
-    """At most one deadline a cluster.
+    """At most one deadline per cluster.
 
     Args:
-        reached: Called with the name of the cluster whose deadline is over.
+        reached: Called with the name of the cluster whose deadline has passed.
+        now: Returns the current POSIX seconds.
     """
 
     reached: Callable[[str], None]
+    now: Callable[[], float] = clock.seconds
     _timers: dict[str, asyncio.TimerHandle] = field(factory=dict)
 
     def set(self, cluster: str, at: float | None) -> None:
-        """The deadline of a cluster, in POSIX seconds, instead of the one it had; None for no deadline."""
+        """Replace the deadline of a cluster, in POSIX seconds; None removes it."""
         if (timer := self._timers.pop(cluster, None)) is not None:
             timer.cancel()
         if at is not None:
-            delay = max(at - clock.seconds(), 0)
-            self._timers[cluster] = asyncio.get_running_loop().call_later(
-                delay, self._ring, cluster, at
-            )
+            delay = max(at - self.now(), 0)
+            loop = asyncio.get_running_loop()
+            self._timers[cluster] = loop.call_later(delay, self._fire, cluster, at)
 
     def close(self) -> None:
-        """Forget every deadline."""
+        """Remove every deadline."""
         for cluster in list(self._timers):
             self.set(cluster, None)
 
-    def _ring(self, cluster: str, at: float) -> None:
-        """A timer counts another clock than the one that decides, and can be early, or the clock was put back."""
-        if clock.seconds() < at:
+    def _fire(self, cluster: str, at: float) -> None:
+        """Wait again if the timer fired early: it runs on another clock, and `now` can be set."""
+        if self.now() < at:
             self.set(cluster, at)
         else:
             del self._timers[cluster]

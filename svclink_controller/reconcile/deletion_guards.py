@@ -1,9 +1,12 @@
-"""Runs the deletion guards: counts what the plans of a cluster's Services condemn, and asks the core what waits."""
+"""Runs the mass-deletion guards: counts the deletions that plans ask for, by cluster.
+
+The rules are the core's, in `deletion_guard`.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import structlog
@@ -26,52 +29,50 @@ from svclink_core.planning import Decision
 from svclink_core.svclink_v1alpha1 import ClusterLinkSpec
 
 GUARD_GATHER_SECONDS: Final = 0.05
-"""What is condemned together is looked at together."""
+"""Deletions that are planned within this time are counted together."""
 
 log = structlog.get_logger()
 
 
 @define
 class DeletionGuards:
-    """Keeps the guards in the store up to what the plans say.
+    """Keeps the guards in the store up to date with the plans.
 
     Args:
-        store: Has the guards, and what is mirrored.
+        store: Holds the guards, the links and the mirrored slices.
+        now: Returns the current POSIX seconds.
     """
 
     store: Store
-    _doomed: dict[str, dict[NamespacedName, int]] = field(factory=dict)
+    now: Callable[[], float] = clock.seconds
+    _deletions: dict[str, dict[NamespacedName, int]] = field(factory=dict)
     _specs: dict[str, ClusterLinkSpec] = field(factory=dict)
     _edited_at: dict[str, float] = field(factory=dict)
-    _gathering: set[str] = field(factory=set)
+    _scheduled: set[str] = field(factory=set)
     _deadlines: Deadlines = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._deadlines = Deadlines(self._look)
+        self._deadlines = Deadlines(self._advance, self.now)
 
     def record(self, key: NamespacedName, decisions: Iterable[Decision]) -> None:
-        """What the present plan of a Service says."""
+        """Replace the deletions that the plan of a Service asks for."""
         for each in decisions:
-            doomed = self._doomed.get(each.cluster, {})
-            if each.doomed == doomed.get(key, 0):
+            deletions = self._deletions.get(each.cluster, {})
+            if each.doomed == deletions.get(key, 0):
                 continue
             if each.doomed:
-                self._doomed.setdefault(each.cluster, doomed)[key] = each.doomed
+                self._deletions.setdefault(each.cluster, deletions)[key] = each.doomed
             else:
-                del doomed[key]
-            if each.cluster not in self._gathering:
-                self._gathering.add(each.cluster)
-                asyncio.get_running_loop().call_later(
-                    GUARD_GATHER_SECONDS, self._gathered, each.cluster
-                )
+                del deletions[key]
+            self._schedule(each.cluster)
 
     def link_changed(self, name: str) -> None:
-        """A link was added, edited or removed. What an edit does to its cluster's slices is meant."""
+        """A link was added, edited or removed; deletions that follow an edit are intended."""
         link = self.store.links.get(name)
         if link is None:
             self._specs.pop(name, None)
             self._edited_at.pop(name, None)
-            self._doomed.pop(name, None)
+            self._deletions.pop(name, None)
             self._deadlines.set(name, None)
             return
         before = self._specs.get(name, link.spec)
@@ -81,56 +82,57 @@ class DeletionGuards:
         self.slices_changed(name)
 
     def link_edited(self, name: str) -> None:
-        """The link, or the Secret with its kubeconfig, is another: for a while nothing waits."""
-        self._edited_at[name] = clock.seconds()
-        self._look(name)
+        """The link, or the Secret with its kubeconfig, was edited: hold nothing for a while."""
+        self._edited_at[name] = self.now()
+        self._advance(name)
 
     def slices_changed(self, cluster: str) -> None:
-        """A cluster may have come to so many mirrored slices that it is guarded, or to fewer."""
+        """The number of mirrored slices changed: arm or disarm the guard of the cluster."""
         guard = self.store.guard(cluster)
-        is_calm = guard.wave is None and not guard.released
-        if is_calm and guard.is_armed is not (self.store.mirrored(cluster).slices >= MIN_SLICES):
-            self._look(cluster)
+        is_idle = guard.wave is None and not guard.released
+        has_enough = self.store.mirrored(cluster).slices >= MIN_SLICES
+        if is_idle and guard.is_armed is not has_enough:
+            self._advance(cluster)
 
     def close(self) -> None:
-        """Wait for nothing any more."""
+        """Remove every deadline."""
         self._deadlines.close()
 
-    def _gathered(self, cluster: str) -> None:
-        self._gathering.discard(cluster)
-        self._look(cluster)
+    def _schedule(self, cluster: str) -> None:
+        if cluster not in self._scheduled:
+            self._scheduled.add(cluster)
+            loop = asyncio.get_running_loop()
+            loop.call_later(GUARD_GATHER_SECONDS, self._advance_scheduled, cluster)
 
-    def _look(self, cluster: str) -> None:
+    def _advance_scheduled(self, cluster: str) -> None:
+        self._scheduled.discard(cluster)
+        self._advance(cluster)
+
+    def _advance(self, cluster: str) -> None:
+        """Compute the guard of a cluster anew, and set the deadline for the next time."""
         if cluster not in self.store.links:
             return
-        before, now, hold = (
-            self.store.guard(cluster),
-            clock.seconds(),
-            self.store.options.deletion_hold,
-        )
-        doomed = self._doomed.get(cluster, {})
-        believed_until = self._edited_at.get(cluster, -hold) + hold
-        toll = Toll(self.store.mirrored(cluster).slices, doomed)
-        after = advance(before, toll, now, 0 if now < believed_until else hold)
-        self._deadlines.set(
-            cluster, believed_until if now < believed_until else guard_deadline(after)
-        )
+        before, now, hold = self.store.guard(cluster), self.now(), self.store.options.deletion_hold
+        deletions = self._deletions.get(cluster, {})
+        trusted_until = self._edited_at.get(cluster, -hold) + hold
+        is_trusted = now < trusted_until
+        toll = Toll(self.store.mirrored(cluster).slices, deletions)
+        after = advance(before, toll, now, 0 if is_trusted else hold)
+        self._deadlines.set(cluster, trusted_until if is_trusted else guard_deadline(after))
         if after != before:
             _log(cluster, before, after)
-            self.store.set_guard(cluster, after, doomed if effect(after) != effect(before) else ())
+            affected = deletions if effect(after) != effect(before) else ()
+            self.store.set_guard(cluster, after, affected)
 
 
 def _log(cluster: str, before: Guard, after: Guard) -> None:
-    wave = after.wave
-    if (
-        wave is not None
-        and wave.held_until is not None
-        and (before.wave is None or before.wave.held_until is None)
-    ):
+    if after.wave is not None and _is_held(after) and not _is_held(before):
+        wave = after.wave
         log.warning("deletion held", cluster=cluster, doomed=wave.doomed, slices=wave.slices)
-    elif before.wave is not None and before.wave.held_until is not None and wave is None:
-        log.warning(
-            "deletion no longer held",
-            cluster=cluster,
-            proceeds=after != UNGUARDED and bool(after.released),
-        )
+    elif _is_held(before) and after.wave is None:
+        proceeds = after != UNGUARDED and bool(after.released)
+        log.warning("deletion no longer held", cluster=cluster, proceeds=proceeds)
+
+
+def _is_held(guard: Guard) -> bool:
+    return guard.wave is not None and guard.wave.held_until is not None

@@ -1,7 +1,7 @@
-"""Kubernetes Events on ClusterLinks: what `kubectl describe clusterlink` tells of the past.
+"""Kubernetes Events on ClusterLinks, the history that `kubectl describe clusterlink` shows.
 
-Only transitions are told, one that repeats by counting up its Event. Nothing depends on an Event: those that cannot be
-written are dropped.
+Only transitions become Events; a repeated one increments the count of its Event. Nothing depends
+on an Event, so one that cannot be written is dropped.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from svclink_core.svclink_v1alpha1 import ClusterLink, ClusterLinkStatus, Condit
 from svclink_core.well_known import LinkReason
 
 DEFAULT_NAMESPACE: Final = "default"
-"""Where Events about cluster-scoped objects are (Kubernetes API validation)."""
+"""The namespace of Events about cluster-scoped objects (Kubernetes API validation)."""
 
 REPEAT_SECONDS: Final = 10
-"""An Event is counted up at most this often: a link that comes and goes is no storm."""
+"""Minimum time between two writes of one Event, for a link that keeps changing."""
 
 MAX_WAITING: Final = 100
 MAX_REMEMBERED: Final = 1000
@@ -39,7 +39,7 @@ log = structlog.get_logger()
 
 @frozen
 class _Event:
-    """Something that happened to a link, and how often."""
+    """A transition of a link, and how often it happened."""
 
     link: ClusterLink
     condition: Condition
@@ -57,7 +57,7 @@ class _Event:
         return self.link.metadata.namespace or DEFAULT_NAMESPACE
 
     def body(self) -> dict[str, Json]:
-        """As core/v1 wants it, which `kubectl describe` reads."""
+        """The Event as core/v1, which `kubectl describe` reads."""
         metadata = self.link.metadata
         involved: dict[str, Json] = {
             "apiVersion": CLUSTER_LINKS.prefix.removeprefix("/apis/"),
@@ -65,12 +65,13 @@ class _Event:
             "name": metadata.name,
             "uid": metadata.uid,
         }
+        if metadata.namespace:
+            involved["namespace"] = metadata.namespace
         return {
             "apiVersion": "v1",
             "kind": "Event",
             "metadata": {"name": self.name, "namespace": self.namespace},
-            "involvedObject": involved
-            | ({"namespace": metadata.namespace} if metadata.namespace else {}),
+            "involvedObject": involved,
             "type": "Normal" if is_good(self.condition) else "Warning",
             "reason": self.condition.reason,
             "source": {"component": "svclink"},
@@ -81,7 +82,7 @@ class _Event:
         }
 
     def repetition(self) -> dict[str, Json]:
-        """What is new when it happens once more."""
+        """The fields that change when the transition happens again."""
         return {
             "count": self.count,
             "lastTimestamp": self.last,
@@ -90,31 +91,34 @@ class _Event:
 
 
 @define
-class _Told:
-    """An Event that was written, when by the event loop's clock, and how often it happened since."""
+class _WrittenEvent:
+    """An Event, when it was written by the event loop's clock, and repetitions since then."""
 
     event: _Event
     at: float
-    unsaid: int = 0
+    uncounted: int = 0
 
 
 @define
 class Events:
-    """Writes Events beside everything else.
+    """Writes Events in the background.
 
     Args:
         client: The main cluster.
+        metrics: Where written, failed and dropped Events are counted.
+        repeat_seconds: Minimum time between two writes of one Event.
     """
 
     client: Client
     metrics: Metrics = field(factory=Metrics)
+    repeat_seconds: float = REPEAT_SECONDS
     _waiting: asyncio.Queue[tuple[ClusterLink, Condition]] = field(
         factory=lambda: asyncio.Queue(MAX_WAITING)
     )
-    _told: OrderedDict[tuple[str, str, str], _Told] = field(factory=OrderedDict)
+    _written: OrderedDict[tuple[str, str, str], _WrittenEvent] = field(factory=OrderedDict)
 
     def record(self, link: ClusterLink, status: ClusterLinkStatus) -> None:
-        """A link, as it was before, has a new status. Returns at once."""
+        """Queue an Event for each transition from the link's status to a new one; never blocks."""
         for condition in transitions(link.status, status):
             try:
                 self._waiting.put_nowait((link, condition))
@@ -122,82 +126,79 @@ class Events:
                 self.metrics.events.labels("dropped").inc()
 
     async def run(self) -> None:
-        """Write until cancelled."""
+        """Write queued Events until cancelled."""
         while True:
             link, condition = await self._waiting.get()
+            name = link.metadata.name
             try:
                 await self._write(link, condition)
             except (ApiError, TransportError) as error:
-                log.info(
-                    "event not written",
-                    link=link.metadata.name,
-                    reason=condition.reason,
-                    problem=str(error),
-                )
+                reason = condition.reason
+                log.info("event not written", link=name, reason=reason, problem=str(error))
                 self.metrics.events.labels("failed").inc()
             except Exception:
-                log.exception("internal error", link=link.metadata.name)
+                log.exception("internal error", link=name)
 
     async def _write(self, link: ClusterLink, condition: Condition) -> None:
         key = link.metadata.uid, condition.type, condition.reason
-        now, told = asyncio.get_running_loop().time(), self._told.get(key)
-        if told is not None and now < told.at + REPEAT_SECONDS:
-            told.unsaid += 1
+        now, written = asyncio.get_running_loop().time(), self._written.get(key)
+        if written is not None and now < written.at + self.repeat_seconds:
+            written.uncounted += 1
             return
-        if told is None or not await self._count_up(told, condition):
-            event = self._new(link, condition)
+        if written is None or not await self._increment(written, condition):
+            event = _new_event(link, condition)
             await self.client.post(event.path, event.body())
-            told = self._told[key] = _Told(event, now)
-        told.at, told.unsaid = now, 0
-        self._told.move_to_end(key)
-        if len(self._told) > MAX_REMEMBERED:
-            self._told.popitem(last=False)
+            written = self._written[key] = _WrittenEvent(event, now)
+        written.at, written.uncounted = now, 0
+        self._written.move_to_end(key)
+        if len(self._written) > MAX_REMEMBERED:
+            self._written.popitem(last=False)
         self.metrics.events.labels("applied").inc()
 
-    async def _count_up(self, told: _Told, condition: Condition) -> bool:
-        """Whether the Event of the last time is still there, to say that it happened again."""
-        count = told.event.count + told.unsaid + 1
-        again = evolve(told.event, condition=condition, count=count, last=clock.now())
+    async def _increment(self, written: _WrittenEvent, condition: Condition) -> bool:
+        """Increment the count of an Event; False if it no longer exists."""
+        count = written.event.count + written.uncounted + 1
+        event = evolve(written.event, condition=condition, count=count, last=clock.now())
         try:
-            await self.client.merge_patch(f"{again.path}/{again.name}", again.repetition())
+            await self.client.merge_patch(f"{event.path}/{event.name}", event.repetition())
         except ApiError as error:
             if error.status.code != 404:
                 raise
             return False
-        told.event = again
+        written.event = event
         return True
-
-    def _new(self, link: ClusterLink, condition: Condition) -> _Event:
-        now = clock.now()
-        return _Event(link, condition, f"{link.metadata.name[:200]}.{uuid.uuid4().hex}", now, now)
 
 
 def transitions(old: ClusterLinkStatus, new: ClusterLinkStatus) -> list[Condition]:
-    """The conditions of a new status that are worth an Event, given the status before."""
+    """The conditions of a new status that deserve an Event, compared with the old status."""
     before = {condition.type: condition for condition in old.conditions}
     return [
         condition
         for condition in new.conditions
-        if _is_worth_it(before.get(condition.type), condition)
+        if _deserves_event(before.get(condition.type), condition)
     ]
 
 
+def is_good(condition: Condition) -> bool:
+    """Whether a condition is as it should be, or as the user asked for."""
+    if condition.reason == LinkReason.DISABLED.code:
+        return True
+    return condition.status == ("False" if condition.type == "Degraded" else "True")
+
+
 _QUIET: Final = {LinkReason.CONNECTING.code, LinkReason.INITIALIZING.code, LinkReason.STALE.code}
-"""Reasons that only lead from one state to another, or say what the Ready condition says."""
+"""Reasons that pass by themselves, or repeat what the condition Ready says."""
 
 
-def _is_worth_it(old: Condition | None, new: Condition) -> bool:
-    if new.reason in _QUIET or (
-        old is not None and (old.status, old.reason) == (new.status, new.reason)
-    ):
+def _deserves_event(old: Condition | None, new: Condition) -> bool:
+    is_unchanged = old is not None and (old.status, old.reason) == (new.status, new.reason)
+    if new.reason in _QUIET or is_unchanged:
         return False
     if new.type == "Ready" or not is_good(new):
         return True
     return old is not None and not is_good(old) and old.reason not in _QUIET
 
 
-def is_good(condition: Condition) -> bool:
-    """Whether a condition is as it should be, or as somebody wanted it."""
-    if condition.reason == LinkReason.DISABLED.code:
-        return True
-    return condition.status == ("False" if condition.type == "Degraded" else "True")
+def _new_event(link: ClusterLink, condition: Condition) -> _Event:
+    now, name = clock.now(), f"{link.metadata.name[:200]}.{uuid.uuid4().hex}"
+    return _Event(link, condition, name, first=now, last=now)

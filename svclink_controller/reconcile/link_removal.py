@@ -1,7 +1,7 @@
-"""Asks the main cluster itself whether a link is gone, before anything is deleted for that.
+"""Confirms with the main API server that a link is gone before its slices are deleted.
 
-A watch of links may lag behind that of slices. Where other controllers work on other links, a slice of a link that is
-not known here may therefore be one that another controller just made for a new link.
+The watch of links can lag behind the watch of slices. If other controllers handle other links, a
+slice of an unknown link may be one that another controller has just created for a new link.
 """
 
 from __future__ import annotations
@@ -33,9 +33,10 @@ class LinkRemoval:
     client: Client
 
     async def proven(self, changes: Sequence[Change]) -> Sequence[Change]:
-        """The changes, without deletions for a link that exists, or of which nobody can tell.
+        """The changes without the deletions for a link that exists or may exist.
 
-        The proof is a complete list, made after the slices were seen: a link that they were made for would be in it.
+        The proof is a complete list that was requested after the slices were seen: it would
+        contain the link that they were created for.
         """
         names = {
             change.cluster
@@ -44,18 +45,17 @@ class LinkRemoval:
         }
         unproven = {name for name in sorted(names) if not await self._is_gone(name)}
         return [
-            each
-            for each in changes
-            if each.reason is not Reason.LINK_GONE or each.cluster not in unproven
+            change
+            for change in changes
+            if change.reason is not Reason.LINK_GONE or change.cluster not in unproven
         ]
 
     async def _is_gone(self, name: str) -> bool:
-        """Whether no link has the name; links of the Go release may have it in any namespace."""
+        """Whether no link has the name; links of the Go release can have it in any namespace."""
+        reflector = Reflector(self.client, CLUSTER_LINKS, field_selector=f"metadata.name={name}")
         try:
-            found = await Reflector(
-                self.client, CLUSTER_LINKS, field_selector=f"metadata.name={name}"
-            ).list_all()
+            links = await reflector.list_all()
         except (ApiError, TransportError, WireError) as error:
             log.warning("slices of an unknown link kept", link=name, problem=str(error))
             return False
-        return not found.items and not found.undecodable
+        return not links.items and not links.undecodable

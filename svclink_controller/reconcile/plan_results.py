@@ -1,8 +1,9 @@
-"""What could not be mirrored or written, by Service and cluster: kept for the status of the links."""
+"""Findings and failed writes of the latest plans, kept for the status of the links."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from attrs import define, field
 
@@ -10,15 +11,16 @@ from svclink_controller.reconcile.applier import WriteResult, WriteStatus
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.mirroring import Finding
 
-_FAILURES = (WriteStatus.REFUSED, WriteStatus.FAILED)
+FAILURES: Final = (WriteStatus.REFUSED, WriteStatus.FAILED)
+"""Results that an administrator has to fix; the others resolve themselves."""
 
 
 @define
 class PlanResults:
-    """Findings and failed writes of the last plan of every Service that has any.
+    """Findings and failed writes of the latest plan of each Service.
 
     Args:
-        status_changed: Called with the name of a link whose findings changed.
+        status_changed: Called with the name of a link whose findings or failures changed.
     """
 
     status_changed: Callable[[str], None]
@@ -28,27 +30,33 @@ class PlanResults:
     def record(
         self, key: NamespacedName, findings: tuple[Finding, ...], unfinished: Sequence[WriteResult]
     ) -> None:
-        """What the present plan of a Service found, and which of its changes failed."""
+        """Replace the findings and failures of a Service.
+
+        Args:
+            key: The Service.
+            findings: The findings of its plan.
+            unfinished: The results of the changes that were not applied.
+        """
         failures = {
-            outcome.change.cluster or "": f"{key}: {outcome.message}"
-            for outcome in unfinished
-            if outcome.status in _FAILURES
+            result.change.cluster or "": f"{key}: {result.message}"
+            for result in unfinished
+            if result.status in FAILURES
         }
-        if any(outcome.status is WriteStatus.POSTPONED for outcome in unfinished):
-            # Whether what failed before works by now will show when it is sent: a status must not say so in between.
+        if any(result.status is WriteStatus.POSTPONED for result in unfinished):
+            # A postponed write does not show that an earlier failure is over.
             failures = self._failures.get(key, {}) | failures
-        before = self._findings.pop(key, ()), self._failures.pop(key, {})
+        old_findings, old_failures = self._findings.pop(key, ()), self._failures.pop(key, {})
         if findings:
             self._findings[key] = findings
         if failures:
             self._failures[key] = failures
-        if before != (findings, failures):
-            clusters = {finding.cluster for finding in (*before[0], *findings)}
-            for cluster in clusters | before[1].keys() | failures.keys():
+        if (old_findings, old_failures) != (findings, failures):
+            clusters = {finding.cluster for finding in (*old_findings, *findings)}
+            for cluster in clusters | old_failures.keys() | failures.keys():
                 self.status_changed(cluster)
 
     def findings_of(self, cluster: str) -> list[Finding]:
-        """The findings that concern a cluster, by Service."""
+        """The findings about a cluster, ordered by Service."""
         return [
             finding
             for key in sorted(self._findings)
@@ -57,7 +65,7 @@ class PlanResults:
         ]
 
     def failures_of(self, cluster: str) -> list[str]:
-        """One message for each Service whose slices of a cluster could not be written."""
+        """One message for each Service with a failed write for a cluster, ordered by Service."""
         return [
             self._failures[key][cluster]
             for key in sorted(self._failures)

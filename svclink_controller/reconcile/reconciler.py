@@ -1,4 +1,4 @@
-"""One Service after the other: what is known, what the core says of it, and having it done."""
+"""Reconciles Services: take a snapshot, let the core plan, and apply the plan's changes."""
 
 from __future__ import annotations
 
@@ -17,24 +17,25 @@ from svclink_controller.reconcile.plan_results import PlanResults
 from svclink_controller.reconcile.workqueue import WorkQueue
 from svclink_controller.state.store import Store
 from svclink_core.meta_v1 import NamespacedName
-from svclink_core.planning import Decision, plan_service
+from svclink_core.planning import Change, Decision, plan_service
 
 RECONCILERS: Final = 32
-"""Services worked on at once; how many requests are under way is the applier's to limit."""
+"""Services reconciled concurrently; the applier limits the number of requests."""
 
 log = structlog.get_logger()
 
 
 @define
 class Reconciler:
-    """Works on the keys of a queue, each from the store's present state.
+    """Reconciles the Services of a queue with the current state.
 
     Args:
-        store: What is known.
-        queue: The Services to plan.
-        applier: Has the changes done.
-        plan_results: Told what could not be mirrored or written.
-        decided: Called with every Service and what was decided about it, before anything is done.
+        store: The current state.
+        queue: Keys of the Services to plan.
+        applier: Performs the changes.
+        plan_results: Records findings and failed writes.
+        decided: Called with each planned Service and its decisions, before any change is applied.
+        metrics: Where writes and times are counted.
         link_removal: Confirms with the API server that a link no longer exists before its slices
             are deleted. None if this controller handles every link.
     """
@@ -48,11 +49,12 @@ class Reconciler:
     link_removal: LinkRemoval | None = None
 
     async def run(self) -> None:
-        """Work until cancelled. A broken plan is logged with its traceback, tried again, and stops nothing else."""
+        """Reconcile until cancelled; an internal error is logged, and its Service retried."""
         while True:
             key = await self.queue.get()
             try:
-                await next_turn()  # A full queue gives keys without a pause, and a plan of many endpoints takes 5 ms.
+                # A full queue returns keys without a pause; a large plan takes 5 ms.
+                await next_turn()
                 await self.reconcile(key)
             except Exception:
                 log.exception("internal error", service=str(key))
@@ -61,55 +63,62 @@ class Reconciler:
                 self.queue.done(key)
 
     async def reconcile(self, key: NamespacedName) -> None:
-        """Bring the main cluster's slices of one Service to what the core says."""
+        """Bring the main cluster's slices of one Service to the planned state."""
         if not self.store.is_complete:
             return
-        started, news = clock.elapsed(), self.store.propagation.take(key)
+        started, received = clock.elapsed(), self.store.propagation.take(key)
         plan = plan_service(self.store.snapshot(), key, clock.seconds())
         self.decided(key, plan.decisions)
-        changes = (
-            plan.changes
-            if self.link_removal is None
-            else await self.link_removal.proven(plan.changes)
-        )
-        outcomes = await self.applier.apply(changes)
-        self._measure(key, started, news, outcomes)
-        unfinished = [outcome for outcome in outcomes if outcome.status is not WriteStatus.APPLIED]
+        changes: Sequence[Change] = plan.changes
+        if self.link_removal is not None:
+            changes = await self.link_removal.proven(changes)
+        results = await self.applier.apply(changes)
+        self._measure(key, started, received, results)
+        unfinished = [result for result in results if result.status is not WriteStatus.APPLIED]
         self.plan_results.record(key, plan.findings, unfinished)
-        self._come_back(key, unfinished, is_unproven=len(changes) < len(plan.changes))
+        self._requeue(key, unfinished, is_unproven=len(changes) < len(plan.changes))
 
-    def _come_back(
+    def _requeue(
         self, key: NamespacedName, unfinished: list[WriteResult], *, is_unproven: bool
     ) -> None:
-        """What may work later is planned again later, with growing delays; what only waits, when it need wait no more.
+        """Plan a Service again if some changes were not applied.
 
-        What the API server refused is planned again when something changes: it would be refused again.
+        What may succeed later is retried with growing delays, what was postponed after its delay.
+        What the API server refused is planned again when something changes: it would be refused
+        again.
         """
         if is_unproven or any(
-            each.status in (WriteStatus.FAILED, WriteStatus.SUPERSEDED) for each in unfinished
+            result.status in (WriteStatus.FAILED, WriteStatus.SUPERSEDED) for result in unfinished
         ):
-            self.queue.retry(key, max(_waits(unfinished), default=None))
+            self.queue.retry(key, max(_delays(unfinished), default=None))
             return
         self.queue.forget(key)
-        if (wait := min(_waits(unfinished), default=None)) is not None:
-            self.queue.postpone(key, wait)
+        if (delay := min(_delays(unfinished), default=None)) is not None:
+            self.queue.postpone(key, delay)
 
     def _measure(
         self,
         key: NamespacedName,
         started: float,
-        news: dict[str, float],
-        outcomes: list[WriteResult],
+        received: dict[str, float],
+        results: list[WriteResult],
     ) -> None:
-        """Count what was written, and how old the news were by then; what was not written stays news."""
+        """Count writes and observe times.
+
+        Args:
+            key: The Service.
+            started: When its reconciliation started.
+            received: When the oldest unwritten event of each cluster was received.
+            results: The results of the changes.
+        """
         now = clock.elapsed()
         self.metrics.reconcile.observe(now - started)
         written: dict[str | None, bool] = {}
-        for outcome in outcomes:
-            self.metrics.writes.labels(*kind_and_verb(outcome.change), outcome.status.value).inc()
-            cluster, is_applied = outcome.change.cluster, outcome.status is WriteStatus.APPLIED
+        for result in results:
+            self.metrics.writes.labels(*kind_and_verb(result.change), result.status.value).inc()
+            cluster, is_applied = result.change.cluster, result.status is WriteStatus.APPLIED
             written[cluster] = written.get(cluster, True) and is_applied
-        for cluster, received_at in news.items():
+        for cluster, received_at in received.items():
             if cluster not in written or cluster not in self.store.links:
                 continue
             if written[cluster]:
@@ -118,6 +127,6 @@ class Reconciler:
                 self.store.propagation.put_back(key, cluster, received_at)
 
 
-def _waits(outcomes: list[WriteResult]) -> list[float]:
-    """How long the API server asked to be left alone, and how long writes were held back."""
-    return [outcome.retry_after for outcome in outcomes if outcome.retry_after]
+def _delays(results: list[WriteResult]) -> list[float]:
+    """The delays that the API server or the write pace asked for."""
+    return [result.retry_after for result in results if result.retry_after]

@@ -1,8 +1,9 @@
-"""Writes the status of ClusterLinks: only when it differs, and at most every five seconds but for transitions."""
+"""Writes the status of ClusterLinks if it differs: transitions at once, numbers every 5 seconds."""
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from typing import Final
 
@@ -28,41 +29,47 @@ from svclink_core.status import LinkFacts, summarize
 from svclink_core.svclink_v1alpha1 import ClusterLink, ClusterLinkStatus
 
 STATUS_INTERVAL_SECONDS: Final = 5
+"""Minimum time between two writes of one status that differ only in numbers or wording."""
+
 STATUS_WRITERS: Final = 4
-"""Links worked on at once, so that many of them do not wait for each other."""
+"""Links handled concurrently, so that a slow write does not delay the others."""
 
 STATUS_GATHER_SECONDS: Final = 0.05
-"""What happens together is written together."""
+"""Changes within this time are written together."""
 
 log = structlog.get_logger()
 
 
 @frozen
 class _Written:
-    """When a status was last written, what it said, and what of that was kept.
+    """The last write of a status: its time, what was sent, and what the API server stored.
 
-    The CRD of the Go release drops the fields it does not know: what is missing then is no reason to write again.
+    The CRD of the Go release drops fields that it does not declare; those are no reason to write
+    the status again.
     """
 
     at: float
-    asked: ClusterLinkStatus | None = None
-    kept: ClusterLinkStatus | None = None
+    sent: ClusterLinkStatus | None = None
+    stored: ClusterLinkStatus | None = None
 
 
-_NEVER: Final = _Written(-STATUS_INTERVAL_SECONDS)
+_NEVER: Final = _Written(at=-math.inf)
 
 
 @define
 class StatusWriter:
-    """Keeps the status of every link equal to what is known of it.
+    """Keeps the status of every selected link up to date.
 
     Args:
         client: The main cluster.
-        store: What is known.
-        plan_results: What could not be mirrored or written.
-        queue: Names of links of which something may have changed.
+        store: The current state.
+        plan_results: Findings and failed writes.
+        queue: Names of links whose status may have changed.
+        metrics: Where writes are counted.
         status_written: Called with a link, as it was before, and the status that was written.
-        resource: How links are decoded. The status of one that is not selected is another controller's.
+        resource: How links are decoded. Another controller writes the status of links that are
+            not selected.
+        interval_seconds: Minimum time between two writes of one status without a transition.
     """
 
     client: Client
@@ -72,6 +79,7 @@ class StatusWriter:
     metrics: Metrics = field(factory=Metrics)
     status_written: Callable[[ClusterLink, ClusterLinkStatus], None] = lambda _, __: None
     resource: Resource[ClusterLink] = CLUSTER_LINKS
+    interval_seconds: float = STATUS_INTERVAL_SECONDS
     _postponed: set[str] = field(factory=set)
     _written: dict[NamespacedName, _Written] = field(factory=dict)
 
@@ -95,6 +103,7 @@ class StatusWriter:
                 self.queue.done(name)
 
     async def _write(self, name: str) -> None:
+        """Write the status of every link of a name, each in its own namespace."""
         links = self.store.link_index.of(name)
         for key in [key for key in self._written if key.name == name]:
             if key not in {link.metadata.key for link in links}:
@@ -106,12 +115,12 @@ class StatusWriter:
     async def _write_one(self, link: ClusterLink) -> None:
         key, loop = link.metadata.key, asyncio.get_running_loop()
         last = self._written.get(key, _NEVER)
-        if last.asked is not None and link.status == last.kept:
-            link = evolve(link, status=last.asked)
+        if last.sent is not None and link.status == last.stored:
+            link = evolve(link, status=last.sent)
         status = self._status(link)
         if status is None or status == link.status:
             return
-        wait = last.at + STATUS_INTERVAL_SECONDS - loop.time()
+        wait = last.at + self.interval_seconds - loop.time()
         if wait > 0 and not is_transition(link.status, status):
             self._postpone(key.name, wait)
             return
@@ -120,13 +129,13 @@ class StatusWriter:
         answer = await self.client.merge_patch(path, {"status": unstructure_status(status)})
         self.metrics.status_writes.labels("applied").inc()
         self.status_written(link, status)
-        written = decode_object(answer, self.resource)
-        self._written[key] = _Written(loop.time(), status, written.status)
+        stored = decode_object(answer, self.resource)
+        self._written[key] = _Written(loop.time(), status, stored.status)
         if key in self.store.link_index:
-            self.store.put_link(written)
+            self.store.put_link(stored)
 
     def _postpone(self, name: str, seconds: float) -> None:
-        """Look at a link again later, once, however often it changes until then."""
+        """Queue a link once after a delay, however often it changes meanwhile."""
         if name not in self._postponed:
             self._postponed.add(name)
             asyncio.get_running_loop().call_later(seconds, self._resume, name)
@@ -136,24 +145,27 @@ class StatusWriter:
         self.queue.add([name])
 
     def _status(self, link: ClusterLink) -> ClusterLinkStatus | None:
-        """The status a link should have, or None where it is too early to say: a restart is no transition."""
+        """The status that a link should have; None before the first attempt to connect.
+
+        After a restart the status of the previous run stays until then: it is probably still true.
+        """
         name = link.metadata.name
-        counts = self.store.links[name]
-        if counts.metadata.key != link.metadata.key:
-            return summarize(LinkFacts(link, problem=duplicate_name(counts)), clock.now())
-        connection = self.store.connections.get(name, PENDING)
-        observation = self.store.observations.get(name, Observation())
-        if (
-            link.spec.enabled
-            and connection == PENDING
-            and observation.problem is None
-            and link.status.conditions
-        ):
+        used = self.store.links[name]
+        if used.metadata.key != link.metadata.key:
+            return summarize(LinkFacts(link, problem=duplicate_name(used)), clock.now())
+        facts = self._facts(link)
+        is_untried = link.spec.enabled and facts.connection == PENDING and facts.problem is None
+        if is_untried and link.status.conditions:
             return None
+        return summarize(facts, clock.now())
+
+    def _facts(self, link: ClusterLink) -> LinkFacts:
+        name = link.metadata.name
+        observation = self.store.observations.get(name, Observation())
         mirrored = self.store.mirrored(name)
-        facts = LinkFacts(
+        return LinkFacts(
             link=link,
-            connection=connection,
+            connection=self.store.connections.get(name, PENDING),
             problem=observation.problem,
             version=observation.version,
             cluster_id=observation.cluster_id,
@@ -165,17 +177,16 @@ class StatusWriter:
             findings=self.plan_results.findings_of(name),
             write_failures=self.plan_results.failures_of(name),
         )
-        return summarize(facts, clock.now())
 
 
 def is_transition(old: ClusterLinkStatus, new: ClusterLinkStatus) -> bool:
-    """Whether a status says something else, or answers an edit of the link, and does not just have other numbers."""
-    states = [
-        (
-            status.phase,
-            status.observed_generation,
-            [(each.type, each.status, each.reason) for each in status.conditions],
-        )
-        for status in (old, new)
-    ]
-    return states[0] != states[1]
+    """Whether two statuses differ in more than numbers and wording.
+
+    A status of a new generation counts, so that an edited link shows it without delay.
+    """
+    return _state(old) != _state(new)
+
+
+def _state(status: ClusterLinkStatus) -> tuple[object, ...]:
+    conditions = [(each.type, each.status, each.reason) for each in status.conditions]
+    return status.phase, status.observed_generation, conditions

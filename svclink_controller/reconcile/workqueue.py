@@ -1,4 +1,4 @@
-"""Keys that wait to be worked on: each once, never by two workers, again later where it failed, never given up."""
+"""A de-duplicating work queue: each key is queued once and handled by one worker at a time."""
 
 from __future__ import annotations
 
@@ -20,26 +20,34 @@ RETRY_CAP_SECONDS: Final = 30
 
 @define
 class WorkQueue(Generic[Key]):
-    """A queue of keys as client-go's: a key added while it is worked on is worked on once more afterwards.
+    """A queue of keys with the semantics of client-go's workqueue.
+
+    A key that is added while a worker handles it is queued again once the worker is done. A key
+    that fails is retried with growing delays, and never dropped.
 
     Args:
         waited: Called with the time, in seconds, that a key waited for a worker.
     """
 
     waited: Callable[[float], object] = lambda _: None
-    _since: dict[Key, float] = field(factory=dict)
+    _queued_at: dict[Key, float] = field(factory=dict)
     _queue: deque[Key] = field(factory=deque)
     _dirty: set[Key] = field(factory=set)
     _processing: set[Key] = field(factory=set)
-    _waiting: dict[Key, asyncio.TimerHandle] = field(factory=dict)
+    _delayed: dict[Key, asyncio.TimerHandle] = field(factory=dict)
     _failures: dict[Key, Backoff] = field(factory=dict)
     _available: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(0))
 
     def __len__(self) -> int:
         return len(self._queue)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no key is queued and no worker handles one; delayed keys do not count."""
+        return not self._dirty and not self._processing
+
     def add(self, keys: Iterable[Key]) -> None:
-        """Work on these keys soon."""
+        """Queue keys."""
         for key in keys:
             if key not in self._dirty:
                 self._dirty.add(key)
@@ -47,46 +55,49 @@ class WorkQueue(Generic[Key]):
                     self._push(key)
 
     async def get(self) -> Key:
-        """The next key; call `done` with it afterwards."""
+        """Wait for the next key; call `done` with it afterwards."""
         await self._available.acquire()
         key = self._queue.popleft()
-        self.waited(clock.elapsed() - self._since.pop(key))
+        self.waited(clock.elapsed() - self._queued_at.pop(key))
         self._dirty.discard(key)
         self._processing.add(key)
         return key
 
     def done(self, key: Key) -> None:
-        """A worker finished with a key."""
+        """Release a key that a worker has handled."""
         self._processing.discard(key)
         if key in self._dirty:
             self._push(key)
 
     def retry(self, key: Key, after: float | None = None) -> float:
-        """Work on a key again after a delay, which grows with its failures, or after a given one; returns it."""
-        delay = self._failures.setdefault(
-            key, Backoff(RETRY_BASE_SECONDS, RETRY_CAP_SECONDS)
-        ).next_delay()
-        delay = max(delay, after or 0)
+        """Queue a failed key after a delay, and return the delay in seconds.
+
+        Args:
+            key: The key.
+            after: The minimum delay in seconds, for example from a Retry-After header.
+        """
+        backoff = self._failures.setdefault(key, Backoff(RETRY_BASE_SECONDS, RETRY_CAP_SECONDS))
+        delay = max(backoff.next_delay(), after or 0)
         self.postpone(key, delay)
         return delay
 
     def postpone(self, key: Key, seconds: float) -> None:
-        """Work on a key again after a delay, though nothing failed."""
-        if (earlier := self._waiting.pop(key, None)) is not None:
+        """Queue a key after a delay, without counting a failure; replaces an earlier delay."""
+        if (earlier := self._delayed.pop(key, None)) is not None:
             earlier.cancel()
-        self._waiting[key] = asyncio.get_running_loop().call_later(seconds, self._wake, key)
+        self._delayed[key] = asyncio.get_running_loop().call_later(seconds, self._resume, key)
 
     def forget(self, key: Key) -> None:
-        """A key succeeded: its next failure is its first."""
+        """Reset the failures of a key that succeeded, and cancel its delayed retry."""
         self._failures.pop(key, None)
-        if (waiting := self._waiting.pop(key, None)) is not None:
-            waiting.cancel()
+        if (delayed := self._delayed.pop(key, None)) is not None:
+            delayed.cancel()
 
-    def _wake(self, key: Key) -> None:
-        self._waiting.pop(key, None)
+    def _resume(self, key: Key) -> None:
+        self._delayed.pop(key, None)
         self.add([key])
 
     def _push(self, key: Key) -> None:
         self._queue.append(key)
-        self._since[key] = clock.elapsed()
+        self._queued_at[key] = clock.elapsed()
         self._available.release()

@@ -1,4 +1,4 @@
-"""How fast the main cluster may be written to: as fast as it can, unless it or an administrator says otherwise."""
+"""Decides when a write to the main cluster may be sent: at once, unless a limit holds it back."""
 
 from __future__ import annotations
 
@@ -12,36 +12,38 @@ from attrs import define, field
 from svclink_core.meta_v1 import NamespacedName
 
 REST_SECONDS: Final = 0.2
-"""Time between two writes of one object: what changes all the time is written five times a second."""
+"""Time between two writes of one object: constant changes are written five times a second."""
 
 
 @define
 class WritePace:
-    """Says when a write may be sent. Nothing waits here: what may not be sent is planned again later.
+    """Decides when a write may be sent; a write that may not is planned again later.
 
     Args:
-        per_second: Writes a second at most, or None.
+        per_second: Limit on writes per second; None: unlimited.
+        rest_seconds: Time between two writes of one object.
     """
 
     per_second: float | None = None
+    rest_seconds: float = REST_SECONDS
     _paused_until: float = 0
     _next_turn: float = 0
     _writing: set[NamespacedName] = field(factory=set)
     _resting_until: dict[NamespacedName, float] = field(factory=dict)
 
     def delay_of(self, key: NamespacedName) -> float:
-        """Seconds until an object may be written; 0 is now."""
+        """Seconds until an object may be written; 0 if it may be now."""
         if key in self._writing:
-            return REST_SECONDS
+            return self.rest_seconds
         now = asyncio.get_running_loop().time()
         return max(self._paused_until - now, self._resting_until.get(key, 0) - now, 0)
 
     def pause(self, seconds: float) -> None:
-        """The API server wants to be left alone."""
+        """Hold back every write, because the API server is overloaded."""
         self._paused_until = max(self._paused_until, asyncio.get_running_loop().time() + seconds)
 
     async def take_turn(self) -> None:
-        """Wait as long as the rate demands."""
+        """Wait until the rate limit allows one more write."""
         if self.per_second is not None:
             now = asyncio.get_running_loop().time()
             turn = max(self._next_turn, now)
@@ -50,15 +52,15 @@ class WritePace:
 
     @contextmanager
     def writing(self, key: NamespacedName) -> Iterator[None]:
-        """While an object is written to, and for a while after, nobody else writes to it."""
+        """Hold back other writes of an object during a write and for `rest_seconds` after it."""
         loop = asyncio.get_running_loop()
         self._writing.add(key)
         try:
             yield
         finally:
             self._writing.discard(key)
-            self._resting_until[key] = loop.time() + REST_SECONDS
-            loop.call_later(REST_SECONDS, self._end_rest, key)
+            self._resting_until[key] = loop.time() + self.rest_seconds
+            loop.call_later(self.rest_seconds, self._end_rest, key)
 
     def _end_rest(self, key: NamespacedName) -> None:
         if self._resting_until.get(key, 0) <= asyncio.get_running_loop().time():

@@ -1,6 +1,6 @@
-"""Changes are performed in an order that loses no address, and what becomes of each is a value.
+"""Changes are performed in an order that loses no address, and each result is a value.
 
-Real: the applier, the client, sockets and TLS. Substituted: the main API server, by one that refuses as it is told.
+Real: the applier, the client, sockets and TLS. Substituted: the main API server, by a fake one.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ from aiohttp import web
 from attrs import define, evolve, field
 from structlog.testing import capture_logs
 
-from svclink_controller.reconcile import applier as applier_module
 from svclink_controller.reconcile.applier import MAX_IN_FLIGHT, Applier, WriteResult, WriteStatus
-from svclink_controller.reconcile.write_pacing import REST_SECONDS, WritePace
+from svclink_controller.reconcile.write_pacing import WritePace
 from svclink_core import (
     Change,
     Create,
@@ -52,7 +51,7 @@ from tests.unit.controller.servers import (
 Override: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse | None]]
 
 
-def piece(
+def slice_of(
     name: str = "web-c1", cluster: str | None = "c1", address: str = "10.0.0.1"
 ) -> EndpointSlice:
     labels = {LABEL_MANAGED_BY: MANAGED_BY} | ({} if cluster is None else {LABEL_CLUSTER: cluster})
@@ -61,7 +60,7 @@ def piece(
 
 
 def create(name: str = "web-c1", cluster: str | None = "c1") -> Create:
-    return Create(piece(name, cluster), Reason.SOURCE_ADDED)
+    return Create(slice_of(name, cluster), Reason.SOURCE_ADDED)
 
 
 def precondition_of(stored: EndpointSlice) -> Precondition:
@@ -69,7 +68,7 @@ def precondition_of(stored: EndpointSlice) -> Precondition:
 
 
 def update(stored: EndpointSlice, address: str = "10.0.0.9") -> Update:
-    wanted = evolve(piece(stored.metadata.name, stored.cluster, address))
+    wanted = evolve(slice_of(stored.metadata.name, stored.cluster, address))
     return Update(wanted, precondition_of(stored), Reason.CONTENT_CHANGED)
 
 
@@ -78,12 +77,14 @@ def delete(stored: EndpointSlice) -> Delete:
 
 
 def main_slice(version: str = "1") -> EndpointSlice:
-    return evolve(piece(), metadata=evolve(piece().metadata, uid="u", resource_version=version))
+    return evolve(
+        slice_of(), metadata=evolve(slice_of().metadata, uid="u", resource_version=version)
+    )
 
 
 @define
 class Main:
-    """The main cluster, an applier for it, and the slices it told the store of: written, and found to be gone."""
+    """A fake main cluster, an applier for it, and what the applier reported to the store."""
 
     server: Server
     cluster: Cluster
@@ -98,7 +99,7 @@ class Main:
     @property
     def slices(self) -> list[EndpointSlice]:
         """The slices that the API server returned from writes."""
-        return [piece for piece in self.written if isinstance(piece, EndpointSlice)]
+        return [item for item in self.written if isinstance(item, EndpointSlice)]
 
     @property
     def names(self) -> list[str]:
@@ -120,7 +121,7 @@ async def main_cluster(override: Override | None = None) -> AsyncIterator[Main]:
 
 
 def refusing(*refused: str, with_: Callable[[], web.Response] = lambda: refusal(500)) -> Override:
-    """Refuses writes to slices of these names, in paths or bodies."""
+    """Rejects writes to slices of these names, in paths or bodies."""
 
     async def override(request: web.BaseRequest) -> web.StreamResponse | None:
         name = request.path.rpartition("/")[2]
@@ -131,36 +132,34 @@ def refusing(*refused: str, with_: Callable[[], web.Response] = lambda: refusal(
     return override
 
 
-def statuses(outcomes: list[WriteResult]) -> dict[str, WriteStatus]:
-    return {
-        f"{type(each.change).__name__} {each.change.key.name}": each.status for each in outcomes
-    }
+def statuses(results: list[WriteResult]) -> dict[str, WriteStatus]:
+    return {f"{type(each.change).__name__} {each.change.key.name}": each.status for each in results}
 
 
-# What is sent
+# Requests
 
 
-async def test_creation_makes_the_slice() -> None:
-    """The whole slice is posted to its namespace, and the answer goes to the store."""
+async def test_creation_posts_the_slice() -> None:
+    """The whole slice is posted to its namespace, and the response goes to the store."""
     async with main_cluster() as main:
-        (outcome,) = await main.applier.apply([create()])
+        (result,) = await main.applier.apply([create()])
         (request,) = main.writes
         assert (request.method, request.path) == (
             "POST",
             "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices",
         )
-        assert request.json == unstructure(piece())
-        assert outcome == WriteResult(create(), WriteStatus.APPLIED)
+        assert request.json == unstructure(slice_of())
+        assert result == WriteResult(create(), WriteStatus.APPLIED)
         assert [each.metadata.resource_version for each in main.written] == [
             str(main.cluster.revision)
         ]
 
 
 async def test_update_sends_its_precondition() -> None:
-    """A PUT names uid and resourceVersion of the very object the plan was made for."""
+    """A PUT carries uid and resourceVersion of the object that was planned for."""
     async with main_cluster() as main:
-        stored = main.add(piece())
-        (outcome,) = await main.applier.apply([update(stored)])
+        stored = main.add(slice_of())
+        (result,) = await main.applier.apply([update(stored)])
         (request,) = main.writes
         sent = request.json
         assert request.method == "PUT"
@@ -170,21 +169,21 @@ async def test_update_sends_its_precondition() -> None:
             stored.metadata.resource_version,
         )
         assert sent["endpoints"][0]["addresses"] == ["10.0.0.9"]
-        assert outcome.status is WriteStatus.APPLIED
+        assert result.status is WriteStatus.APPLIED
         assert main.slices[0].endpoints[0].addresses == ("10.0.0.9",)
 
 
 @pytest.mark.parametrize("is_new", [True, False], ids=["creation", "update"])
-async def test_written_endpoints_are_held_once(*, is_new: bool) -> None:
-    """A mirror shares the endpoints it was written with, which mostly are the remote slice's: they fill the memory."""
+async def test_mirror_shares_the_endpoints_it_was_written_with(*, is_new: bool) -> None:
+    """A mirror and its source slice share their endpoints, which take up most of the memory."""
     async with main_cluster() as main:
-        change = create() if is_new else update(main.add(piece()))
+        change = create() if is_new else update(main.add(slice_of()))
         await main.applier.apply([change])
         assert main.slices[0].endpoints is change.endpoint_slice.endpoints
 
 
-async def test_endpoints_that_were_changed_on_the_way_are_known_as_they_are() -> None:
-    """Where an admission webhook writes other endpoints than were sent, these are what the store is told of."""
+async def test_endpoints_changed_by_a_webhook_reach_the_store() -> None:
+    """If an admission webhook changes the endpoints, the store gets the changed ones."""
 
     async def override(request: web.BaseRequest) -> web.StreamResponse | None:
         return answer(await request.json() | {"endpoints": [{"addresses": ["10.0.0.7"]}]}, 201)
@@ -195,45 +194,45 @@ async def test_endpoints_that_were_changed_on_the_way_are_known_as_they_are() ->
 
 
 async def test_deletion_sends_its_precondition() -> None:
-    """A DELETE names uid and resourceVersion of the very object the plan was made for."""
+    """A DELETE carries uid and resourceVersion of the object that was planned for."""
     async with main_cluster() as main:
-        stored = main.add(piece())
-        (outcome,) = await main.applier.apply([delete(stored)])
+        stored = main.add(slice_of())
+        (result,) = await main.applier.apply([delete(stored)])
         (request,) = main.writes
         assert request.method == "DELETE"
         assert request.json["preconditions"] == {
             "uid": stored.metadata.uid,
             "resourceVersion": stored.metadata.resource_version,
         }
-        assert (outcome.status, main.names, main.written) == (WriteStatus.APPLIED, [], [])
+        assert (result.status, main.names, main.written) == (WriteStatus.APPLIED, [], [])
 
 
-async def test_nothing_to_do_asks_nobody() -> None:
+async def test_empty_plan_sends_no_request() -> None:
     """A plan without changes sends no request."""
     async with main_cluster() as main:
         assert await main.applier.apply([]) == []
         assert main.writes == []
 
 
-async def test_object_that_changed_meanwhile_is_left_alone() -> None:
-    """With another version than the plan was made for, neither update nor deletion happens."""
+async def test_object_that_changed_since_the_plan_stays() -> None:
+    """If the object has another version than planned for, it is neither updated nor deleted."""
     async with main_cluster() as main:
-        stored = main.add(piece())
-        main.add(piece(address="10.0.0.7"))
-        outcomes = await main.applier.apply([update(stored)])
+        stored = main.add(slice_of())
+        main.add(slice_of(address="10.0.0.7"))
+        results = await main.applier.apply([update(stored)])
         main.applier.write_pace = WritePace()
-        outcomes += await main.applier.apply([delete(stored)])
-        assert {each.status for each in outcomes} == {WriteStatus.SUPERSEDED}
+        results += await main.applier.apply([delete(stored)])
+        assert {each.status for each in results} == {WriteStatus.SUPERSEDED}
         assert main.cluster.all("endpointslices")[0]["endpoints"][0]["addresses"] == ["10.0.0.7"]
 
 
-# The order
+# Order
 
 
-async def test_deletions_come_after_everything_else() -> None:
-    """No address goes before all that replaces it is there, however the changes are ordered."""
+async def test_deletions_come_last() -> None:
+    """No address goes before its replacement is written, whatever the order of the changes."""
     async with main_cluster() as main:
-        old, changed = main.add(piece("old")), main.add(piece("changed"))
+        old, changed = main.add(slice_of("old")), main.add(slice_of("changed"))
         await main.applier.apply([delete(old), create("new"), update(changed), create("newer")])
         methods = [request.method for request in main.writes]
         assert (sorted(methods[:3]), methods[3:]) == (["POST", "POST", "PUT"], ["DELETE"])
@@ -241,30 +240,30 @@ async def test_deletions_come_after_everything_else() -> None:
 
 
 @pytest.mark.parametrize("code", [409, 422, 500])
-async def test_deletion_waits_where_its_replacement_failed(code: int) -> None:
-    """Where a creation of a cluster failed, no slice of that cluster goes: it may be all there is of an address."""
+async def test_deletion_waits_if_its_replacement_failed(code: int) -> None:
+    """After a failed creation no slice of its cluster is deleted: it may hold the only endpoint."""
     async with main_cluster(refusing("new", with_=lambda: refusal(code))) as main:
-        old = main.add(piece("old"))
-        outcomes = await main.applier.apply([create("new"), create("other"), delete(old)])
-        assert statuses(outcomes)["Delete old"] is WriteStatus.POSTPONED
+        old = main.add(slice_of("old"))
+        results = await main.applier.apply([create("new"), create("other"), delete(old)])
+        assert statuses(results)["Delete old"] is WriteStatus.POSTPONED
         assert main.names == ["old", "other"]
 
 
-async def test_deletion_waits_where_an_update_failed() -> None:
-    """An update that failed holds deletions back as a creation does: an address may be moving into that slice."""
+async def test_deletion_waits_if_an_update_failed() -> None:
+    """A failed update delays deletions too: an address may be moving into that slice."""
     async with main_cluster(refusing("changed")) as main:
-        old, changed = main.add(piece("old")), main.add(piece("changed"))
-        outcomes = await main.applier.apply([update(changed), delete(old)])
-        assert statuses(outcomes)["Delete old"] is WriteStatus.POSTPONED
+        old, changed = main.add(slice_of("old")), main.add(slice_of("changed"))
+        results = await main.applier.apply([update(changed), delete(old)])
+        assert statuses(results)["Delete old"] is WriteStatus.POSTPONED
         assert main.names == ["changed", "old"]
 
 
 async def test_deletion_of_another_cluster_does_not_wait() -> None:
-    """What fails for one cluster holds up no other one."""
+    """A failed write for one cluster does not delay the others."""
     async with main_cluster(refusing("new")) as main:
-        first, second = main.add(piece("first", "c1")), main.add(piece("second", "c2"))
-        outcomes = await main.applier.apply([create("new", "c1"), delete(first), delete(second)])
-        assert statuses(outcomes) == {
+        first, second = main.add(slice_of("first", "c1")), main.add(slice_of("second", "c2"))
+        results = await main.applier.apply([create("new", "c1"), delete(first), delete(second)])
+        assert statuses(results) == {
             "Create new": WriteStatus.FAILED,
             "Delete first": WriteStatus.POSTPONED,
             "Delete second": WriteStatus.APPLIED,
@@ -272,24 +271,24 @@ async def test_deletion_of_another_cluster_does_not_wait() -> None:
         assert main.names == ["first"]
 
 
-async def test_slices_that_lost_their_cluster_label_count_as_one_cluster() -> None:
-    """A slice of no known cluster is not held up by the trouble of a cluster."""
+async def test_deletion_without_a_cluster_label_does_not_wait() -> None:
+    """A slice of no known cluster is not delayed by a failed write for a cluster."""
     async with main_cluster(refusing("new")) as main:
-        lost = main.add(piece("lost", None))
+        lost = main.add(slice_of("lost", None))
         await main.applier.apply([create("new", "c1"), delete(lost)])
         assert main.names == []
 
 
-async def test_every_change_has_its_outcome() -> None:
-    """What was applied, what failed and what waits add up to what was asked for."""
+async def test_every_change_has_a_result() -> None:
+    """Applied, failed and postponed changes add up to those that were asked for."""
     async with main_cluster(refusing("new")) as main:
-        old = main.add(piece("old"))
+        old = main.add(slice_of("old"))
         changes: list[Change] = [delete(old), create("new"), create("fine", "c2")]
-        outcomes = await main.applier.apply(changes)
-    assert {each.change.key.name for each in outcomes} == {"old", "new", "fine"}
+        results = await main.applier.apply(changes)
+    assert {each.change.key.name for each in results} == {"old", "new", "fine"}
 
 
-# What refusals mean
+# Rejections
 
 
 @pytest.mark.parametrize(
@@ -311,37 +310,39 @@ async def test_every_change_has_its_outcome() -> None:
         (lambda: answer({"metadata": {}}), WriteStatus.FAILED),
     ],
 )
-async def test_refusal_of_a_write_is_a_verdict(
+async def test_rejected_write_has_a_status(
     give: Callable[[], web.Response], status: WriteStatus
 ) -> None:
-    """Every way of saying no to a creation or update is a value that says whether, and when, to try again."""
+    """Every rejection of a creation or update becomes a status, with a message."""
     async with main_cluster(refusing("web-c1", with_=give)) as main:
-        stored = main.add(piece())
-        outcomes = await main.applier.apply([create()])
+        stored = main.add(slice_of())
+        results = await main.applier.apply([create()])
         main.applier.write_pace = WritePace()
-        outcomes += await main.applier.apply([update(stored)])
-        assert [each.status for each in outcomes] == [status, status]
-        assert all(each.message for each in outcomes)
+        results += await main.applier.apply([update(stored)])
+        assert [each.status for each in results] == [status, status]
+        assert all(each.message for each in results)
         assert main.written == []
 
 
-async def test_deletion_of_what_is_gone_is_done() -> None:
-    """A slice that somebody else deleted first needs no further try."""
+async def test_deletion_of_a_missing_slice_is_applied() -> None:
+    """A slice that something else deleted first needs no further attempt."""
     async with main_cluster() as main:
-        gone = evolve(piece(), metadata=evolve(piece().metadata, uid="u", resource_version="1"))
-        (outcome,) = await main.applier.apply([delete(gone)])
-    assert outcome == WriteResult(delete(gone), WriteStatus.APPLIED)
+        gone = evolve(
+            slice_of(), metadata=evolve(slice_of().metadata, uid="u", resource_version="1")
+        )
+        (result,) = await main.applier.apply([delete(gone)])
+    assert result == WriteResult(delete(gone), WriteStatus.APPLIED)
 
 
-async def test_delay_the_server_asks_for_is_handed_on() -> None:
-    """Whoever plans again learns how long the API server wants to be left alone."""
+async def test_result_carries_the_delay_the_server_asks_for() -> None:
+    """The result says how long the API server wants no further requests."""
     async with main_cluster(refusing("web-c1", with_=lambda: refusal(429, retry_after=7))) as main:
-        (outcome,) = await main.applier.apply([create()])
-    assert (outcome.status, outcome.retry_after) == (WriteStatus.FAILED, 7)
+        (result,) = await main.applier.apply([create()])
+    assert (result.status, result.retry_after) == (WriteStatus.FAILED, 7)
 
 
-async def test_lost_connection_is_a_verdict() -> None:
-    """A connection that breaks may work later; whether the write happened, the next plan sees."""
+async def test_lost_connection_is_a_failure() -> None:
+    """A later attempt may succeed; the next plan sees whether the write happened."""
 
     async def break_off(request: web.BaseRequest) -> web.StreamResponse | None:
         assert request.transport is not None
@@ -349,19 +350,19 @@ async def test_lost_connection_is_a_verdict() -> None:
         return None
 
     async with main_cluster(break_off) as main:
-        (outcome,) = await main.applier.apply([create()])
-    assert outcome.status is WriteStatus.FAILED
+        (result,) = await main.applier.apply([create()])
+    assert result.status is WriteStatus.FAILED
 
 
-async def test_server_that_is_away_is_a_verdict() -> None:
-    """Where nobody listens every change fails, and deletions after them wait."""
+async def test_unreachable_server_is_a_failure() -> None:
+    """If nothing listens, every change fails, and the deletions after them wait."""
     async with main_cluster() as main:
         url = main.server.url
     async with connected(url) as client:
-        outcomes = await Applier(client, lambda _: None, lambda _, __: None).apply(
-            [create(), delete(piece("old"))]
+        results = await Applier(client, lambda _: None, lambda _, __: None).apply(
+            [create(), delete(slice_of("old"))]
         )
-    assert statuses(outcomes) == {
+    assert statuses(results) == {
         "Create web-c1": WriteStatus.FAILED,
         "Delete old": WriteStatus.POSTPONED,
     }
@@ -371,22 +372,22 @@ async def test_server_that_is_away_is_a_verdict() -> None:
     "make", [create, lambda: update(main_slice()), lambda: delete(main_slice())]
 )
 async def test_missing_permission_is_named(make: Callable[[], Change]) -> None:
-    """A 403 says which verb on what, and where, has to be granted."""
+    """The message of a 403 names the verb, resource and namespace to grant."""
     async with main_cluster(refusing("web-c1", with_=lambda: refusal(403, "Forbidden"))) as main:
-        (outcome,) = await main.applier.apply([make()])
-    verb = type(outcome.change).__name__.lower()
+        (result,) = await main.applier.apply([make()])
+    verb = type(result.change).__name__.lower()
     assert (
-        outcome.message
+        result.message
         == f"grant svclink {verb} on endpointslices in namespace default (403 Forbidden: no)"
     )
 
 
-# What is not sent again
+# Refused changes
 
 
 @pytest.mark.parametrize("code", [413, 422])
-async def test_what_is_invalid_is_not_sent_again(code: int) -> None:
-    """A change the API server will never have is asked for once; its outcome stays, for the status."""
+async def test_refused_change_is_not_sent_again(code: int) -> None:
+    """A change that the API server refuses is sent once; its result stays, for the status."""
     async with main_cluster(
         refusing("web-c1", with_=lambda: refusal(code, "Invalid", "no such thing"))
     ) as main:
@@ -400,8 +401,8 @@ async def test_what_is_invalid_is_not_sent_again(code: int) -> None:
 @pytest.mark.parametrize(
     "other", [update(main_slice(), "10.0.0.8"), update(main_slice("2")), create()]
 )
-async def test_what_differs_from_what_was_invalid_is_sent(other: Change) -> None:
-    """Other content, or another version to replace, is another question."""
+async def test_change_that_differs_from_a_refused_one_is_sent(other: Change) -> None:
+    """Other content, or another version to replace, is sent."""
     async with main_cluster(refusing("web-c1", with_=lambda: refusal(422, "Invalid"))) as main:
         await main.applier.apply([update(main_slice())])
         main.applier.write_pace = WritePace()
@@ -411,35 +412,36 @@ async def test_what_differs_from_what_was_invalid_is_sent(other: Change) -> None
         assert len(main.writes) == 3
 
 
-async def test_memory_of_refusals_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many slices are invalid, what is remembered of them does not fill the memory."""
-    monkeypatch.setattr(applier_module, "MAX_REFUSED", 3)
+async def test_memory_of_refusals_is_bounded() -> None:
+    """However many changes are refused, only a limited number is remembered."""
     names = [f"web-{number}" for number in range(10)]
     async with main_cluster(refusing(*names, with_=lambda: refusal(422, "Invalid"))) as main:
+        main.applier.max_refused = 3
         await main.applier.apply([create(name) for name in names])
         assert 0 < len(main.applier._refused) <= 3
 
 
-# When something may be sent
+# Pace
 
 
-async def test_second_write_of_a_slice_waits_a_little() -> None:
-    """The first change of a slice is written at once, the next not before it rested; nothing is queued."""
+async def test_second_write_of_a_slice_is_postponed() -> None:
+    """The first write is sent at once, the next after a rest; it is postponed, not queued."""
     async with main_cluster() as main:
+        main.applier.write_pace = WritePace(rest_seconds=60)
         await main.applier.apply([create()])
         stored = main.slices[-1]
-        (outcome,) = await main.applier.apply([update(stored)])
-        assert outcome.status is WriteStatus.POSTPONED
-        assert outcome.retry_after is not None
-        assert 0 < outcome.retry_after <= REST_SECONDS
-        await eventually(lambda: main.applier.write_pace.delay_of(stored.metadata.key) == 0)
-        (outcome,) = await main.applier.apply([update(stored)])
-        assert outcome.status is WriteStatus.APPLIED
+        (result,) = await main.applier.apply([update(stored)])
+        assert result.status is WriteStatus.POSTPONED
+        assert result.retry_after is not None
+        assert 0 < result.retry_after <= 60
+        main.applier.write_pace = WritePace(rest_seconds=0.05)
+        (result,) = await main.applier.apply([update(stored)])
+        assert result.status is WriteStatus.APPLIED
         await eventually(lambda: not main.applier.write_pace._resting_until)
 
 
-async def test_a_slice_is_written_by_one_at_a_time() -> None:
-    """While a write to a slice is under way, no other one is sent, whoever asks for it."""
+async def test_slice_has_one_write_at_a_time() -> None:
+    """While a write of a slice is in flight, no other write of it is sent."""
     gate = Gate()
     async with main_cluster(gate) as main:
         first = asyncio.create_task(main.applier.apply([create()]))
@@ -451,12 +453,13 @@ async def test_a_slice_is_written_by_one_at_a_time() -> None:
 
 
 async def test_deletion_waits_with_the_write_it_depends_on() -> None:
-    """What replaces a slice was written a moment ago and must be again: until then the slice stays."""
+    """If the replacement of a slice is postponed, the slice stays."""
     async with main_cluster() as main:
-        old = main.add(piece("old"))
+        main.applier.write_pace = WritePace(rest_seconds=60)
+        old = main.add(slice_of("old"))
         await main.applier.apply([create("new")])
-        outcomes = await main.applier.apply([update(main.slices[-1]), delete(old)])
-        assert [each.status for each in outcomes] == [WriteStatus.POSTPONED, WriteStatus.POSTPONED]
+        results = await main.applier.apply([update(main.slices[-1]), delete(old)])
+        assert [each.status for each in results] == [WriteStatus.POSTPONED, WriteStatus.POSTPONED]
         assert main.names == ["new", "old"]
 
 
@@ -469,27 +472,37 @@ async def test_deletion_waits_with_the_write_it_depends_on() -> None:
     ids=["Status", "plain text"],
 )
 async def test_overload_pauses_every_write(give: Callable[[], web.Response]) -> None:
-    """While main wants to be left alone no slice is written, of whatever Service, and nobody waits in a queue."""
+    """After a 429, no slice of any Service is written until the delay is over."""
     async with main_cluster(refusing("web-c1", with_=give)) as main:
         await main.applier.apply([create()])
-        (outcome,) = await main.applier.apply([create("other")])
-        assert outcome.status is WriteStatus.POSTPONED
-        assert outcome.retry_after is not None
-        assert outcome.retry_after > 90
+        (result,) = await main.applier.apply([create("other")])
+        assert result.status is WriteStatus.POSTPONED
+        assert result.retry_after is not None
+        assert result.retry_after > 90
         assert len(main.writes) == 1
 
 
-async def test_writes_keep_to_the_rate() -> None:
-    """With a limit, so many writes take at least so long."""
+async def test_every_write_takes_a_turn() -> None:
+    """The rate limit counts every write once."""
     async with main_cluster() as main:
-        main.applier.write_pace = WritePace(per_second=20)
-        started = asyncio.get_running_loop().time()
+        pace = CountingPace()
+        main.applier.write_pace = pace
         await main.applier.apply([create(f"web-{number}") for number in range(9)])
         assert len(main.names) == 9
-        assert asyncio.get_running_loop().time() - started >= 8 / 20
+        assert pace.turns == 9
 
 
-# How many at once, and the end
+# Concurrency and drain
+
+
+@define
+class CountingPace(WritePace):
+    """Allows every write, and counts them."""
+
+    turns: int = 0
+
+    async def take_turn(self) -> None:
+        self.turns += 1
 
 
 @define
@@ -508,8 +521,8 @@ class Gate:
         return None
 
 
-async def test_no_more_requests_than_allowed_are_under_way() -> None:
-    """However many changes there are, and of how many Services, the API server sees a bounded number at once."""
+async def test_concurrent_requests_are_limited() -> None:
+    """The API server sees a limited number of requests, for any number of changes and Services."""
     gate = Gate()
     async with main_cluster(gate) as main:
         many = [
@@ -527,8 +540,8 @@ async def test_no_more_requests_than_allowed_are_under_way() -> None:
     assert gate.most == MAX_IN_FLIGHT
 
 
-async def test_drain_waits_for_what_is_under_way_and_starts_nothing_more() -> None:
-    """Writes that were sent are seen through; those that waited for a place are not sent any more."""
+async def test_drain_finishes_writes_in_flight_and_sends_no_more() -> None:
+    """Writes that were sent are completed; those that wait for a slot are not sent."""
     gate = Gate()
     async with main_cluster(gate) as main:
         changes = [create(f"web-{number:03}") for number in range(MAX_IN_FLIGHT + 10)]
@@ -544,24 +557,24 @@ async def test_drain_waits_for_what_is_under_way_and_starts_nothing_more() -> No
         assert (len(main.writes), len(main.names), gate.held) == (MAX_IN_FLIGHT, MAX_IN_FLIGHT, 0)
 
 
-async def test_after_drain_nothing_is_written() -> None:
-    """A change that comes after the end waits for ever."""
+async def test_no_write_is_sent_after_drain() -> None:
+    """A change after the drain waits for a slot for ever."""
     async with main_cluster() as main:
         await main.applier.drain()
         applying = asyncio.create_task(main.applier.apply([create()]))
-        await asyncio.sleep(0.05)
+        await eventually(lambda: bool(main.applier._slots._waiters))
         applying.cancel()
         await asyncio.wait({applying})
         assert main.writes == []
 
 
-async def test_a_slice_that_is_gone_is_reported_as_gone() -> None:
-    """A slice that the store still has and the API server does not must not be written to for ever."""
+async def test_missing_slice_is_reported_to_the_store() -> None:
+    """The store drops a slice that the API server does not have, so that writes to it end."""
     async with main_cluster() as main:
         for change in (update, delete):
             stored = evolve(
-                piece("web-c1"),
-                metadata=evolve(piece("web-c1").metadata, uid="u", resource_version="1"),
+                slice_of("web-c1"),
+                metadata=evolve(slice_of("web-c1").metadata, uid="u", resource_version="1"),
             )
             await main.applier.apply([change(stored)])
             main.applier.write_pace = WritePace()
@@ -569,12 +582,12 @@ async def test_a_slice_that_is_gone_is_reported_as_gone() -> None:
         assert main.gone == [(NamespacedName("default", "web-c1"), "u")] * 2
 
 
-async def test_a_404_of_a_proxy_is_no_word_on_the_slice() -> None:
-    """Only the API server's own NotFound says that an object does not exist."""
+async def test_404_of_a_proxy_does_not_count_as_missing() -> None:
+    """Only the NotFound of the API server itself says that an object does not exist."""
     async with main_cluster(
         refusing("web-c1", with_=lambda: web.Response(status=404, text="no backend"))
     ) as main:
-        await main.applier.apply([delete(main.add(piece("web-c1")))])
+        await main.applier.apply([delete(main.add(slice_of("web-c1")))])
 
         assert main.gone == []
 
@@ -591,50 +604,50 @@ def posts(main: Main) -> list[str]:
     return [request.path for request in main.writes if request.method == "POST"]
 
 
-async def test_a_namespace_comes_before_its_service() -> None:
-    """The namespace is made, then the Service in it, which the store learns of at once."""
+async def test_namespace_is_created_before_its_service() -> None:
+    """The Namespace is created, then the Service in it, which goes to the store at once."""
     async with main_cluster() as main:
-        outcomes = await main.applier.apply([SPACE, MADE])
-        assert [each.status for each in outcomes] == [WriteStatus.APPLIED, WriteStatus.APPLIED]
+        results = await main.applier.apply([SPACE, MADE])
+        assert [each.status for each in results] == [WriteStatus.APPLIED, WriteStatus.APPLIED]
         assert posts(main) == ["/api/v1/namespaces", "/api/v1/namespaces/default/services"]
         assert [each.metadata.key for each in main.written] == [MADE.key]
 
 
 @pytest.mark.parametrize(
-    ("code", "reason", "verdicts_given"),
+    ("code", "reason", "expected"),
     [
         (409, "AlreadyExists", [WriteStatus.APPLIED, WriteStatus.APPLIED]),
         (409, "Conflict", [WriteStatus.SUPERSEDED, WriteStatus.POSTPONED]),
         (403, "Forbidden", [WriteStatus.FAILED, WriteStatus.POSTPONED]),
     ],
 )
-async def test_a_service_waits_for_its_namespace(
-    code: int, reason: str, verdicts_given: list[WriteStatus]
+async def test_service_waits_for_its_namespace(
+    code: int, reason: str, expected: list[WriteStatus]
 ) -> None:
-    """A namespace that is there already is as good as made; without it no Service is sent."""
+    """An existing Namespace counts as created; without it the Service is not sent."""
 
     async def override(request: web.BaseRequest) -> web.StreamResponse | None:
         return refusal(code, reason) if request.path == "/api/v1/namespaces" else None
 
     async with main_cluster(override) as main:
-        outcomes = await main.applier.apply([SPACE, MADE])
-        assert [each.status for each in outcomes] == verdicts_given
-        assert code != 403 or outcomes[0].message.startswith("grant svclink create on namespaces (")
+        results = await main.applier.apply([SPACE, MADE])
+        assert [each.status for each in results] == expected
+        assert code != 403 or results[0].message.startswith("grant svclink create on namespaces (")
 
 
-async def test_slices_of_a_lost_cluster_wait_for_all_others() -> None:
-    """While the slice that is to take over is not there, the policy of a lost cluster is not carried out."""
+async def test_unreachable_policy_waits_for_all_clusters() -> None:
+    """While a slice that replaces those of a lost cluster is missing, they stay."""
     async with main_cluster(refusing("web-c2")) as main:
-        old = main.add(piece("web-c1"))
+        old = main.add(slice_of("web-c1"))
         policy = Delete(old, precondition_of(old), Reason.UNREACHABLE_REMOVED)
-        outcomes = await main.applier.apply([create("web-c2", "c2"), policy])
-        assert [each.status for each in outcomes] == [WriteStatus.FAILED, WriteStatus.POSTPONED]
+        results = await main.applier.apply([create("web-c2", "c2"), policy])
+        assert [each.status for each in results] == [WriteStatus.FAILED, WriteStatus.POSTPONED]
         assert main.names == ["web-c1"]
 
 
-async def test_change_is_one_line_that_says_of_what_and_why() -> None:
-    """The log names the slice, its Service and cluster, what was done and the reason."""
-    made = piece()
+async def test_written_change_is_one_log_line() -> None:
+    """The line names the slice, its Service and cluster, the verb and the reason."""
+    made = slice_of()
     labels = tuple(sorted((*made.metadata.labels, (LABEL_SERVICE_NAME, "web"))))
     change = Create(
         evolve(made, metadata=evolve(made.metadata, labels=labels)), Reason.SOURCE_ADDED

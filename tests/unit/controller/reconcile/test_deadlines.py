@@ -1,49 +1,48 @@
-"""Deadlines: one fact a test.
+"""A deadline is reached once, at its time, and can be moved or removed.
 
-Real: the event loop's timers. Substituted: the clock, where it goes wrong.
+Real: the timers. Substituted: the clock.
 """
 
 from __future__ import annotations
 
 import asyncio
 
-import pytest
-
-from svclink_controller import clock
 from svclink_controller.reconcile.deadlines import Deadlines
-from tests.unit.controller.servers import eventually
+from tests.unit.controller.virtual_time import loop_time, virtual_time
 
 
-async def test_a_deadline_is_reached_once() -> None:
-    """Who has a deadline is woken when it is over, not before, and once."""
-    reached: list[tuple[str, bool]] = []
-    at = clock.seconds() + 0.05
-    deadlines = Deadlines(lambda name: reached.append((name, clock.seconds() >= at)))
-    deadlines.set("c1", at)
-    await eventually(lambda: bool(reached))
-    await asyncio.sleep(0.05)
-    assert reached == [("c1", True)]
+@virtual_time
+async def test_deadline_is_reached_once() -> None:
+    """The callback gets the name of the cluster at the deadline, and not again."""
+    reached: list[tuple[str, float]] = []
+    deadlines = Deadlines(lambda name: reached.append((name, loop_time())), loop_time)
+    deadlines.set("c1", 5)
+    await asyncio.sleep(100)
+    assert reached == [("c1", 5)]
 
 
-async def test_a_deadline_can_be_moved_and_lifted() -> None:
-    """The last one counts, and None lifts it."""
-    reached: list[str] = []
-    deadlines = Deadlines(reached.append)
-    for name in ("moved", "lifted", "closed"):
-        deadlines.set(name, clock.seconds() + 0.01)
-    deadlines.set("moved", clock.seconds())
-    deadlines.set("lifted", None)
-    await eventually(lambda: reached == ["moved"])
+@virtual_time
+async def test_deadline_can_be_moved_and_removed() -> None:
+    """The last time that was set counts; None and `close` remove a deadline."""
+    reached: list[tuple[str, float]] = []
+    deadlines = Deadlines(lambda name: reached.append((name, loop_time())), loop_time)
+    for name in ("earlier", "later", "removed", "closed"):
+        deadlines.set(name, 10)
+    deadlines.set("earlier", 5)
+    deadlines.set("later", 15)
+    deadlines.set("removed", None)
+    deadlines.set("closed", 100)
+    await asyncio.sleep(50)
     deadlines.close()
-    await asyncio.sleep(0.05)
-    assert reached == ["moved"]
+    await asyncio.sleep(100)
+    assert reached == [("earlier", 5), ("later", 15)]
 
 
-async def test_a_timer_that_is_early_waits_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the clock was put back, the deadline is later by the timer's count."""
+@virtual_time
+async def test_early_timer_waits_again() -> None:
+    """If the clock was set back, the deadline is reached when the clock gets there."""
     times = iter([100.0, 99.9, 99.99, 100.1])
-    monkeypatch.setattr(clock, "seconds", lambda: next(times))
     reached: list[str] = []
-    Deadlines(reached.append).set("c1", 100.0)
-    await eventually(lambda: reached == ["c1"])
-    assert list(times) == []
+    Deadlines(reached.append, lambda: next(times)).set("c1", 100.0)
+    await asyncio.sleep(10)
+    assert (reached, list(times)) == (["c1"], [])

@@ -1,13 +1,12 @@
-"""Deletion guards at work: what plans condemn is counted, and what waits is planned again when it need wait no more.
+"""Planned deletions are counted by cluster, and their Services planned again when a hold ends.
 
-Real: the store, the rules of the core, timers. Substituted: the waits, which are made short.
+Real: the store, the rules of the core, timers. Substituted: the clock.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
 
-import pytest
 from attrs import evolve
 
 from svclink_controller.reconcile.deletion_guards import DeletionGuards
@@ -25,28 +24,28 @@ from svclink_core import (
     Decision,
     EndpointSlice,
     NamespacedName,
-    ObjectMeta,
     Options,
     Outcome,
     Reason,
     Service,
     deletion_guard,
 )
+from svclink_core.deletion_guard import SETTLE_SECONDS
 from svclink_core.well_known import MAIN
-from tests.builders.values import mirrored_slice
-from tests.unit.controller.servers import eventually
+from tests.builders.values import link, mirrored_slice
+from tests.unit.controller.virtual_time import loop_time, virtual_time
 
-LINK = ClusterLink(ObjectMeta("c1", uid="uid-of-c1", generation=1))
+LINK = link()
 KEYS = [NamespacedName("default", f"s{number}") for number in range(24)]
 
 
 class World:
-    """A link with mirrored slices, its guard, and which Services are to be planned again."""
+    """A link with mirrored slices, its guard, and the Services that are to be planned again."""
 
-    def __init__(self, hold: float) -> None:
+    def __init__(self, hold: float = 300) -> None:
         self.enqueued: list[NamespacedName] = []
         self.store = Store(Options(deletion_hold=hold), self.act_on)
-        self.guards = DeletionGuards(self.store)
+        self.guards = DeletionGuards(self.store, loop_time)
         for kind in (ClusterLink, Service, EndpointSlice):
             self.store.mark_listed(kind)
 
@@ -62,16 +61,17 @@ class World:
     def mirror(self, count: int) -> None:
         self.store.put_link(LINK)
         for key in KEYS[:count]:
-            self.store.put(MAIN, mirrored_slice(f"{key.name}-c1", key=key))
+            self.store.put(MAIN, mirrored_slice(key=key))
         self.enqueued.clear()
 
-    def condemn(self, count: int) -> None:
-        """The first Services are doomed, the others are not."""
+    async def plan_deletions(self, count: int) -> None:
+        """The first Services lose a slice, the others do not; waits until this has settled."""
         for number, key in enumerate(KEYS):
             doomed = int(number < count)
             self.guards.record(
                 key, [Decision(key, "c1", Outcome.KEPT, Reason.DELETION_SETTLING, doomed=doomed)]
             )
+        await asyncio.sleep(SETTLE_SECONDS + 1)
 
     @property
     def guard(self) -> deletion_guard.Guard:
@@ -82,83 +82,84 @@ class World:
         return self.guard.wave is not None and self.guard.wave.held_until is not None
 
 
-@pytest.fixture
-async def world(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
-    """A guard that settles fast, and holds for long."""
-    monkeypatch.setattr(deletion_guard, "SETTLE_SECONDS", 0.1)
-    made = World(hold=300)
-    yield made
-    made.guards.close()
-
-
-async def test_a_cluster_of_some_size_is_guarded_before_anything_is_planned(world: World) -> None:
+@virtual_time
+async def test_cluster_with_enough_slices_is_guarded_before_any_plan() -> None:
     """The guard is armed with the twentieth slice, and disarmed when there are fewer."""
-    seen = []
+    world, armed = World(), []
     for count in (19, 20, 24):
         world.mirror(count)
-        seen.append(world.guard.is_armed)
+        armed.append(world.guard.is_armed)
     for number in range(5):
         world.store.remove(MAIN, EndpointSlice, NamespacedName("default", f"s{number}-c1"))
-        seen.append(world.guard.is_armed)
-    assert seen == [False, True, True, True, True, True, True, False]
+        armed.append(world.guard.is_armed)
+    assert armed == [False, True, True, True, True, True, True, False]
 
 
-async def test_a_few_deletions_are_released_and_planned_again(world: World) -> None:
-    """What waited is planned again once nothing more came; and the guard is calm when it is gone."""
+@virtual_time
+async def test_few_deletions_are_released_and_planned_again() -> None:
+    """A few deletions are released once no more follow, and the guard forgets them later."""
+    world = World()
     world.mirror(24)
-    world.condemn(2)
-    await eventually(lambda: world.guard.released == frozenset(KEYS[:2]))
+    await world.plan_deletions(2)
+    assert world.guard.released == frozenset(KEYS[:2])
     assert set(world.enqueued) == set(KEYS[:2])
-    world.condemn(0)
-    await eventually(lambda: not world.guard.released)
+    await world.plan_deletions(0)
+    assert not world.guard.released
 
 
-async def test_most_deletions_are_held(world: World) -> None:
-    """A wave of more than half is held, and what comes back ends that."""
+@virtual_time
+async def test_deletions_of_most_slices_are_held() -> None:
+    """Deletions of more than half of the slices are held until they are no longer planned."""
+    world = World()
     world.mirror(24)
-    world.condemn(13)
-    await eventually(lambda: world.is_held)
-    world.condemn(0)
-    await eventually(lambda: world.guard.wave is None and world.guard.is_armed)
+    await world.plan_deletions(13)
+    assert world.is_held
+    await world.plan_deletions(0)
+    assert world.guard.wave is None
+    assert world.guard.is_armed
 
 
-async def test_what_is_held_proceeds_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After the hold everything that still waits is released, without anything else happening."""
-    monkeypatch.setattr(deletion_guard, "SETTLE_SECONDS", 0.05)
-    world = World(hold=0.3)
+@virtual_time
+async def test_held_deletions_proceed_after_the_hold() -> None:
+    """After the hold, deletions that are still planned are released without any other event."""
+    world = World(hold=300)
     world.mirror(24)
-    world.condemn(24)
-    await eventually(lambda: world.is_held)
-    await eventually(lambda: world.guard.released == frozenset(KEYS))
-    world.guards.close()
+    await world.plan_deletions(24)
+    await asyncio.sleep(290)
+    assert world.is_held
+    await asyncio.sleep(20)
+    assert world.guard.released == frozenset(KEYS)
 
 
-async def test_an_edited_link_is_believed(world: World) -> None:
-    """Nothing waits after an edit of the link, nor what waited before; a new status is no edit."""
+@virtual_time
+async def test_edit_of_the_link_lifts_the_hold() -> None:
+    """Deletions after an edit of the link's spec are not held; a new status is not an edit."""
+    world = World()
     world.mirror(24)
-    world.condemn(24)
-    await eventually(lambda: world.is_held)
+    await world.plan_deletions(24)
     world.store.put_link(evolve(LINK, status=evolve(LINK.status, services=3)))
     assert world.is_held
     world.store.put_link(evolve(LINK, spec=ClusterLinkSpec(excluded_services=("a/b",))))
     assert world.guard == UNGUARDED
 
 
-async def test_a_guard_that_is_off_holds_nothing() -> None:
-    """With a hold of nothing no guard is ever armed."""
+@virtual_time
+async def test_hold_of_zero_disables_the_guard() -> None:
+    """With a hold of 0 seconds no guard is ever armed."""
     world = World(hold=0)
     world.mirror(24)
-    world.condemn(24)
+    await world.plan_deletions(24)
     world.store.mark_status_changed("c1")
     assert world.guard == UNGUARDED
-    world.guards.close()
 
 
-async def test_a_link_that_is_gone_is_forgotten(world: World) -> None:
-    """A link of the same name that is made later begins anew."""
+@virtual_time
+async def test_removed_link_is_forgotten() -> None:
+    """A link that is created again under the same name starts without held deletions."""
+    world = World()
     world.mirror(24)
-    world.condemn(24)
-    await eventually(lambda: world.is_held)
+    await world.plan_deletions(24)
+    assert world.is_held
     world.store.remove_link("c1")
     world.guards.record(KEYS[0], [Decision(KEYS[0], "c1", Outcome.SKIPPED, Reason.LINK_GONE)])
     world.store.put_link(LINK)

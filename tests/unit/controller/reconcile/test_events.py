@@ -1,6 +1,6 @@
-"""Events tell the transitions of links, count what repeats, and disturb nobody.
+"""Transitions of links become Events, repetitions are counted, and nothing waits for an Event.
 
-Real: events, status writer, client, sockets and TLS. Substituted: the main API server, by a small one.
+Real: events, client, sockets and TLS. Substituted: the main API server, by a fake one.
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from attrs import define, field
+from attrs import define
 
-from svclink_controller.reconcile import events
-from svclink_controller.reconcile.events import Events, transitions
+from svclink_controller.reconcile.events import MAX_MESSAGE, MAX_WAITING, Events, transitions
 from svclink_core import ClusterLink, ClusterLinkStatus, Condition, LinkReason, ObjectMeta
 from tests.unit.controller.servers import Cluster, Server, connected, eventually, refusal, serving
 
@@ -45,7 +44,7 @@ INVALID = condition("Degraded", "True", LinkReason.INVALID_ENDPOINTS)
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "expected"),
     [
         ((), (CONNECTING, INITIALIZING, AS_EXPECTED), ()),
         ((), (READY, SYNCED, AS_EXPECTED), (READY,)),
@@ -61,14 +60,14 @@ INVALID = condition("Degraded", "True", LinkReason.INVALID_ENDPOINTS)
         ((READY, SYNCED, INVALID), (READY, SYNCED, AS_EXPECTED), (AS_EXPECTED,)),
     ],
 )
-def test_transitions_are_told(
-    old: tuple[Condition, ...], new: tuple[Condition, ...], told: tuple[Condition, ...]
+def test_transitions_become_events(
+    old: tuple[Condition, ...], new: tuple[Condition, ...], expected: tuple[Condition, ...]
 ) -> None:
-    """What became different and matters is told once; what leads from one state to another is not."""
-    assert transitions(status(*old), status(*new)) == list(told)
+    """A change that matters becomes one Event; a passing state does not."""
+    assert transitions(status(*old), status(*new)) == list(expected)
 
 
-def test_another_wording_is_no_transition() -> None:
+def test_new_wording_is_not_a_transition() -> None:
     """Only status and reason make a condition another."""
     other = condition("Ready", "False", LinkReason.UNREACHABLE, "another address was tried")
     assert transitions(status(UNREACHABLE), status(other)) == []
@@ -79,15 +78,14 @@ def test_another_wording_is_no_transition() -> None:
 
 @define
 class Main:
-    """The main cluster, and Events written to it."""
+    """A fake main cluster, and Events written to it."""
 
     cluster: Cluster
     server: Server
     events: Events
-    told: list[tuple[str, int]] = field(factory=list)
 
     def become(self, *conditions: Condition, link: ClusterLink = LINK) -> None:
-        """The link was something else, and has these conditions now."""
+        """The link gets these conditions instead of none."""
         self.events.record(link, status(*conditions))
 
     def all(self) -> list[dict[str, Any]]:
@@ -98,10 +96,10 @@ class Main:
 
 
 @asynccontextmanager
-async def writing() -> AsyncIterator[Main]:
+async def writing(repeat_seconds: float = 60) -> AsyncIterator[Main]:
     cluster = Cluster()
     async with serving(cluster) as server, connected(server.url) as client:
-        made = Events(client)
+        made = Events(client, repeat_seconds=repeat_seconds)
         task = asyncio.create_task(made.run())
         try:
             yield Main(cluster, server, made)
@@ -110,8 +108,8 @@ async def writing() -> AsyncIterator[Main]:
             await asyncio.wait({task})
 
 
-async def test_event_is_one_that_kubectl_describe_shows() -> None:
-    """It is in `default`, as those of cluster-scoped objects must be, and names the link, its uid and the reason."""
+async def test_event_is_shown_by_kubectl_describe() -> None:
+    """It is in `default`, as for all cluster-scoped objects, and names link, uid and reason."""
     async with writing() as main:
         main.become(UNAUTHORIZED)
         await eventually(lambda: len(main.all()) == 1)
@@ -129,8 +127,8 @@ async def test_event_is_one_that_kubectl_describe_shows() -> None:
         assert made["firstTimestamp"] == made["lastTimestamp"]
 
 
-async def test_event_of_a_link_in_a_namespace_is_there() -> None:
-    """The Go release's links are in namespaces, and so are the Events about them."""
+async def test_event_of_a_namespaced_link_is_in_its_namespace() -> None:
+    """Links of the Go release are in namespaces, and so are the Events about them."""
     async with writing() as main:
         main.become(READY, link=ClusterLink(ObjectMeta("c1", "prod")))
         await eventually(lambda: len(main.all()) == 1)
@@ -139,10 +137,9 @@ async def test_event_of_a_link_in_a_namespace_is_there() -> None:
         assert made["type"] == "Normal"
 
 
-async def test_what_repeats_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same transition again is the same Event with a higher count."""
-    monkeypatch.setattr(events, "REPEAT_SECONDS", 0)
-    async with writing() as main:
+async def test_repeated_transition_is_counted() -> None:
+    """The same transition again increments the count of the same Event."""
+    async with writing(repeat_seconds=0) as main:
         for number in range(1, 4):
             main.become(UNREACHABLE)
             await eventually(lambda wanted=number: main.counts() == {"Unreachable": wanted})  # type: ignore[misc]
@@ -150,8 +147,8 @@ async def test_what_repeats_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
         await eventually(lambda: main.counts() == {"Unreachable": 3, "ClusterReady": 1})
 
 
-async def test_link_that_comes_and_goes_is_no_storm() -> None:
-    """A hundred transitions in a moment are two Events; those left out are counted with the next."""
+async def test_flapping_link_writes_few_events() -> None:
+    """A hundred transitions at once are two Events; the rest is counted with the next."""
     async with writing() as main:
         for _ in range(50):
             main.become(UNREACHABLE)
@@ -159,17 +156,15 @@ async def test_link_that_comes_and_goes_is_no_storm() -> None:
             await asyncio.sleep(0)
         await eventually(lambda: main.events._waiting.empty() and len(main.all()) == 2)
         assert len(main.server.requests) == 2
-        (told, _) = main.events._told.values()
-        told.at -= events.REPEAT_SECONDS
+        main.events.repeat_seconds = 0
         main.become(UNREACHABLE)
-        await eventually(lambda: main.counts()["Unreachable"] == told.event.count > 1)
+        await eventually(lambda: main.counts()["Unreachable"] == 51)
         assert len(main.server.requests) == 3
 
 
-async def test_event_that_expired_is_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The API server forgets Events after an hour."""
-    monkeypatch.setattr(events, "REPEAT_SECONDS", 0)
-    async with writing() as main:
+async def test_expired_event_is_created_again() -> None:
+    """The API server deletes Events after an hour."""
+    async with writing(repeat_seconds=0) as main:
         main.become(UNREACHABLE)
         await eventually(lambda: main.counts() == {"Unreachable": 1})
         (made,) = main.all()
@@ -179,8 +174,8 @@ async def test_event_that_expired_is_made_anew(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("code", [403, 404, 409, 429, 500])
-async def test_event_that_is_refused_is_dropped(code: int) -> None:
-    """Whatever the API server says, the next one is written."""
+async def test_rejected_event_is_dropped(code: int) -> None:
+    """Whatever the API server answers, the next Event is written."""
     async with writing() as main:
 
         async def refuse(_: web.BaseRequest) -> web.StreamResponse | None:
@@ -194,8 +189,8 @@ async def test_event_that_is_refused_is_dropped(code: int) -> None:
         await eventually(lambda: main.counts() == {"ClusterReady": 1})
 
 
-async def test_server_that_hangs_holds_nobody_up() -> None:
-    """Events that wait are bounded, and telling one never blocks."""
+async def test_recording_never_blocks() -> None:
+    """If the server hangs, a limited number of Events waits and the rest is dropped."""
     async with writing() as main:
 
         async def hang(_: web.BaseRequest) -> web.StreamResponse | None:
@@ -205,14 +200,14 @@ async def test_server_that_hangs_holds_nobody_up() -> None:
         main.cluster.override = hang
         main.become(UNREACHABLE)
         await eventually(lambda: len(main.server.requests) == 1)
-        for _ in range(events.MAX_WAITING * 2):
+        for _ in range(MAX_WAITING * 2):
             main.become(READY)
-        assert main.events._waiting.qsize() == events.MAX_WAITING
+        assert main.events._waiting.qsize() == MAX_WAITING
 
 
-async def test_message_is_cut_to_what_an_event_may_hold() -> None:
-    """A very long message does not cost the Event."""
+async def test_long_message_is_cut() -> None:
+    """A message over the limit of Events is cut."""
     async with writing() as main:
         main.become(condition("Ready", "False", LinkReason.UNREACHABLE, "x" * 5000))
         await eventually(lambda: len(main.all()) == 1)
-        assert len(main.all()[0]["message"]) == events.MAX_MESSAGE
+        assert len(main.all()[0]["message"]) == MAX_MESSAGE

@@ -1,6 +1,6 @@
-"""What could not be mirrored or written is kept by Service, and told to the links it concerns.
+"""Findings and failed writes are kept by Service, and reported to the links they concern.
 
-Real: the record. Substituted: plans and outcomes, by values.
+Real: the record. Substituted: plans and results of writes, by values.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ WEB, API = NamespacedName("default", "web"), NamespacedName("default", "api")
 
 @define
 class Record:
-    """The record under test, and which links were told."""
+    """The record under test, and the links whose status changed."""
 
-    told: list[str] = field(factory=list)
+    changed: list[str] = field(factory=list)
     plan_results: PlanResults = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.plan_results = PlanResults(self.told.append)
+        self.plan_results = PlanResults(self.changed.append)
 
 
 def finding(cluster: str = "c1", key: NamespacedName = WEB, detail: str = "http 80/TCP") -> Finding:
@@ -35,12 +35,12 @@ def failure(
     cluster: str | None = "c1", status: WriteStatus = WriteStatus.FAILED, message: str = "500"
 ) -> WriteResult:
     labels = () if cluster is None else ((LABEL_CLUSTER, cluster),)
-    piece = EndpointSlice(ObjectMeta("web-c1", "default", labels=labels), "IPv4")
-    return WriteResult(Create(piece, Reason.SOURCE_ADDED), status, message)
+    endpoint_slice = EndpointSlice(ObjectMeta("web-c1", "default", labels=labels), "IPv4")
+    return WriteResult(Create(endpoint_slice, Reason.SOURCE_ADDED), status, message)
 
 
-def test_findings_are_given_by_cluster_in_the_order_of_services() -> None:
-    """A link sees its own findings, whatever the order they came in."""
+def test_findings_of_a_cluster_are_ordered_by_service() -> None:
+    """A link sees its own findings, whatever the order they were recorded in."""
     record = Record()
     record.plan_results.record(WEB, (finding("c1"), finding("c2")), [])
     record.plan_results.record(API, (finding("c1", API),), [])
@@ -49,8 +49,8 @@ def test_findings_are_given_by_cluster_in_the_order_of_services() -> None:
     assert record.plan_results.findings_of("c3") == []
 
 
-def test_plan_without_findings_takes_back_the_earlier_ones() -> None:
-    """What the last plan did not find any more is gone, and nothing is kept for the Service."""
+def test_plan_without_findings_removes_earlier_ones() -> None:
+    """Only the findings of the last plan count, and nothing is kept for the Service."""
     record = Record()
     record.plan_results.record(WEB, (finding(),), [failure()])
     record.plan_results.record(WEB, (), [])
@@ -61,48 +61,48 @@ def test_plan_without_findings_takes_back_the_earlier_ones() -> None:
     assert (record.plan_results._findings, record.plan_results._failures) == ({}, {})
 
 
-def test_failure_stays_while_its_next_try_waits() -> None:
-    """A write that is held back takes no failure back, and no link is told; one that works does."""
+def test_failure_stays_while_the_write_is_postponed() -> None:
+    """A postponed write does not remove the failure and reports no change; success does both."""
     record = Record()
     record.plan_results.record(WEB, (), [failure()])
-    record.told.clear()
+    record.changed.clear()
     record.plan_results.record(WEB, (), [failure(status=WriteStatus.POSTPONED, message="")])
-    assert (record.plan_results.failures_of("c1"), record.told) == (["default/web: 500"], [])
+    assert (record.plan_results.failures_of("c1"), record.changed) == (["default/web: 500"], [])
     record.plan_results.record(WEB, (), [])
-    assert (record.plan_results.failures_of("c1"), record.told) == ([], ["c1"])
+    assert (record.plan_results.failures_of("c1"), record.changed) == ([], ["c1"])
 
 
-def test_links_are_told_when_their_findings_change() -> None:
-    """The link a finding came from, or is gone from, is told; an equal plan tells nobody."""
+def test_changed_findings_are_reported() -> None:
+    """The link of a new or removed finding is reported; an equal plan reports nothing."""
     record = Record()
     record.plan_results.record(WEB, (finding("c1"),), [])
     record.plan_results.record(WEB, (finding("c1"),), [])
-    assert record.told == ["c1"]
-    record.told.clear()
+    assert record.changed == ["c1"]
+    record.changed.clear()
     record.plan_results.record(WEB, (finding("c2"),), [])
-    assert sorted(record.told) == ["c1", "c2"]
+    assert sorted(record.changed) == ["c1", "c2"]
 
 
-def test_links_are_told_when_their_failures_change() -> None:
-    """A write that failed, failed otherwise, or works again is told to the link it belongs to."""
+def test_changed_failures_are_reported() -> None:
+    """A write that fails, fails differently, or succeeds again is reported once each."""
     record = Record()
     for unfinished in ([failure()], [failure()], [failure(message="403")], []):
         record.plan_results.record(WEB, (), unfinished)
-    assert record.told == ["c1", "c1", "c1"]
+    assert record.changed == ["c1", "c1", "c1"]
 
 
 @pytest.mark.parametrize(
     ("status", "counts"),
     [(each, each in (WriteStatus.REFUSED, WriteStatus.FAILED)) for each in WriteStatus],
 )
-def test_only_what_somebody_has_to_mend_is_a_failure(status: WriteStatus, counts: bool) -> None:
-    """A plan that was overtaken, or a deletion that waits, is no failure to show."""
+def test_only_results_that_need_a_fix_are_failures(status: WriteStatus, counts: bool) -> None:
+    """A superseded plan or a postponed deletion is not shown as a failure."""
     record = Record()
     record.plan_results.record(WEB, (), [failure(status=status)])
     assert record.plan_results.failures_of("c1") == (["default/web: 500"] if counts else [])
 
 
-def test_failures_are_given_by_cluster_in_the_order_of_services() -> None:
+def test_failures_of_a_cluster_are_ordered_by_service() -> None:
     """A link sees one message for each of its Services."""
     record = Record()
     record.plan_results.record(WEB, (), [failure("c1"), failure("c2")])
@@ -111,7 +111,7 @@ def test_failures_are_given_by_cluster_in_the_order_of_services() -> None:
     assert record.plan_results.failures_of("c2") == ["default/web: 500"]
 
 
-def test_failure_of_no_cluster_disturbs_no_link() -> None:
+def test_failure_without_a_cluster_concerns_no_link() -> None:
     """A slice that lost its cluster label belongs to no link."""
     record = Record()
     record.plan_results.record(WEB, (), [failure(None)])

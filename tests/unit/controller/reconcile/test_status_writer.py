@@ -1,6 +1,7 @@
-"""The status of a link says what is known of it, is written when that differs, and not more often than needed.
+"""The status of a link is up to date, and is written only if it differs.
 
-Real: the writer, store, queue, client, sockets and TLS. Substituted: the main API server, by a small one.
+Real: the writer, store, queue, client, sockets and TLS. Substituted: the main API server, by a
+fake one.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import pytest
 from aiohttp import web
 from attrs import define, evolve
 
-from svclink_controller.reconcile import status_writer
 from svclink_controller.reconcile.applier import WriteResult, WriteStatus
 from svclink_controller.reconcile.plan_results import PlanResults
 from svclink_controller.reconcile.status_writer import StatusWriter, is_transition
@@ -29,7 +29,6 @@ from svclink_core import (
     ClusterLinkStatus,
     Condition,
     Create,
-    Endpoint,
     EndpointSlice,
     Finding,
     LinkReason,
@@ -42,12 +41,9 @@ from svclink_core import (
 from svclink_core.codec import structure
 from svclink_core.link_identity import Problem
 from svclink_core.well_known import (
-    LABEL_CLUSTER,
-    LABEL_MANAGED_BY,
-    LABEL_SERVICE_NAME,
     MAIN,
-    MANAGED_BY,
 )
+from tests.builders.values import mirrored_slice
 from tests.unit.controller.servers import (
     Cluster,
     Server,
@@ -66,7 +62,7 @@ PROBLEM = Problem(LinkReason.UNAUTHORIZED, "the token is refused")
 
 @define
 class Main:
-    """The main cluster, and a writer at work on it."""
+    """A fake main cluster, and a status writer at work on it."""
 
     server: Server
     cluster: Cluster
@@ -76,7 +72,7 @@ class Main:
     writer: StatusWriter
 
     def add_link(self, name: str = "c1", **changes: Any) -> ClusterLink:
-        """A link as the API server has it, known to the store."""
+        """Creates a link in the API server and in the store."""
         link = evolve(ClusterLink(ObjectMeta(name, generation=1)), **changes)
         stored = structure(self.cluster.put(link), ClusterLink)
         self.store.put_link(stored)
@@ -91,25 +87,25 @@ class Main:
         return found["status"], found["reason"]
 
     async def is_written(self, name: str = "c1", times: int = 1) -> None:
-        """Waits until the status of a link was written so often, and the answer came."""
+        """Waits until the status of a link was written so often and its queue key is done."""
         await eventually(lambda: self.writes(name) >= times and name not in self.queue._processing)
 
     def writes(self, name: str = "c1") -> int:
-        """How often the status of a link was written, or tried to be."""
+        """Number of status requests for a link."""
         return sum(f"/{name}/" in path for path in self.server.paths)
 
     async def queue_is_idle(self) -> None:
-        """Waits until everything that was told was worked on."""
-        await eventually(lambda: not self.queue._processing and not self.queue._dirty)
+        """Waits until no key is queued or handled."""
+        await eventually(lambda: self.queue.is_idle)
 
     async def catch_up(self, fence: str = "fence") -> None:
-        """Waits until all that was told before was worked on: links are worked on one after the other."""
+        """Waits until earlier keys are handled: the only worker handles them in order."""
         self.add_link(fence)
         await self.is_written(fence)
 
 
 @asynccontextmanager
-async def writing(override: Override | None = None) -> AsyncIterator[Main]:
+async def writing(override: Override | None = None, *, interval: float = 60) -> AsyncIterator[Main]:
     cluster = Cluster(override=override)
     queue: WorkQueue[str] = WorkQueue()
 
@@ -118,29 +114,25 @@ async def writing(override: Override | None = None) -> AsyncIterator[Main]:
             queue.add([change.name])
 
     store = Store(Options(), enqueue)
-    findings = PlanResults(store.mark_status_changed)
+    plan_results = PlanResults(store.mark_status_changed)
     async with serving(cluster) as server, connected(server.url) as client:
-        writer = StatusWriter(client, store, findings, queue)
+        writer = StatusWriter(client, store, plan_results, queue, interval_seconds=interval)
         task = asyncio.create_task(writer.run())
         try:
-            yield Main(server, cluster, store, findings, queue, writer)
+            yield Main(server, cluster, store, plan_results, queue, writer)
         finally:
             task.cancel()
             await asyncio.wait({task})
 
 
 def mirrored(name: str = "web-c1", endpoints: int = 1) -> EndpointSlice:
-    labels = ((LABEL_SERVICE_NAME, "web"), (LABEL_MANAGED_BY, MANAGED_BY), (LABEL_CLUSTER, "c1"))
-    metadata = ObjectMeta(name, "default", labels=tuple(sorted(labels)))
-    return EndpointSlice(
-        metadata, "IPv4", tuple(Endpoint((f"10.0.0.{number + 1}",)) for number in range(endpoints))
-    )
+    return mirrored_slice(name, *(f"10.0.0.{number + 1}" for number in range(endpoints)))
 
 
-# What is written
+# Content
 
 
-async def test_new_link_says_that_it_is_connecting() -> None:
+async def test_new_link_is_connecting() -> None:
     """A link that was just created has a status at once."""
     async with writing() as main:
         main.add_link()
@@ -150,7 +142,7 @@ async def test_new_link_says_that_it_is_connecting() -> None:
 
 
 async def test_only_the_status_is_sent() -> None:
-    """The write is a merge patch of the status alone, with null for what has no value, so that it is removed."""
+    """The write is a merge patch of the status alone; null removes a field without a value."""
     async with writing() as main:
         main.add_link()
         await main.is_written()
@@ -164,7 +156,7 @@ async def test_only_the_status_is_sent() -> None:
     assert request.json["status"]["error"] is None
 
 
-async def test_status_says_what_is_known() -> None:
+async def test_status_shows_the_state_of_the_store() -> None:
     """Version, identity, times, numbers, findings and failures are those of the store."""
     async with writing() as main:
         main.add_link()
@@ -193,8 +185,8 @@ async def test_status_says_what_is_known() -> None:
         assert main.condition("Degraded") == ("True", "PortMismatch")
 
 
-async def test_problem_is_shown_and_taken_back() -> None:
-    """A problem of the connection is the error of the link, until it is solved."""
+async def test_problem_is_shown_until_it_is_solved() -> None:
+    """A problem of the connection is the error of the link until the cluster is connected."""
     async with writing() as main:
         main.add_link()
         main.store.observe("c1", Observation(PROBLEM))
@@ -206,13 +198,12 @@ async def test_problem_is_shown_and_taken_back() -> None:
         assert main.status()["error"] is None
 
 
-# When it is written
+# Times of writes
 
 
-async def test_status_that_is_right_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where nothing differs, no request is made, however often the link is looked at."""
-    monkeypatch.setattr(status_writer, "STATUS_INTERVAL_SECONDS", 0)
-    async with writing() as main:
+async def test_unchanged_status_is_not_written() -> None:
+    """If nothing differs, no request is sent, however often the link is queued."""
+    async with writing(interval=0) as main:
         main.add_link()
         main.store.set_connection("c1", SYNCED)
         await main.is_written()
@@ -223,8 +214,8 @@ async def test_status_that_is_right_is_not_written(monkeypatch: pytest.MonkeyPat
         assert main.writes() == 1
 
 
-async def test_restart_is_no_transition() -> None:
-    """Before the cluster was tried, the status of the controller before stays: it may well still be true."""
+async def test_restart_is_not_a_transition() -> None:
+    """Before the first attempt to connect, the status of the previous run stays."""
     known = ClusterLinkStatus(
         "Ready",
         conditions=(Condition("Ready", "True", "ClusterReady", "", "2026-01-01T00:00:00Z"),),
@@ -235,8 +226,8 @@ async def test_restart_is_no_transition() -> None:
         assert main.writes() == 0
 
 
-async def test_transition_time_stays_while_the_state_does() -> None:
-    """A condition that is as it was keeps its transition time over a write (law L9)."""
+async def test_transition_time_moves_only_with_the_state() -> None:
+    """A condition that does not change keeps its transition time over a write (law L9)."""
     old = ClusterLinkStatus(
         conditions=(Condition("Ready", "True", "ClusterReady", "", "2026-01-01T00:00:00Z"),)
     )
@@ -248,8 +239,8 @@ async def test_transition_time_stays_while_the_state_does() -> None:
         assert ready["lastTransitionTime"] == "2026-01-01T00:00:00Z"
 
 
-async def test_other_numbers_wait_for_the_interval() -> None:
-    """Numbers that change all the time are not written all the time."""
+async def test_new_numbers_wait_for_the_interval() -> None:
+    """Numbers that change constantly are not written constantly."""
     async with writing() as main:
         main.add_link()
         main.store.set_connection("c1", SYNCED)
@@ -260,10 +251,9 @@ async def test_other_numbers_wait_for_the_interval() -> None:
         assert (main.writes(), main.status()["slices"]) == (1, 0)
 
 
-async def test_other_numbers_are_written_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The last numbers are written when the interval is over, without anything else happening."""
-    monkeypatch.setattr(status_writer, "STATUS_INTERVAL_SECONDS", 0.3)
-    async with writing() as main:
+async def test_new_numbers_are_written_after_the_interval() -> None:
+    """The latest numbers are written after the interval, without any other event."""
+    async with writing(interval=0.3) as main:
         main.add_link()
         main.store.set_connection("c1", SYNCED)
         await main.is_written()
@@ -284,8 +274,8 @@ async def test_transition_does_not_wait() -> None:
         assert main.status()["phase"] == "NotReady"
 
 
-async def test_what_happens_together_is_written_together() -> None:
-    """Several changes at one moment are one write."""
+async def test_simultaneous_changes_are_one_write() -> None:
+    """Several changes at the same time are one write."""
     async with writing() as main:
         main.add_link()
         main.store.set_connection("c1", SYNCED)
@@ -296,11 +286,11 @@ async def test_what_happens_together_is_written_together() -> None:
         assert (main.writes(), main.status()["slices"]) == (1, 20)
 
 
-# What can go wrong
+# Errors
 
 
 @pytest.mark.parametrize(
-    "trouble",
+    "rejection",
     [
         lambda: refusal(500),
         lambda: refusal(409, "Conflict"),
@@ -308,9 +298,9 @@ async def test_what_happens_together_is_written_together() -> None:
         lambda: web.Response(text="<html>"),
     ],
 )
-async def test_failed_write_is_tried_again(trouble: Callable[[], web.Response]) -> None:
-    """Whatever the API server answers, the status gets written in the end."""
-    answers = [trouble(), trouble()]
+async def test_failed_write_is_retried(rejection: Callable[[], web.Response]) -> None:
+    """Whatever the API server answers, the status is written eventually."""
+    answers = [rejection(), rejection()]
 
     async def refuse_twice(_: web.BaseRequest) -> web.StreamResponse | None:
         return answers.pop() if answers else None
@@ -324,8 +314,8 @@ async def test_failed_write_is_tried_again(trouble: Callable[[], web.Response]) 
 # The namespaced kind of the Go release
 
 
-async def test_what_the_crd_drops_is_no_reason_to_write_again() -> None:
-    """Of a status, the older CRD keeps only what it knows: the same state is written once, another one again."""
+async def test_fields_that_the_crd_drops_are_not_written_again() -> None:
+    """The older CRD drops fields it does not declare: the same status is written once."""
     clusters: list[Cluster] = []
 
     async def keep_some(request: web.BaseRequest) -> web.StreamResponse | None:
@@ -352,8 +342,8 @@ async def test_what_the_crd_drops_is_no_reason_to_write_again() -> None:
     assert main.server.paths[-1].endswith("/namespaces/ops/clusterlinks/c1/status")
 
 
-async def test_of_two_links_of_one_name_only_the_older_is_used() -> None:
-    """The other is NotReady, and its status says which one counts."""
+async def test_only_the_older_of_two_links_of_one_name_is_used() -> None:
+    """The other is NotReady, and its status names the one in use."""
     async with writing() as main:
         for namespace, created in (
             ("ops", "2026-01-01T00:00:00Z"),
@@ -373,11 +363,11 @@ async def test_of_two_links_of_one_name_only_the_older_is_used() -> None:
         assert (ready["reason"], "ops/c1" in ready["message"]) == ("DuplicateName", True)
 
 
-# Links that go
+# Removed links
 
 
-async def test_link_that_is_gone_is_not_written() -> None:
-    """A link that was deleted meanwhile needs no status, and is not tried for ever."""
+async def test_removed_link_is_not_written() -> None:
+    """The status of a deleted link is not written or retried."""
     async with writing() as main:
         link = main.add_link()
         await main.is_written()
@@ -390,7 +380,7 @@ async def test_link_that_is_gone_is_not_written() -> None:
 
 
 async def test_link_deleted_during_the_write_stays_deleted() -> None:
-    """The answer of a write does not bring back a link that the store knows to be gone."""
+    """The response of a write does not bring back a link that the store has removed."""
     async with writing() as main:
 
         async def lose_link(_: web.BaseRequest) -> web.StreamResponse | None:
@@ -406,7 +396,7 @@ async def test_link_deleted_during_the_write_stays_deleted() -> None:
 
 
 async def test_link_edited_during_the_write_stays_edited() -> None:
-    """The answer of a write does not take back an edit that the watch told of earlier."""
+    """The response of a write does not undo an edit that the watch reported earlier."""
     async with writing() as main:
 
         async def edit(_: web.BaseRequest) -> web.StreamResponse | None:
@@ -428,8 +418,8 @@ async def test_link_edited_during_the_write_stays_edited() -> None:
         assert main.store.links["c1"].spec.excluded_namespaces == ("secret",)
 
 
-async def test_status_of_an_edit_tells_its_generation() -> None:
-    """Whoever edited a link sees in `observedGeneration` that the status is of the edit, without waiting."""
+async def test_edit_updates_the_observed_generation_at_once() -> None:
+    """After an edit, `observedGeneration` shows without delay that the status is up to date."""
     async with writing() as main:
         link = main.add_link()
         await main.is_written()
@@ -468,8 +458,8 @@ def condition(**changes: Any) -> Condition:
         (ClusterLinkStatus("Ready", conditions=()), True),
     ],
 )
-def test_transition_is_another_state_not_other_numbers(
+def test_new_state_is_a_transition_and_new_numbers_are_not(
     new: ClusterLinkStatus, expected: bool
 ) -> None:
-    """Phase, and status and reason of a condition are states; numbers and wording are not."""
+    """Phase, and status and reason of conditions are states; numbers and wording are not."""
     assert is_transition(ClusterLinkStatus("Ready", conditions=(condition(),)), new) is expected
