@@ -83,7 +83,7 @@ async def run(settings: Settings) -> None:
 
     Raises:
         ConfigurationError: The main cluster's credentials cannot be used.
-        ListenError: The address for metrics and health cannot be listened on.
+        ListenError: svclink cannot listen on the address for metrics and probes.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -174,7 +174,7 @@ class Manager:
         return Answers(
             registry=self.metrics.registry,
             lag=lambda: self.loop_lag.last,
-            obstacle=Readiness(self.store).obstacle,
+            not_ready_reason=Readiness(self.store).not_ready_reason,
             role=lambda: "leading" if self.is_leading else "standing by",
         )
 

@@ -1,1 +1,1 @@
-"""Leader election with a Lease, and the watchdog that fences a leader that hangs."""
+"""Leader election with a Lease, and the watchdog that ends a leader that hangs."""

@@ -1,11 +1,12 @@
-"""Leader election on a Lease: of several replicas one works, and it stops before another can begin.
+"""Leader election on a Lease: one replica works, and it stops before another can start.
 
-The rules are client-go's. A leader that could not renew the Lease for `Timing.renew` seconds stops its work, and the
-process ends where that takes longer than to `Timing.lease`, when others may begin. Both count from before the last
-renewal was sent, by a clock that nobody sets; others count from when they saw it, which is later.
+The rules are those of client-go. A leader that could not renew the Lease for `Timing.renew`
+seconds stops its work. If the work has not ended by `Timing.lease`, when another replica may
+start, the watchdog ends the process. Both times count from before the last renewal was sent, on a
+clock that is never set; other replicas count from when they saw the renewal, which is later.
 
-A Lease does not stop a request that is on its way. `may_write` is asked before each one is sent, work that is stopped
-closes its connections, and what still comes late meets the preconditions that every change carries.
+A Lease does not stop a request in flight. `may_write` is asked before each request, stopped work
+closes its connections, and a late request fails on the preconditions that every change carries.
 """
 
 from __future__ import annotations
@@ -30,14 +31,24 @@ from svclink_controller.wire.messages import WireError
 from svclink_core.codec import Json
 
 DEFAULT_LEASE_NAME: Final = "svclink"
-KIND: Final[dict[str, Json]] = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease"}
+LEASE_KIND: Final[dict[str, Json]] = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease"}
 
 log = structlog.get_logger()
 
 
+def _loop_time() -> float:
+    return asyncio.get_running_loop().time()
+
+
 @frozen
 class Timing:
-    """Seconds: how long a Lease is good for, how long a leader tries to renew it, and the time between two tries."""
+    """Times of the election, in seconds.
+
+    Args:
+        lease: How long other replicas wait after the last renewal they saw.
+        renew: How long a leader keeps working after its last renewal.
+        retry: The time between two attempts, and the time-out of one.
+    """
 
     lease: int = 15
     renew: float = 10
@@ -45,7 +56,7 @@ class Timing:
 
 
 class LeaseSpec(msgspec.Struct, frozen=True, rename="camel"):
-    """Who holds the Lease, and since when."""
+    """The holder of a Lease, and its times."""
 
     holder_identity: str | None = None
     lease_duration_seconds: int | None = None
@@ -55,7 +66,7 @@ class LeaseSpec(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Lease(msgspec.Struct, frozen=True):
-    """A Lease of `coordination.k8s.io/v1`; its metadata is given back as it came."""
+    """A Lease of `coordination.k8s.io/v1`; its metadata is written back unchanged."""
 
     metadata: dict[str, object]
     spec: LeaseSpec = LeaseSpec()
@@ -66,13 +77,16 @@ _LEASE: Final = msgspec.json.Decoder(Lease)
 
 @define
 class Elector:
-    """One of the replicas that want to work.
+    """One replica that takes part in the election.
 
     Args:
         client: The main cluster.
-        namespace: Where the Lease is.
-        identity: What no other replica is called.
-        name: What the Lease is called.
+        namespace: The namespace of the Lease.
+        identity: A name that no other replica has.
+        timing: The times of the election.
+        watchdog: Ends the process if the work outlives the Lease.
+        name: The name of the Lease.
+        now: Returns seconds on a clock that is never set; the event loop's clock by default.
     """
 
     client: Client
@@ -81,19 +95,20 @@ class Elector:
     timing: Timing = Timing()
     watchdog: Watchdog = field(factory=Watchdog)
     name: str = DEFAULT_LEASE_NAME
+    now: Callable[[], float] = _loop_time
     _lease: Lease | None = None
     _seen_at: float = 0
     _renewed_at: float = -math.inf
 
     def may_write(self) -> bool:
-        """Whether no other replica can be at work now."""
-        return self._left > 0
+        """Whether no other replica can be working now."""
+        return self._seconds_left > 0
 
     async def run(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Work whenever the Lease is held, until cancelled; then give it up, so that another replica need not wait.
+        """Run `work` whenever the Lease is held; release the Lease when cancelled.
 
         Raises:
-            Exception: What the work raised.
+            Exception: An exception of `work`.
         """
         try:
             while True:
@@ -104,7 +119,7 @@ class Elector:
             await self._release()
 
     async def _lead(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Work until the Lease is lost. Returns when the work has ended, not before."""
+        """Work until the Lease is lost, and return once the work has ended."""
         log.info("leading", identity=self.identity)
         working = asyncio.ensure_future(work())
         try:
@@ -121,8 +136,8 @@ class Elector:
             working.result()
 
     async def _renew(self) -> bool:
-        """Whether the Lease is held for some more time; not giving up before it must."""
-        while (left := self._left) > 0:
+        """Renew the Lease, retrying while it is held; False if it is lost."""
+        while (left := self._seconds_left) > 0:
             if await self._try(min(self.timing.retry, left)):
                 return True
             if not self._is_mine:
@@ -131,7 +146,7 @@ class Elector:
         return False
 
     async def _try(self, seconds: float | None = None) -> bool:
-        """Whether the Lease could be taken or renewed in the time for one try."""
+        """Make one attempt to take or renew the Lease; whether it succeeded in time."""
         try:
             async with asyncio.timeout(seconds or self.timing.retry):
                 return await self._take()
@@ -142,19 +157,19 @@ class Elector:
         return False
 
     async def _take(self) -> bool:
-        """Take or renew the Lease if that is allowed. What another wrote meanwhile is looked at, and counts."""
+        """Take or renew the Lease if it is free; after a conflict, read it and decide again."""
         if not self._is_mine:
-            await self._look()
+            await self._read()
         for _ in range(2):
             if not self._is_free:
                 return False
-            started = asyncio.get_running_loop().time()
+            started = self.now()
             try:
                 await self._write(self._claim())
             except ApiError as error:
                 if error.status.code not in (404, 409):
                     raise
-                await self._look()
+                await self._read()
             else:
                 self._renewed_at = started
                 self.watchdog.set(started + self.timing.lease)
@@ -162,19 +177,19 @@ class Elector:
         return False
 
     async def _release(self) -> None:
-        """Leave the Lease to whoever wants it. A renewal that was under way may have been written or not."""
+        """Release the Lease; read it first, as a renewal in flight may have been written or not."""
         try:
             async with asyncio.timeout(self.timing.retry):
                 if self._is_mine:
-                    await self._look()
+                    await self._read()
                 if self._is_mine:
                     now = clock.micro_time()
                     await self._write(LeaseSpec("", 1, now, now, self._spec.lease_transitions))
         except (ApiError, TransportError, WireError, TimeoutError) as error:
             log.warning("lease not released", problem=str(error))
 
-    async def _look(self) -> None:
-        """Read the Lease; how long it is good for counts from when its present state was first seen."""
+    async def _read(self) -> None:
+        """Read the Lease; its duration counts from when its current state was first seen."""
         before = self._lease
         try:
             self._lease = _decoded(await self.client.get(self._path))
@@ -183,11 +198,11 @@ class Elector:
                 raise
             self._lease = None
         if before is None or self._spec != before.spec:
-            self._seen_at = asyncio.get_running_loop().time()
+            self._seen_at = self.now()
 
     async def _write(self, spec: LeaseSpec) -> None:
-        """Create or replace the Lease; a replacement only of the very version that is known."""
-        body = KIND | {"spec": msgspec.to_builtins(spec)}
+        """Create the Lease, or replace the version that was read."""
+        body = LEASE_KIND | {"spec": msgspec.to_builtins(spec)}
         if self._lease is None:
             collection = self._path.rpartition("/")[0]
             answer = await self.client.post(collection, body | {"metadata": {"name": self.name}})
@@ -198,27 +213,28 @@ class Elector:
         self._lease = _decoded(answer)
 
     def _claim(self) -> LeaseSpec:
-        """The Lease as held by this replica, from now on or further on."""
+        """The Lease as held by this replica, newly or still."""
         now, old = clock.micro_time(), self._spec
-        since = old.acquire_time if self._is_mine else now
-        transitions = (old.lease_transitions or 0) + (self._lease is not None and not self._is_mine)
-        return LeaseSpec(self.identity, self.timing.lease, since, now, transitions)
+        acquired = old.acquire_time if self._is_mine else now
+        changes_holder = self._lease is not None and not self._is_mine
+        transitions = (old.lease_transitions or 0) + changes_holder
+        return LeaseSpec(self.identity, self.timing.lease, acquired, now, transitions)
 
     @property
     def _is_free(self) -> bool:
         if not self._spec.holder_identity or self._is_mine:
             return True
         duration = self._spec.lease_duration_seconds or self.timing.lease
-        return asyncio.get_running_loop().time() >= self._seen_at + duration
+        return self.now() >= self._seen_at + duration
 
     @property
     def _is_mine(self) -> bool:
         return self._spec.holder_identity == self.identity
 
     @property
-    def _left(self) -> float:
-        """Seconds of work that the last renewal is good for."""
-        return self._renewed_at + self.timing.renew - asyncio.get_running_loop().time()
+    def _seconds_left(self) -> float:
+        """Seconds until this replica must stop working, unless it renews the Lease."""
+        return self._renewed_at + self.timing.renew - self.now()
 
     @property
     def _spec(self) -> LeaseSpec:
@@ -233,4 +249,4 @@ def _decoded(content: bytes) -> Lease:
     try:
         return _LEASE.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise WireError(f"the server's answer is no Lease: {error}") from error
+        raise WireError(f"the server's response is not a Lease: {error}") from error

@@ -1,1 +1,1 @@
-"""What the controller says about itself: metrics, probes, logs."""
+"""What the controller reports about itself: metrics, probes and logs."""

@@ -1,6 +1,6 @@
-"""What is known now, as Prometheus reads it: looked up when it asks, so that it costs nothing in between.
+"""Gauges of the current state, computed when Prometheus scrapes them.
 
-Every series of a cluster goes with its link.
+The series of a cluster disappear with its link.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ STATES: Final = ("synced", "pending", "unreachable", "disabled")
 _Labels = TypeVar("_Labels", bound=tuple[str, ...])
 
 SHOWN_MAIN: Final = "(main)"
-"""The main cluster as the value of a label: no ClusterLink can have this name."""
+"""The label value of the main cluster; no ClusterLink can have this name."""
 
 
 @define(eq=False)
@@ -29,50 +29,48 @@ class StateCollector(Collector):
     """Gauges made from the store.
 
     Args:
-        store: What is known.
-        waiting: How many Services wait to be worked on.
-        is_leading: Whether this replica writes.
-        longest_lag: The longest time, in seconds, that the event loop was late since the start.
-        task_count: How many asyncio tasks have not ended.
+        store: The current state.
+        queue_depth: Returns the number of Services in the queue.
+        is_leading: Returns whether this replica writes.
+        longest_lag: Returns the longest lag of the event loop since the start, in seconds.
+        task_count: Returns the number of asyncio tasks.
     """
 
     store: Store
-    waiting: Callable[[], int]
+    queue_depth: Callable[[], int]
     is_leading: Callable[[], bool]
     longest_lag: Callable[[], float]
     task_count: Callable[[], int]
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
-        """All of it, as of now."""
+        """All gauges."""
         yield _gauge(
             "svclink_build_info",
-            "1; the version is in its label.",
+            "Always 1; the label holds the version.",
             "version",
             {(version("svclink"),): 1},
         )
         yield _gauge(
             "svclink_leader",
-            "1 where this replica works, 0 where it stands by.",
+            "1 if this replica is leading, 0 if it is standing by.",
             "",
             {(): self.is_leading()},
         )
-        waiting = self.waiting() if self.is_leading() else 0
-        text = (
-            "Services that wait to be worked on. Where none is, because this replica stands by, 0."
-        )
-        yield _gauge("svclink_queue_depth", text, "", {(): waiting})
+        queue_depth = self.queue_depth() if self.is_leading() else 0
+        text = "Services waiting to be reconciled; 0 while this replica is standing by."
+        yield _gauge("svclink_queue_depth", text, "", {(): queue_depth})
         yield _gauge(
             "svclink_event_loop_lag_longest_seconds",
-            "The longest time since the start that the event loop was late.",
+            "Longest lag of the event loop since the start.",
             "",
             {(): self.longest_lag()},
         )
-        text = "asyncio tasks that have not ended. They grow with the links, and go with them."
+        text = "Number of asyncio tasks, which grows and shrinks with the number of links."
         yield _gauge("svclink_asyncio_tasks", text, "", {(): self.task_count()})
         yield _gauge(
             "svclink_watch_last_event_age_seconds",
-            "Seconds since a watch said anything, be it that nothing happened, which it says about every minute. "
-            f"The main cluster is `{SHOWN_MAIN}`.",
+            "Seconds since the last watch event, bookmarks included. API servers send a bookmark "
+            f"about every minute. The main cluster is `{SHOWN_MAIN}`.",
             "cluster kind",
             {
                 (cluster or SHOWN_MAIN, kind): age
@@ -86,7 +84,7 @@ class StateCollector(Collector):
         states = {(name, state): self._state(name) == state for name in links for state in STATES}
         yield _gauge(
             "svclink_link_state",
-            f"1 for the state a link is in: {', '.join(STATES)}.",
+            f"1 for the current state of a link: {', '.join(STATES)}.",
             "cluster state",
             states,
         )
@@ -94,7 +92,7 @@ class StateCollector(Collector):
         for kind in ("services", "slices", "endpoints"):
             yield _gauge(
                 f"svclink_mirrored_{kind}",
-                f"How many {kind} of a remote cluster the main cluster has.",
+                f"Number of {kind} of a remote cluster that the main cluster mirrors.",
                 "cluster",
                 {key: getattr(each, kind) for key, each in mirrored.items()},
             )

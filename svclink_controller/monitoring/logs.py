@@ -1,4 +1,4 @@
-"""How log lines look: one line an event, with the time, the level and named values, on standard error."""
+"""The format of log lines: one line per event, with time, level and fields, on standard error."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final, Literal, TypeAlias
 
 import structlog
 
-from svclink_controller.monitoring.log_throttle import Repetitions
+from svclink_controller.monitoring.log_throttle import LogThrottle
 
 LogFormat: TypeAlias = Literal["console", "json"]
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
@@ -22,12 +22,12 @@ _LEVELS: Final[dict[LogLevel, int]] = {
 
 
 def configure(log_format: LogFormat = "console", level: LogLevel = "info") -> None:
-    """Log to standard error: for people, in colour on a terminal, or as JSON. Nothing is said again and again."""
+    """Log to standard error, as text (coloured on a terminal) or as JSON."""
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
-            Repetitions(),
+            LogThrottle(),
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             *_renderers(log_format),
         ],
@@ -37,7 +37,7 @@ def configure(log_format: LogFormat = "console", level: LogLevel = "info") -> No
 
 
 def _renderers(log_format: LogFormat) -> list[structlog.typing.Processor]:
-    """Not with rich's tracebacks, which print every local variable: tokens and kubeconfigs are among them."""
+    """Renderers without rich's tracebacks, which print local variables such as tokens."""
     if log_format == "json":
         return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     plain = structlog.dev.plain_traceback
@@ -45,7 +45,7 @@ def _renderers(log_format: LogFormat) -> list[structlog.typing.Processor]:
 
 
 def take_in_libraries() -> None:
-    """What libraries log with `logging`, or warn of, becomes lines like the others."""
+    """Format the log lines and warnings of libraries like svclink's own."""
     logging.captureWarnings(capture=True)
     logging.basicConfig(handlers=[_Forward()], level=logging.WARNING)
 

@@ -1,4 +1,4 @@
-"""Measures how late the event loop is: everything else waits as long for its turn."""
+"""Measures the lag of the event loop, which delays everything else by the same time."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ PROBE_INTERVAL_SECONDS: Final = 0.1
 
 @define
 class LoopLag:
-    """Beats as long as the event loop is serviced.
+    """Samples how late the event loop runs a timer.
 
     Args:
-        observe: Called with every delay, in seconds.
+        observe: Called with every lag, in seconds.
+        last: The last lag, in seconds.
+        longest: The longest lag since the start, in seconds.
     """
 
     observe: Callable[[float], object]
@@ -24,7 +26,7 @@ class LoopLag:
     longest: float = 0
 
     async def run(self) -> None:
-        """Beat until cancelled."""
+        """Sample until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
             due = loop.time() + PROBE_INTERVAL_SECONDS

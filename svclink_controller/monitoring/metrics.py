@@ -1,4 +1,4 @@
-"""What is counted and timed while it happens, for Prometheus. What can be looked up at any time is in `collector`."""
+"""Counters and histograms for Prometheus; gauges of the current state are in `collector`."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
-FAST: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
-"""Buckets in seconds, from what a write takes on an idle machine to what a main cluster that is away costs."""
+BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+"""Buckets in seconds: from one write on an idle machine to an outage of the main cluster."""
 
 
 class Metrics:
-    """The instruments of one controller, in a registry of their own."""
+    """The counters and histograms of one controller, in their own registry."""
 
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -25,40 +25,40 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         self.propagation: Final = self._histogram(
             "svclink_propagation_seconds",
-            "From the event of a remote cluster to the answer to the write it led to.",
+            "Time from the watch event of a remote cluster to the response of the write it caused.",
             "cluster",
         )
         self.queue_wait: Final = self._histogram(
             "svclink_queue_wait_seconds",
-            "How long Services waited in the queue until they were worked on.",
+            "Time that a Service waited in the queue before it was reconciled.",
         )
         self.reconcile: Final = self._histogram(
-            "svclink_reconcile_seconds", "Time to plan one Service and to have its changes written."
+            "svclink_reconcile_seconds", "Time to plan one Service and to write its changes."
         )
         self.loop_lag: Final = self._histogram(
             "svclink_event_loop_lag_seconds",
-            "How late the event loop was to run what was due, sampled all the time.",
+            "Lag of the event loop, sampled ten times a second.",
         )
         self.writes: Final = self._counter(
             "svclink_writes",
-            "Changes sent to the main cluster, and what became of them.",
+            "Changes of the main cluster by result.",
             "kind",
             "verb",
             "result",
         )
         self.status_writes: Final = self._counter(
-            "svclink_status_writes", "Writes of the status of ClusterLinks.", "result"
+            "svclink_status_writes", "Writes of ClusterLink status by result.", "result"
         )
         self.events: Final = self._counter(
-            "svclink_events", "Kubernetes Events about ClusterLinks.", "result"
+            "svclink_events", "Kubernetes Events on ClusterLinks by result.", "result"
         )
 
     def forget(self, cluster: str) -> None:
-        """A link is gone, and so are its series."""
+        """Remove the series of a link that no longer exists."""
         self.propagation.remove_by_labels({"cluster": cluster})
 
     def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
-        return Histogram(name, text, labels, buckets=FAST, registry=self.registry)
+        return Histogram(name, text, labels, buckets=BUCKETS, registry=self.registry)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(name, text, labels, registry=self.registry)

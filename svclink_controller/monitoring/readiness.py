@@ -1,4 +1,4 @@
-"""Whether this replica is ready: it knows all it needs, to work or to take over at once."""
+"""Whether this replica is ready: it has the state it needs to lead, or to take over at once."""
 
 from __future__ import annotations
 
@@ -11,22 +11,25 @@ from svclink_core.snapshot import PENDING
 
 @define
 class Readiness:
-    """A replica that was ready once stays so: a cluster that is lost later is no reason to replace it."""
+    """The readiness of a replica, which stays ready once it was.
+
+    Replacing a replica would not help if a cluster is lost later.
+    """
 
     store: Store
     _was_ready: bool = False
 
-    def obstacle(self) -> str | None:
-        """What is missing, or None."""
+    def not_ready_reason(self) -> str | None:
+        """Why the replica is not ready, or None."""
         if not self.store.is_complete:
-            return "the main cluster is not completely listed yet"
+            return "the main cluster has not been listed completely"
         if not self._was_ready and (names := self._untried()):
-            return f"not heard of yet: {', '.join(names)}"
+            return f"no attempt to connect has finished for: {', '.join(names)}"
         self._was_ready = True
         return None
 
     def _untried(self) -> list[str]:
-        """Links that neither work nor say why not."""
+        """Links that are neither connected nor have a problem to show."""
         return sorted(
             name
             for name, link in self.store.links.items()

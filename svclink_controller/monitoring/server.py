@@ -1,4 +1,4 @@
-"""The port for those who watch svclink: /metrics, /healthz and /readyz."""
+"""Serves /metrics, /healthz and /readyz."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ log = structlog.get_logger()
 
 
 class ListenError(SvclinkError):
-    """The address cannot be listened on."""
+    """svclink cannot listen on the address."""
 
 
 @frozen
 class ListenAddress:
-    """Where to listen: a host (empty: on every interface) and a port (0: any that is free)."""
+    """A host (empty: every interface) and a port (0: any free port)."""
 
     host: str
     port: int
@@ -33,42 +33,42 @@ class ListenAddress:
 
 @frozen
 class Answers:
-    """What the port tells.
+    """Answers the requests for metrics and probes.
 
     Args:
         registry: The metrics.
-        lag: Seconds that the event loop was late when it was last measured.
-        obstacle: Why this replica is not ready, or None.
-        role: What it does when it is.
+        lag: Returns the last measured lag of the event loop, in seconds.
+        not_ready_reason: Returns why this replica is not ready, or None.
+        role: Returns what a ready replica does.
     """
 
     registry: CollectorRegistry
     lag: Callable[[], float]
-    obstacle: Callable[[], str | None]
+    not_ready_reason: Callable[[], str | None]
     role: Callable[[], str]
 
     async def metrics(self, request: web.Request) -> web.Response:
-        """All metrics, in the format that is asked for."""
+        """All metrics, in the format that the Accept header asks for."""
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
         return web.Response(body=encode(self.registry), headers={"Content-Type": content_type})
 
     async def healthz(self, _: web.Request) -> web.Response:
-        """That the event loop is serviced, which the answer itself proves; one that is not gives none."""
-        return web.Response(text=f"ok, the event loop is {self.lag():.3f} s late\n")
+        """The lag of the event loop; a blocked loop does not answer at all."""
+        return web.Response(text=f"ok, the event loop lags {self.lag():.3f} s\n")
 
     async def readyz(self, _: web.Request) -> web.Response:
-        """Whether this replica knows all it needs, to work or to take over at once."""
-        if (obstacle := self.obstacle()) is not None:
-            return web.Response(status=503, text=f"not ready: {obstacle}\n")
+        """200 if this replica has the state it needs to lead or to take over, else 503."""
+        if (reason := self.not_ready_reason()) is not None:
+            return web.Response(status=503, text=f"not ready: {reason}\n")
         return web.Response(text=f"ok, {self.role()}\n")
 
 
 @asynccontextmanager
 async def serving_probes(address: ListenAddress, answers: Answers) -> AsyncIterator[None]:
-    """Answer at an address until the block ends.
+    """Serve at an address until the block ends.
 
     Raises:
-        ListenError: It cannot be listened on; the message says why.
+        ListenError: svclink cannot listen on the address; the message says why.
     """
     application = web.Application()
     for name in ("metrics", "healthz", "readyz"):
@@ -90,5 +90,5 @@ async def _listen(runner: web.AppRunner, address: ListenAddress) -> None:
     try:
         await web.TCPSite(runner, address.host or None, address.port).start()
     except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ListenError(f"--listen-address={address} cannot be listened on: {reason}") from error
+        cause = getattr(error, "strerror", None) or str(error)
+        raise ListenError(f"cannot listen on --listen-address={address}: {cause}") from error

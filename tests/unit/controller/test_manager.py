@@ -244,7 +244,7 @@ async def test_only_links_that_are_selected_are_worked_on() -> None:
         assert world.status("other") == (None, None)
         assert world.controller.supervisor.names == ["c1"]
         assert b'cluster="other"' not in generate_latest(world.controller.metrics.registry)
-        assert world.controller.answers.obstacle() is None
+        assert world.controller.answers.not_ready_reason() is None
 
 
 async def test_link_that_is_selected_no_longer_is_left_as_it_is() -> None:

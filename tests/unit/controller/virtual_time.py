@@ -12,6 +12,8 @@ import selectors
 from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec
 
+from attrs import define
+
 Params = ParamSpec("Params")
 
 
@@ -42,6 +44,16 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def advance(self, seconds: float) -> None:
         """Let time pass while nothing runs, as a callback that blocks the loop does."""
         self._clock.now += seconds
+
+
+@define
+class ManualClock:
+    """A clock that a test advances."""
+
+    now: float = 1000
+
+    def __call__(self) -> float:
+        return self.now
 
 
 def loop_time() -> float:

@@ -1,14 +1,14 @@
-"""Of several replicas one works, and it stops before another begins, whatever the API server does.
+"""One of several replicas works, and it stops before another starts, whatever the server does.
 
-Real: the elector, client, sockets and TLS. Substituted: the API server, by a small one; the seconds of a Lease, by
-fractions of them; and the end of the process, which is noted instead.
+Real: the elector, client, sockets and TLS. Substituted: the API server, by a fake one; the times of
+a Lease, by shorter ones; the watchdog, which only records its deadline.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -18,7 +18,6 @@ from attrs import define, field
 from structlog.testing import capture_logs
 
 from svclink_controller import clock
-from svclink_controller.election import leader
 from svclink_controller.election.leader import Elector, Timing
 from svclink_controller.election.watchdog import Watchdog
 from tests.unit.controller.servers import (
@@ -30,34 +29,35 @@ from tests.unit.controller.servers import (
     refusal,
     serving,
 )
+from tests.unit.controller.virtual_time import ManualClock, loop_time
 
 FAST = Timing(lease=2, renew=1.5, retry=0.3)
 KEY = ("leases", "svclink", "svclink")
 
 
 @define
-class Notes(Watchdog):
-    """A watchdog that does not bite."""
+class RecordedWatchdog(Watchdog):
+    """A watchdog that records its deadline instead of ending the process."""
 
-    set_to: float | None = None
+    deadline_set: float | None = None
 
     def set(self, deadline: float) -> None:
-        self.set_to = deadline
+        self.deadline_set = deadline
 
     def clear(self) -> None:
-        self.set_to = None
+        self.deadline_set = None
 
 
 @define
 class Replica:
-    """An elector whose work is only to be there."""
+    """An elector whose work waits until it is cancelled."""
 
     elector: Elector
-    notes: Notes
+    watchdog: RecordedWatchdog
     is_working: bool = False
-    begun: int = 0
+    starts: int = 0
     failure: Exception | None = None
-    reluctance: float = 0
+    stop_seconds: float = 0
     task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -65,13 +65,13 @@ class Replica:
 
     async def work(self) -> None:
         self.is_working = True
-        self.begun += 1
+        self.starts += 1
         try:
             if self.failure is not None:
                 raise self.failure
             await asyncio.Event().wait()
         finally:
-            await asyncio.sleep(self.reluctance)
+            await asyncio.sleep(self.stop_seconds)
             self.is_working = False
 
     async def stop(self) -> None:
@@ -85,7 +85,7 @@ class Replica:
 
 @define
 class World:
-    """A main cluster, and replicas made for it."""
+    """A fake main cluster, and its replicas."""
 
     cluster: Cluster
     server: Server
@@ -97,12 +97,12 @@ class World:
         return found
 
     def put(self, **spec: Any) -> None:
-        """Somebody writes the Lease."""
+        """Another client writes the Lease."""
         metadata = {"name": "svclink", "namespace": "svclink", "labels": {"of": "mine"}}
         self.cluster._store("leases", {"metadata": metadata, "spec": spec})
 
     def refuse(self, *methods: str, code: int = 503) -> None:
-        """From now on such requests are refused."""
+        """Reject such requests from now on."""
 
         async def refuse(request: web.BaseRequest) -> web.StreamResponse | None:
             return refusal(code) if request.method in methods else None
@@ -110,7 +110,7 @@ class World:
         self.cluster.override = refuse
 
     def hang(self) -> None:
-        """From now on nothing is answered."""
+        """Answer no request from now on."""
 
         async def hang(_: web.BaseRequest) -> web.StreamResponse | None:
             return await asyncio.Event().wait()  # type: ignore[return-value]
@@ -122,14 +122,18 @@ class World:
 
 
 @asynccontextmanager
-async def worlds(*names: str) -> AsyncIterator[tuple[World, list[Replica]]]:
+async def worlds(
+    *names: str, now: Callable[[], float] = loop_time
+) -> AsyncIterator[tuple[World, list[Replica]]]:
     """Replicas of these names, not started."""
     cluster = Cluster()
     async with serving(cluster) as server, connected(server.url) as client:
         world = World(cluster, server)
         for name in names:
-            notes = Notes()
-            world.replicas.append(Replica(Elector(client, "svclink", name, FAST, notes), notes))
+            watchdog = RecordedWatchdog()
+            world.replicas.append(
+                Replica(Elector(client, "svclink", name, FAST, watchdog, now=now), watchdog)
+            )
         try:
             yield world, world.replicas
         finally:
@@ -138,11 +142,11 @@ async def worlds(*names: str) -> AsyncIterator[tuple[World, list[Replica]]]:
                 await replica.stop()
 
 
-# Taking the Lease
+# Acquiring the Lease
 
 
-async def test_lease_is_made_where_there_is_none() -> None:
-    """The first replica on a new cluster creates the Lease and works."""
+async def test_missing_lease_is_created() -> None:
+    """The first replica of a new cluster creates the Lease and works."""
     async with worlds("a") as (world, [a]):
         a.start()
         await a.is_leading()
@@ -154,8 +158,8 @@ async def test_lease_is_made_where_there_is_none() -> None:
             assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", time)
 
 
-async def test_lease_is_renewed_by_one_request() -> None:
-    """A leader writes the Lease again and again, reads it no more, and has held it since it took it."""
+async def test_renewal_is_one_request() -> None:
+    """A leader renews the Lease without reading it, and keeps the time it acquired it."""
     async with worlds("a") as (world, [a]):
         a.start()
         await a.is_leading()
@@ -165,11 +169,11 @@ async def test_lease_is_renewed_by_one_request() -> None:
         await eventually(lambda: len(world.server.requests) >= asked + 3)
         assert {request.method for request in world.server.requests[asked:]} == {"PUT"}
         assert (world.spec["acquireTime"], world.spec["leaseTransitions"]) == (since, 0)
-        assert a.begun == 1
+        assert a.starts == 1
 
 
-async def test_second_replica_waits_until_the_first_ends() -> None:
-    """A leader that is told to end stops its work, gives up the Lease, and the next one takes it."""
+async def test_standby_waits_until_the_leader_stops() -> None:
+    """A leader that is cancelled stops its work and releases the Lease for the next one."""
     async with worlds("a", "b") as (world, [a, b]):
         a.start()
         await a.is_leading()
@@ -178,7 +182,7 @@ async def test_second_replica_waits_until_the_first_ends() -> None:
             lambda: len([each for each in world.server.requests if each.method == "GET"]) >= 4
         )
         assert not b.elector.may_write()
-        assert not b.begun
+        assert not b.starts
         await a.stop()
         assert not a.elector.may_write()
         assert not a.is_working
@@ -186,8 +190,8 @@ async def test_second_replica_waits_until_the_first_ends() -> None:
         assert (world.spec["holderIdentity"], world.spec["leaseTransitions"]) == ("b", 1)
 
 
-async def test_lease_that_is_given_up_is_free_at_once() -> None:
-    """What is left says that nobody holds it, as client-go writes it."""
+async def test_released_lease_is_free_at_once() -> None:
+    """A released Lease has no holder, as client-go writes it."""
     async with worlds("a") as (world, [a]):
         a.start()
         await a.is_leading()
@@ -195,8 +199,8 @@ async def test_lease_that_is_given_up_is_free_at_once() -> None:
         assert (world.spec["holderIdentity"], world.spec["leaseDurationSeconds"]) == ("", 1)
 
 
-async def test_lease_of_another_is_not_given_up() -> None:
-    """A replica that ends without leading leaves the Lease alone."""
+async def test_lease_of_another_replica_is_not_released() -> None:
+    """A replica that stops without leading does not write the Lease."""
     async with worlds("a") as (world, [a]):
         world.put(holderIdentity="b", leaseDurationSeconds=3600)
         a.start()
@@ -209,21 +213,22 @@ async def test_lease_of_another_is_not_given_up() -> None:
 @pytest.mark.parametrize(
     "time", ["2001-01-01T00:00:00.000000Z", "2999-01-01T00:00:00.000000Z", "nonsense", None]
 )
-async def test_lease_of_the_dead_is_taken_whatever_its_clock_said(time: str | None) -> None:
-    """How long a Lease was not renewed is measured here, not told by the times in it."""
-    async with worlds("a") as (world, [a]):
+async def test_expired_lease_is_taken_whatever_its_times_say(time: str | None) -> None:
+    """The time without renewal is measured locally, not read from the Lease."""
+    clock = ManualClock()
+    async with worlds("a", now=clock) as (world, [a]):
         world.put(holderIdentity="dead", leaseDurationSeconds=2, renewTime=time, leaseTransitions=6)
-        loop = asyncio.get_running_loop()
-        before = loop.time()
         a.start()
+        await eventually(lambda: len(world.server.requests) >= 3)
+        assert not a.starts
+        clock.now += 2
         await a.is_leading()
-        assert loop.time() >= before + 2
         assert (world.spec["holderIdentity"], world.spec["leaseTransitions"]) == ("a", 7)
         assert world.cluster.objects[KEY]["metadata"]["labels"] == {"of": "mine"}
 
 
-async def test_lease_without_content_is_free() -> None:
-    """A Lease that somebody created empty is held by nobody."""
+async def test_empty_lease_is_free() -> None:
+    """An empty Lease that something else created has no holder."""
     async with worlds("a") as (world, [a]):
         world.put()
         a.start()
@@ -231,34 +236,36 @@ async def test_lease_without_content_is_free() -> None:
         assert world.spec["holderIdentity"] == "a"
 
 
-async def test_lease_that_does_not_say_for_how_long_is_waited_for_as_ours() -> None:
-    """Without a duration in it, the Lease of another is taken to last as long as one of ours."""
-    async with worlds("a") as (world, [a]):
+async def test_lease_without_a_duration_lasts_as_long_as_ours() -> None:
+    """The Lease of another replica without a duration expires after our own duration."""
+    clock = ManualClock()
+    async with worlds("a", now=clock) as (world, [a]):
         world.put(holderIdentity="dead")
-        before = asyncio.get_running_loop().time()
         a.start()
+        await eventually(lambda: len(world.server.requests) >= 3)
+        assert not a.starts
+        clock.now += FAST.lease
         await a.is_leading()
-        assert asyncio.get_running_loop().time() >= before + FAST.lease
 
 
-async def test_replicas_that_start_together_do_not_work_together() -> None:
-    """Where several want a free Lease at the same moment, one gets it."""
+async def test_one_of_several_simultaneous_replicas_leads() -> None:
+    """If several replicas want a free Lease at the same time, one gets it."""
     names = [f"r{number}" for number in range(8)]
     async with worlds(*names) as (world, replicas):
         for replica in replicas:
             replica.start()
         await eventually(lambda: any(replica.is_working for replica in replicas))
         await eventually(lambda: len(world.server.requests) >= 30)
-        working = [replica for replica in replicas if replica.begun]
+        working = [replica for replica in replicas if replica.starts]
         assert [replica.elector.identity for replica in working] == [world.spec["holderIdentity"]]
 
 
-# Losing it
+# Losing the Lease
 
 
 @pytest.mark.parametrize("trouble", ["hang", "refuse", "break"])
-async def test_leader_that_cannot_renew_stops_and_comes_back(trouble: str) -> None:
-    """A hanging, refusing or vanished API server ends the work in time, and the replica works again afterwards."""
+async def test_leader_that_cannot_renew_stops_and_leads_again(trouble: str) -> None:
+    """A hanging, rejecting or vanished API server ends the work in time."""
     async with worlds("a") as (world, [a]):
         a.start()
         await a.is_leading()
@@ -280,11 +287,11 @@ async def test_leader_that_cannot_renew_stops_and_comes_back(trouble: str) -> No
         world.recover()
         await a.is_leading()
         assert a.elector.may_write()
-        assert (a.begun, world.spec["leaseTransitions"]) == (2, 0)
+        assert (a.starts, world.spec["leaseTransitions"]) == (2, 0)
 
 
-async def test_trouble_that_passes_in_time_is_nothing() -> None:
-    """One refused renewal is tried again, and the work goes on."""
+async def test_failed_renewal_is_retried() -> None:
+    """One rejected renewal is retried, and the work continues."""
     async with worlds("a") as (world, [a]):
         a.start()
         await a.is_leading()
@@ -294,11 +301,11 @@ async def test_trouble_that_passes_in_time_is_nothing() -> None:
         world.recover()
         last = world.spec["renewTime"]
         await eventually(lambda: world.spec["renewTime"] > last)
-        assert a.begun == 1
+        assert a.starts == 1
 
 
-async def test_leader_cut_off_has_stopped_before_the_next_begins() -> None:
-    """Of two replicas, one of which loses the API server while it leads, never both work."""
+async def test_isolated_leader_stops_before_the_next_starts() -> None:
+    """If the leader loses the API server, the two replicas never work at the same time."""
     async with worlds("a", "b") as (world, [a, b]):
         a.start()
         await a.is_leading()
@@ -318,8 +325,8 @@ async def test_leader_cut_off_has_stopped_before_the_next_begins() -> None:
         assert not a.is_working
 
 
-async def test_lease_taken_by_another_ends_the_work_at_once() -> None:
-    """Where the API server says that somebody else holds the Lease, there is nothing to wait for."""
+async def test_lease_of_another_replica_ends_the_work_at_once() -> None:
+    """If the API server shows another holder, the work stops without waiting."""
     async with worlds("a") as (world, [a]):
         a.start()
         await a.is_leading()
@@ -328,30 +335,30 @@ async def test_lease_taken_by_another_ends_the_work_at_once() -> None:
         assert world.spec["holderIdentity"] == "b"
 
 
-async def test_lease_that_is_only_edited_is_kept() -> None:
-    """A conflict with somebody who put a label on the Lease costs one more request, and the label stays."""
+async def test_conflict_with_an_edit_keeps_the_lease() -> None:
+    """A conflict with a client that labels the Lease costs one request, and the label stays."""
     async with worlds("a") as (world, [a]):
         a.start()
         await a.is_leading()
         world.put(**world.spec)
         last = world.spec["renewTime"]
         await eventually(lambda: world.spec["renewTime"] > last)
-        assert (a.begun, world.spec["holderIdentity"]) == (1, "a")
+        assert (a.starts, world.spec["holderIdentity"]) == (1, "a")
         assert world.cluster.objects[KEY]["metadata"]["labels"] == {"of": "mine"}
 
 
-async def test_lease_that_is_deleted_is_made_again() -> None:
+async def test_deleted_lease_is_created_again() -> None:
     """Deleting the Lease of a leader does not end its work."""
     async with worlds("a") as (world, [a]):
         a.start()
         await a.is_leading()
         world.cluster.remove_key(*KEY)
         await eventually(lambda: KEY in world.cluster.objects)
-        assert (a.begun, world.spec["holderIdentity"]) == (1, "a")
+        assert (a.starts, world.spec["holderIdentity"]) == (1, "a")
 
 
-async def test_answer_that_is_no_lease_is_an_error_like_others() -> None:
-    """Nonsense from the server is logged, and asked for again."""
+async def test_response_that_is_not_a_lease_is_an_error() -> None:
+    """An invalid response is logged, and the request is retried."""
     async with worlds("a") as (world, [a]):
 
         async def nonsense(_: web.BaseRequest) -> web.StreamResponse | None:
@@ -361,8 +368,8 @@ async def test_answer_that_is_no_lease_is_an_error_like_others() -> None:
         with capture_logs() as logs:
             a.start()
             await eventually(lambda: len(logs) >= 2)
-        assert "no Lease" in logs[0]["problem"]
-        assert not a.begun
+        assert "not a Lease" in logs[0]["problem"]
+        assert not a.starts
         world.recover()
         await a.is_leading()
 
@@ -370,8 +377,8 @@ async def test_answer_that_is_no_lease_is_an_error_like_others() -> None:
 # The work
 
 
-async def test_work_that_fails_ends_the_replica_and_frees_the_lease() -> None:
-    """A broken leader does not hold the Lease for ever."""
+async def test_failed_work_ends_the_replica_and_releases_the_lease() -> None:
+    """A leader with an internal error does not keep the Lease."""
     async with worlds("a") as (world, [a]):
         a.failure = ValueError("broken")
         a.start()
@@ -381,22 +388,22 @@ async def test_work_that_fails_ends_the_replica_and_frees_the_lease() -> None:
         assert world.spec["holderIdentity"] == ""
 
 
-async def test_watchdog_is_on_as_long_as_there_is_work() -> None:
-    """It is armed before the work begins, and called off when the work has ended, not when it was told to."""
+async def test_watchdog_is_armed_while_the_work_runs() -> None:
+    """It is armed before the work starts, and cleared once the work has ended."""
     async with worlds("a") as (world, [a]):
-        a.reluctance = 1
+        a.stop_seconds = 1
         a.start()
         await a.is_leading()
-        assert a.notes.set_to is not None
+        assert a.watchdog.deadline_set is not None
         world.put(holderIdentity="b", leaseDurationSeconds=3600)
         await eventually(lambda: not a.elector.may_write())
-        assert a.notes.set_to is not None
-        await eventually(lambda: a.notes.set_to is None)
+        assert a.watchdog.deadline_set is not None
+        await eventually(lambda: a.watchdog.deadline_set is None)
         assert not a.is_working
 
 
-async def test_lease_that_cannot_be_given_up_does_not_hold_up_the_end() -> None:
-    """A replica ends also where the API server does not answer any more."""
+async def test_failed_release_does_not_delay_the_end() -> None:
+    """A replica stops even if the API server no longer answers."""
     async with worlds("a") as (world, [a]):
         a.start()
         await a.is_leading()
@@ -407,10 +414,10 @@ async def test_lease_that_cannot_be_given_up_does_not_hold_up_the_end() -> None:
 
 
 def test_timing_is_that_of_client_go() -> None:
-    """A leader stops five seconds before another may begin, and has tried five times by then."""
-    assert leader.Timing() == Timing(lease=15, renew=10, retry=2)
+    """A leader stops five seconds before another may start, after five attempts to renew."""
+    assert Timing() == Timing(lease=15, renew=10, retry=2)
 
 
 def test_micro_time_always_has_six_digits() -> None:
-    """The API server refuses times with fewer, also when the moment is a whole second."""
+    """The API server rejects a MicroTime with fewer digits, also at a whole second."""
     assert all(re.fullmatch(r"[\d-]{10}T[\d:]{8}\.\d{6}Z", clock.micro_time()) for _ in range(1000))

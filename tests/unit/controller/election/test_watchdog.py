@@ -1,4 +1,4 @@
-"""The process does not outlive its deadline, also where the event loop or the whole process stood still.
+"""The process ends at its deadline, even if the event loop or the whole process stood still.
 
 Real: processes and signals. Substituted: nothing.
 """
@@ -25,7 +25,7 @@ async def main():
 
 
 def run(body: str) -> subprocess.Popen[str]:
-    """A process with this in its event loop, which has begun."""
+    """A process that runs these lines in its event loop and has started."""
     lines = "".join(f"        {line}\n" for line in body.strip().splitlines())
     program = f"{PRELUDE}{lines}        print('alive', flush=True)\nasyncio.run(main())\n"
     command = [sys.executable, "-u", "-c", program]
@@ -48,13 +48,13 @@ def run(body: str) -> subprocess.Popen[str]:
     ids=[
         "waiting",
         "a stuck event loop",
-        "the interpreter's lock held in C",
-        "a deadline gone by",
+        "the interpreter lock held in C",
+        "a deadline in the past",
         "a new deadline",
     ],
 )
 def test_deadline_ends_the_process(body: str) -> None:
-    """Whatever the process is doing, at its deadline it ends, and shows what it was doing."""
+    """Whatever the process does, it ends at its deadline with a traceback."""
     output, error = run(body).communicate(timeout=30)
     assert output == ""
     assert "Timeout" in error
@@ -68,17 +68,17 @@ def test_deadline_ends_the_process(body: str) -> None:
         "watchdog.set(loop.time() + 0.2)\nwatchdog.set(loop.time() + 60)\nawait asyncio.sleep(0.5)",
         "watchdog.clear()\nawait asyncio.sleep(0.5)",
     ],
-    ids=["called off", "put off", "never set"],
+    ids=["cleared", "moved", "never set"],
 )
-def test_deadline_that_is_called_off_ends_nothing(body: str) -> None:
-    """A process without a deadline, or with a later one, lives on."""
+def test_cleared_deadline_ends_nothing(body: str) -> None:
+    """A process without a deadline, or with a later one, continues."""
     process = run(body)
     output, _ = process.communicate(timeout=30)
     assert (process.returncode, output) == (0, "alive\n")
 
 
-def test_process_that_slept_over_its_deadline_does_nothing_any_more() -> None:
-    """After SIGSTOP and SIGCONT not one callback of the event loop runs, though one is due."""
+def test_process_stopped_past_its_deadline_runs_no_callback() -> None:
+    """After SIGSTOP and SIGCONT no callback of the event loop runs, although one is due."""
     due = "loop.add_reader(0, print, 'a callback')"
     process = run(f"{due}\nwatchdog.set(loop.time() + 0.5)\nprint('set')\nawait asyncio.sleep(60)")
     assert process.stdout is not None
@@ -94,8 +94,8 @@ def test_process_that_slept_over_its_deadline_does_nothing_any_more() -> None:
     assert error
 
 
-def test_process_that_slept_for_a_moment_goes_on() -> None:
-    """Where the deadline is still to come after SIGCONT, nothing happened."""
+def test_process_stopped_for_a_moment_continues() -> None:
+    """If the deadline is still in the future after SIGCONT, nothing happens."""
     process = run("watchdog.set(loop.time() + 60)\nawait asyncio.sleep(0.5)")
     process.send_signal(signal.SIGSTOP)
     process.send_signal(signal.SIGCONT)

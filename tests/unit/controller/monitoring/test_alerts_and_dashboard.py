@@ -1,4 +1,4 @@
-"""What deploy/monitoring asks Prometheus for, svclink exports.
+"""Alerts and dashboard in deploy/monitoring query metrics that svclink exports.
 
 Real: the instruments and the collector. Substituted: nothing.
 """
@@ -37,7 +37,7 @@ def exported() -> set[str]:
 
 
 def queries() -> Iterator[tuple[str, str]]:
-    """Every query of an alert or a panel, under its title."""
+    """Every query of an alert or a panel, with its title."""
     rule = yaml.safe_load((MONITORING / "prometheusrule.yaml").read_text(encoding="utf-8"))
     for group in rule["spec"]["groups"]:
         for alert in group["rules"]:
@@ -50,7 +50,7 @@ def queries() -> Iterator[tuple[str, str]]:
 
 @pytest.mark.parametrize(("title", "query"), list(queries()))
 def test_alerts_and_panels_use_metrics_that_exist(title: str, query: str) -> None:
-    """A name that svclink does not export would be an alert that never fires, or an empty panel."""
+    """An alert on a metric that does not exist never fires, and a panel of it stays empty."""
     names = set(re.findall(r"\b(?:svclink|process)_\w+", query))
     assert names, title
     assert names <= exported()

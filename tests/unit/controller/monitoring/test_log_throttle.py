@@ -1,6 +1,6 @@
-"""Trouble that goes on is logged when it begins and when it changes, then at growing intervals, with a count.
+"""Repeated trouble is logged when it starts and when it changes, then at growing intervals.
 
-Real: structlog and the processor. Substituted: the time.
+Real: structlog and the processor. Substituted: the clock.
 """
 
 from __future__ import annotations
@@ -12,33 +12,27 @@ import pytest
 import structlog
 from structlog.testing import LogCapture
 
-from svclink_controller import clock
-from svclink_controller.monitoring.log_throttle import BURST, MAX_KNOWN, QUIET_SECONDS, Repetitions
+from svclink_controller.monitoring.log_throttle import (
+    BURST,
+    MAX_REMEMBERED,
+    QUIET_SECONDS,
+    LogThrottle,
+)
+from tests.unit.controller.virtual_time import ManualClock
 
 Logged = list[dict[str, Any]]
 
 
-class Time:
-    """A time that a test moves on."""
-
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
 
 
 @pytest.fixture
-def time(monkeypatch: pytest.MonkeyPatch) -> Time:
-    time = Time()
-    monkeypatch.setattr(clock, "elapsed", time)
-    return time
-
-
-@pytest.fixture
-def logged() -> Logged:
-    """What is let through."""
+def logged(clock: ManualClock) -> Logged:
+    """The lines that are not dropped."""
     capture = LogCapture()
-    structlog.configure(processors=[Repetitions(), capture])
+    structlog.configure(processors=[LogThrottle(clock), capture])
     entries: Logged = capture.entries  # type: ignore[assignment]
     return entries
 
@@ -47,26 +41,25 @@ def fail(**values: object) -> None:
     structlog.get_logger().warning("not written", **({"slice": "a/b", "problem": "away"} | values))
 
 
-def repeat(time: Time, action: Callable[[], None], seconds: int) -> None:
-    """Once a second."""
+def repeat(clock: ManualClock, action: Callable[[], None], seconds: int) -> None:
+    """Runs an action once a second."""
     for _ in range(seconds):
-        time.now += 1
+        clock.now += 1
         action()
 
 
-def test_trouble_that_goes_on_is_said_less_and_less(time: Time, logged: Logged) -> None:
+def test_repeated_failure_is_logged_less_and_less(clock: ManualClock, logged: Logged) -> None:
     """An hour of one failure a second is a dozen lines, and the counts add up."""
     fail()
-    repeat(time, fail, 3600)
+    repeat(clock, fail, 3600)
     assert 8 <= len(logged) <= 14
     assert "repeated" not in logged[0]
     assert [line["repeated"] for line in logged[1:4]] == [9, 19, 39]
     assert sum(line.get("repeated", 0) + 1 for line in logged) <= 3601
 
 
-@pytest.mark.usefixtures("time")
-def test_trouble_that_changes_is_said_at_once(logged: Logged) -> None:
-    """Another problem, or the same of another object, is news; going back and forth between two is not."""
+def test_new_failure_is_logged_at_once(logged: Logged) -> None:
+    """A new problem, or a new object, is logged; alternating between two problems is not."""
     for problem in ("away", "refused", "away", "refused", "away"):
         fail(problem=problem)
     fail(slice="a/c")
@@ -77,56 +70,53 @@ def test_trouble_that_changes_is_said_at_once(logged: Logged) -> None:
     ]
 
 
-@pytest.mark.usefixtures("time")
-def test_numbers_in_a_problem_are_not_news(logged: Logged) -> None:
-    """The resourceVersion in a message differs every time; the number in the name of an object counts."""
+def test_numbers_in_a_problem_make_no_difference(logged: Logged) -> None:
+    """The resourceVersion in a message is ignored; the number in the name of an object counts."""
     for version in range(5):
         fail(problem=f"409: the version is {version}")
     fail(slice="a/b-1", problem="409: the version is 7")
     assert len(logged) == 2
 
 
-def test_trouble_that_comes_back_after_long_is_news(time: Time, logged: Logged) -> None:
-    """After an hour of peace the intervals begin anew."""
+def test_intervals_start_again_after_a_long_pause(clock: ManualClock, logged: Logged) -> None:
+    """After an hour without a failure the intervals start again."""
     fail()
-    repeat(time, fail, 100)
-    time.now += 3600
+    repeat(clock, fail, 100)
+    clock.now += 3600
     before = len(logged)
     fail()
-    repeat(time, fail, int(QUIET_SECONDS))
+    repeat(clock, fail, int(QUIET_SECONDS))
     assert len(logged) == before + 2
 
 
-def test_trouble_of_many_objects_is_not_a_flood(time: Time, logged: Logged) -> None:
-    """When a thousand objects fail alike, some are shown, and how many were not."""
+def test_burst_of_one_event_is_limited(clock: ManualClock, logged: Logged) -> None:
+    """If a thousand objects fail alike, some lines are logged, and the rest is counted."""
     for number in range(1000):
         fail(slice=f"a/{number}")
     assert len(logged) == BURST
-    time.now += QUIET_SECONDS
+    clock.now += QUIET_SECONDS
     fail(slice="a/0000")
     assert logged[-1]["left_out"] == 1000 - BURST
 
 
-def test_what_is_known_of_the_past_is_bounded(time: Time) -> None:
+def test_memory_is_bounded(clock: ManualClock) -> None:
     """A year of different problems takes no more memory than a day."""
-    repetitions = Repetitions()
-    for number in range(MAX_KNOWN * 2):
-        time.now += QUIET_SECONDS
-        repetitions(None, "warning", {"event": "not written", "slice": str(number)})
-    assert len(repetitions._lines) == MAX_KNOWN
+    throttle = LogThrottle(clock)
+    for number in range(MAX_REMEMBERED * 2):
+        clock.now += QUIET_SECONDS
+        throttle(None, "warning", {"event": "not written", "slice": str(number)})
+    assert len(throttle._lines) == MAX_REMEMBERED
 
 
-@pytest.mark.usefixtures("time")
-def test_changes_are_all_logged(logged: Logged) -> None:
-    """Only trouble is left out: what was done is a line each."""
+def test_lines_below_warning_are_all_logged(logged: Logged) -> None:
+    """Only warnings and errors are dropped."""
     for _ in range(100):
         structlog.get_logger().info("endpointslice written", slice="a/b")
     assert len(logged) == 100
 
 
-@pytest.mark.usefixtures("time")
-def test_error_with_a_traceback_is_one_of_its_kind(logged: Logged) -> None:
-    """An internal error that comes with every try is shown once with its traceback."""
+def test_traceback_is_logged_once(logged: Logged) -> None:
+    """An internal error that repeats with every retry is logged once with its traceback."""
     for _ in range(5):
         try:
             int("nonsense")

@@ -1,4 +1,4 @@
-"""A log line is one line on standard error, and tells no secrets, however it came to be.
+"""A log line is one line on standard error without secrets, also for libraries.
 
 Real: the logger. Substituted: nothing.
 """
@@ -19,7 +19,7 @@ from tests.unit.controller.servers import TOKEN
 
 
 def test_traceback_shows_no_variables(capsys: pytest.CaptureFixture[str]) -> None:
-    """Tokens and kubeconfigs are in local variables wherever something can go wrong with them."""
+    """Local variables hold tokens and kubeconfigs, so a traceback does not print them."""
 
     def connect(token: str) -> None:
         raise ValueError("unexpected", len(token))
@@ -29,33 +29,33 @@ def test_traceback_shows_no_variables(capsys: pytest.CaptureFixture[str]) -> Non
         connect(TOKEN)
     except ValueError:
         structlog.get_logger().exception("internal error", cluster="c1")
-    said = capsys.readouterr().err
-    assert "Traceback" in said
-    assert "ValueError" in said
-    assert TOKEN not in said
+    output = capsys.readouterr().err
+    assert "Traceback" in output
+    assert "ValueError" in output
+    assert TOKEN not in output
 
 
 def test_value_cannot_forge_a_line(capsys: pytest.CaptureFixture[str]) -> None:
-    """Line breaks and escape sequences in what a server said are shown, not carried out."""
+    """Line breaks and escape sequences from a server are escaped."""
     logs.configure()
-    structlog.get_logger().warning("object not understood", object="a\x1b[31m\n2026 [error] forged")
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
-    assert "\x1b[31m\n" not in said
+    structlog.get_logger().warning("object not decoded", object="a\x1b[31m\n2026 [error] forged")
+    output = capsys.readouterr().err
+    assert output.count("\n") == 1
+    assert "\x1b[31m\n" not in output
 
 
-def test_lines_go_to_standard_error_and_only_what_matters(
+def test_info_goes_to_standard_error(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Standard output stays free for output, and what is only for developers is left out."""
+    """Standard output stays free for output, and debug lines are left out by default."""
     logs.configure()
     structlog.get_logger().debug("not this")
     structlog.get_logger().info("but this", cluster="c1")
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert "not this" not in said.err
-    assert "but this" in said.err
-    assert "cluster=c1" in said.err
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert "not this" not in output.err
+    assert "but this" in output.err
+    assert "cluster=c1" in output.err
 
 
 # JSON
@@ -65,7 +65,7 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
 
 
-def test_json_is_one_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_is_one_object_per_line(capsys: pytest.CaptureFixture[str]) -> None:
     """Every line is an object with time, level and event, whatever the values are."""
     logs.configure("json")
     structlog.get_logger().info(
@@ -84,7 +84,7 @@ def test_json_is_one_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_json_traceback_shows_no_variables(capsys: pytest.CaptureFixture[str]) -> None:
-    """Nor does JSON tell the values of local variables."""
+    """JSON does not contain the values of local variables either."""
 
     def connect(token: str) -> None:
         raise ValueError("unexpected", len(token))
@@ -102,10 +102,10 @@ def test_json_traceback_shows_no_variables(capsys: pytest.CaptureFixture[str]) -
 @pytest.mark.parametrize(
     ("level", "shown"), [("debug", 4), ("info", 3), ("warning", 2), ("error", 1)]
 )
-def test_level_says_what_is_logged_at_least(
+def test_lines_below_the_level_are_left_out(
     capsys: pytest.CaptureFixture[str], level: logs.LogLevel, shown: int
 ) -> None:
-    """What is below the level is left out."""
+    """Lines below the configured level are left out."""
     logs.configure("json", level)
     log = structlog.get_logger()
     for say in (log.debug, log.info, log.warning, log.error):
@@ -113,8 +113,8 @@ def test_level_says_what_is_logged_at_least(
     assert len(lines(capsys)) == shown
 
 
-def test_libraries_log_like_everything_else() -> None:
-    """What a library logs or warns of is a line of the same form, and its lesser messages are left out."""
+def test_libraries_log_in_the_same_format() -> None:
+    """Warnings of libraries are lines of the same format; lower levels are left out."""
     program = """
 import logging, warnings
 from svclink_controller.monitoring import logs

@@ -1,6 +1,6 @@
-"""What is measured is what happened; series of a cluster go with its link; the reference lists them all.
+"""Metrics count and time the controller's work, and the reference lists them all.
 
-Real: the whole controller, sockets and TLS. Substituted: the API servers, by small ones.
+Real: the whole controller, sockets and TLS. Substituted: the API servers, by fake ones.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ROOT: Final = Path(__file__).parents[4]
 
 
 def value(controller: Manager, name: str, **labels: str) -> float | None:
-    """The value of one sample, as Prometheus would get it."""
+    """The value of one sample as Prometheus would scrape it."""
     text = generate_latest(controller.metrics.registry).decode()
     found = {
         sample.value
@@ -39,12 +39,12 @@ async def shows(world: World, name: str, wanted: float, **labels: str) -> None:
 
 
 async def happens(world: World, name: str, **labels: str) -> None:
-    """Waits until something was counted."""
+    """Waits until a counter is above 0."""
     await eventually(lambda: (value(world.controller, name, **labels) or 0) > 0)
 
 
 def series_of(controller: Manager, cluster: str) -> list[str]:
-    """Lines that are about a cluster."""
+    """The lines that contain the name of a cluster."""
     return [
         line
         for line in generate_latest(controller.metrics.registry).decode().splitlines()
@@ -53,7 +53,7 @@ def series_of(controller: Manager, cluster: str) -> list[str]:
 
 
 async def test_change_is_timed_from_its_event_to_its_write() -> None:
-    """One change of a remote is one observation; the first list and rounds without changes are none."""
+    """One change of a remote is one observation; the first list is none."""
     async with worlds() as world:
         world.main.put(link(kubeconfig=world.kubeconfig))
         world.start()
@@ -66,8 +66,8 @@ async def test_change_is_timed_from_its_event_to_its_write() -> None:
         )
 
 
-async def test_change_that_is_refused_at_first_counts_when_it_is_written() -> None:
-    """What was tried again is as late as it is."""
+async def test_retried_change_is_timed_until_it_is_written() -> None:
+    """A change that is rejected first is observed once, when it is written."""
     async with worlds() as world:
         world.main.put(link(kubeconfig=world.kubeconfig))
         world.start()
@@ -102,8 +102,8 @@ async def test_change_that_is_refused_at_first_counts_when_it_is_written() -> No
         )
 
 
-async def test_state_is_that_of_now() -> None:
-    """Gauges show what is mirrored, how the link is, and that this replica works; nothing waits."""
+async def test_gauges_show_the_current_state() -> None:
+    """Gauges show the state of links, the mirrored objects, the leader and the queue."""
     async with worlds() as world:
         world.main.put(link(kubeconfig=world.kubeconfig))
         world.main.put(link("off", enabled=False))
@@ -131,7 +131,7 @@ async def test_state_is_that_of_now() -> None:
 
 
 async def test_work_is_counted() -> None:
-    """Each Service that was worked on has waited and was timed, and so are status writes and the event loop."""
+    """Queue waits, reconciliations, status writes and the lag of the event loop are observed."""
     async with worlds() as world:
         world.main.put(link(kubeconfig=world.kubeconfig))
         world.start()
@@ -143,7 +143,7 @@ async def test_work_is_counted() -> None:
 
 
 async def test_series_go_with_the_link() -> None:
-    """Of a link that is deleted no series is left."""
+    """After a link is deleted, no series contains its name."""
     async with worlds() as world:
         world.main.put(link(kubeconfig=world.kubeconfig))
         world.start()
@@ -160,7 +160,7 @@ async def test_series_go_with_the_link() -> None:
 
 
 def test_reference_lists_every_metric() -> None:
-    """`docs/reference-metrics.md` is what `hack/reference_metrics.py` prints."""
+    """`docs/reference-metrics.md` is the output of `hack/reference_metrics.py`."""
     command = [sys.executable, "hack/reference_metrics.py"]
     printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert printed == (ROOT / "docs" / "reference-metrics.md").read_text(encoding="utf-8")

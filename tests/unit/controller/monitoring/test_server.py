@@ -1,13 +1,12 @@
-"""The port tells whether svclink lives, is ready, and what it has measured.
+"""The port serves probes and metrics.
 
-Real: server, sockets, HTTP, metrics and store. Substituted: nothing.
+Real: server, sockets, HTTP, metrics and store. Substituted: the clock of one test.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -15,7 +14,7 @@ import aiohttp
 import pytest
 from structlog.testing import capture_logs
 
-from svclink_controller.monitoring.loop_lag import LoopLag
+from svclink_controller.monitoring.loop_lag import PROBE_INTERVAL_SECONDS, LoopLag
 from svclink_controller.monitoring.metrics import Metrics
 from svclink_controller.monitoring.readiness import Readiness
 from svclink_controller.monitoring.server import Answers, ListenAddress, ListenError, serving_probes
@@ -32,24 +31,24 @@ from svclink_core import (
     Service,
 )
 from svclink_core.link_identity import Problem
-from tests.unit.controller.servers import eventually
+from tests.unit.controller.virtual_time import VirtualTimeLoop, virtual_time
 
 
-def answers(obstacle: str | None = None) -> Answers:
-    return Answers(Metrics().registry, lambda: 0.25, lambda: obstacle, lambda: "leading")
+def answers(not_ready_reason: str | None = None) -> Answers:
+    return Answers(Metrics().registry, lambda: 0.25, lambda: not_ready_reason, lambda: "leading")
 
 
 @asynccontextmanager
-async def answering(told: Answers) -> AsyncIterator[str]:
-    """A port that tells this; its address."""
+async def answering(given: Answers) -> AsyncIterator[str]:
+    """The address of a port that gives these answers."""
     with capture_logs() as logs:
-        async with serving_probes(ListenAddress("127.0.0.1", 0), told):
+        async with serving_probes(ListenAddress("127.0.0.1", 0), given):
             (line,) = logs
             yield f"http://{line['address'][0]}"
 
 
 async def get(url: str, accept: str = "*/*") -> tuple[int, str, str]:
-    """Status, content type and text of an answer."""
+    """Status, content type and text of a response."""
     async with (
         aiohttp.ClientSession() as session,
         session.get(url, headers={"Accept": accept}) as response,
@@ -57,20 +56,20 @@ async def get(url: str, accept: str = "*/*") -> tuple[int, str, str]:
         return response.status, response.headers["Content-Type"], await response.text()
 
 
-async def test_health_is_that_the_event_loop_is_serviced() -> None:
-    """The answer itself is the proof, and tells how late the loop is."""
+async def test_healthz_reports_the_lag_of_the_event_loop() -> None:
+    """The response itself shows that the event loop runs."""
     async with answering(answers()) as url:
-        assert (await get(f"{url}/healthz"))[::2] == (200, "ok, the event loop is 0.250 s late\n")
+        assert (await get(f"{url}/healthz"))[::2] == (200, "ok, the event loop lags 0.250 s\n")
 
 
-async def test_ready_says_what_the_replica_does() -> None:
+async def test_readyz_reports_the_role() -> None:
     """A leader and a standby are both ready."""
     async with answering(answers()) as url:
         assert (await get(f"{url}/readyz"))[::2] == (200, "ok, leading\n")
 
 
-async def test_not_ready_says_why() -> None:
-    """What is missing is in the answer, for whoever looks at the events of the Pod."""
+async def test_readyz_reports_why_a_replica_is_not_ready() -> None:
+    """The reason is in the response, and so in the events of the Pod."""
     async with answering(answers("the main cluster is not listed")) as url:
         assert (await get(f"{url}/readyz"))[::2] == (
             503,
@@ -78,7 +77,7 @@ async def test_not_ready_says_why() -> None:
         )
 
 
-async def test_metrics_are_in_the_format_that_is_asked_for() -> None:
+async def test_metrics_have_the_accepted_format() -> None:
     """Prometheus gets its text format or OpenMetrics."""
     async with answering(answers()) as url:
         status, plain, text = await get(f"{url}/metrics")
@@ -92,8 +91,8 @@ async def test_metrics_are_in_the_format_that_is_asked_for() -> None:
         assert text.endswith("# EOF\n")
 
 
-async def test_nothing_else_is_there() -> None:
-    """Other paths and methods are refused."""
+async def test_other_paths_and_methods_are_rejected() -> None:
+    """Other paths and methods are rejected."""
     async with answering(answers()) as url:
         assert (await get(url))[0] == 404
         async with aiohttp.ClientSession() as session, session.post(f"{url}/metrics") as response:
@@ -101,19 +100,19 @@ async def test_nothing_else_is_there() -> None:
 
 
 async def test_port_is_closed_at_the_end() -> None:
-    """After the block nobody answers any more."""
+    """After the block nothing listens."""
     async with answering(answers()) as url:
         pass
     with pytest.raises(aiohttp.ClientConnectorError):
         await get(f"{url}/healthz")
 
 
-async def test_port_that_is_taken_is_named() -> None:
-    """The error names the flag and the reason."""
+async def test_port_in_use_is_an_error() -> None:
+    """The error names the flag and the cause."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(
-            ListenError, match=rf"^--listen-address=127.0.0.1:{port} cannot be listened on: "
+            ListenError, match=rf"^cannot listen on --listen-address=127.0.0.1:{port}: "
         ):
             async with serving_probes(ListenAddress("127.0.0.1", port), answers()):
                 pytest.fail("it must not be served")
@@ -127,19 +126,19 @@ async def test_port_that_is_taken_is_named() -> None:
         (ListenAddress("::1", 80), "[::1]:80"),
     ],
 )
-def test_address_is_shown_as_it_is_written(address: ListenAddress, shown: str) -> None:
-    """What an error shows can be given to the flag."""
+def test_address_has_the_format_of_the_flag(address: ListenAddress, shown: str) -> None:
+    """An address in an error can be passed to the flag."""
     assert str(address) == shown
 
 
 # Readiness
 
 
-def store(*links: ClusterLink, listed: bool = True) -> Store:
-    made = Store(Options())
+def listed_store(*links: ClusterLink, complete: bool = True) -> Store:
+    made = Store(Options(), lambda _: None)
     for link in links:
         made.put_link(link)
-    for kind in (Service, EndpointSlice, ClusterLink) if listed else (Service, ClusterLink):
+    for kind in (Service, EndpointSlice, ClusterLink) if complete else (Service, ClusterLink):
         made.mark_listed(kind)
     return made
 
@@ -148,45 +147,45 @@ C1 = ClusterLink(ObjectMeta("c1"))
 UNREACHABLE = Observation(Problem(LinkReason.UNREACHABLE, "no route"))
 
 
-def test_replica_that_has_not_listed_the_main_cluster_is_not_ready() -> None:
+def test_replica_is_not_ready_before_the_main_cluster_is_listed() -> None:
     """It could not take over."""
-    assert Readiness(store(listed=False)).obstacle() is not None
+    assert Readiness(listed_store(complete=False)).not_ready_reason() is not None
 
 
 def test_replica_is_not_ready_before_every_link_was_tried() -> None:
-    """The clusters it has not heard of are named; one that cannot be reached, or is switched off, is no obstacle."""
+    """Untried clusters are named; unreachable and disabled ones do not count."""
     off = ClusterLink(ObjectMeta("off"), ClusterLinkSpec(enabled=False))
-    known = store(C1, ClusterLink(ObjectMeta("c2")), off)
-    health = Readiness(known)
-    assert health.obstacle() == "not heard of yet: c1, c2"
-    known.set_connection("c1", SYNCED)
-    assert health.obstacle() == "not heard of yet: c2"
-    known.observe("c2", UNREACHABLE)
-    assert health.obstacle() is None
+    store = listed_store(C1, ClusterLink(ObjectMeta("c2")), off)
+    readiness = Readiness(store)
+    assert readiness.not_ready_reason() == "no attempt to connect has finished for: c1, c2"
+    store.set_connection("c1", SYNCED)
+    assert readiness.not_ready_reason() == "no attempt to connect has finished for: c2"
+    store.observe("c2", UNREACHABLE)
+    assert readiness.not_ready_reason() is None
 
 
 def test_ready_replica_stays_ready_when_a_link_is_added() -> None:
-    """A new cluster that takes its time is no reason to take a replica out of service."""
-    known = store()
-    health = Readiness(known)
-    assert health.obstacle() is None
-    known.put_link(C1)
-    assert health.obstacle() is None
+    """A new cluster that is slow does not take a replica out of service."""
+    store = listed_store()
+    readiness = Readiness(store)
+    assert readiness.not_ready_reason() is None
+    store.put_link(C1)
+    assert readiness.not_ready_reason() is None
 
 
-# The pulse
+# The lag of the event loop
 
 
-async def test_pulse_feels_a_loop_that_was_held_up() -> None:
-    """A callback that does not give way shows as lateness, and the longest is kept."""
-    felt: list[float] = []
-    pulse = LoopLag(felt.append)
-    beating = asyncio.create_task(pulse.run())
-    await eventually(lambda: bool(felt))
-    before = len(felt)
-    time.sleep(0.5)  # noqa: ASYNC251 - to hold up the loop is the test
-    await eventually(lambda: len(felt) > before + 1)
-    beating.cancel()
-    assert pulse.longest >= 0.35
-    assert pulse.longest == max(felt)
-    assert pulse.last == felt[-1]
+@virtual_time
+async def test_loop_lag_measures_a_blocked_loop() -> None:
+    """A callback that blocks the loop shows as lag, and the longest lag is kept."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualTimeLoop)
+    observed: list[float] = []
+    loop_lag = LoopLag(observed.append)
+    sampling = asyncio.create_task(loop_lag.run())
+    loop.call_later(2.5 * PROBE_INTERVAL_SECONDS, loop.advance, 0.5)
+    await asyncio.sleep(2)
+    sampling.cancel()
+    assert loop_lag.longest == max(observed) == pytest.approx(0.5 - PROBE_INTERVAL_SECONDS / 2)
+    assert loop_lag.last == observed[-1] == pytest.approx(0)
