@@ -1,4 +1,4 @@
-"""README and docs lead where they say."""
+"""The links in README and docs lead to existing pages."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_links_to_pages_of_the_documentation_lead_to_one(document: Path) -> None:
-    """A relative link to a page of docs/, or from there to the README, names a file that exists."""
+def test_links_lead_to_existing_pages(document: Path) -> None:
+    """A relative link to a page of docs/, or from there to the README, names an existing file."""
     links = re.findall(r"\]\((?!https?:|#)([^)#]+\.md)", document.read_text(encoding="utf-8"))
     pages = [document.parent / link for link in links]
     ours = [

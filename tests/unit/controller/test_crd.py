@@ -1,6 +1,6 @@
-"""The CustomResourceDefinition says the same as the attrs types, and what it says can be checked by an API server.
+"""The CustomResourceDefinition matches the attrs types, and its rules are cheap for an API server.
 
-Real: the file in crd/ and the types. Not here: an API server, which the e2e tests ask.
+Real: the file in crd/ and the types. The end-to-end tests send the file to an API server.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def json_name(attribute: attrs.Attribute[Any]) -> str:
 
 
 def json_default(attribute: attrs.Attribute[Any]) -> Any:
-    """The default as the CRD writes it; NOTHING where it writes none: absent, null and an empty list are the same."""
+    """Return the default in the CRD, or NOTHING: absent, null and an empty list are the same."""
     default = attribute.default
     if default is None or default == ():
         return attrs.NOTHING
@@ -48,7 +48,7 @@ def json_default(attribute: attrs.Attribute[Any]) -> Any:
 
 
 def differences(cls: type[attrs.AttrsInstance], schema: Schema, path: str) -> Iterator[str]:
-    """Each way in which the schema of an object and the attrs type differ, with the path of the field."""
+    """Return each difference between a schema and an attrs type, with the path of the field."""
     properties = schema.get("properties", {})
     fields = {json_name(attribute): attribute for attribute in attrs.fields(cls)}
     hints = typing.get_type_hints(cls)
@@ -94,7 +94,7 @@ def all_differences(root: Schema) -> list[str]:
 
 
 def walk(schema: Schema, path: str = "") -> Iterator[tuple[str, Schema]]:
-    """Every schema below this one, with its path as `spec.excludedServices[]`."""
+    """Return all nested schemas, with a path such as `spec.excludedServices[]`."""
     for name, child in schema.get("properties", {}).items():
         here = f"{path}.{name}".lstrip(".")
         yield here, child
@@ -105,15 +105,15 @@ def walk(schema: Schema, path: str = "") -> Iterator[tuple[str, Schema]]:
 
 
 FIELDS = dict(walk(ROOT))
-# The API server has a schema of its own for these; for metadata it allows nothing but restrictions of the name.
+# The API server has its own schema for metadata, and allows only restrictions of the name.
 OWN_FIELDS = {
     path: schema for path, schema in FIELDS.items() if path.startswith(("spec", "status"))
 }
 
 
 class TestSameAsTheTypes:
-    def test_the_crd_and_the_types_have_the_same_fields(self) -> None:
-        """Names, types, enums, defaults and requiredness are equal, all the way down."""
+    def test_crd_and_types_have_the_same_fields(self) -> None:
+        """Names, types, enums, defaults and required fields are equal at all levels."""
         assert all_differences(ROOT) == []
 
     @pytest.mark.parametrize(
@@ -127,13 +127,15 @@ class TestSameAsTheTypes:
             ("status.conditions[]", "observedGeneration"),
         ],
     )
-    def test_a_field_that_one_side_lacks_is_named_with_its_path(self, path: str, key: str) -> None:
-        """Whoever adds a field to one side only is told which."""
-        lacking, surplus = copy.deepcopy(ROOT), copy.deepcopy(ROOT)
-        del dict(walk(lacking))[path]["properties"][key]
-        dict(walk(surplus))[path]["properties"]["news"] = {"type": "string"}
-        assert all_differences(lacking) == [f"{path}.{key}: not in the CRD"]
-        assert [line.split(":")[0] for line in all_differences(surplus)] == [f"{path}.news"]
+    def test_missing_field_is_reported_with_its_path(self, path: str, key: str) -> None:
+        """A field that only one side has is named."""
+        missing, additional = copy.deepcopy(ROOT), copy.deepcopy(ROOT)
+        del dict(walk(missing))[path]["properties"][key]
+        dict(walk(additional))[path]["properties"]["additional"] = {"type": "string"}
+        assert all_differences(missing) == [f"{path}.{key}: not in the CRD"]
+        assert [line.split(":")[0] for line in all_differences(additional)] == [
+            f"{path}.additional"
+        ]
 
     @pytest.mark.parametrize(
         ("path", "key", "value"),
@@ -148,17 +150,17 @@ class TestSameAsTheTypes:
             ("status.conditions[]", "required", ["type", "status", "reason", "message"]),
         ],
     )
-    def test_a_field_that_differs_is_named_with_its_path(
+    def test_different_field_is_reported_with_its_path(
         self, path: str, key: str, value: object
     ) -> None:
-        """Not only the names of fields are compared."""
+        """Types, enums, defaults and required fields are compared as well."""
         changed = copy.deepcopy(ROOT)
         dict(walk(changed))[path][key] = value
         (difference,) = all_differences(changed)
         assert difference.startswith(path)
 
-    def test_the_names_are_those_of_the_core(self) -> None:
-        """The controller asks for the group, version and plural that the CRD defines, in the scope it has."""
+    def test_crd_has_the_names_of_the_core(self) -> None:
+        """The controller requests the group, version and plural of the CRD, at cluster scope."""
         names = CRD["spec"]["names"]
         assert (CRD["spec"]["group"], SERVED["name"], names["plural"]) == (
             GROUP,
@@ -170,22 +172,22 @@ class TestSameAsTheTypes:
         assert names["kind"] == "ClusterLink"
 
     def test_one_version_is_served_and_stored(self) -> None:
-        """Nothing has to be converted, and status is a subresource that users do not write by accident."""
+        """No version needs conversion, and users do not edit the status by accident."""
         assert len(CRD["spec"]["versions"]) == 1
         assert (SERVED["served"], SERVED["storage"]) == (True, True)
         assert SERVED["subresources"] == {"status": {}}
 
-    def test_a_link_without_spec_is_refused(self) -> None:
-        """The type has a default spec; the API has none, because a link without credentials means nothing."""
+    def test_spec_is_required(self) -> None:
+        """The type has a default spec; the API has none, because a link needs credentials."""
         assert ROOT["required"] == ["spec"]
 
 
 class TestBounds:
-    """The API server refuses a CRD whose CEL rules may cost too much, and it assumes the worst of what has no bound."""
+    """The API server refuses CEL rules that may cost too much, as on an unbounded field."""
 
     @pytest.mark.parametrize("path", OWN_FIELDS)
-    def test_a_field_is_described(self, path: str) -> None:
-        """`kubectl explain` has a sentence for every field."""
+    def test_field_has_a_description(self, path: str) -> None:
+        """`kubectl explain` has a sentence for each field."""
         description = OWN_FIELDS[path]["description"]
         assert description[0].isupper()
         assert description.endswith(".")
@@ -193,41 +195,41 @@ class TestBounds:
     @pytest.mark.parametrize(
         "path", [path for path, schema in OWN_FIELDS.items() if schema["type"] == "array"]
     )
-    def test_a_list_is_bounded(self, path: str) -> None:
-        """Lists have a largest length and a list type, so that server-side apply can merge them."""
+    def test_list_is_bounded(self, path: str) -> None:
+        """A list has a maximum length, and a list type for server-side apply."""
         assert 1 <= OWN_FIELDS[path]["maxItems"] <= 1000
         assert OWN_FIELDS[path]["x-kubernetes-list-type"] in {"set", "map"}
 
     @pytest.mark.parametrize(
         "path", [path for path, schema in OWN_FIELDS.items() if schema["type"] == "string"]
     )
-    def test_a_string_is_bounded(self, path: str) -> None:
-        """Strings have a largest length, and every value of an enum fits into it."""
+    def test_string_is_bounded(self, path: str) -> None:
+        """A string has a maximum length, which fits all values of an enum."""
         limit = OWN_FIELDS[path]["maxLength"]
         assert all(len(value) <= limit for value in OWN_FIELDS[path].get("enum", []))
 
     @pytest.mark.parametrize(
         "path", [path for path, schema in OWN_FIELDS.items() if schema["type"] == "integer"]
     )
-    def test_an_integer_has_a_width(self, path: str) -> None:
-        """Integers say how large they get, and none is negative."""
+    def test_integer_has_a_format_and_a_minimum(self, path: str) -> None:
+        """An integer has a format, and is not negative."""
         assert OWN_FIELDS[path]["format"] in {"int32", "int64"}
         assert OWN_FIELDS[path]["minimum"] == 0
 
-    def test_the_largest_kubeconfig_fits(self) -> None:
-        """The limit of the text holds the largest kubeconfig that is read, in base64 with lines of 76 characters."""
+    def test_largest_kubeconfig_fits(self) -> None:
+        """The limit fits the largest accepted kubeconfig, in base64 with lines of 76 characters."""
         encoded = 4 * math.ceil(MAX_SIZE / 3)
         assert encoded + math.ceil(encoded / 76) <= FIELDS["spec.kubeconfig"]["maxLength"]
 
     def test_conditions_are_merged_by_type(self) -> None:
-        """Two writers of different conditions do not undo each other."""
+        """Writers of different conditions do not overwrite each other."""
         assert FIELDS["status.conditions"]["x-kubernetes-list-type"] == "map"
         assert FIELDS["status.conditions"]["x-kubernetes-list-map-keys"] == ["type"]
 
 
 class TestColumns:
-    def test_the_default_columns_are_those_of_the_readme(self) -> None:
-        """`kubectl get clusterlinks` prints NAME, which is always first, ENABLED, VERSION, STATUS and AGE."""
+    def test_default_columns_are_those_of_the_readme(self) -> None:
+        """`kubectl get clusterlinks` prints NAME, ENABLED, VERSION, STATUS and AGE."""
         columns = [
             column for column in SERVED["additionalPrinterColumns"] if not column.get("priority")
         ]
@@ -238,8 +240,8 @@ class TestColumns:
             ("AGE", ".metadata.creationTimestamp"),
         ]
 
-    def test_wide_adds_numbers_last_contact_and_filters(self) -> None:
-        """`-o wide` adds columns behind those of the default view."""
+    def test_wide_output_adds_columns(self) -> None:
+        """`-o wide` adds counts, the last contact and filters after the default columns."""
         columns = [
             column for column in SERVED["additionalPrinterColumns"] if column.get("priority")
         ]
@@ -255,8 +257,8 @@ class TestColumns:
     @pytest.mark.parametrize(
         "column", SERVED["additionalPrinterColumns"], ids=lambda column: column["name"]
     )
-    def test_a_column_shows_a_field_of_its_type(self, column: Schema) -> None:
-        """The API server leaves a cell empty, without a word, where the path leads nowhere or the type is another."""
+    def test_column_has_the_type_of_its_field(self, column: Schema) -> None:
+        """For a wrong path or type, the API server silently leaves the cell empty."""
         if column["jsonPath"] == ".metadata.creationTimestamp":
             assert column["type"] == "date"
             return
@@ -311,12 +313,12 @@ def rules(path: str) -> list[Schema]:
 
 
 def pattern(path: str) -> str:
-    """The regular expression of the rule `self.matches('...')`. It means the same to RE2 and to Python's re."""
-    of = "self.metadata.name" if path == "metadata.name" else "self"
+    """Return the pattern of a rule `self.matches('...')`, which RE2 and re read alike."""
+    subject = "self.metadata.name" if path == "metadata.name" else "self"
     (found,) = (
         match[1]
         for rule in rules(path)
-        if (match := re.fullmatch(rf"{re.escape(of)}\.matches\('(.*)'\)", rule["rule"]))
+        if (match := re.fullmatch(rf"{re.escape(subject)}\.matches\('(.*)'\)", rule["rule"]))
     )
     return found
 
@@ -331,20 +333,20 @@ class TestRules:
     @pytest.mark.parametrize(
         ("path", "text"), [(path, text) for path, (good, _) in PATTERNS.items() for text in good]
     )
-    def test_a_good_name_is_accepted(self, path: str, text: str) -> None:
-        """Every name that Kubernetes allows there can be written."""
+    def test_valid_name_is_accepted(self, path: str, text: str) -> None:
+        """Each name that Kubernetes allows is accepted."""
         assert accepts(path, text)
 
     @pytest.mark.parametrize(
         ("path", "text"), [(path, text) for path, (_, bad) in PATTERNS.items() for text in bad]
     )
-    def test_a_bad_name_is_refused(self, path: str, text: str) -> None:
-        """A name that can match nothing is a mistake, and is better told at once."""
+    def test_invalid_name_is_refused(self, path: str, text: str) -> None:
+        """A name that cannot match anything is an error, and is refused at once."""
         assert not accepts(path, text)
 
     @pytest.mark.parametrize("path", PATTERNS)
-    def test_a_pattern_holds_for_the_whole_text(self, path: str) -> None:
-        """CEL searches: without anchors a pattern would accept whatever contains a good name."""
+    def test_pattern_matches_the_whole_text(self, path: str) -> None:
+        """Without anchors, a CEL pattern accepts any text that contains a valid name."""
         assert pattern(path).startswith("^")
         assert pattern(path).endswith("$")
 
@@ -357,18 +359,18 @@ class TestRules:
             ("spec.excludedServices[]", MAX_NAME_LENGTH + len("/") + MAX_NAME_LENGTH),
         ],
     )
-    def test_an_entry_is_no_longer_than_the_names_in_it(self, path: str, limit: int) -> None:
-        """Namespaces and Services have names of at most 63 characters."""
+    def test_length_of_entry_fits_its_names(self, path: str, limit: int) -> None:
+        """Names of Namespaces and Services have at most 63 characters."""
         assert FIELDS[path]["maxLength"] == limit
 
-    def test_the_name_of_a_link_is_no_longer_than_a_label_value(self) -> None:
-        """The API server itself would allow 253 characters, and dots."""
+    def test_name_of_link_fits_a_label_value(self) -> None:
+        """Without this rule, the API server would allow 253 characters and dots."""
         assert f"size(self.metadata.name) <= {MAX_NAME_LENGTH}" in [
             rule["rule"] for rule in rules("metadata.name")
         ]
 
-    def test_exactly_one_of_the_two_kubeconfigs_is_set(self) -> None:
-        """One rule for none and one for both: each has its own sentence."""
+    def test_exactly_one_kubeconfig_is_set(self) -> None:
+        """There is one rule for none and one for both, each with its own sentence."""
         assert [rule["rule"] for rule in rules("spec")] == [
             "has(self.kubeconfig) || has(self.kubeconfigSecretRef)",
             "!(has(self.kubeconfig) && has(self.kubeconfigSecretRef))",
@@ -377,13 +379,13 @@ class TestRules:
     @pytest.mark.parametrize(
         "path", ["metadata.name", *(path for path in OWN_FIELDS if rules(path))]
     )
-    def test_a_refusal_is_one_sentence_that_names_the_field(self, path: str) -> None:
-        """The message alone tells what to mend: kubectl may print it without the path."""
+    def test_message_is_one_sentence_that_names_the_field(self, path: str) -> None:
+        """The message is clear on its own, because kubectl may print it without the path."""
         for rule in rules(path):
             assert path.removesuffix("[]") in rule["message"]
             assert "\n" not in rule["message"]
             assert not rule["message"].endswith(".")
 
-    def test_the_unreachable_policy_waits_at_most_thirty_days(self) -> None:
-        """Nothing longer makes sense, and seconds are easily confused with milliseconds."""
+    def test_unreachable_policy_waits_at_most_thirty_days(self) -> None:
+        """A longer time is probably a mistake, such as milliseconds."""
         assert FIELDS["spec.unreachable.afterSeconds"]["maximum"] == 30 * 24 * 60 * 60
