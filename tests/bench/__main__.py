@@ -60,36 +60,18 @@ def log_progress(text: str) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(
-        prog="nox -s bench --", description=(__doc__ or "").splitlines()[0]
-    )
-    parser.add_argument("--remotes", type=int, default=2, help="remote clusters")
-    parser.add_argument("--services", type=int, default=1_000, help="Services in each cluster")
-    parser.add_argument(
-        "--endpoints", type=int, default=10, help="endpoints of each Service in each remote cluster"
-    )
-    parser.add_argument("--rounds", type=int, default=3, help="how often each subject is measured")
-    parser.add_argument("--json", type=Path, help="write all figures to this file")
-    parser.add_argument(
-        "--sizes",
-        nargs="*",
-        metavar="NAME",
-        help="measure only svclink, at these sizes of sizes.py (default: all)",
-    )
-    options = parser.parse_args(arguments)
+    options = argument_parser().parse_args(arguments)
     if options.sizes is not None:
         with tempfile.TemporaryDirectory(prefix="svclink-bench-") as directory:
             return 0 if sizes.run(options.sizes, Path(directory)) else 1
     command = [sys.executable, str(ROOT / "hack" / "envtest" / "assets.py")]
-    binaries = Path(
-        subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    )
+    assets = subprocess.run(command, capture_output=True, text=True, check=True)
+    size = {name: getattr(options, name) for name in ("remotes", "services", "endpoints")}
 
     async def run(directory: Path) -> dict[str, list[Figures]]:
         log_progress("starting the clusters and creating their objects")
-        async with running_fleet(
-            binaries, directory, options.remotes, options.services, options.endpoints
-        ) as fleet:
+        binaries = Path(assets.stdout.strip())
+        async with running_fleet(binaries, directory, **size) as fleet:
             return await measure(fleet, options.rounds, directory / "subjects.log")
 
     with tempfile.TemporaryDirectory(prefix="svclink-bench-") as directory:
@@ -97,15 +79,34 @@ def main(arguments: Sequence[str]) -> int:
     figures = {name: report.medians(each) for name, each in rounds.items()}
     report.show(figures)
     if options.json is not None:
-        size = {
-            "remotes": options.remotes,
-            "services": options.services,
-            "endpoints": options.endpoints,
-        }
-        options.json.write_text(
-            json.dumps(report.record(figures, rounds, size), indent=2) + "\n", encoding="utf-8"
-        )
+        record = report.record(figures, rounds, size)
+        options.json.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return 0 if all(is_met for _, _, is_met in report.verdicts(figures)) else 1
+
+
+def argument_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = argparse.ArgumentParser(
+        prog="nox -s bench --", description=(__doc__ or "").splitlines()[0]
+    )
+    add = parser.add_argument
+    add("--remotes", type=int, default=2, help="remote clusters")
+    add("--services", type=int, default=1_000, help="Services in each cluster")
+    add(
+        "--endpoints",
+        type=int,
+        default=10,
+        help="endpoints of each Service in each remote cluster",
+    )
+    add("--rounds", type=int, default=3, help="how often each subject is measured")
+    add("--json", type=Path, help="write all figures to this file")
+    add(
+        "--sizes",
+        nargs="*",
+        metavar="NAME",
+        help="measure only svclink, at these sizes of sizes.py (default: all)",
+    )
+    return parser
 
 
 if __name__ == "__main__":
