@@ -2,25 +2,21 @@
 
 It runs in the network namespace of the node, and takes orders:
 
-- `{"begin": {"url": ..., "rate": 200, "count": 900, "timeout": 5}}` returns the number of a new
-load
+- `{"begin": {"url": ..., "rate": 200, "count": 900, "timeout": 5}}` returns the number of a load
 - `{"sent": number}` returns how many of its requests were sent
 - `{"finish": number}` returns all results when the last request is done
 - `{"stop": number}` sends no more requests and returns the results
 
 A result has the start of the request (POSIX seconds), its duration, its port, the responder, and
-the
-error with the stage in which it occurred.
+the error with the stage in which it occurred.
 
 Each connection uses the next of `LOCAL_PORTS`, or of the `ports` in the order. If Linux chose the
-port,
-it could be the port of an abandoned connection. Connection tracking on the node would then take the
-new
-connection for the old one, and send it to the same Pod regardless of the current rules.
+port, it could be the port of an abandoned connection. Connection tracking on the node would then
+take the new connection for the old one, and send it to the same Pod regardless of the current
+rules.
 
 The rate does not depend on response times, up to a limit. On an overloaded machine the generator
-sends
-less, and never catches up in a burst.
+sends less, and never catches up in a burst.
 """
 
 from __future__ import annotations
