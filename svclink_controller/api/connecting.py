@@ -21,8 +21,8 @@ from yarl import URL
 from svclink_controller.api.client import Client
 from svclink_controller.api.limits import DEFAULT_LIMITS, Limits
 from svclink_controller.api.transport import HardenedTransport
+from svclink_controller.credentials.errors import INVALID
 from svclink_controller.credentials.kubeconfig import Credentials, KubeconfigError
-from svclink_controller.credentials.kubeconfig_yaml import INVALID
 from svclink_controller.credentials.trust import STRICT, Trust
 from svclink_core.errors import SvclinkError
 

@@ -1,1 +1,1 @@
-"""What may stand in an untrusted kubeconfig, and which addresses a remote cluster may have."""
+"""Credentials of remote clusters: kubeconfigs are untrusted input, and read by an allow-list."""

@@ -1,26 +1,27 @@
-"""The text of a kubeconfig as plain values: one YAML or JSON document, within limits, and without YAML's surprises."""
+"""Parses the text of a kubeconfig: one YAML or JSON document, limited, without YAML's surprises."""
 
 from __future__ import annotations
 
 import codecs
 from collections.abc import Iterator
 from itertools import takewhile
-from typing import Final, Literal, TypeAlias
+from typing import Final, TypeAlias
 
 import yaml
 
-from svclink_core.errors import SvclinkError
+from svclink_controller.credentials.errors import INVALID, KubeconfigError
 
-KubeconfigReason: TypeAlias = Literal["InvalidKubeconfig", "InsecureKubeconfig"]
 YamlValue: TypeAlias = "str | bool | list[YamlValue] | dict[str, YamlValue] | None"
-INVALID: Final = "InvalidKubeconfig"
-INSECURE: Final = "InsecureKubeconfig"
+YamlLoader: TypeAlias = "type[yaml.SafeLoader | yaml.CSafeLoader]"
 
 MAX_SIZE: Final = 256 * 1024
 MAX_YAML_DEPTH: Final = 16
 MAX_EVENTS: Final = 20_000
 
-# Every other plain scalar stays text: numbers, dates and `<<` mean nothing in a kubeconfig, and are not converted.
+# libyaml is several times as fast, but a PyYAML built from source may lack it.
+DEFAULT_LOADER: Final[YamlLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+# Other plain scalars stay text: numbers, dates and `<<` have no meaning in a kubeconfig.
 _WORDS: Final[dict[str, bool | None]] = {
     "true": True,
     "false": False,
@@ -28,73 +29,58 @@ _WORDS: Final[dict[str, bool | None]] = {
     "~": None,
     "": None,
 }
-# libyaml is several times as fast, but a PyYAML built from source may lack it.
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-class KubeconfigError(SvclinkError):
-    """A kubeconfig is refused. The text names the field and the mend, and repeats no value that may be secret.
+def load_document(content: bytes, loader: YamlLoader = DEFAULT_LOADER) -> YamlValue:
+    """The only document of the content, as plain values.
 
-    Args:
-        reason: `InsecureKubeconfig` where a field would do more than carry credentials, else `InvalidKubeconfig`.
-            Both are reasons of the ClusterLink's condition Ready.
-        where: The field at fault, as `users[0].user.exec`.
-        problem: What is wrong with it, and the mend.
+    Raises:
+        KubeconfigError: The content is not one plain YAML or JSON document within the limits.
     """
-
-    def __init__(self, reason: KubeconfigReason, where: str, problem: str) -> None:
-        super().__init__(f"{where} {problem}")
-        self.reason: str = reason
-        self.where = where
-
-
-def load_document(content: bytes) -> YamlValue:
-    """The only document of the content, as plain values."""
     if len(content) > MAX_SIZE:
         raise KubeconfigError(
-            INVALID, "kubeconfig", f"is larger than {MAX_SIZE} bytes; leave out what is not used"
+            INVALID, "kubeconfig", f"is larger than {MAX_SIZE} bytes; remove what is not used"
         )
     try:
-        events = _nodes(yaml.parse(content.removeprefix(codecs.BOM_UTF8).decode(), Loader=_LOADER))
+        text = content.removeprefix(codecs.BOM_UTF8).decode()
+        events = _nodes(yaml.parse(text, Loader=loader))
         value = _value(next(events), events, 0)
-        next(events, None)  # reads to the end, so that trouble after the document is found as well
+        next(events, None)  # Reads to the end, so that an error after the document is found too.
     except KubeconfigError:
         raise
     except StopIteration:
         raise KubeconfigError(INVALID, "kubeconfig", "is empty; export it again") from None
-    except Exception as error:  # noqa: BLE001 - however a parser fails on hostile bytes, they are no kubeconfig
+    except Exception as error:  # noqa: BLE001 - a parser can fail in any way on hostile bytes
         line = getattr(getattr(error, "problem_mark", None), "line", None)
         where = "kubeconfig" if line is None else f"kubeconfig line {line + 1}"
-        raise KubeconfigError(
-            INVALID, where, "is neither YAML nor JSON in UTF-8; export it again"
-        ) from None
+        problem = "is neither YAML nor JSON in UTF-8; export it again"
+        raise KubeconfigError(INVALID, where, problem) from None
     return value
 
 
 def _nodes(events: Iterator[yaml.Event]) -> Iterator[yaml.Event]:
-    """The nodes of one document, refused before anything is built of them: until then, an alias bomb is small."""
+    """The nodes of one document, checked before a value is built: an alias bomb is still small."""
     documents = 0
     for count, event in enumerate(events):
         documents += isinstance(event, yaml.DocumentStartEvent)
         if getattr(event, "anchor", None) is not None:
-            raise _fault(event, "uses an anchor or an alias; write the value out")
+            raise _error(event, "uses an anchor or an alias; write the value out")
         if getattr(event, "tag", None) is not None:
-            raise _fault(event, "uses a tag; remove it")
+            raise _error(event, "uses a tag; remove it")
         if documents > 1:
-            raise _fault(event, "starts a second document; give one")
+            raise _error(event, "starts a second document; use a single one")
         if count >= MAX_EVENTS:
-            raise _fault(
-                event, f"is past the limit of {MAX_EVENTS} values; leave out what is not used"
-            )
+            problem = f"exceeds the limit of {MAX_EVENTS} values; remove what is not used"
+            raise _error(event, problem)
         if isinstance(event, (yaml.NodeEvent, yaml.CollectionEndEvent)):
             yield event
 
 
 def _value(event: yaml.Event, events: Iterator[yaml.Event], depth: int) -> YamlValue:
+    """The value that starts with an event; takes the rest of its events from the iterator."""
     if depth > MAX_YAML_DEPTH:
-        raise _fault(
-            event, f"is nested deeper than {MAX_YAML_DEPTH} levels; leave out what is not used"
-        )
+        problem = f"is nested deeper than {MAX_YAML_DEPTH} levels; remove what is not used"
+        raise _error(event, problem)
     if isinstance(event, yaml.ScalarEvent):
         is_plain = event.implicit[0]
         return _WORDS.get(event.value, event.value) if is_plain else event.value
@@ -104,13 +90,13 @@ def _value(event: yaml.Event, events: Iterator[yaml.Event], depth: int) -> YamlV
     mapping: dict[str, YamlValue] = {}
     for key in inner:
         if not isinstance(key, yaml.ScalarEvent):
-            raise _fault(key, "has a key that is not a string; remove it")
+            raise _error(key, "has a key that is not a string; remove it")
         if key.value in mapping:
-            raise _fault(key, "gives a field a second time; remove one of the two")
+            raise _error(key, "repeats a field; remove one of the two")
         mapping[key.value] = _value(next(events), events, depth + 1)
     return mapping
 
 
-def _fault(event: yaml.Event, problem: str) -> KubeconfigError:
+def _error(event: yaml.Event, problem: str) -> KubeconfigError:
     line = event.start_mark.line + 1 if event.start_mark else 0
     return KubeconfigError(INVALID, f"kubeconfig line {line}", problem)

@@ -1,4 +1,4 @@
-"""How far remote clusters are trusted: which addresses they may have, and what an administrator's flags allow."""
+"""How far remote clusters are trusted: denied addresses, and what an administrator allows."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ ALWAYS_DENIED: Final[tuple[tuple[str, tuple[Network, ...]], ...]] = (
         "multicast or broadcast",
         (IPv4Network("224.0.0.0/4"), IPv4Network("255.255.255.255/32"), IPv6Network("ff00::/8")),
     ),
-    ("that of a cloud's metadata", (IPv6Network("fd00:ec2::254/128"),)),
+    ("the metadata service of a cloud", (IPv6Network("fd00:ec2::254/128"),)),
 )
-"""No API server is there, but what tells a machine its secrets is."""
+"""No API server has such an address, but metadata services that hand out secrets do."""
 
 LOOPBACK_NETWORKS: Final[tuple[Network, ...]] = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
-"""In a Pod: the controller's own ports and those of its sidecars."""
+"""In a Pod these are the ports of the controller and its sidecars."""
 
 _NAT64: Final = IPv6Network("64:ff9b::/96")
 
 
 @frozen
 class Trust:
-    """What remote clusters may do.
+    """What links to remote clusters may do.
 
     Args:
-        denied: Networks their API servers are not in, besides those that are always denied.
-        allows_insecure: `insecure-skip-tls-verify` counts, else it is refused.
-        allows_proxies: `proxy-url` counts, else it is refused. A proxy looks names up itself, so the address of an API
-            server behind it is not checked.
+        denied: Networks that API servers may not be in, besides those that are always denied.
+        allows_insecure: Accept `insecure-skip-tls-verify` instead of refusing it.
+        allows_proxies: Accept `proxy-url` instead of refusing it. A proxy resolves names itself,
+            so the address of an API server behind it is not checked.
     """
 
     denied: tuple[Network, ...] = ()
@@ -45,27 +45,28 @@ class Trust:
     allows_proxies: bool = False
 
     def in_pod(self) -> Trust:
-        """The same in a Pod, where loopback is denied too."""
+        """The same with loopback denied, for a controller in a Pod."""
         return evolve(self, denied=(*self.denied, *LOOPBACK_NETWORKS))
 
     def why_denied(self, text: str) -> str | None:
-        """What an address is that is not connected to, or None. However it is written, it is what it leads to."""
+        """Why an address is denied, for example `link-local` or `in 10.0.0.0/8`; None if it is not.
+
+        An IPv4 address inside an IPv6 address counts as well.
+        """
+        denied = (*ALWAYS_DENIED, *((f"in {network}", (network,)) for network in self.denied))
         for address in _meanings(ipaddress.ip_address(text.partition("%")[0])):
-            for what, networks in (
-                *ALWAYS_DENIED,
-                *((f"in {each}", (each,)) for each in self.denied),
-            ):
+            for reason, networks in denied:
                 if any(address in network for network in networks):
-                    return what
+                    return reason
         return None
 
 
 STRICT: Final = Trust()
-"""What holds where an administrator says nothing."""
+"""The default, if the administrator sets no flag."""
 
 
 def _meanings(address: IPAddress) -> Iterator[IPAddress]:
-    """An address, and those of IPv4 that some network on the way makes of it."""
+    """An address, and the IPv4 addresses that gateways on the way translate it to."""
     yield address
     if isinstance(address, IPv6Address):
         embedded = (

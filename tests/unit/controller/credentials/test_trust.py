@@ -1,4 +1,4 @@
-"""Some addresses are connected to never, some where an administrator says so, however they are written."""
+"""Some addresses are always denied, others by an administrator, in every notation."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ from svclink_controller.credentials.trust import LOOPBACK_NETWORKS, STRICT, Trus
         "2002:a9fe:a9fe::1",
     ],
 )
-def test_no_api_server_is_at_such_an_address(address: str) -> None:
-    """Link-local, unspecified, multicast and metadata addresses are denied whatever the flags, in every disguise."""
+def test_address_is_always_denied(address: str) -> None:
+    """Link-local, unspecified, multicast and metadata addresses, also inside IPv6 addresses."""
     assert STRICT.why_denied(address) is not None
 
 
 @pytest.mark.parametrize(
     "address", ["10.0.0.1", "192.168.1.1", "8.8.8.8", "fd00::1", "2001:db8::1", "127.0.0.1", "::1"]
 )
-def test_other_addresses_are_fine(address: str) -> None:
-    """Private networks are where clusters are; loopback is denied in a Pod only."""
+def test_address_is_allowed_by_default(address: str) -> None:
+    """Clusters are in private networks; loopback is denied in a Pod only."""
     assert STRICT.why_denied(address) is None
 
 
@@ -46,19 +46,19 @@ def test_other_addresses_are_fine(address: str) -> None:
     "address", ["127.0.0.1", "127.8.9.10", "::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1"]
 )
 def test_loopback_can_be_denied(address: str) -> None:
-    """In a Pod, no link leads to the ports of the Pod itself."""
+    """In a Pod, no link can reach the ports of the Pod itself."""
     assert Trust(LOOPBACK_NETWORKS).why_denied(address) is not None
 
 
 def test_reason_names_the_network() -> None:
-    """Whoever denied a network finds it in the message."""
+    """The administrator finds the denied network in the message."""
     trust = Trust((ip_network("10.0.0.0/8"),))
     assert trust.why_denied("10.1.2.3") == "in 10.0.0.0/8"
     assert trust.why_denied("11.1.2.3") is None
 
 
 @given(st.ip_addresses(v=4))
-def test_ipv4_in_ipv6_is_what_it_leads_to(address: object) -> None:
-    """An IPv4 address inside an IPv6 one is denied where it is denied by itself."""
+def test_ipv4_mapped_address_counts_as_ipv4(address: object) -> None:
+    """An IPv4 address inside an IPv6 address is denied if it is denied by itself."""
     mapped = str(IPv6Address(f"::ffff:{address}"))
     assert (STRICT.why_denied(mapped) is None) is (STRICT.why_denied(str(address)) is None)
