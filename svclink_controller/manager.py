@@ -1,4 +1,4 @@
-"""The composition root: makes all parts, starts them and stops them. The only module that knows all others."""
+"""The composition root: makes all parts, starts them and stops them."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ import asyncio
 import signal
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import Final, TypeVar, assert_never
+from typing import Final, TypeVar
 
 import structlog
 from attrs import define
 
 from svclink_controller.api.client import Client
 from svclink_controller.api.connecting import main_client, own_namespace
-from svclink_controller.api.errors import ApiError, TransportError
-from svclink_controller.backoff import Backoff
+from svclink_controller.dispatch import Dispatcher, LinkRead, Routes, SecretRead
 from svclink_controller.election.leader import Elector
 from svclink_controller.gc_tuning import tuned_gc
 from svclink_controller.monitoring.collector import StateCollector
@@ -28,26 +27,21 @@ from svclink_controller.reconcile.deletion_guards import DeletionGuards
 from svclink_controller.reconcile.events import Events
 from svclink_controller.reconcile.link_removal import LinkRemoval
 from svclink_controller.reconcile.plan_results import PlanResults
-from svclink_controller.reconcile.reconciler import RECONCILERS, Reconciler
-from svclink_controller.reconcile.status_writer import STATUS_WRITERS, StatusWriter
+from svclink_controller.reconcile.reconciler import Reconciler
+from svclink_controller.reconcile.status_writer import StatusWriter
+from svclink_controller.reconcile.work import Work
 from svclink_controller.reconcile.workqueue import WorkQueue
 from svclink_controller.reconcile.write_pacing import WritePace
 from svclink_controller.reflect.reflector import Reflector, Sink, reflect_for_ever
 from svclink_controller.reflect.sinks import LinkSink, NamespaceSink, ObjectSink
 from svclink_controller.remotes.cluster_claims import ClusterClaims
 from svclink_controller.remotes.secret_kubeconfigs import SecretKubeconfigs
-from svclink_controller.remotes.session import identify
+from svclink_controller.remotes.session import identify_until_known
 from svclink_controller.remotes.supervisor import Supervisor
 from svclink_controller.settings import Settings
-from svclink_controller.state.changes import (
-    LinkChanged,
-    LinkStatusChanged,
-    ServicesToPlan,
-    StateChange,
-)
 from svclink_controller.state.store import Store
 from svclink_controller.wire.decoding import Secret
-from svclink_controller.wire.messages import IsKnown, WireError, nothing_is_known
+from svclink_controller.wire.messages import IsKnown, nothing_is_known
 from svclink_controller.wire.resources import (
     ENDPOINT_SLICES,
     NAMESPACES,
@@ -56,22 +50,14 @@ from svclink_controller.wire.resources import (
     cluster_links,
     sharing,
 )
-from svclink_core import unreachable_policy
 from svclink_core.core_v1 import Namespace, Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.meta_v1 import NamespacedName
-from svclink_core.snapshot import all_keys
 from svclink_core.svclink_v1alpha1 import ClusterLink
 from svclink_core.well_known import MAIN
 
 DRAIN_SECONDS: Final = 3
-"""How long writes under way may take to end after SIGTERM."""
-
-RESYNC_HANDFUL: Final = 8
-"""Services that are planned again at a time although nothing happened: news wait behind them for a millisecond."""
-
-RESYNC_PAUSE_SECONDS: Final = 0.01
-"""Between two handfuls."""
+"""How long writes in flight may take to end after SIGTERM."""
 
 T = TypeVar("T", Service, Namespace, EndpointSlice, ClusterLink, Secret)
 
@@ -120,48 +106,49 @@ async def _run_until(stop: asyncio.Event, manager: Manager) -> None:
 
 @define
 class Manager:
-    """All parts of a running controller."""
+    """All parts of a running controller.
+
+    Args:
+        drain_seconds: How long writes in flight may take to end.
+    """
 
     client: Client
     settings: Settings
     store: Store
-    queue: WorkQueue[NamespacedName]
-    applier: Applier
-    reconciler: Reconciler
-    status_writer: StatusWriter
+    dispatcher: Dispatcher
+    cluster_claims: ClusterClaims
+    supervisor: Supervisor
     deletion_guards: DeletionGuards
-    policies: Deadlines
-    events: Events
+    policy_deadlines: Deadlines
+    applier: Applier
+    work: Work
     elector: Elector
     metrics: Metrics
     loop_lag: LoopLag
-    cluster_claims: ClusterClaims
-    supervisor: Supervisor
+    drain_seconds: float
 
     async def run(self) -> None:
-        """Run until cancelled: always see everything, so that a replica that takes over begins at once."""
+        """Run until cancelled. A standby reads everything too, so it can take over at once."""
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.loop_lag.run())
-                group.create_task(self._reflect(SERVICES, ObjectSink(self.store, MAIN, Service)))
-                slices = ObjectSink(self.store, MAIN, EndpointSlice)
-                resource = sharing(ENDPOINT_SLICES, partial(self.store.sharing, MAIN))
-                group.create_task(self._reflect(resource, slices, self.store.has_slice))
-                if self.settings.options.sync_services:
-                    group.create_task(self._reflect(NAMESPACES, NamespaceSink(self.store)))
+                self._reflect_objects(group)
                 # Before the first link: a link to the main cluster itself must be recognised.
-                self.cluster_claims.main_id = await self._identify()
-                links = LinkSink(
-                    self.store, self.supervisor.link_changed, self.settings.has_all_links
-                )
-                group.create_task(self._reflect(cluster_links(self.settings.link_selector), links))
-                group.create_task(
-                    self.elector.run(self.work) if self.settings.leader_elect else self.work()
-                )
+                self.cluster_claims.main_id = await identify_until_known(self.client)
+                self._reflect_links(group)
+                group.create_task(self._lead())
         finally:
             self.deletion_guards.close()
-            self.policies.close()
+            self.policy_deadlines.close()
             await self.supervisor.close()
+
+    async def drain(self) -> None:
+        """Start no more writes, and wait a little for those in flight."""
+        try:
+            async with asyncio.timeout(self.drain_seconds):
+                await self.applier.drain()
+        except TimeoutError:
+            log.warning("writes still under way were given up", seconds=self.drain_seconds)
 
     @property
     def is_leading(self) -> bool:
@@ -170,7 +157,7 @@ class Manager:
 
     @property
     def answers(self) -> Answers:
-        """What it says of itself to those who ask."""
+        """What the port for metrics and probes answers."""
         return Answers(
             registry=self.metrics.registry,
             lag=lambda: self.loop_lag.last,
@@ -178,36 +165,28 @@ class Manager:
             role=lambda: "leading" if self.is_leading else "standing by",
         )
 
-    async def work(self) -> None:
-        """Write until cancelled. What happened before, or was given up in the middle, is looked at first."""
-        self._plan_everything()
-        for name in self.store.links:
-            self.store.mark_status_changed(name)
-        async with asyncio.TaskGroup() as group:
-            for _ in range(RECONCILERS):
-                group.create_task(self.reconciler.run())
-            for _ in range(STATUS_WRITERS):
-                group.create_task(self.status_writer.run())
-            group.create_task(self.events.run())
-            group.create_task(self._resync())
+    async def _lead(self) -> None:
+        if self.settings.leader_elect:
+            await self.elector.run(self.work.run)
+        else:
+            await self.work.run()
 
-    async def drain(self) -> None:
-        """Start no more writes, and wait a little for those under way."""
-        try:
-            async with asyncio.timeout(DRAIN_SECONDS):
-                await self.applier.drain()
-        except TimeoutError:
-            log.warning("writes still under way were given up", seconds=DRAIN_SECONDS)
+    def _reflect_objects(self, group: asyncio.TaskGroup) -> None:
+        slices = sharing(ENDPOINT_SLICES, partial(self.store.sharing, MAIN))
+        group.create_task(self._reflect(SERVICES, ObjectSink(self.store, MAIN, Service)))
+        group.create_task(
+            self._reflect(slices, ObjectSink(self.store, MAIN, EndpointSlice), self.store.has_slice)
+        )
+        if self.settings.options.sync_services:
+            group.create_task(self._reflect(NAMESPACES, NamespaceSink(self.store)))
 
-    async def _identify(self) -> str | None:
-        """The identity of the main cluster, without which no link can be told from one to itself."""
-        backoff = Backoff(base=0.5, cap=30)
-        while True:
-            try:
-                return await identify(self.client)
-            except (ApiError, TransportError, WireError) as error:
-                log.warning("main cluster not read", kind="namespaces", problem=str(error))
-            await asyncio.sleep(backoff.next_delay())
+    def _reflect_links(self, group: asyncio.TaskGroup) -> None:
+        sink = LinkSink(
+            store=self.store,
+            changed=lambda name: self.dispatcher.emit(LinkRead(name)),
+            is_everything_selected=self.settings.has_all_links,
+        )
+        group.create_task(self._reflect(cluster_links(self.settings.link_selector), sink))
 
     async def _reflect(
         self, resource: Resource[T], sink: Sink[T], is_known: IsKnown = nothing_is_known
@@ -216,105 +195,140 @@ class Manager:
         reflector = Reflector(self.client, resource, heard=heard, is_known=is_known)
         await reflect_for_ever(reflector, sink, lambda _: None)
 
-    async def _resync(self) -> None:
-        """Plan everything again now and then: whatever was missed is found, and where nothing was, nothing is done.
 
-        A few Services at a time, so that news need not wait until all of them are looked at.
-        """
-        while True:
-            await asyncio.sleep(self.settings.sync_interval)
-            keys = list(all_keys(self.store.snapshot())) if self.store.is_complete else []
-            for first in range(0, len(keys), RESYNC_HANDFUL):
-                self.queue.add(keys[first : first + RESYNC_HANDFUL])
-                await asyncio.sleep(RESYNC_PAUSE_SECONDS)
+@define
+class _Shared:
+    """What most parts are made with.
 
-    def _plan_everything(self) -> None:
-        if self.store.is_complete:
-            self.queue.add(all_keys(self.store.snapshot()))
+    Args:
+        client: The main cluster.
+        writing: The main cluster, for requests that only a leader may send.
+        services: Queue of the Services to plan.
+        links: Queue of the links whose status may be out of date.
+    """
+
+    settings: Settings
+    client: Client
+    writing: Client
+    store: Store
+    services: WorkQueue[NamespacedName]
+    links: WorkQueue[str]
+    metrics: Metrics
+    deletion_guards: DeletionGuards
 
 
-def make_manager(client: Client, namespace: str, settings: Settings) -> Manager:
-    """A controller in a namespace of its main cluster, ready to run, and nothing started yet."""
-    metrics = Metrics()
-    loop_lag = LoopLag(metrics.loop_lag.observe)
-    services: WorkQueue[NamespacedName] = WorkQueue(metrics.queue_wait.observe)
-    links: WorkQueue[str] = WorkQueue()
-
-    def act_on(change: StateChange) -> None:
-        match change:
-            case ServicesToPlan(keys):
-                services.add(keys)
-            case LinkStatusChanged(name):
-                links.add([name])
-                deletion_guards.slices_changed(name)
-            case LinkChanged(name):
-                deletion_guards.link_changed(name)
-                remote = store.snapshot().remotes.get(name)
-                deadline = None if remote is None else unreachable_policy.policy_deadline(remote)
-                policies.set(name, deadline)
-            case unexpected:
-                assert_never(unexpected)
-
-    store = Store(settings.options, act_on)
-    deletion_guards, policies = DeletionGuards(store), Deadlines(store.wake)
-    plan_results = PlanResults(store.mark_status_changed)
-    write_pace = WritePace(settings.max_writes_per_second)
-    elector = Elector(client, namespace, name=settings.lease_name)
-    writing = client.fenced(elector.may_write) if settings.leader_elect else client
-    applier = Applier(
-        writing, lambda written: store.put(MAIN, written), store.mark_gone, write_pace
-    )
-    link_removal = None if settings.has_all_links else LinkRemoval(client)
-    reconciler = Reconciler(
-        store, services, applier, plan_results, deletion_guards.record, metrics, link_removal
-    )
-    events = Events(writing, metrics)
-    resource = cluster_links(settings.link_selector)
-    status_writer = StatusWriter(
-        writing, store, plan_results, links, metrics, events.record, resource
-    )
-
-    def secret_changed(secret: str) -> None:
-        supervisor.secret_changed(secret)
-
-    secrets = SecretKubeconfigs(client=client, namespace=namespace, changed=secret_changed)
-    cluster_claims = ClusterClaims()
-    supervisor = Supervisor(
+def make_manager(
+    client: Client, namespace: str, settings: Settings, drain_seconds: float = DRAIN_SECONDS
+) -> Manager:
+    """A controller in a namespace of its main cluster. Nothing is started yet."""
+    metrics, dispatcher, cluster_claims = Metrics(), Dispatcher(), ClusterClaims()
+    elector = Elector(client=client, namespace=namespace, name=settings.lease_name)
+    store = Store(options=settings.options, listener=dispatcher.emit)
+    shared = _Shared(
+        settings=settings,
+        client=client,
+        writing=client.fenced(elector.may_write) if settings.leader_elect else client,
         store=store,
-        secrets=secrets,
-        cluster_claims=cluster_claims,
-        target_changed=deletion_guards.link_edited,
-        link_left=metrics.forget,
-        trust=settings.trust,
+        services=WorkQueue(waited=metrics.queue_wait.observe),
+        links=WorkQueue(),
+        metrics=metrics,
+        deletion_guards=DeletionGuards(store=store),
     )
+    secrets = SecretKubeconfigs(
+        client=client,
+        namespace=namespace,
+        changed=lambda name: dispatcher.emit(SecretRead(name)),
+    )
+    applier = _make_applier(shared)
     manager = Manager(
         client=client,
         settings=settings,
         store=store,
-        queue=services,
+        dispatcher=dispatcher,
+        cluster_claims=cluster_claims,
+        supervisor=_make_supervisor(shared, secrets, cluster_claims),
+        deletion_guards=shared.deletion_guards,
+        policy_deadlines=Deadlines(reached=store.wake),
         applier=applier,
-        reconciler=reconciler,
-        status_writer=status_writer,
-        deletion_guards=deletion_guards,
-        policies=policies,
-        events=events,
+        work=_make_work(shared, applier),
         elector=elector,
         metrics=metrics,
-        loop_lag=loop_lag,
-        cluster_claims=cluster_claims,
-        supervisor=supervisor,
+        loop_lag=LoopLag(observe=metrics.loop_lag.observe),
+        drain_seconds=drain_seconds,
     )
-    metrics.registry.register(
-        StateCollector(
-            store,
-            services.__len__,
-            lambda: manager.is_leading,
-            lambda: loop_lag.longest,
-            _task_count,
-        )
-    )
+    _connect(shared, manager)
     return manager
 
 
-def _task_count() -> int:
-    return len(asyncio.all_tasks())
+def _make_applier(shared: _Shared) -> Applier:
+    return Applier(
+        client=shared.writing,
+        written=lambda written: shared.store.put(MAIN, written),
+        gone=shared.store.mark_gone,
+        write_pace=WritePace(per_second=shared.settings.max_writes_per_second),
+    )
+
+
+def _make_supervisor(
+    shared: _Shared, secrets: SecretKubeconfigs, cluster_claims: ClusterClaims
+) -> Supervisor:
+    return Supervisor(
+        store=shared.store,
+        secrets=secrets,
+        cluster_claims=cluster_claims,
+        target_changed=shared.deletion_guards.link_edited,
+        link_left=shared.metrics.forget,
+        trust=shared.settings.trust,
+    )
+
+
+def _make_work(shared: _Shared, applier: Applier) -> Work:
+    settings, store, metrics = shared.settings, shared.store, shared.metrics
+    plan_results = PlanResults(status_changed=store.mark_status_changed)
+    events = Events(client=shared.writing, metrics=metrics)
+    return Work(
+        store=store,
+        services=shared.services,
+        reconciler=Reconciler(
+            store=store,
+            queue=shared.services,
+            applier=applier,
+            plan_results=plan_results,
+            decided=shared.deletion_guards.record,
+            metrics=metrics,
+            link_removal=None if settings.has_all_links else LinkRemoval(client=shared.client),
+        ),
+        status_writer=StatusWriter(
+            client=shared.writing,
+            store=store,
+            plan_results=plan_results,
+            queue=shared.links,
+            metrics=metrics,
+            status_written=events.record,
+            resource=cluster_links(settings.link_selector),
+        ),
+        events=events,
+        resync_interval=settings.sync_interval,
+    )
+
+
+def _connect(shared: _Shared, manager: Manager) -> None:
+    """Let the parts receive changes, and the metrics read their state."""
+    routes = Routes(
+        services=shared.services,
+        links=shared.links,
+        store=manager.store,
+        deletion_guards=manager.deletion_guards,
+        policy_deadlines=manager.policy_deadlines,
+        supervisor=manager.supervisor,
+    )
+    manager.dispatcher.subscribe(routes.receive)
+    manager.metrics.registry.register(
+        StateCollector(
+            store=manager.store,
+            queue_depth=shared.services.__len__,
+            is_leading=lambda: manager.is_leading,
+            longest_lag=lambda: manager.loop_lag.longest,
+            task_count=lambda: len(asyncio.all_tasks()),
+        )
+    )

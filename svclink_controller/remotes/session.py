@@ -13,12 +13,13 @@ from attrs import define, frozen
 from svclink_controller.api.client import Client
 from svclink_controller.api.connecting import remote_client
 from svclink_controller.api.errors import ApiError, TransportError
+from svclink_controller.backoff import Backoff
 from svclink_controller.credentials.kubeconfig import decode_base64, parse_kubeconfig
 from svclink_controller.credentials.trust import STRICT, Trust
 from svclink_controller.reflect.reflector import Reflector
 from svclink_controller.reflect.sinks import ObjectSink
 from svclink_controller.state.store import Store
-from svclink_controller.wire.messages import Listing
+from svclink_controller.wire.messages import Listing, WireError
 from svclink_controller.wire.reading import decode_uid, decode_version
 from svclink_controller.wire.resources import REMOTE_ENDPOINT_SLICES, SERVICES, Resource
 from svclink_core.core_v1 import Service
@@ -165,6 +166,17 @@ async def identify(client: Client) -> str | None:
             raise
         log.warning("cluster not identified", problem=str(error), fix=IDENTIFIABLE)
         return None
+
+
+async def identify_until_known(client: Client) -> str | None:
+    """`identify`, tried until the cluster answers."""
+    backoff = Backoff(base=0.5, cap=30)
+    while True:
+        try:
+            return await identify(client)
+        except (ApiError, TransportError, WireError) as error:
+            log.warning("main cluster not read", kind="namespaces", problem=str(error))
+        await asyncio.sleep(backoff.next_delay())
 
 
 def _require_admission(admit: Admit, cluster_id: str | None) -> None:

@@ -15,8 +15,10 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from svclink_controller.manager import Manager
+from svclink_core import ClusterLinkSpec
+from tests.builders.values import link, remote_slice
 from tests.unit.controller.servers import eventually, refusal
-from tests.unit.controller.test_manager import World, link, piece, worlds
+from tests.unit.controller.whole_controller import World, worlds
 
 ROOT: Final = Path(__file__).parents[4]
 
@@ -55,11 +57,11 @@ def series_of(controller: Manager, cluster: str) -> list[str]:
 async def test_change_is_timed_from_its_event_to_its_write() -> None:
     """One change of a remote is one observation; the first list is none."""
     async with worlds() as world:
-        world.main.put(link(kubeconfig=world.kubeconfig))
+        world.main.put(world.link())
         world.start()
         await world.is_mirrored("10.0.0.1")
         assert value(world.controller, "svclink_propagation_seconds_count", cluster="c1") is None
-        world.remote.put(piece(address="10.0.0.2"))
+        world.remote.put(remote_slice(None, "10.0.0.2"))
         await world.is_mirrored("10.0.0.2")
         await eventually(
             lambda: value(world.controller, "svclink_propagation_seconds_count", cluster="c1") == 1,
@@ -69,7 +71,7 @@ async def test_change_is_timed_from_its_event_to_its_write() -> None:
 async def test_retried_change_is_timed_until_it_is_written() -> None:
     """A change that is rejected first is observed once, when it is written."""
     async with worlds() as world:
-        world.main.put(link(kubeconfig=world.kubeconfig))
+        world.main.put(world.link())
         world.start()
         await world.is_mirrored("10.0.0.1")
         refused = 0
@@ -82,7 +84,7 @@ async def test_retried_change_is_timed_until_it_is_written() -> None:
             return refusal(503)
 
         world.main.override = refuse_twice
-        world.remote.put(piece(address="10.0.0.2"))
+        world.remote.put(remote_slice(None, "10.0.0.2"))
         await world.is_mirrored("10.0.0.2")
         await eventually(
             lambda: value(world.controller, "svclink_propagation_seconds_count", cluster="c1") == 1
@@ -105,9 +107,9 @@ async def test_retried_change_is_timed_until_it_is_written() -> None:
 async def test_gauges_show_the_current_state() -> None:
     """Gauges show the state of links, the mirrored objects, the leader and the queue."""
     async with worlds() as world:
-        world.main.put(link(kubeconfig=world.kubeconfig))
-        world.main.put(link("off", enabled=False))
-        world.main.put(link("bad", kubeconfig="%%%"))
+        world.main.put(world.link())
+        world.main.put(link("off", ClusterLinkSpec(enabled=False)))
+        world.main.put(link("bad", ClusterLinkSpec(kubeconfig="%%%")))
         world.start()
         await world.is_mirrored("10.0.0.1")
         await shows(world, "svclink_mirrored_slices", 1, cluster="c1")
@@ -133,7 +135,7 @@ async def test_gauges_show_the_current_state() -> None:
 async def test_work_is_counted() -> None:
     """Queue waits, reconciliations, status writes and the lag of the event loop are observed."""
     async with worlds() as world:
-        world.main.put(link(kubeconfig=world.kubeconfig))
+        world.main.put(world.link())
         world.start()
         await world.is_mirrored("10.0.0.1")
         await happens(world, "svclink_queue_wait_seconds_count")
@@ -145,16 +147,16 @@ async def test_work_is_counted() -> None:
 async def test_series_go_with_the_link() -> None:
     """After a link is deleted, no series contains its name."""
     async with worlds() as world:
-        world.main.put(link(kubeconfig=world.kubeconfig))
+        world.main.put(world.link())
         world.start()
         await world.is_mirrored("10.0.0.1")
-        world.remote.put(piece(address="10.0.0.2"))
+        world.remote.put(remote_slice(None, "10.0.0.2"))
         await world.is_mirrored("10.0.0.2")
         await eventually(
             lambda: value(world.controller, "svclink_propagation_seconds_count", cluster="c1") == 1
         )
         assert series_of(world.controller, '"c1"')
-        world.main.remove(link())
+        world.main.remove(world.link())
         await eventually(lambda: world.mirrored() == {})
         await eventually(lambda: series_of(world.controller, '"c1"') == [])
 
