@@ -1,4 +1,4 @@
-"""Objects as a user would write them."""
+"""Objects as a user would write them: without a namespace, which the path of the request has."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 from svclink_controller.demo.apiserver.resource_types import BUILT_IN, ResourceType
 from svclink_controller.demo.apiserver.status_errors import JsonObject
+from tests.builders import manifests
 
 
 def type_of(kind: str) -> ResourceType:
@@ -14,19 +15,13 @@ def type_of(kind: str) -> ResourceType:
 
 
 def service(name: str = "web", **spec: Any) -> JsonObject:
-    return {"metadata": {"name": name}, "spec": {"ports": [{"name": "http", "port": 80}]} | spec}
+    return _without_namespace(manifests.service(name, **spec))
 
 
 def endpoint_slice(*addresses: str, name: str = "web-abc", **fields: Any) -> JsonObject:
-    endpoints = [{"addresses": [address]} for address in addresses]
-    meta = {"name": name, "labels": {"kubernetes.io/service-name": "web"}}
-    ports = [{"name": "http", "port": 8080}]
-    return {
-        "metadata": meta,
-        "addressType": "IPv4",
-        "endpoints": endpoints,
-        "ports": ports,
-    } | fields
+    """Return a slice of the Service web, with an endpoint without conditions for each address."""
+    endpoints = [manifests.endpoint(address, ready=None) for address in addresses]
+    return _without_namespace(manifests.endpoint_slice(name, endpoints=endpoints)) | fields
 
 
 def owned_by(owner: JsonObject, item: JsonObject) -> JsonObject:
@@ -36,4 +31,9 @@ def owned_by(owner: JsonObject, item: JsonObject) -> JsonObject:
 
 
 def cluster_link(name: str = "cluster-a", **spec: Any) -> JsonObject:
-    return {"metadata": {"name": name}, "spec": {"kubeconfig": "YQ=="} | spec}
+    return manifests.cluster_link(name, **{"kubeconfig": "YQ=="} | spec)
+
+
+def _without_namespace(item: JsonObject) -> JsonObject:
+    del item["metadata"]["namespace"]
+    return item

@@ -29,6 +29,7 @@ from tests.unit.controller.demo.apiserver.objects import (
     owned_by,
     service,
 )
+from tests.unit.controller.waiting import eventually
 
 SERVICES_PATH = "/api/v1/namespaces/default/services"
 SLICES_PATH = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
@@ -231,12 +232,6 @@ class NameSink:
 
     def mark_undecodable(self, each: Undecodable) -> None:
         raise AssertionError(each)
-
-
-async def eventually(check: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not check():  # noqa: ASYNC110 - the state of the world has no event
-            await asyncio.sleep(0.01)
 
 
 async def test_reflector_follows_the_server(running: Running) -> None:
