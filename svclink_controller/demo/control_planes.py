@@ -42,7 +42,7 @@ class MissingBinariesError(SvclinkError):
 class Site:
     """The directory and the port of an API server.
 
-    The directory holds `ca.pem`, which signs client certificates; `serving.pem`, the key and
+    The directory holds `ca.pem`, the CA of client certificates; `serving.pem`, the key and
     certificate of the server; and `sa.key`, which signs tokens.
     """
 

@@ -1,1 +1,1 @@
-"""Who may do what: certificates, tokens and RBAC."""
+"""Access control: client certificates, ServiceAccount tokens and RBAC."""

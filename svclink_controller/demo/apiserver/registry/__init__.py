@@ -1,1 +1,1 @@
-"""Writes: admission, patches, preconditions, and the deletions that follow."""
+"""Writes: defaults, validation, patches, preconditions and garbage collection."""

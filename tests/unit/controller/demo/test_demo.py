@@ -10,18 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import StringIO
 from pathlib import Path
-
-import pytest
-from attrs import evolve
-from rich.console import Console
-
-from svclink_controller.demo.control_planes import BINARIES, MissingBinariesError, find_binaries
-from svclink_controller.demo.fleet import DemoError, running_fleet
-from svclink_controller.demo.narrator import Narrator
-from svclink_controller.demo.processes import Process
-from svclink_controller.demo.story import Story
 
 TIMEOUT_SECONDS = 300.0
 COMMAND = (sys.executable, "-m", "svclink_controller", "demo")
@@ -102,74 +91,3 @@ def test_interrupted_demo_leaves_nothing_behind(tmp_path: Path) -> None:
             process.kill()
 
     assert list(tmp_path.iterdir()) == []
-
-
-async def test_story_that_does_not_come_true_is_an_error(tmp_path: Path) -> None:
-    """The error names the expected and the actual endpoints; a svclink that exits ends the wait."""
-    async with running_fleet(tmp_path, None) as fleet:
-        narrator = Narrator(Console(file=StringIO()))
-        idle = Process("svclink", ["sleep", "60"], tmp_path / "idle.log")
-        try:
-            with pytest.raises(
-                DemoError,
-                match=r"timed out after .*the Pods of all three.*'cluster-a'.*, got \{'main'",
-            ):
-                await Story(evolve(fleet, svclink=idle), narrator, step_seconds=0.5).play()
-        finally:
-            idle.stop()
-        dead = Process(
-            "svclink", [sys.executable, "-c", "print('I give up')"], tmp_path / "dead.log"
-        )
-        dead.start()
-        dead.wait(TIMEOUT_SECONDS)
-        with pytest.raises(DemoError, match="svclink exited:\nI give up"):
-            await Story(evolve(fleet, svclink=dead), narrator)._await_phase("cluster-a", "Ready")
-
-
-async def test_terminal_highlights_changed_endpoints() -> None:
-    """Colour shows which endpoints are ready; bold shows which have changed."""
-    shown = StringIO()
-    console = Console(file=shown, force_terminal=True, color_system="standard", highlight=False)
-    narrator = Narrator(console, chapter_pause=0)
-
-    await narrator.chapter("A Pod comes.")
-    with narrator.waiting("a Pod"):
-        narrator.endpoints(
-            {"b": {"10.2.0.1": False}, "main": {"10.0.0.1": True}}, {"main": {"10.0.0.1": True}}
-        )
-    narrator.verified("it is there", 0.0123)
-
-    printed = shown.getvalue()
-    assert "\x1b[1mA Pod comes.\x1b[0m" in printed
-    assert printed.index("\x1b[32m10.0.0.1 ready") < printed.index("\x1b[1;33m10.2.0.1 NOT READY")
-    assert ", after 12 ms" in printed
-
-
-def make_binaries(directory: Path) -> Path:
-    directory.mkdir(parents=True)
-    for name in BINARIES:
-        (directory / name).touch(mode=0o755)
-    return directory
-
-
-def test_binaries_are_found_in_their_usual_places(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """KUBEBUILDER_ASSETS comes first, then the newest version in the cache, then the PATH."""
-    for name in ("KUBEBUILDER_ASSETS", "SVCLINK_ENVTEST_CACHE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    with pytest.raises(
-        MissingBinariesError, match="--real needs etcd, kube-apiserver, kube-controller-manager"
-    ):
-        find_binaries()
-
-    on_path = make_binaries(tmp_path / "bin")
-    assert find_binaries() == on_path
-    make_binaries(tmp_path / "cache" / "svclink" / "envtest" / "v1.9.3-linux-amd64")
-    newest = make_binaries(tmp_path / "cache" / "svclink" / "envtest" / "v1.36.3-linux-amd64")
-    assert find_binaries() == newest
-    assets = make_binaries(tmp_path / "assets")
-    monkeypatch.setenv("KUBEBUILDER_ASSETS", str(assets))
-    assert find_binaries() == assets
