@@ -264,9 +264,8 @@ def _updated(
         cause = Cause("addressType", "FieldValueInvalid", "field is immutable")
         raise invalid(resource_type.kind, old["metadata"]["name"], [cause])
     _admit(resource_type, new, old)
-    if _has_generation(resource_type) and _desired(resource_type, new) != _desired(
-        resource_type, old
-    ):
+    has_changed = _desired(resource_type, new) != _desired(resource_type, old)
+    if has_changed and _has_generation(resource_type):
         new["metadata"]["generation"] += 1
     return new
 
