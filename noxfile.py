@@ -29,8 +29,8 @@ def pythons_found() -> list[str]:
         Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")).glob("versions/3.*/bin")
     ):
         os.environ["PATH"] += os.pathsep + str(directory)
-    found = [version for version in SUPPORTED if works(f"python{version}")]
-    return found or [f"{sys.version_info.major}.{sys.version_info.minor}"]
+    installed = [version for version in SUPPORTED if works(f"python{version}")]
+    return installed or [f"{sys.version_info.major}.{sys.version_info.minor}"]
 
 
 def works(command: str) -> bool:

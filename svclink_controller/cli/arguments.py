@@ -73,7 +73,7 @@ def boolean_option(
     Args:
         name: The flag.
         text: Its help.
-        default: The value without the flag; None to tell that it was not given.
+        default: The value without the flag; None to distinguish that it was not given.
     """
     return click.option(
         name,

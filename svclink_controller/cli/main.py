@@ -171,18 +171,14 @@ def svclink(
     hold = deletion_hold.total_seconds()
     context.obj = Options(frozenset(included_namespaces), sync_services_to_local_cluster, hold)
     has_all_links = link_selector == EVERYTHING
-    if context.invoked_subcommand is not None:
+    if (command := context.invoked_subcommand) is not None:
         if not has_all_links:
-            raise click.UsageError(
-                f"--link-selector is for the controller: omit it with {context.invoked_subcommand}"
-            )
+            raise click.UsageError(f"--link-selector is for the controller: omit it with {command}")
         return
     is_pod = kubeconfig is None
     is_electing = is_pod if leader_elect is None else leader_elect
     if is_electing and lease_name is None and not has_all_links:
-        raise click.UsageError(
-            "--link-selector needs --lease-name: one Lease for each set of links"
-        )
+        raise click.UsageError("--link-selector needs --lease-name: one Lease for each selector")
     logs.configure(log_format or ("console" if sys.stderr.isatty() else "json"), log_level)
     logs.take_in_libraries()
     settings = Settings(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from typing import Any, Final, TypeAlias
 
 from svclink_core.well_known import (
@@ -44,7 +45,7 @@ def service(
     """A Service that can be mirrored; `spec` fields are spelled as in the API."""
     key = key_of(key)
     known = _metadata(key.name, key.namespace, version, uid, labels, annotations, metadata)
-    defaults = _SET_BY_API_SERVER if version else {}
+    defaults = deepcopy(_SET_BY_API_SERVER) if version else {}
     return {
         "apiVersion": "v1",
         "kind": "Service",

@@ -75,11 +75,11 @@ def missing_fields(document: _OpenApi) -> list[str]:
         ),
         None,
     )
-    known = {} if schema is None else schema.properties
+    present = {} if schema is None else schema.properties
     parts = {"spec": ClusterLinkSpec, "status": ClusterLinkStatus}
     return [
         f"{part}.{name}"
         for part, kind in parts.items()
         for name in sorted(json_name(each.name, each.metadata) for each in fields(kind))
-        if part not in known or name not in known[part].properties
+        if part not in present or name not in present[part].properties
     ]

@@ -83,8 +83,8 @@ async def _may(
 
 def _text(permission: Permission, namespace: str, verb: str, name: str) -> str:
     resource = permission.resource + (f".{permission.group}" if permission.group else "")
-    where = f" in namespace {namespace}" if namespace else ""
-    return f"{verb} {resource}{f' {name}' if name else ''}{where}"
+    scope = f" in namespace {namespace}" if namespace else ""
+    return f"{verb} {resource}{f' {name}' if name else ''}{scope}"
 
 
 class _Status(msgspec.Struct):

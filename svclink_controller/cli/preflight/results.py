@@ -29,7 +29,7 @@ class Result:
             working soon.
         cluster: The name of a link, or `MAIN`.
         subject: What was checked, in one word.
-        message: What was found.
+        message: The result in one sentence.
         fix: The command that fixes it; empty if nothing is wrong.
     """
 

@@ -70,7 +70,7 @@ def needed_permissions(home: str) -> list[tuple[Permission, str]]:
 
 
 async def _check_main(client: Client, home: str, account: str | None) -> list[Result]:
-    """The checks of the main cluster. They end where its API server does not answer."""
+    """The checks of the main cluster. They end when its API server does not answer."""
     results: list[Result] = []
     try:
         version = decode_version(await client.get("/version"))

@@ -56,7 +56,7 @@ T = TypeVar("T", Service, EndpointSlice, Namespace, ClusterLink)
 
 
 class MainUnreadableError(SvclinkError):
-    """The main cluster could not be read; the message says what to do."""
+    """The main cluster could not be read; the message says why."""
 
 
 @frozen

@@ -90,15 +90,15 @@ def partial_snapshot(
     contents = {name: each for name, each in remotes.items() if isinstance(each, ClusterContent)}
     failures = {name: each for name, each in remotes.items() if isinstance(each, FailedRead)}
     refused = _refused(main.cluster_id, links, contents)
-    clusters = [
+    remote_clusters = [
         _unread(link, failures.get(name))
         if name in refused or name not in contents
         else _read(link, contents[name])
         for name, link in links.items()
     ]
     problems = {name: failure.problem for name, failure in failures.items()} | refused
-    known = main_cluster(main.services, main.endpoint_slices, main.namespaces, main.undecodable)
-    return PartialSnapshot(snapshot(known, clusters, options), problems)
+    cluster = main_cluster(main.services, main.endpoint_slices, main.namespaces, main.undecodable)
+    return PartialSnapshot(snapshot(cluster, remote_clusters, options), problems)
 
 
 def used_links(links: Iterable[ClusterLink]) -> list[ClusterLink]:
@@ -137,7 +137,7 @@ def _unread(link: ClusterLink, failure: FailedRead | None) -> RemoteCluster:
 
 
 def _lost(link: ClusterLink) -> Unreachable:
-    """When the cluster was lost: the status of its link says it, unless that happened just now."""
+    """When the cluster was lost, according to the status of its link; now if that says connected."""
     ready = next((each for each in link.status.conditions if each.type == "Ready"), None)
     since = clock.now() if ready is None or ready.status == "True" else ready.last_transition_time
     return Unreachable(since, datetime.fromisoformat(since).timestamp())

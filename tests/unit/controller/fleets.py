@@ -17,15 +17,16 @@ from click.testing import CliRunner, Result
 
 from svclink_controller.cli.main import svclink
 from svclink_core import ClusterLink, ClusterLinkSpec, ClusterLinkStatus, ObjectMeta
-from tests.unit.controller.servers import Cluster, Server, kubeconfig, serving
+from tests.unit.controller.fake_api_server import FakeApiServer
+from tests.unit.controller.http_server import Server, kubeconfig, serving
 
 
 @define
 class Fleet:
     """Running clusters. `file` is a kubeconfig of the main one."""
 
-    main: Cluster
-    remotes: Mapping[str, Cluster]
+    main: FakeApiServer
+    remotes: Mapping[str, FakeApiServer]
     servers: Mapping[str, Server]
     file: Path
 
@@ -67,7 +68,7 @@ class Fleet:
 async def fleet(directory: Path, *names: str) -> AsyncIterator[Fleet]:
     """A main cluster and remotes with different identities, not linked yet."""
     async with AsyncExitStack() as stack:
-        clusters = {name: Cluster(f"uid-of-cluster-{name}") for name in ("main", *names)}
+        clusters = {name: FakeApiServer(f"uid-of-cluster-{name}") for name in ("main", *names)}
         servers = {
             name: await stack.enter_async_context(serving(each)) for name, each in clusters.items()
         }

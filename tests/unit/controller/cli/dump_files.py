@@ -5,78 +5,22 @@ Real: the files, the commands. Substituted: nothing.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import yaml
 from attrs import define
 from click.testing import CliRunner, Result
 
 from svclink_controller.cli.main import svclink
-from svclink_core import NamespacedName
+from tests.builders import manifests
 
-Object: TypeAlias = dict[str, Any]
-
-WEB = NamespacedName("default", "web")
-
-
-def service(name: str = "web", namespace: str = "default", **spec: Any) -> Object:
-    return {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {
-            "name": name,
-            "namespace": namespace,
-            "uid": f"uid-of-{name}",
-            "resourceVersion": "1",
-        },
-        "spec": {
-            "clusterIP": "10.96.0.1",
-            "ipFamilies": ["IPv4"],
-            "ports": [{"name": "http", "port": 80}],
-            **spec,
-        },
-    }
-
-
-def piece(
-    service: str = "web", namespace: str = "default", address: str = "10.0.0.1", **labels: str
-) -> Object:
-    return {
-        "apiVersion": "discovery.k8s.io/v1",
-        "kind": "EndpointSlice",
-        "metadata": {
-            "name": f"{service}-abc",
-            "namespace": namespace,
-            "uid": f"uid-of-{service}-abc",
-            "resourceVersion": "1",
-            "labels": {"kubernetes.io/service-name": service, **labels},
-        },
-        "addressType": "IPv4",
-        "endpoints": [{"addresses": [address], "conditions": {"ready": True}}],
-        "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}],
-    }
-
-
-def mirrored(cluster: str = "c1") -> Object:
-    labels = {
-        "endpointslice.kubernetes.io/managed-by": "svclink.cloudpilot.ai",
-        "svclink.cloudpilot.ai/cluster": cluster,
-    }
-    return piece(**labels)
-
-
-def link(name: str = "c1", **spec: Any) -> Object:
-    return {
-        "apiVersion": "svclink.cloudpilot.ai/v1alpha1",
-        "kind": "ClusterLink",
-        "metadata": {"name": name},
-        "spec": spec,
-    }
-
-
-def a_list(*items: Any) -> Object:
-    return {"apiVersion": "v1", "kind": "List", "items": list(items)}
+service = partial(manifests.service, version="1")
+endpoint_slice = partial(manifests.endpoint_slice, version="1")
+mirrored_slice = manifests.mirrored_slice
+link = manifests.cluster_link
+object_list = manifests.object_list
 
 
 @define

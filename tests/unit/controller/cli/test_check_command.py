@@ -26,16 +26,11 @@ from svclink_core import EndpointPort, ServicePort
 from svclink_core.codec import Json
 from tests.builders.keys import WEB
 from tests.builders.values import endpoint, foreign_slice, mirrored_slice, remote_slice, service
+from tests.unit.controller.fake_api_server import FakeApiServer
+from tests.unit.controller.faults import Garbage, Refuse, ends_with
 from tests.unit.controller.fleets import Fleet, fleet
-from tests.unit.controller.servers import (
-    AUTHORITY,
-    OTHER_AUTHORITY,
-    TOKEN,
-    Cluster,
-    answer,
-    kubeconfig,
-    refusal,
-)
+from tests.unit.controller.http_server import AUTHORITY, OTHER_AUTHORITY, TOKEN, kubeconfig
+from tests.unit.controller.responses import answer, refusal
 
 CRD: Final = Path(__file__).parents[4] / "crd" / "clusterlinks.svclink.cloudpilot.ai.yaml"
 SCHEMA: Final = yaml.safe_load(CRD.read_text(encoding="utf-8"))["spec"]["versions"][0]["schema"][
@@ -52,11 +47,12 @@ class Api:
     accounts: set[str] = field(factory=set)
     schema: dict[str, Json] | None = field(factory=lambda: SCHEMA)
     namespaced: bool = False
+    has_reviews: bool = True
     skew: float = 0
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse | None:
         if request.path.endswith("accessreviews"):
-            return await self._review(request)
+            return await self._review(request) if self.has_reviews else refusal(403, "Forbidden")
         if request.path == "/version" and self.skew:
             response = answer({"gitVersion": "v1.36.0"})
             response.headers["Date"] = formatdate(time.time() + self.skew, usegmt=True)
@@ -95,11 +91,11 @@ class Seen:
     apis: dict[str, Api]
 
     @property
-    def main(self) -> Cluster:
+    def main(self) -> FakeApiServer:
         return self.fleet.main
 
     @property
-    def c1(self) -> Cluster:
+    def c1(self) -> FakeApiServer:
         return self.fleet.remotes["c1"]
 
     def relink(self, content: str | None) -> None:
@@ -190,10 +186,6 @@ def insecure_kubeconfig(seen: Seen) -> str:
     return base64.b64encode(yaml.safe_dump(content).encode()).decode()
 
 
-async def unauthorized(_: web.BaseRequest) -> web.StreamResponse | None:
-    return refusal(401, "Unauthorized")
-
-
 def without_field(*path: str) -> dict[str, Any]:
     """The schema of the CRD without a field, as in an earlier version."""
     schema = json.loads(json.dumps(SCHEMA))
@@ -275,7 +267,8 @@ def orphans(seen: Seen) -> None:
 
 
 def revoked(seen: Seen) -> None:
-    seen.c1.override = unauthorized
+    seen.c1.override = None
+    seen.c1.fail(Refuse(401, "Unauthorized"))
 
 
 SOON: Final = datetime.now(UTC) + timedelta(days=2)
@@ -419,31 +412,19 @@ async def test_fault_is_found(tmp_path: Path, fault: tuple[Fault, str, str, str,
 async def test_unreachable_main_cluster_is_the_only_line(tmp_path: Path) -> None:
     """If the main API server does not answer, there is no other line."""
     async with fleet(tmp_path) as world:
-        world.main.override = lambda _: closing()
+        world.main.fail(Garbage())
         done = await world.run("check")
     assert done.exit_code == 2
     (line,) = done.stdout.splitlines()[1:]
     assert line.split()[:3] == ["fail", "MAIN", "api"]
 
 
-async def closing() -> web.StreamResponse:
-    """An answer that is not from Kubernetes."""
-    return web.Response(text="a proxy says hello")
-
-
 async def test_rejected_list_of_main_is_a_fault(tmp_path: Path) -> None:
     """A rejected list is one line; the other checks still run."""
 
-    async def refuse_lists(request: web.BaseRequest) -> web.StreamResponse | None:
-        return (
-            refusal(403, "Forbidden")
-            if request.path == "/api/v1/services"
-            else await Api()(request)
-        )
-
     async with fleet(tmp_path, "c1") as world:
         healthy(world)
-        world.main.override = refuse_lists
+        world.main.fail(Refuse(403, "Forbidden"), when=ends_with("/api/v1/services"))
         results = json.loads((await world.run("check", "-o", "json")).stdout)
     assert [each["subject"] for each in results if each["level"] == "fail"] == ["objects"]
 
@@ -451,12 +432,9 @@ async def test_rejected_list_of_main_is_a_fault(tmp_path: Path) -> None:
 async def test_rejected_access_reviews_are_a_warning(tmp_path: Path) -> None:
     """An API server without access reviews has not denied a permission."""
 
-    async def refuse_reviews(request: web.BaseRequest) -> web.StreamResponse | None:
-        return refusal(403, "Forbidden") if "reviews" in request.path else await Api()(request)
-
     async with fleet(tmp_path, "c1") as world:
         healthy(world)
-        world.main.override = refuse_reviews
+        world.main.override = Api(has_reviews=False)
         results = json.loads((await world.run("check", "-o", "json")).stdout)
     assert [(each["level"], each["subject"]) for each in results if each["level"] != "ok"] == [
         ("warn", "permissions")

@@ -15,7 +15,7 @@ from aiohttp import web
 from click.testing import CliRunner
 
 from svclink_controller.cli.main import main, svclink
-from tests.unit.controller.servers import serving
+from tests.unit.controller.http_server import serving
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,13 @@ import json
 
 import yaml
 
-from tests.unit.controller.cli.dump_files import Files, link, mirrored, piece, service
+from tests.unit.controller.cli.dump_files import (
+    Files,
+    endpoint_slice,
+    link,
+    mirrored_slice,
+    service,
+)
 
 
 def test_each_cluster_is_explained(files: Files) -> None:
@@ -17,7 +23,7 @@ def test_each_cluster_is_explained(files: Files) -> None:
     files.write(
         "main.yaml",
         service(),
-        piece("web"),
+        endpoint_slice(),
         link("c1"),
         link("c2", excludedServices=["default/web"]),
         link("c3"),
@@ -26,10 +32,10 @@ def test_each_cluster_is_explained(files: Files) -> None:
         *files.remote(
             "c1",
             service(),
-            piece(address="10.0.0.2"),
-            piece(address="127.0.0.1") | {"ports": [{"port": 1}]},
+            endpoint_slice(None, "10.0.0.2"),
+            endpoint_slice(None, "127.0.0.1") | {"ports": [{"port": 1}]},
         ),
-        *files.remote("c2", service(), piece()),
+        *files.remote("c2", service(), endpoint_slice()),
     )
     done = files.run("explain", "default/web", *remotes)
     assert done.stdout.splitlines() == [
@@ -71,9 +77,9 @@ def test_missing_links_are_explained(files: Files) -> None:
 
 def test_slices_of_a_deleted_link_are_explained(files: Files) -> None:
     """Slices of a deleted link are listed with the reason for their deletion."""
-    files.write("main.yaml", service(), mirrored("gone"))
+    files.write("main.yaml", service(), mirrored_slice(cluster="gone"))
     assert (
-        "  planned: delete EndpointSlice default/web-abc: no ClusterLink"
+        "  planned: delete EndpointSlice default/web-gone: no ClusterLink"
         in files.run("explain", "default/web").stdout
     )
 
@@ -94,7 +100,7 @@ def test_refused_link_is_explained(files: Files) -> None:
 def test_json_and_yaml_have_the_same_data(files: Files) -> None:
     """`-o json` and `-o yaml` have the same data: decisions, findings and changes."""
     files.write("main.yaml", service(), link("c1"))
-    remote = files.remote("c1", service(), piece(address="127.0.0.1"))
+    remote = files.remote("c1", service(), endpoint_slice(None, "127.0.0.1"))
     as_json = json.loads(files.run("explain", "default/web", *remote, "-o", "json").stdout)
     assert as_json == yaml.safe_load(
         files.run("explain", "default/web", *remote, "-o", "yaml").stdout

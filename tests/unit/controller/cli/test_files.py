@@ -18,7 +18,9 @@ import yaml
 
 from svclink_controller.cli.snapshots.files import DumpError, read_dump, read_files
 from svclink_core import PENDING, SYNCED, Options
-from tests.unit.controller.cli.dump_files import WEB, Files, Object, a_list, link, piece, service
+from tests.builders.keys import WEB
+from tests.builders.manifests import Manifest
+from tests.unit.controller.cli.dump_files import Files, endpoint_slice, link, object_list, service
 
 # Reading
 
@@ -26,7 +28,9 @@ from tests.unit.controller.cli.dump_files import WEB, Files, Object, a_list, lin
 @pytest.mark.parametrize("dump", [yaml.safe_dump, json.dumps], ids=["yaml", "json"])
 def test_output_of_kubectl_is_read(files: Files, dump: Callable[[Any], str]) -> None:
     """`kubectl get -o yaml` and `-o json` are read alike; objects of other kinds are skipped."""
-    content = a_list(service(), piece(), link(), {"kind": "Pod", "metadata": {"name": "p"}})
+    content = object_list(
+        service(), endpoint_slice(), link(), {"kind": "Pod", "metadata": {"name": "p"}}
+    )
     read = read_dump(files.write_text("dump", dump(content)))
     assert [item.metadata.key for item in read.services] == [WEB]
     assert [item.metadata.name for item in read.endpoint_slices] == ["web-abc"]
@@ -39,7 +43,7 @@ def test_documents_of_a_file_are_read_one_by_one(files: Files) -> None:
         "dump",
         "---\n---\n"
         + yaml.safe_dump_all(
-            [service("a"), a_list(service("b")), {**a_list(), "kind": "ServiceList"}]
+            [service("a"), object_list(service("b")), {**object_list(), "kind": "ServiceList"}]
         ),
     )
     assert [item.metadata.name for item in read_dump(path).services] == ["a", "b"]
@@ -115,7 +119,7 @@ def deep_flow(levels: int) -> str:
         ("kind: List\nitems: {}", ["document 0", "$.items", "list"]),
         ("kind: List\nitems: [{kind: Pod}, 5]", ["document 0", "$.items[1]", "object"]),
         (
-            yaml.safe_dump(a_list(service(), service(clusterIP=5))),
+            yaml.safe_dump(object_list(service(), service(clusterIP=5))),
             ["document 0, item 1", "$.spec.clusterIP"],
         ),
         (
@@ -123,7 +127,7 @@ def deep_flow(levels: int) -> str:
             ["document 0", "$.spec.ports[0].port", "whole number"],
         ),
         (
-            yaml.safe_dump({**piece(), "addressType": None}),
+            yaml.safe_dump({**endpoint_slice(), "addressType": None}),
             ["document 0", "$.addressType", "missing"],
         ),
         (
@@ -193,7 +197,7 @@ def test_pipe_is_read(files: Files) -> None:
     path = files.directory / "pipe"
     os.mkfifo(path)
     with ThreadPoolExecutor() as pool:
-        pool.submit(path.write_text, json.dumps(a_list(service())))
+        pool.submit(path.write_text, json.dumps(object_list(service())))
         assert [item.metadata.key for item in read_dump(path).services] == [WEB]
 
 
@@ -203,7 +207,7 @@ def test_memory_does_not_grow_with_skipped_objects(files: Files, form: str) -> N
     pod = {"kind": "Pod", "metadata": {"name": "p", "annotations": {"note": "x" * 1000}}}
     peaks = []
     for length in (50, 500):
-        content = a_list(*(copy.deepcopy(pod) for _ in range(length)))
+        content = object_list(*(copy.deepcopy(pod) for _ in range(length)))
         path = files.write_text(
             f"{length}", yaml.safe_dump(content) if form == "yaml" else json.dumps(content)
         )
@@ -216,7 +220,7 @@ def test_memory_does_not_grow_with_skipped_objects(files: Files, form: str) -> N
 
 def test_remote_slices_keep_only_mirrored_fields(files: Files) -> None:
     """Nodes and Pods of a remote are not mirrored; in the main cluster they are compared."""
-    content = piece()
+    content = endpoint_slice()
     content["endpoints"][0] |= {"nodeName": "n1", "targetRef": {"kind": "Pod", "name": "p"}}
     path = files.write("dump", content)
     (remote,), (main,) = (
@@ -244,7 +248,7 @@ def test_namespaces_are_read(files: Files) -> None:
 
 def test_remote_without_link_is_mirrored_without_filters(files: Files) -> None:
     """A plan can be made before the ClusterLink is created."""
-    remotes = {"c1": files.write("c1", service(), piece())}
+    remotes = {"c1": files.write("c1", service(), endpoint_slice())}
     snapshot = read_files(files.write("main", service()), remotes, Options()).snapshot
     assert snapshot.remotes["c1"].connection == SYNCED
     assert snapshot.remotes["c1"].link.spec.enabled
@@ -256,7 +260,7 @@ def test_link_without_file_is_pending(files: Files) -> None:
     assert snapshot.remotes["c1"].connection == PENDING
 
 
-def kube_system(uid: str) -> Object:
+def kube_system(uid: str) -> Manifest:
     return {"kind": "Namespace", "metadata": {"name": "kube-system", "uid": uid}}
 
 

@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 import yaml
-from aiohttp import web
 from attrs import evolve
 
 from svclink_controller.api.client import Client
@@ -27,8 +26,9 @@ from svclink_core import ClusterLinkStatus, Condition, EndpointConditions, Names
 from svclink_core.svclink_v1alpha1 import SecretKeyReference
 from tests.builders.keys import WEB
 from tests.builders.values import endpoint, mirrored_slice, remote_slice, service
+from tests.unit.controller.faults import Hang, Refuse, ends_with
 from tests.unit.controller.fleets import Fleet, fleet
-from tests.unit.controller.servers import OTHER_AUTHORITY, kubeconfig, refusal
+from tests.unit.controller.http_server import OTHER_AUTHORITY, kubeconfig
 
 
 def lines(output: str) -> list[str]:
@@ -65,17 +65,11 @@ async def test_plan_reads_every_cluster_and_writes_nothing(tmp_path: Path) -> No
     assert data["problems"] == []
 
 
-async def refuse(request: web.BaseRequest) -> web.StreamResponse | None:
-    """The API server does not accept the credentials."""
-    del request
-    return refusal(401, "Unauthorized", "who are you?")
-
-
 async def test_cluster_that_cannot_be_read_is_not_empty(tmp_path: Path) -> None:
     """A cluster that cannot be read is kept, and the plan gives the reason."""
     async with fleet(tmp_path, "c1") as world:
         world.link("c1")
-        world.remotes["c1"].override = refuse
+        world.remotes["c1"].fail(Refuse(401, "Unauthorized"))
         world.main.put(service())
         world.main.put(mirrored_slice())
         data = json.loads(await world.ask("plan", "-o", "json"))
@@ -299,11 +293,8 @@ async def test_services_show_endpoints_by_cluster(tmp_path: Path) -> None:
 async def test_rejected_list_of_main_is_one_sentence(tmp_path: Path, command: list[str]) -> None:
     """The error names the part of the main cluster that could not be read, and the reason."""
 
-    async def forbid(request: web.BaseRequest) -> web.StreamResponse | None:
-        return refusal(403, "Forbidden", "no") if request.path.endswith("clusterlinks") else None
-
     async with fleet(tmp_path) as world:
-        world.main.override = forbid
+        world.main.fail(Refuse(403, "Forbidden"), ends_with("/clusterlinks"))
         done = await world.run(*command)
     assert (
         str(done.exception)
@@ -315,19 +306,10 @@ async def test_rejected_list_of_main_is_one_sentence(tmp_path: Path, command: li
 async def test_missing_crd_names_the_command_that_installs_it(tmp_path: Path) -> None:
     """The error for a missing CRD says how to install it."""
 
-    async def have_none(request: web.BaseRequest) -> web.StreamResponse | None:
-        return refusal(404, "NotFound") if request.path.endswith("clusterlinks") else None
-
     async with fleet(tmp_path) as world:
-        world.main.override = have_none
+        world.main.fail(Refuse(404, "NotFound"), ends_with("/clusterlinks"))
         done = await world.run("status")
     assert str(done.exception).endswith(": install the ClusterLink CRD: kubectl apply -f crd/")
-
-
-async def hang(_: web.BaseRequest) -> web.StreamResponse | None:
-    """A server that accepts requests and never answers."""
-    await asyncio.Event().wait()
-    return None
 
 
 @pytest.mark.parametrize("question", [read_links, read_clusters])
@@ -336,7 +318,7 @@ async def test_hanging_main_cluster_fails_fast(
 ) -> None:
     """A user waits at the terminal: the first request has a shorter time-out than a list."""
     async with fleet(tmp_path) as world:
-        world.main.override = hang
+        world.main.fail(Hang())
         # Longer than a handshake: a server leaves half of one open.
         source = Source(world.file, answer_seconds=1)
         with pytest.raises(TransportError, match="did not answer in time"):

@@ -20,13 +20,20 @@ from click.testing import CliRunner
 from svclink_controller.cli.main import svclink
 from svclink_core import EndpointSlice
 from svclink_core.codec import structure
-from tests.unit.controller.cli.dump_files import Files, link, mirrored, piece, rows, service
+from tests.unit.controller.cli.dump_files import (
+    Files,
+    endpoint_slice,
+    link,
+    mirrored_slice,
+    rows,
+    service,
+)
 
 
 def test_plan_shows_decisions_and_changes(files: Files) -> None:
     """The tables contain the decision for every Service and cluster, and the changes."""
     files.write("main.yaml", service(), link("c1"))
-    files.write("c1.yaml", service(), piece(), service("other"))
+    files.write("c1.yaml", service(), endpoint_slice(), service("other"))
     output = files.plan("--remote", f"c1={files.directory / 'c1.yaml'}")
     assert rows(output) == [
         ["SERVICE", "CLUSTER", "OUTCOME"],
@@ -40,7 +47,7 @@ def test_plan_shows_decisions_and_changes(files: Files) -> None:
 def test_rows_are_not_wrapped_in_a_pipe(files: Files) -> None:
     """In a pipe rows are not wrapped, so that lines can be searched."""
     files.write("main.yaml", link("c1"))
-    files.write("c1.yaml", service("x" * 63, "y" * 63))
+    files.write("c1.yaml", service(f"{'y' * 63}/{'x' * 63}"))
     (line,) = [
         line
         for line in files.plan("--remote", f"c1={files.directory / 'c1.yaml'}").splitlines()
@@ -59,7 +66,7 @@ def test_plan_without_changes_says_so(files: Files) -> None:
 def test_plan_shows_findings(files: Files) -> None:
     """What cannot be mirrored of a Service is listed with the reason."""
     files.write("main.yaml", service(), link("c1"))
-    files.write("c1.yaml", service(), piece(address="127.0.0.1"))
+    files.write("c1.yaml", service(), endpoint_slice(None, "127.0.0.1"))
     output = files.plan("--remote", f"c1={files.directory / 'c1.yaml'}")
     assert ["default/web", "c1", "InvalidEndpoints"] in rows(output)
     assert "127.0.0.1" in output
@@ -67,7 +74,7 @@ def test_plan_shows_findings(files: Files) -> None:
 
 def test_link_without_file_keeps_its_slices(files: Files) -> None:
     """Mirrored slices of a link without a file are kept."""
-    files.write("main.yaml", service(), link("c1"), mirrored("c1"))
+    files.write("main.yaml", service(), link("c1"), mirrored_slice(cluster="c1"))
     output = files.plan()
     assert ["default/web", "c1", "Kept"] in rows(output)
     assert "delete" not in {row[0] for row in rows(output)}
@@ -75,14 +82,14 @@ def test_link_without_file_keeps_its_slices(files: Files) -> None:
 
 def test_slices_without_a_link_are_deleted(files: Files) -> None:
     """Mirrored slices without a link are deleted."""
-    files.write("main.yaml", service(), mirrored("gone"))
-    assert ["delete", "default/web-abc", "gone"] in rows(files.plan())
+    files.write("main.yaml", service(), mirrored_slice(cluster="gone"))
+    assert ["delete", "default/web-gone", "gone"] in rows(files.plan())
 
 
 def test_flags_of_the_controller_apply(files: Files) -> None:
     """`--included-namespaces` restricts the plan."""
     files.write("main.yaml", service(), link("c1"))
-    files.write("c1.yaml", service(), piece())
+    files.write("c1.yaml", service(), endpoint_slice())
     output = files.plan(
         "--remote", f"c1={files.directory / 'c1.yaml'}", before=("--included-namespaces", "other")
     )
@@ -91,11 +98,11 @@ def test_flags_of_the_controller_apply(files: Files) -> None:
 
 def test_yaml_output_is_manifests(files: Files) -> None:
     """`-o yaml` prints manifests to apply, and comments with commands for deletions."""
-    files.write("main.yaml", service(), link("c1"), mirrored("gone"))
-    files.write("c1.yaml", service(), piece())
+    files.write("main.yaml", service(), link("c1"), mirrored_slice(cluster="gone"))
+    files.write("c1.yaml", service(), endpoint_slice())
     output = files.plan("--remote", f"c1={files.directory / 'c1.yaml'}", "-o", "yaml")
     (manifest,) = yaml.safe_load_all(output)
-    assert "\n# kubectl delete endpointslice -n default web-abc  # no ClusterLink" in output
+    assert "\n# kubectl delete endpointslice -n default web-gone  # no ClusterLink" in output
     written = structure(manifest, EndpointSlice)
     assert (written.metadata.name, written.cluster) == ("web-c1", "c1")
 
@@ -123,9 +130,14 @@ def test_plan_writes_no_file(files: Files) -> None:
 
 def test_json_output_is_the_whole_plan(files: Files) -> None:
     """`-o json` contains changes with their objects, decisions, findings and problems."""
-    files.write("main.yaml", service(), link("c1"), mirrored("gone"))
+    files.write("main.yaml", service(), link("c1"), mirrored_slice(cluster="gone"))
     remote = files.remote(
-        "c1", service(), piece(), piece("other"), service("other"), piece(address="127.0.0.1")
+        "c1",
+        service(),
+        endpoint_slice(),
+        endpoint_slice(key="other"),
+        service("other"),
+        endpoint_slice(None, "127.0.0.1"),
     )
     data = json.loads(files.plan(*remote, "-o", "json"))
     created, deleted = data["changes"]
@@ -149,47 +161,37 @@ def test_json_output_is_the_whole_plan(files: Files) -> None:
 
 def test_diff_output_shows_the_lines_that_change(files: Files) -> None:
     """`-o diff` prints a unified diff for each change, without fields of the API server."""
-    owner = {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "name": "web",
-        "uid": "uid-of-web",
-        "controller": True,
-    }
-    old = mirrored("c1")
-    old["metadata"] |= {
-        "annotations": {"svclink.cloudpilot.ai/source-slice": "web-abc"},
-        "ownerReferences": [owner | {"blockOwnerDeletion": False}],
-    }
-    old["endpoints"][0]["conditions"] = {"ready": True, "serving": True, "terminating": False}
-    files.write("main.yaml", service(), link("c1"), old)
+    files.write("main.yaml", service(), link("c1"), mirrored_slice())
     lines = files.plan(
-        *files.remote("c1", service(), piece(address="10.0.0.9")), "-o", "diff"
+        *files.remote("c1", service(), endpoint_slice(None, "10.0.0.9")), "-o", "diff"
     ).splitlines()
     at = lines.index(
-        "# update endpointslice default/web-abc: the mirrored EndpointSlice differs from the"
+        "# update endpointslice default/web-c1: the mirrored EndpointSlice differs from the"
         " remote one"
     )
-    assert lines[at + 1 : at + 3] == ["--- main/default/web-abc", "+++ plan/default/web-abc"]
+    assert lines[at + 1 : at + 3] == ["--- main/default/web-c1", "+++ plan/default/web-c1"]
     changed = [line for line in lines[at + 3 :] if line[:1] in "+-"]
     assert changed == ["-  - 10.0.0.1", "+  - 10.0.0.9"]
 
 
 def test_diff_of_created_and_deleted_objects(files: Files) -> None:
     """A created object differs from /dev/null, a deleted one becomes /dev/null."""
-    files.write("main.yaml", service(), link("c1"), mirrored("gone"))
-    lines = files.plan(*files.remote("c1", service(), piece()), "-o", "diff").splitlines()
+    files.write("main.yaml", service(), link("c1"), mirrored_slice(cluster="gone"))
+    lines = files.plan(*files.remote("c1", service(), endpoint_slice()), "-o", "diff").splitlines()
     assert lines[1:3] == ["--- /dev/null", "+++ plan/default/web-c1"]
     at = lines.index(
-        "# delete endpointslice default/web-abc: no ClusterLink of this cluster exists"
+        "# delete endpointslice default/web-gone: no ClusterLink of this cluster exists"
     )
-    assert lines[at + 1 : at + 3] == ["--- main/default/web-abc", "+++ /dev/null"]
+    assert lines[at + 1 : at + 3] == ["--- main/default/web-gone", "+++ /dev/null"]
 
 
 def test_detailed_exit_code_depends_on_changes(files: Files) -> None:
     """`--detailed-exitcode` exits with 2 if there are changes, else with 0."""
     files.write("main.yaml", service(), link("c1"))
-    changes, nothing = files.remote("c1", service(), piece()), files.remote("c2", service())
+    changes, nothing = (
+        files.remote("c1", service(), endpoint_slice()),
+        files.remote("c2", service()),
+    )
     assert files.run("plan", *changes).exit_code == 0
     assert files.run("plan", *changes, "--detailed-exitcode").exit_code == 2
     assert files.run("plan", *nothing, "--detailed-exitcode").exit_code == 0
@@ -217,7 +219,7 @@ def test_unread_cluster_is_listed_with_the_reason(files: Files) -> None:
 def test_control_characters_are_not_printed(files: Files, output: str) -> None:
     """Text of a remote cannot contain control characters or markup."""
     files.write("main.yaml", service("web"), link("c1"))
-    odd = piece("web", address="\x1b[31m[bold]\x07")
+    odd = endpoint_slice(None, "\x1b[31m[bold]\x07")
     odd["endpoints"].append({"addresses": ["10.0.0.1"]})
     output = files.plan(
         *files.remote("c1", service("web"), service("\x1b[2J[red]"), odd), "-o", output
@@ -229,7 +231,7 @@ def test_control_characters_are_not_printed(files: Files, output: str) -> None:
 def test_colour_is_for_terminals(files: Files) -> None:
     """Words are coloured on a terminal without NO_COLOR, never in a pipe."""
     main = files.write("main.yaml", service(), link("c1"))
-    remote = files.write("c1.yaml", service(), piece())
+    remote = files.write("c1.yaml", service(), endpoint_slice())
     command = [
         sys.executable,
         "-m",
