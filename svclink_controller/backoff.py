@@ -1,4 +1,4 @@
-"""Full-jitter exponential back-off: how long to wait before the next try, so that many clients do not try at once."""
+"""Exponential back-off with full jitter, so that many clients do not retry at the same moment."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from attrs import define
 
 @define
 class Backoff:
-    """Delays in seconds, each drawn from 0 to a bound that doubles from `base` to `cap`. `reset` after a success.
+    """Delays in seconds, each drawn between 0 and a bound that doubles from `base` up to `cap`.
+
+    Call `reset` after a success.
 
     Source: "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
     """
@@ -19,7 +21,7 @@ class Backoff:
     failures: int = 0
 
     def next_delay(self) -> float:
-        """How long to wait after one more failure."""
+        """The delay after one more failure."""
         bound = min(self.cap, self.base * 2 ** min(self.failures, 32))
         self.failures += 1
         return random.uniform(0, bound)  # noqa: S311 - spreads load, guards nothing

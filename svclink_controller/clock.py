@@ -1,4 +1,4 @@
-"""The only place that asks what time it is."""
+"""The clocks of the controller. No other module reads the time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 
 def now() -> str:
-    """The present time as the Kubernetes API writes it (RFC 3339, UTC, whole seconds): `2026-01-31T12:00:00Z`."""
+    """The present time as in the Kubernetes API: RFC 3339 in UTC, `2026-01-31T12:00:00Z`."""
     return rfc3339(seconds())
 
 
@@ -17,12 +17,17 @@ def seconds() -> float:
 
 
 def rfc3339(at: float) -> str:
-    """A time in POSIX seconds as the Kubernetes API writes it."""
+    """A time in POSIX seconds as in the Kubernetes API."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def age(since: str | None, at: float) -> str:
-    """The time from a timestamp of the API to one in POSIX seconds, in one unit as kubectl has it: `5s`, `3m`, `4d`."""
+    """The time since a timestamp of the API, in one unit as in kubectl: `5s`, `3m`, `4d`.
+
+    Args:
+        since: RFC 3339; None gives `-`.
+        at: The present time in POSIX seconds.
+    """
     if since is None:
         return "-"
     passed = max(0, int(at - datetime.fromisoformat(since).timestamp()))
@@ -33,10 +38,10 @@ def age(since: str | None, at: float) -> str:
 
 
 def micro_time() -> str:
-    """The present time as the Kubernetes API writes a MicroTime: RFC 3339, UTC, always six digits after the seconds."""
+    """The present time as a MicroTime of the Kubernetes API: RFC 3339 in UTC with microseconds."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def elapsed() -> float:
-    """Seconds since some moment of the past, by a clock that nobody sets: that of the event loop, for durations."""
+    """Seconds on the monotonic clock, for durations. It is the clock of the event loop."""
     return time.monotonic()

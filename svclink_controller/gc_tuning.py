@@ -1,4 +1,4 @@
-"""Python's garbage collector, tuned for a process that holds millions of long-lived immutable values."""
+"""Tunes the garbage collector for a process with millions of long-lived immutable values."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import Final
 GC_THRESHOLD: Final = (20_000, 2, 10)
 """Thresholds of the three generations.
 
-Requests and plans leave little cyclic garbage, and values none. A collection of 20,000 new objects is cheap; every
-third one examines up to 60,000 objects, takes 10 to 30 ms, and is followed by `freeze_survivors`.
+Requests and plans leave little cyclic garbage, and values none. A collection of 20,000 new objects
+is cheap. Every third one examines up to 60,000 objects, takes 10 to 30 ms, and is followed by
+`freeze_survivors`.
 """
 
 MOSTLY_ALIVE: Final = GC_THRESHOLD[0] // 10
@@ -34,10 +35,10 @@ def tuned_gc() -> Iterator[None]:
 def freeze_survivors(phase: str, info: dict[str, int]) -> None:
     """Garbage collector callback: exempt objects that survived two collections from later ones.
 
-    What survives is mostly the known state of the clusters, which is long-lived and free of cycles: a full collection
-    of a million endpoints would block the event loop for half a second. Survivors are frozen only if almost nothing was
-    garbage, as while lists arrive. Otherwise connections and tasks are coming and going, and freezing the live ones
-    would leak them.
+    The survivors are mostly the state of the clusters, which is long-lived and free of cycles. A
+    full collection of a million endpoints would block the event loop for half a second. Survivors
+    are frozen only if almost nothing was garbage, which is the case while lists arrive. At other
+    times connections and tasks come and go, and freezing the live ones would leak them.
     """
     if phase == "stop" and info["generation"] > 0 and info["collected"] < MOSTLY_ALIVE:
         gc.freeze()

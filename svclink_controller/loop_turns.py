@@ -1,4 +1,4 @@
-"""Long work in short turns, so that nobody who shares the event loop waits for the end of it."""
+"""Splits long work into short turns, so that other tasks run in between."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from weakref import WeakKeyDictionary
 T = TypeVar("T")
 
 TURN_SECONDS: Final = 0.01
-"""How long one turn takes: a lease and a health answer wait no longer than one turn and whatever else is due."""
+"""The length of one turn. Lease renewals and health answers wait no longer than one turn."""
 
 _TURNS: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock]] = WeakKeyDictionary()
-"""One turn at a time in one event loop: a hundred clusters that are listed at once would else take a hundred turns."""
+"""One turn at a time in each event loop, however many clusters are listed at once."""
 
 
 async def next_turn() -> None:
-    """Wait for a turn of one's own: whoever else is due goes first, and no two that waited here go in the same one."""
+    """Let other tasks run first. Each caller that waits here gets a turn of its own."""
     async with _TURNS.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
         await asyncio.sleep(0)
 
 
-async def in_turns(values: Iterable[T]) -> list[T]:
-    """The values of an iterable that computes them, which takes long; others get their turn in between."""
+async def in_turns(values: Iterable[T], turn_seconds: float = TURN_SECONDS) -> list[T]:
+    """Collect the values of a slow iterable, and let other tasks run in between."""
     loop = asyncio.get_running_loop()
     computed: list[T] = []
     rest = iter(values)
     while True:
         async with _TURNS.setdefault(loop, asyncio.Lock()):
-            over = loop.time() + TURN_SECONDS
+            end = loop.time() + turn_seconds
             for value in rest:
                 computed.append(value)
-                if loop.time() >= over:
+                if loop.time() >= end:
                     break
             else:
                 return computed

@@ -32,7 +32,7 @@ from svclink_controller.reconcile.status_writer import StatusWriter
 from svclink_controller.reconcile.work import Work
 from svclink_controller.reconcile.workqueue import WorkQueue
 from svclink_controller.reconcile.write_pacing import WritePace
-from svclink_controller.reflect.reflector import Reflector, Sink, reflect_for_ever
+from svclink_controller.reflect.reflector import Reflector, Sink, reflect_forever
 from svclink_controller.reflect.sinks import LinkSink, NamespaceSink, ObjectSink
 from svclink_controller.remotes.cluster_claims import ClusterClaims
 from svclink_controller.remotes.secret_kubeconfigs import SecretKubeconfigs
@@ -41,14 +41,14 @@ from svclink_controller.remotes.supervisor import Supervisor
 from svclink_controller.settings import Settings
 from svclink_controller.state.store import Store
 from svclink_controller.wire.decoding import Secret
-from svclink_controller.wire.messages import IsKnown, nothing_is_known
+from svclink_controller.wire.messages import IsHeld, nothing_is_held
 from svclink_controller.wire.resources import (
     ENDPOINT_SLICES,
     NAMESPACES,
     SERVICES,
     Resource,
     cluster_links,
-    sharing,
+    reusing,
 )
 from svclink_core.core_v1 import Namespace, Service
 from svclink_core.discovery_v1 import EndpointSlice
@@ -172,7 +172,7 @@ class Manager:
             await self.work.run()
 
     def _reflect_objects(self, group: asyncio.TaskGroup) -> None:
-        slices = sharing(ENDPOINT_SLICES, partial(self.store.sharing, MAIN))
+        slices = reusing(ENDPOINT_SLICES, partial(self.store.reuse_held, MAIN))
         group.create_task(self._reflect(SERVICES, ObjectSink(self.store, MAIN, Service)))
         group.create_task(
             self._reflect(slices, ObjectSink(self.store, MAIN, EndpointSlice), self.store.has_slice)
@@ -189,11 +189,11 @@ class Manager:
         group.create_task(self._reflect(cluster_links(self.settings.link_selector), sink))
 
     async def _reflect(
-        self, resource: Resource[T], sink: Sink[T], is_known: IsKnown = nothing_is_known
+        self, resource: Resource[T], sink: Sink[T], is_held: IsHeld = nothing_is_held
     ) -> None:
-        heard = partial(self.store.propagation.record_activity, MAIN, resource.plural)
-        reflector = Reflector(self.client, resource, heard=heard, is_known=is_known)
-        await reflect_for_ever(reflector, sink, lambda _: None)
+        on_activity = partial(self.store.propagation.record_activity, MAIN, resource.plural)
+        reflector = Reflector(self.client, resource, on_activity=on_activity, is_held=is_held)
+        await reflect_forever(reflector, sink, lambda _: None)
 
 
 @define

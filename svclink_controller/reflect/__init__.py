@@ -1,1 +1,1 @@
-"""Lists and watches one kind of object of one cluster into the state."""
+"""List and watch one kind of object of one cluster, and keep the state up to date with it."""

@@ -1,4 +1,4 @@
-"""Lists one kind of one cluster, page by page, as client-go's ListPager. A list is complete or it is an error."""
+"""Lists one kind of one cluster page by page, like client-go's ListPager."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final, Generic
 
 import structlog
-from attrs import define, evolve
+from attrs import define, evolve, frozen
 
 from svclink_controller.api.client import Client
 from svclink_controller.api.errors import ApiError, TooLargeError, TransportError
@@ -18,33 +18,59 @@ from svclink_controller.wire.reading import T, decode_page
 from svclink_controller.wire.resources import Resource
 
 PAGE_SIZE: Final = 250
-LIST_SECONDS: Final = 120
+
 PROBE_SECONDS: Final = 15
-"""For one object. After a watch was silent, it tells within 90 s in all that a server hangs."""
+"""Time-out of a request for one object.
+
+With the time before a watch counts as silent it is at most 90 s.
+"""
 
 MAX_OBJECTS: Final = 250_000
-MAX_BYTES: Final = 2**30
-MAX_PAGES: Final = 20_000
-"""Where a list ends at the latest: a server that always has one more page would fill the memory."""
 
-LARGE: Final = 2**20
-"""Bytes of a page that is not worth having in the memory beside the one before it."""
+LARGE_PAGE_BYTES: Final = 2**20
+"""Two larger pages are not held at once: the next one is requested after decoding this one."""
 
 OVERLOAD_TRIES: Final = 4
+MAX_EXPIRED_LISTS: Final = 3
 
 log = structlog.get_logger()
 
 
+@frozen
+class ListLimits:
+    """Limits of one list.
+
+    Without them a server that always has one more page would fill the memory.
+
+    Args:
+        objects: How many objects, undecodable ones included.
+        total_bytes: Bytes of all pages.
+        pages: How many pages.
+        page_seconds: Time-out of one page.
+        probe_seconds: Time-out of a request for the newest resourceVersion.
+    """
+
+    objects: int = MAX_OBJECTS
+    total_bytes: int = 2**30
+    pages: int = 20_000
+    page_seconds: float = 120
+    probe_seconds: float = PROBE_SECONDS
+
+
+LIST_LIMITS: Final = ListLimits()
+
+
 @define
 class Pager(Generic[T]):
-    """Lists what is under a path, as far as the selection goes.
+    """Lists the objects under a path. A list is complete, or it is an error.
 
     Args:
         client: The cluster.
-        path: The collection.
-        selection: Query parameters that choose objects.
-        resource: How they are decoded.
-        backoff: How long a server with too much to do is left alone that does not say so itself.
+        path: The path of the collection.
+        selection: Query parameters that select objects.
+        resource: How to decode the objects.
+        backoff: The pauses for an overloaded server that sends no Retry-After.
+        limits: Limits of one list.
     """
 
     client: Client
@@ -52,18 +78,20 @@ class Pager(Generic[T]):
     selection: Mapping[str, str]
     resource: Resource[T]
     backoff: Backoff
+    limits: ListLimits = LIST_LIMITS
 
     async def list_all(self) -> Listing[T]:
         """The complete list.
 
-        Where it expires in the middle it is started again, and at last asked for in one page. The token of an expired
-        list would give the rest of a later one (kubernetes-semantics 6.5), from which nothing could be concluded.
+        A list that expires between two pages starts again, and the third time it is requested in
+        one page. The token of an expired list would continue with a later state
+        (kubernetes-semantics 6.5), and nothing could be concluded from such a list.
 
         Raises:
             ApiError, TransportError, WireError: There is no complete list.
         """
         limit, expired = PAGE_SIZE, 0
-        while expired < 3:
+        while expired < MAX_EXPIRED_LISTS:
             try:
                 return await self._list(limit)
             except TooLargeError:
@@ -74,78 +102,78 @@ class Pager(Generic[T]):
                 if error.status.code != 410:
                     raise
                 expired += 1
-                limit = limit if expired < 2 else 0
+                limit = limit if expired < MAX_EXPIRED_LISTS - 1 else 0
         raise TransportError(
             f"the list of {self.resource.plural} expired three times before it was complete"
         )
 
     async def newest_version(self) -> str:
-        """The resourceVersion the cluster is at now."""
-        content = await self.client.get(
-            self.path, {**self.selection, "limit": "1"}, seconds=PROBE_SECONDS
-        )
+        """The newest resourceVersion of the cluster, from a list of one object."""
+        query = {**self.selection, "limit": "1"}
+        content = await self.client.get(self.path, query, seconds=self.limits.probe_seconds)
         return decode_page(content, self.resource).resource_version
 
     async def _list(self, limit: int) -> Listing[T]:
         listing: Listing[T] = Listing([], [], "")
         size = pages = 0
-        first = {"limit": str(limit)} if limit else {}
-        coming = asyncio.ensure_future(self._get(first, ""))
+        query = {"limit": str(limit)} if limit else {}
+        request = asyncio.ensure_future(self._get(query, ""))
         try:
             while True:
-                content = await coming
-                # Pages of many clusters can come at once, and each of 9 MB takes 15 ms to take apart.
+                content = await request
+                # Pages of many clusters can arrive at once, and a page of 9 MB takes 15 ms to
+                # split.
                 await next_turn()
                 page = decode_page(content, self.resource)
-                token, version, is_large = (
-                    page.continue_token,
-                    page.resource_version,
-                    len(content) > LARGE,
-                )
-                if token and not is_large:
-                    coming = asyncio.ensure_future(
-                        self._get(first, token)
-                    )  # While this one is decoded.
+                token, version = page.continue_token, page.resource_version
+                is_large = len(content) > LARGE_PAGE_BYTES
+                if token and not is_large:  # The next page comes while this one is decoded.
+                    request = asyncio.ensure_future(self._get(query, token))
                 size, pages = size + len(content), pages + 1
                 await self._add(page, listing)
-                del content, page  # A large one goes before the next one comes.
-                self._require_an_end(listing, size, pages)
+                del content, page  # Free a large page before the next one comes.
+                self._check_limits(listing, size, pages)
                 if not token:
-                    report(self.resource, listing.undecodable)
+                    log_undecodable(self.resource, listing.undecodable)
                     return evolve(listing, resource_version=version)
                 if is_large:
-                    coming = asyncio.ensure_future(self._get(first, token))
+                    request = asyncio.ensure_future(self._get(query, token))
         finally:
-            coming.cancel()
-            await asyncio.gather(coming, return_exceptions=True)
+            request.cancel()
+            await asyncio.gather(request, return_exceptions=True)
 
     async def _get(self, limit: Mapping[str, str], token: str) -> bytes:
-        """One page. A server with too much to do is asked again before the pages that are there already are lost."""
+        """One page.
+
+        An overloaded server is asked again, because an error would discard all earlier pages.
+        """
         query = {**self.selection, **limit, **({"continue": token} if token else {})}
         for _ in range(OVERLOAD_TRIES - 1):
             try:
-                return await self.client.get(self.path, query, seconds=LIST_SECONDS)
+                return await self.client.get(self.path, query, seconds=self.limits.page_seconds)
             except ApiError as error:
                 if error.status.code != 429:
                     raise
                 await asyncio.sleep(max(error.status.retry_after or 0, self.backoff.next_delay()))
-        return await self.client.get(self.path, query, seconds=LIST_SECONDS)
+        return await self.client.get(self.path, query, seconds=self.limits.page_seconds)
 
     async def _add(self, page: Page[T], listing: Listing[T]) -> None:
         for each in await in_turns(page.objects):
             listing.add(each)
 
-    def _require_an_end(self, listing: Listing[T], size: int, pages: int) -> None:
+    def _check_limits(self, listing: Listing[T], size: int, pages: int) -> None:
+        limits = self.limits
         count = len(listing.items) + len(listing.undecodable)
-        if count > MAX_OBJECTS or size > MAX_BYTES or pages > MAX_PAGES:
+        if count > limits.objects or size > limits.total_bytes or pages > limits.pages:
             raise TransportError(
-                f"the list of {self.resource.plural} does not end: {count} objects of {size} bytes in {pages} pages are"
-                f" more than the {MAX_OBJECTS} objects, {MAX_BYTES} bytes and {MAX_PAGES} pages svclink reads"
+                f"the list of {self.resource.plural} is too long: svclink reads at most"
+                f" {limits.objects} objects, {limits.total_bytes} bytes and {limits.pages} pages,"
+                f" and received {count} objects, {size} bytes and {pages} pages"
             )
 
 
-def report(resource: Resource[T], undecodable: list[Undecodable]) -> None:
-    """Log which objects make no sense, and why."""
+def log_undecodable(resource: Resource[T], undecodable: list[Undecodable]) -> None:
+    """Log which objects could not be decoded, and why."""
     for each in undecodable:
         log.warning(
             "object not understood",

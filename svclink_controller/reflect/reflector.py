@@ -1,10 +1,10 @@
-"""Lists one kind of one cluster, then watches it. A list is complete or it is an error."""
+"""Lists one kind of one cluster, then watches it."""
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Final, Generic, Protocol
 
@@ -14,32 +14,35 @@ from attrs import define, field
 from svclink_controller.api.client import Client
 from svclink_controller.api.errors import ApiError, SilenceError, TransportError, retry_after
 from svclink_controller.backoff import Backoff
-from svclink_controller.reflect.pager import Pager, report
+from svclink_controller.reflect.pager import LIST_LIMITS, ListLimits, Pager, log_undecodable
 from svclink_controller.wire.messages import (
     Bookmark,
     Changed,
     Deleted,
-    IsKnown,
+    IsHeld,
     Listing,
     Status,
     Undecodable,
     WatchEvent,
     WireError,
     is_earlier,
-    nothing_is_known,
+    nothing_is_held,
 )
 from svclink_controller.wire.reading import T, decode_event
 from svclink_controller.wire.resources import CLUSTER_LINKS, Resource
 from svclink_core.meta_v1 import NamespacedName
 
 WATCH_TIMEOUT_SECONDS: Final = (300, 600)
-"""A watch is asked to end after a random time in between, so that those of many clusters do not end at once."""
+"""A watch ends after a random time in between, so that not all watches end at once."""
 
 HEALTHY_WATCH_SECONDS: Final = 10
-"""A stream that lived this long was a good one. One event makes none: a server may send it again and again."""
+"""A stream that lasted this long was healthy.
+
+A single event proves nothing: a server may repeat it.
+"""
 
 MAX_OVERLOADS: Final = 8
-"""Watches that may end early in a row until a server with too much to do counts as one that cannot be reached."""
+"""How many watches in a row an overloaded server may refuse before it counts as unreachable."""
 
 INSTALL_CRD: Final = "install the ClusterLink CRD: kubectl apply -f crd/"
 
@@ -47,63 +50,79 @@ log = structlog.get_logger()
 
 
 class ExpiredError(Exception):
-    """The resourceVersion is too old (410), unknown (504) or of the future: only a new list helps."""
+    """The resourceVersion is too old (410) or newer than the server (504).
+
+    Only a new list helps.
+    """
 
 
 class Sink(Protocol[T]):
-    """What a reflector feeds."""
+    """Receives what a reflector reads."""
 
     async def replace(self, listing: Listing[T]) -> None:
-        """The complete list: whatever is not in it does not exist."""
+        """Take a complete list: an object that is not in it does not exist."""
 
     def apply(self, item: T) -> None:
-        """An object was added or modified."""
+        """Add or change an object."""
 
     def remove(self, key: NamespacedName) -> None:
-        """An object is gone."""
+        """Remove an object."""
 
     def mark_undecodable(self, each: Undecodable) -> None:
-        """An object was added or modified, but nobody knows to what."""
+        """Note that an object exists, and that its present state could not be decoded."""
 
 
 @define
 class Reflector(Generic[T]):
-    """Reflects one resource of one cluster: in one namespace or (empty) in all, of one field selector or (empty) all.
+    """Lists and watches one resource of one cluster.
 
-    `heard` is called with every list and every event, also those that say that nothing happened; `is_known` says which
-    these are.
-    Raises out of `list_all` and `watch` what it cannot mend itself; the owner of the connection decides what then.
+    `list_all` and `watch` raise the errors that the reflector cannot recover from. The owner of the
+    connection decides what to do about them.
+
+    Args:
+        client: The cluster.
+        resource: The kind of objects.
+        namespace: The namespace to read; empty means all.
+        field_selector: Fields of the objects to read; empty means all objects.
+        on_activity: Called after every list and every watch event, bookmarks included.
+        is_held: Which events bring nothing new. Their objects are not decoded.
+        list_limits: Limits of one list.
+        healthy_seconds: A watch that lasted longer was healthy: the next pause is short again.
+        sleep: Pauses between requests.
     """
 
     client: Client
     resource: Resource[T]
     namespace: str = ""
     field_selector: str = ""
-    heard: Callable[[], None] = lambda: None
-    is_known: IsKnown = nothing_is_known
+    on_activity: Callable[[], None] = lambda: None
+    is_held: IsHeld = nothing_is_held
+    list_limits: ListLimits = LIST_LIMITS
+    healthy_seconds: float = HEALTHY_WATCH_SECONDS
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     _backoff: Backoff = field(factory=lambda: Backoff(base=0.5, cap=30))
 
     async def list_all(self) -> Listing[T]:
         """The complete list."""
         listing = await self._pager.list_all()
-        self.heard()
+        self.on_activity()
         return listing
 
     async def watch(self, resource_version: str, sink: Sink[T]) -> None:
-        """Feed changes since a list to the sink, for ever; list again where the server has forgotten too much."""
+        """Pass all changes since a list to the sink. List again if the version has expired."""
         version = resource_version
         while True:
             try:
                 await self._follow(version, sink)
             except ExpiredError as expired:
                 log.info("listing again", kind=self.resource.plural, problem=str(expired))
-                await asyncio.sleep(self._backoff.next_delay())
+                await self.sleep(self._backoff.next_delay())
                 listing = await self.list_all()
                 await sink.replace(listing)
                 version = listing.resource_version
 
     async def _follow(self, version: str, sink: Sink[T]) -> None:
-        """One watch after the other, each from where the last one ended; raises what only others can mend."""
+        """Watch again and again, each time from the version at which the last watch ended."""
         loop = asyncio.get_running_loop()
         is_resumed = False
         while True:
@@ -116,22 +135,22 @@ class Reflector(Generic[T]):
                         self._deliver(event, sink)
                         version = reached or version
             except SilenceError:
-                pass  # Nothing happened. Asking again from the same place tells whether the server lives.
+                pass  # The next request shows whether the server still answers.
             except ApiError as error:
                 if error.status.code != 429 or self._backoff.failures > MAX_OVERLOADS:
                     raise
-                await asyncio.sleep(error.status.retry_after or 0)
+                await self.sleep(error.status.retry_after or 0)
             finally:
-                if loop.time() - started > HEALTHY_WATCH_SECONDS:
+                if loop.time() - started > self.healthy_seconds:
                     self._backoff.reset()
-            # A server may end every watch at once, and those of many clusters may end together.
-            await asyncio.sleep(self._backoff.next_delay())
+            # A server may end every watch at once, and watches of many clusters may end together.
+            await self.sleep(self._backoff.next_delay())
             is_resumed = True
 
     async def _require_no_step_back(self, version: str) -> None:
-        """A cluster restored from a backup counts from an earlier version again.
+        """Raise if the cluster was restored from a backup, which counts from an earlier version.
 
-        It accepts a watch from a version of the future, and then says nothing until that is reached
+        Such a cluster accepts a watch from a future version, and sends no event until it gets there
         (kubernetes-semantics 6.6).
         """
         newest = await self._pager.newest_version()
@@ -148,12 +167,12 @@ class Reflector(Generic[T]):
         try:
             async with aclosing(self.client.lines(self._path, query)) as lines:
                 async for line in lines:
-                    yield decode_event(line, self.resource, self.is_known)
+                    yield decode_event(line, self.resource, self.is_held)
         except ApiError as error:
             raise _expired_or(error) from error
 
     def _deliver(self, event: WatchEvent[T], sink: Sink[T]) -> None:
-        self.heard()
+        self.on_activity()
         match event:
             case Changed(item):
                 sink.apply(item)
@@ -162,7 +181,7 @@ class Reflector(Generic[T]):
             case Bookmark():
                 pass
             case Undecodable():
-                report(self.resource, [event])
+                log_undecodable(self.resource, [event])
                 sink.mark_undecodable(event)
             case Status():
                 raise _expired_or(ApiError(event))
@@ -181,20 +200,27 @@ class Reflector(Generic[T]):
 
     @property
     def _pager(self) -> Pager[T]:
-        return Pager(self.client, self._path, self._selection, self.resource, self._backoff)
+        return Pager(
+            client=self.client,
+            path=self._path,
+            selection=self._selection,
+            resource=self.resource,
+            backoff=self._backoff,
+            limits=self.list_limits,
+        )
 
 
 def _expired_or(error: ApiError) -> Exception:
-    """`ExpiredError` where a new list helps, else the error itself."""
+    """`ExpiredError` if a new list helps, else the error itself."""
     status = error.status
     too_large = status.code == 504 and "ResourceVersionTooLarge" in status.causes
     return ExpiredError(str(error)) if status.code == 410 or too_large else error
 
 
-async def reflect_for_ever(
-    reflector: Reflector[T], sink: Sink[T], troubled: Callable[[str], None]
+async def reflect_forever(
+    reflector: Reflector[T], sink: Sink[T], on_error: Callable[[str], None]
 ) -> None:
-    """List and watch, and whatever breaks, list again. What broke is logged, and told to `troubled`."""
+    """List and watch. After any error, log it, pass it to `on_error` and list again."""
     backoff, loop = Backoff(base=0.5, cap=30), asyncio.get_running_loop()
     plural = reflector.resource.plural
     while True:
@@ -205,19 +231,19 @@ async def reflect_for_ever(
             await reflector.watch(listing.resource_version, sink)
         except (ApiError, TransportError, WireError) as error:
             log.warning(
-                "main cluster not read", kind=plural, problem=str(error), mend=_mend(error, plural)
+                "main cluster not read", kind=plural, problem=str(error), fix=_fix(error, plural)
             )
-            troubled(str(error))
+            on_error(str(error))
             pause = retry_after(error)
         except Exception:
             log.exception("internal error", kind=plural)
-        if loop.time() - started > HEALTHY_WATCH_SECONDS:
+        if loop.time() - started > reflector.healthy_seconds:
             backoff.reset()
-        await asyncio.sleep(max(backoff.next_delay(), pause))
+        await reflector.sleep(max(backoff.next_delay(), pause))
 
 
-def _mend(error: Exception, plural: str) -> str | None:
-    """What the user can do about an error of the main cluster, where that is clear."""
+def _fix(error: Exception, plural: str) -> str | None:
+    """How the user can fix an error of the main cluster, None if that is not clear."""
     if not isinstance(error, ApiError):
         return None
     if error.status.code == 404 and plural == CLUSTER_LINKS.plural:

@@ -1,4 +1,4 @@
-"""From reflectors to the store: what a list or watch says of a cluster becomes what is known of it."""
+"""Sinks put into the state what reflectors read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 from attrs import frozen
 
 from svclink_controller.api.errors import TransportError
-from svclink_controller.loop_turns import in_turns
+from svclink_controller.loop_turns import TURN_SECONDS, in_turns
 from svclink_controller.reflect.pager import MAX_OBJECTS
 from svclink_controller.state.store import Store
 from svclink_controller.wire.messages import Listing, Undecodable
@@ -22,43 +22,56 @@ T = TypeVar("T", Service, EndpointSlice)
 
 @frozen
 class ObjectSink(Generic[T]):
-    """Services or EndpointSlices of one cluster, of one namespace or (empty) of all."""
+    """Services or EndpointSlices of one cluster.
+
+    Args:
+        store: The state.
+        cluster: The name of the link, or `MAIN`.
+        kind: `Service` or `EndpointSlice`.
+        namespace: The namespace that is read; empty means all.
+        max_objects: How many objects a cluster may have: one with more would fill the memory.
+        turn_seconds: How long a list may hold the event loop at a time.
+    """
 
     store: Store
     cluster: str
     kind: type[T]
     namespace: str = ""
+    max_objects: int = MAX_OBJECTS
+    turn_seconds: float = TURN_SECONDS
 
     async def replace(self, listing: Listing[T]) -> None:
-        """The complete list. Ten thousand slices take a tenth of a second, in which others get their turn."""
-        await in_turns(self.store.replacing(self.cluster, self.kind, listing, self.namespace))
+        """Take a complete list. Ten thousand slices take 0.1 s, and other tasks run in between."""
+        steps = self.store.replacing(self.cluster, self.kind, listing, self.namespace)
+        await in_turns(steps, self.turn_seconds)
 
     def apply(self, item: T) -> None:
-        """An object was added or changed."""
-        self._receive(item.metadata.key)
+        """Add or change an object."""
+        self._record_change(item.metadata.key)
         self.store.put(self.cluster, item)
-        self._receive(item.metadata.key)
-        self._require_an_end()
+        self._record_change(item.metadata.key)
+        self._check_limit()
 
     def remove(self, key: NamespacedName) -> None:
-        """An object is gone."""
-        self._receive(key)
+        """Remove an object."""
+        self._record_change(key)
         self.store.remove(self.cluster, self.kind, key)
 
     def mark_undecodable(self, each: Undecodable) -> None:
-        """An object cannot be understood."""
+        """Note that an object exists but could not be decoded."""
         self.store.mark_undecodable(self.cluster, self.kind, each)
-        self._require_an_end()
+        self._check_limit()
 
-    def _require_an_end(self) -> None:
-        """A server that always has one more object would fill the memory, in a watch as in a list."""
-        if (count := self.store.count(self.cluster, self.kind)) > MAX_OBJECTS:
+    def _check_limit(self) -> None:
+        """Raise if a server adds objects without end, which a watch can do as well as a list."""
+        if (count := self.store.count(self.cluster, self.kind)) > self.max_objects:
             raise TransportError(
-                f"the server has {count} objects of one kind, more than the {MAX_OBJECTS} svclink reads"
+                f"the server has {count} objects of one kind,"
+                f" and svclink reads at most {self.max_objects}"
             )
 
-    def _receive(self, key: NamespacedName) -> None:
-        """Note that the Service of an object has news, the one it had and the one it has."""
+    def _record_change(self, key: NamespacedName) -> None:
+        """Note a change of the Service that an object belongs to, before and after the change."""
         service = self.store.service_of(self.cluster, self.kind, key)
         if service is not None and self.cluster in self.store.links:
             self.store.propagation.record_change(self.cluster, service)
@@ -71,19 +84,19 @@ class NamespaceSink:
     store: Store
 
     async def replace(self, listing: Listing[Namespace]) -> None:
-        """The complete list."""
+        """Take a complete list."""
         self.store.replace_namespaces(listing)
 
     def apply(self, item: Namespace) -> None:
-        """A Namespace was added or changed."""
+        """Add or change a Namespace."""
         self.store.put_namespace(item)
 
     def remove(self, key: NamespacedName) -> None:
-        """A Namespace is gone."""
+        """Remove a Namespace."""
         self.store.remove_namespace(key.name)
 
     def mark_undecodable(self, each: Undecodable) -> None:
-        """A Namespace cannot be understood; it exists."""
+        """Note that a Namespace exists but could not be decoded."""
         self.store.put_namespace(Namespace(ObjectMeta(each.key.name)))
 
 
@@ -92,9 +105,10 @@ class LinkSink:
     """ClusterLinks of the main cluster.
 
     Args:
-        store: Told first.
+        store: The state, which changes first.
         changed: Called with the name of each link that was added, changed or removed.
-        is_everything_selected: Whether also a link of which nobody can tell is this controller's.
+        is_everything_selected: Whether this controller works on all links. Else it leaves an
+            undecodable link alone, because the labels of that link are unknown.
     """
 
     store: Store
@@ -102,11 +116,10 @@ class LinkSink:
     is_everything_selected: bool = True
 
     async def replace(self, listing: Listing[ClusterLink]) -> None:
-        """The complete list."""
-        listed = {link.metadata.key for link in listing.items} | {
-            each.key for each in listing.undecodable
-        }
-        for key in self.store.link_index.keys() - listed:
+        """Take a complete list."""
+        listed = {link.metadata.key for link in listing.items}
+        undecodable = {each.key for each in listing.undecodable}
+        for key in self.store.link_index.keys() - listed - undecodable:
             self.remove(key)
         for link in listing.items:
             self.store.put_link(link, listed=True)
@@ -116,17 +129,22 @@ class LinkSink:
         self.store.mark_listed(ClusterLink)
 
     def apply(self, item: ClusterLink) -> None:
-        """A link was added or changed."""
+        """Add or change a link."""
         self.store.put_link(item)
         self.changed(item.metadata.name)
 
     def remove(self, key: NamespacedName) -> None:
-        """A link is gone, and with it what was mirrored from its cluster."""
+        """Remove a link."""
         self.store.remove_link(key.name, key.namespace)
         self.changed(key.name)
 
     def mark_undecodable(self, each: Undecodable) -> None:
-        """A link cannot be understood: the last state that could be stays in force, else it only holds its place."""
+        """Keep the last decoded state of an undecodable link in force.
+
+        Without one, add an empty link.
+
+        The mirrors of a link that exists must not be taken for those of a removed one.
+        """
         if each.key not in self.store.link_index:
             metadata = ObjectMeta(name=each.key.name, namespace=each.key.namespace)
             self.apply(ClusterLink(metadata, is_selected=self.is_everything_selected))

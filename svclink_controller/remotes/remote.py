@@ -32,7 +32,7 @@ from svclink_controller.remotes.session import (
 )
 from svclink_controller.state.link_states import Observation
 from svclink_controller.state.store import Store
-from svclink_controller.wire.resources import REMOTE_ENDPOINT_SLICES, Resource, sharing
+from svclink_controller.wire.resources import REMOTE_ENDPOINT_SLICES, Resource, reusing
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.link_identity import Problem
 from svclink_core.link_target import LINK_DISABLED, LinkTarget
@@ -270,7 +270,7 @@ class Remote:
 
         The session is closed with the remote until `_take_over` has put it into use.
         """
-        resource = sharing(REMOTE_ENDPOINT_SLICES, partial(self.store.sharing, self.name))
+        resource = reusing(REMOTE_ENDPOINT_SLICES, partial(self.store.reuse_held, self.name))
         opening = asyncio.create_task(
             self.open_session(
                 target, partial(self._refusal, target), self.trust, resource, self.heartbeat

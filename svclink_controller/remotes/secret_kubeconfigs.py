@@ -11,7 +11,7 @@ from collections.abc import Callable
 from attrs import define, field
 
 from svclink_controller.api.client import Client
-from svclink_controller.reflect.reflector import Reflector, reflect_for_ever
+from svclink_controller.reflect.reflector import Reflector, reflect_forever
 from svclink_controller.wire.decoding import Secret
 from svclink_controller.wire.messages import Listing, Undecodable
 from svclink_controller.wire.resources import SECRETS
@@ -71,7 +71,7 @@ class SecretKubeconfigs:
                 message = f"Secret {self.namespace}/{name} cannot be read: {problem}"
                 self.set(name, _problem(message))
 
-        await reflect_for_ever(reflector, _SecretSink(self, name), fail)
+        await reflect_forever(reflector, _SecretSink(self, name), fail)
 
     def set(self, name: str, secret: Secret | Problem | None) -> None:
         """Hold a Secret, why it cannot be used, or None if it does not exist."""

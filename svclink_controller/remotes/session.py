@@ -208,8 +208,10 @@ async def _list(
 async def _watch(listed: Listed[T], store: Store, cluster: str) -> None:
     reflector = listed.reflector
     sink = ObjectSink(store, cluster, listed.kind, reflector.namespace)
-    reflector.heard = partial(store.propagation.record_activity, cluster, reflector.resource.plural)
-    reflector.heard()  # It was listed just now.
+    reflector.on_activity = partial(
+        store.propagation.record_activity, cluster, reflector.resource.plural
+    )
+    reflector.on_activity()  # It was listed just now.
     await reflector.watch(listed.listing.resource_version, sink)
 
 

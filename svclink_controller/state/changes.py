@@ -1,4 +1,7 @@
-"""Typed changes of the state. The store reports each of them to one listener, at once and in order."""
+"""Typed changes of the state.
+
+The store reports each of them to one listener, at once and in order.
+"""
 
 from __future__ import annotations
 

@@ -21,7 +21,8 @@ class ClusterObjects:
     Attributes:
         services: By key.
         slices: By key.
-        slices_by_service: The same slices by the Service they belong to; those without a Service are left out.
+        slices_by_service: The same slices by the Service they belong to; those without a Service
+            are left out.
         undecodable_services: The Services with undecodable objects, and how many each has.
     """
 
@@ -70,7 +71,7 @@ class ClusterObjects:
     def mark_undecodable(
         self, kind: ObjectType, key: NamespacedName, service: NamespacedName
     ) -> None:
-        """Note that the present state of an object, which belongs to a Service, could not be decoded."""
+        """Note that the present state of an object of a Service could not be decoded."""
         self.clear_undecodable(kind, key)
         self._undecodable[kind, key] = service
         count = self.undecodable_services.get(service) or 0
@@ -97,7 +98,7 @@ class ClusterObjects:
         return {*self._decoded(kind).version(), *undecodable}
 
     def count(self, kind: ObjectType) -> int:
-        """The number of objects of a kind, at most: undecodable objects count for every kind."""
+        """At most how many objects of a kind there are: undecodable ones count for every kind."""
         return len(self._decoded(kind)) + len(self._undecodable)
 
     def _decoded(

@@ -38,7 +38,8 @@ class LinkIndex:
 
         Args:
             link: The link.
-            listed: Whether it comes from a complete list, which counts even if the held state seems newer.
+            listed: Whether it comes from a complete list, which counts even if the held state
+                seems newer.
 
         Returns:
             Whether the link was taken.
@@ -60,5 +61,5 @@ class LinkIndex:
 
 
 def is_older(new: ObjectMeta, held: ObjectMeta) -> bool:
-    """Whether a state of an object is older than the held one: a watch lags behind the answers to our own writes."""
+    """Whether a state is older than the held one: a watch lags behind the answers to writes."""
     return new.uid == held.uid and is_earlier(new.resource_version, held.resource_version)

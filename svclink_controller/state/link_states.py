@@ -31,13 +31,15 @@ class Observation:
 
 @define
 class LinkStates:
-    """The state of each link, by name. Of several links with one name, one is elected; the others only hold the name.
+    """The state of each link, by name.
+
+    Of several links with one name, one is elected; the others only hold the name.
 
     Attributes:
         index: Every ClusterLink.
         links: The elected ClusterLinks.
-        planned_links: The same, each as of the last change that concerns a plan. Planning with them compares links by
-            identity, and a new status would be another object.
+        planned_links: The same, each as of the last change that concerns a plan. Planning with
+            them compares links by identity, and a new status would be another object.
         connections: Absent means pending.
         observations: Absent means that nothing was observed yet.
     """
@@ -50,11 +52,17 @@ class LinkStates:
     _guards: dict[str, Guard] = field(factory=dict)
 
     def put(self, link: ClusterLink, *, listed: bool) -> bool:
-        """Add or change a link. Returns whether plans may change, which the status of a link does not concern."""
+        """Add or change a link.
+
+        Returns whether plans may change, which the status of a link does not concern.
+        """
         return self.index.put(link, listed=listed) and self._elect(link.metadata.name)
 
     def remove(self, key: NamespacedName) -> bool:
-        """Remove a link, and with the last of its name everything about it. Returns whether plans may change."""
+        """Remove a link, and with the last of its name everything about it.
+
+        Returns whether plans may change.
+        """
         if not self.index.remove(key):
             return False
         if self.index.of(key.name):

@@ -30,7 +30,10 @@ class MirrorCounter:
     _slices: Counter[str] = field(factory=Counter)
 
     def replace(self, old: EndpointSlice | None, new: EndpointSlice | None) -> set[str]:
-        """Count a slice that was added, changed or removed. Returns the clusters with other mirrors than before."""
+        """Count a slice that was added, changed or removed.
+
+        Returns the clusters with other mirrors than before.
+        """
         clusters = {self._count(old, -1), self._count(new, 1)}
         return {cluster for cluster in clusters if cluster is not None}
 

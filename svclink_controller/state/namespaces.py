@@ -14,7 +14,10 @@ from svclink_core.meta_v1 import ObjectMeta
 
 @define
 class Namespaces:
-    """Which Namespaces exist and which of them are being deleted. Both are unknown before the first list."""
+    """Which Namespaces exist and which of them are being deleted.
+
+    Both are unknown before the first list.
+    """
 
     _existing: VersionedMap[str, Namespace] | None = None
     _terminating: VersionedMap[str, Namespace] = field(factory=VersionedMap)

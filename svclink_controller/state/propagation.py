@@ -1,6 +1,8 @@
-"""How long changes take to reach the main cluster, and how long ago each watch had its last event."""
+"""How long changes take to reach the main cluster, and how old each watch's last event is."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from attrs import define, field
 
@@ -12,22 +14,29 @@ from svclink_core.meta_v1 import NamespacedName
 class PropagationTimes:
     """When each watch was last active, and since when changes of each Service wait to be mirrored.
 
-    All times are those of `clock.elapsed`. An event costs two dictionary look-ups.
+    An event costs two dictionary look-ups.
+
+    Args:
+        elapsed: The clock, in seconds.
     """
 
+    elapsed: Callable[[], float] = clock.elapsed
     _active_at: dict[tuple[str, str], float] = field(factory=dict)
     _changed_at: dict[NamespacedName, dict[str, float]] = field(factory=dict)
 
     def record_activity(self, cluster: str, kind: str) -> None:
         """Note a list or a watch event of a kind, bookmarks included."""
-        self._active_at[cluster, kind] = clock.elapsed()
+        self._active_at[cluster, kind] = self.elapsed()
 
     def record_change(self, cluster: str, service: NamespacedName) -> None:
-        """Note a change of a Service in a remote cluster. The first change counts until it is taken."""
-        self._changed_at.setdefault(service, {}).setdefault(cluster, clock.elapsed())
+        """Note a change of a Service in a remote cluster.
+
+        The first change counts until it is taken.
+        """
+        self._changed_at.setdefault(service, {}).setdefault(cluster, self.elapsed())
 
     def take(self, service: NamespacedName) -> dict[str, float]:
-        """Take the changes that a plan made now will contain: the time of the first one, by cluster."""
+        """Take the changes that a plan made now contains: when the first came, by cluster."""
         return self._changed_at.pop(service, {})
 
     def put_back(self, service: NamespacedName, cluster: str, changed_at: float) -> None:
@@ -45,5 +54,5 @@ class PropagationTimes:
 
     def ages(self) -> dict[tuple[str, str], float]:
         """Seconds since the last activity of each watch, by cluster and kind."""
-        now = clock.elapsed()
+        now = self.elapsed()
         return {watch: now - active_at for watch, active_at in self._active_at.items()}

@@ -1,4 +1,4 @@
-"""Makes snapshots: values for the core that share everything that did not change since the snapshot before."""
+"""Makes snapshots. Each shares all that did not change with the one before."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from svclink_core.well_known import MAIN
 
 @define
 class SnapshotMaker:
-    """Makes a snapshot of the state, and only those of its clusters again that changed since the last one."""
+    """Makes snapshots of the state, in which only the clusters that changed are made again."""
 
     _link_states: LinkStates
     _namespaces: Namespaces

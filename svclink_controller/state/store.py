@@ -1,7 +1,7 @@
 """The state: what the controller knows of every cluster.
 
-Everything here is synchronous and without a client. Reflectors and remotes put in what they read, the listener learns
-what changed, and a snapshot gives the core a value to plan with.
+Everything here is synchronous and without a client. Reflectors and remotes put in what they read,
+the listener learns what changed, and a snapshot gives the core a value to plan with.
 """
 
 from __future__ import annotations
@@ -75,11 +75,17 @@ class Store:
 
     @property
     def is_complete(self) -> bool:
-        """Whether links, Services and EndpointSlices of the main cluster were listed. Nothing is planned before."""
+        """Whether links, Services and EndpointSlices of the main cluster were listed.
+
+        Nothing is planned before.
+        """
         return self._listed == {ClusterLink, Service, EndpointSlice}
 
     def snapshot(self) -> Snapshot:
-        """The present state as a value. Taking it costs nothing, and later changes do not show in it."""
+        """The present state as a value.
+
+        Taking it costs nothing, and later changes do not show in it.
+        """
         return self._snapshots.snapshot(self.options)
 
     @property
@@ -111,7 +117,7 @@ class Store:
         return self._mirror_counter.of(cluster)
 
     def count(self, cluster: str, kind: ObjectType) -> int:
-        """The number of objects of a kind in a cluster, at most: undecodable objects count for every kind."""
+        """At most how many objects of a kind there are: undecodable ones count for every kind."""
         return self._objects(cluster).count(kind)
 
     def service_of(
@@ -134,11 +140,11 @@ class Store:
             return False
         return (held.metadata.uid, held.metadata.resource_version) == (uid, version)
 
-    def sharing(self, cluster: str, endpoint_slice: EndpointSlice) -> EndpointSlice:
+    def reuse_held(self, cluster: str, endpoint_slice: EndpointSlice) -> EndpointSlice:
         """A slice that was just decoded, or an equal one made of values that are held already.
 
-        Endpoints take most of the memory. A slice that did not change is replaced by the held one, and a mirror gets
-        the endpoints of its source slice.
+        Endpoints take most of the memory. A slice that did not change is replaced by the held one,
+        and a mirror gets the endpoints of its source slice.
         """
         held = self._objects(cluster).slices.get(endpoint_slice.metadata.key)
         if held == endpoint_slice:
@@ -149,7 +155,7 @@ class Store:
         return evolve(endpoint_slice, endpoints=source.normal_endpoints)
 
     def _source(self, mirror: EndpointSlice) -> EndpointSlice | None:
-        """The source slice of a slice of the main cluster, None if that is not a mirror or its source is not held."""
+        """The source slice of a mirror, None if it is not held or the slice is not a mirror."""
         if not mirror.is_ours or mirror.cluster is None:
             return None
         key = NamespacedName(mirror.metadata.namespace, mirror.source or "")
@@ -160,14 +166,17 @@ class Store:
     def put_link(self, link: ClusterLink, *, listed: bool = False) -> None:
         """Add or change a ClusterLink.
 
-        The answer to a status write may be older than the held link, and is then ignored. A change of the status alone
-        concerns no Service, because only svclink writes it.
+        The answer to a status write may be older than the held link, and is then ignored. A change
+        of the status alone concerns no Service, because only svclink writes it.
         """
         if self._link_states.put(link, listed=listed):
             self._link_changed(link.metadata.name)
 
     def remove_link(self, name: str, namespace: str = "") -> None:
-        """Remove a ClusterLink. With the last link of a name, everything of its cluster is removed."""
+        """Remove a ClusterLink.
+
+        With the last link of a name, everything of its cluster is removed.
+        """
         if not self._link_states.remove(NamespacedName(namespace, name)):
             return
         if name not in self.links:
@@ -176,7 +185,7 @@ class Store:
         self._link_changed(name)
 
     def set_connection(self, cluster: str, connection: Connection) -> None:
-        """Set the connection to a remote cluster, after it was listed or lost, or before it is listed again."""
+        """Set the connection to a remote cluster."""
         if self._link_states.set_connection(cluster, connection):
             self._link_changed(cluster)
 
@@ -193,15 +202,18 @@ class Store:
             self._plan_again_after(GuardChanged(frozenset(services)))
 
     def mark_status_changed(self, cluster: str) -> None:
-        """Report that the status of a link is out of date, for a reason inside or outside of the state."""
+        """Report that the status of a link is out of date."""
         self.listener(LinkStatusChanged(cluster))
 
     def wake(self, cluster: str) -> None:
-        """Plan the Services of a cluster again, because a deadline has passed that their plans depend on."""
+        """Plan all Services again, because a deadline of a cluster has passed."""
         self._plan_again_after(ClusterChanged(cluster))
 
     def forget(self, cluster: str) -> None:
-        """Drop all objects of a remote cluster that is no longer read. It counts as never listed."""
+        """Drop all objects of a remote cluster that is no longer read.
+
+        It counts as never listed.
+        """
         self._clusters.pop(cluster, None)
         self.propagation.forget(cluster)
         self._snapshots.mark_outdated(cluster)
@@ -240,14 +252,17 @@ class Store:
     def replace(
         self, cluster: str, kind: ObjectType, listing: Listing[T], namespace: str = ""
     ) -> None:
-        """Take a complete list of one namespace, or of all: objects that are not in it are removed."""
+        """Take a complete list of one namespace, or of all, and remove what is not in it."""
         for _ in self.replacing(cluster, kind, listing, namespace):
             pass
 
     def replacing(
         self, cluster: str, kind: ObjectType, listing: Listing[T], namespace: str = ""
     ) -> Iterator[None]:
-        """`replace`, one object at a time. Between two of them others may use the store, as between watch events."""
+        """`replace`, one object at a time.
+
+        Between two of them others may use the store, as between watch events.
+        """
         items = {item.metadata.key: item for item in listing.items}
         listed = items.keys() | {each.key for each in listing.undecodable}
         for key in self._objects(cluster).keys(kind) - listed:
@@ -264,7 +279,10 @@ class Store:
             self.mark_listed(kind)
 
     def mark_listed(self, kind: type) -> None:
-        """Note that a kind of the main cluster was listed completely. After the last kind everything is planned."""
+        """Note that a kind of the main cluster was listed completely.
+
+        After the last kind everything is planned.
+        """
         was_complete = self.is_complete
         self._listed.add(kind)
         if self.is_complete and not was_complete:
@@ -273,7 +291,8 @@ class Store:
     def put(self, cluster: str, item: ClusterObject) -> None:
         """Add or change an object, as a watch or the answer to a write has it.
 
-        In the main cluster the watch lags behind the answers to svclink's own writes. An older state is ignored.
+        In the main cluster the watch lags behind the answers to svclink's own writes. An older
+        state is ignored.
         """
         held = self._clusters[MAIN].slices.get(item.metadata.key) if cluster == MAIN else None
         is_overtaken = (
@@ -297,7 +316,8 @@ class Store:
     def mark_gone(self, key: NamespacedName, uid: str) -> None:
         """Remove a slice of the main cluster that a write did not find.
 
-        The watch may have reported the deletion before the answer to an earlier write brought the slice back.
+        The watch may have reported the deletion before the answer to an earlier write brought the
+        slice back.
         """
         held = self._clusters[MAIN].slices.get(key)
         if held is not None and held.metadata.uid == uid:
@@ -334,7 +354,10 @@ class Store:
         return self._clusters.get(cluster) or ClusterObjects()
 
     def _changing(self, cluster: str) -> ClusterObjects:
-        """The objects of a cluster, to be changed. Late events of a cluster whose link is gone are not kept."""
+        """The objects of a cluster, to be changed.
+
+        Late events of a cluster whose link is gone are not kept.
+        """
         if cluster != MAIN and cluster not in self.links:
             return ClusterObjects()
         self._snapshots.mark_outdated(cluster)
@@ -353,7 +376,7 @@ class Store:
         self._object_changed(cluster, EndpointSliceChanged(old, new, in_main=cluster == MAIN))
 
     def _object_changed(self, cluster: str, event: ServiceChanged | EndpointSliceChanged) -> None:
-        """Report a change, unless its cluster is still being listed: all Services are planned after its list."""
+        """Report a change. After the first list of a cluster all Services are planned, not before."""
         if cluster == MAIN or self._link_states.connection(cluster) != PENDING:
             self._plan_again_after(event)
 
@@ -367,7 +390,7 @@ class Store:
 
 
 def _is_same_version(old: ClusterObject, new: ClusterObject) -> bool:
-    """Whether two states of an object are the same one: the API server raises the version with every change."""
+    """Whether two states are the same one: each change of an object gives it another version."""
     version = old.metadata.resource_version
     same_uid = old.metadata.uid == new.metadata.uid
     return same_uid and bool(version) and version == new.metadata.resource_version

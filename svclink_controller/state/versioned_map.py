@@ -16,8 +16,9 @@ V = TypeVar("V")
 class VersionedMap(Generic[K, V]):
     """A dictionary with versions. Taking a version copies nothing, and a version never changes.
 
-    Changes between two versions share one mutation of the persistent map: a long list copies each of its nodes once,
-    not once for each object. Versions share all nodes that did not change between them.
+    Changes between two versions share one mutation of the persistent map: a long list copies each
+    of its nodes once, not once for each object. Versions share all nodes that did not change
+    between them.
     """
 
     _version: Map[K, V] = field(factory=Map)

@@ -1,7 +1,8 @@
-"""JSON of one Kubernetes object to the core's types, fast.
+"""Decodes the JSON of one Kubernetes object to the core's types, fast.
 
-The codec of the core says the same slowly; a test holds the two together. Only fields that are used are decoded, and
-every list may be null (kubernetes issue #135968). Texts that repeat from object to object are shared.
+A test checks that the core's codec, which is slower, decodes to equal values. Only fields that are
+used are decoded, and every list may be null (kubernetes issue #135968). Strings that repeat from
+object to object are interned.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from svclink_core.well_known import REASONED_ANNOTATIONS, REASONED_LABELS
 
 
 class Struct(msgspec.Struct, gc=False, rename="camel"):
-    """Not tracked by the garbage collector: nothing here can be part of a cycle, and lists are long."""
+    """Base of the raw structs. The garbage collector does not track them: they form no cycles."""
 
 
 class _Owner(Struct):
@@ -118,7 +119,10 @@ class _Reference(Struct):
 
 
 class _RemoteEndpoint(Struct):
-    """An endpoint, as far as it is mirrored: node, hostname and Pod would fill memory and be dropped."""
+    """The mirrored fields of an endpoint.
+
+    Node, hostname and Pod are not mirrored and would fill memory.
+    """
 
     addresses: list[str]
     conditions: _Conditions | None = None
@@ -193,7 +197,7 @@ def _pairs(raw: dict[str, str] | None, keys: frozenset[str]) -> Labels:
 
 
 def decode_service(content: bytes | msgspec.Raw) -> Service:
-    """A Service."""
+    """Decode a Service."""
     raw = _SERVICE.decode(content)
     raw_spec = raw.spec or _ServiceSpec()
     spec = ServiceSpec(
@@ -239,12 +243,12 @@ _NAMESPACE: Final = msgspec.json.Decoder(_Namespace)
 
 
 def decode_namespace(content: bytes | msgspec.Raw) -> Namespace:
-    """A Namespace."""
+    """Decode a Namespace."""
     return Namespace(_metadata(_NAMESPACE.decode(content).metadata))
 
 
 def decode_remote_slice(content: bytes | msgspec.Raw) -> EndpointSlice:
-    """An EndpointSlice as far as it is mirrored, which is what a remote cluster is read for."""
+    """Decode the mirrored fields of an EndpointSlice of a remote cluster."""
     raw = _REMOTE_SLICE.decode(content)
     endpoints = tuple(
         Endpoint(tuple(each.addresses), _conditions(each.conditions), _interned(each.zone))
@@ -256,7 +260,7 @@ def decode_remote_slice(content: bytes | msgspec.Raw) -> EndpointSlice:
 
 
 def decode_slice(content: bytes | msgspec.Raw) -> EndpointSlice:
-    """An EndpointSlice with every field svclink would have to take out again, as the main cluster is read."""
+    """Decode an EndpointSlice of the main cluster, with all fields that a mirror must not have."""
     raw = _SLICE.decode(content)
     endpoints = tuple(
         Endpoint(
@@ -314,7 +318,7 @@ class _Secret(Struct):
 
 @frozen
 class Secret:
-    """A Secret: its values are base64, as the API gives them, and never shown."""
+    """A Secret. Its values are base64, as in the API, and are left out of its representation."""
 
     metadata: ObjectMeta
     data: Labels = field(default=(), repr=False)
@@ -324,7 +328,7 @@ _SECRET: Final = msgspec.json.Decoder(_Secret)
 
 
 def decode_secret(content: bytes | msgspec.Raw) -> Secret:
-    """A Secret."""
+    """Decode a Secret."""
     raw = _SECRET.decode(content)
     return Secret(_metadata(raw.metadata), tuple(sorted((raw.data or {}).items())))
 
@@ -337,11 +341,11 @@ _LINK: Final = msgspec.json.Decoder(_Link)
 
 
 def decode_link(content: bytes | msgspec.Raw, selector: LabelSelector = EVERYTHING) -> ClusterLink:
-    """A ClusterLink. There are few of them, so the core's codec does, whose errors name the field.
+    """Decode a ClusterLink, with the core's codec: links are few, and its errors name the field.
 
     Args:
         content: The object.
-        selector: Says by the labels, most of which are not kept, whether the link is selected.
+        selector: Selects links by their labels, most of which are not kept.
     """
     link = codec.structure(_ANY.decode(content), ClusterLink)
     if selector == EVERYTHING:

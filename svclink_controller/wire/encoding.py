@@ -1,6 +1,6 @@
-"""EndpointSlices to the JSON of a request body, fast.
+"""Encodes EndpointSlices as JSON for request bodies, fast.
 
-The codec of the core says the same slowly; a test holds the two together.
+A test checks that the core's codec, which is slower, encodes them in the same way.
 """
 
 from __future__ import annotations
@@ -25,16 +25,17 @@ EncodedObject = dict[str, object]
 
 
 def encode(body: dict[str, Json]) -> bytes:
-    """Any JSON object."""
+    """Encode any JSON object."""
     return _ENCODER.encode(body)
 
 
 def encode_slice(endpoint_slice: EndpointSlice, precondition: Precondition | None = None) -> bytes:
-    """An EndpointSlice.
+    """Encode an EndpointSlice.
 
     Args:
         endpoint_slice: The slice.
-        precondition: Of a PUT that only replaces the very object, in the very version, the plan was made for.
+        precondition: The uid and resourceVersion that the object must still have when a PUT
+            replaces it.
     """
     metadata = _metadata(endpoint_slice.metadata)
     if precondition is not None:
@@ -52,7 +53,7 @@ def encode_slice(endpoint_slice: EndpointSlice, precondition: Precondition | Non
 
 
 def _metadata(metadata: ObjectMeta) -> EncodedObject:
-    """Without what is empty."""
+    """Metadata without empty fields."""
     fields = {
         "namespace": metadata.namespace,
         "uid": metadata.uid,

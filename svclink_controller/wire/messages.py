@@ -1,4 +1,4 @@
-"""What an API server says, decoded: pages and lists of objects, watch events, errors."""
+"""Decoded messages of an API server: pages and lists of objects, watch events, errors."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from typing import Final, Generic, TypeAlias, TypeVar
 
 from attrs import frozen
 
-from svclink_controller.wire.decoding import (
-    Secret,
-)
+from svclink_controller.wire.decoding import Secret
 from svclink_core.core_v1 import Namespace, Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.errors import SvclinkError
@@ -20,11 +18,11 @@ from svclink_core.svclink_v1alpha1 import ClusterLink
 T = TypeVar("T", Service, Namespace, EndpointSlice, ClusterLink, Secret)
 
 MAX_RETRY_AFTER: Final = 120
-"""Seconds a server is left alone at most, however long it asks for."""
+"""The longest pause in seconds that a server can ask for."""
 
 
 class WireError(SvclinkError):
-    """A server answered something that is not the Kubernetes API."""
+    """The answer of a server is not one of the Kubernetes API."""
 
     def __init__(self, message: str) -> None:
         super().__init__(clean_text(message))
@@ -32,9 +30,12 @@ class WireError(SvclinkError):
 
 @frozen
 class Undecodable:
-    """An object of a list or event that could not be decoded: which one, the Service it belongs to, and why.
+    """An object of a list or watch event that could not be decoded. It exists, so it is not absent.
 
-    It exists, so it must not count as absent.
+    Args:
+        key: The object.
+        service: The Service that the object belongs to.
+        problem: Why it could not be decoded.
     """
 
     key: NamespacedName
@@ -44,9 +45,13 @@ class Undecodable:
 
 @frozen
 class Page(Generic[T]):
-    """One page of a list. `continue_token` is empty on the last one.
+    """One page of a list.
 
-    `objects` are decoded as they are asked for, because all at once take long; what is none raises `WireError`.
+    Args:
+        objects: Decodes each object when it is requested, because decoding all at once takes long.
+            Raises `WireError` for an item that is not an object.
+        resource_version: The resourceVersion of the list.
+        continue_token: Continues the list on the next page. Empty on the last page.
     """
 
     objects: Iterator[T | Undecodable]
@@ -56,14 +61,14 @@ class Page(Generic[T]):
 
 @frozen
 class Listing(Generic[T]):
-    """A complete list, and the resourceVersion it is of. What could not be decoded exists all the same."""
+    """A complete list at a resourceVersion. Undecodable objects are part of it."""
 
     items: list[T]
     undecodable: list[Undecodable]
     resource_version: str
 
     def add(self, each: T | Undecodable) -> None:
-        """One more object."""
+        """Add an object."""
         if isinstance(each, Undecodable):
             self.undecodable.append(each)
         else:
@@ -72,28 +77,28 @@ class Listing(Generic[T]):
 
 @frozen
 class Changed(Generic[T]):
-    """A watch event: the object was added or modified."""
+    """Watch event: an object was added or modified."""
 
     item: T
 
 
 @frozen
 class Deleted:
-    """A watch event: the object is gone."""
+    """Watch event: an object was deleted."""
 
     key: NamespacedName
 
 
 @frozen
 class Bookmark:
-    """A watch event: nothing happened up to this resourceVersion."""
+    """Watch event: there are no other changes up to this resourceVersion."""
 
     resource_version: str
 
 
 @frozen
 class Status:
-    """An API error as the server words it (meta/v1 Status)."""
+    """The error of an API server (meta/v1 Status)."""
 
     code: int
     reason: str
@@ -104,28 +109,28 @@ class Status:
 
 WatchEvent: TypeAlias = Changed[T] | Deleted | Bookmark | Status | Undecodable
 
-IsKnown: TypeAlias = Callable[[NamespacedName, str, str], bool]
-"""Whether an object is held already, as it is with this uid in this resourceVersion."""
+IsHeld: TypeAlias = Callable[[NamespacedName, str, str], bool]
+"""Whether the state holds an object with this uid in this resourceVersion already."""
 
 
-def nothing_is_known(_: NamespacedName, __: str, ___: str) -> bool:
-    """Nothing is known already."""
+def nothing_is_held(_: NamespacedName, __: str, ___: str) -> bool:
+    """An `IsHeld` that decodes the object of every event."""
     return False
 
 
 def is_earlier(version: str, other: str) -> bool:
-    """Whether one resourceVersion comes before another of the same kind of object in the same cluster.
+    """Whether a resourceVersion is older than another of the same kind in the same cluster.
 
-    They compare as numbers (KEP-5504); what is no number is not compared.
+    Versions compare as numbers (KEP-5504). A version that is not a number is never older or newer.
     """
     return all(_NUMBER.fullmatch(each) for each in (version, other)) and int(version) < int(other)
 
 
 def clean_text(text: str, limit: int = 256) -> str:
-    """Text of a server as one printable line of limited length: it ends up in logs, status and terminals."""
+    """One printable line of limited length, for logs, status and terminals."""
     printable = "".join(character if character.isprintable() else " " for character in text)
     return " ".join(printable.split())[:limit]
 
 
 _NUMBER: Final = re.compile("[0-9]{1,39}")
-"""As long as 128 bits: reading longer ones is slow, and refused by Python at some length."""
+"""Up to 128 bits. Python parses longer numbers slowly, and rejects very long ones."""

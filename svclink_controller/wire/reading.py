@@ -1,7 +1,7 @@
-"""Reads what an API server sends: pages of lists, lines of watches, errors.
+"""Reads the answers of an API server: pages of lists, lines of watches, errors.
 
-Everything a server answers is untrusted. A list is taken apart first and its objects are decoded one by one, so that
-one that makes no sense costs only itself.
+All answers are untrusted. A list is split first and its objects are decoded one by one, so that an
+undecodable object costs only itself.
 """
 
 from __future__ import annotations
@@ -11,23 +11,20 @@ from typing import Final, Literal, TypeVar, assert_never
 
 import msgspec
 
-from svclink_controller.wire.decoding import (
-    Secret,
-    Struct,
-)
+from svclink_controller.wire.decoding import Secret, Struct
 from svclink_controller.wire.messages import (
     MAX_RETRY_AFTER,
     Bookmark,
     Changed,
     Deleted,
-    IsKnown,
+    IsHeld,
     Page,
     Status,
     Undecodable,
     WatchEvent,
     WireError,
     clean_text,
-    nothing_is_known,
+    nothing_is_held,
 )
 from svclink_controller.wire.resources import SERVICES, Resource
 from svclink_core.core_v1 import Namespace, Service
@@ -35,23 +32,21 @@ from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.errors import BadInputError
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.svclink_v1alpha1 import ClusterLink
-from svclink_core.well_known import (
-    LABEL_SERVICE_NAME,
-)
+from svclink_core.well_known import LABEL_SERVICE_NAME
 
 T = TypeVar("T", Service, Namespace, EndpointSlice, ClusterLink, Secret)
 
 
 def decode_page(content: bytes, resource: Resource[T]) -> Page[T]:
-    """One page of a list, its objects not decoded yet.
+    """Read one page of a list. Its objects are not decoded yet.
 
     Raises:
-        WireError: The content is not a Kubernetes list at all.
+        WireError: The content is not a Kubernetes list.
     """
     try:
         envelope = _LIST.decode(content)
     except _MALFORMED as error:
-        raise _no_list(resource, error) from error
+        raise _not_a_list(resource, error) from error
     metadata = envelope.metadata
     return Page(
         _decode_all(envelope.items or [], resource),
@@ -65,23 +60,26 @@ def _decode_all(raws: list[msgspec.Raw], resource: Resource[T]) -> Iterator[T | 
         try:
             decoded = _decode_one(raw, resource)
         except _MALFORMED as error:
-            raise _no_list(resource, error) from error
+            raise _not_a_list(resource, error) from error
         yield decoded
 
 
-def _no_list(resource: Resource[T], error: Exception) -> WireError:
-    return WireError(f"the server's list of {resource.plural} is no Kubernetes list: {error}")
+def _not_a_list(resource: Resource[T], error: Exception) -> WireError:
+    return WireError(f"the server's list of {resource.plural} is not a Kubernetes list: {error}")
 
 
 def decode_event(
-    line: bytes, resource: Resource[T], is_known: IsKnown = nothing_is_known
+    line: bytes, resource: Resource[T], is_held: IsHeld = nothing_is_held
 ) -> tuple[WatchEvent[T], str]:
-    """One line of a watch: the event, and the resourceVersion reached with it (empty where it has none).
+    """Read one line of a watch.
 
-    Where the object is held already nothing happened: such an event is a bookmark, and its object is not decoded.
+    An event with an object that is held already becomes a bookmark, and its object is not decoded.
+
+    Returns:
+        The event, and the resourceVersion that the watch has reached. It is empty if there is none.
 
     Raises:
-        WireError: The line is no watch event at all.
+        WireError: The line is not a watch event.
     """
     try:
         envelope = _EVENT.decode(line)
@@ -90,44 +88,40 @@ def decode_event(
         metadata = _META_ONLY.decode(envelope.object).metadata
     except _MALFORMED as error:
         raise WireError(
-            f"a line of the server's watch of {resource.plural} is no watch event: {error}"
+            f"a line of the server's watch of {resource.plural} is not a watch event: {error}"
         ) from error
+    key, version = NamespacedName(metadata.namespace, metadata.name), metadata.resource_version
     match envelope.type:
         case "BOOKMARK":
-            return Bookmark(metadata.resource_version), metadata.resource_version
+            return Bookmark(version), version
         case "DELETED":
-            return Deleted(
-                NamespacedName(metadata.namespace, metadata.name)
-            ), metadata.resource_version
+            return Deleted(key), version
+        case "ADDED" | "MODIFIED" if is_held(key, metadata.uid, version):
+            return Bookmark(version), version
         case "ADDED" | "MODIFIED":
-            if is_known(
-                NamespacedName(metadata.namespace, metadata.name),
-                metadata.uid,
-                metadata.resource_version,
-            ):
-                return Bookmark(metadata.resource_version), metadata.resource_version
             result = _decode_one(envelope.object, resource)
-            return result if isinstance(result, Undecodable) else Changed(
-                result
-            ), metadata.resource_version
+            return result if isinstance(result, Undecodable) else Changed(result), version
         case unexpected:
             assert_never(unexpected)
 
 
 def decode_object(content: bytes, resource: Resource[T]) -> T:
-    """The object in the answer to a write.
+    """Decode the object in the answer to a write.
 
     Raises:
-        WireError: The content is no such object.
+        WireError: The content is not an object of this kind.
     """
     try:
         return resource.decode(content)
     except (*_MALFORMED, BadInputError) as error:
-        raise WireError(f"the server's answer is none of {resource.plural}: {error}") from error
+        raise WireError(f"the server's answer is not one of {resource.plural}: {error}") from error
 
 
 def decode_status(content: bytes | msgspec.Raw, code: int = 0, reason: str = "") -> Status:
-    """The Status of an error answer. Proxies and overload answers are no JSON: then the text itself is the message."""
+    """Read the Status of an error.
+
+    The answer of a proxy is not JSON; its text becomes the message.
+    """
     try:
         raw = _STATUS.decode(content)
     except _MALFORMED:
@@ -180,7 +174,7 @@ class _Event(Struct):
 
 
 class _Identity(Struct):
-    """Of metadata, what even an object that makes no sense must have, to be told from the others."""
+    """The metadata that identifies an object, even one that is undecodable."""
 
     name: str = ""
     namespace: str = ""
@@ -210,7 +204,7 @@ class _Status(Struct):
 
 
 _MALFORMED: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What a decoder raises, whatever a server sends: wrong types, no JSON, no UTF-8, a thousand lists in each other."""
+"""The errors of a decoder: wrong types, invalid JSON or UTF-8, too deeply nested lists."""
 
 _LIST: Final = msgspec.json.Decoder(_List)
 
@@ -229,16 +223,16 @@ _VERSION: Final = msgspec.json.Decoder(_Version)
 
 
 def decode_version(content: bytes) -> str:
-    """The Kubernetes version in the answer of `/version`, as `v1.36.3`."""
+    """Read the Kubernetes version in the answer of `/version`, for example `v1.36.3`."""
     try:
         return clean_text(_VERSION.decode(content).git_version)
     except _MALFORMED as error:
-        raise WireError(f"the server's /version is not that of Kubernetes: {error}") from error
+        raise WireError(f"the server's /version is not one of Kubernetes: {error}") from error
 
 
 def decode_uid(content: bytes) -> str:
-    """The uid of an object of any kind."""
+    """Read the uid of an object of any kind."""
     try:
         return clean_text(_META_ONLY.decode(content).metadata.uid, limit=128)
     except _MALFORMED as error:
-        raise WireError(f"the server's answer is no Kubernetes object: {error}") from error
+        raise WireError(f"the server's answer is not a Kubernetes object: {error}") from error

@@ -1,4 +1,4 @@
-"""The kinds of objects svclink reads: where the API serves them, and how they are decoded."""
+"""The kinds of objects that svclink reads: their API paths and decoders."""
 
 from __future__ import annotations
 
@@ -36,10 +36,13 @@ T = TypeVar("T", Service, Namespace, EndpointSlice, ClusterLink, Secret)
 
 @frozen
 class Resource(Generic[T]):
-    """One kind of object: where the API serves it, and how its objects are decoded.
+    """One kind of object.
 
-    `prefix` is the path before `/namespaces/...`, `plural` the last part of it. `label_selector` says which objects the
-    server need not even send.
+    Args:
+        prefix: The path before `/namespaces/...`.
+        plural: The last part of the path.
+        decode: Decodes one object.
+        label_selector: Selects the objects that the server sends; empty means all.
     """
 
     prefix: str
@@ -48,7 +51,7 @@ class Resource(Generic[T]):
     label_selector: str = ""
 
     def path(self, namespace: str = "", name: str = "") -> str:
-        """The path of the collection, in one namespace or in all (empty), or of one object."""
+        """The path of a collection, in one namespace or in all (empty), or of one object."""
         scope = f"/namespaces/{namespace}" if namespace else ""
         return f"{self.prefix}{scope}/{self.plural}" + (f"/{name}" if name else "")
 
@@ -63,7 +66,7 @@ REMOTE_ENDPOINT_SLICES: Final = Resource(
     decode_remote_slice,
     f"{LABEL_SERVICE_NAME},{LABEL_MANAGED_BY}!={MANAGED_BY},!{LABEL_CLUSTER},!{LABEL_GO_CLUSTER},!{LABEL_MCS_SOURCE_CLUSTER}",
 )
-"""As remote clusters are read: slices of no Service, and those mirrored there from elsewhere, are not sent at all."""
+"""EndpointSlices of remote clusters, without slices of no Service and without mirrors there."""
 
 ENDPOINT_SLICES: Final = Resource("/apis/discovery.k8s.io/v1", "endpointslices", decode_slice)
 
@@ -72,11 +75,11 @@ SECRETS: Final = Resource("/api/v1", "secrets", decode_secret)
 CLUSTER_LINKS: Final = Resource("/apis/svclink.cloudpilot.ai/v1alpha1", "clusterlinks", decode_link)
 
 
-def sharing(resource: Resource[T], share: Callable[[T], T]) -> Resource[T]:
-    """A kind of object whose objects are, once decoded, exchanged for equal ones."""
-    return evolve(resource, decode=lambda content: share(resource.decode(content)))
+def reusing(resource: Resource[T], reuse: Callable[[T], T]) -> Resource[T]:
+    """The same kind, where each decoded object is replaced by an equal one that is held already."""
+    return evolve(resource, decode=lambda content: reuse(resource.decode(content)))
 
 
 def cluster_links(selector: LabelSelector) -> Resource[ClusterLink]:
-    """ClusterLinks, of which only some are this controller's to work on."""
+    """ClusterLinks. The selector marks those that this controller works on."""
     return evolve(CLUSTER_LINKS, decode=partial(decode_link, selector=selector))

@@ -1,6 +1,6 @@
-"""Long work leaves the event loop to others in between.
+"""Long work lets other tasks of the event loop run in between.
 
-Real: everything. What is counted are turns of the event loop, not time.
+Real: everything. The tests count turns of the event loop, not time.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from svclink_controller import loop_turns as turns
 from svclink_controller.loop_turns import in_turns, next_turn
 
 
@@ -26,25 +25,18 @@ class Turn:
             self.number += 1
 
 
-@pytest.fixture
-def _short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A turn is over after one value."""
-    monkeypatch.setattr(turns, "TURN_SECONDS", 0)
-
-
 async def seen_by(turn: Turn, size: int) -> list[int]:
-    """In which turns the values of a long work were computed."""
+    """The turns in which the values of long work were computed; each turn computes one value."""
 
     def work() -> Iterator[int]:
         for _ in range(size):
             yield turn.number
 
-    return await in_turns(work())
+    return await in_turns(work(), turn_seconds=0)
 
 
-@pytest.mark.usefixtures("_short")
-async def test_others_get_their_turn() -> None:
-    """Between two turns of the work, everybody else who is due was served."""
+async def test_other_tasks_run_between_turns() -> None:
+    """Other tasks run between two turns of the work."""
     turn = Turn()
     counting = asyncio.create_task(turn.count())
     await asyncio.sleep(0)
@@ -53,9 +45,8 @@ async def test_others_get_their_turn() -> None:
     assert len(set(seen)) == 20
 
 
-@pytest.mark.usefixtures("_short")
-async def test_only_one_works_in_a_turn() -> None:
-    """However many work at once, others wait for one turn of one of them."""
+async def test_one_task_works_in_a_turn() -> None:
+    """However many tasks work at once, other tasks wait for a single turn."""
     turn = Turn()
     counting = asyncio.create_task(turn.count())
     seen = await asyncio.gather(*[seen_by(turn, 5) for _ in range(10)])
@@ -64,8 +55,8 @@ async def test_only_one_works_in_a_turn() -> None:
     assert len(set(numbers)) == len(numbers) == 50
 
 
-async def test_those_who_wait_for_a_turn_get_one_each() -> None:
-    """However many want to work, others wait for one of them only."""
+async def test_each_waiting_task_gets_its_own_turn() -> None:
+    """However many tasks wait for a turn, each gets another one."""
     turn = Turn()
     counting = asyncio.create_task(turn.count())
 
@@ -78,20 +69,19 @@ async def test_those_who_wait_for_a_turn_get_one_each() -> None:
     assert len(set(seen)) == 20
 
 
-async def test_short_work_is_done_in_one_turn() -> None:
-    """What does not take long is there at once, and in its order."""
+async def test_short_work_takes_one_turn() -> None:
+    """Values that are computed fast come back in order."""
     assert await in_turns(number * 2 for number in range(3)) == [0, 2, 4]
     assert await in_turns([]) == []
 
 
-@pytest.mark.usefixtures("_short")
-async def test_fault_in_the_middle_is_raised_and_holds_up_nobody() -> None:
-    """What the computing raises comes out, and the next work gets its turn."""
+async def test_error_is_raised_and_frees_the_turn() -> None:
+    """An error of the work is raised, and the next work gets its turn."""
 
     def work() -> Iterator[int]:
         yield 1
         raise ValueError("broken")
 
     with pytest.raises(ValueError, match="broken"):
-        await in_turns(work())
-    assert await in_turns([1, 2]) == [1, 2]
+        await in_turns(work(), turn_seconds=0)
+    assert await in_turns([1, 2], turn_seconds=0) == [1, 2]

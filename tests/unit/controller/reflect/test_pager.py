@@ -1,29 +1,29 @@
-"""However a server pages, a list is complete, or an error that says why not, and ends.
+"""However a server pages, a list is complete, or an error that says why not.
 
-Real: the pager, the client, sockets and TLS. Substituted: the API server, by scripts. How an expired list is started
-again is in test_reflector.
+Real: the pager, the client, sockets and TLS. Substituted: the API server, by scripts.
+`test_reflector` checks how an expired list starts again.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from itertools import count
 from typing import Any, TypeAlias, cast
 
+import msgspec
 import pytest
 from aiohttp import web
+from attrs import evolve
 
 from svclink_controller.api.client import Client
 from svclink_controller.api.errors import ApiError, TooLargeError, TransportError
 from svclink_controller.api.limits import DEFAULT_LIMITS, Limits
 from svclink_controller.backoff import Backoff
-from svclink_controller.reflect import pager
-from svclink_controller.reflect.pager import OVERLOAD_TRIES, Pager
-from svclink_controller.wire.messages import Page
-from svclink_controller.wire.reading import decode_page
-from svclink_controller.wire.resources import SERVICES, Resource
+from svclink_controller.reflect.pager import LIST_LIMITS, OVERLOAD_TRIES, ListLimits, Pager
+from svclink_controller.wire.resources import SERVICES
 from svclink_core import Service
 from tests.unit.controller.servers import Server, connected, page, refusal, serving
 
@@ -40,10 +40,11 @@ def service(name: str, **changes: Any) -> dict[str, Any]:
 
 @asynccontextmanager
 async def paging(
-    answer: Answer, limits: Limits = DEFAULT_LIMITS
+    answer: Answer, limits: Limits = DEFAULT_LIMITS, list_limits: ListLimits = LIST_LIMITS
 ) -> AsyncIterator[tuple[Server, Pager[Service]]]:
+    backoff = Backoff(base=0.001, cap=0.01)
     async with serving(answer) as server, connected(server.url, limits) as client:
-        yield server, Pager(client, "/api/v1/services", {}, SERVICES, Backoff(base=0.001, cap=0.01))
+        yield server, Pager(client, "/api/v1/services", {}, SERVICES, backoff, list_limits)
 
 
 def endless(*items: dict[str, Any]) -> Answer:
@@ -57,30 +58,27 @@ def endless(*items: dict[str, Any]) -> Answer:
 
 
 @pytest.mark.parametrize(
-    ("limit", "value", "items"),
+    ("list_limits", "items"),
     [
-        ("MAX_OBJECTS", 5, (service("a"), service("b"))),
-        ("MAX_OBJECTS", 5, (service("a", spec=5),)),
-        ("MAX_BYTES", 2_000, (service("a"),)),
-        ("MAX_PAGES", 6, ()),
+        (ListLimits(objects=5), (service("a"), service("b"))),
+        (ListLimits(objects=5), (service("a", spec=5),)),
+        (ListLimits(total_bytes=2_000), (service("a"),)),
+        (ListLimits(pages=6), ()),
     ],
-    ids=["objects", "objects that make no sense", "bytes", "empty pages"],
+    ids=["objects", "undecodable objects", "bytes", "empty pages"],
 )
-async def test_list_without_an_end_is_given_up(
-    monkeypatch: pytest.MonkeyPatch, limit: str, value: int, items: tuple[dict[str, Any], ...]
+async def test_list_without_end_is_an_error(
+    list_limits: ListLimits, items: tuple[dict[str, Any], ...]
 ) -> None:
-    """A server that always gives a token for one more page does not fill the memory, and the error says so."""
-    monkeypatch.setattr(pager, limit, value)
-    async with paging(endless(*items)) as (server, lister):
-        with pytest.raises(TransportError, match="the list of services does not end"):
+    """A server that always has one more page does not fill the memory."""
+    async with paging(endless(*items), list_limits=list_limits) as (server, lister):
+        with pytest.raises(TransportError, match="the list of services is too long"):
             await lister.list_all()
     assert 2 < len(server.requests) < 20
 
 
-async def test_pages_that_come_at_once_are_taken_apart_in_turns(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Ten clusters that answer at the same moment do not hold up everybody else for ten pages."""
+async def test_pages_that_arrive_together_are_decoded_in_turns() -> None:
+    """Ten clusters that answer at the same moment do not hold the event loop for ten pages."""
     turn, seen = 0, []
 
     async def count() -> None:
@@ -91,24 +89,26 @@ async def test_pages_that_come_at_once_are_taken_apart_in_turns(
 
     class Answered:
         async def get(self, *_: object, **__: object) -> bytes:
-            return b'{"metadata": {"resourceVersion": "1"}, "items": []}'
+            return json.dumps(
+                {"metadata": {"resourceVersion": "1"}, "items": [service("a")]}
+            ).encode()
 
-    def decode(content: bytes, resource: Resource[Service]) -> Page[Service]:
+    def decode(content: bytes | msgspec.Raw) -> Service:
         seen.append(turn)
-        return decode_page(content, resource)
+        return SERVICES.decode(content)
 
-    monkeypatch.setattr(pager, "decode_page", decode)
+    resource = evolve(SERVICES, decode=decode)
     counting = asyncio.create_task(count())
     client = cast("Client", Answered())
     await asyncio.gather(
-        *(Pager(client, "/x", {}, SERVICES, Backoff(1, 1)).list_all() for _ in range(10))
+        *(Pager(client, "/x", {}, resource, Backoff(1, 1)).list_all() for _ in range(10))
     )
     counting.cancel()
     assert len(set(seen)) == 10
 
 
-async def test_pages_over_the_limit_are_asked_for_in_smaller_ones() -> None:
-    """A cluster of large objects is listed all the same: nothing is known to be missing from a list cut short."""
+async def test_page_over_the_size_limit_is_requested_in_smaller_ones() -> None:
+    """A cluster with large objects is listed completely."""
 
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
         start, limit = int(request.query.get("continue", "0")), int(request.query["limit"])
@@ -123,7 +123,7 @@ async def test_pages_over_the_limit_are_asked_for_in_smaller_ones() -> None:
 
 
 async def test_one_object_over_the_limit_is_an_error() -> None:
-    """Where even a page of one object is too large, there is no list, and the asking ends."""
+    """If a page of one object is too large, there is no list, and no further request."""
 
     async def answer(_: web.BaseRequest) -> web.StreamResponse:
         return page(service("a", padding="x" * 3_000))
@@ -135,8 +135,8 @@ async def test_one_object_over_the_limit_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "Too many requests, please try again later.\n"])
-async def test_overload_in_the_middle_loses_no_page(text: str) -> None:
-    """A 429, also as plain text, is waited out, and the list goes on from the page it was at."""
+async def test_overload_between_pages_loses_no_page(text: str) -> None:
+    """After a 429, even one in plain text, the list continues with the same page."""
     answers = [
         page(service("a"), token="t"),  # noqa: S106 - a token of a list
         web.Response(status=429, text=text) if text else refusal(429, "TooManyRequests"),
@@ -152,8 +152,8 @@ async def test_overload_in_the_middle_loses_no_page(text: str) -> None:
     assert [request.query.get("continue") for request in server.requests] == [None, "t", "t"]
 
 
-async def test_overload_that_stays_is_an_error() -> None:
-    """A server that never has time is somebody else's trouble after a few tries."""
+async def test_lasting_overload_is_an_error() -> None:
+    """A server that stays overloaded is reported after a few tries."""
 
     async def answer(_: web.BaseRequest) -> web.StreamResponse:
         return refusal(429, "TooManyRequests")
@@ -164,21 +164,20 @@ async def test_overload_that_stays_is_an_error() -> None:
     assert len(server.requests) == OVERLOAD_TRIES
 
 
-async def test_server_that_hangs_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that accepts connections and answers nothing is found out by asking it for one object."""
-    monkeypatch.setattr(pager, "PROBE_SECONDS", 0.1)
+async def test_server_that_hangs_is_detected() -> None:
+    """A request for one object times out on a server that accepts connections and never answers."""
 
     async def hang(_: web.BaseRequest) -> web.StreamResponse:
         await asyncio.Event().wait()
         return page()
 
-    async with paging(hang) as (_, lister):
+    async with paging(hang, list_limits=ListLimits(probe_seconds=0.1)) as (_, lister):
         with pytest.raises(TransportError, match="did not answer in time"):
             await lister.newest_version()
 
 
 async def test_newest_version_costs_one_object() -> None:
-    """Where a cluster is by now is asked without listing it."""
+    """The newest version of a cluster is known without listing it."""
 
     async def answer(_: web.BaseRequest) -> web.StreamResponse:
         return page(service("a"), version="77", token="more")  # noqa: S106

@@ -1,6 +1,7 @@
-"""A list is complete or an error; a watch goes on from where it was, and lists anew only where nothing else helps.
+"""A list is complete or an error. A watch continues from its last version, and lists only if it must.
 
-Real: the reflector, the client, sockets and TLS. Substituted: the API server, by scripts, and the store, by a record.
+Real: the reflector, the client, sockets and TLS. Substituted: the API server, by scripts, the store,
+by a record, and where a test counts pauses, the clock.
 """
 
 from __future__ import annotations
@@ -18,13 +19,12 @@ from structlog.testing import capture_logs
 from svclink_controller.api.errors import ApiError, TransportError
 from svclink_controller.api.limits import DEFAULT_LIMITS, Limits
 from svclink_controller.backoff import Backoff
-from svclink_controller.reflect import reflector as reflector_module
 from svclink_controller.reflect.pager import PAGE_SIZE
 from svclink_controller.reflect.reflector import (
     MAX_OVERLOADS,
     WATCH_TIMEOUT_SECONDS,
     Reflector,
-    reflect_for_ever,
+    reflect_forever,
 )
 from svclink_controller.wire.messages import Listing, Undecodable, WireError
 from svclink_controller.wire.resources import SERVICES
@@ -57,34 +57,34 @@ def service(name: str = "web", version: str = "1", **changes: Any) -> dict[str, 
 
 @define
 class Record:
-    """A sink that remembers what it was fed, in words."""
+    """A sink that records what it receives, in words."""
 
-    said: list[str] = field(factory=list)
+    received: list[str] = field(factory=list)
 
     async def replace(self, listing: Listing[Service]) -> None:
-        self.said.append(f"list of {','.join(item.metadata.name for item in listing.items)}")
+        self.received.append(f"list of {','.join(item.metadata.name for item in listing.items)}")
 
     def apply(self, item: Service) -> None:
-        self.said.append(f"{item.metadata.name} is at {item.metadata.resource_version}")
+        self.received.append(f"{item.metadata.name} at {item.metadata.resource_version}")
 
     def remove(self, key: NamespacedName) -> None:
-        self.said.append(f"{key.name} is gone")
+        self.received.append(f"{key.name} removed")
 
     def mark_undecodable(self, each: Undecodable) -> None:
-        self.said.append(f"{each.key.name} makes no sense")
+        self.received.append(f"{each.key.name} undecodable")
 
 
-def says(*chunks: bytes, stay: bool = False) -> Answer:
-    """A watch that says some things and ends, or stays."""
+def sends(*chunks: bytes, stay: bool = False) -> Answer:
+    """A watch that sends chunks, and then ends or stays open."""
 
-    async def say(request: web.BaseRequest) -> web.StreamResponse:
+    async def send(request: web.BaseRequest) -> web.StreamResponse:
         return await stream(request, *chunks, stay=stay)
 
-    return say
+    return send
 
 
 def gives(make: Callable[[], web.Response]) -> Answer:
-    """An answer that is there at once."""
+    """An answer without delay."""
 
     async def give(_: web.BaseRequest) -> web.StreamResponse:
         return make()
@@ -92,12 +92,12 @@ def gives(make: Callable[[], web.Response]) -> Answer:
     return give
 
 
-STAYS = says(stay=True)
+STAYS_OPEN = sends(stay=True)
 
 
 @define
 class Script:
-    """Answers to lists and to watches, one after the other; the last of each is given again and again."""
+    """Answers to lists and to watches, in order. The last answer of each is repeated."""
 
     lists: list[Answer]
     watches: list[Answer]
@@ -108,34 +108,53 @@ class Script:
         return await answer(request)
 
 
+@define
+class Pauses:
+    """Records pauses instead of waiting. After the last allowed one it stays paused."""
+
+    allowed: int
+    seconds: list[float] = field(factory=list)
+
+    async def sleep(self, seconds: float) -> None:
+        self.seconds.append(seconds)
+        if len(self.seconds) >= self.allowed:
+            await asyncio.Event().wait()
+        await asyncio.sleep(0)
+
+    async def all(self) -> list[float]:
+        """All pauses, once the last allowed one has begun."""
+        await eventually(lambda: len(self.seconds) >= self.allowed)
+        return self.seconds
+
+
 @asynccontextmanager
 async def reflecting(
     script: Script,
     namespace: str = "",
     *,
-    patient: bool = False,
+    pauses: Pauses | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> AsyncIterator[tuple[Server, Reflector[Service]]]:
-    """A reflector of Services of a scripted server: as patient as a real one, or one that tests need not wait for."""
+    """A reflector of the Services of a scripted server, with short pauses or with recorded ones."""
     async with serving(script) as server, connected(server.url, limits) as client:
         reflector = Reflector(client, SERVICES, namespace)
-        yield (
-            server,
-            reflector if patient else evolve(reflector, backoff=Backoff(base=0.01, cap=0.05)),
-        )
+        if pauses is None:
+            yield server, evolve(reflector, backoff=Backoff(base=0.01, cap=0.05))
+        else:
+            yield server, evolve(reflector, sleep=pauses.sleep)
 
 
 @asynccontextmanager
 async def watching(
     *watches: Answer,
     lists: tuple[Answer, ...] = (gives(lambda: page(service("listed"), version="50")),),
-    patient: bool = False,
+    pauses: Pauses | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> AsyncIterator[tuple[Server, Record, asyncio.Task[None]]]:
-    """A watch from version 1, with what it was fed."""
+    """A watch from version 1, and what it passes on."""
     record = Record()
     script = Script(list(lists), list(watches))
-    async with reflecting(script, patient=patient, limits=limits) as (server, reflector):
+    async with reflecting(script, pauses=pauses, limits=limits) as (server, reflector):
         task = asyncio.create_task(reflector.watch("1", record))
         try:
             yield server, record, task
@@ -146,7 +165,7 @@ async def watching(
 
 
 def versions(server: Server) -> list[str]:
-    """The versions that were watched from."""
+    """The versions from which watches started."""
     return [request.query["resourceVersion"] for request in server.watches]
 
 
@@ -157,8 +176,8 @@ async def list_names(reflector: Reflector[Service]) -> list[str]:
     return [item.metadata.name for item in (await reflector.list_all()).items]
 
 
-async def test_list_is_put_together_from_its_pages() -> None:
-    """Pages are asked for one after the other with the token of the one before; the last one's version counts."""
+async def test_list_has_the_items_of_all_pages() -> None:
+    """Each page is requested with the token of the one before. The version is that of the last."""
     pages = (
         gives(lambda: page(service("a"), version="5", token="t 1&")),  # noqa: S106 - a token of a list
         gives(lambda: page(service("b"), version="5", token="t2")),  # noqa: S106
@@ -175,8 +194,8 @@ async def test_list_is_put_together_from_its_pages() -> None:
 @pytest.mark.parametrize(
     ("namespace", "path"), [("", "/api/v1/services"), ("prod", "/api/v1/namespaces/prod/services")]
 )
-async def test_list_and_watch_are_of_the_namespace(namespace: str, path: str) -> None:
-    """A reflector of one namespace asks for that namespace only."""
+async def test_list_and_watch_read_one_namespace(namespace: str, path: str) -> None:
+    """A reflector of one namespace requests only that namespace."""
     script = Script([gives(page)], [gives(lambda: refusal(500))])
     async with reflecting(script, namespace) as (server, reflector):
         await reflector.list_all()
@@ -185,8 +204,8 @@ async def test_list_and_watch_are_of_the_namespace(namespace: str, path: str) ->
     assert server.paths == [path, path]
 
 
-async def test_list_that_expires_in_the_middle_starts_again() -> None:
-    """A 410 for a later page means: from the beginning; nothing of the first pages is kept."""
+async def test_list_that_expires_between_pages_starts_again() -> None:
+    """After a 410 for a later page, nothing of the first pages is kept."""
     pages = (
         gives(lambda: page(service("old"), version="5", token="t")),  # noqa: S106
         gives(lambda: refusal(410, "Expired")),
@@ -196,8 +215,8 @@ async def test_list_that_expires_in_the_middle_starts_again() -> None:
         assert await list_names(reflector) == ["new"]
 
 
-async def test_list_that_keeps_expiring_is_asked_for_in_one_page() -> None:
-    """A server that forgets faster than it is read gets one request without a limit."""
+async def test_list_that_keeps_expiring_is_requested_in_one_page() -> None:
+    """A list that expires twice is requested without a limit."""
     expired = gives(lambda: refusal(410, "Expired"))
     script = Script([expired, expired, gives(lambda: page(service("a")))], [])
     async with reflecting(script) as (server, reflector):
@@ -209,8 +228,8 @@ async def test_list_that_keeps_expiring_is_asked_for_in_one_page() -> None:
     ]
 
 
-async def test_list_that_never_gets_complete_is_an_error() -> None:
-    """Where even the list in one page expires, there is no list."""
+async def test_list_that_always_expires_is_an_error() -> None:
+    """If the list in one page expires too, there is no list."""
     async with reflecting(Script([gives(lambda: refusal(410, "Expired"))], [])) as (
         server,
         reflector,
@@ -221,8 +240,8 @@ async def test_list_that_never_gets_complete_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("code", [401, 403, 404, 429, 500, 504])
-async def test_refused_page_is_no_page(code: int) -> None:
-    """A list whose second page is refused is no shorter list but an error."""
+async def test_list_with_a_refused_page_is_an_error(code: int) -> None:
+    """A refused second page does not make a shorter list."""
     pages = [
         gives(lambda: page(service("a"), token="t")),  # noqa: S106
         gives(lambda: refusal(code)),
@@ -232,16 +251,16 @@ async def test_refused_page_is_no_page(code: int) -> None:
             await reflector.list_all()
 
 
-async def test_list_says_what_it_could_not_understand() -> None:
-    """An object of a page that makes no sense is not among the items, and not absent."""
+async def test_list_names_undecodable_objects() -> None:
+    """An undecodable object is not one of the items, and not absent."""
     script = Script([gives(lambda: page(service("a"), service("b", spec=5)))], [])
     async with reflecting(script) as (_, reflector):
         listing = await reflector.list_all()
     assert [each.key.name for each in listing.undecodable] == ["b"]
 
 
-async def test_garbage_is_no_list() -> None:
-    """HTML with status 200 is an error."""
+async def test_html_instead_of_a_list_is_an_error() -> None:
+    """HTML with status 200 is not a list."""
     script = Script([gives(lambda: web.Response(text="<html>Sign in</html>"))], [])
     async with reflecting(script) as (_, reflector):
         with pytest.raises(WireError):
@@ -251,22 +270,22 @@ async def test_garbage_is_no_list() -> None:
 # Watches
 
 
-async def test_watch_feeds_every_change() -> None:
-    """What is added, modified and deleted is told in the order in which it comes."""
+async def test_watch_passes_every_change_on() -> None:
+    """Objects that are added, modified and deleted reach the sink in order."""
     lines = (
         event("ADDED", service("a", "2")),
         event("MODIFIED", service("a", "3")),
         event("ADDED", service("b", "4", spec=5)),
         event("DELETED", service("a", "5")),
     )
-    async with watching(says(*lines, stay=True)) as (_, record, _):
-        await eventually(lambda: len(record.said) == 4)
-    assert record.said == ["a is at 2", "a is at 3", "b makes no sense", "a is gone"]
+    async with watching(sends(*lines, stay=True)) as (_, record, _):
+        await eventually(lambda: len(record.received) == 4)
+    assert record.received == ["a at 2", "a at 3", "b undecodable", "a removed"]
 
 
-async def test_watch_asks_for_bookmarks_and_an_end() -> None:
-    """A watch wants bookmarks, and to be ended by the server at a random time."""
-    async with watching(STAYS) as (server, _, _):
+async def test_watch_requests_bookmarks_and_a_timeout() -> None:
+    """A watch asks the server for bookmarks, and to end it after a random time."""
+    async with watching(STAYS_OPEN) as (server, _, _):
         await eventually(lambda: bool(server.watches))
     query = server.watches[0].query
     assert (query["watch"], query["allowWatchBookmarks"], query["resourceVersion"]) == (
@@ -277,94 +296,104 @@ async def test_watch_asks_for_bookmarks_and_an_end() -> None:
     assert WATCH_TIMEOUT_SECONDS[0] <= int(query["timeoutSeconds"]) <= WATCH_TIMEOUT_SECONDS[1]
 
 
-async def test_watch_that_ended_goes_on_from_the_last_version() -> None:
-    """After the end of a stream, the next one starts where it was; nothing is listed."""
-    first = says(event("ADDED", service("a", "7")), event("DELETED", service("a", "9")))
-    async with watching(first, STAYS) as (server, _, _):
+async def test_next_watch_starts_from_the_last_version() -> None:
+    """A watch that ended continues from its last version without a list."""
+    first = sends(event("ADDED", service("a", "7")), event("DELETED", service("a", "9")))
+    async with watching(first, STAYS_OPEN) as (server, _, _):
         await eventually(lambda: len(server.watches) == 2)
     assert (versions(server), server.lists) == (["1", "9"], [])
 
 
 async def test_bookmark_moves_the_version() -> None:
-    """A bookmark feeds nothing, and the next watch starts from it."""
-    async with watching(says(bookmark("42")), STAYS) as (server, record, _):
+    """A bookmark passes nothing on, and the next watch starts from it."""
+    async with watching(sends(bookmark("42")), STAYS_OPEN) as (server, record, _):
         await eventually(lambda: len(server.watches) == 2)
-    assert (versions(server), record.said) == (["1", "42"], [])
+    assert (versions(server), record.received) == (["1", "42"], [])
 
 
-async def test_object_that_makes_no_sense_moves_the_version() -> None:
-    """The watch does not come back to an object nobody understands."""
-    async with watching(says(event("ADDED", service("a", "8", spec=5))), STAYS) as (server, _, _):
+async def test_undecodable_object_moves_the_version() -> None:
+    """The next watch starts after an undecodable object."""
+    async with watching(sends(event("ADDED", service("a", "8", spec=5))), STAYS_OPEN) as (
+        server,
+        _,
+        _,
+    ):
         await eventually(lambda: len(server.watches) == 2)
     assert versions(server) == ["1", "8"]
 
 
-async def test_event_without_version_leaves_the_version_alone() -> None:
-    """A bookmark that says nothing does not make the watch begin from nothing."""
-    async with watching(says(bookmark("42"), bookmark("")), STAYS) as (server, _, _):
+async def test_event_without_version_keeps_the_version() -> None:
+    """A bookmark without a version does not reset the watch."""
+    async with watching(sends(bookmark("42"), bookmark("")), STAYS_OPEN) as (server, _, _):
         await eventually(lambda: len(server.watches) == 2)
     assert versions(server) == ["1", "42"]
 
 
-EXPIRED_EVENT = says(event("ERROR", status_object(410, "Expired")))
+EXPIRED_EVENT = sends(event("ERROR", status_object(410, "Expired")))
 EXPIRED_STATUS = gives(lambda: refusal(410, "Expired"))
 TOO_LARGE = gives(
     lambda: refusal(504, "Timeout", "Too large resource version", cause="ResourceVersionTooLarge")
 )
-TOO_LARGE_EVENT = says(
+TOO_LARGE_EVENT = sends(
     event("ERROR", status_object(504, "Timeout", cause="ResourceVersionTooLarge"))
 )
 
 
 @pytest.mark.parametrize("expired", [EXPIRED_EVENT, EXPIRED_STATUS, TOO_LARGE, TOO_LARGE_EVENT])
-async def test_version_the_server_does_not_know_is_listed_anew(expired: Answer) -> None:
-    """410 in either form, and 504 for a version of the future: list, replace, and watch from the list."""
-    async with watching(expired, STAYS) as (server, record, _):
+async def test_expired_version_is_followed_by_a_list(expired: Answer) -> None:
+    """After a 410, or a 504 for a future version, the watch starts from a new list."""
+    async with watching(expired, STAYS_OPEN) as (server, record, _):
         await eventually(lambda: len(server.watches) == 2)
-    assert record.said == ["list of listed"]
+    assert record.received == ["list of listed"]
     assert versions(server) == ["1", "50"]
 
 
-async def test_cluster_that_went_back_is_listed_anew() -> None:
-    """An API server restored from a backup takes a watch from the future and says nothing: its list is believed."""
+async def test_restored_cluster_is_listed_again() -> None:
+    """An API server restored from a backup accepts a watch from the future, so it is listed."""
     restored = gives(lambda: page(service("restored"), version="40"))
-    async with watching(says(bookmark("90")), STAYS, lists=(restored,)) as (server, record, _):
+    async with watching(sends(bookmark("90")), STAYS_OPEN, lists=(restored,)) as (
+        server,
+        record,
+        _,
+    ):
         await eventually(lambda: len(server.watches) == 2)
-    assert record.said == ["list of restored"]
+    assert record.received == ["list of restored"]
     assert versions(server) == ["1", "40"]
 
 
-async def test_cluster_that_is_where_it_was_is_not_listed_anew() -> None:
-    """Nothing happened while no watch was open: the next one goes on, and one object was asked for."""
+async def test_unchanged_cluster_is_not_listed_again() -> None:
+    """A cluster without changes between two watches is asked for one object only."""
     same = gives(lambda: page(service("a"), version="90"))
-    async with watching(says(bookmark("90")), STAYS, lists=(same,)) as (server, record, _):
+    async with watching(sends(bookmark("90")), STAYS_OPEN, lists=(same,)) as (server, record, _):
         await eventually(lambda: len(server.watches) == 2)
-    assert (versions(server), server.lists, record.said) == (["1", "90"], [], [])
+    assert (versions(server), server.lists, record.received) == (["1", "90"], [], [])
 
 
-async def test_list_that_fails_after_a_410_is_the_owners_business() -> None:
-    """Where the new list is refused, the watch ends with that refusal."""
+async def test_refused_list_after_a_410_ends_the_watch() -> None:
+    """If the new list is refused, the watch ends with that error."""
     async with watching(EXPIRED_STATUS, lists=(gives(lambda: refusal(403)),)) as (_, record, task):
         with pytest.raises(ApiError, match="403"):
             await task
-    assert record.said == []
+    assert record.received == []
 
 
-async def test_overload_is_waited_out() -> None:
-    """A 429 ends nothing: the watch goes on from where it was, after the time the server asked for."""
+async def test_watch_continues_after_an_overload() -> None:
+    """After a 429 the watch continues from its version, when the Retry-After has passed."""
     async with watching(
-        says(bookmark("9")), gives(lambda: refusal(429, "TooManyRequests", retry_after=1)), STAYS
+        sends(bookmark("9")),
+        gives(lambda: refusal(429, "TooManyRequests", retry_after=1)),
+        STAYS_OPEN,
     ) as (
         server,
         record,
         _,
     ):
         await eventually(lambda: len(server.watches) == 3)
-    assert (versions(server), server.lists, record.said) == (["1", "9", "9"], [], [])
+    assert (versions(server), server.lists, record.received) == (["1", "9", "9"], [], [])
 
 
-async def test_overload_that_stays_is_the_owners_business() -> None:
-    """A server that never has time for a watch is not known any more, however alive it is."""
+async def test_lasting_overload_ends_the_watch() -> None:
+    """A server that refuses every watch with 429 counts as unreachable after some tries."""
     async with watching(gives(lambda: refusal(429, "TooManyRequests"))) as (server, _, task):
         with pytest.raises(ApiError, match="429"):
             await task
@@ -372,30 +401,30 @@ async def test_overload_that_stays_is_the_owners_business() -> None:
 
 
 @pytest.mark.parametrize("code", [400, 401, 403, 404, 500, 503, 504])
-async def test_any_other_refusal_is_the_owners_business(code: int) -> None:
-    """What a reflector cannot mend ends the watch."""
+async def test_other_error_ends_the_watch(code: int) -> None:
+    """The watch ends with an error that a list does not fix."""
     async with watching(gives(lambda: refusal(code))) as (_, _, task):
         with pytest.raises(ApiError, match=str(code)):
             await task
 
 
-async def test_any_other_error_event_is_the_owners_business() -> None:
-    """An ERROR event that is no 410 ends the watch as an error answer would."""
-    async with watching(says(event("ERROR", status_object(500, "InternalError")))) as (_, _, task):
+async def test_other_error_event_ends_the_watch() -> None:
+    """An ERROR event other than 410 ends the watch, like an error answer."""
+    async with watching(sends(event("ERROR", status_object(500, "InternalError")))) as (_, _, task):
         with pytest.raises(ApiError, match="500 InternalError"):
             await task
 
 
-async def test_garbage_ends_the_watch() -> None:
-    """A line that is no watch event is an error, not a change."""
-    async with watching(says(b"<html>\n")) as (_, record, task):
+async def test_html_instead_of_an_event_ends_the_watch() -> None:
+    """A line that is not a watch event is an error, not a change."""
+    async with watching(sends(b"<html>\n")) as (_, record, task):
         with pytest.raises(WireError):
             await task
-    assert record.said == []
+    assert record.received == []
 
 
-async def test_broken_connection_is_the_owners_business() -> None:
-    """A stream that breaks off ends the watch."""
+async def test_broken_connection_ends_the_watch() -> None:
+    """The watch ends when its connection breaks."""
 
     async def break_off(request: web.BaseRequest) -> web.StreamResponse:
         response = web.StreamResponse()
@@ -410,55 +439,50 @@ async def test_broken_connection_is_the_owners_business() -> None:
             await task
 
 
-async def test_silence_is_no_trouble() -> None:
-    """A watch that says nothing for long is asked for again from the same version."""
+async def test_silent_watch_is_replaced() -> None:
+    """A watch without events is started again from the same version."""
     limits = Limits(watch_silence_seconds=0.1)
-    said = says(bookmark("9"), stay=True)
-    async with watching(said, STAYS, limits=limits) as (server, record, task):
+    said = sends(bookmark("9"), stay=True)
+    async with watching(said, STAYS_OPEN, limits=limits) as (server, record, task):
         await eventually(lambda: len(server.watches) >= 3)
         assert not task.done()
     assert versions(server)[:3] == ["1", "9", "9"]
-    assert (server.lists, record.said) == ([], [])
+    assert (server.lists, record.received) == ([], [])
 
 
 async def test_server_that_ends_every_watch_at_once_is_not_hammered() -> None:
-    """However a server ends its watches, it is not asked again and again without a pause."""
+    """However a server ends its watches, the reflector pauses longer and longer between them."""
 
-    async def count(behaviour: Answer) -> int:
-        async with watching(behaviour, patient=True) as (server, _, _):
-            await asyncio.sleep(1)
-            asked = len(server.requests)
-            await eventually(lambda: len(server.requests) >= 2)  # It has not given up either.
-            return asked
+    async def paused(behaviour: Answer) -> float:
+        pauses = Pauses(allowed=12)
+        async with watching(behaviour, pauses=pauses):
+            return sum(await pauses.all())
 
     behaviours = {
-        "closes": says(),
-        "says something and closes": says(bookmark("9")),
+        "closes": sends(),
+        "sends an event and closes": sends(bookmark("9")),
         "410": EXPIRED_STATUS,
         "410 event": EXPIRED_EVENT,
-        "says something and 410": says(bookmark("9"), event("ERROR", status_object(410))),
+        "sends an event and 410": sends(bookmark("9"), event("ERROR", status_object(410))),
     }
-    counts = dict(
-        zip(behaviours, await asyncio.gather(*map(count, behaviours.values())), strict=True)
-    )
-    assert {name: asked < 60 for name, asked in counts.items()} == dict.fromkeys(
-        behaviours, True
-    ), counts
+    sums = await asyncio.gather(*map(paused, behaviours.values()))
+    assert {name for name, seconds in zip(behaviours, sums, strict=True) if seconds < 5} == set()
 
 
-@pytest.mark.parametrize(("healthy_after", "expected"), [(-1, {0, 1}), (60, {4, 5, 6, 7})])
-async def test_only_a_stream_that_lived_makes_up_for_those_before(
-    monkeypatch: pytest.MonkeyPatch, healthy_after: float, expected: set[int]
+@pytest.mark.parametrize(("healthy_seconds", "expected"), [(-1, 1), (60, 6)])
+async def test_only_a_healthy_watch_shortens_the_next_pause(
+    healthy_seconds: float, expected: int
 ) -> None:
-    """A server that sends an event and hangs up, again and again, is asked less and less often."""
-    monkeypatch.setattr(reflector_module, "HEALTHY_WATCH_SECONDS", healthy_after)
-    script = Script([gives(lambda: page(version="50"))], [says(bookmark("9"))])
-    async with reflecting(script) as (server, reflector):
+    """Pauses grow for a server that sends an event and closes the watch, again and again."""
+    script = Script([gives(lambda: page(version="50"))], [sends(bookmark("9"))])
+    pauses = Pauses(allowed=6)
+    async with reflecting(script, pauses=pauses) as (_, reflector):
+        reflector.healthy_seconds = healthy_seconds
         task = asyncio.create_task(reflector.watch("1", Record()))
-        await eventually(lambda: len(server.watches) == 6)
+        await pauses.all()
         task.cancel()
         await asyncio.wait({task})
-        assert reflector._backoff.failures in expected
+        assert reflector._backoff.failures == expected
 
 
 async def test_watch_can_be_cancelled() -> None:
@@ -478,24 +502,26 @@ async def test_watch_can_be_cancelled() -> None:
         await asyncio.wait_for(gone.wait(), 10)
 
 
-# For ever, in the main cluster
+# Forever, in the main cluster
 
 
 @asynccontextmanager
-async def reflecting_for_ever(script: Script) -> AsyncIterator[tuple[Server, Record, list[str]]]:
-    """A reflection that nothing ends, what it was fed, and the troubles it told."""
-    record, troubles = Record(), list[str]()
-    async with reflecting(script) as (server, reflector):
-        task = asyncio.create_task(reflect_for_ever(reflector, record, troubles.append))
+async def reflecting_forever(
+    script: Script, pauses: Pauses | None = None
+) -> AsyncIterator[tuple[Server, Record, list[str]]]:
+    """A reflection that no error ends, what it passes on, and the errors it reports."""
+    record, errors = Record(), list[str]()
+    async with reflecting(script, pauses=pauses) as (server, reflector):
+        task = asyncio.create_task(reflect_forever(reflector, record, errors.append))
         try:
-            yield server, record, troubles
+            yield server, record, errors
         finally:
             task.cancel()
             await asyncio.wait({task})
 
 
 @pytest.mark.parametrize(
-    "trouble",
+    "error",
     [
         gives(lambda: refusal(403, "Forbidden")),
         gives(lambda: refusal(500)),
@@ -504,26 +530,26 @@ async def reflecting_for_ever(script: Script) -> AsyncIterator[tuple[Server, Rec
     ],
     ids=["403", "500", "HTML", "redirect"],
 )
-async def test_list_is_tried_until_it_works(trouble: Answer) -> None:
-    """Whatever the main cluster answers, it is listed in the end, and the trouble was told."""
-    script = Script([trouble, gives(lambda: page(service("a")))], [STAYS])
-    async with reflecting_for_ever(script) as (_, record, troubles):
-        await eventually(lambda: record.said == ["list of a"])
-        assert len(troubles) == 1
+async def test_list_is_retried_until_it_succeeds(error: Answer) -> None:
+    """After any error of the main cluster the list is requested again, and the error is reported."""
+    script = Script([error, gives(lambda: page(service("a")))], [STAYS_OPEN])
+    async with reflecting_forever(script) as (_, record, errors):
+        await eventually(lambda: record.received == ["list of a"])
+        assert len(errors) == 1
 
 
-async def test_watch_that_broke_is_followed_by_a_list() -> None:
-    """What a reflector cannot mend is mended by listing again: nothing that was missed stays unknown."""
+async def test_broken_watch_is_followed_by_a_list() -> None:
+    """After a watch that ended with an error, a list brings what was missed."""
     script = Script(
         [gives(lambda: page(service("a"))), gives(lambda: page(service("b")))],
-        [gives(lambda: refusal(500)), STAYS],
+        [gives(lambda: refusal(500)), STAYS_OPEN],
     )
-    async with reflecting_for_ever(script) as (_, record, _):
-        await eventually(lambda: record.said == ["list of a", "list of b"])
+    async with reflecting_forever(script) as (_, record, _):
+        await eventually(lambda: record.received == ["list of a", "list of b"])
 
 
-async def test_internal_error_does_not_end_it() -> None:
-    """A fault of whoever is fed is logged, and the list is made again."""
+async def test_internal_error_does_not_end_the_reflection() -> None:
+    """An error of the sink is logged, and the list is requested again."""
 
     class Faulty(Record):
         def apply(self, item: Service) -> None:
@@ -532,44 +558,44 @@ async def test_internal_error_does_not_end_it() -> None:
 
     record = Faulty()
     script = Script(
-        [gives(lambda: page(service("a")))], [says(event("ADDED", service("b", "2"))), STAYS]
+        [gives(lambda: page(service("a")))], [sends(event("ADDED", service("b", "2"))), STAYS_OPEN]
     )
     async with reflecting(script) as (_, reflector):
         with capture_logs() as logs:
-            task = asyncio.create_task(reflect_for_ever(reflector, record, lambda _: None))
-            await eventually(lambda: len(record.said) == 3)
+            task = asyncio.create_task(reflect_forever(reflector, record, lambda _: None))
+            await eventually(lambda: len(record.received) == 3)
             task.cancel()
             await asyncio.wait({task})
-    assert record.said == ["list of a", "b is at 2", "list of a"]
+    assert record.received == ["list of a", "b at 2", "list of a"]
     assert [entry["event"] for entry in logs if entry["log_level"] == "error"] == ["internal error"]
 
 
-async def test_main_cluster_is_left_alone_as_long_as_it_asks() -> None:
-    """After a 503 with Retry-After the next list is not before that time."""
+async def test_retry_after_is_respected() -> None:
+    """After a 503 the next list comes no earlier than its Retry-After says."""
     overloaded = gives(
         lambda: web.Response(status=503, text="not ready", headers={"Retry-After": "100"})
     )
-    async with reflecting_for_ever(Script([overloaded], [])) as (server, _, troubles):
-        await eventually(lambda: bool(troubles))
-        await asyncio.sleep(0.6)
+    pauses = Pauses(allowed=1)
+    async with reflecting_forever(Script([overloaded], []), pauses) as (server, _, _):
+        assert await pauses.all() == [100]
         assert len(server.requests) == 1
 
 
-async def test_what_to_do_is_said_where_that_is_clear() -> None:
-    """A missing permission is named, so that it can be granted."""
+async def test_missing_permission_is_logged_with_its_fix() -> None:
+    """The log names the permission to grant."""
     with capture_logs() as logs:
-        async with reflecting_for_ever(Script([gives(lambda: refusal(403))], [])) as (
+        async with reflecting_forever(Script([gives(lambda: refusal(403))], [])) as (
             _,
             _,
-            troubles,
+            errors,
         ):
-            await eventually(lambda: bool(troubles))
-    assert logs[0]["mend"] == "grant svclink list and watch on services"
+            await eventually(lambda: bool(errors))
+    assert logs[0]["fix"] == "grant svclink list and watch on services"
 
 
-async def test_server_that_may_be_listed_but_not_watched_is_not_hammered() -> None:
-    """Where every watch is refused, the whole cluster is not listed again and again without a pause."""
+async def test_server_that_refuses_every_watch_is_not_hammered() -> None:
+    """The reflector pauses longer and longer between lists if every watch is refused."""
     script = Script([gives(lambda: page(service("a")))], [gives(lambda: refusal(403))])
-    async with reflecting_for_ever(script) as (server, _, _):
-        await asyncio.sleep(0.7)
-        assert 2 <= len(server.requests) < 60
+    pauses = Pauses(allowed=12)
+    async with reflecting_forever(script, pauses):
+        assert sum(await pauses.all()) > 5

@@ -1,4 +1,4 @@
-"""What reflectors say reaches the store, of the right cluster, kind and namespace, and links are passed on.
+"""Objects that reflectors read reach the store: the right cluster, kind and namespace.
 
 Real: sinks and store. Substituted: reflectors, by direct calls.
 """
@@ -10,9 +10,7 @@ import asyncio
 import pytest
 from attrs import define, evolve, field
 
-from svclink_controller import loop_turns as turns
 from svclink_controller.api.errors import TransportError
-from svclink_controller.reflect import sinks
 from svclink_controller.reflect.sinks import LinkSink, ObjectSink
 from svclink_controller.state.store import Store
 from svclink_controller.wire.messages import Listing, Undecodable
@@ -49,44 +47,41 @@ def service(key: NamespacedName = WEB) -> Service:
 
 
 def unknown(name: str) -> Undecodable:
-    return Undecodable(NamespacedName("", name), NamespacedName("", name), "who knows")
+    return Undecodable(NamespacedName("", name), NamespacedName("", name), "field missing")
 
 
 # Services and EndpointSlices
 
 
-def test_objects_go_to_their_own_cluster() -> None:
-    """What one cluster has is not taken for what another has."""
+def test_object_is_put_in_its_own_cluster() -> None:
+    """An object of a remote cluster is not an object of the main cluster."""
     store = new_store()
     ObjectSink(store, "c1", Service).apply(service())
     assert dict(store.snapshot().main.services) == {}
     assert set(store.snapshot().remotes["c1"].services) == {WEB}
 
 
-@pytest.mark.parametrize("understood", [True, False])
-def test_objects_without_an_end_are_an_error(
-    monkeypatch: pytest.MonkeyPatch, *, understood: bool
-) -> None:
-    """A watch that brings new objects for ever breaks, as a list of them would, before they fill the memory."""
-    monkeypatch.setattr(sinks, "MAX_OBJECTS", 3)
-    sink = ObjectSink(new_store(), "c1", Service)
+@pytest.mark.parametrize("is_decodable", [True, False])
+def test_watch_that_adds_objects_without_end_fails(*, is_decodable: bool) -> None:
+    """A watch that adds more objects than a list may have fails before they fill the memory."""
+    sink = ObjectSink(new_store(), "c1", Service, max_objects=3)
 
-    def bring(number: int) -> None:
+    def add(number: int) -> None:
         key = NamespacedName("default", f"s{number}")
-        if understood:
+        if is_decodable:
             sink.apply(service(key))
         else:
-            sink.mark_undecodable(Undecodable(key, key, "who knows"))
+            sink.mark_undecodable(Undecodable(key, key, "field missing"))
 
     for _ in range(2):
         for number in range(3):
-            bring(number)
-    with pytest.raises(TransportError, match="4 objects"):
-        bring(3)
+            add(number)
+    with pytest.raises(TransportError, match="4 objects of one kind, and svclink reads at most 3"):
+        add(3)
 
 
-def test_removed_key_is_one_of_its_kind() -> None:
-    """A Service that is gone takes no slice of the same name with it."""
+def test_removed_service_keeps_the_slice_of_the_same_name() -> None:
+    """Removing a Service leaves a slice with the same key alone."""
     store = new_store()
     ObjectSink(store, MAIN, Service).apply(service())
     ObjectSink(store, MAIN, EndpointSlice).apply(
@@ -97,7 +92,7 @@ def test_removed_key_is_one_of_its_kind() -> None:
 
 
 async def test_list_of_one_namespace_replaces_that_namespace() -> None:
-    """A sink of one namespace speaks for that namespace alone."""
+    """The list of one namespace removes nothing in another."""
     store = new_store()
     await ObjectSink(store, "c1", Service).replace(
         Listing([service(), service(ELSEWHERE)], [], "1")
@@ -106,28 +101,26 @@ async def test_list_of_one_namespace_replaces_that_namespace() -> None:
     assert set(store.snapshot().remotes["c1"].services) == {ELSEWHERE}
 
 
-async def test_others_get_their_turn_while_a_list_comes_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A long list holds nobody up, and until all of it is there the main cluster counts as not listed."""
-    monkeypatch.setattr(turns, "TURN_SECONDS", 0)
+async def test_other_tasks_run_while_a_list_is_taken() -> None:
+    """A long list does not hold the event loop, and counts as listed after its last object."""
     store, seen = new_store(), set()
     store.mark_listed(ClusterLink)
     store.mark_listed(EndpointSlice)
     services = [service(NamespacedName("default", f"s{number}")) for number in range(10)]
-    coming = asyncio.create_task(
-        ObjectSink(store, MAIN, Service).replace(Listing(services, [], "1"))
-    )
-    while not coming.done():
+    sink = ObjectSink(store, MAIN, Service, turn_seconds=0)
+    replacing = asyncio.create_task(sink.replace(Listing(services, [], "1")))
+    while not replacing.done():
         seen.add((store.count(MAIN, Service), store.is_complete))
         await asyncio.sleep(0)
     assert seen >= {(number, False) for number in range(1, 10)}
     assert store.is_complete
 
 
-def test_what_is_not_understood_is_marked() -> None:
-    """An object nobody understands keeps its Service as it is."""
+def test_undecodable_object_is_marked() -> None:
+    """An undecodable slice marks the Service that it belongs to."""
     store = new_store()
     ObjectSink(store, "c1", EndpointSlice).mark_undecodable(
-        Undecodable(ELSEWHERE, WEB, "who knows")
+        Undecodable(ELSEWHERE, WEB, "field missing")
     )
     assert list(store.snapshot().remotes["c1"].undecodable) == [WEB]
 
@@ -137,7 +130,7 @@ def test_what_is_not_understood_is_marked() -> None:
 
 @define
 class Links:
-    """A sink for links, and which were passed on."""
+    """A sink for links, and the names that it reported."""
 
     store: Store = field(factory=lambda: Store(Options()))
     changed: list[str] = field(factory=list)
@@ -147,8 +140,8 @@ class Links:
         return LinkSink(self.store, self.changed.append)
 
 
-async def test_links_of_a_list_are_known_and_passed_on() -> None:
-    """Every link of a list is known, and one that is not in it any more is gone; each is passed on."""
+async def test_listed_links_are_held_and_reported() -> None:
+    """The links of a list are held, and a missing one is removed. Each is reported."""
     links = Links()
     await links.sink.replace(Listing([link("a"), link("b")], [], "1"))
     assert links.changed == ["a", "b"]
@@ -157,8 +150,8 @@ async def test_links_of_a_list_are_known_and_passed_on() -> None:
     assert (set(links.store.links), sorted(links.changed)) == ({"b"}, ["a", "b"])
 
 
-def test_link_is_known_before_it_is_passed_on() -> None:
-    """Whoever is told of a link finds it in the store, and whoever is told that it is gone does not."""
+def test_link_is_held_before_it_is_reported() -> None:
+    """A reported link is in the store, and a link reported as removed is not."""
     store = Store(Options())
     seen: list[bool] = []
     sink = LinkSink(store, lambda name: seen.append(name in store.links))
@@ -167,16 +160,16 @@ def test_link_is_known_before_it_is_passed_on() -> None:
     assert seen == [True, False]
 
 
-def test_stale_link_is_passed_on_as_the_newer_one_held() -> None:
-    """A watch event from before svclink's own status write changes nothing."""
+def test_older_state_of_a_link_is_ignored() -> None:
+    """A watch event that is older than svclink's own status write changes nothing."""
     links = Links()
     links.sink.apply(link("a", "10"))
     links.sink.apply(link("a", "9", ClusterLinkSpec(enabled=False)))
     assert links.store.links["a"].spec.enabled
 
 
-async def test_link_that_is_not_understood_keeps_its_last_state() -> None:
-    """An edit nobody understands leaves the link as it was: its slices are not given up for it."""
+async def test_undecodable_link_keeps_its_last_state() -> None:
+    """After an edit that is undecodable, the link and its connection stay as they were."""
     links = Links()
     spec = ClusterLinkSpec(excluded_namespaces=("secret",))
     links.sink.apply(link("a", spec=spec))
@@ -186,24 +179,24 @@ async def test_link_that_is_not_understood_keeps_its_last_state() -> None:
     assert (links.store.links["a"].spec, links.store.connections["a"]) == (spec, SYNCED)
 
 
-async def test_link_that_was_never_understood_holds_its_place() -> None:
-    """Its slices are not taken for those of a link that is gone; nothing is read with it."""
+async def test_link_that_was_never_decodable_is_held_empty() -> None:
+    """Its mirrors are not those of a removed link, and nothing is read with it."""
     links = Links()
     await links.sink.replace(Listing([], [unknown("a")], "1"))
     assert links.store.links["a"].spec.kubeconfig is None
     assert links.changed == ["a"]
 
 
-def test_link_that_was_never_understood_is_another_controllers_where_there_are_any() -> None:
-    """Its labels say nothing either, so it is left alone."""
+def test_undecodable_link_is_not_selected_if_a_selector_is_set() -> None:
+    """Its labels are unknown, so it may belong to another controller."""
     links = Links()
     sink = evolve(links.sink, is_everything_selected=False)
     sink.mark_undecodable(unknown("a"))
     assert not links.store.links["a"].is_selected
 
 
-def test_link_that_is_understood_again_counts() -> None:
-    """When the link is mended, what it says is used."""
+def test_decodable_link_replaces_the_empty_one() -> None:
+    """After the link is fixed, its spec is used."""
     links = Links()
     links.sink.mark_undecodable(unknown("a"))
     links.sink.apply(evolve(link("a", "2"), spec=ClusterLinkSpec(kubeconfig="abc")))
@@ -211,13 +204,13 @@ def test_link_that_is_understood_again_counts() -> None:
 
 
 def in_namespace(namespace: str, created: str, spec: ClusterLinkSpec | None = None) -> ClusterLink:
-    """A link named `a` of the namespaced kind that the Go release has."""
+    """A link `a` in a namespace, as with the CRD of the Go release."""
     metadata = ObjectMeta("a", namespace, f"uid-in-{namespace}", "1", creation_timestamp=created)
     return ClusterLink(metadata, spec or ClusterLinkSpec())
 
 
-async def test_of_two_links_of_one_name_the_older_counts() -> None:
-    """In whatever order they are met; when it goes, the other takes its place and nothing is given up meanwhile."""
+async def test_older_one_of_two_links_with_one_name_is_elected() -> None:
+    """The order of the events does not matter. The other one takes over without losing the state."""
     links = Links()
     old, new = (
         in_namespace("ops", "2026-01-01T00:00:00Z"),
@@ -234,8 +227,8 @@ async def test_of_two_links_of_one_name_the_older_counts() -> None:
     assert links.changed == ["a"] * 4
 
 
-def test_a_link_that_is_not_understood_does_not_outrank_its_namesake() -> None:
-    """Its age is not known; it holds its place beside the one that counts."""
+def test_undecodable_link_is_not_elected() -> None:
+    """Its age is unknown. It is held beside the elected link of the same name."""
     links = Links()
     links.sink.mark_undecodable(evolve(unknown("a"), key=NamespacedName("ops", "a")))
     good = in_namespace("dev", "2026-02-01T00:00:00Z")

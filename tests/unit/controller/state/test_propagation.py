@@ -1,75 +1,76 @@
-"""News are timed from when the first of them came to when they are written; silence, from the last word.
+"""Propagation is timed from the first change of a Service until it is written.
 
-Real: sinks, store and clock. Substituted: reflectors, by direct calls.
+Real: sinks and store. Substituted: reflectors, by direct calls, and the clock.
 """
 
 from __future__ import annotations
 
-import pytest
-from attrs import evolve
+from typing import Final
 
-from svclink_controller import clock
+from attrs import define
+
 from svclink_controller.reflect.sinks import ObjectSink
 from svclink_controller.state.propagation import PropagationTimes
 from svclink_controller.state.store import Store
-from svclink_core import ClusterLink, EndpointSlice, NamespacedName, ObjectMeta, Options, Service
-from svclink_core.well_known import LABEL_SERVICE_NAME, MAIN
+from svclink_core import EndpointSlice, NamespacedName, Options, Service
+from svclink_core.well_known import MAIN
+from tests.builders.keys import WEB
+from tests.builders.values import foreign_slice, link, remote_slice, service
 
-WEB, API = NamespacedName("default", "web"), NamespacedName("default", "api")
+API: Final = NamespacedName("default", "api")
 
 
-@pytest.fixture
-def time(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The time, which a test sets."""
-    times = [100.0]
-    monkeypatch.setattr(clock, "elapsed", lambda: times[-1])
-    return times
+@define
+class Clock:
+    """A clock that a test sets."""
+
+    now: float = 100.0
+
+    def elapsed(self) -> float:
+        return self.now
 
 
 def new_store() -> Store:
     store = Store(Options())
-    store.put_link(ClusterLink(ObjectMeta("c1")))
+    store.put_link(link("c1"))
     return store
 
 
-def piece(service: NamespacedName = WEB) -> EndpointSlice:
-    return EndpointSlice(
-        ObjectMeta("abc", "default", labels=((LABEL_SERVICE_NAME, service.name),)), "IPv4"
-    )
-
-
-def test_first_of_several_events_counts(time: list[float]) -> None:
-    """A plan made after three events is as late as the first of them."""
-    propagation = PropagationTimes()
+def test_first_of_several_changes_counts() -> None:
+    """A plan after three changes is as late as the first of them."""
+    time = Clock()
+    propagation = PropagationTimes(time.elapsed)
     for moment in (101.0, 102.0, 103.0):
-        time.append(moment)
+        time.now = moment
         propagation.record_change("c1", WEB)
     assert propagation.take(WEB) == {"c1": 101.0}
     assert propagation.take(WEB) == {}
 
 
-def test_what_could_not_be_written_is_news_still(time: list[float]) -> None:
-    """News that are put back are as old as they are, whatever came after them."""
-    propagation = PropagationTimes()
+def test_change_that_could_not_be_written_keeps_its_time() -> None:
+    """A change that is put back is as old as before, also if another one came since."""
+    time = Clock()
+    propagation = PropagationTimes(time.elapsed)
     propagation.record_change("c1", WEB)
-    time.append(150.0)
+    time.now = 150.0
     propagation.record_change("c1", WEB)
     propagation.put_back(WEB, "c1", 100.0)
     assert propagation.take(WEB) == {"c1": 100.0}
 
 
-def test_age_counts_from_the_last_word(time: list[float]) -> None:
+def test_age_of_a_watch_counts_from_its_last_activity() -> None:
     """The age of a watch is the time since its last event."""
-    propagation = PropagationTimes()
+    time = Clock()
+    propagation = PropagationTimes(time.elapsed)
     propagation.record_activity("c1", "services")
-    time.append(107.0)
+    time.now = 107.0
     propagation.record_activity("c2", "services")
-    time.append(110.0)
+    time.now = 110.0
     assert propagation.ages() == {("c1", "services"): 10.0, ("c2", "services"): 3.0}
 
 
-def test_cluster_that_is_forgotten_leaves_nothing() -> None:
-    """Neither its ages nor its news stay; those of others do."""
+def test_forgotten_cluster_has_no_times() -> None:
+    """The ages and changes of a forgotten cluster are dropped; those of other clusters stay."""
     propagation = PropagationTimes()
     for cluster in ("c1", "c2"):
         propagation.record_activity(cluster, "services")
@@ -81,41 +82,38 @@ def test_cluster_that_is_forgotten_leaves_nothing() -> None:
     assert propagation.take(API) == {}
 
 
-def test_events_of_a_remote_are_news_of_their_services() -> None:
-    """A slice that is added, changes its Service or goes is news of the Services it belonged to."""
+def test_event_of_a_remote_is_a_change_of_its_service() -> None:
+    """A slice that is added, moved or removed changes the Services that it belonged to."""
     store = new_store()
     sink = ObjectSink(store, "c1", EndpointSlice)
-    sink.apply(piece())
+    sink.apply(remote_slice("abc"))
     assert set(store.propagation.take(WEB)) == {"c1"}
-    sink.apply(piece(API))
+    sink.apply(remote_slice("abc", key=API))
     assert (set(store.propagation.take(WEB)), set(store.propagation.take(API))) == ({"c1"}, {"c1"})
-    sink.remove(piece().metadata.key)
+    sink.remove(remote_slice("abc").metadata.key)
     assert (set(store.propagation.take(WEB)), set(store.propagation.take(API))) == (set(), {"c1"})
-    ObjectSink(store, "c1", Service).apply(Service(ObjectMeta("web", "default")))
+    ObjectSink(store, "c1", Service).apply(service())
     assert set(store.propagation.take(WEB)) == {"c1"}
 
 
-def test_events_of_the_main_cluster_and_of_strangers_are_no_news() -> None:
-    """Only what a linked cluster says can be late in the main cluster."""
+def test_events_of_main_and_of_unlinked_clusters_are_not_timed() -> None:
+    """Only a change of a linked cluster can be late in the main cluster."""
     store = new_store()
     for cluster in (MAIN, "c2"):
-        ObjectSink(store, cluster, EndpointSlice).apply(piece())
-        ObjectSink(store, cluster, Service).apply(Service(ObjectMeta("web", "default")))
+        ObjectSink(store, cluster, EndpointSlice).apply(remote_slice())
+        ObjectSink(store, cluster, Service).apply(service())
     assert store.propagation.take(WEB) == {}
 
 
-def test_slice_without_a_service_is_no_news() -> None:
-    """What belongs to nothing is mirrored nowhere."""
+def test_slice_without_a_service_is_not_timed() -> None:
+    """A slice that belongs to no Service is not mirrored."""
     store = new_store()
-    stray = piece()
-    ObjectSink(store, "c1", EndpointSlice).apply(
-        evolve(stray, metadata=evolve(stray.metadata, labels=()))
-    )
+    ObjectSink(store, "c1", EndpointSlice).apply(foreign_slice())
     assert store.propagation.take(NamespacedName("default", "")) == {}
 
 
-def test_link_that_goes_or_is_disabled_takes_its_times_with_it() -> None:
-    """A cluster that is not read is not late."""
+def test_cluster_that_is_no_longer_read_has_no_times() -> None:
+    """A cluster whose link is removed or disabled is not late."""
     for leave in (Store.remove_link, Store.forget):
         store = new_store()
         store.propagation.record_activity("c1", "services")

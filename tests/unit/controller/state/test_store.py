@@ -408,7 +408,7 @@ def test_mirror_has_the_endpoints_of_its_source() -> None:
     made = linked("c1")
     remote, mirror = remote_and_mirror()
     made.store.put("c1", remote)
-    read = made.store.sharing(MAIN, mirror)
+    read = made.store.reuse_held(MAIN, mirror)
     assert read == mirror
     assert read.endpoints is remote.normal_endpoints
 
@@ -418,7 +418,7 @@ def test_slice_that_is_listed_again_is_the_one_held(cluster: str) -> None:
     """A list of what is known takes no memory, and what was found out about a slice is not found out again."""
     made = linked("c1")
     made.store.put(cluster, held := remote_slice())
-    assert made.store.sharing(cluster, remote_slice()) is held
+    assert made.store.reuse_held(cluster, remote_slice()) is held
 
 
 @pytest.mark.parametrize(
@@ -439,7 +439,7 @@ def test_slice_that_is_like_no_other_is_taken_as_it_was_read(why: str) -> None:
         case _:
             mirror = evolve(mirror, metadata=mirrored_slice(cluster="c2").metadata)
     made.store.put(MAIN, evolve(mirror, endpoints=()))
-    assert made.store.sharing(MAIN, mirror) is mirror
+    assert made.store.reuse_held(MAIN, mirror) is mirror
 
 
 # The main cluster's watch lags behind svclink's own writes

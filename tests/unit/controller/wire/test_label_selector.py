@@ -74,6 +74,6 @@ def test_text_that_is_no_selector_is_refused_with_the_part_that_is_wrong(
     text: str, quoted: str
 ) -> None:
     """One sentence that quotes it and says how to write it."""
-    with pytest.raises(SelectorError, match=r": (write it as|use at most)") as caught:
+    with pytest.raises(SelectorError, match=r": (use shard=|use a key like|use at most)") as caught:
         parse(text)
     assert quoted in str(caught.value)
