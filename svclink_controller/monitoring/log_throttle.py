@@ -23,7 +23,7 @@ MAX_QUIET_SECONDS: Final = 600
 BURST: Final = 20
 """Lines of one event that are logged within `QUIET_SECONDS`, if many objects fail alike."""
 
-MAX_REMEMBERED: Final = 1000
+MAX_REMEMBERED_LINES: Final = 1000
 """Lines to remember; the line that has not been seen for the longest time is forgotten first."""
 
 THROTTLED: Final = frozenset({"warning", "error", "exception", "critical"})
@@ -89,7 +89,7 @@ class LogThrottle:
         )
         line = self._lines.setdefault(key, _Line())
         self._lines.move_to_end(key)
-        if len(self._lines) > MAX_REMEMBERED:
+        if len(self._lines) > MAX_REMEMBERED_LINES:
             self._lines.popitem(last=False)
         return line
 

@@ -31,7 +31,7 @@ REPEAT_SECONDS: Final = 10
 """Minimum time between two writes of one Event, for a link that keeps changing."""
 
 MAX_WAITING: Final = 100
-MAX_REMEMBERED: Final = 1000
+MAX_REMEMBERED_EVENTS: Final = 1000
 MAX_MESSAGE: Final = 1000
 
 log = structlog.get_logger()
@@ -151,7 +151,7 @@ class Events:
             written = self._written[key] = _WrittenEvent(event, now)
         written.at, written.uncounted = now, 0
         self._written.move_to_end(key)
-        if len(self._written) > MAX_REMEMBERED:
+        if len(self._written) > MAX_REMEMBERED_EVENTS:
             self._written.popitem(last=False)
         self.metrics.events.labels("applied").inc()
 

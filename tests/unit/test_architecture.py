@@ -43,8 +43,6 @@ MAX_LINES: Final = 400
 MIN_LINES: Final = 30
 LONG_MODULES: Final = {
     "planning": "to be split: what it remembers gets a module of its own",
-    "credentials/kubeconfig": "to be split",
-    "state/store": "to be split",
 }
 SHORT_MODULES: Final = {
     "errors": "the base classes of all errors, which have no other home",

@@ -14,7 +14,7 @@ from structlog.testing import LogCapture
 
 from svclink_controller.monitoring.log_throttle import (
     BURST,
-    MAX_REMEMBERED,
+    MAX_REMEMBERED_LINES,
     QUIET_SECONDS,
     LogThrottle,
 )
@@ -102,10 +102,10 @@ def test_burst_of_one_event_is_limited(clock: ManualClock, logged: Logged) -> No
 def test_memory_is_bounded(clock: ManualClock) -> None:
     """A year of different problems takes no more memory than a day."""
     throttle = LogThrottle(clock)
-    for number in range(MAX_REMEMBERED * 2):
+    for number in range(MAX_REMEMBERED_LINES * 2):
         clock.now += QUIET_SECONDS
         throttle(None, "warning", {"event": "not written", "slice": str(number)})
-    assert len(throttle._lines) == MAX_REMEMBERED
+    assert len(throttle._lines) == MAX_REMEMBERED_LINES
 
 
 def test_lines_below_warning_are_all_logged(logged: Logged) -> None:
