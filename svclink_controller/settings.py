@@ -1,4 +1,4 @@
-"""Settings of the controller, as the command line gives them."""
+"""The settings of the controller, which the command line gives."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from svclink_core.snapshot import Options
 
 @frozen
 class Settings:
-    """What the command line says.
+    """The flags of the controller.
 
     Args:
         kubeconfig: File for the main cluster; None: the ServiceAccount of the Pod.
-        sync_interval: Seconds between two full rounds of planning.
-        options: What decisions depend on.
-        trust: What remote clusters may do.
-        max_writes_per_second: Writes to EndpointSlices of the main cluster; None: as many as it takes.
-        leader_elect: Whether to work only while holding a Lease, because there are other replicas.
-        listen_address: Where to answer about metrics and health; None: nowhere.
-        link_selector: The links to work on; others are other controllers'.
-        lease_name: The Lease of the replicas that work on these links.
+        sync_interval: Seconds between two resyncs.
+        options: The settings that plans depend on.
+        max_writes_per_second: Limit on EndpointSlice writes; None: unlimited.
+        leader_elect: Whether several replicas elect a leader, which alone writes.
+        listen_address: Where to serve metrics and probes; None: nowhere.
+        trust: What the administrator allows remote clusters.
+        link_selector: The links that this controller handles.
+        lease_name: Name of the Lease that the replicas elect their leader with.
     """
 
     kubeconfig: Path | None = None
@@ -41,5 +41,5 @@ class Settings:
 
     @property
     def has_all_links(self) -> bool:
-        """Whether no other controller works on links of the main cluster."""
+        """Whether this controller handles every link of the main cluster."""
         return self.link_selector == EVERYTHING

@@ -1,1 +1,1 @@
-"""Linked clusters: connecting, following, losing them."""
+"""Remote clusters: connect, follow, lose and find them again, one task for each link."""

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from aiohttp import web
 from prometheus_client import generate_latest
 from structlog.testing import capture_logs
 
@@ -29,7 +28,9 @@ from svclink_core import SYNCED, ClusterLinkSpec, NamespacedName
 from svclink_core.svclink_v1alpha1 import SecretKeyReference
 from tests.builders.keys import WEB
 from tests.builders.values import link, remote_slice
-from tests.unit.controller.servers import credentials, eventually, kubeconfig, refusal
+from tests.unit.controller.faults import Hang, Refuse, ends_with, is_write
+from tests.unit.controller.http_server import credentials, kubeconfig
+from tests.unit.controller.waiting import eventually
 from tests.unit.controller.whole_controller import NAMESPACE, World, worlds
 
 SHARD: Final = Settings(sync_interval=0.05, link_selector=parse("shard=a"))
@@ -189,32 +190,24 @@ async def test_deleted_link_of_another_controller_loses_its_slices() -> None:
 async def test_controller_waits_for_the_main_cluster() -> None:
     """A controller that starts before its API server begins when it answers."""
     async with worlds() as world:
-
-        async def refuse(_: web.BaseRequest) -> web.StreamResponse | None:
-            return refusal(503)
-
-        world.main.override = refuse
+        world.main.fail(Refuse(503))
         world.main.put(world.link())
         world.start()
         await eventually(lambda: len(world.main_server.requests) >= 2)
-        world.main.override = None
+        world.main.heal()
         await world.is_mirrored("10.0.0.1")
 
 
 async def test_missing_crd_is_logged_and_waited_for() -> None:
     """Without the CRD nothing is decided, and the log says what to install."""
     async with worlds() as world:
-
-        async def have_no_crd(request: web.BaseRequest) -> web.StreamResponse | None:
-            return refusal(404) if request.path.endswith("/clusterlinks") else None
-
-        world.main.override = have_no_crd
+        world.main.fail(Refuse(404), ends_with("/clusterlinks"))
         world.main.put(world.link())
         with capture_logs() as logs:
             world.start()
             await eventually(lambda: any("apply -f crd/" in str(entry) for entry in logs))
         assert world.writes() == []
-        world.main.override = None
+        world.main.heal()
         await world.is_mirrored("10.0.0.1")
 
 
@@ -302,17 +295,13 @@ async def test_leader_that_lost_the_lease_writes_again_when_it_has_it_back() -> 
         world.start()
         await world.is_mirrored("10.0.0.1")
         await world.has_reason("ClusterReady")
-
-        async def refuse_writes(request: web.BaseRequest) -> web.StreamResponse | None:
-            return refusal(503) if request.method != "GET" else None
-
-        world.main.override = refuse_writes
+        world.main.fail(Refuse(503), is_write)
         await eventually(lambda: not world.controller.elector.may_write())
         world.remote.put(remote_slice(None, "10.0.0.2"))
         world.main.put(world.link(enabled=False))
         await eventually(lambda: not world.controller.store.links["c1"].spec.enabled)
         world.main.put(world.link())
-        world.main.override = None
+        world.main.heal()
         await world.is_mirrored("10.0.0.2")
         await world.has_reason("ClusterReady")
 
@@ -336,13 +325,7 @@ async def test_end_leaves_nothing_behind() -> None:
 async def test_drain_ends_after_its_time() -> None:
     """A write that hangs is given up, and the log says so."""
     async with worlds(drain_seconds=0.05) as world:
-
-        async def hang_on_writes(request: web.BaseRequest) -> web.StreamResponse | None:
-            if request.method != "GET":
-                await asyncio.Event().wait()
-            return None
-
-        world.main.override = hang_on_writes
+        world.main.fail(Hang(), is_write)
         world.main.put(world.link())
         world.start()
         await eventually(lambda: any(path.endswith("/endpointslices") for path in world.writes()))

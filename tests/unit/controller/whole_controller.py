@@ -15,14 +15,9 @@ from svclink_controller.settings import Settings
 from svclink_core import ClusterLink, ClusterLinkSpec
 from svclink_core.codec import unstructure
 from tests.builders.values import link, remote_slice, service
-from tests.unit.controller.servers import (
-    Cluster,
-    Server,
-    credentials,
-    eventually,
-    kubeconfig,
-    serving,
-)
+from tests.unit.controller.fake_api_server import FakeApiServer
+from tests.unit.controller.http_server import Server, credentials, kubeconfig, serving
+from tests.unit.controller.waiting import eventually
 
 NAMESPACE: Final = "svclink"
 FAST: Final = Settings(sync_interval=0.05)
@@ -32,9 +27,9 @@ FAST: Final = Settings(sync_interval=0.05)
 class World:
     """A main and a remote cluster, both with Service default/web, and a controller."""
 
-    main: Cluster
+    main: FakeApiServer
     main_server: Server
-    remote: Cluster
+    remote: FakeApiServer
     remote_server: Server
     controller: Manager
     task: asyncio.Task[None] | None = None
@@ -91,7 +86,7 @@ class World:
 async def worlds(settings: Settings = FAST, **injected: Any) -> AsyncIterator[World]:
     """A world whose controller is not started yet. `injected` is for `make_manager`."""
     async with AsyncExitStack() as stack:
-        main, remote = Cluster("uid-of-main"), Cluster("uid-of-c1")
+        main, remote = FakeApiServer("uid-of-main"), FakeApiServer("uid-of-c1")
         for cluster in (main, remote):
             cluster.put(service(ip_families=("IPv4",)))
         remote.put(remote_slice())

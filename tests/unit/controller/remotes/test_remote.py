@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from typing import TypeAlias
 
 import pytest
 import yaml
-from aiohttp import web
 from attrs import define, evolve, field
+from structlog.testing import capture_logs
 
 from svclink_controller.backoff import Backoff
 from svclink_controller.credentials.trust import Trust
@@ -42,36 +41,27 @@ from svclink_core.remote_lifecycle import Wanted
 from svclink_core.snapshot import Connection
 from tests.builders.keys import WEB
 from tests.builders.values import link, remote_slice, service
-from tests.unit.controller.servers import (
-    OTHER_AUTHORITY,
-    Cluster,
-    Server,
-    eventually,
-    kubeconfig,
-    refusal,
-    serving,
+from tests.unit.controller.fake_api_server import FakeApiServer
+from tests.unit.controller.faults import (
+    Fault,
+    Garbage,
+    Hang,
+    Hold,
+    Predicate,
+    Refuse,
+    Rule,
+    any_request,
+    ends_with,
+    is_watch,
+    starts_with,
 )
-
-Override: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse | None]]
+from tests.unit.controller.http_server import OTHER_AUTHORITY, Request, Server, kubeconfig, serving
+from tests.unit.controller.waiting import eventually
 
 API = NamespacedName("default", "api")
 ELSEWHERE = NamespacedName("elsewhere", "web")
+IDENTITY = "/api/v1/namespaces/kube-system"
 EARLY, LATE = "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"
-
-
-def refusing(code: int, *paths: str) -> Override:
-    """Refuses requests under these paths, or all requests."""
-
-    async def refuse(request: web.BaseRequest) -> web.StreamResponse | None:
-        return refusal(code) if not paths or request.path.startswith(paths) else None
-
-    return refuse
-
-
-async def hang(_: web.BaseRequest) -> web.StreamResponse | None:
-    """Never answers."""
-    await asyncio.Event().wait()
-    return None
 
 
 @define
@@ -79,7 +69,7 @@ class Running:
     """The API server of a cluster, and what it was asked."""
 
     server: Server
-    cluster: Cluster
+    cluster: FakeApiServer
 
     @property
     def url(self) -> str:
@@ -95,9 +85,15 @@ class Running:
         kinds = ("services", "endpointslices")
         return [each.path for each in self.server.lists if each.path.endswith(kinds)]
 
+    def hold_back(self, gate: Hold, when: Predicate) -> Rule:
+        """Answers again, but holds back some responses; forgets what it was asked."""
+        self.cluster.heal()
+        self.server.requests.clear()
+        return self.cluster.fail(gate, when)
+
     def lose(self) -> None:
         """Breaks all connections, and refuses new ones."""
-        self.cluster.override = refusing(503)
+        self.cluster.fail(Refuse(503))
         self.cluster.hang_up()
 
 
@@ -123,10 +119,15 @@ class World:
             self.past_connections.append((change.name, connection))
 
     async def serve(
-        self, uid: str = "uid-of-a-cluster", override: Override | None = None
+        self,
+        uid: str = "uid-of-a-cluster",
+        fault: Fault | None = None,
+        when: Predicate = any_request,
     ) -> Running:
         """Starts another cluster, with a Service and a slice."""
-        cluster = Cluster(uid, override)
+        cluster = FakeApiServer(uid)
+        if fault is not None:
+            cluster.fail(fault, when)
         cluster.put(service())
         cluster.put(remote_slice())
         return Running(await self.stack.enter_async_context(serving(cluster)), cluster)
@@ -237,7 +238,7 @@ async def test_only_the_wanted_namespaces_are_read(world: World) -> None:
 
 async def test_cluster_without_identity_is_connected(world: World) -> None:
     """Credentials that may not read kube-system connect all the same."""
-    remote = await world.serve(override=refusing(403, "/api/v1/namespaces/kube-system"))
+    remote = await world.serve(fault=Refuse(403), when=starts_with(IDENTITY))
     world.edit(remote.kubeconfig)
     await world.is_synced()
     assert world.observation().cluster_id is None
@@ -254,7 +255,7 @@ async def test_cluster_that_cannot_be_listed_is_unreachable(
     world: World, code: int, reason: LinkReason, path: str
 ) -> None:
     """A cluster that could be listed in part only is unreachable, and has no objects in the store."""
-    remote = await world.serve(override=refusing(code, path))
+    remote = await world.serve(fault=Refuse(code), when=starts_with(path))
     world.edit(remote.kubeconfig)
     await world.has_problem(reason)
     assert isinstance(world.store.connections["c1"], Unreachable)
@@ -297,10 +298,10 @@ async def test_certificate_of_another_authority_is_shown(world: World) -> None:
 
 async def test_cluster_is_tried_until_it_answers(world: World) -> None:
     """A cluster that was away when its link was created is connected once it answers."""
-    remote = await world.serve(override=refusing(503))
+    remote = await world.serve(fault=Refuse(503))
     world.edit(remote.kubeconfig)
     await world.has_problem(LinkReason.UNREACHABLE)
-    remote.cluster.override = None
+    remote.cluster.heal()
     await world.is_synced()
     await world.has_problem(None)
 
@@ -328,7 +329,7 @@ async def test_cluster_that_comes_back_is_listed_again(world: World) -> None:
     await world.is_unreachable()
     remote.cluster.put(service(API))
     remote.cluster.remove(service())
-    remote.cluster.override = None
+    remote.cluster.heal()
     await world.is_synced()
     assert world.services() == {API}
 
@@ -341,7 +342,7 @@ async def test_cluster_that_comes_back_shares_memory_with_what_was_held(world: W
     (held,) = world.store.snapshot().remotes["c1"].endpoint_slices[WEB]
     remote.lose()
     await world.is_unreachable()
-    remote.cluster.override = None
+    remote.cluster.heal()
     await world.is_synced()
     (listed,) = world.store.snapshot().remotes["c1"].endpoint_slices[WEB]
     assert listed is held
@@ -371,23 +372,14 @@ async def test_clusters_that_come_back_together_are_each_listed_once(world: Worl
     for name, remote in remotes.items():
         remote.lose()
         await world.is_unreachable(name)
-    listing, gates = set[str](), {name: asyncio.Event() for name in names}
-
-    def held_until_open(name: str) -> Override:
-        async def hold(request: web.BaseRequest) -> web.StreamResponse | None:
-            if request.path.endswith("/endpointslices"):
-                listing.add(name)
-                await gates[name].wait()
-            return None
-
-        return hold
-
-    for name, remote in remotes.items():
-        remote.server.requests.clear()
-        remote.cluster.override = held_until_open(name)
-    await eventually(lambda: listing == set(names))
+    gates = {name: Hold() for name in names}
+    held = [
+        remote.hold_back(gates[name], ends_with("/endpointslices"))
+        for name, remote in remotes.items()
+    ]
+    await eventually(lambda: all(rule.hits for rule in held))
     for name in names:
-        gates[name].set()
+        gates[name].released.set()
         await world.is_synced(name)
     assert [len(remote.object_lists) for remote in remotes.values()] == [2] * 10
 
@@ -395,11 +387,7 @@ async def test_clusters_that_come_back_together_are_each_listed_once(world: Worl
 async def test_session_that_breaks_at_once_is_followed_by_a_pause(world: World) -> None:
     """A cluster that may be listed but not watched is not listed again and again without a pause."""
     world.longest_pause = 1_000
-
-    async def refuse_watches(request: web.BaseRequest) -> web.StreamResponse | None:
-        return refusal(403) if request.query.get("watch") == "true" else None
-
-    remote = await world.serve(override=refuse_watches)
+    remote = await world.serve(fault=Refuse(403), when=is_watch)
     world.edit(remote.kubeconfig)
     backoff = world.remotes["c1"][0].backoff
     await eventually(lambda: backoff.failures >= 3)
@@ -409,7 +397,7 @@ async def test_session_that_breaks_at_once_is_followed_by_a_pause(world: World) 
 
 async def test_one_cluster_does_not_disturb_another(world: World) -> None:
     """A cluster that hangs, and one that refuses requests, leave the third one alone."""
-    hanging, refused = await world.serve("1", hang), await world.serve("2", refusing(500))
+    hanging, refused = await world.serve("1", Hang()), await world.serve("2", Refuse(500))
     good = await world.serve("3")
     world.edit(hanging.kubeconfig, name="hanging")
     world.edit(refused.kubeconfig, name="refused")
@@ -436,7 +424,7 @@ async def test_new_kubeconfig_takes_over_when_it_works(world: World) -> None:
 @pytest.mark.parametrize("code", [401, 500])
 async def test_old_kubeconfig_stays_in_use_while_the_new_one_fails(world: World, code: int) -> None:
     """New credentials that fail are shown; the cluster stays synced with the old ones."""
-    old, new = await world.serve("old"), await world.serve("new", refusing(code))
+    old, new = await world.serve("old"), await world.serve("new", Refuse(code))
     world.edit(old.kubeconfig)
     await world.is_synced()
     world.edit(new.kubeconfig)
@@ -451,12 +439,12 @@ async def test_old_kubeconfig_stays_in_use_while_the_new_one_fails(world: World,
 
 async def test_new_kubeconfig_is_tried_until_it_works(world: World) -> None:
     """Credentials that are granted late take over then."""
-    old, new = await world.serve("old"), await world.serve("new", refusing(401))
+    old, new = await world.serve("old"), await world.serve("new", Refuse(401))
     world.edit(old.kubeconfig)
     await world.is_synced()
     world.edit(new.kubeconfig)
     await world.has_problem(LinkReason.UNAUTHORIZED)
-    new.cluster.override = None
+    new.cluster.heal()
     await eventually(lambda: world.observation().cluster_id == "new")
     assert world.reason() is None
 
@@ -477,7 +465,7 @@ async def test_edit_that_is_undone_leaves_no_problem(world: World) -> None:
 
 async def test_old_kubeconfig_is_used_again_after_a_loss(world: World) -> None:
     """If the new credentials fail and the session breaks, the old ones connect again."""
-    old, new = await world.serve("old"), await world.serve("new", refusing(401))
+    old, new = await world.serve("old"), await world.serve("new", Refuse(401))
     world.edit(old.kubeconfig)
     await world.is_synced()
     world.edit(new.kubeconfig)
@@ -496,11 +484,11 @@ async def test_other_namespaces_make_the_cluster_unknown(world: World) -> None:
     remote = await world.serve()
     world.edit(remote.kubeconfig, "default")
     await world.is_synced()
-    remote.cluster.override = refusing(403, "/api/v1/namespaces/elsewhere")
+    remote.cluster.fail(Refuse(403), starts_with("/api/v1/namespaces/elsewhere"))
     world.edit(remote.kubeconfig, "elsewhere")
     await world.has_problem(LinkReason.FORBIDDEN)
     assert world.store.connections["c1"] == PENDING
-    remote.cluster.override = None
+    remote.cluster.heal()
     remote.cluster.put(service(ELSEWHERE))
     await world.is_synced()
     await eventually(lambda: world.services() == {ELSEWHERE})
@@ -543,7 +531,7 @@ async def test_disabled_link_is_disconnected_and_comes_back(world: World) -> Non
 
 async def test_edit_does_not_wait_for_a_server_that_hangs(world: World) -> None:
     """A new kubeconfig is used at once, though the attempt with the previous one goes on."""
-    hanging, good = await world.serve("1", hang), await world.serve("2")
+    hanging, good = await world.serve("1", Hang()), await world.serve("2")
     world.edit(hanging.kubeconfig)
     await eventually(lambda: bool(hanging.server.requests))
     world.edit(good.kubeconfig)
@@ -552,7 +540,7 @@ async def test_edit_does_not_wait_for_a_server_that_hangs(world: World) -> None:
 
 async def test_new_credentials_do_not_wait_for_a_server_that_hangs(world: World) -> None:
     """A Secret that changes gives up an attempt as an edit of the link does."""
-    hanging, good = await world.serve("1", hang), await world.serve("2")
+    hanging, good = await world.serve("1", Hang()), await world.serve("2")
     world.edit(hanging.kubeconfig)
     await eventually(lambda: bool(hanging.server.requests))
     world.start("c1").change_credentials(LinkTarget(good.kubeconfig))
@@ -590,11 +578,9 @@ async def test_session_that_opens_while_its_link_is_edited_is_closed(world: Worl
 async def test_cluster_is_left_alone_as_long_as_it_asks(world: World) -> None:
     """After a 503 with Retry-After the next attempt waits for that time, unless the link is edited."""
 
-    async def not_ready(_: web.BaseRequest) -> web.StreamResponse | None:
-        return web.Response(status=503, text="not ready", headers={"Retry-After": "100"})
-
-    remote, other = await world.serve(override=not_ready), await world.serve("other")
-    refused = await world.serve("other", refusing(503))
+    busy = Garbage("not ready", 503, {"Retry-After": "100"})
+    remote, other = await world.serve(fault=busy), await world.serve("other")
+    refused = await world.serve("other", Refuse(503))
     world.edit(remote.kubeconfig)
     world.edit(refused.kubeconfig, name="c2")
     await world.has_problem(LinkReason.UNREACHABLE)
@@ -603,6 +589,28 @@ async def test_cluster_is_left_alone_as_long_as_it_asks(world: World) -> None:
     assert len(remote.server.requests) == 1
     world.edit(other.kubeconfig)
     await world.is_synced()
+
+
+async def test_bug_does_not_end_the_remote(world: World) -> None:
+    """An error that svclink does not expect is logged, and the cluster is tried again."""
+    failures = [RuntimeError("a bug")]
+
+    async def open_after_a_bug(
+        wanted: LinkTarget,
+        admit: Admit,
+        trust: Trust,
+        resource: Resource[EndpointSlice],
+        heartbeat: Heartbeat,
+    ) -> Session:
+        if failures:
+            raise failures.pop()
+        return await open_session(wanted, admit, trust, resource, heartbeat)
+
+    world.open_session = open_after_a_bug
+    with capture_logs() as logs:
+        world.edit((await world.serve()).kubeconfig)
+        await world.is_synced()
+    assert "internal error" in [entry["event"] for entry in logs]
 
 
 async def test_deleted_link_closes_its_connections(world: World) -> None:
@@ -675,21 +683,19 @@ async def test_links_to_one_cluster_that_start_together_settle(world: World) -> 
 
 async def test_younger_link_that_is_listing_is_refused_before_it_counts(world: World) -> None:
     """A link that was admitted before the older one connected hands nothing to the store."""
-    listing, gate = asyncio.Event(), asyncio.Event()
+    gate = Hold()
 
-    async def hold_the_younger(request: web.BaseRequest) -> web.StreamResponse | None:
+    def is_list_of_the_younger(request: Request) -> bool:
         is_young = request.headers["Authorization"] == "Bearer young"
-        if is_young and request.path.endswith("/endpointslices"):
-            listing.set()
-            await gate.wait()
-        return None
+        return is_young and request.path.endswith("/endpointslices")
 
-    remote = await world.serve(override=hold_the_younger)
+    remote = await world.serve()
+    rule = remote.cluster.fail(gate, is_list_of_the_younger)
     world.edit(kubeconfig(remote.url, token="young"), name="young", created=LATE)  # noqa: S106 - a test value
-    await listing.wait()
+    await eventually(lambda: rule.hits > 0)
     world.edit(remote.kubeconfig, name="old", created=EARLY)
     await world.is_synced("old")
-    gate.set()
+    gate.released.set()
     await world.has_problem(LinkReason.DUPLICATE_CLUSTER, "young")
     assert ("young", SYNCED) not in world.past_connections
 

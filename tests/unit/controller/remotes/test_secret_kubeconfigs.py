@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from aiohttp import web
 from attrs import define, field
 
 from svclink_controller.remotes.secret_kubeconfigs import SecretKubeconfigs
@@ -17,7 +16,10 @@ from svclink_core import LinkReason
 from svclink_core.link_identity import Problem
 from svclink_core.link_target import SECRET_NOT_READ, SecretNotRead
 from svclink_core.svclink_v1alpha1 import SecretKeyReference
-from tests.unit.controller.servers import Cluster, Server, connected, eventually, refusal, serving
+from tests.unit.controller.fake_api_server import FakeApiServer
+from tests.unit.controller.faults import Refuse
+from tests.unit.controller.http_server import Server, connected, serving
+from tests.unit.controller.waiting import eventually
 
 NAMESPACE: Final = "svclink"
 A: Final = SecretKeyReference("a")
@@ -28,7 +30,7 @@ class World:
     """The main cluster, and the Secrets that are read from it."""
 
     server: Server
-    cluster: Cluster
+    cluster: FakeApiServer
     secrets: SecretKubeconfigs = field(init=False)
     changes: list[str] = field(factory=list)
 
@@ -48,7 +50,7 @@ class World:
 
 @asynccontextmanager
 async def worlds() -> AsyncIterator[World]:
-    cluster = Cluster()
+    cluster = FakeApiServer()
     async with serving(cluster) as server, connected(server.url) as client:
         world = World(server, cluster)
         world.secrets = SecretKubeconfigs(client, NAMESPACE, world.changes.append)
@@ -127,29 +129,21 @@ async def test_undecodable_secret_is_not_missing() -> None:
 async def test_secret_that_may_not_be_read_is_a_problem() -> None:
     """Without the permission the problem has the answer of the API server; with it the Secret is used."""
     async with worlds() as world:
-
-        async def refuse(_: web.BaseRequest) -> web.StreamResponse | None:
-            return refusal(403, "Forbidden", "secrets is forbidden")
-
         world.cluster.put_secret(NAMESPACE, "a", {"kubeconfig": "b25l"})
-        world.cluster.override = refuse
+        world.cluster.fail(Refuse(403, "Forbidden", "secrets is forbidden"))
         world.secrets.require({"a"})
         await world.has_text("Secret svclink/a cannot be read", "secrets is forbidden")
-        world.cluster.override = None
+        world.cluster.heal()
         await world.has_text("b25l")
 
 
 async def test_secret_stays_valid_while_the_main_cluster_is_away() -> None:
     """A kubeconfig is not given up because its Secret cannot be read for a while."""
     async with worlds() as world:
-
-        async def refuse(_: web.BaseRequest) -> web.StreamResponse | None:
-            return refusal(503)
-
         world.cluster.put_secret(NAMESPACE, "a", {"kubeconfig": "b25l"})
         world.secrets.require({"a"})
         await eventually(lambda: bool(world.cluster.watchers))
-        world.cluster.override = refuse
+        world.cluster.fail(Refuse(503))
         asked = len(world.server.requests)
         world.cluster.hang_up()
         await eventually(lambda: len(world.server.requests) > asked + 1)

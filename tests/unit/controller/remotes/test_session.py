@@ -7,12 +7,11 @@ a small one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final, TypeAlias
+from typing import Final
 
 import pytest
-from aiohttp import web
 from attrs import define
 from structlog.testing import capture_logs
 
@@ -31,19 +30,14 @@ from svclink_core.link_identity import Problem
 from svclink_core.link_target import LinkTarget
 from tests.builders.keys import WEB
 from tests.builders.values import link, remote_slice, service
-from tests.unit.controller.servers import (
-    Cluster,
-    Server,
-    connected,
-    eventually,
-    kubeconfig,
-    refusal,
-    serving,
-)
-
-Override: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse | None]]
+from tests.unit.controller.fake_api_server import FakeApiServer
+from tests.unit.controller.faults import Hang, HangUp, Refuse, ends_with, starts_with
+from tests.unit.controller.http_server import Server, connected, kubeconfig, serving
+from tests.unit.controller.waiting import eventually
 
 ELSEWHERE: Final = NamespacedName("elsewhere", "web")
+IDENTITY: Final = "/api/v1/namespaces/kube-system"
+VERSION: Final = "/version"
 FAST: Final = Heartbeat(interval=0.02, timeout=0.2)
 
 
@@ -52,7 +46,7 @@ class World:
     """A cluster with a Service and a slice, and a store that has a link for it."""
 
     server: Server
-    cluster: Cluster
+    cluster: FakeApiServer
     store: Store
 
     async def open(self, *namespaces: str, heartbeat: Heartbeat = HEARTBEAT) -> Session:
@@ -67,7 +61,7 @@ class World:
 async def world() -> AsyncIterator[World]:
     store = Store(Options())
     store.put_link(link())
-    cluster = Cluster()
+    cluster = FakeApiServer()
     cluster.put(service())
     cluster.put(remote_slice())
     async with serving(cluster) as server:
@@ -88,13 +82,6 @@ async def following(
         task.cancel()
         await asyncio.wait({task})
         await opened.close()
-
-
-def answering(path: str, give: Callable[[], web.Response]) -> Override:
-    async def override(request: web.BaseRequest) -> web.StreamResponse | None:
-        return give() if request.path == path else None
-
-    return override
 
 
 # Opening
@@ -141,7 +128,7 @@ async def test_cluster_that_must_not_be_used_is_not_listed(world: World) -> None
 
 async def test_cluster_whose_identity_is_forbidden_is_unknown(world: World) -> None:
     """If kube-system may not be read, the log says which permission is missing."""
-    world.cluster.override = answering("/api/v1/namespaces/kube-system", lambda: refusal(403))
+    world.cluster.fail(Refuse(403), starts_with(IDENTITY))
     async with connected(world.server.url) as client:
         with capture_logs() as logs:
             assert await identify(client) is None
@@ -151,7 +138,7 @@ async def test_cluster_whose_identity_is_forbidden_is_unknown(world: World) -> N
 @pytest.mark.parametrize("code", [404, 500])
 async def test_other_errors_of_the_identity_are_raised(world: World, code: int) -> None:
     """An error that may pass does not make a cluster unidentifiable."""
-    world.cluster.override = answering("/api/v1/namespaces/kube-system", lambda: refusal(code))
+    world.cluster.fail(Refuse(code), starts_with(IDENTITY))
     async with connected(world.server.url) as client:
         with pytest.raises(ApiError, match=str(code)):
             await identify(client)
@@ -172,9 +159,8 @@ async def test_every_kind_is_followed(world: World) -> None:
 async def test_first_error_is_raised(world: World) -> None:
     """The watch that breaks ends the session, with its own error and not a group of errors."""
     async with following(world) as task:
-        path = "/apis/discovery.k8s.io/v1/endpointslices"
         await eventually(lambda: len(world.cluster.watchers) == 2)
-        world.cluster.override = answering(path, lambda: refusal(401, "Unauthorized"))
+        world.cluster.fail(Refuse(401), ends_with("/endpointslices"))
         world.cluster.hang_up()
         with pytest.raises((ApiError, TransportError)):
             await task
@@ -192,7 +178,7 @@ async def test_any_answer_keeps_the_session(world: World, code: int) -> None:
     """An overloaded server does not count as lost: listing it again would load it more."""
     async with following(world, FAST) as task:
         if code != 200:
-            world.cluster.override = answering("/version", lambda: refusal(code))
+            world.cluster.fail(Refuse(code), starts_with(VERSION))
         asked = beats(world)
         await eventually(lambda: beats(world) > asked + 3 or task.done())
         assert not task.done()
@@ -201,7 +187,7 @@ async def test_any_answer_keeps_the_session(world: World, code: int) -> None:
 async def test_expired_credentials_end_the_session(world: World) -> None:
     """A watch outlives the token it was started with; the heartbeat does not."""
     async with following(world, FAST) as task:
-        world.cluster.override = answering("/version", lambda: refusal(401, "Unauthorized"))
+        world.cluster.fail(Refuse(401), starts_with(VERSION))
         with pytest.raises(ApiError, match="401"):
             await task
 
@@ -209,14 +195,10 @@ async def test_expired_credentials_end_the_session(world: World) -> None:
 async def test_server_that_hangs_is_noticed(world: World) -> None:
     """A server that keeps its connections open and stops answering is lost after two heartbeats."""
 
-    async def hang(_: web.BaseRequest) -> web.StreamResponse | None:
-        await asyncio.Event().wait()
-        return None
-
     async with following(world, FAST) as task:
         await eventually(lambda: len(world.cluster.watchers) == 2)
         asked = beats(world)
-        world.cluster.override = hang
+        world.cluster.fail(Hang())
         with pytest.raises(TransportError):
             await task
         assert beats(world) >= asked + 2
@@ -225,17 +207,8 @@ async def test_server_that_hangs_is_noticed(world: World) -> None:
 async def test_one_heartbeat_may_be_missed(world: World) -> None:
     """A connection that breaks once under a heartbeat does not end the session."""
     async with following(world, FAST) as task:
-        broken: list[str] = []
-
-        async def break_once(request: web.BaseRequest) -> web.StreamResponse | None:
-            if request.path == "/version" and not broken:
-                broken.append(request.path)
-                assert request.transport is not None
-                request.transport.abort()
-            return None
-
-        world.cluster.override = break_once
-        await eventually(lambda: bool(broken))
+        broken = world.cluster.fail(HangUp(), starts_with(VERSION), times=1)
+        await eventually(lambda: broken.hits == 1)
         asked = beats(world)
         await eventually(lambda: beats(world) > asked + 3 or task.done())
         assert not task.done()

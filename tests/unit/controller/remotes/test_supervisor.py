@@ -20,14 +20,9 @@ from svclink_controller.state.store import Store
 from svclink_core import PENDING, SYNCED, ClusterLink, ClusterLinkSpec, LinkReason, Options
 from svclink_core.svclink_v1alpha1 import SecretKeyReference
 from tests.builders.values import link, service
-from tests.unit.controller.servers import (
-    Cluster,
-    Server,
-    connected,
-    eventually,
-    kubeconfig,
-    serving,
-)
+from tests.unit.controller.fake_api_server import FakeApiServer
+from tests.unit.controller.http_server import Server, connected, kubeconfig, serving
+from tests.unit.controller.waiting import eventually
 
 NAMESPACE: Final = "svclink"
 IN_SECRET: Final = ClusterLinkSpec(kubeconfig_secret_ref=SecretKeyReference("c1"))
@@ -37,8 +32,8 @@ IN_SECRET: Final = ClusterLinkSpec(kubeconfig_secret_ref=SecretKeyReference("c1"
 class World:
     """A main and a remote cluster, and the supervisor of the links between them."""
 
-    main: Cluster
-    remote: Cluster
+    main: FakeApiServer
+    remote: FakeApiServer
     remote_server: Server
     store: Store = field(factory=lambda: Store(Options()))
     supervisor: Supervisor = field(init=False)
@@ -75,7 +70,7 @@ class World:
 @asynccontextmanager
 async def worlds() -> AsyncIterator[World]:
     async with AsyncExitStack() as stack:
-        main, remote = Cluster("uid-of-main"), Cluster("uid-of-c1")
+        main, remote = FakeApiServer("uid-of-main"), FakeApiServer("uid-of-c1")
         remote.put(service())
         main_server = await stack.enter_async_context(serving(main))
         remote_server = await stack.enter_async_context(serving(remote))
