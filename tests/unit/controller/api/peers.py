@@ -12,7 +12,8 @@ from contextlib import asynccontextmanager, suppress
 
 from aiohttp import web
 
-from tests.unit.controller.servers import AUTHORITY, answer
+from tests.unit.controller.http_server import AUTHORITY
+from tests.unit.controller.responses import answer
 
 
 async def say_yes(_: web.BaseRequest) -> web.StreamResponse:

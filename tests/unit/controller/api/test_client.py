@@ -15,16 +15,15 @@ from svclink_controller.api.client import Client
 from svclink_controller.api.errors import FencedError, SilenceError, TransportError
 from svclink_controller.api.limits import Limits
 from tests.unit.controller.api.peers import never, say_yes
-from tests.unit.controller.servers import (
+from tests.unit.controller.http_server import (
     TOKEN,
-    answer,
     connected,
     connecting,
     read_lines,
     serving,
-    stream,
     with_certificate,
 )
+from tests.unit.controller.responses import answer, stream
 
 
 async def test_token_is_sent_as_bearer() -> None:

@@ -21,7 +21,7 @@ from svclink_controller.api.errors import TransportError
 from svclink_controller.credentials.kubeconfig import KubeconfigError
 from svclink_controller.credentials.trust import LOOPBACK_NETWORKS, Trust
 from tests.unit.controller.api.peers import listening, proxying, say_yes
-from tests.unit.controller.servers import (
+from tests.unit.controller.http_server import (
     AUTHORITY,
     OTHER_AUTHORITY,
     TOKEN,

@@ -23,7 +23,7 @@ from tests.unit.controller.api.peers import (
     say_yes,
     sending,
 )
-from tests.unit.controller.servers import (
+from tests.unit.controller.http_server import (
     AUTHORITY,
     CLIENT,
     OTHER_AUTHORITY,
@@ -31,10 +31,10 @@ from tests.unit.controller.servers import (
     connected,
     connecting,
     credentials,
-    refusal,
     serving,
     with_certificate,
 )
+from tests.unit.controller.responses import refusal
 
 
 async def test_name_without_an_address_is_an_error() -> None:

@@ -18,7 +18,8 @@ from svclink_controller.api.errors import ApiError, TransportError
 from svclink_controller.api.limits import Limits
 from svclink_controller.wire.messages import MAX_RETRY_AFTER
 from tests.unit.controller.api.peers import sending
-from tests.unit.controller.servers import connected, read_lines, refusal, serving, stream
+from tests.unit.controller.http_server import connected, read_lines, serving
+from tests.unit.controller.responses import refusal, stream
 
 LIMITS: Final = Limits(response_bytes=3 * 2**20, watch_line_bytes=2 * 2**20)
 CHUNKED: Final = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n{}\n\r\n"

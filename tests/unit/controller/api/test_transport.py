@@ -19,14 +19,14 @@ from svclink_controller.api.limits import Limits
 from svclink_controller.credentials.trust import LOOPBACK_NETWORKS, Trust
 from svclink_controller.reflect.pager import PROBE_SECONDS
 from tests.unit.controller.api.peers import listening, redirecting, say_yes
-from tests.unit.controller.servers import (
-    answer,
+from tests.unit.controller.http_server import (
     connected,
     connecting,
     credentials,
     read_lines,
     serving,
 )
+from tests.unit.controller.responses import answer
 
 
 async def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:

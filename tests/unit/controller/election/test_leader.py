@@ -13,23 +13,17 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from aiohttp import web
 from attrs import define, field
 from structlog.testing import capture_logs
 
 from svclink_controller import clock
 from svclink_controller.election.leader import Elector, Timing
 from svclink_controller.election.watchdog import Watchdog
-from tests.unit.controller.servers import (
-    Cluster,
-    Server,
-    answer,
-    connected,
-    eventually,
-    refusal,
-    serving,
-)
+from tests.unit.controller.fake_api_server import FakeApiServer
+from tests.unit.controller.faults import Answer, Hang, HangUp, Refuse, method
+from tests.unit.controller.http_server import Server, connected, serving
 from tests.unit.controller.virtual_time import ManualClock, loop_time
+from tests.unit.controller.waiting import eventually
 
 FAST = Timing(lease=2, renew=1.5, retry=0.3)
 KEY = ("leases", "svclink", "svclink")
@@ -87,7 +81,7 @@ class Replica:
 class World:
     """A fake main cluster, and its replicas."""
 
-    cluster: Cluster
+    cluster: FakeApiServer
     server: Server
     replicas: list[Replica] = field(factory=list)
 
@@ -103,22 +97,14 @@ class World:
 
     def refuse(self, *methods: str, code: int = 503) -> None:
         """Reject such requests from now on."""
-
-        async def refuse(request: web.BaseRequest) -> web.StreamResponse | None:
-            return refusal(code) if request.method in methods else None
-
-        self.cluster.override = refuse
+        self.cluster.fail(Refuse(code), when=method(*methods))
 
     def hang(self) -> None:
         """Answer no request from now on."""
-
-        async def hang(_: web.BaseRequest) -> web.StreamResponse | None:
-            return await asyncio.Event().wait()  # type: ignore[return-value]
-
-        self.cluster.override = hang
+        self.cluster.fail(Hang())
 
     def recover(self) -> None:
-        self.cluster.override = None
+        self.cluster.heal()
 
 
 @asynccontextmanager
@@ -126,7 +112,7 @@ async def worlds(
     *names: str, now: Callable[[], float] = loop_time
 ) -> AsyncIterator[tuple[World, list[Replica]]]:
     """Replicas of these names, not started."""
-    cluster = Cluster()
+    cluster = FakeApiServer()
     async with serving(cluster) as server, connected(server.url) as client:
         world = World(cluster, server)
         for name in names:
@@ -269,19 +255,13 @@ async def test_leader_that_cannot_renew_stops_and_leads_again(trouble: str) -> N
     async with worlds("a") as (world, [a]):
         a.start()
         await a.is_leading()
-
-        async def hang_up(request: web.BaseRequest) -> web.StreamResponse | None:
-            assert request.transport is not None
-            request.transport.abort()
-            return None
-
         match trouble:
             case "hang":
                 world.hang()
             case "refuse":
                 world.refuse("PUT")
             case _:
-                world.cluster.override = hang_up
+                world.cluster.fail(HangUp())
         await eventually(lambda: not a.is_working)
         assert not a.elector.may_write()
         world.recover()
@@ -309,13 +289,10 @@ async def test_isolated_leader_stops_before_the_next_starts() -> None:
     async with worlds("a", "b") as (world, [a, b]):
         a.start()
         await a.is_leading()
-
-        async def hang_on_a(request: web.BaseRequest) -> web.StreamResponse | None:
-            if request.method != "GET" and (await request.json())["spec"]["holderIdentity"] == "a":
-                await asyncio.Event().wait()
-            return None
-
-        world.cluster.override = hang_on_a
+        world.cluster.fail(
+            Hang(),
+            when=lambda request: request.is_write and request.json["spec"]["holderIdentity"] == "a",
+        )
         b.start()
         both = []
         while not b.is_working:
@@ -360,11 +337,7 @@ async def test_deleted_lease_is_created_again() -> None:
 async def test_response_that_is_not_a_lease_is_an_error() -> None:
     """An invalid response is logged, and the request is retried."""
     async with worlds("a") as (world, [a]):
-
-        async def nonsense(_: web.BaseRequest) -> web.StreamResponse | None:
-            return answer({"metadata": 5})
-
-        world.cluster.override = nonsense
+        world.cluster.fail(Answer({"metadata": 5}))
         with capture_logs() as logs:
             a.start()
             await eventually(lambda: len(logs) >= 2)

@@ -15,7 +15,7 @@ import pytest
 import structlog
 
 from svclink_controller.monitoring import logs
-from tests.unit.controller.servers import TOKEN
+from tests.unit.controller.http_server import TOKEN
 
 
 def test_traceback_shows_no_variables(capsys: pytest.CaptureFixture[str]) -> None:

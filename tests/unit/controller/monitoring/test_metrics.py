@@ -10,14 +10,14 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from aiohttp import web
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from svclink_controller.manager import Manager
 from svclink_core import ClusterLinkSpec
 from tests.builders.values import link, remote_slice
-from tests.unit.controller.servers import eventually, refusal
+from tests.unit.controller.faults import Refuse, method
+from tests.unit.controller.waiting import eventually
 from tests.unit.controller.whole_controller import World, worlds
 
 ROOT: Final = Path(__file__).parents[4]
@@ -74,16 +74,7 @@ async def test_retried_change_is_timed_until_it_is_written() -> None:
         world.main.put(world.link())
         world.start()
         await world.is_mirrored("10.0.0.1")
-        refused = 0
-
-        async def refuse_twice(request: web.BaseRequest) -> web.StreamResponse | None:
-            nonlocal refused
-            if request.method != "PUT" or refused == 2:
-                return None
-            refused += 1
-            return refusal(503)
-
-        world.main.override = refuse_twice
+        world.main.fail(Refuse(503), when=method("PUT"), times=2)
         world.remote.put(remote_slice(None, "10.0.0.2"))
         await world.is_mirrored("10.0.0.2")
         await eventually(

@@ -37,16 +37,10 @@ from svclink_core import (
 )
 from svclink_core.codec import structure, unstructure
 from svclink_core.well_known import LABEL_CLUSTER, LABEL_MANAGED_BY, LABEL_SERVICE_NAME, MANAGED_BY
-from tests.unit.controller.servers import (
-    Cluster,
-    Request,
-    Server,
-    answer,
-    connected,
-    eventually,
-    refusal,
-    serving,
-)
+from tests.unit.controller.fake_api_server import FakeApiServer
+from tests.unit.controller.http_server import Request, Server, connected, serving
+from tests.unit.controller.responses import answer, refusal
+from tests.unit.controller.waiting import eventually
 
 Override: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse | None]]
 
@@ -87,7 +81,7 @@ class Main:
     """A fake main cluster, an applier for it, and what the applier reported to the store."""
 
     server: Server
-    cluster: Cluster
+    cluster: FakeApiServer
     applier: Applier
     written: list[EndpointSlice | Service] = field(factory=list)
     gone: list[tuple[NamespacedName, str]] = field(factory=list)
@@ -112,7 +106,7 @@ class Main:
 
 @asynccontextmanager
 async def main_cluster(override: Override | None = None) -> AsyncIterator[Main]:
-    cluster = Cluster(override=override)
+    cluster = FakeApiServer(override=override)
     written: list[EndpointSlice | Service] = []
     gone: list[tuple[NamespacedName, str]] = []
     async with serving(cluster) as server, connected(server.url) as client:

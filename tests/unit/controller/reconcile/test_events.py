@@ -11,12 +11,14 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from aiohttp import web
 from attrs import define
 
 from svclink_controller.reconcile.events import MAX_MESSAGE, MAX_WAITING, Events, transitions
 from svclink_core import ClusterLink, ClusterLinkStatus, Condition, LinkReason, ObjectMeta
-from tests.unit.controller.servers import Cluster, Server, connected, eventually, refusal, serving
+from tests.unit.controller.fake_api_server import FakeApiServer
+from tests.unit.controller.faults import Hang, Refuse
+from tests.unit.controller.http_server import Server, connected, serving
+from tests.unit.controller.waiting import eventually
 
 LINK = ClusterLink(ObjectMeta("c1", uid="uid-of-c1"))
 
@@ -80,7 +82,7 @@ def test_new_wording_is_not_a_transition() -> None:
 class Main:
     """A fake main cluster, and Events written to it."""
 
-    cluster: Cluster
+    cluster: FakeApiServer
     server: Server
     events: Events
 
@@ -97,7 +99,7 @@ class Main:
 
 @asynccontextmanager
 async def writing(repeat_seconds: float = 60) -> AsyncIterator[Main]:
-    cluster = Cluster()
+    cluster = FakeApiServer()
     async with serving(cluster) as server, connected(server.url) as client:
         made = Events(client, repeat_seconds=repeat_seconds)
         task = asyncio.create_task(made.run())
@@ -177,14 +179,10 @@ async def test_expired_event_is_created_again() -> None:
 async def test_rejected_event_is_dropped(code: int) -> None:
     """Whatever the API server answers, the next Event is written."""
     async with writing() as main:
-
-        async def refuse(_: web.BaseRequest) -> web.StreamResponse | None:
-            return refusal(code)
-
-        main.cluster.override = refuse
+        rejection = main.cluster.fail(Refuse(code))
         main.become(UNREACHABLE)
-        await eventually(lambda: len(main.server.requests) == 1)
-        main.cluster.override = None
+        await eventually(lambda: rejection.hits == 1)
+        main.cluster.heal()
         main.become(READY)
         await eventually(lambda: main.counts() == {"ClusterReady": 1})
 
@@ -192,14 +190,9 @@ async def test_rejected_event_is_dropped(code: int) -> None:
 async def test_recording_never_blocks() -> None:
     """If the server hangs, a limited number of Events waits and the rest is dropped."""
     async with writing() as main:
-
-        async def hang(_: web.BaseRequest) -> web.StreamResponse | None:
-            await asyncio.Event().wait()
-            return None
-
-        main.cluster.override = hang
+        hanging = main.cluster.fail(Hang())
         main.become(UNREACHABLE)
-        await eventually(lambda: len(main.server.requests) == 1)
+        await eventually(lambda: hanging.hits == 1)
         for _ in range(MAX_WAITING * 2):
             main.become(READY)
         assert main.events._waiting.qsize() == MAX_WAITING

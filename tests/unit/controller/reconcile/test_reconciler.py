@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from aiohttp import web
 from attrs import define, evolve
 
 from svclink_controller.reconcile.applier import Applier
@@ -41,7 +40,10 @@ from svclink_core.well_known import (
     MANAGED_BY,
 )
 from tests.builders.values import remote_slice, service
-from tests.unit.controller.servers import Cluster, Server, connected, eventually, refusal, serving
+from tests.unit.controller.fake_api_server import FakeApiServer
+from tests.unit.controller.faults import Refuse, ends_with, method
+from tests.unit.controller.http_server import Server, connected, serving
+from tests.unit.controller.waiting import eventually
 
 WEB, API = NamespacedName("default", "web"), NamespacedName("default", "api")
 
@@ -51,7 +53,7 @@ class World:
     """A reconciler at work; `web` and `api` are in the main cluster and in `c1`."""
 
     server: Server
-    cluster: Cluster
+    cluster: FakeApiServer
     store: Store
     queue: WorkQueue[NamespacedName]
     plan_results: PlanResults
@@ -78,7 +80,7 @@ class World:
 @asynccontextmanager
 async def worlds(*, broken: int = 0, shares_links: bool = False) -> AsyncIterator[World]:
     """A reconciler at work; the first answers of the main cluster cause an internal error."""
-    cluster = Cluster()
+    cluster = FakeApiServer()
     queue: WorkQueue[NamespacedName] = WorkQueue()
 
     def enqueue(change: StateChange) -> None:
@@ -135,14 +137,10 @@ async def test_slices_of_an_unknown_link_stay_until_the_api_server_confirms_its_
 ) -> None:
     """A watch of links that lags behind must not delete the slices of another controller."""
     async with worlds(shares_links=True) as world:
-
-        async def refuse(request: web.BaseRequest) -> web.StreamResponse | None:
-            return refusal(500) if request.path.endswith("/clusterlinks") else None
-
         if answers == "the link":
             world.cluster.put(ClusterLink(ObjectMeta("new")))
         else:
-            world.cluster.override = refuse
+            world.cluster.fail(Refuse(500), when=ends_with("/clusterlinks"))
         labels = {LABEL_SERVICE_NAME: "web", LABEL_MANAGED_BY: MANAGED_BY, LABEL_CLUSTER: "new"}
         metadata = evolve(
             remote_slice().metadata, name="web-new", labels=tuple(sorted(labels.items()))
@@ -159,7 +157,7 @@ async def test_slices_of_an_unknown_link_stay_until_the_api_server_confirms_its_
         assert asked[0].query["fieldSelector"] == "metadata.name=new"
         assert "web-new" in world.addresses()
 
-        world.cluster.override = None
+        world.cluster.heal()
         world.cluster.objects.pop(("clusterlinks", "", "new"), None)
         await eventually(lambda: list(world.addresses()) == ["web-c1"])
 
@@ -181,12 +179,7 @@ async def test_nothing_is_planned_before_everything_is_listed() -> None:
 async def test_failed_write_is_retried(code: int) -> None:
     """Whatever the API server answers, the Service is planned again until its slices are right."""
     async with worlds() as world:
-        answers = [refusal(code), refusal(code)]
-
-        async def refuse_twice(_: web.BaseRequest) -> web.StreamResponse | None:
-            return answers.pop() if answers else None
-
-        world.cluster.override = refuse_twice
+        world.cluster.fail(Refuse(code), times=2)
         world.list_all()
         await eventually(lambda: world.addresses() == {"web-c1": ["10.0.0.1"]})
         assert len(world.server.requests) == 3
@@ -195,11 +188,7 @@ async def test_failed_write_is_retried(code: int) -> None:
 async def test_failure_is_recorded_until_the_write_succeeds() -> None:
     """The status of the link can show which Service could not be written, and why."""
     async with worlds() as world:
-
-        async def refuse(_: web.BaseRequest) -> web.StreamResponse | None:
-            return refusal(500, "InternalError", "no such thing")
-
-        world.cluster.override = refuse
+        world.cluster.fail(Refuse(500, "InternalError", "no such thing"))
         world.list_all()
         await eventually(
             lambda: (
@@ -207,22 +196,15 @@ async def test_failure_is_recorded_until_the_write_succeeds() -> None:
                 == ["default/web: 500 InternalError: no such thing"]
             )
         )
-        world.cluster.override = None
+        world.cluster.heal()
         await eventually(lambda: world.plan_results.failures_of("c1") == [])
 
 
 async def test_refused_write_waits_for_a_change() -> None:
     """A 422 is shown and not sent again until the source changes."""
     async with worlds() as world:
-
-        async def refuse(request: web.BaseRequest) -> web.StreamResponse | None:
-            return (
-                None
-                if "10.0.0.2" in await request.text()
-                else refusal(422, "Invalid", "no such thing")
-            )
-
-        world.cluster.override = refuse
+        invalid = Refuse(422, "Invalid", "no such thing")
+        world.cluster.fail(invalid, when=lambda request: b"10.0.0.2" not in request.body)
         world.list_all()
         await eventually(
             lambda: (
@@ -255,29 +237,19 @@ async def test_many_changes_are_coalesced() -> None:
 async def test_conflicting_name_is_retried_until_it_is_free() -> None:
     """A name that another program holds, which no event reports, is retried with delays."""
     async with worlds() as world:
-        held = [True]
-
-        async def hold(request: web.BaseRequest) -> web.StreamResponse | None:
-            return refusal(409, "AlreadyExists") if held and request.method == "POST" else None
-
-        world.cluster.override = hold
+        conflicts = world.cluster.fail(Refuse(409, "AlreadyExists"), when=method("POST"))
         world.list_all()
-        await eventually(lambda: len(world.server.requests) >= 3)
-        held.clear()
+        await eventually(lambda: conflicts.hits >= 3)
+        world.cluster.heal()
         await eventually(lambda: world.addresses() == {"web-c1": ["10.0.0.1"]})
 
 
 async def test_writes_continue_after_a_pause() -> None:
     """After the delay of a 429 the slices are written in their latest state."""
     async with worlds() as world:
-        answers = [refusal(429, "TooManyRequests", retry_after=1)]
-
-        async def overloaded(_: web.BaseRequest) -> web.StreamResponse | None:
-            return answers.pop() if answers else None
-
-        world.cluster.override = overloaded
+        overload = world.cluster.fail(Refuse(429, "TooManyRequests", retry_after=1), times=1)
         world.list_all()
-        await eventually(lambda: not answers)
+        await eventually(lambda: overload.hits == 1)
         world.store.put("c1", remote_slice(key=API))
         world.store.put("c1", remote_slice(None, "10.0.0.2", version="2"))
         await eventually(
@@ -302,11 +274,7 @@ async def test_findings_are_recorded() -> None:
 async def test_retry_respects_retry_after() -> None:
     """A Service is not retried before the time in Retry-After."""
     async with worlds() as world:
-
-        async def refuse(_: web.BaseRequest) -> web.StreamResponse | None:
-            return refusal(429, retry_after=100)
-
-        world.cluster.override = refuse
+        world.cluster.fail(Refuse(429, retry_after=100))
         world.list_all()
         await eventually(lambda: WEB in world.queue._delayed)
         assert world.queue._delayed[WEB].when() > asyncio.get_running_loop().time() + 50

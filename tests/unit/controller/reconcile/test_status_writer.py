@@ -44,15 +44,10 @@ from svclink_core.well_known import (
     MAIN,
 )
 from tests.builders.values import mirrored_slice
-from tests.unit.controller.servers import (
-    Cluster,
-    Server,
-    answer,
-    connected,
-    eventually,
-    refusal,
-    serving,
-)
+from tests.unit.controller.fake_api_server import FakeApiServer
+from tests.unit.controller.http_server import Server, connected, serving
+from tests.unit.controller.responses import answer, refusal
+from tests.unit.controller.waiting import eventually
 
 Override: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse | None]]
 
@@ -65,7 +60,7 @@ class Main:
     """A fake main cluster, and a status writer at work on it."""
 
     server: Server
-    cluster: Cluster
+    cluster: FakeApiServer
     store: Store
     plan_results: PlanResults
     queue: WorkQueue[str]
@@ -106,7 +101,7 @@ class Main:
 
 @asynccontextmanager
 async def writing(override: Override | None = None, *, interval: float = 60) -> AsyncIterator[Main]:
-    cluster = Cluster(override=override)
+    cluster = FakeApiServer(override=override)
     queue: WorkQueue[str] = WorkQueue()
 
     def enqueue(change: StateChange) -> None:
@@ -316,7 +311,7 @@ async def test_failed_write_is_retried(rejection: Callable[[], web.Response]) ->
 
 async def test_fields_that_the_crd_drops_are_not_written_again() -> None:
     """The older CRD drops fields it does not declare: the same status is written once."""
-    clusters: list[Cluster] = []
+    clusters: list[FakeApiServer] = []
 
     async def keep_some(request: web.BaseRequest) -> web.StreamResponse | None:
         if request.method != "PATCH":
