@@ -20,7 +20,7 @@ from svclink_controller import clock
 from svclink_controller.election.leader import Elector, Timing
 from svclink_controller.election.watchdog import Watchdog
 from tests.unit.controller.fake_api_server import FakeApiServer
-from tests.unit.controller.faults import Answer, Hang, HangUp, Refuse, method
+from tests.unit.controller.faults import Answer, Fault, Hang, HangUp, Refuse, method
 from tests.unit.controller.http_server import Server, connected, serving
 from tests.unit.controller.virtual_time import ManualClock, loop_time
 from tests.unit.controller.waiting import eventually
@@ -109,16 +109,20 @@ class World:
 
 @asynccontextmanager
 async def worlds(
-    *names: str, now: Callable[[], float] = loop_time
+    *names: str, now: Callable[[], float] | None = None, timing: Timing = FAST
 ) -> AsyncIterator[tuple[World, list[Replica]]]:
-    """Replicas of these names, not started."""
+    """Replicas of these names, not started.
+
+    Their clock stands still by default, so that a slow machine does not cost a leader its Lease.
+    """
+    clock = ManualClock() if now is None else now
     cluster = FakeApiServer()
     async with serving(cluster) as server, connected(server.url) as client:
         world = World(cluster, server)
         for name in names:
             watchdog = RecordedWatchdog()
             world.replicas.append(
-                Replica(Elector(client, "svclink", name, FAST, watchdog, now=now), watchdog)
+                Replica(Elector(client, "svclink", name, timing, watchdog, now=clock), watchdog)
             )
         try:
             yield world, world.replicas
@@ -146,7 +150,7 @@ async def test_missing_lease_is_created() -> None:
 
 async def test_renewal_is_one_request() -> None:
     """A leader renews the Lease without reading it, and keeps the time it acquired it."""
-    async with worlds("a") as (world, [a]):
+    async with worlds("a", timing=Timing(lease=2, renew=1.5, retry=1)) as (world, [a]):
         a.start()
         await a.is_leading()
         since, first = world.spec["acquireTime"], world.spec["renewTime"]
@@ -249,19 +253,16 @@ async def test_one_of_several_simultaneous_replicas_leads() -> None:
 # Losing the Lease
 
 
-@pytest.mark.parametrize("trouble", ["hang", "refuse", "break"])
-async def test_leader_that_cannot_renew_stops_and_leads_again(trouble: str) -> None:
+@pytest.mark.parametrize("fault", [Hang(), Refuse(503), HangUp()], ids=["hang", "refuse", "break"])
+async def test_leader_that_cannot_renew_stops_and_leads_again(fault: Fault) -> None:
     """A hanging, rejecting or vanished API server ends the work in time."""
-    async with worlds("a") as (world, [a]):
+    clock = ManualClock()
+    async with worlds("a", now=clock) as (world, [a]):
         a.start()
         await a.is_leading()
-        match trouble:
-            case "hang":
-                world.hang()
-            case "refuse":
-                world.refuse("PUT")
-            case _:
-                world.cluster.fail(HangUp())
+        failures = world.cluster.fail(fault, when=method("PUT"))
+        await eventually(lambda: failures.hits >= 1)
+        clock.now += FAST.renew
         await eventually(lambda: not a.is_working)
         assert not a.elector.may_write()
         world.recover()
@@ -286,7 +287,7 @@ async def test_failed_renewal_is_retried() -> None:
 
 async def test_isolated_leader_stops_before_the_next_starts() -> None:
     """If the leader loses the API server, the two replicas never work at the same time."""
-    async with worlds("a", "b") as (world, [a, b]):
+    async with worlds("a", "b", now=loop_time) as (world, [a, b]):
         a.start()
         await a.is_leading()
         world.cluster.fail(
