@@ -1,21 +1,39 @@
-"""How many examples the property tests try: one knob, the environment variable HYPOTHESIS_PROFILE."""
+"""The number of examples of property tests, chosen with the variable HYPOTHESIS_PROFILE."""
 
 from __future__ import annotations
 
 import os
+from typing import Final
 
-from hypothesis import Phase, settings
+from hypothesis import HealthCheck, Phase, settings
 
-# CI must not fail by chance on what a change did not touch; whoever works on the tests wants new examples each time.
+BUSY: Final = (HealthCheck.too_slow,)
+"""A busy machine draws slowly, which is not a failure of a strategy."""
+
+# CI must not fail by chance on code that a change did not touch; a developer wants new examples.
 settings.register_profile(
-    "dev", max_examples=25, deadline=None, derandomize=bool(os.environ.get("CI"))
+    "dev",
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=BUSY,
+    derandomize=bool(os.environ.get("CI")),
 )
-settings.register_profile("ci", max_examples=200, deadline=None, derandomize=True, print_blob=True)
-settings.register_profile("nightly", max_examples=5_000, deadline=None, print_blob=True)
+settings.register_profile(
+    "ci",
+    max_examples=200,
+    deadline=None,
+    suppress_health_check=BUSY,
+    derandomize=True,
+    print_blob=True,
+)
+settings.register_profile(
+    "nightly", max_examples=5_000, deadline=None, suppress_health_check=BUSY, print_blob=True
+)
 settings.register_profile(
     "mutants",
     max_examples=15,
     deadline=None,
+    suppress_health_check=BUSY,
     derandomize=True,
     database=None,
     phases=[Phase.generate],

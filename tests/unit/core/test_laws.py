@@ -7,13 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from random import Random
 from typing import Final, TypeAlias, TypeVar, assert_never
 
@@ -61,6 +57,7 @@ from svclink_core.naming import choose_name
 from svclink_core.snapshot import all_keys
 from svclink_core.unreachable_policy import has_ready_endpoint, is_expired
 from svclink_core.well_known import LABEL_IMPORTED
+from tests.unit.core.interpreter import outputs
 from tests.unit.core.strategies.endpoint_slices import all_slices
 from tests.unit.core.strategies.endpoints import not_mirrored
 from tests.unit.core.strategies.events import happenings
@@ -100,7 +97,6 @@ from tests.unit.core.world import (
 # A large counterexample must not hide behind a warning about its size.
 pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
 
-REPOSITORY: Final = Path(__file__).parents[3]
 TODAY: Final = "2026-07-01T12:00:00Z"
 
 T = TypeVar("T")
@@ -197,17 +193,7 @@ def digest_of_plans() -> str:
 def test_l2_hash_seed() -> None:
     """Another PYTHONHASHSEED changes nothing."""
     program = "from tests.unit.core.test_laws import digest_of_plans; print(digest_of_plans())"
-    path = os.pathsep.join((str(REPOSITORY), *filter(None, sys.path)))
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-c", program],
-            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": path},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for seed in ("0", "1", "4294967295")
-    ]
-    digests = [process.communicate(timeout=120)[0] for process in running]
+    digests = outputs(program, "0", "1", "4294967295")
     assert all(re.fullmatch(r"[0-9a-f]{64}\n", digest) for digest in digests)
     assert len(set(digests)) == 1
 
