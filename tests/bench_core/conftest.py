@@ -1,4 +1,4 @@
-"""Numbers that are no times, and the table of them at the end. Nothing here can fail for being slow."""
+"""A table of figures after the benchmarks. No benchmark fails because it is slow."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def report(pytestconfig: pytest.Config) -> Report:
-    """Shows a number behind the benchmarks."""
+    """Adds a figure to the table."""
 
     def add(what: str, number: str) -> None:
         pytestconfig.stash[_LINES].append(f"{what}: {number}")
@@ -37,7 +37,7 @@ def pytest_terminal_summary(
 
 @pytest.fixture(autouse=True)
 def frozen() -> Iterator[None]:
-    """Objects that were made before are no business of the garbage collector, as in the controller."""
+    """Hides existing objects from the garbage collector, as the controller does."""
     gc.collect()
     gc.freeze()
     yield

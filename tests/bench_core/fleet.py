@@ -1,4 +1,4 @@
-"""Clusters of any size as the controller holds them: every object was decoded from the JSON an API server gives."""
+"""Clusters of any size as the controller holds them: every object is decoded from JSON."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def key_of(number: int) -> NamespacedName:
 
 
 def service(number: int, cluster: str) -> Service:
-    """A Service as its cluster gives it."""
+    """A Service as its API server returns it."""
     key = key_of(number)
     content = {
         "metadata": {"name": key.name, "namespace": key.namespace, "uid": f"{cluster}-{number}"},
@@ -48,7 +48,7 @@ def service(number: int, cluster: str) -> Service:
 
 
 def remote_slice(number: int, cluster: int, endpoints: int) -> EndpointSlice:
-    """A slice of a remote cluster: ready Pods of three zones, in no order, as a kube-controller-manager writes them."""
+    """A slice of a remote cluster, as Kubernetes writes it: ready Pods of three zones, unsorted."""
     key = key_of(number)
     content = {
         "metadata": {
@@ -66,7 +66,7 @@ def remote_slice(number: int, cluster: int, endpoints: int) -> EndpointSlice:
 
 
 def endpoint(number: int, cluster: int) -> dict[str, Json]:
-    """An endpoint whose address no other of its cluster has; neighbours are far apart."""
+    """An endpoint with a unique address in its cluster; consecutive ones are far apart."""
     host = number * 7_919 % (1 << 20)
     return {
         "addresses": [f"10.{cluster * 16 + (host >> 16)}.{host >> 8 & 255}.{host & 255}"],
@@ -78,7 +78,7 @@ def endpoint(number: int, cluster: int) -> dict[str, Json]:
 
 
 def fresh(clusters: int, services: int, endpoints: int) -> Snapshot:
-    """Every Service in every cluster, with one slice, and nothing mirrored yet."""
+    """Every Service in every cluster, with one slice, and no mirror yet."""
     return snapshot(
         main_cluster((service(number, "main") for number in range(services)), ()),
         [
@@ -93,7 +93,7 @@ def fresh(clusters: int, services: int, endpoints: int) -> Snapshot:
 
 
 def settled(found: Snapshot) -> Snapshot:
-    """The snapshot after everything was mirrored, read back from the main cluster."""
+    """The snapshot after everything was mirrored and decoded again from the main cluster."""
     created = [
         change.endpoint_slice for change in plan(found, NOW).changes if isinstance(change, Create)
     ]
@@ -102,7 +102,7 @@ def settled(found: Snapshot) -> Snapshot:
 
 
 def as_stored(piece: EndpointSlice, number: int) -> EndpointSlice:
-    """A slice as the main cluster gives it back."""
+    """A slice as the main API server returns it."""
     content = unstructure(
         evolve(piece, metadata=evolve(piece.metadata, uid=f"uid-{number}", resource_version="1"))
     )

@@ -1,4 +1,4 @@
-"""How much memory endpoints take."""
+"""The memory of endpoints."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 def traced(make: Callable[[], T]) -> tuple[T, float]:
-    """What is made, and the heap it keeps, in bytes for each endpoint."""
+    """The result of a function, and the heap that it keeps, in bytes for each endpoint."""
     before, _ = tracemalloc.get_traced_memory()
     made = make()
     after, _ = tracemalloc.get_traced_memory()
@@ -26,7 +26,7 @@ def traced(make: Callable[[], T]) -> tuple[T, float]:
 
 
 def test_memory(report: Report) -> None:
-    """Heap for each endpoint of a remote cluster, of its plan, and of what is read back from the main cluster."""
+    """Heap for each endpoint of a remote cluster, of its plan, and of its stored mirror."""
     tracemalloc.start()
     try:
         found, known = traced(lambda: fresh(CLUSTERS, SERVICES, ENDPOINTS))

@@ -1,4 +1,4 @@
-"""How long a plan takes: of everything, of one Service, and how that grows."""
+"""The time of a plan, for everything and for one Service, and how it grows."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def timed(
     arguments: Callable[[], Arguments],
     rounds: int,
 ) -> Plan:
-    """What a function says, timed over some rounds, each with arguments of its own."""
+    """The plan of a function, timed over some rounds with new arguments for each."""
 
     def setup() -> tuple[Arguments, dict[str, object]]:
         made = arguments()
@@ -80,7 +80,7 @@ def test_one_service(benchmark: BenchmarkFixture) -> None:
 
 
 def test_one_service_unchanged(benchmark: BenchmarkFixture) -> None:
-    """One Service with 10 x 100 endpoints, all mirrored, seen for the first time: nothing is changed."""
+    """One Service with 10 x 100 endpoints, all mirrored, seen for the first time: no change."""
     found = settled(fresh(CLUSTERS, 1, ENDPOINTS))
     assert (
         timed(benchmark, plan_service, lambda: (forgetful(found), key_of(0), NOW), 300).changes
@@ -118,7 +118,7 @@ def seconds(found: Snapshot) -> float:
 
 
 def test_collection(report: Report, everything_mirrored: Snapshot) -> None:
-    """How long the garbage collector stops everything where nobody told it to leave the endpoints alone."""
+    """The pause of the garbage collector with and without `gc.freeze()`."""
     assert everything_mirrored.main.names
     gc.unfreeze()
     start = process_time()

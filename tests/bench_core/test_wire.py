@@ -1,4 +1,4 @@
-"""How fast bytes become the core's types, and what one changed Pod costs from the line of the watch to the request."""
+"""The speed of decoding, and the cost of one changed Pod from the watch line to the request."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ENDPOINTS: Final = 100
 
 
 def written(number: int, version: int, first: int = 0) -> dict[str, Json]:
-    """A slice with everything that an endpointslice controller and an API server write into it."""
+    """A slice with every field that the endpointslice controller and an API server set."""
     key = key_of(number)
     pods = range(number * ENDPOINTS + first, number * ENDPOINTS + first + ENDPOINTS)
     return {
@@ -52,7 +52,7 @@ def written(number: int, version: int, first: int = 0) -> dict[str, Json]:
 def test_decoding(
     benchmark: BenchmarkFixture, report: Report, resource: Resource[EndpointSlice]
 ) -> None:
-    """One page of a list, from the bytes to the core's types."""
+    """One page of a list, from bytes to the core's types."""
     content = json.dumps(
         {"metadata": {}, "items": [written(number, 1) for number in range(SLICES)]}
     ).encode()
@@ -68,7 +68,10 @@ def test_decoding(
 
 
 def test_one_event(benchmark: BenchmarkFixture) -> None:
-    """An event of 100 endpoints, one of them new: line, store, plan, body, answer, store. HTTP and TLS are left out."""
+    """A watch event of 100 endpoints, one of them new, through decoding, state and plan to a body.
+
+    HTTP and TLS are left out.
+    """
     store = Store(Options())
     store.put_link(ClusterLink(ObjectMeta("c1", uid="u", generation=1)))
     store.mark_listed(ClusterLink)

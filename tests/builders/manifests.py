@@ -1,4 +1,4 @@
-"""Builders of JSON objects, as a user writes them, or with `version` as an API server returns them."""
+"""Builders of JSON objects: as a user writes them, or as an API server returns them."""
 
 from __future__ import annotations
 

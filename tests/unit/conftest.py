@@ -1,4 +1,4 @@
-"""Which tests count when it is measured that every branch of the core is taken."""
+"""Which tests count towards branch coverage of the core."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CORE: Final = Path(__file__).parent / "core"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The core's own examples count. What a law draws is chance, and takes twice as long while it is measured."""
+    """Only the core's example tests count: a law draws by chance, and is slow to measure."""
     for item in items:
         if CORE not in item.path.parents or is_hypothesis_test(getattr(item, "obj", None)):
             item.add_marker(pytest.mark.no_cover)

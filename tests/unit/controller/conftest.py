@@ -1,4 +1,4 @@
-"""What the tests of the controller share."""
+"""Fixtures of all tests of the controller."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.unit.controller.cli.dump_files import Files
 
 @pytest.fixture(autouse=True)
 def _logs_of_its_own() -> Iterator[None]:
-    """Logs look as the controller's do, and end with the test: some tests have a standard error of their own."""
+    """Configures logs as the controller does, and resets them: some tests replace stderr."""
     logs.configure()
     yield
     structlog.reset_defaults()

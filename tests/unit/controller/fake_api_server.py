@@ -1,4 +1,4 @@
-"""The one fake API server of the unit tests: it behaves as Kubernetes does, until a test makes it fail.
+"""The one fake API server of the unit tests: it behaves as Kubernetes does until a test breaks it.
 
     api = FakeApiServer()
     api.put(values.service())                              # a user creates or changes an object
@@ -7,8 +7,8 @@
         await eventually(lambda: ...)                      # wait for a state, see waiting.py
         api.heal()
 
-Real: paged lists, watches, label and field selectors, resourceVersions, preconditions and conflicts.
-Substituted: validation, defaulting, authorization and finalizers; the embedded API server of the demo has them.
+Real: paged lists, watches, selectors, resourceVersions, preconditions and conflicts.
+Missing: validation, defaulting, authorization, finalizers (see the demo's embedded API server).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _PLURALS: Final = {
 
 
 class Location(NamedTuple):
-    """Kind, namespace and name in a path. A collection has no name, one of all namespaces no namespace."""
+    """Kind, namespace and name in a path. A collection has no name."""
 
     plural: str
     namespace: str

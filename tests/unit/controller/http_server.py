@@ -73,7 +73,7 @@ class Server:
 
     @property
     def lists(self) -> list[Request]:
-        """Requests for complete lists; one with `limit=1` only asks for the newest resourceVersion."""
+        """Requests for lists; one with `limit=1` only asks for the newest resourceVersion."""
         return [
             request
             for request in self.requests

@@ -10,7 +10,7 @@ from collections.abc import Callable
 async def eventually(condition: Callable[[], bool], *, seconds: float = 30) -> None:
     """Waits until a condition holds.
 
-    The deadline only ends a test that would wait for ever: no test passes or fails by how long it takes.
+    The deadline only ends a test that would wait for ever; no test fails because it is slow.
     """
     try:
         async with asyncio.timeout(seconds):

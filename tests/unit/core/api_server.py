@@ -93,7 +93,8 @@ class ApiServer:
     def _create(self, endpoint_slice: EndpointSlice) -> ApiServer:
         if endpoint_slice.metadata.resource_version:
             raise Refused(
-                f"500: resourceVersion should not be set on objects to be created: {endpoint_slice.metadata.key}"
+                f"500: {endpoint_slice.metadata.key}: "
+                "resourceVersion should not be set on objects to be created"
             )
         if self.find(endpoint_slice.metadata.key) is not None:
             raise Refused(f"409 AlreadyExists: {endpoint_slice.metadata.key}")

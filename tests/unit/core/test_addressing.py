@@ -1,4 +1,4 @@
-"""Addresses in canonical form, and those the API server refuses."""
+"""Addresses in canonical form, and addresses that the API server refuses."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.unit.core.strategies.endpoints import ipv4_addresses, ipv6_addresses
     ],
 )
 def test_canonical_addresses(address_type: str, address: str, expected: str) -> None:
-    """IPs are written in canonical form, also those that only an older API server took."""
+    """IPs are written in canonical form, even those that only older API servers accept."""
     assert canonical_address(address, address_type) == expected
 
 
@@ -71,7 +71,7 @@ def test_canonical_addresses(address_type: str, address: str, expected: str) -> 
     ],
 )
 def test_refused_addresses(address_type: str, address: str) -> None:
-    """Loopback, link-local, unspecified, of the other family, unparsable: what the API server would refuse."""
+    """Loopback, link-local, unspecified, unparsable and other-family addresses are refused."""
     assert canonical_address(address, address_type) is None
 
 
@@ -87,13 +87,13 @@ def test_refused_addresses(address_type: str, address: str) -> None:
     ],
 )
 def test_several_addresses(addresses: tuple[str, ...], expected: tuple[str, ...]) -> None:
-    """Addresses keep their order, lose repetitions, and one that is refused costs the endpoint."""
+    """Addresses keep their order without duplicates; one refused address drops the endpoint."""
     assert canonical_addresses(addresses, "IPv4") == expected
 
 
 @given(st.lists(ipv4_addresses | st.ip_addresses(v=4).map(str), max_size=4))
 def test_many_ipv4_addresses(addresses: list[str]) -> None:
-    """IPv4 addresses are canonical together where each of them is."""
+    """A list of IPv4 addresses is canonical if each address is."""
     assert are_canonical(addresses, "IPv4") is all(
         canonical_address(each, "IPv4") == each for each in addresses
     )
@@ -101,7 +101,7 @@ def test_many_ipv4_addresses(addresses: list[str]) -> None:
 
 @pytest.mark.parametrize("place", range(4))
 def test_every_octet(place: int) -> None:
-    """Every octet there is passes in every place, and nothing else."""
+    """Every octet from 0 to 255 is accepted in every place, and nothing else is."""
     for octet in (*map(str, range(400)), "00", "01", "001", "0255", "1000", "", "a", "\u0661"):
         octets = ["10", "20", "30", "40"]
         octets[place] = octet
@@ -123,7 +123,7 @@ ipv6_texts = st.lists(groups, max_size=9).map(":".join) | st.builds(
 
 @given(st.lists(ipv6_addresses | ipv6_texts, max_size=3))
 def test_many_ipv6_addresses(addresses: list[str]) -> None:
-    """IPv6 addresses that are canonical together are canonical each."""
+    """If a list of IPv6 addresses is canonical, each address is."""
     assert not are_canonical(addresses, "IPv6") or all(
         canonical_address(each, "IPv6") == each for each in addresses
     )
@@ -142,7 +142,7 @@ def test_many_ipv6_addresses(addresses: list[str]) -> None:
     ],
 )
 def test_usual_ipv6_addresses(address: str) -> None:
-    """The addresses of real networks are seen to be canonical at a glance."""
+    """The IPv6 addresses of usual networks pass the fast check."""
     assert are_canonical([address, address], "IPv6")
     assert canonical_address(address, "IPv6") == address
 
@@ -152,10 +152,10 @@ def test_usual_ipv6_addresses(address: str) -> None:
     "address", ["10.0.0.1\n10.0.0.2", "fd00::1\nfd00::2", "10.0.0.1\n", "\nfd00::1"]
 )
 def test_addresses_of_several_lines(address: str, address_type: str) -> None:
-    """What looks like two addresses is none."""
+    """Two addresses separated by a line break are not an address."""
     assert not are_canonical([address], address_type)
 
 
-def test_names_are_no_addresses() -> None:
-    """Names are never canonical addresses, whatever they look like."""
+def test_names_are_not_addresses() -> None:
+    """A DNS name is never a canonical address, whatever it looks like."""
     assert not are_canonical(["10.0.0.1"], "FQDN")

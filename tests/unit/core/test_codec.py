@@ -1,4 +1,4 @@
-"""Kubernetes JSON to and from the core's types: one fact a test."""
+"""Kubernetes JSON to and from the core's types, one fact in each test."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ EPOCH: Final = date(1970, 1, 1)
 """What a YAML reader makes of a timestamp without quotes."""
 
 
-def test_a_service() -> None:
-    """A Service is read field by field; what nobody reasons about is left out."""
+def test_service_is_decoded() -> None:
+    """Every field that the core uses is decoded; other fields are ignored."""
     assert structure(SERVICE, Service) == Service(
         ObjectMeta(
             "web",
@@ -60,7 +60,7 @@ def test_a_service() -> None:
 
 
 def test_a_service_is_written_with_its_kind() -> None:
-    """What is written can be sent to an API server as it is."""
+    """The JSON of a Service has apiVersion and kind, so that an API server accepts it."""
     content = unstructure(structure(SERVICE, Service))
     assert (content["apiVersion"], content["kind"]) == ("v1", "Service")
     assert content["spec"] == {
@@ -81,20 +81,20 @@ def test_a_service_is_written_with_its_kind() -> None:
     }
 
 
-def test_a_headless_service_is_known_as_such() -> None:
-    """`clusterIP: None` is what makes a Service headless."""
+def test_service_with_cluster_ip_none_is_headless() -> None:
+    """`clusterIP: None` makes a Service headless."""
     assert structure(SERVICE, Service).is_headless
 
 
 def test_input_is_not_changed() -> None:
-    """What is read stays as it is."""
+    """Decoding does not change its argument."""
     before = copy.deepcopy(SERVICE)
     structure(SERVICE, Service)
     assert before == SERVICE
 
 
-def test_a_slice() -> None:
-    """An EndpointSlice is read field by field."""
+def test_slice_is_decoded() -> None:
+    """Every field of an EndpointSlice that the core uses is decoded."""
     assert structure(SLICE, EndpointSlice) == EndpointSlice(
         ObjectMeta(
             "web-abc",
@@ -121,7 +121,7 @@ def test_a_slice() -> None:
 
 
 def test_a_slice_is_written_as_it_was_read() -> None:
-    """Nothing that is reasoned about is lost or added on the way."""
+    """Encoding a decoded slice neither loses nor adds a field that the core uses."""
     assert unstructure(structure(SLICE, EndpointSlice)) == SLICE
 
 
@@ -136,14 +136,14 @@ def test_hints_are_written_as_they_were_read(hints: dict[str, Json]) -> None:
 
 @pytest.mark.parametrize("empty", [None, []])
 def test_empty_lists_are_null_on_the_wire(empty: Json) -> None:
-    """The API server writes empty lists as null."""
+    """The API server writes empty lists as null, and the codec accepts that."""
     content = {**SLICE, "endpoints": empty, "ports": empty}
     piece = structure(content, EndpointSlice)
     assert (piece.endpoints, piece.ports) == ((), ())
 
 
 def test_absent_fields_have_the_defaults_of_the_api() -> None:
-    """What a field is when it is absent is what the API says."""
+    """An absent field has the default of the Kubernetes API."""
     content = {
         "metadata": {"name": "x"},
         "addressType": "IPv4",
@@ -194,8 +194,8 @@ LINK: dict[str, Json] = {
 }
 
 
-def test_a_link() -> None:
-    """A ClusterLink is read field by field, clusterID included."""
+def test_link_is_decoded() -> None:
+    """Every field of a ClusterLink is decoded, including clusterID."""
     condition = Condition("Ready", "True", "ClusterReady", "m", "2026-01-01T00:00:00Z", 4)
     status = ClusterLinkStatus(
         "Ready", "v1.36.0", "uid", True, "2026-01-01T00:00:00Z", 1, 2, 3, 4, "none", (condition,)  # noqa: FBT003
@@ -214,12 +214,12 @@ def test_a_link() -> None:
 
 
 def test_a_link_is_written_as_it_was_read() -> None:
-    """Nothing of a link is lost or added on the way."""
+    """Encoding a decoded link neither loses nor adds a field."""
     assert unstructure(structure(LINK, ClusterLink)) == LINK
 
 
-def test_a_link_with_nothing_in_it() -> None:
-    """A link is enabled and mirrors everything unless it says otherwise."""
+def test_empty_link_mirrors_everything() -> None:
+    """A link without a spec is enabled and has no filter."""
     assert structure({"metadata": {"name": "c1"}}, ClusterLink) == ClusterLink(ObjectMeta("c1"))
     assert ClusterLinkSpec().enabled
     assert ClusterLinkSpec().unreachable == UnreachablePolicy("Keep", 300, force=False)
@@ -228,8 +228,8 @@ def test_a_link_with_nothing_in_it() -> None:
     )
 
 
-def test_a_status_clears_what_it_does_not_have() -> None:
-    """Fields without a value are null in a status, so that a merge patch clears them."""
+def test_absent_fields_of_a_status_are_null() -> None:
+    """Fields without a value are null, so that a merge patch clears them."""
     content = unstructure_status(ClusterLinkStatus())
     assert (
         content["version"]
@@ -241,8 +241,8 @@ def test_a_status_clears_what_it_does_not_have() -> None:
     assert content["services"] == 0
 
 
-def test_a_kubeconfig_is_not_shown() -> None:
-    """Credentials are in no text that a log or traceback could hold."""
+def test_repr_of_a_link_hides_its_kubeconfig() -> None:
+    """Credentials never appear in the text of a log line or traceback."""
     assert "c2VjcmV0" not in repr(ClusterLinkSpec(kubeconfig="c2VjcmV0"))
 
 
@@ -264,9 +264,27 @@ def edited(content: dict[str, Json], path: str, value: Json) -> dict[str, Json]:
         (Service, SERVICE, "metadata", [], "$.metadata: must be an object, is a list"),
         (Service, SERVICE, "metadata.name", None, "$.metadata.name: required field missing"),
         (Service, SERVICE, "metadata.name", 3, "$.metadata.name: must be a string, is a number"),
-        (Service, SERVICE, "metadata.generation", "3", "$.metadata.generation: must be a whole number, is a string"),
-        (Service, SERVICE, "metadata.generation", True, "$.metadata.generation: must be a whole number, is a boolean"),
-        (Service, SERVICE, "metadata.labels", [], "$.metadata.labels: must be an object, is a list"),
+        (
+            Service,
+            SERVICE,
+            "metadata.generation",
+            "3",
+            "$.metadata.generation: must be a whole number, is a string",
+        ),
+        (
+            Service,
+            SERVICE,
+            "metadata.generation",
+            True,
+            "$.metadata.generation: must be a whole number, is a boolean",
+        ),
+        (
+            Service,
+            SERVICE,
+            "metadata.labels",
+            [],
+            "$.metadata.labels: must be an object, is a list",
+        ),
         (
             Service,
             SERVICE,
@@ -274,11 +292,29 @@ def edited(content: dict[str, Json], path: str, value: Json) -> dict[str, Json]:
             {"svclink.cloudpilot.ai/imported": True},
             "$.metadata.labels: must be a string, is a boolean",
         ),
-        (Service, SERVICE, "spec.clusterIP", {}, "$.spec.clusterIP: must be a string, is an object"),
+        (
+            Service,
+            SERVICE,
+            "spec.clusterIP",
+            {},
+            "$.spec.clusterIP: must be a string, is an object",
+        ),
         (Service, SERVICE, "spec.ports", {}, "$.spec.ports: must be a list, is an object"),
         (Service, SERVICE, "spec.ports", "http", "$.spec.ports: must be a list, is a string"),
-        (Service, SERVICE, "spec.ports.0.port", "80", "$.spec.ports[0].port: must be a whole number, is a string"),
-        (Service, SERVICE, "spec.ports.0.port", 1.5, "$.spec.ports[0].port: must be a whole number, is a number"),
+        (
+            Service,
+            SERVICE,
+            "spec.ports.0.port",
+            "80",
+            "$.spec.ports[0].port: must be a whole number, is a string",
+        ),
+        (
+            Service,
+            SERVICE,
+            "spec.ports.0.port",
+            1.5,
+            "$.spec.ports[0].port: must be a whole number, is a number",
+        ),
         (
             Service,
             SERVICE,
@@ -286,32 +322,102 @@ def edited(content: dict[str, Json], path: str, value: Json) -> dict[str, Json]:
             True,
             "$.spec.ports[0].targetPort: must be a whole number or a string, is a boolean",
         ),
-        (Service, SERVICE, "spec.ports.0.port", None, "$.spec.ports[0].port: required field missing"),
+        (
+            Service,
+            SERVICE,
+            "spec.ports.0.port",
+            None,
+            "$.spec.ports[0].port: required field missing",
+        ),
         (Service, SERVICE, "spec.ports.0", None, "$.spec.ports[0]: must be an object, is null"),
-        (Service, SERVICE, "spec.ports.0.appProtocol", 1, "$.spec.ports[0].appProtocol: must be a string, is a number"),
+        (
+            Service,
+            SERVICE,
+            "spec.ports.0.appProtocol",
+            1,
+            "$.spec.ports[0].appProtocol: must be a string, is a number",
+        ),
         (EndpointSlice, SLICE, "addressType", None, "$.addressType: required field missing"),
-        (EndpointSlice, SLICE, "endpoints.0.addresses", None, "$.endpoints[0].addresses: required field missing"),
-        (EndpointSlice, SLICE, "endpoints.0.addresses.0", 1,
-         "$.endpoints[0].addresses[0]: must be a string, is a number"),
-        (EndpointSlice, SLICE, "endpoints.0.conditions.ready", "yes",
-         "$.endpoints[0].conditions.ready: must be true or false, is a string"),
-        (EndpointSlice, SLICE, "endpoints.0.hints", [], "$.endpoints[0].hints: must be an object, is a list"),
-        (EndpointSlice, SLICE, "endpoints.0.hints.forZones", {},
-         "$.endpoints[0].hints: hints must be a list, is an object"),
-        (EndpointSlice, SLICE, "endpoints.0.hints.forZones.0.name", 1,
-         "$.endpoints[0].hints: must be a string, is a number"),
-        (EndpointSlice, SLICE, "metadata.ownerReferences.0.apiVersion", None,
-         "$.metadata.ownerReferences[0].apiVersion: required field missing"),
-        (ClusterLink, LINK, "spec.unreachable.action", "Explode",
-         "$.spec.unreachable.action: must be one of Keep, NotReady, Remove"),
+        (
+            EndpointSlice,
+            SLICE,
+            "endpoints.0.addresses",
+            None,
+            "$.endpoints[0].addresses: required field missing",
+        ),
+        (
+            EndpointSlice,
+            SLICE,
+            "endpoints.0.addresses.0",
+            1,
+            "$.endpoints[0].addresses[0]: must be a string, is a number",
+        ),
+        (
+            EndpointSlice,
+            SLICE,
+            "endpoints.0.conditions.ready",
+            "yes",
+            "$.endpoints[0].conditions.ready: must be true or false, is a string",
+        ),
+        (
+            EndpointSlice,
+            SLICE,
+            "endpoints.0.hints",
+            [],
+            "$.endpoints[0].hints: must be an object, is a list",
+        ),
+        (
+            EndpointSlice,
+            SLICE,
+            "endpoints.0.hints.forZones",
+            {},
+            "$.endpoints[0].hints: hints must be a list, is an object",
+        ),
+        (
+            EndpointSlice,
+            SLICE,
+            "endpoints.0.hints.forZones.0.name",
+            1,
+            "$.endpoints[0].hints: must be a string, is a number",
+        ),
+        (
+            EndpointSlice,
+            SLICE,
+            "metadata.ownerReferences.0.apiVersion",
+            None,
+            "$.metadata.ownerReferences[0].apiVersion: required field missing",
+        ),
+        (
+            ClusterLink,
+            LINK,
+            "spec.unreachable.action",
+            "Explode",
+            "$.spec.unreachable.action: must be one of Keep, NotReady, Remove",
+        ),
         (ClusterLink, LINK, "spec.clusterID", 1, "$.spec.clusterID: must be a string, is a number"),
-        (ClusterLink, LINK, "spec.kubeconfigSecretRef.name", None,
-         "$.spec.kubeconfigSecretRef.name: required field missing"),
-        (ClusterLink, LINK, "spec.excludedServices.0", 1, "$.spec.excludedServices[0]: must be a string, is a number"),
-        (ClusterLink, LINK, "status.conditions.0.status", "Maybe",
-         "$.status.conditions[0].status: must be one of True, False, Unknown"),
+        (
+            ClusterLink,
+            LINK,
+            "spec.kubeconfigSecretRef.name",
+            None,
+            "$.spec.kubeconfigSecretRef.name: required field missing",
+        ),
+        (
+            ClusterLink,
+            LINK,
+            "spec.excludedServices.0",
+            1,
+            "$.spec.excludedServices[0]: must be a string, is a number",
+        ),
+        (
+            ClusterLink,
+            LINK,
+            "status.conditions.0.status",
+            "Maybe",
+            "$.status.conditions[0].status: must be one of True, False, Unknown",
+        ),
     ],
-)  # fmt: skip
+)
 def test_errors_name_the_path(
     kind: type[Service | EndpointSlice | ClusterLink],
     content: dict[str, Json],
@@ -319,7 +425,7 @@ def test_errors_name_the_path(
     value: Json,
     message: str,
 ) -> None:
-    """An error says where the fault is, and what would be right."""
+    """An error names the path of the bad field and the expected type."""
     with pytest.raises(BadInputError) as caught:
         structure(edited(content, path, value), kind)  # type: ignore[type-var]
     assert str(caught.value) == message
@@ -330,8 +436,8 @@ def test_errors_name_the_path(
     ("content", "problem"),
     [([], "is a list"), ("x", "is a string"), (None, "is null"), (EPOCH, "is date")],
 )
-def test_what_is_no_object_at_all(content: object, problem: str) -> None:
-    """An object is an object, and its path is `$`."""
+def test_non_object_is_an_error_at_the_root(content: object, problem: str) -> None:
+    """A value that is not a JSON object is an error with the path `$`."""
     with pytest.raises(BadInputError, match=rf"^\$: must be an object, {problem}$"):
         structure(content, Service)
 
@@ -340,6 +446,6 @@ def test_what_is_no_object_at_all(content: object, problem: str) -> None:
     ("entry", "names"), [("zone-a", ()), ({}, ("",)), ({"name": "zone-a"}, ("zone-a",))]
 )
 def test_odd_names_of_hints(entry: Json, names: tuple[str, ...]) -> None:
-    """Hints of a remote are not copied, so an odd one must not cost the slice: no object is none, no name is empty."""
+    """Remote hints are not copied, so malformed ones are ignored and do not drop the slice."""
     piece = structure(edited(SLICE, "endpoints.0.hints.forZones.0", entry), EndpointSlice)
     assert piece.endpoints[0].hints == EndpointHints(names, ("worker-0",))

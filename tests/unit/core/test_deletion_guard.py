@@ -1,4 +1,4 @@
-"""The mass-deletion guard: one fact a test."""
+"""The mass-deletion guard, one fact in each test."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ ARMED = Guard(is_armed=True)
 
 
 def toll(doomed: int, slices: int = 24) -> Toll:
-    """Services with one doomed slice each."""
+    """A toll in which each Service would lose one slice."""
     return Toll(slices, {NamespacedName("default", f"s{number}"): 1 for number in range(doomed)})
 
 
 def after(*steps: tuple[float, Toll], guard: Guard = ARMED, hold: float = HOLD) -> Guard:
-    """The guard after a look at each moment, in seconds from `NOW`."""
+    """The guard after advancing at each moment, in seconds from `NOW`."""
     for seconds, seen in steps:
         guard = advance(guard, seen, NOW + seconds, hold)
     return guard
 
 
 @pytest.mark.parametrize(("slices", "is_armed"), [(19, False), (20, True)])
-def test_a_cluster_of_some_size_is_guarded(slices: int, is_armed: bool) -> None:
-    """From 20 mirrored slices on, a cluster's deletions wait; with fewer they do not."""
+def test_cluster_with_20_slices_is_guarded(slices: int, is_armed: bool) -> None:
+    """Deletions of a cluster wait if it has at least 20 mirrored slices."""
     for guard in (UNGUARDED, ARMED):
         assert after((0, toll(0, slices)), guard=guard) == Guard(is_armed)
 
 
 def test_a_deletion_waits_for_others() -> None:
-    """The first doomed slice begins a wave, which is over when for a second nothing came to it."""
+    """The first deletion starts a wave, which ends one second after its last deletion."""
     begun = after((0, toll(1)))
     assert begun == Guard(is_armed=True, wave=Wave(24, 1, NOW, NOW))
     assert guard_deadline(begun) == NOW + 1
@@ -58,13 +58,13 @@ def test_a_deletion_waits_for_others() -> None:
 
 
 def test_a_wave_does_not_last_for_ever() -> None:
-    """A wave to which something comes all the time counts as over after five seconds."""
+    """A wave ends after five seconds even if deletions keep arriving."""
     steps = [(number * 0.9, toll(1 + number)) for number in range(6)]
     assert guard_deadline(after(*steps)) == NOW + 5
 
 
 def test_few_deletions_are_released() -> None:
-    """Half of the slices, or fewer, are released at once; the Service they are of is remembered until they are gone."""
+    """At most half of the slices are released at once, until their deletion is done."""
     released = after((0, toll(12)), (1, toll(12)))
     assert released == Guard(is_armed=True, released=frozenset(toll(12).doomed))
     assert after((0, toll(3, 15)), guard=released) == Guard(
@@ -75,7 +75,7 @@ def test_few_deletions_are_released() -> None:
 
 @pytest.mark.parametrize("hold", [0.5, HOLD])
 def test_many_deletions_are_held(hold: float) -> None:
-    """More than half of the slices are held for as long as the flag says, and released then."""
+    """More than half of the slices are held for the time of the flag, and then released."""
     held = after((0, toll(13)), (1, toll(13)), hold=hold)
     assert held == Guard(is_armed=True, wave=Wave(24, 13, NOW, NOW, NOW + 1 + hold))
     assert guard_deadline(held) == NOW + 1 + hold
@@ -83,14 +83,14 @@ def test_many_deletions_are_held(hold: float) -> None:
     assert over == Guard(is_armed=True, released=frozenset(toll(13).doomed))
 
 
-def test_what_comes_back_is_not_held() -> None:
-    """Where nothing is doomed any more, the guard is calm again."""
+def test_guard_is_calm_when_slices_come_back() -> None:
+    """When no slice would be deleted any more, the wave is over."""
     held = after((0, toll(13)), (1, toll(13)))
     assert after((2, toll(0)), guard=held) == ARMED
 
 
-def test_a_new_wave_beside_what_is_released() -> None:
-    """What comes while other deletions are carried out is a wave of its own."""
+def test_new_deletions_start_another_wave() -> None:
+    """Deletions that arrive while others are released start a wave of their own."""
     released = Guard(is_armed=True, released=frozenset(toll(1).doomed))
     found = after((0, toll(20)), guard=released)
     assert found == Guard(is_armed=True, wave=Wave(24, 19, NOW, NOW), released=released.released)
@@ -100,14 +100,14 @@ def test_a_new_wave_beside_what_is_released() -> None:
     )
 
 
-def test_nothing_is_held_when_it_is_off() -> None:
-    """With no time to hold, because it is off or the link was edited, nothing waits, nor what waited before."""
+def test_hold_of_zero_releases_everything() -> None:
+    """With a hold of 0, from the flag or an edited link, all waiting deletions are released."""
     held = after((0, toll(13)), (1, toll(13)))
     assert after((2, toll(13)), guard=held, hold=0) == UNGUARDED
 
 
-def test_the_effect_of_a_guard() -> None:
-    """A wave that grows changes no plan; one that is held does."""
+def test_growing_wave_changes_no_plan() -> None:
+    """A wave that grows does not change a plan; a wave that becomes held does."""
     first, grown, held = (
         after((0, toll(1))),
         after((0, toll(1)), (0.5, toll(2))),
@@ -127,8 +127,8 @@ HELD = Guard(is_armed=True, wave=Wave(24, 18, NOW, NOW, NOW + HOLD))
 @pytest.mark.parametrize(
     ("guard", "reason"), [(ARMED, Reason.DELETION_SETTLING), (HELD, Reason.DELETION_HELD)]
 )
-def test_a_plan_withholds(guard: Guard, reason: Reason) -> None:
-    """What a guarded cluster asks to delete is kept, counted, and says why."""
+def test_plan_withholds_deletions_of_a_guarded_cluster(guard: Guard, reason: Reason) -> None:
+    """A slice that an armed guard withholds is kept and counted, with the reason."""
     gone_service = snapshot_of(
         evolve(cluster("c1", services=[]), guard=guard), slices=[mirrored_slice()]
     )
@@ -138,8 +138,8 @@ def test_a_plan_withholds(guard: Guard, reason: Reason) -> None:
         assert plan(found, NOW).decisions == (Decision(WEB, "c1", Outcome.KEPT, reason, 1, 1, 1),)
 
 
-def test_what_is_withheld_is_still_there() -> None:
-    """A kept slice counts beside others: an address of it that a local Pod has, too, is told."""
+def test_withheld_slice_can_conflict() -> None:
+    """An address of a withheld slice that a local Pod also has is reported."""
     local = foreign_slice("web-local", labels={LABEL_SERVICE_NAME: "web"})
     found = snapshot_of(
         evolve(cluster("c1"), guard=ARMED), slices=[mirrored_slice("web-c1", "10.9.9.9"), local]
@@ -147,16 +147,16 @@ def test_what_is_withheld_is_still_there() -> None:
     assert [each.reason for each in plan(found, NOW).findings] == [Reason.ADDRESS_CONFLICT]
 
 
-def test_what_a_guard_has_nothing_against_is_mirrored() -> None:
-    """A cluster that is guarded and condemns nothing is like any other."""
+def test_armed_guard_leaves_mirroring_alone() -> None:
+    """A guarded cluster without deletions is mirrored as usual."""
     found = snapshot_of(evolve(cluster("c1", remote_slice()), guard=ARMED))
     assert plan(found, NOW).decisions == (
         Decision(WEB, "c1", Outcome.MIRRORED, Reason.MIRRORED, 1, 1),
     )
 
 
-def test_a_plan_withholds_beside_what_is_mirrored() -> None:
-    """Of a Service of which something else is mirrored, that is created all the same."""
+def test_other_slices_of_a_withheld_service_are_created() -> None:
+    """A withheld deletion does not stop the creation of other slices of the Service."""
     found = snapshot_of(
         evolve(cluster("c1", remote_slice("web-new")), guard=ARMED), slices=[mirrored_slice()]
     )
@@ -169,8 +169,8 @@ def test_a_plan_withholds_beside_what_is_mirrored() -> None:
     )
 
 
-def test_a_plan_carries_out_what_is_released() -> None:
-    """A released Service loses its slice, and counts it until it is gone."""
+def test_released_deletion_is_planned() -> None:
+    """The slice of a released Service is deleted, and counted as doomed until it is gone."""
     released = Guard(is_armed=True, released=frozenset({WEB}))
     for remote, reason in (
         (cluster("c1", services=[]), Reason.REMOTE_SERVICE_MISSING),
@@ -181,8 +181,8 @@ def test_a_plan_carries_out_what_is_released() -> None:
         assert [(each.outcome, each.doomed) for each in decided.decisions] == [(Outcome.SKIPPED, 1)]
 
 
-def test_what_is_not_the_clusters_doing_does_not_wait() -> None:
-    """Neither a link that is gone nor a duplicate waits for the guard of the cluster."""
+def test_guard_does_not_hold_other_deletions() -> None:
+    """The guard of a cluster holds neither duplicates nor slices of deleted links."""
     copies = [
         mirrored_slice("web-c1"),
         mirrored_slice("web-copy"),
@@ -207,7 +207,7 @@ histories = st.lists(
 def test_nothing_waits_for_ever(
     history: list[tuple[float, int, int]], doomed: int, slices: int
 ) -> None:
-    """Whatever happened before: what stays doomed is let go in the end, at moments the guard itself has named."""
+    """After any history, every deletion is released in the end, at deadlines of the guard."""
     guard, now = ARMED, NOW
     for seconds, some, held in history:
         now += seconds
@@ -223,7 +223,7 @@ def test_nothing_waits_for_ever(
 
 @given(histories)
 def test_no_more_than_half_goes_at_once(history: list[tuple[float, int, int]]) -> None:
-    """While a guard is armed, a wave of more than half of the slices is let go only after it was held for its time."""
+    """An armed guard releases a wave of more than half of the slices only after its hold."""
     guard, now = ARMED, NOW
     for seconds, some, held in history:
         now += seconds

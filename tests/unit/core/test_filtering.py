@@ -1,4 +1,4 @@
-"""Is a Service imported from a cluster? One fact a test; the page is MIRRORING, the order is its order."""
+"""Whether a Service is imported, in the order of MIRRORING, one fact in each test."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def verdict(
     spec: ClusterLinkSpec = ClusterLinkSpec(),  # noqa: B008 - it is frozen
     options: Options = Options(),  # noqa: B008 - it is frozen
 ) -> Verdict:
-    """What is said of a healthy Service of this name under these filters."""
+    """The result for a healthy Service of this name with these filters."""
     return judge(key, cluster(spec=spec, services=[service(key)]), service(key), options)
 
 
 def test_a_plain_service_is_imported() -> None:
-    """A Service that both clusters have is imported, and both objects are handed on."""
+    """A Service that both clusters have is imported, and both objects are returned."""
     remote, main = service(uid="remote"), service(uid="main")
     assert judge(WEB, cluster(services=[remote]), main, Options()) == Imported(remote, main)
 
@@ -49,7 +49,7 @@ def test_a_plain_service_is_imported() -> None:
 
 
 def test_a_disabled_link_is_frozen() -> None:
-    """`enabled: false` keeps what there is, before any other rule."""
+    """`enabled: false` keeps existing slices; this rule comes first."""
     assert verdict(NamespacedName("kube-system", "dns"), ClusterLinkSpec(enabled=False)) == Kept(
         Reason.FROZEN
     )
@@ -59,13 +59,13 @@ def test_a_disabled_link_is_frozen() -> None:
     ("connection", "reason"), [(PENDING, Reason.PENDING), (LOST, Reason.UNREACHABLE)]
 )
 def test_an_unknown_cluster_is_kept(connection: Connection, reason: Reason) -> None:
-    """A cluster that is not listed yet, or cannot be reached, keeps what there is, before any other rule."""
+    """A cluster that is not listed yet, or unreachable, keeps its slices."""
     remote = evolve(cluster(services=[]), connection=connection)
     assert judge(NamespacedName("kube-system", "dns"), remote, service(), Options()) == Kept(reason)
 
 
 def test_a_disabled_link_is_frozen_even_while_unreachable() -> None:
-    """Of a disabled and unreachable link, the first reason is told."""
+    """A link that is disabled and unreachable is Frozen."""
     remote = cluster(spec=ClusterLinkSpec(enabled=False), connection=LOST)
     assert judge(WEB, remote, service(), Options()) == Kept(Reason.FROZEN)
 
@@ -75,7 +75,7 @@ def test_a_disabled_link_is_frozen_even_while_unreachable() -> None:
 
 @pytest.mark.parametrize("included", [(), ("kube-system",)])
 def test_kube_system_is_never_imported(included: tuple[str, ...]) -> None:
-    """The namespace kube-system is skipped, even where it is included."""
+    """Namespace kube-system is skipped, even if it is included."""
     key = NamespacedName("kube-system", "web")
     assert verdict(key, ClusterLinkSpec(included_namespaces=included)) == Skipped(
         Reason.NAMESPACE_KUBE_SYSTEM
@@ -87,7 +87,7 @@ def test_kube_system_is_never_imported(included: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("namespace", ["default", "prod"])
 def test_kubernetes_is_never_imported(namespace: str) -> None:
-    """The Service kubernetes is skipped in every namespace."""
+    """Service kubernetes is skipped in every namespace."""
     assert verdict(NamespacedName(namespace, "kubernetes")) == Skipped(Reason.SERVICE_KUBERNETES)
 
 
@@ -118,7 +118,7 @@ def test_namespaces(
     excluded: tuple[str, ...],
     reason: Reason | None,
 ) -> None:
-    """The flag overrules the link's two lists; an empty list means all; in both lists means excluded."""
+    """The flag overrides both lists of the link; an empty list means all; exclusion wins."""
     spec = ClusterLinkSpec(included_namespaces=included, excluded_namespaces=excluded)
     found = verdict(spec=spec, options=Options(frozenset(flag)))
     assert found == (Imported(service(), service()) if reason is None else Skipped(reason))
@@ -129,12 +129,12 @@ def test_namespaces(
 
 @pytest.mark.parametrize("excluded", ["prod/web", "default/we", "default/Web", "web"])
 def test_excluded_services_are_compared_exactly(excluded: str) -> None:
-    """An entry of excludedServices is a namespace and a name, both exact and case-sensitive."""
+    """An entry of excludedServices matches namespace and name exactly and case-sensitively."""
     assert isinstance(verdict(spec=ClusterLinkSpec(excluded_services=(excluded,))), Imported)
 
 
 def test_an_excluded_service_is_skipped() -> None:
-    """A Service listed as namespace/name is skipped."""
+    """A Service in excludedServices is skipped."""
     assert verdict(spec=ClusterLinkSpec(excluded_services=("default/web",))) == Skipped(
         Reason.SERVICE_EXCLUDED
     )
@@ -142,14 +142,14 @@ def test_an_excluded_service_is_skipped() -> None:
 
 @pytest.mark.parametrize("namespace", ["default", "prod"])
 def test_an_excluded_name_is_skipped_in_every_namespace(namespace: str) -> None:
-    """A name in excludedServiceNames counts in any namespace."""
+    """A name in excludedServiceNames is skipped in every namespace."""
     spec = ClusterLinkSpec(excluded_service_names=("web",))
     assert verdict(NamespacedName(namespace, "web"), spec) == Skipped(Reason.SERVICE_NAME_EXCLUDED)
 
 
 @pytest.mark.parametrize("excluded", ["Web", "we", "default/web"])
 def test_excluded_names_are_compared_exactly(excluded: str) -> None:
-    """An entry of excludedServiceNames is a whole name, case-sensitive."""
+    """An entry of excludedServiceNames matches the whole name case-sensitively."""
     assert isinstance(verdict(spec=ClusterLinkSpec(excluded_service_names=(excluded,))), Imported)
 
 
@@ -173,28 +173,28 @@ DELETED_AT = "2026-01-01T00:00:00Z"
 def test_remote_services_that_are_not_imported(
     remote: Service | None, main: Service | None, reason: Reason
 ) -> None:
-    """Of a remote Service, what comes first in the list is the reason; the main Service is asked later."""
+    """The first rule that skips a remote Service gives the reason, before the main Service."""
     found = cluster(services=[] if remote is None else [remote])
     assert judge(WEB, found, main, Options()) == Skipped(reason)
 
 
 @pytest.mark.parametrize("kind", ["ClusterIP", "NodePort", "LoadBalancer"])
 def test_types_that_are_imported(kind: str) -> None:
-    """ClusterIP, NodePort and LoadBalancer Services are fine."""
+    """ClusterIP, NodePort and LoadBalancer Services are imported."""
     remote = service(service_type=kind)
     assert judge(WEB, cluster(services=[remote]), service(), Options()) == Imported(
         remote, service()
     )
 
 
-def test_what_cannot_be_understood_is_kept() -> None:
-    """A Service of which something cannot be understood keeps what there is, whatever else seems to be the case."""
+def test_undecodable_service_is_kept() -> None:
+    """A Service with an undecodable object keeps its slices, whatever its other objects say."""
     remote = evolve(cluster(services=[]), undecodable=[WEB])
     assert judge(WEB, remote, None, Options()) == Kept(Reason.UNDECODABLE)
 
 
-def test_filters_hold_for_what_cannot_be_understood() -> None:
-    """A filter needs nothing but names, so it removes what cannot be understood, too."""
+def test_filters_apply_to_undecodable_services() -> None:
+    """A filter needs only names, so it also removes undecodable Services."""
     remote = evolve(
         cluster(spec=ClusterLinkSpec(excluded_services=("default/web",))), undecodable=[WEB]
     )
@@ -217,12 +217,12 @@ def test_filters_hold_for_what_cannot_be_understood() -> None:
     ],
 )
 def test_main_services_that_nothing_is_imported_for(main: Service | None, reason: Reason) -> None:
-    """Of the main Service, what comes first in the list is the reason."""
+    """The first rule that skips a main Service gives the reason."""
     assert judge(WEB, cluster(), main, Options()) == Skipped(reason)
 
 
 def test_a_main_service_that_is_imported_itself_is_fine() -> None:
-    """The label of Services that svclink created keeps a remote one out, not a main one."""
+    """The label of Services that svclink created skips remote Services, not main ones."""
     assert isinstance(judge(WEB, cluster(), IMPORTED, Options()), Imported)
 
 
@@ -239,7 +239,7 @@ def test_a_main_service_that_is_imported_itself_is_fine() -> None:
     ],
 )
 def test_mirrored_slices_are_not_mirrored_again(labels: dict[str, str]) -> None:
-    """A slice that svclink, its Go release or an MCS controller mirrored would be a loop."""
+    """A remote slice that svclink, its Go release or an MCS controller mirrored would be a loop."""
     assert why_slice_skipped(remote_slice(labels=labels), service()) is Reason.LOOP
 
 
@@ -256,17 +256,17 @@ def test_mirrored_slices_are_not_mirrored_again(labels: dict[str, str]) -> None:
     ],
 )
 def test_address_types(address_type: str, families: tuple[str, ...], reason: Reason | None) -> None:
-    """FQDN, and a family the main Service does not have, is skipped."""
+    """FQDN slices, and families that the main Service does not have, are skipped."""
     piece = remote_slice(address_type=address_type, endpoints=[endpoint("x")])
     assert why_slice_skipped(piece, service(ip_families=families)) is reason
 
 
 def test_a_slice_without_endpoints_is_skipped() -> None:
-    """The placeholder of a Service without Pods has nothing to mirror."""
+    """The placeholder slice of a Service without Pods is skipped."""
     assert why_slice_skipped(remote_slice(endpoints=[]), service()) is Reason.NO_ENDPOINTS
 
 
 def test_a_slice_without_ports_is_skipped() -> None:
-    """Without a port kube-proxy can do nothing with an endpoint."""
+    """kube-proxy cannot use an endpoint without a port."""
     assert why_slice_skipped(remote_slice(ports=()), service()) is Reason.NO_ENDPOINTS
     assert why_slice_skipped(remote_slice(ports=(HTTP_8080,)), service()) is None

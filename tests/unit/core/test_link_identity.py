@@ -1,4 +1,4 @@
-"""Which links may be used, by the clusters they lead to: one fact a test."""
+"""Which links may be used, by the cluster that each one reaches, one fact in each test."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def made(name: str, at: str | None = OLD) -> ClusterLink:
 
 
 def test_links_to_different_clusters_are_fine() -> None:
-    """Nothing is refused while every link leads to a cluster of its own."""
+    """No link is refused while every link reaches a different cluster."""
     assert refusals("main", {"a": Claim(made("a"), "1"), "b": Claim(made("b"), "2")}) == {}
 
 
 def test_a_link_to_the_main_cluster_is_refused() -> None:
-    """A link to the main cluster itself would mirror it into itself."""
+    """A link to the main cluster would mirror the cluster into itself."""
     refused = refusals("main", {"a": Claim(made("a"), "main"), "b": Claim(made("b"), "main")})
     assert {name: problem.reason for name, problem in refused.items()} == {
         "a": LinkReason.SELF_LINK,
@@ -48,7 +48,7 @@ def test_a_link_to_the_main_cluster_is_refused() -> None:
 def test_of_two_links_to_one_cluster_the_older_is_used(
     first: str | None, second: str | None, used: str
 ) -> None:
-    """Of two links to one cluster the older is used, and of those of one second the first by name."""
+    """Of two links to one cluster the older is used; at the same age, the first by name."""
     refused = refusals(
         "main", {"b": Claim(made("b", second), "1"), "a": Claim(made("a", first), "1")}
     )
@@ -59,14 +59,14 @@ def test_of_two_links_to_one_cluster_the_older_is_used(
 
 
 def test_all_but_one_of_many_are_refused() -> None:
-    """Each of the others names the one that is used."""
+    """Every refusal names the link that is used."""
     refused = refusals("main", {name: Claim(made(name), "1") for name in ("c", "b", "a")})
     assert refused.keys() == {"b", "c"}
     assert all("ClusterLink a:" in problem.message for problem in refused.values())
 
 
-def test_while_the_main_cluster_is_not_known_none_is_refused_for_it() -> None:
-    """An unknown identity of the main cluster is not equal to anything."""
+def test_unknown_main_cluster_refuses_no_link() -> None:
+    """An unknown identity of the main cluster equals no other identity."""
     assert refusals(None, {"a": Claim(made("a"), "main")}) == {}
 
 
@@ -91,7 +91,7 @@ FREE = ClusterLink(
 def test_another_cluster_in_place_of_the_known_one(
     link: ClusterLink, known: str | None, cluster: str, is_held: bool
 ) -> None:
-    """A link is held that leads elsewhere than before, or elsewhere than pinned, whatever it led to before."""
+    """A link is refused if it reaches another cluster than before or than its pinned clusterID."""
     problem = why_changed(link, known, cluster)
     assert (problem is not None) is is_held
     assert problem is None or problem.reason is LinkReason.CLUSTER_CHANGED
@@ -105,13 +105,13 @@ def test_another_cluster_in_place_of_the_known_one(
         (evolve(FREE, spec=ClusterLinkSpec(kubeconfig_secret_ref=SecretKeyReference("s"))), None),
     ],
 )
-def test_what_a_status_tells_after_a_restart(link: ClusterLink, known: str | None) -> None:
-    """Which cluster it was, unless the link was edited since, or its kubeconfig is in a Secret that may have been."""
+def test_status_gives_the_cluster_after_a_restart(link: ClusterLink, known: str | None) -> None:
+    """The status gives the cluster, unless the link was edited or its kubeconfig is in a Secret."""
     assert known_cluster(link) == known
 
 
 def test_of_one_name_the_oldest_counts_then_the_first_by_namespace() -> None:
-    """As of two links to one cluster, whatever their order; one that cannot be read has no age and comes last."""
+    """Of links with one name the oldest counts; an undecodable one has no age and comes last."""
     old, new, unread = (
         evolve(made("a", at), metadata=evolve(made("a", at).metadata, namespace=where))
         for at, where in ((OLD, "y"), (NEW, "x"), (None, "w"))
@@ -122,7 +122,7 @@ def test_of_one_name_the_oldest_counts_then_the_first_by_namespace() -> None:
 
 
 def test_a_duplicate_name_says_which_link_counts() -> None:
-    """The message names the other link and says what to do."""
+    """The message names the other link and how to fix it."""
     problem = duplicate_name(
         evolve(made("a"), metadata=evolve(made("a").metadata, namespace="ops"))
     )
@@ -132,7 +132,7 @@ def test_a_duplicate_name_says_which_link_counts() -> None:
 
 
 def test_link_that_leads_elsewhere_is_refused_and_leaves_the_cluster_to_others() -> None:
-    """An older link that reaches another cluster by mistake does not take it from a younger one."""
+    """An older link that reaches another cluster by mistake does not claim it."""
     strayed = Claim(made("a", OLD), "1", known_id="2")
     refused = refusals("main", {"a": strayed, "b": Claim(made("b", NEW), "1", known_id="1")})
     assert {name: problem.reason for name, problem in refused.items()} == {
@@ -141,7 +141,7 @@ def test_link_that_leads_elsewhere_is_refused_and_leaves_the_cluster_to_others()
 
 
 def test_link_that_leads_to_the_cluster_of_an_older_link_is_a_duplicate() -> None:
-    """Whether it led elsewhere before makes no difference."""
+    """This holds even if the link reached another cluster before."""
     strayed = Claim(made("a", NEW), "1", known_id="2")
     refused = refusals("main", {"a": strayed, "b": Claim(made("b", OLD), "1")})
     assert refused["a"].reason is LinkReason.DUPLICATE_CLUSTER

@@ -1,4 +1,4 @@
-"""Names of mirrored slices: one fact a test."""
+"""Names of mirrors, one fact in each test."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ def name(
 
 
 def test_readable() -> None:
-    """A Service of the usual size has one slice a cluster, named `{service}-{cluster}`."""
+    """A Service of the usual size has one slice for each cluster, named `{service}-{cluster}`."""
     assert name() == "web-c1"
 
 
 def test_a_taken_name_is_not_taken_again() -> None:
-    """A name already held by another object gives a hashed one."""
+    """If another object holds the readable name, the name is hashed."""
     assert re.fullmatch(r"web-c1-[0-9a-f]{10}", name(taken=["web-c1"]))
 
 
 def test_a_taken_hash_gives_another() -> None:
-    """A hashed name that is held, too, gives another one."""
+    """If another object holds the hashed name, another hash is used."""
     first = name(taken=["web-c1"])
     second = name(taken=["web-c1", first])
     assert re.fullmatch(r"web-c1-[0-9a-f]{10}", second)
@@ -62,7 +62,7 @@ def test_the_hash_tells_where_a_part_ends() -> None:
 
 
 def test_the_hash_does_not_change_between_releases() -> None:
-    """Names are deterministic, also over releases: a stale cache costs one conflict and no second slice."""
+    """Names never change, so a stale cache costs one conflict and no second slice."""
     assert hashed_name(WEB, "c1", "web-abc", 0) == "web-c1-5c5a9c3a06"
 
 
@@ -76,13 +76,13 @@ def test_63_characters_are_the_limit(length: int, is_readable: bool) -> None:
 
 
 def test_a_long_name_is_cut() -> None:
-    """A hashed name is the beginning of the readable one, and at most 63 characters long."""
+    """A hashed name begins with the readable name and has at most 63 characters."""
     chosen = name(NamespacedName("default", "s" * 63), "c" * 63)
     assert re.fullmatch(r"s{52}-[0-9a-f]{10}", chosen)
 
 
 def test_a_cut_does_not_end_in_a_dash() -> None:
-    """A name that is cut at a dash loses the dash."""
+    """A name that is cut after a dash loses the dash."""
     chosen = name(NamespacedName("default", "s" * 51 + "-" + "t" * 11), "c" * 63)
     assert re.fullmatch(r"s{51}-[0-9a-f]{10}", chosen)
 
@@ -99,18 +99,18 @@ def test_a_cut_does_not_end_in_a_dash() -> None:
     ],
 )
 def test_ambiguous_names(cluster: str, clusters: list[str], expected: bool) -> None:
-    """A name that reads as one of a longer cluster name belongs to that cluster, whichever Services there are."""
+    """A name that could belong to a longer cluster name is left to that cluster."""
     assert is_unmistakable("a-b-c", cluster, clusters) is expected
 
 
 def test_two_that_read_alike_get_two_names() -> None:
-    """Service a-b of cluster c and Service a of cluster b-c never get one name."""
+    """Service a-b of cluster c and Service a of cluster b-c never get the same name."""
     clusters = ["c", "b-c"]
     assert name(NamespacedName("default", "a"), "b-c", "s", clusters) == "a-b-c"
     assert name(NamespacedName("default", "a-b"), "c", "s", clusters) != "a-b-c"
 
 
 def test_readers() -> None:
-    """The Services that could want a name are those it would be readable for."""
+    """The Services that could want a name are those whose readable name it is."""
     assert readers("a-b-c", ["c", "b-c", "a-b-c", "d"]) == ["a-b", "a"]
     assert readers("-c", ["c"]) == []

@@ -1,4 +1,4 @@
-"""Objects of the official Python client are read as what they stand for, in each form the client gives.
+"""Objects of the official Python client are decoded, in each form that the client gives.
 
 Real: the models of `kubernetes.client`. Substituted: nothing.
 """
@@ -19,7 +19,7 @@ from svclink_core.codec import Json, structure
 
 from .manifests import SERVICE, SLICE
 
-# What a Service may have that the manifest has not, and a label that is called like a field of the client.
+# More fields of a Service, and a label with the name of a field of the client.
 FULL: Final[dict[str, Json]] = {
     **SERVICE,
     "metadata": {
@@ -48,7 +48,7 @@ FULL: Final[dict[str, Json]] = {
 async def test_objects_of_the_client_are_read(
     module: ModuleType, content: dict[str, Json], kind: type[Service | EndpointSlice]
 ) -> None:
-    """What either client makes of an answer, and what it makes of that again, is read as the answer itself."""
+    """Both forms of a response that each client gives decode to the same value as the response."""
     async with aio_client.ApiClient() as other:
         api = client.ApiClient() if module is client else other
         model = api.deserialize(json.dumps(content), f"V1{kind.__name__}", "application/json")
@@ -60,20 +60,20 @@ async def test_objects_of_the_client_are_read(
 
 
 def test_fault_in_an_object_of_the_client_names_the_field() -> None:
-    """The path in an error is that of JSON, whatever form the object had."""
+    """The path in an error uses the JSON names, whatever form the object has."""
     service = client.V1Service(spec=client.V1ServiceSpec(ports=[]))
     with pytest.raises(BadInputError, match=r"^\$\.metadata: required field missing$"):
         structure(service, Service)
 
 
 def test_time_without_a_zone_is_refused() -> None:
-    """A time that could be any of 24 is no time."""
+    """A time without a zone is ambiguous."""
     content = {"metadata": {"name": "web", "creationTimestamp": datetime(2026, 1, 1)}}  # noqa: DTZ001 - the fault
     with pytest.raises(BadInputError, match=r"creationTimestamp: must be a string, is datetime$"):
         structure(content, Service)
 
 
-def test_time_of_a_yaml_reader_is_taken() -> None:
-    """A YAML reader makes a `datetime` of a time without quotes."""
+def test_datetime_of_a_yaml_decoder_is_accepted() -> None:
+    """A YAML decoder turns an unquoted time into a `datetime`."""
     content = {"metadata": {"name": "web", "creationTimestamp": datetime(2026, 1, 1, tzinfo=UTC)}}
     assert structure(content, Service).metadata.creation_timestamp == "2026-01-01T00:00:00Z"

@@ -1,4 +1,4 @@
-"""Services that the main cluster lacks: one fact a test."""
+"""Services that the main cluster lacks, one fact in each test."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def aged(remote: RemoteCluster, created: str | None) -> RemoteCluster:
     return evolve(remote, link=evolve(remote.link, metadata=metadata))
 
 
-def test_a_service_is_made_without_what_is_the_main_clusters() -> None:
-    """Type ClusterIP, no selector, address, node port, load balancer, label or annotation of the remote one."""
+def test_created_service_has_no_fields_of_the_remote_cluster() -> None:
+    """It has type ClusterIP and no selector, address, node port, label or annotation."""
     remote = service(
         service_type="LoadBalancer",
         labels={"app": "web"},
@@ -91,19 +91,19 @@ def test_a_service_is_made_without_what_is_the_main_clusters() -> None:
 def test_two_families_are_preferred_not_required(
     families: tuple[str, ...], policy: str | None
 ) -> None:
-    """A main cluster of one family takes the Service of a remote one of two."""
+    """A single-stack main cluster accepts the Service of a dual-stack remote cluster."""
     assert local_service(service(ip_families=families)).spec.ip_family_policy == policy
 
 
-def test_a_distribution_nobody_knows_is_left_out() -> None:
+def test_unknown_traffic_distribution_is_left_out() -> None:
     """The API server would refuse the whole Service."""
     assert (
         local_service(service(traffic_distribution="PreferMoon")).spec.traffic_distribution is None
     )
 
 
-def test_namespace_service_slices() -> None:
-    """First the namespace, then the Service in it, and with the next plan its slices."""
+def test_namespace_is_created_before_service_and_slices() -> None:
+    """One plan creates the Namespace and the Service in it, the next one its slices."""
     found = lacking(cluster("c1", remote_slice()), namespaces=[])
     first, second = plan(found, NOW).changes
     assert isinstance(first, CreateNamespace)
@@ -123,7 +123,7 @@ def test_namespace_service_slices() -> None:
 
 
 def test_the_oldest_link_gives_the_service() -> None:
-    """Of the clusters that have it, the one whose link is the oldest, then the first by name."""
+    """The oldest link that has the Service gives it; at the same age, the first by name."""
     young, old = (
         aged(cluster("a"), "2026-02-01T00:00:00Z"),
         aged(cluster("b"), "2026-01-01T00:00:00Z"),
@@ -143,13 +143,13 @@ def test_the_oldest_link_gives_the_service() -> None:
 
 
 def test_a_link_without_a_time_is_the_oldest() -> None:
-    """Only files can have such a link: its age is not known, so it comes first."""
+    """Only a link from a file has no creation time; it counts as the oldest."""
     found = lacking(aged(cluster("a"), "2026-01-01T00:00:00Z"), aged(cluster("b"), None))
     assert [change.cluster for change in plan(found, NOW).changes] == ["b"]
 
 
-def test_a_service_without_ports_gives_none() -> None:
-    """The API server would refuse it: the Service is made after the next oldest cluster that has ports."""
+def test_service_without_ports_is_not_copied() -> None:
+    """The API server would refuse it, so the next oldest cluster with ports gives the Service."""
     old = aged(cluster("a", services=[service(ports=())]), "2026-01-01T00:00:00Z")
     young = aged(cluster("b"), "2026-02-01T00:00:00Z")
     decided = plan(lacking(old, young), NOW)
@@ -185,16 +185,16 @@ def named(namespace: str, name: str = "web") -> RemoteCluster:
         ),
     ],
 )
-def test_what_is_not_made(found: Snapshot, reason: Reason) -> None:
-    """Nothing is made without the flag, in a namespace that is not known or going, in kube-*, or against a rule."""
+def test_service_is_not_created(found: Snapshot, reason: Reason) -> None:
+    """It needs the flag, an existing namespace that is not reserved, and no filter against it."""
     assert plan(found, NOW).changes == ()
     assert [(each.outcome, each.reason) for each in plan(found, NOW).decisions] == [
         (Outcome.SKIPPED, reason)
     ]
 
 
-def test_a_service_that_cannot_be_understood_exists() -> None:
-    """Where the main cluster has something of it that makes no sense, nothing is made, and what is mirrored stays."""
+def test_undecodable_main_service_exists() -> None:
+    """An undecodable main Service exists: it is not created, and its mirrors stay."""
     found = lacking(cluster("c1", remote_slice()))
     main = evolve(
         found.main, undecodable=[WEB], endpoint_slices={WEB: [mirrored_slice(owner_uid=None)]}
@@ -205,7 +205,7 @@ def test_a_service_that_cannot_be_understood_exists() -> None:
 
 
 def test_two_services_share_a_namespace() -> None:
-    """A namespace that two Services need is made once."""
+    """A Namespace that two Services need is created once."""
     services: list[Service] = [service(NamespacedName("shop", name)) for name in ("a", "b")]
     decided = plan(lacking(cluster("c1", services=services)), NOW)
     assert [type(change) for change in decided.changes] == [

@@ -1,4 +1,4 @@
-"""The status of a link: one fact a test."""
+"""The status of a link, one fact in each test."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ BEFORE = "2026-07-01T11:00:00Z"
 LOST = Unreachable(BEFORE, 0)
 FACTS = LinkFacts(link(), SYNCED)
 DISABLED = LinkFacts(link(spec=ClusterLinkSpec(enabled=False)), LOST)
-REFUSED = Problem(LinkReason.UNAUTHORIZED, "401: mend the token")
+REFUSED = Problem(LinkReason.UNAUTHORIZED, "401: renew the token")
 
 
 def condition(facts: LinkFacts, wanted: str) -> Condition:
@@ -40,7 +40,7 @@ def condition(facts: LinkFacts, wanted: str) -> Condition:
 
 
 def test_conditions() -> None:
-    """A status has the three conditions, each with the generation it is about."""
+    """A status has three conditions, each with the observed generation."""
     conditions = summarize(FACTS, NOW).conditions
     assert [each.type for each in conditions] == ["Ready", "Synced", "Degraded"]
     assert {each.observed_generation for each in conditions} == {1}
@@ -74,13 +74,13 @@ def test_phase(facts: LinkFacts, phase: Phase) -> None:
             LinkReason.CONNECTING.sentence,
         ),
         (evolve(FACTS, connection=LOST), "False", "Unreachable", LinkReason.UNREACHABLE.sentence),
-        (evolve(FACTS, problem=REFUSED), "False", "Unauthorized", "401: mend the token"),
+        (evolve(FACTS, problem=REFUSED), "False", "Unauthorized", "401: renew the token"),
         (DISABLED, "False", "Disabled", LinkReason.DISABLED.sentence),
         (evolve(DISABLED, problem=REFUSED), "False", "Disabled", LinkReason.DISABLED.sentence),
     ],
 )
 def test_ready(facts: LinkFacts, status: str, reason: str, message: str) -> None:
-    """Ready says whether the cluster is connected, else what to do."""
+    """Ready reports whether the cluster is connected, and if not, how to fix it."""
     found = condition(facts, "Ready")
     assert (found.status, found.reason, found.message) == (status, reason, message)
 
@@ -101,14 +101,14 @@ def test_ready(facts: LinkFacts, status: str, reason: str, message: str) -> None
     ],
 )
 def test_synced(facts: LinkFacts, status: str, reason: LinkReason) -> None:
-    """Synced says whether the main cluster has all that the remote one holds, in words."""
+    """Synced reports whether the main cluster has everything that the remote cluster holds."""
     found = condition(facts, "Synced")
     assert (found.status, found.reason) == (status, reason.code)
     assert found.message.startswith(reason.sentence)
 
 
-def test_synced_tells_of_writes_that_failed() -> None:
-    """Where the main cluster refused something, that is the message."""
+def test_synced_names_failed_writes() -> None:
+    """If the main cluster refused a write, the message is about that write."""
     found = condition(evolve(FACTS, write_failures=["default/web: no"]), "Synced")
     assert (found.status, found.reason, found.message) == (
         "False",
@@ -118,7 +118,7 @@ def test_synced_tells_of_writes_that_failed() -> None:
 
 
 def test_stale_says_since_when() -> None:
-    """A cluster that was lost says when."""
+    """The message of a lost cluster has the time of the loss."""
     message = condition(evolve(FACTS, connection=LOST), "Synced").message
     assert message == f"{LinkReason.STALE.sentence} (not heard of since {BEFORE})"
 
@@ -133,7 +133,7 @@ def test_stale_says_since_when() -> None:
     ],
 )
 def test_failed_writes_are_counted(failures: list[str], message: str) -> None:
-    """The first few failures are named, in order, and the others counted."""
+    """The first few failures are named in order, and the others are counted."""
     assert condition(evolve(FACTS, write_failures=failures), "Synced").message == message
 
 
@@ -155,25 +155,26 @@ MISMATCH, INVALID = Reason.PORT_MISMATCH, Reason.INVALID_ENDPOINTS
     ],
 )
 def test_degraded(findings: list[Finding], status: str, reason: str) -> None:
-    """Degraded says that something had to be left out; a port mismatch is told first."""
+    """Degraded reports what was left out, port mismatches first."""
     found = condition(evolve(FACTS, findings=findings), "Degraded")
     assert (found.status, found.reason) == (status, reason)
     assert status == "True" or found.message == LinkReason.AS_EXPECTED.sentence
 
 
 def test_degraded_names_services() -> None:
-    """How many Services, and the first few names."""
+    """The message has the number of Services and the first few names."""
     findings = [finding(name, MISMATCH) for name in "dcba"] + [finding("e", INVALID)]
     message = condition(evolve(FACTS, findings=findings), "Degraded").message
     assert message == (
         "4 Service(s): default/a, default/b, default/c and 1 more: "
         "name the ports alike in both clusters, or give them the same number; "
-        "InvalidEndpoints: 1 Service(s): default/e: endpoints whose address the API server would refuse were left out"
+        "InvalidEndpoints: 1 Service(s): default/e: "
+        "endpoints whose address the API server would refuse were left out"
     )
 
 
 def test_a_held_deletion_degrades() -> None:
-    """It comes first, with its numbers; deletions that only settle are no trouble."""
+    """A held deletion comes first, with its numbers; a settling one does not degrade."""
     held = Guard(is_armed=True, wave=Wave(24, 18, 0, 0, 300))
     shown = condition(evolve(FACTS, guard=held, findings=[finding("a", MISMATCH)]), "Degraded")
     assert (shown.status, shown.reason) == ("True", "DeletionHeld")
@@ -183,8 +184,8 @@ def test_a_held_deletion_degrades() -> None:
     assert condition(evolve(FACTS, guard=settling), "Degraded").status == "False"
 
 
-def test_an_edited_link_leads_nobody_knows_where() -> None:
-    """The identity that a status remembers is that of the link as it was: an edit is taken at its word."""
+def test_edited_link_has_no_known_cluster() -> None:
+    """The identity in a status belongs to the link as it was before the edit."""
     known = evolve(
         FACTS,
         link=evolve(FACTS.link, status=ClusterLinkStatus(cluster_id="uid", observed_generation=7)),
@@ -196,14 +197,14 @@ def test_an_edited_link_leads_nobody_knows_where() -> None:
     ("facts", "error"),
     [
         (FACTS, None),
-        (evolve(FACTS, problem=REFUSED), "401: mend the token"),
+        (evolve(FACTS, problem=REFUSED), "401: renew the token"),
         (evolve(FACTS, write_failures=["b", "a"]), "a"),
-        (evolve(FACTS, problem=REFUSED, write_failures=["a"]), "401: mend the token"),
+        (evolve(FACTS, problem=REFUSED, write_failures=["a"]), "401: renew the token"),
         (evolve(DISABLED, problem=REFUSED, write_failures=["a"]), None),
     ],
 )
 def test_error(facts: LinkFacts, error: str | None) -> None:
-    """What stands in the way, of the connection before writes; a disabled link has no error."""
+    """The error is about the connection first and then about writes; a disabled link has none."""
     assert summarize(facts, NOW).error == error
 
 
@@ -217,12 +218,12 @@ def test_error(facts: LinkFacts, error: str | None) -> None:
     ],
 )
 def test_connected(facts: LinkFacts, expected: bool) -> None:
-    """Connected is an enabled link whose cluster is synced."""
+    """An enabled link is connected if its cluster is synced."""
     assert summarize(facts, NOW).connected is expected
 
 
 def test_numbers_are_copied() -> None:
-    """How much is mirrored, and which generation of the link the status is about."""
+    """The status has the mirrored counts and the observed generation."""
     facts = evolve(FACTS, services=1, slices=2, endpoints=3)
     status = summarize(facts, NOW)
     assert (status.services, status.slices, status.endpoints, status.observed_generation) == (
@@ -238,14 +239,14 @@ REMEMBERED = ClusterLinkStatus(
 )
 
 
-def test_what_was_learnt_is_remembered() -> None:
-    """Version, identity and last connection stay while nothing newer is known, as after a restart."""
+def test_known_facts_stay_after_a_restart() -> None:
+    """Version, identity and last connection stay until newer values exist."""
     status = summarize(evolve(FACTS, link=evolve(link(), status=REMEMBERED)), NOW)
     assert (status.version, status.cluster_id, status.last_connected) == ("v1.36.0", "uid", BEFORE)
 
 
-def test_what_is_learnt_replaces_what_was_known() -> None:
-    """Newer facts win over those of the old status."""
+def test_newer_facts_replace_older_ones() -> None:
+    """Newer facts replace those of the old status."""
     known = evolve(FACTS, link=evolve(link(), status=REMEMBERED))
     status = summarize(
         evolve(known, version="v1.37.0", cluster_id="other", last_connected=NOW), NOW
@@ -258,7 +259,7 @@ def test_what_is_learnt_replaces_what_was_known() -> None:
     [("True", BEFORE), ("False", NOW), ("Unknown", NOW)],
 )
 def test_transition_time(old_status: str, expected: str) -> None:
-    """The transition time moves when the status of a condition does, not with its reason or message."""
+    """The transition time changes with the status, not with the reason or message."""
     old = Condition("Ready", old_status, "Other", "other", BEFORE, 0)  # type: ignore[arg-type]
     facts = evolve(FACTS, link=evolve(link(), status=ClusterLinkStatus(conditions=(old,))))
     found = condition(facts, "Ready")
@@ -268,7 +269,7 @@ def test_transition_time(old_status: str, expected: str) -> None:
 
 
 def test_every_condition_has_its_own_transition_time() -> None:
-    """The time of a condition is that of its own type, wherever it stands in the old status."""
+    """The transition time comes from the old condition of the same type, in any order."""
     old = (
         Condition("Degraded", "False", "AsExpected", "", "2026-01-03T00:00:00Z"),
         Condition("Synced", "True", "Synced", "", "2026-01-02T00:00:00Z"),
@@ -285,11 +286,11 @@ def test_every_condition_has_its_own_transition_time() -> None:
 
 
 def test_a_new_condition_begins_now() -> None:
-    """A condition that was not there before has its transition now."""
+    """A condition without a predecessor has its transition now."""
     assert {each.last_transition_time for each in summarize(FACTS, NOW).conditions} == {NOW}
 
 
 def test_services_of_a_message_are_namespaced() -> None:
-    """Services are named with their namespace."""
+    """Messages name Services with their namespace."""
     message = condition(evolve(FACTS, findings=[finding("web", MISMATCH)]), "Degraded").message
     assert message.startswith(f"1 Service(s): {WEB}: ")

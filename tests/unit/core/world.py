@@ -1,4 +1,4 @@
-"""Snapshots in tests of the core: read, changed, and after the main cluster applied a plan. Pure."""
+"""Snapshots in tests of the core: read, changed, and after a plan was applied. Pure."""
 
 from __future__ import annotations
 
@@ -180,8 +180,7 @@ def _next_revision(snapshot: Snapshot) -> int:
 def settled(snapshot: Snapshot) -> Snapshot:
     """The snapshot after its plan was applied, and the plans that follow from that.
 
-    A created Service gets its slices with the second plan; the third removes the leftovers that they
-    replace.
+    A created Service gets its slices with the second plan; the third removes leftovers.
     """
     for _ in range(ROUNDS):
         decided: Plan = plan(snapshot, NOW)
@@ -190,7 +189,7 @@ def settled(snapshot: Snapshot) -> Snapshot:
 
 
 def collected(snapshot: Snapshot) -> Snapshot:
-    """The snapshot after the garbage collector removed slices whose owners, by uid, are all gone."""
+    """The snapshot after the garbage collector deleted slices whose owners are all gone, by uid."""
     uids = {
         (service.metadata.namespace, service.metadata.uid)
         for service in snapshot.main.services.values()

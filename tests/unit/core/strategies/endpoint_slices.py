@@ -112,7 +112,7 @@ def tampered(labels: dict[str, str], edit: dict[str, str | None]) -> tuple[tuple
 
 @cache
 def mirrored_slices(universe: Universe) -> SearchStrategy[EndpointSlice]:
-    """Mirrors that svclink may find: of any cluster, of a deleted link, outdated, or edited by hand."""
+    """Mirrors of any cluster or of a deleted link: current, outdated, or edited by hand."""
     return _mirrored_slices(universe)
 
 
@@ -187,7 +187,7 @@ def _foreign_slices(draw: DrawFn, universe: Universe) -> EndpointSlice:
 
 @cache
 def all_main_slices(universe: Universe) -> SearchStrategy[list[EndpointSlice]]:
-    """The EndpointSlices of the main cluster: unique names, each with a uid and a resourceVersion."""
+    """The EndpointSlices of the main cluster, each with its own name, uid and resourceVersion."""
     return _all_main_slices(universe)
 
 

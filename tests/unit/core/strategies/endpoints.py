@@ -1,6 +1,7 @@
 """Addresses, endpoints and ports, valid in the main cluster and untrusted in a remote one.
 
-MIRRORING: an endpoint whose address the API would refuse is dropped and reported, never the whole slice.
+MIRRORING: an endpoint whose address the API would refuse is dropped and reported, never the whole
+slice.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from tests.unit.core.strategies.drawing import mostly, seldom_true
 IPV4_GOOD: Final = ("10.0.0.1", "10.0.0.2", "10.0.0.10", "192.168.1.1")
 IPV4_LEGACY: Final = ("010.0.0.1", "10.0.0.01", "::ffff:10.0.0.1", "::FFFF:0a00:0002")
 IPV4_REFUSED: Final = (
-    "127.0.0.1", "127.000.0.1", "169.254.1.1", "0.0.0.0", "224.0.0.1", "256.1.1.1", "10.0.0", "10.0.0.1 ", "", "fd00::1"
+    "127.0.0.1", "127.000.0.1", "169.254.1.1", "0.0.0.0", "224.0.0.1", "256.1.1.1",
+    "10.0.0", "10.0.0.1 ", "", "fd00::1",
 )  # fmt: skip
 IPV6_GOOD: Final = ("fd00::1", "fd00::2", "2001:db8::1:0:0:1")
 IPV6_LEGACY: Final = ("FD00::1", "fd00:0:0::2", "fd00::0001")
@@ -85,7 +87,7 @@ not_mirrored = st.sampled_from(NOT_MIRRORED)
 
 @st.composite
 def endpoints(draw: DrawFn, addresses: SearchStrategy[str]) -> Endpoint:
-    """Endpoints in all conditions, mostly with one address, with fields that a mirror must not copy."""
+    """Endpoints in all conditions, with fields that a mirror must not copy."""
     first, template = draw(addresses), draw(_endpoint_templates)
     if draw(seldom_true):
         return evolve(template, addresses=(first, draw(addresses)))

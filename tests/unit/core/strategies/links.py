@@ -39,7 +39,7 @@ from tests.unit.core.world import (
 
 @cache
 def link_specs(universe: Universe) -> SearchStrategy[ClusterLinkSpec]:
-    """Links that mirror everything, are disabled, or have filters that match the Services or not."""
+    """Links that mirror everything, are disabled, or have filters."""
     return mostly(
         st.builds(
             ClusterLinkSpec, st.sampled_from((True,) * 3 + (False,) * 2), unreachable=policies

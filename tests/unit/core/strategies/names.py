@@ -56,7 +56,7 @@ class Universe:
 AMBIGUOUS: Final = Universe(
     (NamespacedName("default", "a-b"), NamespacedName("default", "a")), ("c", "b-c")
 )
-"""The readable names for Service `a-b` of cluster `c` and Service `a` of cluster `b-c` are the same."""
+"""Service `a-b` of cluster `c` and Service `a` of cluster `b-c` have the same readable name."""
 
 ORDINARY: Final = Universe((NamespacedName("default", "web"),), ("c1", "c2"))
 
