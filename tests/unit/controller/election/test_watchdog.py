@@ -64,8 +64,8 @@ def test_deadline_ends_the_process(body: str) -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        "watchdog.set(loop.time() + 0.2)\nwatchdog.clear()\nawait asyncio.sleep(0.5)",
-        "watchdog.set(loop.time() + 0.2)\nwatchdog.set(loop.time() + 60)\nawait asyncio.sleep(0.5)",
+        "watchdog.set(loop.time() + 2)\nwatchdog.clear()\nawait asyncio.sleep(2.5)",
+        "watchdog.set(loop.time() + 2)\nwatchdog.set(loop.time() + 60)\nawait asyncio.sleep(2.5)",
         "watchdog.clear()\nawait asyncio.sleep(0.5)",
     ],
     ids=["cleared", "moved", "never set"],
@@ -80,12 +80,12 @@ def test_cleared_deadline_ends_nothing(body: str) -> None:
 def test_process_stopped_past_its_deadline_runs_no_callback() -> None:
     """After SIGSTOP and SIGCONT no callback of the event loop runs, although one is due."""
     due = "loop.add_reader(0, print, 'a callback')"
-    process = run(f"{due}\nwatchdog.set(loop.time() + 0.5)\nprint('set')\nawait asyncio.sleep(60)")
+    process = run(f"{due}\nwatchdog.set(loop.time() + 2)\nprint('set')\nawait asyncio.sleep(60)")
     assert process.stdout is not None
     assert process.stdin is not None
     assert process.stdout.readline() == "set\n"
     process.send_signal(signal.SIGSTOP)
-    time.sleep(1)
+    time.sleep(2.5)  # Past the deadline, for which only time helps.
     process.stdin.write("news")
     process.stdin.flush()
     process.send_signal(signal.SIGCONT)
