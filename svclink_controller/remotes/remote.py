@@ -104,6 +104,7 @@ class Remote:
         trust: What the administrator allows remote clusters.
         heartbeat: How often the cluster has to answer.
         open_session: Opens a session.
+        backoff: The pauses between two rounds of attempts to connect.
     """
 
     name: str
