@@ -1,1 +1,1 @@
-"""What is known of every cluster."""
+"""The state of every cluster, as values for the core."""

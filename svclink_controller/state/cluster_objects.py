@@ -78,7 +78,7 @@ class ClusterObjects:
         self.undecodable_services.set(service, count + 1)
 
     def clear_undecodable(self, kind: ObjectType, key: NamespacedName) -> NamespacedName | None:
-        """Note that an object was decoded or is gone. Returns its Service if it was undecodable."""
+        """Note that an object was decoded or removed. Returns its Service if it was undecodable."""
         service = self._undecodable.pop((kind, key), None)
         if service is not None:
             count = (self.undecodable_services.get(service) or 0) - 1

@@ -1,4 +1,4 @@
-"""The ClusterLinks, and what is known of the connection and the deletions of each."""
+"""The ClusterLinks, with the connection and the deletion guard of each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The state: what the controller knows of every cluster.
+"""The state of every cluster, as far as it was read.
 
 Everything here is synchronous and without a client. Reflectors and remotes put in what they read,
 the listener learns what changed, and a snapshot gives the core a value to plan with.
@@ -123,7 +123,7 @@ class Store:
     def service_of(
         self, cluster: str, kind: ObjectType, key: NamespacedName
     ) -> NamespacedName | None:
-        """The Service that an object belongs to, if it is known; a Service belongs to itself."""
+        """The Service that a held slice belongs to; a Service belongs to itself."""
         if kind is not EndpointSlice:
             return key
         held = self._objects(cluster).slices.get(key)
@@ -356,7 +356,7 @@ class Store:
     def _changing(self, cluster: str) -> ClusterObjects:
         """The objects of a cluster, to be changed.
 
-        Late events of a cluster whose link is gone are not kept.
+        Late events of a cluster without a link are not kept.
         """
         if cluster != MAIN and cluster not in self.links:
             return ClusterObjects()
@@ -376,7 +376,10 @@ class Store:
         self._object_changed(cluster, EndpointSliceChanged(old, new, in_main=cluster == MAIN))
 
     def _object_changed(self, cluster: str, event: ServiceChanged | EndpointSliceChanged) -> None:
-        """Report a change. After the first list of a cluster all Services are planned, not before."""
+        """Report a change.
+
+        After the first list of a cluster all Services are planned, not before.
+        """
         if cluster == MAIN or self._link_states.connection(cluster) != PENDING:
             self._plan_again_after(event)
 

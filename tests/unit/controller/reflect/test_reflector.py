@@ -1,6 +1,9 @@
-"""A list is complete or an error. A watch continues from its last version, and lists only if it must.
+"""A list is complete or an error.
 
-Real: the reflector, the client, sockets and TLS. Substituted: the API server, by scripts, the store,
+A watch continues from its last version, and lists only if it must.
+
+Real: the reflector, the client, sockets and TLS. Substituted: the API server, by scripts, the
+    store,
 by a record, and where a test counts pauses, the clock.
 """
 
@@ -531,7 +534,7 @@ async def reflecting_forever(
     ids=["403", "500", "HTML", "redirect"],
 )
 async def test_list_is_retried_until_it_succeeds(error: Answer) -> None:
-    """After any error of the main cluster the list is requested again, and the error is reported."""
+    """After an error of the main cluster it is reported, and the list is requested again."""
     script = Script([error, gives(lambda: page(service("a")))], [STAYS_OPEN])
     async with reflecting_forever(script) as (_, record, errors):
         await eventually(lambda: record.received == ["list of a"])

@@ -210,7 +210,10 @@ def in_namespace(namespace: str, created: str, spec: ClusterLinkSpec | None = No
 
 
 async def test_older_one_of_two_links_with_one_name_is_elected() -> None:
-    """The order of the events does not matter. The other one takes over without losing the state."""
+    """The order of the events does not matter.
+
+    The other one takes over without losing the state.
+    """
     links = Links()
     old, new = (
         in_namespace("ops", "2026-01-01T00:00:00Z"),

@@ -1,4 +1,4 @@
-"""A snapshot is a value: it costs nothing, never changes, and shares what did not change with the one before.
+"""A snapshot is a value: it never changes, and shares the unchanged parts with the one before.
 
 Real: the store and the core's types. Substituted: reflectors and workers, by direct calls.
 """
@@ -143,7 +143,7 @@ def test_status_of_a_link_makes_no_other_snapshot(store: Store) -> None:
 
 
 def test_snapshot_after_one_change_shares_the_rest() -> None:
-    """After one change of 10,000 objects, every cluster and map without it is the same object as before."""
+    """After one change of 10,000 objects, every other cluster and map is the same object."""
     store = Store(Options())
     for name in ("c1", "c2"):
         store.put_link(link(name))

@@ -1,4 +1,4 @@
-"""The fast decoders of the wire and the core's codec say the same of every object (law L10).
+"""The fast decoders and the core's codec decode every object to equal values (law L10).
 
 Real: both. Substituted: nothing.
 """
@@ -34,9 +34,9 @@ from tests.unit.core.strategies.statuses import cluster_links
 
 Object: TypeAlias = dict[str, Any]
 Path: TypeAlias = tuple[str | int, ...]
-Known: TypeAlias = Service | EndpointSlice | ClusterLink
+Decoded: TypeAlias = Service | EndpointSlice | ClusterLink
 
-# What a real API server adds to the fields svclink knows, and what a later version may.
+# Fields that an API server adds to those that svclink reads, and that later versions may add.
 NOISE: Final[dict[str, Any]] = {
     "managedFields": [
         {
@@ -64,7 +64,7 @@ OBJECTS: Final = ("labels", "annotations", "hints", "targetRef")
 
 
 def objects_in(content: Any) -> Iterator[Object]:
-    """Every object in an object, itself included."""
+    """Every JSON object within a value, the value included."""
     if isinstance(content, dict):
         yield content
         for inner in content.values():
@@ -75,13 +75,13 @@ def objects_in(content: Any) -> Iterator[Object]:
 
 
 def is_map(content: Object) -> bool:
-    """Whether an object is labels or annotations, where an unknown field would be a label of the wrong type."""
+    """Whether an object holds labels or annotations, which must be strings."""
     return bool(content.keys() & (REASONED_LABELS | REASONED_ANNOTATIONS))
 
 
 @st.composite
-def noisy(draw: st.DrawFn, value: Known) -> Object:
-    """The object as a server may send it: fields nobody knows, null for what is empty, labels of others."""
+def noisy(draw: st.DrawFn, value: Decoded) -> Object:
+    """An object as a server may send it: with unknown fields, null for empty ones, other labels."""
     content: Object = copy.deepcopy(unstructure(value))
     for inner in list(objects_in(content)):
         if is_map(inner):
@@ -104,7 +104,7 @@ def encoded(content: Object, *, pretty: bool = False) -> bytes:
 
 
 def as_mirrored(piece: EndpointSlice) -> EndpointSlice:
-    """The slice without what is not mirrored, which is not even read of a remote one."""
+    """A slice with only its mirrored fields, as it is decoded from a remote cluster."""
     return evolve(
         piece,
         endpoints=tuple(
@@ -119,35 +119,35 @@ def as_mirrored(piece: EndpointSlice) -> EndpointSlice:
 
 @given(all_services.flatmap(noisy), st.booleans())
 def test_wire_and_codec_agree_on_every_service(content: Object, pretty: bool) -> None:
-    """A Service means the same to both."""
+    """Both decode a Service to the same value."""
     assert decode_service(encoded(content, pretty=pretty)) == structure(content, Service)
 
 
 @given(all_slices.flatmap(noisy), st.booleans())
 def test_wire_and_codec_agree_on_every_slice(content: Object, pretty: bool) -> None:
-    """An EndpointSlice of the main cluster means the same to both."""
+    """Both decode an EndpointSlice of the main cluster to the same value."""
     assert decode_slice(encoded(content, pretty=pretty)) == structure(content, EndpointSlice)
 
 
 @given(all_slices.flatmap(noisy))
 def test_wire_and_codec_agree_on_every_remote_slice(content: Object) -> None:
-    """Of a remote EndpointSlice the wire reads everything but what is not mirrored."""
+    """The fast decoder keeps the mirrored fields of a remote EndpointSlice."""
     assert decode_remote_slice(encoded(content)) == as_mirrored(structure(content, EndpointSlice))
 
 
 @given(cluster_links.flatmap(noisy))
 def test_wire_and_codec_agree_on_every_link(content: Object) -> None:
-    """A ClusterLink means the same to both."""
+    """Both decode a ClusterLink to the same value."""
     assert decode_link(encoded(content)) == structure(content, ClusterLink)
 
 
 @pytest.mark.parametrize(
     ("labels", "is_selected"), [({"shard": "a"}, True), ({"shard": "b"}, False), (None, False)]
 )
-def test_link_knows_whether_it_is_selected(
+def test_link_is_selected_by_its_labels(
     labels: dict[str, str] | None, *, is_selected: bool
 ) -> None:
-    """Its labels are not kept, but what the selector says of them is; it is never read from the object."""
+    """The labels are not kept, but whether they match is. It is never read from the object."""
     content = {
         "metadata": {"name": "c1", "labels": labels},
         "isSelected": not is_selected,
@@ -158,14 +158,14 @@ def test_link_knows_whether_it_is_selected(
 
 
 @given(all_services)
-def test_service_survives_the_way_out_and_in(service: Service) -> None:
-    """What the codec writes, the wire reads as it was."""
+def test_encoded_service_decodes_to_itself(service: Service) -> None:
+    """The fast decoder restores the value that the codec encoded."""
     assert decode_service(encoded(unstructure(service))) == service
 
 
 @given(all_slices)
-def test_slice_survives_the_way_out_and_in(piece: EndpointSlice) -> None:
-    """What the codec writes, the wire reads as it was."""
+def test_encoded_slice_decodes_to_itself(piece: EndpointSlice) -> None:
+    """The fast decoder restores the value that the codec encoded."""
     assert decode_slice(encoded(unstructure(piece))) == piece
 
 
@@ -221,7 +221,7 @@ NOT_READ_OF_REMOTES: Final = ("hints", "hostname", "nodeName", "targetRef")
 
 
 def paths_in(content: Any, path: Path = ()) -> Iterator[Path]:
-    """The path of every value in an object."""
+    """The path of every value within an object."""
     if path:
         yield path
     inner = (
@@ -257,16 +257,16 @@ WRONG: Final[tuple[Any, ...]] = ("text", 5, 1.5, True, [], {}, ["text"], [{}], {
 EXAMPLES: Final = ((SERVICE, decode_service, Service), (SLICE, decode_slice, EndpointSlice))
 
 
-def by_wire(decode: Callable[[bytes], Known], content: Object) -> Known | None:
-    """What the wire makes of an object; None where it refuses it."""
+def by_wire(decode: Callable[[bytes], Decoded], content: Object) -> Decoded | None:
+    """The value that the fast decoder returns, None if it raises."""
     try:
         return decode(encoded(content))
     except msgspec.DecodeError:
         return None
 
 
-def by_codec(kind: type[Service | EndpointSlice], content: Object) -> Known | None:
-    """What the codec makes of an object; None where it refuses it."""
+def by_codec(kind: type[Service | EndpointSlice], content: Object) -> Decoded | None:
+    """The value that the codec returns, None if it raises."""
     try:
         return structure(content, Service) if kind is Service else structure(content, EndpointSlice)
     except BadInputError:
@@ -274,12 +274,15 @@ def by_codec(kind: type[Service | EndpointSlice], content: Object) -> Known | No
 
 
 def is_hint(path: Path) -> bool:
-    """Here the two differ: the codec leaves out hints that are no objects. No API server sends any."""
+    """Whether the two may differ: the codec leaves out hints that are not objects.
+
+    No API server sends any.
+    """
     return path[-1] in ("forZones", "forNodes") or path[-2:-1] in (("forZones",), ("forNodes",))
 
 
-def test_wire_and_codec_refuse_the_same_types() -> None:
-    """A field of the wrong type is refused by both or taken by both, and then for the same."""
+def test_wire_and_codec_reject_the_same_types() -> None:
+    """A field of a wrong type is rejected by both, or decoded by both to the same value."""
     differing = [
         (path, value)
         for example, decode, kind in EXAMPLES
@@ -290,8 +293,8 @@ def test_wire_and_codec_refuse_the_same_types() -> None:
     assert differing == []
 
 
-def test_wire_and_codec_miss_the_same_fields() -> None:
-    """A field that is missing is missed by both or by none."""
+def test_wire_and_codec_require_the_same_fields() -> None:
+    """A missing field is an error for both or for neither."""
     differing = [
         path
         for example, decode, kind in EXAMPLES
@@ -305,8 +308,8 @@ def test_wire_and_codec_miss_the_same_fields() -> None:
 @pytest.mark.parametrize(
     "path", [path for path in paths_in(SLICE) if not set(path) & set(NOT_READ_OF_REMOTES)]
 )
-def test_remote_slice_is_refused_where_a_slice_is(path: Path) -> None:
-    """What is read of a remote EndpointSlice is checked as in the main cluster."""
+def test_remote_slice_is_checked_like_a_slice_of_main(path: Path) -> None:
+    """The mirrored fields of a remote EndpointSlice must have the same types as in main."""
     for content in (replaced(SLICE, path, value) for value in WRONG):
         main = by_wire(decode_slice, content)
         expected = as_mirrored(main) if isinstance(main, EndpointSlice) else None
@@ -314,8 +317,8 @@ def test_remote_slice_is_refused_where_a_slice_is(path: Path) -> None:
 
 
 @pytest.mark.parametrize("field", ["hostname", "nodeName", "targetRef", "hints"])
-def test_what_is_not_mirrored_of_a_remote_slice_may_be_anything(field: str) -> None:
-    """Fields svclink drops anyway cannot make a remote EndpointSlice undecodable."""
+def test_fields_that_are_not_mirrored_may_have_any_type(field: str) -> None:
+    """A field that is not mirrored cannot make a remote EndpointSlice undecodable."""
     content = encoded(replaced(SLICE, ("endpoints", 0, field), [5]))
     assert decode_remote_slice(content) == decode_remote_slice(encoded(SLICE))
 
@@ -323,8 +326,8 @@ def test_what_is_not_mirrored_of_a_remote_slice_may_be_anything(field: str) -> N
 # What is shared.
 
 
-def test_texts_that_repeat_are_shared() -> None:
-    """Zones, namespaces and port names of two decoded slices are one string in memory each."""
+def test_repeated_strings_are_interned() -> None:
+    """Two decoded slices share the strings of their zones, namespaces and port names."""
     first, second = decode_remote_slice(encoded(SLICE)), decode_remote_slice(encoded(SLICE))
     assert first.metadata.namespace is second.metadata.namespace
     assert first.endpoints[0].zone is second.endpoints[0].zone

@@ -1,4 +1,4 @@
-"""The fast encoder of request bodies and the core's codec say the same of every EndpointSlice (law L10).
+"""The fast encoder and the core's codec encode every EndpointSlice alike (law L10).
 
 Real: both. Substituted: nothing.
 """
@@ -19,13 +19,13 @@ from tests.unit.core.strategies.endpoint_slices import all_slices
 
 @given(all_slices)
 def test_encoder_and_codec_agree_on_every_slice(piece: EndpointSlice) -> None:
-    """An EndpointSlice is the same JSON from both."""
+    """Both encode an EndpointSlice to the same JSON."""
     assert json.loads(encode_slice(piece)) == unstructure(piece)
 
 
 @given(all_slices, st.text(min_size=1), st.integers(min_value=1))
 def test_precondition_is_in_the_metadata(piece: EndpointSlice, uid: str, version: int) -> None:
-    """A PUT says which object in which version it replaces, and nothing else is changed by that."""
+    """A precondition adds the uid and the resourceVersion to the metadata, and nothing else."""
     with_it = json.loads(encode_slice(piece, Precondition(uid, str(version))))
     without = json.loads(encode_slice(piece))
     assert with_it["metadata"] == without["metadata"] | {

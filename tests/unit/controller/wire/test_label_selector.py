@@ -1,4 +1,4 @@
-"""A label selector means the objects that the API server would send for it."""
+"""A label selector selects the objects that the API server would select."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ A, B, BARE = {"shard": "a", "example.com/tier": "gold"}, {"shard": "b"}, {"tier"
 
 
 @pytest.mark.parametrize(
-    ("text", "meant"),
+    ("text", "selected"),
     [
         ("", [A, B, BARE]),
         ("  ", [A, B, BARE]),
@@ -32,16 +32,16 @@ A, B, BARE = {"shard": "a", "example.com/tier": "gold"}, {"shard": "b"}, {"tier"
         ("in in (a)", []),
     ],
 )
-def test_selector_means_what_it_means_to_the_api_server(
-    text: str, meant: list[dict[str, str]]
+def test_selector_selects_what_the_api_server_selects(
+    text: str, selected: list[dict[str, str]]
 ) -> None:
-    """Equality and sets; with `!=` and `notin` a label that is missing is right."""
+    """Equality and sets are supported. A missing label satisfies `!=` and `notin`."""
     selector = parse(text)
-    assert [labels for labels in (A, B, BARE) if selector.matches(labels)] == meant
+    assert [labels for labels in (A, B, BARE) if selector.matches(labels)] == selected
 
 
-def test_empty_selector_is_everything() -> None:
-    """Nothing required is the same as no selector."""
+def test_empty_selector_selects_everything() -> None:
+    """The empty text has no requirements."""
     assert parse("") == EVERYTHING
 
 
@@ -70,10 +70,8 @@ def test_empty_selector_is_everything() -> None:
         ("shard in (a,_)", "'_'"),
     ],
 )
-def test_text_that_is_no_selector_is_refused_with_the_part_that_is_wrong(
-    text: str, quoted: str
-) -> None:
-    """One sentence that quotes it and says how to write it."""
+def test_invalid_selector_is_rejected_with_its_invalid_part(text: str, quoted: str) -> None:
+    """The error quotes the invalid part and says how to fix it."""
     with pytest.raises(SelectorError, match=r": (use shard=|use a key like|use at most)") as caught:
         parse(text)
     assert quoted in str(caught.value)

@@ -1,4 +1,6 @@
-"""Whatever a server sends becomes values of the core, or an error that says what it was. One bad object costs itself.
+"""Each answer of a server becomes values of the core, or an error that describes it.
+
+One bad object costs itself.
 
 Real: the decoders. Substituted: the server, by the bytes it could send.
 """
@@ -71,7 +73,7 @@ def event(kind: str, content: Any) -> bytes:
 
 
 def whole(content: bytes, resource: Resource[Any]) -> Listing[Any]:
-    """A page with all its objects decoded."""
+    """A page with all objects decoded."""
     page = decode_page(content, resource)
     listing: Listing[Any] = Listing([], [], page.resource_version)
     for each in page.objects:
@@ -86,8 +88,8 @@ def names(content: bytes) -> list[str]:
 # Pages
 
 
-def test_page_holds_objects_version_and_token() -> None:
-    """A page gives its objects in their order, the resourceVersion and the token of the next page."""
+def test_page_has_objects_version_and_token() -> None:
+    """A page has its objects in order, its resourceVersion and the token of the next page."""
     content = listed(service("b"), service("a"), **{"resourceVersion": "9", "continue": "more"})
     page = decode_page(content, SERVICES)
     assert (page.resource_version, page.continue_token) == ("9", "more")
@@ -96,12 +98,12 @@ def test_page_holds_objects_version_and_token() -> None:
 
 @pytest.mark.parametrize("metadata", [{}, {"continue": ""}, {"continue": None}])
 def test_last_page_has_no_token(metadata: dict[str, str | None]) -> None:
-    """Where `continue` is absent, empty or null, the page is the last."""
+    """A page without `continue`, or with an empty or null one, is the last."""
     assert decode_page(listed(**metadata), SERVICES).continue_token == ""
 
 
 def test_items_may_be_null() -> None:
-    """A list without objects may be written as null (kubernetes issue #135968)."""
+    """The items of an empty list may be null (kubernetes issue #135968)."""
     assert names(b'{"metadata":{"resourceVersion":"1"},"items":null}') == []
 
 
@@ -117,15 +119,15 @@ def test_items_may_be_null() -> None:
         piece("bad", metadata={**piece("bad")["metadata"], "generation": "one"}),
     ],
 )
-def test_object_that_makes_no_sense_costs_only_itself(bad: dict[str, Any]) -> None:
-    """The other objects of a page are there, and the bad one is known to exist, with the Service it belongs to."""
+def test_undecodable_object_costs_only_itself(bad: dict[str, Any]) -> None:
+    """The other objects are decoded. The undecodable one is reported with its Service."""
     page = whole(listed(piece("good"), bad, piece("fine")), ENDPOINT_SLICES)
     assert [item.metadata.name for item in page.items] == ["good", "fine"]
     assert [(each.key.name, each.service) for each in page.undecodable] == [("bad", WEB)]
 
 
-def test_text_that_is_no_utf8_costs_only_its_object() -> None:
-    """Bytes that are no text, in a field that is used, make one object undecodable."""
+def test_invalid_utf8_costs_only_its_object() -> None:
+    """Invalid UTF-8 in a field that is read makes one object undecodable."""
     content = listed(service("good"), service("bad", spec={"type": "X"})).replace(
         b'"X"', b'"\xff\xfe"'
     )
@@ -134,21 +136,21 @@ def test_text_that_is_no_utf8_costs_only_its_object() -> None:
     assert [each.key.name for each in page.undecodable] == ["bad"]
 
 
-def test_bad_service_is_the_service_of_its_own_name() -> None:
-    """A Service belongs to itself, whatever label it carries."""
+def test_undecodable_service_belongs_to_itself() -> None:
+    """A Service belongs to itself, whatever its labels are."""
     bad = service("web", spec=5)
     bad["metadata"]["labels"] = {"kubernetes.io/service-name": "other"}
     assert [each.service for each in whole(listed(bad), SERVICES).undecodable] == [WEB]
 
 
-def test_bad_slice_without_service_label_goes_under_its_own_name() -> None:
-    """A slice that names no Service keeps nobody's slices but can still be told from the others."""
+def test_undecodable_slice_without_service_label_has_its_own_name() -> None:
+    """A slice without a Service label marks no real Service, and is still identified."""
     bad = {"metadata": {"name": "web", "namespace": "default"}, "addressType": 5}
     assert [each.service for each in whole(listed(bad), ENDPOINT_SLICES).undecodable] == [WEB]
 
 
-def test_bad_link_says_which_field() -> None:
-    """A ClusterLink that makes no sense is reported with the path of the field."""
+def test_undecodable_link_names_the_field() -> None:
+    """An undecodable ClusterLink is reported with the path of the invalid field."""
     bad = {"metadata": {"name": "c1"}, "spec": {"enabled": "yes"}}
     page = whole(listed(bad), CLUSTER_LINKS)
     assert [(each.key, each.problem) for each in page.undecodable] == [
@@ -182,14 +184,14 @@ def test_bad_link_says_which_field() -> None:
     ],
     ids=lambda content: repr(content[:48]),
 )
-def test_what_is_no_list_is_an_error(content: bytes) -> None:
-    """Where it cannot even be said which objects exist, nothing is concluded from the answer."""
+def test_answer_that_is_not_a_list_is_an_error(content: bytes) -> None:
+    """If the answer does not show which objects exist, it is an error."""
     with pytest.raises(WireError, match="list of services"):
         whole(content, SERVICES)
 
 
 def is_printable_or_right(read: Callable[[], object]) -> bool:
-    """Whether something can be read, or is refused with one printable line and nothing but a WireError."""
+    """Whether a call succeeds. It may only raise a WireError with one printable line."""
     try:
         read()
     except WireError as error:
@@ -198,8 +200,8 @@ def is_printable_or_right(read: Callable[[], object]) -> bool:
 
 
 @given(st.binary(max_size=40) | st.text(max_size=40).map(str.encode))
-def test_garbage_never_raises_anything_else(content: bytes) -> None:
-    """Any bytes at all are understood, or are a WireError."""
+def test_any_bytes_are_read_or_raise_a_wire_error(content: bytes) -> None:
+    """No bytes raise any other error than WireError."""
     for decode in (whole, decode_event, decode_object):
         assert is_printable_or_right(lambda: decode(content, SERVICES))  # noqa: B023
 
@@ -228,7 +230,7 @@ JSON = st.recursive(
 def test_any_json_is_an_object_or_a_wire_error(
     content: Any, resource: Resource[Any], kind: str
 ) -> None:
-    """However the JSON of a server is built, nothing but a WireError comes of it."""
+    """No JSON raises any other error than WireError."""
     for read in (
         lambda: whole(listed(content), resource),
         lambda: decode_event(event(kind, content), resource),
@@ -251,18 +253,16 @@ def test_any_json_is_an_object_or_a_wire_error(
         ("1", "9" * 5000, False),
     ],
 )
-def test_versions_are_compared_where_they_are_numbers(
-    version: str, other: str, *, earlier: bool
-) -> None:
-    """Numbers compare as numbers, however a server wrote them; of what is no number nothing is concluded."""
+def test_only_numeric_versions_are_compared(version: str, other: str, *, earlier: bool) -> None:
+    """Versions compare as numbers. A version that is not a number is not compared."""
     assert is_earlier(version, other) is earlier
 
 
 # Events
 
 
-def test_added_and_modified_carry_the_object() -> None:
-    """An object that was added or modified comes with the resourceVersion it reached."""
+def test_added_and_modified_have_the_object() -> None:
+    """The event of an added or modified object has its resourceVersion."""
     for kind in ("ADDED", "MODIFIED"):
         found, version = decode_event(event(kind, service()), SERVICES)
         assert isinstance(found, Changed)
@@ -270,7 +270,7 @@ def test_added_and_modified_carry_the_object() -> None:
 
 
 def test_deleted_needs_only_the_name() -> None:
-    """An object that is gone need not be understood."""
+    """A deleted object need not be decodable."""
     assert decode_event(event("DELETED", service(spec=5)), SERVICES) == (Deleted(WEB), "7")
 
 
@@ -282,33 +282,33 @@ def test_bookmark_only_moves_the_version() -> None:
     assert found == (Bookmark("42"), "42")
 
 
-def test_event_of_what_is_known_already_is_a_bookmark() -> None:
-    """An object that is held in the very version of the event is not even decoded; a deletion is news all the same."""
+def test_event_of_a_held_object_is_a_bookmark() -> None:
+    """An object that is held in the version of the event is not decoded. A deletion counts."""
 
-    def is_known(key: NamespacedName, uid: str, version: str) -> bool:
+    def is_held(key: NamespacedName, uid: str, version: str) -> bool:
         return (key, uid, version) == (WEB, "uid-of-web", "7")
 
     for kind in ("ADDED", "MODIFIED"):
-        assert decode_event(event(kind, service(spec=5)), SERVICES, is_known) == (
+        assert decode_event(event(kind, service(spec=5)), SERVICES, is_held) == (
             Bookmark("7"),
             "7",
         )
         assert isinstance(
-            decode_event(event(kind, service("other")), SERVICES, is_known)[0], Changed
+            decode_event(event(kind, service("other")), SERVICES, is_held)[0], Changed
         )
-    assert decode_event(event("DELETED", service()), SERVICES, is_known) == (Deleted(WEB), "7")
+    assert decode_event(event("DELETED", service()), SERVICES, is_held) == (Deleted(WEB), "7")
 
 
 def test_error_event_is_a_status_without_version() -> None:
-    """An ERROR event is the Status it carries; the watch has not come further with it."""
+    """An ERROR event becomes its Status and does not move the version."""
     found = decode_event(
         event("ERROR", {"code": 410, "reason": "Expired", "message": "too old"}), SERVICES
     )
     assert found == (Status(410, "Expired", "too old"), "")
 
 
-def test_changed_object_that_makes_no_sense_moves_the_version() -> None:
-    """The watch goes on behind an object nobody understands, which is known to exist."""
+def test_undecodable_change_moves_the_version() -> None:
+    """The watch continues after an undecodable object, which exists."""
     found, version = decode_event(event("MODIFIED", piece("bad", addressType=4)), ENDPOINT_SLICES)
     assert isinstance(found, Undecodable)
     assert (found.key, found.service, version) == (NamespacedName("default", "bad"), WEB, "7")
@@ -331,14 +331,14 @@ def test_changed_object_that_makes_no_sense_moves_the_version() -> None:
     ],
     ids=lambda line: repr(line[:48]),
 )
-def test_what_is_no_event_is_an_error(line: bytes) -> None:
-    """A line that is no watch event ends the watch."""
+def test_line_that_is_not_an_event_is_an_error(line: bytes) -> None:
+    """A line that is not a watch event ends the watch."""
     with pytest.raises(WireError, match="watch of services"):
         decode_event(line, SERVICES)
 
 
 def test_error_about_an_event_is_printable() -> None:
-    """A type of event that does not exist is quoted without its escape sequences."""
+    """The error quotes an unknown event type without its escape sequences."""
     with pytest.raises(WireError) as caught:
         decode_event(event("\x1b[31mRED\n", service()), SERVICES)
     assert str(caught.value).isprintable()
@@ -356,15 +356,15 @@ def test_error_about_an_event_is_printable() -> None:
     ],
 )
 def test_answer_to_a_write_is_the_object(resource: Resource[Any], content: Any, kind: type) -> None:
-    """What a server answers to a write is the object as it stored it."""
+    """The answer to a write has the object as the server stored it."""
     assert isinstance(decode_object(json.dumps(content).encode(), resource), kind)
 
 
 @pytest.mark.parametrize(
     "content", [b"<html>", b"{}", b"", DEEP, b'{"metadata":{"name":"a"},"spec":{"enabled":5}}']
 )
-def test_answer_to_a_write_that_is_no_object_is_an_error(content: bytes) -> None:
-    """A proxy that answers 200 with something else did not store anything svclink knows of."""
+def test_answer_to_a_write_that_is_not_an_object_is_an_error(content: bytes) -> None:
+    """A 200 with something else, for example of a proxy, does not prove that it was stored."""
     with pytest.raises(WireError, match="endpointslices"):
         decode_object(content, ENDPOINT_SLICES)
     with pytest.raises(WireError, match="clusterlinks"):
@@ -372,14 +372,14 @@ def test_answer_to_a_write_that_is_no_object_is_an_error(content: bytes) -> None
 
 
 def test_version_is_the_git_version() -> None:
-    """The version shown is that of `kubectl version`, on one line."""
+    """The version is that of `kubectl version`, on one line."""
     assert (
         decode_version(b'{"major":"1","minor":"36","gitVersion":"v1.36.0-eks\\u001b[0m"}')
         == "v1.36.0-eks [0m"
     )
 
 
-def test_uid_is_read_of_any_object() -> None:
+def test_uid_of_any_object_is_read() -> None:
     """The uid of any kind of object can be read."""
     assert (
         decode_uid(
@@ -392,8 +392,8 @@ def test_uid_is_read_of_any_object() -> None:
 @pytest.mark.parametrize(
     "content", [b"", b"<html>", b"{}", b"[]", b'{"gitVersion":5,"metadata":{"uid":5}}', DEEP]
 )
-def test_version_and_uid_of_what_is_no_kubernetes_are_errors(content: bytes) -> None:
-    """Something that is not the Kubernetes API is recognized as such."""
+def test_version_and_uid_of_another_api_are_errors(content: bytes) -> None:
+    """The answer of another API is an error."""
     with pytest.raises(WireError):
         decode_version(content)
     with pytest.raises(WireError):
@@ -403,8 +403,8 @@ def test_version_and_uid_of_what_is_no_kubernetes_are_errors(content: bytes) -> 
 # Status
 
 
-def test_status_gives_causes_and_delay() -> None:
-    """Details of a Status say why, and when to come back."""
+def test_status_has_causes_and_delay() -> None:
+    """The causes and the delay are read from the details of a Status."""
     content = {
         "code": 429,
         "reason": "TooManyRequests",
@@ -419,7 +419,7 @@ def test_status_gives_causes_and_delay() -> None:
 
 
 def test_delay_is_bounded() -> None:
-    """A server that wants to be left alone for a day is asked again earlier."""
+    """A server cannot ask for a pause of a day."""
     status = decode_status(
         json.dumps({"code": 429, "details": {"retryAfterSeconds": 86_400}}).encode()
     )
@@ -450,20 +450,20 @@ def test_status_without_details_has_no_delay(details: Any) -> None:
         (b'{"message":"\xff"}', '{"message":"\ufffd"}'),
     ],
 )
-def test_status_that_is_no_json_is_the_text(body: bytes, message: str) -> None:
-    """Proxies and overload answers are no JSON: code and reason of HTTP count, and their text is shown."""
+def test_status_that_is_not_json_is_its_text(body: bytes, message: str) -> None:
+    """The answer of a proxy is not JSON: HTTP code and reason count, and its text is shown."""
     assert decode_status(body, 503, "Service Unavailable") == Status(
         503, "Service Unavailable", message
     )
 
 
-def test_status_of_endless_nesting_is_only_its_code() -> None:
-    """A body built to exhaust the decoder is not decoded."""
+def test_deeply_nested_status_is_only_its_code() -> None:
+    """A body that is nested too deeply is not decoded."""
     assert decode_status(DEEP, 500, "Oops").code == 500
 
 
 def test_reason_and_message_are_printable() -> None:
-    """Reason and message of a server hold no escape sequences, wherever they came from."""
+    """Reason and message of a server have no escape sequences."""
     content = json.dumps({"reason": "\x1b[31mbad", "message": "a\nb"}).encode()
     assert decode_status(content, 500).reason == "[31mbad"
     assert decode_status(b"x", 500, "\x1b[31mbad").reason == "[31mbad"
@@ -471,15 +471,15 @@ def test_reason_and_message_are_printable() -> None:
 
 @given(st.text())
 def test_clean_text_is_one_short_printable_line(text: str) -> None:
-    """Whatever a server says is shown on one line of limited length."""
+    """Any text becomes one printable line of limited length."""
     cleaned = clean_text(text)
     assert cleaned.isprintable()
     assert len(cleaned) <= 300
 
 
 @given(st.text(st.characters(categories=("L", "N", "P")), max_size=100))
-def test_clean_text_leaves_plain_words_alone(text: str) -> None:
-    """What can be printed is shown as it is."""
+def test_clean_text_keeps_plain_words(text: str) -> None:
+    """Printable text stays as it is."""
     assert clean_text(text) == text
 
 
@@ -487,7 +487,7 @@ def test_clean_text_leaves_plain_words_alone(text: str) -> None:
 
 
 def test_paths_are_those_of_the_api() -> None:
-    """A resource knows the path of its collections and objects, namespaced or not."""
+    """A resource has paths of its collections and objects, namespaced or not."""
     assert SERVICES.path() == "/api/v1/services"
     assert SERVICES.path("default") == "/api/v1/namespaces/default/services"
     assert (

@@ -1,0 +1,294 @@
+"""Any sequence of events gives the state that its last events describe.
+
+Real: the store and the core. Substituted: reflectors and workers, by direct calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from attrs import define, evolve, field
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from svclink_controller.state.mirror_counts import MirrorCounts
+from svclink_controller.wire.messages import Listing, Undecodable
+from svclink_core import (
+    Change,
+    ClusterLink,
+    ClusterLinkSpec,
+    EndpointSlice,
+    Finding,
+    NamespacedName,
+    Service,
+    plan_service,
+)
+from svclink_core.snapshot import Connection, all_keys, group_by_service
+from svclink_core.well_known import MAIN
+from tests.builders.values import link
+from tests.unit.controller.state.fingerprints import fingerprint
+from tests.unit.controller.state.stores import (
+    world,
+)
+from tests.unit.core.strategies.endpoint_slices import any_main_slices, remote_endpoint_slices
+from tests.unit.core.strategies.links import connections, link_specs
+from tests.unit.core.strategies.names import AMBIGUOUS
+from tests.unit.core.strategies.services import services
+from tests.unit.core.world import NOW
+
+# Anything, in any order
+
+
+NAMES: Final = AMBIGUOUS
+main_slices = any_main_slices(NAMES)
+
+
+@define
+class Model:
+    """The expected content of a store, in plain dictionaries."""
+
+    main_services: dict[NamespacedName, Service] = field(factory=dict)
+    main_slices: dict[NamespacedName, EndpointSlice] = field(factory=dict)
+    links: dict[str, ClusterLink] = field(factory=dict)
+    remote_services: dict[tuple[str, NamespacedName], Service] = field(factory=dict)
+    remote_slices: dict[tuple[str, NamespacedName], EndpointSlice] = field(factory=dict)
+
+
+class StoreMachine(RuleBasedStateMachine):
+    """All events of reflectors and remotes, in any order, and a simple model of the state."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.world = world()
+        self.store = self.world.store
+        self.model = Model()
+        self.version = 100
+        self.before: dict[NamespacedName, list[Change | Finding]] = {}
+        self.taken = self.store.snapshot()
+        self.content = fingerprint(self.taken)
+
+    def numbered(self, item: EndpointSlice, uid: str) -> EndpointSlice:
+        self.version += 1
+        return evolve(
+            item, metadata=evolve(item.metadata, uid=uid, resource_version=str(self.version))
+        )
+
+    def about_to_change(self) -> None:
+        """Records the plans and the snapshot before a change."""
+        self.world.changes.clear()
+        self.before = self.plans()
+        self.taken = self.store.snapshot()
+        self.content = fingerprint(self.taken)
+
+    def plans(self) -> dict[NamespacedName, list[Change | Finding]]:
+        view = self.store.snapshot()
+        plans = {key: plan_service(view, key, NOW) for key in {*NAMES.keys, *all_keys(view)}}
+        return {key: [*plan.changes, *plan.findings] for key, plan in plans.items()}
+
+    @rule(piece=main_slices)
+    def main_slice_is_put(self, piece: EndpointSlice) -> None:
+        self.about_to_change()
+        held = self.model.main_slices.get(piece.metadata.key)
+        new = self.numbered(piece, held.metadata.uid if held is not None else f"uid-{self.version}")
+        self.store.put(MAIN, new)
+        self.model.main_slices[new.metadata.key] = new
+
+    @rule(piece=main_slices, data=st.data())
+    def main_watch_lags(self, piece: EndpointSlice, data: st.DataObject) -> None:
+        if self.model.main_slices:
+            self.about_to_change()
+            held = self.model.main_slices[
+                data.draw(st.sampled_from(sorted(self.model.main_slices)))
+            ].metadata
+            old = evolve(
+                piece.metadata,
+                name=held.name,
+                namespace=held.namespace,
+                uid=held.uid,
+                resource_version="1",
+            )
+            self.store.put(MAIN, evolve(piece, metadata=old))
+
+    @rule(piece=main_slices)
+    def main_slice_is_removed(self, piece: EndpointSlice) -> None:
+        self.about_to_change()
+        self.store.remove(MAIN, EndpointSlice, piece.metadata.key)
+        self.model.main_slices.pop(piece.metadata.key, None)
+
+    @rule(pieces=st.lists(main_slices, max_size=3, unique_by=lambda piece: piece.metadata.key))
+    def main_slices_are_listed(self, pieces: list[EndpointSlice]) -> None:
+        self.about_to_change()
+        new = [self.numbered(piece, f"uid-{self.version}") for piece in pieces]
+        self.store.replace(MAIN, EndpointSlice, Listing(new, [], "1"))
+        self.model.main_slices = {piece.metadata.key: piece for piece in new}
+
+    @rule(new=st.sampled_from(NAMES.keys).flatmap(services), gone=st.booleans())
+    def main_service_is_put_or_removed(self, new: Service, gone: bool) -> None:
+        self.about_to_change()
+        key = new.metadata.key
+        if gone:
+            self.store.remove(MAIN, Service, key)
+            self.model.main_services.pop(key, None)
+        else:
+            self.version += 1
+            new = evolve(new, metadata=evolve(new.metadata, resource_version=str(self.version)))
+            self.store.put(MAIN, new)
+            self.model.main_services[key] = new
+
+    @rule(name=st.sampled_from(NAMES.clusters), spec=link_specs(NAMES))
+    def link_is_put(self, name: str, spec: ClusterLinkSpec) -> None:
+        self.about_to_change()
+        self.version += 1
+        self.model.links[name] = link(name, spec, version=str(self.version))
+        self.store.put_link(self.model.links[name])
+
+    @rule(name=st.sampled_from(NAMES.clusters))
+    def link_is_removed(self, name: str) -> None:
+        self.about_to_change()
+        self.store.remove_link(name)
+        self.model.links.pop(name, None)
+        self.forget(name)
+
+    @rule(name=st.sampled_from(NAMES.clusters), connection=connections)
+    def cluster_is_synced_or_lost(self, name: str, connection: Connection) -> None:
+        self.about_to_change()
+        self.store.set_connection(name, connection)
+
+    @rule(name=st.sampled_from(NAMES.clusters))
+    def cluster_is_forgotten(self, name: str) -> None:
+        self.about_to_change()
+        self.store.forget(name)
+        self.forget(name)
+
+    @rule(
+        name=st.sampled_from(NAMES.clusters),
+        new=st.sampled_from(NAMES.keys).flatmap(services),
+        gone=st.booleans(),
+    )
+    def remote_service_is_put_or_removed(self, name: str, new: Service, gone: bool) -> None:
+        self.about_to_change()
+        key = new.metadata.key
+        if gone:
+            self.store.remove(name, Service, key)
+            self.model.remote_services.pop((name, key), None)
+        else:
+            self.version += 1
+            new = evolve(new, metadata=evolve(new.metadata, resource_version=str(self.version)))
+            self.store.put(name, new)
+            if name in self.model.links:
+                self.model.remote_services[name, key] = new
+
+    @rule(
+        name=st.sampled_from(NAMES.clusters),
+        piece=remote_endpoint_slices(NAMES),
+        gone=st.booleans(),
+    )
+    def remote_slice_is_put_or_removed(self, name: str, piece: EndpointSlice, gone: bool) -> None:
+        self.about_to_change()
+        new = self.numbered(piece, "remote")
+        key = new.metadata.key
+        if gone:
+            self.store.remove(name, EndpointSlice, key)
+            self.model.remote_slices.pop((name, key), None)
+        else:
+            self.store.put(name, new)
+            if name in self.model.links:
+                self.model.remote_slices[name, key] = new
+
+    @rule(
+        name=st.sampled_from(NAMES.clusters),
+        piece=remote_endpoint_slices(NAMES),
+        gone=st.booleans(),
+    )
+    def remote_slice_is_undecodable(self, name: str, piece: EndpointSlice, gone: bool) -> None:
+        """The slice stays undecodable, or is missing in the next list of its namespace."""
+        self.about_to_change()
+        key, owner = piece.metadata.key, piece.service or piece.metadata.key
+        each = Undecodable(key, owner, "field missing")
+        if gone:
+            self.store.replace(name, EndpointSlice, Listing([], [], "1"), key.namespace)
+            for cluster, other in list(self.model.remote_slices):
+                if (cluster, other.namespace) == (name, key.namespace):
+                    del self.model.remote_slices[cluster, other]
+        else:
+            self.store.mark_undecodable(name, EndpointSlice, each)
+
+    def forget(self, name: str) -> None:
+        model = self.model
+        model.remote_services = {
+            key: each for key, each in model.remote_services.items() if key[0] != name
+        }
+        model.remote_slices = {
+            key: each for key, each in model.remote_slices.items() if key[0] != name
+        }
+
+    @invariant()
+    def content_is_that_of_the_model(self) -> None:
+        view = self.store.snapshot()
+        assert dict(view.main.services) == self.model.main_services
+        assert dict(view.main.names) == self.model.main_slices
+        assert self.store.links == self.model.links
+        assert {name: remote.link.spec for name, remote in view.remotes.items()} == {
+            name: each.spec for name, each in self.model.links.items()
+        }
+        for name, remote in view.remotes.items():
+            assert dict(remote.services) == {
+                key: each
+                for (cluster, key), each in self.model.remote_services.items()
+                if cluster == name
+            }
+
+    @invariant()
+    def snapshot_before_the_change_is_what_it_was(self) -> None:
+        assert fingerprint(self.taken) == self.content
+
+    @invariant()
+    def index_by_service_is_what_grouping_gives(self) -> None:
+        view = self.store.snapshot()
+        assert _sets(view.main.endpoint_slices) == _sets(
+            group_by_service(self.model.main_slices.values())
+        )
+        for name, remote in view.remotes.items():
+            held = [
+                each for (cluster, _), each in self.model.remote_slices.items() if cluster == name
+            ]
+            assert _sets(remote.endpoint_slices) == _sets(group_by_service(held))
+
+    @invariant()
+    def numbers_are_what_counting_gives(self) -> None:
+        for cluster in {*NAMES.clusters, *NAMES.gone}:
+            ours = [
+                each
+                for each in self.model.main_slices.values()
+                if each.is_ours and each.cluster == cluster
+            ]
+            ours = [each for each in ours if each.service is not None]
+            counted = MirrorCounts(
+                len({each.service for each in ours}),
+                sum(len(each.endpoints) for each in ours),
+                len(ours),
+            )
+            assert self.store.mirrored(cluster) == counted
+
+    @invariant()
+    def services_with_another_plan_were_enqueued(self) -> None:
+        """Law L7 with a store: a Service is enqueued if a change gives it another plan."""
+        after = self.plans()
+        changed = {
+            key
+            for key in self.before.keys() | after.keys()
+            if self.before.get(key, []) != after.get(key, [])
+        }
+        assert changed <= set(self.world.enqueued)
+
+
+def _sets(
+    groups: Mapping[NamespacedName, Iterable[EndpointSlice]],
+) -> dict[NamespacedName, set[EndpointSlice]]:
+    return {key: set(pieces) for key, pieces in groups.items()}
+
+
+TestStoreMachine = StoreMachine.TestCase
+TestStoreMachine.settings = settings(stateful_step_count=20)
