@@ -207,7 +207,7 @@ def uncleaned(world: World) -> World:
     for namespace in (world.namespace, "default"):
         for name, labels in {
             "ours": {LABEL_MANAGED_BY: MANAGED_BY, LABEL_CLUSTER: "gone"},
-            "of-the-go-release": {LABEL_GO_CLUSTER: "gone"},
+            "of-the-go-release": {LABEL_MANAGED_BY: MANAGED_BY, LABEL_GO_CLUSTER: "gone"},
             "of-another": {LABEL_MANAGED_BY: "another", LABEL_CLUSTER: "gone"},
         }.items():
             world.create(world.main, labelled(namespace, name, labels))

@@ -186,7 +186,7 @@ def create_faulty_services(world: World) -> None:
         ),
     )
     for name, labels in (
-        ("old", {LABEL_GO_CLUSTER: "c1"}),
+        ("old", {LABEL_GO_CLUSTER: "c1", LABEL_MANAGED_BY: MANAGED_BY}),
         ("lost", {LABEL_CLUSTER: "gone", LABEL_MANAGED_BY: MANAGED_BY}),
     ):
         orphan = endpoint_slice(name, "10.3.0.1", key=f"{world.namespace}/web", labels=labels)

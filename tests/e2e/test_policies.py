@@ -28,7 +28,9 @@ HOLD_SECONDS = 10
 
 
 @pytest.fixture
-def losable(world: World, controller: Controller, proxy_to: ProxyTo) -> tuple[World, FaultProxy]:
+def web_through_proxy(
+    world: World, controller: Controller, proxy_to: ProxyTo
+) -> tuple[World, FaultProxy]:
     """The Service `web` is mirrored from both remotes, from the first through a proxy."""
     assert controller.running
     proxy = proxy_to(world.c1)
@@ -56,10 +58,10 @@ def conditions(world: World, cluster: str) -> list[object]:
 
 
 def test_not_ready_policy_makes_endpoints_the_last_resort(
-    losable: tuple[World, FaultProxy],
+    web_through_proxy: tuple[World, FaultProxy],
 ) -> None:
     """With NotReady, endpoints become terminating, and are restored on recovery."""
-    world, proxy = losable
+    world, proxy = web_through_proxy
     world.links.edit("c1", unreachable={"action": "NotReady", "afterSeconds": 2})
     make_unreachable(proxy)
 
@@ -77,10 +79,10 @@ def test_not_ready_policy_makes_endpoints_the_last_resort(
 
 
 def test_remove_policy_keeps_the_last_endpoints_of_a_service(
-    losable: tuple[World, FaultProxy],
+    web_through_proxy: tuple[World, FaultProxy],
 ) -> None:
     """With Remove, mirrors are deleted unless a Service has no other endpoint."""
-    world, proxy = losable
+    world, proxy = web_through_proxy
     world.declare("lonely")
     world.publish(world.c1, "lonely", "10.1.0.9")
     world.await_mirrored("lonely", c1=["10.1.0.9"])
