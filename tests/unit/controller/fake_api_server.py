@@ -309,6 +309,3 @@ def _parse(path: str) -> Location:
     namespace = parts[1] if parts[0] == "namespaces" and len(parts) > 2 else ""
     plural, *name = parts[2:] if namespace else parts
     return Location(plural, namespace, "".join(name))
-
-
-Cluster = FakeApiServer

@@ -25,7 +25,8 @@ from svclink_controller.backoff import Backoff
 from svclink_controller.reflect.pager import LIST_LIMITS, OVERLOAD_TRIES, ListLimits, Pager
 from svclink_controller.wire.resources import SERVICES
 from svclink_core import Service
-from tests.unit.controller.servers import Server, connected, page, refusal, serving
+from tests.unit.controller.http_server import Server, connected, serving
+from tests.unit.controller.responses import page, refusal
 
 Answer: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 

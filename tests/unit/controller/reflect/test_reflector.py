@@ -32,18 +32,9 @@ from svclink_controller.reflect.reflector import (
 from svclink_controller.wire.messages import Listing, Undecodable, WireError
 from svclink_controller.wire.resources import SERVICES
 from svclink_core import NamespacedName, Service
-from tests.unit.controller.servers import (
-    Server,
-    bookmark,
-    connected,
-    event,
-    eventually,
-    page,
-    refusal,
-    serving,
-    status_object,
-    stream,
-)
+from tests.unit.controller.http_server import Server, connected, serving
+from tests.unit.controller.responses import bookmark, event, page, refusal, status_object, stream
+from tests.unit.controller.waiting import eventually
 
 Answer: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
