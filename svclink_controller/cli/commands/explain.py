@@ -50,22 +50,22 @@ def explain_command(options: Options, service: NamespacedName, source: Source, o
 
     Exit codes: 0 done, 1 invalid input or no answer.
     """
-    view = read_source(source, options, service.namespace)
-    result = plan_service(view.snapshot, service, clock.seconds())
+    partial = read_source(source, options, service.namespace)
+    result = plan_service(partial.snapshot, service, clock.seconds())
     if output == "table":
-        for line, style in _words(service, result, view):
+        for line, style in _words(service, result, partial):
             print_line(line, style)
     else:
-        print_data(output, _data(service, result, view))
+        print_data(output, _data(service, result, partial))
 
 
 def _words(
-    service: NamespacedName, result: Plan, view: PartialSnapshot
+    service: NamespacedName, result: Plan, partial: PartialSnapshot
 ) -> Iterator[tuple[str, str]]:
     """The lines of the explanation, each with its style."""
     yield str(service), "bold"
     yield (
-        f"  main: {_main_words(view.snapshot.main.services.get(service), _local(service, view))}",
+        f"  main: {_main_words(partial.snapshot.main.services.get(service), _local(service, partial))}",
         "",
     )
     for decision in result.decisions:
@@ -73,12 +73,12 @@ def _words(
             f"  {decision.cluster}: {_decision_words(decision)}",
             COLOURS.get(decision.outcome.value, ""),
         )
-        if (problem := view.problems.get(decision.cluster)) is not None:
+        if (problem := partial.problems.get(decision.cluster)) is not None:
             yield f"    could not be read: {problem.reason.code}: {problem.message}", ""
         for finding in result.findings:
             if finding.cluster == decision.cluster:
                 yield f"    left out: {finding_text(finding)}", ""
-    if not view.snapshot.remotes:
+    if not partial.snapshot.remotes:
         yield "  There is no ClusterLink, so nothing is mirrored.", ""
     for change in result.changes:
         what = f"{verb_of(change)} {kind_of(change)} {name_of(change)}"
@@ -114,12 +114,12 @@ def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _data(service: NamespacedName, result: Plan, view: PartialSnapshot) -> dict[str, Json]:
+def _data(service: NamespacedName, result: Plan, partial: PartialSnapshot) -> dict[str, Json]:
     return {
         "service": str(service),
-        "inMain": service in view.snapshot.main.services,
+        "inMain": service in partial.snapshot.main.services,
         "localEndpoints": sum(
-            len(endpoint_slice.endpoints) for endpoint_slice in _local(service, view)
+            len(endpoint_slice.endpoints) for endpoint_slice in _local(service, partial)
         ),
         "clusters": [
             decision_data(decision)
@@ -129,7 +129,7 @@ def _data(service: NamespacedName, result: Plan, view: PartialSnapshot) -> dict[
                     for each in result.findings
                     if each.cluster == decision.cluster
                 ],
-                "problem": _problem(decision.cluster, view),
+                "problem": _problem(decision.cluster, partial),
             }
             for decision in result.decisions
         ],
@@ -137,6 +137,6 @@ def _data(service: NamespacedName, result: Plan, view: PartialSnapshot) -> dict[
     }
 
 
-def _problem(cluster: str, view: PartialSnapshot) -> Json:
-    problem = view.problems.get(cluster)
+def _problem(cluster: str, partial: PartialSnapshot) -> Json:
+    problem = partial.problems.get(cluster)
     return None if problem is None else {"reason": problem.reason.code, "message": problem.message}

@@ -59,17 +59,17 @@ def plan_command(
     --detailed-exitcode).
     """
     options: Options = context.obj
-    view = read_source(source, options)
-    result = plan(view.snapshot, clock.seconds())
+    partial = read_source(source, options)
+    result = plan(partial.snapshot, clock.seconds())
     match output:
         case "yaml":
             click.echo(_manifests(result.changes), nl=False)
         case "json":
-            print_data("json", plan_data(result, view.problems))
+            print_data("json", plan_data(result, partial.problems))
         case "diff":
-            _print_diff(result, view.snapshot.main.names)
+            _print_diff(result, partial.snapshot.main.names)
         case _:
-            _print_tables(result, view)
+            _print_tables(result, partial)
     context.exit(CHANGES if detailed_exitcode and result.changes else 0)
 
 
@@ -123,7 +123,7 @@ def _lines(endpoint_slice: EndpointSlice | Service | Namespace | None) -> list[s
     return yaml_text(manifest).splitlines()
 
 
-def _print_tables(result: Plan, view: PartialSnapshot) -> None:
+def _print_tables(result: Plan, partial: PartialSnapshot) -> None:
     decisions = [
         (
             str(each.service),
@@ -140,9 +140,10 @@ def _print_tables(result: Plan, view: PartialSnapshot) -> None:
     ]
     print_table(("SERVICE", "CLUSTER", "OUTCOME", "ENDPOINTS", "WHY"), [*decisions, *findings])
     console().print()
-    if view.problems:
+    if partial.problems:
         problems = [
-            (name, each.reason.code, each.message) for name, each in sorted(view.problems.items())
+            (name, each.reason.code, each.message)
+            for name, each in sorted(partial.problems.items())
         ]
         print_table(("CLUSTER", "NOT READ", "WHY"), problems)
         console().print()
