@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import re
 import socket
 import subprocess
@@ -39,6 +40,9 @@ EXPORTED: Final = (
     ("roles", "svclink-reader", "kube-system"),
     ("rolebindings", "svclink-reader", "kube-system"),
 )
+
+# The tests start many interpreters, and each would compile every module again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 _numbers = itertools.count(1)
 

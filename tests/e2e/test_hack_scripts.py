@@ -307,19 +307,19 @@ def test_cleanup_of_services_deletes_imported_ones(uncleaned: World, shell: Shel
 @pytest.mark.parametrize(
     ("command", "words"),
     [
-        ("hack/export-kubeconfig.sh one two", "give one context"),
+        ("hack/export-kubeconfig.sh one two", "use one context"),
         ("hack/export-kubeconfig.sh --link", "--link needs a value"),
         ("hack/export-kubeconfig.sh --link Not_a_name", "not a valid name of a ClusterLink"),
         ("hack/export-kubeconfig.sh --namespaces kube-system", "never mirrored"),
         ("hack/export-kubeconfig.sh --namespaces A", "not a valid namespace"),
         ("hack/export-kubeconfig.sh --duration soon", "not a duration"),
         ("hack/export-kubeconfig.sh --duration 9m59s", "10m or more"),
-        ("hack/export-kubeconfig.sh --what", "no option --what"),
+        ("hack/export-kubeconfig.sh --what", "unknown option --what"),
         ("hack/export-kubeconfig.sh --server http://a", "https only"),
         ("hack/export-kubeconfig.sh nowhere", "nowhere"),
         ("hack/cleanup-endpointslices.sh -n", "-n needs a value"),
         ("hack/cleanup-endpointslices.sh -n a -A", "not both"),
-        ("hack/cleanup-endpointslices.sh --what", "no option --what"),
+        ("hack/cleanup-endpointslices.sh --what", "unknown option --what"),
         ("hack/cleanup-endpointslices.sh --context nowhere -y", "nowhere"),
     ],
 )
