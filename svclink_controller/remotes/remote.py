@@ -165,6 +165,7 @@ class Remote:
                     await self._step()
                 except Exception:
                     log.exception("internal error", cluster=self.name)
+                    await self._discard_opening()
                     if self._live is None:
                         self._state = after(self._state, Closed())
                     await asyncio.sleep(self.backoff.next_delay())
@@ -306,12 +307,12 @@ class Remote:
     async def _take_over(self, session: Session, problem: Problem | None) -> None:
         """Use a session from now on instead of the one in use."""
         await self._disconnect()
-        self._opening = None
         session.hand_over(self.store, self.name)
         self.store.set_connection(self.name, SYNCED)
         following = asyncio.create_task(session.follow(self.store, self.name))
         following.add_done_callback(lambda _: self._inbox.put(Broken()))
         self._live = _Live(session, following, asyncio.get_running_loop().time())
+        self._opening = None
         if (link := self.store.links.get(self.name)) is not None and session.cluster_id is not None:
             reconsider = partial(self._inbox.put, ClaimMoved())
             self.cluster_claims.claim(

@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import pytest
 import yaml
-from attrs import define, evolve, field
+from attrs import asdict, define, evolve, field
 from structlog.testing import capture_logs
 
 from svclink_controller.backoff import Backoff
@@ -182,6 +182,11 @@ class World:
 
 def target(wanted: str | Wanted, *namespaces: str) -> Wanted:
     return LinkTarget(wanted, namespaces) if isinstance(wanted, str) else wanted
+
+
+def is_closed(session: Session) -> bool:
+    pool = session.client._api.rest_client.pool_manager
+    return pool is not None and pool.closed
 
 
 @asynccontextmanager
@@ -571,8 +576,7 @@ async def test_session_that_opens_while_its_link_is_edited_is_closed(world: Worl
     await eventually(lambda: len(opened) == 1)
     world.edit(second.kubeconfig)
     await world.is_synced()
-    pools = [each.client._api.rest_client.pool_manager for each in opened]
-    assert [pool is not None and pool.closed for pool in pools] == [True, False]
+    assert [is_closed(each) for each in opened] == [True, False]
 
 
 async def test_cluster_is_left_alone_as_long_as_it_asks(world: World) -> None:
@@ -611,6 +615,34 @@ async def test_bug_does_not_end_the_remote(world: World) -> None:
         world.edit((await world.serve()).kubeconfig)
         await world.is_synced()
     assert "internal error" in [entry["event"] for entry in logs]
+
+
+async def test_session_that_a_bug_kept_from_use_is_closed(world: World) -> None:
+    """A session that was opened and could not be used does not stay open."""
+    opened: list[Session] = []
+
+    @define
+    class Unusable(Session):
+        def hand_over(self, store: Store, cluster: str) -> None:
+            raise RuntimeError(f"a bug, with {cluster} in {type(store)}")
+
+    async def open_unusable(
+        wanted: LinkTarget,
+        admit: Admit,
+        trust: Trust,
+        resource: Resource[EndpointSlice],
+        heartbeat: Heartbeat,
+    ) -> Session:
+        made = await open_session(wanted, admit, trust, resource, heartbeat)
+        is_first = not opened
+        opened.append(Unusable(**asdict(made, recurse=False)) if is_first else made)
+        return opened[-1]
+
+    world.open_session = open_unusable
+    with capture_logs():
+        world.edit((await world.serve()).kubeconfig)
+        await world.is_synced()
+    assert [is_closed(each) for each in opened] == [True, False]
 
 
 async def test_deleted_link_closes_its_connections(world: World) -> None:
