@@ -45,6 +45,7 @@ async def steady(name: str, fleet: Fleet, log: Path) -> Figures:
     with started(name, fleet, log, *flags) as subject:
         if name == SVCLINK:
             await measures.until_ready(port)
+        await measures.until_followed(fleet)
         await asyncio.sleep(5)
         figures = await measures.propagate(fleet, subject)
         if name == SVCLINK:

@@ -113,6 +113,19 @@ async def converge(name: str, fleet: Fleet, log: Path) -> Figures:
     return {"convergence seconds": done - start, "peak MB": peak, "steady MB": steady}
 
 
+async def until_followed(fleet: Fleet) -> None:
+    """Wait until the subject mirrors changes of each remote cluster."""
+    async with follow_mirrors(fleet) as mirror, asyncio.timeout(TIMEOUT_SECONDS):
+        for remote in fleet.remotes:
+            is_followed = False
+            while not is_followed:
+                address = await fleet.change(remote, 0)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(1):
+                        await mirror.until_all_seen({address})
+                is_followed = address in mirror.seen
+
+
 async def propagate(fleet: Fleet, subject: Subject) -> Figures:
     """Measure the time from a PUT in a remote cluster until a watch of main sees the change."""
     async with follow_mirrors(fleet) as mirror:
