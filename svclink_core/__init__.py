@@ -1,4 +1,7 @@
-"""svclink's core: decides which EndpointSlices a main Kubernetes cluster should have. Values in, values out, no I/O."""
+"""svclink's core: decides which EndpointSlices a main Kubernetes cluster should have.
+
+Values in, values out: no function does I/O or changes an argument.
+"""
 
 from svclink_core.core_v1 import Namespace, Service, ServicePort, ServiceSpec
 from svclink_core.deletion_guard import UNGUARDED, Guard, Toll, Wave, advance
@@ -22,8 +25,11 @@ from svclink_core.enqueueing import (
 )
 from svclink_core.errors import BadInputError, ProgrammerError, SvclinkError
 from svclink_core.link_identity import Claim, Problem, refusals
+from svclink_core.link_target import LinkTarget, link_target
 from svclink_core.meta_v1 import NamespacedName, ObjectMeta, OwnerReference
 from svclink_core.mirroring import Finding
+from svclink_core.ownership import Foreign, Leftover, Ours, Owner, Unclear, owner_of, service_of
+from svclink_core.planner import Planner
 from svclink_core.planning import Change, Decision, Outcome, Plan, plan, plan_service
 from svclink_core.service_creation import CreateNamespace, CreateService
 from svclink_core.snapshot import (
@@ -75,10 +81,13 @@ __all__ = [
     "EndpointSliceChanged",
     "Event",
     "Finding",
+    "Foreign",
     "Guard",
     "GuardChanged",
+    "Leftover",
     "LinkFacts",
     "LinkReason",
+    "LinkTarget",
     "MainCluster",
     "Namespace",
     "NamespaceChanged",
@@ -86,10 +95,13 @@ __all__ = [
     "ObjectMeta",
     "ObjectReference",
     "Options",
+    "Ours",
     "Outcome",
+    "Owner",
     "OwnerReference",
     "Pending",
     "Plan",
+    "Planner",
     "Precondition",
     "Problem",
     "ProgrammerError",
@@ -104,17 +116,21 @@ __all__ = [
     "SvclinkError",
     "Synced",
     "Toll",
+    "Unclear",
     "Unreachable",
     "UnreachablePolicy",
     "Update",
     "Wave",
     "advance",
+    "link_target",
     "main_cluster",
+    "owner_of",
     "plan",
     "plan_service",
     "refusals",
     "remote_cluster",
     "requests_for",
+    "service_of",
     "snapshot",
     "summarize",
 ]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-
 from attrs import field, frozen
 
 from svclink_core.meta_v1 import ObjectMeta
@@ -63,16 +61,6 @@ class Service:
     metadata: ObjectMeta
     spec: ServiceSpec = ServiceSpec()
 
-    @cached_property
-    def known_parts(self) -> dict[str, tuple[tuple[object, ...], object]]:
-        """Of a main Service: what was last planned for it by cluster, where nothing was to do, and from what."""
-        return {}
-
-    @cached_property
-    def known_distinct(self) -> list[tuple[object, ...]]:
-        """Endpoints of the Service that were once found to share no address: whoever asks again need not look."""
-        return []
-
     @property
     def is_headless(self) -> bool:
         """Whether the Service has no virtual IP (`clusterIP: None`), so that DNS answers with Pod addresses."""
@@ -86,7 +74,7 @@ class Service:
     @property
     def is_being_deleted(self) -> bool:
         """Whether the Service waits for its finalizers."""
-        return self.metadata.deletion_timestamp is not None
+        return self.metadata.is_being_deleted
 
 
 @frozen
@@ -97,5 +85,5 @@ class Namespace:
 
     @property
     def is_terminating(self) -> bool:
-        """Whether the Namespace is on its way out: nothing can be made in it."""
-        return self.metadata.deletion_timestamp is not None
+        """Whether the Namespace is being deleted: nothing can be created in it."""
+        return self.metadata.is_being_deleted

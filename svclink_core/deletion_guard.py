@@ -68,6 +68,25 @@ class Toll:
     doomed: Mapping[NamespacedName, int]
 
 
+CAUSED_BY_CLUSTER: Final = frozenset(
+    {
+        Reason.SOURCE_GONE,
+        Reason.NO_ENDPOINTS,
+        Reason.REMOTE_SERVICE_MISSING,
+        Reason.REMOTE_EXTERNAL_NAME,
+        Reason.REMOTE_HEADLESS,
+        Reason.REMOTE_IMPORTED,
+        Reason.REMOTE_DELETING,
+    }
+)
+"""Reasons to delete that rest on nothing but what a remote cluster says about itself."""
+
+
+def is_caused_by_cluster(reason: Reason) -> bool:
+    """Whether a change rests on nothing but what a remote cluster says, so that it may have to wait."""
+    return reason in CAUSED_BY_CLUSTER
+
+
 def why_withheld(guard: Guard, service: NamespacedName) -> Reason | None:
     """The reason why a deletion that the cluster asks for has to wait, or None."""
     if not guard.is_armed or service in guard.released:

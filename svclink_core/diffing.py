@@ -1,22 +1,26 @@
-"""Desired against observed EndpointSlices: what to create, update and delete, each with its precondition and reason."""
+"""What turns observed EndpointSlices into desired ones: creates, updates and deletes.
+
+Each change has its reason, and a precondition that keeps it from hitting another object.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Iterable
+from typing import ClassVar, TypeAlias
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from svclink_core.discovery_v1 import Endpoint, EndpointSlice
 from svclink_core.errors import ProgrammerError
 from svclink_core.meta_v1 import NamespacedName, ObjectMeta
 from svclink_core.naming import Names
+from svclink_core.ownership import Leftover, Ours, cluster_of, is_ours, owner_of
 from svclink_core.well_known import LABEL_SERVICE_NAME, Reason
 
 
 @frozen
 class Precondition:
-    """The very object, in the very version, a change was decided on. The API server refuses the change otherwise."""
+    """The object and version that a change was decided on; the API server rejects it for others."""
 
     uid: str
     resource_version: str
@@ -24,7 +28,10 @@ class Precondition:
 
 @frozen
 class Create:
-    """Make an EndpointSlice that does not exist."""
+    """Create an EndpointSlice."""
+
+    kind: ClassVar[str] = "EndpointSlice"
+    verb: ClassVar[str] = "create"
 
     endpoint_slice: EndpointSlice
     reason: Reason
@@ -36,14 +43,17 @@ class Create:
 
     @property
     def cluster(self) -> str | None:
-        """The cluster it is mirrored from."""
-        return self.endpoint_slice.cluster
+        """The cluster that the slice is mirrored from."""
+        return cluster_of(self.endpoint_slice)
 
 
 @frozen
 class Update:
     """Replace the content of an EndpointSlice."""
 
+    kind: ClassVar[str] = "EndpointSlice"
+    verb: ClassVar[str] = "update"
+
     endpoint_slice: EndpointSlice
     precondition: Precondition
     reason: Reason
@@ -55,13 +65,16 @@ class Update:
 
     @property
     def cluster(self) -> str | None:
-        """The cluster it is mirrored from."""
-        return self.endpoint_slice.cluster
+        """The cluster that the slice is mirrored from."""
+        return cluster_of(self.endpoint_slice)
 
 
 @frozen
 class Delete:
-    """Remove an EndpointSlice; `reason` is the proof that it may go."""
+    """Delete an EndpointSlice; `reason` is the proof that it may go."""
+
+    kind: ClassVar[str] = "EndpointSlice"
+    verb: ClassVar[str] = "delete"
 
     endpoint_slice: EndpointSlice
     precondition: Precondition
@@ -74,152 +87,23 @@ class Delete:
 
     @property
     def cluster(self) -> str | None:
-        """The cluster it was mirrored from, by svclink or by its Go release."""
-        return self.endpoint_slice.cluster or self.endpoint_slice.go_cluster
+        """The cluster that svclink or its Go release mirrored the slice from."""
+        return cluster_of(self.endpoint_slice)
 
 
 SliceChange: TypeAlias = Create | Update | Delete
 
+AreEqual: TypeAlias = Callable[[tuple[Endpoint, ...], tuple[Endpoint, ...]], bool]
+"""Compares endpoints: `are_equal`, or a function that gives the same answers faster."""
 
-def diff(
-    service: NamespacedName,
-    cluster: str,
-    desired: Iterable[EndpointSlice],
-    observed: Iterable[EndpointSlice],
-    names: Names,
-) -> list[SliceChange]:
-    """The changes that turn the observed slices of one Service and cluster into the desired ones.
 
-    Desired slices have no name; one is given (`names.give`) when a slice is created, and kept from then on. The two are
-    matched by source, address type and Service, never by name.
+def are_equal(wanted: tuple[Endpoint, ...], observed: tuple[Endpoint, ...]) -> bool:
+    """Whether two sequences of endpoints are equal.
+
+    Compares column by column, because objects that are shared between the columns cost nothing.
     """
-    keepers, duplicates = _by_identity(service, observed)
-    changes: list[SliceChange] = []
-    for wanted in sorted(
-        desired,
-        key=lambda endpoint_slice: (endpoint_slice.address_type, endpoint_slice.source or ""),
-    ):
-        found = keepers.pop(_identity(wanted), None)
-        if found is None:
-            name = names.give(service, cluster, wanted.source or "")
-            changes.append(Create(_with_name(wanted, name), Reason.SOURCE_ADDED))
-        elif (update := update_to(wanted, found)) is not None:
-            changes.append(update)
-    changes += [delete(endpoint_slice, Reason.SOURCE_GONE) for endpoint_slice in keepers.values()]
-    changes += [delete(endpoint_slice, Reason.DUPLICATE) for endpoint_slice in duplicates]
-    return changes
-
-
-def update_to(wanted: EndpointSlice, observed: EndpointSlice) -> Update | None:
-    """The update that gives an observed slice the wanted content, or None where it has it."""
-    if _is_same_content(wanted, observed):
-        if wanted.metadata.owner_references == observed.metadata.owner_references:
-            return None
-        reason = Reason.OWNER_CHANGED
-    else:
-        reason = Reason.CONTENT_CHANGED
-    _require_ours(observed)
-    return Update(_with_name(wanted, observed.metadata.name), _precondition(observed), reason)
-
-
-def delete(observed: EndpointSlice, reason: Reason) -> Delete:
-    """The deletion of an observed slice, for a reason that proves it may go."""
-    _require_ours(observed)
-    return Delete(observed, _precondition(observed), reason)
-
-
-def delete_leftover(leftover: EndpointSlice, replacement: EndpointSlice) -> Delete:
-    """The deletion of a slice that the Go release of svclink left in the main cluster.
-
-    It is the only slice that is deleted without being ours. The proof is a mirrored slice of ours, which exists, of the
-    same Service and cluster; that everything else of it exists too is for the caller to know.
-
-    Raises:
-        ProgrammerError: One is not the leftover of a Service and cluster, or the other not ours of the same.
-    """
-    place = (
-        replacement.metadata.namespace,
-        replacement.metadata.label(LABEL_SERVICE_NAME),
-        replacement.cluster,
-    )
-    if (
-        not replacement.is_ours
-        or leftover.is_ours
-        or None in place
-        or (
-            leftover.metadata.namespace,
-            leftover.metadata.label(LABEL_SERVICE_NAME),
-            leftover.go_cluster,
-        )
-        != place
-    ):
-        raise ProgrammerError(
-            f"EndpointSlice {leftover.metadata.key} has not been replaced by svclink"
-        )
-    return Delete(leftover, _precondition(leftover), Reason.LEFTOVER_REPLACED)
-
-
-_Identity: TypeAlias = tuple[str | None, str]
-
-
-def _identity(endpoint_slice: EndpointSlice) -> _Identity:
-    """What a slice mirrors. The address type belongs to it because the API server does not let it change."""
-    return endpoint_slice.source, endpoint_slice.address_type
-
-
-def _by_identity(
-    service: NamespacedName, observed: Iterable[EndpointSlice]
-) -> tuple[dict[_Identity, EndpointSlice], list[EndpointSlice]]:
-    """One observed slice for each identity, and the rest.
-
-    A slice that is being deleted only holds its name. One that lost its Service label is not mended but replaced:
-    kube-proxy leaks endpoints when the label changes in place.
-    """
-    keepers: dict[_Identity, EndpointSlice] = {}
-    rest = []
-    for endpoint_slice in sorted(observed, key=lambda endpoint_slice: endpoint_slice.metadata.name):
-        if endpoint_slice.metadata.deletion_timestamp is not None:
-            continue
-        if (identity := _identity(endpoint_slice)) in keepers or not _has_service_label(
-            endpoint_slice, service
-        ):
-            rest.append(endpoint_slice)
-        else:
-            keepers[identity] = endpoint_slice
-    return keepers, rest
-
-
-def _has_service_label(endpoint_slice: EndpointSlice, service: NamespacedName) -> bool:
-    return endpoint_slice.metadata.label(LABEL_SERVICE_NAME) == service.name
-
-
-def _is_same_content(wanted: EndpointSlice, observed: EndpointSlice) -> bool:
-    """Compares what svclink writes and the cluster acts on; other annotations are nobody's business here."""
-    return (
-        _has_endpoints(observed, wanted.endpoints)
-        and wanted.ports == observed.ports
-        and wanted.address_type == observed.address_type
-        and wanted.metadata.labels == observed.metadata.labels
-        and wanted.source == observed.source
-    )
-
-
-def _has_endpoints(observed: EndpointSlice, wanted: tuple[Endpoint, ...]) -> bool:
-    """Whether a slice has these endpoints. Remembers the last it had, for they are asked for until one changes.
-
-    Not where they have hints: such endpoints are made anew for every plan, and would only take memory.
-    """
-    known = observed.known_equals
-    if wanted is observed.endpoints or any(each is wanted for each in known):
+    if wanted is observed:
         return True
-    is_equal = are_equal(wanted, observed.endpoints)
-    if is_equal and not any(each.hints for each in wanted[:1]):
-        known[:] = [wanted]
-    return is_equal
-
-
-def are_equal(wanted: Sequence[Endpoint], observed: Sequence[Endpoint]) -> bool:
-    """Whether endpoints are equal, found out column by column: texts and conditions that are shared cost nothing."""
     return (
         [each.addresses for each in wanted] == [each.addresses for each in observed]
         and [each.conditions for each in wanted] == [each.conditions for each in observed]
@@ -235,8 +119,140 @@ def are_equal(wanted: Sequence[Endpoint], observed: Sequence[Endpoint]) -> bool:
     )
 
 
+def diff(
+    service: NamespacedName,
+    cluster: str,
+    desired: Iterable[EndpointSlice],
+    observed: Iterable[EndpointSlice],
+    names: Names,
+    compare: AreEqual = are_equal,
+) -> list[SliceChange]:
+    """The changes that turn the observed slices of one Service and cluster into the desired ones.
+
+    Slices are matched by source and address type, never by name.
+
+    Args:
+        service: The Service.
+        cluster: The cluster.
+        desired: What the main cluster should have. These slices have no name: one that is created
+            gets a name from `names`, and keeps it.
+        observed: What the main cluster has.
+        names: The names that can be given.
+        compare: How endpoints are compared.
+    """
+    keepers, duplicates = _by_identity(service, observed)
+    changes: list[SliceChange] = []
+    for wanted in sorted(desired, key=lambda each: (each.address_type, each.source or "")):
+        found = keepers.pop(_identity(wanted), None)
+        if found is None:
+            name = names.choose(service, cluster, wanted.source or "")
+            names = names.without(name)
+            changes.append(Create(_with_name(wanted, name), Reason.SOURCE_ADDED))
+        elif (update := update_to(wanted, found, compare)) is not None:
+            changes.append(update)
+    changes += [delete(each, Reason.SOURCE_GONE) for each in keepers.values()]
+    changes += [delete(each, Reason.DUPLICATE) for each in duplicates]
+    return changes
+
+
+def update_to(
+    wanted: EndpointSlice, observed: EndpointSlice, compare: AreEqual = are_equal
+) -> Update | None:
+    """The update that gives an observed slice the wanted content, or None if it has it."""
+    if _has_content(observed, wanted, compare):
+        if wanted.metadata.owner_references == observed.metadata.owner_references:
+            return None
+        reason = Reason.OWNER_CHANGED
+    else:
+        reason = Reason.CONTENT_CHANGED
+    if not is_ours(observed):
+        raise ProgrammerError(f"EndpointSlice {observed.metadata.key} is not managed by svclink")
+    return Update(_with_name(wanted, observed.metadata.name), _precondition(observed), reason)
+
+
+def updates(
+    pairs: Iterable[tuple[EndpointSlice, EndpointSlice]], reason: Reason | None = None
+) -> list[Update]:
+    """The updates for pairs of a wanted and an observed slice. One being deleted gets none.
+
+    Args:
+        pairs: The wanted and the observed slices.
+        reason: Why all of them change; None for the reason that each difference gives.
+    """
+    found = [
+        update_to(wanted, observed)
+        for wanted, observed in pairs
+        if not observed.metadata.is_being_deleted
+    ]
+    return [
+        evolve(update, reason=reason or update.reason) for update in found if update is not None
+    ]
+
+
+def delete(observed: EndpointSlice, reason: Reason) -> Delete:
+    """The deletion of an observed slice, for a reason that proves that it may go.
+
+    Raises:
+        ProgrammerError: Neither svclink nor its Go release mirrored the slice (law L3).
+    """
+    if not isinstance(owner_of(observed), Ours | Leftover):
+        raise ProgrammerError(f"EndpointSlice {observed.metadata.key} is not managed by svclink")
+    return Delete(observed, _precondition(observed), reason)
+
+
+def deletions(observed: Iterable[EndpointSlice], reason: Reason) -> list[Delete]:
+    """The deletions of all observed slices that are not being deleted already."""
+    return [delete(each, reason) for each in observed if not each.metadata.is_being_deleted]
+
+
+def is_last(change: SliceChange) -> bool:
+    """Whether a change takes endpoints away, so that it must come after those that add some."""
+    return isinstance(change, Delete) or change.reason is Reason.UNREACHABLE_NOT_READY
+
+
+_Identity: TypeAlias = tuple[str | None, str]
+
+
+def _identity(endpoint_slice: EndpointSlice) -> _Identity:
+    """What a slice mirrors. The API server does not let its address type change."""
+    return endpoint_slice.source, endpoint_slice.address_type
+
+
+def _by_identity(
+    service: NamespacedName, observed: Iterable[EndpointSlice]
+) -> tuple[dict[_Identity, EndpointSlice], list[EndpointSlice]]:
+    """One observed slice for each identity, and the rest.
+
+    A slice that is being deleted only holds its name. One that lost its Service label is replaced
+    rather than updated: kube-proxy leaks endpoints when the label changes in place.
+    """
+    keepers: dict[_Identity, EndpointSlice] = {}
+    rest = []
+    for endpoint_slice in sorted(observed, key=lambda each: each.metadata.name):
+        if endpoint_slice.metadata.is_being_deleted:
+            continue
+        identity = _identity(endpoint_slice)
+        is_labelled = endpoint_slice.metadata.label(LABEL_SERVICE_NAME) == service.name
+        if is_labelled and identity not in keepers:
+            keepers[identity] = endpoint_slice
+        else:
+            rest.append(endpoint_slice)
+    return keepers, rest
+
+
+def _has_content(observed: EndpointSlice, wanted: EndpointSlice, compare: AreEqual) -> bool:
+    """Compares what svclink writes and the cluster acts on; other annotations do not count."""
+    return (
+        compare(wanted.endpoints, observed.endpoints)
+        and wanted.ports == observed.ports
+        and wanted.address_type == observed.address_type
+        and wanted.metadata.labels == observed.metadata.labels
+        and wanted.source == observed.source
+    )
+
+
 def _with_name(endpoint_slice: EndpointSlice, name: str) -> EndpointSlice:
-    """The slice under a name. Said in full, because `evolve` takes three times as long."""
+    """The slice under a name. Written out, because `evolve` takes three times as long."""
     old = endpoint_slice.metadata
     metadata = ObjectMeta(
         name=name,
@@ -252,9 +268,3 @@ def _with_name(endpoint_slice: EndpointSlice, name: str) -> EndpointSlice:
 
 def _precondition(observed: EndpointSlice) -> Precondition:
     return Precondition(observed.metadata.uid, observed.metadata.resource_version)
-
-
-def _require_ours(observed: EndpointSlice) -> None:
-    """Law L3 as an assertion: a slice of somebody else never becomes an update or a deletion."""
-    if not observed.is_ours:
-        raise ProgrammerError(f"EndpointSlice {observed.metadata.key} is not managed by svclink")

@@ -10,6 +10,7 @@ from svclink_core.core_v1 import Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.naming import readers
+from svclink_core.ownership import service_of
 from svclink_core.snapshot import Snapshot, all_keys
 
 
@@ -68,7 +69,7 @@ def requests_for(event: Event, snapshot: Snapshot) -> set[NamespacedName]:
             return {service.metadata.key for service in (old, new) if service is not None}
         case EndpointSliceChanged(old, new, in_main):
             slices = [endpoint_slice for endpoint_slice in (old, new) if endpoint_slice is not None]
-            keys = {endpoint_slice.service for endpoint_slice in slices} - {None}
+            keys = {service_of(endpoint_slice) for endpoint_slice in slices} - {None}
             found = {key for key in keys if key is not None}
             if in_main and len(slices) == 1:
                 found |= _waiting_for_name(slices[0].metadata.key, snapshot)

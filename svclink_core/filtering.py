@@ -11,13 +11,11 @@ from svclink_core.addressing import FQDN
 from svclink_core.core_v1 import Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.meta_v1 import NamespacedName
+from svclink_core.ownership import is_mirror
 from svclink_core.snapshot import Options, Pending, RemoteCluster, Synced, Unreachable
 from svclink_core.svclink_v1alpha1 import ClusterLinkSpec
 from svclink_core.well_known import (
-    LABEL_CLUSTER,
-    LABEL_GO_CLUSTER,
     LABEL_IMPORTED,
-    LABEL_MCS_SOURCE_CLUSTER,
     NAMESPACE_KUBE_SYSTEM,
     SERVICE_KUBERNETES,
     Reason,
@@ -102,7 +100,7 @@ def why_kept(cluster: RemoteCluster) -> Reason | None:
 
 def why_slice_skipped(endpoint_slice: EndpointSlice, main: Service) -> Reason | None:
     """The reason not to mirror one remote slice of an imported Service, or None."""
-    if is_mirrored_already(endpoint_slice):
+    if is_mirror(endpoint_slice):
         return Reason.LOOP
     if (
         endpoint_slice.address_type == FQDN
@@ -114,17 +112,8 @@ def why_slice_skipped(endpoint_slice: EndpointSlice, main: Service) -> Reason | 
     return None
 
 
-def is_mirrored_already(endpoint_slice: EndpointSlice) -> bool:
-    """Whether a slice was mirrored into its cluster by svclink, its Go release or an MCS controller.
-
-    Mirroring it again would send traffic on a detour, and two clusters that link each other would echo for ever.
-    """
-    return endpoint_slice.is_ours or any(
-        key in _LABELS_OF_MIRRORS for key, _ in endpoint_slice.metadata.labels
-    )
-
-
-_LABELS_OF_MIRRORS: Final = frozenset({LABEL_CLUSTER, LABEL_GO_CLUSTER, LABEL_MCS_SOURCE_CLUSTER})
+UNTOUCHED: Final = frozenset({Reason.FROZEN, Reason.NOT_SELECTED})
+"""Reasons to keep slices that leave even their owner references as they are."""
 
 
 def _is_outside_flag(question: _Question) -> bool:

@@ -65,6 +65,11 @@ class ObjectMeta:
         """The object's own namespace and name."""
         return NamespacedName(self.namespace, self.name)
 
+    @property
+    def is_being_deleted(self) -> bool:
+        """Whether the object only waits for its finalizers, or for its dependents."""
+        return self.deletion_timestamp is not None
+
     def label(self, key: str) -> str | None:
         """The value of a label, or None."""
         return _lookup(self.labels, key)

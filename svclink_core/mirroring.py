@@ -1,43 +1,41 @@
-"""One remote EndpointSlice becomes one desired EndpointSlice of the main cluster (or several, over 1,000 endpoints)."""
+"""What a remote EndpointSlice becomes: one EndpointSlice, or several over 1,000 endpoints.
+
+Source: MIRRORING, "One remote slice -> one main slice".
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
-from enum import Enum
-from functools import lru_cache
-from typing import Final
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, TypeAlias
 
-from attrs import frozen
+from attrs import evolve, frozen
 
-from svclink_core.addressing import canonical_addresses
+from svclink_core.addressing import are_canonical, canonical_addresses
+from svclink_core.api_rules import MAX_ENDPOINTS, is_port, is_qualified_name
 from svclink_core.core_v1 import Service
 from svclink_core.discovery_v1 import (
+    CONDITIONS,
+    WRITTEN_OUT,
     Endpoint,
-    EndpointHints,
     EndpointPort,
     EndpointSlice,
-    plain_endpoint,
 )
+from svclink_core.filtering import why_slice_skipped
+from svclink_core.hints import Topology, topology_of, with_hints
 from svclink_core.meta_v1 import NamespacedName, ObjectMeta, OwnerReference
 from svclink_core.well_known import (
     ANNOTATION_SOURCE_SLICE,
-    ANNOTATION_TOPOLOGY_MODE,
     LABEL_CLUSTER,
     LABEL_MANAGED_BY,
     LABEL_SERVICE_NAME,
     MANAGED_BY,
-    MAX_ENDPOINTS,
-    MAX_PORT,
-    NODE_OF_NO_CLUSTER,
-    ZONE_OF_NO_NODE,
     Reason,
 )
 
 
 @frozen
 class Omission:
-    """Something of a remote slice that could not be mirrored: why, and which."""
+    """Something of a remote slice that could not be mirrored: why, and what."""
 
     reason: Reason
     detail: str
@@ -45,7 +43,7 @@ class Omission:
 
 @frozen
 class Finding:
-    """Something of a mirrored Service that had to be left out: which things, sorted."""
+    """Something of an imported Service that could not be mirrored: why, and what, sorted."""
 
     service: NamespacedName
     cluster: str
@@ -55,57 +53,128 @@ class Finding:
 
 @frozen
 class MirrorResult:
-    """The desired slices of one remote slice, still without a name, and what had to be left out."""
+    """The desired slices for one remote slice, without names, and what could not be mirrored."""
 
     slices: tuple[EndpointSlice, ...]
     omissions: tuple[Omission, ...]
 
 
-class Topology(Enum):
-    """What the main Service asks of the hints of its endpoints."""
+NormalEndpoints: TypeAlias = Callable[[EndpointSlice], tuple[Endpoint, ...] | None]
+"""Gives endpoints in normal form: `normal_endpoints`, or a function with the same answers faster."""
 
-    NONE = "None"
-    ZONE = "Zone"
-    NODE = "Node"
+
+def normal_endpoints(endpoint_slice: EndpointSlice) -> tuple[Endpoint, ...] | None:
+    """The endpoints in the form a mirror has, sorted; None if each has to be looked at for that.
+
+    In that form an endpoint has one canonical address that no other has, its three conditions,
+    and nothing else but a zone. Nearly all slices have it already, and their endpoints are not
+    copied. Looking at whole columns is several times as fast as at one endpoint after the other.
+    """
+    endpoints = endpoint_slice.endpoints
+    try:
+        addresses = [only for each in endpoints for (only,) in (each.addresses,)]
+    except ValueError:
+        return None
+    by_address = dict(zip(addresses, endpoints, strict=True))
+    is_repeated = len(by_address) < len(addresses)
+    if is_repeated or not are_canonical(addresses, endpoint_slice.address_type):
+        return None
+    order = sorted(addresses)
+    if order != addresses:
+        endpoints = tuple([by_address[address] for address in order])
+    if _are_plain(endpoints):
+        return endpoints
+    return tuple([plain_endpoint(each, each.addresses) for each in endpoints])
 
 
 def mirror(
-    endpoint_slice: EndpointSlice, cluster: str, remote: Service, main: Service
+    endpoint_slice: EndpointSlice,
+    cluster: str,
+    remote: Service,
+    main: Service,
+    normalize: NormalEndpoints = normal_endpoints,
 ) -> MirrorResult:
-    """The slices the main cluster should have for a remote slice of an imported Service.
+    """The slices that the main cluster should have for a remote slice of an imported Service.
 
     Args:
         endpoint_slice: The remote slice.
         cluster: Name of the ClusterLink.
-        remote: The remote Service, whose port numbers help to find partners for port names.
-        main: The main Service: it gives owner, port names and the wish for topology.
-
-    Source: MIRRORING, "One remote slice -> one main slice".
+        remote: The remote Service; its port numbers find partners for port names.
+        main: The main Service; it owns the mirrors, names their ports and asks for hints.
+        normalize: How endpoints are brought into normal form.
     """
     ports, port_omissions = translate_ports(endpoint_slice.ports, remote, main)
-    endpoints, endpoint_omissions = mirror_endpoints(endpoint_slice, topology_of(main))
+    endpoints, endpoint_omissions = mirror_endpoints(endpoint_slice, topology_of(main), normalize)
     parts = _split(endpoints) if ports else []
     slices = tuple(
-        EndpointSlice(
-            metadata=_metadata(endpoint_slice, cluster, main, part),
-            address_type=endpoint_slice.address_type,
-            endpoints=chunk,
-            ports=ports,
-        )
-        for part, chunk in enumerate(parts)
+        [
+            EndpointSlice(
+                metadata=_metadata(endpoint_slice, cluster, main, part),
+                address_type=endpoint_slice.address_type,
+                endpoints=chunk,
+                ports=ports,
+            )
+            for part, chunk in enumerate(parts)
+        ]
     )
     return MirrorResult(slices, (*port_omissions, *endpoint_omissions))
 
 
-def owner_of(main: Service) -> tuple[OwnerReference, ...]:
-    """The one owner of a mirrored slice. Not blocking: that would need another permission and gain nothing."""
-    return _owner(main.metadata.name, main.metadata.uid)
+def mirror_all(
+    endpoint_slices: Iterable[EndpointSlice],
+    cluster: str,
+    remote: Service,
+    main: Service,
+    normalize: NormalEndpoints = normal_endpoints,
+) -> MirrorResult:
+    """The slices that the main cluster should have for all remote slices of an imported Service."""
+    desired: list[EndpointSlice] = []
+    omissions: list[Omission] = []
+    for endpoint_slice in endpoint_slices:
+        reason = why_slice_skipped(endpoint_slice, main)
+        if reason is None:
+            mirrored = mirror(endpoint_slice, cluster, remote, main, normalize)
+            desired += mirrored.slices
+            omissions += mirrored.omissions
+        elif reason is not Reason.NO_ENDPOINTS:
+            omissions.append(Omission(reason, endpoint_slice.metadata.name))
+    return MirrorResult(tuple(desired), tuple(omissions))
 
 
-@lru_cache(maxsize=64)
-def _owner(name: str, uid: str) -> tuple[OwnerReference, ...]:
-    """Made once for all clusters of a Service, which are planned together: it saves time and memory."""
-    return (OwnerReference("v1", "Service", name, uid, True, False),)  # noqa: FBT003
+def findings_of(
+    service: NamespacedName, cluster: str, omissions: Iterable[Omission]
+) -> tuple[Finding, ...]:
+    """Omissions as one finding for each reason, whatever the order of the slices."""
+    details: dict[Reason, set[str]] = {}
+    for omission in omissions:
+        details.setdefault(omission.reason, set()).add(omission.detail)
+    return tuple(
+        Finding(service, cluster, reason, tuple(sorted(details[reason])))
+        for reason in sorted(details, key=lambda reason: reason.code)
+    )
+
+
+def owner_references(main: Service) -> tuple[OwnerReference, ...]:
+    """The one owner of a mirrored slice, its main Service.
+
+    It does not block the owner's deletion: that needs another permission and gains nothing.
+    """
+    return (
+        OwnerReference(
+            "v1",
+            "Service",
+            main.metadata.name,
+            main.metadata.uid,
+            controller=True,
+            block_owner_deletion=False,
+        ),
+    )
+
+
+def with_owner(endpoint_slice: EndpointSlice, main: Service) -> EndpointSlice:
+    """The slice with the main Service as its owner. The garbage collector compares uids."""
+    metadata = evolve(endpoint_slice.metadata, owner_references=owner_references(main))
+    return evolve(endpoint_slice, metadata=metadata)
 
 
 def _metadata(endpoint_slice: EndpointSlice, cluster: str, main: Service, part: int) -> ObjectMeta:
@@ -115,12 +184,12 @@ def _metadata(endpoint_slice: EndpointSlice, cluster: str, main: Service, part: 
         namespace=main.metadata.namespace,
         labels=mirrored_labels(main.metadata.key, cluster),
         annotations=((ANNOTATION_SOURCE_SLICE, source),),
-        owner_references=owner_of(main),
+        owner_references=owner_references(main),
     )
 
 
 def mirrored_labels(service: NamespacedName, cluster: str) -> tuple[tuple[str, str], ...]:
-    """The labels of a mirrored slice, all of them."""
+    """All labels of a mirrored slice, sorted by key."""
     return (
         (LABEL_MANAGED_BY, MANAGED_BY),
         (LABEL_SERVICE_NAME, service.name),
@@ -141,113 +210,127 @@ def _split(endpoints: tuple[Endpoint, ...]) -> list[tuple[Endpoint, ...]]:
 def translate_ports(
     ports: Sequence[EndpointPort], remote: Service, main: Service
 ) -> tuple[tuple[EndpointPort, ...], list[Omission]]:
-    """The ports of a remote slice under the names of the main Service, sorted by name, and those without a partner.
+    """The ports of a remote slice under the main Service's names, sorted, and those left out.
 
-    kube-proxy joins a slice to a Service by port name and protocol and drops the rest without a word, so a port is
-    renamed to its partner: same name and protocol, else same Service port number and protocol.
+    kube-proxy joins a slice to a Service by port name and protocol and ignores other ports. So a
+    port gets the name of its partner: the port with the same name and protocol, else the one with
+    the same Service port number and protocol. A port without a partner is left out.
     """
     translated: dict[str, EndpointPort] = {}
     omissions = []
     own = {(port.name, port.protocol) for port in main.spec.ports}
-    for port in sorted(
-        ports, key=lambda port: ((port.name, port.protocol) not in own, port.name, port.protocol)
-    ):
-        is_known = (port.name, port.protocol) in own
-        name = (
-            None
-            if not _has_number(port)
-            else port.name
-            if is_known
-            else _partner(port, remote, main)
-        )
+
+    def order(port: EndpointPort) -> tuple[bool, str, str]:
+        return (port.name, port.protocol) not in own, port.name, port.protocol
+
+    for port in sorted(ports, key=order):
+        name = _translated_name(port, remote, main)
         if name is None or name in translated:
             omissions.append(Omission(Reason.PORT_MISMATCH, _port_text(port)))
         else:
             translated[name] = _renamed(port, name)
-    return tuple(translated[name] for name in sorted(translated)), omissions
+    return tuple([translated[name] for name in sorted(translated)]), omissions
 
 
-def _partner(port: EndpointPort, remote: Service, main: Service) -> str | None:
-    """The main Service's name for a port that it has by another name, or None where it has no such port."""
+def _translated_name(port: EndpointPort, remote: Service, main: Service) -> str | None:
+    """The main Service's name for a port, None if it has no such port.
+
+    The API server does not validate the number, and kube-proxy fails for the whole node if it
+    exceeds 65535.
+    """
+    if port.port is None or not is_port(port.port):
+        return None
+    partners = [own for own in main.spec.ports if own.protocol == port.protocol]
+    if any(own.name == port.name for own in partners):
+        return port.name
     numbers = {
         own.port
         for own in remote.spec.ports
         if (own.name, own.protocol) == (port.name, port.protocol)
     }
-    partners = [
-        own.name for own in main.spec.ports if own.port in numbers and own.protocol == port.protocol
-    ]
-    return partners[0] if partners else None
+    return next((own.name for own in partners if own.port in numbers), None)
 
 
 def _renamed(port: EndpointPort, name: str) -> EndpointPort:
-    """A port under a name, with its protocol hint only where the API server would take it: else the slice is lost."""
+    """The port under a name. An appProtocol that the API server would reject is left out."""
     app_protocol = port.app_protocol
-    if app_protocol is not None and not _APP_PROTOCOL.fullmatch(app_protocol):
+    if app_protocol is not None and not is_qualified_name(app_protocol):
         app_protocol = None
     is_same = name == port.name and app_protocol == port.app_protocol
     return port if is_same else EndpointPort(name, port.protocol, port.port, app_protocol)
 
 
-def _has_number(port: EndpointPort) -> bool:
-    """Whether a port number is of use. The API does not check; one above 65535 makes kube-proxy fail for the node."""
-    return port.port is not None and 1 <= port.port <= MAX_PORT
-
-
 def _port_text(port: EndpointPort) -> str:
-    return f"{port.name or '(unnamed)'} {'(no number)' if port.port is None else port.port}/{port.protocol}"
-
-
-_APP_PROTOCOL: Final = re.compile(
-    r"(?:[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
-)
+    number = "(no number)" if port.port is None else port.port
+    return f"{port.name or '(unnamed)'} {number}/{port.protocol}"
 
 
 # Endpoints
 
 
 def mirror_endpoints(
-    endpoint_slice: EndpointSlice, topology: Topology
+    endpoint_slice: EndpointSlice,
+    topology: Topology,
+    normalize: NormalEndpoints = normal_endpoints,
 ) -> tuple[tuple[Endpoint, ...], list[Omission]]:
-    """The endpoints as the main cluster should have them, one an address, sorted by it, and those it cannot have."""
-    if (endpoints := endpoint_slice.normal_endpoints) is None:
+    """The endpoints for the main cluster, one for each address, sorted by it, and those left out."""
+    if (endpoints := normalize(endpoint_slice)) is None:
         return mirror_each_endpoint(endpoint_slice.endpoints, endpoint_slice.address_type, topology)
-    return endpoints if topology is Topology.NONE else tuple(
-        [_hinted(each, topology) for each in endpoints]
-    ), []
+    return with_hints(endpoints, topology), []
 
 
 def mirror_each_endpoint(
     endpoints: Iterable[Endpoint], address_type: str, topology: Topology
 ) -> tuple[tuple[Endpoint, ...], list[Omission]]:
-    """What `mirror_endpoints` says, one endpoint after the other: for those that are not in normal form already."""
+    """The answer of `mirror_endpoints` for endpoints that are not in normal form."""
     best: dict[str, Endpoint] = {}
     omissions = []
     for endpoint in endpoints:
         addresses = canonical_addresses(endpoint.addresses, address_type)
         if not addresses:
-            omissions.append(
-                Omission(Reason.INVALID_ENDPOINTS, ", ".join(endpoint.addresses) or "(no address)")
-            )
+            detail = ", ".join(endpoint.addresses) or "(no address)"
+            omissions.append(Omission(Reason.INVALID_ENDPOINTS, detail))
             continue
-        mirrored = _hinted(plain_endpoint(endpoint, addresses), topology)
+        mirrored = plain_endpoint(endpoint, addresses)
         rival = best.get(addresses[0])
         if rival is None or _preference(mirrored) > _preference(rival):
             best[addresses[0]] = mirrored
-    return tuple(best[address] for address in sorted(best)), omissions
+    return with_hints(tuple([best[each] for each in sorted(best)]), topology), omissions
 
 
-def _hinted(endpoint: Endpoint, topology: Topology) -> Endpoint:
-    """An endpoint in the form a mirror has, with the hints that it needs if it is ready."""
-    if topology is Topology.NONE or not endpoint.conditions.ready:
-        return endpoint
-    return Endpoint(
-        endpoint.addresses, endpoint.conditions, endpoint.zone, hints_for(endpoint.zone, topology)
-    )
+def plain_endpoint(endpoint: Endpoint, addresses: tuple[str, ...]) -> Endpoint:
+    """An endpoint with only addresses, conditions and zone.
+
+    Node, hostname and Pod are names in another cluster, and could match others in this one.
+    """
+    given = endpoint.conditions
+    conditions = WRITTEN_OUT[given.ready, given.serving, given.terminating]
+    return Endpoint(addresses, conditions, endpoint.zone or None)
+
+
+_READY: Final = CONDITIONS[True, True, False]
+
+
+def _are_plain(endpoints: tuple[Endpoint, ...]) -> bool:
+    """Whether all endpoints have three conditions, and nothing else but addresses and a zone."""
+    rare = [each.conditions for each in endpoints if each.conditions is not _READY]
+    rich = [
+        each
+        for each in endpoints
+        if each.hints is not None
+        or each.hostname is not None
+        or each.node_name is not None
+        or each.target_ref is not None
+    ]
+    written_out = all(None not in (each.ready, each.serving, each.terminating) for each in rare)
+    return written_out and not rich and "" not in [each.zone for each in endpoints]
 
 
 def _preference(endpoint: Endpoint) -> tuple[bool, bool, bool, str, tuple[str, ...]]:
-    """Orders endpoints of one address: the one that can serve first. Pods move between slices, so both can be seen."""
+    """A sort key for endpoints with one address: the one that can serve is the greatest.
+
+    A Pod may move from one slice to another, and is then in both for a moment.
+    """
     conditions = endpoint.conditions
     return (
         bool(conditions.ready),
@@ -256,31 +339,3 @@ def _preference(endpoint: Endpoint) -> tuple[bool, bool, bool, str, tuple[str, .
         endpoint.zone or "",
         endpoint.addresses,
     )
-
-
-def topology_of(main: Service) -> Topology:
-    """What the main Service asks of hints: `trafficDistribution` (KEP-4444, KEP-3015), or the older annotation."""
-    if main.spec.traffic_distribution == "PreferSameNode":
-        return Topology.NODE
-    asked = main.spec.traffic_distribution or (
-        main.metadata.annotation(ANNOTATION_TOPOLOGY_MODE) in ("Auto", "auto")
-    )
-    return Topology.ZONE if asked else Topology.NONE
-
-
-@lru_cache(maxsize=64)
-def hints_for(zone: str | None, topology: Topology) -> EndpointHints | None:
-    """The hints of a ready endpoint.
-
-    kube-proxy uses hints only where every ready endpoint of a Service has one, so an endpoint of unknown zone, and
-    every remote endpoint where the same node is preferred, gets one that matches nothing instead of none.
-    """
-    if topology is Topology.NONE:
-        return None
-    known = zone if zone and _LABEL_VALUE.fullmatch(zone) else ZONE_OF_NO_NODE
-    return EndpointHints(
-        for_zones=(known,), for_nodes=(NODE_OF_NO_CLUSTER,) if topology is Topology.NODE else ()
-    )
-
-
-_LABEL_VALUE: Final = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")

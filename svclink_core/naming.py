@@ -6,10 +6,10 @@ import hashlib
 from collections.abc import Callable, Collection, Container
 from itertools import count
 
-from attrs import field, frozen
+from attrs import frozen
 
+from svclink_core.api_rules import MAX_NAME_LENGTH
 from svclink_core.meta_v1 import NamespacedName
-from svclink_core.well_known import MAX_NAME_LENGTH
 
 HASH_LENGTH = 10
 """Hexadecimal digits behind a shortened name: 40 bits, so a clash is a curiosity, and a clash is handled."""
@@ -17,25 +17,27 @@ HASH_LENGTH = 10
 
 @frozen
 class Names:
-    """The names of EndpointSlices in one namespace: those that are held, and those that a plan has given.
+    """The names of EndpointSlices that can be given in one namespace.
 
     Args:
         namespace: The namespace.
         clusters: Names of all ClusterLinks.
         held: Every EndpointSlice that exists.
-        given: Names given so far; `give` adds to them.
+        given: Names that a plan has given to slices it creates.
     """
 
     namespace: str
     clusters: Collection[str]
     held: Container[NamespacedName]
-    given: set[str] = field(factory=set)
+    given: frozenset[str] = frozenset()
 
-    def give(self, service: NamespacedName, cluster: str, source: str) -> str:
+    def choose(self, service: NamespacedName, cluster: str, source: str) -> str:
         """A name for a new mirrored slice, which no other has or is given."""
-        name = choose_name(service, cluster, source, self.clusters, self._is_taken)
-        self.given.add(name)
-        return name
+        return choose_name(service, cluster, source, self.clusters, self._is_taken)
+
+    def without(self, *names: str) -> Names:
+        """The names that can be given once these were."""
+        return Names(self.namespace, self.clusters, self.held, self.given.union(names))
 
     def _is_taken(self, name: str) -> bool:
         return name in self.given or NamespacedName(self.namespace, name) in self.held

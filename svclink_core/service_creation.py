@@ -1,13 +1,16 @@
-"""Which Service, and which Namespace, the main cluster lacks and svclink makes (`--sync-services-to-local-cluster`)."""
+"""Which Service and Namespace svclink creates in main (`--sync-services-to-local-cluster`).
+
+Source: MIRRORING, "Creating Services".
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
-from typing import Final, TypeAlias
+from collections.abc import Iterable, Mapping
+from typing import ClassVar, Final, TypeAlias
 
 from attrs import evolve, frozen
 
+from svclink_core.api_rules import is_dns_label
 from svclink_core.core_v1 import Namespace, Service, ServiceSpec
 from svclink_core.link_identity import by_age
 from svclink_core.meta_v1 import NamespacedName, ObjectMeta
@@ -15,17 +18,18 @@ from svclink_core.snapshot import MainCluster, RemoteCluster
 from svclink_core.well_known import LABEL_IMPORTED, Reason
 
 RESERVED: Final = "kube-"
-"""Namespaces whose names begin so are Kubernetes' own."""
+"""Kubernetes reserves Namespaces with this prefix."""
 
 TRAFFIC_DISTRIBUTIONS: Final = frozenset({"PreferClose", "PreferSameZone", "PreferSameNode"})
-"""What the API server knows (KEP-4444, KEP-3015); it refuses a Service with another value."""
-
-_DNS_LABEL: Final = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
+"""The values that the API server accepts (KEP-4444, KEP-3015); it rejects others."""
 
 
 @frozen
 class CreateNamespace:
-    """Make a Namespace that does not exist, for a Service of `cluster`."""
+    """Create a Namespace, for a Service of `cluster`."""
+
+    kind: ClassVar[str] = "Namespace"
+    verb: ClassVar[str] = "create"
 
     namespace: Namespace
     cluster: str
@@ -39,7 +43,10 @@ class CreateNamespace:
 
 @frozen
 class CreateService:
-    """Make a Service that does not exist, after that of `cluster`."""
+    """Create a Service after that of `cluster`."""
+
+    kind: ClassVar[str] = "Service"
+    verb: ClassVar[str] = "create"
 
     service: Service
     cluster: str
@@ -54,14 +61,44 @@ class CreateService:
 Creation: TypeAlias = CreateNamespace | CreateService
 
 
-def why_not_created(key: NamespacedName, main: MainCluster) -> Reason | None:
-    """The reason why a Service is not made in the main cluster, or none now, although a cluster has it; or None.
+@frozen
+class ServiceCreation:
+    """What to create for a Service that main lacks, and the reason for each cluster that waits."""
 
-    A remote cluster is not trusted with names: they become part of the path of a request.
+    changes: tuple[Creation, ...]
+    reasons: Mapping[str, Reason]
+
+
+def create_service(
+    key: NamespacedName, waiting: Iterable[RemoteCluster], main: MainCluster
+) -> ServiceCreation:
+    """What to create so that a Service can be mirrored. Namespaces come before what they hold.
+
+    Args:
+        key: The Service, which the main cluster lacks.
+        waiting: The clusters that have it, and could be mirrored if the main cluster had it.
+        main: The main cluster.
+    """
+    remotes = {remote.name: remote for remote in waiting}
+    if (obstacle := why_not_created(key, main)) is not None:
+        return ServiceCreation((), dict.fromkeys(remotes, obstacle))
+    copyable = [each for each in remotes.values() if can_be_copied(each.services[key])]
+    if not copyable:
+        return ServiceCreation((), dict.fromkeys(remotes, Reason.REMOTE_PORTLESS))
+    source = min(copyable, key=lambda each: by_age(each.link))
+    reasons = dict.fromkeys(remotes, Reason.SERVICE_AWAITED)
+    reasons[source.name] = Reason.SERVICE_CREATED
+    return ServiceCreation(_creations(source.services[key], source.name, main), reasons)
+
+
+def why_not_created(key: NamespacedName, main: MainCluster) -> Reason | None:
+    """Why a Service that a cluster has is not created in the main cluster now, or None.
+
+    Remote clusters are not trusted with names, which become part of the path of a request.
     """
     if key.namespace.startswith(RESERVED):
         return Reason.NAMESPACE_RESERVED
-    if not (_DNS_LABEL.fullmatch(key.namespace) and _DNS_LABEL.fullmatch(key.name)):
+    if not (is_dns_label(key.namespace) and is_dns_label(key.name)):
         return Reason.NAME_INVALID
     if main.namespaces is None:
         return Reason.NAMESPACES_UNKNOWN
@@ -69,28 +106,14 @@ def why_not_created(key: NamespacedName, main: MainCluster) -> Reason | None:
 
 
 def can_be_copied(remote: Service) -> bool:
-    """Whether the main cluster could have a Service like a remote one: only one that is headless needs no ports.
+    """Whether the main cluster would accept a Service like a remote one: it must have ports.
 
-    No API server stores another without, but one that passes on what it did not check may give it.
+    Every API server requires that, but a remote cluster may serve what it never validated.
     """
     return bool(remote.spec.ports)
 
 
-def oldest(remotes: Iterable[RemoteCluster]) -> RemoteCluster:
-    """The cluster whose link is the oldest; of those of one second the first by name."""
-    return min(remotes, key=lambda each: by_age(each.link))
-
-
-def creations(remote: Service, cluster: str, main: MainCluster) -> tuple[Creation, ...]:
-    """What to make in the main cluster so that it has a Service like that of a remote one.
-
-    Args:
-        remote: The remote Service.
-        cluster: The cluster it is of.
-        main: The main cluster, which has no Service of that name, and whose namespaces are known.
-
-    Source: MIRRORING, "Creating Services".
-    """
+def _creations(remote: Service, cluster: str, main: MainCluster) -> tuple[Creation, ...]:
     service = CreateService(local_service(remote), cluster, Reason.SERVICE_CREATED)
     name = remote.metadata.namespace
     if name in (main.namespaces or ()):
@@ -100,10 +123,11 @@ def creations(remote: Service, cluster: str, main: MainCluster) -> tuple[Creatio
 
 
 def local_service(remote: Service) -> Service:
-    """The Service the main cluster gets for a remote one.
+    """The Service that the main cluster gets for a remote one.
 
-    No selector, so that no local Pod joins by accident. Addresses, node ports and load balancers are the main cluster's
-    to give. What it has one family of, it has by the main cluster's choice; of two, the main cluster has two if it can.
+    It has no selector, so that no local Pod joins by accident. The main cluster assigns addresses
+    and node ports. It also chooses the IP family, and gives both families, if it can, to a Service
+    that has both in the remote cluster.
     """
     spec = remote.spec
     ports = (evolve(port, app_protocol=port.app_protocol or None) for port in spec.ports)

@@ -15,6 +15,7 @@ from svclink_core.core_v1 import Namespace, Service
 from svclink_core.deletion_guard import UNGUARDED, Guard
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.meta_v1 import NamespacedName
+from svclink_core.ownership import Leftover, Ours, owner_of, service_of
 from svclink_core.svclink_v1alpha1 import ClusterLink
 
 SlicesByService: TypeAlias = Mapping[NamespacedName, Collection[EndpointSlice]]
@@ -82,6 +83,11 @@ class RemoteCluster:
     endpoint_slices: SlicesByService = field(factory=dict)
     undecodable: Collection[NamespacedName] = ()
     guard: Guard = UNGUARDED
+
+    @property
+    def name(self) -> str:
+        """The name of the cluster, which is that of its ClusterLink."""
+        return self.link.metadata.name
 
 
 @frozen
@@ -183,16 +189,19 @@ def group_by_service(
     """EndpointSlices by the Service they belong to; those of no Service are left out."""
     groups: dict[NamespacedName, list[EndpointSlice]] = {}
     for endpoint_slice in endpoint_slices:
-        if (service := endpoint_slice.service) is not None:
+        if (service := service_of(endpoint_slice)) is not None:
             groups.setdefault(service, []).append(endpoint_slice)
     return groups
 
 
 def all_keys(snapshot: Snapshot) -> KeysView[NamespacedName]:
-    """Every Service there is anything to say about, in the order in which the snapshot has them."""
+    """Every Service that can have a plan, in the order in which the snapshot has them.
+
+    Endpoints lie in memory in that order too, and jumping about takes time.
+    """
     keys = dict.fromkeys(snapshot.main.services)
     for key, slices in snapshot.main.endpoint_slices.items():
-        if any(endpoint_slice.is_ours for endpoint_slice in slices):
+        if key not in keys and any(isinstance(owner_of(each), Ours | Leftover) for each in slices):
             keys[key] = None
     for cluster in snapshot.remotes.values():
         keys.update(dict.fromkeys(cluster.services))

@@ -1,4 +1,7 @@
-"""What a link's unreachable policy makes of mirrored slices, once their cluster has been away for long enough."""
+"""When a cluster counts as lost, and what its link's unreachable policy then makes of its mirrors.
+
+Source: MIRRORING, "Unreachable policy".
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,16 @@ from typing import Final
 
 from attrs import evolve
 
+from svclink_core.core_v1 import Service
 from svclink_core.discovery_v1 import Endpoint, EndpointConditions, EndpointSlice
 from svclink_core.link_identity import Problem
 from svclink_core.link_target import LinkRequest, LinkTarget
 from svclink_core.snapshot import RemoteCluster, Unreachable
-from svclink_core.well_known import LinkReason
+from svclink_core.svclink_v1alpha1 import UnreachablePolicy
+from svclink_core.well_known import LinkReason, Reason
 
 LAST_RESORT: Final = EndpointConditions(ready=False, serving=True, terminating=True)
-"""kube-proxy sends traffic to such endpoints only where a Service has no ready one at all (KEP-1669)."""
+"""kube-proxy sends traffic to such endpoints only if a Service has no ready one at all (KEP-1669)."""
 
 
 REFUSED: Final = frozenset(
@@ -43,35 +48,61 @@ def counts_as_lost(request: LinkRequest, failure: Problem | None) -> bool:
 
 
 def policy_deadline(remote: RemoteCluster) -> float | None:
-    """When the policy of a lost cluster begins to hold, in POSIX seconds; None where it never does.
+    """When the policy for a lost cluster takes effect, in POSIX seconds; None if it never does.
 
-    What is planned before and from then on differs, so that is the moment to plan its Services again.
+    Plans before and after that moment differ, so its Services have to be planned again then.
     """
     link, policy = remote.link, remote.link.spec.unreachable
-    is_at_work = link.is_selected and link.spec.enabled
-    if policy.action == "Keep" or not is_at_work or not isinstance(remote.connection, Unreachable):
+    is_worked_on = link.is_selected and link.spec.enabled
+    if (
+        policy.action == "Keep"
+        or not is_worked_on
+        or not isinstance(remote.connection, Unreachable)
+    ):
         return None
     return remote.connection.at + policy.after_seconds
 
 
 def is_expired(remote: RemoteCluster, now: float) -> bool:
-    """Whether the policy of a cluster holds by now."""
-    expires = policy_deadline(remote)
-    return expires is not None and now >= expires
+    """Whether the policy for a lost cluster is in effect."""
+    deadline = policy_deadline(remote)
+    return deadline is not None and now >= deadline
+
+
+def lost_reason(
+    policy: UnreachablePolicy, main: Service | None, others: Iterable[Iterable[EndpointSlice]]
+) -> Reason:
+    """What becomes of mirrors of a lost cluster whose policy is in effect.
+
+    Returns `UNREACHABLE_REMOVED` (delete them), `UNREACHABLE_NOT_READY` (mark their endpoints as a
+    last resort), or a reason to keep them: without a main Service nothing can take over, and
+    without the cluster's endpoints the Service may have none that is ready.
+
+    Args:
+        policy: The policy of the cluster's link.
+        main: The main Service.
+        others: What else the Service has: its local slices, and those of clusters not lost.
+    """
+    if main is None or main.is_being_deleted:
+        return Reason.UNREACHABLE
+    if not (policy.force or any(map(has_ready_endpoint, others))):
+        return Reason.LAST_ENDPOINTS
+    is_removed = policy.action == "Remove"
+    return Reason.UNREACHABLE_REMOVED if is_removed else Reason.UNREACHABLE_NOT_READY
 
 
 def has_ready_endpoint(slices: Iterable[EndpointSlice]) -> bool:
-    """Whether any endpoint of the slices is ready; unset counts as that. Slices that are being deleted do not count."""
+    """Whether any endpoint is ready; an unset condition counts. A slice being deleted does not."""
     return any(
         endpoint.conditions.ready is not False
         for endpoint_slice in slices
-        if endpoint_slice.metadata.deletion_timestamp is None
+        if not endpoint_slice.metadata.is_being_deleted
         for endpoint in endpoint_slice.endpoints
     )
 
 
 def as_last_resort(endpoint_slice: EndpointSlice) -> EndpointSlice:
-    """The slice with every endpoint marked as not ready, still serving, terminating. Hints are for ready ones only."""
+    """The slice with each endpoint not ready, still serving, terminating. Only ready ones have hints."""
     return evolve(endpoint_slice, endpoints=tuple(map(_as_last_resort, endpoint_slice.endpoints)))
 
 

@@ -45,12 +45,6 @@ MAIN: Final = ""
 NAMESPACE_KUBE_SYSTEM: Final = "kube-system"
 SERVICE_KUBERNETES: Final = "kubernetes"
 
-# API limits. Source: k8s.io/kubernetes pkg/apis/discovery/validation and apimachinery util/validation.
-MAX_ENDPOINTS: Final = 1000
-MAX_ADDRESSES: Final = 100
-MAX_NAME_LENGTH: Final = 63
-MAX_PORT: Final = 65535
-
 # A hint must be present on every ready endpoint or kube-proxy ignores the hints of the whole Service (KEP-4444), and
 # these can match no node: a zone is a topology label of a Node, and no cloud or user names one like this.
 ZONE_OF_NO_NODE: Final = "svclink.no-zone"

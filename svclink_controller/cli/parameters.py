@@ -16,17 +16,12 @@ from svclink_controller.credentials.trust import Network
 from svclink_controller.monitoring.server import ListenAddress
 from svclink_controller.wire import label_selector
 from svclink_controller.wire.label_selector import LabelSelector, SelectorError
+from svclink_core.api_rules import is_dns_label
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.well_known import NAMESPACE_KUBE_SYSTEM
 
-_DNS_LABEL: Final = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 _SERVICE_ACCOUNT: Final = re.compile(r"[a-z0-9][-a-z0-9]{0,62}:[a-z0-9][-a-z0-9.]{0,252}")
 _LISTEN_ADDRESS: Final = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([^:\[\]]*)):([0-9]{1,5})", re.ASCII)
-
-
-def is_dns_label(text: str) -> bool:
-    """Whether a text is a DNS-1123 label, as names of namespaces, Services and links are."""
-    return _DNS_LABEL.fullmatch(text) is not None
 
 
 class DurationType(click.ParamType[timedelta]):

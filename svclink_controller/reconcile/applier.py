@@ -19,10 +19,11 @@ from svclink_controller.wire.reading import decode_object
 from svclink_controller.wire.resources import ENDPOINT_SLICES, NAMESPACES, SERVICES
 from svclink_core.codec import unstructure
 from svclink_core.core_v1 import Service
-from svclink_core.diffing import Create, Delete, Update
+from svclink_core.diffing import Create, Delete, Update, is_last
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.meta_v1 import NamespacedName
-from svclink_core.planning import Change, is_last
+from svclink_core.ownership import service_of
+from svclink_core.planning import Change
 from svclink_core.service_creation import CreateNamespace, CreateService, Creation
 from svclink_core.well_known import Reason
 
@@ -251,23 +252,16 @@ def _missing_permission(change: Change, error: ApiError) -> str:
         case CreateService():
             permission = f"create on {SERVICES.plural} in namespace {change.key.namespace}"
         case _:
-            _, verb = kind_and_verb(change)
-            permission = f"{verb} on {ENDPOINT_SLICES.plural} in namespace {change.key.namespace}"
+            where = f"{ENDPOINT_SLICES.plural} in namespace {change.key.namespace}"
+            permission = f"{change.verb} on {where}"
     return f"grant svclink {permission} ({error})"
-
-
-def kind_and_verb(change: Change) -> tuple[str, str]:
-    """The kind of a changed object and the verb, for example `EndpointSlice` and `update`."""
-    kind = _KINDS.get(type(change), "EndpointSlice")
-    return kind, type(change).__name__.removesuffix(kind).lower()
 
 
 def _log(result: WriteResult) -> None:
     change = result.change
-    kind, verb = kind_and_verb(change)
     fields = {
-        "kind": kind,
-        "verb": verb,
+        "kind": change.kind,
+        "verb": change.verb,
         "name": str(change.key).removeprefix("/"),
         **_service_field(change),
         "cluster": change.cluster,
@@ -285,7 +279,4 @@ def _service_field(change: Change) -> dict[str, str]:
     """The Service of a slice; a Service is named already, and a Namespace belongs to several."""
     if isinstance(change, CreateNamespace | CreateService):
         return {}
-    return {"service": str(change.endpoint_slice.service)}
-
-
-_KINDS: Final = {CreateNamespace: "Namespace", CreateService: "Service"}
+    return {"service": str(service_of(change.endpoint_slice))}

@@ -11,13 +11,14 @@ from attrs import define, field
 from svclink_controller import clock
 from svclink_controller.loop_turns import next_turn
 from svclink_controller.monitoring.metrics import Metrics
-from svclink_controller.reconcile.applier import Applier, WriteResult, WriteStatus, kind_and_verb
+from svclink_controller.reconcile.applier import Applier, WriteResult, WriteStatus
 from svclink_controller.reconcile.link_removal import LinkRemoval
 from svclink_controller.reconcile.plan_results import PlanResults
 from svclink_controller.reconcile.workqueue import WorkQueue
 from svclink_controller.state.store import Store
 from svclink_core.meta_v1 import NamespacedName
-from svclink_core.planning import Change, Decision, plan_service
+from svclink_core.planner import Planner
+from svclink_core.planning import Change, Decision
 
 RECONCILERS: Final = 32
 """Services reconciled concurrently; the applier limits the number of requests."""
@@ -38,6 +39,7 @@ class Reconciler:
         metrics: Where writes and times are counted.
         link_removal: Confirms with the API server that a link no longer exists before its slices
             are deleted. None if this controller handles every link.
+        planner: Makes the plans, and remembers what makes the next one fast.
     """
 
     store: Store
@@ -47,6 +49,7 @@ class Reconciler:
     decided: Callable[[NamespacedName, Sequence[Decision]], None] = lambda _key, _decisions: None
     metrics: Metrics = field(factory=Metrics)
     link_removal: LinkRemoval | None = None
+    planner: Planner = field(factory=Planner)
 
     async def run(self) -> None:
         """Reconcile until cancelled; an internal error is logged, and its Service retried."""
@@ -67,7 +70,7 @@ class Reconciler:
         if not self.store.is_complete:
             return
         started, received = clock.elapsed(), self.store.propagation.take(key)
-        plan = plan_service(self.store.snapshot(), key, clock.seconds())
+        plan = self.planner.plan_service(self.store.snapshot(), key, clock.seconds())
         self.decided(key, plan.decisions)
         changes: Sequence[Change] = plan.changes
         if self.link_removal is not None:
@@ -115,7 +118,8 @@ class Reconciler:
         self.metrics.reconcile.observe(now - started)
         written: dict[str | None, bool] = {}
         for result in results:
-            self.metrics.writes.labels(*kind_and_verb(result.change), result.status.value).inc()
+            change, status = result.change, result.status.value
+            self.metrics.writes.labels(change.kind, change.verb, status).inc()
             cluster, is_applied = result.change.cluster, result.status is WriteStatus.APPLIED
             written[cluster] = written.get(cluster, True) and is_applied
         for cluster, received_at in received.items():

@@ -10,6 +10,7 @@ from svclink_controller.state.versioned_map import VersionedMap
 from svclink_core.core_v1 import Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.meta_v1 import NamespacedName
+from svclink_core.ownership import service_of
 
 ObjectType: TypeAlias = type[Service] | type[EndpointSlice]
 
@@ -48,8 +49,8 @@ class ClusterObjects:
             self.slices.pop(key)
         elif new is not old:
             self.slices.set(key, new)
-        before = None if old is None else old.service
-        after = None if new is None else new.service
+        before = None if old is None else service_of(old)
+        after = None if new is None else service_of(new)
         if before is not None and before != after:
             self._set_slices_of(before, self._others(before, old))
         if new is not None and after is not None and new is not old:

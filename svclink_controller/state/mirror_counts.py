@@ -8,6 +8,7 @@ from attrs import define, field, frozen
 
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.meta_v1 import NamespacedName
+from svclink_core.ownership import Ours, owner_of, service_of
 
 
 @frozen
@@ -44,11 +45,12 @@ class MirrorCounter:
 
     def _count(self, endpoint_slice: EndpointSlice | None, sign: int) -> str | None:
         """Add (`sign` 1) or subtract (-1) a slice. Returns the cluster of a mirror."""
-        if endpoint_slice is None or not endpoint_slice.is_ours:
+        if endpoint_slice is None:
             return None
-        cluster, service = endpoint_slice.cluster, endpoint_slice.service
-        if cluster is None or service is None:
-            return cluster
+        owner, service = owner_of(endpoint_slice), service_of(endpoint_slice)
+        if service is None or not isinstance(owner, Ours):
+            return None
+        cluster = owner.cluster
         self._endpoints[cluster] += sign * len(endpoint_slice.endpoints)
         self._slices[cluster] += sign
         services = self._slices_of_service[cluster]

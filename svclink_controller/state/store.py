@@ -39,6 +39,8 @@ from svclink_core.enqueueing import (
     requests_for,
 )
 from svclink_core.meta_v1 import NamespacedName
+from svclink_core.mirroring import normal_endpoints
+from svclink_core.ownership import cluster_of, service_of
 from svclink_core.snapshot import PENDING, Connection, Options, Snapshot
 from svclink_core.svclink_v1alpha1 import ClusterLink
 from svclink_core.well_known import MAIN
@@ -127,7 +129,7 @@ class Store:
         if kind is not EndpointSlice:
             return key
         held = self._objects(cluster).slices.get(key)
-        return None if held is None else held.service
+        return None if held is None else service_of(held)
 
     def has_slice(self, key: NamespacedName, uid: str, version: str) -> bool:
         """Whether a slice of the main cluster is held in exactly this version.
@@ -150,16 +152,15 @@ class Store:
         if held == endpoint_slice:
             return held
         source = self._source(endpoint_slice) if cluster == MAIN else None
-        if source is None or source.normal_endpoints != endpoint_slice.endpoints:
-            return endpoint_slice
-        return evolve(endpoint_slice, endpoints=source.normal_endpoints)
+        normal = () if source is None else normal_endpoints(source) or ()
+        is_equal = normal == endpoint_slice.endpoints
+        return evolve(endpoint_slice, endpoints=normal) if is_equal else endpoint_slice
 
     def _source(self, mirror: EndpointSlice) -> EndpointSlice | None:
         """The source slice of a mirror, None if it is not held or the slice is not a mirror."""
-        if not mirror.is_ours or mirror.cluster is None:
-            return None
+        cluster = cluster_of(mirror)
         key = NamespacedName(mirror.metadata.namespace, mirror.source or "")
-        return self._objects(mirror.cluster).slices.get(key)
+        return None if cluster is None else self._objects(cluster).slices.get(key)
 
     # Links
 

@@ -190,9 +190,14 @@ def leftover_slice(
     labels: Mapping[str, str] | None = None,
     version: str = "5",
 ) -> EndpointSlice:
-    """An EndpointSlice SERVICE-svclink-CLUSTER that the Go release of svclink wrote."""
+    """An EndpointSlice SERVICE-svclink-CLUSTER of the Go release, which sets our managed-by too."""
     key = key_of(key)
-    all_labels = {LABEL_GO_CLUSTER: cluster, LABEL_SERVICE_NAME: key.name, **(labels or {})}
+    all_labels = {
+        LABEL_GO_CLUSTER: cluster,
+        LABEL_MANAGED_BY: MANAGED_BY,
+        LABEL_SERVICE_NAME: key.name,
+        **(labels or {}),
+    }
     name = name or f"{key.name}-svclink-{cluster}"
     return _slice(_slice_metadata(name, key, all_labels, version), addresses, None, (HTTP_8080,))
 

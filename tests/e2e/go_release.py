@@ -8,7 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from svclink_core.well_known import LABEL_GO_CLUSTER, LABEL_SERVICE_NAME
+from svclink_core.well_known import (
+    LABEL_GO_CLUSTER,
+    LABEL_MANAGED_BY,
+    LABEL_SERVICE_NAME,
+    MANAGED_BY,
+)
 from tests.builders.manifests import Manifest, cluster_link, encoded, port
 
 from .api_client import Api
@@ -93,19 +98,28 @@ def link(namespace: str, name: str, kubeconfig: str, **spec: Any) -> Manifest:
     )
 
 
+def slice_name(service: str, cluster: str) -> str:
+    """The name that the Go release gives to its slice of a Service and cluster."""
+    return f"{service}-svclink-{cluster}"
+
+
 def sync(main: Api, namespace: str, service: str, cluster: str, addresses: Sequence[str]) -> None:
     """Sync one Service as the Go release does: write a slice with these addresses.
 
     A slice that already has the name is overwritten.
     """
-    name = f"{service}-{cluster}"
+    name = slice_name(service, cluster)
     body: Manifest = {
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",
         "metadata": {
             "name": name,
             "namespace": namespace,
-            "labels": {LABEL_SERVICE_NAME: service, LABEL_GO_CLUSTER: cluster},
+            "labels": {
+                LABEL_SERVICE_NAME: service,
+                LABEL_GO_CLUSTER: cluster,
+                LABEL_MANAGED_BY: MANAGED_BY,
+            },
         },
         "addressType": "IPv4",
         "endpoints": endpoints(*addresses),

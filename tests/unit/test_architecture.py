@@ -41,9 +41,7 @@ MAX_MODULES: Final = 14
 
 MAX_LINES: Final = 400
 MIN_LINES: Final = 30
-LONG_MODULES: Final = {
-    "planning": "to be split: what it remembers gets a module of its own",
-}
+LONG_MODULES: Final[dict[str, str]] = {}
 SHORT_MODULES: Final = {
     "errors": "the base classes of all errors, which have no other home",
     "backoff": "used by most folders of the controller, and part of none",

@@ -19,13 +19,14 @@ from svclink_controller.wire.resources import CLUSTER_LINKS, ENDPOINT_SLICES, SE
 from svclink_core.codec import Json
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.meta_v1 import ObjectMeta
-from svclink_core.well_known import LABEL_GO_CLUSTER, LABEL_IMPORTED
+from svclink_core.ownership import Foreign, Ours, Unclear, owner_of
+from svclink_core.well_known import LABEL_IMPORTED
 
 PATHS = {"EndpointSlice": ENDPOINT_SLICES.path, "Service": SERVICES.path}
 
 
 @frozen
-class Leftover:
+class Removal:
     """An object that svclink created, as it was listed, and the outcome of its deletion."""
 
     kind: str
@@ -82,7 +83,7 @@ def cleanup_command(
         raise click.UsageError("use either --namespace or --all-namespaces, not both")
     kubeconfig: Path | None = command.find_root().params["kubeconfig"]
 
-    async def clean() -> list[Leftover]:
+    async def clean() -> list[Removal]:
         async with connected(Source(kubeconfig, context)) as client:
             leftovers = await find(
                 client, namespace or "", services=services, keep_go_release=keep_go_release
@@ -105,7 +106,7 @@ def cleanup_command(
 
 async def find(
     client: Client, namespace: str, *, services: bool = False, keep_go_release: bool = False
-) -> list[Leftover]:
+) -> list[Removal]:
     """What svclink created, in one namespace or (empty) in all.
 
     Args:
@@ -116,27 +117,27 @@ async def find(
     """
     slices = await Reflector(client, ENDPOINT_SLICES, namespace).list_all()
     ours = is_only_ours if keep_go_release else is_svclinks
-    found = [Leftover("EndpointSlice", each.metadata) for each in slices.items if ours(each)]
+    found = [Removal("EndpointSlice", each.metadata) for each in slices.items if ours(each)]
     if services:
         listing = await Reflector(client, SERVICES, namespace).list_all()
         imported = [
             each.metadata for each in listing.items if each.metadata.label(LABEL_IMPORTED) == "true"
         ]
-        found += [Leftover("Service", metadata) for metadata in imported]
+        found += [Removal("Service", metadata) for metadata in imported]
     return sorted(found, key=str)
 
 
 def is_svclinks(endpoint_slice: EndpointSlice) -> bool:
     """Whether svclink or its Go release created an EndpointSlice."""
-    return endpoint_slice.is_ours or endpoint_slice.metadata.label(LABEL_GO_CLUSTER) is not None
+    return not isinstance(owner_of(endpoint_slice), Foreign)
 
 
 def is_only_ours(endpoint_slice: EndpointSlice) -> bool:
     """Whether svclink created an EndpointSlice that its Go release does not treat as its own."""
-    return endpoint_slice.is_ours and endpoint_slice.metadata.label(LABEL_GO_CLUSTER) is None
+    return isinstance(owner_of(endpoint_slice), Ours | Unclear)
 
 
-async def delete_object(client: Client, leftover: Leftover) -> Leftover:
+async def delete_object(client: Client, leftover: Removal) -> Removal:
     """Delete an object unless it changed since it was listed, or the API server refuses."""
     metadata = leftover.metadata
     preconditions: dict[str, Json] = {
@@ -164,7 +165,7 @@ async def _warn(client: Client) -> None:
         )
 
 
-def _confirm(leftovers: Iterable[Leftover]) -> None:
+def _confirm(leftovers: Iterable[Removal]) -> None:
     for each in leftovers:
         click.echo(f"would delete {each}", err=True)
     try:
@@ -175,7 +176,7 @@ def _confirm(leftovers: Iterable[Leftover]) -> None:
         raise click.ClickException("nothing was deleted; answer y, or use --yes")
 
 
-def _print(results: list[Leftover], output: str) -> None:
+def _print(results: list[Removal], output: str) -> None:
     if output != "table":
         print_data(output, [each.row for each in results])
     elif not results:

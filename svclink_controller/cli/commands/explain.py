@@ -26,6 +26,7 @@ from svclink_core.codec import Json
 from svclink_core.core_v1 import Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.meta_v1 import NamespacedName
+from svclink_core.ownership import Foreign, owner_of
 from svclink_core.planning import Decision, Outcome, Plan, plan_service
 from svclink_core.snapshot import Options
 
@@ -106,7 +107,7 @@ def _local(service: NamespacedName, view: PartialSnapshot) -> list[EndpointSlice
     return [
         endpoint_slice
         for endpoint_slice in view.snapshot.main.endpoint_slices.get(service, ())
-        if not endpoint_slice.is_ours
+        if isinstance(owner_of(endpoint_slice), Foreign)
     ]
 
 

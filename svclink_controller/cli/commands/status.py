@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
+from typing import assert_never
 
 import click
 from attrs import frozen
@@ -16,6 +17,7 @@ from svclink_controller.cli.snapshots.reading import ask
 from svclink_core.codec import Json
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.meta_v1 import NamespacedName
+from svclink_core.ownership import Foreign, Leftover, Ours, Unclear, owner_of
 from svclink_core.snapshot import Options, Snapshot
 from svclink_core.svclink_v1alpha1 import ClusterLink, Condition
 
@@ -157,9 +159,7 @@ def _counts(snapshot: Snapshot) -> Iterator[tuple[NamespacedName, dict[str, Coun
     for key in sorted(snapshot.main.services):
         by_cluster: dict[str, list[EndpointSlice]] = {MAIN_COLUMN: []}
         for endpoint_slice in snapshot.main.endpoint_slices.get(key, ()):
-            by_cluster.setdefault(
-                (endpoint_slice.cluster or "-") if endpoint_slice.is_ours else MAIN_COLUMN, []
-            ).append(endpoint_slice)
+            by_cluster.setdefault(_column(endpoint_slice), []).append(endpoint_slice)
         yield key, {cluster: _count(slices) for cluster, slices in by_cluster.items()}
 
 
@@ -176,11 +176,20 @@ def _mirrored_clusters(snapshot: Snapshot) -> set[str]:
         for slices in snapshot.main.endpoint_slices.values()
         for endpoint_slice in slices
     )
-    return {
-        endpoint_slice.cluster or "-"
-        for endpoint_slice in endpoint_slices
-        if endpoint_slice.is_ours
-    }
+    return {_column(each) for each in endpoint_slices} - {MAIN_COLUMN}
+
+
+def _column(endpoint_slice: EndpointSlice) -> str:
+    """Where a slice is counted: under the cluster that svclink mirrored it from, if it did."""
+    match owner_of(endpoint_slice):
+        case Ours(cluster):
+            return cluster
+        case Leftover() | Unclear():
+            return "-"
+        case Foreign():
+            return MAIN_COLUMN
+        case unexpected:
+            assert_never(unexpected)
 
 
 def _service_row(

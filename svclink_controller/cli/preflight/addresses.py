@@ -7,8 +7,9 @@ from typing import Final
 
 from svclink_controller.cli.preflight.results import MAIN_SUBJECT, Result, shortened
 from svclink_core.discovery_v1 import EndpointSlice
+from svclink_core.ownership import Foreign, owner_of, service_of
 from svclink_core.snapshot import Snapshot
-from svclink_core.well_known import LABEL_GO_CLUSTER, NAMESPACE_KUBE_SYSTEM, SERVICE_KUBERNETES
+from svclink_core.well_known import NAMESPACE_KUBE_SYSTEM, SERVICE_KUBERNETES
 
 _FIX: Final = (
     "kubectl cluster-info dump | grep -m1 cluster-cidr  # in both; give one another Pod network"
@@ -49,12 +50,12 @@ def _addresses(slices: Iterable[EndpointSlice]) -> set[str]:
 
 
 def _is_local(endpoint_slice: EndpointSlice) -> bool:
-    return not endpoint_slice.is_ours and endpoint_slice.metadata.label(LABEL_GO_CLUSTER) is None
+    return isinstance(owner_of(endpoint_slice), Foreign)
 
 
 def _may_be_mirrored(endpoint_slice: EndpointSlice) -> bool:
     """Leaves out addresses of API servers and nodes, which may be the same in every cluster."""
-    service = endpoint_slice.service
+    service = service_of(endpoint_slice)
     return (
         service is not None
         and service.name != SERVICE_KUBERNETES

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from svclink_controller.cli.preflight.results import MAIN_SUBJECT, Result, shortened
 from svclink_core.discovery_v1 import EndpointSlice
+from svclink_core.ownership import Leftover, Ours, Unclear, owner_of
 from svclink_core.snapshot import Snapshot
 from svclink_core.well_known import LABEL_CLUSTER, LABEL_GO_CLUSTER, LABEL_MANAGED_BY, MANAGED_BY
 
@@ -26,13 +27,13 @@ def check_leftovers(snapshot: Snapshot) -> Iterator[Result]:
 
 def _origin(endpoint_slice: EndpointSlice, snapshot: Snapshot) -> tuple[str, str] | None:
     """The origin of a leftover, and a label selector for that origin; None if it is not one."""
-    if endpoint_slice.metadata.label(LABEL_GO_CLUSTER) is not None:
-        return "the Go release", LABEL_GO_CLUSTER
-    if not endpoint_slice.is_ours or endpoint_slice.cluster in snapshot.remotes:
-        return None
-    if endpoint_slice.cluster is None:
-        return "no cluster", f"{LABEL_MANAGED_BY}={MANAGED_BY},!{LABEL_CLUSTER}"
-    return (
-        f"cluster {endpoint_slice.cluster}, which has no ClusterLink",
-        f"{LABEL_CLUSTER}={endpoint_slice.cluster}",
-    )
+    match owner_of(endpoint_slice):
+        case Leftover():
+            return "the Go release", LABEL_GO_CLUSTER
+        case Unclear():
+            selector = f"{LABEL_MANAGED_BY}={MANAGED_BY},!{LABEL_CLUSTER},!{LABEL_GO_CLUSTER}"
+            return "no cluster", selector
+        case Ours(cluster) if cluster not in snapshot.remotes:
+            return f"cluster {cluster}, which has no ClusterLink", f"{LABEL_CLUSTER}={cluster}"
+        case _:
+            return None

@@ -19,8 +19,9 @@ import pytest
 import yaml
 
 from svclink_controller.credentials.kubeconfig_yaml import MAX_SIZE
+from svclink_core.api_rules import MAX_NAME_LENGTH
 from svclink_core.svclink_v1alpha1 import ClusterLinkSpec, ClusterLinkStatus
-from svclink_core.well_known import API_VERSION, GROUP, MAX_NAME_LENGTH, PLURAL_CLUSTER_LINKS
+from svclink_core.well_known import API_VERSION, GROUP, PLURAL_CLUSTER_LINKS
 
 Schema: TypeAlias = dict[str, Any]
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
-
-from svclink_core import EndpointSlice, Finding, Reason, Service, Snapshot, plan
+from svclink_core import Finding, Reason, plan
 from svclink_core.well_known import LABEL_GO_CLUSTER, LABEL_SERVICE_NAME
 from tests.builders.keys import WEB
-from tests.builders.values import cluster, foreign_slice, remote_slice, service, snapshot_of
+from tests.builders.values import cluster, foreign_slice, remote_slice, snapshot_of
 from tests.unit.core.world import NOW
 
 
@@ -38,49 +36,3 @@ def test_no_conflict() -> None:
         cluster("c1", *slices), cluster("c2", remote_slice("w", "10.0.0.2")), slices=[leftover]
     )
     assert plan(found, NOW).findings == ()
-
-
-def two(main: Service, first: EndpointSlice, *second: EndpointSlice) -> Snapshot:
-    """Two clusters, and a main Service that remembers what was found of it before."""
-    return snapshot_of(cluster("c1", first), cluster("c2", *second), services=[main])
-
-
-def test_what_is_known_is_of_these_endpoints_only() -> None:
-    """That a Service once had no conflict hides none that comes later, and one that is over is not told again."""
-    main, first = service(), remote_slice("w", "10.0.0.1")
-    other, same = remote_slice("w", "10.0.0.2"), remote_slice("w", "10.0.0.1")
-    pairs = [
-        (first, other),
-        (first, other),
-        (first, same),
-        (first, other),
-        (same, remote_slice("w", "10.0.0.1")),
-    ]
-    found = [plan(two(main, *pair), NOW).findings for pair in pairs]
-    assert [len(each) for each in found] == [0, 0, 2, 0, 2]
-
-
-def test_distinct_endpoints_are_remembered_while_they_are() -> None:
-    """A Service knows the endpoints it has, and holds none in memory that conflict or are alone."""
-    main, first, second = service(), remote_slice("w", "10.0.0.1"), remote_slice("w", "10.0.0.2")
-    plan(two(main, first, second), NOW)
-    assert [endpoints for (endpoints,) in main.known_distinct] == [
-        *first.endpoints,
-        *second.endpoints,
-    ]
-    plan(two(main, first), NOW)
-    assert main.known_distinct == []
-    plan(two(main, first, second), NOW)
-    plan(two(main, first, first), NOW)
-    assert main.known_distinct == []
-
-
-@pytest.mark.parametrize(("distribution", "count"), [(None, 2), ("PreferClose", 0)])
-def test_endpoints_with_hints_are_not_remembered(distribution: str | None, count: int) -> None:
-    """They are made anew for every plan, so none of them would be met again."""
-    main = service(traffic_distribution=distribution)
-    assert (
-        plan(two(main, remote_slice("w", "10.0.0.1"), remote_slice("w", "10.0.0.2")), NOW).findings
-        == ()
-    )
-    assert len(main.known_distinct) == count

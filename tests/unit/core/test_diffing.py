@@ -21,17 +21,16 @@ from svclink_core import (
     SliceChange,
     Update,
 )
-from svclink_core.diffing import delete, delete_leftover, diff, update_to
+from svclink_core.diffing import delete, diff, update_to
 from svclink_core.naming import Names, hashed_name
 from svclink_core.well_known import (
     LABEL_CLUSTER,
-    LABEL_GO_CLUSTER,
     LABEL_HEADLESS,
     LABEL_MANAGED_BY,
     LABEL_SERVICE_NAME,
 )
 from tests.builders.keys import WEB
-from tests.builders.values import endpoint, foreign_slice, mirrored_slice
+from tests.builders.values import endpoint, mirrored_slice
 
 
 def wanted(*addresses: str, source: str = "web-abc", address_type: str = "IPv4") -> EndpointSlice:
@@ -225,55 +224,6 @@ def test_what_was_equal_stays_equal() -> None:
         assert update_to(desired, observed) is None
         assert update_to(other, observed) is not None
     assert update_to(wanted("10.0.0.1", "10.0.0.2"), observed) is None
-
-
-def test_endpoints_with_hints_are_not_remembered() -> None:
-    """Endpoints with hints are made anew for every plan, so a slice does not keep those it was compared with."""
-    observed, desired = (
-        evolve(mirrored_slice(), endpoints=(endpoint(hints=EndpointHints(("zone-a",))),))
-        for _ in range(2)
-    )
-    assert update_to(desired, observed) is None
-    assert observed.known_equals == []
-    assert update_to(wanted(), observed) is not None
-
-
-def leftover(
-    cluster: str = "c1", service: str = "web", namespace: str = "default", **labels: str
-) -> EndpointSlice:
-    """A slice that the Go release of svclink left."""
-    found = {
-        LABEL_SERVICE_NAME: service,
-        LABEL_GO_CLUSTER: cluster,
-        LABEL_MANAGED_BY: "svclink",
-        **labels,
-    }
-    return foreign_slice("web-c1", key=f"{namespace}/web", labels=found)
-
-
-def test_a_leftover_of_the_go_release_is_deleted() -> None:
-    """With a slice of ours of the same Service and cluster as proof, and with its precondition."""
-    deletion = delete_leftover(leftover(), mirrored_slice())
-    assert (deletion.reason, deletion.cluster) == (Reason.LEFTOVER_REPLACED, "c1")
-    assert deletion.precondition == Precondition("uid-of-web-c1", "3")
-
-
-@pytest.mark.parametrize(
-    ("piece", "replacement"),
-    [
-        (leftover("c2"), mirrored_slice()),
-        (leftover(service="api"), mirrored_slice()),
-        (leftover(namespace="prod"), mirrored_slice()),
-        (foreign_slice("web-c1", labels={LABEL_SERVICE_NAME: "web"}), mirrored_slice()),
-        (mirrored_slice(labels={LABEL_GO_CLUSTER: "c1"}), mirrored_slice()),
-        (leftover(), leftover()),
-        (leftover(), mirrored_slice(labels={LABEL_SERVICE_NAME: None})),
-    ],
-)
-def test_nothing_else_is_a_leftover(piece: EndpointSlice, replacement: EndpointSlice) -> None:
-    """A slice of somebody else, or one that nothing replaces, is never deleted as a leftover."""
-    with pytest.raises(ProgrammerError, match="has not been replaced"):
-        delete_leftover(piece, replacement)
 
 
 def test_a_hash_tells_slices_apart_by_their_source() -> None:

@@ -35,6 +35,7 @@ from svclink_core import (
     plan_service,
     requests_for,
 )
+from svclink_core.ownership import cluster_of, is_ours, service_of
 from svclink_core.snapshot import all_keys
 from tests.unit.core.strategies.drawing import mostly, pick
 from tests.unit.core.strategies.events import happenings
@@ -166,13 +167,13 @@ def mirrored(
             metadata=evolve(piece.metadata, name="", uid="", resource_version="", generation=0),
         )
         for piece in ours(found)
-        if (piece.service, piece.cluster) in pairs
+        if (service_of(piece), cluster_of(piece)) in pairs
     )
 
 
 def without_mirrors(found: Snapshot) -> Snapshot:
     """The snapshot as svclink would find it in a cluster where it never was."""
-    return with_main(found, slices=[piece for piece in main_slices(found) if not piece.is_ours])
+    return with_main(found, slices=[piece for piece in main_slices(found) if not is_ours(piece)])
 
 
 TestInterleavings = Interleavings.TestCase

@@ -54,17 +54,16 @@ from svclink_core import (
 )
 from svclink_core.codec import Json, structure, unstructure, unstructure_status
 from svclink_core.naming import choose_name
+from svclink_core.ownership import Leftover, Unclear, cluster_of, is_ours, owner_of, service_of
 from svclink_core.snapshot import all_keys
 from svclink_core.unreachable_policy import has_ready_endpoint, is_expired
 from svclink_core.well_known import LABEL_IMPORTED
 from tests.unit.core.interpreter import outputs
 from tests.unit.core.strategies.endpoint_slices import all_slices
 from tests.unit.core.strategies.endpoints import not_mirrored
-from tests.unit.core.strategies.events import happenings
 from tests.unit.core.strategies.names import (
     EARLIER,
     LATER,
-    Universe,
     cluster_names,
     keys,
     source_names,
@@ -75,7 +74,6 @@ from tests.unit.core.strategies.snapshots import (
     events,
     settled_snapshots,
     snapshots,
-    stories,
 )
 from tests.unit.core.strategies.statuses import cluster_links, link_facts, link_statuses
 from tests.unit.core.world import (
@@ -87,7 +85,6 @@ from tests.unit.core.world import (
     ours,
     remote_slices,
     settled,
-    unseen,
     with_link,
     with_main,
     with_remote,
@@ -209,28 +206,35 @@ def slice_changes(decided: Plan) -> list[SliceChange]:
 
 @given(snapshots)
 def test_l3_isolation(found: Snapshot) -> None:
-    """Only slices that carry our managed-by are touched, and only those of the planned Service.
+    """Only slices that are ours are touched, and only those of the planned Service.
 
-    The one exception are slices of the Go release, where a slice of ours exists of the same Service and cluster.
+    The one exception are leftovers of the Go release of a linked cluster, which are only deleted.
     """
     for key in all_keys(found):
         for change in slice_changes(plan_service(found, key, NOW)):
             old = found.main.names.get(change.key)
             assert (old is None) is isinstance(change, Create)
-            assert old is None or (old.service == key and (old.is_ours or is_replaced(old, found)))
-            assert isinstance(change, Delete) or change.endpoint_slice.is_ours
-    foreign = {piece for piece in main_slices(found) if not piece.is_ours}
+            assert old is None or service_of(old) == key
+            assert old is None or is_ours(old) or may_be_deleted(old, found)
+            assert isinstance(change, Delete) or is_ours(change.endpoint_slice)
+    others = {piece for piece in main_slices(found) if not is_ours(piece)}
     after = settled(found)
-    remaining = {piece for piece in main_slices(after) if not piece.is_ours}
-    assert remaining <= foreign
-    assert all(is_replaced(piece, after) for piece in foreign - remaining)
+    remaining = {piece for piece in main_slices(after) if not is_ours(piece)}
+    assert remaining <= others
+    assert all(may_be_deleted(piece, found) for piece in others - remaining)
 
 
-def is_replaced(leftover: EndpointSlice, found: Snapshot) -> bool:
-    place = leftover.service, leftover.go_cluster
-    return leftover.go_cluster is not None and place in {
-        (piece.service, piece.cluster) for piece in ours(found)
-    }
+def may_be_deleted(leftover: EndpointSlice, found: Snapshot) -> bool:
+    owner = owner_of(leftover)
+    remote = found.remotes.get(owner.cluster) if isinstance(owner, Leftover) else None
+    return remote is not None and is_known(remote)
+
+
+@given(snapshots)
+def test_l3_unclear_slices_are_never_touched(found: Snapshot) -> None:
+    """A slice that names svclink but no cluster is neither written nor deleted."""
+    unclear = [piece for piece in main_slices(found) if isinstance(owner_of(piece), Unclear)]
+    assert set(unclear) <= set(main_slices(settled(found)))
 
 
 @given(snapshots)
@@ -282,6 +286,7 @@ CONDEMNED: Final = {
     Reason.REMOTE_HEADLESS,
     Reason.REMOTE_IMPORTED,
     Reason.REMOTE_DELETING,
+    Reason.NO_ENDPOINTS,
 }
 
 
@@ -301,7 +306,7 @@ def test_l4_unknown_is_not_empty(found: Snapshot) -> None:
         remote = found.remotes.get(change.cluster or "")
         if remote is None:
             continue
-        if isinstance(change, Delete) and change.endpoint_slice.service in remote.undecodable:
+        if isinstance(change, Delete) and service_of(change.endpoint_slice) in remote.undecodable:
             assert change.reason in FILTERED | POLICIES
         if is_known(remote):
             assert change.reason not in POLICIES
@@ -369,7 +374,7 @@ def test_l5_link_deleted(found: Snapshot, data: DataObject) -> None:
     """Link deleted: after applying, nothing of it remains; with the last one, nothing at all, labels or not."""
     cluster = data.draw(st.sampled_from(sorted(found.remotes)))
     after = settled(without_link(found, cluster))
-    assert [piece for piece in ours(after) if piece.cluster == cluster] == []
+    assert [piece for piece in ours(after) if cluster_of(piece) == cluster] == []
     assert ours(settled(evolve(found, remotes={}))) == []
 
 
@@ -397,7 +402,7 @@ def test_l5_filtered_out(found: Snapshot, data: DataObject) -> None:
     exclude = EXCLUSIONS[data.draw(st.sampled_from(sorted(EXCLUSIONS)))]
     after = settled(with_link(before, cluster, exclude(ClusterLinkSpec(), key)))
     assert [
-        piece for piece in ours(after) if piece.cluster == cluster and piece.service == key
+        piece for piece in ours(after) if cluster_of(piece) == cluster and service_of(piece) == key
     ] == []
 
 
@@ -413,11 +418,11 @@ def test_l5_source_gone(found: Snapshot, data: DataObject) -> None:
             with_remote(before, cluster, slices=[piece for piece in remaining if piece not in gone])
         )
     )
-    removed = {(piece.service, piece.metadata.name) for piece in gone}
+    removed = {(service_of(piece), piece.metadata.name) for piece in gone}
     assert [
         piece
         for piece in ours(after)
-        if piece.cluster == cluster and (piece.service, piece.source) in removed
+        if cluster_of(piece) == cluster and (service_of(piece), piece.source) in removed
     ] == []
 
 
@@ -427,7 +432,29 @@ def test_l5_remote_service_gone(found: Snapshot, data: DataObject) -> None:
     cluster = data.draw(st.sampled_from(sorted(found.remotes)))
     before = settled(understood(found, cluster))
     after = settled(with_remote(before, cluster, services=[]))
-    assert [piece for piece in ours(after) if piece.cluster == cluster] == []
+    assert [piece for piece in ours(after) if cluster_of(piece) == cluster] == []
+
+
+@given(linked_snapshots, st.data())
+def test_l5_leftovers(found: Snapshot, data: DataObject) -> None:
+    """Leftovers of a linked cluster that is known do not stay for ever, whatever its rules say."""
+    cluster = data.draw(st.sampled_from(sorted(found.remotes)))
+    after = collected(settled(understood(found, cluster)))
+    remaining = [piece for piece in main_slices(after) if is_leftover_of(piece, cluster)]
+    assert [piece for piece in remaining if piece.metadata.deletion_timestamp is None] == []
+
+
+def is_leftover_of(piece: EndpointSlice, cluster: str) -> bool:
+    """Whether it is one that belongs to a Service."""
+    return owner_of(piece) == Leftover(cluster) and service_of(piece) is not None
+
+
+@given(snapshots)
+def test_l5_leftovers_without_link(found: Snapshot) -> None:
+    """Leftovers of a cluster without a link stay."""
+    lone = evolve(found, remotes={})
+    leftovers = [piece for piece in main_slices(found) if isinstance(owner_of(piece), Leftover)]
+    assert set(leftovers) <= set(main_slices(settled(lone)))
 
 
 # L6 names: valid, bounded, injective over (namespace, service, cluster, source slice); never the name of a foreign
@@ -518,7 +545,8 @@ def unhashed(change: Change) -> Change:
 def mirrored(found: Snapshot) -> set[tuple[NamespacedName | None, str | None, str | None, str]]:
     """What is mirrored, without how it is named."""
     return {
-        (piece.service, piece.cluster, piece.source, piece.address_type) for piece in ours(found)
+        (service_of(piece), cluster_of(piece), piece.source, piece.address_type)
+        for piece in ours(found)
     }
 
 
@@ -683,18 +711,6 @@ def test_l11_incremental_is_full(found: Snapshot, other: NamespacedName) -> None
     assert other in all_keys(found) or plan_service(found, other, NOW).changes == ()
 
 
-@given(stories(), st.data())
-def test_l11_what_is_remembered_changes_no_plan(
-    story: tuple[Universe, Snapshot], data: DataObject
-) -> None:
-    """Whatever was planned before with some of its values: a snapshot gives the plan of one that nobody has seen."""
-    universe, found = story
-    found = settled(found)
-    for _ in range(6):
-        assert plan(found, NOW) == plan(unseen(found), NOW)
-        _, found = data.draw(happenings(universe, found))
-
-
 def without_repeated_namespaces(changes: Iterable[Change]) -> Iterable[Change]:
     """Two Services of one namespace need it both, and the union of two plans needs it once."""
     made: set[NamespacedName] = set()
@@ -738,11 +754,15 @@ def test_l11_every_pair_has_one_decision(found: Snapshot) -> None:
     """A plan says of every Service and cluster what becomes of it, once, and counts right what is mirrored."""
     decided = plan(found, NOW)
     pairs = [(decision.service, decision.cluster) for decision in decided.decisions]
-    gone = {(piece.service, piece.cluster or "") for piece in main_slices(found) if piece.is_ours}
+    gone = {
+        (service_of(piece), cluster_of(piece) or "")
+        for piece in main_slices(found)
+        if is_ours(piece)
+    }
     assert pairs == sorted(
         {(key, name) for key in all_keys(found) for name in found.remotes} | gone
     )
-    after = Counter((piece.service, piece.cluster) for piece in ours(settled(found)))
+    after = Counter((service_of(piece), cluster_of(piece)) for piece in ours(settled(found)))
     for decision in decided.decisions:
         if decision.outcome is Outcome.MIRRORED:
             assert decision.slices == after[decision.service, decision.cluster] > 0

@@ -16,16 +16,8 @@ from svclink_core import (
     Service,
     ServicePort,
 )
-from svclink_core.mirroring import (
-    MirrorResult,
-    Omission,
-    Topology,
-    hints_for,
-    mirror,
-    mirror_endpoints,
-    topology_of,
-    translate_ports,
-)
+from svclink_core.hints import Topology, hints_for, topology_of
+from svclink_core.mirroring import MirrorResult, Omission, mirror, mirror_endpoints, translate_ports
 from tests.builders.values import HTTP_8080, READY, endpoint, remote_slice, service
 
 

@@ -20,6 +20,7 @@ from svclink_core import (
     Options,
     Outcome,
     Plan,
+    Planner,
     Reason,
     RemoteCluster,
     Service,
@@ -29,10 +30,10 @@ from svclink_core import (
     plan,
     plan_service,
 )
+from svclink_core.ownership import is_ours
 from svclink_core.snapshot import Connection
 from svclink_core.well_known import (
     LABEL_CLUSTER,
-    LABEL_GO_CLUSTER,
     LABEL_MANAGED_BY,
     LABEL_SERVICE_NAME,
 )
@@ -56,7 +57,6 @@ from tests.unit.core.world import (
     unseen,
     with_link,
     with_main,
-    without_link,
 )
 
 LOST = Unreachable("2026-01-01T00:00:00Z", 1_767_225_600.0)
@@ -116,15 +116,13 @@ def test_what_becomes_of_a_gone_link() -> None:
     assert decision == Decision(WEB, "gone", Outcome.SKIPPED, Reason.LINK_GONE)
 
 
-def test_a_slice_that_lost_its_cluster_is_replaced() -> None:
-    """A slice without cluster label belongs to no link, and its place is taken by a new one."""
-    found = snapshot_of(
-        cluster("c1", remote_slice()), slices=[mirrored_slice(labels={LABEL_CLUSTER: None})]
-    )
-    created, deleted = plan(found, NOW).changes
+def test_slice_that_lost_its_cluster_label_is_left_alone() -> None:
+    """Its mirror is created beside it, under another name."""
+    lost = mirrored_slice(labels={LABEL_CLUSTER: None})
+    found = snapshot_of(cluster("c1", remote_slice()), slices=[lost])
+    (created,) = plan(found, NOW).changes
     assert isinstance(created, Create)
-    assert isinstance(deleted, Delete)
-    assert plan(settled(found), NOW).changes == ()
+    assert lost in main_slices(settled(found))
 
 
 @pytest.mark.parametrize("owner_uid", ["uid-of-web", None])
@@ -269,9 +267,7 @@ def test_a_foreign_slice_keeps_its_name() -> None:
     assert plan(after, NOW).changes == ()
 
 
-@pytest.mark.parametrize(
-    "labels", [{LABEL_GO_CLUSTER: "c1"}, {LABEL_CLUSTER: "c1"}, {LABEL_MANAGED_BY: "me"}]
-)
+@pytest.mark.parametrize("labels", [{LABEL_CLUSTER: "c1"}, {LABEL_MANAGED_BY: "me"}])
 def test_slices_of_others_are_not_looked_at(labels: dict[str, str]) -> None:
     """Only our managed-by makes a slice ours, not a cluster label."""
     foreign = foreign_slice("web-x", labels={LABEL_SERVICE_NAME: "web", **labels})
@@ -381,7 +377,7 @@ def test_a_leftover_goes_after_its_replacement_exists() -> None:
     (deleted,) = plan(applied(found, [created]), NOW).changes
     assert isinstance(deleted, Delete)
     assert (deleted.key.name, deleted.reason) == ("web-c1", Reason.LEFTOVER_REPLACED)
-    assert [piece.is_ours for piece in main_slices(settled(found))] == [True]
+    assert [is_ours(piece) for piece in main_slices(settled(found))] == [True]
 
 
 def test_a_leftover_waits_while_anything_is_missing() -> None:
@@ -391,11 +387,9 @@ def test_a_leftover_waits_while_anything_is_missing() -> None:
     assert [type(change) for change in plan(found, NOW).changes] == [Create]
 
 
-@pytest.mark.parametrize(
-    "remote", [cluster("c1"), cluster("c1", connection=LOST), cluster("c2", remote_slice())]
-)
-def test_a_leftover_without_replacement_stays(remote: RemoteCluster) -> None:
-    """What is not mirrored by svclink is left to the Go release."""
+@pytest.mark.parametrize("remote", [cluster("c1", connection=LOST), cluster("c2", remote_slice())])
+def test_leftover_of_a_cluster_that_is_not_known_stays(remote: RemoteCluster) -> None:
+    """Nothing can replace the slice as long as its cluster is lost, or has no link."""
     assert leftover_slice() in main_slices(settled(snapshot_of(remote, slices=[leftover_slice()])))
 
 
@@ -435,10 +429,11 @@ def with_c1(found: Snapshot, **changed: Any) -> Snapshot:
 def test_what_was_planned_is_planned_again_where_anything_is_another(
     before: Snapshot, after: Snapshot
 ) -> None:
-    """That nothing is to do is remembered with the Service, and counts only for the very facts it was found from."""
-    assert plan(before, NOW) == plan(before, NOW)
-    assert plan(before, NOW).changes == ()
-    decided = plan(after, NOW)
+    """What a Planner remembers counts only for the facts that it was found from."""
+    planner = Planner()
+    assert planner.plan(before, NOW) == planner.plan(before, NOW) == plan(before, NOW)
+    assert planner.plan(before, NOW).changes == ()
+    decided = planner.plan(after, NOW)
     assert decided != plan(before, NOW)
     assert decided == plan(unseen(after), NOW)
 
@@ -451,17 +446,6 @@ def test_slices_that_are_going_are_not_remembered_as_mirrored() -> None:
         *clusters,
         slices=[mirrored_slice(), going, mirrored_slice("web-c2", "10.0.0.7", cluster="c2")],
     )
+    planner = Planner()
     for _ in range(2):
-        assert plan(found, NOW).findings == ()
-
-
-def test_nothing_is_remembered_of_a_cluster_without_a_link() -> None:
-    """A Service that stays for years keeps no endpoint of a cluster that left."""
-    main = service()
-    both = snapshot_of(
-        cluster("c1", remote_slice()), cluster("c2", remote_slice()), services=[main]
-    )
-    plan(settled(both), NOW)
-    assert set(main.known_parts) == {"c1", "c2"}
-    plan(without_link(both, "c2"), NOW)
-    assert "c2" not in main.known_parts
+        assert planner.plan(found, NOW).findings == ()

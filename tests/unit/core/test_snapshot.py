@@ -7,12 +7,15 @@ from attrs import evolve
 from svclink_core import (
     PENDING,
     SYNCED,
+    EndpointSlice,
     NamespacedName,
     Options,
+    OwnerReference,
     main_cluster,
     remote_cluster,
     snapshot,
 )
+from svclink_core.ownership import service_of
 from svclink_core.snapshot import all_keys, group_by_service
 from svclink_core.well_known import LABEL_SERVICE_NAME
 from tests.builders.keys import WEB
@@ -81,13 +84,12 @@ def test_the_service_of_a_slice() -> None:
     owners = ours.metadata.owner_references
     lost = mirrored_slice(labels={LABEL_SERVICE_NAME: None})
     pod = evolve(owners[0], kind="Pod", name="a-pod")
-    assert ours.service == lost.service == WEB
-    assert (
-        evolve(foreign, metadata=evolve(foreign.metadata, owner_references=owners)).service is None
-    )
-    assert (
-        evolve(lost, metadata=evolve(lost.metadata, owner_references=(pod, *owners))).service == WEB
-    )
-    assert evolve(
-        lost, metadata=evolve(lost.metadata, owner_references=(pod,))
-    ).service == NamespacedName("default", "")
+    assert service_of(ours) == service_of(lost) == WEB
+    assert service_of(with_owners(foreign, owners)) is None
+    assert service_of(with_owners(lost, (pod, *owners))) == WEB
+    assert service_of(with_owners(lost, (pod,))) == NamespacedName("default", "")
+
+
+def with_owners(endpoint_slice: EndpointSlice, owners: tuple[OwnerReference, ...]) -> EndpointSlice:
+    metadata = evolve(endpoint_slice.metadata, owner_references=owners)
+    return evolve(endpoint_slice, metadata=metadata)

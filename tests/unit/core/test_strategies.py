@@ -31,6 +31,7 @@ from svclink_core import (
     plan,
 )
 from svclink_core.deletion_guard import Guard
+from svclink_core.ownership import Leftover, Unclear, cluster_of, is_ours, owner_of, service_of
 from svclink_core.well_known import (
     LABEL_CLUSTER,
     LABEL_GO_CLUSTER,
@@ -199,15 +200,21 @@ SNAPSHOTS: Final[dict[str, Case]] = {
     "no link at all": lambda found: not found.remotes,
     "flag": lambda found: bool(found.options.included_namespaces),
     "slice of a gone link": lambda found: any(
-        piece.cluster not in found.remotes for piece in ours(found)
+        cluster_of(piece) not in found.remotes for piece in ours(found)
     ),
-    "slice without cluster": lambda found: any(piece.cluster is None for piece in ours(found)),
+    "slice without cluster": lambda found: any(
+        owner_of(piece) == Unclear() for piece in main_slices(found)
+    ),
     "slice without source": lambda found: any(piece.source is None for piece in ours(found)),
     "slice without owner": lambda found: any(
         not piece.metadata.owner_references for piece in ours(found)
     ),
     "slice marked headless": lambda found: bool(labelled(found, LABEL_HEADLESS)),
     "slice of the Go release": lambda found: bool(labelled(found, LABEL_GO_CLUSTER)),
+    "leftover of a linked cluster": lambda found: any(
+        isinstance(owner_of(piece), Leftover) and cluster_of(piece) in found.remotes
+        for piece in main_slices(found)
+    ),
     "slice being deleted": lambda found: any(
         piece.metadata.deletion_timestamp for piece in main_slices(found)
     ),
@@ -215,7 +222,7 @@ SNAPSHOTS: Final[dict[str, Case]] = {
         piece.metadata.label(LABEL_SERVICE_NAME) is None for piece in ours(found)
     ),
     "foreign slice that holds a wanted name": lambda found: any(
-        piece.metadata.name in {name for name, _ in readable_names(found)} and not piece.is_ours
+        piece.metadata.name in {name for name, _ in readable_names(found)} and not is_ours(piece)
         for piece in main_slices(found)
     ),
 }
@@ -285,9 +292,11 @@ def in_event(happening: Happening) -> set[str]:
         case EndpointSliceChanged(old, new, in_main):
             found = {f"{'main' if in_main else 'remote'} slice {_verb(old, new)}"}
             if old is not None and new is not None:
-                found |= {"slice edited by hand"} if in_main and old.is_ours else set()
+                found |= {"slice edited by hand"} if in_main and is_ours(old) else set()
                 found |= (
-                    {"slice recycled for another Service"} if old.service != new.service else set()
+                    {"slice recycled for another Service"}
+                    if service_of(old) != service_of(new)
+                    else set()
                 )
             return found
         case NamespaceChanged():

@@ -23,6 +23,7 @@ from svclink_core import (
     Update,
     plan,
 )
+from svclink_core.ownership import is_ours
 from svclink_core.svclink_v1alpha1 import UnreachableAction
 from svclink_core.unreachable_policy import policy_deadline
 from svclink_core.well_known import LABEL_SERVICE_NAME
@@ -173,9 +174,9 @@ def test_the_true_state_returns() -> None:
     before = settled(snapshot_of(cluster("c1", remote_slice()), slices=[LOCAL]))
     marked = settled(with_link(before, "c1", lost("NotReady").link.spec, LOST))
     back = settled(with_link(marked, "c1", connection=SYNCED))
-    assert [each.endpoints[0].conditions.ready for each in main_slices(marked) if each.is_ours] == [
-        False
-    ]
+    assert [
+        each.endpoints[0].conditions.ready for each in main_slices(marked) if is_ours(each)
+    ] == [False]
     assert [each.endpoints for each in main_slices(back)] == [
         each.endpoints for each in main_slices(before)
     ]

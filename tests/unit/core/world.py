@@ -18,6 +18,7 @@ from svclink_core import (
     plan,
     remote_cluster,
 )
+from svclink_core.ownership import is_ours
 from svclink_core.snapshot import Connection
 from svclink_core.svclink_v1alpha1 import ClusterLink, ClusterLinkSpec
 from tests.unit.core.api_server import FIRST_REVISION, ApiServer
@@ -48,7 +49,7 @@ def ours(snapshot: Snapshot) -> list[EndpointSlice]:
     return [
         endpoint_slice
         for endpoint_slice in main_slices(snapshot)
-        if endpoint_slice.is_ours and endpoint_slice.metadata.deletion_timestamp is None
+        if is_ours(endpoint_slice) and endpoint_slice.metadata.deletion_timestamp is None
     ]
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from svclink_controller.cli.parameters import is_dns_label
+from svclink_core.api_rules import is_dns_label
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from click.testing import CliRunner
 from svclink_controller.cli.main import svclink
 from svclink_core import EndpointSlice
 from svclink_core.codec import structure
+from svclink_core.ownership import cluster_of
 from tests.unit.controller.cli.dump_files import (
     Files,
     endpoint_slice,
@@ -104,7 +105,7 @@ def test_yaml_output_is_manifests(files: Files) -> None:
     (manifest,) = yaml.safe_load_all(output)
     assert "\n# kubectl delete endpointslice -n default web-gone  # no ClusterLink" in output
     written = structure(manifest, EndpointSlice)
-    assert (written.metadata.name, written.cluster) == ("web-c1", "c1")
+    assert (written.metadata.name, cluster_of(written)) == ("web-c1", "c1")
 
 
 def test_example_of_the_documentation_works() -> None:
@@ -146,7 +147,7 @@ def test_json_output_is_the_whole_plan(files: Files) -> None:
         "default/web-c1",
         "SourceAdded",
     )
-    assert structure(created["object"], EndpointSlice).cluster == "c1"
+    assert cluster_of(structure(created["object"], EndpointSlice)) == "c1"
     assert (deleted["change"], deleted["cluster"], deleted["object"]) == ("delete", "gone", None)
     assert [(each["service"], each["outcome"], each["reason"]) for each in data["decisions"]] == [
         ("default/other", "Skipped", "MainServiceMissing"),

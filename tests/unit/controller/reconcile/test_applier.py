@@ -36,6 +36,7 @@ from svclink_core import (
     Update,
 )
 from svclink_core.codec import structure, unstructure
+from svclink_core.ownership import cluster_of
 from svclink_core.well_known import LABEL_CLUSTER, LABEL_MANAGED_BY, LABEL_SERVICE_NAME, MANAGED_BY
 from tests.unit.controller.fake_api_server import FakeApiServer
 from tests.unit.controller.http_server import Request, Server, connected, serving
@@ -62,7 +63,7 @@ def precondition_of(stored: EndpointSlice) -> Precondition:
 
 
 def update(stored: EndpointSlice, address: str = "10.0.0.9") -> Update:
-    wanted = evolve(slice_of(stored.metadata.name, stored.cluster, address))
+    wanted = evolve(slice_of(stored.metadata.name, cluster_of(stored), address))
     return Update(wanted, precondition_of(stored), Reason.CONTENT_CHANGED)
 
 

@@ -11,7 +11,7 @@ from attrs import define, field
 from svclink_controller.reconcile.applier import WriteResult, WriteStatus
 from svclink_controller.reconcile.plan_results import PlanResults
 from svclink_core import Create, EndpointSlice, Finding, NamespacedName, ObjectMeta, Reason
-from svclink_core.well_known import LABEL_CLUSTER
+from svclink_core.well_known import LABEL_CLUSTER, LABEL_MANAGED_BY, MANAGED_BY
 
 WEB, API = NamespacedName("default", "web"), NamespacedName("default", "api")
 
@@ -34,7 +34,7 @@ def finding(cluster: str = "c1", key: NamespacedName = WEB, detail: str = "http 
 def failure(
     cluster: str | None = "c1", status: WriteStatus = WriteStatus.FAILED, message: str = "500"
 ) -> WriteResult:
-    labels = () if cluster is None else ((LABEL_CLUSTER, cluster),)
+    labels = () if cluster is None else ((LABEL_CLUSTER, cluster), (LABEL_MANAGED_BY, MANAGED_BY))
     endpoint_slice = EndpointSlice(ObjectMeta("web-c1", "default", labels=labels), "IPv4")
     return WriteResult(Create(endpoint_slice, Reason.SOURCE_ADDED), status, message)
 

@@ -25,6 +25,7 @@ from svclink_core import (
     Service,
     plan_service,
 )
+from svclink_core.ownership import cluster_of, is_ours, service_of
 from svclink_core.snapshot import Connection, all_keys, group_by_service
 from svclink_core.well_known import MAIN
 from tests.builders.values import link
@@ -205,7 +206,7 @@ class StoreMachine(RuleBasedStateMachine):
     def remote_slice_is_undecodable(self, name: str, piece: EndpointSlice, gone: bool) -> None:
         """The slice stays undecodable, or is missing in the next list of its namespace."""
         self.about_to_change()
-        key, owner = piece.metadata.key, piece.service or piece.metadata.key
+        key, owner = piece.metadata.key, service_of(piece) or piece.metadata.key
         each = Undecodable(key, owner, "field missing")
         if gone:
             self.store.replace(name, EndpointSlice, Listing([], [], "1"), key.namespace)
@@ -262,11 +263,11 @@ class StoreMachine(RuleBasedStateMachine):
             ours = [
                 each
                 for each in self.model.main_slices.values()
-                if each.is_ours and each.cluster == cluster
+                if is_ours(each) and cluster_of(each) == cluster
             ]
-            ours = [each for each in ours if each.service is not None]
+            ours = [each for each in ours if service_of(each) is not None]
             counted = MirrorCounts(
-                len({each.service for each in ours}),
+                len({service_of(each) for each in ours}),
                 sum(len(each.endpoints) for each in ours),
                 len(ours),
             )

@@ -166,9 +166,12 @@ def _foreign_slices(draw: DrawFn, universe: Universe) -> EndpointSlice:
     cluster = draw(pick(universe.clusters))
     source = draw(sources)
     wanted = f"{key.name}-{cluster}"[:63].rstrip("-")
+    of_go_release = ((LABEL_GO_CLUSTER, cluster), (LABEL_SERVICE_NAME, key.name))
     labels = (
         ((LABEL_MANAGED_BY, LOCAL_CONTROLLER), (LABEL_SERVICE_NAME, key.name)),
-        *(((LABEL_GO_CLUSTER, cluster), (LABEL_SERVICE_NAME, key.name)),) * 2,
+        *((*of_go_release, (LABEL_MANAGED_BY, MANAGED_BY)),) * 2,
+        (*of_go_release, (LABEL_MANAGED_BY, MANAGED_BY), (LABEL_CLUSTER, cluster)),
+        of_go_release,
         ((LABEL_SERVICE_NAME, key.name), (LABEL_CLUSTER, cluster)),
         (),
     )

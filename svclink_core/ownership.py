@@ -1,0 +1,112 @@
+"""Who owns an EndpointSlice, and which Service it belongs to.
+
+Only this module reads the labels that say so. Source: MIRRORING, "Ownership".
+"""
+
+from __future__ import annotations
+
+from typing import Final, TypeAlias
+
+from attrs import frozen
+
+from svclink_core.discovery_v1 import EndpointSlice
+from svclink_core.meta_v1 import NamespacedName
+from svclink_core.well_known import (
+    LABEL_CLUSTER,
+    LABEL_GO_CLUSTER,
+    LABEL_MANAGED_BY,
+    LABEL_MCS_SOURCE_CLUSTER,
+    LABEL_SERVICE_NAME,
+    MANAGED_BY,
+)
+
+
+@frozen
+class Ours:
+    """svclink mirrors the slice from `cluster`: it is created, updated and deleted as needed."""
+
+    cluster: str
+
+
+@frozen
+class Leftover:
+    """The Go release of svclink mirrored the slice from `cluster`: it is deleted once replaced."""
+
+    cluster: str
+
+
+@frozen
+class Unclear:
+    """The slice names svclink as its manager but no cluster: the controller never touches it."""
+
+
+@frozen
+class Foreign:
+    """The slice is not svclink's: it is never touched."""
+
+
+Owner: TypeAlias = Ours | Leftover | Unclear | Foreign
+UNCLEAR: Final = Unclear()
+FOREIGN: Final = Foreign()
+
+
+def owner_of(endpoint_slice: EndpointSlice) -> Owner:
+    """Who owns an EndpointSlice of the main cluster.
+
+    The label of the Go release decides before all others, because that release sets our
+    managed-by label too, and takes over slices of ours that have the name it wants.
+    """
+    managed_by = cluster = None
+    for key, value in endpoint_slice.metadata.labels:
+        if key == LABEL_GO_CLUSTER:
+            return Leftover(value)
+        if key == LABEL_CLUSTER:
+            cluster = value
+        elif key == LABEL_MANAGED_BY:
+            managed_by = value
+    if managed_by != MANAGED_BY:
+        return FOREIGN
+    return Ours(cluster) if cluster else UNCLEAR
+
+
+def cluster_of(endpoint_slice: EndpointSlice) -> str | None:
+    """The cluster that svclink or its Go release mirrored a slice from; None if neither did."""
+    owner = owner_of(endpoint_slice)
+    return owner.cluster if isinstance(owner, Ours | Leftover) else None
+
+
+def is_ours(endpoint_slice: EndpointSlice) -> bool:
+    """Whether svclink mirrors the slice, and may write it."""
+    return isinstance(owner_of(endpoint_slice), Ours)
+
+
+def is_mirror(endpoint_slice: EndpointSlice) -> bool:
+    """Whether a slice was mirrored into its cluster by svclink, its Go release or an MCS controller.
+
+    Mirroring it again would send traffic on a detour, and two clusters that link each other would
+    mirror each other's mirrors for ever. A cluster label alone is enough for that (KEP-1645).
+    """
+    return not isinstance(owner_of(endpoint_slice), Foreign) or any(
+        key in _SOURCE_CLUSTER_LABELS for key, _ in endpoint_slice.metadata.labels
+    )
+
+
+_SOURCE_CLUSTER_LABELS: Final = frozenset({LABEL_CLUSTER, LABEL_MCS_SOURCE_CLUSTER})
+
+
+def service_of(endpoint_slice: EndpointSlice) -> NamespacedName | None:
+    """The Service that a slice belongs to: its label says so, as for kube-proxy.
+
+    A slice of ours that lost the label belongs to the Service in its owner reference, else to a
+    Service with an empty name, which no cluster has: so it is found and removed. Any other slice
+    without the label belongs to none.
+    """
+    namespace = endpoint_slice.metadata.namespace
+    if name := endpoint_slice.metadata.label(LABEL_SERVICE_NAME):
+        return NamespacedName(namespace, name)
+    if not is_ours(endpoint_slice):
+        return None
+    owners = (
+        owner.name for owner in endpoint_slice.metadata.owner_references if owner.kind == "Service"
+    )
+    return NamespacedName(namespace, next(owners, ""))
