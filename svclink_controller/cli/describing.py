@@ -16,19 +16,6 @@ from svclink_core.planning import Change, Decision, Plan
 from svclink_core.service_creation import CreateNamespace, CreateService
 
 
-def verb_of(change: Change) -> str:
-    """`create`, `update` or `delete`."""
-    match change:
-        case Create() | CreateService() | CreateNamespace():
-            return "create"
-        case Update():
-            return "update"
-        case Delete():
-            return "delete"
-        case unexpected:
-            assert_never(unexpected)
-
-
 def object_of(change: Change) -> EndpointSlice | Service | Namespace:
     """The object that is created, updated or deleted."""
     match change:
@@ -40,11 +27,6 @@ def object_of(change: Change) -> EndpointSlice | Service | Namespace:
             return change.namespace
         case unexpected:
             assert_never(unexpected)
-
-
-def kind_of(change: Change) -> str:
-    """The kind of the changed object, for example `EndpointSlice`."""
-    return codec.KINDS[type(object_of(change))][1]
 
 
 def name_of(change: Change) -> str:
@@ -65,8 +47,8 @@ def plan_data(result: Plan, problems: Mapping[str, Problem]) -> dict[str, Json]:
 def change_data(change: Change) -> dict[str, Json]:
     """One change; `object` is the manifest to write, null for a deletion."""
     return {
-        "change": verb_of(change),
-        "kind": kind_of(change),
+        "change": change.verb,
+        "kind": change.kind,
         "name": name_of(change),
         "cluster": change.cluster,
         "reason": change.reason.code,

@@ -16,7 +16,7 @@ from svclink_controller.credentials.trust import Network
 from svclink_controller.monitoring.server import ListenAddress
 from svclink_controller.wire import label_selector
 from svclink_controller.wire.label_selector import LabelSelector, SelectorError
-from svclink_core.api_rules import is_dns_label
+from svclink_core.api_rules import is_dns_label, is_subdomain
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.well_known import NAMESPACE_KUBE_SYSTEM
 
@@ -134,7 +134,7 @@ def link_selector(_: click.Context, __: click.Parameter, value: str) -> LabelSel
 
 def lease_name(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
     """A name that the API server accepts for a Lease: a DNS-1123 subdomain."""
-    if value is not None and not (len(value) <= 253 and all(map(is_dns_label, value.split(".")))):
+    if value is not None and not is_subdomain(value):
         raise click.BadParameter(
             f"{value!r} is not a valid name of a Lease: use lower-case letters, digits, '-' and '.'"
         )

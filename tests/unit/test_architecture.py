@@ -44,7 +44,6 @@ MIN_LINES: Final = 30
 LONG_MODULES: Final[dict[str, str]] = {}
 SHORT_MODULES: Final = {
     "errors": "the base classes of all errors, which have no other home",
-    "backoff": "used by most folders of the controller, and part of none",
     "cli/preflight/services": "one module for each word in the column WHAT of `svclink check`",
 }
 """Modules with fewer lines than `MIN_LINES`, besides `__init__` and `__main__`: why they stay."""

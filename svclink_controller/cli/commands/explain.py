@@ -14,9 +14,7 @@ from svclink_controller.cli.describing import (
     decision_data,
     finding_data,
     finding_text,
-    kind_of,
     name_of,
-    verb_of,
 )
 from svclink_controller.cli.parameters import ServiceName
 from svclink_controller.cli.printing import COLOURS, print_data, print_line
@@ -82,7 +80,7 @@ def _words(
     if not partial.snapshot.remotes:
         yield "  There is no ClusterLink, so nothing is mirrored.", ""
     for change in result.changes:
-        what = f"{verb_of(change)} {kind_of(change)} {name_of(change)}"
+        what = f"{change.verb} {change.kind} {name_of(change)}"
         yield f"  planned: {what}: {change.reason.sentence}", ""
 
 
@@ -103,10 +101,10 @@ def _main_words(service: Service | None, local: list[EndpointSlice]) -> str:
     return f"{kind} Service with {_counted(endpoints, 'local endpoint')}"
 
 
-def _local(service: NamespacedName, view: PartialSnapshot) -> list[EndpointSlice]:
+def _local(service: NamespacedName, partial: PartialSnapshot) -> list[EndpointSlice]:
     return [
         endpoint_slice
-        for endpoint_slice in view.snapshot.main.endpoint_slices.get(service, ())
+        for endpoint_slice in partial.snapshot.main.endpoint_slices.get(service, ())
         if isinstance(owner_of(endpoint_slice), Foreign)
     ]
 

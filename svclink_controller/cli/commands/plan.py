@@ -12,11 +12,9 @@ from svclink_controller import clock
 from svclink_controller.cli.arguments import Source, output_option, reads_clusters_or_files
 from svclink_controller.cli.describing import (
     finding_text,
-    kind_of,
     name_of,
     object_of,
     plan_data,
-    verb_of,
 )
 from svclink_controller.cli.printing import console, print_data, print_line, print_table, yaml_text
 from svclink_controller.cli.snapshots.partial import PartialSnapshot
@@ -92,7 +90,7 @@ def _manifests(changes: Iterable[Change]) -> str:
 def _print_diff(result: Plan, observed: Mapping[NamespacedName, EndpointSlice]) -> None:
     """Print the changes as a unified diff of manifests, in colour on a terminal."""
     for change in result.changes:
-        is_slice = kind_of(change) == "EndpointSlice"
+        is_slice = change.kind == "EndpointSlice"
         for line in _diff_lines(change, observed.get(change.key) if is_slice else None):
             colour = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "")
             print_line(line, colour)
@@ -100,7 +98,7 @@ def _print_diff(result: Plan, observed: Mapping[NamespacedName, EndpointSlice]) 
 
 def _diff_lines(change: Change, before: EndpointSlice | None) -> Iterator[str]:
     after = None if isinstance(change, Delete) else object_of(change)
-    what = f"{verb_of(change)} {kind_of(change).lower()} {name_of(change)}"
+    what = f"{change.verb} {change.kind.lower()} {name_of(change)}"
     yield f"# {what}: {change.reason.sentence}"
     yield from difflib.unified_diff(
         _lines(before),
@@ -158,8 +156,8 @@ def _print_tables(result: Plan, partial: PartialSnapshot) -> None:
 
 def _change_row(change: Change) -> tuple[str, ...]:
     changed = object_of(change)
-    name, endpoints = f"{kind_of(change)} {name_of(change)}", "-"
+    name, endpoints = f"{change.kind} {name_of(change)}", "-"
     if isinstance(changed, EndpointSlice):
         name = name_of(change)
         endpoints = "-" if isinstance(change, Delete) else str(len(changed.endpoints))
-    return verb_of(change), name, change.cluster or "-", endpoints, change.reason.sentence
+    return change.verb, name, change.cluster or "-", endpoints, change.reason.sentence
