@@ -10,158 +10,31 @@ by a record, and where a test counts pauses, the clock.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
-from typing import Any, TypeAlias
 
 import pytest
 from aiohttp import web
-from attrs import define, evolve, field
-from structlog.testing import capture_logs
 
 from svclink_controller.api.errors import ApiError, TransportError
-from svclink_controller.api.limits import DEFAULT_LIMITS, Limits
-from svclink_controller.backoff import Backoff
+from svclink_controller.api.limits import Limits
 from svclink_controller.reflect.pager import PAGE_SIZE
-from svclink_controller.reflect.reflector import (
-    MAX_OVERLOADS,
-    WATCH_TIMEOUT_SECONDS,
-    Reflector,
-    reflect_forever,
+from svclink_controller.reflect.reflector import MAX_OVERLOADS, WATCH_TIMEOUT_SECONDS, Reflector
+from svclink_controller.wire.messages import WireError
+from svclink_core import Service
+from tests.unit.controller.reflect.scripts import (
+    STAYS_OPEN,
+    Answer,
+    Pauses,
+    Record,
+    Script,
+    gives,
+    reflecting,
+    sends,
+    service,
+    versions,
+    watching,
 )
-from svclink_controller.wire.messages import Listing, Undecodable, WireError
-from svclink_controller.wire.resources import SERVICES
-from svclink_core import NamespacedName, Service
-from tests.unit.controller.http_server import Server, connected, serving
 from tests.unit.controller.responses import bookmark, event, page, refusal, status_object, stream
 from tests.unit.controller.waiting import eventually
-
-Answer: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
-
-
-def service(name: str = "web", version: str = "1", **changes: Any) -> dict[str, Any]:
-    metadata = {
-        "name": name,
-        "namespace": "default",
-        "resourceVersion": version,
-        "uid": f"uid-of-{name}",
-    }
-    return {"metadata": metadata, "spec": {}, **changes}
-
-
-@define
-class Record:
-    """A sink that records what it receives, in words."""
-
-    received: list[str] = field(factory=list)
-
-    async def replace(self, listing: Listing[Service]) -> None:
-        self.received.append(f"list of {','.join(item.metadata.name for item in listing.items)}")
-
-    def apply(self, item: Service) -> None:
-        self.received.append(f"{item.metadata.name} at {item.metadata.resource_version}")
-
-    def remove(self, key: NamespacedName) -> None:
-        self.received.append(f"{key.name} removed")
-
-    def mark_undecodable(self, each: Undecodable) -> None:
-        self.received.append(f"{each.key.name} undecodable")
-
-
-def sends(*chunks: bytes, stay: bool = False) -> Answer:
-    """A watch that sends chunks, and then ends or stays open."""
-
-    async def send(request: web.BaseRequest) -> web.StreamResponse:
-        return await stream(request, *chunks, stay=stay)
-
-    return send
-
-
-def gives(make: Callable[[], web.Response]) -> Answer:
-    """An answer without delay."""
-
-    async def give(_: web.BaseRequest) -> web.StreamResponse:
-        return make()
-
-    return give
-
-
-STAYS_OPEN = sends(stay=True)
-
-
-@define
-class Script:
-    """Answers to lists and to watches, in order. The last answer of each is repeated."""
-
-    lists: list[Answer]
-    watches: list[Answer]
-
-    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
-        answers = self.watches if request.query.get("watch") == "true" else self.lists
-        answer = answers.pop(0) if len(answers) > 1 else answers[0]
-        return await answer(request)
-
-
-@define
-class Pauses:
-    """Records pauses instead of waiting. After the last allowed one it stays paused."""
-
-    allowed: int
-    seconds: list[float] = field(factory=list)
-
-    async def sleep(self, seconds: float) -> None:
-        self.seconds.append(seconds)
-        if len(self.seconds) >= self.allowed:
-            await asyncio.Event().wait()
-        await asyncio.sleep(0)
-
-    async def all(self) -> list[float]:
-        """All pauses, once the last allowed one has begun."""
-        await eventually(lambda: len(self.seconds) >= self.allowed)
-        return self.seconds
-
-
-@asynccontextmanager
-async def reflecting(
-    script: Script,
-    namespace: str = "",
-    *,
-    pauses: Pauses | None = None,
-    limits: Limits = DEFAULT_LIMITS,
-) -> AsyncIterator[tuple[Server, Reflector[Service]]]:
-    """A reflector of the Services of a scripted server, with short pauses or with recorded ones."""
-    async with serving(script) as server, connected(server.url, limits) as client:
-        reflector = Reflector(client, SERVICES, namespace)
-        if pauses is None:
-            yield server, evolve(reflector, backoff=Backoff(base=0.01, cap=0.05))
-        else:
-            yield server, evolve(reflector, sleep=pauses.sleep)
-
-
-@asynccontextmanager
-async def watching(
-    *watches: Answer,
-    lists: tuple[Answer, ...] = (gives(lambda: page(service("listed"), version="50")),),
-    pauses: Pauses | None = None,
-    limits: Limits = DEFAULT_LIMITS,
-) -> AsyncIterator[tuple[Server, Record, asyncio.Task[None]]]:
-    """A watch from version 1, and what it passes on."""
-    record = Record()
-    script = Script(list(lists), list(watches))
-    async with reflecting(script, pauses=pauses, limits=limits) as (server, reflector):
-        task = asyncio.create_task(reflector.watch("1", record))
-        try:
-            yield server, record, task
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError, ApiError, TransportError, WireError):
-                await task
-
-
-def versions(server: Server) -> list[str]:
-    """The versions from which watches started."""
-    return [request.query["resourceVersion"] for request in server.watches]
-
 
 # Lists
 
@@ -494,102 +367,3 @@ async def test_watch_can_be_cancelled() -> None:
         task.cancel()
         await asyncio.wait({task})
         await asyncio.wait_for(gone.wait(), 10)
-
-
-# Forever, in the main cluster
-
-
-@asynccontextmanager
-async def reflecting_forever(
-    script: Script, pauses: Pauses | None = None
-) -> AsyncIterator[tuple[Server, Record, list[str]]]:
-    """A reflection that no error ends, what it passes on, and the errors it reports."""
-    record, errors = Record(), list[str]()
-    async with reflecting(script, pauses=pauses) as (server, reflector):
-        task = asyncio.create_task(reflect_forever(reflector, record, errors.append))
-        try:
-            yield server, record, errors
-        finally:
-            task.cancel()
-            await asyncio.wait({task})
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        gives(lambda: refusal(403, "Forbidden")),
-        gives(lambda: refusal(500)),
-        gives(lambda: web.Response(text="<html>")),
-        gives(lambda: web.Response(status=301, headers={"Location": "https://127.0.0.1:1/"})),
-    ],
-    ids=["403", "500", "HTML", "redirect"],
-)
-async def test_list_is_retried_until_it_succeeds(error: Answer) -> None:
-    """After an error of the main cluster it is reported, and the list is requested again."""
-    script = Script([error, gives(lambda: page(service("a")))], [STAYS_OPEN])
-    async with reflecting_forever(script) as (_, record, errors):
-        await eventually(lambda: record.received == ["list of a"])
-        assert len(errors) == 1
-
-
-async def test_broken_watch_is_followed_by_a_list() -> None:
-    """After a watch that ended with an error, a list brings what was missed."""
-    script = Script(
-        [gives(lambda: page(service("a"))), gives(lambda: page(service("b")))],
-        [gives(lambda: refusal(500)), STAYS_OPEN],
-    )
-    async with reflecting_forever(script) as (_, record, _):
-        await eventually(lambda: record.received == ["list of a", "list of b"])
-
-
-async def test_internal_error_does_not_end_the_reflection() -> None:
-    """An error of the sink is logged, and the list is requested again."""
-
-    class Faulty(Record):
-        def apply(self, item: Service) -> None:
-            super().apply(item)
-            raise RuntimeError("a fault of svclink")
-
-    record = Faulty()
-    script = Script(
-        [gives(lambda: page(service("a")))], [sends(event("ADDED", service("b", "2"))), STAYS_OPEN]
-    )
-    async with reflecting(script) as (_, reflector):
-        with capture_logs() as logs:
-            task = asyncio.create_task(reflect_forever(reflector, record, lambda _: None))
-            await eventually(lambda: len(record.received) == 3)
-            task.cancel()
-            await asyncio.wait({task})
-    assert record.received == ["list of a", "b at 2", "list of a"]
-    assert [entry["event"] for entry in logs if entry["log_level"] == "error"] == ["internal error"]
-
-
-async def test_retry_after_is_respected() -> None:
-    """After a 503 the next list comes no earlier than its Retry-After says."""
-    overloaded = gives(
-        lambda: web.Response(status=503, text="not ready", headers={"Retry-After": "100"})
-    )
-    pauses = Pauses(allowed=1)
-    async with reflecting_forever(Script([overloaded], []), pauses) as (server, _, _):
-        assert await pauses.all() == [100]
-        assert len(server.requests) == 1
-
-
-async def test_missing_permission_is_logged_with_its_fix() -> None:
-    """The log names the permission to grant."""
-    with capture_logs() as logs:
-        async with reflecting_forever(Script([gives(lambda: refusal(403))], [])) as (
-            _,
-            _,
-            errors,
-        ):
-            await eventually(lambda: bool(errors))
-    assert logs[0]["fix"] == "grant svclink list and watch on services"
-
-
-async def test_server_that_refuses_every_watch_is_not_hammered() -> None:
-    """The reflector pauses longer and longer between lists if every watch is refused."""
-    script = Script([gives(lambda: page(service("a")))], [gives(lambda: refusal(403))])
-    pauses = Pauses(allowed=12)
-    async with reflecting_forever(script, pauses):
-        assert sum(await pauses.all()) > 5

@@ -88,48 +88,48 @@ class StoreMachine(RuleBasedStateMachine):
         plans = {key: plan_service(view, key, NOW) for key in {*NAMES.keys, *all_keys(view)}}
         return {key: [*plan.changes, *plan.findings] for key, plan in plans.items()}
 
-    @rule(piece=main_slices)
-    def main_slice_is_put(self, piece: EndpointSlice) -> None:
+    @rule(drawn=main_slices)
+    def main_slice_is_put(self, drawn: EndpointSlice) -> None:
         self.about_to_change()
-        held = self.model.main_slices.get(piece.metadata.key)
-        new = self.numbered(piece, held.metadata.uid if held is not None else f"uid-{self.version}")
+        held = self.model.main_slices.get(drawn.metadata.key)
+        new = self.numbered(drawn, held.metadata.uid if held is not None else f"uid-{self.version}")
         self.store.put(MAIN, new)
         self.model.main_slices[new.metadata.key] = new
 
-    @rule(piece=main_slices, data=st.data())
-    def main_watch_lags(self, piece: EndpointSlice, data: st.DataObject) -> None:
+    @rule(drawn=main_slices, data=st.data())
+    def main_watch_lags(self, drawn: EndpointSlice, data: st.DataObject) -> None:
         if self.model.main_slices:
             self.about_to_change()
             held = self.model.main_slices[
                 data.draw(st.sampled_from(sorted(self.model.main_slices)))
             ].metadata
             old = evolve(
-                piece.metadata,
+                drawn.metadata,
                 name=held.name,
                 namespace=held.namespace,
                 uid=held.uid,
                 resource_version="1",
             )
-            self.store.put(MAIN, evolve(piece, metadata=old))
+            self.store.put(MAIN, evolve(drawn, metadata=old))
 
-    @rule(piece=main_slices)
-    def main_slice_is_removed(self, piece: EndpointSlice) -> None:
+    @rule(drawn=main_slices)
+    def main_slice_is_removed(self, drawn: EndpointSlice) -> None:
         self.about_to_change()
-        self.store.remove(MAIN, EndpointSlice, piece.metadata.key)
-        self.model.main_slices.pop(piece.metadata.key, None)
+        self.store.remove(MAIN, EndpointSlice, drawn.metadata.key)
+        self.model.main_slices.pop(drawn.metadata.key, None)
 
-    @rule(pieces=st.lists(main_slices, max_size=3, unique_by=lambda piece: piece.metadata.key))
-    def main_slices_are_listed(self, pieces: list[EndpointSlice]) -> None:
+    @rule(all_drawn=st.lists(main_slices, max_size=3, unique_by=lambda drawn: drawn.metadata.key))
+    def main_slices_are_listed(self, all_drawn: list[EndpointSlice]) -> None:
         self.about_to_change()
-        new = [self.numbered(piece, f"uid-{self.version}") for piece in pieces]
+        new = [self.numbered(drawn, f"uid-{self.version}") for drawn in all_drawn]
         self.store.replace(MAIN, EndpointSlice, Listing(new, [], "1"))
-        self.model.main_slices = {piece.metadata.key: piece for piece in new}
+        self.model.main_slices = {drawn.metadata.key: drawn for drawn in new}
 
-    @rule(new=st.sampled_from(NAMES.keys).flatmap(services), gone=st.booleans())
-    def main_service_is_put_or_removed(self, new: Service, gone: bool) -> None:
+    @rule(new=st.sampled_from(NAMES.keys).flatmap(services), is_removed=st.booleans())
+    def main_service_is_put_or_removed(self, new: Service, is_removed: bool) -> None:
         self.about_to_change()
         key = new.metadata.key
-        if gone:
+        if is_removed:
             self.store.remove(MAIN, Service, key)
             self.model.main_services.pop(key, None)
         else:
@@ -166,12 +166,12 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(
         name=st.sampled_from(NAMES.clusters),
         new=st.sampled_from(NAMES.keys).flatmap(services),
-        gone=st.booleans(),
+        is_removed=st.booleans(),
     )
-    def remote_service_is_put_or_removed(self, name: str, new: Service, gone: bool) -> None:
+    def remote_service_is_put_or_removed(self, name: str, new: Service, is_removed: bool) -> None:
         self.about_to_change()
         key = new.metadata.key
-        if gone:
+        if is_removed:
             self.store.remove(name, Service, key)
             self.model.remote_services.pop((name, key), None)
         else:
@@ -183,14 +183,16 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(
         name=st.sampled_from(NAMES.clusters),
-        piece=remote_endpoint_slices(NAMES),
-        gone=st.booleans(),
+        drawn=remote_endpoint_slices(NAMES),
+        is_removed=st.booleans(),
     )
-    def remote_slice_is_put_or_removed(self, name: str, piece: EndpointSlice, gone: bool) -> None:
+    def remote_slice_is_put_or_removed(
+        self, name: str, drawn: EndpointSlice, is_removed: bool
+    ) -> None:
         self.about_to_change()
-        new = self.numbered(piece, "remote")
+        new = self.numbered(drawn, "remote")
         key = new.metadata.key
-        if gone:
+        if is_removed:
             self.store.remove(name, EndpointSlice, key)
             self.model.remote_slices.pop((name, key), None)
         else:
@@ -200,15 +202,17 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(
         name=st.sampled_from(NAMES.clusters),
-        piece=remote_endpoint_slices(NAMES),
-        gone=st.booleans(),
+        drawn=remote_endpoint_slices(NAMES),
+        is_removed=st.booleans(),
     )
-    def remote_slice_is_undecodable(self, name: str, piece: EndpointSlice, gone: bool) -> None:
+    def remote_slice_is_undecodable(
+        self, name: str, drawn: EndpointSlice, is_removed: bool
+    ) -> None:
         """The slice stays undecodable, or is missing in the next list of its namespace."""
         self.about_to_change()
-        key, owner = piece.metadata.key, service_of(piece) or piece.metadata.key
+        key, owner = drawn.metadata.key, service_of(drawn) or drawn.metadata.key
         each = Undecodable(key, owner, "field missing")
-        if gone:
+        if is_removed:
             self.store.replace(name, EndpointSlice, Listing([], [], "1"), key.namespace)
             for cluster, other in list(self.model.remote_slices):
                 if (cluster, other.namespace) == (name, key.namespace):
@@ -288,7 +292,7 @@ class StoreMachine(RuleBasedStateMachine):
 def _sets(
     groups: Mapping[NamespacedName, Iterable[EndpointSlice]],
 ) -> dict[NamespacedName, set[EndpointSlice]]:
-    return {key: set(pieces) for key, pieces in groups.items()}
+    return {key: set(all_drawn) for key, all_drawn in groups.items()}
 
 
 TestStoreMachine = StoreMachine.TestCase

@@ -103,13 +103,13 @@ def encoded(content: Object, *, pretty: bool = False) -> bytes:
     return json.dumps(content, indent=2 if pretty else None, ensure_ascii=pretty).encode()
 
 
-def as_mirrored(piece: EndpointSlice) -> EndpointSlice:
+def as_mirrored(endpoint_slice: EndpointSlice) -> EndpointSlice:
     """A slice with only its mirrored fields, as it is decoded from a remote cluster."""
     return evolve(
-        piece,
+        endpoint_slice,
         endpoints=tuple(
             evolve(endpoint, hints=None, hostname=None, node_name=None, target_ref=None)
-            for endpoint in piece.endpoints
+            for endpoint in endpoint_slice.endpoints
         ),
     )
 
@@ -164,9 +164,9 @@ def test_encoded_service_decodes_to_itself(service: Service) -> None:
 
 
 @given(all_slices)
-def test_encoded_slice_decodes_to_itself(piece: EndpointSlice) -> None:
+def test_encoded_slice_decodes_to_itself(endpoint_slice: EndpointSlice) -> None:
     """The fast decoder restores the value that the codec encoded."""
-    assert decode_slice(encoded(unstructure(piece))) == piece
+    assert decode_slice(encoded(unstructure(endpoint_slice))) == endpoint_slice
 
 
 # Wrong types: whatever one refuses, the other refuses.

@@ -18,16 +18,18 @@ from tests.unit.core.strategies.endpoint_slices import all_slices
 
 
 @given(all_slices)
-def test_encoder_and_codec_agree_on_every_slice(piece: EndpointSlice) -> None:
+def test_encoder_and_codec_agree_on_every_slice(endpoint_slice: EndpointSlice) -> None:
     """Both encode an EndpointSlice to the same JSON."""
-    assert json.loads(encode_slice(piece)) == unstructure(piece)
+    assert json.loads(encode_slice(endpoint_slice)) == unstructure(endpoint_slice)
 
 
 @given(all_slices, st.text(min_size=1), st.integers(min_value=1))
-def test_precondition_is_in_the_metadata(piece: EndpointSlice, uid: str, version: int) -> None:
+def test_precondition_is_in_the_metadata(
+    endpoint_slice: EndpointSlice, uid: str, version: int
+) -> None:
     """A precondition adds the uid and the resourceVersion to the metadata, and nothing else."""
-    with_it = json.loads(encode_slice(piece, Precondition(uid, str(version))))
-    without = json.loads(encode_slice(piece))
+    with_it = json.loads(encode_slice(endpoint_slice, Precondition(uid, str(version))))
+    without = json.loads(encode_slice(endpoint_slice))
     assert with_it["metadata"] == without["metadata"] | {
         "uid": uid,
         "resourceVersion": str(version),

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from svclink_controller.wire.messages import (
-    MAX_RETRY_AFTER,
     Bookmark,
     Changed,
     Deleted,
@@ -24,14 +23,11 @@ from svclink_controller.wire.messages import (
     Status,
     Undecodable,
     WireError,
-    clean_text,
-    is_earlier,
 )
 from svclink_controller.wire.reading import (
     decode_event,
     decode_object,
     decode_page,
-    decode_status,
     decode_uid,
     decode_version,
 )
@@ -43,9 +39,9 @@ from svclink_controller.wire.resources import (
     Resource,
 )
 from svclink_core import ClusterLink, EndpointSlice, NamespacedName, Service
+from tests.builders.keys import WEB
 
-WEB = NamespacedName("default", "web")
-DEEP = b"[" * 100_000 + b"]" * 100_000
+DEEP: Final = b"[" * 100_000 + b"]" * 100_000
 
 
 def service(name: str = "web", **changes: Any) -> dict[str, Any]:
@@ -58,7 +54,7 @@ def service(name: str = "web", **changes: Any) -> dict[str, Any]:
     return {"metadata": metadata, "spec": {"ports": [{"port": 80}]}, **changes}
 
 
-def piece(name: str = "web-1", **changes: Any) -> dict[str, Any]:
+def endpoint_slice(name: str = "web-1", **changes: Any) -> dict[str, Any]:
     labels = {"kubernetes.io/service-name": "web"}
     metadata = {"name": name, "namespace": "default", "resourceVersion": "7", "labels": labels}
     return {"metadata": metadata, "addressType": "IPv4", "endpoints": [], "ports": [], **changes}
@@ -110,18 +106,18 @@ def test_items_may_be_null() -> None:
 @pytest.mark.parametrize(
     "bad",
     [
-        piece("bad", endpoints=[{"addresses": "10.0.0.1"}]),
-        piece("bad", endpoints=[None]),
-        piece("bad", ports=[{"port": "80"}]),
-        piece("bad", addressType=4),
-        {**piece("bad"), "addressType": None},
-        piece("bad", metadata={**piece("bad")["metadata"], "ownerReferences": 5}),
-        piece("bad", metadata={**piece("bad")["metadata"], "generation": "one"}),
+        endpoint_slice("bad", endpoints=[{"addresses": "10.0.0.1"}]),
+        endpoint_slice("bad", endpoints=[None]),
+        endpoint_slice("bad", ports=[{"port": "80"}]),
+        endpoint_slice("bad", addressType=4),
+        {**endpoint_slice("bad"), "addressType": None},
+        endpoint_slice("bad", metadata={**endpoint_slice("bad")["metadata"], "ownerReferences": 5}),
+        endpoint_slice("bad", metadata={**endpoint_slice("bad")["metadata"], "generation": "one"}),
     ],
 )
 def test_undecodable_object_costs_only_itself(bad: dict[str, Any]) -> None:
     """The other objects are decoded. The undecodable one is reported with its Service."""
-    page = whole(listed(piece("good"), bad, piece("fine")), ENDPOINT_SLICES)
+    page = whole(listed(endpoint_slice("good"), bad, endpoint_slice("fine")), ENDPOINT_SLICES)
     assert [item.metadata.name for item in page.items] == ["good", "fine"]
     assert [(each.key.name, each.service) for each in page.undecodable] == [("bad", WEB)]
 
@@ -239,25 +235,6 @@ def test_any_json_is_an_object_or_a_wire_error(
         assert is_printable_or_right(read)
 
 
-@pytest.mark.parametrize(
-    ("version", "other", "earlier"),
-    [
-        ("9", "10", True),
-        ("10", "9", False),
-        ("10", "10", False),
-        ("", "10", False),
-        ("9", "", False),
-        ("x9", "10", False),
-        ("-1", "10", False),
-        ("\u0661", "10", False),
-        ("1", "9" * 5000, False),
-    ],
-)
-def test_only_numeric_versions_are_compared(version: str, other: str, *, earlier: bool) -> None:
-    """Versions compare as numbers. A version that is not a number is not compared."""
-    assert is_earlier(version, other) is earlier
-
-
 # Events
 
 
@@ -309,7 +286,9 @@ def test_error_event_is_a_status_without_version() -> None:
 
 def test_undecodable_change_moves_the_version() -> None:
     """The watch continues after an undecodable object, which exists."""
-    found, version = decode_event(event("MODIFIED", piece("bad", addressType=4)), ENDPOINT_SLICES)
+    found, version = decode_event(
+        event("MODIFIED", endpoint_slice("bad", addressType=4)), ENDPOINT_SLICES
+    )
     assert isinstance(found, Undecodable)
     assert (found.key, found.service, version) == (NamespacedName("default", "bad"), WEB, "7")
 
@@ -351,7 +330,7 @@ def test_error_about_an_event_is_printable() -> None:
     ("resource", "content", "kind"),
     [
         (SERVICES, service(), Service),
-        (ENDPOINT_SLICES, piece(), EndpointSlice),
+        (ENDPOINT_SLICES, endpoint_slice(), EndpointSlice),
         (CLUSTER_LINKS, {"metadata": {"name": "c1"}}, ClusterLink),
     ],
 )
@@ -398,89 +377,6 @@ def test_version_and_uid_of_another_api_are_errors(content: bytes) -> None:
         decode_version(content)
     with pytest.raises(WireError):
         decode_uid(content)
-
-
-# Status
-
-
-def test_status_has_causes_and_delay() -> None:
-    """The causes and the delay are read from the details of a Status."""
-    content = {
-        "code": 429,
-        "reason": "TooManyRequests",
-        "message": "slow down",
-        "details": {
-            "retryAfterSeconds": 3,
-            "causes": [{"reason": "A"}, {"reason": "B", "message": "b"}],
-        },
-    }
-    expected = Status(429, "TooManyRequests", "slow down", ("A", "B"), 3)
-    assert decode_status(json.dumps(content).encode()) == expected
-
-
-def test_delay_is_bounded() -> None:
-    """A server cannot ask for a pause of a day."""
-    status = decode_status(
-        json.dumps({"code": 429, "details": {"retryAfterSeconds": 86_400}}).encode()
-    )
-    assert status.retry_after == MAX_RETRY_AFTER
-
-
-@pytest.mark.parametrize("details", [None, {}, {"causes": None, "retryAfterSeconds": 0}])
-def test_status_without_details_has_no_delay(details: Any) -> None:
-    """A Status may have no details, or empty ones."""
-    status = decode_status(
-        json.dumps({"message": "no", "details": details}).encode(), 500, "Internal Server Error"
-    )
-    assert status == Status(500, "Internal Server Error", "no")
-
-
-@pytest.mark.parametrize(
-    ("body", "message"),
-    [
-        (
-            b"Too many requests, please try again later.\n",
-            "Too many requests, please try again later.",
-        ),
-        (b"<html>\r\n<h1>Bad Gateway</h1></html>", "<html> <h1>Bad Gateway</h1></html>"),
-        (b"", ""),
-        (b"\xff\xfe", "\ufffd\ufffd"),
-        (b"\x1b]0;gotcha\x07\x1b[2Jred", "]0;gotcha [2Jred"),
-        (b'{"code":"five"}', '{"code":"five"}'),
-        (b'{"message":"\xff"}', '{"message":"\ufffd"}'),
-    ],
-)
-def test_status_that_is_not_json_is_its_text(body: bytes, message: str) -> None:
-    """The answer of a proxy is not JSON: HTTP code and reason count, and its text is shown."""
-    assert decode_status(body, 503, "Service Unavailable") == Status(
-        503, "Service Unavailable", message
-    )
-
-
-def test_deeply_nested_status_is_only_its_code() -> None:
-    """A body that is nested too deeply is not decoded."""
-    assert decode_status(DEEP, 500, "Oops").code == 500
-
-
-def test_reason_and_message_are_printable() -> None:
-    """Reason and message of a server have no escape sequences."""
-    content = json.dumps({"reason": "\x1b[31mbad", "message": "a\nb"}).encode()
-    assert decode_status(content, 500).reason == "[31mbad"
-    assert decode_status(b"x", 500, "\x1b[31mbad").reason == "[31mbad"
-
-
-@given(st.text())
-def test_clean_text_is_one_short_printable_line(text: str) -> None:
-    """Any text becomes one printable line of limited length."""
-    cleaned = clean_text(text)
-    assert cleaned.isprintable()
-    assert len(cleaned) <= 300
-
-
-@given(st.text(st.characters(categories=("L", "N", "P")), max_size=100))
-def test_clean_text_keeps_plain_words(text: str) -> None:
-    """Printable text stays as it is."""
-    assert clean_text(text) == text
 
 
 # Paths
