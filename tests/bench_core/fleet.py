@@ -110,7 +110,7 @@ def as_stored(piece: EndpointSlice, number: int) -> EndpointSlice:
 
 
 def forgetful(found: Snapshot) -> Snapshot:
-    """The same snapshot where nothing is known yet about any slice, as after a restart. Endpoints are shared."""
+    """The same snapshot with new slices, as after a restart. Endpoints are shared."""
     main = main_cluster(found.main.services.values(), map(evolve, found.main.names.values()))
     remotes = {
         name: evolve(

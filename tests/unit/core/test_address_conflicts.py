@@ -1,4 +1,4 @@
-"""Addresses that two clusters claim: one fact a test."""
+"""Addresses that several clusters claim, one fact in each test."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from tests.builders.values import cluster, foreign_slice, remote_slice, snapshot
 from tests.unit.core.world import NOW
 
 
-def test_two_clusters() -> None:
-    """An address that two clusters have is told to both of them."""
+def test_address_of_two_clusters_is_reported_to_both() -> None:
+    """Both clusters get a finding that names the address and the other cluster."""
     one = cluster("c1", remote_slice("w", "10.0.0.1", "10.0.0.2"))
     found = snapshot_of(one, cluster("c2", remote_slice("w", "10.0.0.2")))
     assert plan(found, NOW).findings == (
@@ -19,8 +19,8 @@ def test_two_clusters() -> None:
     )
 
 
-def test_a_local_pod() -> None:
-    """An address that a local Pod has is told to the cluster."""
+def test_address_of_a_local_pod_is_reported() -> None:
+    """The finding of the remote cluster names the main cluster."""
     local = foreign_slice("web-local", labels={LABEL_SERVICE_NAME: "web"})
     found = snapshot_of(cluster("c1", remote_slice("w", "10.9.9.9")), slices=[local])
     assert plan(found, NOW).findings == (
@@ -28,8 +28,8 @@ def test_a_local_pod() -> None:
     )
 
 
-def test_no_conflict() -> None:
-    """Neither a cluster's own two slices nor what the Go release left of it are a conflict."""
+def test_slices_of_one_cluster_do_not_conflict() -> None:
+    """Neither two slices of one cluster nor a leftover of the same cluster is a conflict."""
     leftover = foreign_slice("web-old", labels={LABEL_SERVICE_NAME: "web", LABEL_GO_CLUSTER: "c1"})
     slices = [remote_slice("w1", "10.9.9.9"), remote_slice("w2", "10.9.9.9")]
     found = snapshot_of(

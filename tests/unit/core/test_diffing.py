@@ -1,4 +1,4 @@
-"""Desired against observed slices: one fact a test."""
+"""Desired slices against observed ones, one fact in each test."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from tests.builders.values import endpoint, mirrored_slice
 
 
 def wanted(*addresses: str, source: str = "web-abc", address_type: str = "IPv4") -> EndpointSlice:
-    """A desired slice: without name, uid and version."""
+    """A desired slice, without name, uid and resourceVersion."""
     piece = mirrored_slice("x", *addresses, source=source, address_type=address_type)
     return evolve(piece, metadata=evolve(piece.metadata, name="", uid="", resource_version=""))
 
@@ -49,13 +49,13 @@ def changes(
     return diff(WEB, "c1", desired, observed, Names(WEB.namespace, ["c1"], held))
 
 
-def test_nothing_to_do() -> None:
-    """A slice that is as desired is left alone."""
+def test_matching_slice_is_left_alone() -> None:
+    """A slice that matches the desired one causes no change."""
     assert changes([wanted()], [mirrored_slice()]) == []
 
 
 def test_a_missing_slice_is_created() -> None:
-    """What is desired and not there is created, under the readable name, with nothing the server gives."""
+    """A desired slice that does not exist is created under its readable name."""
     (change,) = changes([wanted()], [])
     assert change == Create(
         evolve(wanted(), metadata=evolve(wanted().metadata, name="web-c1")), Reason.SOURCE_ADDED
@@ -64,20 +64,20 @@ def test_a_missing_slice_is_created() -> None:
 
 
 def test_a_second_slice_gets_another_name() -> None:
-    """Of two slices created at once the first by source has the readable name."""
+    """Of two slices created together, the first by source gets the readable name."""
     first, second = changes([wanted(source="web-b"), wanted(source="web-a")], [])
     assert (first.key.name, first.endpoint_slice.source) == ("web-c1", "web-a")
     assert second.key.name.startswith("web-c1-")
 
 
 def test_a_taken_name_is_left_alone() -> None:
-    """A name held by an object that is not this slice is not used."""
+    """A name that another object holds is not used."""
     (change,) = changes([wanted()], [], taken=["web-c1"])
     assert change.key.name.startswith("web-c1-")
 
 
 def test_a_changed_slice_is_updated() -> None:
-    """A slice whose content differs is replaced, in the very version that was seen, and keeps its name."""
+    """A slice with other content is replaced, with the observed version as precondition."""
     (change,) = changes([wanted("10.0.0.2")], [mirrored_slice("other-name", "10.0.0.1")])
     assert isinstance(change, Update)
     assert change.reason is Reason.CONTENT_CHANGED
@@ -87,7 +87,7 @@ def test_a_changed_slice_is_updated() -> None:
 
 
 def test_a_slice_whose_source_is_gone_is_deleted() -> None:
-    """What is there and not desired is deleted, in the very version that was seen."""
+    """A slice that is not desired is deleted, with the observed version as precondition."""
     old = mirrored_slice()
     assert changes([], [old]) == [
         Delete(old, Precondition("uid-of-web-c1", "7"), Reason.SOURCE_GONE)
@@ -95,7 +95,7 @@ def test_a_slice_whose_source_is_gone_is_deleted() -> None:
 
 
 def test_a_renamed_source_is_another_slice() -> None:
-    """A source of another name is created before the old one is deleted."""
+    """When a source gets another name, the new mirror is created before the old one is deleted."""
     created, deleted = changes([wanted(source="web-new")], [mirrored_slice()])
     assert isinstance(created, Create)
     assert created.key.name != "web-c1"
@@ -103,36 +103,36 @@ def test_a_renamed_source_is_another_slice() -> None:
 
 
 def test_another_address_type_is_another_slice() -> None:
-    """The address type cannot change in place, so a change is a creation and a deletion."""
+    """The address type is immutable, so a change of it is a creation and a deletion."""
     created, deleted = changes([wanted("fd00::1", address_type="IPv6")], [mirrored_slice()])
     assert isinstance(created, Create)
     assert isinstance(deleted, Delete)
 
 
 def test_one_of_two_with_the_same_source_is_deleted() -> None:
-    """Of two slices of one source the first by name stays."""
+    """Of two slices with the same source, the first by name is kept."""
     old = mirrored_slice("web-c1-0123456789")
     assert changes([wanted()], [old, mirrored_slice()]) == [
         Delete(old, Precondition("uid-of-web-c1-0123456789", "7"), Reason.DUPLICATE)
     ]
 
 
-def test_a_slice_that_is_being_deleted_is_as_good_as_gone() -> None:
-    """A slice that waits for finalizers is not changed any more and only holds its name."""
+def test_slice_that_is_being_deleted_only_holds_its_name() -> None:
+    """A slice that waits for finalizers is not changed, and its name stays taken."""
     (change,) = changes([wanted()], [mirrored_slice(deleted_at="2026-01-01T00:00:00Z")])
     assert isinstance(change, Create)
     assert change.key.name != "web-c1"
 
 
-def test_the_others_are_looked_at_behind_one_that_is_being_deleted() -> None:
-    """A slice that waits for finalizers does not hide the one that took its place."""
+def test_slice_that_is_being_deleted_does_not_hide_its_successor() -> None:
+    """A slice that waits for finalizers does not hide the slice that replaced it."""
     dying = mirrored_slice("a", deleted_at="2026-01-01T00:00:00Z")
     assert changes([wanted()], [dying, mirrored_slice("b")]) == []
 
 
 @pytest.mark.parametrize("label", [None, "", "other"])
-def test_a_lost_service_label_is_not_mended_in_place(label: str | None) -> None:
-    """kube-proxy leaks endpoints when the Service label changes in place, so the slice is replaced."""
+def test_lost_service_label_is_not_fixed_in_place(label: str | None) -> None:
+    """kube-proxy leaks endpoints if the Service label changes, so the slice is replaced."""
     created, deleted = changes([wanted()], [mirrored_slice(labels={LABEL_SERVICE_NAME: label})])
     assert isinstance(created, Create)
     assert isinstance(deleted, Delete)
@@ -151,7 +151,7 @@ def test_a_lost_service_label_is_not_mended_in_place(label: str | None) -> None:
     ],
 )
 def test_a_slice_edited_by_hand_is_repaired(edited: EndpointSlice) -> None:
-    """Labels, ports and every field of endpoints are put right again."""
+    """Edited labels, ports and endpoints are restored."""
     update = update_to(wanted(), edited)
     assert update is not None
     assert update.reason is Reason.CONTENT_CHANGED
@@ -167,7 +167,7 @@ OTHER_OWNER = OwnerReference(
     [(), (OTHER_OWNER,), (*mirrored_slice().metadata.owner_references, OTHER_OWNER)],
 )
 def test_the_owner_is_replaced_in_place(owners: tuple[OwnerReference, ...]) -> None:
-    """A slice of a re-created Service follows it before the garbage collector removes it."""
+    """A slice gets the uid of a re-created Service before the garbage collector can delete it."""
     old = evolve(
         mirrored_slice(), metadata=evolve(mirrored_slice().metadata, owner_references=owners)
     )
@@ -186,21 +186,21 @@ def noisy(metadata: ObjectMeta) -> ObjectMeta:
 
 @pytest.mark.parametrize("other", [wanted(source="web-xyz"), wanted(address_type="IPv6")])
 def test_another_identity_is_another_content(other: EndpointSlice) -> None:
-    """A slice of another source or address type is not the same content, whatever its endpoints."""
+    """Another source or address type is other content, even with the same endpoints."""
     update = update_to(other, mirrored_slice())
     assert update is not None
     assert update.reason is Reason.CONTENT_CHANGED
 
 
-def test_noise_is_no_difference() -> None:
-    """What the API server or others write beside our fields is no reason to write."""
+def test_fields_of_others_are_not_a_difference() -> None:
+    """Fields that the API server or others set cause no write."""
     old = mirrored_slice()
     assert update_to(wanted(), evolve(old, metadata=noisy(old.metadata))) is None
 
 
 @pytest.mark.parametrize("managed_by", [None, "", "endpointslice-controller.k8s.io"])
 def test_slices_of_others_are_never_touched(managed_by: str | None) -> None:
-    """A change of a slice that is not ours is an error of the program."""
+    """A change to a slice that is not ours is a ProgrammerError."""
     foreign = mirrored_slice(labels={LABEL_MANAGED_BY: managed_by})
     with pytest.raises(ProgrammerError, match="default/web-c1 is not managed by svclink"):
         delete(foreign, Reason.SOURCE_GONE)
@@ -209,7 +209,7 @@ def test_slices_of_others_are_never_touched(managed_by: str | None) -> None:
 
 
 def test_keys_of_changes() -> None:
-    """Every change tells the namespace and name of its slice."""
+    """Every change has the namespace and name of its slice."""
     old = mirrored_slice("web-c1", "10.0.0.9")
     update, deletion = update_to(wanted(), old), delete(old, Reason.LINK_GONE)
     assert update is not None
@@ -217,7 +217,7 @@ def test_keys_of_changes() -> None:
 
 
 def test_what_was_equal_stays_equal() -> None:
-    """A slice that had the wanted endpoints has them when it is asked again, and still not others."""
+    """A slice that had the desired endpoints once still has them when compared again."""
     observed = mirrored_slice("web-c1", "10.0.0.1", "10.0.0.2")
     desired, other = wanted("10.0.0.1", "10.0.0.2"), wanted("10.0.0.1", "10.0.0.3")
     for _ in range(2):
@@ -227,7 +227,7 @@ def test_what_was_equal_stays_equal() -> None:
 
 
 def test_a_hash_tells_slices_apart_by_their_source() -> None:
-    """A second slice of a Service is named after its own source: it gets that name wherever it is planned."""
+    """A second slice is named after its source, so it gets the same name in every plan."""
     names = [
         change.key.name for change in changes([wanted(source="web-1"), wanted(source="web-2")], [])
     ]

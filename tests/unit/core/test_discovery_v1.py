@@ -1,4 +1,4 @@
-"""EndpointSlices whose endpoints are in the form a mirror has."""
+"""The normal form of endpoints, which a mirror has, one fact in each test."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from tests.unit.core.strategies.endpoints import endpoints, ipv4_addresses, ipv6
 
 
 def test_endpoints_in_normal_form_are_used_themselves() -> None:
-    """Endpoints in normal form and order are not copied, so that a mirror of them takes no memory."""
+    """Sorted endpoints in normal form are not copied, so a mirror of them takes no memory."""
     piece = remote_slice("web-abc", "10.0.0.1", "10.0.0.2")
     assert normal_endpoints(piece) is piece.endpoints
 
 
 def test_endpoints_in_normal_form_are_sorted() -> None:
-    """Endpoints in normal form are the very same ones in the order of their addresses."""
+    """Unsorted endpoints in normal form are the same objects, sorted by address."""
     piece = remote_slice("web-abc", "10.0.0.9", "10.0.0.10")
     found = normal_endpoints(piece)
     assert found is not None
@@ -37,7 +37,7 @@ def test_endpoints_in_normal_form_are_sorted() -> None:
 
 @pytest.mark.parametrize("conditions", sorted(set(WRITTEN_OUT.values()), key=str), ids=str)
 def test_any_conditions_that_are_written_out_are_normal(conditions: EndpointConditions) -> None:
-    """Also endpoints that are not ready, or terminating, are in normal form."""
+    """Endpoints that are not ready or are terminating also have a normal form."""
     assert normal_endpoints(remote_slice(endpoints=[endpoint(conditions=conditions)])) is not None
 
 
@@ -54,7 +54,7 @@ def test_any_conditions_that_are_written_out_are_normal(conditions: EndpointCond
     ],
 )
 def test_one_odd_address_is_enough(odd: Endpoint) -> None:
-    """Where an address would be changed, dropped or merged, each endpoint has to be looked at."""
+    """If an address would change, each endpoint is checked."""
     assert normal_endpoints(remote_slice(endpoints=[odd, endpoint("10.0.0.2")])) is None
 
 
@@ -72,7 +72,7 @@ def test_one_odd_address_is_enough(odd: Endpoint) -> None:
     ],
 )
 def test_endpoints_that_say_more_are_made_plain(rich: Endpoint) -> None:
-    """Where one endpoint says more than a mirror does, or not all, all are made anew in the form of a mirror."""
+    """If one endpoint has other fields than a mirror, all are built anew in normal form."""
     plain = endpoint("10.0.0.2")
     assert normal_endpoints(remote_slice(endpoints=[plain, rich])) == (endpoint("10.0.0.1"), plain)
 
@@ -83,8 +83,8 @@ ADDRESSES: Final = {"IPv4": ipv4_addresses, "IPv6": ipv6_addresses}
 
 
 @st.composite
-def pieces(draw: DrawFn) -> EndpointSlice:
-    """Slices of which most endpoints are in normal form, as in real clusters."""
+def slices(draw: DrawFn) -> EndpointSlice:
+    """Slices with most endpoints in normal form, as in real clusters."""
     address_type = draw(st.sampled_from(("IPv4", "IPv6")))
     addresses = ADDRESSES[address_type]
     normal = st.builds(
@@ -97,9 +97,9 @@ def pieces(draw: DrawFn) -> EndpointSlice:
     return remote_slice(endpoints=found, address_type=address_type)
 
 
-@given(pieces(), st.sampled_from(Topology))
+@given(slices(), st.sampled_from(Topology))
 def test_columns_say_what_each_endpoint_says(piece: EndpointSlice, topology: Topology) -> None:
-    """Endpoints in normal form are what looking at each of them gives, with nothing left out."""
+    """The check of whole columns gives the same endpoints as checking each one."""
     expected = mirror_each_endpoint(piece.endpoints, piece.address_type, Topology.NONE)
     assert normal_endpoints(piece) is None or (normal_endpoints(piece), []) == expected
     assert mirror_endpoints(piece, topology) == mirror_each_endpoint(
@@ -107,18 +107,18 @@ def test_columns_say_what_each_endpoint_says(piece: EndpointSlice, topology: Top
     )
 
 
-@given(pieces(), st.randoms(use_true_random=False))
+@given(slices(), st.randoms(use_true_random=False))
 def test_what_a_mirror_has_is_normal(piece: EndpointSlice, random: Random) -> None:
-    """Mirrored endpoints of one IPv4 address are in normal form, in whatever order."""
+    """Mirrored endpoints with one IPv4 address are in normal form, in any order."""
     found, _ = mirror_each_endpoint(piece.endpoints, piece.address_type, Topology.NONE)
     mirrored = tuple(each for each in found if len(each.addresses) == 1)
     mixed = evolve(piece, endpoints=tuple(random.sample(mirrored, len(mirrored))))
     assert normal_endpoints(mixed) == mirrored or piece.address_type == "IPv6"
 
 
-@given(pieces(), pieces())
+@given(slices(), slices())
 def test_columns_are_equal_where_endpoints_are(one: EndpointSlice, other: EndpointSlice) -> None:
-    """Comparing columns says what comparing endpoints says."""
+    """Comparing columns gives the same result as comparing endpoints."""
     copy = tuple(evolve(each, conditions=evolve(each.conditions)) for each in one.endpoints)
     assert are_equal(copy, one.endpoints)
     assert are_equal(one.endpoints, other.endpoints) is (one.endpoints == other.endpoints)
@@ -149,5 +149,5 @@ def test_every_field_counts(edited: Endpoint) -> None:
 
 
 def test_numbers_of_endpoints_count() -> None:
-    """More endpoints are not equal to fewer."""
+    """Slices with different numbers of endpoints are not equal."""
     assert not are_equal((endpoint(),), (endpoint(), endpoint("10.0.0.2")))

@@ -116,7 +116,7 @@ def test_names_matter_in_their_namespace_only() -> None:
 def test_a_link_concerns_everything() -> None:
     """A changed link or connection concerns every Service."""
     mirrored = mirrored_slice(key=A, cluster="gone")
-    local = foreign_slice("local", labels={LABEL_SERVICE_NAME: "nobody"})
+    local = foreign_slice("local", labels={LABEL_SERVICE_NAME: "unknown"})
     found = snapshot_of(cluster("c1", services=[service(OTHER)]), slices=[mirrored, local])
     assert requests_for(ClusterChanged("c1"), found) == {WEB, A, OTHER}
 

@@ -1,7 +1,7 @@
-"""Whatever happens in whatever order, the controller ends where a fresh plan for everything would.
+"""After any events in any order, the controller reaches the state that a fresh plan would.
 
-What is real: the whole core. What is substituted: the main API server, by the tiny one in `world`, and the controller,
-by the few lines below: dirty keys, one worker a key, and a queue that is lost in a crash.
+Real: the whole core. Substituted: the main API server, by the one in `api_server`, and the
+controller, by the lines below: dirty keys, one worker for each key, a queue that a crash loses.
 """
 
 from __future__ import annotations
@@ -49,35 +49,35 @@ pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
 
 NOW: Final = 1_800_000_000.0
 PATIENCE: Final = 1_000
-"""Writes after which it is certain that they would go on for ever."""
+"""More writes than any plan needs: after them the test fails."""
 
 
 class Interleavings(RuleBasedStateMachine):
-    """The world, and what the controller has in memory of it: keys to plan, and plans half carried out."""
+    """The clusters, and the memory of the controller: dirty keys and partly applied plans."""
 
     @initialize(data=st.data())
     def start(self, data: DataObject) -> None:
-        """Chaos, or every Service in every cluster and all of it mirrored: then there is something to lose."""
+        """Starts with a chaotic snapshot, or with one in which everything is mirrored."""
         self.universe: Universe = data.draw(universes)
         self.found: Snapshot = evolve(data.draw(begun(self.universe)), options=data.draw(options))
         self.restart()
 
     @rule(data=st.data())
     def happen(self, data: DataObject) -> None:
-        """Something happens in the main cluster, in a remote one, or to a link."""
+        """An event in the main cluster, in a remote one, or of a link."""
         event, self.found = data.draw(happenings(self.universe, self.found))
         self.dirty |= requests_for(event, self.found)
 
     @rule(data=st.data())
     def work(self, data: DataObject) -> None:
-        """A worker takes the next step: plans a Service, or writes one change of what it planned earlier."""
+        """A worker takes its next step: it plans a Service, or writes one change of its plan."""
         for _ in range(data.draw(pick((1, 2, 3, 9)))):
             if steps := self.steps():
                 self.take(data.draw(pick(tuple(steps))))
 
     @rule(data=st.data())
     def crash(self, data: DataObject) -> None:
-        """Now and then the controller dies between two writes. The next one plans everything there is."""
+        """The controller sometimes dies between two writes; the next one plans everything."""
         if data.draw(pick((False, False, False, True))):
             self.restart()
 
@@ -86,7 +86,7 @@ class Interleavings(RuleBasedStateMachine):
         self.working: dict[NamespacedName, list[Change]] = {}
 
     def steps(self) -> list[NamespacedName]:
-        """Services somebody can do something about. One that is worked on is not begun again before that is done."""
+        """Services with work. A Service is planned again only after its last plan was applied."""
         return sorted(self.dirty | self.working.keys())
 
     def take(self, key: NamespacedName) -> None:
@@ -100,7 +100,7 @@ class Interleavings(RuleBasedStateMachine):
             self.write(key, self.working[key].pop(0))
 
     def write(self, key: NamespacedName, change: Change) -> None:
-        """One request. Meanwhile the world may have become another than was planned for: then it is refused."""
+        """One request. The API server refuses it if the object has changed since the plan."""
         before = self.found.main.names.get(change.key)
         try:
             self.found = applied(self.found, [change])
@@ -112,12 +112,12 @@ class Interleavings(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_missed(self) -> None:
-        """There is nothing to write for a Service that nobody is going to look at."""
+        """A Service that is neither dirty nor being worked on needs no write."""
         for key in all_keys(self.found) - self.dirty - self.working.keys():
             assert plan_service(self.found, key, NOW).changes == ()
 
     def teardown(self) -> None:
-        """Nothing happens any more: the controller finishes, and then all is as a fresh plan would have it."""
+        """Without further events the controller finishes, in the state of a fresh plan."""
         for _ in range(PATIENCE if hasattr(self, "found") else 0):
             if not (steps := self.steps()):
                 assert plan(self.found, NOW).changes == ()
@@ -127,11 +127,11 @@ class Interleavings(RuleBasedStateMachine):
                 )
                 return
             self.take(steps[0])
-        assert not hasattr(self, "found"), "it writes for ever"
+        assert not hasattr(self, "found"), "the controller never stops writing"
 
 
 def event_of(change: Change, before: EndpointSlice | None, after: Snapshot) -> Event:
-    """What the watches of the main cluster tell of a change."""
+    """The event that a change causes in the watches of the main cluster."""
     match change:
         case CreateNamespace():
             return NamespaceChanged(change.namespace.metadata.name)
@@ -144,12 +144,12 @@ def event_of(change: Change, before: EndpointSlice | None, after: Snapshot) -> E
 
 
 def begun(universe: Universe) -> SearchStrategy[Snapshot]:
-    """Where a story begins."""
+    """The first snapshot."""
     return mostly(st.just(settled(healthy_snapshot(universe))), fresh_snapshots(universe), 2)
 
 
 def decided_pairs(found: Snapshot) -> set[tuple[NamespacedName | None, str | None]]:
-    """The Services and clusters that are mirrored: what is kept, or left to the garbage collector, is history."""
+    """The mirrored Services and clusters. What is kept or garbage-collected depends on history."""
     return {
         (each.service, each.cluster)
         for each in plan(found, NOW).decisions
@@ -160,7 +160,7 @@ def decided_pairs(found: Snapshot) -> set[tuple[NamespacedName | None, str | Non
 def mirrored(
     found: Snapshot, pairs: set[tuple[NamespacedName | None, str | None]]
 ) -> Counter[EndpointSlice]:
-    """What is mirrored of them, with all content. Which of two rivals has the readable name is history, too."""
+    """The mirrors of these pairs with their content, without names, which depend on history."""
     return Counter(
         evolve(
             piece,
@@ -172,7 +172,7 @@ def mirrored(
 
 
 def without_mirrors(found: Snapshot) -> Snapshot:
-    """The snapshot as svclink would find it in a cluster where it never was."""
+    """The snapshot without mirrors, as before the first start of svclink."""
     return with_main(found, slices=[piece for piece in main_slices(found) if not is_ours(piece)])
 
 

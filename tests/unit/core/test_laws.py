@@ -1,6 +1,6 @@
-"""The laws of the design, each as property tests that quote the sentence they prove.
+"""The laws of the design, as property tests that quote the sentence they check.
 
-What is real: the whole core. What is substituted: the main API server, by the tiny one in `world`.
+Real: the whole core. Substituted: the main API server, by the one in `api_server`.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def test_l1_fixpoint(found: Snapshot) -> None:
 
 @given(snapshots)
 def test_l1_fixpoint_one_service_at_a_time(found: Snapshot) -> None:
-    """The same where each Service is planned on what the one before it left, as the controller does."""
+    """The same if each Service is planned after the writes of the one before it."""
     for _ in range(ROUNDS):
         for key in sorted(all_keys(found)):
             found = applied(found, plan_service(found, key, NOW).changes)
@@ -127,7 +127,7 @@ def mixed(items: Iterable[T], random: Random) -> list[T]:
 
 
 def shuffled(found: Snapshot, random: Random) -> Snapshot:
-    """The snapshot with everything that has no order in another order. Mirrored slices have one: svclink writes it."""
+    """The snapshot with all unordered parts in another order; svclink sorts what it writes."""
 
     def remote_slice(piece: EndpointSlice) -> EndpointSlice:
         return evolve(
@@ -165,7 +165,7 @@ def test_l2_order(found: Snapshot, random: Random) -> None:
 
 @given(link_facts, st.randoms(use_true_random=True))
 def test_l2_order_of_facts(facts: LinkFacts, random: Random) -> None:
-    """Shuffling what a status is made of changes nothing."""
+    """Shuffling the facts of a status changes nothing."""
     others = evolve(
         facts,
         findings=mixed(facts.findings, random),
@@ -175,7 +175,7 @@ def test_l2_order_of_facts(facts: LinkFacts, random: Random) -> None:
 
 
 def digest_of_plans() -> str:
-    """A digest of the plans for many snapshots, always the same ones."""
+    """A digest of the plans for a fixed series of snapshots."""
     digest = hashlib.sha256()
 
     @settings(max_examples=60, derandomize=True, database=None, deadline=None)
@@ -195,7 +195,7 @@ def test_l2_hash_seed() -> None:
     assert len(set(digests)) == 1
 
 
-# L3 isolation: only slices that carry our managed-by are touched, and only those of the planned Service.
+# L3 isolation: only slices that are ours are touched, and only those of the planned Service.
 
 
 def slice_changes(decided: Plan) -> list[SliceChange]:
@@ -239,7 +239,7 @@ def test_l3_unclear_slices_are_never_touched(found: Snapshot) -> None:
 
 @given(snapshots)
 def test_l3_services_and_namespaces(found: Snapshot) -> None:
-    """A Service or Namespace is only ever made, never the second time, and only where the flag says so."""
+    """Services and Namespaces are only created, only once, and only with the flag."""
     for key in all_keys(found):
         for change in plan_service(found, key, NOW).changes:
             if isinstance(change, CreateService):
@@ -291,16 +291,18 @@ CONDEMNED: Final = {
 
 
 def content(piece: EndpointSlice) -> EndpointSlice:
-    """The slice without metadata but for its labels."""
+    """The slice without metadata other than labels."""
     return evolve(piece, metadata=ObjectMeta("", labels=piece.metadata.labels))
 
 
 @given(snapshots)
 def test_l4_unknown_is_not_empty(found: Snapshot) -> None:
-    """Nothing of a pending, unreachable or disabled cluster is deleted (unless its policy says so, by `now`).
+    """Nothing of a pending, unreachable or disabled cluster is deleted.
 
-    Of a disabled one, or of another controller's, nothing is touched, of the others no more than the owner. Nothing of
-    a Service that cannot be understood is deleted, unless it is filtered out.
+    The exception is a policy that says so, by `now`.
+
+    Slices of disabled and unselected links are not touched; those of the others change only their
+    owner. Slices of an undecodable Service are deleted only if it is filtered out.
     """
     for change in slice_changes(plan(found, NOW)):
         remote = found.remotes.get(change.cluster or "")
@@ -321,7 +323,7 @@ def test_l4_unknown_is_not_empty(found: Snapshot) -> None:
 
 @given(snapshots)
 def test_l4_a_policy_leaves_a_ready_endpoint(found: Snapshot) -> None:
-    """No policy is applied to a Service that would be left with no ready endpoint at all, unless it is forced."""
+    """No policy applies to a Service that would be left without ready endpoints, unless forced."""
     for key in all_keys(found):
         decided = plan_service(found, key, NOW)
         lost = {each.cluster for each in decided.decisions if each.reason in POLICIES}
@@ -332,7 +334,7 @@ def test_l4_a_policy_leaves_a_ready_endpoint(found: Snapshot) -> None:
 
 @given(snapshots)
 def test_l4_what_waits_is_not_deleted(found: Snapshot) -> None:
-    """Nothing is deleted because of what a cluster says of itself while its guard is armed, but what was released."""
+    """While a guard is armed, only released slices are deleted at the request of its cluster."""
     for key in all_keys(found):
         for change in slice_changes(plan_service(found, key, NOW)):
             remote = found.remotes.get(change.cluster or "")
@@ -342,7 +344,7 @@ def test_l4_what_waits_is_not_deleted(found: Snapshot) -> None:
 
 @given(snapshots)
 def test_l4_what_is_not_known_is_not_looked_at(found: Snapshot) -> None:
-    """What was once known of a cluster that is not synced makes no difference."""
+    """The last known objects of a cluster that is not synced make no difference."""
     forgotten = evolve(
         found,
         remotes={
@@ -354,14 +356,15 @@ def test_l4_what_is_not_known_is_not_looked_at(found: Snapshot) -> None:
         assert plan_service(forgotten, key, NOW) == plan_service(found, key, NOW)
 
 
-# L5 removal: link deleted, Service filtered out, or source gone -> after applying, nothing of it remains.
+# L5 removal: link deleted, Service filtered out, or source gone
+# -> after applying, nothing of it remains.
 
 
 linked_snapshots = settled_snapshots.filter(lambda found: bool(found.remotes))
 
 
 def understood(found: Snapshot, cluster: str) -> Snapshot:
-    """The snapshot where everything of a cluster is known, nothing is filtered out by its link, and nothing waits."""
+    """The snapshot with a cluster that is synced, decodable, unfiltered and unguarded."""
     known = with_link(found, cluster, ClusterLinkSpec(), SYNCED, is_selected=True)
     remote = evolve(known.remotes[cluster], undecodable=(), guard=UNGUARDED)
     return evolve(
@@ -371,7 +374,7 @@ def understood(found: Snapshot, cluster: str) -> Snapshot:
 
 @given(linked_snapshots, st.data())
 def test_l5_link_deleted(found: Snapshot, data: DataObject) -> None:
-    """Link deleted: after applying, nothing of it remains; with the last one, nothing at all, labels or not."""
+    """Link deleted: after applying, nothing of it remains; without links, no mirror remains."""
     cluster = data.draw(st.sampled_from(sorted(found.remotes)))
     after = settled(without_link(found, cluster))
     assert [piece for piece in ours(after) if cluster_of(piece) == cluster] == []
@@ -408,7 +411,7 @@ def test_l5_filtered_out(found: Snapshot, data: DataObject) -> None:
 
 @given(linked_snapshots, st.data())
 def test_l5_source_gone(found: Snapshot, data: DataObject) -> None:
-    """Source gone: after applying, and after the garbage collector where the Service is gone, nothing of it remains."""
+    """Source gone: after applying and after garbage collection, nothing of it remains."""
     cluster = data.draw(st.sampled_from(sorted(found.remotes)))
     before = settled(understood(found, cluster))
     remaining = remote_slices(before.remotes[cluster])
@@ -428,7 +431,7 @@ def test_l5_source_gone(found: Snapshot, data: DataObject) -> None:
 
 @given(linked_snapshots, st.data())
 def test_l5_remote_service_gone(found: Snapshot, data: DataObject) -> None:
-    """Source gone: the same where the remote Services themselves are gone."""
+    """Source gone: the same if the remote Services themselves are gone."""
     cluster = data.draw(st.sampled_from(sorted(found.remotes)))
     before = settled(understood(found, cluster))
     after = settled(with_remote(before, cluster, services=[]))
@@ -457,8 +460,8 @@ def test_l5_leftovers_without_link(found: Snapshot) -> None:
     assert set(leftovers) <= set(main_slices(settled(lone)))
 
 
-# L6 names: valid, bounded, injective over (namespace, service, cluster, source slice); never the name of a foreign
-# object.
+# L6 names: valid, bounded, injective over (namespace, service, cluster, source slice, shard);
+# never the name of a foreign object.
 
 Identity: TypeAlias = tuple[NamespacedName, str, str]
 identities = st.lists(
@@ -473,9 +476,9 @@ identities = st.lists(
 def test_l6_names(
     wanted: list[Identity], more_clusters: list[str], foreign: set[tuple[NamespacedName, str]]
 ) -> None:
-    """Valid, bounded, injective over (namespace, service, cluster, source slice); never the name of a foreign object.
+    """Names are valid, bounded, injective, and never the name of a foreign object.
 
-    As in a plan, only the names given for the same Service are known, not those given for other ones.
+    As in a plan, names chosen for other Services are not known.
     """
     clusters = [*more_clusters, *(cluster for _, cluster, _ in wanted)]
     held = {NamespacedName(key.namespace, f"{key.name}-{cluster}") for key, cluster in foreign}
@@ -496,7 +499,7 @@ def test_l6_names(
 
 @given(snapshots)
 def test_l6_names_of_a_plan(found: Snapshot) -> None:
-    """No two slices of a plan get one name, and none gets one that exists."""
+    """Slices created by a plan have unique names, which no existing object holds."""
     created = [change.key for change in plan(found, NOW).changes if isinstance(change, Create)]
     assert len(set(created)) == len(created)
     assert not set(created) & found.main.names.keys()
@@ -518,10 +521,10 @@ def test_l7_no_missed_wake_up(happening: Happening) -> None:
 
 
 def said(found: Snapshot, key: NamespacedName, after: Snapshot) -> object:
-    """The plan for a Service, as far as it is news.
+    """The parts of the plan for a Service whose change must wake up its key.
 
-    Decisions about a link that is gone are none: nobody can ask for those. Nor is the hash that a slice is going to be
-    named by: a Service with something to create is being worked on already, and any name does.
+    Decisions about a deleted link are left out, because no status shows them. The hash in a name is
+    left out, because a Service with a slice to create is queued already, and any free name will do.
     """
     decided = plan_service(found, key, NOW)
     changes = Counter(unhashed(change) for change in decided.changes)
@@ -543,7 +546,7 @@ def unhashed(change: Change) -> Change:
 
 
 def mirrored(found: Snapshot) -> set[tuple[NamespacedName | None, str | None, str | None, str]]:
-    """What is mirrored, without how it is named."""
+    """What is mirrored, without names."""
     return {
         (service_of(piece), cluster_of(piece), piece.source, piece.address_type)
         for piece in ours(found)
@@ -552,7 +555,7 @@ def mirrored(found: Snapshot) -> set[tuple[NamespacedName | None, str | None, st
 
 @given(linked_snapshots, st.data())
 def test_l8_filters_are_monotone(found: Snapshot, data: DataObject) -> None:
-    """Adding an exclusion never adds a mirrored slice. Which Service is made, and of which families, is no filter's."""
+    """Adding an exclusion never adds a mirrored slice, apart from Services that svclink creates."""
     found = evolve(found, options=evolve(found.options, sync_services=False))
     cluster = data.draw(st.sampled_from(sorted(found.remotes)))
     key = data.draw(st.sampled_from(sorted(all_keys(found)) or [NamespacedName("default", "web")]))
@@ -573,7 +576,7 @@ def touched(metadata: ObjectMeta) -> ObjectMeta:
 
 
 def spelled_out(endpoint: Endpoint) -> Endpoint:
-    """The endpoint with its conditions written out, which says the same (KEP-1672)."""
+    """The endpoint with its conditions written out, which means the same (KEP-1672)."""
     ready = endpoint.conditions.ready is not False
     serving = ready if endpoint.conditions.serving is None else endpoint.conditions.serving
     return evolve(
@@ -583,7 +586,7 @@ def spelled_out(endpoint: Endpoint) -> Endpoint:
 
 
 def written_anew(found: Snapshot, data: DataObject) -> Snapshot:
-    """The snapshot after everybody wrote every object again, with changes to nothing that is mirrored."""
+    """The snapshot after every object was written again without a change that is mirrored."""
 
     def endpoint(old: Endpoint) -> Endpoint:
         extra = data.draw(not_mirrored)
@@ -629,7 +632,7 @@ def untimed(status: ClusterLinkStatus) -> ClusterLinkStatus:
 
 @given(link_facts)
 def test_l9_quiet_status(facts: LinkFacts) -> None:
-    """Equal facts give an equal status, whatever `now` is, which is told nowhere but in transition times."""
+    """Equal facts give an equal status at any `now`, apart from transition times."""
     written = summarize(facts, EARLIER)
     assert summarize(with_status(facts, written), LATER) == written
     assert untimed(summarize(facts, LATER)) == untimed(written)
@@ -701,7 +704,7 @@ def test_l10_unknown_fields(value: Service | EndpointSlice | ClusterLink) -> Non
 
 @given(snapshots, keys)
 def test_l11_incremental_is_full(found: Snapshot, other: NamespacedName) -> None:
-    """plan() equals the union of plan_service() over all keys; there is nothing to do for a key that is not one."""
+    """plan() equals the union of plan_service() over all keys; other keys have no changes."""
     plans = [plan_service(found, key, NOW) for key in sorted(all_keys(found))]
     assert plan(found, NOW) == Plan(
         tuple(without_repeated_namespaces(change for each in plans for change in each.changes)),
@@ -712,7 +715,7 @@ def test_l11_incremental_is_full(found: Snapshot, other: NamespacedName) -> None
 
 
 def without_repeated_namespaces(changes: Iterable[Change]) -> Iterable[Change]:
-    """Two Services of one namespace need it both, and the union of two plans needs it once."""
+    """The changes without the second creation of a Namespace that two Services need."""
     made: set[NamespacedName] = set()
     for change in changes:
         if not isinstance(change, CreateNamespace) or change.key not in made:
@@ -721,7 +724,7 @@ def without_repeated_namespaces(changes: Iterable[Change]) -> Iterable[Change]:
 
 
 def narrowed(found: Snapshot, key: NamespacedName) -> Snapshot:
-    """What the controller shows for one Service: that Service, every link, every name."""
+    """The snapshot for one Service, as the controller takes it: its objects and all links."""
     main = evolve(
         found.main,
         services={each: service for each, service in found.main.services.items() if each == key},
@@ -751,7 +754,7 @@ def test_l11_one_service_needs_only_its_own(found: Snapshot) -> None:
 
 @given(snapshots)
 def test_l11_every_pair_has_one_decision(found: Snapshot) -> None:
-    """A plan says of every Service and cluster what becomes of it, once, and counts right what is mirrored."""
+    """A plan has one decision for each Service and cluster, with the right counts."""
     decided = plan(found, NOW)
     pairs = [(decision.service, decision.cluster) for decision in decided.decisions]
     gone = {
@@ -772,7 +775,7 @@ def test_l11_every_pair_has_one_decision(found: Snapshot) -> None:
 
 
 def contents(found: Snapshot) -> Counter[EndpointSlice]:
-    """What is mirrored, with all content. Names are left out: which of two rivals has the readable one is history."""
+    """All mirrors with their content, without names, which depend on history."""
     return Counter(
         evolve(
             piece,

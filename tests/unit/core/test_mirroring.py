@@ -1,4 +1,4 @@
-"""One remote slice becomes one main slice: one field rule of MIRRORING a test."""
+"""One remote slice becomes one main slice: one field rule of MIRRORING in each test."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def mirrored(
     ports: tuple[EndpointPort, ...] = (HTTP_8080,),
     main: Service | None = None,
 ) -> MirrorResult:
-    """What becomes of a remote slice with these endpoints."""
+    """The result for a remote slice with these endpoints."""
     piece = remote_slice(
         endpoints=endpoints or [endpoint()], address_type=address_type, ports=ports
     )
@@ -35,7 +35,7 @@ def mirrored(
 
 
 def only(result: MirrorResult) -> EndpointSlice:
-    """The one slice of a result that left nothing out."""
+    """The only slice of a result that left nothing out."""
     assert result.omissions == ()
     (piece,) = result.slices
     return piece
@@ -45,7 +45,7 @@ def only(result: MirrorResult) -> EndpointSlice:
 
 
 def test_labels() -> None:
-    """The labels are source cluster, managed-by and Service, and nothing of the remote's."""
+    """The labels are source cluster, managed-by and Service, without those of the remote."""
     assert dict(only(mirrored()).metadata.labels) == {
         "endpointslice.kubernetes.io/managed-by": "svclink.cloudpilot.ai",
         "kubernetes.io/service-name": "web",
@@ -54,14 +54,14 @@ def test_labels() -> None:
 
 
 def test_annotations() -> None:
-    """The one annotation is the name of the remote slice."""
+    """The only annotation is the name of the source slice."""
     assert dict(only(mirrored()).metadata.annotations) == {
         "svclink.cloudpilot.ai/source-slice": "web-abc"
     }
 
 
 def test_owner() -> None:
-    """The one owner is the main Service, by its uid; it controls, and it does not block."""
+    """The only owner is the main Service, by uid, as a controller that does not block deletion."""
     owner = OwnerReference(
         "v1", "Service", "web", "uid-of-web", controller=True, block_owner_deletion=False
     )
@@ -69,7 +69,7 @@ def test_owner() -> None:
 
 
 def test_a_desired_slice_has_nothing_the_server_gives() -> None:
-    """A desired slice has no name yet, and never the uid or version of the remote one."""
+    """A desired slice has no name, uid or resourceVersion."""
     metadata = only(mirrored()).metadata
     assert (metadata.name, metadata.namespace) == ("", "default")
     assert (metadata.uid, metadata.resource_version, metadata.generation) == ("", "", 0)
@@ -85,13 +85,13 @@ def test_address_type(address_type: str, address: str) -> None:
 
 
 def test_endpoints_are_sorted() -> None:
-    """Endpoints are sorted by their first address, because the remote's order means nothing."""
+    """Endpoints are sorted by first address, because the remote order has no meaning."""
     piece = only(mirrored(endpoint("10.0.0.9"), endpoint("10.0.0.10"), endpoint("10.0.0.1")))
     assert [each.addresses[0] for each in piece.endpoints] == ["10.0.0.1", "10.0.0.10", "10.0.0.9"]
 
 
 def test_endpoints_are_not_repeated() -> None:
-    """Two endpoints of one address become one."""
+    """Two endpoints with the same address become one."""
     assert len(only(mirrored(endpoint("10.0.0.1"), endpoint("010.0.0.1"))).endpoints) == 1
 
 
@@ -107,7 +107,7 @@ BEST_LAST = [
 
 @pytest.mark.parametrize("place", range(5))
 def test_the_better_of_two_endpoints_is_kept(place: int) -> None:
-    """Of two endpoints of one address the one that can serve is kept, whichever comes first."""
+    """Of two endpoints with the same address the serving one is kept, in either order."""
     worse, better = endpoint(conditions=BEST_LAST[place]), endpoint(conditions=BEST_LAST[place + 1])
     assert only(mirrored(worse, better)).endpoints == (better,)
     assert only(mirrored(better, worse)).endpoints == (better,)
@@ -121,25 +121,25 @@ def test_the_better_of_two_endpoints_is_kept(place: int) -> None:
         (Endpoint(("10.0.0.1",), READY), Endpoint(("10.0.0.1", "10.0.0.2"), READY)),
     ],
 )
-def test_equally_good_endpoints_are_told_apart_by_content(one: Endpoint, other: Endpoint) -> None:
-    """Of two equally good endpoints the same one is kept, whichever comes first."""
+def test_choice_between_equal_endpoints_is_deterministic(one: Endpoint, other: Endpoint) -> None:
+    """Of two equally good endpoints the same one is kept, in either order."""
     assert only(mirrored(one, other)) == only(mirrored(other, one))
 
 
 def test_a_refused_endpoint_is_left_out_alone() -> None:
-    """An endpoint the API server would refuse is dropped and reported, never the whole slice."""
+    """An endpoint that the API would refuse is dropped and reported, never the whole slice."""
     result = mirrored(endpoint("127.0.0.1"), endpoint("10.0.0.1"))
     assert [each.addresses for each in result.slices[0].endpoints] == [("10.0.0.1",)]
     assert result.omissions == (Omission(Reason.INVALID_ENDPOINTS, "127.0.0.1"),)
 
 
 def test_an_endpoint_without_address_is_left_out() -> None:
-    """An endpoint without any address is dropped and reported."""
+    """An endpoint without addresses is dropped and reported."""
     assert mirrored(Endpoint(())).omissions == (Omission(Reason.INVALID_ENDPOINTS, "(no address)"),)
 
 
 def test_a_refused_endpoint_is_reported_with_all_its_addresses() -> None:
-    """One address that is refused costs the endpoint, which is reported as it was given."""
+    """One refused address drops the endpoint, which is reported unchanged."""
     refused = Endpoint(("10.0.0.1", "127.0.0.1"))
     assert mirrored(refused).omissions == (
         Omission(Reason.INVALID_ENDPOINTS, "10.0.0.1, 127.0.0.1"),
@@ -147,7 +147,7 @@ def test_a_refused_endpoint_is_reported_with_all_its_addresses() -> None:
 
 
 def test_no_endpoint_left_gives_no_slice() -> None:
-    """A slice of which no endpoint is left is not mirrored."""
+    """A slice without usable endpoints is not mirrored."""
     assert mirrored(endpoint("127.0.0.1")).slices == ()
 
 
@@ -173,13 +173,13 @@ def test_not_ready_endpoints_are_mirrored() -> None:
     ],
 )
 def test_conditions(given: tuple[bool | None, ...], expected: tuple[bool, ...]) -> None:
-    """All three conditions are written out: nil ready is true, nil serving is as ready, nil terminating is false."""
+    """Nil ready is written as true, nil serving as ready, and nil terminating as false."""
     (found,) = only(mirrored(endpoint(conditions=EndpointConditions(*given)))).endpoints
     assert found.conditions == EndpointConditions(*expected)
 
 
 def test_names_of_another_cluster_are_dropped() -> None:
-    """nodeName, targetRef and hostname would match namesakes in the main cluster, so they are dropped."""
+    """nodeName, targetRef and hostname belong to another cluster, so they are dropped."""
     pod = ObjectReference("Pod", "default", "web-0", "p1")
     piece = only(mirrored(endpoint(node_name="worker-0", target_ref=pod, hostname="web-0")))
     assert piece.endpoints == (endpoint(),)
@@ -187,12 +187,12 @@ def test_names_of_another_cluster_are_dropped() -> None:
 
 @pytest.mark.parametrize(("zone", "expected"), [("zone-a", "zone-a"), ("", None), (None, None)])
 def test_zone(zone: str | None, expected: str | None) -> None:
-    """The zone is copied; an empty one is none."""
+    """The zone is copied; an empty zone is left out."""
     assert only(mirrored(endpoint(zone=zone))).endpoints[0].zone == expected
 
 
 def test_of_one_address_the_endpoint_with_a_zone_counts() -> None:
-    """Of endpoints that are equally ready, one whose zone is known is of more use to topology."""
+    """Of equally ready endpoints the one with a zone is kept, because topology needs it."""
     twins = endpoint(zone="A"), endpoint()
     for given in (twins, reversed(twins)):
         assert only(mirrored(*given)).endpoints == (endpoint(zone="A"),)
@@ -202,7 +202,7 @@ def test_of_one_address_the_endpoint_with_a_zone_counts() -> None:
     ("count", "sizes"), [(1_000, [1_000]), (1_001, [1_000, 1]), (2_001, [1_000, 1_000, 1])]
 )
 def test_split(count: int, sizes: list[int]) -> None:
-    """Over 1,000 endpoints are split, and each further part has a source of its own."""
+    """More than 1,000 endpoints are split, and each further part has its own source."""
     slices = mirrored(
         *(endpoint(f"10.{number >> 8}.{number & 255}.1") for number in range(count))
     ).slices
@@ -214,7 +214,7 @@ def test_split(count: int, sizes: list[int]) -> None:
 
 
 def test_no_hints_unless_asked_for() -> None:
-    """The remote's hints are not copied, and without a wish for topology there are none."""
+    """Remote hints are not copied, and a Service that does not ask for topology has none."""
     assert (
         only(mirrored(endpoint(zone="a", hints=EndpointHints(("a",))))).endpoints[0].hints is None
     )
@@ -233,7 +233,7 @@ def test_no_hints_unless_asked_for() -> None:
         (service(annotations={"service.kubernetes.io/topology-mode": ""}), Topology.NONE),
     ],
 )
-def test_wish_for_topology(main: Service, expected: Topology) -> None:
+def test_service_asks_for_topology(main: Service, expected: Topology) -> None:
     """`trafficDistribution` or the topology-mode annotation of the main Service asks for hints."""
     assert topology_of(main) is expected
 
@@ -252,7 +252,7 @@ def test_wish_for_topology(main: Service, expected: Topology) -> None:
     ],
 )
 def test_hints(zone: str | None, topology: Topology, expected: EndpointHints | None) -> None:
-    """An endpoint is hinted to its own zone; one whose zone is unknown, and any node, to what matches nothing."""
+    """The hint is the endpoint's zone, or a zone that matches no node if the zone is unknown."""
     assert hints_for(zone, topology) == expected
 
 
@@ -261,7 +261,7 @@ def test_hints(zone: str | None, topology: Topology, expected: EndpointHints | N
 def test_ready_endpoints_have_hints(
     is_ready: bool | None, is_hinted: bool, zone: str | None
 ) -> None:
-    """Every ready endpoint gets a hint, else kube-proxy ignores those of the whole Service; others get none."""
+    """Every ready endpoint has a hint, because kube-proxy ignores incomplete hints."""
     piece = remote_slice(endpoints=[endpoint(conditions=EndpointConditions(is_ready), zone=zone)])
     found, _ = mirror_endpoints(piece, Topology.ZONE)
     assert found[0].hints == (hints_for(zone, Topology.ZONE) if is_hinted else None)
@@ -275,14 +275,14 @@ DNS = ServicePort(53, "dns", "UDP")
 def translated(
     ports: tuple[EndpointPort, ...], remote: tuple[ServicePort, ...], main: tuple[ServicePort, ...]
 ) -> tuple[list[str], list[str]]:
-    """Names of the ports that were found a partner for, and what was left out."""
+    """The translated port names, and the ports that were left out."""
     found, omissions = translate_ports(ports, service(ports=remote), service(ports=main))
     assert all(omission.reason is Reason.PORT_MISMATCH for omission in omissions)
     return [port.name for port in found], [omission.detail for omission in omissions]
 
 
 def test_same_name() -> None:
-    """A port keeps its name where the main Service has one of the same name and protocol, whatever the numbers."""
+    """A port keeps its name if the main Service has a port with this name and protocol."""
     assert translated((HTTP_8080,), (ServicePort(80, "http"),), (ServicePort(8000, "http"),)) == (
         ["http"],
         [],
@@ -291,13 +291,13 @@ def test_same_name() -> None:
 
 @pytest.mark.parametrize(("remote", "main"), [("http", "web"), ("http", ""), ("", "http")])
 def test_same_number(remote: str, main: str) -> None:
-    """Else a port gets the name of the main Service's port of the same Service port number and protocol."""
+    """Otherwise a port gets the name of the main Service port with this number and protocol."""
     ports = (EndpointPort(remote, port=8080),)
     assert translated(ports, (ServicePort(80, remote),), (ServicePort(80, main),)) == ([main], [])
 
 
 def test_number_is_that_of_the_service() -> None:
-    """What is compared is the number of the Service, not that of the Pod."""
+    """The numbers of the Service ports are compared, not those of the Pods."""
     ports = (EndpointPort("http", port=80),)
     assert translated(ports, (ServicePort(8000, "http"),), (ServicePort(80, "web"),)) == (
         [],
@@ -326,12 +326,12 @@ def test_number_is_that_of_the_service() -> None:
     ],
 )
 def test_protocol_counts(port: EndpointPort, remote: ServicePort, main: ServicePort) -> None:
-    """A port of another protocol is no partner."""
+    """A port with another protocol does not match."""
     assert translated((port,), (remote,), (main,)) == ([], ["dns 53/UDP"])
 
 
 def test_a_port_the_remote_service_does_not_have() -> None:
-    """A port that is not the remote Service's has no number to compare."""
+    """A port that the remote Service does not have has no number to compare."""
     assert translated((EndpointPort("x", port=1),), (DNS,), (ServicePort(53, "dns"),)) == (
         [],
         ["x 1/TCP"],
@@ -342,8 +342,8 @@ def test_a_port_the_remote_service_does_not_have() -> None:
     ("number", "text"),
     [(None, "(no number)"), (0, "0"), (-1, "-1"), (65_536, "65536"), (70_000, "70000")],
 )
-def test_numbers_that_are_of_no_use(number: int | None, text: str) -> None:
-    """A port that is nil or outside 1..65535 passes the API and breaks kube-proxy, so it is dropped and reported."""
+def test_unusable_port_numbers_are_dropped(number: int | None, text: str) -> None:
+    """A port that is nil or outside 1..65535 is dropped and reported."""
     ports = (EndpointPort("http", port=number),)
     assert translated(ports, (ServicePort(80, "http"),), (ServicePort(80, "http"),)) == (
         [],
@@ -353,7 +353,7 @@ def test_numbers_that_are_of_no_use(number: int | None, text: str) -> None:
 
 @pytest.mark.parametrize("number", [1, 65_535])
 def test_numbers_at_the_limits(number: int) -> None:
-    """1 and 65535 are ports."""
+    """1 and 65535 are valid ports."""
     ports = (EndpointPort("http", port=number),)
     assert translated(ports, (ServicePort(80, "http"),), (ServicePort(80, "http"),)) == (
         ["http"],
@@ -362,33 +362,33 @@ def test_numbers_at_the_limits(number: int) -> None:
 
 
 def test_an_unnamed_port_is_reported_readably() -> None:
-    """A port without name is reported as such."""
+    """The report of an unnamed port says that it has no name."""
     assert translated((EndpointPort(port=8080),), (), ()) == ([], ["(unnamed) 8080/TCP"])
 
 
 def test_two_ports_never_get_one_name() -> None:
-    """The API refuses two ports of one name; the one that has the name by itself keeps it."""
+    """The API refuses duplicate port names; the port that has the name itself keeps it."""
     ports = (EndpointPort("a", port=1), EndpointPort("http", port=2))
     remote = (ServicePort(80, "a"), ServicePort(81, "http"))
     assert translated(ports, remote, (ServicePort(80, "http"),)) == (["http"], ["a 1/TCP"])
 
 
 def test_ports_are_sorted() -> None:
-    """Ports are sorted by the name they get."""
+    """Ports are sorted by their translated name."""
     ports = (EndpointPort("a", port=1), EndpointPort("b", port=2))
     main = (ServicePort(1, "z"), ServicePort(2, "y"))
     assert translated(ports, (ServicePort(1, "a"), ServicePort(2, "b")), main) == (["y", "z"], [])
 
 
 def test_a_port_without_partner_is_left_out_alone() -> None:
-    """Ports without partner are reported, and the others are mirrored."""
+    """Ports without a match are reported, and the others are mirrored."""
     result = mirrored(ports=(HTTP_8080, EndpointPort("admin", port=9000)))
     assert [port.name for port in result.slices[0].ports] == ["http"]
     assert result.omissions == (Omission(Reason.PORT_MISMATCH, "admin 9000/TCP"),)
 
 
 def test_no_port_left_gives_no_slice() -> None:
-    """A slice of which no port is left is not mirrored."""
+    """A slice without usable ports is not mirrored."""
     assert mirrored(ports=(EndpointPort("admin", port=9000),)).slices == ()
 
 
@@ -407,6 +407,6 @@ def test_no_port_left_gives_no_slice() -> None:
     ],
 )
 def test_app_protocol(given: str | None, expected: str | None) -> None:
-    """appProtocol is copied where the API server takes it: it must not cost the slice."""
+    """appProtocol is copied only if the API server accepts it."""
     piece = only(mirrored(ports=(EndpointPort("http", port=8080, app_protocol=given),)))
     assert piece.ports == (EndpointPort("http", port=8080, app_protocol=expected),)

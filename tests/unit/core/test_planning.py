@@ -1,4 +1,4 @@
-"""Plans for a Service and for all: one fact a test."""
+"""Plans for one Service and for all, one fact in each test."""
 
 from __future__ import annotations
 
@@ -68,13 +68,13 @@ def names(decided: Plan) -> list[tuple[str, str]]:
 
 
 def test_a_service_of_two_clusters() -> None:
-    """A Service of the usual size has one slice a cluster, named `{service}-{cluster}`."""
+    """A Service of the usual size has one slice for each cluster, named `{service}-{cluster}`."""
     found = snapshot_of(cluster("c1", remote_slice()), cluster("c2", remote_slice()))
     assert names(plan(found, NOW)) == [("Create", "web-c1"), ("Create", "web-c2")]
 
 
 def test_the_mirror_of_a_slice() -> None:
-    """What is created is what `mirrored_slice` says, but for what the server gives."""
+    """The created slice equals `mirrored_slice`, apart from the fields that the server sets."""
     (piece,) = main_slices(settled(snapshot_of(cluster("c1", remote_slice()))))
     expected = mirrored_slice()
     metadata = evolve(
@@ -83,8 +83,8 @@ def test_the_mirror_of_a_slice() -> None:
     assert piece == evolve(expected, metadata=evolve(metadata, generation=1))
 
 
-def test_nothing_to_do() -> None:
-    """What is mirrored already gives no change, and a decision that counts it."""
+def test_mirrored_service_needs_no_change() -> None:
+    """A Service that is mirrored already gets no change, and a decision with the counts."""
     found = snapshot_of(cluster("c1", remote_slice()), slices=[mirrored_slice()])
     assert plan(found, NOW) == Plan(
         (), (Decision(WEB, "c1", Outcome.MIRRORED, Reason.MIRRORED, 1, 1),), ()
@@ -92,7 +92,7 @@ def test_nothing_to_do() -> None:
 
 
 def test_creations_and_updates_come_before_deletions() -> None:
-    """For one Service no address is lost in between."""
+    """The order of changes keeps the addresses of a Service available all the time."""
     found = snapshot_of(
         cluster("c1", remote_slice("web-new"), remote_slice("web-zzz", "10.0.0.5")),
         slices=[mirrored_slice("a", source="web-old"), mirrored_slice("zzz", source="web-zzz")],
@@ -100,8 +100,8 @@ def test_creations_and_updates_come_before_deletions() -> None:
     assert names(plan(found, NOW)) == [("Create", "web-c1"), ("Update", "zzz"), ("Delete", "a")]
 
 
-def test_slices_of_a_gone_link_are_deleted() -> None:
-    """Slices of a link that does not exist are found by label and removed, whether or not the Service is there."""
+def test_slices_of_a_deleted_link_are_deleted() -> None:
+    """Slices of a link that does not exist are found by label, with or without the Service."""
     for services in ([service()], []):
         (change,) = plan(
             snapshot_of(services=services, slices=[mirrored_slice(cluster="gone")]), NOW
@@ -110,8 +110,8 @@ def test_slices_of_a_gone_link_are_deleted() -> None:
         assert change.reason is Reason.LINK_GONE
 
 
-def test_what_becomes_of_a_gone_link() -> None:
-    """That the slices of a link that does not exist go is said as well."""
+def test_slices_of_a_deleted_link_have_a_decision() -> None:
+    """The decision of a deleted link has the reason LinkGone."""
     (decision,) = plan(snapshot_of(slices=[mirrored_slice(cluster="gone")]), NOW).decisions
     assert decision == Decision(WEB, "gone", Outcome.SKIPPED, Reason.LINK_GONE)
 
@@ -127,21 +127,21 @@ def test_slice_that_lost_its_cluster_label_is_left_alone() -> None:
 
 @pytest.mark.parametrize("owner_uid", ["uid-of-web", None])
 def test_a_slice_that_lost_its_service_is_replaced(owner_uid: str | None) -> None:
-    """A slice without Service label is found, by its owner or without, and removed."""
+    """A slice without a Service label is found, with or without its owner, and replaced."""
     old = mirrored_slice(owner_uid=owner_uid, labels={LABEL_SERVICE_NAME: None})
     after = settled(snapshot_of(cluster("c1", remote_slice()), slices=[old]))
     assert [piece.metadata.label(LABEL_SERVICE_NAME) for piece in main_slices(after)] == ["web"]
 
 
 def test_a_slice_of_an_unknown_service_is_deleted() -> None:
-    """A slice of a Service that no cluster has, and that nobody owns, is removed."""
+    """A slice without an owner, of a Service that no cluster has, is deleted."""
     old = mirrored_slice(key=NamespacedName("default", "old"), owner_uid=None)
     assert names(plan(snapshot_of(cluster("c1"), slices=[old]), NOW)) == [("Delete", "old-c1")]
 
 
 @pytest.mark.parametrize("connection", [PENDING, LOST])
 def test_nothing_is_deleted_on_a_guess(connection: Connection) -> None:
-    """Slices of a cluster that is not known stay, and their decision says why."""
+    """Slices of a pending or unreachable cluster stay, and their decision gives the reason."""
     found = snapshot_of(
         cluster("c1", connection=connection, services=[]), slices=[mirrored_slice()]
     )
@@ -152,8 +152,8 @@ def test_nothing_is_deleted_on_a_guess(connection: Connection) -> None:
 
 
 @pytest.mark.parametrize("connection", [PENDING, LOST])
-def test_slices_of_a_lost_cluster_follow_a_new_service(connection: Connection) -> None:
-    """While a cluster is not known, its slices still follow a re-created Service: else they are collected."""
+def test_slices_of_an_unreachable_cluster_follow_a_new_service(connection: Connection) -> None:
+    """Slices follow a re-created Service, so that the garbage collector does not delete them."""
     old = mirrored_slice(owner_uid="uid-of-the-old-web")
     found = settled(snapshot_of(cluster("c1", connection=connection), slices=[old]))
     (piece,) = main_slices(collected(found))
@@ -162,8 +162,10 @@ def test_slices_of_a_lost_cluster_follow_a_new_service(connection: Connection) -
 
 
 @pytest.mark.parametrize("main", [None, service(deleted_at="2026-01-01T00:00:00Z")])
-def test_slices_of_a_lost_cluster_do_not_follow_a_gone_service(main: Service | None) -> None:
-    """A Service that is gone or going takes its slices along."""
+def test_slices_of_an_unreachable_cluster_do_not_follow_a_deleted_service(
+    main: Service | None,
+) -> None:
+    """The slices of a deleted Service are left to the garbage collector."""
     old = mirrored_slice(owner_uid="uid-of-the-old-web")
     services = [] if main is None else [main]
     assert (
@@ -182,10 +184,10 @@ def test_slices_of_a_lost_cluster_do_not_follow_a_gone_service(main: Service | N
         ({"spec": ClusterLinkSpec(enabled=False)}, Reason.FROZEN),
     ],
 )
-def test_slices_of_another_controller_or_frozen_stay_exactly_as_they_are(
+def test_slices_of_unselected_and_frozen_links_are_not_touched(
     link: dict[str, Any], reason: Reason, *, is_understood: bool
 ) -> None:
-    """Not even their owner changes, whatever the main cluster says of their Service."""
+    """Not even the owner of such a slice changes, whatever happens to its Service."""
     old = mirrored_slice(owner_uid="uid-of-the-old-web", labels={LABEL_SERVICE_NAME: None})
     found = with_link(snapshot_of(cluster("c1", remote_slice("other")), slices=[old]), "c1", **link)
     if not is_understood:
@@ -193,7 +195,7 @@ def test_slices_of_another_controller_or_frozen_stay_exactly_as_they_are(
     assert plan(found, NOW) == Plan((), (Decision(WEB, "c1", Outcome.KEPT, reason, 1, 1),), ())
 
 
-def test_name_that_a_link_not_selected_could_claim_is_not_given() -> None:
+def test_name_of_an_unselected_link_is_not_used() -> None:
     """Names are chosen among all links, so that two controllers never choose the same one."""
     key = NamespacedName("default", "web-b")
     source = cluster("c", remote_slice("web-b-abc", key=key), services=[service(key)])
@@ -202,7 +204,7 @@ def test_name_that_a_link_not_selected_could_claim_is_not_given() -> None:
     assert change.key.name.startswith("web-b-c-")
 
 
-def test_dying_slices_are_left_alone() -> None:
+def test_slices_that_are_being_deleted_are_left_alone() -> None:
     """A slice that is being deleted is neither deleted again nor given another owner."""
     dying = mirrored_slice(owner_uid="old", deleted_at="2026-01-01T00:00:00Z")
     for remotes in (
@@ -224,7 +226,7 @@ def test_dying_slices_are_left_alone() -> None:
 def test_a_filtered_service_is_removed(
     spec: ClusterLinkSpec, options: Options, reason: Reason
 ) -> None:
-    """A filter is proof enough to delete."""
+    """A filter is enough proof to delete."""
     found = snapshot_of(
         cluster("c1", remote_slice(), spec=spec), slices=[mirrored_slice()], options=options
     )
@@ -234,23 +236,23 @@ def test_a_filtered_service_is_removed(
     assert plan(found, NOW).decisions == (Decision(WEB, "c1", Outcome.SKIPPED, reason),)
 
 
-def test_a_gone_local_service_is_left_to_the_garbage_collector() -> None:
-    """Where the main Service is gone, the garbage collector removes its slices: it may come back first."""
+def test_slices_of_a_deleted_main_service_are_left_to_the_garbage_collector() -> None:
+    """The Service may be re-created first, and then the slices are kept."""
     found = snapshot_of(cluster("c1", remote_slice()), services=[], slices=[mirrored_slice()])
     assert plan(found, NOW).changes == ()
     assert main_slices(collected(found)) == []
 
 
-def test_an_orphan_of_a_gone_local_service_is_deleted() -> None:
-    """A slice nobody owns is not collected, so it is deleted."""
+def test_slice_without_owner_of_a_deleted_main_service_is_deleted() -> None:
+    """The garbage collector ignores a slice without an owner, so svclink deletes it."""
     found = snapshot_of(
         cluster("c1", remote_slice()), services=[], slices=[mirrored_slice(owner_uid=None)]
     )
     assert names(plan(found, NOW)) == [("Delete", "web-c1")]
 
 
-def test_a_local_service_that_is_back_is_mirrored_at_once() -> None:
-    """A Service that was re-created keeps the slices that the garbage collector did not come to."""
+def test_recreated_main_service_keeps_its_slices() -> None:
+    """Slices that the garbage collector has not deleted yet get the new owner."""
     gone = snapshot_of(cluster("c1", remote_slice()), services=[], slices=[mirrored_slice()])
     (change,) = plan(with_main(gone, services=[service(uid="new-uid")]), NOW).changes
     assert isinstance(change, Update)
@@ -258,7 +260,7 @@ def test_a_local_service_that_is_back_is_mirrored_at_once() -> None:
 
 
 def test_a_foreign_slice_keeps_its_name() -> None:
-    """A foreign slice that has the wanted name is left alone, and the mirror gets another name."""
+    """A foreign slice that holds the readable name stays; the mirror gets another name."""
     foreign = foreign_slice("web-c1", labels={LABEL_SERVICE_NAME: "web"})
     after = settled(snapshot_of(cluster("c1", remote_slice()), slices=[foreign]))
     held = [piece.metadata.name for piece in main_slices(after)]
@@ -268,14 +270,14 @@ def test_a_foreign_slice_keeps_its_name() -> None:
 
 
 @pytest.mark.parametrize("labels", [{LABEL_CLUSTER: "c1"}, {LABEL_MANAGED_BY: "me"}])
-def test_slices_of_others_are_not_looked_at(labels: dict[str, str]) -> None:
-    """Only our managed-by makes a slice ours, not a cluster label."""
+def test_foreign_slices_are_ignored(labels: dict[str, str]) -> None:
+    """A cluster label alone does not make a slice ours."""
     foreign = foreign_slice("web-x", labels={LABEL_SERVICE_NAME: "web", **labels})
     assert names(plan(snapshot_of(cluster("c1"), slices=[foreign]), NOW)) == []
 
 
 def test_two_services_that_read_alike() -> None:
-    """Service a-b of cluster c and Service a of cluster b-c are both mirrored, under two names."""
+    """Service a-b of cluster c and Service a of cluster b-c are both mirrored."""
     keys = [NamespacedName("default", "a-b"), NamespacedName("default", "a")]
     services = [service(key, uid=f"uid-of-{key.name}") for key in keys]
     slices = [remote_slice(f"{key.name}-1", key=key) for key in keys]
@@ -290,7 +292,7 @@ def test_two_services_that_read_alike() -> None:
 
 
 def test_findings() -> None:
-    """What is left out of a mirrored Service is told once a reason, whatever slices it came from."""
+    """Each reason for leaving something out is one finding, whatever slices it comes from."""
     admin = EndpointPort("admin", port=9000)
     found = snapshot_of(
         cluster(
@@ -323,7 +325,7 @@ def test_findings() -> None:
     "slices", [[], [remote_slice(endpoints=[])], [remote_slice("web-1", "127.0.0.1")]]
 )
 def test_a_service_without_endpoints_is_skipped(slices: list[object]) -> None:
-    """An imported Service of which nothing can be mirrored says so, and what was mirrored goes."""
+    """An imported Service without usable endpoints has a reason, and its mirrors are deleted."""
     found = snapshot_of(cluster("c1", *slices), slices=[mirrored_slice()])  # type: ignore[arg-type]
     assert plan(found, NOW).decisions == (
         Decision(WEB, "c1", Outcome.SKIPPED, Reason.NO_ENDPOINTS, doomed=1),
@@ -332,7 +334,7 @@ def test_a_service_without_endpoints_is_skipped(slices: list[object]) -> None:
 
 
 def test_remote_slices_without_service_label_are_not_mirrored() -> None:
-    """A remote slice belongs to the Service its label names, as for the remote kube-proxy, not to its owner."""
+    """A remote slice belongs to the Service in its label, as for kube-proxy, not to its owner."""
     unlabelled = remote_slice()
     metadata = evolve(
         unlabelled.metadata, labels=(), owner_references=mirrored_slice().metadata.owner_references
@@ -343,7 +345,7 @@ def test_remote_slices_without_service_label_are_not_mirrored() -> None:
 
 
 def test_plan_is_in_order_of_services() -> None:
-    """Services come in the order of their names, clusters within a Service too."""
+    """Decisions are sorted by Service and then by cluster."""
     keys = [
         NamespacedName("prod", "a"),
         NamespacedName("default", "b"),
@@ -360,8 +362,8 @@ def test_plan_is_in_order_of_services() -> None:
     ]  # fmt: skip
 
 
-def test_a_service_nobody_knows() -> None:
-    """The plan for a Service that is nowhere is to do nothing, and says why."""
+def test_plan_of_an_unknown_service_is_empty() -> None:
+    """The plan for a Service that no cluster has contains only the reason."""
     unknown = NamespacedName("default", "unknown")
     decided = plan_service(snapshot_of(cluster("c1")), unknown, NOW)
     assert decided == Plan(
@@ -369,8 +371,8 @@ def test_a_service_nobody_knows() -> None:
     )
 
 
-def test_a_leftover_goes_after_its_replacement_exists() -> None:
-    """Ours is created first, under another name, and with the next plan the slice of the Go release goes."""
+def test_leftover_is_deleted_after_its_replacement_exists() -> None:
+    """The first plan creates the mirror under another name; the next one deletes the leftover."""
     found = snapshot_of(cluster("c1", remote_slice()), slices=[leftover_slice("web-c1")])
     (created,) = plan(found, NOW).changes
     assert isinstance(created, Create)
@@ -380,8 +382,8 @@ def test_a_leftover_goes_after_its_replacement_exists() -> None:
     assert [is_ours(piece) for piece in main_slices(settled(found))] == [True]
 
 
-def test_a_leftover_waits_while_anything_is_missing() -> None:
-    """While a slice of ours is to be changed or made, no address may be lost with the leftover."""
+def test_leftover_stays_while_a_mirror_is_missing() -> None:
+    """While a mirror must be created or changed, the leftover's addresses are still needed."""
     one, two = remote_slice("web-abc"), remote_slice("web-two", "10.0.0.2")
     found = snapshot_of(cluster("c1", one, two), slices=[mirrored_slice("ours"), leftover_slice()])
     assert [type(change) for change in plan(found, NOW).changes] == [Create]
@@ -401,7 +403,7 @@ WITHHELD = snapshot_of(evolve(cluster("c1"), guard=Guard(is_armed=True)), slices
 
 
 def with_c1(found: Snapshot, **changed: Any) -> Snapshot:
-    """The snapshot where something of its cluster is another."""
+    """The snapshot with a difference in cluster c1."""
     return evolve(found, remotes={"c1": evolve(found.remotes["c1"], **changed)})
 
 
@@ -426,10 +428,8 @@ def with_c1(found: Snapshot, **changed: Any) -> Snapshot:
         (WITHHELD, with_c1(WITHHELD, guard=Guard(is_armed=True, released=frozenset({WEB})))),
     ],
 )
-def test_what_was_planned_is_planned_again_where_anything_is_another(
-    before: Snapshot, after: Snapshot
-) -> None:
-    """What a Planner remembers counts only for the facts that it was found from."""
+def test_changed_facts_are_planned_again(before: Snapshot, after: Snapshot) -> None:
+    """What a Planner remembers applies only to the facts that it was planned for."""
     planner = Planner()
     assert planner.plan(before, NOW) == planner.plan(before, NOW) == plan(before, NOW)
     assert planner.plan(before, NOW).changes == ()
@@ -438,8 +438,8 @@ def test_what_was_planned_is_planned_again_where_anything_is_another(
     assert decided == plan(unseen(after), NOW)
 
 
-def test_slices_that_are_going_are_not_remembered_as_mirrored() -> None:
-    """A slice that is being deleted holds no address any more, also when the plan is asked for again."""
+def test_slices_that_are_being_deleted_do_not_count_as_mirrored() -> None:
+    """A slice that is being deleted does not hold its addresses, in a repeated plan either."""
     going = mirrored_slice("old", "10.0.0.7", deleted_at="2026-01-01T00:00:00Z")
     clusters = (cluster("c1", remote_slice()), cluster("c2", remote_slice("web-abc", "10.0.0.7")))
     found = snapshot_of(

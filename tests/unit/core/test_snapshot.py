@@ -1,4 +1,4 @@
-"""Snapshots from plain lists: one fact a test."""
+"""Snapshots from plain lists, one fact in each test."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ OTHER = NamespacedName("default", "other")
 
 
 def test_slices_are_grouped_by_service() -> None:
-    """Slices of a Service are found under its name; those of none are left out."""
+    """Slices are grouped by Service key; slices without a Service are left out."""
     slices = [
         remote_slice("a"),
         remote_slice("b", key=OTHER),
@@ -44,7 +44,7 @@ def test_slices_are_grouped_by_service() -> None:
 
 
 def test_the_main_cluster_knows_every_name() -> None:
-    """Also the name of a slice of no Service is known, because it is taken."""
+    """Every slice name is in the snapshot, even that of a slice without a Service."""
     piece = foreign_slice("d")
     main = main_cluster([service()], [piece])
     assert main.names == {NamespacedName("default", "d"): piece}
@@ -52,14 +52,14 @@ def test_the_main_cluster_knows_every_name() -> None:
     assert main.services == {WEB: service()}
 
 
-def test_a_remote_cluster_is_synced_unless_told_otherwise() -> None:
+def test_remote_cluster_is_synced_by_default() -> None:
     """Plain lists are complete lists."""
     assert remote_cluster(link()).connection == SYNCED
     assert remote_cluster(link(), connection=PENDING).connection == PENDING
 
 
 def test_a_snapshot_has_remotes_by_name() -> None:
-    """A remote is found under the name of its link."""
+    """A remote cluster has the name of its link."""
     options = Options(frozenset({"default"}))
     found = snapshot(main_cluster([], []), [cluster("c1"), cluster("c2")], options)
     assert list(found.remotes) == ["c1", "c2"]
@@ -67,9 +67,9 @@ def test_a_snapshot_has_remotes_by_name() -> None:
 
 
 def test_all_keys() -> None:
-    """There is something to say about Services of any cluster, and about mirrored slices of one that is nowhere."""
+    """The keys are the Services of all clusters, and those of mirrors without a Service."""
     keys = [NamespacedName("default", name) for name in "abc"]
-    local = foreign_slice("local", labels={LABEL_SERVICE_NAME: "nobody"})
+    local = foreign_slice("local", labels={LABEL_SERVICE_NAME: "unknown"})
     found = snapshot_of(
         cluster("c1", services=[service(keys[0])]),
         services=[service(keys[1])],
@@ -79,7 +79,7 @@ def test_all_keys() -> None:
 
 
 def test_the_service_of_a_slice() -> None:
-    """The label names the Service; only a slice of ours falls back to its owner, and then to the empty name."""
+    """The label gives the Service; a mirror falls back to its owner, then to the empty name."""
     ours, foreign = mirrored_slice(), foreign_slice("local")
     owners = ours.metadata.owner_references
     lost = mirrored_slice(labels={LABEL_SERVICE_NAME: None})

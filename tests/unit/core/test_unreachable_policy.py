@@ -1,4 +1,4 @@
-"""Unreachable policies: one fact a test."""
+"""Unreachable policies, one fact in each test."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def lost(
     force: bool = False,
     enabled: bool = True,
 ) -> RemoteCluster:
-    """A cluster that has been away for 300 seconds."""
+    """A cluster that has been unreachable for 300 seconds."""
     policy = UnreachablePolicy(action, after, force)
     return cluster(name, spec=ClusterLinkSpec(enabled=enabled, unreachable=policy), connection=LOST)
 
@@ -73,12 +73,12 @@ def reasons(decided: Plan) -> list[Reason]:
     ],
 )
 def test_a_policy_has_a_deadline(remote: RemoteCluster, expected: float | None) -> None:
-    """It is afterSeconds after the cluster was lost; a policy that keeps and a link not worked on have none."""
+    """The deadline is afterSeconds after the loss; policy Keep and unused links have none."""
     assert policy_deadline(remote) == expected
 
 
 def test_not_ready_is_the_last_resort_of_kube_proxy() -> None:
-    """NotReady writes ready false, serving true, terminating true, and no hints; everything else stays."""
+    """NotReady sets ready false, serving true and terminating true, and removes the hints."""
     hinted = endpoint("10.0.0.1", zone="a", hints=EndpointHints(("a",)))
     old = evolve(mirrored_slice(), endpoints=(hinted, endpoint("10.0.0.2")))
     decided = plan(snapshot_of(lost("NotReady"), slices=[old, LOCAL]), NOW)
@@ -96,15 +96,15 @@ def test_not_ready_is_the_last_resort_of_kube_proxy() -> None:
     )
 
 
-def test_what_is_not_ready_any_more_can_conflict() -> None:
-    """An address of a lost cluster that a local Pod has, too, is still told."""
+def test_not_ready_endpoints_can_conflict() -> None:
+    """An address of an unreachable cluster that a local Pod also has is reported."""
     twin = mirrored_slice("web-c1", "10.9.9.9")
     findings = plan(snapshot_of(lost("NotReady"), slices=[twin, LOCAL]), NOW).findings
     assert [(each.cluster, each.reason) for each in findings] == [("c1", Reason.ADDRESS_CONFLICT)]
 
 
 def test_remove_deletes() -> None:
-    """Remove deletes, and says that the policy is the proof."""
+    """Remove deletes the slices, with the policy as the reason."""
     decided = plan(snapshot_of(lost("Remove"), slices=[mirrored_slice(), LOCAL]), NOW)
     (change,) = decided.changes
     assert isinstance(change, Delete)
@@ -114,7 +114,7 @@ def test_remove_deletes() -> None:
 
 @pytest.mark.parametrize("action", ["NotReady", "Remove"])
 def test_nothing_happens_before_the_deadline(action: UnreachableAction) -> None:
-    """One second earlier the slices are kept."""
+    """One second before the deadline the slices are kept."""
     found = snapshot_of(lost(action), slices=[mirrored_slice(), LOCAL])
     assert plan(found, NOW - 1).changes == ()
     assert reasons(plan(found, NOW - 1)) == [Reason.UNREACHABLE]
@@ -133,7 +133,7 @@ DYING_LOCAL = evolve(
 def test_the_last_ready_endpoints_stay(
     action: UnreachableAction, others: list[EndpointSlice]
 ) -> None:
-    """A Service that would be left with no ready endpoint keeps those of the lost cluster, unless it is forced."""
+    """Without other ready endpoints, those of the unreachable cluster stay, unless forced."""
     decided = plan(snapshot_of(lost(action), slices=[mirrored_slice(), *others]), NOW)
     assert decided.changes == ()
     assert reasons(decided) == [Reason.LAST_ENDPOINTS]
@@ -148,29 +148,29 @@ def test_the_last_ready_endpoints_stay(
 
 
 def test_two_lost_clusters_do_not_stand_in_for_each_other() -> None:
-    """Of two clusters whose policies hold, neither counts for the other."""
+    """If the policies of two clusters apply, neither counts as ready for the other."""
     slices = [mirrored_slice("web-c1", cluster="c1"), mirrored_slice("web-c2", cluster="c2")]
     found = snapshot_of(lost("Remove", "c1"), lost("Remove", "c2"), slices=slices)
     assert reasons(plan(found, NOW)) == [Reason.LAST_ENDPOINTS] * 2
 
 
-def test_a_cluster_whose_policy_does_not_hold_yet_counts() -> None:
-    """The slices of a cluster that was lost later are ready as far as anybody knows."""
+def test_cluster_before_its_deadline_counts_as_ready() -> None:
+    """The slices of a cluster that was lost later still count as ready."""
     slices = [mirrored_slice("web-c1", cluster="c1"), mirrored_slice("web-c2", cluster="c2")]
     found = snapshot_of(lost("Remove", "c1"), lost("Remove", "c2", after=301), slices=slices)
     assert reasons(plan(found, NOW)) == [Reason.UNREACHABLE_REMOVED, Reason.UNREACHABLE]
 
 
-def test_what_takes_over_comes_first() -> None:
-    """Slices that another cluster brings are created before those of the lost one are touched."""
+def test_replacements_are_created_first() -> None:
+    """Slices of another cluster are created before those of the unreachable one change."""
     found = snapshot_of(
         lost("NotReady", "c1"), cluster("c2", remote_slice()), slices=[mirrored_slice()]
     )
     assert [change.cluster for change in plan(found, NOW).changes] == ["c2", "c1"]
 
 
-def test_the_true_state_returns() -> None:
-    """On recovery the slices are as the cluster says."""
+def test_slices_are_restored_when_the_cluster_returns() -> None:
+    """When the cluster is reachable again, its slices match it again."""
     before = settled(snapshot_of(cluster("c1", remote_slice()), slices=[LOCAL]))
     marked = settled(with_link(before, "c1", lost("NotReady").link.spec, LOST))
     back = settled(with_link(marked, "c1", connection=SYNCED))
@@ -182,8 +182,8 @@ def test_the_true_state_returns() -> None:
     ]
 
 
-def test_a_gone_service_is_the_garbage_collectors() -> None:
-    """Where the main Service is gone or going, the policy does nothing."""
+def test_policy_ignores_deleted_services() -> None:
+    """If the main Service is deleted, the policy does nothing."""
     for services in ([], [service(deleted_at="2026-01-01T00:00:00Z")]):
         decided = plan(
             snapshot_of(
