@@ -97,14 +97,19 @@ def settled(found: Snapshot) -> Snapshot:
     created = [
         change.endpoint_slice for change in plan(found, NOW).changes if isinstance(change, Create)
     ]
-    stored = [as_stored(piece, number) for number, piece in enumerate(created, start=1)]
+    stored = [
+        as_stored(endpoint_slice, number) for number, endpoint_slice in enumerate(created, start=1)
+    ]
     return evolve(found, main=main_cluster(found.main.services.values(), stored))
 
 
-def as_stored(piece: EndpointSlice, number: int) -> EndpointSlice:
+def as_stored(endpoint_slice: EndpointSlice, number: int) -> EndpointSlice:
     """A slice as the main API server returns it."""
     content = unstructure(
-        evolve(piece, metadata=evolve(piece.metadata, uid=f"uid-{number}", resource_version="1"))
+        evolve(
+            endpoint_slice,
+            metadata=evolve(endpoint_slice.metadata, uid=f"uid-{number}", resource_version="1"),
+        )
     )
     return decode_slice(json.dumps(content).encode())
 

@@ -138,8 +138,8 @@ def test_hints_are_written_as_they_were_read(hints: dict[str, Json]) -> None:
 def test_empty_lists_are_null_on_the_wire(empty: Json) -> None:
     """The API server writes empty lists as null, and the codec accepts that."""
     content = {**SLICE, "endpoints": empty, "ports": empty}
-    piece = structure(content, EndpointSlice)
-    assert (piece.endpoints, piece.ports) == ((), ())
+    endpoint_slice = structure(content, EndpointSlice)
+    assert (endpoint_slice.endpoints, endpoint_slice.ports) == ((), ())
 
 
 def test_absent_fields_have_the_defaults_of_the_api() -> None:
@@ -447,5 +447,5 @@ def test_non_object_is_an_error_at_the_root(content: object, problem: str) -> No
 )
 def test_odd_names_of_hints(entry: Json, names: tuple[str, ...]) -> None:
     """Remote hints are not copied, so malformed ones are ignored and do not drop the slice."""
-    piece = structure(edited(SLICE, "endpoints.0.hints.forZones.0", entry), EndpointSlice)
-    assert piece.endpoints[0].hints == EndpointHints(names, ("worker-0",))
+    endpoint_slice = structure(edited(SLICE, "endpoints.0.hints.forZones.0", entry), EndpointSlice)
+    assert endpoint_slice.endpoints[0].hints == EndpointHints(names, ("worker-0",))

@@ -35,15 +35,18 @@ from tests.builders.values import endpoint, mirrored_slice
 
 def wanted(*addresses: str, source: str = "web-abc", address_type: str = "IPv4") -> EndpointSlice:
     """A desired slice, without name, uid and resourceVersion."""
-    piece = mirrored_slice("x", *addresses, source=source, address_type=address_type)
-    return evolve(piece, metadata=evolve(piece.metadata, name="", uid="", resource_version=""))
+    endpoint_slice = mirrored_slice("x", *addresses, source=source, address_type=address_type)
+    return evolve(
+        endpoint_slice,
+        metadata=evolve(endpoint_slice.metadata, name="", uid="", resource_version=""),
+    )
 
 
 def changes(
     desired: Iterable[EndpointSlice], observed: Iterable[EndpointSlice], taken: Iterable[str] = ()
 ) -> list[SliceChange]:
     observed = list(observed)
-    held = {piece.metadata.key for piece in observed} | {
+    held = {endpoint_slice.metadata.key for endpoint_slice in observed} | {
         NamespacedName(WEB.namespace, name) for name in taken
     }
     return diff(WEB, "c1", desired, observed, Names(WEB.namespace, ["c1"], held))

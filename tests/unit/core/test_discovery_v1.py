@@ -23,16 +23,18 @@ from tests.unit.core.strategies.endpoints import endpoints, ipv4_addresses, ipv6
 
 def test_endpoints_in_normal_form_are_used_themselves() -> None:
     """Sorted endpoints in normal form are not copied, so a mirror of them takes no memory."""
-    piece = remote_slice("web-abc", "10.0.0.1", "10.0.0.2")
-    assert normal_endpoints(piece) is piece.endpoints
+    endpoint_slice = remote_slice("web-abc", "10.0.0.1", "10.0.0.2")
+    assert normal_endpoints(endpoint_slice) is endpoint_slice.endpoints
 
 
 def test_endpoints_in_normal_form_are_sorted() -> None:
     """Unsorted endpoints in normal form are the same objects, sorted by address."""
-    piece = remote_slice("web-abc", "10.0.0.9", "10.0.0.10")
-    found = normal_endpoints(piece)
+    endpoint_slice = remote_slice("web-abc", "10.0.0.9", "10.0.0.10")
+    found = normal_endpoints(endpoint_slice)
     assert found is not None
-    assert all(one is other for one, other in zip(found, reversed(piece.endpoints), strict=True))
+    assert all(
+        one is other for one, other in zip(found, reversed(endpoint_slice.endpoints), strict=True)
+    )
 
 
 @pytest.mark.parametrize("conditions", sorted(set(WRITTEN_OUT.values()), key=str), ids=str)
@@ -98,22 +100,31 @@ def slices(draw: DrawFn) -> EndpointSlice:
 
 
 @given(slices(), st.sampled_from(Topology))
-def test_columns_say_what_each_endpoint_says(piece: EndpointSlice, topology: Topology) -> None:
+def test_columns_say_what_each_endpoint_says(
+    endpoint_slice: EndpointSlice, topology: Topology
+) -> None:
     """The check of whole columns gives the same endpoints as checking each one."""
-    expected = mirror_each_endpoint(piece.endpoints, piece.address_type, Topology.NONE)
-    assert normal_endpoints(piece) is None or (normal_endpoints(piece), []) == expected
-    assert mirror_endpoints(piece, topology) == mirror_each_endpoint(
-        piece.endpoints, piece.address_type, topology
+    expected = mirror_each_endpoint(
+        endpoint_slice.endpoints, endpoint_slice.address_type, Topology.NONE
+    )
+    assert (
+        normal_endpoints(endpoint_slice) is None
+        or (normal_endpoints(endpoint_slice), []) == expected
+    )
+    assert mirror_endpoints(endpoint_slice, topology) == mirror_each_endpoint(
+        endpoint_slice.endpoints, endpoint_slice.address_type, topology
     )
 
 
 @given(slices(), st.randoms(use_true_random=False))
-def test_what_a_mirror_has_is_normal(piece: EndpointSlice, random: Random) -> None:
+def test_what_a_mirror_has_is_normal(endpoint_slice: EndpointSlice, random: Random) -> None:
     """Mirrored endpoints with one IPv4 address are in normal form, in any order."""
-    found, _ = mirror_each_endpoint(piece.endpoints, piece.address_type, Topology.NONE)
+    found, _ = mirror_each_endpoint(
+        endpoint_slice.endpoints, endpoint_slice.address_type, Topology.NONE
+    )
     mirrored = tuple(each for each in found if len(each.addresses) == 1)
-    mixed = evolve(piece, endpoints=tuple(random.sample(mirrored, len(mirrored))))
-    assert normal_endpoints(mixed) == mirrored or piece.address_type == "IPv6"
+    mixed = evolve(endpoint_slice, endpoints=tuple(random.sample(mirrored, len(mirrored))))
+    assert normal_endpoints(mixed) == mirrored or endpoint_slice.address_type == "IPv6"
 
 
 @given(slices(), slices())

@@ -60,14 +60,16 @@ def test_relabelled_slice_concerns_both_services(in_main: bool) -> None:
 
 def test_a_mirrored_slice_that_lost_its_label_concerns_its_owner() -> None:
     """A mirror without a Service label concerns the Service that owns it."""
-    piece = mirrored_slice(labels={LABEL_SERVICE_NAME: None})
-    assert requests_for(EndpointSliceChanged(None, piece, in_main=True), snapshot_of()) == {WEB}
+    endpoint_slice = mirrored_slice(labels={LABEL_SERVICE_NAME: None})
+    assert requests_for(
+        EndpointSliceChanged(None, endpoint_slice, in_main=True), snapshot_of()
+    ) == {WEB}
 
 
 def test_mirror_without_label_and_owner_concerns_the_empty_name() -> None:
     """A mirror without label and owner is planned under the empty name."""
-    piece = mirrored_slice(owner_uid=None, labels={LABEL_SERVICE_NAME: None})
-    event = EndpointSliceChanged(None, piece, in_main=True)
+    endpoint_slice = mirrored_slice(owner_uid=None, labels={LABEL_SERVICE_NAME: None})
+    event = EndpointSliceChanged(None, endpoint_slice, in_main=True)
     assert requests_for(event, snapshot_of()) == {NamespacedName("default", "")}
 
 
@@ -83,8 +85,8 @@ def test_name_of_a_slice_concerns_services_that_could_want_it(comes: bool) -> No
     found = snapshot_of(
         cluster("c"), cluster("b-c"), services=[service(A), service(A_B), service()]
     )
-    piece = foreign_slice("a-b-c")
-    old, new = (None, piece) if comes else (piece, None)
+    endpoint_slice = foreign_slice("a-b-c")
+    old, new = (None, endpoint_slice) if comes else (endpoint_slice, None)
     event = EndpointSliceChanged(old, new, in_main=True)
     assert requests_for(event, found) == {A, A_B}
 

@@ -257,8 +257,8 @@ def test_mirrored_slices_are_not_mirrored_again(labels: dict[str, str]) -> None:
 )
 def test_address_types(address_type: str, families: tuple[str, ...], reason: Reason | None) -> None:
     """FQDN slices, and families that the main Service does not have, are skipped."""
-    piece = remote_slice(address_type=address_type, endpoints=[endpoint("x")])
-    assert why_slice_skipped(piece, service(ip_families=families)) is reason
+    endpoint_slice = remote_slice(address_type=address_type, endpoints=[endpoint("x")])
+    assert why_slice_skipped(endpoint_slice, service(ip_families=families)) is reason
 
 
 def test_a_slice_without_endpoints_is_skipped() -> None:

@@ -163,17 +163,24 @@ def mirrored(
     """The mirrors of these pairs with their content, without names, which depend on history."""
     return Counter(
         evolve(
-            piece,
-            metadata=evolve(piece.metadata, name="", uid="", resource_version="", generation=0),
+            endpoint_slice,
+            metadata=evolve(
+                endpoint_slice.metadata, name="", uid="", resource_version="", generation=0
+            ),
         )
-        for piece in ours(found)
-        if (service_of(piece), cluster_of(piece)) in pairs
+        for endpoint_slice in ours(found)
+        if (service_of(endpoint_slice), cluster_of(endpoint_slice)) in pairs
     )
 
 
 def without_mirrors(found: Snapshot) -> Snapshot:
     """The snapshot without mirrors, as before the first start of svclink."""
-    return with_main(found, slices=[piece for piece in main_slices(found) if not is_ours(piece)])
+    return with_main(
+        found,
+        slices=[
+            endpoint_slice for endpoint_slice in main_slices(found) if not is_ours(endpoint_slice)
+        ],
+    )
 
 
 TestInterleavings = Interleavings.TestCase

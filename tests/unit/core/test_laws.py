@@ -129,11 +129,11 @@ def mixed(items: Iterable[T], random: Random) -> list[T]:
 def shuffled(found: Snapshot, random: Random) -> Snapshot:
     """The snapshot with all unordered parts in another order; svclink sorts what it writes."""
 
-    def remote_slice(piece: EndpointSlice) -> EndpointSlice:
+    def remote_slice(endpoint_slice: EndpointSlice) -> EndpointSlice:
         return evolve(
-            piece,
-            endpoints=tuple(mixed(piece.endpoints, random)),
-            ports=tuple(mixed(piece.ports, random)),
+            endpoint_slice,
+            endpoints=tuple(mixed(endpoint_slice.endpoints, random)),
+            ports=tuple(mixed(endpoint_slice.ports, random)),
         )
 
     def service(each: Service) -> Service:
@@ -142,7 +142,9 @@ def shuffled(found: Snapshot, random: Random) -> Snapshot:
 
     def remote(each: RemoteCluster) -> RemoteCluster:
         services = [service(item) for item in mixed(each.services.values(), random)]
-        slices = [remote_slice(piece) for piece in mixed(remote_slices(each), random)]
+        slices = [
+            remote_slice(endpoint_slice) for endpoint_slice in mixed(remote_slices(each), random)
+        ]
         return evolve(
             remote_cluster(each.link, services, slices, each.connection),
             undecodable=mixed(each.undecodable, random),
@@ -217,11 +219,15 @@ def test_l3_isolation(found: Snapshot) -> None:
             assert old is None or service_of(old) == key
             assert old is None or is_ours(old) or may_be_deleted(old, found)
             assert isinstance(change, Delete) or is_ours(change.endpoint_slice)
-    others = {piece for piece in main_slices(found) if not is_ours(piece)}
+    others = {
+        endpoint_slice for endpoint_slice in main_slices(found) if not is_ours(endpoint_slice)
+    }
     after = settled(found)
-    remaining = {piece for piece in main_slices(after) if not is_ours(piece)}
+    remaining = {
+        endpoint_slice for endpoint_slice in main_slices(after) if not is_ours(endpoint_slice)
+    }
     assert remaining <= others
-    assert all(may_be_deleted(piece, found) for piece in others - remaining)
+    assert all(may_be_deleted(endpoint_slice, found) for endpoint_slice in others - remaining)
 
 
 def may_be_deleted(leftover: EndpointSlice, found: Snapshot) -> bool:
@@ -233,7 +239,11 @@ def may_be_deleted(leftover: EndpointSlice, found: Snapshot) -> bool:
 @given(snapshots)
 def test_l3_unclear_slices_are_never_touched(found: Snapshot) -> None:
     """A slice that names svclink but no cluster is neither written nor deleted."""
-    unclear = [piece for piece in main_slices(found) if isinstance(owner_of(piece), Unclear)]
+    unclear = [
+        endpoint_slice
+        for endpoint_slice in main_slices(found)
+        if isinstance(owner_of(endpoint_slice), Unclear)
+    ]
     assert set(unclear) <= set(main_slices(settled(found)))
 
 
@@ -290,9 +300,9 @@ CONDEMNED: Final = {
 }
 
 
-def content(piece: EndpointSlice) -> EndpointSlice:
+def content(endpoint_slice: EndpointSlice) -> EndpointSlice:
     """The slice without metadata other than labels."""
-    return evolve(piece, metadata=ObjectMeta("", labels=piece.metadata.labels))
+    return evolve(endpoint_slice, metadata=ObjectMeta("", labels=endpoint_slice.metadata.labels))
 
 
 @given(snapshots)
@@ -377,7 +387,9 @@ def test_l5_link_deleted(found: Snapshot, data: DataObject) -> None:
     """Link deleted: after applying, nothing of it remains; without links, no mirror remains."""
     cluster = data.draw(st.sampled_from(sorted(found.remotes)))
     after = settled(without_link(found, cluster))
-    assert [piece for piece in ours(after) if cluster_of(piece) == cluster] == []
+    assert [
+        endpoint_slice for endpoint_slice in ours(after) if cluster_of(endpoint_slice) == cluster
+    ] == []
     assert ours(settled(evolve(found, remotes={}))) == []
 
 
@@ -405,7 +417,9 @@ def test_l5_filtered_out(found: Snapshot, data: DataObject) -> None:
     exclude = EXCLUSIONS[data.draw(st.sampled_from(sorted(EXCLUSIONS)))]
     after = settled(with_link(before, cluster, exclude(ClusterLinkSpec(), key)))
     assert [
-        piece for piece in ours(after) if cluster_of(piece) == cluster and service_of(piece) == key
+        endpoint_slice
+        for endpoint_slice in ours(after)
+        if cluster_of(endpoint_slice) == cluster and service_of(endpoint_slice) == key
     ] == []
 
 
@@ -418,14 +432,23 @@ def test_l5_source_gone(found: Snapshot, data: DataObject) -> None:
     gone = data.draw(st.lists(st.sampled_from(remaining), unique=True)) if remaining else []
     after = collected(
         settled(
-            with_remote(before, cluster, slices=[piece for piece in remaining if piece not in gone])
+            with_remote(
+                before,
+                cluster,
+                slices=[
+                    endpoint_slice for endpoint_slice in remaining if endpoint_slice not in gone
+                ],
+            )
         )
     )
-    removed = {(service_of(piece), piece.metadata.name) for piece in gone}
+    removed = {
+        (service_of(endpoint_slice), endpoint_slice.metadata.name) for endpoint_slice in gone
+    }
     assert [
-        piece
-        for piece in ours(after)
-        if cluster_of(piece) == cluster and (service_of(piece), piece.source) in removed
+        endpoint_slice
+        for endpoint_slice in ours(after)
+        if cluster_of(endpoint_slice) == cluster
+        and (service_of(endpoint_slice), endpoint_slice.source) in removed
     ] == []
 
 
@@ -435,7 +458,9 @@ def test_l5_remote_service_gone(found: Snapshot, data: DataObject) -> None:
     cluster = data.draw(st.sampled_from(sorted(found.remotes)))
     before = settled(understood(found, cluster))
     after = settled(with_remote(before, cluster, services=[]))
-    assert [piece for piece in ours(after) if cluster_of(piece) == cluster] == []
+    assert [
+        endpoint_slice for endpoint_slice in ours(after) if cluster_of(endpoint_slice) == cluster
+    ] == []
 
 
 @given(linked_snapshots, st.data())
@@ -443,20 +468,32 @@ def test_l5_leftovers(found: Snapshot, data: DataObject) -> None:
     """Leftovers of a linked cluster that is known do not stay for ever, whatever its rules say."""
     cluster = data.draw(st.sampled_from(sorted(found.remotes)))
     after = collected(settled(understood(found, cluster)))
-    remaining = [piece for piece in main_slices(after) if is_leftover_of(piece, cluster)]
-    assert [piece for piece in remaining if piece.metadata.deletion_timestamp is None] == []
+    remaining = [
+        endpoint_slice
+        for endpoint_slice in main_slices(after)
+        if is_leftover_of(endpoint_slice, cluster)
+    ]
+    assert [
+        endpoint_slice
+        for endpoint_slice in remaining
+        if endpoint_slice.metadata.deletion_timestamp is None
+    ] == []
 
 
-def is_leftover_of(piece: EndpointSlice, cluster: str) -> bool:
+def is_leftover_of(endpoint_slice: EndpointSlice, cluster: str) -> bool:
     """Whether it is one that belongs to a Service."""
-    return owner_of(piece) == Leftover(cluster) and service_of(piece) is not None
+    return owner_of(endpoint_slice) == Leftover(cluster) and service_of(endpoint_slice) is not None
 
 
 @given(snapshots)
 def test_l5_leftovers_without_link(found: Snapshot) -> None:
     """Leftovers of a cluster without a link stay."""
     lone = evolve(found, remotes={})
-    leftovers = [piece for piece in main_slices(found) if isinstance(owner_of(piece), Leftover)]
+    leftovers = [
+        endpoint_slice
+        for endpoint_slice in main_slices(found)
+        if isinstance(owner_of(endpoint_slice), Leftover)
+    ]
     assert set(leftovers) <= set(main_slices(settled(lone)))
 
 
@@ -548,8 +585,13 @@ def unhashed(change: Change) -> Change:
 def mirrored(found: Snapshot) -> set[tuple[NamespacedName | None, str | None, str | None, str]]:
     """What is mirrored, without names."""
     return {
-        (service_of(piece), cluster_of(piece), piece.source, piece.address_type)
-        for piece in ours(found)
+        (
+            service_of(endpoint_slice),
+            cluster_of(endpoint_slice),
+            endpoint_slice.source,
+            endpoint_slice.address_type,
+        )
+        for endpoint_slice in ours(found)
     }
 
 
@@ -597,17 +639,22 @@ def written_anew(found: Snapshot, data: DataObject) -> Snapshot:
             target_ref=extra.target_ref,
         )
 
-    def remote_slice(piece: EndpointSlice) -> EndpointSlice:
-        endpoints = tuple(endpoint(old) for old in reversed(piece.endpoints))
-        return evolve(piece, metadata=touched(piece.metadata), endpoints=endpoints)
+    def remote_slice(endpoint_slice: EndpointSlice) -> EndpointSlice:
+        endpoints = tuple(endpoint(old) for old in reversed(endpoint_slice.endpoints))
+        return evolve(
+            endpoint_slice, metadata=touched(endpoint_slice.metadata), endpoints=endpoints
+        )
 
     def service(old: Service) -> Service:
         return evolve(old, metadata=touched(old.metadata))
 
     for name, remote in found.remotes.items():
-        slices = [remote_slice(piece) for piece in remote_slices(remote)]
+        slices = [remote_slice(endpoint_slice) for endpoint_slice in remote_slices(remote)]
         found = with_remote(found, name, map(service, remote.services.values()), slices)
-    slices = [evolve(piece, metadata=touched(piece.metadata)) for piece in main_slices(found)]
+    slices = [
+        evolve(endpoint_slice, metadata=touched(endpoint_slice.metadata))
+        for endpoint_slice in main_slices(found)
+    ]
     return with_main(found, map(service, found.main.services.values()), slices)
 
 
@@ -758,14 +805,17 @@ def test_l11_every_pair_has_one_decision(found: Snapshot) -> None:
     decided = plan(found, NOW)
     pairs = [(decision.service, decision.cluster) for decision in decided.decisions]
     gone = {
-        (service_of(piece), cluster_of(piece) or "")
-        for piece in main_slices(found)
-        if is_ours(piece)
+        (service_of(endpoint_slice), cluster_of(endpoint_slice) or "")
+        for endpoint_slice in main_slices(found)
+        if is_ours(endpoint_slice)
     }
     assert pairs == sorted(
         {(key, name) for key in all_keys(found) for name in found.remotes} | gone
     )
-    after = Counter((service_of(piece), cluster_of(piece)) for piece in ours(settled(found)))
+    after = Counter(
+        (service_of(endpoint_slice), cluster_of(endpoint_slice))
+        for endpoint_slice in ours(settled(found))
+    )
     for decision in decided.decisions:
         if decision.outcome is Outcome.MIRRORED:
             assert decision.slices == after[decision.service, decision.cluster] > 0
@@ -778,10 +828,12 @@ def contents(found: Snapshot) -> Counter[EndpointSlice]:
     """All mirrors with their content, without names, which depend on history."""
     return Counter(
         evolve(
-            piece,
-            metadata=evolve(piece.metadata, name="", uid="", resource_version="", generation=0),
+            endpoint_slice,
+            metadata=evolve(
+                endpoint_slice.metadata, name="", uid="", resource_version="", generation=0
+            ),
         )
-        for piece in main_slices(found)
+        for endpoint_slice in main_slices(found)
     )
 
 

@@ -28,17 +28,17 @@ def mirrored(
     main: Service | None = None,
 ) -> MirrorResult:
     """The result for a remote slice with these endpoints."""
-    piece = remote_slice(
+    endpoint_slice = remote_slice(
         endpoints=endpoints or [endpoint()], address_type=address_type, ports=ports
     )
-    return mirror(piece, "c1", service(uid="remote"), main or service())
+    return mirror(endpoint_slice, "c1", service(uid="remote"), main or service())
 
 
 def only(result: MirrorResult) -> EndpointSlice:
     """The only slice of a result that left nothing out."""
     assert result.omissions == ()
-    (piece,) = result.slices
-    return piece
+    (endpoint_slice,) = result.slices
+    return endpoint_slice
 
 
 # Metadata
@@ -86,8 +86,14 @@ def test_address_type(address_type: str, address: str) -> None:
 
 def test_endpoints_are_sorted() -> None:
     """Endpoints are sorted by first address, because the remote order has no meaning."""
-    piece = only(mirrored(endpoint("10.0.0.9"), endpoint("10.0.0.10"), endpoint("10.0.0.1")))
-    assert [each.addresses[0] for each in piece.endpoints] == ["10.0.0.1", "10.0.0.10", "10.0.0.9"]
+    endpoint_slice = only(
+        mirrored(endpoint("10.0.0.9"), endpoint("10.0.0.10"), endpoint("10.0.0.1"))
+    )
+    assert [each.addresses[0] for each in endpoint_slice.endpoints] == [
+        "10.0.0.1",
+        "10.0.0.10",
+        "10.0.0.9",
+    ]
 
 
 def test_endpoints_are_not_repeated() -> None:
@@ -153,8 +159,8 @@ def test_no_endpoint_left_gives_no_slice() -> None:
 
 def test_not_ready_endpoints_are_mirrored() -> None:
     """Not-ready endpoints are mirrored as not ready."""
-    piece = only(mirrored(endpoint(conditions=EndpointConditions(ready=False))))
-    assert piece.endpoints[0].conditions == EndpointConditions(
+    endpoint_slice = only(mirrored(endpoint(conditions=EndpointConditions(ready=False))))
+    assert endpoint_slice.endpoints[0].conditions == EndpointConditions(
         ready=False, serving=False, terminating=False
     )
 
@@ -181,8 +187,10 @@ def test_conditions(given: tuple[bool | None, ...], expected: tuple[bool, ...]) 
 def test_names_of_another_cluster_are_dropped() -> None:
     """nodeName, targetRef and hostname belong to another cluster, so they are dropped."""
     pod = ObjectReference("Pod", "default", "web-0", "p1")
-    piece = only(mirrored(endpoint(node_name="worker-0", target_ref=pod, hostname="web-0")))
-    assert piece.endpoints == (endpoint(),)
+    endpoint_slice = only(
+        mirrored(endpoint(node_name="worker-0", target_ref=pod, hostname="web-0"))
+    )
+    assert endpoint_slice.endpoints == (endpoint(),)
 
 
 @pytest.mark.parametrize(("zone", "expected"), [("zone-a", "zone-a"), ("", None), (None, None)])
@@ -206,8 +214,12 @@ def test_split(count: int, sizes: list[int]) -> None:
     slices = mirrored(
         *(endpoint(f"10.{number >> 8}.{number & 255}.1") for number in range(count))
     ).slices
-    assert [len(piece.endpoints) for piece in slices] == sizes
-    assert [piece.source for piece in slices] == ["web-abc", "web-abc/1", "web-abc/2"][: len(sizes)]
+    assert [len(endpoint_slice.endpoints) for endpoint_slice in slices] == sizes
+    assert [endpoint_slice.source for endpoint_slice in slices] == [
+        "web-abc",
+        "web-abc/1",
+        "web-abc/2",
+    ][: len(sizes)]
 
 
 # Hints
@@ -262,8 +274,10 @@ def test_ready_endpoints_have_hints(
     is_ready: bool | None, is_hinted: bool, zone: str | None
 ) -> None:
     """Every ready endpoint has a hint, because kube-proxy ignores incomplete hints."""
-    piece = remote_slice(endpoints=[endpoint(conditions=EndpointConditions(is_ready), zone=zone)])
-    found, _ = mirror_endpoints(piece, Topology.ZONE)
+    endpoint_slice = remote_slice(
+        endpoints=[endpoint(conditions=EndpointConditions(is_ready), zone=zone)]
+    )
+    found, _ = mirror_endpoints(endpoint_slice, Topology.ZONE)
     assert found[0].hints == (hints_for(zone, Topology.ZONE) if is_hinted else None)
 
 
@@ -408,5 +422,5 @@ def test_no_port_left_gives_no_slice() -> None:
 )
 def test_app_protocol(given: str | None, expected: str | None) -> None:
     """appProtocol is copied only if the API server accepts it."""
-    piece = only(mirrored(ports=(EndpointPort("http", port=8080, app_protocol=given),)))
-    assert piece.ports == (EndpointPort("http", port=8080, app_protocol=expected),)
+    endpoint_slice = only(mirrored(ports=(EndpointPort("http", port=8080, app_protocol=given),)))
+    assert endpoint_slice.ports == (EndpointPort("http", port=8080, app_protocol=expected),)

@@ -75,12 +75,14 @@ def test_a_service_of_two_clusters() -> None:
 
 def test_the_mirror_of_a_slice() -> None:
     """The created slice equals `mirrored_slice`, apart from the fields that the server sets."""
-    (piece,) = main_slices(settled(snapshot_of(cluster("c1", remote_slice()))))
+    (endpoint_slice,) = main_slices(settled(snapshot_of(cluster("c1", remote_slice()))))
     expected = mirrored_slice()
     metadata = evolve(
-        expected.metadata, uid=piece.metadata.uid, resource_version=piece.metadata.resource_version
+        expected.metadata,
+        uid=endpoint_slice.metadata.uid,
+        resource_version=endpoint_slice.metadata.resource_version,
     )
-    assert piece == evolve(expected, metadata=evolve(metadata, generation=1))
+    assert endpoint_slice == evolve(expected, metadata=evolve(metadata, generation=1))
 
 
 def test_mirrored_service_needs_no_change() -> None:
@@ -130,7 +132,9 @@ def test_a_slice_that_lost_its_service_is_replaced(owner_uid: str | None) -> Non
     """A slice without a Service label is found, with or without its owner, and replaced."""
     old = mirrored_slice(owner_uid=owner_uid, labels={LABEL_SERVICE_NAME: None})
     after = settled(snapshot_of(cluster("c1", remote_slice()), slices=[old]))
-    assert [piece.metadata.label(LABEL_SERVICE_NAME) for piece in main_slices(after)] == ["web"]
+    assert [
+        endpoint_slice.metadata.label(LABEL_SERVICE_NAME) for endpoint_slice in main_slices(after)
+    ] == ["web"]
 
 
 def test_a_slice_of_an_unknown_service_is_deleted() -> None:
@@ -156,9 +160,9 @@ def test_slices_of_an_unreachable_cluster_follow_a_new_service(connection: Conne
     """Slices follow a re-created Service, so that the garbage collector does not delete them."""
     old = mirrored_slice(owner_uid="uid-of-the-old-web")
     found = settled(snapshot_of(cluster("c1", connection=connection), slices=[old]))
-    (piece,) = main_slices(collected(found))
-    assert piece.metadata.owner_references == mirrored_slice().metadata.owner_references
-    assert piece.endpoints == old.endpoints
+    (endpoint_slice,) = main_slices(collected(found))
+    assert endpoint_slice.metadata.owner_references == mirrored_slice().metadata.owner_references
+    assert endpoint_slice.endpoints == old.endpoints
 
 
 @pytest.mark.parametrize("main", [None, service(deleted_at="2026-01-01T00:00:00Z")])
@@ -263,7 +267,7 @@ def test_a_foreign_slice_keeps_its_name() -> None:
     """A foreign slice that holds the readable name stays; the mirror gets another name."""
     foreign = foreign_slice("web-c1", labels={LABEL_SERVICE_NAME: "web"})
     after = settled(snapshot_of(cluster("c1", remote_slice()), slices=[foreign]))
-    held = [piece.metadata.name for piece in main_slices(after)]
+    held = [endpoint_slice.metadata.name for endpoint_slice in main_slices(after)]
     assert foreign in main_slices(after)
     assert len(held) == 2
     assert plan(after, NOW).changes == ()
@@ -379,7 +383,7 @@ def test_leftover_is_deleted_after_its_replacement_exists() -> None:
     (deleted,) = plan(applied(found, [created]), NOW).changes
     assert isinstance(deleted, Delete)
     assert (deleted.key.name, deleted.reason) == ("web-c1", Reason.LEFTOVER_REPLACED)
-    assert [is_ours(piece) for piece in main_slices(settled(found))] == [True]
+    assert [is_ours(endpoint_slice) for endpoint_slice in main_slices(settled(found))] == [True]
 
 
 def test_leftover_stays_while_a_mirror_is_missing() -> None:

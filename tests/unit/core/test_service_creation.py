@@ -118,8 +118,8 @@ def test_namespace_is_created_before_service_and_slices() -> None:
     assert (first.reason, second.reason) == (Reason.NAMESPACE_CREATED, Reason.SERVICE_CREATED)
     after = settled(found)
     (made,) = after.main.services.values()
-    (piece,) = main_slices(after)
-    assert piece.metadata.owner_references[0].uid == made.metadata.uid
+    (endpoint_slice,) = main_slices(after)
+    assert endpoint_slice.metadata.owner_references[0].uid == made.metadata.uid
 
 
 def test_the_oldest_link_gives_the_service() -> None:

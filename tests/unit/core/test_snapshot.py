@@ -45,9 +45,9 @@ def test_slices_are_grouped_by_service() -> None:
 
 def test_the_main_cluster_knows_every_name() -> None:
     """Every slice name is in the snapshot, even that of a slice without a Service."""
-    piece = foreign_slice("d")
-    main = main_cluster([service()], [piece])
-    assert main.names == {NamespacedName("default", "d"): piece}
+    endpoint_slice = foreign_slice("d")
+    main = main_cluster([service()], [endpoint_slice])
+    assert main.names == {NamespacedName("default", "d"): endpoint_slice}
     assert main.endpoint_slices == {}
     assert main.services == {WEB: service()}
 

@@ -65,7 +65,11 @@ Case: TypeAlias = Callable[[Snapshot], bool]
 
 
 def anywhere(found: Snapshot) -> list[EndpointSlice]:
-    return [piece for remote in found.remotes.values() for piece in remote_slices(remote)]
+    return [
+        endpoint_slice
+        for remote in found.remotes.values()
+        for endpoint_slice in remote_slices(remote)
+    ]
 
 
 def services(found: Snapshot) -> list[Service]:
@@ -76,15 +80,19 @@ def services(found: Snapshot) -> list[Service]:
 
 
 def endpoints(found: Snapshot) -> list[Endpoint]:
-    return [endpoint for piece in anywhere(found) for endpoint in piece.endpoints]
+    return [endpoint for endpoint_slice in anywhere(found) for endpoint in endpoint_slice.endpoints]
 
 
 def addresses(found: Snapshot, address_type: str) -> set[str]:
-    slices = [piece for piece in anywhere(found) if piece.address_type == address_type]
+    slices = [
+        endpoint_slice
+        for endpoint_slice in anywhere(found)
+        if endpoint_slice.address_type == address_type
+    ]
     return {
         address
-        for piece in slices
-        for endpoint in piece.endpoints
+        for endpoint_slice in slices
+        for endpoint in endpoint_slice.endpoints
         for address in endpoint.addresses
     }
 
@@ -94,7 +102,11 @@ def links(found: Snapshot) -> Iterable[RemoteCluster]:
 
 
 def labelled(found: Snapshot, label: str) -> list[EndpointSlice]:
-    return [piece for piece in main_slices(found) if piece.metadata.label(label) is not None]
+    return [
+        endpoint_slice
+        for endpoint_slice in main_slices(found)
+        if endpoint_slice.metadata.label(label) is not None
+    ]
 
 
 def readable_names(found: Snapshot) -> Iterator[tuple[str, str]]:
@@ -129,16 +141,20 @@ SNAPSHOTS: Final[dict[str, Case]] = {
         key.name == "kubernetes" for key in found.main.services
     ),
     "nil port": lambda found: any(
-        port.port is None for piece in anywhere(found) for port in piece.ports
+        port.port is None for endpoint_slice in anywhere(found) for port in endpoint_slice.ports
     ),
     "port of no use": lambda found: any(
-        port.port in (0, -1, 65_536) for piece in anywhere(found) for port in piece.ports
+        port.port in (0, -1, 65_536)
+        for endpoint_slice in anywhere(found)
+        for port in endpoint_slice.ports
     ),
     "unnamed port": lambda found: any(
-        port.name == "" for piece in anywhere(found) for port in piece.ports
+        port.name == "" for endpoint_slice in anywhere(found) for port in endpoint_slice.ports
     ),
     "appProtocol the API refuses": lambda found: any(
-        port.app_protocol == "not a name" for piece in anywhere(found) for port in piece.ports
+        port.app_protocol == "not a name"
+        for endpoint_slice in anywhere(found)
+        for port in endpoint_slice.ports
     ),
     "dual stack": lambda found: any(
         len(each.spec.ip_families) == 2 for each in found.main.services.values()
@@ -146,15 +162,25 @@ SNAPSHOTS: Final[dict[str, Case]] = {
     "IPv6 only": lambda found: any(
         each.spec.ip_families == ("IPv6",) for each in found.main.services.values()
     ),
-    "IPv6 slice": lambda found: any(piece.address_type == "IPv6" for piece in anywhere(found)),
-    "FQDN slice": lambda found: any(piece.address_type == "FQDN" for piece in anywhere(found)),
-    "slice without endpoints": lambda found: any(not piece.endpoints for piece in anywhere(found)),
-    "slice without ports": lambda found: any(not piece.ports for piece in anywhere(found)),
+    "IPv6 slice": lambda found: any(
+        endpoint_slice.address_type == "IPv6" for endpoint_slice in anywhere(found)
+    ),
+    "FQDN slice": lambda found: any(
+        endpoint_slice.address_type == "FQDN" for endpoint_slice in anywhere(found)
+    ),
+    "slice without endpoints": lambda found: any(
+        not endpoint_slice.endpoints for endpoint_slice in anywhere(found)
+    ),
+    "slice without ports": lambda found: any(
+        not endpoint_slice.ports for endpoint_slice in anywhere(found)
+    ),
     "unlabelled slice": lambda found: any(
-        piece.metadata.label(LABEL_SERVICE_NAME) is None for piece in main_slices(found)
+        endpoint_slice.metadata.label(LABEL_SERVICE_NAME) is None
+        for endpoint_slice in main_slices(found)
     ),
     "loop": lambda found: any(
-        piece.metadata.label(LABEL_CLUSTER) is not None for piece in anywhere(found)
+        endpoint_slice.metadata.label(LABEL_CLUSTER) is not None
+        for endpoint_slice in anywhere(found)
     ),
     "terminating endpoint": lambda found: any(
         each.conditions.terminating for each in endpoints(found)
@@ -167,7 +193,7 @@ SNAPSHOTS: Final[dict[str, Case]] = {
     ),
     "several addresses": lambda found: any(len(each.addresses) > 1 for each in endpoints(found)),
     "endpoints of one address": lambda found: any(
-        repeats(piece.endpoints) for piece in anywhere(found)
+        repeats(endpoint_slice.endpoints) for endpoint_slice in anywhere(found)
     ),
     "address in two slices": lambda found: repeats(endpoints(found)),
     "nodeName and Pod": lambda found: any(
@@ -200,30 +226,34 @@ SNAPSHOTS: Final[dict[str, Case]] = {
     "no link at all": lambda found: not found.remotes,
     "flag": lambda found: bool(found.options.included_namespaces),
     "slice of a gone link": lambda found: any(
-        cluster_of(piece) not in found.remotes for piece in ours(found)
+        cluster_of(endpoint_slice) not in found.remotes for endpoint_slice in ours(found)
     ),
     "slice without cluster": lambda found: any(
-        owner_of(piece) == Unclear() for piece in main_slices(found)
+        owner_of(endpoint_slice) == Unclear() for endpoint_slice in main_slices(found)
     ),
-    "slice without source": lambda found: any(piece.source is None for piece in ours(found)),
+    "slice without source": lambda found: any(
+        endpoint_slice.source is None for endpoint_slice in ours(found)
+    ),
     "slice without owner": lambda found: any(
-        not piece.metadata.owner_references for piece in ours(found)
+        not endpoint_slice.metadata.owner_references for endpoint_slice in ours(found)
     ),
     "slice marked headless": lambda found: bool(labelled(found, LABEL_HEADLESS)),
     "slice of the Go release": lambda found: bool(labelled(found, LABEL_GO_CLUSTER)),
     "leftover of a linked cluster": lambda found: any(
-        isinstance(owner_of(piece), Leftover) and cluster_of(piece) in found.remotes
-        for piece in main_slices(found)
+        isinstance(owner_of(endpoint_slice), Leftover)
+        and cluster_of(endpoint_slice) in found.remotes
+        for endpoint_slice in main_slices(found)
     ),
     "slice being deleted": lambda found: any(
-        piece.metadata.deletion_timestamp for piece in main_slices(found)
+        endpoint_slice.metadata.deletion_timestamp for endpoint_slice in main_slices(found)
     ),
     "slice that lost its Service": lambda found: any(
-        piece.metadata.label(LABEL_SERVICE_NAME) is None for piece in ours(found)
+        endpoint_slice.metadata.label(LABEL_SERVICE_NAME) is None for endpoint_slice in ours(found)
     ),
     "foreign slice that holds a wanted name": lambda found: any(
-        piece.metadata.name in {name for name, _ in readable_names(found)} and not is_ours(piece)
-        for piece in main_slices(found)
+        endpoint_slice.metadata.name in {name for name, _ in readable_names(found)}
+        and not is_ours(endpoint_slice)
+        for endpoint_slice in main_slices(found)
     ),
 }
 """Cases that must be among the drawn snapshots."""
@@ -405,12 +435,15 @@ def test_most_plans_have_something_to_do() -> None:
 def test_snapshots_can_exist(found: Snapshot) -> None:
     """Objects of the main cluster are valid, and have unique names and uids."""
     slices = main_slices(found)
-    assert [problem for piece in slices for problem in problems(piece)] == []
-    assert all(piece.metadata.uid and piece.metadata.resource_version for piece in slices)
-    assert len({piece.metadata.uid for piece in slices}) == len(slices)
+    assert [problem for endpoint_slice in slices for problem in problems(endpoint_slice)] == []
+    assert all(
+        endpoint_slice.metadata.uid and endpoint_slice.metadata.resource_version
+        for endpoint_slice in slices
+    )
+    assert len({endpoint_slice.metadata.uid for endpoint_slice in slices}) == len(slices)
     for each in services(found):
         assert len({port.name for port in each.spec.ports}) == len(each.spec.ports)
         assert len({(port.port, port.protocol) for port in each.spec.ports}) == len(each.spec.ports)
     for remote in found.remotes.values():
-        keys = [piece.metadata.key for piece in remote_slices(remote)]
+        keys = [endpoint_slice.metadata.key for endpoint_slice in remote_slices(remote)]
         assert len(set(keys)) == len(keys)
