@@ -113,6 +113,15 @@ def test_remove_deletes() -> None:
 
 
 @pytest.mark.parametrize("action", ["NotReady", "Remove"])
+def test_policy_waits_while_the_main_service_is_undecodable(action: UnreachableAction) -> None:
+    """Without the main Service nothing can prove that another endpoint is ready."""
+    found = snapshot_of(lost(action), slices=[mirrored_slice(), LOCAL])
+    found = evolve(found, main=evolve(found.main, undecodable=[WEB]))
+    assert plan(found, NOW).changes == ()
+    assert reasons(plan(found, NOW)) == [Reason.UNREACHABLE]
+
+
+@pytest.mark.parametrize("action", ["NotReady", "Remove"])
 def test_nothing_happens_before_the_deadline(action: UnreachableAction) -> None:
     """One second before the deadline the slices are kept."""
     found = snapshot_of(lost(action), slices=[mirrored_slice(), LOCAL])
