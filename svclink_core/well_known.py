@@ -58,7 +58,7 @@ class Reason(Enum):
     FROZEN = ("Frozen", "the ClusterLink is disabled, so its EndpointSlices stay as they are")
     NOT_SELECTED = (
         "NotSelected",
-        "the ClusterLink is not in --link-selector, so another controller works on it",
+        "another controller handles the ClusterLink: --link-selector does not match it",
     )
     PENDING = (
         "Pending",
@@ -67,27 +67,27 @@ class Reason(Enum):
     UNREACHABLE = ("Unreachable", "the cluster cannot be reached, so its EndpointSlices are kept")
     UNREACHABLE_NOT_READY = (
         "UnreachableNotReady",
-        "the cluster cannot be reached, so its endpoints are not ready: the link's unreachable policy says so",
+        "the cluster cannot be reached, so the link's unreachable policy marks its endpoints as not ready",
     )
     LAST_ENDPOINTS = (
         "LastEndpoints",
-        "the cluster cannot be reached, but without its endpoints the Service would have none that is ready",
+        "the cluster cannot be reached, but the Service would have no ready endpoint without it",
     )
     DELETION_SETTLING = (
         "DeletionSettling",
-        "the cluster has it no longer; whether it loses more is being awaited",
+        "the cluster no longer has it; waiting to see whether more disappears",
     )
     DELETION_HELD = (
         "DeletionHeld",
-        "the cluster lost more than half of what is mirrored of it at once, so nothing of that is deleted for now",
+        "the cluster lost more than half of its mirrored EndpointSlices at once, so they are kept for now",
     )
     MAIN_UNDECODABLE = (
         "MainUndecodable",
-        "something of it in the main cluster cannot be understood, so its EndpointSlices are kept",
+        "one of its objects in the main cluster could not be decoded, so its EndpointSlices are kept",
     )
     UNDECODABLE = (
         "Undecodable",
-        "something of it in the cluster cannot be understood, so its EndpointSlices are kept",
+        "one of its objects in the cluster could not be decoded, so its EndpointSlices are kept",
     )
 
     # Skipped: rules over a Service of a cluster, in the order of MIRRORING.
@@ -118,15 +118,15 @@ class Reason(Enum):
     )
     NAMESPACE_RESERVED = (
         "NamespaceReserved",
-        "svclink makes no Service in a namespace of Kubernetes' own, kube-*",
+        "svclink creates no Services in kube-* namespaces",
     )
     NAME_INVALID = (
         "NameInvalid",
-        "the remote Service has a name that the main cluster would refuse",
+        "the main cluster would reject the name of the remote Service",
     )
     NAMESPACES_UNKNOWN = (
         "NamespacesUnknown",
-        "the namespaces of the main cluster are not known yet",
+        "the namespaces of the main cluster have not been listed yet",
     )
     NAMESPACE_TERMINATING = (
         "NamespaceTerminating",
@@ -134,9 +134,9 @@ class Reason(Enum):
     )
     REMOTE_PORTLESS = (
         "RemotePortless",
-        "the remote Service has no ports, and the main cluster takes none without",
+        "the remote Service has no ports, and the main cluster would reject such a Service",
     )
-    SERVICE_AWAITED = ("ServiceAwaited", "the main cluster gets this Service first")
+    SERVICE_AWAITED = ("ServiceAwaited", "the Service has to be created in the main cluster first")
     MAIN_HEADLESS = ("MainHeadless", "the main Service is headless")
     MAIN_EXTERNAL_NAME = ("MainExternalName", "the main Service is of type ExternalName")
     MAIN_DELETING = ("MainDeleting", "the main Service is being deleted")
@@ -144,14 +144,14 @@ class Reason(Enum):
     # Skipped: it was mirrored and is not any more.
     UNREACHABLE_REMOVED = (
         "UnreachableRemoved",
-        "the cluster cannot be reached, so its EndpointSlices are removed: the link's unreachable policy says so",
+        "the cluster cannot be reached, so the link's unreachable policy removes its EndpointSlices",
     )
 
     # Skipped: rules over one remote EndpointSlice.
     LOOP = ("Loop", "the remote EndpointSlice is itself a mirrored one")
     ADDRESS_TYPE = (
         "AddressType",
-        "the address type of the remote EndpointSlice is not one the main Service has",
+        "the main Service does not have the IP family of the remote EndpointSlice",
     )
     NO_ENDPOINTS = ("NoEndpoints", "the remote Service has no endpoint that can be mirrored")
 
@@ -161,7 +161,7 @@ class Reason(Enum):
     CONTENT_CHANGED = ("ContentChanged", "the mirrored EndpointSlice differs from the remote one")
     OWNER_CHANGED = ("OwnerChanged", "the main Service was re-created under another uid")
     SOURCE_GONE = ("SourceGone", "the remote EndpointSlice is gone")
-    LINK_GONE = ("LinkGone", "no ClusterLink of this cluster exists")
+    LINK_GONE = ("LinkGone", "there is no ClusterLink for this cluster")
     LEFTOVER_REPLACED = (
         "LeftoverReplaced",
         "the EndpointSlice of the Go release has been replaced",
@@ -171,19 +171,19 @@ class Reason(Enum):
     # Created: the main cluster has no such Service, and the controller is to make those.
     SERVICE_CREATED = (
         "ServiceCreated",
-        "the main cluster gets this Service, made after that of the cluster",
+        "the Service is created in the main cluster, like that of the cluster",
     )
     NAMESPACE_CREATED = (
         "NamespaceCreated",
-        "the main cluster gets the namespace of a Service that is made there",
+        "the namespace is created in the main cluster, for a Service that is created there",
     )
 
     # Findings: mirrored, but something had to be left out.
     PORT_MISMATCH = ("PortMismatch", "a remote port has no partner in the main Service")
-    ADDRESS_CONFLICT = ("AddressConflict", "another cluster has an endpoint of the same address")
+    ADDRESS_CONFLICT = ("AddressConflict", "another cluster has an endpoint with the same address")
     INVALID_ENDPOINTS = (
         "InvalidEndpoints",
-        "the API server would refuse the address of an endpoint",
+        "the API server would reject the address of an endpoint",
     )
 
     def __init__(self, code: str, sentence: str) -> None:
@@ -203,10 +203,10 @@ class LinkReason(Enum):
         "spec.enabled is false: the mirrored EndpointSlices stay as they are until it is true",
     )
     CONNECTING = ("Connecting", "Connecting to the cluster")
-    INVALID_KUBECONFIG = ("InvalidKubeconfig", "mend the kubeconfig of the link")
+    INVALID_KUBECONFIG = ("InvalidKubeconfig", "fix the kubeconfig of the link")
     INSECURE_KUBECONFIG = (
         "InsecureKubeconfig",
-        "leave out of the kubeconfig what svclink refuses to use",
+        "remove from the kubeconfig what svclink refuses to use",
     )
     UNREACHABLE = (
         "Unreachable",
@@ -214,7 +214,7 @@ class LinkReason(Enum):
     )
     UNAUTHORIZED = (
         "Unauthorized",
-        "the credentials were refused: put a fresh token or certificate in the kubeconfig",
+        "the cluster rejected the credentials: put a new token or certificate into the kubeconfig",
     )
     FORBIDDEN = (
         "Forbidden",
@@ -222,32 +222,32 @@ class LinkReason(Enum):
     )
     CERTIFICATE_INVALID = (
         "CertificateInvalid",
-        "put the CA that signed the server certificate in the kubeconfig",
+        "put the CA that signed the server certificate into the kubeconfig",
     )
     SELF_LINK = ("SelfLink", "delete the link, or give it the kubeconfig of another cluster")
     DUPLICATE_CLUSTER = ("DuplicateCluster", "delete one of the two links")
     CLUSTER_CHANGED = (
         "ClusterChanged",
-        "what is mirrored is kept; if the change is meant, edit the link, or set spec.clusterID to the new one",
+        "its EndpointSlices are kept; if this is intended, edit the link or set spec.clusterID",
     )
-    DUPLICATE_NAME = ("DuplicateName", "delete all but one of the ClusterLinks of this name")
-    SYNCED = ("Synced", "All Services and EndpointSlices of the cluster are known")
+    DUPLICATE_NAME = ("DuplicateName", "delete all but one of the ClusterLinks with this name")
+    SYNCED = ("Synced", "All Services and EndpointSlices of the cluster have been listed")
     INITIALIZING = ("Initializing", "The cluster has not been listed completely yet")
     STALE = ("Stale", "The cluster cannot be reached; its EndpointSlices are kept")
     WRITE_FAILED = ("WriteFailed", "An EndpointSlice could not be written to the main cluster")
-    AS_EXPECTED = ("AsExpected", "Every endpoint and port could be mirrored")
+    AS_EXPECTED = ("AsExpected", "All endpoints and ports can be mirrored")
     PORT_MISMATCH = (
         "PortMismatch",
-        "name the ports alike in both clusters, or give them the same number",
+        "give the ports the same name or the same number in both clusters",
     )
     ADDRESS_CONFLICT = (
         "AddressConflict",
-        "Pod networks of linked clusters must not overlap: give each cluster a range of its own",
+        "Pod networks of linked clusters must not overlap: give each cluster its own range",
     )
-    DELETION_HELD = ("DeletionHeld", "if that is meant, edit the link to have it done at once")
+    DELETION_HELD = ("DeletionHeld", "if that is intended, edit the link to delete them at once")
     INVALID_ENDPOINTS = (
         "InvalidEndpoints",
-        "endpoints whose address the API server would refuse were left out",
+        "endpoints whose address the API server would reject are left out",
     )
 
     def __init__(self, code: str, sentence: str) -> None:

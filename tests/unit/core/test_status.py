@@ -167,9 +167,9 @@ def test_degraded_names_services() -> None:
     message = condition(evolve(FACTS, findings=findings), "Degraded").message
     assert message == (
         "4 Service(s): default/a, default/b, default/c and 1 more: "
-        "name the ports alike in both clusters, or give them the same number; "
+        "give the ports the same name or the same number in both clusters; "
         "InvalidEndpoints: 1 Service(s): default/e: "
-        "endpoints whose address the API server would refuse were left out"
+        "endpoints whose address the API server would reject are left out"
     )
 
 

@@ -181,7 +181,7 @@ def test_diff_of_created_and_deleted_objects(files: Files) -> None:
     lines = files.plan(*files.remote("c1", service(), endpoint_slice()), "-o", "diff").splitlines()
     assert lines[1:3] == ["--- /dev/null", "+++ plan/default/web-c1"]
     at = lines.index(
-        "# delete endpointslice default/web-gone: no ClusterLink of this cluster exists"
+        "# delete endpointslice default/web-gone: there is no ClusterLink for this cluster"
     )
     assert lines[at + 1 : at + 3] == ["--- main/default/web-gone", "+++ /dev/null"]
 

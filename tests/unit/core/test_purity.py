@@ -1,0 +1,370 @@
+"""Laws L14 and L15: no function changes an argument, and history does not matter.
+
+What is real: the whole core. What is substituted: the main API server, by the one in `world`.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import io
+import pickle
+import pkgutil
+from collections import Counter
+from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, ValuesView
+from contextlib import contextmanager
+from types import FunctionType, MethodType, ModuleType
+from typing import Any, Final, TypeAlias
+
+import attrs
+import pytest
+from attrs import evolve
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.strategies import DataObject, DrawFn
+
+import svclink_core
+from svclink_core import (
+    ClusterLink,
+    ClusterLinkSpec,
+    EndpointSlice,
+    LinkFacts,
+    NamespacedName,
+    Options,
+    Outcome,
+    Planner,
+    Snapshot,
+    Synced,
+    Toll,
+    Unreachable,
+    UnreachablePolicy,
+    main_cluster,
+    plan,
+)
+from svclink_core.link_identity import Claim
+from svclink_core.ownership import Leftover, cluster_of, is_ours, owner_of, service_of
+from svclink_core.remote_lifecycle import Broken, RemoteState
+from svclink_core.snapshot import all_keys
+from tests.builders.values import (
+    cluster,
+    leftover_slice,
+    link,
+    mirrored_slice,
+    remote_slice,
+    service,
+    snapshot_of,
+)
+from tests.unit.core.strategies.events import happenings
+from tests.unit.core.strategies.initial_snapshots import fresh_snapshots, healthy_snapshot
+from tests.unit.core.strategies.names import Universe, universes
+from tests.unit.core.strategies.snapshots import Happening, events, stories
+from tests.unit.core.strategies.statuses import link_facts
+from tests.unit.core.world import NOW, applied, collected, main_slices, ours, settled, with_main
+
+# A large counterexample must not hide behind a warning about its size.
+pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
+
+Function: TypeAlias = Callable[..., object]
+
+MODULES: Final = [
+    importlib.import_module(f"svclink_core.{each.name}")
+    for each in pkgutil.iter_modules(svclink_core.__path__)
+]
+FUNCTIONS: Final[Mapping[str, Function]] = {
+    name: value
+    for module in MODULES
+    for name, value in vars(module).items()
+    if isinstance(value, FunctionType)
+    and value.__module__ == module.__name__
+    and not name.startswith("_")
+}
+
+
+# L14 purity: no function of the core changes an argument (deep comparison before and after), and a
+# Planner with any history plans what an empty one plans.
+
+
+class _Fingerprints(pickle.Pickler):
+    """Writes all that a value holds. What can be looked at only once, or is code, is left out."""
+
+    def reducer_override(self, value: object, /) -> Any:
+        if isinstance(value, KeysView | ValuesView | ItemsView):
+            return list, (list(value),)
+        if isinstance(value, Iterator | FunctionType | MethodType):
+            return str, (type(value).__name__,)
+        return NotImplemented
+
+
+def fingerprint(value: object) -> bytes:
+    """Everything that a value holds, at any depth."""
+    stream = io.BytesIO()
+    _Fingerprints(stream).dump(value)
+    return stream.getvalue()
+
+
+def watched(function: Function, called: set[str]) -> Function:
+    """The function, which fails if it changes an argument."""
+
+    @functools.wraps(function)
+    def call(*arguments: object, **keywords: object) -> object:
+        called.add(function.__name__)
+        before = fingerprint((arguments, keywords))
+        result = function(*arguments, **keywords)
+        assert fingerprint((arguments, keywords)) == before, function.__name__
+        return result
+
+    return call
+
+
+@contextmanager
+def every_function_watched(called: set[str]) -> Iterator[Mapping[str, Function]]:
+    """Every public function is watched, also where one module calls it in another."""
+    by_function = {each: watched(each, called) for each in FUNCTIONS.values()}
+    places: list[tuple[ModuleType, str, Function]] = [
+        (module, name, value)
+        for module in (svclink_core, *MODULES)
+        for name, value in vars(module).items()
+        if isinstance(value, FunctionType) and value in by_function
+    ]
+    for module, name, value in places:
+        setattr(module, name, by_function[value])
+    try:
+        yield {name: by_function[each] for name, each in FUNCTIONS.items()}
+    finally:
+        for module, name, value in places:
+            setattr(module, name, value)
+
+
+def use(core: Mapping[str, Function], happening: Happening, facts: LinkFacts) -> None:
+    """Do with a snapshot whatever can be done."""
+    found = happening.after
+    remembering = Planner()
+    for key in core["all_keys"](found):  # type: ignore[attr-defined]  # it gives keys
+        assert remembering.plan_service(found, key, NOW) == core["plan_service"](found, key, NOW)
+    core["plan"](found, NOW)
+    core["requests_for"](happening.event, found)
+    core["snapshot"](
+        core["main_cluster"](found.main.services.values(), main_slices(found)),
+        found.remotes.values(),
+    )
+    for remote in found.remotes.values():
+        core["remote_cluster"](remote.link, remote.services.values(), (), remote.connection)
+        toll = Toll(24, dict.fromkeys(remote.services, 1))
+        guard = core["advance"](remote.guard, toll, NOW, 300)
+        core["guard_deadline"](guard)
+        core["effect"](guard)
+        core["has_ready_endpoint"](main_slices(found))
+        for endpoint_slice in main_slices(found):
+            core["cluster_of"](endpoint_slice)
+        use_link(core, remote.link)
+        for value in (*remote.services.values(), *main_slices(found), remote.link):
+            core["structure"](core["unstructure"](value), type(value))
+    status = core["summarize"](facts, "2026-07-01T12:00:00Z")
+    core["unstructure_status"](status)
+
+
+def use_link(core: Mapping[str, Function], link: ClusterLink) -> None:
+    claims = {"a": Claim(link, "1", "2"), "b": Claim(link, "1"), "c": Claim(link, "main")}
+    core["refusals"]("main", claims)
+    core["known_cluster"](link)
+    core["duplicate_name"](core["elected"]([link, link]))
+    core["namespaces_to_read"](link, Options())
+    core["counts_as_lost"](core["link_target"](link, Options(), "abc"), None)
+
+
+def use_rest(core: Mapping[str, Function], universe: Universe) -> None:
+    """Call what no snapshot needs."""
+    for key in universe.keys:
+        core["hashed_name"](key, "c", "web-1", 0)
+        core["readers"](f"{key.name}-c", universe.clusters)
+        core["is_subdomain"](key.name)
+    core["is_qualified_name"]("kubernetes.io/h2c")
+    core["json_name"]("cluster_ip", {})
+    core["sorted_pairs"]({"b": "1", "a": "2"})
+    core["next_action"](RemoteState())
+    core["stage_of"](RemoteState())
+    core["after"](RemoteState(), Broken())
+    core["interrupts_work"](Broken())
+
+
+LOST: Final = evolve(
+    cluster("c2", connection=Unreachable("2026-01-01T00:00:00Z", 0)),
+    link=link("c2", ClusterLinkSpec(unreachable=UnreachablePolicy("NotReady"))),
+)
+RARE: Final = (
+    snapshot_of(
+        cluster("c1", remote_slice(None, "010.0.0.1")),
+        LOST,
+        services=[service(traffic_distribution="PreferClose")],
+        slices=[mirrored_slice(cluster="c2"), mirrored_slice(), leftover_slice()],
+    ),
+    evolve(
+        snapshot_of(cluster("c1"), services=[], options=Options(sync_services=True)),
+        main=main_cluster((), (), ()),
+    ),
+)
+"""Snapshots that need what few others do."""
+
+
+def test_l14_no_function_changes_an_argument() -> None:
+    """No function of the core changes an argument, and every public one is called here."""
+    called: set[str] = set()
+
+    @settings(max_examples=60, derandomize=True, database=None, deadline=None)
+    @given(events(), link_facts, universes)
+    def check(happening: Happening, facts: LinkFacts, universe: Universe) -> None:
+        with every_function_watched(called) as core:
+            use(core, happening, facts)
+            use_rest(core, universe)
+
+    check()
+    with every_function_watched(called) as core:
+        for found in RARE:
+            core["plan"](found, NOW)
+    assert FUNCTIONS.keys() - called == set()
+
+
+def test_l14_an_argument_that_changes_is_seen() -> None:
+    """The test above notices a change at any depth."""
+    called: set[str] = set()
+    changing = watched(lambda value: value["list"].append(1), called)
+    with pytest.raises(AssertionError):
+        changing({"list": []})
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        each
+        for module in MODULES
+        for each in vars(module).values()
+        if isinstance(each, type) and each.__module__ == module.__name__ and attrs.has(each)
+    ],
+    ids=lambda kind: kind.__name__,
+)
+def test_l14_values_hold_nothing_but_their_fields(kind: type) -> None:
+    """A value has no place for anything that its fields do not say, such as a cache.
+
+    attrs may keep the hash of a NamespacedName, as Python does with that of a string.
+    """
+    fields = {each.name for each in attrs.fields(kind)}
+    slots = {name for each in kind.__mro__ for name in vars(each).get("__slots__", ())}
+    assert slots - fields <= {"__weakref__", "_attrs_cached_hash"}
+    assert "__dict__" not in slots
+
+
+@given(stories(), st.data())
+def test_l14_what_a_planner_remembers_changes_no_plan(
+    story: tuple[Universe, Snapshot], data: DataObject
+) -> None:
+    """A Planner with any history plans what an empty one plans.
+
+    Links come and go, guards change, Services are re-created, plans are applied in part.
+    """
+    universe, found = story
+    remembering = Planner()
+    for _ in range(6):
+        now = data.draw(st.sampled_from((NOW, NOW + 10_000.0)))
+        for key in data.draw(st.permutations(sorted(all_keys(found)))):
+            assert remembering.plan_service(found, key, now) == Planner().plan_service(
+                found, key, now
+            )
+        planned = remembering.plan(found, now)
+        assert planned == plan(found, now)
+        count = data.draw(st.integers(0, len(planned.changes)))
+        found = applied(found, planned.changes[:count])
+        _, found = data.draw(happenings(universe, found))
+
+
+# L15 history does not matter: any two sequences of events that end in the same facts end, after
+# applying, in the same state of the world.
+
+
+@st.composite
+def histories(draw: DrawFn, universe: Universe) -> tuple[Snapshot, Planner]:
+    """What svclink may have seen and written so far, and the Planner that planned it."""
+    start = draw(st.booleans())
+    found = draw(fresh_snapshots(universe)) if start else healthy_snapshot(universe)
+    remembering = Planner()
+    for _ in range(draw(st.integers(0, 3))):
+        changes = remembering.plan(found, NOW).changes
+        found = applied(found, changes[: draw(st.integers(0, len(changes)))])
+        _, found = draw(happenings(universe, found))
+    return found, remembering
+
+
+def with_history(facts: Snapshot, history: Snapshot) -> Snapshot:
+    """The facts, in a main cluster that holds the mirrors that a history left."""
+    others = [each for each in main_slices(facts) if not is_ours(each)]
+    taken = {each.metadata.key for each in others}
+    left = [each for each in ours(history) if each.metadata.key not in taken]
+    return collected(with_main(facts, slices=[*others, *left]))
+
+
+def ended(found: Snapshot, remembering: Planner) -> Snapshot:
+    """The snapshot once nothing is left to do, as planned by a Planner."""
+    for _ in range(4):
+        found = applied(found, remembering.plan(found, NOW).changes)
+    assert remembering.plan(found, NOW).changes == ()
+    return found
+
+
+Pair: TypeAlias = tuple[NamespacedName | None, str | None]
+
+
+def decided_by_facts(found: Snapshot) -> set[Pair]:
+    """The Services and clusters whose mirrors facts alone decide.
+
+    What is kept is what was mirrored before, which is a matter of history. That holds too for
+    Services that main lacks, whose mirrors the garbage collector removes.
+    """
+    return {
+        (each.service, each.cluster)
+        for each in plan(found, NOW).decisions
+        if each.outcome is Outcome.MIRRORED
+        or (each.outcome is Outcome.SKIPPED and each.service in found.main.services)
+    }
+
+
+def state_of(found: Snapshot, pairs: set[Pair]) -> Counter[EndpointSlice]:
+    """The mirrors of some Services and clusters, and what is left of the Go release.
+
+    Names are left out: which of two rivals has the readable name is a matter of history.
+    """
+    known = {name for name, each in found.remotes.items() if isinstance(each.connection, Synced)}
+    return Counter(
+        evolve(
+            each,
+            metadata=evolve(each.metadata, name="", uid="", resource_version="", generation=0),
+        )
+        for each in main_slices(found)
+        if (is_ours(each) or (isinstance(owner_of(each), Leftover) and cluster_of(each) in known))
+        and (service_of(each), cluster_of(each)) in pairs
+    )
+
+
+@given(st.data())
+def test_l15_history_does_not_matter(data: DataObject) -> None:
+    """Any two histories that end in the same facts end in the same state of the world.
+
+    Services are not created here: which cluster gives one is decided once, when main lacks it.
+    """
+    universe = data.draw(universes)
+    facts, _ = data.draw(histories(universe))
+    facts = evolve(facts, options=evolve(facts.options, sync_services=False))
+    (one, first), (other, second) = (data.draw(histories(universe)) for _ in range(2))
+    ends = [
+        ended(with_history(facts, one), first),
+        ended(with_history(facts, other), second),
+        settled(with_history(facts, other)),
+    ]
+    pairs = decided_by_facts(ends[0]) & decided_by_facts(ends[1])
+    states = [state_of(end, pairs) for end in ends]
+    assert states[0] == states[1] == states[2]
+    fresh = ended(with_main(facts, slices=others_of(facts)), Planner())
+    assert decided_by_facts(fresh) >= pairs
+    assert state_of(fresh, pairs) == states[0]
+
+
+def others_of(facts: Snapshot) -> list[EndpointSlice]:
+    return [each for each in main_slices(facts) if not is_ours(each)]
