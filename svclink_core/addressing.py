@@ -1,4 +1,4 @@
-"""IP addresses as the API server wants them written, and which of them it refuses."""
+"""The canonical form of IP addresses, and which of them the API server rejects."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FQDN = "FQDN"
 
 
 def canonical_addresses(addresses: tuple[str, ...], address_type: str) -> tuple[str, ...]:
-    """The addresses in canonical form without repetitions; empty where the API server would refuse one of them."""
+    """The addresses in canonical form, each once; empty if the API server would reject one."""
     if len(addresses) == 1:
         only = canonical_address(addresses[0], address_type)
         return () if only is None else addresses if only == addresses[0] else (only,)
@@ -26,14 +26,15 @@ def canonical_addresses(addresses: tuple[str, ...], address_type: str) -> tuple[
 
 
 def canonical_address(address: str, address_type: str) -> str | None:
-    """An IP address as the API server wants it written, or None where it would refuse it.
+    """An IP address in canonical form, or None if the API server would reject it.
 
     >>> canonical_address("FD00::0:1", "IPv6"), canonical_address("010.0.0.1", "IPv4")
     ('fd00::1', '10.0.0.1')
     >>> canonical_address("127.0.0.1", "IPv4") is None
     True
 
-    Refused: another family, unspecified, loopback, link-local (unicast and multicast), and what is no address.
+    It rejects addresses of another family, unspecified, loopback and link-local ones (unicast and
+    multicast), and what is not an address.
     Source: ValidateEndpointIP in k8s.io/kubernetes pkg/apis/core/validation.
     """
     if address_type == IPV4 and _CANONICAL_IPV4.fullmatch(address):
@@ -50,7 +51,7 @@ def canonical_address(address: str, address_type: str) -> str | None:
 
 
 def are_canonical(addresses: Collection[str], address_type: str) -> bool:
-    """Whether `canonical_address` gives back every one of the addresses. False may only mean: look at each.
+    """Whether all addresses are canonical already. False may also mean: look at each.
 
     One match over all of them is several times as fast as one for each.
     """
@@ -74,12 +75,12 @@ _ALL_CANONICAL_IPV6: Final = re.compile(
     r"\n(?:(?!fe[89ab][0-9a-f]:|ff[0-9a-f]2:)"
     rf"(?:(?=(?:[0-9a-f]+:){{7}}[0-9a-f]+\n){_HEXES}|(?=(?:[0-9a-f]*:){{2,6}}[0-9a-f]+\n){_HEXES}::{_HEXES})\n)*+",
 )
-"""Addresses with neither a run of zeros beside the one that is cut nor an end of zeros: they are canonical for sure."""
+"""A subset of canonical addresses: no second run of zeros, and no zeros at the end."""
 _DOTTED: Final = re.compile(r"\d{1,9}(?:\.\d{1,9}){3}", re.ASCII)
 
 
 def _without_leading_zeros(address: str) -> str:
-    """Kubernetes before 1.36 takes `010.0.0.1` and reads it as decimal; a new one refuses it."""
+    """Kubernetes before 1.36 accepts `010.0.0.1` and reads it as decimal; 1.36 rejects it."""
     return (
         ".".join(str(int(octet)) for octet in address.split("."))
         if _DOTTED.fullmatch(address)

@@ -1,6 +1,6 @@
-"""Kubernetes objects as JSON or YAML give them, to and from the core's types. Errors name the path of the bad field.
+"""Converts decoded JSON or YAML to the core's types and back. Errors name the path of the field.
 
-Unknown fields are ignored and `null` counts as absent, as the Kubernetes API conventions ask of clients.
+Unknown fields are ignored and `null` counts as absent, as the Kubernetes API conventions require.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ KINDS: Final[Mapping[type, tuple[str, str]]] = {
     EndpointSlice: ("discovery.k8s.io/v1", "EndpointSlice"),
     ClusterLink: (f"{GROUP}/{API_VERSION}", "ClusterLink"),
 }
-"""apiVersion and kind of the objects the core knows."""
+"""apiVersion and kind of the types that are Kubernetes objects."""
 
 
 @runtime_checkable
@@ -76,19 +76,19 @@ class ClientModel(Protocol):
 
 
 def structure(content: object, kind: type[Kind]) -> Kind:
-    """The typed object of a Kubernetes object.
+    """Convert a Kubernetes object to its type.
 
     >>> structure({"metadata": {"name": "web"}, "spec": {"ports": [{"port": "http"}]}}, Service)
     Traceback (most recent call last):
     svclink_core.errors.BadInputError: $.spec.ports[0].port: must be a whole number, is a string
 
     Args:
-        content: The object as a JSON or YAML decoder gives it, as `ApiClient().sanitize_for_serialization` does, or an
-            object of the official client itself (`ClientModel`). It is not changed.
+        content: The object as decoded from JSON or YAML, or as returned by the official client's
+            `ApiClient().sanitize_for_serialization`, or an object of that client (`ClientModel`).
         kind: `Service`, `Namespace`, `EndpointSlice` or `ClusterLink`.
 
     Raises:
-        BadInputError: A field is missing or of the wrong type; `path` tells which (`$.spec.ports[0].port`).
+        BadInputError: A field is missing or of the wrong type; `path` names it.
     """
     if isinstance(content, ClientModel):
         return _structure(_with_json_names(content.to_dict()), kind)
@@ -96,9 +96,9 @@ def structure(content: object, kind: type[Kind]) -> Kind:
 
 
 def unstructure(value: Service | Namespace | EndpointSlice | ClusterLink) -> dict[str, Json]:
-    """The Kubernetes object of a typed one, with apiVersion and kind: ready for a request body.
+    """Convert a typed object to a Kubernetes object with apiVersion and kind, for a request body.
 
-    Only fields that are reasoned about are in it. `structure` of it gives the typed object again (law L10).
+    It has only the fields that the core reasons about. `structure` reverses it (law L10).
     """
     api_version, kind = KINDS[type(value)]
     return {
@@ -109,7 +109,7 @@ def unstructure(value: Service | Namespace | EndpointSlice | ClusterLink) -> dic
 
 
 def unstructure_status(status: ClusterLinkStatus) -> dict[str, Json]:
-    """The `status` of a ClusterLink as JSON; fields without a value are null, so that a merge patch clears them."""
+    """The `status` of a ClusterLink as JSON. Unset fields are null: a merge patch clears them."""
     return cast("dict[str, Json]", _CONVERTER.unstructure(status))
 
 
@@ -139,7 +139,7 @@ def _json_path(path: str) -> str:
 
 
 def _with_json_names(content: object) -> object:
-    """A copy under the names of JSON. No label or annotation that counts is called like a field."""
+    """A copy with JSON names. No label or annotation that the core reads is named like a field."""
     if isinstance(content, Mapping):
         return {
             _JSON_NAMES.get(key, key): _with_json_names(value) for key, value in content.items()
@@ -156,7 +156,7 @@ def _describe(error: BaseException, wanted: type | None) -> str:
 
 
 def _without_nulls(content: object) -> object:
-    """A copy without fields that are null: the API writes empty lists so, and clients have to take both."""
+    """A copy without null fields: the API server may write an empty list as null."""
     if isinstance(content, Mapping):
         return {key: _without_nulls(value) for key, value in content.items() if value is not None}
     if isinstance(content, list | tuple):
@@ -165,7 +165,7 @@ def _without_nulls(content: object) -> object:
 
 
 def _exactly(wanted: type[T]) -> Callable[[object, type[T]], T]:
-    """A structure hook that takes a value of one type and never converts another into it, as cattrs would."""
+    """A structure hook that accepts one type. cattrs would convert others into it."""
     name = {str: "a string", bool: "true or false", int: "a whole number"}[wanted]
 
     def check(value: object, _: type[T]) -> T:
@@ -193,7 +193,7 @@ def _json_type(value: object) -> str:
 
 
 def _register(converter: Converter, kind: type[T], *, omit_defaults: bool) -> None:
-    """Registers how an attrs class is read and written: camelCase, an object and nothing else."""
+    """Register how an attrs class is read and written: as an object with camelCase names."""
     attributes: tuple[Attribute[object], ...] = fields(resolve_types(kind))  # type: ignore[arg-type, type-var]
     names = {each.name: _override(each.name, each.metadata) for each in attributes}
     if kind is ObjectMeta:
@@ -219,13 +219,13 @@ def _register(converter: Converter, kind: type[T], *, omit_defaults: bool) -> No
 
 
 def _override(attribute: str, metadata: Mapping[str, str]) -> _Override:
-    """The name in JSON; an attribute that declares an empty one is no part of the object."""
+    """The JSON name; an attribute that declares an empty one is not part of the object."""
     name = json_name(attribute, metadata)
     return override(rename=name) if name else override(omit=True)
 
 
 def _pairs(name: str, keys: frozenset[str]) -> _Override:
-    """Labels or annotations: a map in JSON, sorted pairs here, and only keys the core reasons about."""
+    """Labels or annotations: a map in JSON, sorted pairs of known keys in the core."""
 
     def read(value: object, _: object) -> Labels:
         if not isinstance(value, Mapping):
@@ -237,7 +237,7 @@ def _pairs(name: str, keys: frozenset[str]) -> _Override:
 
 @runtime_checkable
 class _Instant(Protocol):
-    """A `datetime`, which the core does not import: the module knows the clock."""
+    """A `datetime`, which the core does not import because that module can read the clock."""
 
     def isoformat(self) -> str: ...
 
@@ -245,7 +245,7 @@ class _Instant(Protocol):
 
 
 def _read_time(value: object, _: object) -> str:
-    """RFC 3339 as the API server writes it. YAML decoders and the official client make a `datetime` of it."""
+    """A time as RFC 3339. YAML decoders and the official client give a `datetime`."""
     has_zone = isinstance(value, _Instant) and value.utcoffset() is not None
     text = value.isoformat() if isinstance(value, _Instant) and has_zone else _string(value, str)
     return text.removesuffix("+00:00") + "Z" if text.endswith("+00:00") else text
@@ -331,7 +331,7 @@ CLASSES: Final = (
     ClusterLinkStatus,
     ClusterLink,
 )
-"""Every class that stands for a JSON object, parts before the whole."""
+"""Every class that represents a JSON object, parts before the whole."""
 
 _CONVERTER: Final = _converter()
 
@@ -345,4 +345,4 @@ _JSON_NAMES: Final[Mapping[str, str]] = {
     for kind in (*CLASSES, EndpointHints)
     for each in fields(kind)
 }
-"""The JSON names of attributes, which the official client calls as the core does."""
+"""The JSON names of attributes; the official client names attributes as the core does."""

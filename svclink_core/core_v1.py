@@ -13,7 +13,7 @@ HEADLESS = "None"
 
 @frozen
 class ServicePort:
-    """A port of a Service. `name` is empty where the Service has a single unnamed port."""
+    """A port of a Service. `name` is empty if the Service has a single unnamed port."""
 
     port: int
     name: str = ""
@@ -38,9 +38,9 @@ class SessionAffinityConfig:
 
 @frozen
 class ServiceSpec:
-    """The specification of a Service. `ip_families` holds `IPv4`, `IPv6` or both, the primary one first.
+    """The specification of a Service. `ip_families` has `IPv4`, `IPv6` or both, the primary first.
 
-    The fields behind `traffic_distribution` change no decision; a Service that svclink makes takes them over.
+    The fields after `traffic_distribution` are only copied to Services that svclink creates.
     """
 
     type: str = TYPE_CLUSTER_IP
@@ -63,12 +63,12 @@ class Service:
 
     @property
     def is_headless(self) -> bool:
-        """Whether the Service has no virtual IP (`clusterIP: None`), so that DNS answers with Pod addresses."""
+        """Whether the Service has no virtual IP: DNS answers with addresses of Pods."""
         return self.spec.cluster_ip == HEADLESS
 
     @property
     def is_external_name(self) -> bool:
-        """Whether the Service is only an alias in DNS."""
+        """Whether the Service is a DNS alias."""
         return self.spec.type == TYPE_EXTERNAL_NAME
 
     @property

@@ -1,8 +1,8 @@
-"""The mass-deletion guard: a cluster that condemns most of its mirrored slices at once is not believed at once.
+"""The mass-deletion guard: pauses deletions after a cluster loses most of its slices at once.
 
-A cluster restored from an empty backup, or a filter on its API, looks as if everything in it had been deleted. So a
-deletion that only the content of a remote cluster asks for waits until it is known how many more come with it. What
-waits, and for how long, is a value in the snapshot; `advance` says what becomes of it.
+A cluster restored from an empty backup looks as if everything in it had been deleted. So a deletion
+that rests only on what a remote cluster says waits until it is clear how many others come with it.
+What waits, and for how long, is a value in the snapshot; `advance` gives the next one.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from svclink_core.meta_v1 import NamespacedName
 from svclink_core.well_known import Reason
 
 MIN_SLICES: Final = 20
-"""With fewer mirrored slices a cluster is not guarded: half of a few is soon gone, and rightly so."""
+"""Clusters with fewer mirrored slices are not guarded: half of a few may well be deleted."""
 
 SETTLE_SECONDS: Final = 1.0
 MAX_SETTLE_SECONDS: Final = 5.0
-"""A wave of deletions is over when for one second nothing came to it, and counts as over after five."""
+"""A wave of deletions ends after a second without another deletion, and after five at most."""
 
 
 @frozen
 class Wave:
-    """Deletions that a cluster asked for one soon after the other, none of them carried out. Times are POSIX seconds.
+    """Deletions in short succession that wait. Times are POSIX seconds.
 
     Args:
-        slices: How many mirrored slices the cluster had when it began.
-        doomed: How many of them would go.
-        began_at: When the first came.
-        grew_at: When the last came.
-        held_until: Until when all of them wait, because they are too many; None while that is not known.
+        slices: How many mirrored slices the cluster had when the wave began.
+        doomed: How many of them would be deleted.
+        began_at: When the first deletion was due.
+        grew_at: When the last deletion was due.
+        held_until: When the deletions may proceed, if they are too many; else None.
     """
 
     slices: int
@@ -44,12 +44,12 @@ class Wave:
 
 @frozen
 class Guard:
-    """Whether deletions of one cluster wait.
+    """Which deletions of one cluster wait.
 
     Args:
-        is_armed: Whether they do at all.
-        wave: Those that wait.
-        released: Services whose deletions waited, and are carried out now.
+        is_armed: Whether deletions wait at all.
+        wave: The deletions that wait, None if there are none.
+        released: Services whose deletions have waited and may proceed.
     """
 
     is_armed: bool = False
@@ -62,7 +62,7 @@ UNGUARDED: Final = Guard()
 
 @frozen
 class Toll:
-    """What a cluster condemns: how many mirrored slices it has, and how many of each Service would go."""
+    """How many mirrored slices a cluster has, and how many of each Service would be deleted."""
 
     slices: int
     doomed: Mapping[NamespacedName, int]
@@ -83,12 +83,12 @@ CAUSED_BY_CLUSTER: Final = frozenset(
 
 
 def is_caused_by_cluster(reason: Reason) -> bool:
-    """Whether a change rests on nothing but what a remote cluster says, so that it may have to wait."""
+    """Whether a deletion rests on nothing but what a remote cluster says, so that it may wait."""
     return reason in CAUSED_BY_CLUSTER
 
 
 def why_withheld(guard: Guard, service: NamespacedName) -> Reason | None:
-    """The reason why a deletion that the cluster asks for has to wait, or None."""
+    """Why a deletion that rests on what the cluster says has to wait, or None."""
     if not guard.is_armed or service in guard.released:
         return None
     is_held = guard.wave is not None and guard.wave.held_until is not None
@@ -96,7 +96,7 @@ def why_withheld(guard: Guard, service: NamespacedName) -> Reason | None:
 
 
 def effect(guard: Guard) -> tuple[bool, bool, frozenset[NamespacedName]]:
-    """What of a guard decides plans: two guards of equal effect hold back the same, for the same reason."""
+    """What plans depend on: guards with equal effects delay the same for the same reasons."""
     return (
         guard.is_armed,
         guard.wave is not None and guard.wave.held_until is not None,
@@ -105,14 +105,14 @@ def effect(guard: Guard) -> tuple[bool, bool, frozenset[NamespacedName]]:
 
 
 def advance(guard: Guard, toll: Toll, now: float, hold: float) -> Guard:
-    """The guard after a look at what the cluster condemns now.
+    """The next guard, by what the cluster would lose now.
 
     Args:
-        guard: As it was.
-        toll: What the present plans of the cluster's Services say.
-        now: The present time in POSIX seconds.
-        hold: Seconds for which a wave of more than half of the slices is held; 0 where the cluster is not guarded,
-            because that is switched off or its link was edited lately.
+        guard: The guard before.
+        toll: What the plans for the cluster's Services would delete.
+        now: POSIX seconds.
+        hold: How long a wave with more than half of the slices is held, in seconds; 0 if the
+            cluster is not guarded, for example because its link was just edited.
 
     Source: MIRRORING, "Mass-deletion guard".
     """
@@ -132,7 +132,7 @@ def advance(guard: Guard, toll: Toll, now: float, hold: float) -> Guard:
 
 
 def guard_deadline(guard: Guard) -> float | None:
-    """When the guard has to be looked at again, in POSIX seconds, even if nothing happens until then."""
+    """When `advance` has to be called again even without an event, in POSIX seconds, or None."""
     return None if guard.wave is None else _end(guard.wave)
 
 

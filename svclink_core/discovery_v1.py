@@ -13,7 +13,7 @@ from svclink_core.well_known import ANNOTATION_SOURCE_SLICE
 
 @frozen
 class EndpointConditions:
-    """State of an endpoint. None means: ready true, serving as ready, terminating false (KEP-1672)."""
+    """State of an endpoint. None means ready, serving like ready, not terminating (KEP-1672)."""
 
     ready: bool | None = None
     serving: bool | None = None
@@ -33,7 +33,7 @@ WRITTEN_OUT: Final = {
     ]
     for ready, serving, terminating in CONDITIONS
 }
-"""Conditions written out: nil ready is true, nil serving is as ready, nil terminating is false."""
+"""Conditions without None, by those with: see `EndpointConditions`."""
 
 
 @frozen
@@ -46,7 +46,7 @@ class EndpointHints:
 
 @frozen
 class ObjectReference:
-    """Names the object behind an endpoint, mostly a Pod."""
+    """The object behind an endpoint, usually a Pod."""
 
     kind: str = ""
     namespace: str = ""
@@ -69,7 +69,7 @@ class Endpoint:
 
 @frozen
 class EndpointPort:
-    """A port all endpoints of a slice serve. `port` None or outside 1..65535 passes the API but cannot be used."""
+    """A port of all endpoints of a slice. The API server also accepts None and invalid numbers."""
 
     name: str = ""
     protocol: str = "TCP"
@@ -88,5 +88,5 @@ class EndpointSlice:
 
     @property
     def source(self) -> str | None:
-        """The remote slice a mirrored slice comes from, with `/N` behind it for the N-th further part of a split."""
+        """The source of a mirrored slice; with the suffix `/N` if it is another part of a split."""
         return self.metadata.annotation(ANNOTATION_SOURCE_SLICE)

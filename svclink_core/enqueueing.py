@@ -1,4 +1,4 @@
-"""Which Services an event concerns: the keys to plan again after it."""
+"""Which Services have to be planned again after an event."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from svclink_core.snapshot import Snapshot, all_keys
 
 @frozen
 class ServiceChanged:
-    """A Service was added (`old` None), removed (`new` None) or changed, in the main or a remote cluster."""
+    """A Service of any cluster was added (`old` is None), removed (`new` is None) or changed."""
 
     old: Service | None
     new: Service | None
@@ -24,7 +24,7 @@ class ServiceChanged:
 
 @frozen
 class EndpointSliceChanged:
-    """An EndpointSlice was added, removed or changed. `in_main` tells where: names matter in the main cluster only."""
+    """An EndpointSlice was added, removed or changed. Names matter only in the main cluster."""
 
     old: EndpointSlice | None
     new: EndpointSlice | None
@@ -33,21 +33,21 @@ class EndpointSliceChanged:
 
 @frozen
 class ClusterChanged:
-    """A ClusterLink was added, removed or edited, or its cluster was synced or lost, or is lost for too long now."""
+    """A ClusterLink was added, removed or edited, or its cluster synced, lost or lost too long."""
 
     name: str
 
 
 @frozen
 class NamespaceChanged:
-    """A Namespace of the main cluster was added, removed, or began to go."""
+    """A Namespace of the main cluster was added or removed, or is being deleted."""
 
     name: str
 
 
 @frozen
 class GuardChanged:
-    """The deletion guard of a cluster changed; `doomed` are the Services of which the cluster condemns something."""
+    """The deletion guard of a cluster changed; `doomed` are the Services with deletions."""
 
     doomed: frozenset[NamespacedName]
 
@@ -62,7 +62,7 @@ def requests_for(event: Event, snapshot: Snapshot) -> set[NamespacedName]:
 
     Args:
         event: What happened.
-        snapshot: What is known after it. Read for a cluster's event, and for the names of the links.
+        snapshot: What is known after the event.
     """
     match event:
         case ServiceChanged(old, new):
@@ -85,7 +85,7 @@ def requests_for(event: Event, snapshot: Snapshot) -> set[NamespacedName]:
 
 
 def _waiting_for_name(name: NamespacedName, snapshot: Snapshot) -> set[NamespacedName]:
-    """Services that would take a name that was just given away or became free."""
+    """Services that would take a name that was just taken or became free."""
     services = {
         NamespacedName(name.namespace, service) for service in readers(name.name, snapshot.remotes)
     }
@@ -93,7 +93,7 @@ def _waiting_for_name(name: NamespacedName, snapshot: Snapshot) -> set[Namespace
 
 
 def _waiting_for_namespace(name: str, snapshot: Snapshot) -> set[NamespacedName]:
-    """Services that are made in the main cluster, or cannot be, because of a namespace."""
+    """Services whose creation in the main cluster may depend on a namespace."""
     if not snapshot.options.sync_services:
         return set()
     keys = {

@@ -1,18 +1,18 @@
-"""Exceptions of the core: broken input and broken programs. Trouble that is expected is a value (`Finding`)."""
+"""Exceptions of the core, for invalid input and broken programs. Expected trouble is a value."""
 
 from __future__ import annotations
 
 
 class SvclinkError(Exception):
-    """Base of all errors svclink raises on purpose."""
+    """Base of all errors that svclink raises on purpose."""
 
 
 class BadInputError(SvclinkError):
-    """An object is not what the Kubernetes API serves; the user, or the server, has to mend it.
+    """An object is not valid; its author or its server has to fix it.
 
     Args:
-        path: Where the fault is, as `$.spec.ports[0].port`.
-        problem: What is wrong there, and what would be right.
+        path: The field, for example `$.spec.ports[0].port`.
+        problem: What is wrong with it, and what would be right.
     """
 
     def __init__(self, path: str, problem: str) -> None:
@@ -22,4 +22,4 @@ class BadInputError(SvclinkError):
 
 
 class ProgrammerError(SvclinkError):
-    """The caller broke the contract of a function; the program has to be mended."""
+    """A caller broke the contract of a function; the program has to be fixed."""

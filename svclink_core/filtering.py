@@ -1,4 +1,4 @@
-"""Is this Service imported from this cluster? The first rule that says no wins; the rules are one ordered table."""
+"""Whether a Service is imported from a cluster: the first rule in a table that says no decides."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from svclink_core.well_known import (
 
 @frozen
 class Imported:
-    """The Service is mirrored: both its remote and its main object, which the rest of the work needs."""
+    """The Service is mirrored; both clusters have it."""
 
     remote: Service
     main: Service
@@ -32,14 +32,14 @@ class Imported:
 
 @frozen
 class Skipped:
-    """The Service is not mirrored, and what was mirrored of it goes."""
+    """The Service is not mirrored, and its mirrors are deleted."""
 
     reason: Reason
 
 
 @frozen
 class Kept:
-    """Nothing is decided: what was mirrored stays."""
+    """Nothing is decided: mirrors stay."""
 
     reason: Reason
 
@@ -49,7 +49,7 @@ Verdict: TypeAlias = Imported | Skipped | Kept
 
 @frozen
 class _Question:
-    """One Service and cluster, as the rules see it."""
+    """One Service and cluster: what the rules depend on."""
 
     key: NamespacedName
     cluster: RemoteCluster
@@ -59,14 +59,14 @@ class _Question:
 
     @property
     def spec(self) -> ClusterLinkSpec:
-        """What the link says."""
+        """The specification of the link."""
         return self.cluster.link.spec
 
 
 def judge(
     key: NamespacedName, cluster: RemoteCluster, main: Service | None, options: Options
 ) -> Verdict:
-    """Whether the Service `key` is imported from a cluster, kept as it is, or skipped, with the reason.
+    """Whether the Service `key` is imported from a cluster, kept or skipped, with the reason.
 
     Source: MIRRORING, "Is a Service imported from a cluster?".
     """
@@ -82,7 +82,7 @@ def judge(
 
 
 def why_kept(cluster: RemoteCluster) -> Reason | None:
-    """The reason to leave everything of a cluster as it is, or None where it is enabled and completely known."""
+    """Why all mirrors of a cluster are kept, or None if it is enabled and synced."""
     if not cluster.link.is_selected:
         return Reason.NOT_SELECTED
     if not cluster.link.spec.enabled:
@@ -99,7 +99,7 @@ def why_kept(cluster: RemoteCluster) -> Reason | None:
 
 
 def why_slice_skipped(endpoint_slice: EndpointSlice, main: Service) -> Reason | None:
-    """The reason not to mirror one remote slice of an imported Service, or None."""
+    """Why one remote slice of an imported Service is not mirrored, or None."""
     if is_mirror(endpoint_slice):
         return Reason.LOOP
     if (
@@ -177,4 +177,4 @@ RULES: tuple[tuple[Callable[[_Question], bool], Skipped | Kept], ...] = (
     (_main(lambda service: service.is_external_name), Skipped(Reason.MAIN_EXTERNAL_NAME)),
     (_main(lambda service: service.is_being_deleted), Skipped(Reason.MAIN_DELETING)),
 )
-"""The rules over a Service, in order. The first that refuses decides. Filters also hold for what nobody understands."""
+"""The rules for a Service; the first that applies decides. Filters precede decoding problems."""

@@ -29,7 +29,7 @@ class NamespacedName:
 
 @frozen
 class OwnerReference:
-    """Ties the life of an object to that of its owner.
+    """Makes an object depend on its owner, with which it is deleted.
 
     The garbage collector compares the uid, so an owner that was re-created counts as gone.
     """
@@ -46,7 +46,7 @@ class OwnerReference:
 class ObjectMeta:
     """Metadata of an object. Labels and annotations hold only keys of `well_known.REASONED_*`.
 
-    `namespace` is empty on a cluster-scoped object. Times are RFC 3339 strings as the API server writes them.
+    `namespace` is empty on a cluster-scoped object. Times are RFC 3339, as in the API.
     """
 
     name: str

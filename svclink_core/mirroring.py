@@ -60,7 +60,7 @@ class MirrorResult:
 
 
 NormalEndpoints: TypeAlias = Callable[[EndpointSlice], tuple[Endpoint, ...] | None]
-"""Gives endpoints in normal form: `normal_endpoints`, or a function with the same answers faster."""
+"""Gives the normal form of endpoints: `normal_endpoints`, or an equivalent that is faster."""
 
 
 def normal_endpoints(endpoint_slice: EndpointSlice) -> tuple[Endpoint, ...] | None:
@@ -273,7 +273,7 @@ def mirror_endpoints(
     topology: Topology,
     normalize: NormalEndpoints = normal_endpoints,
 ) -> tuple[tuple[Endpoint, ...], list[Omission]]:
-    """The endpoints for the main cluster, one for each address, sorted by it, and those left out."""
+    """The endpoints for the main cluster, sorted, one for each address, and those left out."""
     if (endpoints := normalize(endpoint_slice)) is None:
         return mirror_each_endpoint(endpoint_slice.endpoints, endpoint_slice.address_type, topology)
     return with_hints(endpoints, topology), []

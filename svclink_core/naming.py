@@ -1,4 +1,4 @@
-"""Names of mirrored EndpointSlices: readable, at most 63 characters, never two slices with one name."""
+"""Names of mirrored EndpointSlices: readable, unique, at most 63 characters."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from svclink_core.api_rules import MAX_NAME_LENGTH
 from svclink_core.meta_v1 import NamespacedName
 
 HASH_LENGTH = 10
-"""Hexadecimal digits behind a shortened name: 40 bits, so a clash is a curiosity, and a clash is handled."""
+"""Hexadecimal digits after a shortened name: 40 bits. Collisions are rare, and handled."""
 
 
 @frozen
@@ -32,7 +32,7 @@ class Names:
     given: frozenset[str] = frozenset()
 
     def choose(self, service: NamespacedName, cluster: str, source: str) -> str:
-        """A name for a new mirrored slice, which no other has or is given."""
+        """A name for a new mirrored slice that no other slice has or is given."""
         return choose_name(service, cluster, source, self.clusters, self._is_taken)
 
     def without(self, *names: str) -> Names:
@@ -50,12 +50,13 @@ def choose_name(
     clusters: Collection[str],
     is_taken: Callable[[str], bool],
 ) -> str:
-    """The name for a new mirrored slice: `{service}-{cluster}` where that is free and unmistakable, else hashed.
+    """A name for a new mirror: `{service}-{cluster}` if free and unmistakable, else hashed.
 
     >>> web = NamespacedName("shop", "web")
     >>> choose_name(web, "cluster-a", "web-9ddm4", {"cluster-a"}, is_taken=lambda name: False)
     'web-cluster-a'
-    >>> choose_name(web, "cluster-a", "web-9ddm4", {"cluster-a"}, is_taken={"web-cluster-a"}.__contains__)
+    >>> taken = {"web-cluster-a"}
+    >>> choose_name(web, "cluster-a", "web-9ddm4", {"cluster-a"}, taken.__contains__)
     'web-cluster-a-1098ed93f9'
 
     Args:
@@ -78,8 +79,8 @@ def choose_name(
 def is_unmistakable(readable: str, cluster: str, clusters: Collection[str]) -> bool:
     """Whether a readable name fits and belongs to this cluster alone.
 
-    Both Service `a-b` of cluster `c` and Service `a` of cluster `b-c` read `a-b-c`. The name goes to the cluster with
-    the longest name, so that the decision needs to know no other Service.
+    Both Service `a-b` of cluster `c` and Service `a` of cluster `b-c` read `a-b-c`. The cluster
+    with the longest name gets it, so that the decision depends on no other Service.
     """
     ending = f"-{cluster}"
     longer = [other for other in clusters if other.endswith(ending)]
@@ -89,7 +90,7 @@ def is_unmistakable(readable: str, cluster: str, clusters: Collection[str]) -> b
 
 
 def hashed_name(service: NamespacedName, cluster: str, source: str, attempt: int) -> str:
-    """`{cut}-{hash}`: the readable name, cut, and a hash over everything that tells one mirrored slice from another."""
+    """`{cut}-{hash}`: the readable name, cut, and a hash over what identifies a mirror."""
     identity = "\0".join((service.namespace, service.name, cluster, source, str(attempt)))
     digest = hashlib.sha256(identity.encode()).hexdigest()[:HASH_LENGTH]
     cut = f"{service.name}-{cluster}"[: MAX_NAME_LENGTH - HASH_LENGTH - 1].rstrip("-.")
@@ -97,7 +98,7 @@ def hashed_name(service: NamespacedName, cluster: str, source: str, attempt: int
 
 
 def readers(name: str, clusters: Collection[str]) -> list[str]:
-    """The Services whose readable name for some cluster this would be: the inverse of `{service}-{cluster}`."""
+    """The Services with this readable name for some cluster: reverses `{service}-{cluster}`."""
     return [
         name[: -len(cluster) - 1]
         for cluster in clusters

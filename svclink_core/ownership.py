@@ -81,7 +81,7 @@ def is_ours(endpoint_slice: EndpointSlice) -> bool:
 
 
 def is_mirror(endpoint_slice: EndpointSlice) -> bool:
-    """Whether a slice was mirrored into its cluster by svclink, its Go release or an MCS controller.
+    """Whether svclink, its Go release or an MCS controller mirrored a slice into its cluster.
 
     Mirroring it again would send traffic on a detour, and two clusters that link each other would
     mirror each other's mirrors for ever. A cluster label alone is enough for that (KEP-1645).

@@ -322,9 +322,8 @@ def _plan_lost(
     view: ServiceView, remote: RemoteCluster, others: Iterable[Iterable[EndpointSlice]]
 ) -> ClusterPlan:
     """Slices of a cluster that was away for too long become what its link's policy says."""
-    main, reason = view.main, Reason.UNREACHABLE
-    if view.is_decodable:
-        reason = lost_reason(remote.link.spec.unreachable, main, others)
+    main = view.main if view.is_decodable else None
+    reason = lost_reason(remote.link.spec.unreachable, main, others)
     if reason is Reason.UNREACHABLE_REMOVED:
         return _remove(view, remote.name, reason)
     if reason is not Reason.UNREACHABLE_NOT_READY or main is None:

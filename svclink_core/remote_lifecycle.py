@@ -295,7 +295,7 @@ def _goal(state: RemoteState) -> Goal:
 
 
 def _can_replace(wanted: LinkTarget, proven: LinkTarget | None) -> bool:
-    """Whether the proven target can be used instead: with other namespaces it shows other objects."""
+    """Whether the proven target can be used instead: other namespaces have other objects."""
     return proven is not None and proven != wanted and proven.namespaces == wanted.namespaces
 
 

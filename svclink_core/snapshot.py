@@ -1,7 +1,7 @@
-"""What the core may look at: one frozen `Snapshot` of the main cluster, every remote, and the options.
+"""What plans are made from: a `Snapshot` of the main cluster, every remote and the options.
 
-A snapshot exists only where the main cluster and the ClusterLinks were listed completely. A remote that was not is
-`PENDING` or `Unreachable`, which is a different value from a remote with nothing in it.
+The main cluster and the ClusterLinks must have been listed completely. A remote cluster that was
+not is `PENDING` or `Unreachable`, which differs from a remote cluster that is empty.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ class Synced:
 
 @frozen
 class Unreachable:
-    """The remote was lost, or not found at all since svclink started: one instant, written for people and for sums.
+    """The remote was lost, or never reached since svclink started.
 
     Args:
-        since: RFC 3339.
-        at: The same as POSIX seconds.
+        since: When that was noticed, as RFC 3339.
+        at: The same time in POSIX seconds.
     """
 
     since: str
@@ -41,7 +41,7 @@ class Unreachable:
 
 @frozen
 class Pending:
-    """The remote has not been listed completely since svclink started or since the link was created."""
+    """The remote has not been listed completely since svclink started or the link was created."""
 
 
 Connection: TypeAlias = Synced | Unreachable | Pending
@@ -66,15 +66,15 @@ class Options:
 
 @frozen
 class RemoteCluster:
-    """One linked cluster. Services and slices mean something only where `connection` is `Synced`.
+    """One linked cluster. Its Services and slices are ignored unless `connection` is `Synced`.
 
     Args:
         link: Its ClusterLink.
-        connection: Whether what is known of it is current.
+        connection: Whether its Services and slices are complete and current.
         services: Its Services.
         endpoint_slices: Its EndpointSlices by Service.
-        undecodable: Services of which something exists that could not be understood.
-        guard: Which deletions that it asks for have to wait.
+        undecodable: Services with objects that could not be decoded.
+        guard: Which deletions have to wait.
     """
 
     link: ClusterLink
@@ -98,8 +98,8 @@ class MainCluster:
         services: Its Services.
         endpoint_slices: Its EndpointSlices by Service.
         names: Every EndpointSlice under its own name.
-        undecodable: Services of which something exists that could not be understood.
-        namespaces: The names of its Namespaces; None where they were not listed.
+        undecodable: Services with objects that could not be decoded.
+        namespaces: The names of its Namespaces; None if they were not listed.
         terminating: Those of them that are being deleted.
     """
 
@@ -113,7 +113,7 @@ class MainCluster:
 
 @frozen
 class Snapshot:
-    """Everything a decision rests on. `remotes` has one entry for every ClusterLink, by its name."""
+    """Everything that plans depend on. `remotes` has an entry for each ClusterLink, by name."""
 
     main: MainCluster = field(factory=MainCluster)
     remotes: Mapping[str, RemoteCluster] = field(factory=dict)
@@ -130,8 +130,8 @@ def main_cluster(
 
     Args:
         services: All its Services.
-        endpoint_slices: All its EndpointSlices, those that are not mirrored too: their names are taken.
-        namespaces: All its Namespaces; None where they are not known. Only Services to be created depend on them.
+        endpoint_slices: All its EndpointSlices, not only mirrors: their names are taken.
+        namespaces: All its Namespaces; None if not listed. Needed only to create Services.
         undecodable: Services with an object that could not be decoded.
     """
     slices, spaces = list(endpoint_slices), None if namespaces is None else list(namespaces)
@@ -158,7 +158,7 @@ def remote_cluster(
         link: Its ClusterLink.
         services: All its Services.
         endpoint_slices: All its EndpointSlices.
-        connection: `SYNCED` where both lists are complete. Else `PENDING` or `Unreachable`, and they count for nothing.
+        connection: `SYNCED` if both lists are complete; else they are ignored.
         undecodable: Services with an object that could not be decoded.
     """
     return RemoteCluster(
@@ -177,7 +177,7 @@ def snapshot(
 
     Args:
         main: The main cluster.
-        remotes: One for every ClusterLink that exists, reachable or not: what was mirrored of another is removed.
+        remotes: One for each ClusterLink, reachable or not. Mirrors of other clusters are deleted.
         options: The settings of the controller.
     """
     return Snapshot(main, {remote.link.metadata.name: remote for remote in remotes}, options)
@@ -186,7 +186,7 @@ def snapshot(
 def group_by_service(
     endpoint_slices: Iterable[EndpointSlice],
 ) -> dict[NamespacedName, list[EndpointSlice]]:
-    """EndpointSlices by the Service they belong to; those of no Service are left out."""
+    """EndpointSlices by the Service they belong to; those without a Service are left out."""
     groups: dict[NamespacedName, list[EndpointSlice]] = {}
     for endpoint_slice in endpoint_slices:
         if (service := service_of(endpoint_slice)) is not None:

@@ -1,4 +1,4 @@
-"""What is known of a link becomes its ClusterLink status; time is an argument and moves only transitions."""
+"""The status of a ClusterLink, made from facts. Time only sets the times of transitions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from svclink_core.svclink_v1alpha1 import (
 from svclink_core.well_known import LinkReason, Reason
 
 SHOWN_NAMES = 3
-"""How many Services a condition names before it only counts."""
+"""How many Services a condition names; it only counts the others."""
 
 
 @frozen
@@ -31,14 +31,14 @@ class LinkFacts:
     Args:
         link: The link as last seen, with the status it has.
         connection: Whether the mirrored state is current.
-        problem: What stands in the way, of the connection or of new credentials, or None.
-        version: The Kubernetes version of the cluster, None where it was never reached.
+        problem: Why the cluster or new credentials cannot be used, or None.
+        version: The Kubernetes version of the cluster, None if it was never reached.
         cluster_id: uid of the cluster's `kube-system` namespace.
         last_connected: When a connection was last established.
         services: How many Services have at least one mirrored slice.
         endpoints: How many endpoints are mirrored.
         slices: How many slices the main cluster has of this cluster.
-        guard: Which deletions that the cluster asks for have to wait.
+        guard: Which deletions have to wait.
         findings: What could not be mirrored.
         write_failures: One message for each Service whose slices could not be written.
     """
@@ -58,15 +58,15 @@ class LinkFacts:
 
 
 def summarize(facts: LinkFacts, now: str) -> ClusterLinkStatus:
-    """The status a link should have. Equal facts give an equal status, whatever `now` is (law L9).
+    """The status that a link should have. Equal facts give equal statuses, whatever `now` (law L9).
 
     Args:
         facts: What is known of the link.
-        now: The present time as RFC 3339; used only as the transition time of conditions that change.
+        now: RFC 3339; used only as the transition time of conditions that change.
     """
     old = facts.link.status
     generation = facts.link.metadata.generation
-    # Once the link is edited, nobody knows which cluster it leads to until that was reached.
+    # After an edit the link may lead to another cluster, until that is reached.
     known_id = old.cluster_id if generation == old.observed_generation else None
     states = (_ready(facts), _synced(facts), _degraded(facts))
     return ClusterLinkStatus(
@@ -147,7 +147,7 @@ def _synced(facts: LinkFacts) -> _State:
                 "Synced",
                 "False",
                 LinkReason.STALE,
-                f"{LinkReason.STALE.sentence} (not heard of since {since})",
+                f"{LinkReason.STALE.sentence} (unreachable since {since})",
             )
         case Synced():
             if facts.write_failures:
@@ -170,7 +170,7 @@ _DEGRADING = {
 
 
 def _degraded(facts: LinkFacts) -> _State:
-    """The first kind of trouble names the reason; the message tells of each, with its number and first few names."""
+    """The first problem gives the reason; the message counts and names the Services of each."""
     kinds = [*_held(facts.guard), *_found(facts.findings)]
     if not kinds:
         return _State("Degraded", "False", LinkReason.AS_EXPECTED, LinkReason.AS_EXPECTED.sentence)
@@ -182,8 +182,9 @@ def _degraded(facts: LinkFacts) -> _State:
 def _held(guard: Guard) -> Iterator[tuple[LinkReason, str]]:
     wave = guard.wave
     if wave is not None and wave.held_until is not None:
-        what = f"the cluster lost {wave.doomed} of {wave.slices} mirrored EndpointSlices at once, and they are kept"
-        yield LinkReason.DELETION_HELD, f"{what} for now: {LinkReason.DELETION_HELD.sentence}"
+        lost = f"the cluster lost {wave.doomed} of {wave.slices} mirrored EndpointSlices at once"
+        fix = LinkReason.DELETION_HELD.sentence
+        yield LinkReason.DELETION_HELD, f"{lost}, and they are kept for now: {fix}"
 
 
 def _found(findings: Sequence[Finding]) -> Iterator[tuple[LinkReason, str]]:

@@ -1,4 +1,4 @@
-"""svclink.cloudpilot.ai/v1alpha1: ClusterLink, the cluster-scoped declaration of one remote cluster."""
+"""svclink.cloudpilot.ai/v1alpha1: ClusterLink, which declares one remote cluster."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class SecretKeyReference:
 
 @frozen
 class UnreachablePolicy:
-    """What becomes of mirrored endpoints when their cluster cannot be reached for `after_seconds`."""
+    """What happens to mirrors after their cluster was unreachable for `after_seconds`."""
 
     action: UnreachableAction = "Keep"
     after_seconds: int = 300
@@ -34,7 +34,8 @@ class UnreachablePolicy:
 class ClusterLinkSpec:
     """Credentials of a remote cluster, and which of its Services are mirrored.
 
-    Exactly one of `kubeconfig` (base64) and `kubeconfig_secret_ref` is set. An empty included list means all.
+    Exactly one of `kubeconfig` (base64) and `kubeconfig_secret_ref` is set. An empty
+    `included_namespaces` means all.
     """
 
     enabled: bool = True
@@ -62,7 +63,7 @@ class Condition:
 
 @frozen
 class ClusterLinkStatus:
-    """What svclink knows of the remote cluster, and how much of it is mirrored. Times are RFC 3339."""
+    """The state of the remote cluster, and how much of it is mirrored. Times are RFC 3339."""
 
     phase: Phase = "Pending"
     version: str | None = None
@@ -79,9 +80,9 @@ class ClusterLinkStatus:
 
 @frozen
 class ClusterLink:
-    """Names one remote cluster. The name is the cluster's name in labels and in EndpointSlice names.
+    """Declares one remote cluster. Its name is that of the cluster in labels and names of slices.
 
-    One that is not selected is another controller's: it exists, and what is mirrored of its cluster is not touched.
+    Another controller handles a link that is not selected; mirrors of its cluster are not touched.
     """
 
     metadata: ObjectMeta

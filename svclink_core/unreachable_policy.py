@@ -19,7 +19,7 @@ from svclink_core.svclink_v1alpha1 import UnreachablePolicy
 from svclink_core.well_known import LinkReason, Reason
 
 LAST_RESORT: Final = EndpointConditions(ready=False, serving=True, terminating=True)
-"""kube-proxy sends traffic to such endpoints only if a Service has no ready one at all (KEP-1669)."""
+"""kube-proxy sends traffic to such endpoints only if a Service has no ready one (KEP-1669)."""
 
 
 REFUSED: Final = frozenset(
@@ -102,7 +102,7 @@ def has_ready_endpoint(slices: Iterable[EndpointSlice]) -> bool:
 
 
 def as_last_resort(endpoint_slice: EndpointSlice) -> EndpointSlice:
-    """The slice with each endpoint not ready, still serving, terminating. Only ready ones have hints."""
+    """The slice with each endpoint not ready, serving and terminating, and without hints."""
     return evolve(endpoint_slice, endpoints=tuple(map(_as_last_resort, endpoint_slice.endpoints)))
 
 

@@ -1,11 +1,12 @@
-"""Names and limits fixed by Kubernetes or by svclink, and every reason svclink can give for what it does."""
+"""Names that Kubernetes or svclink defines, and every reason that svclink gives."""
 
 from __future__ import annotations
 
 from enum import Enum
 from typing import Final
 
-# Labels and annotations. Sources: KEP-752 (EndpointSlice), KEP-1645 (multi-cluster services), MIRRORING "Keys".
+# Labels and annotations. Sources: KEP-752 (EndpointSlice), KEP-1645 (multi-cluster services),
+# MIRRORING "Keys".
 LABEL_SERVICE_NAME: Final = "kubernetes.io/service-name"
 LABEL_MANAGED_BY: Final = "endpointslice.kubernetes.io/managed-by"
 LABEL_HEADLESS: Final = "service.kubernetes.io/headless"
@@ -30,29 +31,29 @@ REASONED_LABELS: Final = frozenset(
         LABEL_GO_CLUSTER,
     }
 )
-"""The only label keys the core keeps: the others would cost memory and never change a decision."""
+"""The label keys that the core keeps: others would cost memory and change no decision."""
 
 REASONED_ANNOTATIONS: Final = frozenset({ANNOTATION_SOURCE_SLICE, ANNOTATION_TOPOLOGY_MODE})
-"""The only annotation keys the core keeps."""
+"""The annotation keys that the core keeps."""
 
 GROUP: Final = "svclink.cloudpilot.ai"
 API_VERSION: Final = "v1alpha1"
 PLURAL_CLUSTER_LINKS: Final = "clusterlinks"
 
 MAIN: Final = ""
-"""The key of the main cluster among the names of remote clusters: a ClusterLink cannot have the empty name."""
+"""The key of the main cluster among those of remote ones: no ClusterLink has an empty name."""
 
 NAMESPACE_KUBE_SYSTEM: Final = "kube-system"
 SERVICE_KUBERNETES: Final = "kubernetes"
 
-# A hint must be present on every ready endpoint or kube-proxy ignores the hints of the whole Service (KEP-4444), and
-# these can match no node: a zone is a topology label of a Node, and no cloud or user names one like this.
+# kube-proxy ignores the hints of a Service unless every ready endpoint has one (KEP-4444). These
+# match no Node: a zone is a topology label of a Node, and none is named like this.
 ZONE_OF_NO_NODE: Final = "svclink.no-zone"
 NODE_OF_NO_CLUSTER: Final = "svclink.no-node"
 
 
 class Reason(Enum):
-    """Why svclink does, keeps or skips something: a CamelCase code, and the sentence that says it to a person."""
+    """Why svclink does, keeps or skips something: a CamelCase code and a sentence for people."""
 
     # Kept: the slices stay because nothing is known for certain, or because the user said so.
     FROZEN = ("Frozen", "the ClusterLink is disabled, so its EndpointSlices stay as they are")
@@ -67,7 +68,7 @@ class Reason(Enum):
     UNREACHABLE = ("Unreachable", "the cluster cannot be reached, so its EndpointSlices are kept")
     UNREACHABLE_NOT_READY = (
         "UnreachableNotReady",
-        "the cluster cannot be reached, so the link's unreachable policy marks its endpoints as not ready",
+        "the cluster cannot be reached: its unreachable policy marks the endpoints as not ready",
     )
     LAST_ENDPOINTS = (
         "LastEndpoints",
@@ -79,15 +80,15 @@ class Reason(Enum):
     )
     DELETION_HELD = (
         "DeletionHeld",
-        "the cluster lost more than half of its mirrored EndpointSlices at once, so they are kept for now",
+        "the cluster lost most of its mirrored EndpointSlices at once: they are kept for now",
     )
     MAIN_UNDECODABLE = (
         "MainUndecodable",
-        "one of its objects in the main cluster could not be decoded, so its EndpointSlices are kept",
+        "one of its objects in the main cluster could not be decoded: its EndpointSlices are kept",
     )
     UNDECODABLE = (
         "Undecodable",
-        "one of its objects in the cluster could not be decoded, so its EndpointSlices are kept",
+        "one of its objects in the cluster could not be decoded: its EndpointSlices are kept",
     )
 
     # Skipped: rules over a Service of a cluster, in the order of MIRRORING.
@@ -144,7 +145,7 @@ class Reason(Enum):
     # Skipped: it was mirrored and is not any more.
     UNREACHABLE_REMOVED = (
         "UnreachableRemoved",
-        "the cluster cannot be reached, so the link's unreachable policy removes its EndpointSlices",
+        "the cluster cannot be reached: its unreachable policy removes the EndpointSlices",
     )
 
     # Skipped: rules over one remote EndpointSlice.
@@ -195,7 +196,7 @@ class Reason(Enum):
 
 
 class LinkReason(Enum):
-    """Why a ClusterLink is in the state it is in: the `reason` of a condition, and what to do about it."""
+    """Why a ClusterLink is in its state: the `reason` of a condition, and a sentence for people."""
 
     CLUSTER_READY = ("ClusterReady", "Cluster connection established")
     DISABLED = (

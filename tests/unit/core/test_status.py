@@ -120,7 +120,7 @@ def test_synced_names_failed_writes() -> None:
 def test_stale_says_since_when() -> None:
     """The message of a lost cluster has the time of the loss."""
     message = condition(evolve(FACTS, connection=LOST), "Synced").message
-    assert message == f"{LinkReason.STALE.sentence} (not heard of since {BEFORE})"
+    assert message == f"{LinkReason.STALE.sentence} (unreachable since {BEFORE})"
 
 
 @pytest.mark.parametrize(

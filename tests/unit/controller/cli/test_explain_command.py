@@ -79,7 +79,7 @@ def test_slices_of_a_deleted_link_are_explained(files: Files) -> None:
     """Slices of a deleted link are listed with the reason for their deletion."""
     files.write("main.yaml", service(), mirrored_slice(cluster="gone"))
     assert (
-        "  planned: delete EndpointSlice default/web-gone: no ClusterLink"
+        "  planned: delete EndpointSlice default/web-gone: there is no ClusterLink"
         in files.run("explain", "default/web").stdout
     )
 

@@ -103,7 +103,9 @@ def test_yaml_output_is_manifests(files: Files) -> None:
     files.write("c1.yaml", service(), endpoint_slice())
     output = files.plan("--remote", f"c1={files.directory / 'c1.yaml'}", "-o", "yaml")
     (manifest,) = yaml.safe_load_all(output)
-    assert "\n# kubectl delete endpointslice -n default web-gone  # no ClusterLink" in output
+    assert (
+        "\n# kubectl delete endpointslice -n default web-gone  # there is no ClusterLink" in output
+    )
     written = structure(manifest, EndpointSlice)
     assert (written.metadata.name, cluster_of(written)) == ("web-c1", "c1")
 
