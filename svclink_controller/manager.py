@@ -53,6 +53,7 @@ from svclink_controller.wire.resources import (
 from svclink_core.core_v1 import Namespace, Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.meta_v1 import NamespacedName
+from svclink_core.planner import Planner
 from svclink_core.svclink_v1alpha1 import ClusterLink
 from svclink_core.well_known import MAIN
 
@@ -297,6 +298,7 @@ def _make_work(shared: _Shared, applier: Applier) -> Work:
             decided=shared.deletion_guards.record,
             metrics=metrics,
             link_removal=None if settings.has_all_links else LinkRemoval(client=shared.client),
+            planner=Planner(),
         ),
         status_writer=StatusWriter(
             client=shared.writing,

@@ -1,4 +1,4 @@
-"""Which link leads to which cluster: decides whether a link may be used, and says when that changes."""
+"""Which link leads to which cluster, and whether a link may be used for its cluster."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from svclink_core.remote_lifecycle import WakeUp, interrupts_work
 
 @define
 class Inbox:
-    """Wake-ups of one remote. Each keeps its cause, so that only an edit gives up work under way."""
+    """Wake-ups of one remote, each with its cause: only an edit interrupts work in progress."""
 
     _waiting: deque[WakeUp] = field(factory=deque)
     _has_any: asyncio.Event = field(factory=asyncio.Event)

@@ -140,7 +140,7 @@ class Remote:
         return self._configure(Edited(wanted), generation)
 
     def change_credentials(self, wanted: Wanted, generation: int = 0) -> bool:
-        """Use what the link asks for after its Secret was read or changed. Arguments as for `edit`."""
+        """Use what the link asks for after its Secret changed. Arguments as for `edit`."""
         return self._configure(CredentialsChanged(wanted), generation)
 
     def _configure(self, change: Edited | CredentialsChanged, generation: int) -> bool:
@@ -248,7 +248,7 @@ class Remote:
         return Opened(target)
 
     async def _fall_back(self, target: LinkTarget) -> Opened | Failed | None:
-        """Connect with what worked before. The link goes on showing why the wanted target failed."""
+        """Connect with what worked before. The link still shows why the wanted target failed."""
         try:
             session = await self._open(target)
         except EXPECTED as error:
@@ -342,7 +342,7 @@ class Remote:
             self._mark_unreachable()
 
     def _fail(self, error: ConnectError, *, is_kept: bool) -> None:
-        """Show what is wrong. Without a session in use the cluster counts as lost, or as unknown."""
+        """Show what is wrong. Without a session, the cluster counts as lost or as unknown."""
         problem = problem_of(error)
         self._retry.require(retry_after(error))
         if isinstance(error, RefusedError):

@@ -45,8 +45,8 @@ log = structlog.get_logger()
 class Heartbeat:
     """How often a cluster has to answer, whatever its watches say.
 
-    An API server that hangs keeps its connections open, so its watches only look quiet. It counts as
-    lost after two heartbeats without an answer.
+    An API server that hangs keeps its connections open, so its watches only look quiet. Its cluster
+    counts as lost after two heartbeats without an answer.
 
     Args:
         interval: Seconds between two heartbeats.
@@ -105,7 +105,7 @@ class Session:
             slices.listing.items.clear()
 
     async def follow(self, store: Store, cluster: str) -> None:
-        """Apply every change to the store. Never returns; raises the error that ends the session."""
+        """Apply every change to the store. Never returns; raises what ends the session."""
         try:
             async with asyncio.TaskGroup() as group:
                 for services in self.services:

@@ -102,7 +102,7 @@ class Supervisor:
         self._running[name] = _Running(remote, asyncio.create_task(remote.run()))
 
     def _leave(self, name: str) -> None:
-        """Stop the remote of a link. What is mirrored from it stays if another controller has it."""
+        """Stop the remote of a link. Its mirrors stay if another controller has the link."""
         self._stop(name)
         self.store.forget(name)
         self.store.observe(name, Observation())

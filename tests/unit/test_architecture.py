@@ -25,19 +25,21 @@ MODULES: Final = sorted(CORE.rglob("*.py"))
 ALL_MODULES: Final = [*MODULES, *sorted(CONTROLLER.rglob("*.py"))]
 
 ALLOWED_IMPORTS: Final = {
-    "__future__", "attrs", "collections.abc", "enum", "functools", "hashlib", "ipaddress", "itertools", "re", "typing",
+    "__future__", "attrs", "collections.abc", "enum", "functools", "hashlib", "ipaddress",
+    "itertools", "re", "typing",
 }  # fmt: skip
 ALLOWED_IN_CODEC: Final = {"cattrs", "cattrs.cols", "cattrs.gen"}
 ALLOWED_BUILTINS: Final = {
-    "BaseException", "Ellipsis", "Exception", "KeyError", "TypeError", "ValueError", "any", "all", "bool", "dict",
-    "enumerate", "float", "frozenset", "int", "isinstance", "len", "list", "map", "max", "min", "next", "object",
-    "property", "range", "reversed", "set", "sorted", "str", "sum", "super", "tuple", "type", "zip",
+    "BaseException", "Ellipsis", "Exception", "KeyError", "TypeError", "ValueError", "any", "all",
+    "bool", "dict", "enumerate", "float", "frozenset", "int", "isinstance", "len", "list", "map",
+    "max", "min", "next", "object", "property", "range", "reversed", "set", "sorted", "str", "sum",
+    "super", "tuple", "type", "zip",
 }  # fmt: skip
 ALLOWED_DUNDERS: Final = {"__all__", "__init__", "__name__", "__str__"}
 MAX_BODY: Final = 30
 
 MAX_MODULES: Final = 14
-"""Of a folder of the controller. The core is one folder, ordered by the layers in pyproject.toml."""
+"""Per folder of the controller. The core is one folder, ordered by layers in pyproject.toml."""
 
 MAX_LINES: Final = 400
 MIN_LINES: Final = 30
@@ -219,7 +221,7 @@ def test_bad_source_is_refused(source: str, complaint: str) -> None:
 @pytest.mark.parametrize(
     "source",
     [
-        "import re\nfrom collections.abc import Mapping\nfrom svclink_core.errors import BadInputError",
+        "import re\nfrom collections.abc import Mapping\nfrom svclink_core.errors import Problem",
         "from svclink_core import plan",
         "def f():\n    '''Opens nothing: Any text is fine in a docstring.'''\n    return sorted(x)",
         "def _f():\n    return 1",
@@ -275,7 +277,7 @@ def module_name(path: Path) -> str:
 
 
 def public_names(path: Path) -> Iterator[str]:
-    """The public names that a module defines at its top level, except type variables and loggers."""
+    """The public top-level names of a module, except type variables and loggers."""
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         match node:
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():

@@ -63,10 +63,8 @@ def _words(
 ) -> Iterator[tuple[str, str]]:
     """The lines of the explanation, each with its style."""
     yield str(service), "bold"
-    yield (
-        f"  main: {_main_words(partial.snapshot.main.services.get(service), _local(service, partial))}",
-        "",
-    )
+    main_service = partial.snapshot.main.services.get(service)
+    yield f"  main: {_main_words(main_service, _local(service, partial))}", ""
     for decision in result.decisions:
         yield (
             f"  {decision.cluster}: {_decision_words(decision)}",

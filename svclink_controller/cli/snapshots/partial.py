@@ -137,7 +137,7 @@ def _unread(link: ClusterLink, failure: FailedRead | None) -> RemoteCluster:
 
 
 def _lost(link: ClusterLink) -> Unreachable:
-    """When the cluster was lost, according to the status of its link; now if that says connected."""
+    """When the cluster was lost, by the status of its link; now if that says connected."""
     ready = next((each for each in link.status.conditions if each.type == "Ready"), None)
     since = clock.now() if ready is None or ready.status == "True" else ready.last_transition_time
     return Unreachable(since, datetime.fromisoformat(since).timestamp())

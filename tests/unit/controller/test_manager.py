@@ -235,7 +235,7 @@ async def test_link_to_the_main_cluster_is_refused() -> None:
 
 
 async def test_kubeconfig_may_be_in_a_secret() -> None:
-    """A link may name a Secret of the controller's namespace; its status says if that is missing."""
+    """A link may name a Secret of the controller's namespace; its status reports a missing one."""
     async with worlds() as world:
         world.main.put(link(spec=in_secret("c1")))
         world.start()

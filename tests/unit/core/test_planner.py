@@ -140,7 +140,7 @@ def of_two_clusters(first: EndpointSlice, *second: EndpointSlice, main: Service)
 
 
 def test_conflicts_come_and_go() -> None:
-    """That a Service once had no conflict hides none that comes later, and one that ends is over."""
+    """A conflict that appears later is found, and one that ends is no longer reported."""
     main, remembering = service(), Planner()
     first, other = remote_slice("w", "10.0.0.1"), remote_slice("w", "10.0.0.2")
     pairs = [(first, other), (first, other), (first, first), (first, other), (first, first)]

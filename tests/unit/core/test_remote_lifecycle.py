@@ -1,7 +1,7 @@
 """Laws of the states of a remote, over all states and over random sequences of events.
 
-The targets are four: two kubeconfigs for all namespaces, and both for one namespace. All states that
-can be reached with them are visited, so what holds here holds in each.
+There are four targets: two kubeconfigs for all namespaces, and both for one namespace. The tests
+visit all states that can be reached with them.
 """
 
 from __future__ import annotations

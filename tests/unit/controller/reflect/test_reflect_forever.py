@@ -1,7 +1,7 @@
 """The main cluster is listed and watched forever, whatever errors it answers with.
 
-Real: the reflector, the client, sockets and TLS. Substituted: the API server, by scripts, the store,
-by a record, and where a test counts pauses, the clock.
+Real: the reflector, the client, sockets and TLS. Substituted: the API server, by scripts, the
+store, by a record, and where a test counts pauses, the clock.
 """
 
 from __future__ import annotations

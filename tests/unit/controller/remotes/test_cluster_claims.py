@@ -1,4 +1,4 @@
-"""No link is used for the main cluster, and no two for one cluster; links whose refusal changes wake.
+"""No link is used for the main cluster, and at most one for each remote cluster.
 
 Real: the claims and the rules of the core. Substituted: the connections of the links.
 """

@@ -259,7 +259,7 @@ async def test_cluster_without_identity_is_connected(world: World) -> None:
 async def test_cluster_that_cannot_be_listed_is_unreachable(
     world: World, code: int, reason: LinkReason, path: str
 ) -> None:
-    """A cluster that could be listed in part only is unreachable, and has no objects in the store."""
+    """A cluster that could be listed only in part is unreachable, and the store has none of it."""
     remote = await world.serve(fault=Refuse(code), when=starts_with(path))
     world.edit(remote.kubeconfig)
     await world.has_problem(reason)
@@ -390,7 +390,7 @@ async def test_clusters_that_come_back_together_are_each_listed_once(world: Worl
 
 
 async def test_session_that_breaks_at_once_is_followed_by_a_pause(world: World) -> None:
-    """A cluster that may be listed but not watched is not listed again and again without a pause."""
+    """A cluster that allows lists but no watches is listed again only after a pause."""
     world.longest_pause = 1_000
     remote = await world.serve(fault=Refuse(403), when=is_watch)
     world.edit(remote.kubeconfig)
@@ -580,7 +580,7 @@ async def test_session_that_opens_while_its_link_is_edited_is_closed(world: Worl
 
 
 async def test_cluster_is_left_alone_as_long_as_it_asks(world: World) -> None:
-    """After a 503 with Retry-After the next attempt waits for that time, unless the link is edited."""
+    """After a 503 with Retry-After the next attempt waits, unless the link is edited."""
 
     busy = Garbage("not ready", 503, {"Retry-After": "100"})
     remote, other = await world.serve(fault=busy), await world.serve("other")

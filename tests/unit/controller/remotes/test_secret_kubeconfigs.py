@@ -1,6 +1,7 @@
 """Only the Secrets that links name are read; each is followed, and shows what is wrong with it.
 
-Real: the watches, reflector, client, sockets and TLS. Substituted: the main API server, by a small one.
+Real: the watches, reflector, client, sockets and TLS. Substituted: the main API
+server, by a small one.
 """
 
 from __future__ import annotations
@@ -127,7 +128,7 @@ async def test_undecodable_secret_is_not_missing() -> None:
 
 
 async def test_secret_that_may_not_be_read_is_a_problem() -> None:
-    """Without the permission the problem has the answer of the API server; with it the Secret is used."""
+    """Without permission the problem quotes the API server; with permission the Secret is used."""
     async with worlds() as world:
         world.cluster.put_secret(NAMESPACE, "a", {"kubeconfig": "b25l"})
         world.cluster.fail(Refuse(403, "Forbidden", "secrets is forbidden"))

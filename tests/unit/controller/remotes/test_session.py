@@ -1,7 +1,7 @@
 """A session lists everything or fails, and goes on while the server answers.
 
-Real: the session, clients, reflectors, store, sockets and TLS. Substituted: the remote API server, by
-a small one.
+Real: the session, clients, reflectors, store, sockets and TLS. Substituted: the remote API server,
+by a small one.
 """
 
 from __future__ import annotations
