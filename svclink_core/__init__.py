@@ -4,7 +4,7 @@ Values in, values out: no function does I/O or changes an argument.
 """
 
 from svclink_core.core_v1 import Namespace, Service, ServicePort, ServiceSpec
-from svclink_core.deletion_guard import UNGUARDED, Guard, Toll, Wave, advance
+from svclink_core.deletion_guard import UNGUARDED, Guard, Toll, Wave, next_guard
 from svclink_core.diffing import Create, Delete, Precondition, SliceChange, Update
 from svclink_core.discovery_v1 import (
     Endpoint,
@@ -121,9 +121,9 @@ __all__ = [
     "UnreachablePolicy",
     "Update",
     "Wave",
-    "advance",
     "link_target",
     "main_cluster",
+    "next_guard",
     "owner_of",
     "plan",
     "plan_service",

@@ -2,7 +2,7 @@
 
 A cluster restored from an empty backup looks as if everything in it had been deleted. So a deletion
 that rests only on what a remote cluster says waits until it is clear how many others come with it.
-What waits, and for how long, is a value in the snapshot; `advance` gives the next one.
+What waits, and for how long, is a value in the snapshot; `next_guard` gives the next one.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def effect(guard: Guard) -> tuple[bool, bool, frozenset[NamespacedName]]:
     )
 
 
-def advance(guard: Guard, toll: Toll, now: float, hold: float) -> Guard:
+def next_guard(guard: Guard, toll: Toll, now: float, hold: float) -> Guard:
     """The next guard, by what the cluster would lose now.
 
     Args:
@@ -132,7 +132,7 @@ def advance(guard: Guard, toll: Toll, now: float, hold: float) -> Guard:
 
 
 def guard_deadline(guard: Guard) -> float | None:
-    """When `advance` has to be called again even without an event, in POSIX seconds, or None."""
+    """When `next_guard` has to be called again even without an event, in POSIX seconds, or None."""
     return None if guard.wave is None else _end(guard.wave)
 
 

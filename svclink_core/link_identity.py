@@ -114,7 +114,7 @@ def by_age(link: ClusterLink) -> tuple[str, str, str]:
     return metadata.creation_timestamp or "", metadata.name, metadata.namespace
 
 
-def elected(links: Iterable[ClusterLink]) -> ClusterLink:
+def oldest_of_same_name(links: Iterable[ClusterLink]) -> ClusterLink:
     """The oldest of several links with one name, which is the one that counts.
 
     Only the CRD of the Go release is namespaced. A link without a creation time could not be

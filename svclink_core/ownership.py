@@ -1,6 +1,8 @@
 """Who owns an EndpointSlice, and which Service it belongs to.
 
-Only this module reads the labels that say so. Source: MIRRORING, "Ownership".
+Ours carries `svclink.cloudpilot.ai/cluster` and, like a slice of the Go release, has
+`svclink.cloudpilot.ai` as `endpointslice.kubernetes.io/managed-by`. Only this module reads the
+labels that say so. Source: MIRRORING, "Ownership".
 """
 
 from __future__ import annotations

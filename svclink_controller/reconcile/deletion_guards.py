@@ -20,9 +20,9 @@ from svclink_core.deletion_guard import (
     UNGUARDED,
     Guard,
     Toll,
-    advance,
     effect,
     guard_deadline,
+    next_guard,
 )
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.planning import Decision
@@ -117,7 +117,7 @@ class DeletionGuards:
         trusted_until = self._edited_at.get(cluster, -hold) + hold
         is_trusted = now < trusted_until
         toll = Toll(self.store.mirrored(cluster).slices, deletions)
-        after = advance(before, toll, now, 0 if is_trusted else hold)
+        after = next_guard(before, toll, now, 0 if is_trusted else hold)
         self._deadlines.set(cluster, trusted_until if is_trusted else guard_deadline(after))
         if after != before:
             _log(cluster, before, after)

@@ -113,7 +113,7 @@ class Reflector(Generic[T]):
         version = resource_version
         while True:
             try:
-                await self._follow(version, sink)
+                await self._watch_and_resume(version, sink)
             except ExpiredError as expired:
                 log.info("listing again", kind=self.resource.plural, problem=str(expired))
                 await self.sleep(self._backoff.next_delay())
@@ -121,7 +121,7 @@ class Reflector(Generic[T]):
                 await sink.replace(listing)
                 version = listing.resource_version
 
-    async def _follow(self, version: str, sink: Sink[T]) -> None:
+    async def _watch_and_resume(self, version: str, sink: Sink[T]) -> None:
         """Watch again and again, each time from the version at which the last watch ended."""
         loop = asyncio.get_running_loop()
         is_resumed = False

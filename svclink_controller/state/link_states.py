@@ -6,7 +6,7 @@ from attrs import define, field, frozen
 
 from svclink_controller.state.link_index import LinkIndex
 from svclink_core.deletion_guard import UNGUARDED, Guard
-from svclink_core.link_identity import Problem, elected
+from svclink_core.link_identity import Problem, oldest_of_same_name
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.snapshot import PENDING, Connection
 from svclink_core.svclink_v1alpha1 import ClusterLink
@@ -33,11 +33,11 @@ class Observation:
 class LinkStates:
     """The state of each link, by name.
 
-    Of several links with one name, one is elected; the others only hold the name.
+    Of several links with one name, one counts; the others only hold the name.
 
     Attributes:
         index: Every ClusterLink.
-        links: The elected ClusterLinks.
+        links: The ClusterLinks that count.
         planned_links: The same, each as of the last change that concerns a plan. Planning with
             them compares links by identity, and a new status would be another object.
         connections: Absent means pending.
@@ -107,7 +107,7 @@ class LinkStates:
         return name in self.links
 
     def _elect(self, name: str) -> bool:
-        link = self.links[name] = elected(self.index.of(name))
+        link = self.links[name] = oldest_of_same_name(self.index.of(name))
         planned = self.planned_links.get(name)
         is_changed = planned is None or _rules(planned) != _rules(link)
         if is_changed:

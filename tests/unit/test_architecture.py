@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -37,6 +38,14 @@ ALLOWED_BUILTINS: Final = {
 }  # fmt: skip
 ALLOWED_DUNDERS: Final = {"__all__", "__init__", "__name__", "__str__"}
 MAX_BODY: Final = 30
+
+TEXT_SUFFIXES: Final = {".go", ".json", ".md", ".py", ".sh", ".txt", ".yaml"}
+
+# Spelled backwards, so that this file does not contain them.
+FORBIDDEN_WORDS: Final = re.compile(
+    rf"\b({'|'.join(word[::-1] for word in ('dnem', 'ydobon', 'ydobemos', 'reveohw'))})\b",
+    re.IGNORECASE,
+)
 
 MAX_MODULES: Final = 14
 """Per folder of the controller. The core is one folder, ordered by layers in pyproject.toml."""
@@ -317,3 +326,20 @@ def test_modules_are_of_a_readable_size() -> None:
     }
     assert {name for name, count in lines.items() if count > MAX_LINES} <= LONG_MODULES.keys()
     assert {name for name, count in lines.items() if count < MIN_LINES} <= SHORT_MODULES.keys()
+
+
+# Words
+
+
+def test_forbidden_words_do_not_occur() -> None:
+    """Texts name the actor and use the usual word, for example `fix`."""
+    root = Path(__file__).parents[2]
+    folders = [CORE, CONTROLLER, root / "tests", root / "hack"]
+    assert [
+        f"{path}:{number}: {match[0]}"
+        for folder in folders
+        for path in folder.rglob("*")
+        if path.suffix in TEXT_SUFFIXES
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        for match in FORBIDDEN_WORDS.finditer(line)
+    ] == []

@@ -9,7 +9,7 @@ import click
 
 from svclink_controller.cli import parameters
 from svclink_controller.cli.arguments import Source, output_option, reads_clusters
-from svclink_controller.cli.preflight.run import check
+from svclink_controller.cli.preflight.all_checks import run_all_checks
 from svclink_controller.cli.printing import print_data, print_table
 from svclink_controller.cli.snapshots.reading import ask
 from svclink_core.snapshot import Options
@@ -42,7 +42,9 @@ def check_command(
     Exit codes: 0 nothing failed, 1 invalid input, 2 a check failed.
     """
     options: Options = context.obj
-    results = ask(source, options, functools.partial(check, account=account), must_answer=False)
+    results = ask(
+        source, options, functools.partial(run_all_checks, account=account), must_answer=False
+    )
     if output == "table":
         rows = [
             (each.level, each.cluster, each.subject, each.message, each.fix) for each in results

@@ -10,7 +10,7 @@ from attrs import define, field, frozen
 from svclink_controller import clock
 from svclink_core.core_v1 import Namespace, Service
 from svclink_core.discovery_v1 import EndpointSlice
-from svclink_core.link_identity import Claim, Problem, elected, known_cluster, refusals
+from svclink_core.link_identity import Claim, Problem, known_cluster, oldest_of_same_name, refusals
 from svclink_core.link_target import LinkRequest
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.snapshot import (
@@ -109,7 +109,7 @@ def used_links(links: Iterable[ClusterLink]) -> list[ClusterLink]:
     by_name: dict[str, list[ClusterLink]] = {}
     for link in links:
         by_name.setdefault(link.metadata.name, []).append(link)
-    return [elected(same_name) for same_name in by_name.values()]
+    return [oldest_of_same_name(same_name) for same_name in by_name.values()]
 
 
 def _refused(

@@ -16,7 +16,7 @@ from svclink_core import (
     Reason,
     Toll,
     Wave,
-    advance,
+    next_guard,
     plan,
 )
 from svclink_core.deletion_guard import effect, guard_deadline, why_withheld
@@ -37,7 +37,7 @@ def toll(doomed: int, slices: int = 24) -> Toll:
 def after(*steps: tuple[float, Toll], guard: Guard = ARMED, hold: float = HOLD) -> Guard:
     """The guard after advancing at each moment, in seconds from `NOW`."""
     for seconds, seen in steps:
-        guard = advance(guard, seen, NOW + seconds, hold)
+        guard = next_guard(guard, seen, NOW + seconds, hold)
     return guard
 
 
@@ -211,13 +211,13 @@ def test_nothing_waits_for_ever(
     guard, now = ARMED, NOW
     for seconds, some, held in history:
         now += seconds
-        guard = advance(guard, toll(some, held), now, HOLD)
+        guard = next_guard(guard, toll(some, held), now, HOLD)
     seen = toll(doomed, slices)
-    guard = advance(guard, seen, now, HOLD)
+    guard = next_guard(guard, seen, now, HOLD)
     while (at := guard_deadline(guard)) is not None:
         assert now < at <= now + HOLD
         now = at
-        guard = advance(guard, seen, now, HOLD)
+        guard = next_guard(guard, seen, now, HOLD)
     assert [service for service in seen.doomed if why_withheld(guard, service) is not None] == []
 
 
@@ -227,7 +227,7 @@ def test_no_more_than_half_goes_at_once(history: list[tuple[float, int, int]]) -
     guard, now = ARMED, NOW
     for seconds, some, held in history:
         now += seconds
-        before, guard = guard, advance(guard, toll(some, held), now, HOLD)
+        before, guard = guard, next_guard(guard, toll(some, held), now, HOLD)
         wave = before.wave
         if wave is not None and guard.is_armed and guard.released - before.released:
             is_over = wave.held_until is not None and now >= wave.held_until

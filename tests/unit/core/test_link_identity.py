@@ -14,7 +14,12 @@ from svclink_core import (
     ObjectMeta,
     refusals,
 )
-from svclink_core.link_identity import duplicate_name, elected, known_cluster, why_changed
+from svclink_core.link_identity import (
+    duplicate_name,
+    known_cluster,
+    oldest_of_same_name,
+    why_changed,
+)
 from svclink_core.svclink_v1alpha1 import SecretKeyReference
 from tests.builders.values import link
 
@@ -117,8 +122,12 @@ def test_of_one_name_the_oldest_counts_then_the_first_by_namespace() -> None:
         for at, where in ((OLD, "y"), (NEW, "x"), (None, "w"))
     )
     twin = evolve(old, metadata=evolve(old.metadata, namespace="z"))
-    assert elected([unread, new, twin, old]) == elected([old, twin, new, unread]) == old
-    assert elected([unread, new]) == new
+    assert (
+        oldest_of_same_name([unread, new, twin, old])
+        == oldest_of_same_name([old, twin, new, unread])
+        == old
+    )
+    assert oldest_of_same_name([unread, new]) == new
 
 
 def test_a_duplicate_name_says_which_link_counts() -> None:

@@ -150,7 +150,7 @@ def use(core: Mapping[str, Function], happening: Happening, facts: LinkFacts) ->
     for remote in found.remotes.values():
         core["remote_cluster"](remote.link, remote.services.values(), (), remote.connection)
         toll = Toll(24, dict.fromkeys(remote.services, 1))
-        guard = core["advance"](remote.guard, toll, NOW, 300)
+        guard = core["next_guard"](remote.guard, toll, NOW, 300)
         core["guard_deadline"](guard)
         core["effect"](guard)
         core["has_ready_endpoint"](main_slices(found))
@@ -167,7 +167,7 @@ def use_link(core: Mapping[str, Function], link: ClusterLink) -> None:
     claims = {"a": Claim(link, "1", "2"), "b": Claim(link, "1"), "c": Claim(link, "main")}
     core["refusals"]("main", claims)
     core["known_cluster"](link)
-    core["duplicate_name"](core["elected"]([link, link]))
+    core["duplicate_name"](core["oldest_of_same_name"]([link, link]))
     core["namespaces_to_read"](link, Options())
     core["counts_as_lost"](core["link_target"](link, Options(), "abc"), None)
 

@@ -20,8 +20,8 @@ from aiohttp import web
 from attrs import define, evolve, field
 
 from svclink_controller.cli.permissions import Permission
+from svclink_controller.cli.preflight.all_checks import needed_permissions
 from svclink_controller.cli.preflight.credentials import expiry_of
-from svclink_controller.cli.preflight.run import needed_permissions
 from svclink_core import EndpointPort, ServicePort
 from svclink_core.codec import Json
 from tests.builders.keys import WEB

@@ -49,8 +49,10 @@ def test_each_cluster_is_explained(files: Files) -> None:
             "  c3: kept as it is, because the cluster has not been listed completely yet, so its"
             " EndpointSlices are kept"
         ),
-        "  planned: create EndpointSlice default/web-c1: "
-        "the remote EndpointSlice is not mirrored yet",
+        (
+            "  planned: create EndpointSlice default/web-c1: the remote EndpointSlice is not"
+            " mirrored yet"
+        ),
     ]
 
 

@@ -231,7 +231,7 @@ async def test_older_one_of_two_links_with_one_name_is_elected() -> None:
 
 
 def test_undecodable_link_is_not_elected() -> None:
-    """Its age is unknown. It is held beside the elected link of the same name."""
+    """Its age is unknown. It is held beside the link of the same name that counts."""
     links = Links()
     links.sink.mark_undecodable(evolve(unknown("a"), key=NamespacedName("ops", "a")))
     good = in_namespace("dev", "2026-02-01T00:00:00Z")

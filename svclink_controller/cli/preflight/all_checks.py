@@ -31,15 +31,14 @@ from svclink_core.svclink_v1alpha1 import ClusterLink
 APPLY_DEPLOYMENT = "kubectl apply -f deploy/deployment.yaml"
 
 
-async def check(client: Client, scope: Scope, account: str | None = None) -> list[Result]:
+async def run_all_checks(client: Client, scope: Scope, account: str | None = None) -> list[Result]:
     """Run every check. Nothing is written.
 
     Args:
         client: The main cluster.
         scope: The controller's options and namespace.
         account: The ServiceAccount whose permissions in the main cluster are checked, as
-            `namespace:name`; None for
-            the credentials in use.
+            `namespace:name`; None for the credentials in use.
     """
     results = await _check_main(client, scope.home, account)
     if any(each.level == "fail" and each.subject in ("api", "crd") for each in results):
