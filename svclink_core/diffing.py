@@ -27,58 +27,12 @@ class Precondition:
 
 
 @frozen
-class Create:
-    """Create an EndpointSlice."""
+class _EndpointSliceChange:
+    """What every change of an EndpointSlice has."""
 
     kind: ClassVar[str] = "EndpointSlice"
-    verb: ClassVar[str] = "create"
 
     endpoint_slice: EndpointSlice
-    reason: Reason
-
-    @property
-    def key(self) -> NamespacedName:
-        """Namespace and name of the EndpointSlice."""
-        return self.endpoint_slice.metadata.key
-
-    @property
-    def cluster(self) -> str | None:
-        """The cluster that the slice is mirrored from."""
-        return cluster_of(self.endpoint_slice)
-
-
-@frozen
-class Update:
-    """Replace the content of an EndpointSlice."""
-
-    kind: ClassVar[str] = "EndpointSlice"
-    verb: ClassVar[str] = "update"
-
-    endpoint_slice: EndpointSlice
-    precondition: Precondition
-    reason: Reason
-
-    @property
-    def key(self) -> NamespacedName:
-        """Namespace and name of the EndpointSlice."""
-        return self.endpoint_slice.metadata.key
-
-    @property
-    def cluster(self) -> str | None:
-        """The cluster that the slice is mirrored from."""
-        return cluster_of(self.endpoint_slice)
-
-
-@frozen
-class Delete:
-    """Delete an EndpointSlice; `reason` is the proof that it may go."""
-
-    kind: ClassVar[str] = "EndpointSlice"
-    verb: ClassVar[str] = "delete"
-
-    endpoint_slice: EndpointSlice
-    precondition: Precondition
-    reason: Reason
 
     @property
     def key(self) -> NamespacedName:
@@ -89,6 +43,35 @@ class Delete:
     def cluster(self) -> str | None:
         """The cluster that svclink or its Go release mirrored the slice from."""
         return cluster_of(self.endpoint_slice)
+
+
+@frozen
+class Create(_EndpointSliceChange):
+    """Create an EndpointSlice."""
+
+    verb: ClassVar[str] = "create"
+
+    reason: Reason
+
+
+@frozen
+class Update(_EndpointSliceChange):
+    """Replace the content of an EndpointSlice."""
+
+    verb: ClassVar[str] = "update"
+
+    precondition: Precondition
+    reason: Reason
+
+
+@frozen
+class Delete(_EndpointSliceChange):
+    """Delete an EndpointSlice; `reason` is the proof that it may go."""
+
+    verb: ClassVar[str] = "delete"
+
+    precondition: Precondition
+    reason: Reason
 
 
 SliceChange: TypeAlias = Create | Update | Delete
