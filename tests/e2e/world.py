@@ -11,6 +11,7 @@ from typing import Any
 from svclink_core.well_known import (
     ANNOTATION_SOURCE_SLICE,
     LABEL_CLUSTER,
+    LABEL_GO_CLUSTER,
     LABEL_MANAGED_BY,
     LABEL_SERVICE_NAME,
     MANAGED_BY,
@@ -257,22 +258,33 @@ class World:
                 clean_up()
         for link in self.main.api.find("clusterlinks"):
             self.links.remove(link["metadata"]["name"])
-        if not self._all_mirrors():
+        try:
+            self._wait_until_nothing_is_mirrored()
+        finally:
+            # Only svclink cleanup removes what is not svclink's for certain: see MIRRORING, "Keys".
+            for item in self._slices_that_name_svclink():
+                metadata = item["metadata"]
+                self.main.api.delete("endpointslices", metadata["name"], metadata["namespace"])
+
+    def _wait_until_nothing_is_mirrored(self) -> None:
+        if not self._mirrors_everywhere():
             return
         if not self.controller.running:
             self.controller.start()
-        try:
-            eventually(self._assert_no_mirrors)
-        except AssertionError:
-            for item in self._all_mirrors():
-                self.main.api.delete(
-                    "endpointslices", item["metadata"]["name"], item["metadata"]["namespace"]
-                )
-            raise
+        eventually(self._assert_no_mirrors)
 
-    def _all_mirrors(self) -> list[Manifest]:
+    def _slices_that_name_svclink(self) -> list[Manifest]:
         return self.main.api.find("endpointslices", None, {LABEL_MANAGED_BY: MANAGED_BY})
 
+    def _mirrors_everywhere(self) -> list[str]:
+        """The names of all slices that are svclink's, without leftovers and unclear ones."""
+        return [
+            item["metadata"]["name"]
+            for item in self._slices_that_name_svclink()
+            if LABEL_CLUSTER in item["metadata"]["labels"]
+            and LABEL_GO_CLUSTER not in item["metadata"]["labels"]
+        ]
+
     def _assert_no_mirrors(self) -> None:
-        left = [item["metadata"]["name"] for item in self._all_mirrors()]
+        left = self._mirrors_everywhere()
         assert not left, f"still mirrored without a link: {left}"
