@@ -16,13 +16,13 @@ Run it after svclink was removed: a running svclink creates them again while Clu
 
   -n, --namespace NAME   in this namespace only
   -A, --all-namespaces   in all namespaces (the default)
-  --keep-go-release      keep those of the Go release, to go back to it
+  --keep-go-release      keep those of the Go release, for a rollback
   --dry-run              only print what would be deleted
   -y, --yes              do not ask for confirmation
   --context NAME         context of your kubeconfig (default: the current one)
   -h, --help             print this text
 
-Each is deleted only if it did not change since it was listed. If one did, it is kept and the exit code is 1.
+Each is deleted only if it has not changed since it was listed; otherwise it is kept, and the exit code is 1.
 HELP
 }
 

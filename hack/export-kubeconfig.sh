@@ -12,7 +12,7 @@ usage() {
 Usage: hack/export-kubeconfig.sh [CONTEXT] [options]
 
 Creates a ServiceAccount in a remote cluster that may read what svclink mirrors and nothing else, and prints a
-kubeconfig with its token as one line of base64, as spec.kubeconfig of a ClusterLink needs it. Messages go to stderr,
+kubeconfig with its token as one line of base64, ready for spec.kubeconfig of a ClusterLink. Messages go to stderr,
 so the output can be piped. A second run changes nothing and prints the kubeconfig again.
 
   CONTEXT             context of your kubeconfig for the remote cluster (default: the current one)

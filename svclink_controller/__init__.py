@@ -1,1 +1,1 @@
-"""svclink's shell: looks at clusters, asks the core, and applies what it says."""
+"""svclink's shell: reads clusters, asks the core for a plan, and applies it."""

@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 
 
 def now() -> str:
-    """The present time as in the Kubernetes API: RFC 3339 in UTC, `2026-01-31T12:00:00Z`."""
+    """The current time as in the Kubernetes API: RFC 3339 in UTC, `2026-01-31T12:00:00Z`."""
     return rfc3339(seconds())
 
 
 def seconds() -> float:
-    """The present time as POSIX seconds, for deadlines."""
+    """The current time as POSIX seconds, for deadlines."""
     return time.time()
 
 
@@ -26,7 +26,7 @@ def age(since: str | None, at: float) -> str:
 
     Args:
         since: RFC 3339; None gives `-`.
-        at: The present time in POSIX seconds.
+        at: The current time in POSIX seconds.
     """
     if since is None:
         return "-"
@@ -38,7 +38,7 @@ def age(since: str | None, at: float) -> str:
 
 
 def micro_time() -> str:
-    """The present time as a MicroTime of the Kubernetes API: RFC 3339 in UTC with microseconds."""
+    """The current time as a MicroTime of the Kubernetes API: RFC 3339 in UTC with microseconds."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 

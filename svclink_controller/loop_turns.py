@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 T = TypeVar("T")
 
 TURN_SECONDS: Final = 0.01
-"""The length of one turn. Lease renewals and health answers wait no longer than one turn."""
+"""The length of one turn. Lease renewals and health probes wait no longer than one turn."""
 
 _TURNS: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock]] = WeakKeyDictionary()
 """One turn at a time in each event loop, however many clusters are listed at once."""

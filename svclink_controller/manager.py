@@ -149,7 +149,7 @@ class Manager:
             async with asyncio.timeout(self.drain_seconds):
                 await self.applier.drain()
         except TimeoutError:
-            log.warning("writes still under way were given up", seconds=self.drain_seconds)
+            log.warning("writes still in flight were abandoned", seconds=self.drain_seconds)
 
     @property
     def is_leading(self) -> bool:
@@ -158,7 +158,7 @@ class Manager:
 
     @property
     def answers(self) -> Answers:
-        """What the port for metrics and probes answers."""
+        """The responses of the port for metrics and probes."""
         return Answers(
             registry=self.metrics.registry,
             lag=lambda: self.loop_lag.last,
@@ -199,7 +199,7 @@ class Manager:
 
 @define
 class _Shared:
-    """What most parts are made with.
+    """The dependencies of most parts.
 
     Args:
         client: The main cluster.

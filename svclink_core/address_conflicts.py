@@ -9,7 +9,7 @@ from svclink_core.discovery_v1 import Endpoint, EndpointSlice
 from svclink_core.well_known import MAIN
 
 AreDistinct: TypeAlias = Callable[[Sequence[tuple[Endpoint, ...]]], bool]
-"""Looks for repeated addresses: `are_distinct`, or a function with the same answers faster."""
+"""Finds repeated addresses: `are_distinct`, or a faster function with the same results."""
 
 
 def are_distinct(groups: Sequence[tuple[Endpoint, ...]]) -> bool:

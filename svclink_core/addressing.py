@@ -51,7 +51,7 @@ def canonical_address(address: str, address_type: str) -> str | None:
 
 
 def are_canonical(addresses: Collection[str], address_type: str) -> bool:
-    """Whether all addresses are canonical already. False may also mean: look at each.
+    """Whether all addresses are canonical already. False can also mean that each has to be checked.
 
     One match over all of them is several times as fast as one for each.
     """

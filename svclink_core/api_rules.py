@@ -43,7 +43,7 @@ def is_subdomain(text: str) -> bool:
 
 
 def is_label_value(text: str) -> bool:
-    """Whether a text is the value of a label, which may be empty. Zones in hints are checked so."""
+    """Whether a text is a label value, which may be empty. Zones in hints follow this rule too."""
     return text == "" or _is_name_part(text)
 
 

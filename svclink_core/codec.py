@@ -53,7 +53,7 @@ from svclink_core.svclink_v1alpha1 import (
 from svclink_core.well_known import API_VERSION, GROUP, REASONED_ANNOTATIONS, REASONED_LABELS
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
-"""What JSON can hold."""
+"""A decoded JSON value."""
 
 T = TypeVar("T")
 Kind = TypeVar("Kind", Service, Namespace, EndpointSlice, ClusterLink)

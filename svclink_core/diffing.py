@@ -77,7 +77,7 @@ class Delete(_EndpointSliceChange):
 SliceChange: TypeAlias = Create | Update | Delete
 
 AreEqual: TypeAlias = Callable[[tuple[Endpoint, ...], tuple[Endpoint, ...]], bool]
-"""Compares endpoints: `are_equal`, or a function that gives the same answers faster."""
+"""Compares endpoints: `are_equal`, or a faster function with the same results."""
 
 
 def are_equal(wanted: tuple[Endpoint, ...], observed: tuple[Endpoint, ...]) -> bool:

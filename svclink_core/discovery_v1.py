@@ -33,7 +33,7 @@ WRITTEN_OUT: Final = {
     ]
     for ready, serving, terminating in CONDITIONS
 }
-"""Conditions without None, by those with: see `EndpointConditions`."""
+"""Maps conditions to their equivalent without None: see `EndpointConditions`."""
 
 
 @frozen

@@ -33,7 +33,7 @@ class EndpointSliceChanged:
 
 @frozen
 class ClusterChanged:
-    """A ClusterLink was added, removed or edited, or its cluster synced, lost or lost too long."""
+    """A ClusterLink changed, or its cluster was synced, lost, or lost for too long."""
 
     name: str
 

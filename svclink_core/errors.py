@@ -1,10 +1,10 @@
-"""Exceptions of the core, for invalid input and broken programs. Expected trouble is a value."""
+"""Exceptions of the core, for invalid input and broken programs. Expected failures are values."""
 
 from __future__ import annotations
 
 
 class SvclinkError(Exception):
-    """Base of all errors that svclink raises on purpose."""
+    """Base class of all errors that svclink raises."""
 
 
 class BadInputError(SvclinkError):

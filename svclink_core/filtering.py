@@ -78,7 +78,7 @@ def judge(
             return verdict
     return Imported(
         cast("Service", question.remote), cast("Service", question.main)
-    )  # The rules saw to both.
+    )  # The rules have checked both.
 
 
 def why_kept(cluster: RemoteCluster) -> Reason | None:

@@ -35,7 +35,7 @@ from svclink_core.well_known import (
 
 @frozen
 class Omission:
-    """Something of a remote slice that could not be mirrored: why, and what."""
+    """A part of a remote slice that could not be mirrored, and why."""
 
     reason: Reason
     detail: str
@@ -43,7 +43,7 @@ class Omission:
 
 @frozen
 class Finding:
-    """Something of an imported Service that could not be mirrored: why, and what, sorted."""
+    """The parts of an imported Service that could not be mirrored for one reason, sorted."""
 
     service: NamespacedName
     cluster: str
@@ -64,11 +64,11 @@ NormalEndpoints: TypeAlias = Callable[[EndpointSlice], tuple[Endpoint, ...] | No
 
 
 def normal_endpoints(endpoint_slice: EndpointSlice) -> tuple[Endpoint, ...] | None:
-    """The endpoints in the form a mirror has, sorted; None if each has to be looked at for that.
+    """The endpoints in the form a mirror has, sorted; None if each has to be checked.
 
     In that form an endpoint has one canonical address that no other has, its three conditions,
     and nothing else but a zone. Nearly all slices have it already, and their endpoints are not
-    copied. Looking at whole columns is several times as fast as at one endpoint after the other.
+    copied. Checking whole columns is several times as fast as checking one endpoint at a time.
     """
     endpoints = endpoint_slice.endpoints
     try:
@@ -282,7 +282,7 @@ def mirror_endpoints(
 def mirror_each_endpoint(
     endpoints: Iterable[Endpoint], address_type: str, topology: Topology
 ) -> tuple[tuple[Endpoint, ...], list[Omission]]:
-    """The answer of `mirror_endpoints` for endpoints that are not in normal form."""
+    """The result of `mirror_endpoints` for endpoints that are not in normal form."""
     best: dict[str, Endpoint] = {}
     omissions = []
     for endpoint in endpoints:

@@ -36,7 +36,7 @@ class Names:
         return choose_name(service, cluster, source, self.clusters, self._is_taken)
 
     def without(self, *names: str) -> Names:
-        """The names that can be given once these were."""
+        """The names that can still be given after these."""
         return Names(self.namespace, self.clusters, self.held, self.given.union(names))
 
     def _is_taken(self, name: str) -> bool:

@@ -86,7 +86,7 @@ def is_mirror(endpoint_slice: EndpointSlice) -> bool:
     """Whether svclink, its Go release or an MCS controller mirrored a slice into its cluster.
 
     Mirroring it again would send traffic on a detour, and two clusters that link each other would
-    mirror each other's mirrors for ever. A cluster label alone is enough for that (KEP-1645).
+    mirror each other's mirrors forever. A cluster label alone is enough for that (KEP-1645).
     """
     return not isinstance(owner_of(endpoint_slice), Foreign) or any(
         key in _SOURCE_CLUSTER_LABELS for key, _ in endpoint_slice.metadata.labels

@@ -65,7 +65,7 @@ class _ServiceMemory:
     distinct: Sequence[tuple[Endpoint, ...]] = ()
 
     def plan(self, view: ServiceView, now: float) -> Plan:
-        """The answer of `planning.compose`."""
+        """The result of `planning.compose`."""
         remotes = view.snapshot.remotes
         if any(name not in remotes for name in self.clusters):
             self.clusters = {name: each for name, each in self.clusters.items() if name in remotes}
@@ -84,11 +84,11 @@ class _ServiceMemory:
         return memory.plan(view, remote, names)
 
     def are_distinct(self, groups: Sequence[tuple[Endpoint, ...]]) -> bool:
-        """The answer of `address_conflicts.are_distinct`."""
+        """The result of `address_conflicts.are_distinct`."""
         if _are_same(groups, self.distinct):
             return True
         is_distinct = are_distinct(groups)
-        # Endpoints with hints are made anew for every plan: remembering them only costs memory.
+        # Endpoints with hints are recreated for every plan: remembering them only costs memory.
         has_hints = any(each.hints for endpoints in groups for each in endpoints[:1])
         self.distinct = groups if is_distinct and not has_hints else ()
         return is_distinct
@@ -134,7 +134,7 @@ class _ClusterMemory:
         return part
 
     def normalize(self, endpoint_slice: EndpointSlice) -> tuple[Endpoint, ...] | None:
-        """The answer of `mirroring.normal_endpoints`."""
+        """The result of `mirroring.normal_endpoints`."""
         name = endpoint_slice.metadata.name
         form = self.last_forms.get(name)
         if (
@@ -148,7 +148,7 @@ class _ClusterMemory:
         return form.normal
 
     def compare(self, wanted: tuple[Endpoint, ...], observed: tuple[Endpoint, ...]) -> bool:
-        """The answer of `diffing.are_equal`.
+        """The result of `diffing.are_equal`.
 
         A normal form that equals the endpoints of its mirror is replaced by these: the next
         comparison then takes no time, and endpoints take the memory of one.

@@ -84,7 +84,7 @@ class Decision:
 
 @frozen
 class Plan:
-    """What to change in the main cluster, in this order, and why everything is as it is.
+    """What to change in the main cluster, in this order, and the reason for every decision.
 
     For one Service, what it needs comes first, then creates and updates, then deletes and what an
     unreachable policy asks for, so that no address is lost in between.
@@ -168,7 +168,7 @@ class ClusterPlan:
 
 
 PlanCluster: TypeAlias = Callable[[ServiceView, RemoteCluster, Names], ClusterPlan]
-"""Plans one linked cluster: `plan_cluster`, or a function that gives the same answers faster."""
+"""Plans one linked cluster: `plan_cluster`, or a faster function with the same results."""
 
 
 def plan_cluster(
@@ -321,7 +321,7 @@ def _guarded(part: ClusterPlan, view: ServiceView, remote: RemoteCluster) -> Clu
 def _plan_lost(
     view: ServiceView, remote: RemoteCluster, others: Iterable[Iterable[EndpointSlice]]
 ) -> ClusterPlan:
-    """Slices of a cluster that was away for too long become what its link's policy says."""
+    """Slices of a cluster that was lost for too long become what its link's policy says."""
     main = view.main if view.is_decodable else None
     reason = lost_reason(remote.link.spec.unreachable, main, others)
     if reason is Reason.UNREACHABLE_REMOVED:

@@ -28,7 +28,7 @@ Wanted: TypeAlias = LinkTarget | Problem | LinkDisabled
 
 
 class Attempt(Enum):
-    """How far the present round of attempts to connect has come."""
+    """How far the current round of connection attempts has come."""
 
     DUE = "the wanted target has not been tried in this round"
     FAILED = "the wanted target failed"
@@ -44,7 +44,7 @@ class RemoteState:
         open_target: What the open session reads; None if no session is open.
         refusal: Why the open session must not be used, or None.
         proven: The target of the last session that was opened.
-        attempt: How far the present round of attempts has come.
+        attempt: How far the current round of attempts has come.
         is_refused: Whether a target was refused, and could be tried when a claim moves.
     """
 
@@ -92,11 +92,11 @@ WakeUp: TypeAlias = Edited | CredentialsChanged | ClaimMoved | Broken | TimeToRe
 
 
 def interrupts_work(wake_up: WakeUp) -> bool:
-    """Whether a session that is being opened is given up. The rest is handled when it is open."""
+    """Whether an event aborts the session being opened. Other events wait until it is open."""
     return isinstance(wake_up, Edited | CredentialsChanged)
 
 
-# What comes of an action
+# Results of actions
 
 
 @frozen

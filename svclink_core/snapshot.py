@@ -56,7 +56,7 @@ class Options:
     Args:
         included_namespaces: The only namespaces to mirror; empty means all.
         sync_services: Whether Services that only remote clusters have are made in the main cluster.
-        deletion_hold: Seconds for which a mass deletion is held; 0 where it is not.
+        deletion_hold: Seconds for which a mass deletion is held; 0 disables the guard.
     """
 
     included_namespaces: frozenset[str] = frozenset()
@@ -197,7 +197,7 @@ def group_by_service(
 def all_keys(snapshot: Snapshot) -> KeysView[NamespacedName]:
     """Every Service that can have a plan, in the order in which the snapshot has them.
 
-    Endpoints lie in memory in that order too, and jumping about takes time.
+    Endpoints are in memory in that order too, and random access is slower.
     """
     keys = dict.fromkeys(snapshot.main.services)
     for key, slices in snapshot.main.endpoint_slices.items():

@@ -34,7 +34,7 @@ REFUSED: Final = frozenset(
 
 
 def counts_as_lost(request: LinkRequest, failure: Problem | None) -> bool:
-    """Whether a cluster counts as lost, so that its link's unreachable policy applies in time.
+    """Whether a cluster counts as lost, so that its link's unreachable policy takes effect later.
 
     A cluster is lost if the link asked for it to be read and reading it failed. Mirrors of a link
     that asks for nothing readable, or that must not be used, are kept whatever the policy says.

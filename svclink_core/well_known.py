@@ -142,7 +142,7 @@ class Reason(Enum):
     MAIN_EXTERNAL_NAME = ("MainExternalName", "the main Service is of type ExternalName")
     MAIN_DELETING = ("MainDeleting", "the main Service is being deleted")
 
-    # Skipped: it was mirrored and is not any more.
+    # Skipped: it was mirrored and no longer is.
     UNREACHABLE_REMOVED = (
         "UnreachableRemoved",
         "the cluster cannot be reached: its unreachable policy removes the EndpointSlices",
@@ -169,10 +169,10 @@ class Reason(Enum):
     )
     DUPLICATE = ("Duplicate", "another mirrored EndpointSlice has the same source")
 
-    # Created: the main cluster has no such Service, and the controller is to make those.
+    # Created: the main cluster has no such Service, and the controller is told to create those.
     SERVICE_CREATED = (
         "ServiceCreated",
-        "the Service is created in the main cluster, like that of the cluster",
+        "the Service is created in the main cluster from the one in the remote cluster",
     )
     NAMESPACE_CREATED = (
         "NamespaceCreated",

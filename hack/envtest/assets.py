@@ -120,7 +120,7 @@ def build(version: str, packages: Packages) -> Path:
     with tempfile.TemporaryDirectory(dir=target.parent) as staging:
         for name, package in packages.items():
             print(
-                f"building {name} (Kubernetes {version}; once; minutes)",
+                f"building {name} (Kubernetes {version}), once; this takes minutes",
                 file=sys.stderr,
                 flush=True,
             )

@@ -21,7 +21,7 @@ from svclink_controller.wire.encoding import encode
 from svclink_core.codec import Json
 
 CLOSE_SECONDS: Final = 0.05
-"""Time for connections that were given up in the middle of a response to close TLS properly."""
+"""How long connections abandoned in the middle of a response may take to close TLS properly."""
 
 JSON: Final = "application/json"
 MERGE_PATCH: Final = "application/merge-patch+json"

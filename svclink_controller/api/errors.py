@@ -83,7 +83,7 @@ class transport_errors:  # noqa: N801 - a context manager, used like a function
 
 
 def _cause(error: BaseException) -> str:
-    """The innermost cause in one line: `Connection refused` rather than five wrappers of it."""
+    """The innermost cause in one line, for example `Connection refused`, without its wrappers."""
     inner = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error
     text = getattr(inner, "verify_message", None) or getattr(inner, "strerror", None) or str(inner)
     return clean_text(text) or type(inner).__name__

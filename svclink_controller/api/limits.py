@@ -20,7 +20,7 @@ class Limits:
         stall_check_seconds: After this time without a byte, check that the connection still
             exists; aiohttp does not always report that it was closed.
         response_bytes: Size of one response after decompression. A page of 250 EndpointSlices
-            with 100 endpoints each has about 9 MB; a list with larger pages is requested again
+            with 100 endpoints each is about 9 MB; a list with larger pages is requested again
             in smaller ones. Decoding a page of this size takes 45 ms.
         watch_line_bytes: Size of one watch event; etcd holds objects of at most 1.5 MiB.
     """

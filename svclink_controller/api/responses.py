@@ -65,7 +65,7 @@ async def _next_chunk(response: aiohttp.ClientResponse, limits: Limits) -> bytes
     """The next bytes of a body, empty at its end.
 
     If a malformed chunk makes aiohttp 3.14 close a connection, it drops the waiting reader, and
-    its own time-outs end with the connection: the reader would wait for ever. Hence the check.
+    its own time-outs end with the connection: the reader would wait forever. Hence the check.
     """
     if response.content.at_eof():
         return b""

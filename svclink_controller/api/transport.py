@@ -96,7 +96,7 @@ def hardened_session(
 
 
 def _refuse_other_origins(host: str) -> aiohttp.ClientMiddlewareType:
-    """Middleware that checks every hop: no request leaves the server that was named."""
+    """Middleware that checks every redirect: requests go only to the server that was named."""
     origin = URL(host).origin()
 
     async def middleware(

@@ -73,7 +73,7 @@ def boolean_option(
     Args:
         name: The flag.
         text: Its help.
-        default: The value without the flag; None to distinguish that it was not given.
+        default: The value without the flag; None tells that the flag was not given.
     """
     return click.option(
         name,

@@ -71,7 +71,7 @@ def decision_data(decision: Decision) -> dict[str, Json]:
 
 
 def finding_data(finding: Finding) -> dict[str, Json]:
-    """What could not be mirrored of a Service of a cluster, and why."""
+    """Which part of a cluster's Service could not be mirrored, and why."""
     return {
         "service": str(finding.service),
         "cluster": finding.cluster,

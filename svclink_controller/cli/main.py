@@ -45,10 +45,10 @@ COMMANDS: Final = {
 
 
 class _Commands(click.Group):
-    """Imports a command when it is used: without them the controller starts faster."""
+    """Imports a command only when it is used, so that the controller starts faster."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - as click calls it
-        """Their names."""
+        """The names of all commands."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
@@ -71,7 +71,7 @@ class _Commands(click.Group):
     type=DurationType(),
     default="30s",
     show_default=True,
-    help="How often to check every Service again.",
+    help="How often to reconcile every Service, even without changes.",
 )
 @click.option(
     "--kubeconfig",
@@ -123,8 +123,8 @@ class _Commands(click.Group):
     default="",
     callback=parameters.link_selector,
     metavar="SELECTOR",
-    help="Work only on ClusterLinks with matching labels (syntax of kubectl get -l). Other"
-    " controllers may work on the rest.",
+    help="Handle only ClusterLinks with matching labels (syntax of kubectl get -l). Other"
+    " controllers may handle the rest.",
 )
 @click.option(
     "--listen-address",
@@ -143,7 +143,7 @@ class _Commands(click.Group):
     type=click.Choice(["debug", "info", "warning", "error"]),
     default="info",
     show_default=True,
-    help="Lowest level that is logged.",
+    help="Minimum level of log messages.",
 )
 @trusts_remotes
 @click.pass_context
@@ -164,7 +164,7 @@ def svclink(
     log_level: logs.LogLevel,
     trust: Trust,
 ) -> None:
-    """Mirror EndpointSlices of remote clusters into this one: its Services balance over both.
+    """Mirror EndpointSlices of remote clusters, so that Services balance over Pods of all clusters.
 
     Without a command, run the controller until SIGTERM.
     """
@@ -232,7 +232,7 @@ def main(arguments: Sequence[str] | None = None, program: str | None = None) -> 
 def _prepare_outputs() -> None:
     """Discard what goes to a closed output; escape characters that the encoding of stdout lacks."""
     for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # Python's value for a closed one.
+        if getattr(sys, name) is None:  # Python sets a closed stream to None.
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - as long as the process lives
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")

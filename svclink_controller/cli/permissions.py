@@ -1,4 +1,4 @@
-"""The permissions that svclink needs. Tests hold the manifests and commands to this list."""
+"""The permissions that svclink needs. Tests compare manifests and commands with this list."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ MappingKind: TypeAlias = Literal[
 
 INSECURE_SKIP: Final = "insecure-skip-tls-verify"
 
-# Extensions are notes of other programs (minikube writes them into clusters and contexts).
+# Extensions hold data of other programs (minikube writes them into clusters and contexts).
 ALLOWED_FIELDS: Final[dict[MappingKind, AbstractSet[str]]] = {
     "kubeconfig": {
         "apiVersion",
@@ -74,7 +74,10 @@ REFUSED_FIELDS: Final[dict[str, tuple[KubeconfigReason, str]]] = {
     "certificate-authority": (INSECURE, f"{_READS} certificate-authority-data"),
     "as": (INSECURE, _IMPERSONATES),
     "as-uid": (INSECURE, _IMPERSONATES),
-    "as-groups": (INSECURE, "impersonates groups; remove it and use credentials with their rights"),
+    "as-groups": (
+        INSECURE,
+        "impersonates groups; remove it and use credentials with their permissions",
+    ),
     "as-user-extra": (INSECURE, _IMPERSONATES),
     "proxy-url": (
         INSECURE,
@@ -85,7 +88,7 @@ REFUSED_FIELDS: Final[dict[str, tuple[KubeconfigReason, str]]] = {
 }
 """Fields of Kubernetes that are refused in any mapping, with the reason and the fix."""
 
-# An unknown key is shown only if it cannot be a secret that wrong indentation made a key.
+# An unknown key is quoted only if it cannot be a secret that wrong indentation turned into a key.
 _SHOWABLE_KEY = re.compile(r"[A-Za-z][A-Za-z-]{0,39}")
 
 

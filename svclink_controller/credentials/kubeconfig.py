@@ -1,7 +1,7 @@
 """Reads the credentials from the kubeconfig of a remote cluster, which is untrusted input.
 
 The fields are restricted by `allowed_fields` and their values by `field_values`; certificates and
-keys are written anew by `pem`. No file is opened and no program is started.
+keys are re-encoded by `pem`. No file is opened and no program is started.
 """
 
 from __future__ import annotations

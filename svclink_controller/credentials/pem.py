@@ -1,4 +1,4 @@
-"""Parses the certificates and keys of a kubeconfig, and writes them anew as PEM.
+"""Parses the certificates and keys of a kubeconfig, and re-encodes them as PEM.
 
 The error of a parser is never passed on, not even as a cause: it may quote what it parsed.
 """

@@ -167,7 +167,7 @@ def real_api_server(site: Site, binaries: Path, etcd_port: int, *extra_flags: st
 def controller_manager(
     site: Site, binaries: Path, kubeconfig: Path, controllers: Sequence[str] = CONTROLLERS
 ) -> Process:
-    """Return a kube-controller-manager. Start it last: it exits if the API server is away."""
+    """Return a kube-controller-manager. Start it last: without an API server it exits."""
     command: list[str | Path] = [
         binaries / "kube-controller-manager",
         f"--kubeconfig={kubeconfig}",

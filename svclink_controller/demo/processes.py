@@ -102,7 +102,7 @@ class Process:
         """Wait for the exit code.
 
         Raises:
-            subprocess.TimeoutExpired: The process is still running after so many seconds.
+            subprocess.TimeoutExpired: The process is still running after this many seconds.
         """
         if self._popen is None:
             raise RuntimeError(f"{self.name} was never started")

@@ -3,7 +3,7 @@
 The rules are those of client-go. A leader that could not renew the Lease for `Timing.renew`
 seconds stops its work. If the work has not ended by `Timing.lease`, when another replica may
 start, the watchdog ends the process. Both times count from before the last renewal was sent, on a
-clock that is never set; other replicas count from when they saw the renewal, which is later.
+monotonic clock; other replicas count from when they saw the renewal, which is later.
 
 A Lease does not stop a request in flight. `may_write` is asked before each request, stopped work
 closes its connections, and a late request fails on the preconditions that every change carries.
@@ -82,11 +82,11 @@ class Elector:
     Args:
         client: The main cluster.
         namespace: The namespace of the Lease.
-        identity: A name that no other replica has.
+        identity: A name that is unique to this replica.
         timing: The times of the election.
         watchdog: Ends the process if the work outlives the Lease.
         name: The name of the Lease.
-        now: Returns seconds on a clock that is never set; the event loop's clock by default.
+        now: Returns seconds on a monotonic clock; the event loop's clock by default.
     """
 
     client: Client
@@ -131,7 +131,7 @@ class Elector:
                 working.cancel()
                 await asyncio.wait({working})
             self.watchdog.clear()
-            log.info("not leading any more", identity=self.identity)
+            log.info("no longer leading", identity=self.identity)
         if not working.cancelled():
             working.result()
 
@@ -213,7 +213,7 @@ class Elector:
         self._lease = _decoded(answer)
 
     def _claim(self) -> LeaseSpec:
-        """The Lease as held by this replica, newly or still."""
+        """The Lease as held by this replica, newly acquired or renewed."""
         now, old = clock.micro_time(), self._spec
         acquired = old.acquire_time if self._is_mine else now
         changes_holder = self._lease is not None and not self._is_mine

@@ -1,7 +1,7 @@
 """Throttles repeated warnings and errors: they are logged at growing intervals, with a count.
 
 Every failed request is retried, for every object: without this, an hour without the main cluster
-would fill the log with one sentence.
+would fill the log with one repeated line.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class LogThrottle:
     `left_out`, how many lines of the same event about other objects were dropped.
 
     Args:
-        now: Returns seconds on a clock that is never set.
+        now: Returns seconds on a monotonic clock.
     """
 
     now: Callable[[], float] = clock.elapsed

@@ -11,7 +11,7 @@ from svclink_core.snapshot import PENDING
 
 @define
 class Readiness:
-    """The readiness of a replica, which stays ready once it was.
+    """The readiness of a replica, which stays ready once it has been ready.
 
     Replacing a replica would not help if a cluster is lost later.
     """

@@ -50,7 +50,7 @@ class WriteStatus(Enum):
     FAILED = "failed"
     """A later attempt may succeed."""
     POSTPONED = "postponed"
-    """Not sent: a deletion before its replacement, a write too early, a pause, or a drain."""
+    """Not sent: a deletion before its replacement, the pace of writes, a pause, or a drain."""
 
 
 @frozen
@@ -85,7 +85,7 @@ class Applier:
     _is_draining: bool = False
 
     async def apply(self, changes: Sequence[Change]) -> list[WriteResult]:
-        """Perform the changes of one Service's plan, those that take endpoints away last.
+        """Perform the changes of one Service's plan, those that remove endpoints last.
 
         After a write for a cluster failed, no slice of that cluster is deleted: it may hold the
         only endpoints. Changes of an unreachable policy wait for the writes of every cluster,
@@ -216,7 +216,7 @@ def _stored(sent: EndpointSlice, answer: bytes) -> EndpointSlice:
 
 
 def _is_not_found(error: ApiError) -> bool:
-    """Whether the API server itself says so: a bare 404 can come from a proxy in front of it."""
+    """Whether the API server itself reports it: a bare 404 can come from a proxy in front of it."""
     return (error.status.code, error.status.reason) == (404, "NotFound")
 
 

@@ -109,7 +109,7 @@ class DeletionGuards:
         self._advance(cluster)
 
     def _advance(self, cluster: str) -> None:
-        """Compute the guard of a cluster anew, and set the deadline for the next time."""
+        """Recompute the guard of a cluster, and set the deadline for the next time."""
         if cluster not in self.store.links:
             return
         before, now, hold = self.store.guard(cluster), self.now(), self.store.options.deletion_hold

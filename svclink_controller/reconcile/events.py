@@ -180,14 +180,14 @@ def transitions(old: ClusterLinkStatus, new: ClusterLinkStatus) -> list[Conditio
 
 
 def is_good(condition: Condition) -> bool:
-    """Whether a condition is as it should be, or as the user asked for."""
+    """Whether a condition is healthy, or has the state that the user asked for."""
     if condition.reason == LinkReason.DISABLED.code:
         return True
     return condition.status == ("False" if condition.type == "Degraded" else "True")
 
 
 _QUIET: Final = {LinkReason.CONNECTING.code, LinkReason.INITIALIZING.code, LinkReason.STALE.code}
-"""Reasons that pass by themselves, or repeat what the condition Ready says."""
+"""Reasons that resolve themselves, or repeat what the condition Ready says."""
 
 
 def _deserves_event(old: Condition | None, new: Condition) -> bool:

@@ -24,7 +24,7 @@ log = structlog.get_logger()
 
 @frozen
 class LinkRemoval:
-    """Proves that links are gone.
+    """Confirms that links are gone.
 
     Args:
         client: The main cluster.

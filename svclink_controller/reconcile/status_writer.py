@@ -44,8 +44,8 @@ log = structlog.get_logger()
 class _Written:
     """The last write of a status: its time, what was sent, and what the API server stored.
 
-    The CRD of the Go release drops fields that it does not declare; those are no reason to write
-    the status again.
+    The CRD of the Go release drops fields that it does not declare; their absence is no reason to
+    write the status again.
     """
 
     at: float

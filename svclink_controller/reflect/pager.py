@@ -22,7 +22,7 @@ PAGE_SIZE: Final = 250
 PROBE_SECONDS: Final = 15
 """Time-out of a request for one object.
 
-With the time before a watch counts as silent it is at most 90 s.
+Together with `Limits.watch_silence_seconds` it is at most 90 s, the time to notice a hung server.
 """
 
 MAX_OBJECTS: Final = 250_000
@@ -176,7 +176,7 @@ def log_undecodable(resource: Resource[T], undecodable: list[Undecodable]) -> No
     """Log which objects could not be decoded, and why."""
     for each in undecodable:
         log.warning(
-            "object not understood",
+            "object not decoded",
             kind=resource.plural,
             object=str(each.key),
             problem=each.problem,

@@ -69,7 +69,7 @@ class Sink(Protocol[T]):
         """Remove an object."""
 
     def mark_undecodable(self, each: Undecodable) -> None:
-        """Note that an object exists, and that its present state could not be decoded."""
+        """Note that an object exists, and that its current state could not be decoded."""
 
 
 @define
@@ -155,7 +155,7 @@ class Reflector(Generic[T]):
         """
         newest = await self._pager.newest_version()
         if is_earlier(newest, version):
-            raise ExpiredError(f"the cluster went back from resourceVersion {version} to {newest}")
+            raise ExpiredError(f"the resourceVersion went back from {version} to {newest}")
 
     async def _events(self, version: str) -> AsyncGenerator[tuple[WatchEvent[T], str], None]:
         query = self._selection | {

@@ -1,4 +1,4 @@
-"""Sinks put into the state what reflectors read."""
+"""Sinks, which store in the state what reflectors read."""
 
 from __future__ import annotations
 

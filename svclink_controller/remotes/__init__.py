@@ -1,1 +1,1 @@
-"""Remote clusters: connect, follow, lose and find them again, one task for each link."""
+"""Remote clusters: one task for each link connects, follows its cluster and reconnects."""

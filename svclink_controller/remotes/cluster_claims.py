@@ -65,7 +65,7 @@ class ClusterClaims:
         return problem
 
     def remember(self, link: ClusterLink) -> None:
-        """Start with where a link led before svclink started, which its status says."""
+        """Learn from its status where a link led before svclink started."""
         self._leads[link.metadata.name] = _Lead(link.spec.kubeconfig, known_cluster(link))
 
     def forget(self, name: str) -> None:

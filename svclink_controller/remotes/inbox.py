@@ -19,7 +19,7 @@ class Inbox:
     _has_interruption: asyncio.Event = field(factory=asyncio.Event)
 
     def put(self, wake_up: WakeUp) -> None:
-        """Wake the remote up, now or when the work under way ends."""
+        """Wake the remote up, now or when the current work ends."""
         self._waiting.append(wake_up)
         self._has_any.set()
         if interrupts_work(wake_up):
@@ -38,5 +38,5 @@ class Inbox:
         await self._has_any.wait()
 
     async def interruption(self) -> None:
-        """Wait until there is a wake-up that gives up work under way."""
+        """Wait until there is a wake-up that interrupts work."""
         await self._has_interruption.wait()

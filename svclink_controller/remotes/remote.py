@@ -1,4 +1,4 @@
-"""One remote cluster: connect, follow, lose, come back.
+"""One remote cluster: connects, follows it, and reconnects after a loss.
 
 Each remote is a task of its own, so no cluster holds up another one. What to do in which state is
 decided in `svclink_core.remote_lifecycle`.
@@ -192,7 +192,7 @@ class Remote:
         self._state = after(self._state, wake_up)
 
     async def _act(self, action: Action) -> RemoteEvent | None:
-        """Act, and return what came of it; None if only the inbox has news."""
+        """Act, and return the resulting event; None if the next one comes from the inbox."""
         if not isinstance(action, WaitToRetry):
             self._retry.stop()
         match action:
@@ -326,7 +326,7 @@ class Remote:
             await self._live.end()
             self._live = None
 
-    # What goes wrong
+    # Failures
 
     async def _lose(self, live: _Live, refused: RefusedError | None = None) -> None:
         """Close a session that broke, or that must not be used."""
@@ -342,7 +342,7 @@ class Remote:
             self._mark_unreachable()
 
     def _fail(self, error: ConnectError, *, is_kept: bool) -> None:
-        """Show what is wrong. Without a session, the cluster counts as lost or as unknown."""
+        """Report a problem. Without a session, the cluster counts as lost or as unknown."""
         problem = problem_of(error)
         self._retry.require(retry_after(error))
         if isinstance(error, RefusedError):
@@ -363,7 +363,7 @@ class Remote:
         self._observe(evolve(self._observation, problem=problem))
 
     def _mark_unreachable(self) -> None:
-        """Mark the cluster as unreachable, since it was first found so."""
+        """Mark the cluster as unreachable, since the first failure."""
         if not isinstance(self.store.connections.get(self.name), Unreachable):
             self.store.set_connection(self.name, Unreachable(clock.now(), clock.seconds()))
 

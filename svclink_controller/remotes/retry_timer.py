@@ -29,7 +29,7 @@ class RetryTimer:
         self._at_least = seconds
 
     def start(self) -> None:
-        """Start a pause. One that is under way goes on."""
+        """Start a pause. A pause that has started already goes on."""
         if self._timer is None:
             delay, self._at_least = max(self.backoff.next_delay(), self._at_least), 0
             self._timer = asyncio.get_running_loop().call_later(delay, self._end)

@@ -74,7 +74,7 @@ class SecretKubeconfigs:
         await reflect_forever(reflector, _SecretSink(self, name), fail)
 
     def set(self, name: str, secret: Secret | Problem | None) -> None:
-        """Hold a Secret, why it cannot be used, or None if it does not exist."""
+        """Store a Secret, the reason why it cannot be used, or None if it does not exist."""
         is_new = name not in self._secrets or self._secrets[name] != secret
         if name in self._watches and is_new:
             self._secrets[name] = secret

@@ -226,7 +226,7 @@ async def _beat(client: Client, heartbeat: Heartbeat) -> None:
 
 
 async def _require_life(client: Client, seconds: float) -> None:
-    """Accept any answer, also that of an overloaded server, except that the credentials expired."""
+    """Accept any response, even from an overloaded server, unless the credentials expired."""
     try:
         await client.get("/version", seconds=seconds)
     except ApiError as error:

@@ -33,7 +33,7 @@ class Supervisor:
         secrets: Kubeconfigs that links keep in Secrets.
         cluster_claims: Decides which link may be used for which cluster.
         target_changed: Called with the name of a link that asks for another target than before.
-        link_left: Called with the name of a link that was deleted or is selected no more.
+        link_left: Called with the name of a link that was deleted or is no longer selected.
         trust: What the administrator allows remote clusters.
     """
 

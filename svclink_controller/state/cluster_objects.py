@@ -36,14 +36,14 @@ class ClusterObjects:
     _undecodable: dict[tuple[ObjectType, NamespacedName], NamespacedName] = field(factory=dict)
 
     def put_service(self, key: NamespacedName, new: Service | None) -> Service | None:
-        """Set a Service, or remove it (None). Returns the one before."""
+        """Set a Service, or remove it (None). Returns the previous one."""
         old = self.services.pop(key) if new is None else self.services.get(key)
         if new is not None and new is not old:
             self.services.set(key, new)
         return old
 
     def put_slice(self, key: NamespacedName, new: EndpointSlice | None) -> EndpointSlice | None:
-        """Set an EndpointSlice, or remove it (None). Returns the one before."""
+        """Set an EndpointSlice, or remove it (None). Returns the previous one."""
         old = self.slices.get(key)
         if new is None:
             self.slices.pop(key)
@@ -72,7 +72,7 @@ class ClusterObjects:
     def mark_undecodable(
         self, kind: ObjectType, key: NamespacedName, service: NamespacedName
     ) -> None:
-        """Note that the present state of an object of a Service could not be decoded."""
+        """Note that the current state of an object of a Service could not be decoded."""
         self.clear_undecodable(kind, key)
         self._undecodable[kind, key] = service
         count = self.undecodable_services.get(service) or 0
@@ -90,7 +90,7 @@ class ClusterObjects:
         return service
 
     def is_undecodable(self, kind: ObjectType, key: NamespacedName) -> bool:
-        """Whether the present state of an object could not be decoded."""
+        """Whether the current state of an object could not be decoded."""
         return (kind, key) in self._undecodable
 
     def keys(self, kind: ObjectType) -> set[NamespacedName]:

@@ -52,7 +52,7 @@ class LinkIndex:
         return True
 
     def remove(self, key: NamespacedName) -> bool:
-        """Remove a link. Returns whether it was there."""
+        """Remove a link. Returns whether it existed."""
         links = self._by_name.get(key.name, {})
         is_removed = links.pop(key.namespace, None) is not None
         if is_removed and not links:
@@ -61,5 +61,5 @@ class LinkIndex:
 
 
 def is_older(new: ObjectMeta, held: ObjectMeta) -> bool:
-    """Whether a state is older than the held one: a watch lags behind the answers to writes."""
+    """Whether a state is older than the held one: a watch lags behind the responses to writes."""
     return new.uid == held.uid and is_earlier(new.resource_version, held.resource_version)

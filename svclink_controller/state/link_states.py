@@ -83,7 +83,7 @@ class LinkStates:
         return self.connections.get(name, PENDING)
 
     def set_connection(self, name: str, connection: Connection) -> bool:
-        """Set the connection to a cluster. Returns whether it is another one."""
+        """Set the connection to a cluster. Returns whether it changed."""
         is_changed = name in self.links and self.connection(name) != connection
         if is_changed:
             self.connections[name] = connection

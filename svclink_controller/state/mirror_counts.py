@@ -1,4 +1,4 @@
-"""How many mirrors the main cluster has of each remote cluster."""
+"""Counts of the mirrors of each remote cluster in the main cluster."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class Namespaces:
         return True
 
     def remove(self, name: str) -> bool:
-        """Remove a Namespace. Returns whether it was there."""
+        """Remove a Namespace. Returns whether it existed."""
         self._terminating.pop(name)
         return self._existing is not None and self._existing.pop(name) is not None
 

@@ -1,4 +1,4 @@
-"""Makes snapshots. Each shares all that did not change with the one before."""
+"""Makes snapshots. Each shares everything unchanged with the previous one."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class SnapshotMaker:
         self._outdated.add(cluster)
 
     def snapshot(self, options: Options) -> Snapshot:
-        """The present state."""
+        """The current state."""
         if self._outdated:
             for cluster in self._outdated:
                 self._update(cluster)

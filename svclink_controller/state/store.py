@@ -84,7 +84,7 @@ class Store:
         return self._listed == {ClusterLink, Service, EndpointSlice}
 
     def snapshot(self) -> Snapshot:
-        """The present state as a value.
+        """The current state as a value.
 
         Taking it costs nothing, and later changes do not show in it.
         """
@@ -134,7 +134,7 @@ class Store:
     def has_slice(self, key: NamespacedName, uid: str, version: str) -> bool:
         """Whether a slice of the main cluster is held in exactly this version.
 
-        Answers to svclink's own writes arrive before the watch events of these writes.
+        Responses to svclink's own writes arrive before the watch events of these writes.
         """
         main = self._clusters[MAIN]
         held = main.slices.get(key)
@@ -167,8 +167,8 @@ class Store:
     def put_link(self, link: ClusterLink, *, listed: bool = False) -> None:
         """Add or change a ClusterLink.
 
-        The answer to a status write may be older than the held link, and is then ignored. A change
-        of the status alone concerns no Service, because only svclink writes it.
+        The response to a status write may be older than the held link, and is then ignored. A
+        change of the status alone concerns no Service, because only svclink writes it.
         """
         if self._link_states.put(link, listed=listed):
             self._link_changed(link.metadata.name)
@@ -290,9 +290,9 @@ class Store:
             self._plan_again_after(ClusterChanged(MAIN))
 
     def put(self, cluster: str, item: ClusterObject) -> None:
-        """Add or change an object, as a watch or the answer to a write has it.
+        """Add or change an object, as a watch or the response to a write has it.
 
-        In the main cluster the watch lags behind the answers to svclink's own writes. An older
+        In the main cluster the watch lags behind the responses to svclink's own writes. An older
         state is ignored.
         """
         held = self._clusters[MAIN].slices.get(item.metadata.key) if cluster == MAIN else None
@@ -317,7 +317,7 @@ class Store:
     def mark_gone(self, key: NamespacedName, uid: str) -> None:
         """Remove a slice of the main cluster that a write did not find.
 
-        The watch may have reported the deletion before the answer to an earlier write brought the
+        The watch may have reported the deletion before the response to an earlier write brought the
         slice back.
         """
         held = self._clusters[MAIN].slices.get(key)

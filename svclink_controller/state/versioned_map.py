@@ -1,4 +1,4 @@
-"""A map that changes, and that gives out its present content as an immutable value."""
+"""A mutable map that returns its current content as an immutable value."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class VersionedMap(Generic[K, V]):
     _mutation: MapMutation[K, V] | None = None
 
     def version(self) -> Map[K, V]:
-        """The present content. It is the same object as long as nothing changes."""
+        """The current content. It is the same object as long as nothing changes."""
         if self._mutation is not None:
             self._version, self._mutation = self._mutation.finish(), None
         return self._version

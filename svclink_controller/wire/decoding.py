@@ -260,7 +260,7 @@ def decode_remote_slice(content: bytes | msgspec.Raw) -> EndpointSlice:
 
 
 def decode_slice(content: bytes | msgspec.Raw) -> EndpointSlice:
-    """Decode an EndpointSlice of the main cluster, with all fields that a mirror must not have."""
+    """Decode an EndpointSlice of the main cluster, including fields that mirrors must not have."""
     raw = _SLICE.decode(content)
     endpoints = tuple(
         Endpoint(

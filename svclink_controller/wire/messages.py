@@ -22,7 +22,7 @@ MAX_RETRY_AFTER: Final = 120
 
 
 class WireError(SvclinkError):
-    """The answer of a server is not one of the Kubernetes API."""
+    """The response of a server is not a valid response of the Kubernetes API."""
 
     def __init__(self, message: str) -> None:
         super().__init__(clean_text(message))
@@ -30,7 +30,7 @@ class WireError(SvclinkError):
 
 @frozen
 class Undecodable:
-    """An object of a list or watch event that could not be decoded. It exists, so it is not absent.
+    """An undecodable object of a list or watch event: it exists, so it does not count as deleted.
 
     Args:
         key: The object.

@@ -1,7 +1,7 @@
-"""Reads the answers of an API server: pages of lists, lines of watches, errors.
+"""Reads the responses of an API server: pages of lists, lines of watches, errors.
 
-All answers are untrusted. A list is split first and its objects are decoded one by one, so that an
-undecodable object costs only itself.
+All responses are untrusted. A list is split first and its objects are decoded one by one, so that
+an undecodable object does not affect the others.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def decode_event(
 
 
 def decode_object(content: bytes, resource: Resource[T]) -> T:
-    """Decode the object in the answer to a write.
+    """Decode the object in the response to a write.
 
     Raises:
         WireError: The content is not an object of this kind.
@@ -114,13 +114,15 @@ def decode_object(content: bytes, resource: Resource[T]) -> T:
     try:
         return resource.decode(content)
     except (*_MALFORMED, BadInputError) as error:
-        raise WireError(f"the server's answer is not one of {resource.plural}: {error}") from error
+        raise WireError(
+            f"the server's response is not one of {resource.plural}: {error}"
+        ) from error
 
 
 def decode_status(content: bytes | msgspec.Raw, code: int = 0, reason: str = "") -> Status:
     """Read the Status of an error.
 
-    The answer of a proxy is not JSON; its text becomes the message.
+    The response of a proxy is not JSON; its text becomes the message.
     """
     try:
         raw = _STATUS.decode(content)
@@ -223,7 +225,7 @@ _VERSION: Final = msgspec.json.Decoder(_Version)
 
 
 def decode_version(content: bytes) -> str:
-    """Read the Kubernetes version in the answer of `/version`, for example `v1.36.3`."""
+    """Read the Kubernetes version in the response of `/version`, for example `v1.36.3`."""
     try:
         return clean_text(_VERSION.decode(content).git_version)
     except _MALFORMED as error:
@@ -235,4 +237,4 @@ def decode_uid(content: bytes) -> str:
     try:
         return clean_text(_META_ONLY.decode(content).metadata.uid, limit=128)
     except _MALFORMED as error:
-        raise WireError(f"the server's answer is not a Kubernetes object: {error}") from error
+        raise WireError(f"the server's response is not a Kubernetes object: {error}") from error

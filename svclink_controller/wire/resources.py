@@ -66,7 +66,7 @@ REMOTE_ENDPOINT_SLICES: Final = Resource(
     decode_remote_slice,
     f"{LABEL_SERVICE_NAME},{LABEL_MANAGED_BY}!={MANAGED_BY},!{LABEL_CLUSTER},!{LABEL_GO_CLUSTER},!{LABEL_MCS_SOURCE_CLUSTER}",
 )
-"""EndpointSlices of remote clusters, without slices of no Service and without mirrors there."""
+"""EndpointSlices of remote clusters, except mirrors and slices without a Service."""
 
 ENDPOINT_SLICES: Final = Resource("/apis/discovery.k8s.io/v1", "endpointslices", decode_slice)
 

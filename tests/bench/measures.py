@@ -59,7 +59,7 @@ class Mirror:
         self._changed.set()
 
     async def until_count(self, count: int) -> float:
-        """Wait until there are so many slices; returns the time."""
+        """Wait until there are this many slices; returns the time."""
         async with asyncio.timeout(TIMEOUT_SECONDS):
             while len(self.first) != count:
                 self._changed.clear()

@@ -59,7 +59,7 @@ LIMITS_OF_ALL: Final = {"writes that were not needed": 0.0, "remotes not synced"
 
 
 async def measure(size: Size, directory: Path) -> Figures:
-    """Measure the mirroring of everything, an idle time, and a restart."""
+    """Measure mirroring everything, an idle period, and a restart."""
     expected = size.remotes * size.services
     async with stub.serving(size.remotes, size.services, size.endpoints) as server:
         with _started(server, directory) as (subject, port):

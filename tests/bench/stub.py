@@ -75,7 +75,7 @@ class Stub:
         )
 
     async def until_created(self, count: int, seconds: float) -> None:
-        """Wait until so many slices are created."""
+        """Wait until this many slices are created."""
         async with asyncio.timeout(seconds):
             while self.created < count:
                 self._slice_created.clear()

@@ -58,7 +58,7 @@ CONTROLLER_MANAGER_LOOPS: Final = (
     "garbage-collector-controller",
     "namespace-controller",
     "serviceaccount-controller",
-    # These write EndpointSlices in the main cluster too, and must leave the mirrors alone.
+    # These write EndpointSlices in the main cluster too, and must not touch the mirrors.
     "endpoints-controller",
     "endpointslice-controller",
     "endpointslice-mirroring-controller",

@@ -151,7 +151,7 @@ FAULTS: Final = (
     ("warn", "z-soon", "credentials", "the client certificate expires", "export-kubeconfig"),
     ("fail", "z-authority", "connection", "CertificateInvalid", "export-kubeconfig"),
     ("fail", "z-nowhere", "connection", "there is no Secret default/nowhere", "export-kubeconfig"),
-    ("fail", "c2", "addresses", "Pods of c1: 10.1.0.1", "cluster-cidr"),
+    ("fail", "c2", "addresses", "with c1: 10.1.0.1", "cluster-cidr"),
     ("warn", "c2", "services", "PortMismatch", "svclink explain {web}"),
     ("warn", "MAIN", "leftovers", "", "kubectl delete endpointslices"),
 )

@@ -1,4 +1,4 @@
-"""ClusterLinks that cannot work: each reports why in its status, and none disturbs a valid link."""
+"""ClusterLinks that cannot work: each reports why in its status, and valid links still work."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def without_tls_verification(cluster: Cluster) -> str:
     return str(yaml.safe_dump(config))
 
 
-def test_invalid_links_report_why_and_disturb_no_other(
+def test_invalid_links_report_why_and_valid_links_still_mirror(
     healthy: World, tmp_path: Path, silent_server: str, subtests: pytest.Subtests
 ) -> None:
     """Each link has a reason and a message without the token, and valid links still mirror."""

@@ -121,7 +121,7 @@ def test_included_namespaces_flag_overrides_the_links(world: World) -> None:
 
 
 def test_disabled_link_freezes_its_slices(mirroring: World) -> None:
-    """Slices of a disabled link stay as they are, also after a restart; enabled, it catches up."""
+    """Slices of a disabled link stay as they are, even after a restart; enabled, it catches up."""
     frozen = mirroring.versions("web", "c1")
     mirroring.links.edit("c1", enabled=False)
     eventually(lambda: assert_phase(mirroring, "c1", "Disabled"))

@@ -161,7 +161,7 @@ def create_excluded_services(world: World) -> None:
 
 
 def test_mirrors_in_the_remote_are_not_mirrored_again(linked: World) -> None:
-    """Source slices with the label of a mirror are skipped, so that linked clusters do not echo."""
+    """Slices that are mirrors themselves are skipped, so that linked clusters form no loop."""
     linked.declare("web")
     linked.publish(linked.c1, "web", "10.1.0.1")
     echoes = {

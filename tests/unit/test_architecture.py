@@ -241,7 +241,7 @@ def test_bad_source_is_refused(source: str, complaint: str) -> None:
     ],
 )
 def test_good_source_is_accepted(source: str) -> None:
-    """Code as the core has it is not a violation."""
+    """Code in the style of the core is not a violation."""
     assert violations(source) == []
 
 

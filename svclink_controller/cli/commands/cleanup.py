@@ -53,7 +53,7 @@ class Removal:
 @click.option("-A", "--all-namespaces", is_flag=True, help="All namespaces (the default).")
 @click.option("--services", is_flag=True, help="Also delete the Services that svclink created.")
 @click.option(
-    "--keep-go-release", is_flag=True, help="Keep those of the Go release, to go back to it."
+    "--keep-go-release", is_flag=True, help="Keep those of the Go release, for a rollback."
 )
 @click.option("--dry-run", is_flag=True, help="Only print what would be deleted.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")

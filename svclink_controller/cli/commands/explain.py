@@ -47,7 +47,7 @@ def explain_command(options: Options, service: NamespacedName, source: Source, o
     Reads every cluster, or else files printed by
     `kubectl get services,endpointslices,namespaces,clusterlinks -A -o yaml`.
 
-    Exit codes: 0 done, 1 invalid input or no answer.
+    Exit codes: 0 success, 1 invalid input or failed request.
     """
     partial = read_source(source, options, service.namespace)
     result = plan_service(partial.snapshot, service, clock.seconds())

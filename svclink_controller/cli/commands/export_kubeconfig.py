@@ -47,7 +47,7 @@ T = TypeVar("T")
 
 
 class ExportError(SvclinkError):
-    """svclink cannot be linked to the remote cluster."""
+    """The kubeconfig cannot be created; the message says why."""
 
 
 @frozen
@@ -152,7 +152,7 @@ def _decoded(answer: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(answer, type=kind)
     except msgspec.MsgspecError as error:
-        raise ExportError(f"the server's answer is not from Kubernetes: {error}") from error
+        raise ExportError(f"the response is not from a Kubernetes API server: {error}") from error
 
 
 class _ConfigMap(msgspec.Struct):

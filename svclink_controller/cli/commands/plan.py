@@ -53,7 +53,7 @@ def plan_command(
     `kubectl get services,endpointslices,namespaces,clusterlinks -A -o yaml`.
     With -o yaml, prints manifests for kubectl apply; a deletion is a comment with its command.
 
-    Exit codes: 0 done, 1 invalid input or no answer, 2 the plan has changes (with
+    Exit codes: 0 success, 1 invalid input or failed request, 2 the plan has changes (with
     --detailed-exitcode).
     """
     options: Options = context.obj

@@ -22,7 +22,7 @@ from svclink_core.snapshot import Options, Snapshot
 from svclink_core.svclink_v1alpha1 import ClusterLink, Condition
 
 MAIN_COLUMN = "MAIN"
-"""The column of local endpoints. No link has this name: links have no capitals."""
+"""The column of local endpoints. No link has this name: link names are lower-case."""
 
 
 @click.command("status")
@@ -32,8 +32,8 @@ MAIN_COLUMN = "MAIN"
 def status_command(options: Options, source: Source, output: str) -> None:
     """Show the state of every linked cluster, as the controller last wrote it.
 
-    LAST EVENT is the time since the state of the link last changed. Exit codes: 0 done, 1 invalid
-    input or no answer.
+    LAST EVENT is the time since the state of the link last changed. Exit codes: 0 success,
+    1 invalid input or failed request.
     """
     links = ask(source, options, read_links)
     if output != "table":
@@ -72,7 +72,7 @@ def _link_row(link: ClusterLink, now: float) -> tuple[str, ...]:
 
 
 def _shown_condition(link: ClusterLink) -> Condition | None:
-    """The first condition that is not as it should be, else Ready."""
+    """The first unhealthy condition, else Ready."""
     by_type = {condition.type: condition for condition in link.status.conditions}
     wanted = (("Ready", "True"), ("Synced", "True"), ("Degraded", "False"))
     bad = [
@@ -127,7 +127,9 @@ class Count:
 @click.command("services")
 @reads_main
 @namespace_option
-@click.option("--all", "show_all", is_flag=True, help="Also Services without mirrored endpoints.")
+@click.option(
+    "--all", "show_all", is_flag=True, help="Include Services without mirrored endpoints."
+)
 @output_option("table", "json", "yaml")
 @click.pass_obj
 def services_command(
@@ -135,7 +137,7 @@ def services_command(
 ) -> None:
     """Show the Services of the main cluster with their ready and total endpoints from each cluster.
 
-    Exit codes: 0 done, 1 invalid input or no answer.
+    Exit codes: 0 success, 1 invalid input or failed request.
     """
     main = ask(source, options, read_main, namespace or "")
     snapshot = partial_snapshot(main, {}, options).snapshot

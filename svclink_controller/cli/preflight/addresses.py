@@ -27,10 +27,10 @@ def check_addresses(snapshot: Snapshot) -> Iterator[Result]:
                 shared.setdefault((owner, cluster), []).append(address)
     for (owner, cluster), addresses in sorted(shared.items()):
         examples = shortened(sorted(addresses))
-        message = f"{len(addresses)} are also addresses of Pods of {owner}: {examples}"
+        message = f"shares {len(addresses)} Pod address(es) with {owner}: {examples}"
         yield Result("fail", cluster, "addresses", message, _FIX)
     if not shared:
-        yield Result("ok", MAIN_SUBJECT, "addresses", "no Pod address is in two clusters")
+        yield Result("ok", MAIN_SUBJECT, "addresses", "no two clusters share a Pod address")
 
 
 def _slices_by_cluster(snapshot: Snapshot) -> Iterator[tuple[str, Iterable[EndpointSlice]]]:

@@ -15,7 +15,7 @@ _FIX: Final = "timedatectl set-ntp true  # on the machine whose clock is wrong"
 
 
 async def check_clock(client: Client, cluster: str) -> list[Result]:
-    """Compare with the Date header of an answer; no line if the API server does not send one."""
+    """Compare with the Date header of a response; no line if the API server sends none."""
     before = clock.seconds()
     theirs = await client.server_seconds()
     if theirs is None:

@@ -93,7 +93,7 @@ async def check_link(client: Client, link: ClusterLink, scope: Scope) -> list[Re
 
 
 def why_unused(link: ClusterLink, used: Iterable[ClusterLink]) -> Problem | None:
-    """Why a link is not used: another one of its name is, as the Go release's CRD is namespaced."""
+    """Why a link is not used: with the Go release's namespaced CRD, another link has its name."""
     for other in used:
         if other.metadata.name == link.metadata.name and other is not link:
             return duplicate_name(other)

@@ -78,7 +78,7 @@ async def _may(
     try:
         return _REVIEW.decode(answer).status.allowed
     except msgspec.MsgspecError as error:
-        raise WireError(f"the server's answer is not a {kind}: {error}") from error
+        raise WireError(f"the server's response is not a {kind}: {error}") from error
 
 
 def _text(permission: Permission, namespace: str, verb: str, name: str) -> str:

@@ -14,10 +14,10 @@ from svclink_core.codec import Json
 Severity: TypeAlias = Literal["ok", "warn", "fail"]
 
 MAIN_SUBJECT: Final = "MAIN"
-"""The cluster of lines about the main cluster. No link has this name: links have no capitals."""
+"""The cluster of lines about the main cluster. No link has this name: they are lower-case."""
 
 REQUEST_ERRORS: Final = (ApiError, TransportError, WireError)
-"""The API server rejected a request, did not answer, or its answer could not be decoded."""
+"""The API server rejected a request, sent no response, or sent one that is not valid."""
 
 
 @frozen

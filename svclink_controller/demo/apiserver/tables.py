@@ -80,7 +80,7 @@ def _custom_column(definition: JsonObject) -> Column:
 
 
 def _partial(item: JsonObject) -> JsonObject:
-    """Return the metadata of an object; kubectl needs no more of a row."""
+    """Return the metadata of an object, which is all that kubectl needs for a row."""
     return {
         "kind": "PartialObjectMetadata",
         "apiVersion": "meta.k8s.io/v1",

@@ -112,7 +112,7 @@ async def test_watch_from_a_compacted_version_is_expired() -> None:
 
 @pytest.mark.parametrize("fault", [Refuse(503), Garbage(code=502), Refuse(403, "Forbidden")])
 async def test_fault_applies_as_often_as_the_script_says(fault: Fault) -> None:
-    """A rule is used up, counts its hits, and leaves other requests alone."""
+    """A rule is used up, counts its hits, and does not affect other requests."""
     async with world() as it:
         rule = it.api.fail(fault, when=ends_with("/services"), times=2)
         for _ in range(2):

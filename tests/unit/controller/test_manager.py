@@ -1,4 +1,4 @@
-"""All parts together: what is linked is mirrored, what goes wrong is shown, and the end is clean.
+"""All parts together: links are mirrored, problems are reported, and the shutdown is clean.
 
 Real: the whole controller, sockets and TLS. Substituted: the API servers, by small ones. What needs
 real control planes is tested end to end.
@@ -184,7 +184,7 @@ async def test_deleted_link_of_another_controller_loses_its_slices() -> None:
         await eventually(lambda: world.mirrored() == {})
 
 
-# Trouble
+# Problems
 
 
 async def test_controller_waits_for_the_main_cluster() -> None:
@@ -211,8 +211,8 @@ async def test_missing_crd_is_logged_and_waited_for() -> None:
         await world.is_mirrored("10.0.0.1")
 
 
-async def test_bad_link_disturbs_no_other() -> None:
-    """A link that cannot work shows why, and another one works."""
+async def test_invalid_link_does_not_affect_another() -> None:
+    """A link that cannot work shows why, and the other one works."""
     async with worlds() as world:
         world.main.put(link("bad", ClusterLinkSpec(kubeconfig="%%%")))
         world.main.put(world.link())
@@ -245,7 +245,7 @@ async def test_kubeconfig_may_be_in_a_secret() -> None:
         await world.is_mirrored("10.0.0.1")
 
 
-async def test_secret_of_another_link_does_not_disturb() -> None:
+async def test_secret_of_another_link_has_no_effect() -> None:
     """A Secret that changes concerns the links that name it."""
     async with worlds() as world:
         world.main.put_secret(NAMESPACE, "c1", {"kubeconfig": world.kubeconfig})
@@ -287,8 +287,8 @@ async def test_one_of_two_replicas_writes_and_the_other_takes_over() -> None:
             await asyncio.wait({second})
 
 
-async def test_leader_that_lost_the_lease_writes_again_when_it_has_it_back() -> None:
-    """Changes of the meantime, and writes that were given up, are written then."""
+async def test_leader_that_regains_the_lease_writes_again() -> None:
+    """Changes made meanwhile, and abandoned writes, are then written."""
     async with worlds(ELECTING) as world:
         world.controller.elector.timing = Timing(lease=15, renew=0.3, retry=0.05)
         world.main.put(world.link())
@@ -306,10 +306,10 @@ async def test_leader_that_lost_the_lease_writes_again_when_it_has_it_back() -> 
         await world.has_reason("ClusterReady")
 
 
-# The end
+# Shutdown
 
 
-async def test_end_leaves_nothing_behind() -> None:
+async def test_shutdown_leaves_nothing_behind() -> None:
     """A controller that ends closes every connection and ends every task."""
     before = asyncio.all_tasks()
     async with worlds() as world:
@@ -323,7 +323,7 @@ async def test_end_leaves_nothing_behind() -> None:
 
 
 async def test_drain_ends_after_its_time() -> None:
-    """A write that hangs is given up, and the log says so."""
+    """A write that hangs is abandoned, and the log says so."""
     async with worlds(drain_seconds=0.05) as world:
         world.main.fail(Hang(), is_write)
         world.main.put(world.link())
@@ -331,7 +331,7 @@ async def test_drain_ends_after_its_time() -> None:
         await eventually(lambda: any(path.endswith("/endpointslices") for path in world.writes()))
         with capture_logs() as logs:
             await world.controller.drain()
-    assert "writes still under way were given up" in [entry["event"] for entry in logs]
+    assert "writes still in flight were abandoned" in [entry["event"] for entry in logs]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

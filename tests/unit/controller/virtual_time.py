@@ -26,7 +26,7 @@ class _Selector(selectors.DefaultSelector):
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None:
-            raise RuntimeError("every task waits for something that no timer will do")
+            raise RuntimeError("deadlock: every task waits, and no timer is set")
         self.now += max(timeout, 0)
         return super().select(0)
 

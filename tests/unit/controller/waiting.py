@@ -10,7 +10,7 @@ from collections.abc import Callable
 async def eventually(condition: Callable[[], bool], *, seconds: float = 30) -> None:
     """Waits until a condition holds.
 
-    The deadline only ends a test that would wait for ever; no test fails because it is slow.
+    The deadline only ends a test that would wait forever; no test fails because it is slow.
     """
     try:
         async with asyncio.timeout(seconds):

@@ -1,4 +1,4 @@
-"""Objects as the API server answers them, with every field that the core reads."""
+"""Objects as the API server returns them, with every field that the core reads."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def test_a_deletion_waits_for_others() -> None:
     assert guard_deadline(after((0, toll(1)), (0.9, toll(1)))) == NOW + 1
 
 
-def test_a_wave_does_not_last_for_ever() -> None:
+def test_a_wave_ends_while_deletions_continue() -> None:
     """A wave ends after five seconds even if deletions keep arriving."""
     steps = [(number * 0.9, toll(1 + number)) for number in range(6)]
     assert guard_deadline(after(*steps)) == NOW + 5
@@ -83,8 +83,8 @@ def test_many_deletions_are_held(hold: float) -> None:
     assert over == Guard(is_armed=True, released=frozenset(toll(13).doomed))
 
 
-def test_guard_is_calm_when_slices_come_back() -> None:
-    """When no slice would be deleted any more, the wave is over."""
+def test_wave_ends_when_slices_come_back() -> None:
+    """When no more slices would be deleted, the wave is over."""
     held = after((0, toll(13)), (1, toll(13)))
     assert after((2, toll(0)), guard=held) == ARMED
 
@@ -147,7 +147,7 @@ def test_withheld_slice_can_conflict() -> None:
     assert [each.reason for each in plan(found, NOW).findings] == [Reason.ADDRESS_CONFLICT]
 
 
-def test_armed_guard_leaves_mirroring_alone() -> None:
+def test_armed_guard_does_not_affect_mirroring() -> None:
     """A guarded cluster without deletions is mirrored as usual."""
     found = snapshot_of(evolve(cluster("c1", remote_slice()), guard=ARMED))
     assert plan(found, NOW).decisions == (
@@ -204,7 +204,7 @@ histories = st.lists(
 
 
 @given(histories, st.integers(0, 24), st.integers(0, 30))
-def test_nothing_waits_for_ever(
+def test_every_deletion_is_released(
     history: list[tuple[float, int, int]], doomed: int, slices: int
 ) -> None:
     """After any history, every deletion is released in the end, at deadlines of the guard."""

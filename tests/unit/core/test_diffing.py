@@ -52,7 +52,7 @@ def changes(
     return diff(WEB, "c1", desired, observed, Names(WEB.namespace, ["c1"], held))
 
 
-def test_matching_slice_is_left_alone() -> None:
+def test_matching_slice_is_not_changed() -> None:
     """A slice that matches the desired one causes no change."""
     assert changes([wanted()], [mirrored_slice()]) == []
 
@@ -73,7 +73,7 @@ def test_a_second_slice_gets_another_name() -> None:
     assert second.key.name.startswith("web-c1-")
 
 
-def test_a_taken_name_is_left_alone() -> None:
+def test_a_taken_name_is_not_used() -> None:
     """A name that another object holds is not used."""
     (change,) = changes([wanted()], [], taken=["web-c1"])
     assert change.key.name.startswith("web-c1-")

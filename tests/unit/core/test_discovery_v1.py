@@ -55,7 +55,7 @@ def test_any_conditions_that_are_written_out_are_normal(conditions: EndpointCond
         Endpoint(("10.0.0.1", "10.0.0.3"), READY),
     ],
 )
-def test_one_odd_address_is_enough(odd: Endpoint) -> None:
+def test_one_address_that_is_not_canonical_is_enough(odd: Endpoint) -> None:
     """If an address would change, each endpoint is checked."""
     assert normal_endpoints(remote_slice(endpoints=[odd, endpoint("10.0.0.2")])) is None
 
@@ -73,13 +73,13 @@ def test_one_odd_address_is_enough(odd: Endpoint) -> None:
         endpoint(target_ref=ObjectReference()),
     ],
 )
-def test_endpoints_that_say_more_are_made_plain(rich: Endpoint) -> None:
-    """If one endpoint has other fields than a mirror, all are built anew in normal form."""
+def test_endpoints_with_other_fields_are_rebuilt(rich: Endpoint) -> None:
+    """If one endpoint has other fields than a mirror, all are rebuilt in normal form."""
     plain = endpoint("10.0.0.2")
     assert normal_endpoints(remote_slice(endpoints=[plain, rich])) == (endpoint("10.0.0.1"), plain)
 
 
-# Looking at whole columns against looking at each endpoint. The second is what the rules say.
+# Checking whole columns against checking each endpoint, which is how the rules are written.
 
 ADDRESSES: Final = {"IPv4": ipv4_addresses, "IPv6": ipv6_addresses}
 

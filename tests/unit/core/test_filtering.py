@@ -216,12 +216,12 @@ def test_filters_apply_to_undecodable_services() -> None:
         (service(deleted_at=DELETED_AT), Reason.MAIN_DELETING),
     ],
 )
-def test_main_services_that_nothing_is_imported_for(main: Service | None, reason: Reason) -> None:
+def test_main_services_without_imports(main: Service | None, reason: Reason) -> None:
     """The first rule that skips a main Service gives the reason."""
     assert judge(WEB, cluster(), main, Options()) == Skipped(reason)
 
 
-def test_a_main_service_that_is_imported_itself_is_fine() -> None:
+def test_a_main_service_that_svclink_created_is_imported_for() -> None:
     """The label of Services that svclink created skips remote Services, not main ones."""
     assert isinstance(judge(WEB, cluster(), IMPORTED, Options()), Imported)
 

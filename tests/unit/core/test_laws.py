@@ -110,7 +110,7 @@ def test_l1_fixpoint(found: Snapshot) -> None:
 
 @given(snapshots)
 def test_l1_fixpoint_one_service_at_a_time(found: Snapshot) -> None:
-    """The same if each Service is planned after the writes of the one before it."""
+    """The same holds if each Service is planned after the writes of the previous one."""
     for _ in range(ROUNDS):
         for key in sorted(all_keys(found)):
             found = applied(found, plan_service(found, key, NOW).changes)
@@ -465,7 +465,7 @@ def test_l5_remote_service_gone(found: Snapshot, data: DataObject) -> None:
 
 @given(linked_snapshots, st.data())
 def test_l5_leftovers(found: Snapshot, data: DataObject) -> None:
-    """Leftovers of a linked cluster that is known do not stay for ever, whatever its rules say."""
+    """Leftovers of a linked and synced cluster do not stay forever, whatever its filters say."""
     cluster = data.draw(st.sampled_from(sorted(found.remotes)))
     after = collected(settled(understood(found, cluster)))
     remaining = [
@@ -481,7 +481,7 @@ def test_l5_leftovers(found: Snapshot, data: DataObject) -> None:
 
 
 def is_leftover_of(endpoint_slice: EndpointSlice, cluster: str) -> bool:
-    """Whether it is one that belongs to a Service."""
+    """Whether a slice is a leftover of this cluster that belongs to a Service."""
     return owner_of(endpoint_slice) == Leftover(cluster) and service_of(endpoint_slice) is not None
 
 

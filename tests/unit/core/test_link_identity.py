@@ -30,7 +30,7 @@ def made(name: str, at: str | None = OLD) -> ClusterLink:
     return evolve(link(name), metadata=evolve(link(name).metadata, creation_timestamp=at))
 
 
-def test_links_to_different_clusters_are_fine() -> None:
+def test_links_to_different_clusters_are_accepted() -> None:
     """No link is refused while every link reaches a different cluster."""
     assert refusals("main", {"a": Claim(made("a"), "1"), "b": Claim(made("b"), "2")}) == {}
 
@@ -50,7 +50,7 @@ def test_a_link_to_the_main_cluster_is_refused() -> None:
     ("first", "second", "used"),
     [(OLD, NEW, "a"), (NEW, OLD, "b"), (OLD, OLD, "a"), (None, OLD, "a"), (OLD, None, "b")],
 )
-def test_of_two_links_to_one_cluster_the_older_is_used(
+def test_older_of_two_links_to_one_cluster_is_used(
     first: str | None, second: str | None, used: str
 ) -> None:
     """Of two links to one cluster the older is used; at the same age, the first by name."""
@@ -115,7 +115,7 @@ def test_status_gives_the_cluster_after_a_restart(link: ClusterLink, known: str 
     assert known_cluster(link) == known
 
 
-def test_of_one_name_the_oldest_counts_then_the_first_by_namespace() -> None:
+def test_oldest_of_links_with_one_name_is_used() -> None:
     """Of links with one name the oldest counts; an undecodable one has no age and comes last."""
     old, new, unread = (
         evolve(made("a", at), metadata=evolve(made("a", at).metadata, namespace=where))

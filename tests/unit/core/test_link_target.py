@@ -73,7 +73,7 @@ def test_namespaces_to_read(
     assert target == LinkTarget("abc", expected)
 
 
-def test_credentials_are_in_no_representation() -> None:
+def test_repr_hides_credentials() -> None:
     """The repr of a target does not contain its kubeconfig."""
     assert "abc" not in repr(LinkTarget("abc"))
 
@@ -87,7 +87,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("reason", LinkReason)
-def test_cluster_that_was_tried_in_vain_is_lost_unless_refused(reason: LinkReason) -> None:
+def test_cluster_that_could_not_be_read_is_lost_unless_refused(reason: LinkReason) -> None:
     """A cluster that may not be used is not lost, so its mirrors are kept."""
     assert counts_as_lost(LinkTarget("abc"), Problem(reason, "")) is (reason not in REFUSED)
 

@@ -68,7 +68,7 @@ def test_owner() -> None:
     assert only(mirrored()).metadata.owner_references == (owner,)
 
 
-def test_a_desired_slice_has_nothing_the_server_gives() -> None:
+def test_desired_slice_has_no_server_set_fields() -> None:
     """A desired slice has no name, uid or resourceVersion."""
     metadata = only(mirrored()).metadata
     assert (metadata.name, metadata.namespace) == ("", "default")
@@ -132,7 +132,7 @@ def test_choice_between_equal_endpoints_is_deterministic(one: Endpoint, other: E
     assert only(mirrored(one, other)) == only(mirrored(other, one))
 
 
-def test_a_refused_endpoint_is_left_out_alone() -> None:
+def test_only_the_refused_endpoint_is_left_out() -> None:
     """An endpoint that the API would refuse is dropped and reported, never the whole slice."""
     result = mirrored(endpoint("127.0.0.1"), endpoint("10.0.0.1"))
     assert [each.addresses for each in result.slices[0].endpoints] == [("10.0.0.1",)]
@@ -199,7 +199,7 @@ def test_zone(zone: str | None, expected: str | None) -> None:
     assert only(mirrored(endpoint(zone=zone))).endpoints[0].zone == expected
 
 
-def test_of_one_address_the_endpoint_with_a_zone_counts() -> None:
+def test_of_two_endpoints_the_one_with_a_zone_is_kept() -> None:
     """Of equally ready endpoints the one with a zone is kept, because topology needs it."""
     twins = endpoint(zone="A"), endpoint()
     for given in (twins, reversed(twins)):
@@ -394,7 +394,7 @@ def test_ports_are_sorted() -> None:
     assert translated(ports, (ServicePort(1, "a"), ServicePort(2, "b")), main) == (["y", "z"], [])
 
 
-def test_a_port_without_partner_is_left_out_alone() -> None:
+def test_only_the_port_without_partner_is_left_out() -> None:
     """Ports without a match are reported, and the others are mirrored."""
     result = mirrored(ports=(HTTP_8080, EndpointPort("admin", port=9000)))
     assert [port.name for port in result.slices[0].ports] == ["http"]

@@ -103,7 +103,7 @@ def test_ambiguous_names(cluster: str, clusters: list[str], expected: bool) -> N
     assert is_unmistakable("a-b-c", cluster, clusters) is expected
 
 
-def test_two_that_read_alike_get_two_names() -> None:
+def test_two_services_with_one_readable_name_get_two_names() -> None:
     """Service a-b of cluster c and Service a of cluster b-c never get the same name."""
     clusters = ["c", "b-c"]
     assert name(NamespacedName("default", "a"), "b-c", "s", clusters) == "a-b-c"

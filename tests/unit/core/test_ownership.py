@@ -121,7 +121,7 @@ def test_slices_of_a_real_go_release_are_deleted_once_replaced() -> None:
 
 
 def test_slice_that_the_go_release_took_over_is_replaced() -> None:
-    """On a way back and forth the Go release may have put its label on a slice of ours."""
+    """During a rollback, the Go release may have put its label on a slice of ours."""
     taken = mirrored_slice(labels={LABEL_GO_CLUSTER: "c1"})
     (remaining,) = main_slices(settled(snapshot_of(cluster("c1", remote_slice()), slices=[taken])))
     assert owner_of(remaining) == Ours("c1")
@@ -154,7 +154,7 @@ def test_leftover_that_the_rules_do_not_replace_goes(remote: RemoteCluster, reas
 
 
 def test_leftover_of_a_service_that_main_lacks_goes() -> None:
-    """It has no owner, so the garbage collector would leave it for ever."""
+    """It has no owner, so the garbage collector would keep it forever."""
     found = snapshot_of(cluster("c1", remote_slice()), services=[], slices=[leftover_slice()])
     (change,) = plan(found, NOW).changes
     assert (change.key, change.reason) == (
@@ -172,12 +172,12 @@ def test_leftover_of_a_service_that_main_lacks_goes() -> None:
     ],
 )
 def test_leftover_stays_while_its_link_is_not_synced(remote: RemoteCluster) -> None:
-    """Nothing is deleted because something is not known; one without a link stays for ever."""
+    """Nothing is deleted while its cluster is unknown; without a link a leftover stays forever."""
     assert leftover_slice() in main_slices(settled(snapshot_of(remote, slices=[leftover_slice()])))
 
 
 def test_leftover_waits_for_the_deletion_guard() -> None:
-    """What the cluster itself says may be wrong, about leftovers too."""
+    """A deletion of leftovers rests on what the cluster says as well, and that may be wrong."""
     guarded = evolve(cluster("c1", services=[]), guard=Guard(is_armed=True))
     planned = plan(snapshot_of(guarded, slices=[leftover_slice()]), NOW)
     assert planned.changes == ()

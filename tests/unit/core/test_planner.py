@@ -71,7 +71,7 @@ def test_slice_of_another_family_is_examined() -> None:
 
 
 def test_endpoints_of_a_mirror_are_kept_once() -> None:
-    """The normal form that equals the mirror's endpoints is the mirror's own from then on."""
+    """A normal form that equals the mirror's endpoints is replaced by them."""
     found, remembering = settled(two_slices()), Planner()
     copies = [evolve(each, endpoints=tuple(map(evolve, each.endpoints))) for each in mirrors(found)]
     found = with_main(found, slices=copies)
@@ -86,7 +86,7 @@ def mirrors(found: Snapshot) -> list[EndpointSlice]:
 
 
 def test_endpoints_that_differ_are_not_taken_for_equal() -> None:
-    """The comparison of a Planner says what comparing the endpoints says."""
+    """A Planner's comparison has the same result as comparing the endpoints."""
     memory = planner._ClusterMemory()
     one, other = (remote_slice("w", address).endpoints for address in ("10.0.0.1", "10.0.0.2"))
     assert memory.compare(one, other) is are_equal(one, other) is False
@@ -116,7 +116,7 @@ def test_services_that_are_gone_are_forgotten_when_everything_is_planned() -> No
 
 
 def test_cluster_without_a_link_is_forgotten() -> None:
-    """A Service that stays for years keeps no endpoint of a cluster that left."""
+    """Nothing of a cluster whose link was deleted is remembered for its Services."""
     remembering = Planner()
     both = settled(snapshot_of(cluster("c1", remote_slice()), cluster("c2", remote_slice())))
     remembering.plan(both, NOW)
@@ -151,7 +151,7 @@ def test_conflicts_come_and_go() -> None:
 
 @pytest.mark.parametrize(("distribution", "count"), [(None, 2), ("PreferClose", 0)])
 def test_endpoints_with_hints_are_not_remembered(distribution: str | None, count: int) -> None:
-    """They are made anew for every plan, so none of them would be met again."""
+    """They are recreated for every plan, so none of them would be used again."""
     main, remembering = service(traffic_distribution=distribution), Planner()
     first, other = remote_slice("w", "10.0.0.1"), remote_slice("w", "10.0.0.2")
     found = of_two_clusters(first, other, main=main)

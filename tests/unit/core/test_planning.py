@@ -118,7 +118,7 @@ def test_slices_of_a_deleted_link_have_a_decision() -> None:
     assert decision == Decision(WEB, "gone", Outcome.SKIPPED, Reason.LINK_GONE)
 
 
-def test_slice_that_lost_its_cluster_label_is_left_alone() -> None:
+def test_slice_that_lost_its_cluster_label_is_not_changed() -> None:
     """Its mirror is created beside it, under another name."""
     lost = mirrored_slice(labels={LABEL_CLUSTER: None})
     found = snapshot_of(cluster("c1", remote_slice()), slices=[lost])
@@ -208,7 +208,7 @@ def test_name_of_an_unselected_link_is_not_used() -> None:
     assert change.key.name.startswith("web-b-c-")
 
 
-def test_slices_that_are_being_deleted_are_left_alone() -> None:
+def test_slices_that_are_being_deleted_are_not_changed() -> None:
     """A slice that is being deleted is neither deleted again nor given another owner."""
     dying = mirrored_slice(owner_uid="old", deleted_at="2026-01-01T00:00:00Z")
     for remotes in (
@@ -280,7 +280,7 @@ def test_foreign_slices_are_ignored(labels: dict[str, str]) -> None:
     assert names(plan(snapshot_of(cluster("c1"), slices=[foreign]), NOW)) == []
 
 
-def test_two_services_that_read_alike() -> None:
+def test_two_services_with_one_readable_name() -> None:
     """Service a-b of cluster c and Service a of cluster b-c are both mirrored."""
     keys = [NamespacedName("default", "a-b"), NamespacedName("default", "a")]
     services = [service(key, uid=f"uid-of-{key.name}") for key in keys]

@@ -1,6 +1,6 @@
 """Laws L14 and L15: no function changes an argument, and history does not matter.
 
-What is real: the whole core. What is substituted: the main API server, by the one in `world`.
+Real: the whole core. Substituted: the main API server, by the one in `world`.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ FUNCTIONS: Final[Mapping[str, Function]] = {
 
 
 class _Fingerprints(pickle.Pickler):
-    """Writes all that a value holds. What can be looked at only once, or is code, is left out."""
+    """Writes all that a value holds, except iterators and code."""
 
     def reducer_override(self, value: object, /) -> Any:
         if isinstance(value, KeysView | ValuesView | ItemsView):
@@ -136,7 +136,7 @@ def every_function_watched(called: set[str]) -> Iterator[Mapping[str, Function]]
 
 
 def use(core: Mapping[str, Function], happening: Happening, facts: LinkFacts) -> None:
-    """Do with a snapshot whatever can be done."""
+    """Call every function that takes a snapshot or a part of it."""
     found = happening.after
     remembering = Planner()
     for key in core["all_keys"](found):  # type: ignore[attr-defined]  # it gives keys
@@ -173,7 +173,7 @@ def use_link(core: Mapping[str, Function], link: ClusterLink) -> None:
 
 
 def use_rest(core: Mapping[str, Function], universe: Universe) -> None:
-    """Call what no snapshot needs."""
+    """Call the functions that need no snapshot."""
     for key in universe.keys:
         core["hashed_name"](key, "c", "web-1", 0)
         core["readers"](f"{key.name}-c", universe.clusters)
@@ -203,7 +203,7 @@ RARE: Final = (
         main=main_cluster((), (), ()),
     ),
 )
-"""Snapshots that need what few others do."""
+"""Snapshots that reach functions which few others reach."""
 
 
 def test_l14_no_function_changes_an_argument() -> None:
@@ -243,7 +243,7 @@ def test_l14_an_argument_that_changes_is_seen() -> None:
     ids=lambda kind: kind.__name__,
 )
 def test_l14_values_hold_nothing_but_their_fields(kind: type) -> None:
-    """A value has no place for anything that its fields do not say, such as a cache.
+    """A value stores nothing besides its fields, for example no cache.
 
     attrs may keep the hash of a NamespacedName, as Python does with that of a string.
     """
@@ -259,7 +259,7 @@ def test_l14_what_a_planner_remembers_changes_no_plan(
 ) -> None:
     """A Planner with any history plans what an empty one plans.
 
-    Links come and go, guards change, Services are re-created, plans are applied in part.
+    Links come and go, guards change, Services are re-created, and plans are applied in part.
     """
     universe, found = story
     remembering = Planner()

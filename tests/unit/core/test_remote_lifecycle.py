@@ -78,7 +78,7 @@ def results(action: Action, state: RemoteState) -> Iterator[RemoteEvent]:
             yield from (*edits(), ClaimMoved(), TimeToRetry())
         case unexpected:
             assert_never(unexpected)
-    # These wait until the work under way ends, and then come before the next action.
+    # These wait until the current work ends, and then come before the next action.
     if state.open_target is not None and isinstance(action, Connect | WaitToRetry):
         yield Broken()
 
@@ -143,7 +143,7 @@ def test_stages_follow_each_other_as_the_table_says() -> None:
     assert found == MAY_FOLLOW
 
 
-def test_no_state_is_without_a_way_out() -> None:
+def test_every_state_can_lead_to_a_connection() -> None:
     """An edit and a connection that can be opened lead from each state to that connection."""
     for start in STATES:
         state = after(start, Checked(None))
@@ -172,7 +172,7 @@ def target_of(state: RemoteState) -> LinkTarget:
 
 
 def test_an_edit_decides_what_is_done_next() -> None:
-    """After an edit nothing concerns what the link asked for before, whatever was under way."""
+    """After an edit no action concerns what the link asked for before, whatever was in progress."""
     for step in STEPS:
         if isinstance(step.event, Edited | CredentialsChanged):
             assert concerns_only(step.after.wanted, next_action(step.after))

@@ -122,8 +122,8 @@ def test_namespace_is_created_before_service_and_slices() -> None:
     assert endpoint_slice.metadata.owner_references[0].uid == made.metadata.uid
 
 
-def test_the_oldest_link_gives_the_service() -> None:
-    """The oldest link that has the Service gives it; at the same age, the first by name."""
+def test_the_oldest_link_provides_the_service() -> None:
+    """The oldest link that has the Service provides it; at the same age, the first by name."""
     young, old = (
         aged(cluster("a"), "2026-02-01T00:00:00Z"),
         aged(cluster("b"), "2026-01-01T00:00:00Z"),
@@ -149,7 +149,7 @@ def test_a_link_without_a_time_is_the_oldest() -> None:
 
 
 def test_service_without_ports_is_not_copied() -> None:
-    """The API server would refuse it, so the next oldest cluster with ports gives the Service."""
+    """Without ports it would be refused, so the next oldest cluster with ports provides it."""
     old = aged(cluster("a", services=[service(ports=())]), "2026-01-01T00:00:00Z")
     young = aged(cluster("b"), "2026-02-01T00:00:00Z")
     decided = plan(lacking(old, young), NOW)

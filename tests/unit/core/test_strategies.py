@@ -1,4 +1,4 @@
-"""The strategies draw what they promise: every nasty case, and only what can exist."""
+"""The strategies draw what they promise: every edge case, and only what can exist."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ SNAPSHOTS: Final[dict[str, Case]] = {
     "nil port": lambda found: any(
         port.port is None for endpoint_slice in anywhere(found) for port in endpoint_slice.ports
     ),
-    "port of no use": lambda found: any(
+    "unusable port": lambda found: any(
         port.port in (0, -1, 65_536)
         for endpoint_slice in anywhere(found)
         for port in endpoint_slice.ports
@@ -280,7 +280,7 @@ PLANS: Final = (
         if reason not in (Reason.NAME_INVALID, Reason.REMOTE_PORTLESS)
     ),
 )
-"""What must be in the plans for them: these changes, and every reason.
+"""The changes and reasons that must occur in their plans.
 
 Names that the API server refuses are missing, because no main cluster has them. That only remote
 Services without ports could be copied is too rare, because no API server stores any.
@@ -383,7 +383,7 @@ def missing_in_events() -> list[str]:
 
 
 @pytest.mark.parametrize("search", ["missing_in_snapshots", "missing_in_events"])
-def test_every_nasty_case_is_drawn(search: str) -> None:
+def test_every_edge_case_is_drawn(search: str) -> None:
     """Every case is in a snapshot, every change and reason in a plan, and every event is drawn.
 
     Hypothesis also draws constants of the modules that happen to be imported. In a new interpreter

@@ -40,7 +40,7 @@ class Authenticator:
     key: bytes
 
     def issue_token(self, account: JsonObject, seconds: int) -> str:
-        """Return a token of a ServiceAccount: a JWT that is valid for so many seconds."""
+        """Return a token of a ServiceAccount: a JWT that is valid for this many seconds."""
         meta, now = account["metadata"], int(clock.seconds())
         claims = {
             "iss": ISSUER,

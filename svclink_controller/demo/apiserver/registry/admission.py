@@ -304,7 +304,7 @@ def _limit_problems(schema: JsonObject, value: object, path: str) -> Iterator[Ca
 
 
 def _size(value: object) -> int:
-    """Return the number that the limits of a schema are about."""
+    """Return the number that a schema's limits apply to."""
     if isinstance(value, str | list):
         return len(value)
     return value if isinstance(value, int) else 0

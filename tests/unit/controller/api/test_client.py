@@ -1,4 +1,4 @@
-"""A client sends requests as they were meant, and gives up on servers that send nothing.
+"""A client sends requests unchanged, and gives up on servers that send nothing.
 
 Real: sockets, TLS, HTTP and the client. Substituted: the API server, by handlers.
 """

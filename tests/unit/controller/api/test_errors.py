@@ -95,7 +95,7 @@ async def test_server_without_tls_is_an_error() -> None:
 
 
 async def test_connection_that_breaks_in_the_middle_is_an_error() -> None:
-    """Half a response is not a response."""
+    """A response that ends early is an error, not a short response."""
 
     async def break_off(request: web.BaseRequest) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Length": "100"})

@@ -57,7 +57,7 @@ async def test_retry_after_counts_for_a_text_response() -> None:
 
 @pytest.mark.parametrize("header", ["86400", "9" * 500])
 async def test_retry_after_is_bounded(header: str) -> None:
-    """A server that asks for a delay of a day, or for ever, is asked again earlier."""
+    """A server that asks for a delay of a day, or forever, is asked again earlier."""
 
     async def refuse(_: web.BaseRequest) -> web.StreamResponse:
         return web.Response(status=429, headers={"Retry-After": header})
@@ -84,7 +84,7 @@ async def test_retry_after_that_is_not_a_number_is_ignored(header: str) -> None:
 
 
 async def test_http_code_wins_over_the_code_in_the_body() -> None:
-    """A server that answers 500 with 404 in the body answered 500."""
+    """If the HTTP code is 500 and the code in the body is 404, the error is a 500."""
 
     async def refuse(_: web.BaseRequest) -> web.StreamResponse:
         response = refusal(404, "NotFound")
@@ -186,7 +186,7 @@ async def test_broken_gzip_is_an_error() -> None:
 async def test_response_that_stops_being_http_is_an_error(
     read: Callable[[Client], Coroutine[Any, Any, object]],
 ) -> None:
-    """A malformed chunk ends a watch and a list; aiohttp alone would wait for ever."""
+    """A malformed chunk ends a watch and a list; aiohttp alone would wait forever."""
     async with (
         sending(CHUNKED, b"not a chunk\r\n") as url,
         connected(url, Limits(stall_check_seconds=0.1)) as client,

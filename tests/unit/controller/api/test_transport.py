@@ -132,7 +132,7 @@ async def test_every_connection_checks_the_resolved_address(
 
 
 async def test_link_local_address_is_denied_without_any_flag() -> None:
-    """The metadata service of a cloud is not asked, whatever a kubeconfig says."""
+    """No connection goes to a cloud's metadata service, whatever a kubeconfig says."""
     async with connected("https://169.254.169.254") as client:
         with pytest.raises(TransportError, match="is link-local"):
             await client.get("/latest/meta-data", seconds=5)

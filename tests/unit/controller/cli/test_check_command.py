@@ -336,7 +336,7 @@ FAULTS: Final[list[tuple[Fault, str, str, str, str, str]]] = [
         "fail",
         "c1",
         "addresses",
-        "1 are also addresses of Pods of MAIN: 10.0.0.1",
+        "shares 1 Pod address(es) with MAIN: 10.0.0.1",
         "cluster-cidr",
     ),
     (port, "warn", "c1", "services", "PortMismatch", f"svclink explain {WEB}"),

@@ -61,14 +61,14 @@ def test_invalid_input_is_one_sentence_and_exit_code_1(
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        ("<html>", "the server's answer is not from Kubernetes"),
+        ("<html>", "the response is not from a Kubernetes API server"),
         ("{}", "the ConfigMap kube-system/kube-root-ca.crt has no ca.crt"),
     ],
 )
 async def test_export_from_another_server_is_one_sentence(
     tmp_path: Path, answer: str, words: str
 ) -> None:
-    """If the server is not a Kubernetes API server, no kubeconfig is printed."""
+    """If the server is not a Kubernetes API server, the command prints no kubeconfig."""
 
     async def say(_: web.BaseRequest) -> web.StreamResponse:
         return web.Response(text=answer)

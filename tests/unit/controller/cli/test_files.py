@@ -166,7 +166,7 @@ def test_missing_file_is_named(files: Files) -> None:
 
 
 def test_error_does_not_quote_the_file(files: Files) -> None:
-    """A kubeconfig may stand next to the fault, so the error quotes nothing."""
+    """A kubeconfig may be next to the fault, so the error quotes nothing."""
     for content in (
         '{"kubeconfig": "c2VjcmV0", }',
         "kubeconfig: c2VjcmV0\n\tx: [",
@@ -255,7 +255,7 @@ def test_remote_without_link_is_mirrored_without_filters(files: Files) -> None:
 
 
 def test_link_without_file_is_pending(files: Files) -> None:
-    """A cluster whose objects are not given is not a cluster without Services."""
+    """A cluster without a file does not count as a cluster without Services."""
     snapshot = read_files(files.write("main", service(), link("c1")), {}, Options()).snapshot
     assert snapshot.remotes["c1"].connection == PENDING
 
@@ -288,7 +288,7 @@ def test_file_of_another_cluster_is_refused(files: Files) -> None:
 
 
 def test_disabled_link_claims_no_cluster(files: Files) -> None:
-    """As in the controller, a disabled link does not keep another one from its cluster."""
+    """As in the controller, a disabled link does not block another link to the same cluster."""
     main = files.write("main", service(), link("a", enabled=False), link("b"))
     other = files.write("other", service(), kube_system("u"))
     assert read_files(main, {"a": other, "b": other}, Options()).problems == {}

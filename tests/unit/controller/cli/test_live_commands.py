@@ -44,7 +44,7 @@ def writes(world: Fleet) -> set[str]:
 
 
 async def test_plan_reads_every_cluster_and_writes_nothing(tmp_path: Path) -> None:
-    """A plan from clusters contains the changes for their present objects."""
+    """A plan from clusters contains the changes for their current objects."""
     async with fleet(tmp_path, "c1", "c2") as world:
         world.link("c1")
         world.link("c2", excluded_service_names=("web",))
@@ -284,7 +284,7 @@ async def test_services_show_endpoints_by_cluster(tmp_path: Path) -> None:
     ]
 
 
-# Trouble
+# Errors
 
 
 @pytest.mark.parametrize(

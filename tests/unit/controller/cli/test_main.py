@@ -75,7 +75,7 @@ def asks_cluster(name: str) -> bool:
     )
 
 
-# Wrong flags
+# Invalid flags
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ ARGUMENTS = {"explain": ["shop/web"]}
         (name, content)
         for name in sorted(COMMANDS)
         for content in ("", "just text", "current-context: a\nclusters: 5\n", "\x00", DEAD)
-        # That the main cluster does not answer is a line of `check`, and no error.
+        # For `check`, an unreachable main cluster is a result, not an error.
         if asks_cluster(name) and (name, content) != ("check", DEAD)
     ],
 )
@@ -228,7 +228,7 @@ def test_check_reports_an_unreachable_cluster(run: Run, tmp_path: Path) -> None:
     assert "does not answer: https://127.0.0.1:9 cannot be reached" in ended.output
 
 
-# Right flags
+# Valid flags
 
 
 @pytest.mark.parametrize(

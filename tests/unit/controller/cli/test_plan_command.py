@@ -262,9 +262,7 @@ def on_a_terminal(command: list[str], environment: dict[str, str]) -> str:
     with subprocess.Popen(command, stdout=writer, env=environment):
         os.close(writer)
         printed = b""
-        with contextlib.suppress(
-            OSError
-        ):  # At the end, Linux says that there is no terminal any more.
+        with contextlib.suppress(OSError):  # At the end, Linux reports that the terminal is gone.
             while chunk := os.read(reader, 65536):
                 printed += chunk
     os.close(reader)

@@ -73,7 +73,7 @@ def with_certificate() -> dict[str, Json]:
 
 
 def edited(config: dict[str, Json], path: Path, value: Json) -> dict[str, Json]:
-    """A copy with another value at a path; an index behind the end of a list extends it."""
+    """A copy with another value at a path; an index past the end of a list extends it."""
     changed = copy.deepcopy(config)
     here: Json = changed
     for step in path[:-1]:

@@ -65,8 +65,8 @@ GOOD: dict[str, tuple[Path, Json]] = {
         (*CLUSTER, "certificate-authority-data"),
         b64(CA_PEM + OTHER_AUTHORITY.cert_pem.bytes()),
     ),
-    "unused entries may lack things": (("users", 1), {"name": "unused", "user": {}}),
-    "unused context may dangle": (
+    "incomplete unused entries": (("users", 1), {"name": "unused", "user": {}}),
+    "unused context of a missing cluster": (
         ("contexts", 1),
         {"name": "unused", "context": {"cluster": "gone", "user": "gone"}},
     ),
@@ -81,7 +81,7 @@ class TestAccepted:
         )
 
     def test_client_certificate(self) -> None:
-        """The key of an administrator is written anew as PKCS #8, and is still the same key."""
+        """The key of an administrator is re-encoded as PKCS #8, and is still the same key."""
         credentials = parse_kubeconfig(as_yaml(with_certificate()))
         assert credentials.token is None
         assert credentials.client_certificate == CLIENT_PEM.decode()

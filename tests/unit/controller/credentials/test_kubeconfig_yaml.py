@@ -33,7 +33,7 @@ YAML_ERRORS: dict[str, tuple[bytes, str]] = {
         b"kind: Config\n---\nkind: hush\n",
         "kubeconfig line 2 starts a second document",
     ),
-    "trouble behind the document": (b"kind: Config\n...\n[hush", "kubeconfig line "),
+    "an error after the document": (b"kind: Config\n...\n[hush", "kubeconfig line "),
     "an anchor": (b"kind: &hush Config\n", "kubeconfig line 1 uses an anchor"),
     "an alias": (b"kind: Config\ntoken: *hush\n", "kubeconfig line 2 uses an anchor or an alias"),
     "an alias bomb": (b"a: &a [x]\nb: &b [*a,*a]\nc: [*b,*b]", "kubeconfig line 1 uses an anchor"),

@@ -1,4 +1,4 @@
-"""The story, when svclink does not do its work. Real: three API servers."""
+"""The story fails if svclink does not do its work. Real: three API servers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from svclink_controller.demo.story import Story
 TIMEOUT_SECONDS = 300
 
 
-async def test_story_that_does_not_come_true_is_an_error(tmp_path: Path) -> None:
+async def test_step_with_a_wrong_result_is_an_error(tmp_path: Path) -> None:
     """The error names the expected and the actual endpoints; a svclink that exits ends the wait."""
     async with running_fleet(tmp_path, None) as fleet:
         narrator = Narrator(Console(file=StringIO()))

@@ -393,5 +393,5 @@ def test_timing_is_that_of_client_go() -> None:
 
 
 def test_micro_time_always_has_six_digits() -> None:
-    """The API server rejects a MicroTime with fewer digits, also at a whole second."""
+    """The API server rejects a MicroTime with fewer digits, even at a whole second."""
     assert all(re.fullmatch(r"[\d-]{10}T[\d:]{8}\.\d{6}Z", clock.micro_time()) for _ in range(1000))

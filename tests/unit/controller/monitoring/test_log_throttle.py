@@ -1,4 +1,4 @@
-"""Repeated trouble is logged when it starts and when it changes, then at growing intervals.
+"""Repeated failures are logged when they start and when they change, then at growing intervals.
 
 Real: structlog and the processor. Substituted: the clock.
 """
@@ -90,7 +90,7 @@ def test_intervals_start_again_after_a_long_pause(clock: ManualClock, logged: Lo
 
 
 def test_burst_of_one_event_is_limited(clock: ManualClock, logged: Logged) -> None:
-    """If a thousand objects fail alike, some lines are logged, and the rest is counted."""
+    """If a thousand objects fail alike, some lines are logged, and the others are counted."""
     for number in range(1000):
         fail(slice=f"a/{number}")
     assert len(logged) == BURST

@@ -55,7 +55,7 @@ def series_of(controller: Manager, cluster: str) -> list[str]:
 
 
 async def test_change_is_timed_from_its_event_to_its_write() -> None:
-    """One change of a remote is one observation; the first list is none."""
+    """One change of a remote is one observation; the first list is not observed."""
     async with worlds() as world:
         world.main.put(world.link())
         world.start()

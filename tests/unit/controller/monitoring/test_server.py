@@ -148,7 +148,7 @@ UNREACHABLE = Observation(Problem(LinkReason.UNREACHABLE, "no route"))
 
 
 def test_replica_is_not_ready_before_the_main_cluster_is_listed() -> None:
-    """It could not take over."""
+    """Without a complete list, it could not take over."""
     assert Readiness(listed_store(complete=False)).not_ready_reason() is not None
 
 

@@ -553,7 +553,7 @@ async def test_drain_finishes_writes_in_flight_and_sends_no_more() -> None:
 
 
 async def test_no_write_is_sent_after_drain() -> None:
-    """A change after the drain waits for a slot for ever."""
+    """A change after the drain waits for a slot forever."""
     async with main_cluster() as main:
         await main.applier.drain()
         applying = asyncio.create_task(main.applier.apply([create()]))

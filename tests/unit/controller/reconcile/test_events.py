@@ -70,7 +70,7 @@ def test_transitions_become_events(
 
 
 def test_new_wording_is_not_a_transition() -> None:
-    """Only status and reason make a condition another."""
+    """Only a new status or reason of a condition is a transition."""
     other = condition("Ready", "False", LinkReason.UNREACHABLE, "another address was tried")
     assert transitions(status(UNREACHABLE), status(other)) == []
 

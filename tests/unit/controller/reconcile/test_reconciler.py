@@ -222,7 +222,7 @@ async def test_refused_write_waits_for_a_change() -> None:
 
 
 async def test_many_changes_are_coalesced() -> None:
-    """Of a hundred changes of one slice the first and the last are written, and few between."""
+    """Of a hundred changes of one slice the first and the last are written, and few in between."""
     async with worlds() as world:
         world.list_all()
         started = asyncio.get_running_loop().time()

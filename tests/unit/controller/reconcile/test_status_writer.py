@@ -57,7 +57,7 @@ PROBLEM = Problem(LinkReason.UNAUTHORIZED, "the token is refused")
 
 @define
 class Main:
-    """A fake main cluster, and a status writer at work on it."""
+    """A fake main cluster, and a running status writer."""
 
     server: Server
     cluster: FakeApiServer
@@ -82,7 +82,7 @@ class Main:
         return found["status"], found["reason"]
 
     async def is_written(self, name: str = "c1", times: int = 1) -> None:
-        """Waits until the status of a link was written so often and its queue key is done."""
+        """Waits until the status was written this many times and the link's queue key is done."""
         await eventually(lambda: self.writes(name) >= times and name not in self.queue._processing)
 
     def writes(self, name: str = "c1") -> int:

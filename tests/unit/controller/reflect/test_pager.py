@@ -79,7 +79,7 @@ async def test_list_without_end_is_an_error(
 
 
 async def test_pages_that_arrive_together_are_decoded_in_turns() -> None:
-    """Ten clusters that answer at the same moment do not hold the event loop for ten pages."""
+    """Ten clusters that answer at the same moment do not block the event loop for ten pages."""
     turn, seen = 0, []
 
     async def count() -> None:

@@ -44,7 +44,7 @@ async def list_names(reflector: Reflector[Service]) -> list[str]:
 
 
 async def test_list_has_the_items_of_all_pages() -> None:
-    """Each page is requested with the token of the one before. The version is that of the last."""
+    """Each page is requested with the token of the previous one; the last has the version."""
     pages = (
         gives(lambda: page(service("a"), version="5", token="t 1&")),  # noqa: S106 - a token of a list
         gives(lambda: page(service("b"), version="5", token="t2")),  # noqa: S106

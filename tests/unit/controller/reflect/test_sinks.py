@@ -81,7 +81,7 @@ def test_watch_that_adds_objects_without_end_fails(*, is_decodable: bool) -> Non
 
 
 def test_removed_service_keeps_the_slice_of_the_same_name() -> None:
-    """Removing a Service leaves a slice with the same key alone."""
+    """Removing a Service does not remove a slice with the same key."""
     store = new_store()
     ObjectSink(store, MAIN, Service).apply(service())
     ObjectSink(store, MAIN, EndpointSlice).apply(

@@ -54,7 +54,7 @@ def reason(
 # Who is refused
 
 
-def test_cluster_of_its_own_may_be_used() -> None:
+def test_links_to_different_clusters_may_be_used() -> None:
     """Links to different clusters do not refuse each other."""
     links = Links()
     links.claim("a", "1")
@@ -166,7 +166,7 @@ def test_link_that_was_disconnected_as_a_duplicate_wakes_once() -> None:
     assert links.woken == ["young"]
 
 
-def test_link_that_woke_waits_no_more() -> None:
+def test_woken_link_no_longer_waits() -> None:
     """A link that was woken is not woken again until it is refused again."""
     links = Links()
     links.claim("old", "1")
@@ -178,7 +178,7 @@ def test_link_that_woke_waits_no_more() -> None:
     assert links.woken == ["youngest", "young"]
 
 
-def test_connected_link_waits_no_more() -> None:
+def test_connected_link_no_longer_waits() -> None:
     """A claim ends the wait for another cluster."""
     links = Links()
     links.claim("old", "1")
@@ -234,7 +234,7 @@ def test_unchanged_kubeconfig_must_not_lead_elsewhere() -> None:
 
 
 def test_edited_kubeconfig_may_lead_elsewhere() -> None:
-    """Another kubeconfig may lead to another cluster, also one from a Secret."""
+    """Another kubeconfig may lead to another cluster, even if it comes from a Secret."""
     claims = connected_to_1()
     assert reason(claims, edited(1), "other", "2") is None
     assert reason(claims, edited(1), "same", "2") is LinkReason.CLUSTER_CHANGED

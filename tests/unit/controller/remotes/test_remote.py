@@ -285,7 +285,7 @@ def exec_kubeconfig() -> str:
 async def test_kubeconfig_that_cannot_work_is_shown(
     world: World, text: str, reason: LinkReason
 ) -> None:
-    """A bad kubeconfig is a problem of its link; a better one is used."""
+    """An invalid kubeconfig is a problem of its link; once it is fixed, it is used."""
     world.edit(text)
     await world.has_problem(reason)
     remote = await world.serve()
@@ -295,14 +295,14 @@ async def test_kubeconfig_that_cannot_work_is_shown(
 
 
 async def test_certificate_of_another_authority_is_shown(world: World) -> None:
-    """A wrong CA is another problem than a server that does not answer."""
+    """A wrong CA and a server that does not respond are different problems."""
     remote = await world.serve()
     world.edit(kubeconfig(remote.url, OTHER_AUTHORITY))
     await world.has_problem(LinkReason.CERTIFICATE_INVALID)
 
 
 async def test_cluster_is_tried_until_it_answers(world: World) -> None:
-    """A cluster that was away when its link was created is connected once it answers."""
+    """A cluster that was unreachable when its link was created is connected once it responds."""
     remote = await world.serve(fault=Refuse(503))
     world.edit(remote.kubeconfig)
     await world.has_problem(LinkReason.UNREACHABLE)
@@ -315,7 +315,7 @@ async def test_cluster_is_tried_until_it_answers(world: World) -> None:
 
 
 async def test_lost_cluster_keeps_its_objects(world: World) -> None:
-    """A cluster that cannot be reached any more is unreachable, and its objects stay."""
+    """A cluster that can no longer be reached is unreachable, and its objects stay."""
     remote = await world.serve()
     world.edit(remote.kubeconfig)
     await world.is_synced()
@@ -400,8 +400,8 @@ async def test_session_that_breaks_at_once_is_followed_by_a_pause(world: World) 
     assert len(remote.object_lists) <= 2 * backoff.failures
 
 
-async def test_one_cluster_does_not_disturb_another(world: World) -> None:
-    """A cluster that hangs, and one that refuses requests, leave the third one alone."""
+async def test_one_cluster_does_not_affect_another(world: World) -> None:
+    """A cluster that hangs, and one that refuses requests, do not affect the third one."""
     hanging, refused = await world.serve("1", Hang()), await world.serve("2", Refuse(500))
     good = await world.serve("3")
     world.edit(hanging.kubeconfig, name="hanging")
@@ -443,7 +443,7 @@ async def test_old_kubeconfig_stays_in_use_while_the_new_one_fails(world: World,
 
 
 async def test_new_kubeconfig_is_tried_until_it_works(world: World) -> None:
-    """Credentials that are granted late take over then."""
+    """Credentials that become valid later take over as soon as they work."""
     old, new = await world.serve("old"), await world.serve("new", Refuse(401))
     world.edit(old.kubeconfig)
     await world.is_synced()
@@ -484,7 +484,7 @@ async def test_old_kubeconfig_is_used_again_after_a_loss(world: World) -> None:
     assert world.reason() is LinkReason.UNAUTHORIZED
 
 
-async def test_other_namespaces_make_the_cluster_unknown(world: World) -> None:
+async def test_cluster_is_unknown_until_new_namespaces_are_listed(world: World) -> None:
     """Until the namespaces wanted now are listed, nothing is concluded from the previous ones."""
     remote = await world.serve()
     world.edit(remote.kubeconfig, "default")
@@ -544,7 +544,7 @@ async def test_edit_does_not_wait_for_a_server_that_hangs(world: World) -> None:
 
 
 async def test_new_credentials_do_not_wait_for_a_server_that_hangs(world: World) -> None:
-    """A Secret that changes gives up an attempt as an edit of the link does."""
+    """A changed Secret interrupts an attempt, as an edit of the link does."""
     hanging, good = await world.serve("1", Hang()), await world.serve("2")
     world.edit(hanging.kubeconfig)
     await eventually(lambda: bool(hanging.server.requests))
@@ -553,7 +553,7 @@ async def test_new_credentials_do_not_wait_for_a_server_that_hangs(world: World)
 
 
 async def test_session_that_opens_while_its_link_is_edited_is_closed(world: World) -> None:
-    """A session that is open when it is given up does not stay open beside its successor."""
+    """A session that opened after it was abandoned does not stay open beside its successor."""
     opened: list[Session] = []
 
     async def open_late(
@@ -579,7 +579,7 @@ async def test_session_that_opens_while_its_link_is_edited_is_closed(world: Worl
     assert [is_closed(each) for each in opened] == [True, False]
 
 
-async def test_cluster_is_left_alone_as_long_as_it_asks(world: World) -> None:
+async def test_next_attempt_respects_retry_after(world: World) -> None:
     """After a 503 with Retry-After the next attempt waits, unless the link is edited."""
 
     busy = Garbage("not ready", 503, {"Retry-After": "100"})
@@ -617,7 +617,7 @@ async def test_bug_does_not_end_the_remote(world: World) -> None:
     assert "internal error" in [entry["event"] for entry in logs]
 
 
-async def test_session_that_a_bug_kept_from_use_is_closed(world: World) -> None:
+async def test_session_that_could_not_be_used_is_closed(world: World) -> None:
     """A session that was opened and could not be used does not stay open."""
     opened: list[Session] = []
 
@@ -748,7 +748,7 @@ async def test_refused_edit_leaves_the_old_connection_alone(world: World) -> Non
 
 
 async def test_pinned_cluster_is_checked_when_the_link_is_edited(world: World) -> None:
-    """Pinning another cluster closes the session and keeps its mirrors; pinning this one helps."""
+    """Pinning another cluster closes the session, and mirrors stay; pinning this one reconnects."""
     remote = await world.serve("uid-of-a-cluster")
     world.edit(remote.kubeconfig)
     await world.is_synced()

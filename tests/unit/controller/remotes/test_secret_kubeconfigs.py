@@ -88,7 +88,7 @@ async def test_only_secrets_that_are_named_are_read() -> None:
 
 
 async def test_missing_secret_is_named() -> None:
-    """The problem says which Secret to create; created it is used, deleted it is missing again."""
+    """The problem says which Secret to create; it is used once created, missing once deleted."""
     async with worlds() as world:
         world.secrets.require({"a"})
         await world.has_text("there is no Secret svclink/a", "kubeconfig")
@@ -139,7 +139,7 @@ async def test_secret_that_may_not_be_read_is_a_problem() -> None:
 
 
 async def test_secret_stays_valid_while_the_main_cluster_is_away() -> None:
-    """A kubeconfig is not given up because its Secret cannot be read for a while."""
+    """A kubeconfig stays in use even if its Secret cannot be read for a while."""
     async with worlds() as world:
         world.cluster.put_secret(NAMESPACE, "a", {"kubeconfig": "b25l"})
         world.secrets.require({"a"})
@@ -152,7 +152,7 @@ async def test_secret_stays_valid_while_the_main_cluster_is_away() -> None:
         assert world.changes == ["a"]
 
 
-async def test_secret_that_is_not_needed_any_more_is_forgotten() -> None:
+async def test_secret_that_is_no_longer_needed_is_forgotten() -> None:
     """When no link names a Secret, its watch ends and its content is dropped."""
     async with worlds() as world:
         world.cluster.put_secret(NAMESPACE, "a", {"kubeconfig": "b25l"})
@@ -164,7 +164,7 @@ async def test_secret_that_is_not_needed_any_more_is_forgotten() -> None:
         await eventually(lambda: not world.cluster.watchers)
 
 
-async def test_content_of_a_secret_is_in_no_representation() -> None:
+async def test_repr_hides_the_content_of_a_secret() -> None:
     """The repr, which could be logged, does not show what a Secret holds."""
     async with worlds() as world:
         world.cluster.put_secret(NAMESPACE, "a", {"kubeconfig": "aHVzaA"})

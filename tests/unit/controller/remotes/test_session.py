@@ -137,7 +137,7 @@ async def test_cluster_whose_identity_is_forbidden_is_unknown(world: World) -> N
 
 @pytest.mark.parametrize("code", [404, 500])
 async def test_other_errors_of_the_identity_are_raised(world: World, code: int) -> None:
-    """An error that may pass does not make a cluster unidentifiable."""
+    """A transient error does not make a cluster unidentifiable."""
     world.cluster.fail(Refuse(code), starts_with(IDENTITY))
     async with connected(world.server.url) as client:
         with pytest.raises(ApiError, match=str(code)):

@@ -117,7 +117,7 @@ async def test_link_of_another_controller_is_not_connected() -> None:
 
 
 async def test_link_that_is_no_longer_selected_is_disconnected() -> None:
-    """Another controller has it now, so nothing of it is known any more."""
+    """Another controller handles the link now, so the objects of its cluster are dropped."""
     async with worlds() as world:
         world.edit(link(spec=world.spec))
         await world.is_synced()
@@ -151,8 +151,8 @@ async def test_secret_concerns_the_links_that_name_it() -> None:
         await eventually(lambda: world.target_changes == ["other"])
 
 
-async def test_only_another_target_is_a_change_of_the_target() -> None:
-    """An edit of a filter is no other target; another kubeconfig is."""
+async def test_edit_of_a_filter_does_not_change_the_target() -> None:
+    """Editing a filter does not change the target; another kubeconfig does."""
     async with worlds() as world:
         world.edit(link(spec=world.spec, generation=1))
         await world.is_synced()

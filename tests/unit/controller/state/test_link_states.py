@@ -1,4 +1,4 @@
-"""Everything about a link follows its connection, its mirrors and its deletion.
+"""The state of a link follows its connection, its mirrors and its deletion.
 
 Real: the store and the core. Substituted: reflectors and workers, by direct calls.
 """

@@ -48,7 +48,7 @@ def test_first_of_several_changes_counts() -> None:
 
 
 def test_change_that_could_not_be_written_keeps_its_time() -> None:
-    """A change that is put back is as old as before, also if another one came since."""
+    """A change that is put back keeps its age, even if another one came since."""
     time = Clock()
     propagation = PropagationTimes(time.elapsed)
     propagation.record_change("c1", WEB)

@@ -1,4 +1,4 @@
-"""A snapshot is a value: it never changes, and shares the unchanged parts with the one before.
+"""A snapshot is a value: it never changes, and shares unchanged parts with the previous one.
 
 Real: the store and the core's types. Substituted: reflectors and workers, by direct calls.
 """
@@ -106,7 +106,7 @@ def store() -> Store:
 def test_change_shows_in_the_next_snapshot_only(
     store: Store, change: Callable[[Store], None]
 ) -> None:
-    """Each change gives another snapshot and leaves the one before as it was."""
+    """Each change gives another snapshot and leaves the previous one unchanged."""
     before = store.snapshot()
     content = fingerprint(before)
     change(store)
@@ -178,8 +178,8 @@ def test_snapshot_shows_links_and_connections_as_they_are() -> None:
     assert dict(store.snapshot().remotes) == {}
 
 
-def test_snapshot_cannot_be_written_to(store: Store) -> None:
-    """The maps of a snapshot have no way to be changed."""
+def test_snapshot_is_read_only(store: Store) -> None:
+    """The maps of a snapshot cannot be changed."""
     with pytest.raises(TypeError):
         store.snapshot().main.services[WEB] = service()  # type: ignore[index]
 

@@ -51,7 +51,7 @@ def test_version_never_changes(acts: list[tuple[int, int | None] | None]) -> Non
 
 
 def test_version_is_the_same_object_until_a_change() -> None:
-    """Taking a version twice, or removing an absent key, makes no other one."""
+    """Taking a version twice, or removing an absent key, gives the same object."""
     found: VersionedMap[str, int] = VersionedMap()
     found.set("a", 1)
     version = found.version()

@@ -74,7 +74,7 @@ def test_status_without_details_has_no_delay(details: Any) -> None:
     ],
 )
 def test_status_that_is_not_json_is_its_text(body: bytes, message: str) -> None:
-    """The answer of a proxy is not JSON: HTTP code and reason count, and its text is shown."""
+    """The response of a proxy is not JSON: HTTP code and reason count, and its text is shown."""
     assert decode_status(body, 503, "Service Unavailable") == Status(
         503, "Service Unavailable", message
     )

@@ -1,6 +1,6 @@
 """Each answer of a server becomes values of the core, or an error that describes it.
 
-One bad object costs itself.
+An undecodable object does not affect the others.
 
 Real: the decoders. Substituted: the server, by the bytes it could send.
 """
@@ -115,14 +115,14 @@ def test_items_may_be_null() -> None:
         endpoint_slice("bad", metadata={**endpoint_slice("bad")["metadata"], "generation": "one"}),
     ],
 )
-def test_undecodable_object_costs_only_itself(bad: dict[str, Any]) -> None:
+def test_undecodable_object_does_not_affect_the_others(bad: dict[str, Any]) -> None:
     """The other objects are decoded. The undecodable one is reported with its Service."""
     page = whole(listed(endpoint_slice("good"), bad, endpoint_slice("fine")), ENDPOINT_SLICES)
     assert [item.metadata.name for item in page.items] == ["good", "fine"]
     assert [(each.key.name, each.service) for each in page.undecodable] == [("bad", WEB)]
 
 
-def test_invalid_utf8_costs_only_its_object() -> None:
+def test_invalid_utf8_affects_only_its_object() -> None:
     """Invalid UTF-8 in a field that is read makes one object undecodable."""
     content = listed(service("good"), service("bad", spec={"type": "X"})).replace(
         b'"X"', b'"\xff\xfe"'
@@ -335,7 +335,7 @@ def test_error_about_an_event_is_printable() -> None:
     ],
 )
 def test_answer_to_a_write_is_the_object(resource: Resource[Any], content: Any, kind: type) -> None:
-    """The answer to a write has the object as the server stored it."""
+    """The response to a write has the object as the server stored it."""
     assert isinstance(decode_object(json.dumps(content).encode(), resource), kind)
 
 
@@ -343,7 +343,7 @@ def test_answer_to_a_write_is_the_object(resource: Resource[Any], content: Any, 
     "content", [b"<html>", b"{}", b"", DEEP, b'{"metadata":{"name":"a"},"spec":{"enabled":5}}']
 )
 def test_answer_to_a_write_that_is_not_an_object_is_an_error(content: bytes) -> None:
-    """A 200 with something else, for example of a proxy, does not prove that it was stored."""
+    """A 200 with another body, for example from a proxy, proves no write."""
     with pytest.raises(WireError, match="endpointslices"):
         decode_object(content, ENDPOINT_SLICES)
     with pytest.raises(WireError, match="clusterlinks"):
@@ -372,7 +372,7 @@ def test_uid_of_any_object_is_read() -> None:
     "content", [b"", b"<html>", b"{}", b"[]", b'{"gitVersion":5,"metadata":{"uid":5}}', DEEP]
 )
 def test_version_and_uid_of_another_api_are_errors(content: bytes) -> None:
-    """The answer of another API is an error."""
+    """The response of another API is an error."""
     with pytest.raises(WireError):
         decode_version(content)
     with pytest.raises(WireError):

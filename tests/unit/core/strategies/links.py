@@ -1,4 +1,4 @@
-"""ClusterLinks, and the remote clusters behind them.
+"""ClusterLinks, and the remote clusters that they link.
 
 DESIGN: a remote that was never listed or cannot be reached is a different value from a remote with
 no Services.

@@ -183,7 +183,7 @@ async def test_watch_from_too_old_version_ends(running: Running) -> None:
 
 
 async def test_watch_can_begin_with_existing_objects(running: Running) -> None:
-    """So does a watch without a version; `sendInitialEvents` adds a bookmark (KEP-3157)."""
+    """A watch without a version does so too; `sendInitialEvents` adds a bookmark (KEP-3157)."""
     client = running.administrator
 
     async with watching(client, SERVICES_PATH) as next_event:
