@@ -361,7 +361,7 @@ def test_l15_history_does_not_matter(data: DataObject) -> None:
     pairs = decided_by_facts(ends[0]) & decided_by_facts(ends[1])
     states = [state_of(end, pairs) for end in ends]
     assert states[0] == states[1] == states[2]
-    fresh = ended(with_main(facts, slices=others_of(facts)), Planner())
+    fresh = ended(collected(with_main(facts, slices=others_of(facts))), Planner())
     assert decided_by_facts(fresh) >= pairs
     assert state_of(fresh, pairs) == states[0]
 
