@@ -25,6 +25,7 @@ from hypothesis.strategies import DataObject, DrawFn
 
 import svclink_core
 from svclink_core import (
+    UNGUARDED,
     ClusterLink,
     ClusterLinkSpec,
     EndpointSlice,
@@ -33,6 +34,7 @@ from svclink_core import (
     Options,
     Outcome,
     Planner,
+    Reason,
     Snapshot,
     Synced,
     Toll,
@@ -169,6 +171,7 @@ def use_link(core: Mapping[str, Function], link: ClusterLink) -> None:
     core["known_cluster"](link)
     core["duplicate_name"](core["oldest_of_same_name"]([link, link]))
     core["namespaces_to_read"](link, Options())
+    core["link_kubeconfig"](link)
     core["counts_as_lost"](core["link_target"](link, Options(), "abc"), None)
 
 
@@ -178,6 +181,14 @@ def use_rest(core: Mapping[str, Function], universe: Universe) -> None:
         core["hashed_name"](key, "c", "web-1", 0)
         core["readers"](f"{key.name}-c", universe.clusters)
         core["is_subdomain"](key.name)
+        core["choose_name"](key, "c", "web-1", universe.clusters, lambda _: False)
+        core["is_unmistakable"](f"{key.name}-c", "c", universe.clusters)
+        core["why_withheld"](UNGUARDED, key)
+    for endpoint_slice in (mirrored_slice(), leftover_slice()):
+        core["cluster_of"](endpoint_slice)
+        core["service_of"](endpoint_slice)
+        core["delete"](endpoint_slice, Reason.SOURCE_GONE)
+    core["is_label_value"]("zone-a")
     core["is_qualified_name"]("kubernetes.io/h2c")
     core["json_name"]("cluster_ip", {})
     core["sorted_pairs"]({"b": "1", "a": "2"})
@@ -220,7 +231,7 @@ def test_l14_no_function_changes_an_argument() -> None:
     check()
     with every_function_watched(called) as core:
         for found in RARE:
-            core["plan"](found, NOW)
+            assert Planner().plan(found, NOW) == core["plan"](found, NOW)
     assert FUNCTIONS.keys() - called == set()
 
 
@@ -316,13 +327,20 @@ def decided_by_facts(found: Snapshot) -> set[Pair]:
     """The Services and clusters whose mirrors facts alone decide.
 
     What is kept is what was mirrored before, which is a matter of history. That holds too for
-    Services that main lacks, whose mirrors the garbage collector removes.
+    Services that main lacks, whose mirrors the garbage collector removes, and for what an
+    unreachable policy removes because mirrors that are kept remain ready.
     """
+    decisions = plan(found, NOW).decisions
+    with_kept = {each.service for each in decisions if each.outcome is Outcome.KEPT}
     return {
         (each.service, each.cluster)
-        for each in plan(found, NOW).decisions
+        for each in decisions
         if each.outcome is Outcome.MIRRORED
-        or (each.outcome is Outcome.SKIPPED and each.service in found.main.services)
+        or (
+            each.outcome is Outcome.SKIPPED
+            and each.service in found.main.services
+            and not (each.reason is Reason.UNREACHABLE_REMOVED and each.service in with_kept)
+        )
     }
 
 
