@@ -11,9 +11,6 @@ from typing import Final
 MAX_ENDPOINTS: Final = 1000
 """Endpoints of an EndpointSlice."""
 
-MAX_ADDRESSES: Final = 100
-"""Addresses of an endpoint."""
-
 MAX_NAME_LENGTH: Final = 63
 """Characters of a DNS label, and of a label value."""
 
