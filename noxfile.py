@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -135,13 +136,19 @@ def docs(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS[0])
 def build(session: nox.Session) -> None:
-    """Build the wheel, install it elsewhere, and run the unit tests without the source tree."""
+    """Build the wheel as the image does, and run the unit tests with it, without the sources."""
     session.install(
         "build", *nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "unit")
     )
     elsewhere = Path(session.create_tmp()).resolve()
-    shutil.rmtree(elsewhere / "dist", ignore_errors=True)
-    session.run("python", "-m", "build", "--wheel", "--outdir", str(elsewhere / "dist"), str(ROOT))
+    context = elsewhere / "context"
+    for directory in (elsewhere / "dist", context):
+        shutil.rmtree(directory, ignore_errors=True)
+    for part in image_sources():
+        copy(ROOT / part, context / part)
+    session.run(
+        "python", "-m", "build", "--wheel", "--outdir", str(elsewhere / "dist"), str(context)
+    )
     (wheel,) = (elsewhere / "dist").glob("*.whl")
     session.install(str(wheel))
     for part in ("tests", "crd", "deploy", "docs", "hack", "README.md", "pyproject.toml"):
@@ -149,6 +156,14 @@ def build(session: nox.Session) -> None:
     session.chdir(elsewhere / "tree")
     session.run("svclink", "--version")
     run_quickly(session)
+
+
+def image_sources() -> list[str]:
+    """The files and directories that the Dockerfile copies from the source tree."""
+    copies = re.findall(
+        r"^COPY (?!--from)(.*)", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    return [source for line in copies for source in line.split()[:-1]]
 
 
 def run_quickly(session: nox.Session) -> None:
