@@ -295,9 +295,9 @@ def _make_work(shared: _Shared, applier: Applier) -> Work:
             queue=shared.services,
             applier=applier,
             plan_results=plan_results,
+            link_removal=LinkRemoval(client=shared.client),
             decided=shared.deletion_guards.record,
             metrics=metrics,
-            link_removal=None if settings.has_all_links else LinkRemoval(client=shared.client),
             planner=Planner(),
         ),
         status_writer=StatusWriter(

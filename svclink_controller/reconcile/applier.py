@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
-from enum import Enum
 from typing import Final, assert_never
 
 import structlog
-from attrs import define, evolve, field, frozen
+from attrs import define, evolve, field
 
 from svclink_controller.api.client import Client
 from svclink_controller.api.errors import ApiError, TransportError
 from svclink_controller.reconcile.write_pacing import WritePace
+from svclink_controller.reconcile.write_results import WriteResult, WriteStatus, result_of
+from svclink_controller.reconcile.write_retries import Write, WriteRetries
 from svclink_controller.wire.encoding import encode_slice
 from svclink_controller.wire.messages import WireError
 from svclink_controller.wire.reading import decode_object
@@ -26,41 +27,15 @@ from svclink_core.ownership import service_of
 from svclink_core.planning import Change
 from svclink_core.service_creation import CreateNamespace, CreateService, Creation
 from svclink_core.well_known import Reason
+from svclink_core.write_retries import NO_ANSWER
 
 MAX_IN_FLIGHT: Final = 32
 """Concurrent writes: enough to keep an API server busy, few enough to leave it room for others."""
-
-MAX_REFUSED: Final = 1_000
-"""Refused changes to remember; beyond this number all are forgotten and sent once more."""
 
 UNREACHABLE_POLICIES: Final = (Reason.UNREACHABLE_NOT_READY, Reason.UNREACHABLE_REMOVED)
 """Reasons of the changes that an unreachable policy makes."""
 
 log = structlog.get_logger()
-
-
-class WriteStatus(Enum):
-    """The status of a change; a value is the label `result` of the metric svclink_writes_total."""
-
-    APPLIED = "applied"
-    SUPERSEDED = "superseded"
-    """The object is not the one that the plan was made for: plan again."""
-    REFUSED = "refused"
-    """The API server rejects this content: it is not sent again until it changes."""
-    FAILED = "failed"
-    """A later attempt may succeed."""
-    POSTPONED = "postponed"
-    """Not sent: a deletion before its replacement, the pace of writes, a pause, or a drain."""
-
-
-@frozen
-class WriteResult:
-    """The result of one change; `message` says why it was not applied."""
-
-    change: Change
-    status: WriteStatus
-    message: str = ""
-    retry_after: float | None = None
 
 
 @define
@@ -72,15 +47,14 @@ class Applier:
         written: Called with every EndpointSlice and Service that the API server returns.
         gone: Called with name and uid of a slice to be changed that no longer exists.
         write_pace: Decides when a write may be sent.
-        max_refused: How many refused changes to remember.
+        retries: Decides when a write that failed may be sent again.
     """
 
     client: Client
     written: Callable[[EndpointSlice | Service], None]
     gone: Callable[[NamespacedName, str], None]
     write_pace: WritePace = field(factory=WritePace)
-    max_refused: int = MAX_REFUSED
-    _refused: dict[NamespacedName, WriteResult] = field(factory=dict)
+    retries: WriteRetries = field(factory=WriteRetries)
     _slots: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(MAX_IN_FLIGHT))
     _is_draining: bool = False
 
@@ -129,21 +103,23 @@ class Applier:
 
     async def _perform(self, change: Change) -> WriteResult:
         """Send a change if it may be sent now; a postponed change is not kept but planned again."""
-        refused = self._refused.get(change.key)
-        if refused is not None and refused.change == change:
-            return refused
-        if (delay := self.write_pace.delay_of(change.key)) == 0:
+        if (delay := self._delay_of(change)) == 0:
             await self.write_pace.take_turn()
             async with self._slots:
                 if self._is_draining:
                     return WriteResult(change, WriteStatus.POSTPONED)
-                if (delay := self.write_pace.delay_of(change.key)) == 0:
+                if (delay := self._delay_of(change)) == 0:
                     with self.write_pace.writing(change.key):
                         result = await self._send(change)
-                    self._remember(result)
                     _log(result)
-                    return result
-        return WriteResult(change, WriteStatus.POSTPONED, retry_after=delay)
+                    return self._remember(result)
+        message = self.retries.message_of(_write_of(change))
+        return WriteResult(change, WriteStatus.POSTPONED, message, delay)
+
+    def _delay_of(self, change: Change) -> float:
+        """Seconds until a change may be sent."""
+        rest = self.write_pace.delay_of(change.key)
+        return max(rest, self.retries.delay_of(_write_of(change), change))
 
     async def _send(self, change: Change) -> WriteResult:
         try:
@@ -153,18 +129,25 @@ class Applier:
                 self.gone(change.key, change.precondition.uid)
             if error.status.code == 429:
                 self.write_pace.pause(error.status.retry_after or 1)
-            return _result(change, error)
+            return result_of(change, error)
         except (TransportError, WireError) as error:
-            return WriteResult(change, WriteStatus.FAILED, str(error))
+            return WriteResult(change, WriteStatus.FAILED, str(error), ladder=NO_ANSWER)
         return WriteResult(change, WriteStatus.APPLIED)
 
-    def _remember(self, result: WriteResult) -> None:
-        """Keep a refused change: the API server would refuse it again."""
-        self._refused.pop(result.change.key, None)
-        if result.status is WriteStatus.REFUSED:
-            if len(self._refused) >= self.max_refused:
-                self._refused.clear()
-            self._refused[result.change.key] = result
+    def _remember(self, result: WriteResult) -> WriteResult:
+        """Note a success or a failure. Returns the result with the pause after a failure."""
+        write = _write_of(result.change)
+        if result.status is WriteStatus.APPLIED:
+            self.retries.record_success(write)
+            return result
+        pause = self.retries.record_failure(
+            write,
+            result.change,
+            result.message if result.is_failure else "",
+            result.ladder,
+            result.retry_after or 0,
+        )
+        return evolve(result, retry_after=pause)
 
     async def _write(self, change: Change) -> None:
         namespace, name = change.key.namespace, change.key.name
@@ -220,41 +203,9 @@ def _is_not_found(error: ApiError) -> bool:
     return (error.status.code, error.status.reason) == (404, "NotFound")
 
 
-def _result(change: Change, error: ApiError) -> WriteResult:
-    """The result of a rejected write.
-
-    Source: kubernetes-semantics, 409 variants and namespace deletion.
-    """
-    status = error.status
-    is_deleted = isinstance(change, Delete) and status.code == 404
-    # Two Services can need one Namespace.
-    already_exists = (status.code, status.reason) == (409, "AlreadyExists")
-    if is_deleted or (isinstance(change, CreateNamespace) and already_exists):
-        return WriteResult(change, WriteStatus.APPLIED)
-    match status.code:
-        case 404 | 409:
-            return WriteResult(change, WriteStatus.SUPERSEDED, str(error), status.retry_after)
-        case 403 if "NamespaceTerminating" in status.causes:
-            return WriteResult(change, WriteStatus.SUPERSEDED, str(error), status.retry_after)
-        case 413 | 422:
-            return WriteResult(change, WriteStatus.REFUSED, str(error))
-        case 403:
-            message = _missing_permission(change, error)
-            return WriteResult(change, WriteStatus.FAILED, message, status.retry_after)
-        case _:
-            return WriteResult(change, WriteStatus.FAILED, str(error), status.retry_after)
-
-
-def _missing_permission(change: Change, error: ApiError) -> str:
-    match change:
-        case CreateNamespace():
-            permission = f"create on {NAMESPACES.plural}"
-        case CreateService():
-            permission = f"create on {SERVICES.plural} in namespace {change.key.namespace}"
-        case _:
-            where = f"{ENDPOINT_SLICES.plural} in namespace {change.key.namespace}"
-            permission = f"{change.verb} on {where}"
-    return f"grant svclink {permission} ({error})"
+def _write_of(change: Change) -> Write:
+    """What the retries know a change by, whatever its content."""
+    return change.verb, change.kind, change.key
 
 
 def _log(result: WriteResult) -> None:

@@ -1,15 +1,17 @@
 """Confirms with the main API server that a link is gone before its slices are deleted.
 
-The watch of links can lag behind the watch of slices. If other controllers handle other links, a
-slice of an unknown link may be one that another controller has just created for a new link.
+The watch of links can lag behind the watch of slices: that of a replica that has just become the
+leader, or of a controller whose links are not those of another. A slice of a link that seems not to
+exist may have been created a moment ago, for a link that was created shortly before.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 import structlog
-from attrs import frozen
+from attrs import define, field
 
 from svclink_controller.api.client import Client
 from svclink_controller.api.errors import ApiError, TransportError
@@ -22,7 +24,7 @@ from svclink_core.well_known import Reason
 log = structlog.get_logger()
 
 
-@frozen
+@define
 class LinkRemoval:
     """Confirms that links are gone.
 
@@ -31,6 +33,8 @@ class LinkRemoval:
     """
 
     client: Client
+    _next_reads: dict[str, asyncio.Future[bool]] = field(factory=dict)
+    _reading: asyncio.Lock = field(factory=asyncio.Lock)
 
     async def proven(self, changes: Sequence[Change]) -> Sequence[Change]:
         """The changes without the deletions for a link that exists or may exist.
@@ -44,6 +48,8 @@ class LinkRemoval:
             if change.reason is Reason.LINK_GONE and change.cluster
         }
         unproven = {name for name in sorted(names) if not await self._is_gone(name)}
+        if not unproven:
+            return changes
         return [
             change
             for change in changes
@@ -51,6 +57,19 @@ class LinkRemoval:
         ]
 
     async def _is_gone(self, name: str) -> bool:
+        """The result of the next read of a link; Services that ask meanwhile share it."""
+        if (read := self._next_reads.get(name)) is None:
+            read = self._next_reads[name] = asyncio.ensure_future(self._read_next(name))
+        # A Service whose worker is cancelled must not cancel the read of the others.
+        return await asyncio.shield(read)
+
+    async def _read_next(self, name: str) -> bool:
+        async with self._reading:
+            # The request begins now: a slice that is seen later needs another one.
+            del self._next_reads[name]
+            return await self._read(name)
+
+    async def _read(self, name: str) -> bool:
         """Whether no link has the name; links of the Go release can have it in any namespace."""
         reflector = Reflector(self.client, CLUSTER_LINKS, field_selector=f"metadata.name={name}")
         try:

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final
 
 from attrs import define, field
 
-from svclink_controller.reconcile.applier import WriteResult, WriteStatus
+from svclink_controller.reconcile.write_results import WriteResult
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.mirroring import Finding
-
-FAILURES: Final = (WriteStatus.REFUSED, WriteStatus.FAILED)
-"""Results that an administrator has to fix; the others resolve themselves."""
 
 
 @define
@@ -40,11 +36,8 @@ class PlanResults:
         failures = {
             result.change.cluster or "": f"{key}: {result.message}"
             for result in unfinished
-            if result.status in FAILURES
+            if result.is_failure
         }
-        if any(result.status is WriteStatus.POSTPONED for result in unfinished):
-            # A postponed write does not show that an earlier failure is over.
-            failures = self._failures.get(key, {}) | failures
         old_findings, old_failures = self._findings.pop(key, ()), self._failures.pop(key, {})
         if findings:
             self._findings[key] = findings

@@ -11,14 +11,15 @@ from attrs import define, field
 from svclink_controller import clock
 from svclink_controller.loop_turns import next_turn
 from svclink_controller.monitoring.metrics import Metrics
-from svclink_controller.reconcile.applier import Applier, WriteResult, WriteStatus
+from svclink_controller.reconcile.applier import Applier
 from svclink_controller.reconcile.link_removal import LinkRemoval
 from svclink_controller.reconcile.plan_results import PlanResults
 from svclink_controller.reconcile.workqueue import WorkQueue
+from svclink_controller.reconcile.write_results import WriteResult, WriteStatus
 from svclink_controller.state.store import Store
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.planner import Planner
-from svclink_core.planning import Change, Decision
+from svclink_core.planning import Decision
 
 RECONCILERS: Final = 32
 """Services reconciled concurrently; the applier limits the number of requests."""
@@ -35,10 +36,9 @@ class Reconciler:
         queue: Keys of the Services to plan.
         applier: Performs the changes.
         plan_results: Records findings and failed writes.
+        link_removal: Confirms that a link no longer exists before its slices are deleted.
         decided: Called with each planned Service and its decisions, before any change is applied.
         metrics: Where writes and times are counted.
-        link_removal: Confirms with the API server that a link no longer exists before its slices
-            are deleted. None if this controller handles every link.
         planner: Makes the plans, and remembers what makes the next one fast.
     """
 
@@ -46,9 +46,9 @@ class Reconciler:
     queue: WorkQueue[NamespacedName]
     applier: Applier
     plan_results: PlanResults
+    link_removal: LinkRemoval
     decided: Callable[[NamespacedName, Sequence[Decision]], None] = lambda _key, _decisions: None
     metrics: Metrics = field(factory=Metrics)
-    link_removal: LinkRemoval | None = None
     planner: Planner = field(factory=Planner)
 
     async def run(self) -> None:
@@ -72,9 +72,7 @@ class Reconciler:
         started, received = clock.elapsed(), self.store.propagation.take(key)
         plan = self.planner.plan_service(self.store.snapshot(), key, clock.seconds())
         self.decided(key, plan.decisions)
-        changes: Sequence[Change] = plan.changes
-        if self.link_removal is not None:
-            changes = await self.link_removal.proven(changes)
+        changes = await self.link_removal.proven(plan.changes)
         results = await self.applier.apply(changes)
         self._measure(key, started, received, results)
         unfinished = [result for result in results if result.status is not WriteStatus.APPLIED]
@@ -84,20 +82,14 @@ class Reconciler:
     def _requeue(
         self, key: NamespacedName, unfinished: list[WriteResult], *, is_unproven: bool
     ) -> None:
-        """Plan a Service again if some changes were not applied.
-
-        What may succeed later is retried with growing delays, what was postponed after its delay.
-        What the API server refused is planned again when something changes: it would be refused
-        again.
-        """
-        if is_unproven or any(
-            result.status in (WriteStatus.FAILED, WriteStatus.SUPERSEDED) for result in unfinished
-        ):
-            self.queue.retry(key, max(_delays(unfinished), default=None))
-            return
-        self.queue.forget(key)
-        if (delay := min(_delays(unfinished), default=None)) is not None:
-            self.queue.postpone(key, delay)
+        """Plan a Service again when the first of its changes that were not applied may be sent."""
+        delays = [each.retry_after for each in unfinished if each.retry_after is not None]
+        if is_unproven:
+            delays.append(self.queue.retry(key))
+        else:
+            self.queue.forget(key)
+        if delays:
+            self.queue.postpone(key, min(delays))
 
     def _measure(
         self,
@@ -129,8 +121,3 @@ class Reconciler:
                 self.metrics.propagation.labels(cluster).observe(now - received_at)
             else:
                 self.store.propagation.put_back(key, cluster, received_at)
-
-
-def _delays(results: list[WriteResult]) -> list[float]:
-    """The delays that the API server or the write pace asked for."""
-    return [result.retry_after for result in results if result.retry_after]

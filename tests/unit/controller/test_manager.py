@@ -25,11 +25,12 @@ from svclink_controller.manager import make_manager
 from svclink_controller.settings import Settings
 from svclink_controller.wire.label_selector import parse
 from svclink_core import SYNCED, ClusterLinkSpec, NamespacedName
+from svclink_core.codec import Json
 from svclink_core.svclink_v1alpha1 import SecretKeyReference
 from tests.builders.keys import WEB
-from tests.builders.values import link, remote_slice
-from tests.unit.controller.faults import Hang, Refuse, ends_with, is_write
-from tests.unit.controller.http_server import credentials, kubeconfig
+from tests.builders.values import link, mirrored_slice, remote_slice
+from tests.unit.controller.faults import Answer, Hang, Refuse, ends_with, is_write
+from tests.unit.controller.http_server import Request, credentials, kubeconfig
 from tests.unit.controller.waiting import eventually
 from tests.unit.controller.whole_controller import NAMESPACE, World, worlds
 
@@ -39,6 +40,12 @@ ELECTING: Final = Settings(sync_interval=0.05, leader_elect=True)
 
 def in_secret(name: str) -> ClusterLinkSpec:
     return ClusterLinkSpec(kubeconfig_secret_ref=SecretKeyReference(name))
+
+
+def is_complete_list_of_links(asked: Request) -> bool:
+    """Not a watch, and not a read of one link."""
+    is_list = asked.path.endswith("/clusterlinks") and not asked.is_watch
+    return is_list and "fieldSelector" not in asked.query
 
 
 async def another_resync(world: World) -> None:
@@ -285,6 +292,26 @@ async def test_one_of_two_replicas_writes_and_the_other_takes_over() -> None:
         finally:
             second.cancel()
             await asyncio.wait({second})
+
+
+async def test_new_leader_deletes_nothing_of_a_link_that_its_watch_lacks() -> None:
+    """The slices of a link stay if only the list of a new leader does not have the link yet."""
+    async with worlds(ELECTING) as world:
+        mirror = mirrored_slice("web-c1", "10.0.0.9")
+        world.main.put(mirror)
+        world.main.put(world.link())
+        outdated: Json = {
+            "metadata": {"resourceVersion": str(world.main.revision)},
+            "items": [],
+        }
+        world.main.fail(Answer(outdated), is_complete_list_of_links)
+        world.start()
+        await eventually(lambda: world.controller.store.is_complete)
+        await another_resync(world)
+        assert world.mirrored() == {"web-c1": ["10.0.0.9"]}
+        world.main.heal()
+        world.main.put(world.link())
+        await world.is_mirrored("10.0.0.1")
 
 
 async def test_leader_that_regains_the_lease_writes_again() -> None:

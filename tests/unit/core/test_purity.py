@@ -47,6 +47,7 @@ from svclink_core.link_identity import Claim
 from svclink_core.ownership import Leftover, cluster_of, is_ours, owner_of, service_of
 from svclink_core.remote_lifecycle import Broken, RemoteState
 from svclink_core.snapshot import all_keys
+from svclink_core.write_retries import NO_ANSWER
 from tests.builders.values import (
     cluster,
     leftover_slice,
@@ -196,6 +197,10 @@ def use_rest(core: Mapping[str, Function], universe: Universe) -> None:
     core["stage_of"](RemoteState())
     core["after"](RemoteState(), Broken())
     core["interrupts_work"](Broken())
+    core["explain_refusal"](core["refuser_of"](403, "exceeded quota: few"), "no", "create", "")
+    core["delay_before"](
+        core["failed_again"](None, "a", "no", ladder=NO_ANSWER, at=0, luck=0), "a", 1
+    )
 
 
 LOST: Final = evolve(

@@ -15,8 +15,9 @@ from aiohttp import web
 from attrs import define, evolve, field
 from structlog.testing import capture_logs
 
-from svclink_controller.reconcile.applier import MAX_IN_FLIGHT, Applier, WriteResult, WriteStatus
+from svclink_controller.reconcile.applier import MAX_IN_FLIGHT, Applier
 from svclink_controller.reconcile.write_pacing import WritePace
+from svclink_controller.reconcile.write_results import WriteResult, WriteStatus
 from svclink_core import (
     Change,
     Create,
@@ -39,6 +40,7 @@ from svclink_core.codec import structure, unstructure
 from svclink_core.ownership import cluster_of
 from svclink_core.well_known import LABEL_CLUSTER, LABEL_MANAGED_BY, LABEL_SERVICE_NAME, MANAGED_BY
 from tests.unit.controller.fake_api_server import FakeApiServer
+from tests.unit.controller.faults import Refuse, method
 from tests.unit.controller.http_server import Request, Server, connected, serving
 from tests.unit.controller.responses import answer, refusal
 from tests.unit.controller.waiting import eventually
@@ -367,53 +369,83 @@ async def test_unreachable_server_is_a_failure() -> None:
     "make", [create, lambda: update(main_slice()), lambda: delete(main_slice())]
 )
 async def test_missing_permission_is_named(make: Callable[[], Change]) -> None:
-    """The message of a 403 names the verb, resource and namespace to grant."""
-    async with main_cluster(refusing("web-c1", with_=lambda: refusal(403, "Forbidden"))) as main:
+    """The message of RBAC's 403 names the verb, resource and namespace to grant."""
+    text = 'endpointslices is forbidden: User "svclink" cannot write'
+    async with main_cluster(
+        refusing("web-c1", with_=lambda: refusal(403, "Forbidden", text))
+    ) as main:
         (result,) = await main.applier.apply([make()])
     verb = type(result.change).__name__.lower()
     assert (
         result.message
-        == f"grant svclink {verb} on endpointslices in namespace default (403 Forbidden: no)"
+        == f"grant svclink {verb} on endpointslices in namespace default (403 Forbidden: {text})"
     )
 
 
-# Refused changes
-
-
-@pytest.mark.parametrize("code", [413, 422])
-async def test_refused_change_is_not_sent_again(code: int) -> None:
-    """A change that the API server refuses is sent once; its result stays, for the status."""
-    async with main_cluster(
-        refusing("web-c1", with_=lambda: refusal(code, "Invalid", "no such thing"))
-    ) as main:
-        first = await main.applier.apply([update(main_slice())])
-        main.applier.write_pace = WritePace()
-        assert await main.applier.apply([update(main_slice())]) == first
-        assert [each.status for each in first] == [WriteStatus.REFUSED]
-        assert len(main.writes) == 1
-
-
 @pytest.mark.parametrize(
-    "other", [update(main_slice(), "10.0.0.8"), update(main_slice("2")), create()]
+    ("code", "text"),
+    [
+        (403, "ValidatingAdmissionPolicy 'calm' with binding 'calm' denied request: no"),
+        (400, 'admission webhook "calm" denied the request: no'),
+    ],
 )
-async def test_change_that_differs_from_a_refused_one_is_sent(other: Change) -> None:
-    """Other content, or another version to replace, is sent."""
-    async with main_cluster(refusing("web-c1", with_=lambda: refusal(422, "Invalid"))) as main:
-        await main.applier.apply([update(main_slice())])
-        main.applier.write_pace = WritePace()
-        await main.applier.apply([other])
-        main.applier.write_pace = WritePace()
-        await main.applier.apply([update(main_slice())])
-        assert len(main.writes) == 3
+async def test_denied_content_counts_as_refused(code: int, text: str) -> None:
+    """Whatever code a policy or a webhook chooses, other content may be accepted."""
+    async with main_cluster(refusing("web-c1", with_=lambda: refusal(code, "", text))) as main:
+        (result,) = await main.applier.apply([create()])
+    assert (result.status, "an admission" in result.message) == (WriteStatus.REFUSED, True)
 
 
-async def test_memory_of_refusals_is_bounded() -> None:
-    """However many changes are refused, only a limited number is remembered."""
-    names = [f"web-{number}" for number in range(10)]
-    async with main_cluster(refusing(*names, with_=lambda: refusal(422, "Invalid"))) as main:
-        main.applier.max_refused = 3
-        await main.applier.apply([create(name) for name in names])
-        assert 0 < len(main.applier._refused) <= 3
+# Retries
+
+
+@pytest.mark.parametrize("code", [400, 401, 403, 404, 409, 413, 422, 429, 500, 503])
+async def test_failed_write_is_held_back(code: int) -> None:
+    """Whatever the code, the same change is not sent again before its pause is over."""
+    async with main_cluster(
+        refusing("web-c1", with_=lambda: refusal(code, retry_after=60))
+    ) as main:
+        (first,) = await main.applier.apply([create()])
+        main.applier.write_pace = WritePace()
+        (second,) = await main.applier.apply([create()])
+        assert (second.status, len(main.writes)) == (WriteStatus.POSTPONED, 1)
+        assert first.retry_after == 60
+        assert second.retry_after is not None
+        assert 0 < second.retry_after <= 60
+
+
+async def test_postponed_write_says_why_it_failed_before() -> None:
+    """The status of the link shows the failure until the write succeeds."""
+    async with main_cluster(refusing("web-c1", with_=lambda: refusal(500, "Full", "no"))) as main:
+        main.applier.write_pace = WritePace(rest_seconds=60)
+        results = [*await main.applier.apply([create()]), *await main.applier.apply([create()])]
+        assert [each.status for each in results] == [WriteStatus.FAILED, WriteStatus.POSTPONED]
+        assert [each.message for each in results] == ["500 Full: no"] * 2
+        assert all(each.is_failure for each in results)
+
+
+async def test_success_ends_the_ladder() -> None:
+    """A write that succeeds is forgotten, and the next failure is a first one."""
+    async with main_cluster() as main:
+        rule = main.cluster.fail(Refuse(500), times=1)
+        main.applier.write_pace = WritePace(rest_seconds=0)
+        await main.applier.apply([create()])
+        assert len(main.applier.retries._failed) == rule.hits == 1
+        main.applier.retries.forget_all()
+        (result,) = await main.applier.apply([create()])
+        assert result.status is WriteStatus.APPLIED
+        assert main.applier.retries._failed == {}
+
+
+async def test_other_verb_has_its_own_ladder() -> None:
+    """A missing permission to create does not hold back a deletion."""
+    async with main_cluster() as main:
+        stored = main.add(slice_of())
+        main.cluster.fail(Refuse(403, retry_after=60), method("PUT"))
+        main.applier.write_pace = WritePace(rest_seconds=0)
+        results = await main.applier.apply([update(stored)])
+        results += await main.applier.apply([delete(stored)])
+        assert [each.status for each in results] == [WriteStatus.FAILED, WriteStatus.APPLIED]
 
 
 # Pace
@@ -622,7 +654,8 @@ async def test_service_waits_for_its_namespace(
     """An existing Namespace counts as created; without it the Service is not sent."""
 
     async def override(request: web.BaseRequest) -> web.StreamResponse | None:
-        return refusal(code, reason) if request.path == "/api/v1/namespaces" else None
+        text = 'namespaces is forbidden: User "svclink" cannot create resource "namespaces"'
+        return refusal(code, reason, text) if request.path == "/api/v1/namespaces" else None
 
     async with main_cluster(override) as main:
         results = await main.applier.apply([SPACE, MADE])

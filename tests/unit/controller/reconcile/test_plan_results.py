@@ -8,8 +8,8 @@ from __future__ import annotations
 import pytest
 from attrs import define, field
 
-from svclink_controller.reconcile.applier import WriteResult, WriteStatus
 from svclink_controller.reconcile.plan_results import PlanResults
+from svclink_controller.reconcile.write_results import WriteResult, WriteStatus
 from svclink_core import Create, EndpointSlice, Finding, NamespacedName, ObjectMeta, Reason
 from svclink_core.well_known import LABEL_CLUSTER, LABEL_MANAGED_BY, MANAGED_BY
 
@@ -62,14 +62,23 @@ def test_plan_without_findings_removes_earlier_ones() -> None:
 
 
 def test_failure_stays_while_the_write_is_postponed() -> None:
-    """A postponed write does not remove the failure and reports no change; success does both."""
+    """A postponed write says why it failed before, which is no change; success is one."""
     record = Record()
     record.plan_results.record(WEB, (), [failure()])
     record.changed.clear()
-    record.plan_results.record(WEB, (), [failure(status=WriteStatus.POSTPONED, message="")])
+    record.plan_results.record(WEB, (), [failure(status=WriteStatus.POSTPONED)])
     assert (record.plan_results.failures_of("c1"), record.changed) == (["default/web: 500"], [])
     record.plan_results.record(WEB, (), [])
     assert (record.plan_results.failures_of("c1"), record.changed) == ([], ["c1"])
+
+
+def test_postponed_write_of_one_cluster_hides_no_success_of_another() -> None:
+    """The failure of a cluster is over although the write for another one waits."""
+    record = Record()
+    record.plan_results.record(WEB, (), [failure("c1"), failure("c2")])
+    record.plan_results.record(WEB, (), [failure("c1", WriteStatus.POSTPONED)])
+    assert record.plan_results.failures_of("c1") == ["default/web: 500"]
+    assert record.plan_results.failures_of("c2") == []
 
 
 def test_changed_findings_are_reported() -> None:
@@ -96,9 +105,10 @@ def test_changed_failures_are_reported() -> None:
     [(each, each in (WriteStatus.REFUSED, WriteStatus.FAILED)) for each in WriteStatus],
 )
 def test_only_results_that_need_a_fix_are_failures(status: WriteStatus, counts: bool) -> None:
-    """A superseded plan or a postponed deletion is not shown as a failure."""
+    """A superseded plan or a deletion that waits for its replacement is not shown as a failure."""
     record = Record()
-    record.plan_results.record(WEB, (), [failure(status=status)])
+    message = "" if status is WriteStatus.POSTPONED else "500"
+    record.plan_results.record(WEB, (), [failure(status=status, message=message)])
     assert record.plan_results.failures_of("c1") == (["default/web: 500"] if counts else [])
 
 

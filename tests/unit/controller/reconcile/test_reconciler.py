@@ -7,6 +7,7 @@ by a fake one.
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -78,7 +79,7 @@ class World:
 
 
 @asynccontextmanager
-async def worlds(*, broken: int = 0, shares_links: bool = False) -> AsyncIterator[World]:
+async def worlds(*, broken: int = 0) -> AsyncIterator[World]:
     """A reconciler at work; the first answers of the main cluster cause an internal error."""
     cluster = FakeApiServer()
     queue: WorkQueue[NamespacedName] = WorkQueue()
@@ -97,8 +98,8 @@ async def worlds(*, broken: int = 0, shares_links: bool = False) -> AsyncIterato
         store.put(MAIN, item)
 
     async with serving(cluster) as server, connected(server.url) as client:
-        reconciler = Reconciler(store, queue, Applier(client, written, store.mark_gone), findings)
-        reconciler.link_removal = LinkRemoval(client) if shares_links else None
+        applier = Applier(client, written, store.mark_gone)
+        reconciler = Reconciler(store, queue, applier, findings, LinkRemoval(client))
         workers = [asyncio.create_task(reconciler.run()) for _ in range(4)]
         try:
             yield World(server, cluster, store, queue, findings)
@@ -135,8 +136,8 @@ async def test_reconciling_an_unchanged_service_sends_no_request() -> None:
 async def test_slices_of_an_unknown_link_stay_until_the_api_server_confirms_its_removal(
     answers: str,
 ) -> None:
-    """A watch of links that lags behind must not delete the slices of another controller."""
-    async with worlds(shares_links=True) as world:
+    """A watch of links that lags behind must not delete the slices of a link that exists."""
+    async with worlds() as world:
         if answers == "the link":
             world.cluster.put(ClusterLink(ObjectMeta("new")))
         else:
@@ -200,25 +201,38 @@ async def test_failure_is_recorded_until_the_write_succeeds() -> None:
         await eventually(lambda: world.plan_results.failures_of("c1") == [])
 
 
-async def test_refused_write_waits_for_a_change() -> None:
-    """A 422 is shown and not sent again until the source changes."""
+async def test_denied_write_is_retried_until_it_is_accepted() -> None:
+    """A 422 is shown for as long as it lasts, and ends without any event or restart."""
     async with worlds() as world:
-        invalid = Refuse(422, "Invalid", "no such thing")
-        world.cluster.fail(invalid, when=lambda request: b"10.0.0.2" not in request.body)
+        denied = world.cluster.fail(Refuse(422, "Invalid", "no such thing"))
         world.list_all()
-        await eventually(
-            lambda: (
-                world.plan_results.failures_of("c1") == ["default/web: 422 Invalid: no such thing"]
-            )
-        )
-        for _ in range(3):
-            world.queue.add([WEB])
-            await eventually(lambda: world.queue.is_idle)
-        assert (len(world.server.requests), world.queue._delayed) == (1, {})
-        assert world.plan_results.failures_of("c1") == ["default/web: 422 Invalid: no such thing"]
-        world.store.put("c1", remote_slice(None, "10.0.0.2", version="2"))
-        await eventually(lambda: world.addresses() == {"web-c1": ["10.0.0.2"]})
+        shown = [
+            "default/web: the validation of the API server refused it (422 Invalid: no such thing)"
+        ]
+        await eventually(lambda: world.plan_results.failures_of("c1") == shown)
+        world.queue.add([WEB])
+        await eventually(lambda: world.queue.is_idle)
+        assert world.plan_results.failures_of("c1") == shown
+        await eventually(lambda: denied.hits >= 3)
+        world.cluster.heal()
+        await eventually(lambda: world.addresses() == {"web-c1": ["10.0.0.1"]})
         await eventually(lambda: world.plan_results.failures_of("c1") == [])
+
+
+@pytest.mark.parametrize("code", [403, 422, 500])
+async def test_events_do_not_shorten_the_pauses_of_a_write_that_fails(code: int) -> None:
+    """However often the Service is planned and changed, the intervals double."""
+    async with worlds() as world:
+        denied = world.cluster.fail(Refuse(code))
+        started = asyncio.get_running_loop().time()
+        world.list_all()
+        for number in itertools.count(2):
+            world.store.put("c1", remote_slice(None, f"10.0.1.{number % 200}", version=str(number)))
+            await asyncio.sleep(0.01)
+            if denied.hits >= 6:
+                break
+        least = sum(0.1 * 2**each / 2 for each in range(5))
+        assert asyncio.get_running_loop().time() - started > least
 
 
 async def test_many_changes_are_coalesced() -> None:

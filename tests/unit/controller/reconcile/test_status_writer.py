@@ -15,10 +15,10 @@ import pytest
 from aiohttp import web
 from attrs import define, evolve
 
-from svclink_controller.reconcile.applier import WriteResult, WriteStatus
 from svclink_controller.reconcile.plan_results import PlanResults
 from svclink_controller.reconcile.status_writer import StatusWriter, is_transition
 from svclink_controller.reconcile.workqueue import WorkQueue
+from svclink_controller.reconcile.write_results import WriteResult, WriteStatus
 from svclink_controller.state.changes import LinkStatusChanged, StateChange
 from svclink_controller.state.link_states import Observation
 from svclink_controller.state.store import Store

@@ -1,0 +1,96 @@
+"""What became of a change: a value, not an exception, because every refusal has its consequence."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from attrs import frozen
+
+from svclink_controller.api.errors import ApiError
+from svclink_controller.wire.resources import ENDPOINT_SLICES, NAMESPACES, SERVICES
+from svclink_core.diffing import Delete
+from svclink_core.planning import Change
+from svclink_core.service_creation import CreateNamespace, CreateService
+from svclink_core.write_refusals import ABOUT_CONTENT, explain_refusal, refuser_of
+from svclink_core.write_retries import (
+    FIXED_BY_CONTENT,
+    FIXED_BY_OTHERS,
+    FIXED_BY_PLANNING,
+    Ladder,
+)
+
+
+class WriteStatus(Enum):
+    """The status of a change; a value is the label `result` of the metric svclink_writes_total."""
+
+    APPLIED = "applied"
+    SUPERSEDED = "superseded"
+    """The object is not the one that the plan was made for: plan again."""
+    REFUSED = "refused"
+    """The API server, or a policy of its administrators, rejects this content."""
+    FAILED = "failed"
+    """A later attempt may succeed."""
+    POSTPONED = "postponed"
+    """Not sent: a deletion before its replacement, the pace of writes, a pause, or a drain."""
+
+
+@frozen
+class WriteResult:
+    """The result of one change.
+
+    Args:
+        change: The change.
+        status: What became of it.
+        message: Why it was not applied. For one that was postponed: why the attempt before failed,
+            if one did.
+        retry_after: Seconds until it may be sent; None if that depends on other changes.
+        ladder: The pauses before it is sent again.
+    """
+
+    change: Change
+    status: WriteStatus
+    message: str = ""
+    retry_after: float | None = None
+    ladder: Ladder = FIXED_BY_OTHERS
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether an administrator has to act; the others resolve themselves."""
+        is_attempt = self.status in (WriteStatus.REFUSED, WriteStatus.FAILED)
+        return is_attempt or (self.status is WriteStatus.POSTPONED and bool(self.message))
+
+
+def result_of(change: Change, error: ApiError) -> WriteResult:
+    """The result of a rejected write.
+
+    Source: kubernetes-semantics, 409 variants and namespace deletion.
+    """
+    status = error.status
+    is_deleted = isinstance(change, Delete) and status.code == 404
+    # Two Services can need one Namespace.
+    already_exists = (status.code, status.reason) == (409, "AlreadyExists")
+    if is_deleted or (isinstance(change, CreateNamespace) and already_exists):
+        return WriteResult(change, WriteStatus.APPLIED)
+    if status.code in (404, 409) or "NamespaceTerminating" in status.causes:
+        return WriteResult(
+            change, WriteStatus.SUPERSEDED, str(error), status.retry_after, FIXED_BY_PLANNING
+        )
+    refuser = refuser_of(status.code, status.message)
+    message = explain_refusal(refuser, str(error), _permission(change), change.key.namespace)
+    if refuser in ABOUT_CONTENT:
+        return WriteResult(
+            change, WriteStatus.REFUSED, message, status.retry_after, FIXED_BY_CONTENT
+        )
+    return WriteResult(change, WriteStatus.FAILED, message, status.retry_after)
+
+
+def _permission(change: Change) -> str:
+    """The permission that a change needs, as in `grant svclink ...`."""
+    match change:
+        case CreateNamespace():
+            return f"create on {NAMESPACES.plural}"
+        case CreateService():
+            return f"create on {SERVICES.plural} in namespace {change.key.namespace}"
+        case _:
+            where = f"{ENDPOINT_SLICES.plural} in namespace {change.key.namespace}"
+            return f"{change.verb} on {where}"

@@ -1,0 +1,74 @@
+"""Who refused a write, and how to fix it, from what the API server says.
+
+Its admission plugins have no codes of their own: the text of a Status tells them apart. The texts
+are those of Kubernetes 1.30 to 1.36 and OpenShift 4.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from typing import Final
+
+
+class Refuser(Enum):
+    """Who refused a write. The value says how to fix it; empty if only the server's words can."""
+
+    PERMISSION = "grant svclink {action}"
+    RESTRICTED_ENDPOINTS = "OpenShift restricts these endpoints: kubectl apply -k deploy/openshift"
+    QUOTA = "a ResourceQuota refused it: raise the quota of {where}"
+    POLICY = "an admission policy refused it: let the policy accept what svclink writes"
+    WEBHOOK = "an admission webhook refused it: let the webhook accept what svclink writes"
+    BROKEN_WEBHOOK = "an admission webhook failed: repair the webhook, or exempt {where}"
+    VALIDATION = "the validation of the API server refused it"
+    SIZE = "the object is too large for the API server"
+    SERVER = ""
+
+
+ABOUT_CONTENT: Final = frozenset(
+    {
+        Refuser.RESTRICTED_ENDPOINTS,
+        Refuser.POLICY,
+        Refuser.WEBHOOK,
+        Refuser.VALIDATION,
+        Refuser.SIZE,
+    }
+)
+"""Those who refuse a certain content, and may accept another one."""
+
+
+def refuser_of(code: int, message: str) -> Refuser:
+    """Who refused a write, by code and message of the API server's Status.
+
+    The first known phrase decides: after it, policies and webhooks say what they like. Their code
+    is their own choice too (a ValidatingAdmissionPolicy: 422, a webhook: 400).
+    """
+    if (found := _PHRASES.search(message)) is not None and found.lastgroup is not None:
+        return Refuser[found.lastgroup]
+    return _BY_CODE.get(code, Refuser.SERVER)
+
+
+def explain_refusal(refuser: Refuser, error: str, action: str, namespace: str) -> str:
+    """What to do about a refused write, with the server's words in brackets.
+
+    Args:
+        refuser: Who refused it.
+        error: Code, reason and message of the API server's Status.
+        action: The permission that the write needs: `create on services in namespace default`.
+        namespace: Where it was to be written; empty for an object that is in no namespace.
+    """
+    where = f"namespace {namespace}" if namespace else "the cluster"
+    fix = refuser.value.format(action=action, where=where)
+    return f"{fix} ({error})" if fix else error
+
+
+_BY_CODE: Final = {413: Refuser.SIZE, 422: Refuser.VALIDATION}
+
+_PHRASES: Final = re.compile(
+    r'(?P<WEBHOOK>admission webhook "[^"]*" denied the request)'
+    r"|(?P<POLICY>ValidatingAdmissionPolicy '[^']*'( with binding '[^']*')? denied request)"
+    r'|(?P<BROKEN_WEBHOOK>failed calling webhook ")'
+    r"|(?P<QUOTA>(exceeded|failed|unknown for) quota: |insufficient quota to )"
+    r"|(?P<RESTRICTED_ENDPOINTS>endpoint (address|port) \S+ is not allowed)"
+    r'|(?P<PERMISSION>User "[^"]*" cannot )'
+)

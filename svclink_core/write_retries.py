@@ -1,0 +1,113 @@
+"""When a write that failed is tried again: one ladder for each object.
+
+The pause after each failure is twice the one before, whatever the code. Time does not shorten it:
+neither a write that was postponed nor a Service that is planned again leads to an earlier attempt.
+
+Other content may be what the API server accepts, so it does not wait for the end of a long pause.
+But it starts no new ladder either: endpoints that change every second would be refused every
+second, and a full quota or a missing permission refuses all of them.
+
+Source: MIRRORING, "Writes".
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from attrs import frozen
+
+
+@frozen
+class Ladder:
+    """The longest pauses after a kind of failure, in seconds.
+
+    Args:
+        longest: Before the same content is tried again.
+        longest_for_other: Before other content is tried.
+    """
+
+    longest: float
+    longest_for_other: float
+
+
+FIRST_PAUSE: Final = 0.1
+"""The longest first pause, in seconds."""
+
+FIXED_BY_OTHERS: Final = Ladder(300, 300)
+"""The API server accepts no content, until a permission, a quota or its storage changes."""
+
+FIXED_BY_CONTENT: Final = Ladder(300, 10)
+"""The API server refuses this content: a fixed EndpointSlice is written within ten seconds."""
+
+FIXED_BY_PLANNING: Final = Ladder(300, 1)
+"""The object is not what the plan was made for: the next plan knows better."""
+
+NO_ANSWER: Final = Ladder(30, 30)
+"""The API server does not answer, which costs it nothing: be there soon when it does."""
+
+
+@frozen
+class FailedWrite:
+    """The last of several attempts to write an object that all failed.
+
+    Args:
+        content: What was to be written.
+        message: Why it failed.
+        failures: How many attempts failed in a row.
+        at: When the last one failed, in seconds.
+        pause: Seconds until the same content may be tried.
+        pause_for_other: Seconds until other content may be tried.
+    """
+
+    content: object
+    message: str
+    failures: int
+    at: float
+    pause: float
+    pause_for_other: float
+
+
+def failed_again(
+    before: FailedWrite | None,
+    content: object,
+    message: str,
+    *,
+    ladder: Ladder,
+    at: float,
+    luck: float,
+    at_least: float = 0,
+) -> FailedWrite:
+    """The record of one more failed attempt.
+
+    Args:
+        before: The record of the attempts before; None after a success.
+        content: What was to be written.
+        message: Why it failed.
+        ladder: The longest pauses.
+        at: The time in seconds.
+        luck: From 0 to 1; it spreads the pauses of many objects, over half of each.
+        at_least: The pause that the API server asked for, in seconds.
+    """
+    failures = 1 if before is None else before.failures + 1
+    spread = (1 + luck) / 2
+    # Limited before it is raised: 2.0 ** 1024 is an error.
+    growing = FIRST_PAUSE * 2.0 ** min(failures - 1, 32)
+    return FailedWrite(
+        content=content,
+        message=message,
+        failures=failures,
+        at=at,
+        pause=max(spread * min(ladder.longest, growing), at_least),
+        pause_for_other=max(spread * min(ladder.longest_for_other, growing), at_least),
+    )
+
+
+def delay_before(failed: FailedWrite, content: object, now: float) -> float:
+    """Seconds until this content may be tried; 0 if it may be now."""
+    pause = failed.pause if content == failed.content else failed.pause_for_other
+    delay = failed.at + pause - now
+    return delay if delay > _TIMER_SECONDS else 0
+
+
+_TIMER_SECONDS: Final = 0.001
+"""A timer that fires this much early is on time."""
