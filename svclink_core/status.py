@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import assert_never
+from typing import TypeAlias, assert_never
 
 from attrs import frozen
 
@@ -35,6 +35,7 @@ class LinkFacts:
         version: The Kubernetes version of the cluster, None if it was never reached.
         cluster_id: uid of the cluster's `kube-system` namespace.
         last_connected: When a connection was last established.
+        silent_since: When a watch last sent something, if watches are silent while lists answer.
         services: How many Services have at least one mirrored slice.
         endpoints: How many endpoints are mirrored.
         slices: How many slices the main cluster has of this cluster.
@@ -49,6 +50,7 @@ class LinkFacts:
     version: str | None = None
     cluster_id: str | None = None
     last_connected: str | None = None
+    silent_since: str | None = None
     services: int = 0
     endpoints: int = 0
     slices: int = 0
@@ -82,6 +84,10 @@ def summarize(facts: LinkFacts, now: str) -> ClusterLinkStatus:
         error=_error(facts),
         conditions=tuple(_condition(state, old, generation, now) for state in states),
     )
+
+
+_Trouble: TypeAlias = tuple[LinkReason, str]
+"""The reason of a condition, and its message."""
 
 
 @frozen
@@ -150,16 +156,29 @@ def _synced(facts: LinkFacts) -> _State:
                 f"{LinkReason.STALE.sentence} (unreachable since {since})",
             )
         case Synced():
-            if facts.write_failures:
-                return _State(
-                    "Synced",
-                    "False",
-                    LinkReason.WRITE_FAILED,
-                    _counted(sorted(facts.write_failures)),
-                )
-            return _State("Synced", "True", LinkReason.SYNCED, LinkReason.SYNCED.sentence)
+            return _synced_while_connected(facts)
         case unexpected:
             assert_never(unexpected)
+
+
+def _synced_while_connected(facts: LinkFacts) -> _State:
+    """The first problem gives the reason; the message has all."""
+    problems = [*_silence(facts), *_failed_writes(facts)]
+    if not problems:
+        return _State("Synced", "True", LinkReason.SYNCED, LinkReason.SYNCED.sentence)
+    return _State("Synced", "False", *_joined(problems))
+
+
+def _silence(facts: LinkFacts) -> Iterator[_Trouble]:
+    if facts.silent_since is not None:
+        silence = f"lists are answered, but a watch has sent nothing since {facts.silent_since}"
+        fix = "let the proxy in front of the API server pass on watches unbuffered"
+        yield LinkReason.STALE, f"{LinkReason.STALE.sentence} ({silence}): {fix}"
+
+
+def _failed_writes(facts: LinkFacts) -> Iterator[_Trouble]:
+    if facts.write_failures:
+        yield LinkReason.WRITE_FAILED, _counted(sorted(facts.write_failures))
 
 
 _DEGRADING = {
@@ -174,12 +193,17 @@ def _degraded(facts: LinkFacts) -> _State:
     kinds = [*_held(facts.guard), *_found(facts.findings)]
     if not kinds:
         return _State("Degraded", "False", LinkReason.AS_EXPECTED, LinkReason.AS_EXPECTED.sentence)
-    first, text = kinds[0]
-    others = [f"{reason.code}: {message}" for reason, message in kinds[1:]]
-    return _State("Degraded", "True", first, "; ".join((text, *others)))
+    return _State("Degraded", "True", *_joined(kinds))
 
 
-def _held(guard: Guard) -> Iterator[tuple[LinkReason, str]]:
+def _joined(troubles: Sequence[_Trouble]) -> _Trouble:
+    """Several problems as one: the reason of the first, and the messages of all."""
+    first, text = troubles[0]
+    others = [f"{reason.code}: {message}" for reason, message in troubles[1:]]
+    return first, "; ".join((text, *others))
+
+
+def _held(guard: Guard) -> Iterator[_Trouble]:
     wave = guard.wave
     if wave is not None and wave.held_until is not None:
         lost = f"the cluster lost {wave.doomed} of {wave.slices} mirrored EndpointSlices at once"
@@ -187,7 +211,7 @@ def _held(guard: Guard) -> Iterator[tuple[LinkReason, str]]:
         yield LinkReason.DELETION_HELD, f"{lost}, and they are kept for now: {fix}"
 
 
-def _found(findings: Sequence[Finding]) -> Iterator[tuple[LinkReason, str]]:
+def _found(findings: Sequence[Finding]) -> Iterator[_Trouble]:
     for reason, shown in _DEGRADING.items():
         services = sorted(
             {str(finding.service) for finding in findings if finding.reason is reason}

@@ -234,7 +234,7 @@ class LinkReason(Enum):
     DUPLICATE_NAME = ("DuplicateName", "delete all but one of the ClusterLinks with this name")
     SYNCED = ("Synced", "All Services and EndpointSlices of the cluster have been listed")
     INITIALIZING = ("Initializing", "The cluster has not been listed completely yet")
-    STALE = ("Stale", "The cluster cannot be reached; its EndpointSlices are kept")
+    STALE = ("Stale", "Changes of the cluster may be missing")
     WRITE_FAILED = ("WriteFailed", "An EndpointSlice could not be written to the main cluster")
     AS_EXPECTED = ("AsExpected", "All endpoints and ports can be mirrored")
     PORT_MISMATCH = (

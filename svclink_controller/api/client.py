@@ -13,7 +13,14 @@ import aiohttp
 from attrs import define, evolve
 from kubernetes.aio.client import ApiClient, Configuration
 
-from svclink_controller.api.errors import ApiError, FencedError, transport_errors
+from svclink_controller.api.errors import (
+    ApiError,
+    CutError,
+    FencedError,
+    TooLargeError,
+    TransportError,
+    transport_errors,
+)
 from svclink_controller.api.limits import DEFAULT_LIMITS, Limits
 from svclink_controller.api.responses import read_body, read_lines, read_status
 from svclink_controller.api.transport import HardenedTransport
@@ -85,16 +92,24 @@ class Client:
         return await self._write("DELETE", path, body)
 
     async def lines(self, path: str, query: Mapping[str, str]) -> AsyncGenerator[bytes, None]:
-        """The lines of a watch until the server ends it."""
-        timeouts = aiohttp.ClientTimeout(
-            total=None,
-            sock_connect=self._limits.connect_seconds,
-            sock_read=self._limits.watch_silence_seconds,
-        )
+        """The lines of a watch until the server ends it. The caller decides how long to wait.
+
+        Raises:
+            CutError: The connection broke after the watch had begun.
+            TooLargeError: A line is too long.
+        """
+        timeouts = aiohttp.ClientTimeout(total=None, sock_connect=self._limits.connect_seconds)
         request = self._request("GET", path, query, timeouts=timeouts)
-        async with request as response, aclosing(read_lines(response, self._limits)) as lines:
-            async for line in lines:
-                yield line
+        has_begun = False
+        try:
+            async with request as response, aclosing(read_lines(response, self._limits)) as lines:
+                has_begun = True
+                async for line in lines:
+                    yield line
+        except TransportError as error:
+            if has_begun and not isinstance(error, TooLargeError):
+                raise CutError(str(error)) from error
+            raise
 
     async def server_seconds(self) -> float | None:
         """The server's clock in POSIX seconds without fractions; None if it sends no valid date."""

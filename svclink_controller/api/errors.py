@@ -36,8 +36,8 @@ class TooLargeError(TransportError):
     """A response exceeded the size limit; a smaller page may not."""
 
 
-class SilenceError(TransportError):
-    """A watch sent nothing for `Limits.watch_silence_seconds`: most likely nothing happened."""
+class CutError(TransportError):
+    """A watch broke after it had begun. Only a new request shows whether the server is lost."""
 
 
 class FencedError(TransportError):
@@ -63,8 +63,6 @@ class transport_errors:  # noqa: N801 - a context manager, used like a function
     ) -> None:
         host = self._host
         match error:
-            case aiohttp.SocketTimeoutError():
-                raise SilenceError(f"{host} sent nothing for too long") from error
             case TimeoutError():
                 raise TransportError(f"{host} did not answer in time") from error
             case aiohttp.ClientConnectorCertificateError() | ssl.CertificateError():

@@ -14,9 +14,6 @@ class Limits:
     Args:
         connect_seconds: Time to open a connection.
         request_seconds: Time for a whole request, unless the caller passes its own.
-        watch_silence_seconds: Time without a byte on a watch. The API server sends a bookmark
-            about every minute; after this silence the reflector probes the server, so that a
-            server that hangs is noticed within 90 seconds.
         stall_check_seconds: After this time without a byte, check that the connection still
             exists; aiohttp does not always report that it was closed.
         response_bytes: Size of one response after decompression. A page of 250 EndpointSlices
@@ -27,7 +24,6 @@ class Limits:
 
     connect_seconds: float = 10
     request_seconds: float = 30
-    watch_silence_seconds: float = 75
     stall_check_seconds: float = 5
     response_bytes: int = 32 * 2**20
     watch_line_bytes: int = 4 * 2**20

@@ -37,13 +37,14 @@ async def read_lines(
     """The non-empty lines of a body as they arrive; an unfinished last line is left out.
 
     Raises:
-        TransportError: A line exceeds `limits.watch_line_bytes`, or the connection broke.
+        TooLargeError: A line exceeds `limits.watch_line_bytes`.
+        TransportError: The connection broke.
     """
     rest = b""
     while chunk := await _next_chunk(response, limits):
         *complete, rest = (rest + chunk).split(b"\n")
         if len(rest) > limits.watch_line_bytes:
-            raise TransportError(
+            raise TooLargeError(
                 f"the server sent a watch event of more than {limits.watch_line_bytes} bytes"
             )
         for line in complete:

@@ -170,6 +170,7 @@ class StatusWriter:
             version=observation.version,
             cluster_id=observation.cluster_id,
             last_connected=observation.last_connected,
+            silent_since=observation.silent_since,
             services=mirrored.services,
             endpoints=mirrored.endpoints,
             slices=mirrored.slices,

@@ -20,10 +20,7 @@ from svclink_controller.wire.resources import Resource
 PAGE_SIZE: Final = 250
 
 PROBE_SECONDS: Final = 15
-"""Time-out of a request for one object.
-
-Together with `Limits.watch_silence_seconds` it is at most 90 s, the time to notice a hung server.
-"""
+"""Time-out of a request for one object."""
 
 MAX_OBJECTS: Final = 250_000
 
@@ -109,8 +106,7 @@ class Pager(Generic[T]):
 
     async def newest_version(self) -> str:
         """The newest resourceVersion of the cluster, from a list of one object."""
-        query = {**self.selection, "limit": "1"}
-        content = await self.client.get(self.path, query, seconds=self.limits.probe_seconds)
+        content = await self._get({"limit": "1"}, "", self.limits.probe_seconds)
         return decode_page(content, self.resource).resource_version
 
     async def _list(self, limit: int) -> Listing[T]:
@@ -142,20 +138,23 @@ class Pager(Generic[T]):
             request.cancel()
             await asyncio.gather(request, return_exceptions=True)
 
-    async def _get(self, limit: Mapping[str, str], token: str) -> bytes:
-        """One page.
+    async def _get(
+        self, limit: Mapping[str, str], token: str, seconds: float | None = None
+    ) -> bytes:
+        """One page; `seconds` replaces its usual time-out.
 
         An overloaded server is asked again, because an error would discard all earlier pages.
         """
+        seconds = self.limits.page_seconds if seconds is None else seconds
         query = {**self.selection, **limit, **({"continue": token} if token else {})}
         for _ in range(OVERLOAD_TRIES - 1):
             try:
-                return await self.client.get(self.path, query, seconds=self.limits.page_seconds)
+                return await self.client.get(self.path, query, seconds=seconds)
             except ApiError as error:
                 if error.status.code != 429:
                     raise
                 await asyncio.sleep(max(error.status.retry_after or 0, self.backoff.next_delay()))
-        return await self.client.get(self.path, query, seconds=self.limits.page_seconds)
+        return await self.client.get(self.path, query, seconds=seconds)
 
     async def _add(self, page: Page[T], listing: Listing[T]) -> None:
         for each in await in_turns(page.objects):

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
-from typing import Final, Generic, Protocol
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
+from typing import Final, Generic, Protocol, assert_never
 
 import structlog
-from attrs import define, field
+from attrs import define, evolve, field
 
+from svclink_controller import clock
 from svclink_controller.api.client import Client
-from svclink_controller.api.errors import ApiError, SilenceError, TransportError, retry_after
+from svclink_controller.api.errors import ApiError, CutError, TransportError, retry_after
 from svclink_controller.backoff import Backoff
 from svclink_controller.reflect.pager import LIST_LIMITS, ListLimits, Pager, log_undecodable
 from svclink_controller.wire.messages import (
@@ -31,12 +32,22 @@ from svclink_controller.wire.messages import (
 from svclink_controller.wire.reading import T, decode_event
 from svclink_controller.wire.resources import CLUSTER_LINKS, Resource
 from svclink_core.meta_v1 import NamespacedName
+from svclink_core.watch_health import (
+    LONGEST_WATCH_SECONDS,
+    SHORTEST_WATCH_SECONDS,
+    SILENCE_SECONDS,
+    EndedWatch,
+    WatchHealth,
+    after_watch,
+    is_silent,
+    must_list,
+)
 
-WATCH_TIMEOUT_SECONDS: Final = (300, 600)
+WATCH_TIMEOUT_SECONDS: Final = (LONGEST_WATCH_SECONDS // 2, LONGEST_WATCH_SECONDS)
 """A watch ends after a random time in between, so that not all watches end at once."""
 
-HEALTHY_WATCH_SECONDS: Final = 10
-"""A stream that lasted this long was healthy.
+HEALTHY_WATCH_SECONDS: Final = SHORTEST_WATCH_SECONDS - 1
+"""A watch that lasted this long was healthy.
 
 A single event proves nothing: a server may repeat it.
 """
@@ -44,16 +55,24 @@ A single event proves nothing: a server may repeat it.
 MAX_OVERLOADS: Final = 8
 """How many watches in a row an overloaded server may refuse before it counts as unreachable."""
 
+UNBUFFER: Final = "let the proxy in front of the API server pass on watches unbuffered"
+
 INSTALL_CRD: Final = "install the ClusterLink CRD: kubectl apply -f crd/"
+
+NEVER_WATCHED: Final = WatchHealth(heard_at=0, listed_at=0)
 
 log = structlog.get_logger()
 
 
 class ExpiredError(Exception):
-    """The resourceVersion is too old (410) or newer than the server (504).
+    """The watch cannot go on from its resourceVersion: it is too old (410) or too new (504).
 
-    Only a new list helps.
+    Only a new list helps. That holds too after watches that were silent for too long.
     """
+
+
+class BrokenError(Exception):
+    """The server ended a watch with an error; the watch can go on from its resourceVersion."""
 
 
 class Sink(Protocol[T]):
@@ -73,6 +92,14 @@ class Sink(Protocol[T]):
 
 
 @define
+class _OpenWatch:
+    """When a watch began, and when it last sent anything."""
+
+    began_at: float
+    heard_at: float | None = None
+
+
+@define
 class Reflector(Generic[T]):
     """Lists and watches one resource of one cluster.
 
@@ -84,11 +111,16 @@ class Reflector(Generic[T]):
         resource: The kind of objects.
         namespace: The namespace to read; empty means all.
         field_selector: Fields of the objects to read; empty means all objects.
-        on_activity: Called after every list and every watch event, bookmarks included.
+        on_activity: Called when a watch begins after a list, and after every watch event, bookmarks
+            included.
+        on_silence: Called with the seconds since a watch last sent anything, after the kind was
+            listed for that reason; and with None when a watch sends something again.
         is_held: Which events bring nothing new. Their objects are not decoded.
         list_limits: Limits of one list.
         healthy_seconds: A watch that lasted longer was healthy: the next pause is short again.
+        silence_seconds: A watch that sends nothing for this long is replaced.
         sleep: Pauses between requests.
+        now: Returns the seconds on a clock that does not jump.
     """
 
     client: Client
@@ -96,83 +128,144 @@ class Reflector(Generic[T]):
     namespace: str = ""
     field_selector: str = ""
     on_activity: Callable[[], None] = lambda: None
+    on_silence: Callable[[float | None], None] = lambda _: None
     is_held: IsHeld = nothing_is_held
     list_limits: ListLimits = LIST_LIMITS
     healthy_seconds: float = HEALTHY_WATCH_SECONDS
+    silence_seconds: float = SILENCE_SECONDS
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    now: Callable[[], float] = clock.elapsed
     _backoff: Backoff = field(factory=lambda: Backoff(base=0.5, cap=30))
+    _version: str = ""
+    _health: WatchHealth = NEVER_WATCHED
+    _is_silent: bool = False
 
     async def list_all(self) -> Listing[T]:
         """The complete list."""
-        listing = await self._pager.list_all()
-        self.on_activity()
-        return listing
+        return await self._pager.list_all()
 
     async def watch(self, resource_version: str, sink: Sink[T]) -> None:
-        """Pass all changes since a list to the sink. List again if the version has expired."""
-        version = resource_version
+        """Pass all changes since a list to the sink, until a request fails.
+
+        A watch that ends, whichever side ended it, goes on from the version that it reached. The
+        kind is listed again if that version has expired, or if watches stay silent.
+        """
+        now = self.now()
+        self._version, self._health = resource_version, WatchHealth(now, now)
+        self.on_activity()
         while True:
             try:
-                await self._watch_and_resume(version, sink)
+                await self._watch_once(sink)
+                # Servers may end every watch at once, and those of many clusters together.
+                await self.sleep(self._backoff.next_delay())
+                await self._require_version()
             except ExpiredError as expired:
                 log.info("listing again", kind=self.resource.plural, problem=str(expired))
                 await self.sleep(self._backoff.next_delay())
-                listing = await self.list_all()
-                await sink.replace(listing)
-                version = listing.resource_version
+                await self._list_again(sink)
 
-    async def _watch_and_resume(self, version: str, sink: Sink[T]) -> None:
-        """Watch again and again, each time from the version at which the last watch ended."""
-        loop = asyncio.get_running_loop()
-        is_resumed = False
-        while True:
-            started = loop.time()
-            try:
-                if is_resumed:
-                    await self._require_no_step_back(version)
-                async with aclosing(self._events(version)) as events:
-                    async for event, reached in events:
-                        self._deliver(event, sink)
-                        version = reached or version
-            except SilenceError:
-                pass  # The next request shows whether the server still answers.
-            except ApiError as error:
-                if error.status.code != 429 or self._backoff.failures > MAX_OVERLOADS:
-                    raise
-                await self.sleep(error.status.retry_after or 0)
-            finally:
-                if loop.time() - started > self.healthy_seconds:
-                    self._backoff.reset()
-            # A server may end every watch at once, and watches of many clusters may end together.
-            await self.sleep(self._backoff.next_delay())
-            is_resumed = True
+    async def _list_again(self, sink: Sink[T]) -> None:
+        listing = await self.list_all()
+        await sink.replace(listing)
+        now = self.now()
+        self._version = listing.resource_version
+        self._health = evolve(self._health, listed_at=now)
+        if is_silent(self._health, now):
+            self._report(now - self._health.heard_at)
 
-    async def _require_no_step_back(self, version: str) -> None:
-        """Raise if the cluster was restored from a backup, which counts from an earlier version.
+    async def _watch_once(self, sink: Sink[T]) -> None:
+        """Watch until the watch ends.
 
-        Such a cluster accepts a watch from a future version, and sends no event until it gets there
-        (kubernetes-semantics 6.6).
+        What ended it says nothing about the cluster: the next request does.
         """
-        newest = await self._pager.newest_version()
-        if is_earlier(newest, version):
-            raise ExpiredError(f"the resourceVersion went back from {version} to {newest}")
+        watch = _OpenWatch(self.now())
+        try:
+            async with self._until_silent(watch), aclosing(self._events()) as events:
+                async for event, reached in events:
+                    self._deliver(event, watch, sink)
+                    self._version = reached or self._version
+        except (CutError, BrokenError, TimeoutError) as ended:
+            log.debug("watch ended", kind=self.resource.plural, problem=str(ended))
+        except ApiError as error:
+            await self._wait_for_overloaded(error)
+        finally:
+            now = self.now()
+            ended_watch = EndedWatch(watch.began_at, now, watch.heard_at)
+            self._health = after_watch(self._health, ended_watch)
+            if now - watch.began_at > self.healthy_seconds:
+                self._backoff.reset()
 
-    async def _events(self, version: str) -> AsyncGenerator[tuple[WatchEvent[T], str], None]:
+    @asynccontextmanager
+    async def _until_silent(self, watch: _OpenWatch) -> AsyncIterator[None]:
+        """Raise TimeoutError when nothing was heard for too long.
+
+        Events do not move the timer, because that would cost more than they do.
+        """
+        loop = asyncio.get_running_loop()
+        timer: asyncio.TimerHandle | None = None
+        async with asyncio.timeout(None) as limit:
+
+            def check() -> None:
+                nonlocal timer
+                heard_at = watch.began_at if watch.heard_at is None else watch.heard_at
+                left = heard_at + self.silence_seconds - self.now()
+                if left > 0:
+                    timer = loop.call_later(left, check)
+                else:
+                    limit.reschedule(loop.time())
+
+            check()
+            try:
+                yield
+            finally:
+                if timer is not None:
+                    timer.cancel()
+
+    async def _wait_for_overloaded(self, error: ApiError) -> None:
+        """Wait as long as an overloaded server asks for. Raise any other error."""
+        if error.status.code != 429 or self._backoff.failures > MAX_OVERLOADS:
+            raise error
+        await self.sleep(error.status.retry_after or 0)
+
+    async def _require_version(self) -> None:
+        """Raise if the next watch must not go on from the version that the last one reached.
+
+        A cluster that was restored from a backup counts from an earlier version. It accepts a watch
+        from a future version, and sends no event until it gets there (kubernetes-semantics 6.6).
+        """
+        now = self.now()
+        if must_list(self._health, now):
+            silence = now - self._health.heard_at
+            raise ExpiredError(f"watches have sent nothing for {silence:.0f} seconds")
+        newest = await self._pager.newest_version()
+        if is_earlier(newest, self._version):
+            raise ExpiredError(f"the resourceVersion went back from {self._version} to {newest}")
+
+    async def _events(self) -> AsyncGenerator[tuple[WatchEvent[T], str], None]:
+        usual = random.randint(*WATCH_TIMEOUT_SECONDS)  # noqa: S311 - spreads load, guards nothing
         query = self._selection | {
             "watch": "true",
             "allowWatchBookmarks": "true",
-            "resourceVersion": version,
-            "timeoutSeconds": str(random.randint(*WATCH_TIMEOUT_SECONDS)),  # noqa: S311 - spreads load, guards nothing
+            "resourceVersion": self._version,
+            "timeoutSeconds": str(min(usual, self._health.lifetime)),
         }
         try:
             async with aclosing(self.client.lines(self._path, query)) as lines:
                 async for line in lines:
                     yield decode_event(line, self.resource, self.is_held)
         except ApiError as error:
-            raise _expired_or(error) from error
+            if _is_expired(error.status):
+                raise ExpiredError(str(error)) from error
+            raise
 
-    def _deliver(self, event: WatchEvent[T], sink: Sink[T]) -> None:
+    def _deliver(self, event: WatchEvent[T], watch: _OpenWatch, sink: Sink[T]) -> None:
+        if isinstance(event, Status):
+            problem = str(ApiError(event))
+            raise ExpiredError(problem) if _is_expired(event) else BrokenError(problem)
+        watch.heard_at = self.now()
         self.on_activity()
+        if self._is_silent:
+            self._report(None)
         match event:
             case Changed(item):
                 sink.apply(item)
@@ -183,8 +276,20 @@ class Reflector(Generic[T]):
             case Undecodable():
                 log_undecodable(self.resource, [event])
                 sink.mark_undecodable(event)
-            case Status():
-                raise _expired_or(ApiError(event))
+            case unexpected:
+                assert_never(unexpected)
+
+    def _report(self, silence: float | None) -> None:
+        """Report that watches are silent, though lists are answered; None: they are no longer."""
+        self._is_silent = silence is not None
+        kind, namespace = self.resource.plural, self.namespace or None
+        if silence is None:
+            log.info("watch no longer silent", kind=kind, namespace=namespace)
+        else:
+            log.warning(
+                "watch silent", kind=kind, namespace=namespace, seconds=round(silence), fix=UNBUFFER
+            )
+        self.on_silence(silence)
 
     @property
     def _path(self) -> str:
@@ -210,11 +315,10 @@ class Reflector(Generic[T]):
         )
 
 
-def _expired_or(error: ApiError) -> Exception:
-    """`ExpiredError` if a new list helps, else the error itself."""
-    status = error.status
-    too_large = status.code == 504 and "ResourceVersionTooLarge" in status.causes
-    return ExpiredError(str(error)) if status.code == 410 or too_large else error
+def _is_expired(status: Status) -> bool:
+    """Whether the watch asked for a version that the server no longer has, or does not have yet."""
+    is_too_large = status.code == 504 and "ResourceVersionTooLarge" in status.causes
+    return status.code == 410 or is_too_large
 
 
 async def reflect_forever(

@@ -18,6 +18,7 @@ from svclink_controller.credentials.kubeconfig import decode_base64, parse_kubec
 from svclink_controller.credentials.trust import STRICT, Trust
 from svclink_controller.reflect.reflector import Reflector
 from svclink_controller.reflect.sinks import ObjectSink
+from svclink_controller.remotes.silences import Silences
 from svclink_controller.state.store import Store
 from svclink_controller.wire.messages import Listing, WireError
 from svclink_controller.wire.reading import decode_uid, decode_version
@@ -106,12 +107,13 @@ class Session:
 
     async def follow(self, store: Store, cluster: str) -> None:
         """Apply every change to the store. Never returns; raises what ends the session."""
+        silences = Silences(store, cluster)
         try:
             async with asyncio.TaskGroup() as group:
                 for services in self.services:
-                    group.create_task(_watch(services, store, cluster))
+                    group.create_task(_watch(services, store, cluster, silences))
                 for slices in self.slices:
-                    group.create_task(_watch(slices, store, cluster))
+                    group.create_task(_watch(slices, store, cluster, silences))
                 group.create_task(_beat(self.client, self.heartbeat))
         except* Exception as broken:
             raise _first(broken) from broken
@@ -205,13 +207,11 @@ async def _list(
     return [Listed(each, kind, await each.list_all()) for each in reflectors]
 
 
-async def _watch(listed: Listed[T], store: Store, cluster: str) -> None:
-    reflector = listed.reflector
+async def _watch(listed: Listed[T], store: Store, cluster: str, silences: Silences) -> None:
+    reflector, plural = listed.reflector, listed.reflector.resource.plural
     sink = ObjectSink(store, cluster, listed.kind, reflector.namespace)
-    reflector.on_activity = partial(
-        store.propagation.record_activity, cluster, reflector.resource.plural
-    )
-    reflector.on_activity()  # It was listed just now.
+    reflector.on_activity = partial(store.propagation.record_activity, cluster, plural)
+    reflector.on_silence = partial(silences.record, plural, reflector.namespace)
     await reflector.watch(listed.listing.resource_version, sink)
 
 

@@ -21,12 +21,15 @@ class Observation:
         version: The version of Kubernetes.
         cluster_id: The uid of the Namespace kube-system.
         last_connected: When the connection was last made, RFC 3339.
+        silent_since: When a watch last sent something, RFC 3339, if watches are silent while lists
+            are answered.
     """
 
     problem: Problem | None = None
     version: str | None = None
     cluster_id: str | None = None
     last_connected: str | None = None
+    silent_since: str | None = None
 
 
 @define

@@ -84,7 +84,7 @@ class Shortening:
     seconds: int
 
     def shorten(self, request: bytes) -> bytes:
-        return re.sub(rb"timeoutSeconds=\d{3}\b", b"timeoutSeconds=%03d" % self.seconds, request)
+        return re.sub(rb"timeoutSeconds=\d+\b", b"timeoutSeconds=%03d" % self.seconds, request)
 
 
 Fault: TypeAlias = (

@@ -47,6 +47,7 @@ from svclink_core.link_identity import Claim
 from svclink_core.ownership import Leftover, cluster_of, is_ours, owner_of, service_of
 from svclink_core.remote_lifecycle import Broken, RemoteState
 from svclink_core.snapshot import all_keys
+from svclink_core.watch_health import EndedWatch, WatchHealth
 from svclink_core.write_retries import NO_ANSWER
 from tests.builders.values import (
     cluster,
@@ -201,6 +202,8 @@ def use_rest(core: Mapping[str, Function], universe: Universe) -> None:
     core["delay_before"](
         core["failed_again"](None, "a", "no", ladder=NO_ANSWER, at=0, luck=0), "a", 1
     )
+    health = core["after_watch"](WatchHealth(0, 0), EndedWatch(0, 1))
+    core["must_list"](health, 600.0)
 
 
 LOST: Final = evolve(

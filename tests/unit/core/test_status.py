@@ -123,6 +123,23 @@ def test_stale_says_since_when() -> None:
     assert message == f"{LinkReason.STALE.sentence} (unreachable since {BEFORE})"
 
 
+def test_silent_watches_make_a_connected_cluster_stale() -> None:
+    """Where lists are answered and watches silent, the message says so and since when."""
+    silent = evolve(FACTS, silent_since=BEFORE)
+    found = condition(silent, "Synced")
+    assert (found.status, found.reason) == ("False", "Stale")
+    assert f"a watch has sent nothing since {BEFORE}" in found.message
+    assert condition(silent, "Ready").status == "True"
+    assert condition(evolve(silent, connection=LOST), "Synced").message.endswith(f"since {BEFORE})")
+
+
+def test_synced_has_every_problem() -> None:
+    """The first problem gives the reason, and the message has all."""
+    found = condition(evolve(FACTS, silent_since=BEFORE, write_failures=["a: no"]), "Synced")
+    assert found.reason == "Stale"
+    assert found.message.endswith("; WriteFailed: a: no")
+
+
 @pytest.mark.parametrize(
     ("failures", "message"),
     [

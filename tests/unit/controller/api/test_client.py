@@ -12,8 +12,7 @@ import pytest
 from aiohttp import web
 
 from svclink_controller.api.client import Client
-from svclink_controller.api.errors import FencedError, SilenceError, TransportError
-from svclink_controller.api.limits import Limits
+from svclink_controller.api.errors import CutError, FencedError, TransportError
 from tests.unit.controller.api.peers import never, say_yes
 from tests.unit.controller.http_server import (
     TOKEN,
@@ -23,7 +22,7 @@ from tests.unit.controller.http_server import (
     serving,
     with_certificate,
 )
-from tests.unit.controller.responses import answer, stream
+from tests.unit.controller.responses import answer
 
 
 async def test_token_is_sent_as_bearer() -> None:
@@ -96,16 +95,24 @@ async def test_request_without_response_times_out() -> None:
             await client.get("/version", seconds=0.2)
 
 
-async def test_silent_watch_raises_silence_error() -> None:
-    """A watch without a byte for the limit is distinguished from a broken one."""
+async def test_watch_that_breaks_is_distinguished_from_one_that_is_refused() -> None:
+    """A connection that breaks after the watch began is cut; the server may still answer."""
 
-    async def whisper(request: web.BaseRequest) -> web.StreamResponse:
-        return await stream(request, b"{}\n", stay=True)
+    async def cut(request: web.BaseRequest) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"{}\n")
+        assert request.transport is not None
+        request.transport.abort()
+        return response
 
-    limits = Limits(watch_silence_seconds=0.2)
-    async with serving(whisper) as server, connected(server.url, limits) as client:
-        with pytest.raises(SilenceError):
+    async with serving(cut) as server, connected(server.url) as client:
+        with pytest.raises(CutError):
             await read_lines(client)
+    async with connected(server.url) as client:
+        with pytest.raises(TransportError) as refused:
+            await read_lines(client)
+        assert not isinstance(refused.value, CutError)
 
 
 async def test_closed_client_raises_what_a_lost_connection_raises() -> None:

@@ -11,12 +11,12 @@ from aiohttp import web
 from attrs import define, evolve, field
 
 from svclink_controller.api.errors import ApiError, TransportError
-from svclink_controller.api.limits import DEFAULT_LIMITS, Limits
 from svclink_controller.backoff import Backoff
 from svclink_controller.reflect.reflector import Reflector
 from svclink_controller.wire.messages import Listing, Undecodable, WireError
 from svclink_controller.wire.resources import SERVICES
 from svclink_core import NamespacedName, Service
+from svclink_core.watch_health import SILENCE_SECONDS
 from tests.unit.controller.http_server import Server, connected, serving
 from tests.unit.controller.responses import page, stream
 from tests.unit.controller.waiting import eventually
@@ -58,6 +58,21 @@ def sends(*chunks: bytes, stay: bool = False) -> Answer:
 
     async def send(request: web.BaseRequest) -> web.StreamResponse:
         return await stream(request, *chunks, stay=stay)
+
+    return send
+
+
+def breaks(*chunks: bytes) -> Answer:
+    """A watch that sends chunks, and whose connection then breaks."""
+
+    async def send(request: web.BaseRequest) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await response.prepare(request)
+        for chunk in chunks:
+            await response.write(chunk)
+        assert request.transport is not None
+        request.transport.abort()
+        return response
 
     return send
 
@@ -112,11 +127,11 @@ async def reflecting(
     namespace: str = "",
     *,
     pauses: Pauses | None = None,
-    limits: Limits = DEFAULT_LIMITS,
+    silence_seconds: float = SILENCE_SECONDS,
 ) -> AsyncIterator[tuple[Server, Reflector[Service]]]:
     """A reflector of the Services of a scripted server, with short pauses or with recorded ones."""
-    async with serving(script) as server, connected(server.url, limits) as client:
-        reflector = Reflector(client, SERVICES, namespace)
+    async with serving(script) as server, connected(server.url) as client:
+        reflector = Reflector(client, SERVICES, namespace, silence_seconds=silence_seconds)
         if pauses is None:
             yield server, evolve(reflector, backoff=Backoff(base=0.01, cap=0.05))
         else:
@@ -128,12 +143,15 @@ async def watching(
     *watches: Answer,
     lists: tuple[Answer, ...] = (gives(lambda: page(service("listed"), version="50")),),
     pauses: Pauses | None = None,
-    limits: Limits = DEFAULT_LIMITS,
+    silence_seconds: float = SILENCE_SECONDS,
 ) -> AsyncIterator[tuple[Server, Record, asyncio.Task[None]]]:
     """A watch from version 1, and what it passes on."""
     record = Record()
     script = Script(list(lists), list(watches))
-    async with reflecting(script, pauses=pauses, limits=limits) as (server, reflector):
+    async with reflecting(script, pauses=pauses, silence_seconds=silence_seconds) as (
+        server,
+        reflector,
+    ):
         task = asyncio.create_task(reflector.watch("1", record))
         try:
             yield server, record, task

@@ -15,7 +15,6 @@ import pytest
 from aiohttp import web
 
 from svclink_controller.api.errors import ApiError, TransportError
-from svclink_controller.api.limits import Limits
 from svclink_controller.reflect.pager import PAGE_SIZE
 from svclink_controller.reflect.reflector import MAX_OVERLOADS, WATCH_TIMEOUT_SECONDS, Reflector
 from svclink_controller.wire.messages import WireError
@@ -26,6 +25,7 @@ from tests.unit.controller.reflect.scripts import (
     Pauses,
     Record,
     Script,
+    breaks,
     gives,
     reflecting,
     sends,
@@ -275,46 +275,12 @@ async def test_other_error_ends_the_watch(code: int) -> None:
             await task
 
 
-async def test_other_error_event_ends_the_watch() -> None:
-    """An ERROR event other than 410 ends the watch, like an error answer."""
-    async with watching(sends(event("ERROR", status_object(500, "InternalError")))) as (_, _, task):
-        with pytest.raises(ApiError, match="500 InternalError"):
-            await task
-
-
 async def test_html_instead_of_an_event_ends_the_watch() -> None:
     """A line that is not a watch event is an error, not a change."""
     async with watching(sends(b"<html>\n")) as (_, record, task):
         with pytest.raises(WireError):
             await task
     assert record.received == []
-
-
-async def test_broken_connection_ends_the_watch() -> None:
-    """The watch ends when its connection breaks."""
-
-    async def break_off(request: web.BaseRequest) -> web.StreamResponse:
-        response = web.StreamResponse()
-        await response.prepare(request)
-        await response.write(bookmark("9"))
-        assert request.transport is not None
-        request.transport.abort()
-        return response
-
-    async with watching(break_off) as (_, _, task):
-        with pytest.raises(TransportError):
-            await task
-
-
-async def test_silent_watch_is_replaced() -> None:
-    """A watch without events is started again from the same version."""
-    limits = Limits(watch_silence_seconds=0.1)
-    said = sends(bookmark("9"), stay=True)
-    async with watching(said, STAYS_OPEN, limits=limits) as (server, record, task):
-        await eventually(lambda: len(server.watches) >= 3)
-        assert not task.done()
-    assert versions(server)[:3] == ["1", "9", "9"]
-    assert (server.lists, record.received) == ([], [])
 
 
 async def test_server_that_ends_every_watch_at_once_is_not_hammered() -> None:
@@ -328,6 +294,8 @@ async def test_server_that_ends_every_watch_at_once_is_not_hammered() -> None:
     behaviours = {
         "closes": sends(),
         "sends an event and closes": sends(bookmark("9")),
+        "breaks the connection": breaks(),
+        "sends an error": sends(event("ERROR", status_object(500))),
         "410": EXPIRED_STATUS,
         "410 event": EXPIRED_EVENT,
         "sends an event and 410": sends(bookmark("9"), event("ERROR", status_object(410))),

@@ -475,10 +475,10 @@ async def test_old_kubeconfig_is_used_again_after_a_loss(world: World) -> None:
     await world.is_synced()
     world.edit(new.kubeconfig)
     await world.has_problem(LinkReason.UNAUTHORIZED)
-    await eventually(lambda: len(old.cluster.watchers) == 2)
-    old.cluster.hang_up()
+    old.lose()
     await world.is_unreachable()
     old.cluster.put(service(API))
+    old.cluster.heal()
     await world.is_synced()
     assert world.services() == {WEB, API}
     assert world.reason() is LinkReason.UNAUTHORIZED

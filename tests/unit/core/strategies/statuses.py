@@ -103,6 +103,7 @@ link_facts = st.builds(
     version=st.sampled_from((None, "v1.36.1", "v1.37.0")),
     cluster_id=st.sampled_from((None, "uid-of-kube-system")),
     last_connected=st.none() | _times,
+    silent_since=st.none() | _times,
     services=_counts,
     endpoints=_counts,
     slices=_counts,

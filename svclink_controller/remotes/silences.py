@@ -1,0 +1,34 @@
+"""Since when watches of one cluster have been silent, for the status of its link."""
+
+from __future__ import annotations
+
+from attrs import define, evolve, field
+
+from svclink_controller import clock
+from svclink_controller.state.link_states import Observation
+from svclink_controller.state.store import Store
+
+
+@define
+class Silences:
+    """The silent watches of one session: each kind of each namespace has its own watch.
+
+    Args:
+        store: Holds what is observed of the connection.
+        cluster: The name of the link.
+    """
+
+    store: Store
+    cluster: str
+    _since: dict[tuple[str, str], str] = field(factory=dict)
+
+    def record(self, kind: str, namespace: str, seconds: float | None) -> None:
+        """Note for how many seconds a watch has been silent; None: it sends something again."""
+        if seconds is None:
+            self._since.pop((kind, namespace), None)
+        else:
+            since = clock.rfc3339(clock.seconds() - seconds)
+            self._since.setdefault((kind, namespace), since)
+        observation = self.store.observations.get(self.cluster, Observation())
+        silent_since = min(self._since.values(), default=None)
+        self.store.observe(self.cluster, evolve(observation, silent_since=silent_since))
