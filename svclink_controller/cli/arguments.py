@@ -154,7 +154,7 @@ _TRUST_OPTIONS: Final = (
         callback=parameters.networks,
         metavar="CIDRS",
         help="Networks in which svclink connects to no remote cluster (comma-separated),"
-        " in addition to link-local ones and, in a Pod, loopback.",
+        " in addition to link-local ones, metadata services of clouds and, in a Pod, loopback.",
     ),
     boolean_option(
         "--allow-insecure-remotes",

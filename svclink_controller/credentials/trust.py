@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Network, IPv6Network
 from typing import Final, TypeAlias
 
 from attrs import evolve, frozen
 
-IPAddress: TypeAlias = IPv4Address | IPv6Address
+from svclink_controller.credentials.embedded_addresses import meanings
+
 Network: TypeAlias = IPv4Network | IPv6Network
 
 ALWAYS_DENIED: Final[tuple[tuple[str, tuple[Network, ...]], ...]] = (
@@ -19,14 +19,28 @@ ALWAYS_DENIED: Final[tuple[tuple[str, tuple[Network, ...]], ...]] = (
         "multicast or broadcast",
         (IPv4Network("224.0.0.0/4"), IPv4Network("255.255.255.255/32"), IPv6Network("ff00::/8")),
     ),
-    ("the metadata service of a cloud", (IPv6Network("fd00:ec2::254/128"),)),
+    (
+        "the metadata service of a cloud",
+        (
+            IPv4Network("100.100.100.200"),  # Alibaba Cloud
+            IPv4Network("168.63.129.16"),  # Azure, the host agent
+            IPv4Network("192.0.0.192"),  # Oracle Cloud, the classic one
+            IPv6Network("fd00:ec2::/32"),  # AWS, also for Pod identities and ECS tasks
+            IPv6Network("fd20:ce::254"),  # Google Cloud
+            IPv6Network("fd00:c1::a9fe:a9fe"),  # Oracle Cloud
+            IPv6Network("fd00:100::100:200"),  # Alibaba Cloud
+            IPv6Network("fd00:a9fe:a9fe::1"),  # Akamai
+            IPv6Network("fd00:42::42"),  # Scaleway
+        ),
+    ),
 )
-"""No API server has such an address, but metadata services that hand out secrets do."""
+"""No API server has such an address, but metadata services that hand out secrets do.
+
+Most of them are link-local: 169.254.169.254, 169.254.170.2, 169.254.42.42, fe80::a9fe:a9fe.
+"""
 
 LOOPBACK_NETWORKS: Final[tuple[Network, ...]] = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
 """In a Pod these are the ports of the controller and its sidecars."""
-
-_NAT64: Final = IPv6Network("64:ff9b::/96")
 
 
 @frozen
@@ -51,10 +65,10 @@ class Trust:
     def why_denied(self, text: str) -> str | None:
         """Why an address is denied, for example `link-local` or `in 10.0.0.0/8`; None if it is not.
 
-        An IPv4 address inside an IPv6 address counts as well.
+        The IPv4 addresses that an IPv6 address stands for count as well.
         """
         denied = (*ALWAYS_DENIED, *((f"in {network}", (network,)) for network in self.denied))
-        for address in _meanings(ipaddress.ip_address(text.partition("%")[0])):
+        for address in meanings(ipaddress.ip_address(text.partition("%")[0])):
             for reason, networks in denied:
                 if any(address in network for network in networks):
                     return reason
@@ -63,17 +77,3 @@ class Trust:
 
 STRICT: Final = Trust()
 """The default, if the administrator sets no flag."""
-
-
-def _meanings(address: IPAddress) -> Iterator[IPAddress]:
-    """An address, and the IPv4 addresses that gateways on the way translate it to."""
-    yield address
-    if isinstance(address, IPv6Address):
-        embedded = (
-            address.ipv4_mapped,
-            address.sixtofour,
-            address.teredo[1] if address.teredo else None,
-        )
-        yield from (each for each in embedded if each is not None)
-        if address in _NAT64:
-            yield IPv4Address(int(address) & 0xFFFFFFFF)

@@ -23,7 +23,20 @@ from svclink_controller.credentials.trust import LOOPBACK_NETWORKS, STRICT, Trus
         "224.0.0.1",
         "255.255.255.255",
         "ff02::1",
+        "100.100.100.200",
+        "168.63.129.16",
+        "192.0.0.192",
         "fd00:ec2::254",
+        "fd00:ec2::23",
+        "fd20:ce::254",
+        "fd00:c1::a9fe:a9fe",
+        "fd00:100::100:200",
+        "fd00:a9fe:a9fe::1",
+        "fd00:42::42",
+        "::ffff:168.63.129.16",
+        "64:ff9b::6464:64c8",
+        "64:ff9b:1::a9fe:a9fe",
+        "64:ff9b:1:a9fe:a9:fe00::",
         "::ffff:169.254.169.254",
         "64:ff9b::a9fe:a9fe",
         "2002:a9fe:a9fe::1",
@@ -35,7 +48,18 @@ def test_address_is_always_denied(address: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["10.0.0.1", "192.168.1.1", "8.8.8.8", "fd00::1", "2001:db8::1", "127.0.0.1", "::1"]
+    "address",
+    [
+        "10.0.0.1",
+        "192.168.1.1",
+        "100.64.0.1",
+        "8.8.8.8",
+        "fd00::1",
+        "64:ff9b:1::a00:1",
+        "2001:db8::1",
+        "127.0.0.1",
+        "::1",
+    ],
 )
 def test_address_is_allowed_by_default(address: str) -> None:
     """Clusters are in private networks; loopback is denied in a Pod only."""
