@@ -14,7 +14,7 @@ from svclink_controller.api.errors import ApiError, TooLargeError, TransportErro
 from svclink_controller.backoff import Backoff
 from svclink_controller.loop_turns import in_turns, next_turn
 from svclink_controller.wire.messages import Listing, Page, Undecodable
-from svclink_controller.wire.reading import T, decode_page
+from svclink_controller.wire.reading import MAX_PAGE_ITEMS, T, decode_page
 from svclink_controller.wire.resources import Resource
 
 PAGE_SIZE: Final = 250
@@ -81,7 +81,7 @@ class Pager(Generic[T]):
         """The complete list.
 
         A list that expires between two pages starts again, and the third time it is requested in
-        one page. The token of an expired list would continue with a later state
+        pages as large as possible. The token of an expired list would continue with a later state
         (kubernetes-semantics 6.5), and nothing could be concluded from such a list.
 
         Raises:
@@ -99,7 +99,7 @@ class Pager(Generic[T]):
                 if error.status.code != 410:
                     raise
                 expired += 1
-                limit = limit if expired < MAX_EXPIRED_LISTS - 1 else 0
+                limit = limit if expired < MAX_EXPIRED_LISTS - 1 else MAX_PAGE_ITEMS
         raise TransportError(
             f"the list of {self.resource.plural} expired three times before it was complete"
         )
@@ -112,7 +112,7 @@ class Pager(Generic[T]):
     async def _list(self, limit: int) -> Listing[T]:
         listing: Listing[T] = Listing([], [], "")
         size = pages = 0
-        query = {"limit": str(limit)} if limit else {}
+        query = {"limit": str(limit)}
         request = asyncio.ensure_future(self._get(query, ""))
         try:
             while True:

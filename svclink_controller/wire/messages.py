@@ -28,6 +28,10 @@ class WireError(SvclinkError):
         super().__init__(clean_text(message))
 
 
+class TooManyItemsError(WireError):
+    """A page of a list has more items than were requested, and more than svclink reads."""
+
+
 @frozen
 class Undecodable:
     """An undecodable object of a list or watch event: it exists, so it does not count as deleted.

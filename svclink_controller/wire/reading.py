@@ -11,6 +11,7 @@ from typing import Final, Literal, TypeVar, assert_never
 
 import msgspec
 
+from svclink_controller.wire.bounded_arrays import bounded_array, items_of
 from svclink_controller.wire.decoding import Secret, Struct
 from svclink_controller.wire.messages import (
     MAX_RETRY_AFTER,
@@ -20,12 +21,14 @@ from svclink_controller.wire.messages import (
     IsHeld,
     Page,
     Status,
+    TooManyItemsError,
     Undecodable,
     WatchEvent,
     WireError,
     clean_text,
     nothing_is_held,
 )
+from svclink_controller.wire.object_limits import OversizeError, require_usual_size
 from svclink_controller.wire.resources import SERVICES, Resource
 from svclink_core.core_v1 import Namespace, Service
 from svclink_core.discovery_v1 import EndpointSlice
@@ -41,15 +44,20 @@ def decode_page(content: bytes, resource: Resource[T]) -> Page[T]:
     """Read one page of a list. Its objects are not decoded yet.
 
     Raises:
+        TooManyItemsError: The page has more than `MAX_PAGE_ITEMS` items.
         WireError: The content is not a Kubernetes list.
     """
     try:
         envelope = _LIST.decode(content)
     except _MALFORMED as error:
         raise _not_a_list(resource, error) from error
-    metadata = envelope.metadata
+    metadata, items = envelope.metadata, items_of(envelope.items)
+    if len(items) > MAX_PAGE_ITEMS:
+        raise TooManyItemsError(
+            f"the server sent more than {MAX_PAGE_ITEMS} {resource.plural} in one page of a list"
+        )
     return Page(
-        _decode_all(envelope.items or [], resource),
+        _decode_all(items, resource),
         metadata.resource_version,
         metadata.continue_token or "",
     )
@@ -137,22 +145,20 @@ def decode_status(content: bytes | msgspec.Raw, code: int = 0, reason: str = "")
         code=raw.code or code,
         reason=clean_text(raw.reason or reason),
         message=clean_text(raw.message),
-        causes=tuple(cause.reason for cause in details.causes or ()),
+        causes=tuple(cause.reason for cause in items_of(details.causes)),
         retry_after=min(details.retry_after_seconds or 0, MAX_RETRY_AFTER) or None,
     )
 
 
 def _decode_one(raw: msgspec.Raw, resource: Resource[T]) -> T | Undecodable:
     try:
+        require_usual_size(raw)
         return resource.decode(raw)
-    except (*_MALFORMED, BadInputError) as error:
+    except (*_MALFORMED, BadInputError, OversizeError) as error:
         metadata = _META_ONLY.decode(raw).metadata
         namespace, name = metadata.namespace, metadata.name
-        service = (
-            name
-            if resource is SERVICES
-            else (metadata.labels or {}).get(LABEL_SERVICE_NAME) or name
-        )
+        labels = metadata.labels or _ServiceLabel()
+        service = name if resource is SERVICES else labels.service_name or name
         return Undecodable(
             NamespacedName(namespace, name),
             NamespacedName(namespace, service),
@@ -165,14 +171,26 @@ class _ListMeta(Struct):
     continue_token: str | None = msgspec.field(name="continue", default=None)
 
 
+MAX_PAGE_ITEMS: Final = 2_000
+"""A page of a list is requested with a smaller limit."""
+
+_Items: Final = bounded_array(msgspec.Raw, MAX_PAGE_ITEMS + 1)
+
+
 class _List(Struct):
     metadata: _ListMeta
-    items: list[msgspec.Raw] | None
+    items: _Items | None  # type: ignore[valid-type]
 
 
 class _Event(Struct):
     type: Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR"]
     object: msgspec.Raw
+
+
+class _ServiceLabel(Struct):
+    """The only label that identifies anything. Others are skipped, however many there are."""
+
+    service_name: str | None = msgspec.field(name=LABEL_SERVICE_NAME, default=None)
 
 
 class _Identity(Struct):
@@ -182,19 +200,26 @@ class _Identity(Struct):
     namespace: str = ""
     uid: str = ""
     resource_version: str = ""
-    labels: dict[str, str] | None = None
+    labels: _ServiceLabel | None = None
 
 
 class _MetaOnly(Struct):
     metadata: _Identity
 
 
+MAX_CAUSES: Final = 16
+"""How many causes of a Status are read."""
+
+
 class _Cause(Struct):
     reason: str = ""
 
 
+_Causes: Final = bounded_array(_Cause, MAX_CAUSES)
+
+
 class _Details(Struct):
-    causes: list[_Cause] | None = None
+    causes: _Causes | None = None  # type: ignore[valid-type]
     retry_after_seconds: int | None = None
 
 

@@ -18,6 +18,7 @@ from svclink_controller.api.errors import ApiError, TransportError
 from svclink_controller.reflect.pager import PAGE_SIZE
 from svclink_controller.reflect.reflector import MAX_OVERLOADS, WATCH_TIMEOUT_SECONDS, Reflector
 from svclink_controller.wire.messages import WireError
+from svclink_controller.wire.reading import MAX_PAGE_ITEMS
 from svclink_core import Service
 from tests.unit.controller.reflect.scripts import (
     STAYS_OPEN,
@@ -82,8 +83,8 @@ async def test_list_that_expires_between_pages_starts_again() -> None:
         assert await list_names(reflector) == ["new"]
 
 
-async def test_list_that_keeps_expiring_is_requested_in_one_page() -> None:
-    """A list that expires twice is requested without a limit."""
+async def test_list_that_keeps_expiring_is_requested_in_large_pages() -> None:
+    """A list that expires twice is requested in pages as large as svclink reads."""
     expired = gives(lambda: refusal(410, "Expired"))
     script = Script([expired, expired, gives(lambda: page(service("a")))], [])
     async with reflecting(script) as (server, reflector):
@@ -91,12 +92,12 @@ async def test_list_that_keeps_expiring_is_requested_in_one_page() -> None:
     assert [request.query.get("limit") for request in server.requests] == [
         str(PAGE_SIZE),
         str(PAGE_SIZE),
-        None,
+        str(MAX_PAGE_ITEMS),
     ]
 
 
 async def test_list_that_always_expires_is_an_error() -> None:
-    """If the list in one page expires too, there is no list."""
+    """If the list in large pages expires too, there is no list."""
     async with reflecting(Script([gives(lambda: refusal(410, "Expired"))], [])) as (
         server,
         reflector,
