@@ -8,12 +8,12 @@ from typing import Final
 from attrs import frozen
 
 from svclink_core.meta_v1 import ObjectMeta
-from svclink_core.well_known import ANNOTATION_SOURCE_SLICE
+from svclink_core.well_known import ANNOTATION_SHARD, ANNOTATION_SOURCE_SLICE
 
 
 @frozen
 class EndpointConditions:
-    """State of an endpoint. None means ready, serving like ready, not terminating (KEP-1672)."""
+    """State of an endpoint. None means ready, serving and not terminating, as for kube-proxy."""
 
     ready: bool | None = None
     serving: bool | None = None
@@ -29,7 +29,7 @@ CONDITIONS: Final = {
 
 WRITTEN_OUT: Final = {
     (ready, serving, terminating): CONDITIONS[
-        ready is not False, (ready is not False) if serving is None else serving, bool(terminating)
+        ready is not False, serving is not False, bool(terminating)
     ]
     for ready, serving, terminating in CONDITIONS
 }
@@ -88,5 +88,15 @@ class EndpointSlice:
 
     @property
     def source(self) -> str | None:
-        """The source of a mirrored slice; with the suffix `/N` if it is another part of a split."""
-        return self.metadata.annotation(ANNOTATION_SOURCE_SLICE)
+        """The remote slice that a mirror was made from, and its shard if the slice was split.
+
+        `web-abc` is the first shard, `web-abc/1` the next. No name has a `/`, so this is
+        unmistakable. Earlier versions wrote both into one annotation.
+        """
+        name = shard = None
+        for key, value in self.metadata.annotations:
+            if key == ANNOTATION_SOURCE_SLICE:
+                name = value
+            elif key == ANNOTATION_SHARD:
+                shard = value
+        return name if name is None or shard is None else f"{name}/{shard}"

@@ -26,6 +26,7 @@ from svclink_core.diffing import (
 )
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.filtering import UNTOUCHED, Imported, Kept, Skipped, judge
+from svclink_core.hints import with_current_hints
 from svclink_core.leftovers import superseded
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.mirroring import (
@@ -250,18 +251,28 @@ def _plan_clusters(view: ServiceView, now: float, plan_one: PlanCluster) -> dict
 
 
 def _keep(view: ServiceView, cluster: str, reason: Reason) -> ClusterPlan:
-    """Slices stay, but follow a re-created main Service: else the garbage collector takes them."""
+    """Slices stay, but follow the main Service."""
     observed = view.ours.get(cluster, [])
-    changes: Sequence[SliceChange] = () if reason in UNTOUCHED else _follow_owner(view, observed)
+    changes: Sequence[SliceChange] = () if reason in UNTOUCHED else _follow_main(view, observed)
     decision = _decision(view.key, cluster, (Outcome.KEPT, reason), observed)
     return ClusterPlan(decision, observed, changes)
 
 
-def _follow_owner(view: ServiceView, observed: Iterable[EndpointSlice]) -> list[SliceChange]:
+def _follow_main(view: ServiceView, observed: Iterable[EndpointSlice]) -> list[SliceChange]:
+    """Slices get the uid of a re-created main Service, and the hints that it asks for.
+
+    Otherwise the garbage collector takes them, or they end topology routing for all endpoints.
+    """
     main = view.main
     if main is None or main.is_being_deleted:
         return []
-    return [*updates((with_owner(each, main), each) for each in observed if is_ours(each))]
+    return [
+        *updates(
+            (with_owner(with_current_hints(each, main), main), each)
+            for each in observed
+            if is_ours(each)
+        )
+    ]
 
 
 def _remove(view: ServiceView, cluster: str, reason: Reason) -> ClusterPlan:
@@ -314,7 +325,7 @@ def _guarded(part: ClusterPlan, view: ServiceView, remote: RemoteCluster) -> Clu
         part,
         decision=evolve(decision, doomed=len(doomed)),
         slices=slices,
-        changes=[*others, *_follow_owner(view, kept)],
+        changes=[*others, *_follow_main(view, kept)],
     )
 
 
@@ -329,7 +340,7 @@ def _plan_lost(
     if reason is not Reason.UNREACHABLE_NOT_READY or main is None:
         return _keep(view, remote.name, reason)
     observed = view.ours.get(remote.name, [])
-    wanted = [with_owner(as_last_resort(each), main) for each in observed]
+    wanted = [with_owner(with_current_hints(as_last_resort(each), main), main) for each in observed]
     changes = updates(zip(wanted, observed, strict=True), reason)
     decision = _decision(view.key, remote.name, (Outcome.KEPT, reason), observed)
     return ClusterPlan(decision, wanted, changes)

@@ -126,8 +126,8 @@ def local_service(remote: Service) -> Service:
     """The Service that the main cluster gets for a remote one.
 
     It has no selector, so that no local Pod joins by accident. The main cluster assigns addresses
-    and node ports. It also chooses the IP family, and gives both families, if it can, to a Service
-    that has both in the remote cluster.
+    and node ports. It gives both IP families if it can, so that a remote cluster of any family has
+    endpoints.
     """
     spec = remote.spec
     ports = (evolve(port, app_protocol=port.app_protocol or None) for port in spec.ports)
@@ -139,7 +139,7 @@ def local_service(remote: Service) -> Service:
         ServiceSpec(
             ports=tuple(sorted(ports, key=lambda port: (port.name, port.port, port.protocol))),
             traffic_distribution=distribution if distribution in TRAFFIC_DISTRIBUTIONS else None,
-            ip_family_policy="PreferDualStack" if len(spec.ip_families) > 1 else None,
+            ip_family_policy="PreferDualStack",
             session_affinity=spec.session_affinity,
             session_affinity_config=spec.session_affinity_config,
             publish_not_ready_addresses=spec.publish_not_ready_addresses,

@@ -16,7 +16,9 @@ LABEL_CLUSTER: Final = "svclink.cloudpilot.ai/cluster"
 LABEL_IMPORTED: Final = "svclink.cloudpilot.ai/imported"
 LABEL_GO_CLUSTER: Final = "cloudpilot.ai/svclink-cluster"
 ANNOTATION_SOURCE_SLICE: Final = "svclink.cloudpilot.ai/source-slice"
+ANNOTATION_SHARD: Final = "svclink.cloudpilot.ai/source-slice-shard"
 ANNOTATION_TOPOLOGY_MODE: Final = "service.kubernetes.io/topology-mode"
+ANNOTATION_TOPOLOGY_HINTS: Final = "service.kubernetes.io/topology-aware-hints"
 MANAGED_BY: Final = "svclink.cloudpilot.ai"
 
 REASONED_LABELS: Final = frozenset(
@@ -33,7 +35,13 @@ REASONED_LABELS: Final = frozenset(
 )
 """The label keys that the core keeps: others would cost memory and change no decision."""
 
-REASONED_ANNOTATIONS: Final = frozenset({ANNOTATION_SOURCE_SLICE, ANNOTATION_TOPOLOGY_MODE})
+MIRROR_ANNOTATIONS: Final = frozenset({ANNOTATION_SOURCE_SLICE, ANNOTATION_SHARD})
+"""The annotation keys that svclink writes to a mirror."""
+
+REASONED_ANNOTATIONS: Final = MIRROR_ANNOTATIONS | {
+    ANNOTATION_TOPOLOGY_HINTS,
+    ANNOTATION_TOPOLOGY_MODE,
+}
 """The annotation keys that the core keeps."""
 
 GROUP: Final = "svclink.cloudpilot.ai"
@@ -184,7 +192,7 @@ class Reason(Enum):
     ADDRESS_CONFLICT = ("AddressConflict", "another cluster has an endpoint with the same address")
     INVALID_ENDPOINTS = (
         "InvalidEndpoints",
-        "the API server would reject the address of an endpoint",
+        "the API server would reject a part of a remote EndpointSlice",
     )
 
     def __init__(self, code: str, sentence: str) -> None:
@@ -248,7 +256,7 @@ class LinkReason(Enum):
     DELETION_HELD = ("DeletionHeld", "if that is intended, edit the link to delete them at once")
     INVALID_ENDPOINTS = (
         "InvalidEndpoints",
-        "endpoints whose address the API server would reject are left out",
+        "what the API server would reject of an EndpointSlice is left out",
     )
 
     def __init__(self, code: str, sentence: str) -> None:

@@ -13,6 +13,7 @@ from svclink_core import (
     Create,
     Decision,
     Delete,
+    EndpointHints,
     EndpointPort,
     Finding,
     Guard,
@@ -36,6 +37,7 @@ from svclink_core.well_known import (
     LABEL_CLUSTER,
     LABEL_MANAGED_BY,
     LABEL_SERVICE_NAME,
+    ZONE_OF_NO_NODE,
 )
 from tests.builders.keys import WEB
 from tests.builders.values import (
@@ -97,7 +99,10 @@ def test_creations_and_updates_come_before_deletions() -> None:
     """The order of changes keeps the addresses of a Service available all the time."""
     found = snapshot_of(
         cluster("c1", remote_slice("web-new"), remote_slice("web-zzz", "10.0.0.5")),
-        slices=[mirrored_slice("a", source="web-old"), mirrored_slice("zzz", source="web-zzz")],
+        slices=[
+            mirrored_slice("a", "fd00::1", source="web-old", address_type="IPv6"),
+            mirrored_slice("zzz", source="web-zzz"),
+        ],
     )
     assert names(plan(found, NOW)) == [("Create", "web-c1"), ("Update", "zzz"), ("Delete", "a")]
 
@@ -163,6 +168,28 @@ def test_slices_of_an_unreachable_cluster_follow_a_new_service(connection: Conne
     (endpoint_slice,) = main_slices(collected(found))
     assert endpoint_slice.metadata.owner_references == mirrored_slice().metadata.owner_references
     assert endpoint_slice.endpoints == old.endpoints
+
+
+@pytest.mark.parametrize("connection", [PENDING, LOST])
+def test_slices_that_are_kept_have_the_hints_of_today(connection: Connection) -> None:
+    """One ready endpoint without a hint would end topology routing for the whole Service."""
+    plain = mirrored_slice(endpoints=[endpoint(zone="zone-a"), endpoint("10.0.0.2")])
+    hinted = mirrored_slice(
+        endpoints=[
+            endpoint(zone="zone-a", hints=EndpointHints(("zone-a",))),
+            endpoint("10.0.0.2", hints=EndpointHints((ZONE_OF_NO_NODE,))),
+        ]
+    )
+    remote, asking = (
+        cluster("c1", connection=connection),
+        service(traffic_distribution="PreferClose"),
+    )
+    for main, before, after in ((asking, plain, hinted), (service(), hinted, plain)):
+        found = snapshot_of(remote, services=[main], slices=[before])
+        (change,) = plan(found, NOW).changes
+        assert isinstance(change, Update)
+        assert change.endpoint_slice.endpoints == after.endpoints
+        assert plan(settled(found), NOW).changes == ()
 
 
 @pytest.mark.parametrize("main", [None, service(deleted_at="2026-01-01T00:00:00Z")])

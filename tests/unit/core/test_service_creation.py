@@ -84,15 +84,22 @@ def test_created_service_has_no_fields_of_the_remote_cluster() -> None:
     assert made.spec.traffic_distribution == "PreferClose"
 
 
-@pytest.mark.parametrize(
-    ("families", "policy"),
-    [(("IPv4",), None), (("IPv6",), None), (("IPv4", "IPv6"), "PreferDualStack")],
-)
-def test_two_families_are_preferred_not_required(
-    families: tuple[str, ...], policy: str | None
-) -> None:
-    """A single-stack main cluster accepts the Service of a dual-stack remote cluster."""
-    assert local_service(service(ip_families=families)).spec.ip_family_policy == policy
+@pytest.mark.parametrize("families", [("IPv4",), ("IPv6",), ("IPv4", "IPv6")])
+def test_two_families_are_preferred_not_required(families: tuple[str, ...]) -> None:
+    """Every remote family gets endpoints if main has it, and a single-stack main accepts it too."""
+    made = local_service(service(ip_families=families))
+    assert made.spec.ip_family_policy == "PreferDualStack"
+
+
+def test_a_service_of_an_ipv6_cluster_gets_its_endpoints() -> None:
+    """A Service created for an IPv6-only cluster has endpoints where main's first family is IPv4.
+
+    The created Service has both families.
+    """
+    remote = service(ip_families=("IPv6",))
+    endpoint_slice = remote_slice(None, "fd00::1", address_type="IPv6")
+    after = settled(lacking(cluster("c1", endpoint_slice, services=[remote])))
+    assert [each.address_type for each in main_slices(after)] == ["IPv6"]
 
 
 def test_unknown_traffic_distribution_is_left_out() -> None:

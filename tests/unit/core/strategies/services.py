@@ -19,6 +19,7 @@ from svclink_core import (
 )
 from svclink_core.core_v1 import ClientIPConfig, SessionAffinityConfig
 from svclink_core.well_known import (
+    ANNOTATION_TOPOLOGY_HINTS,
     ANNOTATION_TOPOLOGY_MODE,
     LABEL_IMPORTED,
 )
@@ -73,6 +74,7 @@ _metadata = st.sampled_from(
         *(_HEALTHY,) * 3,
         *(evolve(_HEALTHY, resource_version="2"),) * 2,
         *(evolve(_HEALTHY, annotations=((ANNOTATION_TOPOLOGY_MODE, "Auto"),)),) * 2,
+        evolve(_HEALTHY, annotations=((ANNOTATION_TOPOLOGY_HINTS, "Auto"),)),
         evolve(_HEALTHY, deletion_timestamp=EARLIER),
         evolve(_HEALTHY, labels=((LABEL_IMPORTED, "true"),)),
     ]
