@@ -11,6 +11,15 @@ from typing import Final
 MAX_ENDPOINTS: Final = 1000
 """Endpoints of an EndpointSlice."""
 
+MAX_ADDRESSES: Final = 100
+"""Addresses of an endpoint."""
+
+MAX_SLICE_ADDRESSES: Final = 10_000
+"""Addresses of an EndpointSlice that fit into 1.5 MiB, which is all that etcd stores of an object.
+
+An IPv6 address takes up to 42 bytes.
+"""
+
 MAX_NAME_LENGTH: Final = 63
 """Characters of a DNS label, and of a label value."""
 
@@ -37,6 +46,14 @@ def is_dns_label(text: str) -> bool:
 def is_subdomain(text: str) -> bool:
     """Whether a text is a DNS subdomain (RFC 1123), as are the names of most objects."""
     return len(text) <= MAX_SUBDOMAIN_LENGTH and _SUBDOMAIN.fullmatch(text) is not None
+
+
+def is_object_name(text: str) -> bool:
+    """Whether a text can be the name of any object, as far as its length and paths are concerned.
+
+    Source: IsValidPathSegmentName in k8s.io/apimachinery pkg/api/validation/path.
+    """
+    return 0 < len(text) <= MAX_SUBDOMAIN_LENGTH and "/" not in text
 
 
 def is_label_value(text: str) -> bool:

@@ -8,6 +8,7 @@ from typing import Final, TypeAlias, assert_never, cast
 from attrs import frozen
 
 from svclink_core.addressing import FQDN
+from svclink_core.api_rules import is_object_name
 from svclink_core.core_v1 import Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.meta_v1 import NamespacedName
@@ -102,6 +103,8 @@ def why_slice_skipped(endpoint_slice: EndpointSlice, main: Service) -> Reason | 
     """Why one remote slice of an imported Service is not mirrored, or None."""
     if is_mirror(endpoint_slice):
         return Reason.LOOP
+    if not is_object_name(endpoint_slice.metadata.name):
+        return Reason.INVALID_ENDPOINTS
     if (
         endpoint_slice.address_type == FQDN
         or endpoint_slice.address_type not in main.spec.ip_families

@@ -5,25 +5,32 @@ Source: MIRRORING, "One remote slice -> one main slice".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, TypeAlias
 
 from attrs import evolve, frozen
 
 from svclink_core.addressing import are_canonical, canonical_addresses
-from svclink_core.api_rules import MAX_ENDPOINTS, is_port, is_qualified_name
+from svclink_core.api_rules import (
+    MAX_ADDRESSES,
+    MAX_ENDPOINTS,
+    MAX_SLICE_ADDRESSES,
+    is_label_value,
+)
 from svclink_core.core_v1 import Service
 from svclink_core.discovery_v1 import (
     CONDITIONS,
     WRITTEN_OUT,
     Endpoint,
-    EndpointPort,
     EndpointSlice,
 )
 from svclink_core.filtering import why_slice_skipped
 from svclink_core.hints import Topology, topology_of, with_hints
 from svclink_core.meta_v1 import NamespacedName, ObjectMeta, OwnerReference
+from svclink_core.omissions import Omission, clipped, some_of
+from svclink_core.port_names import translate_ports
 from svclink_core.well_known import (
+    ANNOTATION_SHARD,
     ANNOTATION_SOURCE_SLICE,
     LABEL_CLUSTER,
     LABEL_MANAGED_BY,
@@ -31,14 +38,6 @@ from svclink_core.well_known import (
     MANAGED_BY,
     Reason,
 )
-
-
-@frozen
-class Omission:
-    """A part of a remote slice that could not be mirrored, and why."""
-
-    reason: Reason
-    detail: str
 
 
 @frozen
@@ -79,10 +78,13 @@ def normal_endpoints(endpoint_slice: EndpointSlice) -> tuple[Endpoint, ...] | No
     is_repeated = len(by_address) < len(addresses)
     if is_repeated or not are_canonical(addresses, endpoint_slice.address_type):
         return None
+    zones = {each.zone for each in endpoints}
+    if not all(map(_is_zone, zones)):
+        return None
     order = sorted(addresses)
     if order != addresses:
         endpoints = tuple([by_address[address] for address in order])
-    if _are_plain(endpoints):
+    if "" not in zones and _are_plain(endpoints):
         return endpoints
     return tuple([plain_endpoint(each, each.addresses) for each in endpoints])
 
@@ -105,16 +107,16 @@ def mirror(
     """
     ports, port_omissions = translate_ports(endpoint_slice.ports, remote, main)
     endpoints, endpoint_omissions = mirror_endpoints(endpoint_slice, topology_of(main), normalize)
-    parts = _split(endpoints) if ports else []
+    shards = _split(endpoints) if ports else []
     slices = tuple(
         [
             EndpointSlice(
-                metadata=_metadata(endpoint_slice, cluster, main, part),
+                metadata=_metadata(endpoint_slice, cluster, main, shard),
                 address_type=endpoint_slice.address_type,
                 endpoints=chunk,
                 ports=ports,
             )
-            for part, chunk in enumerate(parts)
+            for shard, chunk in enumerate(shards)
         ]
     )
     return MirrorResult(slices, (*port_omissions, *endpoint_omissions))
@@ -137,7 +139,7 @@ def mirror_all(
             desired += mirrored.slices
             omissions += mirrored.omissions
         elif reason is not Reason.NO_ENDPOINTS:
-            omissions.append(Omission(reason, endpoint_slice.metadata.name))
+            omissions.append(Omission(reason, clipped(endpoint_slice.metadata.name)))
     return MirrorResult(tuple(desired), tuple(omissions))
 
 
@@ -177,13 +179,13 @@ def with_owner(endpoint_slice: EndpointSlice, main: Service) -> EndpointSlice:
     return evolve(endpoint_slice, metadata=metadata)
 
 
-def _metadata(endpoint_slice: EndpointSlice, cluster: str, main: Service, part: int) -> ObjectMeta:
-    source = endpoint_slice.metadata.name if part == 0 else f"{endpoint_slice.metadata.name}/{part}"
+def _metadata(endpoint_slice: EndpointSlice, cluster: str, main: Service, shard: int) -> ObjectMeta:
+    source = (ANNOTATION_SOURCE_SLICE, endpoint_slice.metadata.name)
     return ObjectMeta(
         name="",
         namespace=main.metadata.namespace,
         labels=mirrored_labels(main.metadata.key, cluster),
-        annotations=((ANNOTATION_SOURCE_SLICE, source),),
+        annotations=(source, (ANNOTATION_SHARD, str(shard))) if shard else (source,),
         owner_references=owner_references(main),
     )
 
@@ -198,71 +200,12 @@ def mirrored_labels(service: NamespacedName, cluster: str) -> tuple[tuple[str, s
 
 
 def _split(endpoints: tuple[Endpoint, ...]) -> list[tuple[Endpoint, ...]]:
-    return [
-        endpoints[start : start + MAX_ENDPOINTS]
-        for start in range(0, len(endpoints), MAX_ENDPOINTS)
-    ]
-
-
-# Ports
-
-
-def translate_ports(
-    ports: Sequence[EndpointPort], remote: Service, main: Service
-) -> tuple[tuple[EndpointPort, ...], list[Omission]]:
-    """The ports of a remote slice under the main Service's names, sorted, and those left out.
-
-    kube-proxy joins a slice to a Service by port name and protocol and ignores other ports. So a
-    port gets the name of its partner: the port with the same name and protocol, else the one with
-    the same Service port number and protocol. A port without a partner is left out.
-    """
-    translated: dict[str, EndpointPort] = {}
-    omissions = []
-    own = {(port.name, port.protocol) for port in main.spec.ports}
-
-    def order(port: EndpointPort) -> tuple[bool, str, str]:
-        return (port.name, port.protocol) not in own, port.name, port.protocol
-
-    for port in sorted(ports, key=order):
-        name = _translated_name(port, remote, main)
-        if name is None or name in translated:
-            omissions.append(Omission(Reason.PORT_MISMATCH, _port_text(port)))
-        else:
-            translated[name] = _renamed(port, name)
-    return tuple([translated[name] for name in sorted(translated)]), omissions
-
-
-def _translated_name(port: EndpointPort, remote: Service, main: Service) -> str | None:
-    """The main Service's name for a port, None if it has no such port.
-
-    The API server does not validate the number, and kube-proxy fails for the whole node if it
-    exceeds 65535.
-    """
-    if port.port is None or not is_port(port.port):
-        return None
-    partners = [own for own in main.spec.ports if own.protocol == port.protocol]
-    if any(own.name == port.name for own in partners):
-        return port.name
-    numbers = {
-        own.port
-        for own in remote.spec.ports
-        if (own.name, own.protocol) == (port.name, port.protocol)
-    }
-    return next((own.name for own in partners if own.port in numbers), None)
-
-
-def _renamed(port: EndpointPort, name: str) -> EndpointPort:
-    """The port under a name. An appProtocol that the API server would reject is left out."""
-    app_protocol = port.app_protocol
-    if app_protocol is not None and not is_qualified_name(app_protocol):
-        app_protocol = None
-    is_same = name == port.name and app_protocol == port.app_protocol
-    return port if is_same else EndpointPort(name, port.protocol, port.port, app_protocol)
-
-
-def _port_text(port: EndpointPort) -> str:
-    number = "(no number)" if port.port is None else port.port
-    return f"{port.name or '(unnamed)'} {number}/{port.protocol}"
+    """The endpoints in parts that the API server accepts and etcd can store."""
+    size = MAX_SLICE_ADDRESSES // MAX_ADDRESSES
+    if len(endpoints) > size:
+        most = max([len(each.addresses) for each in endpoints])
+        size = min(MAX_ENDPOINTS, MAX_SLICE_ADDRESSES // most)
+    return [endpoints[start : start + size] for start in range(0, len(endpoints), size)]
 
 
 # Endpoints
@@ -284,18 +227,38 @@ def mirror_each_endpoint(
 ) -> tuple[tuple[Endpoint, ...], list[Omission]]:
     """The result of `mirror_endpoints` for endpoints that are not in normal form."""
     best: dict[str, Endpoint] = {}
-    omissions = []
+    omissions: list[Omission] = []
     for endpoint in endpoints:
-        addresses = canonical_addresses(endpoint.addresses, address_type)
+        addresses = canonical_addresses(endpoint.addresses[:MAX_ADDRESSES], address_type)
+        omissions += _omissions_of(endpoint, addresses)
         if not addresses:
-            detail = ", ".join(endpoint.addresses) or "(no address)"
-            omissions.append(Omission(Reason.INVALID_ENDPOINTS, detail))
             continue
         mirrored = plain_endpoint(endpoint, addresses)
         rival = best.get(addresses[0])
         if rival is None or _preference(mirrored) > _preference(rival):
             best[addresses[0]] = mirrored
     return with_hints(tuple([best[each] for each in sorted(best)]), topology), omissions
+
+
+def _omissions_of(endpoint: Endpoint, addresses: tuple[str, ...]) -> Iterator[Omission]:
+    """What is left out of an endpoint that is mirrored with these addresses, or with none."""
+    count = len(endpoint.addresses)
+    if not addresses:
+        yield Omission(Reason.INVALID_ENDPOINTS, some_of(endpoint.addresses) or "(no address)")
+        return
+    if count > MAX_ADDRESSES:
+        text = f"{count - MAX_ADDRESSES} of {count} addresses of {addresses[0]}"
+        yield Omission(Reason.INVALID_ENDPOINTS, text)
+    if not _is_zone(endpoint.zone):
+        yield Omission(Reason.INVALID_ENDPOINTS, f"zone of {addresses[0]}")
+
+
+def _is_zone(zone: str | None) -> bool:
+    """Whether a zone can be one, or is absent: the zone of a Node is the value of a label.
+
+    The API server accepts any text, so only its size limits what a remote cluster may send.
+    """
+    return not zone or is_label_value(zone)
 
 
 def plain_endpoint(endpoint: Endpoint, addresses: tuple[str, ...]) -> Endpoint:
@@ -305,14 +268,15 @@ def plain_endpoint(endpoint: Endpoint, addresses: tuple[str, ...]) -> Endpoint:
     """
     given = endpoint.conditions
     conditions = WRITTEN_OUT[given.ready, given.serving, given.terminating]
-    return Endpoint(addresses, conditions, endpoint.zone or None)
+    zone = endpoint.zone if endpoint.zone and _is_zone(endpoint.zone) else None
+    return Endpoint(addresses, conditions, zone)
 
 
 _READY: Final = CONDITIONS[True, True, False]
 
 
 def _are_plain(endpoints: tuple[Endpoint, ...]) -> bool:
-    """Whether all endpoints have three conditions, and nothing else but addresses and a zone."""
+    """Whether all endpoints have three conditions, and nothing else but addresses and zones."""
     rare = [each.conditions for each in endpoints if each.conditions is not _READY]
     rich = [
         each
@@ -323,7 +287,7 @@ def _are_plain(endpoints: tuple[Endpoint, ...]) -> bool:
         or each.target_ref is not None
     ]
     written_out = all(None not in (each.ready, each.serving, each.terminating) for each in rare)
-    return written_out and not rich and "" not in [each.zone for each in endpoints]
+    return written_out and not rich
 
 
 def _preference(endpoint: Endpoint) -> tuple[bool, bool, bool, str, tuple[str, ...]]:

@@ -17,7 +17,9 @@ from svclink_core import (
     ServicePort,
 )
 from svclink_core.hints import Topology, hints_for, topology_of
-from svclink_core.mirroring import MirrorResult, Omission, mirror, mirror_endpoints, translate_ports
+from svclink_core.mirroring import MirrorResult, mirror, mirror_all, mirror_endpoints
+from svclink_core.omissions import Omission
+from svclink_core.port_names import translate_ports
 from tests.builders.values import HTTP_8080, READY, endpoint, remote_slice, service
 
 
@@ -161,7 +163,7 @@ def test_not_ready_endpoints_are_mirrored() -> None:
     """Not-ready endpoints are mirrored as not ready."""
     endpoint_slice = only(mirrored(endpoint(conditions=EndpointConditions(ready=False))))
     assert endpoint_slice.endpoints[0].conditions == EndpointConditions(
-        ready=False, serving=False, terminating=False
+        ready=False, serving=True, terminating=False
     )
 
 
@@ -170,7 +172,7 @@ def test_not_ready_endpoints_are_mirrored() -> None:
     [
         ((None, None, None), (True, True, False)),
         ((True, None, None), (True, True, False)),
-        ((False, None, None), (False, False, False)),
+        ((False, None, None), (False, True, False)),
         ((None, False, None), (True, False, False)),
         ((False, True, True), (False, True, True)),
         ((False, False, True), (False, False, True)),
@@ -179,7 +181,7 @@ def test_not_ready_endpoints_are_mirrored() -> None:
     ],
 )
 def test_conditions(given: tuple[bool | None, ...], expected: tuple[bool, ...]) -> None:
-    """Nil ready is written as true, nil serving as ready, and nil terminating as false."""
+    """Nil ready and nil serving are written as true, and nil terminating as false."""
     (found,) = only(mirrored(endpoint(conditions=EndpointConditions(*given)))).endpoints
     assert found.conditions == EndpointConditions(*expected)
 
@@ -206,11 +208,47 @@ def test_of_two_endpoints_the_one_with_a_zone_is_kept() -> None:
         assert only(mirrored(*given)).endpoints == (endpoint(zone="A"),)
 
 
+def many(count: int, network: str = "10.0") -> tuple[str, ...]:
+    """Different addresses."""
+    return tuple(f"{network}.{number >> 8}.{number & 255}" for number in range(count))
+
+
+def test_more_than_100_addresses_are_cut() -> None:
+    """The API server accepts 100 addresses an endpoint; the others are reported."""
+    result = mirrored(endpoint(*many(103)))
+    assert result.slices[0].endpoints[0].addresses == many(100)
+    assert result.omissions == (
+        Omission(Reason.INVALID_ENDPOINTS, "3 of 103 addresses of 10.0.0.0"),
+    )
+
+
+def test_a_report_is_short() -> None:
+    """A remote cluster cannot fill the status and the memory with refused addresses or names."""
+    result = mirrored(endpoint("x" * 1_000_000, *["127.0.0.1"] * 99))
+    (omission,) = result.omissions
+    assert omission.detail == f"{'x' * 128}... and 97 more"
+
+
+@pytest.mark.parametrize("zone", ["zone b", "z" * 64, "z" * 1_000_000])
+def test_a_zone_that_no_node_can_have_is_left_out(zone: str) -> None:
+    """Zones are values of labels of Nodes; the API server would store any text as zone."""
+    result = mirrored(endpoint(zone=zone))
+    assert result.slices[0].endpoints == (endpoint(),)
+    assert result.omissions == (Omission(Reason.INVALID_ENDPOINTS, "zone of 10.0.0.1"),)
+
+
+def test_endpoints_with_many_addresses_are_split_earlier() -> None:
+    """A slice of 1,000 endpoints with 100 addresses each would be too large for etcd."""
+    endpoints = [endpoint(*many(100, f"10.{number}")) for number in range(150)]
+    slices = mirrored(*endpoints).slices
+    assert [len(endpoint_slice.endpoints) for endpoint_slice in slices] == [100, 50]
+
+
 @pytest.mark.parametrize(
     ("count", "sizes"), [(1_000, [1_000]), (1_001, [1_000, 1]), (2_001, [1_000, 1_000, 1])]
 )
 def test_split(count: int, sizes: list[int]) -> None:
-    """More than 1,000 endpoints are split, and each further part has its own source."""
+    """More than 1,000 endpoints are split, and each further shard has its own identity."""
     slices = mirrored(
         *(endpoint(f"10.{number >> 8}.{number & 255}.1") for number in range(count))
     ).slices
@@ -222,7 +260,30 @@ def test_split(count: int, sizes: list[int]) -> None:
     ][: len(sizes)]
 
 
+def test_a_shard_is_annotated_apart_from_the_source() -> None:
+    """The name of the source stays readable, and the number of the shard is beside it."""
+    _, second = mirrored(*map(endpoint, many(1_001))).slices
+    assert dict(second.metadata.annotations) == {
+        "svclink.cloudpilot.ai/source-slice": "web-abc",
+        "svclink.cloudpilot.ai/source-slice-shard": "1",
+    }
+
+
+@pytest.mark.parametrize("name", ["web-abc/1", "x" * 254, "x" * 300_000])
+def test_a_slice_with_an_impossible_name_is_left_out(name: str) -> None:
+    """No API server accepts the name: it could pass for a shard, or exceed an annotation."""
+    result = mirror_all([remote_slice(name)], "c1", service(uid="remote"), service())
+    assert result.slices == ()
+    (omission,) = result.omissions
+    assert omission.reason is Reason.INVALID_ENDPOINTS
+    assert omission.detail.startswith(name[:100])
+    assert len(omission.detail) < 150
+
+
 # Hints
+
+AWARE = "service.kubernetes.io/topology-aware-hints"
+MODE = "service.kubernetes.io/topology-mode"
 
 
 def test_no_hints_unless_asked_for() -> None:
@@ -243,10 +304,27 @@ def test_no_hints_unless_asked_for() -> None:
         (service(annotations={"service.kubernetes.io/topology-mode": "auto"}), Topology.ZONE),
         (service(annotations={"service.kubernetes.io/topology-mode": "Disabled"}), Topology.NONE),
         (service(annotations={"service.kubernetes.io/topology-mode": ""}), Topology.NONE),
+        (service(annotations={AWARE: "Auto"}), Topology.ZONE),
+        (service(annotations={AWARE: "auto"}), Topology.ZONE),
+        (service(annotations={AWARE: "Disabled", MODE: "Auto"}), Topology.NONE),
+        (service(annotations={AWARE: "Auto", MODE: "Disabled"}), Topology.ZONE),
+        (
+            service(traffic_distribution="PreferSameNode", annotations={AWARE: "Auto"}),
+            Topology.ZONE,
+        ),
+        (service(traffic_distribution="PreferSameNode", annotations={MODE: "Auto"}), Topology.ZONE),
+        (
+            service(traffic_distribution="PreferSameNode", annotations={AWARE: "Disabled"}),
+            Topology.NODE,
+        ),
+        (
+            service(traffic_distribution="PreferClose", annotations={MODE: "Disabled"}),
+            Topology.ZONE,
+        ),
     ],
 )
 def test_service_asks_for_topology(main: Service, expected: Topology) -> None:
-    """`trafficDistribution` or the topology-mode annotation of the main Service asks for hints."""
+    """An annotation of the main Service asks for hints, the oldest first, or its distribution."""
     assert topology_of(main) is expected
 
 
@@ -380,6 +458,48 @@ def test_an_unnamed_port_is_reported_readably() -> None:
     assert translated((EndpointPort(port=8080),), (), ()) == ([], ["(unnamed) 8080/TCP"])
 
 
+@pytest.mark.parametrize(
+    ("ports", "kept"),
+    [
+        ((EndpointPort("http", port=1), EndpointPort("http", port=2)), 1),
+        ((EndpointPort("http", port=None), EndpointPort("http", port=2)), 2),
+        ((EndpointPort("http", port=1), EndpointPort("http", "UDP", port=2)), 1),
+        ((EndpointPort("http", port=1), EndpointPort("http", port=1, app_protocol="h2c")), 1),
+        ((EndpointPort("x", port=1), EndpointPort("x", port=2)), 1),
+    ],
+)
+def test_order_does_not_decide_between_two_ports_of_one_name(
+    ports: tuple[EndpointPort, ...], kept: int
+) -> None:
+    """Of two ports of one name the lower usable number is kept, in either order."""
+    remote = service(ports=(ServicePort(80, "http"), ServicePort(81, "x")))
+    main = service(ports=(ServicePort(80, "http"), ServicePort(81, "y")))
+    found, omissions = translate_ports(ports, remote, main)
+    assert [port.port for port in found] == [kept]
+    assert (found, omissions) == translate_ports(ports[::-1], remote, main)
+
+
+def test_order_does_not_decide_between_two_service_ports_of_one_name() -> None:
+    """A remote Service with two ports of one name, which is invalid, gives the lower number."""
+    remote = (ServicePort(81, "x"), ServicePort(80, "x"))
+    main = (ServicePort(81, "b"), ServicePort(80, "a"))
+    for order in (1, -1):
+        assert translated((EndpointPort("x", port=1),), remote[::order], main[::order]) == (
+            ["a"],
+            [],
+        )
+
+
+def test_a_port_with_an_invalid_app_protocol_is_reported() -> None:
+    """An appProtocol that the API server would refuse is left out and reported."""
+    port = EndpointPort("http", port=8080, app_protocol="x" * 254)
+    result = mirrored(ports=(port,))
+    assert result.slices[0].ports == (HTTP_8080,)
+    assert result.omissions == (
+        Omission(Reason.INVALID_ENDPOINTS, "appProtocol of port http 8080/TCP"),
+    )
+
+
 def test_two_ports_never_get_one_name() -> None:
     """The API refuses duplicate port names; the port that has the name itself keeps it."""
     ports = (EndpointPort("a", port=1), EndpointPort("http", port=2))
@@ -422,5 +542,7 @@ def test_no_port_left_gives_no_slice() -> None:
 )
 def test_app_protocol(given: str | None, expected: str | None) -> None:
     """appProtocol is copied only if the API server accepts it."""
-    endpoint_slice = only(mirrored(ports=(EndpointPort("http", port=8080, app_protocol=given),)))
+    (endpoint_slice,) = mirrored(
+        ports=(EndpointPort("http", port=8080, app_protocol=given),)
+    ).slices
     assert endpoint_slice.ports == (EndpointPort("http", port=8080, app_protocol=expected),)

@@ -192,6 +192,7 @@ def use_rest(core: Mapping[str, Function], universe: Universe) -> None:
         core["delete"](endpoint_slice, Reason.SOURCE_GONE)
     core["is_label_value"]("zone-a")
     core["is_qualified_name"]("kubernetes.io/h2c")
+    core["some_of"](["127.0.0.1"])
     core["json_name"]("cluster_ip", {})
     core["sorted_pairs"]({"b": "1", "a": "2"})
     core["next_action"](RemoteState())

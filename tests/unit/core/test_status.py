@@ -186,7 +186,7 @@ def test_degraded_names_services() -> None:
         "4 Service(s): default/a, default/b, default/c and 1 more: "
         "give the ports the same name or the same number in both clusters; "
         "InvalidEndpoints: 1 Service(s): default/e: "
-        "endpoints whose address the API server would reject are left out"
+        "what the API server would reject of an EndpointSlice is left out"
     )
 
 

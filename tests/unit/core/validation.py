@@ -45,6 +45,11 @@ def problems(endpoint_slice: EndpointSlice) -> Iterator[str]:
         yield "metadata.ownerReferences: more than one controller"
     if len(endpoint_slice.endpoints) > 1_000:
         yield "endpoints: more than 1000"
+    if (
+        sum(len(key) + len(value) for key, value in endpoint_slice.metadata.annotations)
+        > 256 * 1024
+    ):
+        yield "metadata.annotations: more than 256 KiB"
     yield from _address_problems(endpoint_slice)
     yield from _hint_problems(endpoint_slice)
     yield from _port_problems(endpoint_slice)
@@ -111,4 +116,5 @@ def _port_problems(endpoint_slice: EndpointSlice) -> Iterator[str]:
 
 def _is_qualified_name(text: str) -> bool:
     prefix, slash, name = text.rpartition("/")
-    return bool(_NAME_PART.fullmatch(name)) and (not slash or bool(_SUBDOMAIN.fullmatch(prefix)))
+    is_prefix = len(prefix) <= 253 and bool(_SUBDOMAIN.fullmatch(prefix))
+    return bool(_NAME_PART.fullmatch(name)) and (not slash or is_prefix)

@@ -42,7 +42,7 @@ def test_each_cluster_is_explained(files: Files) -> None:
         "default/web",
         "  main: ClusterIP Service with 1 local endpoint",
         "  c1: mirrored (1 endpoint in 1 EndpointSlice)",
-        "    left out: the API server would reject the address of an endpoint: 127.0.0.1",
+        "    left out: the API server would reject a part of a remote EndpointSlice: 127.0.0.1",
         "    left out: a remote port has no partner in the main Service: (unnamed) 1/TCP",
         "  c2: not mirrored, because it is in the link's excludedServices",
         (

@@ -418,7 +418,7 @@ ports: [{{port: 80}}]
     ]
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     done = subprocess.run(command, capture_output=True, env=environment, check=True)
-    assert rb"would reject the address of an endpoint: 1\xe9" in done.stdout
+    assert rb"would reject a part of a remote EndpointSlice: 1\xe9" in done.stdout
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

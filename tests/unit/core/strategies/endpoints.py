@@ -77,10 +77,11 @@ _endpoint_templates = st.sampled_from(
     [
         evolve(endpoint, conditions=conditions, zone=zone)
         for endpoint, conditions, zone in product(
-            NOT_MIRRORED, CONDITIONS, (None, "zone-a", "", "zone b")
+            NOT_MIRRORED, CONDITIONS, (None, "zone-a", "", "zone-a", "zone b")
         )
     ]
 )
+_more_addresses = st.sampled_from((1, 1, 1, 99, 100))
 _endpoint_counts = st.sampled_from((1, 1, 1, 2, 2, 2, 3, 0))
 not_mirrored = st.sampled_from(NOT_MIRRORED)
 
@@ -90,7 +91,8 @@ def endpoints(draw: DrawFn, addresses: SearchStrategy[str]) -> Endpoint:
     """Endpoints in all conditions, with fields that a mirror must not copy."""
     first, template = draw(addresses), draw(_endpoint_templates)
     if draw(seldom_true):
-        return evolve(template, addresses=(first, draw(addresses)))
+        more = (draw(addresses),) * draw(_more_addresses)
+        return evolve(template, addresses=(first, *more))
     return evolve(template, addresses=(first,))
 
 
@@ -117,7 +119,9 @@ _endpoint_ports = st.builds(
     name=st.sampled_from(("http", "dns", "web", "")),
     protocol=st.sampled_from(("TCP", "TCP", "UDP")),
     port=st.sampled_from((8080, 53, 1, 65_535, None, 0, -1, 65_536)),
-    app_protocol=st.sampled_from((None, "kubernetes.io/h2c", "", "not a name")),
+    app_protocol=st.sampled_from(
+        (None, "kubernetes.io/h2c", "", "not a name", "x" * 254, f"{'x' * 254}/h2c")
+    ),
 )
 _USUAL_PORTS: Final[tuple[tuple[EndpointPort, ...], ...]] = (
     *((EndpointPort("http", port=8080),),) * 4,
@@ -128,8 +132,9 @@ _USUAL_PORTS: Final[tuple[tuple[EndpointPort, ...], ...]] = (
     (EndpointPort("http", port=8443), EndpointPort("web", port=8080)),
     (EndpointPort("http", port=8080, app_protocol="not a name"),),
 )
-_odd_ports = st.lists(_endpoint_ports, max_size=3, unique_by=lambda port: port.name).map(tuple)
+_REPEATED_PORTS: Final = (EndpointPort("http", port=8080), EndpointPort("http", port=8081))
+_odd_ports = st.lists(_endpoint_ports, max_size=3).map(tuple) | st.just(_REPEATED_PORTS)
 remote_ports = mostly(st.sampled_from(_USUAL_PORTS), _odd_ports, 4)
 main_ports = remote_ports.map(
-    lambda ports: tuple(evolve(port, app_protocol=None) for port in ports)
+    lambda ports: tuple({port.name: evolve(port, app_protocol=None) for port in ports}.values())
 )

@@ -40,8 +40,11 @@ service_names = _names("web", "a", "a-b", "kubernetes", LONGEST, "y" * 61, "1st"
 cluster_names = _names("c", "b-c", "c1", LONGEST)
 keys = st.builds(NamespacedName, namespaces, service_names)
 source_names: Final = ("web-1", "web-2", "web-3", "x" * 253)
+IMPOSSIBLE_NAMES: Final = ("web-1/1", "x" * 254, "")
+"""Names that no API server gives a slice. The first one looks like a shard of another slice."""
 
 sources = st.sampled_from(source_names)
+remote_names = st.sampled_from(source_names * 3 + IMPOSSIBLE_NAMES)
 
 
 @frozen
