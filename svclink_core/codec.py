@@ -18,7 +18,7 @@ from typing import (
     runtime_checkable,
 )
 
-from attrs import Attribute, fields, resolve_types
+from attrs import Attribute, evolve, fields, resolve_types
 from cattrs import BaseConverter, BaseValidationError, Converter, transform_error
 from cattrs.cols import homogenous_tuple_structure_factory
 from cattrs.gen import AttributeOverride as _Override  # type: ignore[attr-defined]  # what override() returns
@@ -42,6 +42,7 @@ from svclink_core.discovery_v1 import (
 )
 from svclink_core.errors import BadInputError
 from svclink_core.meta_v1 import Labels, ObjectMeta, OwnerReference, sorted_pairs
+from svclink_core.ownership import additions_of
 from svclink_core.svclink_v1alpha1 import (
     ClusterLink,
     ClusterLinkSpec,
@@ -218,6 +219,51 @@ def _register(converter: Converter, kind: type[T], *, omit_defaults: bool) -> No
     converter.register_unstructure_hook(kind, write)
 
 
+def _register_additions(converter: Converter) -> None:
+    """Register that an EndpointSlice is read and written with what others put on it."""
+    read = converter.get_structure_hook(EndpointSlice)
+    write = converter.get_unstructure_hook(EndpointSlice)
+
+    def structure_slice(value: object, wanted: type[EndpointSlice]) -> EndpointSlice:
+        found: EndpointSlice = read(value, wanted)
+        content = cast("Mapping[str, Mapping[str, object]]", value)["metadata"]
+        additions = additions_of(
+            _strings(content.get("labels", {})),
+            _strings(content.get("annotations", {})),
+            [
+                each
+                for each in cast("list[object]", content.get("finalizers", []))
+                if isinstance(each, str)
+            ],
+        )
+        return evolve(found, metadata=evolve(found.metadata, additions=additions))
+
+    def unstructure_slice(value: EndpointSlice) -> dict[str, object]:
+        content: dict[str, object] = write(value)
+        cast("dict[str, object]", content["metadata"]).update(_written_additions(value.metadata))
+        return content
+
+    converter.register_structure_hook(EndpointSlice, structure_slice)
+    converter.register_unstructure_hook(EndpointSlice, unstructure_slice)
+
+
+def _strings(content: object) -> dict[str, str]:
+    pairs = cast("Mapping[str, object]", content)
+    return {key: value for key, value in pairs.items() if isinstance(value, str)}
+
+
+def _written_additions(metadata: ObjectMeta) -> dict[str, object]:
+    """The fields of metadata that others added to, with what svclink writes."""
+    if (additions := metadata.additions) is None:
+        return {}
+    fields_added_to = {
+        "labels": dict(metadata.labels + additions.labels),
+        "annotations": dict(metadata.annotations + additions.annotations),
+        "finalizers": list(additions.finalizers),
+    }
+    return {name: each for name, each in fields_added_to.items() if each}
+
+
 def _override(attribute: str, metadata: Mapping[str, str]) -> _Override:
     """The JSON name; an attribute that declares an empty one is not part of the object."""
     name = json_name(attribute, metadata)
@@ -307,6 +353,7 @@ def _converter() -> Converter:
     converter.register_structure_hook(int | str | None, _read_target_port)
     for kind in CLASSES:
         _register(converter, kind, omit_defaults=kind in (ObjectMeta, ObjectReference))
+    _register_additions(converter)
     return converter
 
 

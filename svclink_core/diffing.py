@@ -5,15 +5,15 @@ Each change has its reason, and a precondition that keeps it from hitting anothe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import ClassVar, TypeAlias
 
 from attrs import evolve, frozen
 
 from svclink_core.discovery_v1 import Endpoint, EndpointSlice
 from svclink_core.errors import ProgrammerError
-from svclink_core.meta_v1 import NamespacedName, ObjectMeta
-from svclink_core.naming import Names
+from svclink_core.meta_v1 import Additions, NamespacedName, ObjectMeta
+from svclink_core.naming import Names, readable_name
 from svclink_core.ownership import Leftover, Ours, cluster_of, is_ours, owner_of
 from svclink_core.well_known import LABEL_SERVICE_NAME, Reason
 
@@ -112,7 +112,8 @@ def diff(
 ) -> list[SliceChange]:
     """The changes that turn the observed slices of one Service and cluster into the desired ones.
 
-    Slices are matched by source and address type, never by name.
+    Slices are matched by source and address type, never by name. Where one source is gone and
+    another of the same address type is new, the mirror of the first becomes that of the second.
 
     Args:
         service: The Service.
@@ -125,17 +126,46 @@ def diff(
     """
     keepers, duplicates = _by_identity(service, observed)
     changes: list[SliceChange] = []
-    for wanted in sorted(desired, key=lambda each: (each.address_type, each.source or "")):
+    added = []
+    for wanted in desired:
         found = keepers.pop(_identity(wanted), None)
         if found is None:
+            added.append(wanted)
+        elif (update := update_to(wanted, found, compare)) is not None:
+            changes.append(update)
+    if added or keepers:
+        changes += _succession(service, cluster, added, keepers.values(), names)
+    changes += [delete(each, Reason.DUPLICATE) for each in duplicates]
+    return changes
+
+
+def _succession(
+    service: NamespacedName,
+    cluster: str,
+    added: Collection[EndpointSlice],
+    gone: Collection[EndpointSlice],
+    names: Names,
+) -> list[SliceChange]:
+    """The changes for slices with new sources, and for mirrors whose sources are gone.
+
+    The mirror with the readable name is the first to get another source, because a Service of the
+    usual size has one slice of that name.
+    """
+    readable = readable_name(service, cluster)
+    changes: list[SliceChange] = []
+    deletes: list[Delete] = []
+    for address_type in sorted({each.address_type for each in (*added, *gone)}):
+        new = [each for each in added if each.address_type == address_type]
+        old = [each for each in gone if each.address_type == address_type]
+        new.sort(key=lambda each: each.source or "")
+        old.sort(key=lambda each: (each.metadata.name != readable, each.metadata.name))
+        changes += updates(zip(new, old, strict=False))
+        for wanted in new[len(old) :]:
             name = names.choose(service, cluster, wanted.source or "")
             names = names.without(name)
             changes.append(Create(_with_name(wanted, name), Reason.SOURCE_ADDED))
-        elif (update := update_to(wanted, found, compare)) is not None:
-            changes.append(update)
-    changes += [delete(each, Reason.SOURCE_GONE) for each in keepers.values()]
-    changes += [delete(each, Reason.DUPLICATE) for each in duplicates]
-    return changes
+        deletes += [delete(each, Reason.SOURCE_GONE) for each in old[len(new) :]]
+    return [*changes, *deletes]
 
 
 def update_to(
@@ -150,7 +180,9 @@ def update_to(
         reason = Reason.CONTENT_CHANGED
     if not is_ours(observed):
         raise ProgrammerError(f"EndpointSlice {observed.metadata.key} is not managed by svclink")
-    return Update(_with_name(wanted, observed.metadata.name), _precondition(observed), reason)
+    old = observed.metadata
+    named = _with_name(wanted, old.name, old.additions)
+    return Update(named, _precondition(observed), reason)
 
 
 def updates(
@@ -234,7 +266,9 @@ def _has_content(observed: EndpointSlice, wanted: EndpointSlice, compare: AreEqu
     )
 
 
-def _with_name(endpoint_slice: EndpointSlice, name: str) -> EndpointSlice:
+def _with_name(
+    endpoint_slice: EndpointSlice, name: str, additions: Additions | None = None
+) -> EndpointSlice:
     """The slice under a name. Written out, because `evolve` takes three times as long."""
     old = endpoint_slice.metadata
     metadata = ObjectMeta(
@@ -243,6 +277,7 @@ def _with_name(endpoint_slice: EndpointSlice, name: str) -> EndpointSlice:
         labels=old.labels,
         annotations=old.annotations,
         owner_references=old.owner_references,
+        additions=additions,
     )
     return EndpointSlice(
         metadata, endpoint_slice.address_type, endpoint_slice.endpoints, endpoint_slice.ports

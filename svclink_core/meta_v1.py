@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeAlias
 
-from attrs import frozen
+from attrs import field, frozen
 
 Labels: TypeAlias = tuple[tuple[str, str], ...]
 """Labels or annotations as pairs sorted by key: hashable, and equal whenever the maps are."""
@@ -43,10 +43,26 @@ class OwnerReference:
 
 
 @frozen
+class Additions:
+    """What others put on an EndpointSlice of ours. It decides nothing, and stays at every update.
+
+    Args:
+        labels: Labels with other keys than `well_known.REASONED_LABELS`.
+        annotations: Annotations with other keys than those that svclink writes.
+        finalizers: All finalizers, because svclink has none.
+    """
+
+    labels: Labels = ()
+    annotations: Labels = ()
+    finalizers: tuple[str, ...] = ()
+
+
+@frozen
 class ObjectMeta:
     """Metadata of an object. Labels and annotations hold only keys of `well_known.REASONED_*`.
 
-    `namespace` is empty on a cluster-scoped object. Times are RFC 3339, as in the API.
+    `namespace` is empty on a cluster-scoped object. Times are RFC 3339, as in the API. `additions`
+    is the rest, and is kept only of EndpointSlices that svclink may have to update.
     """
 
     name: str
@@ -59,6 +75,7 @@ class ObjectMeta:
     labels: Labels = ()
     annotations: Labels = ()
     owner_references: tuple[OwnerReference, ...] = ()
+    additions: Additions | None = field(default=None, metadata={"json": ""})
 
     @property
     def key(self) -> NamespacedName:

@@ -12,7 +12,7 @@ from svclink_core.api_rules import MAX_NAME_LENGTH
 from svclink_core.meta_v1 import NamespacedName
 
 HASH_LENGTH = 10
-"""Hexadecimal digits after a shortened name: 40 bits. Collisions are rare, and handled."""
+"""Hexadecimal digits after a clipped name: 40 bits. Collisions are rare, and handled."""
 
 
 @frozen
@@ -66,7 +66,7 @@ def choose_name(
         clusters: Names of all ClusterLinks.
         is_taken: Whether a slice of this name exists in the namespace, or was just given the name.
     """
-    readable = f"{service.name}-{cluster}"
+    readable = readable_name(service, cluster)
     if is_unmistakable(readable, cluster, clusters) and not is_taken(readable):
         return readable
     return next(
@@ -74,6 +74,11 @@ def choose_name(
         for name in (hashed_name(service, cluster, source, n) for n in count())
         if not is_taken(name)
     )
+
+
+def readable_name(service: NamespacedName, cluster: str) -> str:
+    """The name of the first slice of a Service and cluster."""
+    return f"{service.name}-{cluster}"
 
 
 def is_unmistakable(readable: str, cluster: str, clusters: Collection[str]) -> bool:
@@ -93,7 +98,7 @@ def hashed_name(service: NamespacedName, cluster: str, source: str, attempt: int
     """`{cut}-{hash}`: the readable name, cut, and a hash over what identifies a mirror."""
     identity = "\0".join((service.namespace, service.name, cluster, source, str(attempt)))
     digest = hashlib.sha256(identity.encode()).hexdigest()[:HASH_LENGTH]
-    cut = f"{service.name}-{cluster}"[: MAX_NAME_LENGTH - HASH_LENGTH - 1].rstrip("-.")
+    cut = readable_name(service, cluster)[: MAX_NAME_LENGTH - HASH_LENGTH - 1].rstrip("-.")
     return f"{cut}-{digest}"
 
 

@@ -7,12 +7,13 @@ labels that say so. Source: MIRRORING, "Ownership".
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Final, TypeAlias
 
 from attrs import frozen
 
 from svclink_core.discovery_v1 import EndpointSlice
-from svclink_core.meta_v1 import NamespacedName
+from svclink_core.meta_v1 import Additions, NamespacedName, sorted_pairs
 from svclink_core.well_known import (
     LABEL_CLUSTER,
     LABEL_GO_CLUSTER,
@@ -20,6 +21,8 @@ from svclink_core.well_known import (
     LABEL_MCS_SOURCE_CLUSTER,
     LABEL_SERVICE_NAME,
     MANAGED_BY,
+    MIRROR_ANNOTATIONS,
+    REASONED_LABELS,
 )
 
 
@@ -69,6 +72,27 @@ def owner_of(endpoint_slice: EndpointSlice) -> Owner:
     if managed_by != MANAGED_BY:
         return FOREIGN
     return Ours(cluster) if cluster else UNCLEAR
+
+
+def additions_of(
+    labels: Mapping[str, str], annotations: Mapping[str, str], finalizers: Sequence[str]
+) -> Additions | None:
+    """What others put on an EndpointSlice with these labels, annotations and finalizers.
+
+    None if there is nothing, or if the slice is not ours, so that it is never updated: the labels
+    of all other slices would take much memory.
+    """
+    if labels.get(LABEL_MANAGED_BY) != MANAGED_BY or LABEL_CLUSTER not in labels:
+        return None
+    found = Additions(
+        sorted_pairs({key: labels[key] for key in labels.keys() - REASONED_LABELS}),
+        sorted_pairs({key: annotations[key] for key in annotations.keys() - MIRROR_ANNOTATIONS}),
+        tuple(finalizers),
+    )
+    return None if found == _NO_ADDITIONS else found
+
+
+_NO_ADDITIONS: Final = Additions()
 
 
 def cluster_of(endpoint_slice: EndpointSlice) -> str | None:

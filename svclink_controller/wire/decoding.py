@@ -33,6 +33,7 @@ from svclink_core.discovery_v1 import (
     ObjectReference,
 )
 from svclink_core.meta_v1 import Labels, ObjectMeta, OwnerReference
+from svclink_core.ownership import additions_of
 from svclink_core.svclink_v1alpha1 import ClusterLink
 from svclink_core.well_known import REASONED_ANNOTATIONS, REASONED_LABELS
 
@@ -61,6 +62,10 @@ class _Meta(Struct):
     labels: dict[str, str] | None = None
     annotations: dict[str, str] | None = None
     owner_references: list[_Owner] | None = None
+
+
+class _SliceMeta(_Meta):
+    finalizers: list[str] | None = None
 
 
 class _ServicePort(Struct):
@@ -151,7 +156,7 @@ class _RemoteEndpointSlice(Struct):
 
 
 class _EndpointSlice(Struct):
-    metadata: _Meta
+    metadata: _SliceMeta
     address_type: str
     endpoints: list[_Endpoint] | None = None
     ports: list[_Port] | None = None
@@ -186,6 +191,13 @@ def _metadata(raw: _Meta) -> ObjectMeta:
             for owner in raw.owner_references or ()
         ),
     )
+
+
+def _metadata_of_mirror(raw: _SliceMeta) -> ObjectMeta:
+    """Metadata with what others put on the slice, if it is one that svclink writes."""
+    additions = additions_of(raw.labels or {}, raw.annotations or {}, raw.finalizers or ())
+    known = _metadata(raw)
+    return known if additions is None else evolve(known, additions=additions)
 
 
 def _pairs(raw: dict[str, str] | None, keys: frozenset[str]) -> Labels:
@@ -275,7 +287,7 @@ def decode_slice(content: bytes | msgspec.Raw) -> EndpointSlice:
         for each in raw.endpoints or ()
     )
     return EndpointSlice(
-        _metadata(raw.metadata), intern(raw.address_type), endpoints, _ports(raw.ports)
+        _metadata_of_mirror(raw.metadata), intern(raw.address_type), endpoints, _ports(raw.ports)
     )
 
 

@@ -19,7 +19,7 @@ from svclink_core.discovery_v1 import (
     EndpointSlice,
     ObjectReference,
 )
-from svclink_core.meta_v1 import ObjectMeta, OwnerReference
+from svclink_core.meta_v1 import Additions, ObjectMeta, OwnerReference
 
 EncodedObject = dict[str, object]
 
@@ -53,7 +53,8 @@ def encode_slice(endpoint_slice: EndpointSlice, precondition: Precondition | Non
 
 
 def _metadata(metadata: ObjectMeta) -> EncodedObject:
-    """Metadata without empty fields."""
+    """Metadata without empty fields. A PUT without the additions of others would remove them."""
+    additions = metadata.additions or _NO_ADDITIONS
     fields = {
         "namespace": metadata.namespace,
         "uid": metadata.uid,
@@ -61,9 +62,10 @@ def _metadata(metadata: ObjectMeta) -> EncodedObject:
         "generation": metadata.generation,
         "creationTimestamp": metadata.creation_timestamp,
         "deletionTimestamp": metadata.deletion_timestamp,
-        "labels": dict(metadata.labels),
-        "annotations": dict(metadata.annotations),
+        "labels": dict(metadata.labels + additions.labels),
+        "annotations": dict(metadata.annotations + additions.annotations),
         "ownerReferences": [_owner(each) for each in metadata.owner_references],
+        "finalizers": additions.finalizers,
     }
     return {"name": metadata.name, **{key: value for key, value in fields.items() if value}}
 
@@ -123,6 +125,8 @@ def _present(**fields: object) -> EncodedObject:
 
 
 _ENCODER: Final = msgspec.json.Encoder()
+
+_NO_ADDITIONS: Final = Additions()
 
 _CONDITIONS: Final = {
     conditions: _present(

@@ -118,6 +118,7 @@ class ApiServer:
             labels=endpoint_slice.metadata.labels,
             annotations=endpoint_slice.metadata.annotations,
             owner_references=endpoint_slice.metadata.owner_references,
+            additions=endpoint_slice.metadata.additions,
         )
         written = evolve(endpoint_slice, metadata=metadata)
         if written == found:  # A no-op write is not stored and causes no event.

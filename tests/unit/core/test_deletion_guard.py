@@ -157,9 +157,8 @@ def test_armed_guard_does_not_affect_mirroring() -> None:
 
 def test_other_slices_of_a_withheld_service_are_created() -> None:
     """A withheld deletion does not stop the creation of other slices of the Service."""
-    found = snapshot_of(
-        evolve(cluster("c1", remote_slice("web-new")), guard=ARMED), slices=[mirrored_slice()]
-    )
+    old = mirrored_slice(None, "fd00::1", address_type="IPv6")
+    found = snapshot_of(evolve(cluster("c1", remote_slice("web-new")), guard=ARMED), slices=[old])
     assert [change.reason for change in plan(found, NOW).changes] == [Reason.SOURCE_ADDED]
     (decision,) = plan(found, NOW).decisions
     assert (decision.reason, decision.slices, decision.endpoints) == (

@@ -22,8 +22,10 @@ from svclink_core import (
     Update,
 )
 from svclink_core.diffing import delete, diff, update_to
+from svclink_core.meta_v1 import Additions
 from svclink_core.naming import Names, hashed_name
 from svclink_core.well_known import (
+    ANNOTATION_SHARD,
     LABEL_CLUSTER,
     LABEL_HEADLESS,
     LABEL_MANAGED_BY,
@@ -97,12 +99,39 @@ def test_a_slice_whose_source_is_gone_is_deleted() -> None:
     ]
 
 
-def test_a_renamed_source_is_another_slice() -> None:
-    """When a source gets another name, the new mirror is created before the old one is deleted."""
-    created, deleted = changes([wanted(source="web-new")], [mirrored_slice()])
+def test_a_new_source_takes_over_the_mirror_of_one_that_is_gone() -> None:
+    """The mirror of a re-created Service keeps its name, and its addresses change in one write."""
+    (update,) = changes([wanted("10.0.0.2", source="web-new")], [mirrored_slice()])
+    assert isinstance(update, Update)
+    assert (update.key.name, update.endpoint_slice.source) == ("web-c1", "web-new")
+    assert update.endpoint_slice.endpoints == (endpoint("10.0.0.2"),)
+
+
+def test_the_readable_name_is_taken_over_first() -> None:
+    """Of several mirrors without a source, the one with the readable name stays in use."""
+    old = [mirrored_slice(name, source=name) for name in ("a", "web-c1", "z")]
+    update, *deleted = changes([wanted(source="web-new")], old)
+    assert isinstance(update, Update)
+    assert update.key.name == "web-c1"
+    assert [(type(each), each.key.name) for each in deleted] == [(Delete, "a"), (Delete, "z")]
+
+
+def test_more_new_sources_than_mirrors() -> None:
+    """The first new source takes over the mirror, and the others get mirrors of their own."""
+    update, created = changes([wanted(source="web-2"), wanted(source="web-1")], [mirrored_slice()])
+    assert isinstance(update, Update)
+    assert update.endpoint_slice.source == "web-1"
     assert isinstance(created, Create)
-    assert created.key.name != "web-c1"
-    assert isinstance(deleted, Delete)
+    assert created.endpoint_slice.source == "web-2"
+
+
+def test_a_slice_that_looks_like_a_shard_is_told_apart() -> None:
+    """A mirror with both in one annotation, as earlier versions wrote it, is that of the shard."""
+    shard = wanted()
+    annotations = (*shard.metadata.annotations, (ANNOTATION_SHARD, "1"))
+    shard = evolve(shard, metadata=evolve(shard.metadata, annotations=annotations))
+    assert shard.source == "web-abc/1"
+    assert changes([shard], [mirrored_slice(source="web-abc/1")]) == []
 
 
 def test_another_address_type_is_another_slice() -> None:
@@ -199,6 +228,17 @@ def test_fields_of_others_are_not_a_difference() -> None:
     """Fields that the API server or others set cause no write."""
     old = mirrored_slice()
     assert update_to(wanted(), evolve(old, metadata=noisy(old.metadata))) is None
+
+
+def test_additions_of_others_stay_at_an_update() -> None:
+    """Labels, annotations and finalizers of others are no difference, and are written again."""
+    additions = Additions((("team", "a"),), (("note", "x"),), ("example.com/hold",))
+    old = mirrored_slice()
+    added = evolve(old, metadata=evolve(old.metadata, additions=additions))
+    assert update_to(wanted(), added) is None
+    update = update_to(wanted("10.0.0.2"), added)
+    assert update is not None
+    assert update.endpoint_slice.metadata.additions == additions
 
 
 @pytest.mark.parametrize("managed_by", [None, "", "endpointslice-controller.k8s.io"])

@@ -266,6 +266,16 @@ def test_l3_services_and_namespaces(found: Snapshot) -> None:
         )
 
 
+@given(snapshots)
+def test_l3_additions_of_others_stay(found: Snapshot) -> None:
+    """Labels, annotations and finalizers that others put on a mirror stay at every update."""
+    after = settled(found).main.names
+    for endpoint_slice in main_slices(found):
+        old = endpoint_slice.metadata
+        if old.key in after and after[old.key].metadata.uid == old.uid:
+            assert after[old.key].metadata.additions == old.additions
+
+
 # L4 unknown is not empty: nothing of a pending, unreachable or disabled cluster is deleted.
 
 
@@ -301,8 +311,12 @@ CONDEMNED: Final = {
 
 
 def content(endpoint_slice: EndpointSlice) -> EndpointSlice:
-    """The slice without metadata other than labels."""
-    return evolve(endpoint_slice, metadata=ObjectMeta("", labels=endpoint_slice.metadata.labels))
+    """The slice without hints, and without metadata other than labels."""
+    return evolve(
+        endpoint_slice,
+        metadata=ObjectMeta("", labels=endpoint_slice.metadata.labels),
+        endpoints=tuple(evolve(each, hints=None) for each in endpoint_slice.endpoints),
+    )
 
 
 @given(snapshots)
@@ -312,7 +326,7 @@ def test_l4_unknown_is_not_empty(found: Snapshot) -> None:
     The exception is a policy that says so, by `now`.
 
     Slices of disabled and unselected links are not touched; those of the others change only their
-    owner. Slices of an undecodable Service are deleted only if it is filtered out.
+    owner and their hints. Slices of an undecodable Service are deleted only if it is filtered out.
     """
     for change in slice_changes(plan(found, NOW)):
         remote = found.remotes.get(change.cluster or "")
@@ -618,12 +632,15 @@ def touched(metadata: ObjectMeta) -> ObjectMeta:
 
 
 def spelled_out(endpoint: Endpoint) -> Endpoint:
-    """The endpoint with its conditions written out, which means the same (KEP-1672)."""
-    ready = endpoint.conditions.ready is not False
-    serving = ready if endpoint.conditions.serving is None else endpoint.conditions.serving
+    """The endpoint with its conditions written out, which means the same to kube-proxy."""
+    conditions = endpoint.conditions
     return evolve(
         endpoint,
-        conditions=EndpointConditions(ready, serving, endpoint.conditions.terminating is True),
+        conditions=EndpointConditions(
+            conditions.ready is not False,
+            conditions.serving is not False,
+            conditions.terminating is True,
+        ),
     )
 
 

@@ -37,6 +37,8 @@ from svclink_core import (
     Update,
 )
 from svclink_core.codec import structure, unstructure
+from svclink_core.diffing import update_to
+from svclink_core.meta_v1 import Additions
 from svclink_core.ownership import cluster_of
 from svclink_core.well_known import LABEL_CLUSTER, LABEL_MANAGED_BY, LABEL_SERVICE_NAME, MANAGED_BY
 from tests.unit.controller.fake_api_server import FakeApiServer
@@ -168,6 +170,23 @@ async def test_update_sends_its_precondition() -> None:
         assert sent["endpoints"][0]["addresses"] == ["10.0.0.9"]
         assert result.status is WriteStatus.APPLIED
         assert main.slices[0].endpoints[0].addresses == ("10.0.0.9",)
+
+
+async def test_update_keeps_what_others_added() -> None:
+    """Labels, annotations and finalizers that others put on a mirror stay when it changes."""
+    async with main_cluster() as main:
+        additions = Additions((("team", "a"),), (("note", "x"),), ("example.com/hold",))
+        metadata = evolve(slice_of().metadata, additions=additions)
+        stored = main.add(evolve(slice_of(), metadata=metadata))
+        change = update_to(slice_of(address="10.0.0.9"), stored)
+        assert change is not None
+        (result,) = await main.applier.apply([change])
+        (after,) = main.cluster.all("endpointslices")
+        assert result.status is WriteStatus.APPLIED
+        assert after["endpoints"][0]["addresses"] == ["10.0.0.9"]
+        assert after["metadata"]["labels"]["team"] == "a"
+        assert after["metadata"]["annotations"] == {"note": "x"}
+        assert after["metadata"]["finalizers"] == ["example.com/hold"]
 
 
 @pytest.mark.parametrize("is_new", [True, False], ids=["creation", "update"])

@@ -76,7 +76,8 @@ def objects_in(content: Any) -> Iterator[Object]:
 
 def is_map(content: Object) -> bool:
     """Whether an object holds labels or annotations, which must be strings."""
-    return bool(content.keys() & (REASONED_LABELS | REASONED_ANNOTATIONS))
+    keys = REASONED_LABELS | REASONED_ANNOTATIONS | {"team", "example.com/note"}
+    return bool(content.keys() & keys)
 
 
 @st.composite
@@ -107,6 +108,7 @@ def as_mirrored(endpoint_slice: EndpointSlice) -> EndpointSlice:
     """A slice with only its mirrored fields, as it is decoded from a remote cluster."""
     return evolve(
         endpoint_slice,
+        metadata=evolve(endpoint_slice.metadata, additions=None),
         endpoints=tuple(
             evolve(endpoint, hints=None, hostname=None, node_name=None, target_ref=None)
             for endpoint in endpoint_slice.endpoints

@@ -18,8 +18,10 @@ from svclink_core import (
     ObjectMeta,
     OwnerReference,
 )
+from svclink_core.meta_v1 import Additions
 from svclink_core.naming import hashed_name
 from svclink_core.well_known import (
+    ANNOTATION_SHARD,
     ANNOTATION_SOURCE_SLICE,
     LABEL_CLUSTER,
     LABEL_GO_CLUSTER,
@@ -38,7 +40,9 @@ from tests.unit.core.strategies.endpoints import (
 )
 from tests.unit.core.strategies.names import (
     EARLIER,
+    IMPOSSIBLE_NAMES,
     Universe,
+    remote_names,
     source_names,
     sources,
     universes,
@@ -76,7 +80,7 @@ def _remote_endpoint_slices(draw: DrawFn, universe: Universe) -> EndpointSlice:
     if draw(_mostly_labelled):
         labels[LABEL_SERVICE_NAME] = key.name
     metadata = ObjectMeta(
-        name=draw(sources),
+        name=draw(remote_names),
         namespace=key.namespace,
         uid="remote",
         resource_version="1",
@@ -99,7 +103,16 @@ TAMPERINGS: Final[tuple[dict[str, str | None], ...]] = (
 _tamperings = st.sampled_from([*({},) * 3, *TAMPERINGS])
 _mirrored_address_types = st.sampled_from(("IPv4", "IPv4", "IPv6"))
 _owners: SearchStrategy[tuple[int, ...]] = st.sampled_from(((1,), (1,), (2,), ()))
-_mostly_annotated = st.sampled_from((True,) * 5 + (False,))
+_additions = st.sampled_from(
+    (
+        *(None,) * 7,
+        Additions((("team", "a"),), (("example.com/note", "x"),), ("example.com/hold",)),
+    )
+)
+"""What users and other controllers put on mirrors."""
+_names_in_order = st.sampled_from(
+    (*(source_names,) * 5, ("web-1", *IMPOSSIBLE_NAMES), (*IMPOSSIBLE_NAMES, "web-1"))
+)
 _main_slice_counts = st.sampled_from((1, 2, 3, 0))
 _remote_slice_counts = st.sampled_from((1, 2, 2, 3, 0))
 
@@ -124,12 +137,14 @@ def _mirrored_slices(draw: DrawFn, universe: Universe) -> EndpointSlice:
     labels = {LABEL_CLUSTER: cluster, LABEL_MANAGED_BY: MANAGED_BY, LABEL_SERVICE_NAME: key.name}
     readable = f"{key.name}-{cluster}"[:63].rstrip("-")
     address_type = draw(_mirrored_address_types)
+    all_labels = tampered(labels, draw(_tamperings))
+    is_ours = {LABEL_CLUSTER, LABEL_MANAGED_BY} <= dict(all_labels).keys()
     metadata = ObjectMeta(
         name=draw(pick((readable, readable, hashed_name(key, cluster, source, 0), "renamed"))),
         namespace=key.namespace,
         deletion_timestamp=draw(_seldom_dying),
-        labels=tampered(labels, draw(_tamperings)),
-        annotations=((ANNOTATION_SOURCE_SLICE, source),) if draw(_mostly_annotated) else (),
+        labels=all_labels,
+        annotations=draw(_source_annotations(source)),
         owner_references=tuple(
             OwnerReference(
                 "v1",
@@ -141,9 +156,24 @@ def _mirrored_slices(draw: DrawFn, universe: Universe) -> EndpointSlice:
             )
             for incarnation in draw(_owners)
         ),
+        additions=draw(_additions) if is_ours else None,
     )
     contents = tuple(_storable(each) for each in draw(MAIN_ENDPOINTS[address_type]))
     return EndpointSlice(metadata, address_type, contents, draw(main_ports))
+
+
+@cache
+def _source_annotations(source: str) -> SearchStrategy[tuple[tuple[str, str], ...]]:
+    """What a mirror says about its source: shards as written today and by earlier versions."""
+    whole = (ANNOTATION_SOURCE_SLICE, source)
+    return pick(
+        (
+            *((whole,),) * 5,
+            (whole, (ANNOTATION_SHARD, "1")),
+            ((ANNOTATION_SOURCE_SLICE, f"{source}/1"),),
+            (),
+        )
+    )
 
 
 def _storable(endpoint: Endpoint) -> Endpoint:
@@ -221,7 +251,7 @@ def numbered(endpoint_slice: EndpointSlice, number: int) -> EndpointSlice:
 
 @cache
 def all_remote_slices(universe: Universe) -> SearchStrategy[list[EndpointSlice]]:
-    """The EndpointSlices of a remote cluster, with unique names."""
+    """The EndpointSlices of a remote cluster, with unique names, which seldom are impossible."""
     return _all_remote_slices(universe)
 
 
@@ -231,7 +261,7 @@ def _all_remote_slices(draw: DrawFn, universe: Universe) -> list[EndpointSlice]:
     drawn = [draw(remote_endpoint_slices(universe)) for _ in range(count)]
     return [
         evolve(endpoint_slice, metadata=evolve(endpoint_slice.metadata, name=name))
-        for endpoint_slice, name in zip(drawn, source_names, strict=False)
+        for endpoint_slice, name in zip(drawn, draw(_names_in_order), strict=False)
     ]
 
 
