@@ -21,23 +21,12 @@ import trustme
 from tests.builders.manifests import Manifest
 
 from .control_planes import Cluster
-from .faults import (
-    PASSING,
-    Answering,
-    Corrupting,
-    Delaying,
-    Fault,
-    Hanging,
-    Refusing,
-    Shortening,
-    Throttling,
-    Truncating,
-)
+from .faults import NEEDS_HTTP, PASSING, Fault, Refusing
+from .forwarding import CurrentFault, Forwarding, Stream
 from .kubeconfigs import encoded_pem
 
 T = TypeVar("T")
 
-CHUNK: Final = 2**14
 CALL_TIMEOUT_SECONDS: Final = 10.0
 # SO_LINGER with a linger time of zero: closing the socket resets its connection.
 RESET: Final = struct.pack("ii", 1, 0)
@@ -77,7 +66,7 @@ class FaultProxy:
     def __init__(self, server: str, interception: Interception | None = None) -> None:
         self._target = urlsplit(server).port
         self._interception = interception
-        self._fault: Fault = PASSING
+        self._current = CurrentFault()
         self._open: set[asyncio.StreamWriter] = set()
         self._serving: set[asyncio.Task[None]] = set()
         # Bound but not listening: keeps the port while the proxy refuses connections.
@@ -86,8 +75,6 @@ class FaultProxy:
         self.url = f"https://127.0.0.1:{self._port}"
         self._listener: asyncio.Server | None = None
         self._loop = asyncio.new_event_loop()
-        self._flowing = asyncio.Event()
-        self._flowing.set()
         self._thread = threading.Thread(
             target=self._loop.run_forever, name=f"proxy {self._port}", daemon=True
         )
@@ -113,7 +100,7 @@ class FaultProxy:
 
     def fail(self, fault: Fault) -> None:
         """Apply this fault to new and existing connections."""
-        needs_http = isinstance(fault, Answering | Shortening)
+        needs_http = isinstance(fault, NEEDS_HTTP)
         assert not needs_http or self.terminates_tls, f"{fault} needs a proxy that terminates TLS"
         self._call(self._set(fault))
 
@@ -141,11 +128,7 @@ class FaultProxy:
         self._listener = await asyncio.start_server(self._accept, sock=_bound(self._port))
 
     async def _set(self, fault: Fault) -> None:
-        self._fault = fault
-        if isinstance(fault, Hanging):
-            self._flowing.clear()
-        else:
-            self._flowing.set()
+        self._current.set(fault)
         if isinstance(fault, Refusing) and self._listener is not None:
             self._listener.close()
             self._listener = None
@@ -187,7 +170,7 @@ class FaultProxy:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         async with self._closing(writer):
-            await self._flowing.wait()
+            await self._current.until_flowing()
             if self._interception is None:
                 _transport_of(writer).resume_reading()
                 await self._connect(reader, writer)
@@ -217,10 +200,8 @@ class FaultProxy:
             "127.0.0.1", self._target, ssl=upstream
         )
         async with self._closing(to_server):
-            await _first_of(
-                self._forward_requests(reader, to_server, writer),
-                self._forward_responses(from_server, writer),
-            )
+            client, server = Stream(reader, writer), Stream(from_server, to_server)
+            await Forwarding(self._current, client, server).run()
 
     @contextlib.asynccontextmanager
     async def _closing(self, writer: asyncio.StreamWriter) -> AsyncIterator[None]:
@@ -233,69 +214,10 @@ class FaultProxy:
             self._open.discard(writer)
             await _close(writer)
 
-    async def _forward_requests(
-        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, client: asyncio.StreamWriter
-    ) -> None:
-        while chunk := await source.read(CHUNK):
-            match await self._slowed(chunk):
-                case Answering() as answer if answer.matches(chunk):
-                    client.write(answer.response)
-                    await client.drain()
-                    await _drain_until_closed(source)
-                    return
-                case Shortening() as shortening:
-                    sink.write(shortening.shorten(chunk))
-                case _:
-                    sink.write(chunk)
-            await sink.drain()
-
-    async def _forward_responses(
-        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter
-    ) -> None:
-        sent = 0
-        while chunk := await source.read(CHUNK):
-            match await self._slowed(chunk):
-                case Truncating(after) if sent + len(chunk) > after:
-                    sink.write(chunk[: max(0, after - sent)])
-                    await sink.drain()
-                    return
-                case Corrupting(after):
-                    intact = max(0, after - sent)
-                    sink.write(chunk[:intact] + bytes(byte ^ 0x80 for byte in chunk[intact:]))
-                case _:
-                    sink.write(chunk)
-            await sink.drain()
-            sent += len(chunk)
-
-    async def _slowed(self, chunk: bytes) -> Fault:
-        """Wait as the current fault requires; returns the fault that applies afterwards."""
-        match self._fault:
-            case Delaying(seconds):
-                await asyncio.sleep(seconds)
-            case Throttling(rate):
-                await asyncio.sleep(len(chunk) / rate)
-            case _:
-                pass
-        await self._flowing.wait()
-        return self._fault
-
 
 def _transport_of(writer: asyncio.StreamWriter) -> asyncio.Transport:
     """The transport of a socket, which is bidirectional."""
     return cast("asyncio.Transport", writer.transport)
-
-
-async def _first_of(*coroutines: Coroutine[Any, Any, None]) -> None:
-    """Run until one of them ends, and cancel the others; raises the exception of that one."""
-    tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _close(writer: asyncio.StreamWriter) -> None:
@@ -312,14 +234,6 @@ async def _close(writer: asyncio.StreamWriter) -> None:
         pass
     finally:
         writer.transport.abort()
-
-
-async def _drain_until_closed(source: asyncio.StreamReader) -> None:
-    """Read until the client closes, because closing with unread data loses the response."""
-    with contextlib.suppress(OSError, TimeoutError):
-        async with asyncio.timeout(1):
-            while await source.read(CHUNK):
-                pass
 
 
 def _bound(port: int) -> socket.socket:

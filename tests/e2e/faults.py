@@ -87,6 +87,41 @@ class Shortening:
         return re.sub(rb"timeoutSeconds=\d+\b", b"timeoutSeconds=%03d" % self.seconds, request)
 
 
+@dataclass(frozen=True)
+class CuttingIdle:
+    """A connection that carries no data for this long is closed cleanly, as HAProxy does."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Silencing:
+    """A watch starts, and its events are held back until the fault is over, as by a buffer.
+
+    It applies to watches whose request line contains this text, and needs a proxy that terminates
+    TLS.
+    """
+
+    text: str = ""
+
+    def matches(self, request_line: bytes) -> bool:
+        return is_watch(request_line) and self.text.encode() in request_line
+
+
+@dataclass(frozen=True)
+class Flooding:
+    """Every event of a watch is sent this many times.
+
+    Needs a proxy that terminates TLS.
+    """
+
+    copies: int
+
+
+def is_watch(request_line: bytes) -> bool:
+    return b"watch=true" in request_line
+
+
 Fault: TypeAlias = (
     Passing
     | Refusing
@@ -97,5 +132,9 @@ Fault: TypeAlias = (
     | Corrupting
     | Answering
     | Shortening
+    | CuttingIdle
+    | Silencing
+    | Flooding
 )
+NEEDS_HTTP: Final = (Answering, Shortening, Silencing, Flooding)
 PASSING: Final = Passing()

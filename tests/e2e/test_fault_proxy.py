@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Final
@@ -16,30 +17,48 @@ from .fault_proxy import FaultProxy, Interception
 from .faults import (
     Answering,
     Corrupting,
+    CuttingIdle,
     Delaying,
     Fault,
+    Flooding,
     Hanging,
     Refusing,
     Shortening,
+    Silencing,
     Throttling,
     Truncating,
 )
+from .polling import eventually
 
 BODY: Final = b"x" * 100_000
+EVENT: Final = b'{"type": "MODIFIED"}\n'
+WATCH: Final = "/events?watch=true"
 AUTHORITY: Final = trustme.CA()
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Responds with the requested path and a long body."""
+    """Responds with the requested path and a long body, or to a watch with one event."""
 
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
+        if self.path == WATCH:
+            self.send_event()
+            return
         body = self.path.encode() + b"\n" + BODY
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    def send_event(self) -> None:
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        time.sleep(0.1)  # An API server sends the head before the first event.
+        self.wfile.write(b"%x\r\n%s\r\n" % (len(EVENT), EVENT))
+        time.sleep(0.1)
+        self.wfile.write(b"0\r\n\r\n")
 
     def log_message(self, *arguments: object) -> None:
         pass
@@ -198,3 +217,49 @@ def test_proxy_shortens_watches(client: Client) -> None:
     client.proxy.fail(Shortening(2))
     _, body = client.get("/pods?watch=true&timeoutSeconds=341")
     assert body.startswith(b"/pods?watch=true&timeoutSeconds=002\n")
+
+
+def test_idle_connection_is_cut(client: Client) -> None:
+    """A connection that carries nothing is closed, and a new one works as long as it is used."""
+    assert client.works()
+    client.proxy.fail(CuttingIdle(0.3))
+    assert client.works()
+
+    eventually(lambda: assert_connections(client.proxy, 0))
+
+    with pytest.raises(BROKEN):
+        client.get("/here")
+    assert client.works()
+
+
+def assert_connections(proxy: FaultProxy, count: int) -> None:
+    assert proxy.connections == count
+
+
+@pytest.mark.parametrize("client", ["tls"], indirect=True)
+def test_silent_watch_is_answered_without_events(client: Client) -> None:
+    """A matching watch gets its head at once, and its events when the fault is over."""
+    client.proxy.fail(Silencing("/events"))
+    with pytest.raises(TimeoutError):
+        client.get(WATCH)
+    assert client.works()
+
+    client.connection.request("GET", WATCH)
+    with client.connection.getresponse() as response:
+        client.proxy.heal()
+        assert response.read() == EVENT
+
+
+@pytest.mark.parametrize("client", ["tls"], indirect=True)
+def test_silence_of_other_watches_is_not_noticed(client: Client) -> None:
+    """A watch whose request line does not match gets its events."""
+    client.proxy.fail(Silencing("clusterlinks"))
+    assert client.get(WATCH) == (200, EVENT)
+
+
+@pytest.mark.parametrize("client", ["tls"], indirect=True)
+def test_flooding_proxy_repeats_events(client: Client) -> None:
+    """Every event of a watch comes many times; other responses are unchanged."""
+    client.proxy.fail(Flooding(5))
+    assert client.get(WATCH) == (200, EVENT * 5)
+    assert client.works()
