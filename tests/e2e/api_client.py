@@ -11,6 +11,7 @@ from urllib.parse import urlencode, urlsplit
 
 Manifest = dict[str, Any]
 
+ADMISSION: Final = "/apis/admissionregistration.k8s.io/v1"
 # resource -> (root of its API group, kind)
 RESOURCES: Final[Mapping[str, tuple[str, str]]] = {
     "namespaces": ("/api/v1", "Namespace"),
@@ -18,6 +19,8 @@ RESOURCES: Final[Mapping[str, tuple[str, str]]] = {
     "pods": ("/api/v1", "Pod"),
     "secrets": ("/api/v1", "Secret"),
     "services": ("/api/v1", "Service"),
+    "resourcequotas": ("/api/v1", "ResourceQuota"),
+    "events": ("/api/v1", "Event"),
     "serviceaccounts": ("/api/v1", "ServiceAccount"),
     "endpointslices": ("/apis/discovery.k8s.io/v1", "EndpointSlice"),
     "leases": ("/apis/coordination.k8s.io/v1", "Lease"),
@@ -25,6 +28,8 @@ RESOURCES: Final[Mapping[str, tuple[str, str]]] = {
     "clusterroles": ("/apis/rbac.authorization.k8s.io/v1", "ClusterRole"),
     "clusterrolebindings": ("/apis/rbac.authorization.k8s.io/v1", "ClusterRoleBinding"),
     "roles": ("/apis/rbac.authorization.k8s.io/v1", "Role"),
+    "validatingadmissionpolicies": (ADMISSION, "ValidatingAdmissionPolicy"),
+    "validatingadmissionpolicybindings": (ADMISSION, "ValidatingAdmissionPolicyBinding"),
     "rolebindings": ("/apis/rbac.authorization.k8s.io/v1", "RoleBinding"),
 }
 RESOURCE_OF_KIND: Final = {kind: resource for resource, (_, kind) in RESOURCES.items()}

@@ -17,7 +17,7 @@ from typing import Final, TypeVar
 import pytest
 
 from .api_client import ApiError
-from .control_planes import Cluster, StartError, running
+from .control_planes import CONTROLLER, Cluster, StartError, running
 from .controller_process import Controller, controller_of
 from .fault_proxy import FaultProxy, Interception, ProxyTo
 from .isolated_cluster import IsolatedCluster
@@ -339,10 +339,9 @@ def proxy_to() -> Iterator[ProxyTo]:
         def make(
             cluster: Cluster, *, terminates_tls: bool = False, user: str | None = None
         ) -> FaultProxy:
-            proxy = FaultProxy(
-                cluster.server,
-                Interception(cluster.tls_context(common_name=user)) if terminates_tls else None,
-            )
+            context = cluster.tls_context(common_name=user, organization=CONTROLLER)
+            interception = Interception(context) if terminates_tls else None
+            proxy = FaultProxy(cluster.server, interception)
             stack.callback(proxy.close)
             return proxy
 

@@ -58,20 +58,20 @@ class Controller:
         self._process.start()
         self._may_exit = False
 
-    def stop(self) -> int:
+    def stop(self, seconds: float = STOP_SECONDS) -> int:
         """Send SIGTERM and return the exit code.
 
         Raises:
-            AssertionError: the process still ran after five seconds and was killed.
+            AssertionError: the process still ran after this time and was killed.
         """
         assert self._process is not None, "the controller was never started"
         self._may_exit = True
         self._process.terminate()
         try:
-            return self._process.wait(STOP_SECONDS)
+            return self._process.wait(seconds)
         except subprocess.TimeoutExpired as error:
             self._process.kill()
-            raise AssertionError(f"svclink still runs {STOP_SECONDS:g} s after SIGTERM") from error
+            raise AssertionError(f"svclink still runs {seconds:g} s after SIGTERM") from error
 
     def pause(self) -> None:
         """Suspend it with SIGSTOP."""
@@ -89,6 +89,10 @@ class Controller:
         assert self._process is not None, "the controller was never started"
         self._may_exit = True
         self._process.kill()
+
+    def has_logged(self, text: str) -> bool:
+        """Whether the log of any of its processes contains this text."""
+        return self._log.exists() and text in self._log.read_text("utf-8", errors="replace")
 
     def tail(self) -> str:
         return "" if self._process is None else self._process.tail(60)

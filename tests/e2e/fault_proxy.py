@@ -48,7 +48,7 @@ class Interception:
 
 
 class ProxyTo(Protocol):
-    """Creates a proxy to a cluster; one that terminates TLS can have a user's certificate."""
+    """Creates a proxy to a cluster; one that terminates TLS can have a controller's user."""
 
     def __call__(
         self, cluster: Cluster, *, terminates_tls: bool = False, user: str | None = None
