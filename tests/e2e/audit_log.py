@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,6 +14,7 @@ AUDIT_POLICY: Final = {
     "omitStages": ["RequestReceived"],
     "rules": [{"level": "Metadata"}],
 }
+LIST_OF_ONE: Final = re.compile(r"[?&]limit=1(&|$)")
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,7 @@ class AuditEvent:
     stage: str
     denied: bool
     allowed_by: str
+    uri: str
 
     @property
     def writes(self) -> bool:
@@ -47,5 +51,18 @@ def audit_event(line: bytes) -> AuditEvent:
         code=event.get("responseStatus", {}).get("code", 0),
         stage=event["stage"],
         denied=event.get("annotations", {}).get("authorization.k8s.io/decision") == "forbid",
+        uri=event["requestURI"],
         allowed_by=event.get("annotations", {}).get("authorization.k8s.io/reason", ""),
     )
+
+
+def writes_and_lists(events: Iterable[AuditEvent]) -> list[AuditEvent]:
+    """The writes, and the lists of more than one object.
+
+    A list of one object asks for the newest resourceVersion.
+    """
+    return [
+        event
+        for event in events
+        if event.writes or (event.verb == "list" and not LIST_OF_ONE.search(event.uri))
+    ]

@@ -16,7 +16,9 @@ import pytest
 from .audit_log import AuditEvent
 from .control_planes import CONTROLLER_NAMESPACE
 from .controller_process import Controller, new_controller
-from .polling import eventually
+from .fault_proxy import FaultProxy, ProxyTo
+from .faults import Answering, Fault, Silencing
+from .polling import consistently, eventually
 from .world import RecordMeasure, World
 
 A: Final = "svclink-a"
@@ -44,6 +46,10 @@ class Replica:
         assert any(event.resource == "leases" for event in events)
         assert "cluster connected" in self.controller.tail()
 
+    def assert_leading(self) -> None:
+        """Assert that it holds the Lease."""
+        assert self.controller.has_logged(holder_of(self.world) or "no holder")
+
     def assert_exited(self) -> None:
         assert not self.controller.running
 
@@ -52,6 +58,30 @@ class Replica:
 def replicas(world: World, tmp_path: Path) -> Iterator[tuple[Replica, Replica]]:
     """The first replica leads and mirrors the Service `web` from c1; the second stands by."""
     leader, standby = (create_replica(world, name, tmp_path) for name in (A, B))
+    yield from running_replicas(world, leader, standby)
+
+
+@pytest.fixture
+def proxy(world: World, proxy_to: ProxyTo) -> FaultProxy:
+    """A proxy between the second replica and main."""
+    return proxy_to(world.main, terminates_tls=True, user=B)
+
+
+@pytest.fixture
+def replicas_with_proxy(
+    world: World, proxy: FaultProxy, tmp_path: Path
+) -> Iterator[tuple[Replica, Replica]]:
+    """Like `replicas`, with the proxy."""
+    leader, standby = (create_replica(world, name, tmp_path) for name in (A, B))
+    standby.controller.set_kubeconfig(
+        world.main.kubeconfig({}, namespace=CONTROLLER_NAMESPACE, **proxy.cluster_entry)
+    )
+    yield from running_replicas(world, leader, standby)
+
+
+def running_replicas(
+    world: World, leader: Replica, standby: Replica
+) -> Iterator[tuple[Replica, Replica]]:
     world.declare("web")
     world.publish(world.c1, "web", "10.1.0.1")
     try:
@@ -134,3 +164,40 @@ def test_terminated_standby_leaves_the_leader_at_work(
     world.set_addresses(world.c1, "web", "10.1.0.2")
     world.await_mirrored("web", c1=["10.1.0.2"])
     assert leader.controller.running
+
+
+@pytest.mark.parametrize(
+    "fault", [Silencing("clusterlinks"), Answering(503, "clusterlinks")], ids=["silent", "refused"]
+)
+def test_successor_keeps_slices_of_a_link_that_it_has_not_seen(
+    world: World,
+    proxy: FaultProxy,
+    replicas_with_proxy: tuple[Replica, Replica],
+    fault: Fault,
+) -> None:
+    """A standby whose watch of ClusterLinks lags takes over, and deletes nothing on a guess."""
+    leader, standby = replicas_with_proxy
+    proxy.fail(fault)
+    if isinstance(fault, Answering):
+        proxy.reset_connections()
+    world.publish(world.c2, "web", "10.2.0.1")
+    world.link(world.c2)
+    world.await_mirrored("web", c1=["10.1.0.1"], c2=["10.2.0.1"])
+    unseen = world.versions("web", "c2")
+    assert unseen
+
+    assert leader.controller.stop() == 0
+    eventually(standby.assert_leading, timeout=TAKEOVER_SECONDS)
+    world.set_addresses(world.c1, "web", "10.1.0.2")
+    world.await_mirrored("web", c1=["10.1.0.2"], c2=["10.2.0.1"])
+    consistently(5, lambda: assert_versions(world, "c2", unseen))
+
+    proxy.heal()
+    world.set_addresses(world.c2, "web", "10.2.0.2")
+    eventually(
+        lambda: world.assert_mirrored("web", c1=["10.1.0.2"], c2=["10.2.0.2"]), TAKEOVER_SECONDS
+    )
+
+
+def assert_versions(world: World, cluster: str, expected: dict[str, tuple[str, str]]) -> None:
+    assert world.versions("web", cluster) == expected

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from svclink_core.well_known import LABEL_CLUSTER
+from tests.builders.manifests import cluster_link, encoded
 
 from .controller_process import Controller
 from .loopback_ports import reserve_ports
 from .polling import eventually
-from .world import World
+from .world import Kubectl, World
 
 
 @pytest.fixture
@@ -248,3 +252,21 @@ def test_status_counts_mirrored_objects(mirroring: World) -> None:
         "c1",
         "c2",
     }
+
+
+def test_link_replaced_by_force_keeps_its_cluster(
+    mirroring: World, kubectl: Kubectl, tmp_path: Path
+) -> None:
+    """After `kubectl replace --force` a second link to the cluster is refused, as before."""
+    manifest = tmp_path / "c1.json"
+    kubeconfig = encoded(mirroring.c1.remote_kubeconfig())
+    manifest.write_text(json.dumps(cluster_link("c1", kubeconfig=kubeconfig)), encoding="utf-8")
+
+    for round_ in range(5):
+        kubectl("replace", "--force", "--filename", str(manifest))
+        mirroring.links.await_ready("c1")
+        second = f"second-{round_}"
+        mirroring.links.add(second, mirroring.c1.remote_kubeconfig())
+        mirroring.links.await_condition(second, "False", "DuplicateCluster")
+        mirroring.await_mirrored("web", c1=["10.1.0.1"], c2=["10.2.0.1"])
+        mirroring.links.remove(second)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .audit_log import AuditEvent
-from .control_planes import CONTROLLER, READER_USER, Cluster
+from .audit_log import writes_and_lists
+from .control_planes import CONTROLLER, READER_USER
 from .controller_process import Controller
 from .polling import consistently, eventually
 from .world import World
@@ -25,7 +25,7 @@ def test_idle_controller_neither_writes_nor_lists(linked: World) -> None:
 
     def assert_idle() -> None:
         requests = {
-            cluster.name: writes_and_lists(cluster, marks[cluster], user)
+            cluster.name: writes_and_lists(cluster.audit_events(marks[cluster], user))
             for cluster, user in users.items()
         }
         assert requests == {"main": [], "c1": [], "c2": []}
@@ -39,13 +39,6 @@ def assert_counted(world: World, *links: str) -> None:
         status = world.links.status(link)
         counts = (status.get("services"), status.get("slices"), status.get("endpoints"))
         assert counts == (3, 3, 3), f"the status of {link} is {status}"
-
-
-def writes_and_lists(cluster: Cluster, mark: int, user: str) -> list[AuditEvent]:
-    """The writes and lists of a user after a mark in the audit log."""
-    return [
-        event for event in cluster.audit_events(mark, user) if event.writes or event.verb == "list"
-    ]
 
 
 def test_no_request_is_denied(world: World, controller: Controller) -> None:
