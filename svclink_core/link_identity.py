@@ -38,7 +38,7 @@ class Claim:
 
 
 def refusals(main_id: str | None, claims: Mapping[str, Claim]) -> dict[str, Problem]:
-    """The links that must not be used, by name, each with the reason.
+    """The links that must not be used, each with the reason, by the keys of the claims.
 
     A link to the main cluster would mirror it into itself. A second link to one cluster would
     double its endpoints, so the oldest link is used. A link that leads to another cluster than
@@ -46,26 +46,27 @@ def refusals(main_id: str | None, claims: Mapping[str, Claim]) -> dict[str, Prob
 
     Args:
         main_id: Identity of the main cluster, None if it is not known.
-        claims: Every link whose cluster is known, by the name of the link.
+        claims: Every link whose cluster is known, by anything that tells links apart.
     """
-    used: dict[str, str] = {}
+    used: dict[str, ClusterLink] = {}
     refused = {}
-    for name in sorted(claims, key=lambda name: (by_age(claims[name].link), name)):
-        claim = claims[name]
+    for key in sorted(claims, key=lambda key: (by_age(claims[key].link), key)):
+        claim = claims[key]
         problem = _why_refused(claim, main_id, used.get(claim.cluster_id))
         if problem is None:
-            used[claim.cluster_id] = name
+            used[claim.cluster_id] = claim.link
         else:
-            refused[name] = problem
+            refused[key] = problem
     return refused
 
 
-def _why_refused(claim: Claim, main_id: str | None, older: str | None) -> Problem | None:
-    """Why a link must not be used, or None. `older` is the name of a link that uses its cluster."""
+def _why_refused(claim: Claim, main_id: str | None, older: ClusterLink | None) -> Problem | None:
+    """Why a link must not be used, or None. `older` is a link that uses its cluster."""
     if claim.cluster_id == main_id:
         return _problem(LinkReason.SELF_LINK, "the kubeconfig leads to the main cluster itself")
     if older is not None:
-        message = f"the kubeconfig leads to the same cluster as the older ClusterLink {older}"
+        name = older.metadata.name
+        message = f"the kubeconfig leads to the same cluster as the older ClusterLink {name}"
         return _problem(LinkReason.DUPLICATE_CLUSTER, message)
     return why_changed(claim.link, claim.known_id, claim.cluster_id)
 

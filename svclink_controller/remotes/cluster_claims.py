@@ -42,6 +42,9 @@ _NOWHERE: Final = _Lead()
 class ClusterClaims:
     """The clusters that links were last connected to, and the links that wait for one of these.
 
+    A claim belongs to the uid of a link. A link that was deleted and created again is another one,
+    whose claim does not end when the connection of its predecessor is closed at last.
+
     Args:
         main_id: Identity of the main cluster; None if it is not known.
     """
@@ -53,29 +56,29 @@ class ClusterClaims:
 
     def refusal(self, link: ClusterLink, kubeconfig: str, cluster_id: str) -> Problem | None:
         """Why a link must not be used for the cluster that its kubeconfig leads to, or None."""
-        name, generation = link.metadata.name, link.metadata.generation
-        lead = self._leads.get(name, _NOWHERE)
+        uid, generation = link.metadata.uid, link.metadata.generation
+        lead = self._leads.get(uid, _NOWHERE)
         # An edit is intended: another kubeconfig, or any other edit after the link was refused.
         is_unchanged = lead.kubeconfig == kubeconfig and lead.held_at in (None, generation)
         claim = Claim(link, cluster_id, lead.cluster_id if is_unchanged else None)
         problem = self._refusal_of(claim)
         is_held = problem is not None and problem.reason is LinkReason.CLUSTER_CHANGED
         if is_held and is_unchanged:
-            self._leads[name] = evolve(lead, held_at=generation)
+            self._leads[uid] = evolve(lead, held_at=generation)
         return problem
 
     def remember(self, link: ClusterLink) -> None:
         """Learn from its status where a link led before svclink started."""
-        self._leads[link.metadata.name] = _Lead(link.spec.kubeconfig, known_cluster(link))
+        self._leads[link.metadata.uid] = _Lead(link.spec.kubeconfig, known_cluster(link))
 
-    def forget(self, name: str) -> None:
+    def forget(self, uid: str) -> None:
         """Forget a link that was deleted."""
-        self.release(name)
-        self._leads.pop(name, None)
+        self.release(uid)
+        self._leads.pop(uid, None)
 
     def wait(self, link: ClusterLink, cluster_id: str, reconsider: Callable[[], None]) -> None:
         """Call `reconsider` once, when the refusal of a link for a cluster changes."""
-        self._waiting[link.metadata.name] = _Interest(Claim(link, cluster_id), reconsider)
+        self._waiting[link.metadata.uid] = _Interest(Claim(link, cluster_id), reconsider)
 
     def claim(
         self, link: ClusterLink, kubeconfig: str, cluster_id: str, reconsider: Callable[[], None]
@@ -84,41 +87,41 @@ class ClusterClaims:
 
         `reconsider` is called whenever a later claim changes whether the link may be used for it.
         """
-        name = link.metadata.name
-        self._leads[name] = _Lead(kubeconfig, cluster_id)
-        self._waiting.pop(name, None)
-        self._move(name, _Interest(Claim(link, cluster_id), reconsider))
+        uid = link.metadata.uid
+        self._leads[uid] = _Lead(kubeconfig, cluster_id)
+        self._waiting.pop(uid, None)
+        self._move(uid, _Interest(Claim(link, cluster_id), reconsider))
 
-    def release(self, name: str) -> None:
+    def release(self, uid: str) -> None:
         """Note that a link is disabled. A link that lost its connection keeps its cluster."""
-        self._waiting.pop(name, None)
-        self._move(name, None)
+        self._waiting.pop(uid, None)
+        self._move(uid, None)
 
-    def _move(self, name: str, interest: _Interest | None) -> None:
+    def _move(self, uid: str, interest: _Interest | None) -> None:
         """Change the cluster that a link holds, and wake the links that this allows or refuses."""
         before = self._refusals()
-        self._held.pop(name, None)
+        self._held.pop(uid, None)
         if interest is not None:
-            self._held[name] = interest
+            self._held[uid] = interest
         reached = self._refusals()
         calls: dict[str, Callable[[], None]] = {}
         for other in [each for each in self._waiting if before[0][each] != reached[0][each]]:
             calls[other] = self._waiting.pop(other).reconsider
         for other, held in self._held.items():
-            if other != name and before[1].get(other) != reached[1].get(other):
+            if other != uid and before[1].get(other) != reached[1].get(other):
                 calls[other] = held.reconsider
         for call in calls.values():
             call()
 
     def _refusals(self) -> tuple[Mapping[str, Problem | None], Mapping[str, Problem]]:
         """Why each waiting link is refused, and each link that holds a cluster."""
-        waiting = {name: self._refusal_of(each.claim) for name, each in self._waiting.items()}
+        waiting = {uid: self._refusal_of(each.claim) for uid, each in self._waiting.items()}
         return waiting, refusals(self.main_id, self._claims)
 
     def _refusal_of(self, claim: Claim) -> Problem | None:
-        name = claim.link.metadata.name
-        return refusals(self.main_id, self._claims | {name: claim}).get(name)
+        uid = claim.link.metadata.uid
+        return refusals(self.main_id, self._claims | {uid: claim}).get(uid)
 
     @property
     def _claims(self) -> dict[str, Claim]:
-        return {name: each.claim for name, each in self._held.items()}
+        return {uid: each.claim for uid, each in self._held.items()}

@@ -7,9 +7,8 @@ decided in `svclink_core.remote_lifecycle`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Any, Final, TypeAlias, assert_never
+from typing import Final, assert_never
 
 import structlog
 from attrs import define, evolve, field
@@ -24,16 +23,15 @@ from svclink_controller.remotes.problems import EXPECTED, ConnectError, problem_
 from svclink_controller.remotes.retry_timer import RetryTimer
 from svclink_controller.remotes.session import (
     HEARTBEAT,
-    Admit,
     Heartbeat,
+    OpenSession,
     RefusedError,
     Session,
     open_session,
 )
 from svclink_controller.state.link_states import Observation
 from svclink_controller.state.store import Store
-from svclink_controller.wire.resources import REMOTE_ENDPOINT_SLICES, Resource, reusing
-from svclink_core.discovery_v1 import EndpointSlice
+from svclink_controller.wire.resources import REMOTE_ENDPOINT_SLICES, reusing
 from svclink_core.link_identity import Problem
 from svclink_core.link_target import LINK_DISABLED, LinkTarget
 from svclink_core.remote_lifecycle import (
@@ -61,18 +59,13 @@ from svclink_core.remote_lifecycle import (
     next_action,
 )
 from svclink_core.snapshot import PENDING, SYNCED, Unreachable
+from svclink_core.svclink_v1alpha1 import ClusterLink
 from svclink_core.unreachable_policy import counts_as_lost
 
 HEALTHY_CONNECTION_SECONDS: Final = 60
 """A connection that lasted this long was healthy: its end is a new problem, with short pauses."""
 
 log = structlog.get_logger()
-
-
-OpenSession: TypeAlias = Callable[
-    [LinkTarget, Admit, Trust, Resource[EndpointSlice], Heartbeat], Coroutine[Any, Any, Session]
-]
-"""Opens a session, as `open_session` does."""
 
 
 @define
@@ -99,6 +92,7 @@ class Remote:
 
     Args:
         name: Name of the link.
+        uid: Uid of the link: a later link of the same name has its own remote.
         store: Holds the objects of the cluster and the state of the connection.
         cluster_claims: Decides whether the link may be used for the cluster.
         trust: What the administrator allows remote clusters.
@@ -108,6 +102,7 @@ class Remote:
     """
 
     name: str
+    uid: str
     store: Store
     cluster_claims: ClusterClaims
     trust: Trust = STRICT
@@ -171,7 +166,7 @@ class Remote:
                     await asyncio.sleep(self.backoff.next_delay())
         finally:
             self._retry.stop()
-            self.cluster_claims.forget(self.name)
+            self.cluster_claims.forget(self.uid)
             await self._discard_opening()
             await self._disconnect()
 
@@ -217,7 +212,7 @@ class Remote:
 
     async def _stay_away(self, problem: Problem | None) -> Closed:
         """Release the cluster. What is mirrored from it stays."""
-        self.cluster_claims.release(self.name)
+        self.cluster_claims.release(self.uid)
         await self._disconnect()
         self.store.forget(self.name)
         self._observe(evolve(self._observation, problem=problem))
@@ -313,7 +308,7 @@ class Remote:
         following.add_done_callback(lambda _: self._inbox.put(Broken()))
         self._live = _Live(session, following, asyncio.get_running_loop().time())
         self._opening = None
-        if (link := self.store.links.get(self.name)) is not None and session.cluster_id is not None:
+        if (link := self._link) is not None and session.cluster_id is not None:
             reconsider = partial(self._inbox.put, ClaimMoved())
             self.cluster_claims.claim(
                 link, session.target.kubeconfig, session.cluster_id, reconsider
@@ -376,16 +371,22 @@ class Remote:
 
     def _refusal(self, target: LinkTarget, cluster_id: str | None) -> Problem | None:
         """Why a cluster must not be used. A cluster that cannot be identified is not refused."""
-        link = self.store.links.get(self.name)
+        link = self._link
         if cluster_id is None or link is None:
             return None
         return self.cluster_claims.refusal(link, target.kubeconfig, cluster_id)
 
     def _wait_for_claim(self, refused: RefusedError) -> None:
-        link = self.store.links.get(self.name)
+        link = self._link
         if refused.cluster_id is not None and link is not None:
             reconsider = partial(self._inbox.put, ClaimMoved())
             self.cluster_claims.wait(link, refused.cluster_id, reconsider)
+
+    @property
+    def _link(self) -> ClusterLink | None:
+        """The link, None once it was deleted, even if another one has its name now."""
+        link = self.store.links.get(self.name)
+        return link if link is not None and link.metadata.uid == self.uid else None
 
     @property
     def _observation(self) -> Observation:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from functools import partial
-from typing import Final, Generic, TypeAlias, TypeVar
+from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 import structlog
 from attrs import define, frozen
@@ -157,6 +157,12 @@ async def open_session(
     except BaseException:
         await client.close()
         raise
+
+
+OpenSession: TypeAlias = Callable[
+    [LinkTarget, Admit, Trust, Resource[EndpointSlice], Heartbeat], Coroutine[Any, Any, Session]
+]
+"""Opens a session, as `open_session` does."""
 
 
 async def identify(client: Client) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from attrs import define, field
 
@@ -11,6 +11,7 @@ from svclink_controller.credentials.trust import STRICT, Trust
 from svclink_controller.remotes.cluster_claims import ClusterClaims
 from svclink_controller.remotes.remote import Remote
 from svclink_controller.remotes.secret_kubeconfigs import SecretKubeconfigs
+from svclink_controller.remotes.session import OpenSession, open_session
 from svclink_controller.state.link_states import Observation
 from svclink_controller.state.store import Store
 from svclink_core.link_target import SECRET_NOT_READ, SecretNotRead, link_target
@@ -24,9 +25,20 @@ class _Running:
     task: asyncio.Task[None]
 
 
+async def _run_after(predecessors: Collection[asyncio.Task[None]], remote: Remote) -> None:
+    """Run a remote once those of earlier links with its name have closed their connections."""
+    if predecessors:
+        await asyncio.wait(predecessors)
+    await remote.run()
+
+
 @define
 class Supervisor:
     """Runs the remotes of all links that this controller works on.
+
+    A link that was deleted and created again, which a watch may report as one change, is another
+    link with another remote. The new remote starts when the old one has ended, because both write
+    to the same part of the store.
 
     Args:
         store: Holds the links, and gets what the remotes find.
@@ -35,6 +47,7 @@ class Supervisor:
         target_changed: Called with the name of a link that asks for another target than before.
         link_left: Called with the name of a link that was deleted or is no longer selected.
         trust: What the administrator allows remote clusters.
+        open_session: Opens a session.
     """
 
     store: Store
@@ -43,8 +56,9 @@ class Supervisor:
     target_changed: Callable[[str], None]
     link_left: Callable[[str], None]
     trust: Trust = STRICT
+    open_session: OpenSession = open_session
     _running: dict[str, _Running] = field(factory=dict)
-    _stopping: set[asyncio.Task[None]] = field(factory=set)
+    _stopping: dict[asyncio.Task[None], str] = field(factory=dict)
 
     @property
     def names(self) -> list[str]:
@@ -55,10 +69,13 @@ class Supervisor:
         """A link was added, edited or deleted."""
         self._require_secrets()
         link = self.store.links.get(name)
-        if link is not None and link.is_selected:
-            self._configure(link, Remote.edit)
-        elif name in self._running:
+        if link is not None and not link.is_selected:
+            link = None
+        running = self._running.get(name)
+        if running is not None and (link is None or link.metadata.uid != running.remote.uid):
             self._leave(name)
+        if link is not None:
+            self._configure(link, Remote.edit)
         self.store.mark_status_changed(name)
 
     def secret_changed(self, secret: str) -> None:
@@ -97,9 +114,16 @@ class Supervisor:
         name = link.metadata.name
         self.cluster_claims.remember(link)
         remote = Remote(
-            name=name, store=self.store, cluster_claims=self.cluster_claims, trust=self.trust
+            name=name,
+            uid=link.metadata.uid,
+            store=self.store,
+            cluster_claims=self.cluster_claims,
+            trust=self.trust,
+            open_session=self.open_session,
         )
-        self._running[name] = _Running(remote, asyncio.create_task(remote.run()))
+        predecessors = [task for task, other in self._stopping.items() if other == name]
+        task = asyncio.create_task(_run_after(predecessors, remote))
+        self._running[name] = _Running(remote, task)
 
     def _leave(self, name: str) -> None:
         """Stop the remote of a link. Its mirrors stay if another controller has the link."""
@@ -111,5 +135,5 @@ class Supervisor:
     def _stop(self, name: str) -> None:
         task = self._running.pop(name).task
         task.cancel()
-        self._stopping.add(task)
-        task.add_done_callback(self._stopping.discard)
+        self._stopping[task] = name
+        task.add_done_callback(self._stopping.pop)

@@ -6,6 +6,8 @@ Real: the claims and the rules of the core. Substituted: the connections of the 
 from __future__ import annotations
 
 from attrs import define, field
+from hypothesis import given
+from hypothesis import strategies as st
 
 from svclink_controller.remotes.cluster_claims import ClusterClaims
 from svclink_core import ClusterLink, ClusterLinkSpec, ClusterLinkStatus, LinkReason
@@ -37,7 +39,7 @@ class Links:
         self.cluster_claims.wait(aged(name), cluster, lambda: self.woken.append(name))
 
     def release(self, name: str) -> None:
-        self.cluster_claims.release(name)
+        self.cluster_claims.release(f"uid-of-{name}")
 
 
 def aged(name: str) -> ClusterLink:
@@ -204,7 +206,7 @@ def test_deleted_link_is_not_woken() -> None:
     links.wait("young")
     links.wait("youngest")
     links.release("young")
-    links.cluster_claims.forget("youngest")
+    links.cluster_claims.forget("uid-of-youngest")
     links.release("old")
     assert links.woken == []
 
@@ -251,7 +253,7 @@ def test_restart_remembers_where_a_link_led() -> None:
     """The status of a link says where it led, unless the link was edited since."""
     claims = ClusterClaims("main")
     claims.remember(edited(1))
-    claims.release("a")
+    claims.release("uid-of-a")
     assert reason(claims, edited(1), "same", "2") is LinkReason.CLUSTER_CHANGED
     assert reason(claims, edited(1), "other", "2") is None
     claims.remember(edited(2))
@@ -261,5 +263,85 @@ def test_restart_remembers_where_a_link_led() -> None:
 def test_deleted_link_is_forgotten() -> None:
     """A later link with the same name is another link."""
     claims = connected_to_1()
-    claims.forget("a")
+    claims.forget("uid-of-a")
     assert reason(claims, edited(1), "same", "2") is None
+
+
+# Links that are deleted and created again
+
+
+@define
+class Fleet:
+    """Links that come, connect, and go; the connection of a deleted one ends at any later time."""
+
+    claims: ClusterClaims = field(factory=ClusterClaims)
+    clusters: dict[str, str] = field(factory=dict)
+    links: dict[str, ClusterLink] = field(factory=dict)
+    ending: list[str] = field(factory=list)
+    created: int = 0
+
+    def replace(self, name: str, cluster: str) -> None:
+        """Creates a link, after deleting the one that has its name."""
+        if (old := self.links.pop(name, None)) is not None:
+            self.ending.append(old.metadata.uid)
+        self.created += 1
+        created = f"2026-01-01T00:{self.created:02}:00Z"
+        self.links[name] = link(name, uid=f"{name}-{self.created}", created=created)
+        self.clusters[name] = cluster
+        self.connect(name)
+
+    def connect(self, name: str) -> None:
+        """Lets a link connect if it may, or wait."""
+        asking, cluster = self.links[name], self.clusters[name]
+
+        def reconsider() -> None:
+            if self.links.get(name) is asking:
+                self.connect(name)
+
+        if self.claims.refusal(asking, "kubeconfig", cluster) is None:
+            if self.claims._held.get(asking.metadata.uid) is None:
+                self.claims.claim(asking, "kubeconfig", cluster, reconsider)
+        else:
+            self.claims.wait(asking, cluster, reconsider)
+
+    def end(self) -> None:
+        """Lets the connection of the link that was deleted first end."""
+        if self.ending:
+            self.claims.forget(self.ending.pop(0))
+
+
+STEPS = st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("xy")) | st.none(), max_size=20)
+
+
+@given(STEPS)
+def test_late_end_of_a_deleted_link_takes_no_claim_of_its_successor(
+    steps: list[tuple[str, str] | None],
+) -> None:
+    """Whenever old connections end, the oldest link to each cluster is the one that may be used."""
+    fleet = Fleet()
+    for step in steps:
+        if step is None:
+            fleet.end()
+        else:
+            fleet.replace(*step)
+    while fleet.ending:
+        fleet.end()
+    oldest: dict[str, ClusterLink] = {}
+    for name, each in fleet.links.items():
+        first = oldest.setdefault(fleet.clusters[name], each)
+        if (each.metadata.creation_timestamp or "") < (first.metadata.creation_timestamp or ""):
+            oldest[fleet.clusters[name]] = each
+    for name, each in fleet.links.items():
+        cluster = fleet.clusters[name]
+        is_allowed = reason(fleet.claims, each, "kubeconfig", cluster) is None
+        assert is_allowed is (oldest[cluster] is each)
+
+
+def test_claim_of_a_link_outlives_the_end_of_its_predecessor() -> None:
+    """A second link to the cluster is refused although the old connection ends late."""
+    fleet = Fleet()
+    fleet.replace("a", "x")
+    fleet.replace("a", "x")
+    fleet.end()
+    second = link("b", created="2026-01-01T01:00:00Z")
+    assert reason(fleet.claims, second, "other", "x") is LinkReason.DUPLICATE_CLUSTER

@@ -19,8 +19,14 @@ from structlog.testing import capture_logs
 from svclink_controller.backoff import Backoff
 from svclink_controller.credentials.trust import Trust
 from svclink_controller.remotes.cluster_claims import ClusterClaims
-from svclink_controller.remotes.remote import OpenSession, Remote
-from svclink_controller.remotes.session import Admit, Heartbeat, Session, open_session
+from svclink_controller.remotes.remote import Remote
+from svclink_controller.remotes.session import (
+    Admit,
+    Heartbeat,
+    OpenSession,
+    Session,
+    open_session,
+)
 from svclink_controller.state.changes import LinkStatusChanged, StateChange
 from svclink_controller.state.link_states import Observation
 from svclink_controller.state.store import Store
@@ -145,6 +151,7 @@ class World:
             backoff = Backoff(base=min(0.05, self.longest_pause), cap=self.longest_pause)
             remote = Remote(
                 name,
+                f"uid-of-{name}",
                 self.store,
                 self.cluster_claims,
                 backoff=backoff,
