@@ -290,6 +290,8 @@ def _make_work(shared: _Shared, applier: Applier) -> Work:
     return Work(
         store=store,
         services=shared.services,
+        links=shared.links,
+        deletion_guards=shared.deletion_guards,
         reconciler=Reconciler(
             store=store,
             queue=shared.services,

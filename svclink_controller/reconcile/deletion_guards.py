@@ -66,6 +66,10 @@ class DeletionGuards:
                 del deletions[key]
             self._schedule(each.cluster)
 
+    def forget_plans(self) -> None:
+        """Drop the deletions that plans asked for: every Service will be planned again."""
+        self._deletions.clear()
+
     def link_changed(self, name: str) -> None:
         """A link was added, edited or removed; deletions that follow an edit are intended."""
         link = self.store.links.get(name)

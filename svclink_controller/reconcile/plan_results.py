@@ -48,6 +48,11 @@ class PlanResults:
             for cluster in clusters | old_failures.keys() | failures.keys():
                 self.status_changed(cluster)
 
+    def forget_all(self) -> None:
+        """Drop the results of every plan: a Service that goes meanwhile would leave its own."""
+        self._findings.clear()
+        self._failures.clear()
+
     def findings_of(self, cluster: str) -> list[Finding]:
         """The findings about a cluster, ordered by Service."""
         return [

@@ -65,6 +65,12 @@ class Reconciler:
             finally:
                 self.queue.done(key)
 
+    def forget_all(self) -> None:
+        """Forget every plan and its results, as if none had been made."""
+        self.planner = Planner()
+        self.plan_results.forget_all()
+        self.applier.retries.forget_all()
+
     async def reconcile(self, key: NamespacedName) -> None:
         """Bring the main cluster's slices of one Service to the planned state."""
         if not self.store.is_complete:

@@ -102,6 +102,10 @@ class StatusWriter:
             finally:
                 self.queue.done(name)
 
+    def forget_all(self) -> None:
+        """Forget what was written: another replica may write now."""
+        self._written.clear()
+
     async def _write(self, name: str) -> None:
         """Write the status of every link of a name, each in its own namespace."""
         links = self.store.link_index.of(name)

@@ -7,6 +7,7 @@ from typing import Final
 
 from attrs import define
 
+from svclink_controller.reconcile.deletion_guards import DeletionGuards
 from svclink_controller.reconcile.events import Events
 from svclink_controller.reconcile.reconciler import RECONCILERS, Reconciler
 from svclink_controller.reconcile.status_writer import STATUS_WRITERS, StatusWriter
@@ -26,10 +27,15 @@ RESYNC_PAUSE_SECONDS: Final = 0.01
 class Work:
     """Plans Services, and writes slices, statuses and Events.
 
+    A replica that does not lead keeps nothing for a Service or a slice, because nothing would take
+    it away: its queues are closed, and what it knew of its own plans and writes is forgotten.
+
     Args:
         store: The state.
         services: Queue of the Services to plan.
+        links: Queue of the links whose status may be out of date.
         reconciler: Plans the Services, and applies the plans.
+        deletion_guards: Count the deletions that plans ask for.
         status_writer: Writes the status of links.
         events: Writes Events.
         resync_interval: Seconds between two resyncs.
@@ -38,25 +44,49 @@ class Work:
 
     store: Store
     services: WorkQueue[NamespacedName]
+    links: WorkQueue[str]
     reconciler: Reconciler
+    deletion_guards: DeletionGuards
     status_writer: StatusWriter
     events: Events
     resync_interval: float
     resyncs: int = 0
 
+    def __attrs_post_init__(self) -> None:
+        self._end()
+
     async def run(self) -> None:
-        """Run until cancelled, beginning with everything: changes may have been missed before."""
+        """Run until cancelled, beginning with everything."""
+        self._begin()
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(RECONCILERS):
+                    group.create_task(self.reconciler.run())
+                for _ in range(STATUS_WRITERS):
+                    group.create_task(self.status_writer.run())
+                group.create_task(self.events.run())
+                group.create_task(self._resync())
+        finally:
+            self._end()
+
+    def _begin(self) -> None:
+        """Open the queues, and fill them: no change was noted before."""
+        self.store.propagation.start_mirroring()
+        self.services.open()
+        self.links.open()
         if self.store.is_complete:
             self.services.add(all_keys(self.store.snapshot()))
         for name in self.store.links:
             self.store.mark_status_changed(name)
-        async with asyncio.TaskGroup() as group:
-            for _ in range(RECONCILERS):
-                group.create_task(self.reconciler.run())
-            for _ in range(STATUS_WRITERS):
-                group.create_task(self.status_writer.run())
-            group.create_task(self.events.run())
-            group.create_task(self._resync())
+
+    def _end(self) -> None:
+        """Close the queues, and forget every plan: another replica goes on from the state."""
+        self.services.close()
+        self.links.close()
+        self.store.propagation.stop_mirroring()
+        self.reconciler.forget_all()
+        self.deletion_guards.forget_plans()
+        self.status_writer.forget_all()
 
     async def _resync(self) -> None:
         """Plan everything again at intervals, which corrects what a watch missed.

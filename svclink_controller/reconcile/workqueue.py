@@ -23,13 +23,14 @@ class WorkQueue(Generic[Key]):
     """A queue of keys with the semantics of client-go's workqueue.
 
     A key that is added while a worker handles it is queued again once the worker is done. A key
-    that fails is retried with growing delays, and never dropped.
+    that fails is retried with growing delays, and never dropped while the queue is open.
 
     Args:
         waited: Called with the time, in seconds, that a key waited for a worker.
     """
 
     waited: Callable[[float], object] = lambda _: None
+    _is_open: bool = True
     _queued_at: dict[Key, float] = field(factory=dict)
     _queue: deque[Key] = field(factory=deque)
     _dirty: set[Key] = field(factory=set)
@@ -47,12 +48,30 @@ class WorkQueue(Generic[Key]):
         return not self._dirty and not self._processing
 
     def add(self, keys: Iterable[Key]) -> None:
-        """Queue keys."""
+        """Queue keys, if the queue is open."""
+        if not self._is_open:
+            return
         for key in keys:
             if key not in self._dirty:
                 self._dirty.add(key)
                 if key not in self._processing:
                     self._push(key)
+
+    def open(self) -> None:
+        """Take keys from now on."""
+        self._is_open = True
+
+    def close(self) -> None:
+        """Drop every key, and take none: what no worker will handle would only fill the memory.
+
+        No worker may wait for a key.
+        """
+        self._is_open = False
+        for delayed in self._delayed.values():
+            delayed.cancel()
+        for each in (self._queue, self._queued_at, self._dirty, self._delayed, self._failures):
+            each.clear()
+        self._available = asyncio.Semaphore(0)
 
     async def get(self) -> Key:
         """Wait for the next key; call `done` with it afterwards."""

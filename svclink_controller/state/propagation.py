@@ -18,9 +18,11 @@ class PropagationTimes:
 
     Args:
         elapsed: The clock, in seconds.
+        is_mirroring: Whether changes are mirrored. A replica that stands by does not note them.
     """
 
     elapsed: Callable[[], float] = clock.elapsed
+    is_mirroring: bool = True
     _active_at: dict[tuple[str, str], float] = field(factory=dict)
     _changed_at: dict[NamespacedName, dict[str, float]] = field(factory=dict)
 
@@ -33,7 +35,17 @@ class PropagationTimes:
 
         The first change counts until it is taken.
         """
-        self._changed_at.setdefault(service, {}).setdefault(cluster, self.elapsed())
+        if self.is_mirroring:
+            self._changed_at.setdefault(service, {}).setdefault(cluster, self.elapsed())
+
+    def start_mirroring(self) -> None:
+        """Note changes from now on."""
+        self.is_mirroring = True
+
+    def stop_mirroring(self) -> None:
+        """Drop the noted changes, and note no more."""
+        self.is_mirroring = False
+        self._changed_at.clear()
 
     def take(self, service: NamespacedName) -> dict[str, float]:
         """Take the changes that a plan made now contains: when the first came, by cluster."""
@@ -41,7 +53,8 @@ class PropagationTimes:
 
     def put_back(self, service: NamespacedName, cluster: str, changed_at: float) -> None:
         """Return a change that was taken but could not be written yet."""
-        self._changed_at.setdefault(service, {})[cluster] = changed_at
+        if self.is_mirroring:
+            self._changed_at.setdefault(service, {})[cluster] = changed_at
 
     def forget(self, cluster: str) -> None:
         """Drop everything of a cluster that is no longer read."""

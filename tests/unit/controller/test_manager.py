@@ -28,7 +28,7 @@ from svclink_core import SYNCED, ClusterLinkSpec, NamespacedName
 from svclink_core.codec import Json
 from svclink_core.svclink_v1alpha1 import SecretKeyReference
 from tests.builders.keys import WEB
-from tests.builders.values import link, mirrored_slice, remote_slice
+from tests.builders.values import link, mirrored_slice, remote_slice, service
 from tests.unit.controller.faults import Answer, Hang, Refuse, ends_with, is_write
 from tests.unit.controller.http_server import Request, credentials, kubeconfig
 from tests.unit.controller.waiting import eventually
@@ -46,6 +46,12 @@ def is_complete_list_of_links(asked: Request) -> bool:
     """Not a watch, and not a read of one link."""
     is_list = asked.path.endswith("/clusterlinks") and not asked.is_watch
     return is_list and "fieldSelector" not in asked.query
+
+
+def has_endpoint(world: World, address: str) -> bool:
+    """Whether the controller knows an endpoint of Service default/web in the remote cluster."""
+    slices = world.controller.store.snapshot().remotes["c1"].endpoint_slices.get(WEB, ())
+    return any(address in each.addresses for slice_ in slices for each in slice_.endpoints)
 
 
 async def another_resync(world: World) -> None:
@@ -292,6 +298,31 @@ async def test_one_of_two_replicas_writes_and_the_other_takes_over() -> None:
         finally:
             second.cancel()
             await asyncio.wait({second})
+
+
+async def test_standby_keeps_no_work_and_begins_with_everything() -> None:
+    """However much changes, neither a key nor a time waits in a replica that does not lead."""
+    async with worlds(ELECTING) as world:
+        held = {"holderIdentity": "another", "leaseDurationSeconds": 1000}
+        lease = {"metadata": {"name": "svclink", "namespace": NAMESPACE}, "spec": held}
+        world.main.put_raw("leases", lease)
+        world.main.put(world.link())
+        world.controller.elector.timing = Timing(lease=1, renew=0.5, retry=0.05)
+        world.start()
+        store, work = world.controller.store, world.controller.work
+        await eventually(lambda: store.is_complete and store.connections.get("c1") == SYNCED)
+        for number in range(20):
+            key = NamespacedName("default", f"short-lived-{number}")
+            for cluster in (world.main, world.remote):
+                cluster.put(service(key))
+                cluster.remove(service(key))
+        world.remote.put(remote_slice(None, "10.0.0.2"))
+        await eventually(lambda: has_endpoint(world, "10.0.0.2"))
+        assert (work.services.is_idle, work.links.is_idle) == (True, True)
+        assert store.propagation._changed_at == {}
+        world.main.remove_key("leases", NAMESPACE, "svclink")
+        await world.is_mirrored("10.0.0.2")
+        await world.has_reason("ClusterReady")
 
 
 async def test_new_leader_deletes_nothing_of_a_link_that_its_watch_lacks() -> None:

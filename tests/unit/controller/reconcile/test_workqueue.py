@@ -162,3 +162,19 @@ def test_every_added_key_is_handled_by_one_worker_at_a_time(steps: list[tuple[st
         assert owed == {}
 
     asyncio.run(play())
+
+
+@virtual_time
+async def test_closed_queue_holds_nothing() -> None:
+    """Keys that were queued, delayed or failed are dropped, and none is taken until it is open."""
+    queue: WorkQueue[str] = WorkQueue()
+    queue.add(["a", "b"])
+    queue.done(await queue.get())
+    queue.retry("c")
+    queue.close()
+    queue.add(["d"])
+    await asyncio.sleep(2 * RETRY_CAP_SECONDS)
+    assert (queued(queue), queue.is_idle, queue._failures, queue._delayed) == ([], True, {}, {})
+    queue.open()
+    queue.add(["e"])
+    assert await queue.get() == "e"

@@ -119,3 +119,16 @@ def test_cluster_that_is_no_longer_read_has_no_times() -> None:
         store.propagation.record_activity("c1", "services")
         leave(store, "c1")
         assert store.propagation.ages() == {}
+
+
+def test_standby_notes_no_change() -> None:
+    """What is not mirrored is not timed: nothing would take the notes away."""
+    times = PropagationTimes(Clock().elapsed)
+    times.record_change("c1", WEB)
+    times.stop_mirroring()
+    times.record_change("c1", API)
+    times.put_back(API, "c1", 7)
+    assert times._changed_at == {}
+    times.start_mirroring()
+    times.record_change("c1", WEB)
+    assert times.take(WEB) == {"c1": 100}
