@@ -96,6 +96,20 @@ def interrupts_work(wake_up: WakeUp) -> bool:
     return isinstance(wake_up, Edited | CredentialsChanged)
 
 
+def longest_pause(away_seconds: float, shortest: float) -> float:
+    """The longest pause before the next attempt to connect to a cluster that does not answer.
+
+    It grows with the time for which the cluster has been away, and not with every attempt. So links
+    that were lost together come back together, soon after a short outage, and a cluster that has
+    been away for long is seldom tried.
+
+    Args:
+        away_seconds: Since the first attempt that got no answer.
+        shortest: A lower bound, in seconds.
+    """
+    return max(shortest, away_seconds / 8)
+
+
 # Results of actions
 
 

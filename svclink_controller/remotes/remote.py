@@ -61,6 +61,7 @@ from svclink_core.remote_lifecycle import (
 from svclink_core.snapshot import PENDING, SYNCED, Unreachable
 from svclink_core.svclink_v1alpha1 import ClusterLink
 from svclink_core.unreachable_policy import counts_as_lost
+from svclink_core.well_known import LinkReason
 
 HEALTHY_CONNECTION_SECONDS: Final = 60
 """A connection that lasted this long was healthy: its end is a new problem, with short pauses."""
@@ -235,6 +236,8 @@ class Remote:
         try:
             session = await self._open(target)
         except EXPECTED as error:
+            is_answered = problem_of(error).reason is not LinkReason.UNREACHABLE
+            self._retry.note_attempt(is_answered=is_answered)
             self._fail(error, is_kept=self._live is not None)
             return Failed(target, isinstance(error, RefusedError))
         if session is None:
@@ -301,6 +304,7 @@ class Remote:
 
     async def _take_over(self, session: Session, problem: Problem | None) -> None:
         """Use a session from now on instead of the one in use."""
+        self._retry.note_attempt(is_answered=True)
         await self._disconnect()
         session.hand_over(self.store, self.name)
         self.store.set_connection(self.name, SYNCED)

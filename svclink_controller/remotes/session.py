@@ -149,7 +149,7 @@ async def open_session(
     )
     client = await remote_client(credentials, trust)
     try:
-        version = decode_version(await client.get("/version"))
+        version = decode_version(await client.get("/version", seconds=heartbeat.timeout))
         cluster_id = await identify(client)
         _require_admission(admit, cluster_id)
         services, slices = await _list_everything(target, client, resource)

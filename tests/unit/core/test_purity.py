@@ -199,6 +199,7 @@ def use_rest(core: Mapping[str, Function], universe: Universe) -> None:
     core["stage_of"](RemoteState())
     core["after"](RemoteState(), Broken())
     core["interrupts_work"](Broken())
+    core["longest_pause"](4.0, 0.5)
     core["explain_refusal"](core["refuser_of"](403, "exceeded quota: few"), "no", "create", "")
     core["delay_before"](
         core["failed_again"](None, "a", "no", ladder=NO_ANSWER, at=0, luck=0), "a", 1

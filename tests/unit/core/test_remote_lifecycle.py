@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Final, assert_never
 
+import pytest
 from attrs import frozen
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,6 +43,7 @@ from svclink_core.remote_lifecycle import (
     Wanted,
     after,
     interrupts_work,
+    longest_pause,
     next_action,
     stage_of,
 )
@@ -307,3 +309,9 @@ def test_any_history_tries_each_target_once_a_round(steps: list[Step]) -> None:
         if isinstance(step.event, Failed):
             assert step.event.target not in failed
             failed.add(step.event.target)
+
+
+@pytest.mark.parametrize(("away", "longest"), [(0, 0.5), (4, 0.5), (8, 1), (80, 10), (800, 100)])
+def test_pause_grows_with_the_time_away(away: float, longest: float) -> None:
+    """A cluster is connected again within an eighth of the time for which it was away."""
+    assert longest_pause(away, 0.5) == longest

@@ -396,6 +396,41 @@ async def test_clusters_that_come_back_together_are_each_listed_once(world: Worl
     assert [len(remote.object_lists) for remote in remotes.values()] == [2] * 10
 
 
+async def test_clusters_that_flap_restart_no_other_list(world: World) -> None:
+    """A list in progress goes on while other links connect and lose their clusters."""
+    gate, flapping = Hold(), [await world.serve(f"uid-of-{number}") for number in range(3)]
+    slow = await world.serve("slow", gate, ends_with("/endpointslices"))
+    world.edit(slow.kubeconfig, name="slow")
+    await eventually(lambda: len(slow.object_lists) == 2)
+    for number, remote in enumerate(flapping):
+        world.edit(remote.kubeconfig, name=f"c{number}")
+    for _ in range(3):
+        for number, remote in enumerate(flapping):
+            await world.is_synced(f"c{number}")
+            remote.lose()
+            await world.is_unreachable(f"c{number}")
+            remote.cluster.heal()
+    gate.released.set()
+    await world.is_synced("slow")
+    assert len(slow.object_lists) == 2
+
+
+async def test_cluster_that_is_back_soon_is_connected_soon(world: World) -> None:
+    """Failed attempts do not make the pauses long while nothing answers."""
+    remote = await world.serve()
+    world.edit(remote.kubeconfig)
+    await world.is_synced()
+    world.longest_pause = 1_000
+    backoff = world.remotes["c1"][0].backoff
+    backoff.cap = 1_000
+    remote.lose()
+    asked = len(remote.server.requests)
+    await eventually(lambda: len(remote.server.requests) > asked + 30)
+    assert backoff.failures <= 2
+    remote.cluster.heal()
+    await world.is_synced()
+
+
 async def test_session_that_breaks_at_once_is_followed_by_a_pause(world: World) -> None:
     """A cluster that allows lists but no watches is listed again only after a pause."""
     world.longest_pause = 1_000

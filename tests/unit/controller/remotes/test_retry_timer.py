@@ -6,6 +6,7 @@ Real: the timer. Substituted: the clock.
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 
 from attrs import define, field
 
@@ -74,3 +75,65 @@ async def test_stopped_timer_does_not_ring() -> None:
     timer.stop()
     await asyncio.sleep(100)
     assert rings.times == []
+
+
+@define
+class Attempts:
+    """A cluster that is tried again after every pause, for some time."""
+
+    seconds: float
+    is_answered: bool
+    times: list[float] = field(factory=list)
+    began: float = field(factory=loop_time)
+    timer: RetryTimer = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.timer = RetryTimer(self.attempt, Backoff(base=1, cap=30))
+
+    def attempt(self) -> None:
+        self.times.append(loop_time())
+        self.timer.note_attempt(is_answered=self.is_answered)
+        if loop_time() < self.began + self.seconds:
+            self.timer.start()
+
+    async def all(self) -> list[float]:
+        """When the cluster was tried. The last attempt is the first that is not in time."""
+        self.attempt()
+        await asyncio.sleep(self.seconds + 60)
+        return self.times
+
+
+@virtual_time
+async def test_cluster_that_is_back_soon_is_connected_soon() -> None:
+    """After 4 seconds away, the next attempt comes within half a second."""
+    for _ in range(20):
+        times = await Attempts(4, is_answered=False).all()
+        assert times[-1] - times[-2] <= 0.5 + 1e-9
+
+
+@virtual_time
+async def test_cluster_that_is_away_for_long_is_tried_seldom() -> None:
+    """Pauses grow with the time away: in an hour there are few attempts a minute."""
+    times = await Attempts(3600, is_answered=False).all()
+    assert len(times) < 60 * 6
+    assert max(later - each for each, later in pairwise(times)) > 10
+
+
+@virtual_time
+async def test_cluster_that_refuses_is_not_hammered() -> None:
+    """Wrong credentials are tried after pauses that grow with each failure."""
+    times = await Attempts(120, is_answered=True).all()
+    assert len(times) < 40
+
+
+@virtual_time
+async def test_connection_ends_the_time_away() -> None:
+    """A cluster that answered has not been away, however long it was before."""
+    attempts = Attempts(3600, is_answered=False)
+    await attempts.all()
+    attempts.timer.note_attempt(is_answered=True)
+    attempts.timer.note_attempt(is_answered=False)
+    began = loop_time()
+    attempts.timer.start()
+    await asyncio.sleep(60)
+    assert attempts.times[-1] - began <= 0.5
