@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from typing import Final, Literal, TypeAlias
 
@@ -27,6 +28,8 @@ MappingKind: TypeAlias = Literal[
     "kubeconfig", "clusters", "contexts", "users", "cluster", "context", "user"
 ]
 """A mapping of a kubeconfig: the whole, an item of one of its lists, or the entry in the item."""
+
+_ABSENT: Final[tuple[YamlValue, ...]] = (None, "", [])
 
 INSECURE_SKIP: Final = "insecure-skip-tls-verify"
 
@@ -88,6 +91,9 @@ REFUSED_FIELDS: Final[dict[str, tuple[KubeconfigReason, str]]] = {
 }
 """Fields of Kubernetes that are refused in any mapping, with the reason and the fix."""
 
+_MEANT: Final = re.compile(rb"clusters|-----BEGIN ")
+"""Occurs in every kubeconfig, certificate and key, and never in base64."""
+
 # An unknown key is quoted only if it cannot be a secret that wrong indentation turned into a key.
 _SHOWABLE_KEY = re.compile(r"[A-Za-z][A-Za-z-]{0,39}")
 
@@ -147,19 +153,22 @@ def checked_mapping(
 ) -> KubeconfigMapping:
     """A mapping of the kubeconfig whose fields are all allowed.
 
+    As in Kubernetes, a refused field without a value counts as absent: many tools write
+    `username: null` and `proxy-url: ""`.
+
     Raises:
         KubeconfigError: The value is not a mapping, or has a field that is not allowed.
     """
     if not isinstance(value, dict):
         problem = "is not a mapping; export the kubeconfig again"
         raise KubeconfigError(INVALID, path or "kubeconfig", problem)
-    fields: dict[str, YamlValue] = {
-        key: item for key, item in value.items() if item not in (None, "")
-    }
+    fields = present_fields(value)
     mapping = KubeconfigMapping(path, fields)
     for key in value:
         is_allowed_proxy = trust.allows_proxies and (kind, key) == ("cluster", "proxy-url")
         if key in REFUSED_FIELDS and not is_allowed_proxy:
+            if key not in fields:
+                continue
             reason, problem = REFUSED_FIELDS[key]
             raise KubeconfigError(reason, mapping.where(key), problem)
         if key not in ALLOWED_FIELDS[kind]:
@@ -169,14 +178,27 @@ def checked_mapping(
     return mapping
 
 
+def present_fields(mapping: Mapping[str, YamlValue]) -> dict[str, YamlValue]:
+    """The fields that have a value: in Kubernetes, null and empty mean absent."""
+    return {key: item for key, item in mapping.items() if item not in _ABSENT}
+
+
 def decode_base64_field(where: str, text: str) -> bytes:
     """The decoded bytes of a field; white space is skipped, as many tools wrap base64 into lines.
 
     Raises:
-        KubeconfigError: The text is not base64.
+        KubeconfigError: The text is not base64, or base64 of base64.
     """
+    if (data := _decoded(text)) is None:
+        raise KubeconfigError(INVALID, where, "is not base64; encode it with `base64 -w0`")
+    twice = _decoded(data.decode("ascii", "replace"))
+    if twice is not None and _MEANT.search(twice):
+        raise KubeconfigError(INVALID, where, "is base64 of base64; encode it only once")
+    return data
+
+
+def _decoded(text: str) -> bytes | None:
     try:
         return base64.b64decode("".join(text.split()), validate=True)
     except ValueError:
-        problem = "is not base64; encode it with `base64 -w0`"
-        raise KubeconfigError(INVALID, where, problem) from None
+        return None

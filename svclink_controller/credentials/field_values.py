@@ -17,18 +17,20 @@ from svclink_controller.credentials.errors import (
     KubeconfigError,
     KubeconfigReason,
 )
-from svclink_controller.credentials.pem import certificates, private_key
+from svclink_controller.credentials.pem import MAX_PEM, PemField, authorities, client_key_pair
 
 EntryKind: TypeAlias = Literal["cluster", "user", "context"]
 
 MAX_TOKEN: Final = 16 * 1024
 MAX_SERVER: Final = 2048
 
-_LABEL = "[A-Za-z0-9](?:[-A-Za-z0-9]{0,61}[A-Za-z0-9])?"
-_DNS_NAME = re.compile(rf"(?=.{{1,253}}\Z)(?:{_LABEL}\.)*{_LABEL}")
+# Underscores are not allowed in host names, but common outside the public web.
+_LABEL = "[A-Za-z0-9_](?:[-A-Za-z0-9_]{0,61}[A-Za-z0-9_])?"
+_DNS_NAME = re.compile(rf"(?=.{{1,253}}\.?\Z)(?:{_LABEL}\.)*{_LABEL}\.?")
 _HOST_AND_PORT = r"(?:\[([\dA-Fa-f]*:[\dA-Fa-f:.]+)\]|([^][:/]+))(?::(\d{1,5}))?"
-_SERVER = re.compile(rf"https://{_HOST_AND_PORT}(?:/[-\w.~%!$&'()*+,;=:@/]*)?", re.ASCII)
-_PROXY = re.compile(rf"https?://{_HOST_AND_PORT}/?", re.ASCII)
+_SERVER = re.compile(rf"(?i:https)://{_HOST_AND_PORT}(?:/[-\w.~%!$&'()*+,;=:@/]*)?", re.ASCII)
+_PROXY = re.compile(rf"(?i:https?)://{_HOST_AND_PORT}/?", re.ASCII)
+_BASE64_OF_JWT = re.compile("ZXlK[A-Za-z0-9+/]+={0,2}", re.ASCII)
 _TOKEN = re.compile(rf"[\x21-\x7e]{{1,{MAX_TOKEN}}}")
 
 _SERVER_PROBLEMS: Final[tuple[tuple[re.Pattern[str], KubeconfigReason, str], ...]] = (
@@ -61,20 +63,22 @@ def read_server(cluster: KubeconfigMapping) -> str | None:
             raise KubeconfigError(reason, cluster.where("server"), problem)
     if not _is_url(text, _SERVER):
         raise cluster.invalid("server", "is not a URL like https://host:port/path; fix it")
-    return text.rstrip("/")
+    return "https" + text[len("https") :].rstrip("/")
 
 
 def read_certificate_authority(cluster: KubeconfigMapping) -> str | None:
     """The certificates that the server's certificate is verified with, as PEM."""
-    authorities = certificates(cluster, "certificate-authority-data")
-    return authorities.text if authorities else None
+    found = authorities(cluster, "certificate-authority-data")
+    return found.text if found else None
 
 
 def read_tls_server_name(cluster: KubeconfigMapping) -> str | None:
-    """The name that the server's certificate must be for."""
+    """The name that the server's certificate must be for; certificates have no dot at the end."""
     name = cluster.text("tls-server-name")
-    if name is None or _is_host(name):
-        return name
+    if name is None:
+        return None
+    if _is_host(name):
+        return name.removesuffix(".")
     raise cluster.invalid("tls-server-name", "is neither a DNS name nor an IP address; fix it")
 
 
@@ -83,6 +87,11 @@ def read_proxy(cluster: KubeconfigMapping) -> str | None:
     text = cluster.text("proxy-url")
     if text is None or _is_url(text, _PROXY):
         return text
+    if text.lower().startswith("socks"):
+        problem = (
+            "is not an HTTP proxy, and svclink cannot use SOCKS; use one like http://host:port"
+        )
+        raise cluster.invalid("proxy-url", problem)
     problem = "is not a URL like http://host:port without a user; fix it"
     raise cluster.invalid("proxy-url", problem)
 
@@ -97,7 +106,10 @@ def read_token(user: KubeconfigMapping) -> str | None:
     if (text := user.text("token")) is None:
         return None
     # Files and pipes often end in a newline, which an HTTP header cannot hold.
-    if _TOKEN.fullmatch(stripped := text.rstrip("\r\n")):
+    stripped = text.rstrip("\r\n")
+    if _BASE64_OF_JWT.match(stripped):
+        raise user.invalid("token", "is base64 of a token; decode it, as Secrets encode their data")
+    if _TOKEN.fullmatch(stripped):
         return stripped
     problem = f"is not 1 to {MAX_TOKEN} printable ASCII characters without spaces; copy it again"
     raise user.invalid("token", problem)
@@ -105,17 +117,11 @@ def read_token(user: KubeconfigMapping) -> str | None:
 
 def read_client_certificate(user: KubeconfigMapping) -> tuple[str, str] | tuple[None, None]:
     """The client certificate and its key, both as PEM."""
-    certificate = certificates(user, "client-certificate-data")
-    key = private_key(user, "client-key-data")
-    if certificate is None and key is None:
-        return None, None
-    if certificate is None or key is None:
-        absent = "client-key-data" if certificate else "client-certificate-data"
-        raise user.invalid(absent, "is missing; set both the certificate and its key")
-    if certificate.public_key != key.public_key:
-        problem = "does not belong to client-certificate-data; use the key of that certificate"
-        raise user.invalid("client-key-data", problem)
-    return certificate.text, key.text
+    certificate, key = (
+        PemField(name, user.data(name, MAX_PEM))
+        for name in ("client-certificate-data", "client-key-data")
+    )
+    return client_key_pair(user, certificate, key)
 
 
 READERS: Final[dict[EntryKind, tuple[Callable[[KubeconfigMapping], object], ...]]] = {

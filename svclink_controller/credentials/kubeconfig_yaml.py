@@ -59,21 +59,36 @@ def load_document(content: bytes, loader: YamlLoader = DEFAULT_LOADER) -> YamlVa
 
 
 def _nodes(events: Iterator[yaml.Event]) -> Iterator[yaml.Event]:
-    """The nodes of one document, checked before a value is built: an alias bomb is still small."""
-    documents = 0
+    """The nodes of one document, checked before a value is built: an alias bomb is still small.
+
+    Files that tools put together often end in `---`: documents without content are skipped.
+    """
+    starts: list[yaml.Event] = []
     for count, event in enumerate(events):
-        documents += isinstance(event, yaml.DocumentStartEvent)
+        if isinstance(event, yaml.DocumentStartEvent):
+            starts.append(event)
         if getattr(event, "anchor", None) is not None:
             raise _error(event, "uses an anchor or an alias; write the value out")
         if getattr(event, "tag", None) is not None:
             raise _error(event, "uses a tag; remove it")
-        if documents > 1:
-            raise _error(event, "starts a second document; use a single one")
         if count >= MAX_EVENTS:
             problem = f"exceeds the limit of {MAX_EVENTS} values; remove what is not used"
             raise _error(event, problem)
         if isinstance(event, (yaml.NodeEvent, yaml.CollectionEndEvent)):
-            yield event
+            if not starts[1:]:
+                yield event
+            elif not _is_nothing(event):
+                raise _error(starts[-1], "starts a second document; use a single one")
+
+
+def _is_nothing(event: yaml.Event) -> bool:
+    return isinstance(event, yaml.ScalarEvent) and _scalar(event) is None
+
+
+def _scalar(event: yaml.ScalarEvent) -> YamlValue:
+    is_plain = event.implicit[0]
+    text: str = event.value
+    return _WORDS.get(text, text) if is_plain else text
 
 
 def _value(event: yaml.Event, events: Iterator[yaml.Event], depth: int) -> YamlValue:
@@ -82,8 +97,7 @@ def _value(event: yaml.Event, events: Iterator[yaml.Event], depth: int) -> YamlV
         problem = f"is nested deeper than {MAX_YAML_DEPTH} levels; remove what is not used"
         raise _error(event, problem)
     if isinstance(event, yaml.ScalarEvent):
-        is_plain = event.implicit[0]
-        return _WORDS.get(event.value, event.value) if is_plain else event.value
+        return _scalar(event)
     inner = takewhile(lambda following: not isinstance(following, yaml.CollectionEndEvent), events)
     if isinstance(event, yaml.SequenceStartEvent):
         return [_value(item, events, depth + 1) for item in inner]

@@ -75,7 +75,7 @@ SKIP, CERTIFICATE, KEY = (
 REFUSED: list[tuple[Path, Json, str, str]] = [
     # Fields that run programs, read files, impersonate users or send credentials unencrypted.
     ((*USER, "exec"), EXEC, INSECURE, "users[0].user.exec"),
-    ((*USER, "exec"), None, INSECURE, "users[0].user.exec"),
+    ((*USER, "exec"), {}, INSECURE, "users[0].user.exec"),
     (
         (*USER, "auth-provider"),
         {"name": "gcp", "config": {"cmd-path": "/bin/sh"}},
@@ -219,10 +219,17 @@ REFUSED: list[tuple[Path, Json, str, str]] = [
             b64(CA_PEM + pem("CERTIFICATE", b"not a certificate")),
             b64(pem("TRUSTED CERTIFICATE", b"not a certificate")),
             b64(CA_PEM * 200),
+            b64(b64(CA_PEM).encode()),
             CA_PEM.decode(),
         )
     ),
     # Credentials of the user.
+    (
+        (*USER, "token"),
+        b64(b"eyJhbGciOiJSUzI1NiJ9.hushhush.hushhush"),
+        INVALID,
+        "users[0].user.token",
+    ),
     ((*USER, "token"), "two words", INVALID, "users[0].user.token"),
     ((*USER, "token"), "two\nlines", INVALID, "users[0].user.token"),
     ((*USER, "token"), "\n", INVALID, "users[0].user.token"),
@@ -245,7 +252,8 @@ REFUSED_PAIRS: list[tuple[bytes, bytes, str]] = [
     (CLIENT_PEM, pem("PRIVATE KEY", b"not a key"), "users[0].user.client-key-data"),
     (CLIENT_PEM, CLIENT_KEY * 400, "users[0].user.client-key-data"),
     (CLIENT_PEM, key_of_other_bits(8194), "users[0].user.client-key-data"),
-    (CLIENT_PEM + CLIENT_KEY, CLIENT_KEY, "users[0].user.client-certificate-data"),
+    (CLIENT_PEM, pem("EC PRIVATE KEY", b"not a key"), "users[0].user.client-key-data"),
+    (CLIENT_PEM, pem("EC PARAMETERS", b"not a key"), "users[0].user.client-key-data"),
     (CLIENT_KEY, CLIENT_KEY, "users[0].user.client-certificate-data"),
     (CA_PEM + CLIENT_PEM, CLIENT_KEY, "users[0].user.client-key-data"),
 ]

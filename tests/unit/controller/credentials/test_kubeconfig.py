@@ -10,7 +10,13 @@ import contextlib
 import json
 
 import pytest
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+import trustme
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,6 +29,7 @@ from svclink_controller.credentials.kubeconfig import (
 from svclink_controller.credentials.trust import Trust
 from tests.unit.controller.credentials.kubeconfigs import (
     CA_PEM,
+    CLIENT,
     CLIENT_KEY,
     CLIENT_PEM,
     CLUSTER,
@@ -37,6 +44,7 @@ from tests.unit.controller.credentials.kubeconfigs import (
     as_yaml,
     b64,
     edited,
+    pem,
     shown,
     with_certificate,
     with_token,
@@ -61,6 +69,20 @@ GOOD: dict[str, tuple[Path, Json]] = {
     "no compression": ((*CLUSTER, "disable-compression"), True),
     "name in the certificate": ((*CLUSTER, "tls-server-name"), "kubernetes.default"),
     "address in the certificate": ((*CLUSTER, "tls-server-name"), "2001:db8::1"),
+    "server with a trailing dot": ((*CLUSTER, "server"), "https://remote.example.:6443"),
+    "server with an underscore": ((*CLUSTER, "server"), "https://my_cluster.remote.example"),
+    "name with an underscore": ((*CLUSTER, "tls-server-name"), "_api.remote.example"),
+    **{
+        f"{path[-1]}: {value!r}": (path, value)
+        for path in (
+            *((*USER, key) for key in ("exec", "auth-provider", "tokenFile", "username")),
+            *((*USER, key) for key in ("password", "as", "as-uid", "client-key")),
+            (*CLUSTER, "certificate-authority"),
+            (*CLUSTER, "proxy-url"),
+        )
+        for value in (None, "")
+    },
+    "no groups": ((*USER, "as-groups"), []),
     "two authorities": (
         (*CLUSTER, "certificate-authority-data"),
         b64(CA_PEM + OTHER_AUTHORITY.cert_pem.bytes()),
@@ -88,6 +110,34 @@ class TestAccepted:
         assert credentials.client_key is not None
         written = load_pem_private_key(credentials.client_key.encode(), None)
         assert written.public_key() == load_pem_private_key(CLIENT_KEY, None).public_key()
+
+    @pytest.mark.parametrize("label", ["PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY"])
+    @pytest.mark.parametrize("form", [PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL])
+    @pytest.mark.parametrize("client", [CLIENT, RSA_CLIENT], ids=["EC", "RSA"])
+    def test_key_is_recognized_by_its_content(
+        self, client: trustme.LeafCert, form: PrivateFormat, label: str
+    ) -> None:
+        """Tools write PKCS #8 and PKCS #1 under any of the three PEM labels."""
+        key = load_pem_private_key(client.private_key_pem.bytes(), None)
+        der = key.private_bytes(Encoding.DER, form, NoEncryption())
+        user: dict[str, Json] = {
+            "client-certificate-data": b64(client.cert_chain_pems[0].bytes()),
+            "client-key-data": b64(b"Bag Attributes\n" + pem(label, der)),
+        }
+        written = parse_kubeconfig(as_yaml(edited(with_token(), USER, user))).client_key
+        assert written is not None
+        assert load_pem_private_key(written.encode(), None).public_key() == key.public_key()
+
+    @pytest.mark.parametrize(
+        "parts", [(CLIENT_PEM, CLIENT_KEY), (CLIENT_KEY, CLIENT_PEM)], ids=["crt-key", "key-crt"]
+    )
+    def test_certificate_and_key_in_one_pem(self, parts: tuple[bytes, bytes]) -> None:
+        """The same PEM in both fields holds the certificate and its key, in any order."""
+        both = b64(b"".join(parts))
+        user: dict[str, Json] = {"client-certificate-data": both, "client-key-data": both}
+        credentials = parse_kubeconfig(as_yaml(edited(with_token(), USER, user)))
+        expected = parse_kubeconfig(as_yaml(with_certificate()))
+        assert credentials == expected
 
     def test_rsa_client_certificate(self) -> None:
         """Kubeadm issues RSA keys in PKCS #1."""
@@ -120,6 +170,21 @@ class TestAccepted:
         assert credentials.server == "https://rancher.example/k8s/clusters/c-1"
         assert credentials.tls_server_name == "inner.example"
         assert credentials.disable_compression
+
+    def test_scheme_is_read_in_any_case(self) -> None:
+        """`HTTPS://` is the same as `https://`."""
+        config = edited(with_token(), (*CLUSTER, "server"), "HTTPS://remote.example/Path/")
+        assert parse_kubeconfig(as_yaml(config)).server == "https://remote.example/Path"
+
+    def test_trailing_dot_is_not_part_of_the_name_in_a_certificate(self) -> None:
+        """An absolute DNS name ends in a dot, and certificates leave it out."""
+        config = edited(with_token(), (*CLUSTER, "tls-server-name"), "api.remote.example.")
+        assert parse_kubeconfig(as_yaml(config)).tls_server_name == "api.remote.example"
+
+    @pytest.mark.parametrize("end", ["---\n", "...\n---\n", "---\n---\n# end\n", "--- ~\n"])
+    def test_documents_without_content_are_skipped(self, end: str) -> None:
+        """Tools that put files together leave an empty document at the end."""
+        assert parse_kubeconfig(as_yaml(with_token()) + end.encode()).token == TOKEN
 
     @pytest.mark.parametrize("newline", ["\n", "\r\n", "\n\n"])
     def test_newline_after_the_token_is_dropped(self, newline: str) -> None:
@@ -181,6 +246,17 @@ class TestBase64:
         assert str(caught.value).startswith("spec.kubeconfig is not base64; ")
         assert text not in shown(caught.value)
 
+    def test_base64_of_base64_is_named(self) -> None:
+        """The data of a Secret is base64 already; encoding it again is a frequent mistake."""
+        twice = b64(b64(as_yaml(with_token())).encode())
+        with pytest.raises(KubeconfigError, match=r"^spec\.kubeconfig is base64 of base64; "):
+            decode_base64(twice)
+        config = edited(
+            with_token(), (*CLUSTER, "certificate-authority-data"), b64(b64(CA_PEM).encode())
+        )
+        with pytest.raises(KubeconfigError, match=r"authority-data is base64 of base64; "):
+            parse_kubeconfig(as_yaml(config))
+
     @given(st.binary(max_size=200))
     def test_round_trip(self, data: bytes) -> None:
         """Decoding reverses encoding."""
@@ -219,7 +295,6 @@ class TestFlags:
     @pytest.mark.parametrize(
         "proxy",
         [
-            "socks5://proxy.example:1080",
             "http://user:hush@proxy.example",
             "http://proxy.example/path",
             "http://proxy.example:99999",
@@ -236,6 +311,12 @@ class TestFlags:
         ) as caught:
             parse_kubeconfig(as_yaml(config), Trust(allows_proxies=True))
         assert "hush" not in shown(caught.value)
+
+    def test_socks_proxy_is_refused_by_name(self) -> None:
+        """kubectl accepts SOCKS, so the error says that svclink does not."""
+        config = edited(with_token(), (*CLUSTER, "proxy-url"), "socks5://proxy.example:1080")
+        with pytest.raises(KubeconfigError, match="cannot use SOCKS; use"):
+            parse_kubeconfig(as_yaml(config), Trust(allows_proxies=True))
 
     @pytest.mark.parametrize("path", [("users", 0, "user", "proxy-url"), ("proxy-url",)])
     def test_proxy_is_allowed_in_clusters_only(self, path: tuple[str | int, ...]) -> None:
