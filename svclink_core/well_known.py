@@ -231,7 +231,7 @@ class LinkReason(Enum):
     )
     CERTIFICATE_INVALID = (
         "CertificateInvalid",
-        "put the CA that signed the server certificate into the kubeconfig",
+        "expired, not yet valid, for another name, or of an unknown CA: fix what the message says",
     )
     SELF_LINK = ("SelfLink", "delete the link, or give it the kubeconfig of another cluster")
     DUPLICATE_CLUSTER = ("DuplicateCluster", "delete one of the two links")

@@ -7,6 +7,8 @@ import ssl
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 
+from svclink_controller.api.certificate_faults import CertificateFault, certificate_fault
+from svclink_controller.credentials.administrator.access import AccessError
 from svclink_controller.wire.messages import Status, clean_text
 from svclink_core.errors import SvclinkError
 
@@ -24,12 +26,13 @@ class TransportError(SvclinkError):
 
     Args:
         message: The server and the cause, in one printable line without secrets.
-        is_certificate: The TLS handshake failed, for example because of the certificate.
+        fault: Why the TLS handshake failed, for example because of the certificate; None for any
+            other cause.
     """
 
-    def __init__(self, message: str, *, is_certificate: bool = False) -> None:
+    def __init__(self, message: str, *, fault: CertificateFault | None = None) -> None:
         super().__init__(message)
-        self.is_certificate = is_certificate
+        self.fault = fault
 
 
 class TooLargeError(TransportError):
@@ -63,14 +66,16 @@ class transport_errors:  # noqa: N801 - a context manager, used like a function
     ) -> None:
         host = self._host
         match error:
+            case AccessError():
+                raise TransportError(f"{host} was not asked: {error}") from error
             case TimeoutError():
                 raise TransportError(f"{host} did not answer in time") from error
             case aiohttp.ClientConnectorCertificateError() | ssl.CertificateError():
                 message = f"the certificate of {host} was not accepted: {_cause(error)}"
-                raise TransportError(message, is_certificate=True) from error
+                raise TransportError(message, fault=certificate_fault(error)) from error
             case aiohttp.ClientSSLError() | ssl.SSLError():
                 message = f"TLS with {host} failed: {_cause(error)}"
-                raise TransportError(message, is_certificate=True) from error
+                raise TransportError(message, fault=certificate_fault(error)) from error
             case aiohttp.ClientPayloadError():
                 message = f"{host} closed the connection in the middle of a response"
                 raise TransportError(message) from error

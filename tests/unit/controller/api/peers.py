@@ -34,6 +34,21 @@ async def listening() -> AsyncIterator[tuple[int, list[str]]]:
         yield server.sockets[0].getsockname()[1], peers
 
 
+@asynccontextmanager
+async def speaking_plain_http() -> AsyncIterator[str]:
+    """The https URL of a port that answers everything with an HTTP response without TLS."""
+
+    async def answer_plainly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer_plainly, "127.0.0.1", 0)
+    async with server:
+        yield f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
 async def closed_port() -> int:
     async with listening() as (port, _):
         return port

@@ -44,7 +44,7 @@ async def test_name_without_an_address_is_an_error() -> None:
             TransportError, match=r"https://api\.nowhere\.invalid:6443 cannot be reached"
         ) as caught:
             await client.get("/version")
-    assert not caught.value.is_certificate
+    assert caught.value.fault is None
 
 
 async def test_certificate_of_another_authority_is_not_accepted() -> None:
@@ -54,7 +54,7 @@ async def test_certificate_of_another_authority_is_not_accepted() -> None:
         async with connecting(wanted) as client:
             with pytest.raises(TransportError, match=r"certificate .* was not accepted") as caught:
                 await client.get("/version")
-    assert caught.value.is_certificate
+    assert caught.value.fault is not None
     assert server.requests == []
 
 
@@ -64,7 +64,7 @@ async def test_expired_certificate_is_not_accepted() -> None:
     async with serving(say_yes, expired) as server, connected(server.url) as client:
         with pytest.raises(TransportError, match="expired") as caught:
             await client.get("/version")
-    assert caught.value.is_certificate
+    assert caught.value.fault is not None
 
 
 async def test_certificate_of_another_host_is_not_accepted() -> None:
@@ -84,7 +84,7 @@ async def test_refused_connection_names_the_server() -> None:
     async with connected(url) as client:
         with pytest.raises(TransportError, match=f"{url} cannot be reached") as caught:
             await client.get("/version")
-    assert not caught.value.is_certificate
+    assert caught.value.fault is None
 
 
 async def test_server_without_tls_is_an_error() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from svclink_controller.api.certificate_faults import CertificateFault
 from svclink_controller.api.errors import ApiError, TransportError
 from svclink_controller.credentials.kubeconfig import KubeconfigError
 from svclink_controller.remotes.problems import ConnectError, problem_of
@@ -30,13 +31,19 @@ def status(code: int) -> ApiError:
         (status(404), LinkReason.UNREACHABLE),
         (status(500), LinkReason.UNREACHABLE),
         (TransportError("no route"), LinkReason.UNREACHABLE),
-        (TransportError("bad CA", is_certificate=True), LinkReason.CERTIFICATE_INVALID),
         (WireError("HTML"), LinkReason.UNREACHABLE),
     ],
 )
 def test_error_becomes_a_reason_and_a_fix(error: ConnectError, reason: LinkReason) -> None:
     """The message says what happened, and how to fix it."""
     assert problem_of(error) == Problem(reason, f"{error}: {reason.sentence}")
+
+
+def test_rejected_certificate_becomes_its_own_fix() -> None:
+    """The message of a rejected certificate ends with the fix for what is wrong with it."""
+    error = TransportError("bad CA", fault=CertificateFault.EXPIRED)
+    message = f"bad CA: {CertificateFault.EXPIRED.value}"
+    assert problem_of(error) == Problem(LinkReason.CERTIFICATE_INVALID, message)
 
 
 def test_refused_link_shows_the_refusal() -> None:
