@@ -11,7 +11,6 @@ from urllib.parse import quote, urlencode
 
 import aiohttp
 from attrs import define, evolve
-from kubernetes.aio.client import ApiClient, Configuration
 
 from svclink_controller.api.errors import (
     ApiError,
@@ -22,6 +21,7 @@ from svclink_controller.api.errors import (
     transport_errors,
 )
 from svclink_controller.api.limits import DEFAULT_LIMITS, Limits
+from svclink_controller.api.official_client import ApiClient, Configuration
 from svclink_controller.api.responses import read_body, read_lines, read_status
 from svclink_controller.api.transport import HardenedTransport
 from svclink_controller.wire.encoding import encode

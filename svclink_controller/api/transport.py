@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import errno
 import socket
-import ssl
 from collections.abc import Callable, Mapping
 from typing import Final
 
 import aiohttp
-from kubernetes.aio.client import Configuration
-from kubernetes.aio.client.rest import RESTClientObject
 from yarl import URL
 
+from svclink_controller.api.official_client import Configuration, RESTClientObject
+from svclink_controller.api.tls import verify_as_kubectl
 from svclink_controller.credentials.trust import Trust
 
 KEEPALIVE: Final = {
@@ -34,6 +33,7 @@ class HardenedTransport(RESTClientObject):
 
     def __init__(self, configuration: Configuration, trust: Trust | None) -> None:
         super().__init__(configuration)
+        verify_as_kubectl(self.ssl_context)
         self._trust = trust
 
     async def send(
@@ -48,6 +48,7 @@ class HardenedTransport(RESTClientObject):
 
         Replaces `request` of the official client, which reads and decodes the whole response.
         """
+        # TLS settings belong to the request: they can change, and open connections go on.
         if self.pool_manager is None:
             self.pool_manager = self._create_pool_manager()
         return await self.pool_manager.request(
@@ -56,25 +57,23 @@ class HardenedTransport(RESTClientObject):
             headers=headers,
             data=body,
             timeout=timeouts,
+            ssl=self.ssl_context,
             proxy=self.proxy,
             proxy_headers=self.proxy_headers,
             server_hostname=self.configuration.tls_server_name,
         )
 
     def _create_pool_manager(self) -> aiohttp.ClientSession:
-        return hardened_session(self.configuration.host, self.ssl_context, self._trust)
+        return hardened_session(self.configuration.host, self._trust)
 
 
-def hardened_session(
-    host: str, context: ssl.SSLContext, trust: Trust | None
-) -> aiohttp.ClientSession:
+def hardened_session(host: str, trust: Trust | None) -> aiohttp.ClientSession:
     """A pool of connections to one server, without an upper limit.
 
     With a limit, requests would wait for a connection without any error or log line.
 
     Args:
         host: The URL of the server.
-        context: The TLS settings.
         trust: The addresses that may be connected to; None for any.
     """
 
@@ -87,7 +86,7 @@ def hardened_session(
         return _keep_alive_socket(info)
 
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, ssl=context, socket_factory=make_socket),
+        connector=aiohttp.TCPConnector(limit=0, socket_factory=make_socket),
         trust_env=False,
         cookie_jar=aiohttp.DummyCookieJar(),
         middlewares=(_refuse_other_origins(host),),

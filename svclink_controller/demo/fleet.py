@@ -15,7 +15,7 @@ from attrs import frozen
 
 import svclink_controller
 from svclink_controller.api.client import Client
-from svclink_controller.api.connecting import user_client
+from svclink_controller.api.connecting import main_client
 from svclink_controller.api.errors import ApiError, TransportError
 from svclink_controller.demo.apiserver.status_errors import JsonObject
 from svclink_controller.demo.control_planes import (
@@ -145,7 +145,7 @@ async def running_fleet(directory: Path, binaries: Path | None) -> AsyncIterator
                 process.start()
         clients = {}
         for name in names:
-            clients[name] = await user_client(kubeconfig, name)
+            clients[name] = await main_client(kubeconfig, name)
             stack.push_async_callback(clients[name].close)
         fleet = Fleet(directory, planes, clients, svclink)
         await asyncio.gather(*(fleet.wait_until_ready(name) for name in names))

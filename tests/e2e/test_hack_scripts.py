@@ -11,7 +11,7 @@ from typing import Final
 import pytest
 import yaml
 
-from svclink_controller.api.connecting import user_client
+from svclink_controller.api.connecting import main_client
 from svclink_controller.cli.commands import cleanup
 from svclink_controller.credentials.kubeconfig import parse_kubeconfig
 from svclink_core.well_known import (
@@ -267,7 +267,7 @@ def test_cleanup_skips_slices_that_changed_after_the_list(uncleaned: World, shel
     """A slice that changed after it was listed is skipped with a conflict."""
 
     async def list_and_delete() -> str:
-        client = await user_client(shell.kubeconfig, "main")
+        client = await main_client(shell.kubeconfig, "main")
         listed = await cleanup.find(client, uncleaned.namespace)
         uncleaned.main.api.patch(
             "endpointslices", "ours", uncleaned.namespace, {"metadata": {"annotations": {"a": "b"}}}

@@ -40,7 +40,7 @@ async def test_tls_server_name_decides_which_certificate_is_accepted() -> None:
         async with connecting(credentials(server.url, tls_server_name="elsewhere.test")) as client:
             with pytest.raises(TransportError) as caught:
                 await client.get("/version")
-    assert caught.value.is_certificate
+    assert caught.value.fault is not None
 
 
 async def test_insecure_credentials_accept_any_certificate() -> None:
@@ -174,6 +174,7 @@ def plugin(*command: str) -> dict[str, object]:
     """An exec credential plugin."""
     return {
         "apiVersion": "client.authentication.k8s.io/v1",
+        "interactiveMode": "IfAvailable",
         "command": command[0],
         "args": list(command[1:]),
     }
@@ -183,33 +184,30 @@ def plugin(*command: str) -> dict[str, object]:
     ("content", "words"),
     [
         ("", "does not have the structure"),
-        ("a: [", "line 1, column 5"),
+        ("a: [", "it is not YAML"),
         ("[]", "does not have the structure"),
         ("just text", "does not have the structure"),
-        ("current-context: a", "contexts"),
-        ("clusters: 5\ncurrent-context: a", "does not have the structure"),
-        ("\x00", "unacceptable character"),
-        (main_content(5), "does not have the structure"),
-        (main_content("https://[::1"), "its server 'https://[::1' is not a URL"),
-        (
-            main_content("https://127.0.0.1:99999"),
-            "its server 'https://127.0.0.1:99999' is not a URL",
-        ),
+        ("current-context: a", "no context named 'a'; its contexts are: none"),
+        ("clusters: 5\ncurrent-context: a", "no context named 'a'"),
+        ("contexts: 5\ncurrent-context: a", "does not have the structure"),
+        ("\x00", "it is not YAML"),
+        ("[" * 5000, "it is not YAML"),
+        (main_content(5), "clusters[a].cluster.server is not a string"),
+        (main_content("https://[::1"), "server is not a URL: 'https://[::1'"),
+        (main_content("https://127.0.0.1:99999"), "server is not a URL"),
+        (main_content("ftp://127.0.0.1"), "server is not a URL"),
         (
             main_content(**{"client-certificate-data": "aGFsbG8=", "client-key-data": "aGFsbG8="}),
-            "is not PEM",
+            "users[a].user.client-certificate-data holds no certificate",
         ),
         (
             main_content(exec=plugin("/nowhere/plugin")),
-            "its credential plugin failed: [Errno 2] No such file",
+            "the credential plugin /nowhere/plugin does not exist or cannot be executed",
         ),
-        (
-            main_content(exec=plugin("false")),
-            "its credential plugin failed: exec: process returned 1",
-        ),
+        (main_content(exec=plugin("false")), "the credential plugin false exited with code 1"),
         (
             main_content(exec=plugin("echo", "hello")),
-            "its credential plugin failed: exec: failed to decode",
+            "the credential plugin echo printed something that is not an ExecCredential",
         ),
     ],
 )
