@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
-from typing import TypeAlias, assert_never
+from typing import Final, TypeAlias, assert_never
 
 from attrs import frozen
 
@@ -34,7 +35,6 @@ class LinkFacts:
         problem: Why the cluster or new credentials cannot be used, or None.
         version: The Kubernetes version of the cluster, None if it was never reached.
         cluster_id: uid of the cluster's `kube-system` namespace.
-        last_connected: When a connection was last established.
         silent_since: When a watch last sent something, if watches are silent while lists answer.
         services: How many Services have at least one mirrored slice.
         endpoints: How many endpoints are mirrored.
@@ -49,7 +49,6 @@ class LinkFacts:
     problem: Problem | None = None
     version: str | None = None
     cluster_id: str | None = None
-    last_connected: str | None = None
     silent_since: str | None = None
     services: int = 0
     endpoints: int = 0
@@ -62,11 +61,15 @@ class LinkFacts:
 def summarize(facts: LinkFacts, now: str) -> ClusterLinkStatus:
     """The status that a link should have. Equal facts give equal statuses, whatever `now` (law L9).
 
+    No time in it is one that only this controller knows: another one that works on the same link
+    would replace it by its own, and both would write in turns.
+
     Args:
         facts: What is known of the link.
-        now: RFC 3339; used only as the transition time of conditions that change.
+        now: RFC 3339; used only as the time of transitions.
     """
     old = facts.link.status
+    connected = facts.link.spec.enabled and isinstance(facts.connection, Synced)
     generation = facts.link.metadata.generation
     # After an edit the link may lead to another cluster, until that is reached.
     known_id = old.cluster_id if generation == old.observed_generation else None
@@ -75,8 +78,8 @@ def summarize(facts: LinkFacts, now: str) -> ClusterLinkStatus:
         phase=_phase(facts),
         version=facts.version or old.version,
         cluster_id=facts.cluster_id or known_id,
-        connected=facts.link.spec.enabled and isinstance(facts.connection, Synced),
-        last_connected=facts.last_connected or old.last_connected,
+        connected=connected,
+        last_connected=now if connected and not _was_connected(old) else old.last_connected,
         services=facts.services,
         endpoints=facts.endpoints,
         slices=facts.slices,
@@ -84,6 +87,11 @@ def summarize(facts: LinkFacts, now: str) -> ClusterLinkStatus:
         error=_error(facts),
         conditions=tuple(_condition(state, old, generation, now) for state in states),
     )
+
+
+def _was_connected(old: ClusterLinkStatus) -> bool:
+    """Whether an old status says that the cluster is connected, and since when."""
+    return old.connected and old.last_connected is not None
 
 
 _Trouble: TypeAlias = tuple[LinkReason, str]
@@ -233,7 +241,18 @@ def _condition(state: _State, old: ClusterLinkStatus, generation: int, now: str)
         type=state.type,
         status=state.status,
         reason=state.reason.code,
-        message=state.message,
+        message=_message(state, before),
         last_transition_time=before.last_transition_time if before is not None and same else now,
         observed_generation=generation,
     )
+
+
+def _message(state: _State, before: Condition | None) -> str:
+    """The message; one that only names another time is no news, and the time seen first stays."""
+    if before is not None and before.reason == state.reason.code:
+        is_same = _TIME.sub("", before.message) == _TIME.sub("", state.message)
+        return before.message if is_same else state.message
+    return state.message
+
+
+_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")

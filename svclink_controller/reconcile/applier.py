@@ -12,7 +12,12 @@ from attrs import define, evolve, field
 from svclink_controller.api.client import Client
 from svclink_controller.api.errors import ApiError, TransportError
 from svclink_controller.reconcile.write_pacing import WritePace
-from svclink_controller.reconcile.write_results import WriteResult, WriteStatus, result_of
+from svclink_controller.reconcile.write_results import (
+    WriteResult,
+    WriteStatus,
+    ladder_of,
+    result_of,
+)
 from svclink_controller.reconcile.write_retries import Write, WriteRetries
 from svclink_controller.wire.encoding import encode_slice
 from svclink_controller.wire.messages import WireError
@@ -27,7 +32,6 @@ from svclink_core.ownership import service_of
 from svclink_core.planning import Change
 from svclink_core.service_creation import CreateNamespace, CreateService, Creation
 from svclink_core.well_known import Reason
-from svclink_core.write_retries import NO_ANSWER
 
 MAX_IN_FLIGHT: Final = 32
 """Concurrent writes: enough to keep an API server busy, few enough to leave it room for others."""
@@ -131,7 +135,7 @@ class Applier:
                 self.write_pace.pause(error.status.retry_after or 1)
             return result_of(change, error)
         except (TransportError, WireError) as error:
-            return WriteResult(change, WriteStatus.FAILED, str(error), ladder=NO_ANSWER)
+            return WriteResult(change, WriteStatus.FAILED, str(error), ladder=ladder_of(error))
         return WriteResult(change, WriteStatus.APPLIED)
 
     def _remember(self, result: WriteResult) -> WriteResult:

@@ -12,10 +12,12 @@ from attrs import define, evolve, field, frozen
 
 from svclink_controller import clock
 from svclink_controller.api.client import Client
-from svclink_controller.api.errors import ApiError, TransportError
+from svclink_controller.api.errors import ApiError, TransportError, retry_after
 from svclink_controller.monitoring.metrics import Metrics
 from svclink_controller.reconcile.plan_results import PlanResults
 from svclink_controller.reconcile.workqueue import WorkQueue
+from svclink_controller.reconcile.write_results import explain, ladder_of
+from svclink_controller.reconcile.write_retries import Write, WriteRetries
 from svclink_controller.state.link_states import Observation
 from svclink_controller.state.store import Store
 from svclink_controller.wire.messages import WireError
@@ -31,6 +33,9 @@ from svclink_core.svclink_v1alpha1 import ClusterLink, ClusterLinkStatus
 STATUS_INTERVAL_SECONDS: Final = 5
 """Minimum time between two writes of one status that differ only in numbers or wording."""
 
+MAX_CONTESTED_SECONDS: Final = 300
+"""Longest time between two writes of a status that another controller overwrites each time."""
+
 STATUS_WRITERS: Final = 4
 """Links handled concurrently, so that a slow write does not delay the others."""
 
@@ -42,18 +47,24 @@ log = structlog.get_logger()
 
 @frozen
 class _Written:
-    """The last write of a status: its time, what was sent, and what the API server stored.
+    """The last write of a status.
 
     The CRD of the Go release drops fields that it does not declare; their absence is no reason to
     write the status again.
+
+    Args:
+        uid: The link that it was written for.
+        at: When it was sent.
+        sent: What was sent.
+        stored: What the API server stored.
+        overwritten: How often in a row another controller had replaced it before it was sent again.
     """
 
-    at: float
+    uid: str = ""
+    at: float = -math.inf
     sent: ClusterLinkStatus | None = None
     stored: ClusterLinkStatus | None = None
-
-
-_NEVER: Final = _Written(at=-math.inf)
+    overwritten: int = 0
 
 
 @define
@@ -70,6 +81,7 @@ class StatusWriter:
         resource: How links are decoded. Another controller writes the status of links that are
             not selected.
         interval_seconds: Minimum time between two writes of one status without a transition.
+        retries: Decides when a write that failed may be sent again.
     """
 
     client: Client
@@ -80,7 +92,7 @@ class StatusWriter:
     status_written: Callable[[ClusterLink, ClusterLinkStatus], None] = lambda _, __: None
     resource: Resource[ClusterLink] = CLUSTER_LINKS
     interval_seconds: float = STATUS_INTERVAL_SECONDS
-    _postponed: set[str] = field(factory=set)
+    retries: WriteRetries = field(factory=WriteRetries)
     _written: dict[NamespacedName, _Written] = field(factory=dict)
 
     async def run(self) -> None:
@@ -89,64 +101,92 @@ class StatusWriter:
             name = await self.queue.get()
             try:
                 await asyncio.sleep(STATUS_GATHER_SECONDS)
-                await self._write(name)
-            except (ApiError, TransportError, WireError) as error:
-                log.warning("status not written", link=name, problem=str(error))
-                self.metrics.status_writes.labels("failed").inc()
-                self.queue.retry(name)
+                waits = await self._write(name)
             except Exception:
                 log.exception("internal error", link=name)
                 self.queue.retry(name)
             else:
                 self.queue.forget(name)
+                if waits:
+                    self.queue.postpone(name, min(waits))
             finally:
                 self.queue.done(name)
 
     def forget_all(self) -> None:
         """Forget what was written: another replica may write now."""
         self._written.clear()
+        self.retries.forget_all()
 
-    async def _write(self, name: str) -> None:
-        """Write the status of every link of a name, each in its own namespace."""
+    async def _write(self, name: str) -> list[float]:
+        """Write the status of every link of a name, each in its own namespace.
+
+        Returns the seconds that the statuses wait which may not be written yet.
+        """
         links = self.store.link_index.of(name)
         for key in [key for key in self._written if key.name == name]:
             if key not in {link.metadata.key for link in links}:
                 del self._written[key]
-        for link in links:
-            if link.is_selected:
-                await self._write_one(link)
+        waits = [await self._write_one(link) for link in links if link.is_selected]
+        return [seconds for seconds in waits if seconds > 0]
 
-    async def _write_one(self, link: ClusterLink) -> None:
+    async def _write_one(self, link: ClusterLink) -> float:
+        """Write the status of a link if it differs. Returns the seconds to wait if it may not."""
         key, loop = link.metadata.key, asyncio.get_running_loop()
-        last = self._written.get(key, _NEVER)
-        if last.sent is not None and link.status == last.stored:
-            link = evolve(link, status=last.sent)
-        status = self._status(link)
-        if status is None or status == link.status:
-            return
-        wait = last.at + self.interval_seconds - loop.time()
-        if wait > 0 and not is_transition(link.status, status):
-            self._postpone(key.name, wait)
-            return
-        self._written[key] = evolve(last, at=loop.time())
+        last = self._written.get(key, _Written())
+        if last.uid != link.metadata.uid:
+            last = _Written(link.metadata.uid)
+        is_overwritten = last.sent is not None and link.status != last.stored
+        seen = link if last.sent is None or is_overwritten else evolve(link, status=last.sent)
+        status = self._status(seen)
+        if status is None or status == seen.status:
+            return 0
+        write = ("patch", "ClusterLink", key)
+        wait = max(self._rest(last, seen, status), self.retries.delay_of(write, status))
+        if wait > 0:
+            return wait
+        overwritten = last.overwritten + 1 if is_overwritten else 0
+        sending = evolve(last, at=loop.time(), overwritten=overwritten)
+        self._written[key] = sending
+        try:
+            stored = await self._send(link, status)
+        except (ApiError, TransportError, WireError) as error:
+            return self._failed(write, status, error)
+        self.retries.record_success(write)
+        self._written[key] = evolve(sending, at=loop.time(), sent=status, stored=stored)
+        return 0
+
+    def _rest(self, last: _Written, seen: ClusterLink, status: ClusterLinkStatus) -> float:
+        """Seconds that a status waits because of its last write.
+
+        A transition does not wait. Where another controller replaced the status by its own, the
+        state is the one that was written last: two that disagree write at growing intervals.
+        """
+        if is_transition(last.sent or seen.status, status):
+            return 0
+        growing = self.interval_seconds * 2.0 ** min(last.overwritten, 32)
+        interval = min(growing, max(MAX_CONTESTED_SECONDS, self.interval_seconds))
+        return last.at + interval - asyncio.get_running_loop().time()
+
+    async def _send(self, link: ClusterLink, status: ClusterLinkStatus) -> ClusterLinkStatus:
+        """Write a status. Returns what the API server stored."""
+        key = link.metadata.key
         path = self.resource.path(key.namespace, key.name) + "/status"
         answer = await self.client.merge_patch(path, {"status": unstructure_status(status)})
+        stored = decode_object(answer, self.resource)
         self.metrics.status_writes.labels("applied").inc()
         self.status_written(link, status)
-        stored = decode_object(answer, self.resource)
-        self._written[key] = _Written(loop.time(), status, stored.status)
         if key in self.store.link_index:
             self.store.put_link(stored)
+        return stored.status
 
-    def _postpone(self, name: str, seconds: float) -> None:
-        """Queue a link once after a delay, however often it changes meanwhile."""
-        if name not in self._postponed:
-            self._postponed.add(name)
-            asyncio.get_running_loop().call_later(seconds, self._resume, name)
-
-    def _resume(self, name: str) -> None:
-        self._postponed.discard(name)
-        self.queue.add([name])
+    def _failed(self, write: Write, status: ClusterLinkStatus, error: Exception) -> float:
+        """Note a failed write. Returns the seconds until the next attempt."""
+        key = write[2]
+        problem = explain(error, f"patch on {CLUSTER_LINKS.plural}/status", key.namespace)
+        log.warning("status not written", link=key.name, problem=problem)
+        self.metrics.status_writes.labels("failed").inc()
+        ladder, asked = ladder_of(error), retry_after(error)
+        return self.retries.record_failure(write, status, problem, ladder, asked)
 
     def _status(self, link: ClusterLink) -> ClusterLinkStatus | None:
         """The status that a link should have; None before the first attempt to connect.
@@ -173,7 +213,6 @@ class StatusWriter:
             problem=observation.problem,
             version=observation.version,
             cluster_id=observation.cluster_id,
-            last_connected=observation.last_connected,
             silent_since=observation.silent_since,
             services=mirrored.services,
             endpoints=mirrored.endpoints,

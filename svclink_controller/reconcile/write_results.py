@@ -16,6 +16,7 @@ from svclink_core.write_retries import (
     FIXED_BY_CONTENT,
     FIXED_BY_OTHERS,
     FIXED_BY_PLANNING,
+    NO_ANSWER,
     Ladder,
 )
 
@@ -71,17 +72,31 @@ def result_of(change: Change, error: ApiError) -> WriteResult:
     already_exists = (status.code, status.reason) == (409, "AlreadyExists")
     if is_deleted or (isinstance(change, CreateNamespace) and already_exists):
         return WriteResult(change, WriteStatus.APPLIED)
+    ladder = ladder_of(error)
+    if ladder == FIXED_BY_PLANNING:
+        return WriteResult(change, WriteStatus.SUPERSEDED, str(error), status.retry_after, ladder)
+    message = explain(error, _permission(change), change.key.namespace)
+    outcome = WriteStatus.REFUSED if ladder == FIXED_BY_CONTENT else WriteStatus.FAILED
+    return WriteResult(change, outcome, message, status.retry_after, ladder)
+
+
+def ladder_of(error: Exception) -> Ladder:
+    """The pauses before a write is sent again that failed with this error."""
+    if not isinstance(error, ApiError):
+        return NO_ANSWER
+    status = error.status
     if status.code in (404, 409) or "NamespaceTerminating" in status.causes:
-        return WriteResult(
-            change, WriteStatus.SUPERSEDED, str(error), status.retry_after, FIXED_BY_PLANNING
-        )
-    refuser = refuser_of(status.code, status.message)
-    message = explain_refusal(refuser, str(error), _permission(change), change.key.namespace)
-    if refuser in ABOUT_CONTENT:
-        return WriteResult(
-            change, WriteStatus.REFUSED, message, status.retry_after, FIXED_BY_CONTENT
-        )
-    return WriteResult(change, WriteStatus.FAILED, message, status.retry_after)
+        return FIXED_BY_PLANNING
+    is_about_content = refuser_of(status.code, status.message) in ABOUT_CONTENT
+    return FIXED_BY_CONTENT if is_about_content else FIXED_BY_OTHERS
+
+
+def explain(error: Exception, permission: str, namespace: str = "") -> str:
+    """Who refused a write, and the error. Arguments as for `explain_refusal`."""
+    if not isinstance(error, ApiError):
+        return str(error)
+    refuser = refuser_of(error.status.code, error.status.message)
+    return explain_refusal(refuser, str(error), permission, namespace)
 
 
 def _permission(change: Change) -> str:

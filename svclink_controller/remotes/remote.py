@@ -317,7 +317,7 @@ class Remote:
             self.cluster_claims.claim(
                 link, session.target.kubeconfig, session.cluster_id, reconsider
             )
-        self._observe(Observation(problem, session.version, session.cluster_id, clock.now()))
+        self._observe(Observation(problem, session.version, session.cluster_id))
         log.info("cluster connected", cluster=self.name, version=session.version)
 
     async def _disconnect(self) -> None:

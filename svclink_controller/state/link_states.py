@@ -20,7 +20,6 @@ class Observation:
         problem: Why the cluster cannot be read, None if it can.
         version: The version of Kubernetes.
         cluster_id: The uid of the Namespace kube-system.
-        last_connected: When the connection was last made, RFC 3339.
         silent_since: When a watch last sent something, RFC 3339, if watches are silent while lists
             are answered.
     """
@@ -28,7 +27,6 @@ class Observation:
     problem: Problem | None = None
     version: str | None = None
     cluster_id: str | None = None
-    last_connected: str | None = None
     silent_since: str | None = None
 
 

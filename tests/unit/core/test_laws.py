@@ -45,6 +45,7 @@ from svclink_core import (
     SliceChange,
     Snapshot,
     Synced,
+    Unreachable,
     Update,
     plan,
     plan_service,
@@ -688,6 +689,7 @@ def with_status(facts: LinkFacts, status: ClusterLinkStatus) -> LinkFacts:
 def untimed(status: ClusterLinkStatus) -> ClusterLinkStatus:
     return evolve(
         status,
+        last_connected=None,
         conditions=tuple(
             evolve(condition, last_transition_time="") for condition in status.conditions
         ),
@@ -712,6 +714,26 @@ def test_l9_transition_times(facts: LinkFacts) -> None:
         assert condition.last_transition_time == (
             TODAY if old is None or moved else old.last_transition_time
         )
+
+
+@given(link_facts)
+def test_l9_time_of_the_connection(facts: LinkFacts) -> None:
+    """The time of the last connection moves only when the link becomes connected."""
+    old, new = facts.link.status, summarize(facts, TODAY)
+    is_known = old.connected and old.last_connected is not None
+    assert new.last_connected == (TODAY if new.connected and not is_known else old.last_connected)
+
+
+@given(link_facts, st.sampled_from((EARLIER, LATER)), st.sampled_from((EARLIER, LATER)))
+def test_l9_two_controllers_agree(facts: LinkFacts, lost: str, silent: str) -> None:
+    """A controller that lost the cluster at another time has nothing to add to the status."""
+    written = summarize(facts, TODAY)
+    connection = facts.connection
+    if isinstance(connection, Unreachable):
+        connection = evolve(connection, since=lost)
+    is_silent = facts.silent_since is not None
+    other = evolve(facts, connection=connection, silent_since=silent if is_silent else None)
+    assert summarize(with_status(other, written), LATER) == written
 
 
 # L10 codec: structure(unstructure(x)) == x; unknown fields are ignored.

@@ -22,6 +22,7 @@ from svclink_core import (
     Wave,
     summarize,
 )
+from svclink_core.snapshot import Connection
 from svclink_core.svclink_v1alpha1 import Phase
 from tests.builders.keys import WEB
 from tests.builders.values import link
@@ -258,17 +259,44 @@ REMEMBERED = ClusterLinkStatus(
 
 def test_known_facts_stay_after_a_restart() -> None:
     """Version, identity and last connection stay until newer values exist."""
-    status = summarize(evolve(FACTS, link=evolve(link(), status=REMEMBERED)), NOW)
+    facts = evolve(FACTS, link=evolve(link(), status=REMEMBERED), connection=PENDING)
+    status = summarize(facts, NOW)
     assert (status.version, status.cluster_id, status.last_connected) == ("v1.36.0", "uid", BEFORE)
 
 
 def test_newer_facts_replace_older_ones() -> None:
     """Newer facts replace those of the old status."""
     known = evolve(FACTS, link=evolve(link(), status=REMEMBERED))
-    status = summarize(
-        evolve(known, version="v1.37.0", cluster_id="other", last_connected=NOW), NOW
-    )
-    assert (status.version, status.cluster_id, status.last_connected) == ("v1.37.0", "other", NOW)
+    status = summarize(evolve(known, version="v1.37.0", cluster_id="other"), NOW)
+    assert (status.version, status.cluster_id) == ("v1.37.0", "other")
+
+
+@pytest.mark.parametrize(
+    ("old", "connection", "expected"),
+    [
+        (ClusterLinkStatus(connected=True, last_connected=BEFORE), SYNCED, BEFORE),
+        (ClusterLinkStatus(connected=True, last_connected=BEFORE), LOST, BEFORE),
+        (ClusterLinkStatus(connected=False, last_connected=BEFORE), SYNCED, NOW),
+        (ClusterLinkStatus(connected=True), SYNCED, NOW),
+        (ClusterLinkStatus(), PENDING, None),
+    ],
+)
+def test_time_of_the_connection_is_that_of_its_transition(
+    old: ClusterLinkStatus, connection: Connection, expected: str | None
+) -> None:
+    """A controller that connects to a cluster that is connected already does not move it."""
+    facts = evolve(FACTS, link=evolve(link(), status=old), connection=connection)
+    assert summarize(facts, NOW).last_connected == expected
+
+
+def test_time_in_a_message_is_the_one_seen_first() -> None:
+    """Another controller, or the same after a restart, lost the cluster at another time."""
+    first = summarize(evolve(FACTS, connection=LOST), NOW)
+    later = evolve(LOST, since="2026-12-31T00:00:00Z")
+    again = evolve(FACTS, link=evolve(link(), status=first), connection=later)
+    assert summarize(again, NOW) == first
+    other = evolve(FACTS, connection=later)
+    assert condition(other, "Synced").message.endswith("(unreachable since 2026-12-31T00:00:00Z)")
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ fake one.
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
@@ -14,6 +15,7 @@ from typing import Any, TypeAlias
 import pytest
 from aiohttp import web
 from attrs import define, evolve
+from structlog.testing import capture_logs
 
 from svclink_controller.reconcile.plan_results import PlanResults
 from svclink_controller.reconcile.status_writer import StatusWriter, is_transition
@@ -72,6 +74,13 @@ class Main:
         stored = structure(self.cluster.put(link), ClusterLink)
         self.store.put_link(stored)
         return stored
+
+    def overwrite(self) -> None:
+        """Another controller replaces the status of a link, and the watch reports it."""
+        stored = structure(self.cluster.objects["clusterlinks", "", "c1"], ClusterLink)
+        theirs = evolve(stored, status=ClusterLinkStatus("NotReady"))
+        self.store.put_link(structure(self.cluster.put(theirs), ClusterLink))
+        self.store.mark_status_changed("c1")
 
     def status(self, name: str = "c1") -> dict[str, Any]:
         found: dict[str, Any] = self.cluster.objects["clusterlinks", "", name].get("status", {})
@@ -156,7 +165,7 @@ async def test_status_shows_the_state_of_the_store() -> None:
     async with writing() as main:
         main.add_link()
         main.store.set_connection("c1", SYNCED)
-        main.store.observe("c1", Observation(None, "v1.36.0", "uid-of-c1", "2026-01-01T00:00:00Z"))
+        main.store.observe("c1", Observation(None, "v1.36.0", "uid-of-c1"))
         main.store.put(MAIN, mirrored(endpoints=3))
         main.plan_results.record(
             WEB,
@@ -170,10 +179,8 @@ async def test_status_shows_the_state_of_the_store() -> None:
             True,
             "v1.36.0",
         )
-        assert (status["clusterID"], status["lastConnected"]) == (
-            "uid-of-c1",
-            "2026-01-01T00:00:00Z",
-        )
+        assert status["clusterID"] == "uid-of-c1"
+        assert status["lastConnected"] is not None
         assert (status["services"], status["endpoints"], status["slices"]) == (1, 3, 1)
         assert main.condition("Ready") == ("True", "ClusterReady")
         assert main.condition("Synced") == ("False", "WriteFailed")
@@ -304,6 +311,83 @@ async def test_failed_write_is_retried(rejection: Callable[[], web.Response]) ->
         main.add_link()
         await eventually(lambda: bool(main.status()["conditions"]))
         assert main.writes() == 3
+
+
+async def test_changes_do_not_shorten_the_pauses_of_a_write_that_fails() -> None:
+    """However often the state of a link changes, the intervals double, and the log says why."""
+    text = 'clusterlinks is forbidden: User "svclink" cannot patch'
+    async with writing(lambda _: refused(text)) as main:
+        main.add_link()
+        started = asyncio.get_running_loop().time()
+        with capture_logs() as logs:
+            for number in itertools.count():
+                problem = evolve(PROBLEM, message=f"refused {number} times")
+                main.store.observe("c1", Observation(problem if number % 2 else None))
+                await asyncio.sleep(0.01)
+                if main.writes() >= 6:
+                    break
+        least = sum(0.1 * 2**each / 2 for each in range(5))
+        assert asyncio.get_running_loop().time() - started > least
+    assert {(each["event"], each["problem"]) for each in logs} == {
+        (
+            "status not written",
+            f"grant svclink patch on clusterlinks/status (403 Forbidden: {text})",
+        )
+    }
+
+
+async def refused(text: str) -> web.StreamResponse:
+    return refusal(403, "Forbidden", text)
+
+
+# Two controllers on one link
+
+
+async def test_controller_that_agrees_writes_nothing() -> None:
+    """A second controller that connected at another time leaves the status as it is."""
+    async with writing() as main:
+        main.add_link()
+        main.store.set_connection("c1", Unreachable("2026-01-01T00:00:00Z", 1_767_225_600.0))
+        await main.is_written()
+        status = structure(main.cluster.objects["clusterlinks", "", "c1"], ClusterLink).status
+    async with writing() as main:
+        main.add_link(status=status)
+        main.store.set_connection("c1", Unreachable("2026-01-01T00:00:09Z", 1_767_225_609.0))
+        await main.catch_up()
+        assert main.writes() == 0
+
+
+async def test_controllers_that_disagree_write_at_growing_intervals() -> None:
+    """Each overwrites the state of the other, which is no transition of its own."""
+    interval = 0.05
+    async with writing(interval=interval) as main:
+        main.add_link()
+        started = asyncio.get_running_loop().time()
+        for written in range(1, 6):
+            await main.is_written(times=written)
+            main.overwrite()
+        assert asyncio.get_running_loop().time() - started > (1 + 2 + 4 + 8) * interval
+
+
+async def test_own_transition_does_not_wait_for_another_controller() -> None:
+    """Whatever another controller wrote, a new state of the link is written at once."""
+    async with writing() as main:
+        main.add_link()
+        await main.is_written()
+        main.overwrite()
+        await main.catch_up()
+        assert main.writes() == 1
+        main.store.set_connection("c1", SYNCED)
+        await main.is_written(times=2)
+
+
+async def test_link_that_was_created_again_has_a_status_at_once() -> None:
+    """What was written for another link of the same name delays nothing."""
+    async with writing() as main:
+        main.cluster.remove(main.add_link())
+        await main.is_written()
+        main.add_link()
+        await main.is_written(times=2)
 
 
 # The namespaced kind of the Go release

@@ -102,7 +102,6 @@ link_facts = st.builds(
     | st.builds(Problem, st.sampled_from(LinkReason), st.just("what to do about it")),
     version=st.sampled_from((None, "v1.36.1", "v1.37.0")),
     cluster_id=st.sampled_from((None, "uid-of-kube-system")),
-    last_connected=st.none() | _times,
     silent_since=st.none() | _times,
     services=_counts,
     endpoints=_counts,
