@@ -277,7 +277,6 @@ def _make_supervisor(
         store=shared.store,
         secrets=secrets,
         cluster_claims=cluster_claims,
-        target_changed=shared.deletion_guards.link_edited,
         link_left=shared.metrics.forget,
         trust=shared.settings.trust,
     )

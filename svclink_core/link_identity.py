@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from attrs import frozen
 
-from svclink_core.svclink_v1alpha1 import ClusterLink
+from svclink_core.svclink_v1alpha1 import ClusterLink, ClusterLinkSpec
 from svclink_core.well_known import LinkReason
 
 
@@ -29,7 +29,7 @@ class Claim:
     Args:
         link: The link.
         cluster_id: The cluster that its kubeconfig leads to now.
-        known_id: The cluster that the unchanged kubeconfig led to before; None if not known.
+        known_id: The cluster that the unedited link led to before; None if not known.
     """
 
     link: ClusterLink
@@ -74,23 +74,32 @@ def _why_refused(claim: Claim, main_id: str | None, older: ClusterLink | None) -
 def known_cluster(link: ClusterLink) -> str | None:
     """The cluster that a link led to before svclink started, by its status; None if not known.
 
-    After an edit the link may lead elsewhere on purpose. A kubeconfig in a Secret may have changed
-    without an edit of the link; `spec.clusterID` pins the cluster of such a link.
+    After an edit the link may lead elsewhere on purpose.
     """
     is_edited = link.metadata.generation != link.status.observed_generation
-    if is_edited or link.spec.kubeconfig_secret_ref is not None:
-        return None
-    return link.status.cluster_id
+    return None if is_edited else link.status.cluster_id
+
+
+def names_same_credentials(one: ClusterLinkSpec, other: ClusterLinkSpec) -> bool:
+    """Whether two versions of a link name the same kubeconfig, or the same key of a Secret.
+
+    What the Secret holds may differ.
+    """
+    return (one.kubeconfig, one.kubeconfig_secret_ref) == (
+        other.kubeconfig,
+        other.kubeconfig_secret_ref,
+    )
 
 
 def why_changed(link: ClusterLink, known_id: str | None, cluster_id: str) -> Problem | None:
     """Why a link must not be used for the cluster it leads to, if it is meant for another; or None.
 
-    DNS, a restore or a reassigned address can lead an unchanged kubeconfig to another cluster.
+    DNS, a restore, a reassigned address or a changed Secret can lead a link to another cluster
+    although it was not edited.
 
     Args:
         link: The link. Its `spec.clusterID` overrides `known_id`.
-        known_id: The cluster that the unchanged kubeconfig led to before; None if not known.
+        known_id: The cluster that the unedited link led to before; None if not known.
         cluster_id: The cluster it leads to now.
     """
     pinned = link.spec.cluster_id
@@ -98,7 +107,7 @@ def why_changed(link: ClusterLink, known_id: str | None, cluster_id: str) -> Pro
     if expected is None or expected == cluster_id:
         return None
     message = (
-        f"the kubeconfig is unchanged but leads to cluster {cluster_id} instead of {known_id}"
+        f"the link was not edited but leads to cluster {cluster_id} instead of {known_id}"
         if pinned is None
         else f"the kubeconfig leads to cluster {cluster_id}, but spec.clusterID is {pinned}"
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Final, TypeAlias
 
 import structlog
 from attrs import define, field
@@ -26,10 +26,12 @@ from svclink_core.deletion_guard import (
 )
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.planning import Decision
-from svclink_core.svclink_v1alpha1 import ClusterLinkSpec
 
 GUARD_GATHER_SECONDS: Final = 0.05
 """Deletions that are planned within this time are counted together."""
+
+Edition: TypeAlias = tuple[str, int]
+"""The uid and the generation of a link."""
 
 log = structlog.get_logger()
 
@@ -40,13 +42,13 @@ class DeletionGuards:
 
     Args:
         store: Holds the guards, the links and the mirrored slices.
-        now: Returns the current POSIX seconds.
+        now: Returns the seconds on the monotonic clock, which never jumps.
     """
 
     store: Store
-    now: Callable[[], float] = clock.seconds
+    now: Callable[[], float] = clock.elapsed
     _deletions: dict[str, dict[NamespacedName, int]] = field(factory=dict)
-    _specs: dict[str, ClusterLinkSpec] = field(factory=dict)
+    _editions: dict[str, Edition] = field(factory=dict)
     _edited_at: dict[str, float] = field(factory=dict)
     _scheduled: set[str] = field(factory=set)
     _deadlines: Deadlines = field(init=False)
@@ -71,24 +73,23 @@ class DeletionGuards:
         self._deletions.clear()
 
     def link_changed(self, name: str) -> None:
-        """A link was added, edited or removed; deletions that follow an edit are intended."""
+        """A link was added, edited or removed; deletions that follow an edit are intended.
+
+        Only a new generation is an edit: new credentials in a Secret are not.
+        """
         link = self.store.links.get(name)
         if link is None:
-            self._specs.pop(name, None)
+            self._editions.pop(name, None)
             self._edited_at.pop(name, None)
             self._deletions.pop(name, None)
             self._deadlines.set(name, None)
             return
-        before = self._specs.get(name, link.spec)
-        self._specs[name] = link.spec
-        if before != link.spec:
-            self.link_edited(name)
+        edition = link.metadata.uid, link.metadata.generation
+        if self._editions.setdefault(name, edition) != edition:
+            self._editions[name] = edition
+            self._edited_at[name] = self.now()
+            self._advance(name)
         self.slices_changed(name)
-
-    def link_edited(self, name: str) -> None:
-        """The link, or the Secret with its kubeconfig, was edited: hold nothing for a while."""
-        self._edited_at[name] = self.now()
-        self._advance(name)
 
     def slices_changed(self, cluster: str) -> None:
         """The number of mirrored slices changed: arm or disarm the guard of the cluster."""

@@ -7,21 +7,29 @@ from typing import Final
 
 from attrs import define, evolve, field, frozen
 
-from svclink_core.link_identity import Claim, Problem, known_cluster, refusals
-from svclink_core.svclink_v1alpha1 import ClusterLink
+from svclink_core.link_identity import (
+    Claim,
+    Problem,
+    known_cluster,
+    names_same_credentials,
+    refusals,
+)
+from svclink_core.svclink_v1alpha1 import ClusterLink, ClusterLinkSpec
 from svclink_core.well_known import LinkReason
 
 
 @frozen
 class _Lead:
-    """Where a kubeconfig led.
+    """Where a link led.
 
     Args:
-        kubeconfig: The kubeconfig, in base64.
+        spec: What the link said then.
+        kubeconfig: The kubeconfig that was used, in base64.
         cluster_id: The cluster it led to.
         held_at: Generation of the link when it was refused for leading elsewhere.
     """
 
+    spec: ClusterLinkSpec | None = None
     kubeconfig: str | None = field(repr=False, default=None)
     cluster_id: str | None = None
     held_at: int | None = None
@@ -58,8 +66,12 @@ class ClusterClaims:
         """Why a link must not be used for the cluster that its kubeconfig leads to, or None."""
         uid, generation = link.metadata.uid, link.metadata.generation
         lead = self._leads.get(uid, _NOWHERE)
-        # An edit is intended: another kubeconfig, or any other edit after the link was refused.
-        is_unchanged = lead.kubeconfig == kubeconfig and lead.held_at in (None, generation)
+        # Only an edit is intended: of the credentials, or any other after the link was refused.
+        # A changed Secret is not an edit: a rotated token has to lead to the same cluster.
+        is_unedited = lead.spec is not None and names_same_credentials(link.spec, lead.spec)
+        is_unchanged = (is_unedited or lead.kubeconfig == kubeconfig) and (
+            lead.held_at in (None, generation)
+        )
         claim = Claim(link, cluster_id, lead.cluster_id if is_unchanged else None)
         problem = self._refusal_of(claim)
         is_held = problem is not None and problem.reason is LinkReason.CLUSTER_CHANGED
@@ -69,7 +81,8 @@ class ClusterClaims:
 
     def remember(self, link: ClusterLink) -> None:
         """Learn from its status where a link led before svclink started."""
-        self._leads[link.metadata.uid] = _Lead(link.spec.kubeconfig, known_cluster(link))
+        known_id = known_cluster(link)
+        self._leads[link.metadata.uid] = _Lead(link.spec, link.spec.kubeconfig, known_id)
 
     def forget(self, uid: str) -> None:
         """Forget a link that was deleted."""
@@ -88,7 +101,7 @@ class ClusterClaims:
         `reconsider` is called whenever a later claim changes whether the link may be used for it.
         """
         uid = link.metadata.uid
-        self._leads[uid] = _Lead(kubeconfig, cluster_id)
+        self._leads[uid] = _Lead(link.spec, kubeconfig, cluster_id)
         self._waiting.pop(uid, None)
         self._move(uid, _Interest(Claim(link, cluster_id), reconsider))
 

@@ -123,32 +123,27 @@ class Remote:
 
     # What the link asks for
 
-    def edit(self, wanted: Wanted, generation: int = 0) -> bool:
+    def edit(self, wanted: Wanted, generation: int = 0) -> None:
         """Use what a new or edited link asks for.
 
         Args:
             wanted: What the link asks to be read, or why nothing is read.
             generation: That of the link: any edit can allow or refuse the cluster.
-
-        Returns:
-            Whether the link asked for something else before.
         """
-        return self._configure(Edited(wanted), generation)
+        self._configure(Edited(wanted), generation)
 
-    def change_credentials(self, wanted: Wanted, generation: int = 0) -> bool:
+    def change_credentials(self, wanted: Wanted, generation: int = 0) -> None:
         """Use what the link asks for after its Secret changed. Arguments as for `edit`."""
-        return self._configure(CredentialsChanged(wanted), generation)
+        self._configure(CredentialsChanged(wanted), generation)
 
-    def _configure(self, change: Edited | CredentialsChanged, generation: int) -> bool:
+    def _configure(self, change: Edited | CredentialsChanged, generation: int) -> None:
         (before, _), asked = self._configured, (change.wanted, generation)
         if asked != self._configured:
             self._configured = asked
             self._inbox.put(change)
-        is_other = before not in (LINK_DISABLED, change.wanted)
-        if is_other:
+        if isinstance(change, Edited) and before not in (LINK_DISABLED, change.wanted):
             # It may lead to another cluster on purpose, which a restart must not refuse.
             self._observe(evolve(self._observation, cluster_id=None))
-        return is_other
 
     # From one action to the next
 

@@ -44,7 +44,6 @@ class Supervisor:
         store: Holds the links, and gets what the remotes find.
         secrets: Kubeconfigs that links keep in Secrets.
         cluster_claims: Decides which link may be used for which cluster.
-        target_changed: Called with the name of a link that asks for another target than before.
         link_left: Called with the name of a link that was deleted or is no longer selected.
         trust: What the administrator allows remote clusters.
         open_session: Opens a session.
@@ -53,7 +52,6 @@ class Supervisor:
     store: Store
     secrets: SecretKubeconfigs
     cluster_claims: ClusterClaims
-    target_changed: Callable[[str], None]
     link_left: Callable[[str], None]
     trust: Trust = STRICT
     open_session: OpenSession = open_session
@@ -98,7 +96,7 @@ class Supervisor:
         references = [link.spec.kubeconfig_secret_ref for link in self._selected()]
         self.secrets.require({each.name for each in references if each is not None})
 
-    def _configure(self, link: ClusterLink, change: Callable[[Remote, Wanted, int], bool]) -> None:
+    def _configure(self, link: ClusterLink, change: Callable[[Remote, Wanted, int], None]) -> None:
         """Give the remote of a link what the link asks for, once that is known."""
         name, reference = link.metadata.name, link.spec.kubeconfig_secret_ref
         secret = SECRET_NOT_READ if reference is None else self.secrets.look_up(reference)
@@ -107,8 +105,7 @@ class Supervisor:
             return
         if name not in self._running:
             self._start(link)
-        if change(self._running[name].remote, wanted, link.metadata.generation):
-            self.target_changed(name)
+        change(self._running[name].remote, wanted, link.metadata.generation)
 
     def _start(self, link: ClusterLink) -> None:
         name = link.metadata.name

@@ -118,4 +118,4 @@ class LinkStates:
 
 def _rules(link: ClusterLink) -> tuple[object, ...]:
     """The parts of a link that plans depend on."""
-    return link.spec, link.metadata.uid, link.is_selected
+    return link.spec, link.metadata.uid, link.metadata.generation, link.is_selected

@@ -107,11 +107,11 @@ def test_another_cluster_in_place_of_the_known_one(
     [
         (FREE, "1"),
         (evolve(FREE, metadata=evolve(FREE.metadata, generation=3)), None),
-        (evolve(FREE, spec=ClusterLinkSpec(kubeconfig_secret_ref=SecretKeyReference("s"))), None),
+        (evolve(FREE, spec=ClusterLinkSpec(kubeconfig_secret_ref=SecretKeyReference("s"))), "1"),
     ],
 )
 def test_status_gives_the_cluster_after_a_restart(link: ClusterLink, known: str | None) -> None:
-    """The status gives the cluster, unless the link was edited or its kubeconfig is in a Secret."""
+    """The status gives the cluster, also if the kubeconfig is in a Secret, unless it was edited."""
     assert known_cluster(link) == known
 
 

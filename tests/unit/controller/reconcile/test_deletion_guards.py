@@ -20,7 +20,6 @@ from svclink_controller.state.store import Store
 from svclink_core import (
     UNGUARDED,
     ClusterLink,
-    ClusterLinkSpec,
     Decision,
     EndpointSlice,
     NamespacedName,
@@ -133,13 +132,13 @@ async def test_held_deletions_proceed_after_the_hold() -> None:
 
 @virtual_time
 async def test_edit_of_the_link_lifts_the_hold() -> None:
-    """Deletions after an edit of the link's spec are not held; a new status is not an edit."""
+    """Deletions after a new generation of the link are not held; a new status is not an edit."""
     world = World()
     world.mirror(24)
     await world.plan_deletions(24)
     world.store.put_link(evolve(LINK, status=evolve(LINK.status, services=3)))
     assert world.is_held
-    world.store.put_link(evolve(LINK, spec=ClusterLinkSpec(excluded_services=("a/b",))))
+    world.store.put_link(link(generation=2))
     assert world.guard == UNGUARDED
 
 

@@ -5,14 +5,16 @@ Real: the claims and the rules of the core. Substituted: the connections of the 
 
 from __future__ import annotations
 
-from attrs import define, field
+from attrs import define, evolve, field
 from hypothesis import given
 from hypothesis import strategies as st
 
 from svclink_controller.remotes.cluster_claims import ClusterClaims
 from svclink_core import ClusterLink, ClusterLinkSpec, ClusterLinkStatus, LinkReason
+from svclink_core.svclink_v1alpha1 import SecretKeyReference
 from tests.builders.values import link
 
+IN_SECRET = ClusterLinkSpec(kubeconfig_secret_ref=SecretKeyReference("c1"))
 CREATED = {
     "old": "2026-01-01T00:00:00Z",
     "young": "2026-02-01T00:00:00Z",
@@ -28,22 +30,27 @@ class Links:
     woken: list[str] = field(factory=list)
 
     def refusal(self, name: str, cluster: str) -> LinkReason | None:
-        return reason(self.cluster_claims, aged(name), f"kubeconfig of {cluster}", cluster)
+        asking = aged(name, cluster)
+        return reason(self.cluster_claims, asking, f"kubeconfig of {cluster}", cluster)
 
     def claim(self, name: str, cluster: str) -> None:
         self.cluster_claims.claim(
-            aged(name), f"kubeconfig of {cluster}", cluster, lambda: self.woken.append(name)
+            aged(name, cluster),
+            f"kubeconfig of {cluster}",
+            cluster,
+            lambda: self.woken.append(name),
         )
 
     def wait(self, name: str, cluster: str = "1") -> None:
-        self.cluster_claims.wait(aged(name), cluster, lambda: self.woken.append(name))
+        self.cluster_claims.wait(aged(name, cluster), cluster, lambda: self.woken.append(name))
 
     def release(self, name: str) -> None:
         self.cluster_claims.release(f"uid-of-{name}")
 
 
-def aged(name: str) -> ClusterLink:
-    return link(name, created=CREATED.get(name))
+def aged(name: str, cluster: str) -> ClusterLink:
+    spec = ClusterLinkSpec(kubeconfig=f"kubeconfig of {cluster}")
+    return link(name, spec, created=CREATED.get(name))
 
 
 def reason(
@@ -236,10 +243,25 @@ def test_unchanged_kubeconfig_must_not_lead_elsewhere() -> None:
 
 
 def test_edited_kubeconfig_may_lead_elsewhere() -> None:
-    """Another kubeconfig may lead to another cluster, even if it comes from a Secret."""
+    """Another kubeconfig or Secret in the link may lead to another cluster, the old one not."""
     claims = connected_to_1()
-    assert reason(claims, edited(1), "other", "2") is None
-    assert reason(claims, edited(1), "same", "2") is LinkReason.CLUSTER_CHANGED
+    for spec in (ClusterLinkSpec(kubeconfig="other"), IN_SECRET):
+        other = evolve(edited(2), spec=spec)
+        assert reason(claims, other, "other", "2") is None
+        assert reason(claims, other, "same", "2") is LinkReason.CLUSTER_CHANGED
+
+
+def test_changed_secret_must_not_lead_elsewhere() -> None:
+    """New content of a Secret does not change where its link leads; an edit of the link does."""
+    link_before, link_after = (evolve(edited(each), spec=IN_SECRET) for each in (1, 2))
+    claims = ClusterClaims("main")
+    claims.claim(link_before, "old", "1", lambda: None)
+    assert reason(claims, link_before, "new", "1") is None
+    assert reason(claims, link_before, "new", "2") is LinkReason.CLUSTER_CHANGED
+    assert reason(claims, link_after, "new", "2") is None
+    restarted = ClusterClaims("main")
+    restarted.remember(link_before)
+    assert reason(restarted, link_before, "new", "2") is LinkReason.CLUSTER_CHANGED
 
 
 def test_edit_before_the_cluster_changed_allows_nothing() -> None:
@@ -255,7 +277,6 @@ def test_restart_remembers_where_a_link_led() -> None:
     claims.remember(edited(1))
     claims.release("uid-of-a")
     assert reason(claims, edited(1), "same", "2") is LinkReason.CLUSTER_CHANGED
-    assert reason(claims, edited(1), "other", "2") is None
     claims.remember(edited(2))
     assert reason(claims, edited(2), "same", "2") is None
 

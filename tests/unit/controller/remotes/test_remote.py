@@ -142,7 +142,8 @@ class World:
         self, wanted: str | Wanted, *namespaces: str, name: str = "c1", created: str = EARLY
     ) -> None:
         """Creates a link, or edits it."""
-        self.store.put_link(link(name, created=created))
+        spec = ClusterLinkSpec(kubeconfig=wanted if isinstance(wanted, str) else None)
+        self.store.put_link(link(name, spec, created=created))
         self.start(name).edit(target(wanted, *namespaces))
 
     def start(self, name: str) -> Remote:

@@ -19,6 +19,7 @@ from svclink_controller.state.link_states import Observation
 from svclink_controller.state.store import Store
 from svclink_core import PENDING, SYNCED, ClusterLink, ClusterLinkSpec, LinkReason, Options
 from svclink_core.svclink_v1alpha1 import SecretKeyReference
+from tests.builders.keys import WEB
 from tests.builders.values import link, service
 from tests.unit.controller.fake_api_server import FakeApiServer
 from tests.unit.controller.http_server import Server, connected, kubeconfig, serving
@@ -37,7 +38,6 @@ class World:
     remote_server: Server
     store: Store = field(factory=lambda: Store(Options()))
     supervisor: Supervisor = field(init=False)
-    target_changes: list[str] = field(factory=list)
     left: list[str] = field(factory=list)
 
     @property
@@ -84,7 +84,6 @@ async def worlds() -> AsyncIterator[World]:
             store=world.store,
             secrets=SecretKubeconfigs(client, NAMESPACE, secret_changed),
             cluster_claims=ClusterClaims("uid-of-main"),
-            target_changed=world.target_changes.append,
             link_left=world.left.append,
         )
         try:
@@ -141,26 +140,32 @@ async def test_link_waits_until_its_secret_is_read() -> None:
 
 
 async def test_secret_concerns_the_links_that_name_it() -> None:
-    """A Secret of another link does not change what a link asks for."""
+    """A Secret of another link does not interrupt a link."""
     async with worlds() as world:
         world.main.put_secret(NAMESPACE, "c1", {"kubeconfig": world.kubeconfig})
         world.edit(link(spec=IN_SECRET))
         world.edit(link("other", evolve(IN_SECRET, kubeconfig_secret_ref=SecretKeyReference("x"))))
         await world.is_synced()
         world.main.put_secret(NAMESPACE, "x", {"kubeconfig": "%%%"})
-        await eventually(lambda: world.target_changes == ["other"])
+        await eventually(lambda: world.problem("other") is LinkReason.INVALID_KUBECONFIG)
+        assert world.problem() is None
+        assert world.store.connections["c1"] == SYNCED
 
 
-async def test_edit_of_a_filter_does_not_change_the_target() -> None:
-    """Editing a filter does not change the target; another kubeconfig does."""
-    async with worlds() as world:
-        world.edit(link(spec=world.spec, generation=1))
+async def test_secret_that_leads_to_another_cluster_is_refused_until_the_link_is_edited() -> None:
+    """A changed Secret is not an edit: its link is ClusterChanged, and its mirrors are kept."""
+    async with worlds() as world, AsyncExitStack() as stack:
+        other = await stack.enter_async_context(serving(FakeApiServer("uid-of-another")))
+        world.main.put_secret(NAMESPACE, "c1", {"kubeconfig": world.kubeconfig})
+        world.edit(link(spec=IN_SECRET, generation=1))
         await world.is_synced()
-        filtered = evolve(world.spec, excluded_services=("default/web",))
-        world.edit(link(spec=filtered, generation=2))
-        assert world.target_changes == []
-        world.edit(link(spec=ClusterLinkSpec(kubeconfig="%%%"), generation=3))
-        assert world.target_changes == ["c1"]
+        world.main.put_secret(NAMESPACE, "c1", {"kubeconfig": kubeconfig(other.url)})
+        await eventually(lambda: world.problem() is LinkReason.CLUSTER_CHANGED)
+        assert set(world.store.snapshot().remotes["c1"].services) == {WEB}
+        assert world.store.observations["c1"].cluster_id == "uid-of-c1"
+        world.edit(link(spec=IN_SECRET, generation=2))
+        await eventually(lambda: world.store.observations["c1"].cluster_id == "uid-of-another")
+        assert world.problem() is None
 
 
 async def test_close_ends_every_connection() -> None:
