@@ -12,7 +12,7 @@ def now() -> str:
 
 
 def seconds() -> float:
-    """The current time as POSIX seconds, for deadlines."""
+    """The current time as POSIX seconds. An administrator can set it: use it to show times."""
     return time.time()
 
 
@@ -43,5 +43,5 @@ def micro_time() -> str:
 
 
 def elapsed() -> float:
-    """Seconds on the monotonic clock, for durations. It is the clock of the event loop."""
+    """Seconds on the monotonic clock, for durations and deadlines: the clock of the event loop."""
     return time.monotonic()

@@ -13,7 +13,7 @@ from typing import Final
 from attrs import evolve, frozen
 
 from svclink_core.meta_v1 import NamespacedName
-from svclink_core.well_known import Reason
+from svclink_core.well_known import Party, Reason
 
 MIN_SLICES: Final = 20
 """Clusters with fewer mirrored slices are not guarded: half of a few may well be deleted."""
@@ -25,7 +25,7 @@ MAX_SETTLE_SECONDS: Final = 5.0
 
 @frozen
 class Wave:
-    """Deletions in short succession that wait. Times are POSIX seconds.
+    """Deletions in short succession that wait. Times are seconds on a clock that never jumps.
 
     Args:
         slices: How many mirrored slices the cluster had when the wave began.
@@ -68,23 +68,12 @@ class Toll:
     doomed: Mapping[NamespacedName, int]
 
 
-CAUSED_BY_CLUSTER: Final = frozenset(
-    {
-        Reason.SOURCE_GONE,
-        Reason.NO_ENDPOINTS,
-        Reason.REMOTE_SERVICE_MISSING,
-        Reason.REMOTE_EXTERNAL_NAME,
-        Reason.REMOTE_HEADLESS,
-        Reason.REMOTE_IMPORTED,
-        Reason.REMOTE_DELETING,
-    }
-)
-"""Reasons to delete that rest on nothing but what a remote cluster says about itself."""
-
-
 def is_caused_by_cluster(reason: Reason) -> bool:
-    """Whether a deletion rests on nothing but what a remote cluster says, so that it may wait."""
-    return reason in CAUSED_BY_CLUSTER
+    """Whether a deletion rests on nothing but what a remote cluster says, so that it may wait.
+
+    What the main cluster or the operator changed is meant, and never waits.
+    """
+    return reason.caused_by is Party.REMOTE
 
 
 def why_withheld(guard: Guard, service: NamespacedName) -> Reason | None:
@@ -110,7 +99,7 @@ def next_guard(guard: Guard, toll: Toll, now: float, hold: float) -> Guard:
     Args:
         guard: The guard before.
         toll: What the plans for the cluster's Services would delete.
-        now: POSIX seconds.
+        now: Seconds on the clock of the guard.
         hold: How long a wave with more than half of the slices is held, in seconds; 0 if the
             cluster is not guarded, for example because its link was just edited.
 
@@ -132,7 +121,7 @@ def next_guard(guard: Guard, toll: Toll, now: float, hold: float) -> Guard:
 
 
 def guard_deadline(guard: Guard) -> float | None:
-    """When `next_guard` has to be called again even without an event, in POSIX seconds, or None."""
+    """When `next_guard` has to be called again even without an event; None if never."""
     return None if guard.wave is None else _end(guard.wave)
 
 

@@ -79,6 +79,9 @@ SliceChange: TypeAlias = Create | Update | Delete
 AreEqual: TypeAlias = Callable[[tuple[Endpoint, ...], tuple[Endpoint, ...]], bool]
 """Compares endpoints: `are_equal`, or a faster function with the same results."""
 
+WhyGone: TypeAlias = Callable[[EndpointSlice], Reason]
+"""Says why an observed slice is not desired any more: the proof that it may go."""
+
 
 def are_equal(wanted: tuple[Endpoint, ...], observed: tuple[Endpoint, ...]) -> bool:
     """Whether two sequences of endpoints are equal.
@@ -109,6 +112,7 @@ def diff(
     observed: Iterable[EndpointSlice],
     names: Names,
     compare: AreEqual = are_equal,
+    why_gone: WhyGone = lambda _: Reason.SOURCE_GONE,
 ) -> list[SliceChange]:
     """The changes that turn the observed slices of one Service and cluster into the desired ones.
 
@@ -123,6 +127,7 @@ def diff(
         observed: What the main cluster has.
         names: The names that can be given.
         compare: How endpoints are compared.
+        why_gone: Why a slice goes that is not desired.
     """
     keepers, duplicates = _by_identity(service, observed)
     changes: list[SliceChange] = []
@@ -134,7 +139,7 @@ def diff(
         elif (update := update_to(wanted, found, compare)) is not None:
             changes.append(update)
     if added or keepers:
-        changes += _succession(service, cluster, added, keepers.values(), names)
+        changes += _succession(service, cluster, added, keepers.values(), names, why_gone)
     changes += [delete(each, Reason.DUPLICATE) for each in duplicates]
     return changes
 
@@ -145,6 +150,7 @@ def _succession(
     added: Collection[EndpointSlice],
     gone: Collection[EndpointSlice],
     names: Names,
+    why_gone: WhyGone,
 ) -> list[SliceChange]:
     """The changes for slices with new sources, and for mirrors whose sources are gone.
 
@@ -164,7 +170,7 @@ def _succession(
             name = names.choose(service, cluster, wanted.source or "")
             names = names.without(name)
             changes.append(Create(_with_name(wanted, name), Reason.SOURCE_ADDED))
-        deletes += [delete(each, Reason.SOURCE_GONE) for each in old[len(new) :]]
+        deletes += [delete(each, why_gone(each)) for each in old[len(new) :]]
     return [*changes, *deletes]
 
 
@@ -262,7 +268,14 @@ def _has_content(observed: EndpointSlice, wanted: EndpointSlice, compare: AreEqu
         and wanted.ports == observed.ports
         and wanted.address_type == observed.address_type
         and wanted.metadata.labels == observed.metadata.labels
-        and wanted.source == observed.source
+        and _have_same_annotations(wanted, observed)
+    )
+
+
+def _have_same_annotations(wanted: EndpointSlice, observed: EndpointSlice) -> bool:
+    return wanted.metadata.annotations == observed.metadata.annotations or (
+        wanted.source == observed.source
+        and wanted.is_marked_not_ready == observed.is_marked_not_ready
     )
 
 

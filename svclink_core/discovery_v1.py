@@ -8,7 +8,12 @@ from typing import Final
 from attrs import frozen
 
 from svclink_core.meta_v1 import ObjectMeta
-from svclink_core.well_known import ANNOTATION_SHARD, ANNOTATION_SOURCE_SLICE
+from svclink_core.well_known import (
+    ANNOTATION_SHARD,
+    ANNOTATION_SOURCE_SLICE,
+    ANNOTATION_UNREACHABLE,
+    NOT_READY,
+)
 
 
 @frozen
@@ -100,3 +105,8 @@ class EndpointSlice:
             elif key == ANNOTATION_SHARD:
                 shard = value
         return name if name is None or shard is None else f"{name}/{shard}"
+
+    @property
+    def is_marked_not_ready(self) -> bool:
+        """Whether an unreachable policy made the endpoints of a mirrored slice a last resort."""
+        return self.metadata.annotation(ANNOTATION_UNREACHABLE) == NOT_READY

@@ -13,8 +13,15 @@ from svclink_core.core_v1 import Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.ownership import is_mirror
-from svclink_core.snapshot import Options, Pending, RemoteCluster, Synced, Unreachable
-from svclink_core.svclink_v1alpha1 import ClusterLinkSpec
+from svclink_core.snapshot import (
+    Connection,
+    Options,
+    Pending,
+    RemoteCluster,
+    Synced,
+    Unreachable,
+)
+from svclink_core.svclink_v1alpha1 import ClusterLink, ClusterLinkSpec
 from svclink_core.well_known import (
     LABEL_IMPORTED,
     NAMESPACE_KUBE_SYSTEM,
@@ -71,10 +78,15 @@ def judge(
 
     Source: MIRRORING, "Is a Service imported from a cluster?".
     """
-    if (reason := why_kept(cluster)) is not None:
+    if (reason := why_untouched(cluster.link)) is not None:
         return Kept(reason)
     question = _Question(key, cluster, options, cluster.services.get(key), main)
     for refuses, verdict in RULES:
+        if refuses(question):
+            return verdict
+    if (reason := why_unknown(cluster.connection)) is not None:
+        return Kept(reason)
+    for refuses, verdict in REMOTE_RULES:
         if refuses(question):
             return verdict
     return Imported(
@@ -82,13 +94,16 @@ def judge(
     )  # The rules have checked both.
 
 
-def why_kept(cluster: RemoteCluster) -> Reason | None:
-    """Why all mirrors of a cluster are kept, or None if it is enabled and synced."""
-    if not cluster.link.is_selected:
+def why_untouched(link: ClusterLink) -> Reason | None:
+    """Why mirrors of a link stay exactly as they are, or None if this controller handles it."""
+    if not link.is_selected:
         return Reason.NOT_SELECTED
-    if not cluster.link.spec.enabled:
-        return Reason.FROZEN
-    match cluster.connection:
+    return None if link.spec.enabled else Reason.FROZEN
+
+
+def why_unknown(connection: Connection) -> Reason | None:
+    """Why nothing is known of what a cluster has, or None if it is synced."""
+    match connection:
         case Synced():
             return None
         case Pending():
@@ -152,7 +167,9 @@ def _main(test: Callable[[Service], bool]) -> Callable[[_Question], bool]:
     return lambda question: question.main is not None and test(question.main)
 
 
-RULES: tuple[tuple[Callable[[_Question], bool], Skipped | Kept], ...] = (
+Rules: TypeAlias = tuple[tuple[Callable[[_Question], bool], Skipped | Kept], ...]
+
+RULES: Final[Rules] = (
     (
         lambda question: question.key.namespace == NAMESPACE_KUBE_SYSTEM,
         Skipped(Reason.NAMESPACE_KUBE_SYSTEM),
@@ -166,6 +183,17 @@ RULES: tuple[tuple[Callable[[_Question], bool], Skipped | Kept], ...] = (
         lambda question: question.key.name in question.spec.excluded_service_names,
         Skipped(Reason.SERVICE_NAME_EXCLUDED),
     ),
+    (
+        lambda question: question.main is None and not question.options.sync_services,
+        Skipped(Reason.MAIN_SERVICE_MISSING),
+    ),
+    (_main(lambda service: service.is_headless), Skipped(Reason.MAIN_HEADLESS)),
+    (_main(lambda service: service.is_external_name), Skipped(Reason.MAIN_EXTERNAL_NAME)),
+    (_main(lambda service: service.is_being_deleted), Skipped(Reason.MAIN_DELETING)),
+)
+"""What the operator and the main cluster say. It holds while the remote cluster is away, too."""
+
+REMOTE_RULES: Final[Rules] = (
     (lambda question: question.key in question.cluster.undecodable, Kept(Reason.UNDECODABLE)),
     (lambda question: question.remote is None, Skipped(Reason.REMOTE_SERVICE_MISSING)),
     (_remote(lambda service: service.is_external_name), Skipped(Reason.REMOTE_EXTERNAL_NAME)),
@@ -176,8 +204,5 @@ RULES: tuple[tuple[Callable[[_Question], bool], Skipped | Kept], ...] = (
     ),
     (_remote(lambda service: service.is_being_deleted), Skipped(Reason.REMOTE_DELETING)),
     (lambda question: question.main is None, Skipped(Reason.MAIN_SERVICE_MISSING)),
-    (_main(lambda service: service.is_headless), Skipped(Reason.MAIN_HEADLESS)),
-    (_main(lambda service: service.is_external_name), Skipped(Reason.MAIN_EXTERNAL_NAME)),
-    (_main(lambda service: service.is_being_deleted), Skipped(Reason.MAIN_DELETING)),
 )
-"""The rules for a Service; the first that applies decides. Filters precede decoding problems."""
+"""What a synced cluster says about its Service. A Service that main lacks can then be created."""

@@ -1,20 +1,23 @@
 """The plan for one Service or for all: composes what the other modules decide.
 
 Whether a Service is imported: filtering. What its slices should be: mirroring. What a lost cluster
-keeps: unreachable_policy. Which deletions wait: deletion_guard. When leftovers go: leftovers. Which
-Services are created: service_creation.
+keeps: unreachable_policy. Whose doing a deletion is: deletion_reasons. Which deletions wait:
+deletion_guard. When leftovers go: leftovers. Which Services are created: service_creation.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
-from typing import TypeAlias, assert_never
+from functools import partial
+from typing import TypeAlias, assert_never, cast
 
 from attrs import evolve, frozen
 
 from svclink_core.address_conflicts import AreDistinct, are_distinct, conflicts
+from svclink_core.core_v1 import Service
 from svclink_core.deletion_guard import is_caused_by_cluster, why_withheld
+from svclink_core.deletion_reasons import why_gone, why_nothing
 from svclink_core.diffing import (
     AreEqual,
     SliceChange,
@@ -22,12 +25,12 @@ from svclink_core.diffing import (
     deletions,
     diff,
     is_last,
-    updates,
 )
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.filtering import UNTOUCHED, Imported, Kept, Skipped, judge
-from svclink_core.hints import with_current_hints
+from svclink_core.kept_slices import follow_main, following
 from svclink_core.leftovers import superseded
+from svclink_core.lost_clusters import is_under_policy, plan_lost, ready_elsewhere
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.mirroring import (
     Finding,
@@ -36,14 +39,12 @@ from svclink_core.mirroring import (
     findings_of,
     mirror_all,
     normal_endpoints,
-    with_owner,
 )
 from svclink_core.naming import Names
-from svclink_core.ownership import is_ours
 from svclink_core.service_creation import CreateNamespace, Creation, create_service
 from svclink_core.service_view import ServiceView, view_of
-from svclink_core.snapshot import RemoteCluster, Snapshot, all_keys
-from svclink_core.unreachable_policy import as_last_resort, is_expired, lost_reason
+from svclink_core.snapshot import RemoteCluster, Snapshot, Synced, all_keys
+from svclink_core.unreachable_policy import as_before_loss
 from svclink_core.well_known import MAIN, Reason
 
 Change: TypeAlias = SliceChange | Creation
@@ -109,7 +110,7 @@ def plan(snapshot: Snapshot, now: float) -> Plan:
     Args:
         snapshot: Everything that is known. A cluster that could not be read must be `PENDING` or
             `Unreachable`: what is absent from one that is `SYNCED` counts as deleted.
-        now: POSIX seconds; decides which deadlines have passed.
+        now: Seconds on the clock of `Unreachable.at`; decides which deadlines have passed.
 
     Source: MIRRORING; laws L1 to L5 and L11 of DESIGN.
     """
@@ -143,7 +144,7 @@ def plan_service(snapshot: Snapshot, key: NamespacedName, now: float) -> Plan:
         snapshot: What is known. It may be narrowed to this Service, but must have every link and
             the name of every EndpointSlice.
         key: Namespace and name, which are the same in every cluster.
-        now: POSIX seconds; decides which deadlines have passed.
+        now: Seconds on the clock of `Unreachable.at`; decides which deadlines have passed.
     """
     return compose(view_of(snapshot, key), now)
 
@@ -189,7 +190,7 @@ def plan_cluster(
         case Kept(reason):
             return _keep(view, remote.name, reason)
         case Skipped(reason):
-            return _guarded(_skip(view, remote.name, reason), view, remote)
+            return _guarded(_skip(view, remote, reason), view, remote)
         case Imported():
             mirrored = mirror_all(
                 remote.endpoint_slices.get(view.key, ()),
@@ -198,7 +199,7 @@ def plan_cluster(
                 verdict.main,
                 normalize,
             )
-            part = _import(view, remote.name, mirrored, names, compare)
+            part = _import(view, remote, verdict, mirrored, names, compare)
             return _guarded(part, view, remote)
         case unexpected:
             assert_never(unexpected)
@@ -214,7 +215,7 @@ def compose(
 
     Args:
         view: The Service.
-        now: POSIX seconds.
+        now: Seconds on the clock of `Unreachable.at`.
         plan_one: How one linked cluster is planned.
         tell_apart: How endpoints are searched for shared addresses.
     """
@@ -235,15 +236,17 @@ def _plan_clusters(view: ServiceView, now: float, plan_one: PlanCluster) -> dict
         remote = remotes.get(name)
         if remote is None:
             parts[name] = _remove(view, name, Reason.LINK_GONE)
-        elif is_expired(remote, now):
+            continue
+        parts[name] = part = plan_one(view, remote, names)
+        if part.changes:
+            names = names.without(*[each.endpoint_slice.metadata.name for each in part.changes])
+        is_unknown = part.decision.reason in (Reason.PENDING, Reason.UNREACHABLE)
+        if is_unknown and is_under_policy(view, remote, now):
             lost.append(remote)
-        else:
-            parts[name] = part = plan_one(view, remote, names)
-            if part.changes:
-                names = names.without(*[each.endpoint_slice.metadata.name for each in part.changes])
     if lost:
-        others = [view.local, *(part.slices for part in parts.values())]
-        parts |= {remote.name: _plan_lost(view, remote, others) for remote in lost}
+        slices = {name: part.slices for name, part in parts.items()}
+        ready = ready_elsewhere(view, slices, lost, now)
+        parts |= {remote.name: _plan_lost(view, remote, ready, now) for remote in lost}
     return parts
 
 
@@ -251,28 +254,15 @@ def _plan_clusters(view: ServiceView, now: float, plan_one: PlanCluster) -> dict
 
 
 def _keep(view: ServiceView, cluster: str, reason: Reason) -> ClusterPlan:
-    """Slices stay, but follow the main Service."""
+    """Slices stay, but follow their main Service."""
     observed = view.ours.get(cluster, [])
-    changes: Sequence[SliceChange] = () if reason in UNTOUCHED else _follow_main(view, observed)
     decision = _decision(view.key, cluster, (Outcome.KEPT, reason), observed)
-    return ClusterPlan(decision, observed, changes)
-
-
-def _follow_main(view: ServiceView, observed: Iterable[EndpointSlice]) -> list[SliceChange]:
-    """Slices get the uid of a re-created main Service, and the hints that it asks for.
-
-    Otherwise the garbage collector takes them, or they end topology routing for all endpoints.
-    """
-    main = view.main
-    if main is None or main.is_being_deleted:
-        return []
-    return [
-        *updates(
-            (with_owner(with_current_hints(each, main), main), each)
-            for each in observed
-            if is_ours(each)
-        )
-    ]
+    if reason in UNTOUCHED:
+        return ClusterPlan(decision, observed)
+    if not view.is_decodable:  # What else the Service has is not known.
+        return ClusterPlan(decision, observed, follow_main(observed, view.main, following))
+    slices = [as_before_loss(each) for each in observed]
+    return ClusterPlan(decision, slices, follow_main(observed, view.main))
 
 
 def _remove(view: ServiceView, cluster: str, reason: Reason) -> ClusterPlan:
@@ -281,29 +271,36 @@ def _remove(view: ServiceView, cluster: str, reason: Reason) -> ClusterPlan:
     return ClusterPlan(decision, changes=deletions(view.ours.get(cluster, ()), reason))
 
 
-def _skip(view: ServiceView, cluster: str, reason: Reason) -> ClusterPlan:
+def _skip(view: ServiceView, remote: RemoteCluster, reason: Reason) -> ClusterPlan:
     """All slices go. Where the main Service is missing, the garbage collector removes its own."""
-    mirrored = [*view.ours.get(cluster, ()), *view.leftovers.get(cluster, ())]
+    mirrored = [*view.ours.get(remote.name, ())]
+    if isinstance(remote.connection, Synced):
+        mirrored += view.leftovers.get(remote.name, ())
     if reason is Reason.MAIN_SERVICE_MISSING:
         mirrored = [each for each in mirrored if not each.metadata.owner_references]
-    decision = Decision(view.key, cluster, Outcome.SKIPPED, reason)
+    decision = Decision(view.key, remote.name, Outcome.SKIPPED, reason)
     return ClusterPlan(decision, changes=deletions(mirrored, reason))
 
 
 def _import(
     view: ServiceView,
-    cluster: str,
+    remote: RemoteCluster,
+    services: Imported,
     mirrored: MirrorResult,
     names: Names,
     compare: AreEqual,
 ) -> ClusterPlan:
     """Slices become what the remote ones say, and then leftovers go."""
-    desired = mirrored.slices
-    changes = diff(view.key, cluster, desired, view.ours.get(cluster, ()), names, compare)
+    cluster, desired = remote.name, mirrored.slices
+    sources = remote.endpoint_slices.get(view.key, ())
+    why = partial(why_gone, sources=sources, remote=services.remote, main=services.main)
+    changes = diff(view.key, cluster, desired, view.ours.get(cluster, ()), names, compare, why)
     if cluster in view.leftovers:
-        changes += superseded(view.leftovers[cluster], desired, changes)
+        changes += superseded(view.leftovers[cluster], desired, changes, why)
     outcome = (
-        (Outcome.MIRRORED, Reason.MIRRORED) if desired else (Outcome.SKIPPED, Reason.NO_ENDPOINTS)
+        (Outcome.MIRRORED, Reason.MIRRORED)
+        if desired
+        else (Outcome.SKIPPED, why_nothing(sources, services.remote, services.main))
     )
     findings = findings_of(view.key, cluster, mirrored.omissions)
     return ClusterPlan(_decision(view.key, cluster, outcome, desired), desired, changes, findings)
@@ -325,25 +322,21 @@ def _guarded(part: ClusterPlan, view: ServiceView, remote: RemoteCluster) -> Clu
         part,
         decision=evolve(decision, doomed=len(doomed)),
         slices=slices,
-        changes=[*others, *_follow_main(view, kept)],
+        changes=[*others, *follow_main(kept, view.main)],
     )
 
 
 def _plan_lost(
-    view: ServiceView, remote: RemoteCluster, others: Iterable[Iterable[EndpointSlice]]
+    view: ServiceView, remote: RemoteCluster, ready: frozenset[str], now: float
 ) -> ClusterPlan:
-    """Slices of a cluster that was lost for too long become what its link's policy says."""
-    main = view.main if view.is_decodable else None
-    reason = lost_reason(remote.link.spec.unreachable, main, others)
-    if reason is Reason.UNREACHABLE_REMOVED:
-        return _remove(view, remote.name, reason)
-    if reason is not Reason.UNREACHABLE_NOT_READY or main is None:
-        return _keep(view, remote.name, reason)
-    observed = view.ours.get(remote.name, [])
-    wanted = [with_owner(with_current_hints(as_last_resort(each), main), main) for each in observed]
-    changes = updates(zip(wanted, observed, strict=True), reason)
-    decision = _decision(view.key, remote.name, (Outcome.KEPT, reason), observed)
-    return ClusterPlan(decision, wanted, changes)
+    """Slices of a lost cluster become what its link's policy says."""
+    main = cast("Service", view.main)  # Without it no policy counts.
+    loss = plan_lost(remote, view.ours.get(remote.name, ()), main, ready, now)
+    is_removed = loss.reason is Reason.UNREACHABLE_REMOVED
+    outcome = (Outcome.SKIPPED if is_removed else Outcome.KEPT), loss.reason
+    return ClusterPlan(
+        _decision(view.key, remote.name, outcome, loss.slices), loss.slices, loss.changes
+    )
 
 
 def _decision(

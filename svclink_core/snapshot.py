@@ -32,11 +32,17 @@ class Unreachable:
 
     Args:
         since: When that was noticed, as RFC 3339.
-        at: The same time in POSIX seconds.
+        at: When it was lost, in seconds on the clock that plans are made by. That clock does not
+            jump, as clocks of days do.
+        is_lost: Whether nothing answers. An API server that rejects svclink is not lost.
+        never_reached: Whether it may have been lost long before `at`, since svclink has not reached
+            it since it started.
     """
 
     since: str
     at: float
+    is_lost: bool = True
+    never_reached: bool = False
 
 
 @frozen

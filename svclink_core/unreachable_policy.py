@@ -1,66 +1,119 @@
 """When a cluster counts as lost, and what its link's unreachable policy then makes of its mirrors.
 
+While the cluster is away, its mirrors in the main cluster are the only memory of its endpoints. So
+NotReady can be undone: it changes conditions so that the old ones can be told from the new ones,
+and marks the slice with an annotation. A marked slice means the same after a restart of svclink.
+
+| before                  | ready | serving | terminating | when it is undone            |
+|-------------------------|-------|---------|-------------|------------------------------|
+| ready                   | false | true    | true        | ready, serving               |
+| not ready, terminating  | false | false   | true        | stays: such a Pod soon ends  |
+| not ready otherwise     | stays | stays   | stays       | stays                        |
+
 Source: MIRRORING, "Unreachable policy".
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from enum import Enum
 from typing import Final
 
 from attrs import evolve
 
-from svclink_core.core_v1 import Service
-from svclink_core.discovery_v1 import Endpoint, EndpointConditions, EndpointSlice
+from svclink_core.discovery_v1 import CONDITIONS, Endpoint, EndpointSlice
 from svclink_core.link_identity import Problem
 from svclink_core.link_target import LinkRequest, LinkTarget
-from svclink_core.snapshot import RemoteCluster, Unreachable
-from svclink_core.svclink_v1alpha1 import UnreachablePolicy
-from svclink_core.well_known import LinkReason, Reason
+from svclink_core.meta_v1 import sorted_pairs
+from svclink_core.snapshot import (
+    PENDING,
+    Connection,
+    Pending,
+    RemoteCluster,
+    Synced,
+    Unreachable,
+)
+from svclink_core.svclink_v1alpha1 import ClusterLink
+from svclink_core.well_known import ANNOTATION_UNREACHABLE, NOT_READY, LinkReason, Reason
 
-LAST_RESORT: Final = EndpointConditions(ready=False, serving=True, terminating=True)
+LAST_RESORT: Final = CONDITIONS[False, True, True]
 """kube-proxy sends traffic to such endpoints only if a Service has no ready one (KEP-1669)."""
 
+READY: Final = CONDITIONS[True, True, False]
+USELESS: Final = CONDITIONS[False, False, True]
+"""kube-proxy never sends traffic to such endpoints."""
 
-REFUSED: Final = frozenset(
+
+class Loss(Enum):
+    """What a failure to read a cluster says about the cluster."""
+
+    LOST = "nothing answers: the unreachable policy counts"
+    REJECTED = "something answers, for example 401 or 403: the cluster may be in perfect health"
+    UNKNOWN = "the cluster was not asked, or must not be"
+
+
+_UNKNOWN: Final = frozenset(
     {
         LinkReason.SELF_LINK,
         LinkReason.DUPLICATE_CLUSTER,
         LinkReason.CLUSTER_CHANGED,
         LinkReason.DUPLICATE_NAME,
+        # A kubeconfig that cannot be used is a mistake of the operator, like a missing Secret. It
+        # says nothing about the cluster, so it must not cost endpoints.
+        LinkReason.INVALID_KUBECONFIG,
+        LinkReason.INSECURE_KUBECONFIG,
     }
 )
-"""Problems of links that must not be used, whether or not their clusters answer."""
 
 
-def counts_as_lost(request: LinkRequest, failure: Problem | None) -> bool:
-    """Whether a cluster counts as lost, so that its link's unreachable policy takes effect later.
-
-    A cluster is lost if the link asked for it to be read and reading it failed. Mirrors of a link
-    that asks for nothing readable, or that must not be used, are kept whatever the policy says.
+def loss_of(request: LinkRequest, failure: Problem) -> Loss:
+    """What a failure to read a cluster says about the cluster.
 
     Args:
         request: What the link asks to be read.
-        failure: Why reading it failed, None if it did not.
+        failure: Why reading it failed.
     """
-    is_tried = isinstance(request, LinkTarget)
-    return is_tried and failure is not None and failure.reason not in REFUSED
+    if not isinstance(request, LinkTarget) or failure.reason in _UNKNOWN:
+        return Loss.UNKNOWN
+    return Loss.LOST if failure.reason is LinkReason.UNREACHABLE else Loss.REJECTED
+
+
+def connection_after(held: Connection, loss: Loss, since: str, at: float) -> Connection:
+    """The connection to a cluster that is not synced any more, or still not.
+
+    It is unreachable since the first failure. The time of its policy begins when nothing answers.
+
+    Args:
+        held: The connection before.
+        loss: What the failure says about the cluster.
+        since: The time, as RFC 3339.
+        at: The same time, on the clock of `Unreachable.at`.
+    """
+    if loss is Loss.UNKNOWN:
+        return PENDING
+    is_lost = loss is Loss.LOST
+    if not isinstance(held, Unreachable):
+        never_reached = not isinstance(held, Synced)
+        return Unreachable(since, at, is_lost=is_lost, never_reached=never_reached)
+    return held if held.is_lost is is_lost else Unreachable(held.since, at, is_lost=is_lost)
+
+
+# When
 
 
 def policy_deadline(remote: RemoteCluster) -> float | None:
-    """When the policy for a lost cluster takes effect, in POSIX seconds; None if it never does.
+    """When the policy for a lost cluster takes effect; None if it never does.
 
-    Plans before and after that moment differ, so its Services have to be planned again then.
+    In seconds, on the clock of `Unreachable.at`. Plans before and after that moment differ, so its
+    Services have to be planned again then.
     """
-    link, policy = remote.link, remote.link.spec.unreachable
+    link, policy, connection = remote.link, remote.link.spec.unreachable, remote.connection
     is_worked_on = link.is_selected and link.spec.enabled
-    if (
-        policy.action == "Keep"
-        or not is_worked_on
-        or not isinstance(remote.connection, Unreachable)
-    ):
+    if policy.action == "Keep" or not is_worked_on:
         return None
-    return remote.connection.at + policy.after_seconds
+    if not isinstance(connection, Unreachable) or not connection.is_lost:
+        return None
+    return connection.at + policy.after_seconds
 
 
 def is_expired(remote: RemoteCluster, now: float) -> bool:
@@ -69,42 +122,108 @@ def is_expired(remote: RemoteCluster, now: float) -> bool:
     return deadline is not None and now >= deadline
 
 
-def lost_reason(
-    policy: UnreachablePolicy, main: Service | None, others: Iterable[Iterable[EndpointSlice]]
-) -> Reason:
-    """What becomes of mirrors of a lost cluster whose policy is in effect.
+def covers(remote: RemoteCluster, mirror: EndpointSlice, now: float) -> bool:
+    """Whether the policy of a cluster covers a mirror now: any of them once it is in effect.
 
-    Returns `UNREACHABLE_REMOVED` (delete them), `UNREACHABLE_NOT_READY` (mark their endpoints as a
-    last resort), or a reason to keep them: without a main Service nothing can take over, and
-    without the cluster's endpoints the Service may have none that is ready.
+    One that is marked already stays covered while it is not known since when the cluster is lost:
+    a restart of svclink must not make the endpoints of a dead cluster ready.
+    """
+    return is_expired(remote, now) or (mirror.is_marked_not_ready and _may_be_expired(remote))
+
+
+def _may_be_expired(remote: RemoteCluster) -> bool:
+    """Whether the policy may be in effect for longer than svclink knows."""
+    link, connection = remote.link, remote.connection
+    if not (link.is_selected and link.spec.enabled) or link.spec.unreachable.action == "Keep":
+        return False
+    if isinstance(connection, Unreachable):
+        return connection.is_lost and connection.never_reached
+    return isinstance(connection, Pending)
+
+
+# What
+
+
+def fate_of(
+    mirror: EndpointSlice, remote: RemoteCluster, ready: frozenset[str], now: float
+) -> Reason:
+    """What becomes of a mirror of a cluster that is not synced.
+
+    Returns `UNREACHABLE_REMOVED` (delete it), `UNREACHABLE_NOT_READY` (make its endpoints a last
+    resort), `LAST_ENDPOINTS` (keep it as it was before the loss: without it the Service may have no
+    ready endpoint of its IP family) or `UNREACHABLE` (the same, because no policy covers it). This
+    is decided anew in every plan, so that endpoints that were made a last resort are ready again
+    once nothing else is left.
 
     Args:
-        policy: The policy of the cluster's link.
-        main: The main Service.
-        others: What else the Service has: its local slices, and those of clusters not lost.
+        mirror: The mirror.
+        remote: Its cluster.
+        ready: The address types of the ready endpoints that the Service has elsewhere.
+        now: Seconds, on the clock of `Unreachable.at`.
     """
-    if main is None or main.is_being_deleted:
+    policy = remote.link.spec.unreachable
+    if not covers(remote, mirror, now):
         return Reason.UNREACHABLE
-    if not (policy.force or any(map(has_ready_endpoint, others))):
+    if not (policy.force or mirror.address_type in ready):
         return Reason.LAST_ENDPOINTS
-    is_removed = policy.action == "Remove"
+    is_removed = policy.action == "Remove" and is_expired(remote, now)
     return Reason.UNREACHABLE_REMOVED if is_removed else Reason.UNREACHABLE_NOT_READY
 
 
-def has_ready_endpoint(slices: Iterable[EndpointSlice]) -> bool:
-    """Whether any endpoint is ready; an unset condition counts. A slice being deleted does not."""
-    return any(
-        endpoint.conditions.ready is not False
-        for endpoint_slice in slices
-        if not endpoint_slice.metadata.is_being_deleted
-        for endpoint in endpoint_slice.endpoints
+def counts_as_ready(link: ClusterLink) -> bool:
+    """Whether ready endpoints among the mirrors of a link may take over from a lost cluster.
+
+    If another controller handles the link, only its status tells whether its cluster is lost too:
+    otherwise each of two controllers would count on the endpoints that the other one removes.
+    """
+    return link.is_selected or link.status.connected
+
+
+def ready_families(slices: Iterable[EndpointSlice]) -> frozenset[str]:
+    """The address types of slices with a ready endpoint; an unset condition counts as ready.
+
+    A slice that is being deleted does not count.
+    """
+    return frozenset(
+        each.address_type
+        for each in slices
+        if not each.metadata.is_being_deleted
+        and any(endpoint.conditions.ready is not False for endpoint in each.endpoints)
     )
 
 
 def as_last_resort(endpoint_slice: EndpointSlice) -> EndpointSlice:
-    """The slice with each endpoint not ready, serving and terminating, and without hints."""
-    return evolve(endpoint_slice, endpoints=tuple(map(_as_last_resort, endpoint_slice.endpoints)))
+    """The slice as NotReady leaves it: marked, if it has endpoints that can be ready again."""
+    if endpoint_slice.is_marked_not_ready:
+        return endpoint_slice
+    endpoints = tuple(map(_as_last_resort, endpoint_slice.endpoints))
+    annotations = dict(endpoint_slice.metadata.annotations)
+    if any(each.conditions == LAST_RESORT for each in endpoints):
+        annotations[ANNOTATION_UNREACHABLE] = NOT_READY
+    metadata = evolve(endpoint_slice.metadata, annotations=sorted_pairs(annotations))
+    return evolve(endpoint_slice, metadata=metadata, endpoints=endpoints)
 
 
 def _as_last_resort(endpoint: Endpoint) -> Endpoint:
-    return evolve(endpoint, conditions=LAST_RESORT, hints=None)
+    """A broken Pod must not become usable, so only ready endpoints become a last resort."""
+    if endpoint.conditions.ready is not False:
+        return evolve(endpoint, conditions=LAST_RESORT, hints=None)
+    return evolve(endpoint, conditions=USELESS) if endpoint.conditions.terminating else endpoint
+
+
+def as_before_loss(endpoint_slice: EndpointSlice) -> EndpointSlice:
+    """The slice as it was before NotReady, as far as kube-proxy is concerned, and without hints."""
+    if not endpoint_slice.is_marked_not_ready:
+        return endpoint_slice
+    annotations = dict(endpoint_slice.metadata.annotations)
+    del annotations[ANNOTATION_UNREACHABLE]
+    return evolve(
+        endpoint_slice,
+        metadata=evolve(endpoint_slice.metadata, annotations=sorted_pairs(annotations)),
+        endpoints=tuple(
+            [
+                evolve(each, conditions=READY) if each.conditions == LAST_RESORT else each
+                for each in endpoint_slice.endpoints
+            ]
+        ),
+    )

@@ -19,6 +19,8 @@ ANNOTATION_SOURCE_SLICE: Final = "svclink.cloudpilot.ai/source-slice"
 ANNOTATION_SHARD: Final = "svclink.cloudpilot.ai/source-slice-shard"
 ANNOTATION_TOPOLOGY_MODE: Final = "service.kubernetes.io/topology-mode"
 ANNOTATION_TOPOLOGY_HINTS: Final = "service.kubernetes.io/topology-aware-hints"
+ANNOTATION_UNREACHABLE: Final = "svclink.cloudpilot.ai/unreachable"
+NOT_READY: Final = "NotReady"
 MANAGED_BY: Final = "svclink.cloudpilot.ai"
 
 REASONED_LABELS: Final = frozenset(
@@ -35,7 +37,9 @@ REASONED_LABELS: Final = frozenset(
 )
 """The label keys that the core keeps: others would cost memory and change no decision."""
 
-MIRROR_ANNOTATIONS: Final = frozenset({ANNOTATION_SOURCE_SLICE, ANNOTATION_SHARD})
+MIRROR_ANNOTATIONS: Final = frozenset(
+    {ANNOTATION_SOURCE_SLICE, ANNOTATION_SHARD, ANNOTATION_UNREACHABLE}
+)
 """The annotation keys that svclink writes to a mirror."""
 
 REASONED_ANNOTATIONS: Final = MIRROR_ANNOTATIONS | {
@@ -60,70 +64,117 @@ ZONE_OF_NO_NODE: Final = "svclink.no-zone"
 NODE_OF_NO_CLUSTER: Final = "svclink.no-node"
 
 
+class Party(Enum):
+    """Whose doing it is that a Service of a cluster is not mirrored."""
+
+    REMOTE = "the remote cluster"
+    MAIN = "the main cluster"
+    OPERATOR = "the operator"
+
+
 class Reason(Enum):
-    """Why svclink does, keeps or skips something: a CamelCase code and a sentence for people."""
+    """Why svclink does, keeps or skips something: a CamelCase code and a sentence for people.
+
+    Reasons not to mirror something also say whose doing it is.
+    """
 
     # Kept: the slices stay because nothing is known for certain, or because the user said so.
-    FROZEN = ("Frozen", "the ClusterLink is disabled, so its EndpointSlices stay as they are")
+    FROZEN = (
+        "Frozen",
+        "the ClusterLink is disabled, so its EndpointSlices stay as they are",
+        Party.OPERATOR,
+    )
     NOT_SELECTED = (
         "NotSelected",
         "another controller handles the ClusterLink: --link-selector does not match it",
+        Party.OPERATOR,
     )
     PENDING = (
         "Pending",
         "the cluster has not been listed completely yet, so its EndpointSlices are kept",
+        Party.REMOTE,
     )
-    UNREACHABLE = ("Unreachable", "the cluster cannot be reached, so its EndpointSlices are kept")
+    UNREACHABLE = (
+        "Unreachable",
+        "the cluster cannot be reached, so its EndpointSlices are kept",
+        Party.REMOTE,
+    )
     UNREACHABLE_NOT_READY = (
         "UnreachableNotReady",
         "the cluster cannot be reached: its unreachable policy marks the endpoints as not ready",
+        Party.OPERATOR,
     )
     LAST_ENDPOINTS = (
         "LastEndpoints",
         "the cluster cannot be reached, but the Service would have no ready endpoint without it",
+        Party.REMOTE,
     )
     DELETION_SETTLING = (
         "DeletionSettling",
         "the cluster no longer has it; waiting to see whether more disappears",
+        Party.REMOTE,
     )
     DELETION_HELD = (
         "DeletionHeld",
         "the cluster lost most of its mirrored EndpointSlices at once: they are kept for now",
+        Party.REMOTE,
     )
     MAIN_UNDECODABLE = (
         "MainUndecodable",
         "one of its objects in the main cluster could not be decoded: its EndpointSlices are kept",
+        Party.MAIN,
     )
     UNDECODABLE = (
         "Undecodable",
         "one of its objects in the cluster could not be decoded: its EndpointSlices are kept",
+        Party.REMOTE,
     )
 
     # Skipped: rules over a Service of a cluster, in the order of MIRRORING.
     NAMESPACE_KUBE_SYSTEM = ("KubeSystem", "the namespace kube-system is never mirrored")
     SERVICE_KUBERNETES = ("KubernetesService", "the Service kubernetes is never mirrored")
-    NAMESPACE_NOT_IN_FLAG = ("NamespaceNotInFlag", "its namespace is not in --included-namespaces")
+    NAMESPACE_NOT_IN_FLAG = (
+        "NamespaceNotInFlag",
+        "its namespace is not in --included-namespaces",
+        Party.OPERATOR,
+    )
     NAMESPACE_NOT_INCLUDED = (
         "NamespaceNotIncluded",
         "its namespace is not in the link's includedNamespaces",
+        Party.OPERATOR,
     )
-    NAMESPACE_EXCLUDED = ("NamespaceExcluded", "its namespace is in the link's excludedNamespaces")
-    SERVICE_EXCLUDED = ("ServiceExcluded", "it is in the link's excludedServices")
+    NAMESPACE_EXCLUDED = (
+        "NamespaceExcluded",
+        "its namespace is in the link's excludedNamespaces",
+        Party.OPERATOR,
+    )
+    SERVICE_EXCLUDED = ("ServiceExcluded", "it is in the link's excludedServices", Party.OPERATOR)
     SERVICE_NAME_EXCLUDED = (
         "ServiceNameExcluded",
         "its name is in the link's excludedServiceNames",
+        Party.OPERATOR,
     )
     REMOTE_SERVICE_MISSING = (
         "RemoteServiceMissing",
         "the cluster has no Service of this namespace and name",
+        Party.REMOTE,
     )
-    REMOTE_EXTERNAL_NAME = ("RemoteExternalName", "the remote Service is of type ExternalName")
-    REMOTE_HEADLESS = ("RemoteHeadless", "the remote Service is headless")
-    REMOTE_IMPORTED = ("RemoteImported", "the remote Service was itself created by svclink")
-    REMOTE_DELETING = ("RemoteDeleting", "the remote Service is being deleted")
+    REMOTE_EXTERNAL_NAME = (
+        "RemoteExternalName",
+        "the remote Service is of type ExternalName",
+        Party.REMOTE,
+    )
+    REMOTE_HEADLESS = ("RemoteHeadless", "the remote Service is headless", Party.REMOTE)
+    REMOTE_IMPORTED = (
+        "RemoteImported",
+        "the remote Service was itself created by svclink",
+        Party.REMOTE,
+    )
+    REMOTE_DELETING = ("RemoteDeleting", "the remote Service is being deleted", Party.REMOTE)
     MAIN_SERVICE_MISSING = (
         "MainServiceMissing",
         "the main cluster has no Service of this namespace and name",
+        Party.MAIN,
     )
     NAMESPACE_RESERVED = (
         "NamespaceReserved",
@@ -144,33 +195,53 @@ class Reason(Enum):
     REMOTE_PORTLESS = (
         "RemotePortless",
         "the remote Service has no ports, and the main cluster would reject such a Service",
+        Party.REMOTE,
     )
     SERVICE_AWAITED = ("ServiceAwaited", "the Service has to be created in the main cluster first")
-    MAIN_HEADLESS = ("MainHeadless", "the main Service is headless")
-    MAIN_EXTERNAL_NAME = ("MainExternalName", "the main Service is of type ExternalName")
-    MAIN_DELETING = ("MainDeleting", "the main Service is being deleted")
+    MAIN_HEADLESS = ("MainHeadless", "the main Service is headless", Party.MAIN)
+    MAIN_EXTERNAL_NAME = (
+        "MainExternalName",
+        "the main Service is of type ExternalName",
+        Party.MAIN,
+    )
+    MAIN_DELETING = ("MainDeleting", "the main Service is being deleted", Party.MAIN)
 
     # Skipped: it was mirrored and no longer is.
     UNREACHABLE_REMOVED = (
         "UnreachableRemoved",
         "the cluster cannot be reached: its unreachable policy removes the EndpointSlices",
+        Party.OPERATOR,
     )
 
     # Skipped: rules over one remote EndpointSlice.
-    LOOP = ("Loop", "the remote EndpointSlice is itself a mirrored one")
+    LOOP = ("Loop", "the remote EndpointSlice is itself a mirrored one", Party.REMOTE)
     ADDRESS_TYPE = (
         "AddressType",
         "the main Service does not have the IP family of the remote EndpointSlice",
+        Party.MAIN,
     )
-    NO_ENDPOINTS = ("NoEndpoints", "the remote Service has no endpoint that can be mirrored")
+    NO_ENDPOINTS = (
+        "NoEndpoints",
+        "the remote Service has no endpoint that can be mirrored",
+        Party.REMOTE,
+    )
 
     # Mirrored, and why a change is made.
     MIRRORED = ("Mirrored", "its EndpointSlices are mirrored")
     SOURCE_ADDED = ("SourceAdded", "the remote EndpointSlice is not mirrored yet")
     CONTENT_CHANGED = ("ContentChanged", "the mirrored EndpointSlice differs from the remote one")
     OWNER_CHANGED = ("OwnerChanged", "the main Service was re-created under another uid")
-    SOURCE_GONE = ("SourceGone", "the remote EndpointSlice is gone")
-    LINK_GONE = ("LinkGone", "there is no ClusterLink for this cluster")
+    RESTORED = (
+        "Restored",
+        "the unreachable policy no longer applies: endpoints that were ready are ready again",
+    )
+    SOURCE_GONE = ("SourceGone", "the remote EndpointSlice is gone", Party.REMOTE)
+    MAIN_PORTS_CHANGED = (
+        "MainPortsChanged",
+        "the main Service no longer has the ports of the mirrored EndpointSlice",
+        Party.MAIN,
+    )
+    LINK_GONE = ("LinkGone", "there is no ClusterLink for this cluster", Party.OPERATOR)
     LEFTOVER_REPLACED = (
         "LeftoverReplaced",
         "the EndpointSlice of the Go release has been replaced",
@@ -188,16 +259,21 @@ class Reason(Enum):
     )
 
     # Findings: mirrored, but something had to be left out.
-    PORT_MISMATCH = ("PortMismatch", "a remote port has no partner in the main Service")
+    PORT_MISMATCH = (
+        "PortMismatch",
+        "a remote port has no partner in the main Service",
+        Party.REMOTE,
+    )
     ADDRESS_CONFLICT = ("AddressConflict", "another cluster has an endpoint with the same address")
     INVALID_ENDPOINTS = (
         "InvalidEndpoints",
         "the API server would reject a part of a remote EndpointSlice",
     )
 
-    def __init__(self, code: str, sentence: str) -> None:
+    def __init__(self, code: str, sentence: str, caused_by: Party | None = None) -> None:
         self.code = code
         self.sentence = sentence
+        self.caused_by = caused_by
 
     def __str__(self) -> str:
         return self.code

@@ -16,15 +16,15 @@ class Deadlines:
 
     Args:
         reached: Called with the name of the cluster whose deadline has passed.
-        now: Returns the current POSIX seconds.
+        now: Returns the seconds on the monotonic clock, which never jumps.
     """
 
     reached: Callable[[str], None]
-    now: Callable[[], float] = clock.seconds
+    now: Callable[[], float] = clock.elapsed
     _timers: dict[str, asyncio.TimerHandle] = field(factory=dict)
 
     def set(self, cluster: str, at: float | None) -> None:
-        """Replace the deadline of a cluster, in POSIX seconds; None removes it."""
+        """Replace the deadline of a cluster, in seconds on that clock; None removes it."""
         if (timer := self._timers.pop(cluster, None)) is not None:
             timer.cancel()
         if at is not None:
@@ -38,7 +38,7 @@ class Deadlines:
             self.set(cluster, None)
 
     def _fire(self, cluster: str, at: float) -> None:
-        """Wait again if the timer fired early: it runs on another clock, and `now` can be set."""
+        """Wait again if the timer fired early: the event loop rounds to its clock's resolution."""
         if self.now() < at:
             self.set(cluster, at)
         else:

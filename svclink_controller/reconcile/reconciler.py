@@ -76,7 +76,7 @@ class Reconciler:
         if not self.store.is_complete:
             return
         started, received = clock.elapsed(), self.store.propagation.take(key)
-        plan = self.planner.plan_service(self.store.snapshot(), key, clock.seconds())
+        plan = self.planner.plan_service(self.store.snapshot(), key, clock.elapsed())
         self.decided(key, plan.decisions)
         changes = await self.link_removal.proven(plan.changes)
         results = await self.applier.apply(changes)

@@ -58,9 +58,9 @@ from svclink_core.remote_lifecycle import (
     after,
     next_action,
 )
-from svclink_core.snapshot import PENDING, SYNCED, Unreachable
+from svclink_core.snapshot import PENDING, SYNCED
 from svclink_core.svclink_v1alpha1 import ClusterLink
-from svclink_core.unreachable_policy import counts_as_lost
+from svclink_core.unreachable_policy import Loss, connection_after, loss_of
 from svclink_core.well_known import LinkReason
 
 HEALTHY_CONNECTION_SECONDS: Final = 60
@@ -333,7 +333,7 @@ class Remote:
             self._fail(error, is_kept=False)
         else:
             log.error("internal error", cluster=self.name, exc_info=error)
-            self._mark_unreachable()
+            self._mark(Loss.REJECTED)  # It says nothing about the cluster.
 
     def _fail(self, error: ConnectError, *, is_kept: bool) -> None:
         """Report a problem. Without a session, the cluster counts as lost or as unknown."""
@@ -343,10 +343,8 @@ class Remote:
             self._wait_for_claim(error)
         if is_kept:
             problem = while_kept(problem)
-        elif counts_as_lost(self._state.wanted, problem):
-            self._mark_unreachable()
         else:
-            self.store.set_connection(self.name, PENDING)
+            self._mark(loss_of(self._state.wanted, problem))
         if problem != self._observation.problem:
             log.warning(
                 "cluster not connected",
@@ -356,10 +354,10 @@ class Remote:
             )
         self._observe(evolve(self._observation, problem=problem))
 
-    def _mark_unreachable(self) -> None:
-        """Mark the cluster as unreachable, since the first failure."""
-        if not isinstance(self.store.connections.get(self.name), Unreachable):
-            self.store.set_connection(self.name, Unreachable(clock.now(), clock.seconds()))
+    def _mark(self, loss: Loss) -> None:
+        held = self.store.connections.get(self.name, PENDING)
+        connection = connection_after(held, loss, clock.now(), clock.elapsed())
+        self.store.set_connection(self.name, connection)
 
     # Whether the cluster may be used
 

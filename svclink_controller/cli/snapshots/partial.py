@@ -25,7 +25,7 @@ from svclink_core.snapshot import (
     snapshot,
 )
 from svclink_core.svclink_v1alpha1 import ClusterLink
-from svclink_core.unreachable_policy import counts_as_lost
+from svclink_core.unreachable_policy import Loss, loss_of
 
 
 @define
@@ -131,13 +131,14 @@ def _read(link: ClusterLink, content: ClusterContent) -> RemoteCluster:
 
 
 def _unread(link: ClusterLink, failure: FailedRead | None) -> RemoteCluster:
-    if failure is None or not counts_as_lost(failure.request, failure.problem):
+    loss = Loss.UNKNOWN if failure is None else loss_of(failure.request, failure.problem)
+    if loss is Loss.UNKNOWN:
         return remote_cluster(link, connection=PENDING)
-    return remote_cluster(link, connection=_lost(link))
+    return remote_cluster(link, connection=_unreachable(link, is_lost=loss is Loss.LOST))
 
 
-def _lost(link: ClusterLink) -> Unreachable:
-    """When the cluster was lost, by the status of its link; now if that says connected."""
+def _unreachable(link: ClusterLink, *, is_lost: bool) -> Unreachable:
+    """Since when the cluster is away, by the status of its link; now if that says connected."""
     ready = next((each for each in link.status.conditions if each.type == "Ready"), None)
     since = clock.now() if ready is None or ready.status == "True" else ready.last_transition_time
-    return Unreachable(since, datetime.fromisoformat(since).timestamp())
+    return Unreachable(since, datetime.fromisoformat(since).timestamp(), is_lost=is_lost)

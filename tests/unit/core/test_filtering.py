@@ -61,7 +61,22 @@ def test_a_disabled_link_is_frozen() -> None:
 def test_an_unknown_cluster_is_kept(connection: Connection, reason: Reason) -> None:
     """A cluster that is not listed yet, or unreachable, keeps its slices."""
     remote = evolve(cluster(services=[]), connection=connection)
-    assert judge(NamespacedName("kube-system", "dns"), remote, service(), Options()) == Kept(reason)
+    assert judge(WEB, remote, service(), Options()) == Kept(reason)
+
+
+@pytest.mark.parametrize("connection", [PENDING, LOST])
+def test_what_main_or_the_operator_excludes_goes_while_the_cluster_is_away(
+    connection: Connection,
+) -> None:
+    """Filters and the main Service decide before it matters whether the cluster is known."""
+    spec = ClusterLinkSpec(excluded_services=("default/web",))
+    excluding = cluster(spec=spec, services=[], connection=connection)
+    away = cluster(services=[], connection=connection)
+    assert judge(WEB, excluding, service(), Options()) == Skipped(Reason.SERVICE_EXCLUDED)
+    assert judge(WEB, away, service(cluster_ip="None"), Options()) == Skipped(Reason.MAIN_HEADLESS)
+    assert judge(WEB, away, None, Options()) == Skipped(Reason.MAIN_SERVICE_MISSING)
+    creating = Options(sync_services=True)
+    assert isinstance(judge(WEB, away, None, creating), Kept)
 
 
 def test_a_disabled_link_is_frozen_even_while_unreachable() -> None:
@@ -153,7 +168,7 @@ def test_excluded_names_are_compared_exactly(excluded: str) -> None:
     assert isinstance(verdict(spec=ClusterLinkSpec(excluded_service_names=(excluded,))), Imported)
 
 
-# 5. The remote Service
+# 7. The remote Service
 
 IMPORTED = service(labels={LABEL_IMPORTED: "true"})
 DELETED_AT = "2026-01-01T00:00:00Z"
@@ -173,9 +188,9 @@ DELETED_AT = "2026-01-01T00:00:00Z"
 def test_remote_services_that_are_not_imported(
     remote: Service | None, main: Service | None, reason: Reason
 ) -> None:
-    """The first rule that skips a remote Service gives the reason, before the main Service."""
+    """The first rule that skips a remote Service gives the reason, also for one to be created."""
     found = cluster(services=[] if remote is None else [remote])
-    assert judge(WEB, found, main, Options()) == Skipped(reason)
+    assert judge(WEB, found, main, Options(sync_services=True)) == Skipped(reason)
 
 
 @pytest.mark.parametrize("kind", ["ClusterIP", "NodePort", "LoadBalancer"])
@@ -190,7 +205,7 @@ def test_types_that_are_imported(kind: str) -> None:
 def test_undecodable_service_is_kept() -> None:
     """A Service with an undecodable object keeps its slices, whatever its other objects say."""
     remote = evolve(cluster(services=[]), undecodable=[WEB])
-    assert judge(WEB, remote, None, Options()) == Kept(Reason.UNDECODABLE)
+    assert judge(WEB, remote, service(), Options()) == Kept(Reason.UNDECODABLE)
 
 
 def test_filters_apply_to_undecodable_services() -> None:
@@ -201,7 +216,7 @@ def test_filters_apply_to_undecodable_services() -> None:
     assert judge(WEB, remote, service(), Options()) == Skipped(Reason.SERVICE_EXCLUDED)
 
 
-# 6. The main Service
+# 5. The main Service
 
 
 @pytest.mark.parametrize(
@@ -217,8 +232,12 @@ def test_filters_apply_to_undecodable_services() -> None:
     ],
 )
 def test_main_services_without_imports(main: Service | None, reason: Reason) -> None:
-    """The first rule that skips a main Service gives the reason."""
-    assert judge(WEB, cluster(), main, Options()) == Skipped(reason)
+    """The first rule that skips a main Service gives the reason, whatever the cluster says."""
+    for remote in (cluster(), cluster(services=[])):
+        assert judge(WEB, remote, main, Options()) == Skipped(reason)
+    assert main is not None or judge(WEB, cluster(), main, Options(sync_services=True)) == Skipped(
+        reason
+    )
 
 
 def test_a_main_service_that_svclink_created_is_imported_for() -> None:
@@ -226,7 +245,7 @@ def test_a_main_service_that_svclink_created_is_imported_for() -> None:
     assert isinstance(judge(WEB, cluster(), IMPORTED, Options()), Imported)
 
 
-# 7. The remote slice
+# 8. The remote slice
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ from svclink_core.codec import Json, structure, unstructure, unstructure_status
 from svclink_core.naming import choose_name
 from svclink_core.ownership import Leftover, Unclear, cluster_of, is_ours, owner_of, service_of
 from svclink_core.snapshot import all_keys
-from svclink_core.unreachable_policy import has_ready_endpoint, is_expired
+from svclink_core.unreachable_policy import covers, is_expired, ready_families
 from svclink_core.well_known import LABEL_IMPORTED
 from tests.unit.core.interpreter import outputs
 from tests.unit.core.strategies.endpoint_slices import all_slices
@@ -299,6 +299,14 @@ FILTERED: Final = {
 }
 
 
+MEANT: Final = FILTERED | {
+    Reason.MAIN_SERVICE_MISSING,
+    Reason.MAIN_HEADLESS,
+    Reason.MAIN_EXTERNAL_NAME,
+    Reason.MAIN_DELETING,
+}
+"""What the operator or main says, and so holds whatever is known of the cluster."""
+
 POLICIES: Final = {Reason.UNREACHABLE_NOT_READY, Reason.UNREACHABLE_REMOVED}
 CONDEMNED: Final = {
     Reason.SOURCE_GONE,
@@ -324,37 +332,49 @@ def content(endpoint_slice: EndpointSlice) -> EndpointSlice:
 def test_l4_unknown_is_not_empty(found: Snapshot) -> None:
     """Nothing of a pending, unreachable or disabled cluster is deleted.
 
-    The exception is a policy that says so, by `now`.
+    The exceptions are a policy that says so, by `now`, and what the operator or main excludes.
 
     Slices of disabled and unselected links are not touched; those of the others change only their
-    owner and their hints. Slices of an undecodable Service are deleted only if it is filtered out.
+    owner and their hints, and what a policy did to them is undone. Slices of an undecodable Service
+    are deleted only if the operator or main excludes it.
     """
     for change in slice_changes(plan(found, NOW)):
         remote = found.remotes.get(change.cluster or "")
         if remote is None:
             continue
         if isinstance(change, Delete) and service_of(change.endpoint_slice) in remote.undecodable:
-            assert change.reason in FILTERED | POLICIES
+            assert change.reason in MEANT | POLICIES
         if is_known(remote):
             assert change.reason not in POLICIES
-        elif change.reason in POLICIES:
-            assert is_expired(remote, NOW)
+            continue
+        assert remote.link.is_selected
+        assert remote.link.spec.enabled
+        if isinstance(change, Delete):
+            is_policy = change.reason is Reason.UNREACHABLE_REMOVED
+            assert is_expired(remote, NOW) if is_policy else change.reason in MEANT
+            continue
+        assert isinstance(change, Update)
+        old = found.main.names[change.key]
+        if change.reason is Reason.UNREACHABLE_NOT_READY:
+            assert covers(remote, old, NOW)
+        elif change.reason is Reason.RESTORED:
+            assert old.is_marked_not_ready
         else:
-            assert isinstance(change, Update)
-            assert remote.link.is_selected
-            assert remote.link.spec.enabled
-            assert content(change.endpoint_slice) == content(found.main.names[change.key])
+            assert content(change.endpoint_slice) == content(old)
 
 
 @given(snapshots)
 def test_l4_a_policy_leaves_a_ready_endpoint(found: Snapshot) -> None:
-    """No policy applies to a Service that would be left without ready endpoints, unless forced."""
+    """No policy takes the last ready endpoint of an IP family of a Service, unless forced."""
     for key in all_keys(found):
         decided = plan_service(found, key, NOW)
-        lost = {each.cluster for each in decided.decisions if each.reason in POLICIES}
-        if any(not found.remotes[cluster].link.spec.unreachable.force for cluster in lost):
-            after = applied(found, decided.changes)
-            assert has_ready_endpoint(after.main.endpoint_slices.get(key, ()))
+        after = applied(found, decided.changes)
+        ready = ready_families(after.main.endpoint_slices.get(key, ()))
+        for change in slice_changes(decided):
+            remote = found.remotes.get(change.cluster or "")
+            if change.reason in POLICIES and remote is not None:
+                is_forced = remote.link.spec.unreachable.force
+                assert is_forced or change.endpoint_slice.address_type in ready
 
 
 @given(snapshots)
@@ -472,7 +492,7 @@ def test_l5_remote_service_gone(found: Snapshot, data: DataObject) -> None:
     """Source gone: the same if the remote Services themselves are gone."""
     cluster = data.draw(st.sampled_from(sorted(found.remotes)))
     before = settled(understood(found, cluster))
-    after = settled(with_remote(before, cluster, services=[]))
+    after = collected(settled(with_remote(before, cluster, services=[])))
     assert [
         endpoint_slice for endpoint_slice in ours(after) if cluster_of(endpoint_slice) == cluster
     ] == []

@@ -14,8 +14,9 @@ from svclink_core.link_target import (
     link_kubeconfig,
     link_target,
 )
+from svclink_core.snapshot import PENDING, SYNCED, Connection, Unreachable
 from svclink_core.svclink_v1alpha1 import SecretKeyReference
-from svclink_core.unreachable_policy import counts_as_lost
+from svclink_core.unreachable_policy import Loss, connection_after, loss_of
 from tests.builders.values import link
 
 IN_SECRET = ClusterLinkSpec(kubeconfig_secret_ref=SecretKeyReference("credentials"))
@@ -78,26 +79,44 @@ def test_repr_hides_credentials() -> None:
     assert "abc" not in repr(LinkTarget("abc"))
 
 
-REFUSED = {
+LOST = {LinkReason.UNREACHABLE}
+UNKNOWN = {
     LinkReason.SELF_LINK,
     LinkReason.DUPLICATE_CLUSTER,
     LinkReason.CLUSTER_CHANGED,
     LinkReason.DUPLICATE_NAME,
+    LinkReason.INVALID_KUBECONFIG,
+    LinkReason.INSECURE_KUBECONFIG,
 }
 
 
 @pytest.mark.parametrize("reason", LinkReason)
-def test_cluster_that_could_not_be_read_is_lost_unless_refused(reason: LinkReason) -> None:
-    """A cluster that may not be used is not lost, so its mirrors are kept."""
-    assert counts_as_lost(LinkTarget("abc"), Problem(reason, "")) is (reason not in REFUSED)
-
-
-def test_cluster_without_failure_is_not_lost() -> None:
-    """A cluster that could be read is not lost."""
-    assert not counts_as_lost(LinkTarget("abc"), None)
+def test_only_a_cluster_that_does_not_answer_is_lost(reason: LinkReason) -> None:
+    """A cluster that rejects svclink is not lost, nor one that was not asked or must not be."""
+    expected = Loss.LOST if reason in LOST else Loss.REJECTED
+    expected = Loss.UNKNOWN if reason in UNKNOWN else expected
+    assert loss_of(LinkTarget("abc"), Problem(reason, "")) is expected
 
 
 @pytest.mark.parametrize("request_", [LINK_DISABLED, SECRET_NOT_READ, NO_SECRET])
 def test_cluster_that_was_not_tried_is_not_lost(request_: LinkRequest) -> None:
     """A link without a usable kubeconfig keeps what is mirrored."""
-    assert not counts_as_lost(request_, NO_SECRET)
+    assert loss_of(request_, Problem(LinkReason.UNREACHABLE, "")) is Loss.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("held", "loss", "expected"),
+    [
+        (SYNCED, Loss.LOST, Unreachable("now", 5)),
+        (SYNCED, Loss.REJECTED, Unreachable("now", 5, is_lost=False)),
+        (SYNCED, Loss.UNKNOWN, PENDING),
+        (PENDING, Loss.LOST, Unreachable("now", 5, never_reached=True)),
+        (Unreachable("then", 1), Loss.LOST, Unreachable("then", 1)),
+        (Unreachable("then", 1), Loss.REJECTED, Unreachable("then", 5, is_lost=False)),
+        (Unreachable("then", 1, is_lost=False), Loss.LOST, Unreachable("then", 5)),
+        (Unreachable("then", 1), Loss.UNKNOWN, PENDING),
+    ],
+)
+def test_connection_after_a_failure(held: Connection, loss: Loss, expected: Connection) -> None:
+    """A cluster is away since the first failure, and lost since it no longer answered."""
+    assert connection_after(held, loss, "now", 5) == expected

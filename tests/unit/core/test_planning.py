@@ -24,7 +24,6 @@ from svclink_core import (
     Planner,
     Reason,
     RemoteCluster,
-    Service,
     Snapshot,
     Unreachable,
     Update,
@@ -192,19 +191,20 @@ def test_slices_that_are_kept_have_the_hints_of_today(connection: Connection) ->
         assert plan(settled(found), NOW).changes == ()
 
 
-@pytest.mark.parametrize("main", [None, service(deleted_at="2026-01-01T00:00:00Z")])
-def test_slices_of_an_unreachable_cluster_do_not_follow_a_deleted_service(
-    main: Service | None,
-) -> None:
-    """The slices of a deleted Service are left to the garbage collector."""
+def test_slices_of_an_unreachable_cluster_do_not_follow_a_deleted_service() -> None:
+    """The slices of a Service that is gone are left to the garbage collector."""
     old = mirrored_slice(owner_uid="uid-of-the-old-web")
-    services = [] if main is None else [main]
-    assert (
-        plan(
-            snapshot_of(cluster("c1", connection=LOST), services=services, slices=[old]), NOW
-        ).changes
-        == ()
-    )
+    found = snapshot_of(cluster("c1", connection=LOST), services=[], slices=[old])
+    assert plan(found, NOW).changes == ()
+
+
+def test_slices_of_a_service_that_is_being_deleted_go_while_the_cluster_is_away() -> None:
+    """What main says decides before it matters what the cluster says, but leftovers stay."""
+    dying = service(deleted_at="2026-01-01T00:00:00Z")
+    slices = [mirrored_slice(), leftover_slice()]
+    found = snapshot_of(cluster("c1", connection=LOST), services=[dying], slices=slices)
+    (change,) = plan(found, NOW).changes
+    assert (change.key.name, change.reason) == ("web-c1", Reason.MAIN_DELETING)
 
 
 @pytest.mark.parametrize("is_understood", [True, False])
@@ -398,7 +398,7 @@ def test_plan_of_an_unknown_service_is_empty() -> None:
     unknown = NamespacedName("default", "unknown")
     decided = plan_service(snapshot_of(cluster("c1")), unknown, NOW)
     assert decided == Plan(
-        (), (Decision(unknown, "c1", Outcome.SKIPPED, Reason.REMOTE_SERVICE_MISSING),), ()
+        (), (Decision(unknown, "c1", Outcome.SKIPPED, Reason.MAIN_SERVICE_MISSING),), ()
     )
 
 

@@ -30,6 +30,7 @@ from svclink_core import (
     ClusterLinkSpec,
     EndpointSlice,
     LinkFacts,
+    LinkReason,
     NamespacedName,
     Options,
     Outcome,
@@ -43,10 +44,11 @@ from svclink_core import (
     main_cluster,
     plan,
 )
-from svclink_core.link_identity import Claim
+from svclink_core.link_identity import Claim, Problem
 from svclink_core.ownership import Leftover, cluster_of, is_ours, owner_of, service_of
 from svclink_core.remote_lifecycle import Broken, RemoteState
 from svclink_core.snapshot import all_keys
+from svclink_core.unreachable_policy import Loss
 from svclink_core.watch_health import EndedWatch, WatchHealth
 from svclink_core.write_retries import NO_ANSWER
 from tests.builders.values import (
@@ -157,7 +159,6 @@ def use(core: Mapping[str, Function], happening: Happening, facts: LinkFacts) ->
         guard = core["next_guard"](remote.guard, toll, NOW, 300)
         core["guard_deadline"](guard)
         core["effect"](guard)
-        core["has_ready_endpoint"](main_slices(found))
         for endpoint_slice in main_slices(found):
             core["cluster_of"](endpoint_slice)
         use_link(core, remote.link)
@@ -174,7 +175,10 @@ def use_link(core: Mapping[str, Function], link: ClusterLink) -> None:
     core["duplicate_name"](core["oldest_of_same_name"]([link, link]))
     core["namespaces_to_read"](link, Options())
     core["link_kubeconfig"](link)
-    core["counts_as_lost"](core["link_target"](link, Options(), "abc"), None)
+    failure = Problem(LinkReason.UNREACHABLE, "no answer")
+    core["loss_of"](core["link_target"](link, Options(), "abc"), failure)
+    core["names_same_credentials"](link.spec, link.spec)
+    core["connection_after"](Synced(), Loss.LOST, "2026-07-01T12:00:00Z", NOW)
 
 
 def use_rest(core: Mapping[str, Function], universe: Universe) -> None:
@@ -187,6 +191,7 @@ def use_rest(core: Mapping[str, Function], universe: Universe) -> None:
         core["is_unmistakable"](f"{key.name}-c", "c", universe.clusters)
         core["why_withheld"](UNGUARDED, key)
     for endpoint_slice in (mirrored_slice(), leftover_slice()):
+        core["as_kept"](endpoint_slice, service())
         core["cluster_of"](endpoint_slice)
         core["service_of"](endpoint_slice)
         core["delete"](endpoint_slice, Reason.SOURCE_GONE)
@@ -219,6 +224,7 @@ RARE: Final = (
         services=[service(traffic_distribution="PreferClose")],
         slices=[mirrored_slice(cluster="c2"), mirrored_slice(), leftover_slice()],
     ),
+    snapshot_of(cluster("c1"), slices=[mirrored_slice()]),
     evolve(
         snapshot_of(cluster("c1"), services=[], options=Options(sync_services=True)),
         main=main_cluster((), (), ()),

@@ -9,35 +9,42 @@ from svclink_core import (
     PENDING,
     SYNCED,
     ClusterLinkSpec,
+    ClusterLinkStatus,
     Decision,
     Delete,
     EndpointConditions,
     EndpointHints,
     EndpointSlice,
+    Options,
     Outcome,
     Plan,
     Reason,
     RemoteCluster,
+    Snapshot,
     Unreachable,
     UnreachablePolicy,
     Update,
     plan,
 )
+from svclink_core.discovery_v1 import WRITTEN_OUT
 from svclink_core.ownership import is_ours
+from svclink_core.snapshot import Connection
 from svclink_core.svclink_v1alpha1 import UnreachableAction
-from svclink_core.unreachable_policy import policy_deadline
+from svclink_core.unreachable_policy import as_before_loss, as_last_resort, policy_deadline
 from svclink_core.well_known import LABEL_SERVICE_NAME
 from tests.builders.keys import WEB
 from tests.builders.values import (
+    NOT_READY,
     cluster,
     endpoint,
     foreign_slice,
+    link,
     mirrored_slice,
     remote_slice,
     service,
     snapshot_of,
 )
-from tests.unit.core.world import NOW, main_slices, settled, with_link
+from tests.unit.core.world import NOW, main_slices, settled, with_link, with_main
 
 LOST = Unreachable("2026-07-01T11:55:00Z", NOW - 300)
 LOCAL = foreign_slice("web-local", labels={LABEL_SERVICE_NAME: "web"})
@@ -70,10 +77,11 @@ def reasons(decided: Plan) -> list[Reason]:
         (evolve(lost("Remove"), link=evolve(lost("Remove").link, is_selected=False)), None),
         (evolve(lost("Remove"), connection=SYNCED), None),
         (evolve(lost("Remove"), connection=PENDING), None),
+        (evolve(lost("Remove"), connection=evolve(LOST, is_lost=False)), None),
     ],
 )
 def test_a_policy_has_a_deadline(remote: RemoteCluster, expected: float | None) -> None:
-    """The deadline is afterSeconds after the loss; policy Keep and unused links have none."""
+    """The deadline is afterSeconds after the loss; without a loss or a policy there is none."""
     assert policy_deadline(remote) == expected
 
 
@@ -89,11 +97,44 @@ def test_not_ready_is_the_last_resort_of_kube_proxy() -> None:
     assert isinstance(change, Update)
     assert change.reason is Reason.UNREACHABLE_NOT_READY
     last_resort = EndpointConditions(ready=False, serving=True, terminating=True)
+    assert change.endpoint_slice.is_marked_not_ready
     assert change.endpoint_slice == evolve(
         old,
         metadata=change.endpoint_slice.metadata,
         endpoints=tuple(evolve(each, conditions=last_resort, hints=None) for each in old.endpoints),
     )
+
+
+@pytest.mark.parametrize("conditions", WRITTEN_OUT.values(), ids=str)
+def test_broken_endpoint_never_becomes_usable(conditions: EndpointConditions) -> None:
+    """Only ready endpoints become a last resort; those that already terminate become useless."""
+    made = as_last_resort(mirrored_slice(endpoints=[endpoint(conditions=conditions)]))
+    (after,) = (each.conditions for each in made.endpoints)
+    if conditions.ready:
+        assert after == EndpointConditions(ready=False, serving=True, terminating=True)
+    elif conditions.terminating:
+        assert after == EndpointConditions(ready=False, serving=False, terminating=True)
+    else:
+        assert after == conditions
+
+
+@pytest.mark.parametrize("conditions", WRITTEN_OUT.values(), ids=str)
+def test_not_ready_can_be_undone(conditions: EndpointConditions) -> None:
+    """What was ready is ready again, what was not is not; marking a slice twice changes nothing."""
+    before = mirrored_slice(endpoints=[endpoint(conditions=conditions)])
+    marked = as_last_resort(before)
+    after = as_before_loss(marked)
+    assert as_last_resort(marked) == marked
+    assert as_last_resort(after) == marked
+    assert not after.is_marked_not_ready
+    assert after.endpoints[0].conditions.ready is conditions.ready
+    assert after.metadata.annotations == before.metadata.annotations
+
+
+def test_slice_without_endpoints_of_use_is_not_written() -> None:
+    """A write that changes no endpoint would make every node sync for nothing."""
+    broken = mirrored_slice(endpoints=[endpoint(conditions=NOT_READY)])
+    assert plan(snapshot_of(lost("NotReady"), slices=[broken, LOCAL]), NOW).changes == ()
 
 
 def test_not_ready_endpoints_can_conflict() -> None:
@@ -118,7 +159,7 @@ def test_policy_waits_while_the_main_service_is_undecodable(action: UnreachableA
     found = snapshot_of(lost(action), slices=[mirrored_slice(), LOCAL])
     found = evolve(found, main=evolve(found.main, undecodable=[WEB]))
     assert plan(found, NOW).changes == ()
-    assert reasons(plan(found, NOW)) == [Reason.UNREACHABLE]
+    assert reasons(plan(found, NOW)) == [Reason.MAIN_UNDECODABLE]
 
 
 @pytest.mark.parametrize("action", ["NotReady", "Remove"])
@@ -191,14 +232,128 @@ def test_slices_are_restored_when_the_cluster_returns() -> None:
     ]
 
 
+# What comes and goes while the cluster is away
+
+
+def marked_by_policy(remote: RemoteCluster) -> Snapshot:
+    """NotReady has been applied to the cluster, because a local endpoint was ready."""
+    found = settled(snapshot_of(lost("NotReady"), slices=[mirrored_slice(), LOCAL]))
+    assert [each.is_marked_not_ready for each in mirrors(found)] == [True]
+    return evolve(found, remotes={"c1": remote})
+
+
+def mirrors(found: Snapshot) -> list[EndpointSlice]:
+    return [each for each in main_slices(found) if is_ours(each)]
+
+
+def are_ready(found: Snapshot) -> list[bool | None]:
+    """Whether the endpoints of c1 are ready once everything is done."""
+    after = settled(found)
+    return [each.conditions.ready for some in mirrors(after) for each in some.endpoints]
+
+
+def test_endpoints_are_ready_again_when_nothing_else_is_left() -> None:
+    """The local endpoint goes after the policy was applied, and comes back."""
+    marked = marked_by_policy(lost("NotReady"))
+    alone = with_main(marked, slices=mirrors(marked))
+    (change,) = plan(alone, NOW).changes
+    assert change.reason is Reason.RESTORED
+    assert reasons(plan(alone, NOW)) == [Reason.LAST_ENDPOINTS]
+    assert are_ready(alone) == [True]
+    together = with_main(alone, slices=[*mirrors(settled(alone)), LOCAL])
+    assert are_ready(together) == [False]
+
+
+@pytest.mark.parametrize(
+    "remote",
+    [
+        lost("Keep"),
+        lost("NotReady", after=10_000),
+        evolve(lost("NotReady"), connection=evolve(LOST, is_lost=False)),
+        evolve(lost("Keep"), connection=PENDING),
+    ],
+    ids=["Keep", "later", "rejected", "pending"],
+)
+def test_endpoints_are_ready_again_when_the_policy_no_longer_applies(remote: RemoteCluster) -> None:
+    """The policy is edited back, or the API server answers, for example with 401."""
+    assert are_ready(marked_by_policy(remote)) == [True]
+
+
+@pytest.mark.parametrize("action", ["NotReady", "Remove"])
+@pytest.mark.parametrize("connection", [PENDING, Unreachable(LOST.since, NOW, never_reached=True)])
+def test_restart_makes_no_endpoint_of_a_dead_cluster_ready(
+    action: UnreachableAction, connection: Connection
+) -> None:
+    """After a start it is not known since when a cluster is lost; what is marked stays marked."""
+    remote = evolve(lost(action), connection=connection)
+    marked = marked_by_policy(remote)
+    assert plan(marked, NOW).changes == ()
+    assert are_ready(with_main(marked, slices=mirrors(marked))) == [True]
+    fresh = snapshot_of(remote, slices=[mirrored_slice(), LOCAL])
+    assert are_ready(fresh) == [True]
+
+
+def test_endpoints_of_an_undecodable_service_stay_as_they_are() -> None:
+    """What else the Service has is not known."""
+    marked = marked_by_policy(lost("NotReady"))
+    unknown = evolve(marked, main=evolve(marked.main, undecodable=[WEB]))
+    assert plan(unknown, NOW).changes == ()
+
+
+def test_endpoints_that_are_ready_again_have_hints() -> None:
+    """Otherwise one endpoint without hints would end topology routing for the Service."""
+    marked = marked_by_policy(lost("Keep"))
+    near = with_main(marked, services=[service(traffic_distribution="PreferClose")])
+    (mirror,) = mirrors(settled(near))
+    assert all(each.hints for each in mirror.endpoints)
+
+
+LOCAL_IPV6 = evolve(LOCAL, address_type="IPv6", endpoints=(endpoint("fd00::9"),))
+
+
+@pytest.mark.parametrize("action", ["NotReady", "Remove"])
+def test_last_endpoints_of_each_ip_family_stay(action: UnreachableAction) -> None:
+    """A ready IPv6 endpoint cannot take over from the last one of IPv4."""
+    slices = [
+        mirrored_slice("web-4", "10.0.0.1"),
+        mirrored_slice("web-6", "fd00::1", source="web-6", address_type="IPv6"),
+        LOCAL_IPV6,
+    ]
+    decided = plan(snapshot_of(lost(action), slices=slices), NOW)
+    assert [change.key.name for change in decided.changes] == ["web-6"]
+    (decision,) = decided.decisions
+    assert (decision.outcome, decision.reason) == (Outcome.KEPT, Reason.LAST_ENDPOINTS)
+    assert decision.slices == (1 if action == "Remove" else 2)
+
+
+@pytest.mark.parametrize("connected", [False, True])
+def test_endpoints_of_another_controller_count_while_its_link_is_connected(
+    *, connected: bool
+) -> None:
+    """Otherwise two controllers would each remove the endpoints that the other one counts on."""
+    status = ClusterLinkStatus(connected=connected)
+    other = evolve(cluster("c2"), link=link("c2", status=status, is_selected=False))
+    slices = [mirrored_slice("web-c1", cluster="c1"), mirrored_slice("web-c2", cluster="c2")]
+    decided = plan(snapshot_of(lost("Remove"), other, slices=slices), NOW)
+    expected = Reason.UNREACHABLE_REMOVED if connected else Reason.LAST_ENDPOINTS
+    assert reasons(decided) == [expected, Reason.NOT_SELECTED]
+
+
+def test_what_the_operator_excludes_goes_whatever_the_policy_says() -> None:
+    """An exclusion comes before the question whether the cluster is known."""
+    remote = lost("Keep")
+    spec = evolve(remote.link.spec, excluded_services=("default/web",))
+    for action in ("Keep", "NotReady"):
+        excluding = evolve(spec, unreachable=UnreachablePolicy(action))
+        found = with_link(snapshot_of(remote, slices=[mirrored_slice()]), "c1", excluding)
+        assert [each.reason for each in plan(found, NOW).changes] == [Reason.SERVICE_EXCLUDED]
+
+
 def test_policy_ignores_deleted_services() -> None:
-    """If the main Service is deleted, the policy does nothing."""
-    for services in ([], [service(deleted_at="2026-01-01T00:00:00Z")]):
-        decided = plan(
-            snapshot_of(
-                lost("Remove", force=True), services=services, slices=[mirrored_slice(), LOCAL]
-            ),
-            NOW,
-        )
-        assert decided.changes == ()
-        assert reasons(decided) == [Reason.UNREACHABLE]
+    """If the main Service is missing, nothing can take over, so the policy does nothing."""
+    slices = [mirrored_slice(), LOCAL]
+    found = snapshot_of(lost("Remove", force=True), services=[], slices=slices)
+    assert plan(found, NOW).changes == ()
+    found = evolve(found, options=Options(sync_services=True))
+    assert plan(found, NOW).changes == ()
+    assert reasons(plan(found, NOW)) == [Reason.UNREACHABLE]

@@ -83,7 +83,6 @@ class World:
             store=self.store,
             secrets=SecretKubeconfigs(NO_CLIENT, "svclink", lambda _: None),
             cluster_claims=self.cluster_claims,
-            target_changed=lambda _: None,
             link_left=lambda _: None,
             open_session=self.open_session,
         )

@@ -1,0 +1,60 @@
+"""Why a mirror of an imported Service has no source any more, and so whose doing that is.
+
+The deletion guard delays only what the remote cluster did by itself: a family or a port that the
+main Service dropped is meant. Source: MIRRORING, "Mass-deletion guard".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from svclink_core.core_v1 import Service
+from svclink_core.discovery_v1 import EndpointSlice
+from svclink_core.filtering import why_slice_skipped
+from svclink_core.ownership import is_ours
+from svclink_core.port_names import translate_ports
+from svclink_core.well_known import Reason
+
+
+def why_gone(
+    mirror: EndpointSlice, sources: Iterable[EndpointSlice], remote: Service, main: Service
+) -> Reason:
+    """Why nothing of an imported Service would be mirrored as this slice.
+
+    A mirror has the ports of the main Service as they were. If that Service has none of them any
+    more, it dropped them, whatever the remote cluster did. A port that both still have under its
+    name got another number in one of the two, and only the past could tell in which: in doubt it is
+    the remote cluster's doing, so that the deletion guard counts it.
+
+    Args:
+        mirror: A slice of the main cluster, ours or a leftover of the Go release.
+        sources: The slices of the Service in the remote cluster.
+        remote: The Service in the remote cluster.
+        main: The Service in the main cluster.
+    """
+    if mirror.address_type not in main.spec.ip_families:
+        return Reason.ADDRESS_TYPE
+    own = {(port.name, port.protocol) for port in main.spec.ports}
+    if mirror.ports and own.isdisjoint((port.name, port.protocol) for port in mirror.ports):
+        return Reason.MAIN_PORTS_CHANGED
+    for source in sources:
+        if (source.metadata.name, source.address_type) == (mirror.source, mirror.address_type):
+            return why_not_mirrored(source, remote, main)
+    return Reason.SOURCE_GONE if is_ours(mirror) else Reason.NO_ENDPOINTS
+
+
+def why_nothing(sources: Iterable[EndpointSlice], remote: Service, main: Service) -> Reason:
+    """Why no slice of an imported Service can be mirrored: the one reason, or no endpoint is left.
+
+    Arguments as for `why_gone`.
+    """
+    reasons = {why_not_mirrored(each, remote, main) for each in sources}
+    return reasons.pop() if len(reasons) == 1 else Reason.NO_ENDPOINTS
+
+
+def why_not_mirrored(source: EndpointSlice, remote: Service, main: Service) -> Reason:
+    """Why a slice of an imported Service, which is mirrored as nothing, is not mirrored."""
+    if (reason := why_slice_skipped(source, main)) is not None:
+        return reason
+    ports, _ = translate_ports(source.ports, remote, main)
+    return Reason.NO_ENDPOINTS if ports else Reason.PORT_MISMATCH

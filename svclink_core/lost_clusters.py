@@ -1,0 +1,114 @@
+"""What becomes of the mirrors of one Service when their cluster is lost.
+
+The rules are in `unreachable_policy`; this module turns them into changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from attrs import frozen
+
+from svclink_core.core_v1 import Service
+from svclink_core.diffing import SliceChange, deletions, updates
+from svclink_core.discovery_v1 import EndpointSlice
+from svclink_core.kept_slices import follow_main
+from svclink_core.mirroring import with_owner
+from svclink_core.service_view import ServiceView
+from svclink_core.snapshot import RemoteCluster, Synced
+from svclink_core.unreachable_policy import (
+    as_before_loss,
+    as_last_resort,
+    counts_as_ready,
+    covers,
+    fate_of,
+    is_expired,
+    ready_families,
+)
+from svclink_core.well_known import Reason
+
+
+@frozen
+class LossPlan:
+    """What the plan of a Service says about a lost cluster.
+
+    Args:
+        reason: What the policy of the cluster does. If it differs by IP family, what keeps most.
+        slices: What the main cluster has of the Service and cluster afterwards.
+        changes: What to do.
+    """
+
+    reason: Reason
+    slices: Sequence[EndpointSlice]
+    changes: Sequence[SliceChange]
+
+
+def is_under_policy(view: ServiceView, remote: RemoteCluster, now: float) -> bool:
+    """Whether the policy of a cluster decides what becomes of its mirrors of a Service.
+
+    Without a main Service nothing can take over from them.
+    """
+    if isinstance(remote.connection, Synced) or view.main is None:
+        return False
+    mirrors = view.ours.get(remote.name, ())
+    return is_expired(remote, now) or any(covers(remote, each, now) for each in mirrors)
+
+
+def ready_elsewhere(
+    view: ServiceView,
+    slices: Mapping[str, Iterable[EndpointSlice]],
+    lost: Iterable[RemoteCluster],
+    now: float,
+) -> frozenset[str]:
+    """The address types of the ready endpoints of a Service that no policy covers.
+
+    Args:
+        view: The Service.
+        slices: What it will have of each cluster. Those of lost clusters are not looked at.
+        lost: The clusters that are under their policies.
+        now: Seconds, on the clock of `Unreachable.at`.
+    """
+    remotes, under_policy = view.snapshot.remotes, {remote.name: remote for remote in lost}
+    others = [*view.local]
+    for name, some in slices.items():
+        if (remote := under_policy.get(name)) is not None:
+            others += [each for each in view.ours.get(name, ()) if not covers(remote, each, now)]
+        elif name not in remotes or counts_as_ready(remotes[name].link):
+            others += some
+    return ready_families(others)
+
+
+def plan_lost(
+    remote: RemoteCluster,
+    mirrors: Sequence[EndpointSlice],
+    main: Service,
+    ready: frozenset[str],
+    now: float,
+) -> LossPlan:
+    """What becomes of the mirrors of a cluster that is under its policy.
+
+    Args:
+        remote: The cluster.
+        mirrors: All its mirrors of the Service.
+        main: The main Service.
+        ready: The address types of the ready endpoints that the Service has elsewhere.
+        now: Seconds, on the clock of `Unreachable.at`.
+    """
+    by_fate: dict[Reason, list[EndpointSlice]] = {}
+    for each in mirrors:
+        by_fate.setdefault(fate_of(each, remote, ready, now), []).append(each)
+    removed = by_fate.pop(Reason.UNREACHABLE_REMOVED, [])
+    resorts = by_fate.pop(Reason.UNREACHABLE_NOT_READY, [])
+    kept = [each for some in by_fate.values() for each in some]
+    wanted = [with_owner(as_last_resort(each), main) for each in resorts]
+    changes: list[SliceChange] = [
+        *follow_main(kept, main),
+        *updates(zip(wanted, resorts, strict=True), Reason.UNREACHABLE_NOT_READY),
+        *deletions(removed, Reason.UNREACHABLE_REMOVED),
+    ]
+    slices = [*map(as_before_loss, kept), *wanted]
+    if Reason.LAST_ENDPOINTS in by_fate:
+        return LossPlan(Reason.LAST_ENDPOINTS, slices, changes)
+    is_removed = remote.link.spec.unreachable.action == "Remove" and not slices
+    reason = Reason.UNREACHABLE_REMOVED if is_removed else Reason.UNREACHABLE_NOT_READY
+    return LossPlan(reason, slices, changes)
