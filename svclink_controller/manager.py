@@ -279,6 +279,7 @@ def _make_supervisor(
         cluster_claims=cluster_claims,
         link_left=shared.metrics.forget,
         trust=shared.settings.trust,
+        budget=shared.settings.remote_budget,
     )
 
 

@@ -10,6 +10,7 @@ from svclink_controller.credentials.trust import STRICT, Trust
 from svclink_controller.election.leader import DEFAULT_LEASE_NAME
 from svclink_controller.monitoring.server import ListenAddress
 from svclink_controller.wire.label_selector import EVERYTHING, LabelSelector
+from svclink_core.budget import Budget
 from svclink_core.snapshot import Options
 
 
@@ -25,6 +26,7 @@ class Settings:
         leader_elect: Whether several replicas elect a leader, which alone writes.
         listen_address: Where to serve metrics and probes; None: nowhere.
         trust: What the administrator allows remote clusters.
+        remote_budget: What each remote cluster may cost.
         link_selector: The links that this controller handles.
         lease_name: Name of the Lease that the replicas elect their leader with.
     """
@@ -36,6 +38,7 @@ class Settings:
     leader_elect: bool = False
     listen_address: ListenAddress | None = None
     trust: Trust = STRICT
+    remote_budget: Budget = field(factory=Budget)
     link_selector: LabelSelector = EVERYTHING
     lease_name: str = DEFAULT_LEASE_NAME
 

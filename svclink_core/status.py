@@ -198,7 +198,7 @@ _DEGRADING = {
 
 def _degraded(facts: LinkFacts) -> _State:
     """The first problem gives the reason; the message counts and names the Services of each."""
-    kinds = [*_held(facts.guard), *_found(facts.findings)]
+    kinds = [*_exceeded(facts.problem), *_held(facts.guard), *_found(facts.findings)]
     if not kinds:
         return _State("Degraded", "False", LinkReason.AS_EXPECTED, LinkReason.AS_EXPECTED.sentence)
     return _State("Degraded", "True", *_joined(kinds))
@@ -209,6 +209,11 @@ def _joined(troubles: Sequence[_Trouble]) -> _Trouble:
     first, text = troubles[0]
     others = [f"{reason.code}: {message}" for reason, message in troubles[1:]]
     return first, "; ".join((text, *others))
+
+
+def _exceeded(problem: Problem | None) -> Iterator[_Trouble]:
+    if problem is not None and problem.reason is LinkReason.BUDGET_EXCEEDED:
+        yield problem.reason, problem.message
 
 
 def _held(guard: Guard) -> Iterator[_Trouble]:

@@ -330,6 +330,10 @@ class LinkReason(Enum):
         "Pod networks of linked clusters must not overlap: give each cluster its own range",
     )
     DELETION_HELD = ("DeletionHeld", "if that is intended, edit the link to delete them at once")
+    BUDGET_EXCEEDED = (
+        "BudgetExceeded",
+        "what is mirrored of the cluster stays as it is, and other links go on",
+    )
     INVALID_ENDPOINTS = (
         "InvalidEndpoints",
         "what the API server would reject of an EndpointSlice is left out",

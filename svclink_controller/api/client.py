@@ -10,19 +10,20 @@ from typing import Final, TypeAlias, cast
 from urllib.parse import quote, urlencode
 
 import aiohttp
-from attrs import define, evolve
+from attrs import define, evolve, field
 
 from svclink_controller.api.errors import (
     ApiError,
+    BudgetExceededError,
     CutError,
     FencedError,
-    TooLargeError,
     TransportError,
     transport_errors,
 )
 from svclink_controller.api.limits import DEFAULT_LIMITS, Limits
 from svclink_controller.api.official_client import ApiClient, Configuration
 from svclink_controller.api.responses import read_body, read_lines, read_status
+from svclink_controller.api.spending import Reading
 from svclink_controller.api.transport import HardenedTransport
 from svclink_controller.wire.encoding import encode
 from svclink_core.codec import Json
@@ -48,11 +49,13 @@ class Client:
         api: Configuration, authentication and transport.
         may_write: Asked before each request that changes something.
         limits: Time-outs and sizes.
+        reading: Memory of what is being read, and the turns of watches on the event loop.
     """
 
     _api: ApiClient
     _may_write: Callable[[], bool] = lambda: True
     _limits: Limits = DEFAULT_LIMITS
+    reading: Reading = field(factory=Reading)
 
     @property
     def configuration(self) -> Configuration:
@@ -73,7 +76,7 @@ class Client:
         """The body of a GET; `seconds` replaces the default time-out."""
         timeouts = self._total_timeouts(seconds)
         async with self._request("GET", path, query or {}, timeouts=timeouts) as response:
-            return await read_body(response, self._limits)
+            return await read_body(response, self._limits, self.reading)
 
     async def post(self, path: str, body: Body) -> bytes:
         """Create an object."""
@@ -96,18 +99,19 @@ class Client:
 
         Raises:
             CutError: The connection broke after the watch had begun.
-            TooLargeError: A line is too long.
+            BudgetExceededError: A line is too long, or the cluster needs too much memory.
         """
         timeouts = aiohttp.ClientTimeout(total=None, sock_connect=self._limits.connect_seconds)
         request = self._request("GET", path, query, timeouts=timeouts)
         has_begun = False
         try:
-            async with request as response, aclosing(read_lines(response, self._limits)) as lines:
+            async with request as response:
                 has_begun = True
-                async for line in lines:
-                    yield line
+                async with aclosing(read_lines(response, self._limits, self.reading)) as lines:
+                    async for line in lines:
+                        yield line
         except TransportError as error:
-            if has_begun and not isinstance(error, TooLargeError):
+            if has_begun and not isinstance(error, BudgetExceededError):
                 raise CutError(str(error)) from error
             raise
 
@@ -115,7 +119,7 @@ class Client:
         """The server's clock in POSIX seconds without fractions; None if it sends no valid date."""
         timeouts = self._total_timeouts()
         async with self._request("GET", "/version", {}, timeouts=timeouts) as response:
-            await read_body(response, self._limits)
+            await read_body(response, self._limits, self.reading)
             try:
                 return parsedate_to_datetime(response.headers.get("Date", "")).timestamp()
             except ValueError:
@@ -123,6 +127,7 @@ class Client:
 
     async def close(self) -> None:
         """Close every connection."""
+        self.reading.end()
         await self._api.close()  # type: ignore[no-untyped-call]
         await asyncio.sleep(CLOSE_SECONDS)
 
@@ -132,7 +137,7 @@ class Client:
         timeouts = self._total_timeouts()
         request = self._request(method, path, {}, body, content_type, timeouts=timeouts)
         async with request as response:
-            return await read_body(response, self._limits)
+            return await read_body(response, self._limits, self.reading)
 
     def _total_timeouts(self, seconds: float | None = None) -> aiohttp.ClientTimeout:
         total = self._limits.request_seconds if seconds is None else seconds
@@ -159,5 +164,5 @@ class Client:
             response = await transport.send(method, url, headers, content, timeouts)
             async with response:
                 if response.status >= 400:
-                    raise ApiError(await read_status(response, self._limits))
+                    raise ApiError(await read_status(response, self._limits, self.reading))
                 yield response

@@ -16,6 +16,7 @@ from svclink_controller.api.environment_proxy import environment_proxy
 from svclink_controller.api.limits import DEFAULT_LIMITS, Limits
 from svclink_controller.api.official_client import ApiClient, Configuration
 from svclink_controller.api.renewing import RenewingTransport
+from svclink_controller.api.spending import Account, Reading
 from svclink_controller.api.tls import client_certificate_files, configuration_of
 from svclink_controller.api.transport import HardenedTransport
 from svclink_controller.credentials.administrator.access import Access, AccessError, pod_access
@@ -120,7 +121,10 @@ def cluster_entry(client: Client) -> ClusterEntry:
 
 
 async def remote_client(
-    credentials: Credentials, trust: Trust = STRICT, limits: Limits = DEFAULT_LIMITS
+    credentials: Credentials,
+    trust: Trust = STRICT,
+    limits: Limits = DEFAULT_LIMITS,
+    account: Account | None = None,
 ) -> Client:
     """A client of a remote cluster, which connects to no denied address.
 
@@ -128,16 +132,18 @@ async def remote_client(
         credentials: What the allow-list accepted of the link's kubeconfig.
         trust: The addresses that may be connected to.
         limits: Time-outs and sizes.
+        account: What the cluster spends of its budget; None: it has no limits.
 
     Raises:
         KubeconfigError: OpenSSL rejects a certificate or the key, for example as too short.
     """
     try:
-        return await asyncio.to_thread(_remote_client, credentials, trust, limits)
+        client = await asyncio.to_thread(_remote_client, credentials, trust, limits)
     except ssl.SSLError as error:
         cause = (error.reason or str(error)).replace("_", " ").lower()
         problem = f"holds a certificate or key that OpenSSL rejects ({cause}); use another one"
         raise KubeconfigError(INVALID, "kubeconfig", problem) from error
+    return client if account is None else evolve(client, reading=Reading(account))
 
 
 def _remote_client(credentials: Credentials, trust: Trust, limits: Limits) -> Client:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from typing import Final
 
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
@@ -35,7 +36,11 @@ class TransportError(SvclinkError):
         self.fault = fault
 
 
-class TooLargeError(TransportError):
+class BudgetExceededError(TransportError):
+    """A cluster needs more than its budget. It answers, so it is not lost."""
+
+
+class TooLargeError(BudgetExceededError):
     """A response exceeded the size limit; a smaller page may not."""
 
 
@@ -47,9 +52,19 @@ class FencedError(TransportError):
     """A write was not sent, because another replica may be leading."""
 
 
+EXCESS_PAUSE: Final = 60
+"""Seconds until a cluster that exceeded its budget is read again, which is expensive."""
+
+
 def retry_after(error: Exception) -> float:
-    """The delay in seconds that the server asked for, or 0."""
-    return (error.status.retry_after or 0) if isinstance(error, ApiError) else 0
+    """The delay in seconds before another try: what the server asked for, else usually 0."""
+    match error:
+        case ApiError():
+            return error.status.retry_after or 0
+        case BudgetExceededError():
+            return EXCESS_PAUSE
+        case _:
+            return 0
 
 
 class transport_errors:  # noqa: N801 - a context manager, used like a function

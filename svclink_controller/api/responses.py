@@ -6,55 +6,100 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 import aiohttp
+from attrs import define, field
 
 from svclink_controller.api.errors import TooLargeError, TransportError
 from svclink_controller.api.limits import Limits
+from svclink_controller.api.spending import Reading
 from svclink_controller.wire.messages import MAX_RETRY_AFTER, Status
 from svclink_controller.wire.reading import decode_status
 
 
-async def read_body(response: aiohttp.ClientResponse, limits: Limits) -> bytes:
+async def read_body(response: aiohttp.ClientResponse, limits: Limits, reading: Reading) -> bytes:
     """The decompressed body; a small response can inflate to a very large one.
 
     Raises:
         TooLargeError: The body exceeds `limits.response_bytes`.
+        BudgetExceededError: The cluster needs too much memory.
         TransportError: The connection broke.
     """
     chunks, size = [], 0
-    while chunk := await _next_chunk(response, limits):
-        chunks.append(chunk)
-        size += len(chunk)
-        if size > limits.response_bytes:
-            raise TooLargeError(
-                f"the server sent a response of more than {limits.response_bytes} bytes"
-            )
-    return b"".join(chunks)
+    try:
+        while chunk := await _next_chunk(response, limits):
+            chunks.append(chunk)
+            size += len(chunk)
+            reading.grow(len(chunk))
+            if size > limits.response_bytes:
+                raise TooLargeError(
+                    f"the server sent a response of more than {limits.response_bytes} bytes"
+                )
+        return b"".join(chunks)
+    finally:
+        reading.shrink(size)
 
 
 async def read_lines(
-    response: aiohttp.ClientResponse, limits: Limits
+    response: aiohttp.ClientResponse, limits: Limits, reading: Reading
 ) -> AsyncGenerator[bytes, None]:
     """The non-empty lines of a body as they arrive; an unfinished last line is left out.
 
+    Between two lines other tasks run when the cluster has used up its turn. The caller must not
+    wait for anything while it works on a line, because that counts as work.
+
     Raises:
         TooLargeError: A line exceeds `limits.watch_line_bytes`.
+        BudgetExceededError: The cluster needs too much memory.
         TransportError: The connection broke.
     """
-    rest = b""
-    while chunk := await _next_chunk(response, limits):
-        *complete, rest = (rest + chunk).split(b"\n")
-        if len(rest) > limits.watch_line_bytes:
-            raise TooLargeError(
-                f"the server sent a watch event of more than {limits.watch_line_bytes} bytes"
-            )
-        for line in complete:
-            if line:
-                yield line
+    clock, share = asyncio.get_running_loop().time, reading.account.loop
+    buffer = LineBuffer(limits.watch_line_bytes, reading)
+    try:
+        while chunk := await _next_chunk(response, limits):
+            for line in buffer.feed(chunk):
+                if share.is_turn_over:
+                    await share.turn()
+                started = clock()
+                if line:
+                    yield line
+                share.spend(clock() - started)
+    finally:
+        buffer.clear()
 
 
-async def read_status(response: aiohttp.ClientResponse, limits: Limits) -> Status:
+@define
+class LineBuffer:
+    """Cuts chunks into lines. A line that arrives in small pieces is copied once, not each time.
+
+    Args:
+        limit: The longest line, in bytes.
+        reading: Counts the memory of an unfinished line.
+    """
+
+    limit: int
+    reading: Reading
+    _rest: bytearray = field(factory=bytearray)
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """The lines that a chunk completes."""
+        *lines, rest = chunk.split(b"\n")
+        if lines:
+            lines[0] = bytes(self._rest) + lines[0]
+            self.clear()
+        self._rest += rest
+        self.reading.grow(len(rest))
+        if len(self._rest) > self.limit:
+            raise TooLargeError(f"the server sent a watch event of more than {self.limit} bytes")
+        return lines
+
+    def clear(self) -> None:
+        """Drop the unfinished line."""
+        self.reading.shrink(len(self._rest))
+        self._rest.clear()
+
+
+async def read_status(response: aiohttp.ClientResponse, limits: Limits, reading: Reading) -> Status:
     """The Status of an error response; a `Retry-After` header counts even if the body is text."""
-    body = await read_body(response, limits)
+    body = await read_body(response, limits, reading)
     status = decode_status(body, response.status, response.reason or "")
     header = response.headers.get("Retry-After", "")
     is_number = header.isascii() and header.isdigit()

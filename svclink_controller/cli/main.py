@@ -18,13 +18,14 @@ import click
 from svclink_controller import manager
 from svclink_controller.cli import parameters
 from svclink_controller.cli.arguments import boolean_option, trusts_remotes
-from svclink_controller.cli.parameters import DurationType, ListenAddressType
+from svclink_controller.cli.parameters import DurationType, ListenAddressType, MemoryType
 from svclink_controller.credentials.trust import Trust
 from svclink_controller.election.leader import DEFAULT_LEASE_NAME
 from svclink_controller.monitoring import logs
 from svclink_controller.monitoring.server import ListenAddress
 from svclink_controller.settings import Settings
 from svclink_controller.wire.label_selector import EVERYTHING, LabelSelector
+from svclink_core.budget import MEBIBYTE, MEMORY_FLAG, Budget
 from svclink_core.errors import SvclinkError
 from svclink_core.snapshot import Options
 
@@ -105,6 +106,14 @@ class _Commands(click.Group):
     metavar="N",
     help="Limit on EndpointSlice writes per second; unlimited by default.",
 )
+@click.option(
+    MEMORY_FLAG,
+    type=MemoryType(minimum=16 * MEBIBYTE),
+    default="96Mi",
+    show_default=True,
+    help="Memory that one remote cluster may take, apart from its mirrored slices. A link whose"
+    " cluster needs more is BudgetExceeded, and what is mirrored of it stays as it is.",
+)
 @boolean_option(
     "--leader-elect",
     "Work only while holding a Lease, so that several replicas can run. Default: true; false with"
@@ -156,6 +165,7 @@ def svclink(
     sync_services_to_local_cluster: bool,
     deletion_hold: timedelta,
     max_writes_per_second: float | None,
+    max_memory_per_remote: int,
     leader_elect: bool | None,
     lease_name: str | None,
     link_selector: LabelSelector,
@@ -191,6 +201,7 @@ def svclink(
         link_selector=link_selector,
         listen_address=_listen_address(listen_address, is_pod=is_pod),
         trust=trust.in_pod() if is_pod else trust,
+        remote_budget=Budget(memory=max_memory_per_remote),
     )
     asyncio.run(manager.run(settings))
 

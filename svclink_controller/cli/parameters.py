@@ -17,10 +17,12 @@ from svclink_controller.monitoring.server import ListenAddress
 from svclink_controller.wire import label_selector
 from svclink_controller.wire.label_selector import LabelSelector, SelectorError
 from svclink_core.api_rules import is_dns_label, is_subdomain
+from svclink_core.budget import MEBIBYTE
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.well_known import NAMESPACE_KUBE_SYSTEM
 
 _SERVICE_ACCOUNT: Final = re.compile(r"[a-z0-9][-a-z0-9]{0,62}:[a-z0-9][-a-z0-9.]{0,252}")
+_MEMORY: Final = re.compile(r"([0-9]{1,7})(Mi|Gi)", re.ASCII)
 _LISTEN_ADDRESS: Final = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([^:\[\]]*)):([0-9]{1,5})", re.ASCII)
 
 
@@ -54,6 +56,34 @@ class DurationType(click.ParamType[timedelta]):
         if self.minimum < timedelta(seconds=1):
             return "0s or more" if not self.minimum else "more than 0s"
         return f"{durationpy.to_str(self.minimum)} or more"
+
+
+class MemoryType(click.ParamType[int]):
+    """An amount of memory as Kubernetes writes it, with Mi or Gi; the value is in bytes.
+
+    Args:
+        minimum: The smallest amount that is accepted.
+    """
+
+    name = "memory"
+
+    def __init__(self, minimum: int) -> None:
+        self.minimum = minimum
+
+    def convert(
+        self, value: str | int, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        """Parse the text; a default is already a number."""
+        if isinstance(value, int):
+            return value
+        match = _MEMORY.fullmatch(value)
+        if match is None:
+            self.fail(f"{value!r} is not an amount of memory: write it as 96Mi or 1Gi", param, ctx)
+        size = int(match[1]) * (MEBIBYTE if match[2] == "Mi" else 2**10 * MEBIBYTE)
+        if size < self.minimum:
+            least = self.minimum // MEBIBYTE
+            self.fail(f"{value!r} is too little: use {least}Mi or more", param, ctx)
+        return size
 
 
 class ListenAddressType(click.ParamType[ListenAddress | Literal["off"]]):

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final, Generic
 
 import structlog
 from attrs import define, evolve, frozen
 
 from svclink_controller.api.client import Client
-from svclink_controller.api.errors import ApiError, TooLargeError, TransportError
+from svclink_controller.api.errors import (
+    ApiError,
+    BudgetExceededError,
+    TooLargeError,
+    TransportError,
+)
 from svclink_controller.backoff import Backoff
 from svclink_controller.loop_turns import in_turns, next_turn
-from svclink_controller.wire.messages import Listing, Page, Undecodable
+from svclink_controller.wire.messages import Listing, Page, TooManyItemsError, Undecodable
 from svclink_controller.wire.reading import MAX_PAGE_ITEMS, T, decode_page
 from svclink_controller.wire.resources import Resource
 
@@ -21,8 +26,6 @@ PAGE_SIZE: Final = 250
 
 PROBE_SECONDS: Final = 15
 """Time-out of a request for one object."""
-
-MAX_OBJECTS: Final = 250_000
 
 LARGE_PAGE_BYTES: Final = 2**20
 """Two larger pages are not held at once: the next one is requested after decoding this one."""
@@ -35,21 +38,13 @@ log = structlog.get_logger()
 
 @frozen
 class ListLimits:
-    """Limits of one list.
-
-    Without them a server that always has one more page would fill the memory.
+    """Time-outs of the requests of a list. The budget of the cluster limits the list as a whole.
 
     Args:
-        objects: How many objects, undecodable ones included.
-        total_bytes: Bytes of all pages.
-        pages: How many pages.
         page_seconds: Time-out of one page.
         probe_seconds: Time-out of a request for the newest resourceVersion.
     """
 
-    objects: int = MAX_OBJECTS
-    total_bytes: int = 2**30
-    pages: int = 20_000
     page_seconds: float = 120
     probe_seconds: float = PROBE_SECONDS
 
@@ -61,13 +56,15 @@ LIST_LIMITS: Final = ListLimits()
 class Pager(Generic[T]):
     """Lists the objects under a path. A list is complete, or it is an error.
 
+    What it decodes counts as memory that the client is reading, until that is given back.
+
     Args:
         client: The cluster.
         path: The path of the collection.
         selection: Query parameters that select objects.
         resource: How to decode the objects.
         backoff: The pauses for an overloaded server that sends no Retry-After.
-        limits: Limits of one list.
+        limits: Time-outs of its requests.
     """
 
     client: Client
@@ -80,12 +77,26 @@ class Pager(Generic[T]):
     async def list_all(self) -> Listing[T]:
         """The complete list.
 
+        Raises:
+            BudgetExceededError: The list takes too long, or too much memory.
+            ApiError, TransportError, WireError: There is no complete list.
+        """
+        budget = self.client.reading.account.budget
+        deadline = asyncio.timeout(budget.list_seconds)
+        try:
+            async with deadline:
+                return await self._list_until_complete()
+        except TimeoutError as error:
+            raise BudgetExceededError(budget.list_seconds_excess) from error
+        except TooManyItemsError as error:
+            raise BudgetExceededError(str(error)) from error
+
+    async def _list_until_complete(self) -> Listing[T]:
+        """The list, requested anew in smaller pages if they are too large, or after it expired.
+
         A list that expires between two pages starts again, and the third time it is requested in
         pages as large as possible. The token of an expired list would continue with a later state
         (kubernetes-semantics 6.5), and nothing could be concluded from such a list.
-
-        Raises:
-            ApiError, TransportError, WireError: There is no complete list.
         """
         limit, expired = PAGE_SIZE, 0
         while expired < MAX_EXPIRED_LISTS:
@@ -111,8 +122,17 @@ class Pager(Generic[T]):
 
     async def _list(self, limit: int) -> Listing[T]:
         listing: Listing[T] = Listing([], [], "")
-        size = pages = 0
-        query = {"limit": str(limit)}
+        try:
+            version = await self._read_pages({"limit": str(limit)}, listing)
+        except BaseException:
+            self.client.reading.shrink(listing.memory)
+            raise
+        log_undecodable(self.resource, listing.undecodable)
+        return evolve(listing, resource_version=version)
+
+    async def _read_pages(self, query: Mapping[str, str], listing: Listing[T]) -> str:
+        """Add the objects of all pages to a list. Returns the resourceVersion of the last page."""
+        budget, size = self.client.reading.account.budget, 0
         request = asyncio.ensure_future(self._get(query, ""))
         try:
             while True:
@@ -125,13 +145,13 @@ class Pager(Generic[T]):
                 is_large = len(content) > LARGE_PAGE_BYTES
                 if token and not is_large:  # The next page comes while this one is decoded.
                     request = asyncio.ensure_future(self._get(query, token))
-                size, pages = size + len(content), pages + 1
-                await self._add(page, listing)
+                size += len(content)
+                if size > budget.list_bytes:
+                    raise BudgetExceededError(budget.list_bytes_excess)
+                await self._add(page, len(content), listing)
                 del content, page  # Free a large page before the next one comes.
-                self._check_limits(listing, size, pages)
                 if not token:
-                    log_undecodable(self.resource, listing.undecodable)
-                    return evolve(listing, resource_version=version)
+                    return version
                 if is_large:
                     request = asyncio.ensure_future(self._get(query, token))
         finally:
@@ -156,19 +176,22 @@ class Pager(Generic[T]):
                 await asyncio.sleep(max(error.status.retry_after or 0, self.backoff.next_delay()))
         return await self.client.get(self.path, query, seconds=seconds)
 
-    async def _add(self, page: Page[T], listing: Listing[T]) -> None:
-        for each in await in_turns(page.objects):
-            listing.add(each)
+    async def _add(self, page: Page[T], size: int, listing: Listing[T]) -> None:
+        reading = self.client.reading
+        reading.grow(size)
+        try:
+            share = reading.account.loop if reading.account.is_limited else None
+            await in_turns(self._decode_into(listing, page), share=share)
+        finally:
+            reading.shrink(size)
 
-    def _check_limits(self, listing: Listing[T], size: int, pages: int) -> None:
-        limits = self.limits
-        count = len(listing.items) + len(listing.undecodable)
-        if count > limits.objects or size > limits.total_bytes or pages > limits.pages:
-            raise TransportError(
-                f"the list of {self.resource.plural} is too long: svclink reads at most"
-                f" {limits.objects} objects, {limits.total_bytes} bytes and {limits.pages} pages,"
-                f" and received {count} objects, {size} bytes and {pages} pages"
-            )
+    def _decode_into(self, listing: Listing[T], page: Page[T]) -> Iterator[None]:
+        for each in page.objects:
+            listing.add(each)
+            memory = self.client.reading.account.new_memory(each)
+            listing.memory += memory
+            self.client.reading.grow(memory)
+            yield
 
 
 def log_undecodable(resource: Resource[T], undecodable: list[Undecodable]) -> None:

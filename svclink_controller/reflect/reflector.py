@@ -167,6 +167,7 @@ class Reflector(Generic[T]):
     async def _list_again(self, sink: Sink[T]) -> None:
         listing = await self.list_all()
         await sink.replace(listing)
+        self.client.reading.shrink(listing.memory)
         now = self.now()
         self._version = listing.resource_version
         self._health = evolve(self._health, listed_at=now)

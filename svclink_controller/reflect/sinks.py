@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from attrs import frozen
+from attrs import field, frozen
 
-from svclink_controller.api.errors import TransportError
+from svclink_controller.api.spending import Account
 from svclink_controller.loop_turns import TURN_SECONDS, in_turns
-from svclink_controller.reflect.pager import MAX_OBJECTS
 from svclink_controller.state.store import Store
 from svclink_controller.wire.messages import Listing, Undecodable
 from svclink_core.core_v1 import Namespace, Service
@@ -29,7 +28,7 @@ class ObjectSink(Generic[T]):
         cluster: The name of the link, or `MAIN`.
         kind: `Service` or `EndpointSlice`.
         namespace: The namespace that is read; empty means all.
-        max_objects: How many objects a cluster may have: one with more would fill the memory.
+        account: What the cluster spends of its budget.
         turn_seconds: How long a list may hold the event loop at a time.
     """
 
@@ -37,20 +36,21 @@ class ObjectSink(Generic[T]):
     cluster: str
     kind: type[T]
     namespace: str = ""
-    max_objects: int = MAX_OBJECTS
+    account: Account = field(factory=Account)
     turn_seconds: float = TURN_SECONDS
 
     async def replace(self, listing: Listing[T]) -> None:
         """Take a complete list. Ten thousand slices take 0.1 s, and other tasks run in between."""
         steps = self.store.replacing(self.cluster, self.kind, listing, self.namespace)
-        await in_turns(steps, self.turn_seconds)
+        share = self.account.loop if self.account.is_limited else None
+        await in_turns(steps, self.turn_seconds, share)
 
     def apply(self, item: T) -> None:
-        """Add or change an object."""
+        """Add or change an object. Raises `BudgetExceededError` if the cluster has too many."""
         self._record_change(item.metadata.key)
         self.store.put(self.cluster, item)
         self._record_change(item.metadata.key)
-        self._check_limit()
+        self.account.check()
 
     def remove(self, key: NamespacedName) -> None:
         """Remove an object."""
@@ -60,15 +60,7 @@ class ObjectSink(Generic[T]):
     def mark_undecodable(self, each: Undecodable) -> None:
         """Note that an object exists but could not be decoded."""
         self.store.mark_undecodable(self.cluster, self.kind, each)
-        self._check_limit()
-
-    def _check_limit(self) -> None:
-        """Raise if a server adds objects without end, which a watch can do as well as a list."""
-        if (count := self.store.count(self.cluster, self.kind)) > self.max_objects:
-            raise TransportError(
-                f"the server has {count} objects of one kind,"
-                f" and svclink reads at most {self.max_objects}"
-            )
+        self.account.check()
 
     def _record_change(self, key: NamespacedName) -> None:
         """Note a change of the Service that an object belongs to, before and after the change."""

@@ -7,7 +7,7 @@ from typing import Final, TypeAlias, assert_never
 from attrs import evolve
 
 from svclink_controller.api.certificate_faults import CertificateFault
-from svclink_controller.api.errors import ApiError, TransportError
+from svclink_controller.api.errors import ApiError, BudgetExceededError, TransportError
 from svclink_controller.credentials.kubeconfig import KubeconfigError
 from svclink_controller.remotes.session import RefusedError
 from svclink_controller.wire.messages import WireError
@@ -30,6 +30,8 @@ def problem_of(error: ConnectError) -> Problem:
             reason = _BY_STATUS.get(error.status.code, LinkReason.UNREACHABLE)
         case TransportError(fault=CertificateFault() as fault):
             return Problem(LinkReason.CERTIFICATE_INVALID, f"{error}: {fault.value}")
+        case BudgetExceededError():
+            reason = LinkReason.BUDGET_EXCEEDED
         case TransportError() | WireError():
             reason = LinkReason.UNREACHABLE
         case unexpected:

@@ -13,6 +13,7 @@ from attrs import define, frozen
 from svclink_controller.api.client import Client
 from svclink_controller.api.connecting import remote_client
 from svclink_controller.api.errors import ApiError, TransportError
+from svclink_controller.api.spending import Account
 from svclink_controller.backoff import Backoff
 from svclink_controller.credentials.kubeconfig import decode_base64, parse_kubeconfig
 from svclink_controller.credentials.trust import STRICT, Trust
@@ -104,6 +105,7 @@ class Session:
             services.listing.items.clear()
         for slices in self.slices:
             slices.listing.items.clear()
+        self.client.reading.end()
 
     async def follow(self, store: Store, cluster: str) -> None:
         """Apply every change to the store. Never returns; raises what ends the session."""
@@ -129,6 +131,7 @@ async def open_session(
     trust: Trust = STRICT,
     resource: Resource[EndpointSlice] = REMOTE_ENDPOINT_SLICES,
     heartbeat: Heartbeat = HEARTBEAT,
+    account: Account | None = None,
 ) -> Session:
     """Connect, identify the cluster, and list everything.
 
@@ -138,6 +141,7 @@ async def open_session(
         trust: What the administrator allows remote clusters.
         resource: How EndpointSlices are decoded.
         heartbeat: How often the cluster has to answer once the session is open.
+        account: What the cluster spends of its budget; None: it has no limits.
 
     Raises:
         KubeconfigError: svclink does not accept the kubeconfig.
@@ -147,7 +151,7 @@ async def open_session(
     credentials = await asyncio.to_thread(
         lambda: parse_kubeconfig(decode_base64(target.kubeconfig), trust)
     )
-    client = await remote_client(credentials, trust)
+    client = await remote_client(credentials, trust, account=account)
     try:
         version = decode_version(await client.get("/version", seconds=heartbeat.timeout))
         cluster_id = await identify(client)
@@ -163,6 +167,11 @@ OpenSession: TypeAlias = Callable[
     [LinkTarget, Admit, Trust, Resource[EndpointSlice], Heartbeat], Coroutine[Any, Any, Session]
 ]
 """Opens a session, as `open_session` does."""
+
+
+def open_session_within(account: Account) -> OpenSession:
+    """`open_session`, for a cluster whose costs are counted."""
+    return partial(open_session, account=account)
 
 
 async def identify(client: Client) -> str | None:
@@ -215,7 +224,8 @@ async def _list(
 
 async def _watch(listed: Listed[T], store: Store, cluster: str, silences: Silences) -> None:
     reflector, plural = listed.reflector, listed.reflector.resource.plural
-    sink = ObjectSink(store, cluster, listed.kind, reflector.namespace)
+    account = reflector.client.reading.account
+    sink = ObjectSink(store, cluster, listed.kind, reflector.namespace, account)
     reflector.on_activity = partial(store.propagation.record_activity, cluster, plural)
     reflector.on_silence = partial(silences.record, plural, reflector.namespace)
     await reflector.watch(listed.listing.resource_version, sink)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection
+from functools import partial
 
 from attrs import define, field
 
+from svclink_controller.api.spending import Account
 from svclink_controller.credentials.trust import STRICT, Trust
 from svclink_controller.remotes.cluster_claims import ClusterClaims
 from svclink_controller.remotes.remote import Remote
 from svclink_controller.remotes.secret_kubeconfigs import SecretKubeconfigs
-from svclink_controller.remotes.session import OpenSession, open_session
+from svclink_controller.remotes.session import OpenSession, open_session_within
 from svclink_controller.state.link_states import Observation
 from svclink_controller.state.store import Store
+from svclink_core.budget import Budget
 from svclink_core.link_target import SECRET_NOT_READ, SecretNotRead, link_target
 from svclink_core.remote_lifecycle import Wanted
 from svclink_core.svclink_v1alpha1 import ClusterLink
@@ -46,7 +49,8 @@ class Supervisor:
         cluster_claims: Decides which link may be used for which cluster.
         link_left: Called with the name of a link that was deleted or is no longer selected.
         trust: What the administrator allows remote clusters.
-        open_session: Opens a session.
+        budget: What each remote cluster may cost.
+        open_session_within: Makes the function that opens sessions and counts what they cost.
     """
 
     store: Store
@@ -54,7 +58,8 @@ class Supervisor:
     cluster_claims: ClusterClaims
     link_left: Callable[[str], None]
     trust: Trust = STRICT
-    open_session: OpenSession = open_session
+    budget: Budget = field(factory=Budget)
+    open_session_within: Callable[[Account], OpenSession] = open_session_within
     _running: dict[str, _Running] = field(factory=dict)
     _stopping: dict[asyncio.Task[None], str] = field(factory=dict)
 
@@ -116,11 +121,18 @@ class Supervisor:
             store=self.store,
             cluster_claims=self.cluster_claims,
             trust=self.trust,
-            open_session=self.open_session,
+            open_session=self.open_session_within(self._account(name)),
         )
         predecessors = [task for task, other in self._stopping.items() if other == name]
         task = asyncio.create_task(_run_after(predecessors, remote))
         self._running[name] = _Running(remote, task)
+
+    def _account(self, name: str) -> Account:
+        return Account(
+            budget=self.budget,
+            stored_bytes=partial(self.store.memory, name),
+            is_stored=partial(self.store.holds, name),
+        )
 
     def _leave(self, name: str) -> None:
         """Stop the remote of a link. Its mirrors stay if another controller has the link."""

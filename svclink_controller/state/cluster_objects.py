@@ -7,6 +7,7 @@ from typing import TypeAlias
 from attrs import define, field
 
 from svclink_controller.state.versioned_map import VersionedMap
+from svclink_core.budget import UNDECODABLE_BYTES, footprint
 from svclink_core.core_v1 import Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.meta_v1 import NamespacedName
@@ -25,6 +26,7 @@ class ClusterObjects:
         slices_by_service: The same slices by the Service they belong to; those without a Service
             are left out.
         undecodable_services: The Services with undecodable objects, and how many each has.
+        is_limited: Whether the memory of the objects is counted, as for remote clusters.
     """
 
     services: VersionedMap[NamespacedName, Service] = field(factory=VersionedMap)
@@ -33,13 +35,26 @@ class ClusterObjects:
         factory=VersionedMap
     )
     undecodable_services: VersionedMap[NamespacedName, int] = field(factory=VersionedMap)
+    is_limited: bool = False
+    _memory: int = 0
     _undecodable: dict[tuple[ObjectType, NamespacedName], NamespacedName] = field(factory=dict)
+
+    @property
+    def memory(self) -> int:
+        """About how many bytes the objects take, if that is counted."""
+        return self._memory + UNDECODABLE_BYTES * len(self._undecodable)
+
+    def holds(self, item: Service | EndpointSlice) -> bool:
+        """Whether this very object is held, not only an equal one."""
+        held = self._decoded(type(item)).get(item.metadata.key)
+        return held is item
 
     def put_service(self, key: NamespacedName, new: Service | None) -> Service | None:
         """Set a Service, or remove it (None). Returns the previous one."""
         old = self.services.pop(key) if new is None else self.services.get(key)
         if new is not None and new is not old:
             self.services.set(key, new)
+        self._count(old, new)
         return old
 
     def put_slice(self, key: NamespacedName, new: EndpointSlice | None) -> EndpointSlice | None:
@@ -49,6 +64,7 @@ class ClusterObjects:
             self.slices.pop(key)
         elif new is not old:
             self.slices.set(key, new)
+        self._count(old, new)
         before = None if old is None else service_of(old)
         after = None if new is None else service_of(new)
         if before is not None and before != after:
@@ -56,6 +72,13 @@ class ClusterObjects:
         if new is not None and after is not None and new is not old:
             self._set_slices_of(after, (*self._others(after, old), new))
         return old
+
+    def _count(
+        self, old: Service | EndpointSlice | None, new: Service | EndpointSlice | None
+    ) -> None:
+        if self.is_limited and new is not old:
+            self._memory += 0 if new is None else footprint(new)
+            self._memory -= 0 if old is None else footprint(old)
 
     def _others(
         self, service: NamespacedName, old: EndpointSlice | None
@@ -97,10 +120,6 @@ class ClusterObjects:
         """Every object of a kind that exists, decoded or not."""
         undecodable = {key for each, key in self._undecodable if each is kind}
         return {*self._decoded(kind).version(), *undecodable}
-
-    def count(self, kind: ObjectType) -> int:
-        """At most how many objects of a kind there are: undecodable ones count for every kind."""
-        return len(self._decoded(kind)) + len(self._undecodable)
 
     def _decoded(
         self, kind: ObjectType

@@ -118,9 +118,13 @@ class Store:
         """How many mirrors the main cluster has of a remote one."""
         return self._mirror_counter.of(cluster)
 
-    def count(self, cluster: str, kind: ObjectType) -> int:
-        """At most how many objects of a kind there are: undecodable ones count for every kind."""
-        return self._objects(cluster).count(kind)
+    def memory(self, cluster: str) -> int:
+        """About how many bytes the objects of a remote cluster take."""
+        return self._objects(cluster).memory
+
+    def holds(self, cluster: str, item: ClusterObject) -> bool:
+        """Whether this very object is held, not only an equal one."""
+        return self._objects(cluster).holds(item)
 
     def service_of(
         self, cluster: str, kind: ObjectType, key: NamespacedName
@@ -355,15 +359,12 @@ class Store:
         return self._clusters.get(cluster) or ClusterObjects()
 
     def _changing(self, cluster: str) -> ClusterObjects:
-        """The objects of a cluster, to be changed.
-
-        Late events of a cluster without a link are not kept.
-        """
+        """The objects of a cluster, to be changed. Those of a cluster without a link are lost."""
         if cluster != MAIN and cluster not in self.links:
             return ClusterObjects()
         self._snapshots.mark_outdated(cluster)
         if (objects := self._clusters.get(cluster)) is None:
-            objects = self._clusters[cluster] = ClusterObjects()
+            objects = self._clusters[cluster] = ClusterObjects(is_limited=cluster != MAIN)
         return objects
 
     # Reporting
@@ -377,10 +378,7 @@ class Store:
         self._object_changed(cluster, EndpointSliceChanged(old, new, in_main=cluster == MAIN))
 
     def _object_changed(self, cluster: str, event: ServiceChanged | EndpointSliceChanged) -> None:
-        """Report a change.
-
-        After the first list of a cluster all Services are planned, not before.
-        """
+        """Report a change. After the first list of a cluster all Services are planned."""
         if cluster == MAIN or self._link_states.connection(cluster) != PENDING:
             self._plan_again_after(event)
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Final, Generic, TypeAlias, TypeVar
 
-from attrs import frozen
+from attrs import define, frozen
 
 from svclink_controller.wire.decoding import Secret
 from svclink_core.core_v1 import Namespace, Service
@@ -63,13 +63,21 @@ class Page(Generic[T]):
     continue_token: str
 
 
-@frozen
+@define
 class Listing(Generic[T]):
-    """A complete list at a resourceVersion. Undecodable objects are part of it."""
+    """A complete list at a resourceVersion. Undecodable objects are part of it.
+
+    Args:
+        items: The decoded objects.
+        undecodable: The others.
+        resource_version: The resourceVersion of the list.
+        memory: Bytes that the objects take, as far as they are not in the state already.
+    """
 
     items: list[T]
     undecodable: list[Undecodable]
     resource_version: str
+    memory: int = 0
 
     def add(self, each: T | Undecodable) -> None:
         """Add an object."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from itertools import chain
-from typing import TypeVar, assert_never
+from typing import Final, TypeVar, assert_never
 
 import structlog
 from attrs import frozen
 
 from svclink_controller.api.client import Client
 from svclink_controller.api.errors import ApiError, TransportError
+from svclink_controller.api.spending import Account
 from svclink_controller.cli.snapshots.partial import (
     ClusterContent,
     FailedRead,
@@ -34,6 +35,7 @@ from svclink_controller.wire.resources import (
     SERVICES,
     Resource,
 )
+from svclink_core.budget import MEBIBYTE, Budget
 from svclink_core.core_v1 import Namespace, Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.errors import SvclinkError
@@ -51,6 +53,9 @@ from svclink_core.meta_v1 import NamespacedName, ObjectMeta
 from svclink_core.snapshot import Options
 from svclink_core.svclink_v1alpha1 import ClusterLink
 from svclink_core.well_known import LinkReason
+
+COMMAND_BUDGET: Final = Budget(memory=4 * 2**10 * MEBIBYTE, loop_share=1)
+"""A command reads every cluster once, and its user sees what it takes."""
 
 T = TypeVar("T", Service, EndpointSlice, Namespace, ClusterLink)
 
@@ -166,7 +171,9 @@ async def _read_remote(
     match request:
         case LinkTarget():
             try:
-                session = await open_session(request, lambda _: None, scope.trust)
+                session = await open_session(
+                    request, lambda _: None, scope.trust, account=Account(COMMAND_BUDGET)
+                )
             except EXPECTED as error:
                 return FailedRead(request, problem_of(error))
             await session.close()

@@ -20,6 +20,7 @@ from attrs import define, evolve, field
 from svclink_controller.api.client import Client
 from svclink_controller.api.connecting import remote_client
 from svclink_controller.api.limits import DEFAULT_LIMITS, Limits
+from svclink_controller.api.spending import Account
 from svclink_controller.credentials.kubeconfig import Credentials
 from svclink_controller.credentials.trust import STRICT, Trust
 
@@ -155,17 +156,22 @@ def _base64(content: bytes) -> str:
     return base64.b64encode(content).decode()
 
 
-def connected(url: str, limits: Limits = DEFAULT_LIMITS) -> AbstractAsyncContextManager[Client]:
+def connected(
+    url: str, limits: Limits = DEFAULT_LIMITS, account: Account | None = None
+) -> AbstractAsyncContextManager[Client]:
     """A client of a server, closed at the end."""
-    return connecting(credentials(url), limits=limits)
+    return connecting(credentials(url), limits=limits, account=account)
 
 
 @asynccontextmanager
 async def connecting(
-    wanted: Credentials, trust: Trust = STRICT, limits: Limits = DEFAULT_LIMITS
+    wanted: Credentials,
+    trust: Trust = STRICT,
+    limits: Limits = DEFAULT_LIMITS,
+    account: Account | None = None,
 ) -> AsyncIterator[Client]:
     """A client with these credentials, closed at the end."""
-    client = await remote_client(wanted, trust, limits)
+    client = await remote_client(wanted, trust, limits, account)
     try:
         yield client
     finally:

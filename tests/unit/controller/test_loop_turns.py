@@ -1,6 +1,7 @@
 """Long work lets other tasks of the event loop run in between.
 
-Real: everything. The tests count turns of the event loop, not time.
+Real: everything; in tests of shares the clock is substituted. The tests count turns of the event
+loop, or time on that clock.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from svclink_controller.loop_turns import in_turns, next_turn
+from svclink_controller.loop_turns import LoopShare, in_turns, next_turn
+from tests.unit.controller.virtual_time import VirtualTimeLoop, loop_time, virtual_time
 
 
 class Turn:
@@ -85,3 +87,97 @@ async def test_error_is_raised_and_frees_the_turn() -> None:
     with pytest.raises(ValueError, match="broken"):
         await in_turns(work(), turn_seconds=0)
     assert await in_turns([1, 2], turn_seconds=0) == [1, 2]
+
+
+# The share of a cluster
+
+
+def work(seconds: float) -> None:
+    """Hold the event loop for this long."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualTimeLoop)
+    loop.advance(seconds)
+
+
+async def work_in_share(share: LoopShare, pieces: int, seconds: float = 0.001) -> None:
+    for _ in range(pieces):
+        if share.is_turn_over:
+            await share.turn()
+        work(seconds)
+        share.spend(seconds)
+
+
+@virtual_time
+async def test_cluster_takes_no_more_than_its_share() -> None:
+    """A cluster that always has more work takes its burst, and a quarter of the time."""
+    share = LoopShare(share=0.25, burst=1)
+    await work_in_share(share, 1000)
+    assert loop_time() < 1.01
+    await work_in_share(share, 1000)
+    assert 3.9 < loop_time() < 4.1
+    await work_in_share(share, 1000)
+    assert 7.9 < loop_time() < 8.1
+
+
+@virtual_time
+async def test_streams_of_a_cluster_share_one_share() -> None:
+    """With many streams a cluster takes no more of the event loop than with one."""
+    share = LoopShare(share=0.25, burst=1)
+    await asyncio.gather(*(work_in_share(share, 100) for _ in range(48)))
+    assert 15 < loop_time() < 15.5
+
+
+@virtual_time
+async def test_burst_comes_back() -> None:
+    """A cluster that was quiet for a while works without pauses again, and no longer than once."""
+    share = LoopShare(share=0.25, burst=1)
+    await work_in_share(share, 1000)
+    await asyncio.sleep(60)
+    started = loop_time()
+    await work_in_share(share, 1000)
+    assert loop_time() - started < 1.01
+    await work_in_share(share, 1000)
+    assert loop_time() - started > 3.9
+
+
+@virtual_time
+async def test_long_work_is_paid_for_later() -> None:
+    """Work that takes longer than a turn counts in full."""
+    share = LoopShare(share=0.25, burst=0)
+    await work_in_share(share, 5, seconds=1)
+    await share.turn()
+    assert loop_time() > 19
+
+
+@virtual_time
+async def test_other_clusters_work_meanwhile() -> None:
+    """Each of two busy clusters gets its share, and one with little work does not wait for them."""
+    busy = [asyncio.create_task(work_in_share(LoopShare(0.25, 0), 1000)) for _ in range(2)]
+    await asyncio.sleep(1)
+    started = loop_time()
+    await work_in_share(LoopShare(0.25, 1), 1)
+    assert loop_time() - started < 0.01
+    await asyncio.gather(*busy)
+    assert loop_time() < 4.1
+
+
+@virtual_time
+async def test_whole_share_never_pauses() -> None:
+    """The main cluster works in turns, and only others that want to run make it wait."""
+    share = LoopShare()
+    await work_in_share(share, 1000)
+    assert loop_time() < 1.01
+
+
+@virtual_time
+async def test_lists_count_as_work_of_their_cluster() -> None:
+    """Long work on a list is followed by a pause before the next."""
+    share = LoopShare(share=0.25, burst=0)
+
+    def values() -> Iterator[int]:
+        for number in range(100):
+            work(0.01)
+            yield number
+
+    assert await in_turns(values(), share=share) == list(range(100))
+    assert loop_time() > 3.9

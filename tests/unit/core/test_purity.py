@@ -194,6 +194,7 @@ def use_rest(core: Mapping[str, Function], universe: Universe) -> None:
         core["as_kept"](endpoint_slice, service())
         core["cluster_of"](endpoint_slice)
         core["service_of"](endpoint_slice)
+        core["footprint"](endpoint_slice)
         core["delete"](endpoint_slice, Reason.SOURCE_GONE)
     core["is_label_value"]("zone-a")
     core["is_qualified_name"]("kubernetes.io/h2c")

@@ -22,6 +22,7 @@ from svclink_core import (
     Wave,
     summarize,
 )
+from svclink_core.budget import Budget
 from svclink_core.snapshot import Connection
 from svclink_core.svclink_v1alpha1 import Phase
 from tests.builders.keys import WEB
@@ -122,6 +123,18 @@ def test_stale_says_since_when() -> None:
     """The message of a lost cluster has the time of the loss."""
     message = condition(evolve(FACTS, connection=LOST), "Synced").message
     assert message == f"{LinkReason.STALE.sentence} (unreachable since {BEFORE})"
+
+
+def test_cluster_that_exceeds_its_budget_is_degraded() -> None:
+    """The condition has the number and the flag, and the link is not ready."""
+    problem = Problem(LinkReason.BUDGET_EXCEEDED, Budget().memory_excess)
+    exceeded = evolve(FACTS, connection=PENDING, problem=problem)
+    for kind, status in (("Ready", "False"), ("Degraded", "True")):
+        found = condition(exceeded, kind)
+        assert (found.status, found.reason) == (status, "BudgetExceeded")
+        assert "96 MiB" in found.message
+        assert "--max-memory-per-remote" in found.message
+    assert condition(exceeded, "Synced").status == "False"
 
 
 def test_silent_watches_make_a_connected_cluster_stale() -> None:

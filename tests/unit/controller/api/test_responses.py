@@ -7,16 +7,22 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import tracemalloc
 from collections.abc import Callable, Coroutine
+from contextlib import aclosing
 from typing import Any, Final
 
 import pytest
 from aiohttp import web
 
 from svclink_controller.api.client import Client
-from svclink_controller.api.errors import ApiError, TransportError
+from svclink_controller.api.errors import ApiError, BudgetExceededError, TransportError
 from svclink_controller.api.limits import Limits
+from svclink_controller.api.responses import LineBuffer
+from svclink_controller.api.spending import Account, Reading
+from svclink_controller.loop_turns import LoopShare
 from svclink_controller.wire.messages import MAX_RETRY_AFTER
+from svclink_core.budget import Budget
 from tests.unit.controller.api.peers import sending
 from tests.unit.controller.http_server import connected, read_lines, serving
 from tests.unit.controller.responses import refusal, stream
@@ -157,6 +163,73 @@ async def test_watch_line_over_the_limit_is_an_error() -> None:
     async with serving(flood) as server, connected(server.url, LIMITS) as client:
         with pytest.raises(TransportError, match=f"more than {LIMITS.watch_line_bytes} bytes"):
             await read_lines(client)
+
+
+def test_line_that_drips_is_not_copied_again_and_again() -> None:
+    """A small piece of a long line takes memory for itself alone, however long the line is."""
+    buffer = LineBuffer(4 * 2**20, Reading())
+    buffer.feed(bytes(3 * 2**20))
+    buffer.feed(b"a")
+    tracemalloc.start()
+    try:
+        for _ in range(1000):
+            assert buffer.feed(b"a") == []
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2**20
+    assert buffer.feed(b"\n") == [bytes(3 * 2**20) + b"a" * 1001]
+
+
+def test_unfinished_line_counts_as_memory() -> None:
+    """Many watches that never finish a line together take no more than the budget."""
+    account = Account(Budget(memory=5 * 2**20))
+    first, second = (LineBuffer(4 * 2**20, Reading(account)) for _ in range(2))
+    first.feed(bytes(3 * 2**20))
+    with pytest.raises(BudgetExceededError, match="more than 5 MiB of memory"):
+        second.feed(bytes(3 * 2**20))
+    second.clear()
+    assert account.reading_bytes == 3 * 2**20
+    first.feed(b"a\nb")
+    assert account.reading_bytes == 1
+
+
+async def test_body_counts_as_memory_while_it_is_read() -> None:
+    """Large responses to requests at the same time together take no more than the budget."""
+    account = Account(Budget(memory=2**20))
+
+    async def flood(request: web.BaseRequest) -> web.StreamResponse:
+        return await stream(request, *[bytes(2**18)] * 8)
+
+    async with (
+        serving(flood) as server,
+        connected(server.url, account=account) as client,
+    ):
+        with pytest.raises(BudgetExceededError, match="more than 1 MiB of memory"):
+            await client.get("/api/v1/services")
+    assert account.reading_bytes == 0
+
+
+async def test_lines_of_one_chunk_are_read_in_turns() -> None:
+    """However many events arrive together, other tasks run in between."""
+    account = Account(loop=LoopShare(turn_seconds=0))
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    async def send(request: web.BaseRequest) -> web.StreamResponse:
+        return await stream(request, b"{}\n" * 100)
+
+    async with serving(send) as server, connected(server.url, account=account) as client:
+        counting = asyncio.create_task(count())
+        async with aclosing(client.lines("/watch", {})) as lines:
+            seen = [turns async for _ in lines]
+        counting.cancel()
+    assert len(set(seen)) == len(seen) == 100
 
 
 async def test_lines_are_joined_from_chunks() -> None:

@@ -19,7 +19,7 @@ from attrs import frozen
 
 from svclink_controller import manager
 from svclink_controller.cli.main import COMMANDS, main, svclink
-from svclink_controller.cli.parameters import DurationType, ListenAddressType
+from svclink_controller.cli.parameters import DurationType, ListenAddressType, MemoryType
 from svclink_controller.monitoring import logs
 from svclink_controller.monitoring.server import ListenAddress
 from svclink_controller.settings import Settings
@@ -280,6 +280,28 @@ def test_durations_are_written_as_in_go(text: str, expected: timedelta) -> None:
     assert DurationType().convert(text, None, None) == expected
 
 
+@pytest.mark.parametrize(("text", "mebibytes"), [("16Mi", 16), ("1Gi", 1024), ("2048Mi", 2048)])
+def test_memory_is_written_as_in_kubernetes(text: str, mebibytes: int) -> None:
+    """Amounts of memory are written with Mi or Gi."""
+    assert MemoryType(16 * 2**20).convert(text, None, None) == mebibytes * 2**20
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("96", "write it as 96Mi or 1Gi"),
+        ("96M", "write it as 96Mi or 1Gi"),
+        ("0.5Gi", "write it as 96Mi or 1Gi"),
+        ("-1Gi", "write it as 96Mi or 1Gi"),
+        ("15Mi", "too little: use 16Mi or more"),
+    ],
+)
+def test_memory_that_is_not_understood_is_an_error(text: str, problem: str) -> None:
+    """The error says how to write the value."""
+    with pytest.raises(click.BadParameter, match=problem):
+        MemoryType(16 * 2**20).convert(text, None, None)
+
+
 def test_defaults_of_flags() -> None:
     """The defaults: every Service is checked every 30 s, and nothing is restricted."""
     context = svclink.make_context("svclink", [])
@@ -290,6 +312,7 @@ def test_defaults_of_flags() -> None:
         "sync_services_to_local_cluster": False,
         "deletion_hold": timedelta(minutes=5),
         "max_writes_per_second": None,
+        "max_memory_per_remote": 96 * 2**20,
         "leader_elect": None,
         "lease_name": None,
         "link_selector": EVERYTHING,

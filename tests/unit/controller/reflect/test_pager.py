@@ -19,12 +19,19 @@ from aiohttp import web
 from attrs import evolve
 
 from svclink_controller.api.client import Client
-from svclink_controller.api.errors import ApiError, TooLargeError, TransportError
+from svclink_controller.api.errors import (
+    ApiError,
+    BudgetExceededError,
+    TooLargeError,
+    TransportError,
+)
 from svclink_controller.api.limits import DEFAULT_LIMITS, Limits
+from svclink_controller.api.spending import Account, Reading
 from svclink_controller.backoff import Backoff
 from svclink_controller.reflect.pager import LIST_LIMITS, OVERLOAD_TRIES, ListLimits, Pager
 from svclink_controller.wire.resources import SERVICES
 from svclink_core import Service
+from svclink_core.budget import UNDECODABLE_BYTES, Budget, footprint
 from tests.unit.controller.http_server import Server, connected, serving
 from tests.unit.controller.responses import page, refusal
 
@@ -41,10 +48,13 @@ def service(name: str, **changes: Any) -> dict[str, Any]:
 
 @asynccontextmanager
 async def paging(
-    answer: Answer, limits: Limits = DEFAULT_LIMITS, list_limits: ListLimits = LIST_LIMITS
+    answer: Answer,
+    limits: Limits = DEFAULT_LIMITS,
+    list_limits: ListLimits = LIST_LIMITS,
+    account: Account | None = None,
 ) -> AsyncIterator[tuple[Server, Pager[Service]]]:
     backoff = Backoff(base=0.001, cap=0.01)
-    async with serving(answer) as server, connected(server.url, limits) as client:
+    async with serving(answer) as server, connected(server.url, limits, account) as client:
         yield server, Pager(client, "/api/v1/services", {}, SERVICES, backoff, list_limits)
 
 
@@ -59,23 +69,58 @@ def endless(*items: dict[str, Any]) -> Answer:
 
 
 @pytest.mark.parametrize(
-    ("list_limits", "items"),
+    ("budget", "items", "problem"),
     [
-        (ListLimits(objects=5), (service("a"), service("b"))),
-        (ListLimits(objects=5), (service("a", spec=5),)),
-        (ListLimits(total_bytes=2_000), (service("a"),)),
-        (ListLimits(pages=6), ()),
+        (Budget(memory=5_000), (service("a"), service("b")), "raise --max-memory-per-remote"),
+        (Budget(memory=5_000), (service("a", spec=5),), "raise --max-memory-per-remote"),
+        (
+            Budget(memory=400_000),
+            (service("a", padding="x" * 50_000),),
+            "a list of the cluster has more than",
+        ),
+        (Budget(list_seconds=0.2), (), "takes more than 0.2 s"),
     ],
     ids=["objects", "undecodable objects", "bytes", "empty pages"],
 )
 async def test_list_without_end_is_an_error(
-    list_limits: ListLimits, items: tuple[dict[str, Any], ...]
+    budget: Budget, items: tuple[dict[str, Any], ...], problem: str
 ) -> None:
-    """A server that always has one more page does not fill the memory."""
-    async with paging(endless(*items), list_limits=list_limits) as (server, lister):
-        with pytest.raises(TransportError, match="the list of services is too long"):
+    """A server that always has one more page does not fill the memory, nor take for ever."""
+    account = Account(budget)
+    async with paging(endless(*items), account=account) as (server, lister):
+        with pytest.raises(BudgetExceededError, match=problem):
             await lister.list_all()
-    assert 2 < len(server.requests) < 20
+        assert account.reading_bytes == 0
+    assert len(server.requests) > 1
+
+
+async def test_list_counts_until_its_memory_is_given_back() -> None:
+    """What was listed counts until it is in the state, apart from what is there already."""
+    held: list[object] = []
+    account = Account(Budget(), is_stored=held.__contains__)
+
+    async def answer(_: web.BaseRequest) -> web.StreamResponse:
+        return page(service("a"), service("b"), service("c", spec=5))
+
+    async with paging(answer, account=account) as (_, lister):
+        listing = await lister.list_all()
+        expected = sum(map(footprint, listing.items)) + UNDECODABLE_BYTES
+        assert account.reading_bytes == listing.memory == expected
+        lister.client.reading.shrink(listing.memory)
+        held.extend(listing.items)
+        assert (await lister.list_all()).memory == UNDECODABLE_BYTES
+    assert account.reading_bytes == 0
+
+
+async def test_page_with_too_many_items_is_an_error_of_the_budget() -> None:
+    """A server that ignores the limit of a page, and sends millions of items, is not lost."""
+
+    async def answer(_: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(text='{"metadata":{},"items":[' + ",".join("1" * 100_000) + "]}")
+
+    async with paging(answer) as (_, lister):
+        with pytest.raises(BudgetExceededError, match="more than 2000 services in one page"):
+            await lister.list_all()
 
 
 async def test_pages_that_arrive_together_are_decoded_in_turns() -> None:
@@ -89,6 +134,8 @@ async def test_pages_that_arrive_together_are_decoded_in_turns() -> None:
             turn += 1
 
     class Answered:
+        reading = Reading()
+
         async def get(self, *_: object, **__: object) -> bytes:
             return json.dumps(
                 {"metadata": {"resourceVersion": "1"}, "items": [service("a")]}

@@ -6,11 +6,13 @@ Real: sinks and store. Substituted: reflectors, by direct calls.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import pytest
 from attrs import define, evolve, field
 
-from svclink_controller.api.errors import TransportError
+from svclink_controller.api.errors import BudgetExceededError
+from svclink_controller.api.spending import Account
 from svclink_controller.reflect.sinks import LinkSink, ObjectSink
 from svclink_controller.state.store import Store
 from svclink_controller.wire.messages import Listing, Undecodable
@@ -18,12 +20,14 @@ from svclink_core import (
     SYNCED,
     ClusterLink,
     ClusterLinkSpec,
+    Endpoint,
     EndpointSlice,
     NamespacedName,
     ObjectMeta,
     Options,
     Service,
 )
+from svclink_core.budget import Budget, footprint
 from svclink_core.well_known import MAIN
 
 WEB = NamespacedName("default", "web")
@@ -63,21 +67,47 @@ def test_object_is_put_in_its_own_cluster() -> None:
 
 @pytest.mark.parametrize("is_decodable", [True, False])
 def test_watch_that_adds_objects_without_end_fails(*, is_decodable: bool) -> None:
-    """A watch that adds more objects than a list may have fails before they fill the memory."""
-    sink = ObjectSink(new_store(), "c1", Service, max_objects=3)
+    """A watch that adds more objects than fit into the budget fails before they fill the memory."""
+    store = new_store()
+    account = Account(Budget(memory=100_000), partial(store.memory, "c1"))
+    sink = ObjectSink(store, "c1", Service, account=account)
 
-    def add(number: int) -> None:
-        key = NamespacedName("default", f"s{number}")
-        if is_decodable:
-            sink.apply(service(key))
-        else:
-            sink.mark_undecodable(Undecodable(key, key, "field missing"))
+    def add(count: int) -> None:
+        for number in range(count):
+            key = NamespacedName("default", f"s{number}")
+            if is_decodable:
+                sink.apply(service(key))
+            else:
+                sink.mark_undecodable(Undecodable(key, key, "field missing"))
 
-    for _ in range(2):
-        for number in range(3):
-            add(number)
-    with pytest.raises(TransportError, match="4 objects of one kind, and svclink reads at most 3"):
-        add(3)
+    add(50)
+    add(50)
+    with pytest.raises(BudgetExceededError, match="raise --max-memory-per-remote"):
+        add(500)
+    assert 90_000 < store.memory("c1") < 110_000
+
+
+async def test_memory_of_a_cluster_is_that_of_its_objects() -> None:
+    """What is changed, removed, listed again or forgotten gives its memory back."""
+    store = new_store()
+    sink = ObjectSink(store, "c1", EndpointSlice)
+    small, large = (
+        EndpointSlice(ObjectMeta("a", "default"), "IPv4", (Endpoint(("10.0.0.1",)),) * count)
+        for count in (1, 100)
+    )
+    sink.apply(large)
+    assert store.memory("c1") == footprint(large)
+    sink.apply(small)
+    assert store.memory("c1") == footprint(small)
+    sink.mark_undecodable(unknown("b"))
+    await sink.replace(Listing([large], [], "1"))
+    assert store.memory("c1") == footprint(large)
+    assert (store.holds("c1", large), store.holds("c1", evolve(large))) == (True, False)
+    sink.remove(large.metadata.key)
+    assert store.memory("c1") == 0
+    sink.apply(large)
+    store.forget("c1")
+    assert store.memory("c1") == 0
 
 
 def test_removed_service_keeps_the_slice_of_the_same_name() -> None:
@@ -110,7 +140,7 @@ async def test_other_tasks_run_while_a_list_is_taken() -> None:
     sink = ObjectSink(store, MAIN, Service, turn_seconds=0)
     replacing = asyncio.create_task(sink.replace(Listing(services, [], "1")))
     while not replacing.done():
-        seen.add((store.count(MAIN, Service), store.is_complete))
+        seen.add((len(store.snapshot().main.services), store.is_complete))
         await asyncio.sleep(0)
     assert seen >= {(number, False) for number in range(1, 10)}
     assert store.is_complete

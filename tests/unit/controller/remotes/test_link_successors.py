@@ -84,7 +84,7 @@ class World:
             secrets=SecretKubeconfigs(NO_CLIENT, "svclink", lambda _: None),
             cluster_claims=self.cluster_claims,
             link_left=lambda _: None,
-            open_session=self.open_session,
+            open_session_within=lambda _: self.open_session,
         )
 
     async def open_session(

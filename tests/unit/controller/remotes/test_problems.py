@@ -5,7 +5,12 @@ from __future__ import annotations
 import pytest
 
 from svclink_controller.api.certificate_faults import CertificateFault
-from svclink_controller.api.errors import ApiError, TransportError
+from svclink_controller.api.errors import (
+    ApiError,
+    BudgetExceededError,
+    TooLargeError,
+    TransportError,
+)
 from svclink_controller.credentials.kubeconfig import KubeconfigError
 from svclink_controller.remotes.problems import ConnectError, problem_of
 from svclink_controller.remotes.session import RefusedError
@@ -31,6 +36,8 @@ def status(code: int) -> ApiError:
         (status(404), LinkReason.UNREACHABLE),
         (status(500), LinkReason.UNREACHABLE),
         (TransportError("no route"), LinkReason.UNREACHABLE),
+        (BudgetExceededError("too much"), LinkReason.BUDGET_EXCEEDED),
+        (TooLargeError("too long"), LinkReason.BUDGET_EXCEEDED),
         (WireError("HTML"), LinkReason.UNREACHABLE),
     ],
 )
