@@ -364,13 +364,16 @@ def decided_by_facts(found: Snapshot) -> set[Pair]:
 def state_of(found: Snapshot, pairs: set[Pair]) -> Counter[EndpointSlice]:
     """The mirrors of some Services and clusters, and what is left of the Go release.
 
-    Names are left out: which of two rivals has the readable name is a matter of history.
+    Names are left out: which of two rivals has the readable name is a matter of history. So is what
+    others put on a mirror, which goes with it when it is deleted and created again.
     """
     known = {name for name, each in found.remotes.items() if isinstance(each.connection, Synced)}
     return Counter(
         evolve(
             each,
-            metadata=evolve(each.metadata, name="", uid="", resource_version="", generation=0),
+            metadata=evolve(
+                each.metadata, name="", uid="", resource_version="", generation=0, additions=None
+            ),
         )
         for each in main_slices(found)
         if (is_ours(each) or (isinstance(owner_of(each), Leftover) and cluster_of(each) in known))
