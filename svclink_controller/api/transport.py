@@ -11,6 +11,7 @@ import aiohttp
 from yarl import URL
 
 from svclink_controller.api.official_client import Configuration, RESTClientObject
+from svclink_controller.api.resolving import ThreadResolver
 from svclink_controller.api.tls import verify_as_kubectl
 from svclink_controller.credentials.trust import Trust
 
@@ -86,7 +87,9 @@ def hardened_session(host: str, trust: Trust | None) -> aiohttp.ClientSession:
         return _keep_alive_socket(info)
 
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, socket_factory=make_socket),
+        connector=aiohttp.TCPConnector(
+            limit=0, socket_factory=make_socket, resolver=ThreadResolver()
+        ),
         trust_env=False,
         cookie_jar=aiohttp.DummyCookieJar(),
         middlewares=(_refuse_other_origins(host),),

@@ -15,6 +15,7 @@ import pytest
 from aiohttp import web
 
 from svclink_controller.api.errors import TransportError
+from svclink_controller.api.resolving import ThreadResolver
 from svclink_controller.credentials.trust import LOOPBACK_NETWORKS, Trust
 from tests.unit.controller.api.peers import listening, redirecting, say_yes
 from tests.unit.controller.http_server import (
@@ -111,7 +112,7 @@ async def test_every_connection_checks_the_resolved_address(
             }
         ]
 
-    monkeypatch.setattr(aiohttp.ThreadedResolver, "resolve", resolve)
+    monkeypatch.setattr(ThreadResolver, "resolve", resolve)
     monkeypatch.setattr(aiohttp.connector._DNSCacheTable, "expired", lambda _, __: True)
 
     async def hang_up(_: web.BaseRequest) -> web.StreamResponse:
