@@ -5,8 +5,8 @@ Each change has its reason, and a precondition that keeps it from hitting anothe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
-from typing import ClassVar, TypeAlias
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import ClassVar, TypeAlias, assert_never
 
 from attrs import evolve, frozen
 
@@ -229,6 +229,33 @@ def deletions(observed: Iterable[EndpointSlice], reason: Reason) -> list[Delete]
 def is_last(change: SliceChange) -> bool:
     """Whether a change takes endpoints away, so that it must come after those that add some."""
     return isinstance(change, Delete) or change.reason is Reason.UNREACHABLE_NOT_READY
+
+
+def without_losses(
+    changes: Iterable[SliceChange], observed: Iterable[EndpointSlice]
+) -> tuple[list[SliceChange], list[EndpointSlice]]:
+    """The changes that take neither a slice nor a port away, and the slices that this keeps.
+
+    Args:
+        changes: Changes of one Service and cluster.
+        observed: The slices of ours that they change.
+    """
+    held = {each.metadata.key: each for each in observed}
+    kept = {change.key: held[change.key] for change in changes if _is_loss(change, held)}
+    return [change for change in changes if change.key not in kept], [*kept.values()]
+
+
+def _is_loss(change: SliceChange, held: Mapping[NamespacedName, EndpointSlice]) -> bool:
+    match change:
+        case Create():
+            return False
+        case Update(wanted):
+            names = {port.name for port in wanted.ports}
+            return any(port.name not in names for port in held[change.key].ports)
+        case Delete():
+            return change.key in held
+        case unexpected:
+            assert_never(unexpected)
 
 
 _Identity: TypeAlias = tuple[str | None, str]

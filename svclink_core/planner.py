@@ -9,10 +9,11 @@ from attrs import define, evolve, field, frozen
 from svclink_core.address_conflicts import are_distinct
 from svclink_core.diffing import are_equal
 from svclink_core.discovery_v1 import Endpoint, EndpointSlice
+from svclink_core.full_planning import union
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.mirroring import normal_endpoints
 from svclink_core.naming import Names
-from svclink_core.planning import ClusterPlan, Outcome, Plan, compose, plan_cluster, union
+from svclink_core.planning import ClusterPlan, Outcome, Plan, compose, plan_cluster
 from svclink_core.service_view import ServiceView, view_of
 from svclink_core.snapshot import RemoteCluster, Snapshot, all_keys
 
@@ -33,7 +34,7 @@ class Planner:
     _memories: dict[NamespacedName, _ServiceMemory] = field(factory=dict, init=False)
 
     def plan(self, snapshot: Snapshot, now: float) -> Plan:
-        """The plan for every Service of any cluster; see `planning.plan`."""
+        """The plan for every Service of any cluster; see `full_planning.plan`."""
         for key in [key for key in self._memories if key not in snapshot.main.services]:
             del self._memories[key]
         return union({key: self.plan_service(snapshot, key, now) for key in all_keys(snapshot)})
@@ -76,12 +77,14 @@ class _ServiceMemory:
         self.main_facts = main_facts
         return compose(view, now, self.plan_cluster, self.are_distinct)
 
-    def plan_cluster(self, view: ServiceView, remote: RemoteCluster, names: Names) -> ClusterPlan:
+    def plan_cluster(
+        self, view: ServiceView, remote: RemoteCluster, names: Names, now: float
+    ) -> ClusterPlan:
         """The answer of `planning.plan_cluster`."""
         memory = self.clusters.get(remote.name)
         if memory is None:
             memory = self.clusters[remote.name] = _ClusterMemory()
-        return memory.plan(view, remote, names)
+        return memory.plan(view, remote, names, now)
 
     def are_distinct(self, groups: Sequence[tuple[Endpoint, ...]]) -> bool:
         """The result of `address_conflicts.are_distinct`."""
@@ -109,7 +112,7 @@ class _ClusterMemory:
 
     Args:
         facts: What `part` depends on besides the main cluster's facts.
-        part: The last plan, if nothing was to be done.
+        part: The last plan, if nothing was to be done and time makes no difference.
         normal_forms: By the name of the remote slice, for the slices that the last plan used.
         last_forms: The same for the plan before, while one is being made.
     """
@@ -119,15 +122,17 @@ class _ClusterMemory:
     normal_forms: dict[str, _NormalForm] = field(factory=dict)
     last_forms: dict[str, _NormalForm] = field(factory=dict)
 
-    def plan(self, view: ServiceView, remote: RemoteCluster, names: Names) -> ClusterPlan:
+    def plan(
+        self, view: ServiceView, remote: RemoteCluster, names: Names, now: float
+    ) -> ClusterPlan:
         """The answer of `planning.plan_cluster`."""
         facts = _facts(view, remote)
         if self.part is not None and _are_same(facts, self.facts):
             return self.part
         self.last_forms, self.normal_forms = self.normal_forms, {}
-        part = plan_cluster(view, remote, names, self.normalize, self.compare)
+        part = plan_cluster(view, remote, names, now, self.normalize, self.compare)
         self.last_forms = {}
-        if part.changes:
+        if part.changes or part.again_at is not None:
             self.facts, self.part = (), None
         else:
             self.facts, self.part = facts, (part := _by_observed(part, view))

@@ -7,7 +7,7 @@ deletion_guard. When leftovers go: leftovers. Which Services are created: servic
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from enum import Enum
 from functools import partial
 from typing import TypeAlias, assert_never, cast
@@ -25,6 +25,7 @@ from svclink_core.diffing import (
     deletions,
     diff,
     is_last,
+    without_losses,
 )
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.filtering import UNTOUCHED, Imported, Kept, Skipped, judge
@@ -41,9 +42,10 @@ from svclink_core.mirroring import (
     normal_endpoints,
 )
 from svclink_core.naming import Names
-from svclink_core.service_creation import CreateNamespace, Creation, create_service
+from svclink_core.remote_consistency import is_consistent, settles_at, slices_of_today
+from svclink_core.service_creation import Creation, create_service
 from svclink_core.service_view import ServiceView, view_of
-from svclink_core.snapshot import RemoteCluster, Snapshot, Synced, all_keys
+from svclink_core.snapshot import RemoteCluster, Snapshot, Synced
 from svclink_core.unreachable_policy import as_before_loss
 from svclink_core.well_known import MAIN, Reason
 
@@ -95,46 +97,14 @@ class Plan:
         changes: What to do, each with its reason.
         decisions: One for every Service and cluster, sorted by Service and then by cluster.
         findings: What could not be mirrored of imported Services, and addresses in two clusters.
+        again_at: When to plan again although nothing happens, on the clock of `now`; None if that
+            is not needed. Unreachable policies and guards have deadlines of their own.
     """
 
     changes: tuple[Change, ...] = ()
     decisions: tuple[Decision, ...] = ()
     findings: tuple[Finding, ...] = ()
-
-
-def plan(snapshot: Snapshot, now: float) -> Plan:
-    """The plan for every Service of any cluster.
-
-    The same arguments always give the same plan. Once it is applied, there are no more changes.
-
-    Args:
-        snapshot: Everything that is known. A cluster that could not be read must be `PENDING` or
-            `Unreachable`: what is absent from one that is `SYNCED` counts as deleted.
-        now: Seconds on the clock of `Unreachable.at`; decides which deadlines have passed.
-
-    Source: MIRRORING; laws L1 to L5 and L11 of DESIGN.
-    """
-    return union({key: plan_service(snapshot, key, now) for key in all_keys(snapshot)})
-
-
-def union(plans: Mapping[NamespacedName, Plan]) -> Plan:
-    """The plans of several Services as one, ordered by Service."""
-    ordered = [plans[key] for key in sorted(plans)]
-    return Plan(
-        changes=tuple(_each_namespace_once(change for each in ordered for change in each.changes)),
-        decisions=tuple([decision for each in ordered for decision in each.decisions]),
-        findings=tuple([finding for each in ordered for finding in each.findings]),
-    )
-
-
-def _each_namespace_once(changes: Iterable[Change]) -> Iterator[Change]:
-    created: set[NamespacedName] = set()
-    for change in changes:
-        if isinstance(change, CreateNamespace):
-            if change.key in created:
-                continue
-            created.add(change.key)
-        yield change
+    again_at: float | None = None
 
 
 def plan_service(snapshot: Snapshot, key: NamespacedName, now: float) -> Plan:
@@ -161,15 +131,17 @@ class ClusterPlan:
         slices: What the main cluster has of it afterwards.
         changes: What to do.
         findings: What could not be mirrored.
+        again_at: When that may change although nothing happens.
     """
 
     decision: Decision
     slices: Collection[EndpointSlice] = ()
     changes: Sequence[SliceChange] = ()
     findings: tuple[Finding, ...] = ()
+    again_at: float | None = None
 
 
-PlanCluster: TypeAlias = Callable[[ServiceView, RemoteCluster, Names], ClusterPlan]
+PlanCluster: TypeAlias = Callable[[ServiceView, RemoteCluster, Names, float], ClusterPlan]
 """Plans one linked cluster: `plan_cluster`, or a faster function with the same results."""
 
 
@@ -177,10 +149,13 @@ def plan_cluster(
     view: ServiceView,
     remote: RemoteCluster,
     names: Names,
+    now: float,
     normalize: NormalEndpoints = normal_endpoints,
     compare: AreEqual = are_equal,
 ) -> ClusterPlan:
     """What the plan of a Service says about one linked cluster whose policy has not expired."""
+    slices = remote.endpoint_slices.get(view.key, ())
+    is_settled = now >= settles_at(remote, view.key)
     verdict = judge(view.key, remote, view.main, view.snapshot.options)
     match verdict:
         case Kept(reason) if reason in UNTOUCHED:
@@ -190,19 +165,17 @@ def plan_cluster(
         case Kept(reason):
             return _keep(view, remote.name, reason)
         case Skipped(reason):
-            return _guarded(_skip(view, remote, reason), view, remote)
+            part = _skip(view, remote, reason)
+            is_settled |= reason is not Reason.REMOTE_SERVICE_MISSING
         case Imported():
-            mirrored = mirror_all(
-                remote.endpoint_slices.get(view.key, ()),
-                remote.name,
-                verdict.remote,
-                verdict.main,
-                normalize,
-            )
+            today = slices if is_settled else slices_of_today(verdict.remote, slices)
+            mirrored = mirror_all(today, remote.name, verdict.remote, verdict.main, normalize)
             part = _import(view, remote, verdict, mirrored, names, compare)
-            return _guarded(part, view, remote)
         case unexpected:
             assert_never(unexpected)
+    if not (is_settled or is_consistent(remote.services.get(view.key), slices)):
+        part = _patient(part, view, remote)
+    return _guarded(part, view, remote)
 
 
 def compose(
@@ -221,11 +194,21 @@ def compose(
     """
     parts = _plan_clusters(view, now, plan_one)
     clusters = sorted(parts)
-    created, decisions = _create(view, [parts[name].decision for name in clusters])
+    created = _create(view, [parts[name].decision for name in clusters], now)
     changes = [change for name in clusters for change in parts[name].changes]
     if len(changes) > 1:
         changes.sort(key=lambda each: (is_last(each), each.endpoint_slice.metadata.name))
-    return Plan((*created, *changes), decisions, _all_findings(view, parts, clusters, tell_apart))
+    return Plan(
+        changes=(*created.changes, *changes),
+        decisions=created.decisions,
+        findings=_all_findings(view, parts, clusters, tell_apart),
+        again_at=earliest([created.again_at, *[part.again_at for part in parts.values()]]),
+    )
+
+
+def earliest(times: Iterable[float | None]) -> float | None:
+    """The earliest of several times, None if there is none."""
+    return min([each for each in times if each is not None], default=None)
 
 
 def _plan_clusters(view: ServiceView, now: float, plan_one: PlanCluster) -> dict[str, ClusterPlan]:
@@ -237,7 +220,7 @@ def _plan_clusters(view: ServiceView, now: float, plan_one: PlanCluster) -> dict
         if remote is None:
             parts[name] = _remove(view, name, Reason.LINK_GONE)
             continue
-        parts[name] = part = plan_one(view, remote, names)
+        parts[name] = part = plan_one(view, remote, names, now)
         if part.changes:
             names = names.without(*[each.endpoint_slice.metadata.name for each in part.changes])
         is_unknown = part.decision.reason in (Reason.PENDING, Reason.UNREACHABLE)
@@ -306,6 +289,24 @@ def _import(
     return ClusterPlan(_decision(view.key, cluster, outcome, desired), desired, changes, findings)
 
 
+def _patient(part: ClusterPlan, view: ServiceView, remote: RemoteCluster) -> ClusterPlan:
+    """The part without what takes ports or slices away, until the remote cluster is consistent."""
+    observed = view.ours.get(remote.name, ())
+    leftovers = view.leftovers.get(remote.name, ())
+    changes, kept = without_losses(part.changes, (*observed, *leftovers))
+    again_at = settles_at(remote, view.key)
+    if not kept:
+        return evolve(part, again_at=again_at)
+    slices = [each for each in observed if not each.metadata.is_being_deleted]
+    return ClusterPlan(
+        _decision(view.key, remote.name, (Outcome.KEPT, Reason.REMOTE_CHANGING), slices),
+        slices,
+        [*changes, *follow_main(kept, view.main)],
+        tuple([each for each in part.findings if each.reason is not Reason.PORT_MISMATCH]),
+        again_at,
+    )
+
+
 def _guarded(part: ClusterPlan, view: ServiceView, remote: RemoteCluster) -> ClusterPlan:
     """The part without the deletions that have to wait, and with the slices that this keeps."""
     doomed = [each for each in part.changes if is_caused_by_cluster(each.reason)]
@@ -352,23 +353,21 @@ def _decision(
 # Across clusters
 
 
-def _create(
-    view: ServiceView, decisions: list[Decision]
-) -> tuple[Sequence[Creation], tuple[Decision, ...]]:
+def _create(view: ServiceView, decisions: list[Decision], now: float) -> Plan:
     """What to create so that the Service can be mirrored, and the decisions after that."""
     remotes = view.snapshot.remotes
     waiting = [
         remotes[each.cluster] for each in decisions if each.reason is Reason.MAIN_SERVICE_MISSING
     ]
     if not (waiting and view.snapshot.options.sync_services):
-        return (), tuple(decisions)
-    made = create_service(view.key, waiting, view.snapshot.main)
-    return made.changes, tuple(
-        [
-            _explained(each, made.reasons[each.cluster]) if each.cluster in made.reasons else each
-            for each in decisions
-        ]
-    )
+        return Plan(decisions=tuple(decisions))
+    listed_later = [remotes[each.cluster] for each in decisions if each.reason is Reason.PENDING]
+    made = create_service(view.key, waiting, listed_later, view.snapshot.main, now)
+    explained = [
+        _explained(each, made.reasons[each.cluster]) if each.cluster in made.reasons else each
+        for each in decisions
+    ]
+    return Plan(made.changes, tuple(explained), again_at=made.again_at)
 
 
 def _explained(decision: Decision, reason: Reason) -> Decision:

@@ -14,11 +14,16 @@ from svclink_core.api_rules import is_dns_label
 from svclink_core.core_v1 import Namespace, Service, ServiceSpec
 from svclink_core.link_identity import by_age
 from svclink_core.meta_v1 import NamespacedName, ObjectMeta
-from svclink_core.snapshot import MainCluster, RemoteCluster
+from svclink_core.snapshot import LONG_AGO, MainCluster, RemoteCluster
 from svclink_core.well_known import LABEL_IMPORTED, Reason
 
 RESERVED: Final = "kube-"
 """Kubernetes reserves Namespaces with this prefix."""
+
+_OLDEST_DISTRIBUTION: Final = "PreferClose"
+
+LISTING_PATIENCE_SECONDS: Final = 30.0
+"""How long a Service waits for older links that are being listed, and may have it too."""
 
 TRAFFIC_DISTRIBUTIONS: Final = frozenset({"PreferClose", "PreferSameZone", "PreferSameNode"})
 """The values that the API server accepts (KEP-4444, KEP-3015); it rejects others."""
@@ -63,21 +68,36 @@ Creation: TypeAlias = CreateNamespace | CreateService
 
 @frozen
 class ServiceCreation:
-    """What to create for a Service that main lacks, and the reason for each cluster that waits."""
+    """What to create for a Service that main lacks.
+
+    Args:
+        changes: What to create.
+        reasons: The reason for each cluster that waits.
+        again_at: When that may change although nothing happens, None if it does not.
+    """
 
     changes: tuple[Creation, ...]
     reasons: Mapping[str, Reason]
+    again_at: float | None = None
 
 
 def create_service(
-    key: NamespacedName, waiting: Iterable[RemoteCluster], main: MainCluster
+    key: NamespacedName,
+    waiting: Iterable[RemoteCluster],
+    listed_later: Iterable[RemoteCluster],
+    main: MainCluster,
+    now: float,
 ) -> ServiceCreation:
     """What to create so that a Service can be mirrored. Namespaces come before what they hold.
+
+    The oldest link that has the Service gives it, whichever cluster is listed first.
 
     Args:
         key: The Service, which the main cluster lacks.
         waiting: The clusters that have it, and could be mirrored if the main cluster had it.
+        listed_later: Clusters that are being listed, and may have it.
         main: The main cluster.
+        now: Decides which clusters were waited for long enough.
     """
     remotes = {remote.name: remote for remote in waiting}
     if (obstacle := why_not_created(key, main)) is not None:
@@ -86,9 +106,17 @@ def create_service(
     if not copyable:
         return ServiceCreation((), dict.fromkeys(remotes, Reason.REMOTE_PORTLESS))
     source = min(copyable, key=lambda each: by_age(each.link))
+    if (until := _awaited_until(source, listed_later)) > now:
+        return ServiceCreation((), dict.fromkeys(remotes, Reason.OLDER_LINK_AWAITED), until)
     reasons = dict.fromkeys(remotes, Reason.SERVICE_AWAITED)
     reasons[source.name] = Reason.SERVICE_CREATED
     return ServiceCreation(_creations(source.services[key], source.name, main), reasons)
+
+
+def _awaited_until(source: RemoteCluster, listed_later: Iterable[RemoteCluster]) -> float:
+    """When none of the links is waited for that are older than the one of a cluster."""
+    older = [each.since for each in listed_later if by_age(each.link) < by_age(source.link)]
+    return max(older, default=LONG_AGO) + LISTING_PATIENCE_SECONDS
 
 
 def why_not_created(key: NamespacedName, main: MainCluster) -> Reason | None:
@@ -120,6 +148,19 @@ def _creations(remote: Service, cluster: str, main: MainCluster) -> tuple[Creati
         return (service,)
     namespace = Namespace(ObjectMeta(name, labels=((LABEL_IMPORTED, "true"),)))
     return CreateNamespace(namespace, cluster, Reason.NAMESPACE_CREATED), service
+
+
+def with_older_distribution(service: Service) -> Service | None:
+    """The Service for a main cluster that refused its `trafficDistribution`, None without one.
+
+    The next value is `PreferClose`, which is older than those that name a zone or a node, and then
+    none.
+    """
+    distribution = service.spec.traffic_distribution
+    if distribution is None:
+        return None
+    older = None if distribution == _OLDEST_DISTRIBUTION else _OLDEST_DISTRIBUTION
+    return evolve(service, spec=evolve(service.spec, traffic_distribution=older))
 
 
 def local_service(remote: Service) -> Service:

@@ -54,6 +54,9 @@ Connection: TypeAlias = Synced | Unreachable | Pending
 SYNCED: Final = Synced()
 PENDING: Final = Pending()
 
+LONG_AGO: Final = float("-inf")
+"""A time before every other."""
+
 
 @frozen
 class Options:
@@ -79,6 +82,10 @@ class RemoteCluster:
         connection: Whether its Services and slices are complete and current.
         services: Its Services.
         endpoint_slices: Its EndpointSlices by Service.
+        since: When the connection became this one, or when a link that is being listed was added or
+            edited, in seconds on the clock of plans.
+        changed_at: When Service and slices last changed so that they may not fit together, by
+            Service. Times before `remote_consistency.PATIENCE_SECONDS` need not be in it.
         undecodable: Services with objects that could not be decoded.
         guard: Which deletions have to wait.
     """
@@ -87,6 +94,8 @@ class RemoteCluster:
     connection: Connection
     services: Mapping[NamespacedName, Service] = field(factory=dict)
     endpoint_slices: SlicesByService = field(factory=dict)
+    since: float = LONG_AGO
+    changed_at: Mapping[NamespacedName, float] = field(factory=dict)
     undecodable: Collection[NamespacedName] = ()
     guard: Guard = UNGUARDED
 

@@ -119,6 +119,10 @@ class Reason(Enum):
         "the cluster lost most of its mirrored EndpointSlices at once: they are kept for now",
         Party.REMOTE,
     )
+    REMOTE_CHANGING = (
+        "RemoteChanging",
+        "the remote Service and its EndpointSlices do not fit together yet: waiting for the rest",
+    )
     MAIN_UNDECODABLE = (
         "MainUndecodable",
         "one of its objects in the main cluster could not be decoded: its EndpointSlices are kept",
@@ -196,6 +200,10 @@ class Reason(Enum):
         "RemotePortless",
         "the remote Service has no ports, and the main cluster would reject such a Service",
         Party.REMOTE,
+    )
+    OLDER_LINK_AWAITED = (
+        "OlderLinkAwaited",
+        "an older ClusterLink is still being listed, and may have the Service too",
     )
     SERVICE_AWAITED = ("ServiceAwaited", "the Service has to be created in the main cluster first")
     MAIN_HEADLESS = ("MainHeadless", "the main Service is headless", Party.MAIN)

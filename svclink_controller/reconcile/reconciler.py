@@ -83,13 +83,28 @@ class Reconciler:
         self._measure(key, started, received, results)
         unfinished = [result for result in results if result.status is not WriteStatus.APPLIED]
         self.plan_results.record(key, plan.findings, unfinished)
-        self._requeue(key, unfinished, is_unproven=len(changes) < len(plan.changes))
+        is_unproven = len(changes) < len(plan.changes)
+        self._requeue(key, plan.again_at, unfinished, is_unproven=is_unproven)
 
     def _requeue(
-        self, key: NamespacedName, unfinished: list[WriteResult], *, is_unproven: bool
+        self,
+        key: NamespacedName,
+        again_at: float | None,
+        unfinished: list[WriteResult],
+        *,
+        is_unproven: bool,
     ) -> None:
-        """Plan a Service again when the first of its changes that were not applied may be sent."""
+        """Plan a Service again when its plan ends, or when the first unfinished change may be sent.
+
+        Args:
+            key: The Service.
+            again_at: When its plan ends without an event, if it does.
+            unfinished: The results of the changes that were not applied.
+            is_unproven: Whether other changes were not sent, because they were not proven.
+        """
         delays = [each.retry_after for each in unfinished if each.retry_after is not None]
+        if again_at is not None:
+            delays.append(max(again_at - clock.elapsed(), 0))
         if is_unproven:
             delays.append(self.queue.retry(key))
         else:

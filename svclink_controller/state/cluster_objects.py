@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypeAlias
 
 from attrs import define, field
 
+from svclink_controller.state.recent_times import RecentTimes
 from svclink_controller.state.versioned_map import VersionedMap
 from svclink_core.budget import UNDECODABLE_BYTES, footprint
 from svclink_core.core_v1 import Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.ownership import service_of
+from svclink_core.remote_consistency import PATIENCE_SECONDS, may_break_consistency
 
 ObjectType: TypeAlias = type[Service] | type[EndpointSlice]
 
@@ -27,6 +30,7 @@ class ClusterObjects:
             are left out.
         undecodable_services: The Services with undecodable objects, and how many each has.
         is_limited: Whether the memory of the objects is counted, as for remote clusters.
+        changed_at: When Service and slices last changed so that they may not fit together.
     """
 
     services: VersionedMap[NamespacedName, Service] = field(factory=VersionedMap)
@@ -36,6 +40,7 @@ class ClusterObjects:
     )
     undecodable_services: VersionedMap[NamespacedName, int] = field(factory=VersionedMap)
     is_limited: bool = False
+    changed_at: RecentTimes = field(factory=lambda: RecentTimes(PATIENCE_SECONDS))
     _memory: int = 0
     _undecodable: dict[tuple[ObjectType, NamespacedName], NamespacedName] = field(factory=dict)
 
@@ -112,6 +117,18 @@ class ClusterObjects:
                 self.undecodable_services.pop(service)
         return service
 
+    def note_change(
+        self,
+        old: Service | EndpointSlice | None,
+        new: Service | EndpointSlice | None,
+        now: Callable[[], float],
+    ) -> None:
+        """Note when a Service changed so that its slices may not fit it, or the reverse."""
+        if may_break_consistency(old, new) and (item := new or old) is not None:
+            key = service_of(item) if isinstance(item, EndpointSlice) else item.metadata.key
+            if key is not None:
+                self.changed_at.set(key, now())
+
     def is_undecodable(self, kind: ObjectType, key: NamespacedName) -> bool:
         """Whether the current state of an object could not be decoded."""
         return (kind, key) in self._undecodable
@@ -125,3 +142,10 @@ class ClusterObjects:
         self, kind: ObjectType
     ) -> VersionedMap[NamespacedName, Service] | VersionedMap[NamespacedName, EndpointSlice]:
         return self.slices if kind is EndpointSlice else self.services
+
+
+def is_same_version(old: Service | EndpointSlice, new: Service | EndpointSlice) -> bool:
+    """Whether two states are the same one: each change of an object gives it another version."""
+    version = old.metadata.resource_version
+    same_uid = old.metadata.uid == new.metadata.uid
+    return same_uid and bool(version) and version == new.metadata.resource_version

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from attrs import define, field, frozen
 
+from svclink_controller import clock
 from svclink_controller.state.link_index import LinkIndex
 from svclink_core.deletion_guard import UNGUARDED, Guard
 from svclink_core.link_identity import Problem, oldest_of_same_name
@@ -43,6 +46,7 @@ class LinkStates:
             them compares links by identity, and a new status would be another object.
         connections: Absent means pending.
         observations: Absent means that nothing was observed yet.
+        now: The clock of plans.
     """
 
     index: LinkIndex = field(factory=LinkIndex)
@@ -50,6 +54,8 @@ class LinkStates:
     planned_links: dict[str, ClusterLink] = field(factory=dict)
     connections: dict[str, Connection] = field(factory=dict)
     observations: dict[str, Observation] = field(factory=dict)
+    now: Callable[[], float] = clock.elapsed
+    _since: dict[str, float] = field(factory=dict)
     _guards: dict[str, Guard] = field(factory=dict)
 
     def put(self, link: ClusterLink, *, listed: bool) -> bool:
@@ -73,6 +79,7 @@ class LinkStates:
             self.planned_links,
             self.connections,
             self.observations,
+            self._since,
             self._guards,
         )
         for each in by_name:
@@ -88,7 +95,12 @@ class LinkStates:
         is_changed = name in self.links and self.connection(name) != connection
         if is_changed:
             self.connections[name] = connection
+            self._since[name] = self.now()
         return is_changed
+
+    def since(self, name: str) -> float:
+        """When the connection became this one, or a link that is being listed was edited."""
+        return self._since[name]
 
     def observe(self, name: str, observation: Observation) -> bool:
         """Set what was observed of a connection. Returns whether it differs."""
@@ -113,6 +125,8 @@ class LinkStates:
         is_changed = planned is None or _rules(planned) != _rules(link)
         if is_changed:
             self.planned_links[name] = link
+            if self.connection(name) == PENDING:
+                self._since[name] = self.now()
         return is_changed
 
 

@@ -64,6 +64,8 @@ class SnapshotMaker:
             connection=self._link_states.connection(name),
             services=objects.services.version(),
             endpoint_slices=objects.slices_by_service.version(),
+            since=self._link_states.since(name),
+            changed_at=objects.changed_at.version(),
             undecodable=objects.undecodable_services.version(),
             guard=self._link_states.guard(name),
         )

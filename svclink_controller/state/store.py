@@ -18,7 +18,11 @@ from svclink_controller.state.changes import (
     ServicesToPlan,
     ignore_changes,
 )
-from svclink_controller.state.cluster_objects import ClusterObjects, ObjectType
+from svclink_controller.state.cluster_objects import (
+    ClusterObjects,
+    ObjectType,
+    is_same_version,
+)
 from svclink_controller.state.link_index import LinkIndex, is_older
 from svclink_controller.state.link_states import LinkStates, Observation
 from svclink_controller.state.mirror_counts import MirrorCounter, MirrorCounts
@@ -41,7 +45,7 @@ from svclink_core.enqueueing import (
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.mirroring import normal_endpoints
 from svclink_core.ownership import cluster_of, service_of
-from svclink_core.snapshot import PENDING, Connection, Options, Snapshot
+from svclink_core.snapshot import PENDING, SYNCED, Connection, Options, Snapshot
 from svclink_core.svclink_v1alpha1 import ClusterLink
 from svclink_core.well_known import MAIN
 
@@ -339,11 +343,11 @@ class Store:
         match item:
             case Service():
                 old = objects.put_service(key, item)
-                if old is None or not _is_same_version(old, item):
+                if old is None or not is_same_version(old, item):
                     self._object_changed(cluster, ServiceChanged(old, item))
             case EndpointSlice():
                 old_slice = objects.put_slice(key, item)
-                if old_slice is None or not _is_same_version(old_slice, item):
+                if old_slice is None or not is_same_version(old_slice, item):
                     self._slice_changed(cluster, old_slice, item)
             case unexpected:
                 assert_never(unexpected)
@@ -379,7 +383,10 @@ class Store:
 
     def _object_changed(self, cluster: str, event: ServiceChanged | EndpointSliceChanged) -> None:
         """Report a change. After the first list of a cluster all Services are planned."""
-        if cluster == MAIN or self._link_states.connection(cluster) != PENDING:
+        connection = SYNCED if cluster == MAIN else self._link_states.connection(cluster)
+        if cluster != MAIN and connection == SYNCED:
+            self._changing(cluster).note_change(event.old, event.new, self._link_states.now)
+        if connection != PENDING:
             self._plan_again_after(event)
 
     def _plan_again_after(self, event: Event) -> None:
@@ -389,10 +396,3 @@ class Store:
     def _plan_again(self, service: NamespacedName) -> None:
         if self.is_complete:
             self.listener(ServicesToPlan((service,)))
-
-
-def _is_same_version(old: ClusterObject, new: ClusterObject) -> bool:
-    """Whether two states are the same one: each change of an object gives it another version."""
-    version = old.metadata.resource_version
-    same_uid = old.metadata.uid == new.metadata.uid
-    return same_uid and bool(version) and version == new.metadata.resource_version

@@ -23,8 +23,9 @@ from svclink_core import codec
 from svclink_core.core_v1 import Namespace, Service
 from svclink_core.diffing import Delete
 from svclink_core.discovery_v1 import EndpointSlice
+from svclink_core.full_planning import plan
 from svclink_core.meta_v1 import NamespacedName
-from svclink_core.planning import Change, Plan, plan
+from svclink_core.planning import Change, Plan
 from svclink_core.snapshot import Options
 
 CHANGES: Final = 2

@@ -24,7 +24,7 @@ from svclink_controller.cli.snapshots.live import (
 )
 from svclink_controller.cli.snapshots.partial import used_links
 from svclink_controller.wire.reading import decode_version
-from svclink_core.planning import plan
+from svclink_core.full_planning import plan
 from svclink_core.snapshot import Snapshot
 from svclink_core.svclink_v1alpha1 import ClusterLink
 

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DataObject
 
 from svclink_core import (
+    PENDING,
     SYNCED,
     UNGUARDED,
     Change,
@@ -56,7 +57,7 @@ from svclink_core import (
 from svclink_core.codec import Json, structure, unstructure, unstructure_status
 from svclink_core.naming import choose_name
 from svclink_core.ownership import Leftover, Unclear, cluster_of, is_ours, owner_of, service_of
-from svclink_core.snapshot import all_keys
+from svclink_core.snapshot import LONG_AGO, all_keys
 from svclink_core.unreachable_policy import covers, is_expired, ready_families
 from svclink_core.well_known import LABEL_IMPORTED
 from tests.unit.core.interpreter import outputs
@@ -118,6 +119,20 @@ def test_l1_fixpoint_one_service_at_a_time(found: Snapshot) -> None:
     assert plan(found, NOW).changes == ()
 
 
+@given(snapshots, st.floats(0, 1, exclude_max=True))
+def test_l1_a_plan_holds_until_its_deadline(found: Snapshot, part: float) -> None:
+    """Without events a plan stays the same until its deadline; then it is made again."""
+    for key in all_keys(found):
+        decided = plan_service(found, key, NOW)
+        end = NOW + 1_000 if decided.again_at is None else decided.again_at
+        if not any(isinstance(each.connection, Unreachable) for each in found.remotes.values()):
+            assert plan_service(found, key, NOW + part * (end - NOW)) == decided
+        if decided.again_at is not None:
+            assert decided.again_at > NOW
+            later = plan_service(found, key, decided.again_at).again_at
+            assert later is None or later > decided.again_at
+
+
 # L2 order: shuffling the inputs, or another PYTHONHASHSEED, changes nothing.
 
 
@@ -150,6 +165,8 @@ def shuffled(found: Snapshot, random: Random) -> Snapshot:
             remote_cluster(each.link, services, slices, each.connection),
             undecodable=mixed(each.undecodable, random),
             guard=each.guard,
+            since=each.since,
+            changed_at=each.changed_at,
         )
 
     services = [service(each) for each in mixed(found.main.services.values(), random)]
@@ -393,7 +410,9 @@ def test_l4_what_is_not_known_is_not_looked_at(found: Snapshot) -> None:
     forgotten = evolve(
         found,
         remotes={
-            name: remote if is_known(remote) else RemoteCluster(remote.link, remote.connection)
+            name: remote
+            if is_known(remote)
+            else RemoteCluster(remote.link, remote.connection, since=remote.since)
             for name, remote in found.remotes.items()
         },
     )
@@ -409,9 +428,11 @@ linked_snapshots = settled_snapshots.filter(lambda found: bool(found.remotes))
 
 
 def understood(found: Snapshot, cluster: str) -> Snapshot:
-    """The snapshot with a cluster that is synced, decodable, unfiltered and unguarded."""
+    """The snapshot with a cluster that is synced, settled, decodable, unfiltered and unguarded."""
     known = with_link(found, cluster, ClusterLinkSpec(), SYNCED, is_selected=True)
-    remote = evolve(known.remotes[cluster], undecodable=(), guard=UNGUARDED)
+    remote = evolve(
+        known.remotes[cluster], undecodable=(), guard=UNGUARDED, since=LONG_AGO, changed_at={}
+    )
     return evolve(
         known, remotes={**known.remotes, cluster: remote}, main=evolve(known.main, undecodable=())
     )
@@ -816,6 +837,7 @@ def test_l11_incremental_is_full(found: Snapshot, other: NamespacedName) -> None
         tuple(without_repeated_namespaces(change for each in plans for change in each.changes)),
         tuple(decision for each in plans for decision in each.decisions),
         tuple(finding for each in plans for finding in each.findings),
+        min((each.again_at for each in plans if each.again_at is not None), default=None),
     )
     assert other in all_keys(found) or plan_service(found, other, NOW).changes == ()
 
@@ -904,3 +926,35 @@ def test_l12_crash(found: Snapshot) -> None:
         again = settled(applied(found, changes[:length]))
         assert contents(again) == contents(settled(found))
         assert plan(again, NOW).changes == ()
+
+
+# L15 history does not matter: here, for the Services that svclink creates.
+
+
+@given(linked_snapshots, st.data())
+def test_l15_created_services_do_not_depend_on_who_is_listed_first(
+    found: Snapshot, data: DataObject
+) -> None:
+    """The oldest link that has a Service gives it, whichever clusters are listed first."""
+    found = evolve(found, options=Options(sync_services=True))
+    for cluster in found.remotes:
+        found = understood(found, cluster)
+    early = data.draw(st.sets(st.sampled_from(sorted(found.remotes))))
+    partly = evolve(
+        found,
+        remotes={
+            name: remote if name in early else evolve(remote, connection=PENDING, since=NOW - 1)
+            for name, remote in found.remotes.items()
+        },
+    )
+    later = evolve(settled(partly), remotes=found.remotes)
+    assert created(settled(later), found) == created(settled(found), found)
+
+
+def created(after: Snapshot, before: Snapshot) -> set[Service]:
+    """The Services that were created, without uid and version."""
+    return {
+        evolve(service, metadata=evolve(service.metadata, uid="", resource_version=""))
+        for key, service in after.main.services.items()
+        if key not in before.main.services
+    }

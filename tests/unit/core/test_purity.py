@@ -36,6 +36,7 @@ from svclink_core import (
     Outcome,
     Planner,
     Reason,
+    RemoteCluster,
     Snapshot,
     Synced,
     Toll,
@@ -161,11 +162,23 @@ def use(core: Mapping[str, Function], happening: Happening, facts: LinkFacts) ->
         core["effect"](guard)
         for endpoint_slice in main_slices(found):
             core["cluster_of"](endpoint_slice)
+        use_remote(core, remote)
         use_link(core, remote.link)
         for value in (*remote.services.values(), *main_slices(found), remote.link):
             core["structure"](core["unstructure"](value), type(value))
     status = core["summarize"](facts, "2026-07-01T12:00:00Z")
     core["unstructure_status"](status)
+
+
+def use_remote(core: Mapping[str, Function], remote: RemoteCluster) -> None:
+    """Call the functions that look at one remote cluster."""
+    for key, service_ in remote.services.items():
+        core["settles_at"](remote, key)
+        slices = [*remote.endpoint_slices.get(key, ())]
+        core["is_consistent"](service_, slices)
+        core["slices_of_today"](service_, slices)
+        core["may_break_consistency"](service_, None)
+        core["with_older_distribution"](service_)
 
 
 def use_link(core: Mapping[str, Function], link: ClusterLink) -> None:
@@ -199,6 +212,7 @@ def use_rest(core: Mapping[str, Function], universe: Universe) -> None:
     core["is_label_value"]("zone-a")
     core["is_qualified_name"]("kubernetes.io/h2c")
     core["some_of"](["127.0.0.1"])
+    core["is_distribution_refused"](422, "spec.trafficDistribution: Unsupported value")
     core["json_name"]("cluster_ip", {})
     core["sorted_pairs"]({"b": "1", "a": "2"})
     core["next_action"](RemoteState())

@@ -8,6 +8,8 @@ import pytest
 from attrs import evolve
 
 from svclink_core import (
+    PENDING,
+    SYNCED,
     ClusterLinkSpec,
     CreateNamespace,
     CreateService,
@@ -21,11 +23,16 @@ from svclink_core import (
     Service,
     ServicePort,
     Snapshot,
+    Unreachable,
     main_cluster,
     plan,
 )
 from svclink_core.core_v1 import ClientIPConfig, SessionAffinityConfig
-from svclink_core.service_creation import local_service
+from svclink_core.service_creation import (
+    LISTING_PATIENCE_SECONDS,
+    local_service,
+    with_older_distribution,
+)
 from svclink_core.well_known import LABEL_IMPORTED
 from tests.builders.keys import WEB
 from tests.builders.values import cluster, mirrored_slice, remote_slice, service, snapshot_of
@@ -109,6 +116,27 @@ def test_unknown_traffic_distribution_is_left_out() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("given", "next_ones"),
+    [
+        ("PreferSameZone", ["PreferClose", None]),
+        ("PreferSameNode", ["PreferClose", None]),
+        ("PreferClose", [None]),
+        (None, []),
+    ],
+)
+def test_an_older_main_gets_an_older_traffic_distribution(
+    given: str | None, next_ones: list[str | None]
+) -> None:
+    """A main cluster that refuses `trafficDistribution` gets `PreferClose`, then none."""
+    found = []
+    older = with_older_distribution(service(traffic_distribution=given))
+    while older is not None:
+        found.append(older.spec.traffic_distribution)
+        older = with_older_distribution(older)
+    assert found == next_ones
+
+
 def test_namespace_is_created_before_service_and_slices() -> None:
     """One plan creates the Namespace and the Service in it, the next one its slices."""
     found = lacking(cluster("c1", remote_slice()), namespaces=[])
@@ -147,6 +175,49 @@ def test_the_oldest_link_provides_the_service() -> None:
         ("d", Outcome.SKIPPED, Reason.REMOTE_SERVICE_MISSING),
         ("e", Outcome.KEPT, Reason.FROZEN),
     ]
+
+
+def listed_since(remote: RemoteCluster, since: float) -> RemoteCluster:
+    """The cluster of an older link, which is still being listed."""
+    return evolve(aged(remote, "2026-01-01T00:00:00Z"), connection=PENDING, since=since)
+
+
+def test_an_older_link_that_is_being_listed_is_waited_for() -> None:
+    """Created Services do not depend on who is listed first: an older link may have it too."""
+    young = aged(cluster("a"), "2026-02-01T00:00:00Z")
+    old = listed_since(cluster("b"), NOW - 1)
+    decided = plan(lacking(young, old), NOW)
+    assert decided.changes == ()
+    assert [(each.cluster, each.reason) for each in decided.decisions] == [
+        ("a", Reason.OLDER_LINK_AWAITED),
+        ("b", Reason.PENDING),
+    ]
+    assert decided.again_at == NOW - 1 + LISTING_PATIENCE_SECONDS
+    listed = lacking(young, evolve(old, connection=SYNCED))
+    assert [change.cluster for change in plan(listed, NOW).changes] == ["b"]
+
+
+def test_an_older_link_is_waited_for_30_seconds() -> None:
+    """A cluster that takes longer to be listed does not keep Services from being created."""
+    young = aged(cluster("a"), "2026-02-01T00:00:00Z")
+    decided = plan(lacking(young, listed_since(cluster("b"), NOW - LISTING_PATIENCE_SECONDS)), NOW)
+    assert [change.cluster for change in decided.changes] == ["a"]
+    assert decided.again_at is None
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        evolve(listed_since(cluster("b"), NOW), connection=Unreachable("2026-01-01T00:00:00Z", 0)),
+        listed_since(cluster("b", spec=ClusterLinkSpec(enabled=False)), NOW),
+        listed_since(cluster("b", spec=ClusterLinkSpec(excluded_services=(str(WEB),))), NOW),
+        aged(listed_since(cluster("b"), NOW), "2026-03-01T00:00:00Z"),
+    ],
+)
+def test_other_links_are_not_waited_for(other: RemoteCluster) -> None:
+    """A lost, disabled or younger link is not waited for, and none that excludes the Service."""
+    young = aged(cluster("a"), "2026-02-01T00:00:00Z")
+    assert [change.cluster for change in plan(lacking(young, other), NOW).changes] == ["a"]
 
 
 def test_a_link_without_a_time_is_the_oldest() -> None:

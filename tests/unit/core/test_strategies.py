@@ -27,12 +27,16 @@ from svclink_core import (
     Service,
     ServiceChanged,
     Snapshot,
+    Synced,
     Unreachable,
     plan,
 )
 from svclink_core.deletion_guard import Guard
 from svclink_core.ownership import Leftover, Unclear, cluster_of, is_ours, owner_of, service_of
+from svclink_core.remote_consistency import is_consistent
 from svclink_core.well_known import (
+    ANNOTATION_SHARD,
+    ANNOTATION_SOURCE_SLICE,
     LABEL_CLUSTER,
     LABEL_GO_CLUSTER,
     LABEL_HEADLESS,
@@ -47,6 +51,7 @@ from tests.unit.core.strategies.endpoints import (
     IPV6_REFUSED,
 )
 from tests.unit.core.strategies.links import HELD
+from tests.unit.core.strategies.names import IMPOSSIBLE_NAMES
 from tests.unit.core.strategies.snapshots import Happening, events, snapshots
 from tests.unit.core.validation import problems
 from tests.unit.core.world import NOW, main_slices, ours, remote_slices
@@ -155,6 +160,43 @@ SNAPSHOTS: Final[dict[str, Case]] = {
         port.app_protocol == "not a name"
         for endpoint_slice in anywhere(found)
         for port in endpoint_slice.ports
+    ),
+    "appProtocol that is too long": lambda found: any(
+        len(port.app_protocol or "") > 253
+        for endpoint_slice in anywhere(found)
+        for port in endpoint_slice.ports
+    ),
+    "two ports of one name": lambda found: any(
+        len({port.name for port in endpoint_slice.ports}) < len(endpoint_slice.ports)
+        for endpoint_slice in anywhere(found)
+    ),
+    "over 100 addresses": lambda found: any(len(each.addresses) > 100 for each in endpoints(found)),
+    "zone that no Node can have": lambda found: any(
+        each.zone == "zone b" for each in endpoints(found)
+    ),
+    "impossible name of a slice": lambda found: any(
+        endpoint_slice.metadata.name in IMPOSSIBLE_NAMES for endpoint_slice in anywhere(found)
+    ),
+    "shard": lambda found: any(
+        endpoint_slice.metadata.annotation(ANNOTATION_SHARD) for endpoint_slice in ours(found)
+    ),
+    "shard as written before": lambda found: any(
+        "/" in (endpoint_slice.metadata.annotation(ANNOTATION_SOURCE_SLICE) or "")
+        for endpoint_slice in ours(found)
+    ),
+    "mirror with additions of others": lambda found: any(
+        endpoint_slice.metadata.additions for endpoint_slice in ours(found)
+    ),
+    "remote Service that just changed": lambda found: any(
+        NOW in remote.changed_at.values() for remote in links(found)
+    ),
+    "cluster that was just listed": lambda found: any(
+        remote.since == NOW - 1 and isinstance(remote.connection, Synced) for remote in links(found)
+    ),
+    "slice of an earlier Service": lambda found: any(
+        not is_consistent(remote.services.get(key), slices)
+        for remote in links(found)
+        for key, slices in remote.endpoint_slices.items()
     ),
     "dual stack": lambda found: any(
         len(each.spec.ip_families) == 2 for each in found.main.services.values()

@@ -86,7 +86,13 @@ def with_remote(
         remote_slices(old) if slices is None else slices,
         old.connection,
     )
-    new = evolve(new, undecodable=old.undecodable, guard=old.guard)
+    new = evolve(
+        new,
+        undecodable=old.undecodable,
+        guard=old.guard,
+        since=old.since,
+        changed_at=old.changed_at,
+    )
     return evolve(snapshot, remotes={**snapshot.remotes, name: new})
 
 

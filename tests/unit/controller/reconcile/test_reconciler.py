@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 import pytest
 from attrs import define, evolve
 
+from svclink_controller import clock
 from svclink_controller.reconcile.applier import Applier
 from svclink_controller.reconcile.link_removal import LinkRemoval
 from svclink_controller.reconcile.plan_results import PlanResults
@@ -21,18 +22,22 @@ from svclink_controller.reconcile.reconciler import Reconciler
 from svclink_controller.reconcile.workqueue import WorkQueue
 from svclink_controller.reconcile.write_pacing import REST_SECONDS
 from svclink_controller.state.changes import ServicesToPlan, StateChange
+from svclink_controller.state.link_states import LinkStates
 from svclink_controller.state.store import Store
 from svclink_core import (
     SYNCED,
     ClusterLink,
+    EndpointPort,
     EndpointSlice,
     NamespacedName,
     ObjectMeta,
     Options,
     Reason,
     Service,
+    ServicePort,
 )
 from svclink_core.codec import structure
+from svclink_core.remote_consistency import PATIENCE_SECONDS
 from svclink_core.well_known import (
     LABEL_CLUSTER,
     LABEL_MANAGED_BY,
@@ -79,8 +84,13 @@ class World:
 
 
 @asynccontextmanager
-async def worlds(*, broken: int = 0) -> AsyncIterator[World]:
-    """A reconciler at work; the first answers of the main cluster cause an internal error."""
+async def worlds(*, broken: int = 0, ago: float = 0) -> AsyncIterator[World]:
+    """A reconciler at work.
+
+    Args:
+        broken: How many answers of the main cluster cause an internal error.
+        ago: How many seconds ago everything that happens has happened, for what waits for its end.
+    """
     cluster = FakeApiServer()
     queue: WorkQueue[NamespacedName] = WorkQueue()
 
@@ -88,7 +98,8 @@ async def worlds(*, broken: int = 0) -> AsyncIterator[World]:
         if isinstance(change, ServicesToPlan):
             queue.add(change.keys)
 
-    store = Store(Options(), enqueue)
+    states = LinkStates(now=lambda: clock.elapsed() - ago)
+    store = Store(Options(), enqueue, link_states=states)
     findings = PlanResults(lambda _: None)
     faults = [RuntimeError("an internal error")] * broken
 
@@ -302,3 +313,33 @@ async def test_internal_error_is_retried() -> None:
         await eventually(
             lambda: world.addresses() == {"api-c1": ["10.0.0.1"], "web-c1": ["10.0.0.1"]}
         )
+
+
+OWN_NAME = service(ports=(ServicePort(80, "own-name"),), version="2")
+RENAMED = service(ports=(ServicePort(80, "renamed"),), version="2")
+
+
+async def test_mirror_outlives_a_service_that_overtakes_its_slices() -> None:
+    """A renamed port neither deletes the mirror nor makes another one."""
+    async with worlds() as world:
+        world.list_all()
+        world.store.put(MAIN, OWN_NAME)
+        await eventually(lambda: "web-c1" in world.addresses())
+        (before,) = world.cluster.all("endpointslices")
+        world.store.put("c1", RENAMED)
+        await eventually(lambda: world.queue.is_idle)
+        ports = (EndpointPort("renamed", port=8080),)
+        world.store.put("c1", remote_slice(None, "10.0.0.2", ports=ports, version="2"))
+        await eventually(lambda: world.addresses() == {"web-c1": ["10.0.0.2"]})
+        (after,) = world.cluster.all("endpointslices")
+        assert after["metadata"]["uid"] == before["metadata"]["uid"]
+
+
+async def test_plan_is_made_again_when_patience_ends() -> None:
+    """What does not fit together in the end is removed without another event."""
+    async with worlds(ago=PATIENCE_SECONDS - 0.2) as world:
+        world.list_all()
+        world.store.put(MAIN, OWN_NAME)
+        await eventually(lambda: "web-c1" in world.addresses())
+        world.store.put("c1", RENAMED)
+        await eventually(lambda: world.addresses() == {})

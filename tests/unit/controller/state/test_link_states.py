@@ -5,18 +5,21 @@ Real: the store and the core. Substituted: reflectors and workers, by direct cal
 
 from __future__ import annotations
 
-from svclink_controller.state.link_states import Observation
+from svclink_controller.state.link_states import LinkStates, Observation
 from svclink_controller.state.mirror_counts import MirrorCounts
+from svclink_controller.state.store import Store
 from svclink_controller.wire.messages import Listing, Undecodable
 from svclink_core import (
     PENDING,
     SYNCED,
     UNGUARDED,
+    ClusterLinkSpec,
     EndpointSlice,
     Guard,
     NamespacedName,
     Options,
     Service,
+    Unreachable,
 )
 from svclink_core.well_known import MAIN
 from tests.builders.keys import WEB
@@ -28,6 +31,7 @@ from tests.unit.controller.state.stores import (
     undecodable,
     world,
 )
+from tests.unit.controller.virtual_time import ManualClock
 
 # Links and connections
 
@@ -181,3 +185,57 @@ def test_undecodable_service_of_main_is_in_the_snapshot() -> None:
     made = world()
     made.store.mark_undecodable(MAIN, Service, Undecodable(WEB, WEB, "?"))
     assert set(made.store.snapshot().main.undecodable) == {WEB}
+
+
+# Times that plans depend on
+
+
+def test_time_of_a_connection() -> None:
+    """A connection has the time at which it became this one; setting it again changes nothing."""
+    time = ManualClock()
+    states = LinkStates(now=time)
+    states.put(link(), listed=True)
+    assert states.since("c1") == 1_000
+    time.now = 1_010
+    assert states.set_connection("c1", SYNCED)
+    time.now = 1_020
+    assert not states.set_connection("c1", SYNCED)
+    assert states.since("c1") == 1_010
+
+
+def test_edited_link_is_listed_from_now_on() -> None:
+    """A link that was disabled for long is waited for once it is enabled and being listed."""
+    time = ManualClock()
+    states = LinkStates(now=time)
+    states.put(link(spec=ClusterLinkSpec(enabled=False), version="1"), listed=True)
+    time.now = 2_000
+    states.put(link(version="2", generation=2), listed=False)
+    assert states.since("c1") == 2_000
+    states.set_connection("c1", SYNCED)
+    time.now = 3_000
+    states.put(link(spec=ClusterLinkSpec(enabled=False), version="3", generation=3), listed=False)
+    assert states.since("c1") == 2_000
+
+
+def test_change_that_service_and_slices_may_not_survive_has_a_time() -> None:
+    """The last time that ports or identities changed is in the snapshot, for a synced cluster."""
+    time = ManualClock()
+    store = Store(Options(), link_states=LinkStates(now=time))
+    store.put_link(link())
+    store.put("c1", service())
+    store.set_connection("c1", Unreachable("2026-01-01T00:00:00Z", 0))
+    store.put("c1", service(ports=(), version="2"))
+    assert dict(store.snapshot().remotes["c1"].changed_at) == {}
+    store.set_connection("c1", SYNCED)
+    time.now = 1_001
+    store.put("c1", service(version="3"))
+    assert dict(store.snapshot().remotes["c1"].changed_at) == {WEB: 1_001}
+    time.now = 1_002
+    store.put("c1", remote_slice(version="1"))
+    store.put(MAIN, remote_slice(key=API))
+    assert dict(store.snapshot().remotes["c1"].changed_at) == {WEB: 1_002}
+    time.now = 1_003
+    store.put("c1", remote_slice(None, "10.0.0.2", version="2"))
+    assert dict(store.snapshot().remotes["c1"].changed_at) == {WEB: 1_002}
+    store.remove("c1", Service, WEB)
+    assert dict(store.snapshot().remotes["c1"].changed_at) == {WEB: 1_003}

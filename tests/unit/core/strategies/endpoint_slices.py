@@ -85,7 +85,10 @@ def _remote_endpoint_slices(draw: DrawFn, universe: Universe) -> EndpointSlice:
         uid="remote",
         resource_version="1",
         labels=tuple(sorted(labels.items())),
-        owner_references=(OwnerReference("v1", "Service", key.name, "remote", controller=True),),
+        owner_references=tuple(
+            OwnerReference("v1", "Service", key.name, uid_of(key, incarnation), controller=True)
+            for incarnation in draw(_owners)
+        ),
     )
     return EndpointSlice(
         metadata, address_type, draw(REMOTE_ENDPOINTS[address_type]), draw(remote_ports)

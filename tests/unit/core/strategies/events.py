@@ -26,6 +26,7 @@ from svclink_core import (
     UnreachablePolicy,
     plan,
 )
+from svclink_core.ownership import service_of
 from svclink_core.svclink_v1alpha1 import UnreachableAction
 from tests.unit.core.strategies.drawing import mostly_true, nearly_always_true, pick, seldom_true
 from tests.unit.core.strategies.endpoint_slices import (
@@ -83,13 +84,18 @@ def _remote_service(draw: DrawFn, universe: Universe, before: Snapshot) -> tuple
     key = draw(pick(universe.keys))
     found = before.remotes[cluster].services
     old, new = found.get(key), draw(services(key))
-    if old is not None and draw(st.booleans()):
-        return ServiceChanged(old, None), with_remote(
-            before, cluster, services=_replaced(found, key, None)
-        )
-    return ServiceChanged(old, new), with_remote(
-        before, cluster, services=_replaced(found, key, new)
-    )
+    given = None if old is not None and draw(st.booleans()) else new
+    after = with_remote(before, cluster, services=_replaced(found, key, given))
+    return ServiceChanged(old, given), _with_time(draw, after, cluster, key)
+
+
+def _with_time(draw: DrawFn, after: Snapshot, cluster: str, key: NamespacedName) -> Snapshot:
+    """The snapshot in which a change of a remote Service was just now, or is long ago."""
+    remote = after.remotes[cluster]
+    times = {each: at for each, at in remote.changed_at.items() if each != key}
+    if draw(st.booleans()):
+        times[key] = NOW
+    return evolve(after, remotes={**after.remotes, cluster: evolve(remote, changed_at=times)})
 
 
 def _replaced(
@@ -116,7 +122,9 @@ def _remote_slice(draw: DrawFn, universe: Universe, before: Snapshot) -> tuple[E
         if endpoint_slice.metadata.key != new.metadata.key
     ]
     event = EndpointSliceChanged(_same_name(found, new), new, in_main=False)
-    return event, with_remote(before, cluster, slices=[*slices, new])
+    after = with_remote(before, cluster, slices=[*slices, new])
+    service = service_of(new)
+    return event, after if service is None else _with_time(draw, after, cluster, service)
 
 
 def _namespace(draw: DrawFn, universe: Universe, before: Snapshot) -> tuple[Event, Snapshot]:

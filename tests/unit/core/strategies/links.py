@@ -20,6 +20,7 @@ from svclink_core import (
     ClusterLink,
     ClusterLinkSpec,
     Guard,
+    NamespacedName,
     ObjectMeta,
     RemoteCluster,
     Unreachable,
@@ -27,7 +28,7 @@ from svclink_core import (
     Wave,
     remote_cluster,
 )
-from svclink_core.snapshot import Connection
+from svclink_core.snapshot import LONG_AGO, Connection
 from tests.unit.core.strategies.drawing import mostly, nearly_always_true, pick
 from tests.unit.core.strategies.endpoint_slices import all_remote_slices
 from tests.unit.core.strategies.names import EARLIER, LATER, Universe
@@ -109,7 +110,9 @@ def remote_clusters(universe: Universe, name: str) -> SearchStrategy[RemoteClust
     The core must not act on those.
     """
     return st.builds(
-        lambda cluster, guard: evolve(cluster, guard=guard),
+        lambda cluster, guard, since, changed_at: evolve(
+            cluster, guard=guard, since=since, changed_at=changed_at
+        ),
         st.builds(
             remote_cluster,
             st.builds(
@@ -123,7 +126,19 @@ def remote_clusters(universe: Universe, name: str) -> SearchStrategy[RemoteClust
             connections,
         ),
         guards(universe),
+        _times_of_connection,
+        times_of_change(universe),
     )
+
+
+_times_of_connection = st.sampled_from((LONG_AGO, LONG_AGO, NOW - 100, NOW - 20, NOW - 1))
+
+
+@cache
+def times_of_change(universe: Universe) -> SearchStrategy[dict[NamespacedName, float]]:
+    """When remote Services last changed: mostly long ago, else now, or for one of them."""
+    now = dict.fromkeys(universe.keys, NOW)
+    return st.sampled_from([{}, {}, now, {universe.keys[0]: NOW - 1}])
 
 
 def _link_metadata(name: str) -> SearchStrategy[ObjectMeta]:

@@ -8,7 +8,7 @@ from svclink_controller.demo.apiserver.registry.admission import problems, set_d
 from svclink_controller.demo.apiserver.status_errors import JsonObject
 from svclink_core.codec import unstructure
 from svclink_core.diffing import Create, Update
-from svclink_core.planning import plan
+from svclink_core.full_planning import plan
 from svclink_core.service_creation import CreateNamespace, CreateService
 from svclink_core.snapshot import Snapshot
 from tests.unit.controller.demo.apiserver.objects import type_of
