@@ -20,6 +20,10 @@ class Refuser(Enum):
     POLICY = "an admission policy refused it: let the policy accept what svclink writes"
     WEBHOOK = "an admission webhook refused it: let the webhook accept what svclink writes"
     BROKEN_WEBHOOK = "an admission webhook failed: repair the webhook, or exempt {where}"
+    SERVICE_NAME = (
+        "before Kubernetes 1.36 no Service name begins with a digit: upgrade the main cluster, or "
+        "rename the remote Service"
+    )
     VALIDATION = "the validation of the API server refused it"
     SIZE = "the object is too large for the API server"
     SERVER = ""
@@ -30,6 +34,7 @@ ABOUT_CONTENT: Final = frozenset(
         Refuser.RESTRICTED_ENDPOINTS,
         Refuser.POLICY,
         Refuser.WEBHOOK,
+        Refuser.SERVICE_NAME,
         Refuser.VALIDATION,
         Refuser.SIZE,
     }
@@ -46,6 +51,14 @@ def refuser_of(code: int, message: str) -> Refuser:
     if (found := _PHRASES.search(message)) is not None and found.lastgroup is not None:
         return Refuser[found.lastgroup]
     return _BY_CODE.get(code, Refuser.SERVER)
+
+
+def is_distribution_refused(code: int, message: str) -> bool:
+    """Whether an API server does not know the `trafficDistribution` of a Service.
+
+    `PreferClose` came with Kubernetes 1.30, `PreferSameZone` and `PreferSameNode` with 1.33.
+    """
+    return code == 422 and "spec.trafficDistribution: " in message
 
 
 def explain_refusal(refuser: Refuser, error: str, action: str, namespace: str) -> str:
@@ -69,6 +82,7 @@ _PHRASES: Final = re.compile(
     r"|(?P<POLICY>ValidatingAdmissionPolicy '[^']*'( with binding '[^']*')? denied request)"
     r'|(?P<BROKEN_WEBHOOK>failed calling webhook ")'
     r"|(?P<QUOTA>(exceeded|failed|unknown for) quota: |insufficient quota to )"
+    r"|(?P<SERVICE_NAME>a DNS-1035 label must )"
     r"|(?P<RESTRICTED_ENDPOINTS>endpoint (address|port) \S+ is not allowed)"
     r'|(?P<PERMISSION>User "[^"]*" cannot )'
 )

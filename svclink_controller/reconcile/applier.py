@@ -30,8 +30,14 @@ from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.ownership import service_of
 from svclink_core.planning import Change
-from svclink_core.service_creation import CreateNamespace, CreateService, Creation
+from svclink_core.service_creation import (
+    CreateNamespace,
+    CreateService,
+    Creation,
+    with_older_distribution,
+)
 from svclink_core.well_known import Reason
+from svclink_core.write_refusals import is_distribution_refused
 
 MAX_IN_FLIGHT: Final = 32
 """Concurrent writes: enough to keep an API server busy, few enough to leave it room for others."""
@@ -159,8 +165,7 @@ class Applier:
             case CreateNamespace(made, _, _):
                 await self.client.post(NAMESPACES.path(), unstructure(made))
             case CreateService(service, _, _):
-                answer = await self.client.post(SERVICES.path(namespace), unstructure(service))
-                self.written(decode_object(answer, SERVICES))
+                await self._create_service(service)
             case Create(endpoint_slice, _):
                 path = ENDPOINT_SLICES.path(namespace)
                 answer = await self.client.post(path, encode_slice(endpoint_slice))
@@ -182,6 +187,20 @@ class Applier:
                 )
             case unexpected:
                 assert_never(unexpected)
+
+    async def _create_service(self, service: Service) -> None:
+        """Create a Service, with the newest `trafficDistribution` that the main cluster knows."""
+        path = SERVICES.path(service.metadata.namespace)
+        try:
+            answer = await self.client.post(path, unstructure(service))
+        except ApiError as error:
+            older = with_older_distribution(service)
+            is_unknown = is_distribution_refused(error.status.code, error.status.message)
+            if older is None or not is_unknown:
+                raise
+            await self._create_service(older)
+        else:
+            self.written(decode_object(answer, SERVICES))
 
 
 def _must_wait(change: Change, unfinished: Collection[str | None]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from typing import Final
 
 from attrs import frozen
 
@@ -11,7 +12,7 @@ from svclink_controller.wire.resources import ENDPOINT_SLICES, NAMESPACES, SERVI
 from svclink_core.diffing import Delete
 from svclink_core.planning import Change
 from svclink_core.service_creation import CreateNamespace, CreateService
-from svclink_core.write_refusals import ABOUT_CONTENT, explain_refusal, refuser_of
+from svclink_core.write_refusals import ABOUT_CONTENT, Refuser, explain_refusal, refuser_of
 from svclink_core.write_retries import (
     FIXED_BY_CONTENT,
     FIXED_BY_OTHERS,
@@ -19,6 +20,9 @@ from svclink_core.write_retries import (
     NO_ANSWER,
     Ladder,
 )
+
+UPGRADE_SECONDS: Final = 300
+"""The pause before a write that fails until the main cluster is upgraded, from the first time."""
 
 
 class WriteStatus(Enum):
@@ -77,7 +81,9 @@ def result_of(change: Change, error: ApiError) -> WriteResult:
         return WriteResult(change, WriteStatus.SUPERSEDED, str(error), status.retry_after, ladder)
     message = explain(error, _permission(change), change.key.namespace)
     outcome = WriteStatus.REFUSED if ladder == FIXED_BY_CONTENT else WriteStatus.FAILED
-    return WriteResult(change, outcome, message, status.retry_after, ladder)
+    is_for_upgrade = refuser_of(status.code, status.message) is Refuser.SERVICE_NAME
+    pause = UPGRADE_SECONDS if is_for_upgrade else status.retry_after
+    return WriteResult(change, outcome, message, pause, ladder)
 
 
 def ladder_of(error: Exception) -> Ladder:

@@ -52,6 +52,7 @@ from svclink_core.snapshot import all_keys
 from svclink_core.unreachable_policy import Loss
 from svclink_core.watch_health import EndedWatch, WatchHealth
 from svclink_core.write_retries import NO_ANSWER
+from tests.builders.keys import WEB
 from tests.builders.values import (
     cluster,
     leftover_slice,
@@ -240,6 +241,11 @@ RARE: Final = (
         slices=[mirrored_slice(cluster="c2"), mirrored_slice(), leftover_slice()],
     ),
     snapshot_of(cluster("c1"), slices=[mirrored_slice()]),
+    snapshot_of(cluster("c1", remote_slice(endpoints=[])), slices=[mirrored_slice()]),
+    snapshot_of(
+        evolve(cluster("c1", remote_slice(), services=[]), changed_at={WEB: NOW}),
+        slices=[mirrored_slice()],
+    ),
     evolve(
         snapshot_of(cluster("c1"), services=[], options=Options(sync_services=True)),
         main=main_cluster((), (), ()),

@@ -11,7 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from svclink_core.write_refusals import ABOUT_CONTENT, Refuser, explain_refusal, refuser_of
+from svclink_core.write_refusals import (
+    ABOUT_CONTENT,
+    Refuser,
+    explain_refusal,
+    is_distribution_refused,
+    refuser_of,
+)
 
 FORBIDDEN: Final = 'endpointslices.discovery.k8s.io "web-c1" is forbidden: '
 
@@ -65,11 +71,35 @@ TEXTS: Final = [
         ),
         Refuser.VALIDATION,
     ),
+    (
+        422,
+        (
+            'Service "1st" is invalid: metadata.name: Invalid value: "1st": a DNS-1035 label must'
+            " consist of lower case alphanumeric characters or '-', start with an alphabetic"
+        ),
+        Refuser.SERVICE_NAME,
+    ),
     (413, "Request entity too large: limit is 3145728", Refuser.SIZE),
     (403, "Forbidden", Refuser.SERVER),
     (401, "Unauthorized", Refuser.SERVER),
     (500, "etcdserver: mvcc: database space exceeded", Refuser.SERVER),
 ]
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "is_refused"),
+    [
+        (422, 'spec.trafficDistribution: Unsupported value: "PreferSameZone"', True),
+        (403, 'spec.trafficDistribution: Unsupported value: "PreferSameZone"', False),
+        (422, 'metadata.name: Invalid value: "1st"', False),
+    ],
+)
+def test_main_cluster_that_does_not_know_a_distribution(
+    code: int, message: str, *, is_refused: bool
+) -> None:
+    """An older API server names the field in a 422."""
+    text = f'Service "web" is invalid: {message}: supported values: "PreferClose"'
+    assert is_distribution_refused(code, text) is is_refused
 
 
 @pytest.mark.parametrize(("code", "message", "refuser"), TEXTS)

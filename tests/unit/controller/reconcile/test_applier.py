@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 
 from svclink_controller.reconcile.applier import MAX_IN_FLIGHT, Applier
 from svclink_controller.reconcile.write_pacing import WritePace
-from svclink_controller.reconcile.write_results import WriteResult, WriteStatus
+from svclink_controller.reconcile.write_results import UPGRADE_SECONDS, WriteResult, WriteStatus
 from svclink_core import (
     Change,
     Create,
@@ -657,6 +657,57 @@ async def test_namespace_is_created_before_its_service() -> None:
         assert [each.status for each in results] == [WriteStatus.APPLIED, WriteStatus.APPLIED]
         assert posts(main) == ["/api/v1/namespaces", "/api/v1/namespaces/default/services"]
         assert [each.metadata.key for each in main.written] == [MADE.key]
+
+
+@pytest.mark.parametrize(
+    ("known", "expected"),
+    [
+        ({"PreferSameZone", "PreferClose", None}, ["PreferSameZone"]),
+        ({"PreferClose", None}, ["PreferSameZone", "PreferClose"]),
+        ({None}, ["PreferSameZone", "PreferClose", None]),
+    ],
+)
+async def test_older_main_gets_a_traffic_distribution_that_it_knows(
+    known: set[str | None], expected: list[str | None]
+) -> None:
+    """A main that refuses `trafficDistribution` gets `PreferClose` in the same turn, then none."""
+
+    async def older(request: web.BaseRequest) -> web.StreamResponse | None:
+        value = (await request.json())["spec"].get("trafficDistribution")
+        message = (
+            f'Service "web" is invalid: spec.trafficDistribution: Unsupported value: "{value}"'
+        )
+        return None if value in known else refusal(422, "Invalid", message)
+
+    async with main_cluster(older) as main:
+        spec = evolve(MADE.service.spec, traffic_distribution="PreferSameZone")
+        made = evolve(MADE, service=evolve(MADE.service, spec=spec))
+        (result,) = await main.applier.apply([made])
+        assert result.status is WriteStatus.APPLIED
+        sent = [request.json["spec"].get("trafficDistribution") for request in main.writes]
+        assert sent == expected
+        (stored,) = main.cluster.all("services")
+        assert stored["spec"].get("trafficDistribution") == expected[-1]
+
+
+async def test_name_that_an_older_main_refuses_is_seldom_sent_again() -> None:
+    """The message names the cause, and only an upgrade of the main cluster helps."""
+
+    async def older(_: web.BaseRequest) -> web.StreamResponse | None:
+        message = 'metadata.name: Invalid value: "1st": a DNS-1035 label must start with a letter'
+        return refusal(422, "Invalid", f'Service "1st" is invalid: {message}')
+
+    async with main_cluster(older) as main:
+        metadata = evolve(MADE.service.metadata, name="1st")
+        made = evolve(MADE, service=evolve(MADE.service, metadata=metadata))
+        (result,) = await main.applier.apply([made])
+        assert result.status is WriteStatus.REFUSED
+        assert result.message.startswith(
+            "before Kubernetes 1.36 no Service name begins with a digit"
+        )
+        assert result.retry_after == UPGRADE_SECONDS
+        await main.applier.apply([made])
+        assert len(main.writes) == 1
 
 
 @pytest.mark.parametrize(
