@@ -192,7 +192,7 @@ class Elector:
         """Read the Lease; its duration counts from when its current state was first seen."""
         before = self._lease
         try:
-            self._lease = _decoded(await self.client.get(self._path))
+            self._lease = decode_lease(await self.client.get(self._path))
         except ApiError as error:
             if error.status.code != 404:
                 raise
@@ -210,7 +210,7 @@ class Elector:
             answer = await self.client.put(
                 self._path, body | {"metadata": msgspec.to_builtins(self._lease.metadata)}
             )
-        self._lease = _decoded(answer)
+        self._lease = decode_lease(answer)
 
     def _claim(self) -> LeaseSpec:
         """The Lease as held by this replica, newly acquired or renewed."""
@@ -245,7 +245,12 @@ class Elector:
         return f"/apis/coordination.k8s.io/v1/namespaces/{self.namespace}/leases/{self.name}"
 
 
-def _decoded(content: bytes) -> Lease:
+def decode_lease(content: bytes) -> Lease:
+    """A Lease, from JSON.
+
+    Raises:
+        WireError: The content is not a Lease.
+    """
     try:
         return _LEASE.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

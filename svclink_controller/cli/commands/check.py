@@ -35,9 +35,9 @@ def check_command(
     """Check that svclink can run, and print a fix for each problem. Nothing is written.
 
     Each line is ok, warn or fail. The checks are: whether the clusters answer, the CRD,
-    permissions, expiry of credentials, clocks, links to the main cluster or to a cluster that has
-    a link already, overlapping Pod addresses, ports that do not match, and EndpointSlices that no
-    ClusterLink accounts for.
+    controllers that lead, permissions, expiry of credentials, clocks, links to the main cluster or
+    to a cluster that has a link already, overlapping Pod addresses, ports that do not match, and
+    EndpointSlices that no ClusterLink accounts for.
 
     Exit codes: 0 nothing failed, 1 invalid input, 2 a check failed.
     """

@@ -12,6 +12,7 @@ from svclink_controller.cli.preflight.addresses import check_addresses
 from svclink_controller.cli.preflight.clock import check_clock
 from svclink_controller.cli.preflight.connection import check_connection, check_link, why_unused
 from svclink_controller.cli.preflight.crd import check_crd
+from svclink_controller.cli.preflight.leaders import check_leaders
 from svclink_controller.cli.preflight.leftovers import check_leftovers
 from svclink_controller.cli.preflight.permissions import check_permissions
 from svclink_controller.cli.preflight.results import MAIN_SUBJECT, REQUEST_ERRORS, Result
@@ -76,6 +77,7 @@ async def _check_main(client: Client, home: str, account: str | None) -> list[Re
         results.append(Result("ok", MAIN_SUBJECT, "api", f"answers, Kubernetes {version}"))
         results += await check_clock(client, MAIN_SUBJECT)
         results += await check_crd(client)
+        results += await check_leaders(client)
         needed = needed_permissions(home)
         results += await check_permissions(client, MAIN_SUBJECT, needed, APPLY_DEPLOYMENT, account)
     except REQUEST_ERRORS as error:

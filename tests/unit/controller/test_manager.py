@@ -18,7 +18,7 @@ import pytest
 from prometheus_client import generate_latest
 from structlog.testing import capture_logs
 
-from svclink_controller import manager
+from svclink_controller import clock, manager
 from svclink_controller.api.connecting import remote_client
 from svclink_controller.election.leader import Timing
 from svclink_controller.manager import make_manager
@@ -298,6 +298,19 @@ async def test_one_of_two_replicas_writes_and_the_other_takes_over() -> None:
         finally:
             second.cancel()
             await asyncio.wait({second})
+
+
+async def test_controller_without_election_is_warned_of_a_leader() -> None:
+    """Two controllers on the same links write in turns, so the log names the other one."""
+    async with worlds() as world:
+        spec = {"holderIdentity": "another", "renewTime": clock.micro_time()}
+        lease = {"metadata": {"name": "svclink", "namespace": NAMESPACE}, "spec": spec}
+        world.main.put_raw("leases", lease)
+        with capture_logs() as logs:
+            world.start()
+            await eventually(lambda: "another controller leads" in [each["event"] for each in logs])
+    (line,) = [each for each in logs if each["event"] == "another controller leads"]
+    assert (line["lease"], line["holder"]) == (f"{NAMESPACE}/svclink", "another")
 
 
 async def test_standby_keeps_no_work_and_begins_with_everything() -> None:

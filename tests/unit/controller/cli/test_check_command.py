@@ -139,7 +139,16 @@ async def test_healthy_clusters_have_only_ok_lines(tmp_path: Path) -> None:
         for name in ("MAIN", "c3")
     }
     assert subjects == {
-        "MAIN": ["api", "clock", "crd", "permissions", "addresses", "services", "leftovers"],
+        "MAIN": [
+            "api",
+            "clock",
+            "crd",
+            "leaders",
+            "permissions",
+            "addresses",
+            "services",
+            "leftovers",
+        ],
         "c3": ["connection", "credentials", "clock", "permissions"],
     }
     assert wrote == set()
@@ -214,6 +223,14 @@ def main_permission(seen: Seen) -> None:
 
 def remote_permission(seen: Seen) -> None:
     seen.apis["c1"].denied.add(("watch", "services"))
+
+
+def two_leaders(seen: Seen) -> None:
+    for namespace in ("a", "b"):
+        renewed = datetime.now(UTC).isoformat()
+        spec = {"holderIdentity": f"pod-{namespace}", "renewTime": renewed}
+        metadata = {"name": "svclink", "namespace": namespace}
+        seen.main.put_raw("leases", {"metadata": metadata, "spec": spec})
 
 
 def main_clock(seen: Seen) -> None:
@@ -310,6 +327,14 @@ FAULTS: Final[list[tuple[Fault, str, str, str, str, str]]] = [
         "credentials",
         "the client certificate expires",
         "export-kubeconfig",
+    ),
+    (
+        two_leaders,
+        "warn",
+        "MAIN",
+        "leaders",
+        "pod-a by Lease a/svclink, pod-b by Lease b/svclink",
+        "kubectl get leases -A",
     ),
     (main_clock, "warn", "MAIN", "clock", "s ahead of", "timedatectl"),
     (remote_clock, "warn", "c1", "clock", "s behind", "timedatectl"),
@@ -509,3 +534,17 @@ def test_every_needed_permission_is_listed() -> None:
 def test_expiry_of_tokens(token: str | None, expected: float | None) -> None:
     """Only a JWT has an expiry date; any other token is not an error."""
     assert expiry_of(token) == expected
+
+
+@pytest.mark.parametrize("may_list", [True, False])
+async def test_leader_is_named(tmp_path: Path, *, may_list: bool) -> None:
+    """One controller that leads is as it should be; there is no line without the permission."""
+    async with fleet(tmp_path, "c1") as world:
+        seen = healthy(world)
+        two_leaders(seen)
+        seen.main.remove_key("leases", "b", "svclink")
+        if not may_list:
+            seen.main.fail(Refuse(403), ends_with("/leases"))
+        results = json.loads(await world.ask("check", "-o", "json"))
+    lines = [each["message"] for each in results if each["subject"] == "leaders"]
+    assert lines == (["one controller leads: pod-a by Lease a/svclink"] if may_list else [])

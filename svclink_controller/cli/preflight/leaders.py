@@ -1,0 +1,30 @@
+"""Which controllers lead now: more than one would write the same objects in turns."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from svclink_controller.api.client import Client
+from svclink_controller.api.errors import ApiError
+from svclink_controller.cli.preflight.results import MAIN_SUBJECT, Result
+from svclink_controller.election.leader import DEFAULT_LEASE_NAME
+from svclink_controller.election.live_leases import live_leases
+
+_FIX: Final = f"kubectl get leases -A --field-selector metadata.name={DEFAULT_LEASE_NAME}"
+
+
+async def check_leaders(client: Client) -> list[Result]:
+    """One line, or none if the credentials in use may not list Leases.
+
+    Controllers with `--link-selector` have Leases of other names, and other links.
+    """
+    try:
+        found = await live_leases(client, DEFAULT_LEASE_NAME)
+    except ApiError:
+        return []
+    leases = [f"{each.holder} by Lease {each.namespace}/{each.name}" for each in found]
+    if len(leases) > 1:
+        message = f"{len(leases)} controllers work on the same links: {', '.join(sorted(leases))}"
+        return [Result("warn", MAIN_SUBJECT, "leaders", message, _FIX)]
+    message = f"one controller leads: {leases[0]}" if leases else "no controller leads now"
+    return [Result("ok", MAIN_SUBJECT, "leaders", message)]

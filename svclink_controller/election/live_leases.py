@@ -1,0 +1,124 @@
+"""Finds controllers that lead already: two that work on the same links write in turns."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+import msgspec
+import structlog
+from attrs import frozen
+
+from svclink_controller import clock
+from svclink_controller.api.client import Client
+from svclink_controller.api.errors import ApiError, TransportError
+from svclink_controller.election.leader import Lease, LeaseSpec, Timing, decode_lease
+from svclink_controller.wire.messages import WireError
+
+LEASES_PATH: Final = "/apis/coordination.k8s.io/v1"
+
+STOP_ONE: Final = (
+    "stop one of the two, or start both with --leader-elect and with the same namespace in their"
+    " kubeconfigs"
+)
+
+log = structlog.get_logger()
+
+
+class _LeaseList(msgspec.Struct, frozen=True):
+    items: list[Lease] = []
+
+
+@frozen
+class LiveLease:
+    """A Lease that a running controller holds."""
+
+    namespace: str
+    name: str
+    holder: str
+
+
+async def live_leases(client: Client, name: str) -> list[LiveLease]:
+    """The Leases of this name in all namespaces that are held now.
+
+    Raises:
+        ApiError, TransportError, WireError: They could not be read.
+    """
+    query = {"fieldSelector": f"metadata.name={name}"}
+    content = await client.get(f"{LEASES_PATH}/leases", query)
+    try:
+        leases = _LEASES.decode(content).items
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise WireError(f"the server's response is not a list of Leases: {error}") from error
+    return await _live(client, leases)
+
+
+async def live_lease(client: Client, name: str, namespace: str) -> list[LiveLease]:
+    """The same for one namespace, which needs no permission but to get that Lease."""
+    try:
+        content = await client.get(f"{LEASES_PATH}/namespaces/{namespace}/leases/{name}")
+    except ApiError as error:
+        if error.status.code != 404:
+            raise
+        return []
+    return await _live(client, [decode_lease(content)])
+
+
+async def warn_of_other_leaders(
+    client: Client, name: str, namespace: str, *, is_electing: bool, is_pod: bool
+) -> None:
+    """Log which controllers lead that this one does not take turns with.
+
+    In a Pod only the Lease in its own namespace may be read, and an elector reads that anyway.
+
+    Args:
+        client: The main cluster.
+        name: The name of the Lease.
+        namespace: The namespace of this controller.
+        is_electing: Whether this controller waits for the Lease in its namespace.
+        is_pod: Whether it has the permissions of its ServiceAccount, not those of a user.
+    """
+    if is_pod and is_electing:
+        return
+    try:
+        found = await (live_lease(client, name, namespace) if is_pod else live_leases(client, name))
+    except (ApiError, TransportError, WireError) as error:
+        log.debug("leases not read", problem=str(error))
+        return
+    for each in found:
+        if not (is_electing and each.namespace == namespace):
+            lease = f"{each.namespace}/{each.name}"
+            log.warning("another controller leads", lease=lease, holder=each.holder, fix=STOP_ONE)
+
+
+def is_live(spec: LeaseSpec, now: float) -> bool:
+    """Whether a Lease is held.
+
+    Args:
+        spec: The Lease.
+        now: The time of the API server in POSIX seconds.
+    """
+    if not spec.holder_identity or spec.renew_time is None:
+        return False
+    try:
+        renewed_at = datetime.fromisoformat(spec.renew_time).timestamp()
+    except ValueError:
+        return False
+    return now < renewed_at + (spec.lease_duration_seconds or Timing().lease)
+
+
+async def _live(client: Client, leases: list[Lease]) -> list[LiveLease]:
+    held = [each for each in leases if each.spec.holder_identity]
+    now = (await client.server_seconds() if held else None) or clock.seconds()
+    return [
+        LiveLease(
+            str(each.metadata.get("namespace", "")),
+            str(each.metadata.get("name", "")),
+            each.spec.holder_identity or "",
+        )
+        for each in held
+        if is_live(each.spec, now)
+    ]
+
+
+_LEASES: Final = msgspec.json.Decoder(_LeaseList)
