@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Final, TypeVar
@@ -77,7 +78,9 @@ async def run(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    client = await main_client(settings.kubeconfig)
+    client = await _unless_stopped(stop, main_client(settings.kubeconfig))
+    if client is None:
+        return
     manager = make_manager(client, own_namespace(settings.kubeconfig), settings)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(client.close)
@@ -88,6 +91,20 @@ async def run(settings: Settings) -> None:
                 serving_probes(settings.listen_address, manager.answers)
             )
         await _run_until(stop, manager)
+
+
+async def _unless_stopped(
+    stop: asyncio.Event, work: Coroutine[None, None, Client]
+) -> Client | None:
+    """The result of some work, or None if SIGTERM came first: a plugin may wait for its user."""
+    working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if working.done():
+        return working.result()
+    working.cancel()
+    await asyncio.wait({working})
+    return None
 
 
 async def _run_until(stop: asyncio.Event, manager: Manager) -> None:

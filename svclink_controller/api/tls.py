@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from svclink_controller.api.official_client import Configuration, RESTClientObject
 from svclink_controller.credentials.kubeconfig import Credentials
@@ -18,12 +19,18 @@ def configuration_of(credentials: Credentials) -> Configuration:
     configuration = Configuration(
         host=credentials.server.rstrip("/"), ca_cert_data=credentials.ca_data or None
     )
-    configuration.tls_server_name = credentials.tls_server_name
+    configuration.tls_server_name = credentials.tls_server_name or _undotted(credentials.server)
     configuration.verify_ssl = not credentials.insecure
     configuration.proxy = credentials.proxy
     if credentials.token is not None:
         configuration.api_key["BearerToken"] = f"Bearer {credentials.token}"
     return configuration
+
+
+def _undotted(server: str) -> str | None:
+    """The host of a server that ends in a dot, without it, as it is in certificates."""
+    host = urlsplit(server).hostname or ""
+    return host.removesuffix(".") if host.endswith(".") else None
 
 
 def client_tls_context(credentials: Credentials) -> ssl.SSLContext:

@@ -77,5 +77,7 @@ def admin_kubeconfig(source: Source) -> Path | None:
         return source.kubeconfig
     if path := os.environ.get("KUBECONFIG"):
         return Path(path)
-    default = Path.home() / ".kube" / "config"
-    return default if default.is_file() else None
+    with suppress(RuntimeError):  # There may be no home directory.
+        default = Path.home() / ".kube" / "config"
+        return default if default.is_file() else None
+    return None

@@ -64,6 +64,8 @@ def _token_of_auth_provider(user: AdminEntry) -> str | None:
     """The token that kubectl stored for OpenID Connect; only kubectl can refresh it."""
     if (provider := user.inner("auth-provider")) is None:
         return None
+    if user.inner("exec") is not None:
+        raise user.invalid("auth-provider", "is set together with exec; remove one of them")
     name = provider.text("name")
     if name != "oidc":
         raise user.invalid(
@@ -123,12 +125,20 @@ def _impersonation(user: AdminEntry) -> Iterator[tuple[str, str]]:
         if uid or groups or extra:
             raise user.invalid("as", "is missing; set it beside as-uid, as-groups, as-user-extra")
         return
-    yield "Impersonate-User", name
+    yield "Impersonate-User", _header_value(user, "as", name)
     if uid is not None:
-        yield "Impersonate-Uid", uid
+        yield "Impersonate-Uid", _header_value(user, "as-uid", uid)
     for group in groups:
-        yield "Impersonate-Group", group
+        yield "Impersonate-Group", _header_value(user, "as-groups", group)
     if extra is not None:
         for key in sorted(extra.fields):
             header = f"Impersonate-Extra-{quote(key, safe=_HEADER_CHARACTERS)}"
-            yield from ((header, value) for value in extra.texts(key))
+            for value in extra.texts(key):
+                yield header, _header_value(extra, key, value)
+
+
+def _header_value(entry: AdminEntry, key: str, value: str) -> str:
+    """A value that an HTTP header can hold."""
+    if value.isprintable():
+        return value
+    raise entry.invalid(key, "cannot be sent: it has a line break or control character; fix it")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+import yaml
 from prometheus_client import generate_latest
 from structlog.testing import capture_logs
 
@@ -29,6 +30,7 @@ from svclink_core.codec import Json
 from svclink_core.svclink_v1alpha1 import SecretKeyReference
 from tests.builders.keys import WEB
 from tests.builders.values import link, mirrored_slice, remote_slice, service
+from tests.unit.controller.credentials.administrator.plugins import exec_entry, script
 from tests.unit.controller.faults import Answer, Hang, Refuse, ends_with, is_write
 from tests.unit.controller.http_server import Request, credentials, kubeconfig
 from tests.unit.controller.waiting import eventually
@@ -418,3 +420,19 @@ async def test_signal_ends_the_controller(tmp_path: Path, number: signal.Signals
         await asyncio.wait_for(running, 10)
         await eventually(lambda: not world.main.watchers and not world.remote.watchers)
         assert world.mirrored() == {"web-c1": ["10.0.0.1"]}
+
+
+async def test_sigterm_does_not_wait_for_a_plugin(tmp_path: Path) -> None:
+    """A credential plugin that waits for its user is ended, and the controller with it."""
+    pid_file = tmp_path / "pid"
+    script(tmp_path / "login", f"echo $$ > '{pid_file}'", "exec sleep 1000")
+    content = yaml.safe_load(base64.b64decode(kubeconfig("https://127.0.0.1:1")))
+    content["users"][0]["user"] = {"exec": exec_entry("./login")}
+    file = tmp_path / "kubeconfig"
+    file.write_text(yaml.safe_dump(content), encoding="utf-8")
+    running = asyncio.create_task(manager.run(Settings(file, 0.05)))
+    await eventually(lambda: pid_file.exists() and pid_file.read_text().endswith("\n"))
+    os.kill(os.getpid(), signal.SIGTERM)
+    await asyncio.wait_for(running, 10)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid_file.read_text()), 0)

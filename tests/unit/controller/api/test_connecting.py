@@ -20,6 +20,7 @@ from svclink_controller.api.connecting import ConfigurationError, main_client, r
 from svclink_controller.api.errors import TransportError
 from svclink_controller.credentials.kubeconfig import KubeconfigError
 from svclink_controller.credentials.trust import LOOPBACK_NETWORKS, Trust
+from tests.unit.controller.api.certificates import issue
 from tests.unit.controller.api.peers import listening, proxying, say_yes
 from tests.unit.controller.http_server import (
     AUTHORITY,
@@ -62,6 +63,19 @@ async def test_proxy_of_the_credentials_is_used() -> None:
         address = server.url.removeprefix("https://")
         assert (server.paths, asked) == (["/version"], [f"CONNECT {address} HTTP/1.1"])
         assert server.requests[0].headers["Authorization"] == f"Bearer {TOKEN}"
+
+
+@pytest.mark.parametrize("host", ["my_cluster.test", "my_cluster.test.", "_api.test"])
+async def test_names_outside_the_public_web_are_usable(host: str) -> None:
+    """Underscores and a dot at the end reach the server, and match its certificate."""
+    authority = issue("root", is_authority=True)
+    leaf = issue("server", authority, names=(host.removesuffix("."),))
+    async with proxying() as (proxy, _), serving(say_yes, leaf.served()) as server:
+        wanted = credentials(
+            server.url.replace("127.0.0.1", host), ca_data=authority.pem, proxy=proxy
+        )
+        async with connecting(wanted) as client:
+            await client.get("/version")
 
 
 async def test_address_of_a_proxy_is_checked() -> None:

@@ -211,6 +211,56 @@ def test_controller_rejects_an_invalid_kubeconfig(run: Run, tmp_path: Path, cont
     assert "Traceback" not in ended.error
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("status",),
+        ("services",),
+        ("plan",),
+        ("explain", "shop/web"),
+        ("cleanup", "--dry-run"),
+    ],
+    ids=lambda value: value[0],
+)
+def test_context_of_several_files_without_a_current_one(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    """With three files in $KUBECONFIG and no current context, `--context` is enough."""
+    files = [tmp_path / name for name in "abc"]
+    for path in files:
+        content = DEAD.replace("current-context: a", "").replace(" a", f" {path.name}")
+        path.write_text(content, encoding="utf-8")
+    monkeypatch.setenv("KUBECONFIG", os.pathsep.join(map(str, files)))
+    ended = run(*arguments, "--context", "b")
+    assert (ended.code, ended.output) == (1, "")
+    assert ended.error.startswith("Error: https://127.0.0.1:9 cannot be reached")
+    assert "pass --context with one of: a, b, c" in run(*arguments).error
+
+
+def test_user_without_a_home_directory() -> None:
+    """A container under an arbitrary user id may have none: the error is the usual one."""
+    program = (
+        "import os, pwd\n"
+        "def unknown(_): raise KeyError\n"
+        "pwd.getpwuid = unknown\n"
+        "from svclink_controller.cli.main import main\n"
+        "main(['status'])\n"
+    )
+    environment = {key: value for key, value in os.environ.items() if key not in HOMES}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("Error: not running in a Pod")
+
+
+HOMES = ("HOME", "KUBECONFIG", "KUBERNETES_SERVICE_HOST")
+
+
 def test_missing_kubeconfig_outside_a_pod_names_the_flag(run: Run) -> None:
     """Without a ServiceAccount, the error says which flag to use."""
     ended = run()
