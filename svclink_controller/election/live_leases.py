@@ -12,10 +12,11 @@ from attrs import frozen
 from svclink_controller import clock
 from svclink_controller.api.client import Client
 from svclink_controller.api.errors import ApiError, TransportError
+from svclink_controller.election.access_reviews import is_allowed
 from svclink_controller.election.leader import Lease, LeaseSpec, Timing, decode_lease
 from svclink_controller.wire.messages import WireError
 
-LEASES_PATH: Final = "/apis/coordination.k8s.io/v1"
+LEASE_GROUP: Final = "coordination.k8s.io"
 
 STOP_ONE: Final = (
     "stop one of the two, or start both with --leader-elect and with the same namespace in their"
@@ -38,25 +39,28 @@ class LiveLease:
     holder: str
 
 
-async def live_leases(client: Client, name: str) -> list[LiveLease]:
-    """The Leases of this name in all namespaces that are held now.
+async def live_leases(client: Client, name: str, home: str) -> list[LiveLease]:
+    """The Leases of this name that are held now, in all namespaces that may be looked at.
+
+    Args:
+        client: The main cluster.
+        name: The name of the Leases.
+        home: The only namespace to look at for who may not list them: the controller's own.
 
     Raises:
         ApiError, TransportError, WireError: They could not be read.
     """
-    query = {"fieldSelector": f"metadata.name={name}"}
-    content = await client.get(f"{LEASES_PATH}/leases", query)
-    try:
-        leases = _LEASES.decode(content).items
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise WireError(f"the server's response is not a list of Leases: {error}") from error
-    return await _live(client, leases)
+    if await is_allowed(client, {"group": LEASE_GROUP, "resource": "leases", "verb": "list"}):
+        query = {"fieldSelector": f"metadata.name={name}"}
+        content = await client.get(f"{_LEASES_PATH}/leases", query)
+        return await _live(client, _decode_list(content))
+    return await live_lease(client, name, home)
 
 
 async def live_lease(client: Client, name: str, namespace: str) -> list[LiveLease]:
     """The same for one namespace, which needs no permission but to get that Lease."""
     try:
-        content = await client.get(f"{LEASES_PATH}/namespaces/{namespace}/leases/{name}")
+        content = await client.get(f"{_LEASES_PATH}/namespaces/{namespace}/leases/{name}")
     except ApiError as error:
         if error.status.code != 404:
             raise
@@ -81,7 +85,8 @@ async def warn_of_other_leaders(
     if is_pod and is_electing:
         return
     try:
-        found = await (live_lease(client, name, namespace) if is_pod else live_leases(client, name))
+        look = live_lease if is_pod else live_leases
+        found = await look(client, name, namespace)
     except (ApiError, TransportError, WireError) as error:
         log.debug("leases not read", problem=str(error))
         return
@@ -121,4 +126,12 @@ async def _live(client: Client, leases: list[Lease]) -> list[LiveLease]:
     ]
 
 
+def _decode_list(content: bytes) -> list[Lease]:
+    try:
+        return _LEASES.decode(content).items
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise WireError(f"the server's response is not a list of Leases: {error}") from error
+
+
+_LEASES_PATH: Final = f"/apis/{LEASE_GROUP}/v1"
 _LEASES: Final = msgspec.json.Decoder(_LeaseList)

@@ -77,7 +77,7 @@ async def _check_main(client: Client, home: str, account: str | None) -> list[Re
         results.append(Result("ok", MAIN_SUBJECT, "api", f"answers, Kubernetes {version}"))
         results += await check_clock(client, MAIN_SUBJECT)
         results += await check_crd(client)
-        results += await check_leaders(client)
+        results += await check_leaders(client, home)
         needed = needed_permissions(home)
         results += await check_permissions(client, MAIN_SUBJECT, needed, APPLY_DEPLOYMENT, account)
     except REQUEST_ERRORS as error:

@@ -13,13 +13,17 @@ from svclink_controller.election.live_leases import live_leases
 _FIX: Final = f"kubectl get leases -A --field-selector metadata.name={DEFAULT_LEASE_NAME}"
 
 
-async def check_leaders(client: Client) -> list[Result]:
-    """One line, or none if the credentials in use may not list Leases.
+async def check_leaders(client: Client, home: str) -> list[Result]:
+    """One line, or none if the credentials in use may not read Leases.
 
     Controllers with `--link-selector` have Leases of other names, and other links.
+
+    Args:
+        client: The main cluster.
+        home: The namespace of the controller.
     """
     try:
-        found = await live_leases(client, DEFAULT_LEASE_NAME)
+        found = await live_leases(client, DEFAULT_LEASE_NAME, home)
     except ApiError:
         return []
     leases = [f"{each.holder} by Lease {each.namespace}/{each.name}" for each in found]

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import Final
-
-import msgspec
 
 from svclink_controller.api.client import Client
 from svclink_controller.api.errors import ApiError
 from svclink_controller.cli.permissions import Permission
 from svclink_controller.cli.preflight.results import Result
+from svclink_controller.election.access_reviews import is_allowed
 from svclink_controller.wire.messages import WireError
 from svclink_core.codec import Json
-
-REVIEWS: Final = "/apis/authorization.k8s.io/v1"
 
 
 async def check_permissions(
@@ -69,30 +65,11 @@ async def _may(
         "namespace": namespace,
         "name": name,
     }
-    spec: dict[str, Json] = {"resourceAttributes": attributes}
-    kind = "SelfSubjectAccessReview"
-    if account is not None:
-        kind, spec = "SubjectAccessReview", spec | {"user": f"system:serviceaccount:{account}"}
-    body: dict[str, Json] = {"apiVersion": "authorization.k8s.io/v1", "kind": kind, "spec": spec}
-    answer = await client.post(f"{REVIEWS}/{kind.lower()}s", body)
-    try:
-        return _REVIEW.decode(answer).status.allowed
-    except msgspec.MsgspecError as error:
-        raise WireError(f"the server's response is not a {kind}: {error}") from error
+    user = None if account is None else f"system:serviceaccount:{account}"
+    return await is_allowed(client, attributes, user)
 
 
 def _text(permission: Permission, namespace: str, verb: str, name: str) -> str:
     resource = permission.resource + (f".{permission.group}" if permission.group else "")
     scope = f" in namespace {namespace}" if namespace else ""
     return f"{verb} {resource}{f' {name}' if name else ''}{scope}"
-
-
-class _Status(msgspec.Struct):
-    allowed: bool = False
-
-
-class _Review(msgspec.Struct):
-    status: _Status = msgspec.field(default_factory=_Status)
-
-
-_REVIEW: Final = msgspec.json.Decoder(_Review)

@@ -24,8 +24,9 @@ from svclink_controller.election.live_leases import (
     warn_of_other_leaders,
 )
 from svclink_controller.wire.messages import WireError
+from svclink_core.codec import Json
 from tests.unit.controller.fake_api_server import FakeApiServer
-from tests.unit.controller.faults import Fault, Garbage, HangUp, Refuse
+from tests.unit.controller.faults import Answer, Fault, Garbage, HangUp, Refuse, ends_with
 from tests.unit.controller.http_server import connected, serving
 
 RENEWED = "2026-01-01T00:00:00.000000Z"
@@ -56,8 +57,10 @@ class Main:
 
 
 @asynccontextmanager
-async def mains() -> AsyncIterator[Main]:
+async def mains(*, may_list: bool = True) -> AsyncIterator[Main]:
     cluster = FakeApiServer()
+    review: Json = {"status": {"allowed": may_list}}
+    cluster.fail(Answer(review, 201), ends_with("/selfsubjectaccessreviews"))
     async with serving(cluster) as server, connected(server.url) as client:
         yield Main(cluster, client)
 
@@ -90,17 +93,28 @@ async def test_leases_of_all_namespaces_are_found() -> None:
         main.hold("a", "pod-a")
         main.hold("b", "")
         main.hold("c", name="other")
-        assert await live_leases(main.client, "svclink") == [LiveLease("a", "svclink", "pod-a")]
+        assert await live_leases(main.client, "svclink", "b") == [
+            LiveLease("a", "svclink", "pod-a")
+        ]
         assert await live_lease(main.client, "svclink", "a") == [LiveLease("a", "svclink", "pod-a")]
         assert await live_lease(main.client, "svclink", "elsewhere") == []
+
+
+async def test_only_the_own_namespace_is_read_without_the_permission() -> None:
+    """No request is sent that the API server would deny."""
+    async with mains(may_list=False) as main:
+        main.hold("elsewhere")
+        main.hold("svclink")
+        assert await main.warned_of() == ["svclink/svclink"]
+        assert not any(each.path.endswith("/leases") for each in main.cluster.requests)
 
 
 async def test_answer_that_is_no_list_is_an_error() -> None:
     """A proxy's page does not say that no controller leads."""
     async with mains() as main:
-        main.cluster.fail(Garbage())
+        main.cluster.fail(Garbage(), ends_with("/leases"))
         with pytest.raises(WireError):
-            await live_leases(main.client, "svclink")
+            await live_leases(main.client, "svclink", "b")
 
 
 async def test_local_controller_is_warned_of_the_one_in_the_cluster() -> None:
@@ -136,6 +150,6 @@ async def test_leases_that_cannot_be_read_do_not_stop_the_start(fault: Fault) ->
     """The warning is a help; without the permission there is none."""
     async with mains() as main:
         main.hold("svclink")
-        main.cluster.fail(fault)
+        main.cluster.fail(fault, lambda asked: "/leases" in asked.path)
         assert await main.warned_of() == []
         assert await main.warned_of(is_pod=True) == []
