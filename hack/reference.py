@@ -121,7 +121,11 @@ def link_reasons() -> str:
 
 
 def reasons() -> str:
-    return table(("reason", "meaning"), ((f"`{each.code}`", each.sentence) for each in Reason))
+    rows = (
+        (f"`{each.code}`", each.sentence, each.caused_by.value if each.caused_by else "")
+        for each in Reason
+    )
+    return table(("reason", "meaning", "whose doing"), rows)
 
 
 def table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

@@ -9,8 +9,9 @@ from svclink_core.core_v1 import Service
 from svclink_core.diffing import Update, updates
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.hints import with_current_hints
-from svclink_core.mirroring import with_owner
+from svclink_core.mirroring import Finding, with_owner
 from svclink_core.ownership import is_ours
+from svclink_core.service_view import ServiceView
 from svclink_core.unreachable_policy import as_before_loss
 from svclink_core.well_known import Reason
 
@@ -52,3 +53,14 @@ def follow_main(
         is_restored = each.is_marked_not_ready and not wanted.is_marked_not_ready
         found += updates([(wanted, each)], Reason.RESTORED if is_restored else None)
     return found
+
+
+def undecodable_findings(view: ServiceView, cluster: str, reason: Reason) -> tuple[Finding, ...]:
+    """A finding if an object that could not be decoded keeps a Service as it is.
+
+    An object of the main cluster concerns only the clusters that have the Service.
+    """
+    remote = view.snapshot.remotes[cluster]
+    is_concerned = view.key in remote.services or bool(view.ours.get(cluster))
+    is_found = reason is Reason.UNDECODABLE or (reason is Reason.MAIN_UNDECODABLE and is_concerned)
+    return (Finding(view.key, cluster, reason, ()),) if is_found else ()

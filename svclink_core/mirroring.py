@@ -42,7 +42,10 @@ from svclink_core.well_known import (
 
 @frozen
 class Finding:
-    """The parts of an imported Service that could not be mirrored for one reason, sorted."""
+    """The parts of a Service that could not be mirrored for one reason, sorted.
+
+    There are none for a Service that is kept because it could not be decoded.
+    """
 
     service: NamespacedName
     cluster: str

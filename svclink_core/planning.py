@@ -29,7 +29,7 @@ from svclink_core.diffing import (
 )
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.filtering import UNTOUCHED, Imported, Kept, Skipped, judge
-from svclink_core.kept_slices import follow_main, following
+from svclink_core.kept_slices import follow_main, following, undecodable_findings
 from svclink_core.leftovers import superseded
 from svclink_core.lost_clusters import is_under_policy, plan_lost, ready_elsewhere
 from svclink_core.meta_v1 import NamespacedName
@@ -96,7 +96,7 @@ class Plan:
     Args:
         changes: What to do, each with its reason.
         decisions: One for every Service and cluster, sorted by Service and then by cluster.
-        findings: What could not be mirrored of imported Services, and addresses in two clusters.
+        findings: What could not be mirrored, or not be decoded, and addresses in two clusters.
         again_at: When to plan again although nothing happens, on the clock of `now`; None if that
             is not needed. Unreachable policies and guards have deadlines of their own.
     """
@@ -240,12 +240,14 @@ def _keep(view: ServiceView, cluster: str, reason: Reason) -> ClusterPlan:
     """Slices stay, but follow their main Service."""
     observed = view.ours.get(cluster, [])
     decision = _decision(view.key, cluster, (Outcome.KEPT, reason), observed)
+    findings = undecodable_findings(view, cluster, reason)
     if reason in UNTOUCHED:
         return ClusterPlan(decision, observed)
     if not view.is_decodable:  # What else the Service has is not known.
-        return ClusterPlan(decision, observed, follow_main(observed, view.main, following))
+        changes = follow_main(observed, view.main, following)
+        return ClusterPlan(decision, observed, changes, findings)
     slices = [as_before_loss(each) for each in observed]
-    return ClusterPlan(decision, slices, follow_main(observed, view.main))
+    return ClusterPlan(decision, slices, follow_main(observed, view.main), findings)
 
 
 def _remove(view: ServiceView, cluster: str, reason: Reason) -> ClusterPlan:

@@ -190,10 +190,12 @@ def _failed_writes(facts: LinkFacts) -> Iterator[_Trouble]:
 
 
 _DEGRADING = {
-    Reason.PORT_MISMATCH: LinkReason.PORT_MISMATCH,
-    Reason.ADDRESS_CONFLICT: LinkReason.ADDRESS_CONFLICT,
-    Reason.INVALID_ENDPOINTS: LinkReason.INVALID_ENDPOINTS,
+    LinkReason.PORT_MISMATCH: {Reason.PORT_MISMATCH},
+    LinkReason.ADDRESS_CONFLICT: {Reason.ADDRESS_CONFLICT},
+    LinkReason.INVALID_ENDPOINTS: {Reason.INVALID_ENDPOINTS},
+    LinkReason.UNDECODABLE: {Reason.UNDECODABLE, Reason.MAIN_UNDECODABLE},
 }
+"""The findings that each reason of the condition Degraded tells of."""
 
 
 def _degraded(facts: LinkFacts) -> _State:
@@ -225,9 +227,9 @@ def _held(guard: Guard) -> Iterator[_Trouble]:
 
 
 def _found(findings: Sequence[Finding]) -> Iterator[_Trouble]:
-    for reason, shown in _DEGRADING.items():
+    for shown, reasons in _DEGRADING.items():
         services = sorted(
-            {str(finding.service) for finding in findings if finding.reason is reason}
+            {str(finding.service) for finding in findings if finding.reason in reasons}
         )
         if services:
             yield shown, f"{len(services)} Service(s): {_counted(services)}: {shown.sentence}"

@@ -346,6 +346,10 @@ class LinkReason(Enum):
         "InvalidEndpoints",
         "what the API server would reject of an EndpointSlice is left out",
     )
+    UNDECODABLE = (
+        "Undecodable",
+        "their EndpointSlices are kept as they are; fix the objects that the log of svclink names",
+    )
 
     def __init__(self, code: str, sentence: str) -> None:
         self.code = code

@@ -91,7 +91,8 @@ def problems_data(problems: Mapping[str, Problem]) -> list[Json]:
 
 def finding_text(finding: Finding) -> str:
     """What could not be mirrored, with the first few examples."""
-    return f"{finding.reason.sentence}: {_some(finding.details)}"
+    details = f": {_some(finding.details)}" if finding.details else ""
+    return finding.reason.sentence + details
 
 
 SHOWN_DETAILS: Final = 10

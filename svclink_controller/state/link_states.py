@@ -131,5 +131,9 @@ class LinkStates:
 
 
 def _rules(link: ClusterLink) -> tuple[object, ...]:
-    """The parts of a link that plans depend on."""
-    return link.spec, link.metadata.uid, link.metadata.generation, link.is_selected
+    """The parts of a link that plans depend on.
+
+    The status of a link that another controller handles tells whether its mirrors are ready.
+    """
+    connected = None if link.is_selected else link.status.connected
+    return link.spec, link.metadata.uid, link.metadata.generation, link.is_selected, connected

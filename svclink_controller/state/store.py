@@ -176,7 +176,7 @@ class Store:
         """Add or change a ClusterLink.
 
         The response to a status write may be older than the held link, and is then ignored. A
-        change of the status alone concerns no Service, because only svclink writes it.
+        change of the status alone concerns no Service, unless another controller writes it.
         """
         if self._link_states.put(link, listed=listed):
             self._link_changed(link.metadata.name)

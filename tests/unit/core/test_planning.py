@@ -15,6 +15,7 @@ from svclink_core import (
     Delete,
     EndpointHints,
     EndpointPort,
+    EndpointSlice,
     Finding,
     Guard,
     NamespacedName,
@@ -24,6 +25,7 @@ from svclink_core import (
     Planner,
     Reason,
     RemoteCluster,
+    Service,
     Snapshot,
     Unreachable,
     Update,
@@ -480,3 +482,24 @@ def test_slices_that_are_being_deleted_do_not_count_as_mirrored() -> None:
     planner = Planner()
     for _ in range(2):
         assert planner.plan(found, NOW).findings == ()
+
+
+@pytest.mark.parametrize(
+    ("services", "slices", "is_concerned"),
+    [([service()], [], True), ([], [mirrored_slice()], True), ([], [], False)],
+)
+def test_undecodable_object_of_main_is_a_finding_of_each_link_concerned(
+    services: list[Service], slices: list[EndpointSlice], *, is_concerned: bool
+) -> None:
+    """A link is concerned if its cluster has the Service, or something of it is mirrored."""
+    found = snapshot_of(cluster("c1", services=services), slices=slices)
+    found = evolve(found, main=evolve(found.main, undecodable=frozenset({WEB})))
+    expected = [Finding(WEB, "c1", Reason.MAIN_UNDECODABLE, ())] if is_concerned else []
+    assert list(plan(found, NOW).findings) == expected
+
+
+def test_undecodable_object_of_a_remote_cluster_is_a_finding_of_its_link() -> None:
+    """The link whose cluster has the object shows it; other links do not."""
+    odd = evolve(cluster("c1", services=[]), undecodable=frozenset({WEB}))
+    found = snapshot_of(odd, cluster("c2", remote_slice()))
+    assert plan(found, NOW).findings == (Finding(WEB, "c1", Reason.UNDECODABLE, ()),)

@@ -183,6 +183,8 @@ MISMATCH, INVALID = Reason.PORT_MISMATCH, Reason.INVALID_ENDPOINTS
         ([finding("web", MISMATCH)], "True", "PortMismatch"),
         ([finding("web", INVALID)], "True", "InvalidEndpoints"),
         ([finding("web", INVALID), finding("web", MISMATCH)], "True", "PortMismatch"),
+        ([finding("web", Reason.UNDECODABLE)], "True", "Undecodable"),
+        ([finding("web", Reason.MAIN_UNDECODABLE)], "True", "Undecodable"),
     ],
 )
 def test_degraded(findings: list[Finding], status: str, reason: str) -> None:

@@ -5,6 +5,8 @@ Real: the store and the core. Substituted: reflectors and workers, by direct cal
 
 from __future__ import annotations
 
+from attrs import evolve
+
 from svclink_controller.state.link_states import LinkStates, Observation
 from svclink_controller.state.mirror_counts import MirrorCounts
 from svclink_controller.state.store import Store
@@ -239,3 +241,20 @@ def test_change_that_service_and_slices_may_not_survive_has_a_time() -> None:
     assert dict(store.snapshot().remotes["c1"].changed_at) == {WEB: 1_002}
     store.remove("c1", Service, WEB)
     assert dict(store.snapshot().remotes["c1"].changed_at) == {WEB: 1_003}
+
+
+def test_status_of_a_link_of_another_controller_plans_again() -> None:
+    """Whether its cluster is connected decides whether its mirrors count as ready."""
+    made = linked("c1")
+    other = link("c1", version="2", is_selected=False)
+    made.store.put_link(other)
+    made.store.put("c1", service(WEB))
+    made.changes.clear()
+    connected = evolve(other.status, connected=True)
+    made.store.put_link(link("c1", version="3", is_selected=False, status=connected))
+    assert made.enqueued == [WEB]
+    assert made.store.snapshot().remotes["c1"].link.status.connected
+    made.changes.clear()
+    counted = evolve(connected, services=3)
+    made.store.put_link(link("c1", version="4", is_selected=False, status=counted))
+    assert made.enqueued == []
