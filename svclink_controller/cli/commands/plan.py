@@ -24,6 +24,7 @@ from svclink_core.core_v1 import Namespace, Service
 from svclink_core.diffing import Delete
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.full_planning import plan
+from svclink_core.guard_preview import with_guards
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.planning import Change, Plan
 from svclink_core.snapshot import Options
@@ -51,7 +52,8 @@ def plan_command(
     """Show what svclink would change. Nothing is written.
 
     Reads every cluster, or else files printed by
-    `kubectl get services,endpointslices,namespaces,clusterlinks -A -o yaml`.
+    `kubectl get services,endpointslices,namespaces,clusterlinks -A -o yaml`. Deletions that the
+    controller would hold for --deletion-hold are not changes; their Services are Kept.
     With -o yaml, prints manifests for kubectl apply; a deletion is a comment with its command.
 
     Exit codes: 0 success, 1 invalid input or failed request, 2 the plan has changes (with
@@ -59,7 +61,8 @@ def plan_command(
     """
     options: Options = context.obj
     partial = read_source(source, options)
-    result = plan(partial.snapshot, clock.seconds())
+    now = clock.seconds()
+    result = plan(with_guards(partial.snapshot, now), now)
     match output:
         case "yaml":
             click.echo(_manifests(result.changes), nl=False)

@@ -150,6 +150,8 @@ def use(core: Mapping[str, Function], happening: Happening, facts: LinkFacts) ->
     for key in core["all_keys"](found):  # type: ignore[attr-defined]  # it gives keys
         assert remembering.plan_service(found, key, NOW) == core["plan_service"](found, key, NOW)
     core["plan"](found, NOW)
+    core["with_guards"](found, NOW)
+    core["settled_guard"](Toll(24, {}), NOW, 300)
     core["requests_for"](happening.event, found)
     core["snapshot"](
         core["main_cluster"](found.main.services.values(), main_slices(found)),

@@ -97,6 +97,19 @@ def test_flags_of_the_controller_apply(files: Files) -> None:
     assert ["default/web", "c1", "Skipped"] in rows(output)
 
 
+def test_deletions_that_the_controller_would_hold_are_not_changes(files: Files) -> None:
+    """Services whose deletion would be held are kept, with the reason; the flag decides."""
+    names = [f"default/s{number:02}" for number in range(24)]
+    mirrors = [mirrored_slice(key=name, cluster="c1") for name in names]
+    files.write("main.yaml", link("c1"), *map(service, names), *mirrors)
+    remote = files.remote("c1", service("default/other"))
+    output = files.plan(*remote)
+    assert output.count("lost most of its mirrored EndpointSlices at once") == 24
+    assert "Nothing to change." in output
+    lifted = files.plan(*remote, before=("--deletion-hold=0s",))
+    assert len([row for row in rows(lifted) if row[0] == "delete"]) == 24
+
+
 def test_yaml_output_is_manifests(files: Files) -> None:
     """`-o yaml` prints manifests to apply, and comments with commands for deletions."""
     files.write("main.yaml", service(), link("c1"), mirrored_slice(cluster="gone"))
