@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from email.utils import parsedate_to_datetime
 from typing import Final, TypeAlias, cast
 from urllib.parse import quote, urlencode
@@ -116,14 +116,16 @@ class Client:
             raise
 
     async def server_seconds(self) -> float | None:
-        """The server's clock in POSIX seconds without fractions; None if it sends no valid date."""
+        """The server's clock in POSIX seconds without fractions.
+
+        None if it sends no valid date, or does not let the client read its version.
+        """
         timeouts = self._total_timeouts()
-        async with self._request("GET", "/version", {}, timeouts=timeouts) as response:
-            await read_body(response, self._limits, self.reading)
-            try:
+        with suppress(ValueError, ApiError):
+            async with self._request("GET", "/version", {}, timeouts=timeouts) as response:
+                await read_body(response, self._limits, self.reading)
                 return parsedate_to_datetime(response.headers.get("Date", "")).timestamp()
-            except ValueError:
-                return None
+        return None
 
     async def close(self) -> None:
         """Close every connection."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import aiohttp
@@ -20,6 +22,30 @@ class ApiError(SvclinkError):
     def __init__(self, status: Status) -> None:
         super().__init__(f"{status.code} {status.reason}: {status.message}")
         self.status = status
+
+
+class MissingApiError(ApiError):
+    """The server has nothing at a path where every API server that svclink supports has something.
+
+    Args:
+        status: The response, with code 404.
+        fix: What to do about it.
+    """
+
+    def __init__(self, status: Status, fix: str) -> None:
+        super().__init__(status)
+        self.fix = fix
+
+
+@contextmanager
+def missing_means(fix: str) -> Iterator[None]:
+    """Gives the error of a 404 a fix of its own."""
+    try:
+        yield
+    except ApiError as error:
+        if error.status.code != 404:
+            raise
+        raise MissingApiError(error.status, fix) from error
 
 
 class TransportError(SvclinkError):

@@ -7,7 +7,12 @@ from typing import Final, TypeAlias, assert_never
 from attrs import evolve
 
 from svclink_controller.api.certificate_faults import CertificateFault
-from svclink_controller.api.errors import ApiError, BudgetExceededError, TransportError
+from svclink_controller.api.errors import (
+    ApiError,
+    BudgetExceededError,
+    MissingApiError,
+    TransportError,
+)
 from svclink_controller.credentials.kubeconfig import KubeconfigError
 from svclink_controller.remotes.session import RefusedError
 from svclink_controller.wire.messages import WireError
@@ -26,6 +31,8 @@ def problem_of(error: ConnectError) -> Problem:
             return error.problem
         case KubeconfigError():
             reason = _BY_CODE[error.reason]
+        case MissingApiError():
+            return Problem(LinkReason.UNREACHABLE, f"{error}: {error.fix}")
         case ApiError():
             reason = _BY_STATUS.get(error.status.code, LinkReason.UNREACHABLE)
         case TransportError(fault=CertificateFault() as fault):

@@ -12,7 +12,7 @@ from attrs import define, frozen
 
 from svclink_controller.api.client import Client
 from svclink_controller.api.connecting import remote_client
-from svclink_controller.api.errors import ApiError, TransportError
+from svclink_controller.api.errors import ApiError, TransportError, missing_means
 from svclink_controller.api.spending import Account
 from svclink_controller.backoff import Backoff
 from svclink_controller.credentials.kubeconfig import decode_base64, parse_kubeconfig
@@ -34,6 +34,20 @@ IDENTIFIABLE: Final = (
     "allow svclink to get the namespace kube-system, whose uid identifies the cluster; without it a"
     " second link to the same cluster, or a link to the main cluster itself, goes unnoticed"
 )
+
+CORRECT_SERVER: Final = (
+    "correct the server in the kubeconfig, which is not the URL of a Kubernetes API server"
+)
+CREATE_KUBE_SYSTEM: Final = (
+    "svclink recognizes a cluster by the uid of its namespace kube-system: create that namespace"
+)
+UPGRADE_KUBERNETES: Final = (
+    "the server has no EndpointSlices of discovery.k8s.io/v1: upgrade it to Kubernetes 1.21"
+)
+_MISSING: Final = {
+    SERVICES.plural: CORRECT_SERVER,
+    REMOTE_ENDPOINT_SLICES.plural: UPGRADE_KUBERNETES,
+}
 
 Admit: TypeAlias = Callable[[str | None], Problem | None]
 """Says why a cluster of this identity (None: not known) must not be used, or None."""
@@ -91,7 +105,7 @@ class Session:
 
     target: LinkTarget
     client: Client
-    version: str
+    version: str | None
     cluster_id: str | None
     services: list[Listed[Service]]
     slices: list[Listed[EndpointSlice]]
@@ -153,8 +167,9 @@ async def open_session(
     )
     client = await remote_client(credentials, trust, account=account)
     try:
-        version = decode_version(await client.get("/version", seconds=heartbeat.timeout))
-        cluster_id = await identify(client)
+        version = await read_version(client, heartbeat.timeout)
+        with missing_means(CREATE_KUBE_SYSTEM):
+            cluster_id = await identify(client)
         _require_admission(admit, cluster_id)
         services, slices = await _list_everything(target, client, resource)
         return Session(target, client, version, cluster_id, services, slices, heartbeat)
@@ -172,6 +187,20 @@ OpenSession: TypeAlias = Callable[
 def open_session_within(account: Account) -> OpenSession:
     """`open_session`, for a cluster whose costs are counted."""
     return partial(open_session, account=account)
+
+
+async def read_version(client: Client, seconds: float | None = None) -> str | None:
+    """The version of Kubernetes, which is only shown; None if it may not be read.
+
+    Clusters without the ClusterRole system:discovery, or public-info-viewer, do not show it.
+    """
+    try:
+        with missing_means(CORRECT_SERVER):
+            return decode_version(await client.get("/version", seconds=seconds))
+    except ApiError as error:
+        if error.status.code != 403:
+            raise
+        return None
 
 
 async def identify(client: Client) -> str | None:
@@ -219,7 +248,8 @@ async def _list(
     """One kind, one namespace after the other, to hold few lists in memory at a time."""
     namespaces = target.namespaces or ("",)
     reflectors = [Reflector(client, resource, namespace) for namespace in namespaces]
-    return [Listed(each, kind, await each.list_all()) for each in reflectors]
+    with missing_means(_MISSING[resource.plural]):
+        return [Listed(each, kind, await each.list_all()) for each in reflectors]
 
 
 async def _watch(listed: Listed[T], store: Store, cluster: str, silences: Silences) -> None:

@@ -24,7 +24,7 @@ from svclink_controller.cli.snapshots.live import (
     read_remotes,
 )
 from svclink_controller.cli.snapshots.partial import used_links
-from svclink_controller.wire.reading import decode_version
+from svclink_controller.remotes.session import read_version
 from svclink_core.full_planning import plan
 from svclink_core.snapshot import Snapshot
 from svclink_core.svclink_v1alpha1 import ClusterLink
@@ -73,7 +73,7 @@ async def _check_main(client: Client, home: str, account: str | None) -> list[Re
     """The checks of the main cluster. They end when its API server does not answer."""
     results: list[Result] = []
     try:
-        version = decode_version(await client.get("/version"))
+        version = await read_version(client) or "of unknown version"
         results.append(Result("ok", MAIN_SUBJECT, "api", f"answers, Kubernetes {version}"))
         results += await check_clock(client, MAIN_SUBJECT)
         results += await check_crd(client)

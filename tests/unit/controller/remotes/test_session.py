@@ -16,6 +16,7 @@ from attrs import define
 from structlog.testing import capture_logs
 
 from svclink_controller.api.errors import ApiError, TransportError
+from svclink_controller.remotes.problems import problem_of
 from svclink_controller.remotes.session import (
     HEARTBEAT,
     Heartbeat,
@@ -142,6 +143,33 @@ async def test_other_errors_of_the_identity_are_raised(world: World, code: int) 
     async with connected(world.server.url) as client:
         with pytest.raises(ApiError, match=str(code)):
             await identify(client)
+
+
+async def test_version_is_only_shown(world: World) -> None:
+    """A token that may not read /version mirrors all the same."""
+    world.cluster.fail(Refuse(403), starts_with(VERSION))
+    opened = await world.open()
+    assert (opened.version, opened.cluster_id) == (None, world.cluster.uid)
+    await opened.close()
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        (VERSION, "correct the server in the kubeconfig"),
+        (IDENTITY, "create that namespace"),
+        ("/api/v1/services", "correct the server in the kubeconfig"),
+        ("/apis/discovery.k8s.io/v1/endpointslices", "upgrade it to Kubernetes 1.21"),
+    ],
+)
+async def test_server_without_something_gets_its_own_sentence(
+    world: World, path: str, words: str
+) -> None:
+    """What a server does not have is named, instead of the network."""
+    world.cluster.fail(Refuse(404), starts_with(path))
+    with pytest.raises(ApiError, match="404") as caught:
+        await world.open()
+    assert words in problem_of(caught.value).message
 
 
 # Following
