@@ -36,7 +36,7 @@ class Budget:
         loop_burst: How many seconds of work it may be ahead of that.
     """
 
-    memory: int = 96 * MEBIBYTE
+    memory: int = 80 * MEBIBYTE
     list_seconds: float = 600
     loop_share: float = 0.25
     loop_burst: float = 1

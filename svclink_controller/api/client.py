@@ -24,7 +24,12 @@ from svclink_controller.api.limits import DEFAULT_LIMITS, Limits
 from svclink_controller.api.official_client import ApiClient, Configuration
 from svclink_controller.api.responses import read_body, read_lines, read_status
 from svclink_controller.api.spending import Reading
-from svclink_controller.api.transport import HardenedTransport
+from svclink_controller.api.transport import (
+    LIST_BUFFER_BYTES,
+    WATCH_BUFFER_BYTES,
+    WATCH_BYTES,
+    HardenedTransport,
+)
 from svclink_controller.wire.encoding import encode
 from svclink_core.codec import Json
 
@@ -102,9 +107,12 @@ class Client:
             BudgetExceededError: A line is too long, or the cluster needs too much memory.
         """
         timeouts = aiohttp.ClientTimeout(total=None, sock_connect=self._limits.connect_seconds)
-        request = self._request("GET", path, query, timeouts=timeouts)
+        request = self._request(
+            "GET", path, query, timeouts=timeouts, buffer_bytes=WATCH_BUFFER_BYTES
+        )
         has_begun = False
         try:
+            self.reading.grow(WATCH_BYTES)
             async with request as response:
                 has_begun = True
                 async with aclosing(read_lines(response, self._limits, self.reading)) as lines:
@@ -114,6 +122,8 @@ class Client:
             if has_begun and not isinstance(error, BudgetExceededError):
                 raise CutError(str(error)) from error
             raise
+        finally:
+            self.reading.shrink(WATCH_BYTES)
 
     async def server_seconds(self) -> float | None:
         """The server's clock in POSIX seconds without fractions.
@@ -155,6 +165,7 @@ class Client:
         content_type: str = JSON,
         *,
         timeouts: aiohttp.ClientTimeout,
+        buffer_bytes: int = LIST_BUFFER_BYTES,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         host = self.configuration.host
         url = f"{host}{path}" + (f"?{urlencode(query, quote_via=quote)}" if query else "")
@@ -163,7 +174,7 @@ class Client:
         transport = cast("HardenedTransport", self._api.rest_client)  # Set by `connecting`.
         with transport_errors(host):
             await self._api.update_params_for_auth(headers, [], ["BearerToken"], path, method, None)
-            response = await transport.send(method, url, headers, content, timeouts)
+            response = await transport.send(method, url, headers, content, timeouts, buffer_bytes)
             async with response:
                 if response.status >= 400:
                     raise ApiError(await read_status(response, self._limits, self.reading))

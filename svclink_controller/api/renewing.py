@@ -12,7 +12,7 @@ from multidict import CIMultiDict
 
 from svclink_controller.api.official_client import Configuration
 from svclink_controller.api.tls import client_tls_context
-from svclink_controller.api.transport import HardenedTransport
+from svclink_controller.api.transport import LIST_BUFFER_BYTES, HardenedTransport
 from svclink_controller.credentials.administrator.access import Access
 from svclink_controller.credentials.administrator.exec_plugin import run_plugin
 from svclink_controller.credentials.administrator.identity import (
@@ -76,18 +76,21 @@ class RenewingTransport(HardenedTransport):
         headers: Mapping[str, str],
         body: bytes | None,
         timeouts: aiohttp.ClientTimeout,
+        buffer_bytes: int = LIST_BUFFER_BYTES,
     ) -> aiohttp.ClientResponse:
         """Send a request, and once more if reading everything again can help."""
         used = await self._usable()
         try:
-            response = await self._send_as(used, method, url, headers, body, timeouts)
+            response = await self._send_as(used, method, url, headers, body, timeouts, buffer_bytes)
         except (aiohttp.ClientSSLError, ssl.SSLError):
             if not await self._renew(used):
                 raise
         else:
             if not await self._is_outdated(response, used):
                 return response
-        return await self._send_as(await self._usable(), method, url, headers, body, timeouts)
+        return await self._send_as(
+            await self._usable(), method, url, headers, body, timeouts, buffer_bytes
+        )
 
     async def _is_outdated(self, response: aiohttp.ClientResponse, used: _Used) -> bool:
         """Whether the server rejected an identity that has been renewed; closes the response."""
@@ -109,12 +112,13 @@ class RenewingTransport(HardenedTransport):
         headers: Mapping[str, str],
         body: bytes | None,
         timeouts: aiohttp.ClientTimeout,
+        buffer_bytes: int = LIST_BUFFER_BYTES,
     ) -> aiohttp.ClientResponse:
         complete = CIMultiDict(headers)
         complete.extend(self._headers)
         if used.identity.authorization is not None:
             complete["Authorization"] = used.identity.authorization
-        return await super().send(method, url, complete, body, timeouts)
+        return await super().send(method, url, complete, body, timeouts, buffer_bytes)
 
     async def _usable(self) -> _Used:
         """The identity to use now, and TLS settings with its certificate."""

@@ -86,14 +86,14 @@ class LineBuffer:
             lines[0] = bytes(self._rest) + lines[0]
             self.clear()
         self._rest += rest
-        self.reading.grow(len(rest))
+        self.reading.grow(2 * len(rest))  # It is copied when it ends.
         if len(self._rest) > self.limit:
             raise TooLargeError(f"the server sent a watch event of more than {self.limit} bytes")
         return lines
 
     def clear(self) -> None:
         """Drop the unfinished line."""
-        self.reading.shrink(len(self._rest))
+        self.reading.shrink(2 * len(self._rest))
         self._rest.clear()
 
 

@@ -24,6 +24,16 @@ KEEPALIVE: Final = {
 """TCP notices within about a minute that a peer is gone: 20 s idle, then 4 probes 10 s apart."""
 
 
+LIST_BUFFER_BYTES: Final = 2**18
+"""The part of a response that is kept before it is read; a list is read in large parts."""
+
+WATCH_BUFFER_BYTES: Final = 2**15
+"""The same for a watch, of which a cluster may have many."""
+
+WATCH_BYTES: Final = 2**19
+"""Memory of the connection of a watch: the buffers of TLS and aiohttp."""
+
+
 class HardenedTransport(RESTClientObject):
     """The official client's transport, without proxies, cookies and passwords of the environment.
 
@@ -44,6 +54,7 @@ class HardenedTransport(RESTClientObject):
         headers: Mapping[str, str],
         body: bytes | None,
         timeouts: aiohttp.ClientTimeout,
+        buffer_bytes: int = LIST_BUFFER_BYTES,
     ) -> aiohttp.ClientResponse:
         """Send a request whose body is JSON already, and return the response unread.
 
@@ -58,6 +69,7 @@ class HardenedTransport(RESTClientObject):
             headers=headers,
             data=body,
             timeout=timeouts,
+            read_bufsize=buffer_bytes,
             ssl=self.ssl_context,
             proxy=self.proxy,
             proxy_headers=self.proxy_headers,
@@ -93,7 +105,6 @@ def hardened_session(host: str, trust: Trust | None) -> aiohttp.ClientSession:
         trust_env=False,
         cookie_jar=aiohttp.DummyCookieJar(),
         middlewares=(_refuse_other_origins(host),),
-        read_bufsize=2**18,
     )
 
 

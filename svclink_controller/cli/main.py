@@ -109,7 +109,7 @@ class _Commands(click.Group):
 @click.option(
     MEMORY_FLAG,
     type=MemoryType(minimum=16 * MEBIBYTE),
-    default="96Mi",
+    default="80Mi",
     show_default=True,
     help="Memory that one remote cluster may take, apart from its mirrored slices. A link whose"
     " cluster needs more is BudgetExceeded, and what is mirrored of it stays as it is.",

@@ -78,7 +78,7 @@ class MemoryType(click.ParamType[int]):
             return value
         match = _MEMORY.fullmatch(value)
         if match is None:
-            self.fail(f"{value!r} is not an amount of memory: write it as 96Mi or 1Gi", param, ctx)
+            self.fail(f"{value!r} is not an amount of memory: write it as 80Mi or 1Gi", param, ctx)
         size = int(match[1]) * (MEBIBYTE if match[2] == "Mi" else 2**10 * MEBIBYTE)
         if size < self.minimum:
             least = self.minimum // MEBIBYTE

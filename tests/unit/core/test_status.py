@@ -132,7 +132,7 @@ def test_cluster_that_exceeds_its_budget_is_degraded() -> None:
     for kind, status in (("Ready", "False"), ("Degraded", "True")):
         found = condition(exceeded, kind)
         assert (found.status, found.reason) == (status, "BudgetExceeded")
-        assert "96 MiB" in found.message
+        assert "80 MiB" in found.message
         assert "--max-memory-per-remote" in found.message
     assert condition(exceeded, "Synced").status == "False"
 

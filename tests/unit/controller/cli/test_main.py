@@ -339,10 +339,10 @@ def test_memory_is_written_as_in_kubernetes(text: str, mebibytes: int) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("96", "write it as 96Mi or 1Gi"),
-        ("96M", "write it as 96Mi or 1Gi"),
-        ("0.5Gi", "write it as 96Mi or 1Gi"),
-        ("-1Gi", "write it as 96Mi or 1Gi"),
+        ("96", "write it as 80Mi or 1Gi"),
+        ("96M", "write it as 80Mi or 1Gi"),
+        ("0.5Gi", "write it as 80Mi or 1Gi"),
+        ("-1Gi", "write it as 80Mi or 1Gi"),
         ("15Mi", "too little: use 16Mi or more"),
     ],
 )
@@ -362,7 +362,7 @@ def test_defaults_of_flags() -> None:
         "sync_services_to_local_cluster": False,
         "deletion_hold": timedelta(minutes=5),
         "max_writes_per_second": None,
-        "max_memory_per_remote": 96 * 2**20,
+        "max_memory_per_remote": 80 * 2**20,
         "leader_elect": None,
         "lease_name": None,
         "link_selector": EVERYTHING,
