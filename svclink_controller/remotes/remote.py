@@ -344,6 +344,9 @@ class Remote:
         if is_kept:
             problem = while_kept(problem)
         else:
+            if problem.reason is LinkReason.BUDGET_EXCEEDED and self.store.memory(self.name):
+                # The next list gets the whole budget. The mirrors stay in the main cluster.
+                self.store.forget(self.name)
             self._mark(loss_of(self._state.wanted, problem))
         if problem != self._observation.problem:
             log.warning(
