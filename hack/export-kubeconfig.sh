@@ -147,15 +147,44 @@ token() {
 # A field of the cluster in the current context of the kubeconfig.
 entry() { remote config view --minify --flatten --raw -o "jsonpath={.clusters[0].cluster.$1}"; }
 
+# The base64 of the first CA that the server accepts a request with; empty for the CAs of the system. Without one in
+# the kubeconfig, the certificate may be signed by a public CA, as of a load balancer, or by the CA of the cluster.
 authority() {
-  local data
-  data=$(entry certificate-authority-data)
-  if [ -z "$data" ]; then
-    say "Your kubeconfig has no CA: using that of the cluster, from kube-system/kube-root-ca.crt."
-    data=$(remote get configmap kube-root-ca.crt --namespace kube-system -o 'go-template={{index .data "ca.crt"}}' |
-      base64 | tr -d '\n')
+  local address=$1 tls_name=$2 given candidates=()
+  given=$(entry certificate-authority-data)
+  if [ -n "$given" ]; then
+    candidates=("$given")
+  elif [ "$(entry insecure-skip-tls-verify)" = true ]; then
+    candidates=("$(root_authority)" "")
+  else
+    candidates=("" "$(root_authority)")
   fi
-  printf '%s' "$data"
+  for given in "${candidates[@]}"; do
+    if is_accepted "$address" "$given" "$tls_name"; then
+      printf '%s' "$given"
+      return
+    fi
+  done
+  die "the certificate of $address is not accepted: put the CA that signed it into your kubeconfig"
+}
+
+root_authority() {
+  remote get configmap kube-root-ca.crt --namespace kube-system -o 'go-template={{index .data "ca.crt"}}' |
+    base64 | tr -d '\n' || true
+}
+
+# Whether a CA fits the certificate of the server. A server that cannot be reached from here is a warning.
+is_accepted() {
+  local file problem=""
+  file=$(mktemp)
+  kubeconfig "$1" "$2" none "$3" >"$file"
+  problem=$(kubectl --kubeconfig "$file" --request-timeout=10s get --raw /version 2>&1 >/dev/null) || true
+  rm -f "$file"
+  case $problem in
+    *x509:* | *tls:*) return 1 ;;
+    "" | *Unauthorized* | *Forbidden* | *forbidden* | *"provide credentials"*) ;;
+    *) say "Warning: the CA could not be verified: $problem" ;;
+  esac
 }
 
 kubeconfig() {
@@ -166,8 +195,8 @@ kind: Config
 clusters:
   - name: $name
     cluster:
-      server: $address
-      certificate-authority-data: $authority${tls_name:+
+      server: $address${authority:+
+      certificate-authority-data: $authority}${tls_name:+
       tls-server-name: $tls_name}
 users:
   - name: svclink
@@ -205,10 +234,10 @@ main() {
     https://*) ;;
     *) die "the server is '$address', but svclink supports https only: use --server https://..." ;;
   esac
+  tls_name=$(entry tls-server-name)
+  data=$(authority "$address" "$tls_name")
   make_account
   secret=$(token)
-  data=$(authority)
-  tls_name=$(entry tls-server-name)
   encoded=$(kubeconfig "$address" "$data" "$secret" "$tls_name" | base64 | tr -d '\n')
   if [ -n "$link" ]; then
     manifest "$encoded"

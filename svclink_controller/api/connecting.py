@@ -7,9 +7,9 @@ import os
 import ssl
 from functools import partial
 from pathlib import Path
-from typing import Final, cast
+from typing import Final
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from svclink_controller.api.client import Client
 from svclink_controller.api.environment_proxy import environment_proxy
@@ -101,20 +101,14 @@ def _unusable(kubeconfig: Path | None, error: Exception) -> ConfigurationError:
     return ConfigurationError(f"not running in a Pod ({cause}); pass --kubeconfig=FILE")
 
 
-@frozen
-class ClusterEntry:
-    """The cluster of a kubeconfig; `authority` is PEM, or None if the kubeconfig names none."""
+def cluster_entry(kubeconfig: Path | None, context: str | None) -> Credentials:
+    """The cluster that `main_client` reaches, without anything of a user.
 
-    server: str
-    authority: str | None
-    tls_server_name: str | None
-
-
-def cluster_entry(client: Client) -> ClusterEntry:
-    """The cluster that a client of `main_client` reaches."""
-    configuration = client.configuration
-    authority = cast("str | None", configuration.ca_cert_data)  # Set by `configuration_of`.
-    return ClusterEntry(configuration.host, authority, configuration.tls_server_name)
+    Raises:
+        ConfigurationError: As for `main_client`.
+    """
+    credentials = _access(kubeconfig, context).credentials
+    return evolve(credentials, token=None, client_certificate=None, client_key=None)
 
 
 # A remote cluster: its kubeconfig is untrusted.

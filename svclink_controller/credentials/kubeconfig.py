@@ -52,7 +52,8 @@ class Credentials:
 
     Args:
         server: The https URL of the API server, without `/` at its end.
-        ca_data: The certificate authority as PEM; empty if `insecure`.
+        ca_data: The certificate authority as PEM; empty: the authorities that the system trusts,
+            as with kubectl, or none if `insecure`.
         tls_server_name: The name that the server's certificate must be for, if not the URL's.
         token: The bearer token.
         client_certificate: The client certificate as PEM.
@@ -117,7 +118,7 @@ def _credentials(cluster: KubeconfigMapping, user: KubeconfigMapping) -> Credent
     insecure = cluster.flag(INSECURE_SKIP)
     return Credentials(
         server=cluster.required("server", read_server(cluster)),
-        ca_data="" if insecure else _required_authority(cluster),
+        ca_data="" if insecure else read_certificate_authority(cluster) or "",
         tls_server_name=read_tls_server_name(cluster),
         token=token,
         client_certificate=certificate,
@@ -126,10 +127,6 @@ def _credentials(cluster: KubeconfigMapping, user: KubeconfigMapping) -> Credent
         insecure=insecure,
         proxy=read_proxy(cluster),
     )
-
-
-def _required_authority(cluster: KubeconfigMapping) -> str:
-    return cluster.required("certificate-authority-data", read_certificate_authority(cluster))
 
 
 def _entries(

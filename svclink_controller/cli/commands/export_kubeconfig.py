@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Final, TypeVar
@@ -18,14 +19,15 @@ import msgspec
 from attrs import evolve, frozen
 
 from svclink_controller.api.client import Client
-from svclink_controller.api.connecting import ClusterEntry, cluster_entry
-from svclink_controller.api.errors import ApiError
+from svclink_controller.api.connecting import cluster_entry, remote_client
+from svclink_controller.api.errors import ApiError, TransportError
 from svclink_controller.cli import parameters
 from svclink_controller.cli.arguments import Source
 from svclink_controller.cli.parameters import DurationType
 from svclink_controller.cli.permissions import REMOTE_IDENTITY, REMOTE_MIRRORED, Permission
 from svclink_controller.cli.printing import yaml_text
-from svclink_controller.cli.snapshots.reading import connected
+from svclink_controller.cli.snapshots.reading import admin_kubeconfig, connected
+from svclink_controller.credentials.kubeconfig import Credentials
 from svclink_core.codec import Json
 from svclink_core.errors import SvclinkError
 from svclink_core.well_known import API_VERSION, GROUP, NAMESPACE_KUBE_SYSTEM
@@ -39,6 +41,9 @@ RBAC_API_GROUP: Final = "rbac.authorization.k8s.io"
 
 TOKEN_SECONDS: Final = 30
 """How long Kubernetes may take to put a token into the Secret."""
+
+ANSWER_SECONDS: Final = 10
+"""How long the server may take to answer when its certificate is verified."""
 
 SHORTEST_TOKEN: Final = timedelta(minutes=10)
 """The API server accepts no shorter lifetime (TokenRequest)."""
@@ -115,12 +120,13 @@ def export_kubeconfig_command(
 async def _export(kubeconfig: Path | None, context: str | None, export: Export) -> str:
     if export.server is not None:
         _check(export.server)
-    async with connected(Source(kubeconfig, context)) as client:
-        entry = cluster_entry(client)
-        server = export.server or entry.server
+    source = Source(kubeconfig, context)
+    async with connected(source) as client:
+        entry = cluster_entry(admin_kubeconfig(source), context)
+        entry = evolve(entry, server=export.server or entry.server)
         if export.server is None:
-            _check(server)
-        authority = entry.authority or await _root_authority(client)
+            _check(entry.server)
+        entry = await _verified(entry, client)
         for path, manifest in manifests(export.namespaces):
             await _apply(client, path, manifest)
         token = (
@@ -128,9 +134,7 @@ async def _export(kubeconfig: Path | None, context: str | None, export: Export) 
             if export.lifetime
             else await _lasting_token(client)
         )
-    content = rendered_kubeconfig(
-        export.link or "remote", evolve(entry, server=server, authority=authority), token
-    )
+    content = rendered_kubeconfig(export.link or "remote", entry, token)
     encoded = base64.b64encode(content.encode()).decode()
     return manifest_of(export, encoded) if export.link else f"{encoded}\n"
 
@@ -159,22 +163,61 @@ class _ConfigMap(msgspec.Struct):
     data: dict[str, str] = {}
 
 
-async def _root_authority(client: Client) -> str:
-    """The CA of the cluster: every namespace has it in a ConfigMap."""
-    click.echo(
-        "Your kubeconfig has no CA: using that of the cluster, from kube-system/kube-root-ca.crt.",
-        err=True,
-    )
-    answer = await client.get(
-        f"/api/v1/namespaces/{NAMESPACE_KUBE_SYSTEM}/configmaps/kube-root-ca.crt"
-    )
-    authority = _decoded(answer, _ConfigMap).data.get("ca.crt")
-    if authority is None:
-        raise ExportError(
-            "the ConfigMap kube-system/kube-root-ca.crt has no ca.crt: add the CA to your"
-            " kubeconfig"
+# The CA, which is verified before anything is created
+
+
+async def _verified(entry: Credentials, client: Client) -> Credentials:
+    """The cluster with the first CA that its server's certificate is accepted with.
+
+    Without one in the kubeconfig, it may be signed by a public CA, as of a load balancer, or by the
+    CA of the cluster.
+    """
+    fault = None
+    async for authority in _authorities(entry, client):
+        candidate = evolve(entry, ca_data=authority, insecure=False)
+        try:
+            await _ask(candidate)
+        except TransportError as error:
+            if (fault := error.fault) is not None:
+                continue
+            click.echo(f"Warning: the CA could not be verified: {error}", err=True)
+        return candidate
+    fix = "" if fault is None else f": {fault.value}"
+    raise ExportError(f"the certificate of {entry.server} is not accepted{fix}")
+
+
+async def _authorities(entry: Credentials, client: Client) -> AsyncIterator[str]:
+    """The CAs to try; empty means those that the system trusts."""
+    if entry.ca_data:
+        yield entry.ca_data
+        return
+    if not entry.insecure:
+        yield ""
+    if (authority := await _root_authority(client)) is not None:
+        yield authority
+    if entry.insecure:
+        yield ""
+
+
+async def _ask(entry: Credentials) -> None:
+    """Send a request without credentials; any answer means that the certificate is accepted."""
+    anonymous = await remote_client(entry)
+    try:
+        with suppress(ApiError):
+            await anonymous.get("/version", seconds=ANSWER_SECONDS)
+    finally:
+        await anonymous.close()
+
+
+async def _root_authority(client: Client) -> str | None:
+    """The CA of the cluster, which every namespace has in a ConfigMap; None if there is none."""
+    try:
+        answer = await client.get(
+            f"/api/v1/namespaces/{NAMESPACE_KUBE_SYSTEM}/configmaps/kube-root-ca.crt"
         )
-    return authority
+    except ApiError:
+        return None
+    return _decoded(answer, _ConfigMap).data.get("ca.crt")
 
 
 # What is created
@@ -286,10 +329,12 @@ async def _lasting_token(client: Client) -> str:
 # What is printed
 
 
-def rendered_kubeconfig(name: str, entry: ClusterEntry, token: str) -> str:
+def rendered_kubeconfig(name: str, entry: Credentials, token: str) -> str:
     """A kubeconfig with the token."""
-    authority = base64.b64encode((entry.authority or "").encode()).decode()
-    cluster = {"server": entry.server, "certificate-authority-data": authority}
+    cluster = {"server": entry.server}
+    if entry.ca_data:
+        encoded = base64.b64encode(entry.ca_data.encode()).decode()
+        cluster["certificate-authority-data"] = encoded
     if entry.tls_server_name:
         cluster["tls-server-name"] = entry.tls_server_name
     content = {

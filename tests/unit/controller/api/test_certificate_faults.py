@@ -11,6 +11,7 @@ from __future__ import annotations
 import ssl
 from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 import trustme
@@ -162,6 +163,20 @@ async def test_rejected_certificate_has_its_own_sentence(
     assert problem.reason is LinkReason.CERTIFICATE_INVALID
     assert words in problem.message
     assert problem.message.endswith(fault.value)
+
+
+async def test_without_a_ca_the_system_decides(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A kubeconfig that names no CA leads to servers whose CA the system trusts, and no others."""
+    case = Case(of_root().served(), ())
+    error = await error_of(case)
+    assert error is not None
+    assert error.fault is CertificateFault.UNKNOWN_ISSUER
+    bundle = tmp_path / "bundle.pem"
+    bundle.write_text(ROOT.pem, encoding="ascii")
+    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+    assert await error_of(case) is None
 
 
 def test_every_fault_has_another_fix() -> None:

@@ -62,7 +62,7 @@ def test_invalid_input_is_one_sentence_and_exit_code_1(
     ("answer", "words"),
     [
         ("<html>", "the response is not from a Kubernetes API server"),
-        ("{}", "the ConfigMap kube-system/kube-root-ca.crt has no ca.crt"),
+        ("{}", "is not accepted: put the CA that signed"),
     ],
 )
 async def test_export_from_another_server_is_one_sentence(

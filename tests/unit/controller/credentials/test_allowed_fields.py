@@ -161,8 +161,6 @@ REFUSED: list[tuple[Path, Json, str, str]] = [
     (("users", 0, "user"), {}, INVALID, "users[0].user"),
     ((*USER, "token"), "", INVALID, "users[0].user"),
     (SERVER, None, INVALID, "clusters[0].cluster.server"),
-    (CA, None, INVALID, "clusters[0].cluster.certificate-authority-data"),
-    (CA, "", INVALID, "clusters[0].cluster.certificate-authority-data"),
     # The server.
     *(
         (SERVER, server, INVALID, "clusters[0].cluster.server")

@@ -139,6 +139,13 @@ class TestAccepted:
         expected = parse_kubeconfig(as_yaml(with_certificate()))
         assert credentials == expected
 
+    @pytest.mark.parametrize("absent", [None, ""])
+    def test_without_a_ca_the_system_decides(self, absent: str | None) -> None:
+        """Servers behind a load balancer may have a certificate of a public CA, as with kubectl."""
+        config = edited(with_token(), (*CLUSTER, "certificate-authority-data"), absent)
+        credentials = parse_kubeconfig(as_yaml(config))
+        assert (credentials.ca_data, credentials.insecure) == ("", False)
+
     def test_rsa_client_certificate(self) -> None:
         """Kubeadm issues RSA keys in PKCS #1."""
         config = edited(
