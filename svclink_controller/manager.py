@@ -16,7 +16,7 @@ from svclink_controller.api.client import Client
 from svclink_controller.api.connecting import main_client, own_namespace
 from svclink_controller.dispatch import Dispatcher, LinkRead, Routes, SecretRead
 from svclink_controller.election.leader import Elector
-from svclink_controller.election.live_leases import warn_of_other_leaders
+from svclink_controller.election.live_leases import warn_of_leaders
 from svclink_controller.gc_tuning import tuned_gc
 from svclink_controller.monitoring.collector import StateCollector
 from svclink_controller.monitoring.loop_lag import LoopLag
@@ -151,7 +151,6 @@ class Manager:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.loop_lag.run())
-                group.create_task(self._warn_of_other_leaders())
                 self._reflect_objects(group)
                 # Before the first link: a link to the main cluster itself must be recognised.
                 self.cluster_claims.main_id = await identify_until_known(self.client)
@@ -185,20 +184,15 @@ class Manager:
             role=lambda: "leading" if self.is_leading else "standing by",
         )
 
-    async def _warn_of_other_leaders(self) -> None:
-        await warn_of_other_leaders(
-            self.client,
-            self.elector.name,
-            self.elector.namespace,
-            is_electing=self.settings.leader_elect,
-            is_pod=self.settings.kubeconfig is None,
-        )
-
     async def _lead(self) -> None:
         if self.settings.leader_elect:
             await self.elector.run(self.work.run)
-        else:
-            await self.work.run()
+            return
+        async with asyncio.TaskGroup() as group:
+            name, namespace = self.elector.name, self.elector.namespace
+            is_pod = self.settings.kubeconfig is None
+            group.create_task(warn_of_leaders(self.client, name, namespace, is_pod=is_pod))
+            group.create_task(self.work.run())
 
     def _reflect_objects(self, group: asyncio.TaskGroup) -> None:
         slices = reusing(ENDPOINT_SLICES, partial(self.store.reuse_held, MAIN))

@@ -68,32 +68,24 @@ async def live_lease(client: Client, name: str, namespace: str) -> list[LiveLeas
     return await _live(client, [decode_lease(content)])
 
 
-async def warn_of_other_leaders(
-    client: Client, name: str, namespace: str, *, is_electing: bool, is_pod: bool
-) -> None:
-    """Log which controllers lead that this one does not take turns with.
-
-    In a Pod only the Lease in its own namespace may be read, and an elector reads that anyway.
+async def warn_of_leaders(client: Client, name: str, namespace: str, *, is_pod: bool) -> None:
+    """Log which controllers lead, for one that takes no turns with them.
 
     Args:
         client: The main cluster.
         name: The name of the Lease.
         namespace: The namespace of this controller.
-        is_electing: Whether this controller waits for the Lease in its namespace.
-        is_pod: Whether it has the permissions of its ServiceAccount, not those of a user.
+        is_pod: Whether it has the permissions of its ServiceAccount, which may read no other Lease.
     """
-    if is_pod and is_electing:
-        return
+    look = live_lease if is_pod else live_leases
     try:
-        look = live_lease if is_pod else live_leases
         found = await look(client, name, namespace)
     except (ApiError, TransportError, WireError) as error:
         log.debug("leases not read", problem=str(error))
         return
     for each in found:
-        if not (is_electing and each.namespace == namespace):
-            lease = f"{each.namespace}/{each.name}"
-            log.warning("another controller leads", lease=lease, holder=each.holder, fix=STOP_ONE)
+        lease = f"{each.namespace}/{each.name}"
+        log.warning("another controller leads", lease=lease, holder=each.holder, fix=STOP_ONE)
 
 
 def is_live(spec: LeaseSpec, now: float) -> bool:

@@ -21,7 +21,7 @@ from svclink_controller.election.live_leases import (
     is_live,
     live_lease,
     live_leases,
-    warn_of_other_leaders,
+    warn_of_leaders,
 )
 from svclink_controller.wire.messages import WireError
 from svclink_core.codec import Json
@@ -47,12 +47,10 @@ class Main:
         lease = {"metadata": metadata, "spec": spec | {"renewTime": clock.micro_time()}}
         self.cluster.put_raw("leases", lease)
 
-    async def warned_of(self, *, is_electing: bool = False, is_pod: bool = False) -> list[str]:
+    async def warned_of(self, *, is_pod: bool = False) -> list[str]:
         """The Leases in the warnings of a controller in the namespace `svclink`."""
         with capture_logs() as logs:
-            await warn_of_other_leaders(
-                self.client, "svclink", "svclink", is_electing=is_electing, is_pod=is_pod
-            )
+            await warn_of_leaders(self.client, "svclink", "svclink", is_pod=is_pod)
         return [each["lease"] for each in logs if each["event"] == "another controller leads"]
 
 
@@ -126,21 +124,12 @@ async def test_local_controller_is_warned_of_the_one_in_the_cluster() -> None:
         assert sorted(await main.warned_of()) == ["elsewhere/svclink", "svclink/svclink"]
 
 
-async def test_controller_that_waits_for_the_lease_is_not_warned_of_its_holder() -> None:
-    """It takes turns with that one, but not with one in another namespace."""
-    async with mains() as main:
-        main.hold("elsewhere")
-        main.hold("svclink")
-        assert await main.warned_of(is_electing=True) == ["elsewhere/svclink"]
-
-
 async def test_pod_reads_only_the_lease_in_its_namespace() -> None:
-    """Its ServiceAccount may read no other; an elector does that anyway."""
+    """Its ServiceAccount may read no other."""
     async with mains() as main:
         main.hold("elsewhere")
         main.hold("svclink")
         assert await main.warned_of(is_pod=True) == ["svclink/svclink"]
-        assert await main.warned_of(is_pod=True, is_electing=True) == []
         paths = {each.path for each in main.cluster.requests} - {"/version"}
         assert paths == {"/apis/coordination.k8s.io/v1/namespaces/svclink/leases/svclink"}
 
