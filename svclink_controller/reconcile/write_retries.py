@@ -36,9 +36,9 @@ class WriteRetries:
 
     def delay_of(self, write: Write, content: object) -> float:
         """Seconds until this content may be written; 0 if it may be now."""
-        failed = self._failed.get(write)
-        now = asyncio.get_running_loop().time()
-        return 0 if failed is None else delay_before(failed, content, now)
+        if (failed := self._failed.get(write)) is None:
+            return 0
+        return delay_before(failed, content, asyncio.get_running_loop().time())
 
     def message_of(self, write: Write) -> str:
         """Why a write failed when it was last tried; empty if it did not fail."""
