@@ -36,7 +36,7 @@ def read_cluster(cluster: AdminEntry) -> Credentials:
         raise cluster.invalid(INSECURE_SKIP, "is set together with a CA; remove one of them")
     name = cluster.text("tls-server-name")
     return Credentials(
-        server=_server(cluster, is_tls=insecure or authority is not None),
+        server=_server(cluster),
         ca_data=authority or "",
         tls_server_name=None if name is None else name.removesuffix("."),
         disable_compression=read_disable_compression(cluster),
@@ -97,10 +97,10 @@ def _authority(cluster: AdminEntry) -> str | None:
     return b"\n".join([*certificates, b""]).decode("ascii")
 
 
-def _server(cluster: AdminEntry, *, is_tls: bool) -> str:
-    """The URL of the API server; without a scheme, a CA makes it https."""
+def _server(cluster: AdminEntry) -> str:
+    """The URL of the API server; without a scheme it is plain HTTP."""
     text = cluster.required("server", cluster.text("server"))
-    url = text if "://" in text else f"{'https' if is_tls else 'http'}://{text}"
+    url = text if "://" in text else f"http://{text}"
     try:
         parts = urlsplit(url)
         is_url = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0

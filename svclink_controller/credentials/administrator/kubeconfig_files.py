@@ -41,7 +41,10 @@ def read_admin_kubeconfig(files: Sequence[Path], context: str | None) -> Access:
     users = _merged(documents, "users", "user")
     # Without a user, requests are anonymous.
     user = _ANONYMOUS if chosen.text("user") is None else _named(users, chosen, "user")
-    access = read_user(user, cluster, read_cluster(cluster))
+    credentials = read_cluster(cluster)
+    access = read_user(user, cluster, credentials)
+    if not credentials.server.startswith("https://"):
+        access = Access(credentials)  # kubectl sends nothing of a user unencrypted.
     return evolve(access, namespace=chosen.text("namespace") or access.namespace)
 
 
@@ -68,6 +71,9 @@ class _Document:
             raise AccessError(_position(error)) from None
         if not isinstance(content, dict):
             raise AccessError(_STRUCTURE)
+        for key, expected in (("apiVersion", "v1"), ("kind", "Config")):
+            if content.get(key) not in (None, "", expected):
+                raise AccessError(f"its {key} is not {expected}")
         return cls(content, file.absolute().parent)
 
     def entries(self, key: str, kind: str) -> dict[str, AdminEntry]:

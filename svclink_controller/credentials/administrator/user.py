@@ -37,9 +37,10 @@ def read_user(user: AdminEntry, cluster: AdminEntry, credentials: Credentials) -
     Raises:
         AccessError, KubeconfigError: A field cannot be used.
     """
-    certificate, key = client_key_pair(user, user.pem("client-certificate"), user.pem("client-key"))
+    certificate, key = _key_pair(user)
     basic, token_file = _basic(user), user.file("tokenFile")
-    token = read_token(user) or _token_of_auth_provider(user)
+    plugin, provided = _plugin(user, cluster, credentials), _token_of_auth_provider(user)
+    token = read_token(user) or provided
     if token is not None and basic is not None:
         raise AccessError(f"{user.path} has a token and a user name; remove one of them")
     has_credentials = any((token, token_file, basic, certificate))
@@ -47,9 +48,17 @@ def read_user(user: AdminEntry, cluster: AdminEntry, credentials: Credentials) -
         evolve(credentials, token=token, client_certificate=certificate, client_key=key),
         basic=basic,
         token_file=token_file,
-        plugin=None if has_credentials else _plugin(user, cluster, credentials),
+        plugin=None if has_credentials else plugin,
         impersonation=tuple(_impersonation(user)),
     )
+
+
+def _key_pair(user: AdminEntry) -> tuple[str, str] | tuple[None, None]:
+    """The client certificate and its key; a key alone is not looked at."""
+    certificate = user.pem("client-certificate")
+    if certificate.data is None:
+        return None, None
+    return client_key_pair(user, certificate, user.pem("client-key"))
 
 
 def _basic(user: AdminEntry) -> str | None:
@@ -122,7 +131,7 @@ def _impersonation(user: AdminEntry) -> Iterator[tuple[str, str]]:
     name, uid, groups = user.text("as"), user.text("as-uid"), user.texts("as-groups")
     extra = user.inner("as-user-extra")
     if name is None:
-        if uid or groups or extra:
+        if uid or groups or (extra is not None and extra.fields):
             raise user.invalid("as", "is missing; set it beside as-uid, as-groups, as-user-extra")
         return
     yield "Impersonate-User", _header_value(user, "as", name)

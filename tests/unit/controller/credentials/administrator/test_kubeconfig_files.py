@@ -14,7 +14,7 @@ import yaml
 
 from svclink_controller.credentials.administrator.access import Access, AccessError
 from svclink_controller.credentials.administrator.kubeconfig_files import read_admin_kubeconfig
-from svclink_controller.credentials.kubeconfig import KubeconfigError
+from svclink_controller.credentials.kubeconfig import Credentials, KubeconfigError
 from tests.unit.controller.credentials.administrator.plugins import API_VERSION, exec_entry
 from tests.unit.controller.credentials.kubeconfigs import (
     CA_PEM,
@@ -120,6 +120,8 @@ class TestContexts:
             (config(context={"cluster": "b"}), "names the cluster 'b', which does not exist"),
             (config(context={"user": "b"}), "names the user 'b', which does not exist"),
             (config(context={"cluster": None}), "contexts[a].context.cluster is missing"),
+            (config() | {"kind": "Secret"}, "its kind is not Config"),
+            (config() | {"apiVersion": "v2"}, "its apiVersion is not v1"),
             (config() | {"users": 5}, "does not have the structure"),
             (config() | {"users": [5]}, "does not have the structure"),
             (config() | {"users": [{"name": 5}]}, "does not have the structure"),
@@ -157,14 +159,16 @@ class TestCluster:
         ],
     )
     def test_server(self, tmp_path: Path, server: str, expected: str) -> None:
-        """Any URL that kubectl accepts; without a scheme and a CA it is plain HTTP."""
+        """Any URL that kubectl accepts; without a scheme it is plain HTTP."""
         found = access(tmp_path, config(cluster={"server": server})).credentials
         assert found.server == expected
 
-    def test_server_without_scheme_and_with_a_ca_is_https(self, tmp_path: Path) -> None:
-        """The CA says that TLS is meant."""
-        cluster = {"server": "api.example", "certificate-authority-data": b64(CA_PEM)}
-        assert access(tmp_path, config(cluster=cluster)).credentials.server == "https://api.example"
+    @pytest.mark.parametrize("server", ["http://127.0.0.1:8080", "127.0.0.1:8080"])
+    def test_nothing_of_the_user_is_sent_unencrypted(self, tmp_path: Path, server: str) -> None:
+        """As with kubectl, a server without TLS gets neither token nor impersonation."""
+        user = {"token": TOKEN, "as": "auditor", "username": None}
+        found = access(tmp_path, config(cluster={"server": server}, user=user))
+        assert found == Access(Credentials(server="http://127.0.0.1:8080", ca_data=""))
 
     def test_null_and_empty_fields_are_absent(self, tmp_path: Path) -> None:
         """Tools write fields without a value."""
@@ -227,6 +231,11 @@ class TestUser:
         found = [access(tmp_path, config(user=user)).credentials for user in users]
         assert found[0].client_certificate == CLIENT_PEM.decode()
         assert found[0] == found[1] == found[2]
+
+    def test_key_without_certificate_is_not_looked_at(self, tmp_path: Path) -> None:
+        """As with kubectl, a key needs a certificate to count."""
+        user = {"token": TOKEN, "client-key": "missing", "as-user-extra": {}}
+        assert access(tmp_path, config(user=user)).credentials.client_key is None
 
     def test_basic_authentication(self, tmp_path: Path) -> None:
         """kubectl sends it, and a proxy before the API server may want it."""
