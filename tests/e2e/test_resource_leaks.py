@@ -16,6 +16,7 @@ from .fault_proxy import FaultProxy, ProxyTo
 from .faults import Hanging, Throttling
 from .loopback_ports import reserve_ports
 from .polling import eventually
+from .resource_usage import resident_megabytes
 from .world import RecordMeasure, World
 
 CYCLES = 200
@@ -45,14 +46,14 @@ def test_deleted_links_leave_no_resources_behind(
 
     add_and_remove_links(world, kubeconfigs, range(WARM_UP), choices)
     eventually(lambda: assert_at_most(asyncio_tasks(metrics_port), tasks))
-    descriptors, megabytes = open_descriptors(controller), resident_megabytes(controller)
+    descriptors, megabytes = open_descriptors(controller), resident_megabytes(controller.process_id)
     add_and_remove_links(world, kubeconfigs, range(WARM_UP, CYCLES), choices)
 
     eventually(
         lambda: assert_at_most(open_descriptors(controller), descriptors + TOLERATED_DESCRIPTORS)
     )
     eventually(lambda: assert_at_most(asyncio_tasks(metrics_port), tasks))
-    growth = resident_megabytes(controller) - megabytes
+    growth = resident_megabytes(controller.process_id) - megabytes
     record_measure("growth of memory in MB after 150 links", growth)
     assert_at_most(growth, TOLERATED_MEGABYTES)
     world.await_mirrored("web")
@@ -110,12 +111,6 @@ def get(port: int, path: str) -> str:
     """The response of the controller's own server; an error status raises OSError."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as response:
         return str(response.read().decode())
-
-
-def resident_megabytes(controller: Controller) -> float:
-    status = Path(f"/proc/{controller.process_id}/status").read_text(encoding="ascii")
-    (line,) = (line for line in status.splitlines() if line.startswith("VmRSS:"))
-    return int(line.split()[1]) / 1024
 
 
 def assert_at_most(actual: float, most: float) -> None:
