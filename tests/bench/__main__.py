@@ -2,6 +2,7 @@
 
 nox -s bench -- --remotes 2 --services 1000 --endpoints 10 --rounds 3 --json bench.json
 nox -s bench -- --sizes
+nox -s bench -- --hostile
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import measures, report, sizes
+from . import hostile, measures, report, sizes
 from .fleet import Fleet, running_fleet
 from .measures import Figures
 from .subjects import FLOOR, ROOT, SVCLINK, started
@@ -67,6 +68,8 @@ def main(arguments: Sequence[str]) -> int:
             return 0 if sizes.run(options.sizes, Path(directory)) else 1
     command = [sys.executable, str(ROOT / "hack" / "envtest" / "assets.py")]
     assets = subprocess.run(command, capture_output=True, text=True, check=True)
+    if options.hostile is not None:
+        return 0 if run_hostile(options, Path(assets.stdout.strip())) else 1
     size = {name: getattr(options, name) for name in ("remotes", "services", "endpoints")}
 
     async def run(directory: Path) -> dict[str, list[Figures]]:
@@ -83,6 +86,18 @@ def main(arguments: Sequence[str]) -> int:
         record = report.record(figures, rounds, size)
         options.json.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return 0 if all(is_met for _, _, is_met in report.verdicts(figures)) else 1
+
+
+def run_hostile(options: argparse.Namespace, binaries: Path) -> bool:
+    """Measure and print hostile scenarios; returns whether all limits are met."""
+
+    async def run(directory: Path) -> hostile.Rows:
+        log = directory / "subjects.log"
+        async with running_fleet(binaries, directory, **hostile.SIZE) as fleet:
+            return await hostile.measure(fleet, options.hostile, options.rounds, log)
+
+    with tempfile.TemporaryDirectory(prefix="svclink-bench-") as directory:
+        return hostile.show(asyncio.run(run(Path(directory))))
 
 
 def argument_parser() -> argparse.ArgumentParser:
@@ -106,6 +121,13 @@ def argument_parser() -> argparse.ArgumentParser:
         nargs="*",
         metavar="NAME",
         help="measure only svclink, at these sizes of sizes.py (default: all)",
+    )
+    add(
+        "--hostile",
+        nargs="*",
+        metavar="NAME",
+        help="measure svclink beside these hostile remotes of hostile_remotes.py (default: all),"
+        " and 25 links after an outage",
     )
     return parser
 
