@@ -12,6 +12,7 @@ from svclink_core.hints import with_current_hints
 from svclink_core.mirroring import Finding, with_owner
 from svclink_core.ownership import is_ours
 from svclink_core.service_view import ServiceView
+from svclink_core.snapshot import Synced
 from svclink_core.unreachable_policy import as_before_loss
 from svclink_core.well_known import Reason
 
@@ -58,9 +59,10 @@ def follow_main(
 def undecodable_findings(view: ServiceView, cluster: str, reason: Reason) -> tuple[Finding, ...]:
     """A finding if an object that could not be decoded keeps a Service as it is.
 
-    An object of the main cluster concerns only the clusters that have the Service.
+    An object of the main cluster concerns only the clusters that are known to have the Service.
     """
     remote = view.snapshot.remotes[cluster]
-    is_concerned = view.key in remote.services or bool(view.ours.get(cluster))
+    is_known = isinstance(remote.connection, Synced) and view.key in remote.services
+    is_concerned = is_known or bool(view.ours.get(cluster))
     is_found = reason is Reason.UNDECODABLE or (reason is Reason.MAIN_UNDECODABLE and is_concerned)
     return (Finding(view.key, cluster, reason, ()),) if is_found else ()

@@ -20,6 +20,7 @@ from svclink_core import (
 )
 from svclink_core.meta_v1 import Additions
 from svclink_core.naming import hashed_name
+from svclink_core.unreachable_policy import as_last_resort
 from svclink_core.well_known import (
     ANNOTATION_SHARD,
     ANNOTATION_SOURCE_SLICE,
@@ -63,6 +64,7 @@ _remote_labels = st.sampled_from(
     [*(_LOCAL_LABELS,) * 16, *((*_LOCAL_LABELS, label) for label in _LOOP_LABELS)]
 )
 _mostly_labelled = st.sampled_from((True,) * 15 + (False,))
+_seldom_marked = st.sampled_from((False,) * 7 + (True,))
 _seldom_dying = st.sampled_from((None,) * 7 + (EARLIER,))
 
 
@@ -162,7 +164,8 @@ def _mirrored_slices(draw: DrawFn, universe: Universe) -> EndpointSlice:
         additions=draw(_additions) if is_ours else None,
     )
     contents = tuple(_storable(each) for each in draw(MAIN_ENDPOINTS[address_type]))
-    return EndpointSlice(metadata, address_type, contents, draw(main_ports))
+    made = EndpointSlice(metadata, address_type, contents, draw(main_ports))
+    return as_last_resort(made) if draw(_seldom_marked) else made
 
 
 @cache

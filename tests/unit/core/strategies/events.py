@@ -36,7 +36,14 @@ from tests.unit.core.strategies.endpoint_slices import (
     remote_endpoint_slices,
     tampered,
 )
-from tests.unit.core.strategies.links import LOST, connections, guards, link_specs, remote_clusters
+from tests.unit.core.strategies.links import (
+    LOST,
+    connections,
+    guards,
+    link_specs,
+    policies,
+    remote_clusters,
+)
 from tests.unit.core.strategies.names import Universe
 from tests.unit.core.strategies.services import services
 from tests.unit.core.world import (
@@ -217,7 +224,7 @@ def _same_name(slices: Iterable[EndpointSlice], wanted: EndpointSlice) -> Endpoi
     return next((each for each in slices if each.metadata.key == wanted.metadata.key), None)
 
 
-_link_events = st.sampled_from(("delete", "edit", "connect", "lose", "lose"))
+_link_events = st.sampled_from(("delete", "edit", "connect", "lose", "lose", "policy", "policy"))
 _losses: SearchStrategy[UnreachableAction] = st.sampled_from(("NotReady", "Remove"))
 
 
@@ -234,6 +241,9 @@ def _link(draw: DrawFn, universe: Universe, before: Snapshot) -> tuple[Event, Sn
         case "edit":
             spec, is_selected = draw(link_specs(universe)), draw(nearly_always_true)
             return event, with_link(before, cluster, spec, is_selected=is_selected)
+        case "policy":
+            spec = evolve(before.remotes[cluster].link.spec, unreachable=draw(policies))
+            return event, with_link(before, cluster, spec)
         case "lose":
             policy = UnreachablePolicy(draw(_losses), force=draw(seldom_true))
             return event, with_link(before, cluster, ClusterLinkSpec(unreachable=policy), LOST)

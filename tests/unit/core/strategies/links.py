@@ -69,8 +69,16 @@ def _some(*values: str) -> SearchStrategy[tuple[str, ...]]:
 
 
 LOST: Final = Unreachable(EARLIER, 1_767_225_600.0)
+LOST_TODAY: Final = Unreachable("2026-07-01T12:00:00Z", NOW)
 connections: SearchStrategy[Connection] = st.sampled_from(
-    (*(SYNCED,) * 6, PENDING, LOST, Unreachable("2026-07-01T12:00:00Z", NOW))
+    (
+        *(SYNCED,) * 8,
+        PENDING,
+        LOST,
+        LOST_TODAY,
+        evolve(LOST_TODAY, never_reached=True),
+        evolve(LOST, is_lost=False),
+    )
 )
 
 policies: SearchStrategy[UnreachablePolicy] = st.sampled_from(
