@@ -29,6 +29,7 @@ from svclink_core import (
     Snapshot,
     Synced,
     Unreachable,
+    UnreachablePolicy,
     plan,
 )
 from svclink_core.deletion_guard import Guard
@@ -54,7 +55,7 @@ from tests.unit.core.strategies.links import HELD
 from tests.unit.core.strategies.names import IMPOSSIBLE_NAMES
 from tests.unit.core.strategies.snapshots import Happening, events, snapshots
 from tests.unit.core.validation import problems
-from tests.unit.core.world import NOW, main_slices, ours, remote_slices
+from tests.unit.core.world import NOW, main_slices, ours, remote_slices, settled, with_link
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Generating overly large repr"),
@@ -447,7 +448,17 @@ def creating(found: Snapshot) -> Snapshot:
     return evolve(found, options=evolve(found.options, sync_services=True))
 
 
+def with_policies_edited_back(found: Snapshot) -> Snapshot:
+    """The snapshot after its plan was applied, and then every policy was edited to Keep."""
+    found = settled(found)
+    for name, remote in found.remotes.items():
+        keeping = evolve(remote.link.spec, unreachable=UnreachablePolicy())
+        found = with_link(found, name, keeping)
+    return found
+
+
 GIVEN: Final[Mapping[str, Callable[[Snapshot], Snapshot]]] = {
+    "because Restored": with_policies_edited_back,
     "because DeletionHeld": lambda found: guarded(found, Guard(is_armed=True, wave=HELD)),
     "because DeletionSettling": lambda found: guarded(found, Guard(is_armed=True)),
     "because NamespaceReserved": creating,

@@ -16,6 +16,7 @@ import yaml
 from attrs import asdict, define, evolve, field
 from structlog.testing import capture_logs
 
+from svclink_controller import clock
 from svclink_controller.backoff import Backoff
 from svclink_controller.credentials.trust import Trust
 from svclink_controller.remotes.cluster_claims import ClusterClaims
@@ -40,11 +41,13 @@ from svclink_core import (
     NamespacedName,
     Options,
     Unreachable,
+    UnreachablePolicy,
 )
 from svclink_core.link_identity import Problem
 from svclink_core.link_target import LINK_DISABLED, LinkTarget
 from svclink_core.remote_lifecycle import Wanted
 from svclink_core.snapshot import Connection
+from svclink_core.unreachable_policy import policy_deadline
 from tests.builders.keys import WEB
 from tests.builders.values import link, remote_slice, service
 from tests.unit.controller.fake_api_server import FakeApiServer
@@ -337,6 +340,44 @@ async def test_lost_cluster_keeps_its_objects(world: World) -> None:
     await world.is_unreachable()
     await world.has_problem(LinkReason.UNREACHABLE)
     assert world.services() == {WEB}
+
+
+@pytest.mark.parametrize(
+    ("code", "is_lost"), [(401, False), (403, False), (503, True)], ids=["401", "403", "503"]
+)
+async def test_cluster_that_rejects_svclink_is_not_lost(
+    world: World, code: int, *, is_lost: bool
+) -> None:
+    """A token that was revoked starts no unreachable policy; the cluster may be in good health."""
+    remote = await world.serve()
+    world.edit(remote.kubeconfig)
+    await world.is_synced()
+    remote.cluster.fail(Refuse(code))
+    remote.cluster.hang_up()
+    await world.is_unreachable()
+    policy = ClusterLinkSpec(unreachable=UnreachablePolicy("Remove", 0))
+    lost = evolve(world.store.snapshot().remotes["c1"], link=link(spec=policy))
+    assert (policy_deadline(lost) is not None) is is_lost
+    assert world.services() == {WEB}
+
+
+async def test_time_of_a_loss_does_not_depend_on_the_wall_clock(world: World) -> None:
+    """The status shows wall time; deadlines count from the monotonic clock of plans."""
+    before = clock.elapsed()
+    world.edit(kubeconfig("https://127.0.0.1:1"))
+    await world.is_unreachable()
+    lost = world.store.connections["c1"]
+    assert isinstance(lost, Unreachable)
+    assert before <= lost.at <= clock.elapsed()
+    assert lost.never_reached
+
+
+@pytest.mark.parametrize("text", ["%%%", base64.b64encode(b"a: [").decode()])
+async def test_invalid_kubeconfig_is_no_loss(world: World, text: str) -> None:
+    """It is a mistake of the operator, like a missing Secret, and says nothing of the cluster."""
+    world.edit(text)
+    await world.has_problem(LinkReason.INVALID_KUBECONFIG)
+    assert world.store.connections.get("c1", PENDING) == PENDING
 
 
 async def test_cluster_that_comes_back_is_listed_again(world: World) -> None:
