@@ -190,7 +190,7 @@ COMBINATIONS: Final[dict[str, Edit]] = {
     ),
     "certificate in one file": user({"client-certificate": "both.pem", "client-key": "both.pem"}),
     "certificate without key": user({"client-certificate": "client.crt"}),
-    "key without certificate": user({"client-key": "client.key"}),
+    "key without certificate": user({"token": "inline", "client-key": "client.key"}),
     "key of another certificate": user(
         {"client-certificate": "client.crt", "client-key-data": b64(OTHER_KEY)}
     ),

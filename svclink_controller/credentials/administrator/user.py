@@ -23,7 +23,7 @@ from svclink_controller.credentials.administrator.cluster import cluster_for_plu
 from svclink_controller.credentials.administrator.entries import AdminEntry
 from svclink_controller.credentials.field_values import read_token
 from svclink_controller.credentials.kubeconfig import Credentials
-from svclink_controller.credentials.pem import client_key_pair
+from svclink_controller.credentials.pem import MAX_PEM, client_key_pair
 
 API_VERSIONS: Final = tuple(f"client.authentication.k8s.io/{each}" for each in ("v1", "v1beta1"))
 INTERACTIVE_MODES: Final = ("Never", "IfAvailable", "Always")
@@ -54,9 +54,11 @@ def read_user(user: AdminEntry, cluster: AdminEntry, credentials: Credentials) -
 
 
 def _key_pair(user: AdminEntry) -> tuple[str, str] | tuple[None, None]:
-    """The client certificate and its key; a key alone is not looked at."""
+    """The client certificate and its key; of a key alone only the form is checked."""
     certificate = user.pem("client-certificate")
     if certificate.data is None:
+        user.text("client-key")
+        user.data("client-key-data", MAX_PEM)
         return None, None
     return client_key_pair(user, certificate, user.pem("client-key"))
 

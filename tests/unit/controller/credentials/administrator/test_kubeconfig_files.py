@@ -329,6 +329,8 @@ class TestUser:
             ({"token": 5}, "user.token is not a string"),
             ({"token": TOKEN, "username": "x"}, "has a token and a user name"),
             ({"client-certificate-data": b64(CLIENT_PEM)}, "client-key-data is missing"),
+            ({"client-key": 5}, "client-key is not a string"),
+            ({"client-key-data": "!"}, "client-key-data is not base64"),
             ({"as-groups": ["x"]}, "user.as is missing"),
             ({"as": "x", "as-groups": "y"}, "as-groups is not a list"),
             ({"as": "x", "as-groups": [5]}, "as-groups is not a list of strings"),
