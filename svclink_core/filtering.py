@@ -194,6 +194,10 @@ RULES: Final[Rules] = (
 """What the operator and the main cluster say. It holds while the remote cluster is away, too."""
 
 REMOTE_RULES: Final[Rules] = (
+    (
+        lambda question: question.key.namespace in question.cluster.missing_namespaces,
+        Kept(Reason.NAMESPACE_MISSING),
+    ),
     (lambda question: question.key in question.cluster.undecodable, Kept(Reason.UNDECODABLE)),
     (lambda question: question.remote is None, Skipped(Reason.REMOTE_SERVICE_MISSING)),
     (_remote(lambda service: service.is_external_name), Skipped(Reason.REMOTE_EXTERNAL_NAME)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final, TypeAlias, assert_never
 
 from attrs import field, frozen
@@ -29,6 +30,9 @@ class LinkDisabled:
 class SecretNotRead:
     """The Secret that holds the kubeconfig has not been read yet: decide again once it has."""
 
+
+NAMESPACE_REFUSALS: Final = frozenset({403, 404})
+"""The codes with which an API server, or a proxy of one, refuses to list one namespace."""
 
 LINK_DISABLED: Final = LinkDisabled()
 SECRET_NOT_READ: Final = SecretNotRead()
@@ -76,6 +80,20 @@ def link_kubeconfig(link: ClusterLink, secret: SecretContent = SECRET_NOT_READ) 
         message = "spec.kubeconfig is missing: set it to a kubeconfig in base64"
         return Problem(LinkReason.INVALID_KUBECONFIG, message)
     return link.spec.kubeconfig
+
+
+def goes_on_without(target: LinkTarget, missing: Collection[str], code: int) -> bool:
+    """Whether a link is read without the namespaces that cannot be read.
+
+    A namespace without a Role, or one that was deleted together with its RoleBinding, is forbidden.
+    It says nothing about the others. A link of which nothing can be read has a problem instead.
+
+    Args:
+        target: What the link asks to be read.
+        missing: The namespaces that cannot be read.
+        code: The HTTP status code with which the API server refused the last of them.
+    """
+    return code in NAMESPACE_REFUSALS and not set(missing).issuperset(target.namespaces)
 
 
 def namespaces_to_read(link: ClusterLink, options: Options, namespace: str = "") -> tuple[str, ...]:

@@ -23,7 +23,13 @@ SlicesByService: TypeAlias = Mapping[NamespacedName, Collection[EndpointSlice]]
 
 @frozen
 class Synced:
-    """The remote was listed completely and is being watched."""
+    """The remote was listed completely and is being watched.
+
+    Args:
+        missing_namespaces: Included namespaces that cannot be read. Nothing is known of them.
+    """
+
+    missing_namespaces: frozenset[str] = frozenset()
 
 
 @frozen
@@ -103,6 +109,12 @@ class RemoteCluster:
     def name(self) -> str:
         """The name of the cluster, which is that of its ClusterLink."""
         return self.link.metadata.name
+
+    @property
+    def missing_namespaces(self) -> frozenset[str]:
+        """The included namespaces that cannot be read, if the others can."""
+        connection = self.connection
+        return connection.missing_namespaces if isinstance(connection, Synced) else frozenset()
 
 
 @frozen

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final, TypeAlias, assert_never
 
 from attrs import frozen
@@ -163,15 +163,15 @@ def _synced(facts: LinkFacts) -> _State:
                 LinkReason.STALE,
                 f"{LinkReason.STALE.sentence} (unreachable since {since})",
             )
-        case Synced():
-            return _synced_while_connected(facts)
+        case Synced(missing):
+            return _synced_while_connected(facts, missing)
         case unexpected:
             assert_never(unexpected)
 
 
-def _synced_while_connected(facts: LinkFacts) -> _State:
+def _synced_while_connected(facts: LinkFacts, missing: Collection[str]) -> _State:
     """The first problem gives the reason; the message has all."""
-    problems = [*_silence(facts), *_failed_writes(facts)]
+    problems = [*_silence(facts), *_missing(missing), *_failed_writes(facts)]
     if not problems:
         return _State("Synced", "True", LinkReason.SYNCED, LinkReason.SYNCED.sentence)
     return _State("Synced", "False", *_joined(problems))
@@ -182,6 +182,14 @@ def _silence(facts: LinkFacts) -> Iterator[_Trouble]:
         silence = f"lists are answered, but a watch has sent nothing since {facts.silent_since}"
         fix = "let the proxy in front of the API server pass on watches unbuffered"
         yield LinkReason.STALE, f"{LinkReason.STALE.sentence} ({silence}): {fix}"
+
+
+def _missing(namespaces: Collection[str]) -> Iterator[_Trouble]:
+    if names := sorted(namespaces):
+        reason = LinkReason.NAMESPACES_MISSING
+        missing = f"{len(names)} included namespace(s) cannot be read"
+        kept = f"and their EndpointSlices are kept: {_counted(names)}"
+        yield reason, f"{missing}, {kept}: {reason.sentence}"
 
 
 def _failed_writes(facts: LinkFacts) -> Iterator[_Trouble]:

@@ -99,6 +99,11 @@ class Reason(Enum):
         "the cluster cannot be reached, so its EndpointSlices are kept",
         Party.REMOTE,
     )
+    NAMESPACE_MISSING = (
+        "NamespaceMissing",
+        "its namespace cannot be read in the cluster, so its EndpointSlices are kept",
+        Party.REMOTE,
+    )
     UNREACHABLE_NOT_READY = (
         "UnreachableNotReady",
         "the cluster cannot be reached: its unreachable policy marks the endpoints as not ready",
@@ -327,6 +332,10 @@ class LinkReason(Enum):
     SYNCED = ("Synced", "All Services and EndpointSlices of the cluster have been listed")
     INITIALIZING = ("Initializing", "The cluster has not been listed completely yet")
     STALE = ("Stale", "Changes of the cluster may be missing")
+    NAMESPACES_MISSING = (
+        "NamespacesMissing",
+        "grant list and watch on services and endpointslices there, or no longer include them",
+    )
     WRITE_FAILED = ("WriteFailed", "An EndpointSlice could not be written to the main cluster")
     AS_EXPECTED = ("AsExpected", "All endpoints and ports can be mirrored")
     PORT_MISMATCH = (

@@ -58,7 +58,7 @@ from svclink_core.remote_lifecycle import (
     after,
     next_action,
 )
-from svclink_core.snapshot import PENDING, SYNCED
+from svclink_core.snapshot import PENDING
 from svclink_core.svclink_v1alpha1 import ClusterLink
 from svclink_core.unreachable_policy import Loss, connection_after, loss_of
 from svclink_core.well_known import LinkReason
@@ -220,7 +220,7 @@ class Remote:
             self._observe(evolve(self._observation, problem=while_kept(problem)))
         elif self._live is not None:
             # An edit that was undone may have put the session in doubt.
-            self.store.set_connection(self.name, SYNCED)
+            self.store.set_connection(self.name, self._live.session.connection)
             cluster_id = self._live.session.cluster_id
             self._observe(evolve(self._observation, problem=None, cluster_id=cluster_id))
 
@@ -302,7 +302,7 @@ class Remote:
         self._retry.note_attempt(is_answered=True)
         await self._disconnect()
         session.hand_over(self.store, self.name)
-        self.store.set_connection(self.name, SYNCED)
+        self.store.set_connection(self.name, session.connection)
         following = asyncio.create_task(session.follow(self.store, self.name))
         following.add_done_callback(lambda _: self._inbox.put(Broken()))
         self._live = _Live(session, following, asyncio.get_running_loop().time())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable
 from functools import partial
-from typing import Any, Final, Generic, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 import structlog
 from attrs import define, frozen
@@ -17,37 +17,31 @@ from svclink_controller.api.spending import Account
 from svclink_controller.backoff import Backoff
 from svclink_controller.credentials.kubeconfig import decode_base64, parse_kubeconfig
 from svclink_controller.credentials.trust import STRICT, Trust
-from svclink_controller.reflect.reflector import Reflector
-from svclink_controller.reflect.sinks import ObjectSink
-from svclink_controller.remotes.silences import Silences
+from svclink_controller.remotes.namespace_reading import (
+    CORRECT_SERVER,
+    ListedNamespace,
+    NamespaceFollower,
+    NamespaceReader,
+)
 from svclink_controller.state.store import Store
 from svclink_controller.wire.messages import Listing, WireError
 from svclink_controller.wire.reading import decode_uid, decode_version
-from svclink_controller.wire.resources import REMOTE_ENDPOINT_SLICES, SERVICES, Resource
+from svclink_controller.wire.resources import REMOTE_ENDPOINT_SLICES, Resource
 from svclink_core.core_v1 import Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.errors import SvclinkError
 from svclink_core.link_identity import Problem
 from svclink_core.link_target import LinkTarget
+from svclink_core.snapshot import Synced
 
 IDENTIFIABLE: Final = (
     "allow svclink to get the namespace kube-system, whose uid identifies the cluster; without it a"
     " second link to the same cluster, or a link to the main cluster itself, goes unnoticed"
 )
 
-CORRECT_SERVER: Final = (
-    "correct the server in the kubeconfig, which is not the URL of a Kubernetes API server"
-)
 CREATE_KUBE_SYSTEM: Final = (
     "svclink recognizes a cluster by the uid of its namespace kube-system: create that namespace"
 )
-UPGRADE_KUBERNETES: Final = (
-    "the server has no EndpointSlices of discovery.k8s.io/v1: upgrade it to Kubernetes 1.21"
-)
-_MISSING: Final = {
-    SERVICES.plural: CORRECT_SERVER,
-    REMOTE_ENDPOINT_SLICES.plural: UPGRADE_KUBERNETES,
-}
 
 Admit: TypeAlias = Callable[[str | None], Problem | None]
 """Says why a cluster of this identity (None: not known) must not be used, or None."""
@@ -91,45 +85,47 @@ class RefusedError(SvclinkError):
 
 
 @define
-class Listed(Generic[T]):
-    """One kind, listed in one namespace or in all, and the reflector that goes on from there."""
-
-    reflector: Reflector[T]
-    kind: type[T]
-    listing: Listing[T]
-
-
-@define
 class Session:
     """An open connection with everything listed. Its objects reach the store with `hand_over`."""
 
-    target: LinkTarget
-    client: Client
+    reader: NamespaceReader
     version: str | None
     cluster_id: str | None
-    services: list[Listed[Service]]
-    slices: list[Listed[EndpointSlice]]
+    listed: list[ListedNamespace]
     heartbeat: Heartbeat = HEARTBEAT
+
+    @property
+    def target(self) -> LinkTarget:
+        """What is read."""
+        return self.reader.target
+
+    @property
+    def client(self) -> Client:
+        """The cluster."""
+        return self.reader.client
+
+    @property
+    def connection(self) -> Synced:
+        """What is known of the cluster, from `hand_over` on."""
+        return self.reader.connection
 
     def hand_over(self, store: Store, cluster: str) -> None:
         """Replace what the store holds of the cluster, Services and slices in one step."""
-        store.replace(cluster, Service, _merge(each.listing for each in self.services))
-        store.replace(cluster, EndpointSlice, _merge(each.listing for each in self.slices))
-        for services in self.services:
-            services.listing.items.clear()
-        for slices in self.slices:
-            slices.listing.items.clear()
+        store.replace(cluster, Service, _merge(each.services.listing for each in self.listed))
+        store.replace(cluster, EndpointSlice, _merge(each.slices.listing for each in self.listed))
+        for each in self.listed:
+            each.services.listing.items.clear()
+            each.slices.listing.items.clear()
         self.client.reading.end()
 
     async def follow(self, store: Store, cluster: str) -> None:
         """Apply every change to the store. Never returns; raises what ends the session."""
-        silences = Silences(store, cluster)
+        follower = NamespaceFollower(self.reader, store, cluster)
+        listed = {each.namespace: each for each in self.listed}
         try:
             async with asyncio.TaskGroup() as group:
-                for services in self.services:
-                    group.create_task(_watch(services, store, cluster, silences))
-                for slices in self.slices:
-                    group.create_task(_watch(slices, store, cluster, silences))
+                for namespace in self.reader.namespaces:
+                    group.create_task(follower.follow(namespace, listed.get(namespace)))
                 group.create_task(_beat(self.client, self.heartbeat))
         except* Exception as broken:
             raise _first(broken) from broken
@@ -171,8 +167,8 @@ async def open_session(
         with missing_means(CREATE_KUBE_SYSTEM):
             cluster_id = await identify(client)
         _require_admission(admit, cluster_id)
-        services, slices = await _list_everything(target, client, resource)
-        return Session(target, client, version, cluster_id, services, slices, heartbeat)
+        reader = NamespaceReader(client, target, resource)
+        return Session(reader, version, cluster_id, await reader.list_all(), heartbeat)
     except BaseException:
         await client.close()
         raise
@@ -228,37 +224,6 @@ async def identify_until_known(client: Client) -> str | None:
 def _require_admission(admit: Admit, cluster_id: str | None) -> None:
     if (problem := admit(cluster_id)) is not None:
         raise RefusedError(problem, cluster_id)
-
-
-async def _list_everything(
-    target: LinkTarget, client: Client, resource: Resource[EndpointSlice]
-) -> tuple[list[Listed[Service]], list[Listed[EndpointSlice]]]:
-    try:
-        async with asyncio.TaskGroup() as group:
-            services = group.create_task(_list(target, client, SERVICES, Service))
-            slices = group.create_task(_list(target, client, resource, EndpointSlice))
-    except* Exception as broken:
-        raise _first(broken) from broken
-    return services.result(), slices.result()
-
-
-async def _list(
-    target: LinkTarget, client: Client, resource: Resource[T], kind: type[T]
-) -> list[Listed[T]]:
-    """One kind, one namespace after the other, to hold few lists in memory at a time."""
-    namespaces = target.namespaces or ("",)
-    reflectors = [Reflector(client, resource, namespace) for namespace in namespaces]
-    with missing_means(_MISSING[resource.plural]):
-        return [Listed(each, kind, await each.list_all()) for each in reflectors]
-
-
-async def _watch(listed: Listed[T], store: Store, cluster: str, silences: Silences) -> None:
-    reflector, plural = listed.reflector, listed.reflector.resource.plural
-    account = reflector.client.reading.account
-    sink = ObjectSink(store, cluster, listed.kind, reflector.namespace, account)
-    reflector.on_activity = partial(store.propagation.record_activity, cluster, plural)
-    reflector.on_silence = partial(silences.record, plural, reflector.namespace)
-    await reflector.watch(listed.listing.resource_version, sink)
 
 
 async def _beat(client: Client, heartbeat: Heartbeat) -> None:

@@ -29,6 +29,15 @@ class Silences:
         else:
             since = clock.rfc3339(clock.seconds() - seconds)
             self._since.setdefault((kind, namespace), since)
+        self._observe()
+
+    def forget(self, namespace: str) -> None:
+        """Note that a namespace is no longer watched."""
+        for watch in [watch for watch in self._since if watch[1] == namespace]:
+            del self._since[watch]
+        self._observe()
+
+    def _observe(self) -> None:
         observation = self.store.observations.get(self.cluster, Observation())
         silent_since = min(self._since.values(), default=None)
         self.store.observe(self.cluster, evolve(observation, silent_since=silent_since))

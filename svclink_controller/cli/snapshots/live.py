@@ -187,10 +187,11 @@ async def _read_remote(
 
 
 def _content_of(session: Session) -> ClusterContent:
-    services = [each.listing for each in session.services]
-    slices = [each.listing for each in session.slices]
+    services = [each.services.listing for each in session.listed]
+    slices = [each.slices.listing for each in session.listed]
     content = _content(services, slices)
     content.cluster_id = session.cluster_id
+    content.connection = session.connection
     return content
 
 

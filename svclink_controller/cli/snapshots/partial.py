@@ -19,6 +19,7 @@ from svclink_core.snapshot import (
     Options,
     RemoteCluster,
     Snapshot,
+    Synced,
     Unreachable,
     main_cluster,
     remote_cluster,
@@ -39,6 +40,7 @@ class ClusterContent:
         cluster_id: The uid of its namespace `kube-system`; None if that could not be read.
         links: Its ClusterLinks; empty for a remote cluster.
         namespaces: Its Namespaces; None if they were not read.
+        connection: Which included namespaces could not be read.
     """
 
     services: list[Service] = field(factory=list)
@@ -47,6 +49,7 @@ class ClusterContent:
     cluster_id: str | None = None
     links: list[ClusterLink] = field(factory=list)
     namespaces: list[Namespace] | None = None
+    connection: Synced = SYNCED
 
 
 @frozen
@@ -126,7 +129,7 @@ def _refused(
 
 def _read(link: ClusterLink, content: ClusterContent) -> RemoteCluster:
     return remote_cluster(
-        link, content.services, content.endpoint_slices, SYNCED, content.undecodable
+        link, content.services, content.endpoint_slices, content.connection, content.undecodable
     )
 
 

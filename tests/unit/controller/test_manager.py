@@ -236,6 +236,31 @@ async def test_invalid_link_does_not_affect_another() -> None:
         await world.has_reason("InvalidKubeconfig", "bad")
 
 
+async def test_mirrors_of_a_namespace_that_cannot_be_read_stay() -> None:
+    """The status names the namespace, the others are followed, and it is followed again later."""
+    there = NamespacedName("b", "api")
+    async with worlds() as world:
+        world.main.put(service(there, ip_families=("IPv4",)))
+        world.remote.put(service(there))
+        world.remote.put(remote_slice(None, "10.0.0.9", key=there))
+        world.main.put(world.link(included_namespaces=("b", "default")))
+        world.start()
+        await eventually(lambda: len(world.main.all("endpointslices")) == 2)
+        await eventually(lambda: len(world.remote.watchers) == 4)
+        world.remote.fail(Refuse(403), lambda request: "/namespaces/b/" in request.path)
+        world.remote.hang_up()
+        await eventually(lambda: world.synced()[0] == "NamespacesMissing")
+        assert ": b: grant list and watch" in (world.synced()[1] or "")
+        world.remote.remove(remote_slice(key=there))
+        world.remote.put(remote_slice(None, "10.0.0.2"))
+        await eventually(lambda: world.mirrored()["web-c1"] == ["10.0.0.2"])
+        await another_resync(world)
+        assert world.mirrored()["api-c1"] == ["10.0.0.9"]
+        world.remote.heal()
+        await eventually(lambda: world.synced()[0] == "Synced")
+        await world.is_mirrored("10.0.0.2")
+
+
 async def test_link_to_the_main_cluster_is_refused() -> None:
     """The main cluster is not mirrored into itself."""
     async with worlds() as world:

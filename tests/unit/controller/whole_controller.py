@@ -69,9 +69,16 @@ class World:
 
     def ready(self, name: str = "c1") -> tuple[str | None, str | None]:
         """Reason and message of the Ready condition of a link."""
+        return self._condition("Ready", name)
+
+    def synced(self, name: str = "c1") -> tuple[str | None, str | None]:
+        """Reason and message of the Synced condition of a link."""
+        return self._condition("Synced", name)
+
+    def _condition(self, kind: str, name: str) -> tuple[str | None, str | None]:
         status = self.main.objects["clusterlinks", "", name].get("status", {})
-        ready = [each for each in status.get("conditions", ()) if each["type"] == "Ready"]
-        return (ready[0]["reason"], ready[0]["message"]) if ready else (None, None)
+        found = [each for each in status.get("conditions", ()) if each["type"] == kind]
+        return (found[0]["reason"], found[0]["message"]) if found else (None, None)
 
     async def is_mirrored(self, *addresses: str) -> None:
         """Waits until the main cluster has these addresses of the remote one, and nothing else."""

@@ -12,6 +12,7 @@ from svclink_core import (
     Options,
     Reason,
     Service,
+    Synced,
     Unreachable,
 )
 from svclink_core.filtering import Imported, Kept, Skipped, Verdict, judge, why_slice_skipped
@@ -77,6 +78,22 @@ def test_what_main_or_the_operator_excludes_goes_while_the_cluster_is_away(
     assert judge(WEB, away, None, Options()) == Skipped(Reason.MAIN_SERVICE_MISSING)
     creating = Options(sync_services=True)
     assert isinstance(judge(WEB, away, None, creating), Kept)
+
+
+def test_a_namespace_that_cannot_be_read_is_kept() -> None:
+    """Whatever a cluster held of the namespace before, and of its other namespaces now."""
+    for services in ([], [service()]):
+        remote = evolve(cluster(services=services), connection=Synced(frozenset({"default"})))
+        assert judge(WEB, remote, service(), Options()) == Kept(Reason.NAMESPACE_MISSING)
+    elsewhere = evolve(cluster(), connection=Synced(frozenset({"elsewhere"})))
+    assert isinstance(judge(WEB, elsewhere, service(), Options()), Imported)
+
+
+def test_an_excluded_namespace_is_not_kept() -> None:
+    """What the operator excludes goes, whether or not it can be read."""
+    spec = ClusterLinkSpec(excluded_namespaces=("default",))
+    remote = evolve(cluster(spec=spec), connection=Synced(frozenset({"default"})))
+    assert judge(WEB, remote, service(), Options()) == Skipped(Reason.NAMESPACE_EXCLUDED)
 
 
 def test_a_disabled_link_is_frozen_even_while_unreachable() -> None:

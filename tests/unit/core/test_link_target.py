@@ -11,6 +11,7 @@ from svclink_core.link_target import (
     LinkRequest,
     LinkTarget,
     SecretContent,
+    goes_on_without,
     link_kubeconfig,
     link_target,
 )
@@ -72,6 +73,25 @@ def test_namespaces_to_read(
     asking = link("a", ClusterLinkSpec(kubeconfig="abc", included_namespaces=of_link))
     target = link_target(asking, Options(frozenset(of_flag)), namespace=asked)
     assert target == LinkTarget("abc", expected)
+
+
+@pytest.mark.parametrize(
+    ("asked", "missing", "code", "expected"),
+    [
+        (("a", "b"), {"a"}, 403, True),
+        (("a", "b"), {"a"}, 404, True),
+        (("a", "b"), {"a", "b"}, 403, False),
+        (("a",), {"a"}, 403, False),
+        ((), {""}, 403, False),
+        (("a", "b"), {"a"}, 401, False),
+        (("a", "b"), {"a"}, 500, False),
+    ],
+)
+def test_link_goes_on_while_one_namespace_can_be_read(
+    asked: tuple[str, ...], missing: set[str], code: int, *, expected: bool
+) -> None:
+    """A namespace without a Role is missing; credentials that expired concern all namespaces."""
+    assert goes_on_without(LinkTarget("abc", asked), missing, code) is expected
 
 
 def test_repr_hides_credentials() -> None:

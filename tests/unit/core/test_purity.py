@@ -46,6 +46,7 @@ from svclink_core import (
     plan,
 )
 from svclink_core.link_identity import Claim, Problem
+from svclink_core.link_target import LinkTarget
 from svclink_core.ownership import Leftover, cluster_of, is_ours, owner_of, service_of
 from svclink_core.remote_lifecycle import Broken, RemoteState
 from svclink_core.snapshot import all_keys
@@ -223,6 +224,7 @@ def use_rest(core: Mapping[str, Function], universe: Universe) -> None:
     core["after"](RemoteState(), Broken())
     core["interrupts_work"](Broken())
     core["longest_pause"](4.0, 0.5)
+    core["goes_on_without"](LinkTarget("abc", ("a", "b")), {"a"}, 403)
     core["explain_refusal"](core["refuser_of"](403, "exceeded quota: few"), "no", "create", "")
     core["delay_before"](
         core["failed_again"](None, "a", "no", ladder=NO_ANSWER, at=0, luck=0), "a", 1

@@ -18,6 +18,7 @@ from svclink_core import (
     NamespacedName,
     Problem,
     Reason,
+    Synced,
     Unreachable,
     Wave,
     summarize,
@@ -145,6 +146,16 @@ def test_silent_watches_make_a_connected_cluster_stale() -> None:
     assert f"a watch has sent nothing since {BEFORE}" in found.message
     assert condition(silent, "Ready").status == "True"
     assert condition(evolve(silent, connection=LOST), "Synced").message.endswith(f"since {BEFORE})")
+
+
+def test_synced_names_missing_namespaces() -> None:
+    """The message counts and names the namespaces, and says how to fix it."""
+    found = condition(evolve(FACTS, connection=Synced(frozenset("dcba"))), "Synced")
+    assert (found.status, found.reason) == ("False", "NamespacesMissing")
+    assert found.message == (
+        "4 included namespace(s) cannot be read, and their EndpointSlices are kept:"
+        f" a, b, c and 1 more: {LinkReason.NAMESPACES_MISSING.sentence}"
+    )
 
 
 def test_synced_has_every_problem() -> None:

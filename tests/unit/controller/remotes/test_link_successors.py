@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from svclink_controller.api.client import Client
 from svclink_controller.credentials.trust import Trust
 from svclink_controller.remotes.cluster_claims import ClusterClaims
+from svclink_controller.remotes.namespace_reading import NamespaceReader
 from svclink_controller.remotes.secret_kubeconfigs import SecretKubeconfigs
 from svclink_controller.remotes.session import Admit, Heartbeat, RefusedError, Session
 from svclink_controller.remotes.supervisor import Supervisor
@@ -45,7 +46,7 @@ class StandIn(Session):
     """A session of the cluster in its kubeconfig, `CLUSTER UID`, which holds no objects."""
 
     def __init__(self, target: LinkTarget, world: World) -> None:
-        self.target = target
+        self.reader = NamespaceReader(NO_CLIENT, target)
         self.cluster_id, self.uid = target.kubeconfig.split()
         self.version = "v1.36.0"
         self.world = world

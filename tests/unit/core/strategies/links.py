@@ -23,6 +23,7 @@ from svclink_core import (
     NamespacedName,
     ObjectMeta,
     RemoteCluster,
+    Synced,
     Unreachable,
     UnreachablePolicy,
     Wave,
@@ -73,6 +74,7 @@ LOST_TODAY: Final = Unreachable("2026-07-01T12:00:00Z", NOW)
 connections: SearchStrategy[Connection] = st.sampled_from(
     (
         *(SYNCED,) * 8,
+        Synced(frozenset({"default"})),
         PENDING,
         LOST,
         LOST_TODAY,
