@@ -23,14 +23,23 @@ An IPv6 address takes up to 42 bytes.
 MAX_NAME_LENGTH: Final = 63
 """Characters of a DNS label, and of a label value."""
 
+MAX_PORT_NAME_LENGTH: Final = 15
+"""Characters of the name of a container's port."""
+
 MAX_SUBDOMAIN_LENGTH: Final = 253
 """Characters of a DNS subdomain."""
 
 MAX_PORT: Final = 65535
 
+PORT_PROTOCOLS: Final = frozenset({"TCP", "UDP", "SCTP"})
+
+MAX_AFFINITY_SECONDS: Final = 86_400
+"""The longest time for which all requests of one address may go to one endpoint."""
+
 _LABEL: Final = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
 _DNS_LABEL: Final = re.compile(_LABEL)
 _SUBDOMAIN: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+_PORT_NAME: Final = re.compile(r"(?=.*[a-z])[a-z0-9]+(?:-[a-z0-9]+)*")
 _NAME_PART: Final = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?")
 
 
@@ -69,6 +78,15 @@ def is_qualified_name(text: str) -> bool:
     """
     prefix, slash, name = text.rpartition("/")
     return _is_name_part(name) and (not slash or is_subdomain(prefix))
+
+
+def is_port_name(text: str) -> bool:
+    """Whether a text can be the name of a container's port (`targetPort`; RFC 6335).
+
+    >>> is_port_name("http-2"), is_port_name("80"), is_port_name("a--b")
+    (True, False, False)
+    """
+    return len(text) <= MAX_PORT_NAME_LENGTH and _PORT_NAME.fullmatch(text) is not None
 
 
 def is_port(number: int) -> bool:

@@ -10,8 +10,21 @@ from typing import ClassVar, Final, TypeAlias
 
 from attrs import evolve, frozen
 
-from svclink_core.api_rules import is_dns_label
-from svclink_core.core_v1 import Namespace, Service, ServiceSpec
+from svclink_core.api_rules import (
+    MAX_AFFINITY_SECONDS,
+    PORT_PROTOCOLS,
+    is_dns_label,
+    is_port,
+    is_port_name,
+    is_qualified_name,
+)
+from svclink_core.core_v1 import (
+    Namespace,
+    Service,
+    ServicePort,
+    ServiceSpec,
+    SessionAffinityConfig,
+)
 from svclink_core.link_identity import by_age
 from svclink_core.meta_v1 import NamespacedName, ObjectMeta
 from svclink_core.snapshot import LONG_AGO, MainCluster, RemoteCluster
@@ -138,7 +151,52 @@ def can_be_copied(remote: Service) -> bool:
 
     Every API server requires that, but a remote cluster may serve what it never validated.
     """
-    return bool(remote.spec.ports)
+    return bool(copied_ports(remote.spec.ports))
+
+
+def copied_ports(ports: Iterable[ServicePort]) -> tuple[ServicePort, ...]:
+    """The ports of a remote Service that the main cluster would accept, sorted.
+
+    Only a single port may have no name. Names differ, and so do numbers of one protocol.
+    """
+    by_name: dict[str, ServicePort] = {}
+    taken: set[tuple[int, str]] = set()
+    ordered = sorted(ports, key=_order)
+    for port in ordered:
+        number = port.port, port.protocol
+        is_valid = is_port(port.port) and port.protocol in PORT_PROTOCOLS
+        is_named = is_dns_label(port.name) if port.name else len(ordered) == 1
+        if is_valid and is_named and port.name not in by_name and number not in taken:
+            by_name[port.name] = _copied_port(port)
+            taken.add(number)
+    return tuple(by_name.values())
+
+
+def _order(port: ServicePort) -> tuple[str, int, str, str, str]:
+    app_protocol, target = port.app_protocol or "", str(port.target_port)
+    return port.name, port.port, port.protocol, app_protocol, target
+
+
+def _copied_port(port: ServicePort) -> ServicePort:
+    """The port without an appProtocol or targetPort that the API server would reject."""
+    target, app_protocol = port.target_port, port.app_protocol
+    if target is not None:
+        is_valid = is_port(target) if isinstance(target, int) else is_port_name(target)
+        target = target if is_valid else None
+    if app_protocol is not None and not is_qualified_name(app_protocol):
+        app_protocol = None
+    return evolve(port, app_protocol=app_protocol, target_port=target)
+
+
+def _copied_affinity(spec: ServiceSpec) -> tuple[str | None, SessionAffinityConfig | None]:
+    """The session affinity with its configuration, which only ClientIP may have."""
+    if spec.session_affinity != "ClientIP":
+        return "None" if spec.session_affinity == "None" else None, None
+    config = spec.session_affinity_config
+    client_ip = None if config is None else config.client_ip
+    seconds = None if client_ip is None else client_ip.timeout_seconds
+    is_valid = seconds is not None and 1 <= seconds <= MAX_AFFINITY_SECONDS
+    return "ClientIP", config if is_valid else None
 
 
 def _creations(remote: Service, cluster: str, main: MainCluster) -> tuple[Creation, ...]:
@@ -171,18 +229,18 @@ def local_service(remote: Service) -> Service:
     endpoints.
     """
     spec = remote.spec
-    ports = (evolve(port, app_protocol=port.app_protocol or None) for port in spec.ports)
+    affinity, affinity_config = _copied_affinity(spec)
     distribution = spec.traffic_distribution
     return Service(
         ObjectMeta(
             remote.metadata.name, remote.metadata.namespace, labels=((LABEL_IMPORTED, "true"),)
         ),
         ServiceSpec(
-            ports=tuple(sorted(ports, key=lambda port: (port.name, port.port, port.protocol))),
+            ports=copied_ports(spec.ports),
             traffic_distribution=distribution if distribution in TRAFFIC_DISTRIBUTIONS else None,
             ip_family_policy="PreferDualStack",
-            session_affinity=spec.session_affinity,
-            session_affinity_config=spec.session_affinity_config,
+            session_affinity=affinity,
+            session_affinity_config=affinity_config,
             publish_not_ready_addresses=spec.publish_not_ready_addresses,
         ),
     )

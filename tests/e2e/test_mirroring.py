@@ -48,6 +48,27 @@ def test_service_in_both_remotes_has_one_mirror_of_each(linked: World) -> None:
     assert sorted(linked.mirrors("web")) == ["web-c1", "web-c2"]
 
 
+def test_mirror_of_a_recreated_service_is_updated_in_place(watching: World) -> None:
+    """With other names of its port and its slice, a remote Service keeps its mirror."""
+    key = f"{watching.namespace}/web"
+    watching.declare("web", ports=[port("main", 80)])
+    watching.create(watching.c1, service(key, ports=[port("old", 80)]))
+    watching.create(watching.c1, endpoint_slice("web-old", key=key, ports=[port("old", 8080)]))
+    watching.await_mirrored("web", c1=["10.0.0.1"])
+    before = watching.mirror("web-c1")["metadata"]["uid"]
+
+    watching.c1.api.delete("services", "web", watching.namespace)
+    watching.create(watching.c1, service(key, ports=[port("new", 80)]))
+    watching.create(
+        watching.c1, endpoint_slice("web-new", "10.0.0.2", key=key, ports=[port("new", 8080)])
+    )
+    watching.c1.api.delete("endpointslices", "web-old", watching.namespace)
+
+    watching.await_mirrored("web", c1=["10.0.0.2"])
+    assert list(watching.mirrors("web")) == ["web-c1"]
+    assert watching.mirror("web-c1")["metadata"]["uid"] == before
+
+
 def test_mirror_has_exactly_the_documented_fields(linked: World) -> None:
     """A mirror has its documented fields, and nothing else from the remote."""
     owner = linked.declare("web", ports=[port("web", 80), port("metrics", 9090)])

@@ -72,6 +72,26 @@ def test_deleted_mirror_is_written_again(mirroring: World) -> None:
     assert content(mirroring.mirror("web-c1")) == correct
 
 
+def test_what_others_put_on_a_mirror_stays(mirroring: World) -> None:
+    """Labels, annotations and finalizers of others are still there after an update."""
+    added: Manifest = {
+        "labels": {"team": "a"},
+        "annotations": {"example.com/note": "x"},
+        "finalizers": ["example.com/hold"],
+    }
+    api, namespace = mirroring.main.api, mirroring.namespace
+    api.patch("endpointslices", "web-c1", namespace, {"metadata": added})
+    try:
+        mirroring.set_addresses(mirroring.c1, "web", "10.1.0.9")
+        mirroring.await_mirrored("web", c1=["10.1.0.9"], c2=["10.2.0.1"])
+        found = mirroring.mirror("web-c1")["metadata"]
+        assert found["labels"].items() >= added["labels"].items()
+        assert found["annotations"].items() >= added["annotations"].items()
+        assert found["finalizers"] == added["finalizers"]
+    finally:
+        api.patch("endpointslices", "web-c1", namespace, {"metadata": {"finalizers": None}})
+
+
 def test_foreign_slice_with_the_name_of_a_mirror_stays_unchanged(
     world: World, controller: Controller
 ) -> None:

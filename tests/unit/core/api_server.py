@@ -1,6 +1,6 @@
 """A main API server that applies changes to values, for tests of the core. Pure.
 
-Real: conflicts, preconditions, immutable fields, no-op writes and validation of slices.
+Real: conflicts, preconditions, immutable fields, no-op writes, validation of slices and Services.
 Substituted: defaulting (the core writes every field that has a default), finalizers, latency.
 """
 
@@ -23,7 +23,7 @@ from svclink_core import (
     Service,
     Update,
 )
-from tests.unit.core.validation import DNS_LABEL, Refused, require_valid
+from tests.unit.core.validation import DNS_LABEL, Refused, require_valid, service_problems
 
 FIRST_REVISION: Final = 1_000_000
 
@@ -80,6 +80,8 @@ class ApiServer:
             raise Refused(f"403 or 404: namespace of {key}")
         if service.spec.cluster_ip or service.spec.ip_families or service.spec.type != "ClusterIP":
             raise Refused(f"422: {key} sets fields that only the main cluster may set")
+        for problem in service_problems(service):
+            raise Refused(f"422: {key}: {problem}")
         families = (
             ("IPv4", "IPv6") if service.spec.ip_family_policy == "PreferDualStack" else ("IPv4",)
         )

@@ -7,7 +7,9 @@ import pytest
 from svclink_core.api_rules import (
     is_dns_label,
     is_label_value,
+    is_object_name,
     is_port,
+    is_port_name,
     is_qualified_name,
     is_subdomain,
 )
@@ -79,6 +81,40 @@ def test_label_values(text: str, *, expected: bool) -> None:
 def test_qualified_names(text: str, *, expected: bool) -> None:
     """A name, with a subdomain and a slash before it or without."""
     assert is_qualified_name(text) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("web-abc", True),
+        ("x" * 253, True),
+        ("x" * 254, False),
+        ("web-abc/1", False),
+        ("", False),
+    ],
+)
+def test_object_names(text: str, *, expected: bool) -> None:
+    """1 to 253 characters, none of which is a slash."""
+    assert is_object_name(text) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("http", True),
+        ("8080-tcp", True),
+        ("x" * 15, True),
+        ("x" * 16, False),
+        ("8080", False),
+        ("a--b", False),
+        ("-a", False),
+        ("Http", False),
+        ("", False),
+    ],
+)
+def test_names_of_container_ports(text: str, *, expected: bool) -> None:
+    """1 to 15 characters, at least one of them a letter, and single hyphens within."""
+    assert is_port_name(text) is expected
 
 
 @pytest.mark.parametrize(

@@ -183,6 +183,8 @@ def use_remote(core: Mapping[str, Function], remote: RemoteCluster) -> None:
         core["slices_of_today"](service_, slices)
         core["may_break_consistency"](service_, None)
         core["with_older_distribution"](service_)
+        core["copied_ports"](service_.spec.ports)
+        core["is_port_name"]("http")
 
 
 def use_link(core: Mapping[str, Function], link: ClusterLink) -> None:

@@ -30,6 +30,7 @@ from svclink_core import (
 from svclink_core.core_v1 import ClientIPConfig, SessionAffinityConfig
 from svclink_core.service_creation import (
     LISTING_PATIENCE_SECONDS,
+    copied_ports,
     local_service,
     with_older_distribution,
 )
@@ -107,6 +108,75 @@ def test_a_service_of_an_ipv6_cluster_gets_its_endpoints() -> None:
     endpoint_slice = remote_slice(None, "fd00::1", address_type="IPv6")
     after = settled(lacking(cluster("c1", endpoint_slice, services=[remote])))
     assert [each.address_type for each in main_slices(after)] == ["IPv6"]
+
+
+@pytest.mark.parametrize(
+    ("ports", "copied"),
+    [
+        ([ServicePort(80), ServicePort(81, "a")], [ServicePort(81, "a")]),
+        ([ServicePort(80), ServicePort(81)], []),
+        ([ServicePort(80, "Http")], []),
+        ([ServicePort(80, "x" * 64)], []),
+        (
+            [ServicePort(0, "a"), ServicePort(65_536, "b"), ServicePort(1, "c")],
+            [ServicePort(1, "c")],
+        ),
+        (
+            [ServicePort(80, "a", "tcp"), ServicePort(81, "b", "SCTP")],
+            [ServicePort(81, "b", "SCTP")],
+        ),
+        ([ServicePort(81, "a"), ServicePort(80, "a")], [ServicePort(80, "a")]),
+        ([ServicePort(80, "b"), ServicePort(80, "a")], [ServicePort(80, "a")]),
+        (
+            [ServicePort(53, "b", "UDP"), ServicePort(53, "a")],
+            [ServicePort(53, "a"), ServicePort(53, "b", "UDP")],
+        ),
+        ([ServicePort(80, "a", app_protocol="x" * 254)], [ServicePort(80, "a")]),
+        ([ServicePort(80, "a", target_port=0)], [ServicePort(80, "a")]),
+        ([ServicePort(80, "a", target_port="not a name")], [ServicePort(80, "a")]),
+        ([ServicePort(80, "a", target_port="http")], [ServicePort(80, "a", target_port="http")]),
+    ],
+)
+def test_what_main_would_refuse_of_ports_is_left_out(
+    ports: list[ServicePort], copied: list[ServicePort]
+) -> None:
+    """A remote cluster may serve ports that no API server accepts; the others are copied."""
+    assert list(copied_ports(ports)) == copied
+    assert list(copied_ports(reversed(ports))) == copied
+
+
+@pytest.mark.parametrize(
+    ("affinity", "seconds", "copied"),
+    [
+        ("ClientIP", 60, ("ClientIP", 60)),
+        ("ClientIP", 0, ("ClientIP", None)),
+        ("ClientIP", 86_401, ("ClientIP", None)),
+        ("ClientIP", None, ("ClientIP", None)),
+        ("None", 60, ("None", None)),
+        (None, 60, (None, None)),
+        ("Cookie", 60, (None, None)),
+    ],
+)
+def test_session_affinity_that_main_would_refuse_is_left_out(
+    affinity: str | None, seconds: int | None, copied: tuple[str | None, int | None]
+) -> None:
+    """Only ClientIP has a configuration, of 1 to 86,400 seconds."""
+    config = SessionAffinityConfig(ClientIPConfig(seconds))
+    remote = service()
+    spec = evolve(remote.spec, session_affinity=affinity, session_affinity_config=config)
+    made = local_service(evolve(remote, spec=spec)).spec
+    found = made.session_affinity_config
+    given = None if found is None or found.client_ip is None else found.client_ip.timeout_seconds
+    assert (made.session_affinity, given) == copied
+
+
+@pytest.mark.parametrize("config", [None, SessionAffinityConfig()])
+def test_client_ip_without_configuration(config: SessionAffinityConfig | None) -> None:
+    """The main cluster then uses its own default."""
+    remote = service()
+    spec = evolve(remote.spec, session_affinity="ClientIP", session_affinity_config=config)
+    made = local_service(evolve(remote, spec=spec)).spec
+    assert (made.session_affinity, made.session_affinity_config) == ("ClientIP", None)
 
 
 def test_unknown_traffic_distribution_is_left_out() -> None:

@@ -11,6 +11,8 @@ from ipaddress import IPv4Address, ip_address
 
 from svclink_core import (
     EndpointSlice,
+    Service,
+    ServiceSpec,
 )
 
 
@@ -112,6 +114,48 @@ def _port_problems(endpoint_slice: EndpointSlice) -> Iterator[str]:
             yield f"ports.protocol: {port.protocol!r}"
         if port.app_protocol is not None and not _is_qualified_name(port.app_protocol):
             yield f"ports.appProtocol: {port.app_protocol!r}"
+
+
+def service_problems(service: Service) -> Iterator[str]:
+    """The errors that the API server would report for a new Service of type ClusterIP.
+
+    Source: ValidateService in k8s.io/kubernetes pkg/apis/core/validation.
+    """
+    spec = service.spec
+    names = [port.name for port in spec.ports]
+    numbers = [(port.port, port.protocol) for port in spec.ports]
+    if not names or len(set(names)) < len(names) or len(set(numbers)) < len(numbers):
+        yield f"spec.ports: {spec.ports}"
+    if len(names) > 1 and "" in names:
+        yield "spec.ports.name: required"
+    for port in spec.ports:
+        if port.name and not DNS_LABEL.fullmatch(port.name):
+            yield f"spec.ports.name: {port.name!r}"
+        if not 1 <= port.port <= 65_535 or port.protocol not in ("TCP", "UDP", "SCTP"):
+            yield f"spec.ports: {port}"
+        if port.app_protocol is not None and not _is_qualified_name(port.app_protocol):
+            yield f"spec.ports.appProtocol: {port.app_protocol!r}"
+        if not _is_target_port(port.target_port):
+            yield f"spec.ports.targetPort: {port.target_port!r}"
+    yield from _affinity_problems(spec)
+
+
+def _affinity_problems(spec: ServiceSpec) -> Iterator[str]:
+    if spec.session_affinity not in (None, "None", "ClientIP"):
+        yield f"spec.sessionAffinity: {spec.session_affinity!r}"
+    config = spec.session_affinity_config
+    client_ip = None if config is None else config.client_ip
+    if client_ip is not None and not 1 <= (client_ip.timeout_seconds or 0) <= 86_400:
+        yield f"spec.sessionAffinityConfig: {config}"
+    if config is not None and spec.session_affinity != "ClientIP":
+        yield "spec.sessionAffinityConfig: must not be set"
+
+
+def _is_target_port(target: int | str | None) -> bool:
+    if isinstance(target, str):
+        is_name = re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,13}[a-z0-9])?", target) is not None
+        return is_name and "--" not in target and re.search("[a-z]", target) is not None
+    return target is None or 1 <= target <= 65_535
 
 
 def _is_qualified_name(text: str) -> bool:

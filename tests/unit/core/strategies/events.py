@@ -45,7 +45,7 @@ from tests.unit.core.strategies.links import (
     remote_clusters,
 )
 from tests.unit.core.strategies.names import Universe
-from tests.unit.core.strategies.services import services
+from tests.unit.core.strategies.services import remote_services, services
 from tests.unit.core.world import (
     NOW,
     main_slices,
@@ -90,7 +90,7 @@ def _remote_service(draw: DrawFn, universe: Universe, before: Snapshot) -> tuple
     cluster = draw(pick(tuple(sorted(before.remotes))))
     key = draw(pick(universe.keys))
     found = before.remotes[cluster].services
-    old, new = found.get(key), draw(services(key))
+    old, new = found.get(key), draw(remote_services(key))
     given = None if old is not None and draw(st.booleans()) else new
     after = with_remote(before, cluster, services=_replaced(found, key, given))
     return ServiceChanged(old, given), _with_time(draw, after, cluster, key)

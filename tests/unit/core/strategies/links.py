@@ -33,7 +33,7 @@ from svclink_core.snapshot import LONG_AGO, Connection
 from tests.unit.core.strategies.drawing import mostly, nearly_always_true, pick
 from tests.unit.core.strategies.endpoint_slices import all_remote_slices
 from tests.unit.core.strategies.names import EARLIER, LATER, Universe
-from tests.unit.core.strategies.services import some_services
+from tests.unit.core.strategies.services import some_remote_services
 from tests.unit.core.world import (
     NOW,
 )
@@ -131,7 +131,7 @@ def remote_clusters(universe: Universe, name: str) -> SearchStrategy[RemoteClust
                 link_specs(universe),
                 is_selected=nearly_always_true,
             ),
-            some_services(universe),
+            some_remote_services(universe),
             all_remote_slices(universe),
             connections,
         ),
@@ -141,7 +141,7 @@ def remote_clusters(universe: Universe, name: str) -> SearchStrategy[RemoteClust
     )
 
 
-_times_of_connection = st.sampled_from((LONG_AGO, LONG_AGO, NOW - 100, NOW - 20, NOW - 1))
+_times_of_connection = st.sampled_from((LONG_AGO, NOW - 100, NOW - 20, NOW - 1, NOW - 1))
 
 
 @cache

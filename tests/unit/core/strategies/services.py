@@ -118,6 +118,42 @@ _copied_fields: SearchStrategy[Callable[[ServiceSpec], ServiceSpec]] = st.sample
 """Sets fields that a Service which svclink creates copies from the remote Service."""
 
 
+_UNTRUSTED_PORTS: Final[tuple[tuple[ServicePort, ...], ...]] = (
+    (ServicePort(80), ServicePort(81, "http")),
+    (ServicePort(80, "http"), ServicePort(81, "http"), ServicePort(81, "web")),
+    (ServicePort(0, "http"), ServicePort(70_000, "web")),
+    (ServicePort(80, "http", "tcp"), ServicePort(53, "Dns", "UDP")),
+    (ServicePort(80, "http", app_protocol="not a name", target_port="not a name"),),
+    (ServicePort(80, "http", app_protocol="x" * 254, target_port=0),),
+)
+"""Ports that no API server accepts."""
+
+_untrusted_fields: SearchStrategy[Callable[[ServiceSpec], ServiceSpec]] = st.sampled_from(
+    (
+        lambda spec: spec,
+        lambda spec: evolve(spec, session_affinity="Cookie"),
+        lambda spec: evolve(
+            spec,
+            session_affinity="ClientIP",
+            session_affinity_config=SessionAffinityConfig(ClientIPConfig(-1)),
+        ),
+    )
+)
+
+
+@st.composite
+def _untrusted_services(draw: DrawFn, key: NamespacedName) -> Service:
+    service = draw(services(key))
+    spec = draw(_untrusted_fields)(service.spec)
+    return evolve(service, spec=evolve(spec, ports=draw(st.sampled_from(_UNTRUSTED_PORTS))))
+
+
+@cache
+def remote_services(key: NamespacedName) -> SearchStrategy[Service]:
+    """Services of a remote cluster with this key, whose content is not trusted."""
+    return mostly(services(key), _untrusted_services(key))
+
+
 def uid_of(key: NamespacedName, incarnation: int = 1) -> str:
     """The uid of a Service. A re-created Service has another one."""
     return f"uid-of-{key}-{incarnation}"
@@ -125,8 +161,20 @@ def uid_of(key: NamespacedName, incarnation: int = 1) -> str:
 
 @cache
 def some_services(universe: Universe) -> SearchStrategy[list[Service]]:
-    """A Service for most of the keys."""
-    present = [mostly(services(key), st.none()) for key in universe.keys]
+    """A Service of the main cluster for most of the keys."""
+    return _some(universe, services)
+
+
+@cache
+def some_remote_services(universe: Universe) -> SearchStrategy[list[Service]]:
+    """A Service of a remote cluster for most of the keys."""
+    return _some(universe, remote_services)
+
+
+def _some(
+    universe: Universe, make: Callable[[NamespacedName], SearchStrategy[Service]]
+) -> SearchStrategy[list[Service]]:
+    present = [mostly(make(key), st.none()) for key in universe.keys]
     return st.tuples(*present).map(
         lambda drawn: [service for service in drawn if service is not None]
     )
