@@ -106,6 +106,18 @@ def is_ours(endpoint_slice: EndpointSlice) -> bool:
     return isinstance(owner_of(endpoint_slice), Ours)
 
 
+def is_collected_with(endpoint_slice: EndpointSlice, service: NamespacedName) -> bool:
+    """Whether the garbage collector removes a slice when this Service of its namespace is gone.
+
+    It does not where a slice has no owner, or one that may still exist: a user who changes the
+    Service label of a mirror leaves its owner as it is.
+    """
+    owners = endpoint_slice.metadata.owner_references
+    return bool(owners) and all(
+        (owner.kind, owner.name) == ("Service", service.name) for owner in owners
+    )
+
+
 def is_mirror(endpoint_slice: EndpointSlice) -> bool:
     """Whether svclink, its Go release or an MCS controller mirrored a slice into its cluster.
 

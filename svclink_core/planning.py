@@ -42,6 +42,7 @@ from svclink_core.mirroring import (
     normal_endpoints,
 )
 from svclink_core.naming import Names
+from svclink_core.ownership import is_collected_with
 from svclink_core.remote_consistency import is_consistent, settles_at, slices_of_today
 from svclink_core.service_creation import Creation, create_service
 from svclink_core.service_view import ServiceView, view_of
@@ -262,7 +263,7 @@ def _skip(view: ServiceView, remote: RemoteCluster, reason: Reason) -> ClusterPl
     if isinstance(remote.connection, Synced):
         mirrored += view.leftovers.get(remote.name, ())
     if reason is Reason.MAIN_SERVICE_MISSING:
-        mirrored = [each for each in mirrored if not each.metadata.owner_references]
+        mirrored = [each for each in mirrored if not is_collected_with(each, view.key)]
     decision = Decision(view.key, remote.name, Outcome.SKIPPED, reason)
     return ClusterPlan(decision, changes=deletions(mirrored, reason))
 

@@ -23,6 +23,7 @@ from svclink_core import (
     Outcome,
     Plan,
     Planner,
+    Precondition,
     Reason,
     RemoteCluster,
     Service,
@@ -282,6 +283,16 @@ def test_slice_without_owner_of_a_deleted_main_service_is_deleted() -> None:
         cluster("c1", remote_slice()), services=[], slices=[mirrored_slice(owner_uid=None)]
     )
     assert names(plan(found, NOW)) == [("Delete", "web-c1")]
+
+
+@pytest.mark.parametrize("remote", [cluster("c1"), cluster("c1", connection=LOST)])
+def test_slice_that_was_labelled_for_a_missing_service_is_deleted(remote: RemoteCluster) -> None:
+    """The garbage collector does not remove it, because its owner still exists."""
+    moved = mirrored_slice(labels={LABEL_SERVICE_NAME: "other"})
+    changes = plan(snapshot_of(remote, slices=[moved]), NOW).changes
+    assert Delete(moved, Precondition(moved.metadata.uid, "7"), Reason.MAIN_SERVICE_MISSING) in (
+        changes
+    )
 
 
 def test_recreated_main_service_keeps_its_slices() -> None:

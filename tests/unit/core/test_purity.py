@@ -218,6 +218,7 @@ def use_rest(core: Mapping[str, Function], universe: Universe) -> None:
     core["is_label_value"]("zone-a")
     core["is_qualified_name"]("kubernetes.io/h2c")
     core["some_of"](["127.0.0.1"])
+    core["is_collected_with"](mirrored_slice(), NamespacedName("default", "web"))
     core["is_distribution_refused"](422, "spec.trafficDistribution: Unsupported value")
     core["json_name"]("cluster_ip", {})
     core["sorted_pairs"]({"b": "1", "a": "2"})
