@@ -6,6 +6,8 @@ import ssl
 from enum import Enum
 from typing import Final
 
+import aiohttp
+
 
 class CertificateFault(Enum):
     """Why a TLS handshake failed; the value is the fix."""
@@ -48,6 +50,20 @@ def certificate_fault(error: BaseException) -> CertificateFault:
         if any(word in reason for word in words):
             return fault
     return CertificateFault.HANDSHAKE
+
+
+def tls_fault(error: BaseException) -> CertificateFault | None:
+    """The fault that an error of a request is about; None if it is not about certificates.
+
+    In TLS 1.3 the server rejects the client certificate after the handshake, when the response is
+    read.
+    """
+    if isinstance(error, ssl.SSLError | aiohttp.ClientSSLError):
+        return certificate_fault(error)
+    cause, rejected = error.__cause__, CertificateFault.CLIENT_REJECTED
+    if isinstance(error, aiohttp.ClientOSError) and isinstance(cause, ssl.SSLError):
+        return rejected if certificate_fault(cause) is rejected else None
+    return None
 
 
 _BY_VERIFY_CODE: Final[dict[int, CertificateFault]] = {

@@ -10,7 +10,7 @@ from typing import Final
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 
-from svclink_controller.api.certificate_faults import CertificateFault, certificate_fault
+from svclink_controller.api.certificate_faults import CertificateFault, certificate_fault, tls_fault
 from svclink_controller.credentials.administrator.access import AccessError
 from svclink_controller.wire.messages import Status, clean_text
 from svclink_core.errors import SvclinkError
@@ -114,9 +114,9 @@ class transport_errors:  # noqa: N801 - a context manager, used like a function
             case aiohttp.ClientConnectorCertificateError() | ssl.CertificateError():
                 message = f"the certificate of {host} was not accepted: {_cause(error)}"
                 raise TransportError(message, fault=certificate_fault(error)) from error
-            case aiohttp.ClientSSLError() | ssl.SSLError():
+            case aiohttp.ClientError() | ssl.SSLError() if (fault := tls_fault(error)) is not None:
                 message = f"TLS with {host} failed: {_cause(error)}"
-                raise TransportError(message, fault=certificate_fault(error)) from error
+                raise TransportError(message, fault=fault) from error
             case aiohttp.ClientPayloadError():
                 message = f"{host} closed the connection in the middle of a response"
                 raise TransportError(message) from error

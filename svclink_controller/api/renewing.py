@@ -10,6 +10,7 @@ import aiohttp
 from attrs import evolve, frozen
 from multidict import CIMultiDict
 
+from svclink_controller.api.certificate_faults import tls_fault
 from svclink_controller.api.official_client import Configuration
 from svclink_controller.api.tls import client_tls_context
 from svclink_controller.api.transport import LIST_BUFFER_BYTES, HardenedTransport
@@ -82,8 +83,8 @@ class RenewingTransport(HardenedTransport):
         used = await self._usable()
         try:
             response = await self._send_as(used, method, url, headers, body, timeouts, buffer_bytes)
-        except (aiohttp.ClientSSLError, ssl.SSLError):
-            if not await self._renew(used):
+        except (aiohttp.ClientError, ssl.SSLError) as error:
+            if tls_fault(error) is None or not await self._renew(used):
                 raise
         else:
             if not await self._is_outdated(response, used):

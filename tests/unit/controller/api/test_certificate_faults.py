@@ -13,12 +13,13 @@ from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
+import aiohttp
 import pytest
 import trustme
 from attrs import frozen
 
-from svclink_controller.api.certificate_faults import CertificateFault, certificate_fault
-from svclink_controller.api.errors import TransportError
+from svclink_controller.api.certificate_faults import CertificateFault, certificate_fault, tls_fault
+from svclink_controller.api.errors import TransportError, transport_errors
 from svclink_controller.remotes.problems import problem_of
 from svclink_core.well_known import LinkReason
 from tests.unit.controller.api.certificates import HOST, HOUR, Issued, issue
@@ -194,6 +195,25 @@ async def test_server_without_tls_is_named_as_such() -> None:
 
 def test_client_certificate_of_another_ca_is_named_as_such() -> None:
     """The fix for a client certificate that the server rejects is not another CA."""
+    rejected = rejected_client()
+    assert certificate_fault(rejected) is CertificateFault.CLIENT_REJECTED
+    assert tls_fault(rejected) is CertificateFault.CLIENT_REJECTED
+
+
+@pytest.mark.parametrize("cause", [ssl.SSLError("bad record mac"), ConnectionResetError(), None])
+def test_connection_that_breaks_later_is_not_about_certificates(cause: Exception | None) -> None:
+    """In TLS 1.3 only the alert about the client certificate comes after the handshake."""
+    host = "https://api.test"
+    with pytest.raises(TransportError) as caught, transport_errors(host):
+        raise aiohttp.ClientOSError(1, "broken") from cause
+    assert caught.value.fault is None
+    with pytest.raises(TransportError) as caught, transport_errors(host):
+        raise aiohttp.ClientOSError(1, "alert") from rejected_client()
+    assert caught.value.fault is CertificateFault.CLIENT_REJECTED
+
+
+def rejected_client() -> ssl.SSLError:
+    """What a client raises whose certificate a server does not accept."""
     client = ssl.create_default_context()
     client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
     OTHER_AUTHORITY.issue_cert("svclink.test").configure_cert(client)
@@ -202,7 +222,7 @@ def test_client_certificate_of_another_ca_is_named_as_such() -> None:
     server.maximum_version = ssl.TLSVersion.TLSv1_2  # Its alerts are part of the handshake.
     AUTHORITY.issue_cert("svclink.test").configure_cert(server)
     AUTHORITY.configure_trust(server)
-    assert certificate_fault(error_of_handshake(client, server)) is CertificateFault.CLIENT_REJECTED
+    return error_of_handshake(client, server)
 
 
 def error_of_handshake(client: ssl.SSLContext, server: ssl.SSLContext) -> ssl.SSLError:
