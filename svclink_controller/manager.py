@@ -14,6 +14,7 @@ from attrs import define
 
 from svclink_controller.api.client import Client
 from svclink_controller.api.connecting import main_client, own_namespace
+from svclink_controller.api.errors import ApiError, TransportError
 from svclink_controller.dispatch import Dispatcher, LinkRead, Routes, SecretRead
 from svclink_controller.election.leader import Elector
 from svclink_controller.election.live_leases import warn_of_leaders
@@ -43,7 +44,7 @@ from svclink_controller.remotes.supervisor import Supervisor
 from svclink_controller.settings import Settings
 from svclink_controller.state.store import Store
 from svclink_controller.wire.decoding import Secret
-from svclink_controller.wire.messages import IsHeld, nothing_is_held
+from svclink_controller.wire.messages import IsHeld, WireError, nothing_is_held
 from svclink_controller.wire.resources import (
     ENDPOINT_SLICES,
     NAMESPACES,
@@ -58,6 +59,9 @@ from svclink_core.meta_v1 import NamespacedName
 from svclink_core.planner import Planner
 from svclink_core.svclink_v1alpha1 import ClusterLink
 from svclink_core.well_known import MAIN
+
+FRESH_LINKS_SECONDS: Final = 5
+"""How long a new leader waits for a list of the links before it begins to work."""
 
 DRAIN_SECONDS: Final = 3
 """How long writes in flight may take to end after SIGTERM."""
@@ -186,13 +190,27 @@ class Manager:
 
     async def _lead(self) -> None:
         if self.settings.leader_elect:
-            await self.elector.run(self.work.run)
+            await self.elector.run(self._work_as_leader)
             return
         async with asyncio.TaskGroup() as group:
             name, namespace = self.elector.name, self.elector.namespace
             is_pod = self.settings.kubeconfig is None
             group.create_task(warn_of_leaders(self.client, name, namespace, is_pod=is_pod))
             group.create_task(self.work.run())
+
+    async def _work_as_leader(self) -> None:
+        """Read the links once more, then work: the watch of a standby may have lagged unnoticed.
+
+        What the last leader did for an edited link must not be undone by the link as it was. A
+        leader that cannot read them soon goes on with the links that it knows.
+        """
+        links = Reflector(self.client, cluster_links(self.settings.link_selector))
+        try:
+            async with asyncio.timeout(FRESH_LINKS_SECONDS):
+                await self._link_sink.replace(await links.list_all())
+        except (ApiError, TransportError, WireError, TimeoutError) as error:
+            log.warning("links not read again", problem=str(error) or "no answer in time")
+        await self.work.run()
 
     def _reflect_objects(self, group: asyncio.TaskGroup) -> None:
         slices = reusing(ENDPOINT_SLICES, partial(self.store.reuse_held, MAIN))
@@ -204,12 +222,16 @@ class Manager:
             group.create_task(self._reflect(NAMESPACES, NamespaceSink(self.store)))
 
     def _reflect_links(self, group: asyncio.TaskGroup) -> None:
-        sink = LinkSink(
+        resource = cluster_links(self.settings.link_selector)
+        group.create_task(self._reflect(resource, self._link_sink))
+
+    @property
+    def _link_sink(self) -> LinkSink:
+        return LinkSink(
             store=self.store,
             changed=lambda name: self.dispatcher.emit(LinkRead(name)),
             is_everything_selected=self.settings.has_all_links,
         )
-        group.create_task(self._reflect(cluster_links(self.settings.link_selector), sink))
 
     async def _reflect(
         self, resource: Resource[T], sink: Sink[T], is_held: IsHeld = nothing_is_held

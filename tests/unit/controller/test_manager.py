@@ -19,7 +19,7 @@ import yaml
 from prometheus_client import generate_latest
 from structlog.testing import capture_logs
 
-from svclink_controller import clock, manager
+from svclink_controller import manager
 from svclink_controller.api.connecting import remote_client
 from svclink_controller.election.leader import Timing
 from svclink_controller.manager import make_manager
@@ -330,9 +330,7 @@ async def test_one_of_two_replicas_writes_and_the_other_takes_over() -> None:
 async def test_controller_without_election_is_warned_of_a_leader() -> None:
     """Two controllers on the same links write in turns, so the log names the other one."""
     async with worlds() as world:
-        spec = {"holderIdentity": "another", "renewTime": clock.micro_time()}
-        lease = {"metadata": {"name": "svclink", "namespace": NAMESPACE}, "spec": spec}
-        world.main.put_raw("leases", lease)
+        world.hold_lease()
         with capture_logs() as logs:
             world.start()
             await eventually(lambda: "another controller leads" in [each["event"] for each in logs])
@@ -343,11 +341,9 @@ async def test_controller_without_election_is_warned_of_a_leader() -> None:
 async def test_standby_keeps_no_work_and_begins_with_everything() -> None:
     """However much changes, neither a key nor a time waits in a replica that does not lead."""
     async with worlds(ELECTING) as world:
-        held = {"holderIdentity": "another", "leaseDurationSeconds": 1000}
-        lease = {"metadata": {"name": "svclink", "namespace": NAMESPACE}, "spec": held}
-        world.main.put_raw("leases", lease)
+        world.hold_lease()
         world.main.put(world.link())
-        world.controller.elector.timing = Timing(lease=1, renew=0.5, retry=0.05)
+        world.controller.elector.timing = Timing(lease=15, renew=10, retry=0.5)
         world.start()
         store, work = world.controller.store, world.controller.work
         await eventually(lambda: store.is_complete and store.connections.get("c1") == SYNCED)
@@ -360,7 +356,7 @@ async def test_standby_keeps_no_work_and_begins_with_everything() -> None:
         await eventually(lambda: has_endpoint(world, "10.0.0.2"))
         assert (work.services.is_idle, work.links.is_idle) == (True, True)
         assert store.propagation._changed_at == {}
-        world.main.remove_key("leases", NAMESPACE, "svclink")
+        world.release_lease()
         await world.is_mirrored("10.0.0.2")
         await world.has_reason("ClusterReady")
 
@@ -382,6 +378,41 @@ async def test_new_leader_deletes_nothing_of_a_link_that_its_watch_lacks() -> No
         assert world.mirrored() == {"web-c1": ["10.0.0.9"]}
         world.main.heal()
         world.main.put(world.link())
+        await world.is_mirrored("10.0.0.1")
+
+
+async def test_new_leader_reads_the_links_again() -> None:
+    """What the last leader mirrored after an edit stays, although the watch does not show it."""
+    async with worlds(ELECTING) as world:
+        world.hold_lease()
+        world.main.put(world.link(excluded_namespaces=("default",)))
+        world.main.fail(
+            Hang(), lambda asked: asked.path.endswith("/clusterlinks") and asked.is_watch
+        )
+        world.controller.elector.timing = Timing(lease=15, renew=10, retry=0.5)
+        world.start()
+        store = world.controller.store
+        await eventually(lambda: store.is_complete and store.connections.get("c1") == SYNCED)
+        world.main.put(world.link())
+        world.main.put(mirrored_slice("web-c1", "10.0.0.9"))
+        await eventually(lambda: store.mirrored("c1").slices == 1)
+        world.release_lease()
+        await world.is_mirrored("10.0.0.1")
+        methods = {each.method for each in world.main_server.requests}
+        assert "DELETE" not in methods
+
+
+async def test_new_leader_that_cannot_read_the_links_goes_on() -> None:
+    """The links that it knows are worked on; a lease is not held for nothing."""
+    async with worlds(ELECTING) as world:
+        world.hold_lease()
+        world.main.put(world.link())
+        world.controller.elector.timing = Timing(lease=15, renew=10, retry=0.5)
+        world.start()
+        store = world.controller.store
+        await eventually(lambda: store.is_complete and store.connections.get("c1") == SYNCED)
+        world.main.fail(Refuse(503), ends_with("/clusterlinks"))
+        world.release_lease()
         await world.is_mirrored("10.0.0.1")
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from attrs import define
 
+from svclink_controller import clock
 from svclink_controller.api.connecting import remote_client
 from svclink_controller.manager import Manager, make_manager
 from svclink_controller.settings import Settings
@@ -47,6 +48,17 @@ class World:
         """Creates or changes the link of the remote cluster, with a label."""
         metadata = {"metadata": {"name": "c1", "labels": {"shard": shard}}}
         self.main.put_raw("clusterlinks", unstructure(self.link()) | metadata)
+
+    def hold_lease(self) -> None:
+        """Another replica leads."""
+        spec: Any = {"holderIdentity": "another", "leaseDurationSeconds": 1000}
+        metadata = {"name": "svclink", "namespace": NAMESPACE}
+        spec["renewTime"] = clock.micro_time()
+        self.main.put_raw("leases", {"metadata": metadata, "spec": spec})
+
+    def release_lease(self) -> None:
+        """The other replica leads no more."""
+        self.main.remove_key("leases", NAMESPACE, "svclink")
 
     def start(self) -> None:
         self.task = asyncio.create_task(self.controller.run())
