@@ -82,10 +82,11 @@ async def run(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    client = await _unless_stopped(stop, main_client(settings.kubeconfig))
+    files, context = settings.kubeconfig, settings.kube_context
+    client = await _unless_stopped(stop, main_client(files, context))
     if client is None:
         return
-    manager = make_manager(client, own_namespace(settings.kubeconfig), settings)
+    manager = make_manager(client, own_namespace(files, context), settings)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(client.close)
         stack.enter_context(tuned_gc())

@@ -29,6 +29,7 @@ class Settings:
         remote_budget: What each remote cluster may cost.
         link_selector: The links that this controller handles.
         lease_name: Name of the Lease that the replicas elect their leader with.
+        kube_context: Context of the kubeconfig; None: the current one.
     """
 
     kubeconfig: Path | None = None
@@ -41,6 +42,7 @@ class Settings:
     remote_budget: Budget = field(factory=Budget)
     link_selector: LabelSelector = EVERYTHING
     lease_name: str = DEFAULT_LEASE_NAME
+    kube_context: str | None = None
 
     @property
     def has_all_links(self) -> bool:

@@ -118,13 +118,15 @@ def reads_main(command: Callable[..., None]) -> Callable[..., None]:
     def wrapped(
         kubeconfig: Path | None, kube_context: str | None, home: str | None, **arguments: object
     ) -> None:
-        given = kubeconfig or click.get_current_context().find_root().params.get("kubeconfig")
+        before = click.get_current_context().find_root().params
+        given = kubeconfig or before.get("kubeconfig")
+        context = kube_context or before.get("kube_context")
         more = {name: arguments.pop(name) for name in _MORE_OF_SOURCE if name in arguments}
         if more.get("remote_files") and more.get("main_file") is None:
             raise click.UsageError(
                 "--remote is for files: pass the objects of the main cluster too, with --main FILE"
             )
-        command(source=Source(given, kube_context, home, **more), **arguments)  # type: ignore[arg-type]
+        command(source=Source(given, context, home, **more), **arguments)  # type: ignore[arg-type]
 
     for option in reversed(_CLUSTER_OPTIONS):
         wrapped = option(wrapped)

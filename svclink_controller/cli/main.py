@@ -80,6 +80,12 @@ class _Commands(click.Group):
     help="Kubeconfig of the main cluster. Default: the Pod's ServiceAccount.",
 )
 @click.option(
+    "--context",
+    "kube_context",
+    metavar="NAME",
+    help="Context of the kubeconfig. Default: the current one.",
+)
+@click.option(
     "--included-namespaces",
     multiple=True,
     callback=parameters.namespaces,
@@ -161,6 +167,7 @@ def svclink(
     *,
     sync_interval: timedelta,
     kubeconfig: Path | None,
+    kube_context: str | None,
     included_namespaces: tuple[str, ...],
     sync_services_to_local_cluster: bool,
     deletion_hold: timedelta,
@@ -186,6 +193,8 @@ def svclink(
             raise click.UsageError(f"--link-selector is for the controller: omit it with {command}")
         return
     is_pod = kubeconfig is None
+    if is_pod and kube_context is not None:
+        raise click.UsageError("--context is for a kubeconfig: pass --kubeconfig too")
     is_electing = is_pod if leader_elect is None else leader_elect
     if is_electing and lease_name is None and not has_all_links:
         raise click.UsageError("--link-selector needs --lease-name: one Lease for each selector")
@@ -193,6 +202,7 @@ def svclink(
     logs.take_in_libraries()
     settings = Settings(
         kubeconfig=kubeconfig,
+        kube_context=kube_context,
         sync_interval=sync_interval.total_seconds(),
         options=context.obj,
         max_writes_per_second=max_writes_per_second,

@@ -81,7 +81,9 @@ def cleanup_command(
     """
     if namespace is not None and all_namespaces:
         raise click.UsageError("use either --namespace or --all-namespaces, not both")
-    kubeconfig: Path | None = command.find_root().params["kubeconfig"]
+    before = command.find_root().params
+    kubeconfig: Path | None = before["kubeconfig"]
+    context = context or before["kube_context"]
 
     async def clean() -> list[Removal]:
         async with connected(Source(kubeconfig, context)) as client:

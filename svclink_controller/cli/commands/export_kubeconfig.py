@@ -109,7 +109,9 @@ def export_kubeconfig_command(
     Example:
       svclink export-kubeconfig cluster-b --link cluster-b | kubectl --context main apply -f -
     """
-    kubeconfig: Path | None = command.find_root().params["kubeconfig"]
+    before = command.find_root().params
+    kubeconfig: Path | None = before["kubeconfig"]
+    context = context or before["kube_context"]
     export = Export(link, duration, namespaces, server)
     click.echo(
         asyncio.run(_export(kubeconfig, context, export)),

@@ -234,7 +234,18 @@ def test_context_of_several_files_without_a_current_one(
     ended = run(*arguments, "--context", "b")
     assert (ended.code, ended.output) == (1, "")
     assert ended.error.startswith("Error: https://127.0.0.1:9 cannot be reached")
+    assert run("--context", "b", *arguments).error == ended.error
     assert "pass --context with one of: a, b, c" in run(*arguments).error
+
+
+def test_controller_takes_a_context(run: Run, tmp_path: Path) -> None:
+    """The controller can use another context than the current one, of a kubeconfig."""
+    path = tmp_path / "kubeconfig"
+    path.write_text(DEAD, encoding="utf-8")
+    ended = run("--kubeconfig", str(path), "--context", "b")
+    assert ended.code == 1
+    assert "it has no context named 'b'; its contexts are: a" in ended.error
+    assert "pass --kubeconfig too" in run("--context", "b").error
 
 
 def test_user_without_a_home_directory() -> None:
@@ -358,6 +369,7 @@ def test_defaults_of_flags() -> None:
     assert context.params == {
         "sync_interval": timedelta(seconds=30),
         "kubeconfig": None,
+        "kube_context": None,
         "included_namespaces": (),
         "sync_services_to_local_cluster": False,
         "deletion_hold": timedelta(minutes=5),
