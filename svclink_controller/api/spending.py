@@ -47,7 +47,7 @@ class Account:
         if not self.is_limited:
             return 0
         if isinstance(read, Service | EndpointSlice):
-            return 0 if self.is_stored(read) else footprint(read)
+            return 0 if self.stored_bytes() and self.is_stored(read) else footprint(read)
         return UNDECODABLE_BYTES
 
     def check(self) -> None:

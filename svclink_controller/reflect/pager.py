@@ -30,6 +30,9 @@ PROBE_SECONDS: Final = 15
 LARGE_PAGE_BYTES: Final = 2**20
 """Two larger pages are not held at once: the next one is requested after decoding this one."""
 
+COUNTING_STEP_BYTES: Final = 2**17
+"""The memory of a list is counted in steps of this size: to count each object takes longer."""
+
 OVERLOAD_TRIES: Final = 4
 MAX_EXPIRED_LISTS: Final = 3
 
@@ -186,12 +189,19 @@ class Pager(Generic[T]):
             reading.shrink(size)
 
     def _decode_into(self, listing: Listing[T], page: Page[T]) -> Iterator[None]:
+        account, uncounted = self.client.reading.account, 0
         for each in page.objects:
             listing.add(each)
-            memory = self.client.reading.account.new_memory(each)
-            listing.memory += memory
-            self.client.reading.grow(memory)
+            uncounted += account.new_memory(each)
+            if uncounted > COUNTING_STEP_BYTES:
+                self._count(uncounted, listing)
+                uncounted = 0
             yield
+        self._count(uncounted, listing)
+
+    def _count(self, memory: int, listing: Listing[T]) -> None:
+        listing.memory += memory
+        self.client.reading.grow(memory)
 
 
 def log_undecodable(resource: Resource[T], undecodable: list[Undecodable]) -> None:

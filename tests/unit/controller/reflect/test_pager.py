@@ -96,8 +96,8 @@ async def test_list_without_end_is_an_error(
 
 async def test_list_counts_until_its_memory_is_given_back() -> None:
     """What was listed counts until it is in the state, apart from what is there already."""
-    held: list[object] = []
-    account = Account(Budget(), is_stored=held.__contains__)
+    held: list[Service] = []
+    account = Account(Budget(), lambda: sum(map(footprint, held)), held.__contains__)
 
     async def answer(_: web.BaseRequest) -> web.StreamResponse:
         return page(service("a"), service("b"), service("c", spec=5))
