@@ -43,6 +43,7 @@ class LoopShare:
     share: float = 1
     burst: float = 0
     turn_seconds: float = EVENT_TURN_SECONDS
+    paused_seconds: float = 0
     _left: float = field(default=Factory(lambda self: self.turn_seconds, takes_self=True))
     _ahead: float = 0
     _counted_at: float = 0
@@ -61,7 +62,9 @@ class LoopShare:
         """Wait for the next turn of the cluster, unless another of its streams got it meanwhile."""
         async with self._one_at_a_time:
             if self.is_turn_over:
-                await asyncio.sleep(self._pause())
+                pause = self._pause()
+                self.paused_seconds += pause
+                await asyncio.sleep(pause)
                 await next_turn()
                 self._left = self.turn_seconds
 

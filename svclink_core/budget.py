@@ -62,6 +62,14 @@ class Budget:
         )
 
     @property
+    def loop_excess(self) -> str:
+        """The message for a cluster that sends more events than it gets time for."""
+        return (
+            f"the events of the cluster need more than {self.loop_share:.0%} of the controller's"
+            " time, the limit for one remote cluster, so they are mirrored late"
+        )
+
+    @property
     def list_seconds_excess(self) -> str:
         """The message for a list that takes too long."""
         return (

@@ -36,6 +36,7 @@ class LinkFacts:
         version: The Kubernetes version of the cluster, None if it was never reached.
         cluster_id: uid of the cluster's `kube-system` namespace.
         silent_since: When a watch last sent something, if watches are silent while lists answer.
+        excess: How a cluster that is followed exceeds its budget, None if it does not.
         services: How many Services have at least one mirrored slice.
         endpoints: How many endpoints are mirrored.
         slices: How many slices the main cluster has of this cluster.
@@ -50,6 +51,7 @@ class LinkFacts:
     version: str | None = None
     cluster_id: str | None = None
     silent_since: str | None = None
+    excess: str | None = None
     services: int = 0
     endpoints: int = 0
     slices: int = 0
@@ -208,7 +210,7 @@ _DEGRADING = {
 
 def _degraded(facts: LinkFacts) -> _State:
     """The first problem gives the reason; the message counts and names the Services of each."""
-    kinds = [*_exceeded(facts.problem), *_held(facts.guard), *_found(facts.findings)]
+    kinds = [*_exceeded(facts), *_held(facts.guard), *_found(facts.findings)]
     if not kinds:
         return _State("Degraded", "False", LinkReason.AS_EXPECTED, LinkReason.AS_EXPECTED.sentence)
     return _State("Degraded", "True", *_joined(kinds))
@@ -221,9 +223,11 @@ def _joined(troubles: Sequence[_Trouble]) -> _Trouble:
     return first, "; ".join((text, *others))
 
 
-def _exceeded(problem: Problem | None) -> Iterator[_Trouble]:
-    if problem is not None and problem.reason is LinkReason.BUDGET_EXCEEDED:
-        yield problem.reason, problem.message
+def _exceeded(facts: LinkFacts) -> Iterator[_Trouble]:
+    if facts.problem is not None and facts.problem.reason is LinkReason.BUDGET_EXCEEDED:
+        yield facts.problem.reason, facts.problem.message
+    elif facts.excess is not None:
+        yield LinkReason.BUDGET_EXCEEDED, facts.excess
 
 
 def _held(guard: Guard) -> Iterator[_Trouble]:

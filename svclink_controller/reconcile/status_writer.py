@@ -214,6 +214,7 @@ class StatusWriter:
             version=observation.version,
             cluster_id=observation.cluster_id,
             silent_since=observation.silent_since,
+            excess=observation.excess,
             services=mirrored.services,
             endpoints=mirrored.endpoints,
             slices=mirrored.slices,

@@ -17,6 +17,7 @@ from svclink_controller.api.spending import Account
 from svclink_controller.backoff import Backoff
 from svclink_controller.credentials.kubeconfig import decode_base64, parse_kubeconfig
 from svclink_controller.credentials.trust import STRICT, Trust
+from svclink_controller.remotes.lateness import Lateness
 from svclink_controller.remotes.namespace_reading import (
     CORRECT_SERVER,
     ListedNamespace,
@@ -127,6 +128,8 @@ class Session:
                 for namespace in self.reader.namespaces:
                     group.create_task(follower.follow(namespace, listed.get(namespace)))
                 group.create_task(_beat(self.client, self.heartbeat))
+                lateness = Lateness(store, cluster, self.client.reading.account)
+                group.create_task(lateness.observe_forever())
         except* Exception as broken:
             raise _first(broken) from broken
 

@@ -25,12 +25,14 @@ class Observation:
         cluster_id: The uid of the Namespace kube-system.
         silent_since: When a watch last sent something, RFC 3339, if watches are silent while lists
             are answered.
+        excess: How a cluster that is followed exceeds its budget, None if it does not.
     """
 
     problem: Problem | None = None
     version: str | None = None
     cluster_id: str | None = None
     silent_since: str | None = None
+    excess: str | None = None
 
 
 @define

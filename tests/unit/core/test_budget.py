@@ -110,3 +110,4 @@ def test_messages_have_the_number_and_the_flag() -> None:
     for message in (budget.memory_excess, budget.list_bytes_excess):
         assert "raise --max-memory-per-remote" in message
     assert "30 s" in budget.list_seconds_excess
+    assert "25%" in budget.loop_excess

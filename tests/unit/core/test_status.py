@@ -138,6 +138,15 @@ def test_cluster_that_exceeds_its_budget_is_degraded() -> None:
     assert condition(exceeded, "Synced").status == "False"
 
 
+def test_cluster_whose_events_are_late_is_degraded() -> None:
+    """The condition has the number. The link stays ready and synced."""
+    late = evolve(FACTS, excess=Budget().loop_excess)
+    found = condition(late, "Degraded")
+    assert (found.status, found.reason) == ("True", "BudgetExceeded")
+    assert "more than 25% of the controller's time" in found.message
+    assert condition(late, "Ready").status == condition(late, "Synced").status == "True"
+
+
 def test_silent_watches_make_a_connected_cluster_stale() -> None:
     """Where lists are answered and watches silent, the message says so and since when."""
     silent = evolve(FACTS, silent_since=BEFORE)
