@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from datetime import date
-from typing import Final
+from typing import Final, cast
 
 import pytest
 
@@ -27,7 +27,9 @@ from svclink_core import (
     ServiceSpec,
 )
 from svclink_core.codec import Json, structure, unstructure, unstructure_status
+from svclink_core.meta_v1 import Additions
 from svclink_core.svclink_v1alpha1 import SecretKeyReference, UnreachablePolicy
+from tests.builders.values import mirrored_slice, remote_slice
 
 from .manifests import SERVICE, SLICE
 
@@ -449,3 +451,22 @@ def test_odd_names_of_hints(entry: Json, names: tuple[str, ...]) -> None:
     """Remote hints are not copied, so malformed ones are ignored and do not drop the slice."""
     endpoint_slice = structure(edited(SLICE, "endpoints.0.hints.forZones.0", entry), EndpointSlice)
     assert endpoint_slice.endpoints[0].hints == EndpointHints(names, ("worker-0",))
+
+
+def test_additions_of_others_are_read_and_written() -> None:
+    """What others put on a mirror is part of the object; on any other slice it is not read."""
+    added: dict[str, Json] = {
+        "labels": {**dict(mirrored_slice().metadata.labels), "team": "a"},
+        "annotations": {"svclink.cloudpilot.ai/source-slice": "web-abc", "note": "x"},
+        "finalizers": ["example.com/hold"],
+    }
+    content = unstructure(mirrored_slice())
+    metadata = cast("dict[str, Json]", content["metadata"]) | added
+    read = structure({**content, "metadata": metadata}, EndpointSlice)
+    assert read.metadata.additions == Additions(
+        (("team", "a"),), (("note", "x"),), ("example.com/hold",)
+    )
+    assert unstructure(read) == {**content, "metadata": metadata}
+    foreign = unstructure(remote_slice())
+    metadata = cast("dict[str, Json]", foreign["metadata"]) | {"finalizers": ["example.com/hold"]}
+    assert structure({**foreign, "metadata": metadata}, EndpointSlice) == remote_slice()
