@@ -82,6 +82,24 @@ async def test_cluster_that_cannot_be_read_is_not_empty(tmp_path: Path) -> None:
     ]
 
 
+async def test_namespace_that_cannot_be_read_is_not_empty(tmp_path: Path) -> None:
+    """The plan keeps what is mirrored of it, as the controller does, and mirrors the others."""
+    there = NamespacedName("b", "web")
+    async with fleet(tmp_path, "c1") as world:
+        world.link("c1", included_namespaces=("b", "default"))
+        remote = world.remotes["c1"]
+        remote.fail(Refuse(403), lambda request: "/namespaces/b/" in request.path)
+        remote.put(service())
+        remote.put(remote_slice("web-abc", "10.0.0.1"))
+        for item in (service(), service(there), mirrored_slice(key=there)):
+            world.main.put(item)
+        data = json.loads(await world.ask("plan", "-o", "json"))
+    assert [(each["change"], each["name"]) for each in data["changes"]] == [
+        ("create", "default/web-c1")
+    ]
+    assert [each["reason"] for each in data["decisions"]] == ["NamespaceMissing", "Mirrored"]
+
+
 @pytest.mark.parametrize(
     ("spec", "reason"),
     [
