@@ -61,9 +61,15 @@ class RemoteState:
 
 @frozen
 class Edited:
-    """The link was created or edited."""
+    """The link was created or edited.
+
+    Args:
+        wanted: What the link asks to be read.
+        is_other: Whether that differs from before.
+    """
 
     wanted: Wanted
+    is_other: bool = True
 
 
 @frozen
@@ -92,8 +98,13 @@ WakeUp: TypeAlias = Edited | CredentialsChanged | ClaimMoved | Broken | TimeToRe
 
 
 def interrupts_work(wake_up: WakeUp) -> bool:
-    """Whether an event aborts the session being opened. Other events wait until it is open."""
-    return isinstance(wake_up, Edited | CredentialsChanged)
+    """Whether an event aborts the session being opened. Other events wait until it is open.
+
+    An edit that concerns only which Services are mirrored aborts no list, which may be a long one.
+    """
+    return isinstance(wake_up, CredentialsChanged) or (
+        isinstance(wake_up, Edited) and wake_up.is_other
+    )
 
 
 def longest_pause(away_seconds: float, shortest: float) -> float:
@@ -270,7 +281,7 @@ def next_action(state: RemoteState) -> Action:
 def after(state: RemoteState, event: RemoteEvent) -> RemoteState:
     """The state that an event leads to."""
     match event:
-        case Edited(wanted) | CredentialsChanged(wanted):
+        case Edited(wanted=wanted) | CredentialsChanged(wanted):
             return evolve(state, wanted=wanted, attempt=Attempt.DUE, is_refused=False)
         case ClaimMoved() | TimeToRetry():
             # A claim concerns refused targets only. After another failure the pause goes on.

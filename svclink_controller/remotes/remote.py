@@ -130,7 +130,8 @@ class Remote:
             wanted: What the link asks to be read, or why nothing is read.
             generation: That of the link: any edit can allow or refuse the cluster.
         """
-        self._configure(Edited(wanted), generation)
+        is_other = wanted != self._configured[0]
+        self._configure(Edited(wanted, is_other=is_other), generation)
 
     def change_credentials(self, wanted: Wanted, generation: int = 0) -> None:
         """Use what the link asks for after its Secret changed. Arguments as for `edit`."""

@@ -34,6 +34,7 @@ def test_wake_ups_are_taken_in_order() -> None:
     ("wake_up", "interrupts"),
     [
         (EDITED, True),
+        (Edited(LINK_DISABLED, is_other=False), False),
         (CredentialsChanged(LINK_DISABLED), True),
         (ClaimMoved(), False),
         (Broken(), False),

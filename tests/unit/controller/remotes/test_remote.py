@@ -463,6 +463,19 @@ async def test_clusters_that_flap_restart_no_other_list(world: World) -> None:
     assert len(slow.object_lists) == 2
 
 
+async def test_edit_of_a_filter_restarts_no_list(world: World) -> None:
+    """An edit that asks for the same cluster and namespaces waits for the list in progress."""
+    gate = Hold()
+    remote = await world.serve(fault=gate, when=ends_with("/endpointslices"))
+    world.edit(remote.kubeconfig)
+    await eventually(lambda: len(remote.object_lists) == 2)
+    world.start("c1").edit(LinkTarget(remote.kubeconfig), generation=2)
+    await asyncio.sleep(0)
+    gate.released.set()
+    await world.is_synced()
+    assert len(remote.object_lists) == 2
+
+
 async def test_cluster_that_is_back_soon_is_connected_soon(world: World) -> None:
     """Failed attempts do not make the pauses long while nothing answers."""
     remote = await world.serve()
