@@ -18,8 +18,11 @@ from svclink_controller.state.changes import (
 )
 from svclink_controller.state.store import Store
 from svclink_core import (
+    PENDING,
+    SYNCED,
     UNGUARDED,
     ClusterLink,
+    ClusterLinkSpec,
     Decision,
     EndpointSlice,
     NamespacedName,
@@ -140,6 +143,18 @@ async def test_edit_of_the_link_lifts_the_hold() -> None:
     assert world.is_held
     world.store.put_link(link(generation=2))
     assert world.guard == UNGUARDED
+
+
+@virtual_time
+async def test_without_a_new_generation_nothing_is_lifted() -> None:
+    """Whatever else is new about a link, such as what its Secret holds, is not an edit."""
+    world = World()
+    world.mirror(24)
+    await world.plan_deletions(24)
+    world.store.set_connection("c1", PENDING)
+    world.store.put_link(evolve(LINK, spec=ClusterLinkSpec(kubeconfig="rotated")))
+    world.store.set_connection("c1", SYNCED)
+    assert world.is_held
 
 
 @virtual_time

@@ -27,6 +27,7 @@ from svclink_controller.state.store import Store
 from svclink_core import (
     SYNCED,
     ClusterLink,
+    ClusterLinkSpec,
     EndpointPort,
     EndpointSlice,
     NamespacedName,
@@ -35,6 +36,8 @@ from svclink_core import (
     Reason,
     Service,
     ServicePort,
+    Unreachable,
+    UnreachablePolicy,
 )
 from svclink_core.codec import structure
 from svclink_core.remote_consistency import PATIENCE_SECONDS
@@ -45,7 +48,7 @@ from svclink_core.well_known import (
     MAIN,
     MANAGED_BY,
 )
-from tests.builders.values import remote_slice, service
+from tests.builders.values import link, remote_slice, service
 from tests.unit.controller.fake_api_server import FakeApiServer
 from tests.unit.controller.faults import Refuse, ends_with, method
 from tests.unit.controller.http_server import Server, connected, serving
@@ -129,6 +132,23 @@ async def test_slices_follow_the_remote_cluster() -> None:
         await eventually(lambda: world.addresses() == {"web-c1": ["10.0.0.2"]})
         world.store.remove("c1", EndpointSlice, remote_slice().metadata.key)
         await eventually(lambda: world.addresses() == {})
+
+
+@pytest.mark.parametrize(("seconds", "is_removed"), [(1_000, False), (-1_000, True)])
+async def test_deadline_of_a_policy_is_reached_by_the_monotonic_clock(
+    seconds: float, *, is_removed: bool
+) -> None:
+    """A wall clock that is set, or far ahead, neither ends the time of a policy nor prolongs it."""
+    async with worlds() as world:
+        world.list_all()
+        await eventually(lambda: bool(world.addresses()) and world.queue.is_idle)
+        policy = UnreachablePolicy("Remove", 0, force=True)
+        world.store.put_link(link(spec=ClusterLinkSpec(unreachable=policy), uid="", generation=2))
+        lost = Unreachable("2026-01-01T00:00:00Z", clock.elapsed() + seconds)
+        world.store.set_connection("c1", lost)
+        world.queue.add([WEB])
+        await eventually(lambda: world.queue.is_idle)
+        await eventually(lambda: (world.addresses() == {}) is is_removed)
 
 
 async def test_reconciling_an_unchanged_service_sends_no_request() -> None:
