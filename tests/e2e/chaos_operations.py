@@ -16,6 +16,7 @@ from .chaos_faults import FaultyNetwork
 from .control_planes import CONTROLLER_NAMESPACE, Cluster
 from .controller_process import Controller
 from .fault_proxy import FaultProxy
+from .polling import eventually
 from .world import World
 
 # A remote may change completely while it is unreachable, so a mass deletion is held for 3 s only.
@@ -64,6 +65,8 @@ class Operations:
         for cluster in (self.world.c1, self.world.c2):
             self.world.links.edit(cluster.name, enabled=True)
         self._start_all()
+        # One that is still starting could not exit cleanly at the end of the test.
+        eventually(self._assert_all_connected)
 
     # Links and Secrets
 
@@ -170,6 +173,10 @@ class Operations:
         for controller in self.controllers.values():
             if not controller.running:
                 controller.start(*FLAGS)
+
+    def _assert_all_connected(self) -> None:
+        for name in self.controllers:
+            assert self.network.proxies[name].connections, f"no controller behind {name}"
 
     def _ensure_second_link(self) -> bool:
         """Add the second link if it does not exist; return whether it was added."""

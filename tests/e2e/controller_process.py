@@ -112,5 +112,6 @@ def controller_of(kubeconfig: str, directory: Path, name: str) -> Iterator[Contr
     yield controller
     controller.assert_healthy()
     if controller.running:
-        assert controller.stop() == 0, "the controller must exit with code 0 after SIGTERM"
+        code = controller.stop()
+        assert code == 0, f"after SIGTERM the controller exited with code {code} instead of 0"
     controller.assert_healthy()
