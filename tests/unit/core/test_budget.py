@@ -94,6 +94,15 @@ def test_more_content_takes_more_memory(addresses: list[str], text: str) -> None
         assert footprint(each) > footprint(small)
 
 
+def test_ports_and_owners_of_a_slice_count() -> None:
+    """A port takes 160 bytes, and an owner 350, besides what they are called."""
+    owner = OwnerReference("v1", "Service", "web", "uid")
+    owned = evolve(metadata(), owner_references=(owner,))
+    plain, port = footprint(slice_of()), EndpointPort("http", app_protocol="h2c")
+    assert footprint(slice_of(ports=(port, port))) == plain + 2 * 163
+    assert footprint(evolve(slice_of(), metadata=owned)) == plain + 356
+
+
 @pytest.mark.parametrize("target", [None, 8080, "http"])
 def test_ports_of_a_service_count(target: int | str | None) -> None:
     """A port may have a name as its target."""
