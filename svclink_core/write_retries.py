@@ -7,6 +7,9 @@ Other content may be what the API server accepts, so it does not wait for the en
 But it starts no new ladder either: endpoints that change every second would be refused every
 second, and a full quota or a missing permission refuses all of them.
 
+Attempts without an answer are counted apart. They say nothing about what the API server accepts: a
+write that was refused once after an outage does not wait as if it had been refused all the time.
+
 Source: MIRRORING, "Writes".
 """
 
@@ -24,10 +27,12 @@ class Ladder:
     Args:
         longest: Before the same content is tried again.
         longest_for_other: Before other content is tried.
+        is_answer: Whether the API server itself refused the write.
     """
 
     longest: float
     longest_for_other: float
+    is_answer: bool = True
 
 
 FIRST_PAUSE: Final = 0.1
@@ -42,7 +47,7 @@ FIXED_BY_CONTENT: Final = Ladder(300, 10)
 FIXED_BY_PLANNING: Final = Ladder(300, 1)
 """The object is not what the plan was made for: the next plan knows better."""
 
-NO_ANSWER: Final = Ladder(30, 30)
+NO_ANSWER: Final = Ladder(30, 30, is_answer=False)
 """The API server does not answer, which costs it nothing: be there soon when it does."""
 
 
@@ -53,7 +58,8 @@ class FailedWrite:
     Args:
         content: What was to be written.
         message: Why it failed.
-        failures: How many attempts failed in a row.
+        refusals: How many attempts the API server refused since the last success.
+        unanswered: How many attempts in a row, up to the last one, had no answer.
         at: When the last one failed, in seconds.
         pause: Seconds until the same content may be tried.
         pause_for_other: Seconds until other content may be tried.
@@ -61,7 +67,8 @@ class FailedWrite:
 
     content: object
     message: str
-    failures: int
+    refusals: int
+    unanswered: int
     at: float
     pause: float
     pause_for_other: float
@@ -88,14 +95,16 @@ def failed_again(
         luck: From 0 to 1; it spreads the pauses of many objects, over half of each.
         at_least: The pause that the API server asked for, in seconds.
     """
-    failures = 1 if before is None else before.failures + 1
+    refusals = (0 if before is None else before.refusals) + ladder.is_answer
+    unanswered = 0 if ladder.is_answer else 1 + (0 if before is None else before.unanswered)
     spread = (1 + luck) / 2
     # Limited before it is raised: 2.0 ** 1024 is an error.
-    growing = FIRST_PAUSE * 2.0 ** min(failures - 1, 32)
+    growing = FIRST_PAUSE * 2.0 ** min((unanswered or refusals) - 1, 32)
     return FailedWrite(
         content=content,
         message=message,
-        failures=failures,
+        refusals=refusals,
+        unanswered=unanswered,
         at=at,
         pause=max(spread * min(ladder.longest, growing), at_least),
         pause_for_other=max(spread * min(ladder.longest_for_other, growing), at_least),

@@ -86,11 +86,17 @@ def result_of(change: Change, error: ApiError) -> WriteResult:
     return WriteResult(change, outcome, message, pause, ladder)
 
 
+NOT_FROM_THE_SERVER: Final = (502, 503, 504)
+"""Codes of a load balancer whose API server is away, or of an API server that is not ready."""
+
+
 def ladder_of(error: Exception) -> Ladder:
     """The pauses before a write is sent again that failed with this error."""
     if not isinstance(error, ApiError):
         return NO_ANSWER
     status = error.status
+    if status.code in NOT_FROM_THE_SERVER:
+        return NO_ANSWER
     if status.code in (404, 409) or "NamespaceTerminating" in status.causes:
         return FIXED_BY_PLANNING
     is_about_content = refuser_of(status.code, status.message) in ABOUT_CONTENT

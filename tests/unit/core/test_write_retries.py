@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from svclink_core.write_retries import (
+    FIRST_PAUSE,
     FIXED_BY_CONTENT,
     FIXED_BY_OTHERS,
     FIXED_BY_PLANNING,
@@ -113,7 +114,28 @@ def test_fixed_content_does_not_wait_for_the_end_of_a_long_pause(
     assert delay_before(failed, "good", 0) <= min(
         ladder.longest_for_other, delay_before(failed, "bad", 0)
     )
-    assert failed.failures == failures + 1
+    counted = failed.refusals if ladder.is_answer else failed.unanswered
+    assert counted == failures + 1
+
+
+@given(lucks, st.integers(1, 2000))
+def test_refusal_after_an_outage_starts_its_own_ladder(luck: float, unanswered: int) -> None:
+    """What main refuses until its RBAC is ready again is soon retried."""
+    failed: FailedWrite | None = None
+    for _ in range(unanswered):
+        failed = failed_again(failed, "", "", ladder=NO_ANSWER, at=0, luck=luck)
+    failed = failed_again(failed, "", "", ladder=FIXED_BY_OTHERS, at=0, luck=luck)
+    assert failed.pause <= FIRST_PAUSE
+
+
+@given(lucks)
+def test_server_that_answers_now_and_then_is_not_asked_more_often(luck: float) -> None:
+    """Refusals add up, whatever was not answered in between."""
+    failed: FailedWrite | None = None
+    for number in range(12):
+        failed = failed_again(failed, "", "", ladder=FIXED_BY_OTHERS, at=0, luck=luck)
+        assert failed.pause >= FIRST_PAUSE * 2**number / 2
+        failed = failed_again(failed, "", "", ladder=NO_ANSWER, at=0, luck=luck)
 
 
 @given(ladders, lucks, st.floats(0, 120), st.sampled_from(["same", "other"]))

@@ -41,6 +41,7 @@ from svclink_core.diffing import update_to
 from svclink_core.meta_v1 import Additions
 from svclink_core.ownership import cluster_of
 from svclink_core.well_known import LABEL_CLUSTER, LABEL_MANAGED_BY, LABEL_SERVICE_NAME, MANAGED_BY
+from svclink_core.write_retries import FIXED_BY_OTHERS, NO_ANSWER, Ladder
 from tests.unit.controller.fake_api_server import FakeApiServer
 from tests.unit.controller.faults import Refuse, method
 from tests.unit.controller.http_server import Request, Server, connected, serving
@@ -431,6 +432,14 @@ async def test_failed_write_is_held_back(code: int) -> None:
         assert first.retry_after == 60
         assert second.retry_after is not None
         assert 0 < second.retry_after <= 60
+
+
+@pytest.mark.parametrize(("code", "ladder"), [(503, NO_ANSWER), (500, FIXED_BY_OTHERS)])
+async def test_load_balancer_without_a_server_refuses_nothing(code: int, ladder: Ladder) -> None:
+    """An hour of 503 does not keep writes waiting for minutes once main is back."""
+    async with main_cluster(refusing("web-c1", with_=lambda: refusal(code))) as main:
+        (result,) = await main.applier.apply([create()])
+    assert result.ladder == ladder
 
 
 async def test_postponed_write_says_why_it_failed_before() -> None:
