@@ -146,13 +146,19 @@ def create_objects_for_each_verb(world: World, remote: Cluster, kubeconfig: str)
     world.create(remote, service(f"{world.namespace}/only-remote"))
     remote.create_namespace(f"{world.namespace}-new")
     world.create(remote, service(f"{world.namespace}-new/web"))
-    for verb, source in (("update", slice_name("web")), ("delete", "gone")):
+    # A mirror whose source is gone is deleted only if the remaining source has a mirror already.
+    stale_slices = (
+        ("update", slice_name("web")),
+        ("delete", slice_name("web")),
+        ("delete", "gone"),
+    )
+    for number, (verb, source) in enumerate(stale_slices):
         labels = {
             LABEL_CLUSTER: f"main-without-{verb}-endpointslices",
             LABEL_MANAGED_BY: MANAGED_BY,
         }
         stale = endpoint_slice(
-            f"to-{verb}", "10.1.0.9", key=f"{world.namespace}/web", labels=labels
+            f"to-{verb}-{number}", "10.1.0.9", key=f"{world.namespace}/web", labels=labels
         )
         stale["metadata"]["annotations"] = {ANNOTATION_SOURCE_SLICE: source}
         world.create(world.main, stale)

@@ -32,7 +32,7 @@ def in_secret(world: World) -> World:
 
 
 def test_link_follows_its_secret(in_secret: World) -> None:
-    """The link reports a missing Secret, and uses each kubeconfig that the Secret gets."""
+    """The link uses what its Secret gets; a kubeconfig of another cluster waits for an edit."""
     in_secret.links.await_condition("c1", "False", "InvalidKubeconfig")
     assert f"{CONTROLLER_NAMESPACE}/c1" in in_secret.links.condition("c1")["message"]
 
@@ -43,6 +43,10 @@ def test_link_follows_its_secret(in_secret: World) -> None:
     in_secret.publish(in_secret.c2, "web", "10.2.0.1")
     rotated = {"data": {"kubeconfig": encoded(in_secret.c2.remote_kubeconfig())}}
     in_secret.main.api.patch("secrets", "c1", CONTROLLER_NAMESPACE, rotated)
+    in_secret.links.await_condition("c1", "False", "ClusterChanged")
+    in_secret.assert_mirrored("web", c1=["10.1.0.1"])
+
+    in_secret.links.edit("c1", excludedServiceNames=["other"])
     in_secret.await_mirrored("web", c1=["10.2.0.1"])
 
 
