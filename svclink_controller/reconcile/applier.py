@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable, Collection, Sequence
 from typing import Final, assert_never
 
-import structlog
 from attrs import define, evolve, field
 
 from svclink_controller.api.client import Client
@@ -16,6 +15,7 @@ from svclink_controller.reconcile.write_results import (
     WriteResult,
     WriteStatus,
     ladder_of,
+    log_result,
     result_of,
 )
 from svclink_controller.reconcile.write_retries import Write, WriteRetries
@@ -28,7 +28,6 @@ from svclink_core.core_v1 import Service
 from svclink_core.diffing import Create, Delete, Update, is_last
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.meta_v1 import NamespacedName
-from svclink_core.ownership import service_of
 from svclink_core.planning import Change
 from svclink_core.service_creation import (
     CreateNamespace,
@@ -44,8 +43,6 @@ MAX_IN_FLIGHT: Final = 32
 
 UNREACHABLE_POLICIES: Final = (Reason.UNREACHABLE_NOT_READY, Reason.UNREACHABLE_REMOVED)
 """Reasons of the changes that an unreachable policy makes."""
-
-log = structlog.get_logger()
 
 
 @define
@@ -121,7 +118,7 @@ class Applier:
                 if (delay := self._delay_of(change)) == 0:
                     with self.write_pace.writing(change.key):
                         result = await self._send(change)
-                    _log(result)
+                    log_result(result)
                     return self._remember(result)
         message = self.retries.message_of(_write_of(change))
         return WriteResult(change, WriteStatus.POSTPONED, message, delay)
@@ -229,28 +226,3 @@ def _is_not_found(error: ApiError) -> bool:
 def _write_of(change: Change) -> Write:
     """What the retries know a change by, whatever its content."""
     return change.verb, change.kind, change.key
-
-
-def _log(result: WriteResult) -> None:
-    change = result.change
-    fields = {
-        "kind": change.kind,
-        "verb": change.verb,
-        "name": str(change.key).removeprefix("/"),
-        **_service_field(change),
-        "cluster": change.cluster,
-        "reason": change.reason.code,
-    }
-    if result.status is WriteStatus.APPLIED:
-        log.info("written", **fields)
-    elif result.status is WriteStatus.SUPERSEDED:
-        log.debug("changed meanwhile", **fields, problem=result.message)
-    else:
-        log.warning("not written", **fields, problem=result.message)
-
-
-def _service_field(change: Change) -> dict[str, str]:
-    """The Service of a slice; a Service is named already, and a Namespace belongs to several."""
-    if isinstance(change, CreateNamespace | CreateService):
-        return {}
-    return {"service": str(service_of(change.endpoint_slice))}

@@ -5,11 +5,13 @@ from __future__ import annotations
 from enum import Enum
 from typing import Final
 
+import structlog
 from attrs import frozen
 
 from svclink_controller.api.errors import ApiError
 from svclink_controller.wire.resources import ENDPOINT_SLICES, NAMESPACES, SERVICES
 from svclink_core.diffing import Delete
+from svclink_core.ownership import service_of
 from svclink_core.planning import Change
 from svclink_core.service_creation import CreateNamespace, CreateService
 from svclink_core.write_refusals import ABOUT_CONTENT, Refuser, explain_refusal, refuser_of
@@ -23,6 +25,8 @@ from svclink_core.write_retries import (
 
 UPGRADE_SECONDS: Final = 300
 """The pause before a write that fails until the main cluster is upgraded, from the first time."""
+
+log = structlog.get_logger()
 
 
 class WriteStatus(Enum):
@@ -121,3 +125,29 @@ def _permission(change: Change) -> str:
         case _:
             where = f"{ENDPOINT_SLICES.plural} in namespace {change.key.namespace}"
             return f"{change.verb} on {where}"
+
+
+def log_result(result: WriteResult) -> None:
+    """Log what became of a change."""
+    change = result.change
+    fields = {
+        "kind": change.kind,
+        "verb": change.verb,
+        "name": str(change.key).removeprefix("/"),
+        **_service_field(change),
+        "cluster": change.cluster,
+        "reason": change.reason.code,
+    }
+    if result.status is WriteStatus.APPLIED:
+        log.info("written", **fields)
+    elif result.status is WriteStatus.SUPERSEDED:
+        log.debug("changed meanwhile", **fields, problem=result.message)
+    else:
+        log.warning("not written", **fields, problem=result.message)
+
+
+def _service_field(change: Change) -> dict[str, str]:
+    """The Service of a slice; a Service is named already, and a Namespace belongs to several."""
+    if isinstance(change, CreateNamespace | CreateService):
+        return {}
+    return {"service": str(service_of(change.endpoint_slice))}
