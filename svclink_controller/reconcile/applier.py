@@ -10,6 +10,7 @@ from attrs import define, evolve, field
 
 from svclink_controller.api.client import Client
 from svclink_controller.api.errors import ApiError, TransportError
+from svclink_controller.reconcile.failed_writes import FailedWrites, Write
 from svclink_controller.reconcile.write_pacing import WritePace
 from svclink_controller.reconcile.write_results import (
     WriteResult,
@@ -18,7 +19,6 @@ from svclink_controller.reconcile.write_results import (
     log_result,
     result_of,
 )
-from svclink_controller.reconcile.write_retries import Write, WriteRetries
 from svclink_controller.wire.encoding import encode_slice
 from svclink_controller.wire.messages import WireError
 from svclink_controller.wire.reading import decode_object
@@ -29,6 +29,7 @@ from svclink_core.diffing import Create, Delete, Update, is_last
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.planning import Change
+from svclink_core.refusal_messages import is_distribution_refused
 from svclink_core.service_creation import (
     CreateNamespace,
     CreateService,
@@ -36,7 +37,6 @@ from svclink_core.service_creation import (
     with_older_distribution,
 )
 from svclink_core.well_known import Reason
-from svclink_core.write_refusals import is_distribution_refused
 
 MAX_IN_FLIGHT: Final = 32
 """Concurrent writes: enough to keep an API server busy, few enough to leave it room for others."""
@@ -61,7 +61,7 @@ class Applier:
     written: Callable[[EndpointSlice | Service], None]
     gone: Callable[[NamespacedName, str], None]
     write_pace: WritePace = field(factory=WritePace)
-    retries: WriteRetries = field(factory=WriteRetries)
+    retries: FailedWrites = field(factory=FailedWrites)
     _slots: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(MAX_IN_FLIGHT))
     _is_draining: bool = False
 

@@ -14,10 +14,10 @@ from svclink_controller import clock
 from svclink_controller.api.client import Client
 from svclink_controller.api.errors import ApiError, TransportError, retry_after
 from svclink_controller.monitoring.metrics import Metrics
+from svclink_controller.reconcile.failed_writes import FailedWrites, Write
 from svclink_controller.reconcile.plan_results import PlanResults
 from svclink_controller.reconcile.workqueue import WorkQueue
 from svclink_controller.reconcile.write_results import explain, ladder_of
-from svclink_controller.reconcile.write_retries import Write, WriteRetries
 from svclink_controller.state.link_states import Observation
 from svclink_controller.state.store import Store
 from svclink_controller.wire.messages import WireError
@@ -92,7 +92,7 @@ class StatusWriter:
     status_written: Callable[[ClusterLink, ClusterLinkStatus], None] = lambda _, __: None
     resource: Resource[ClusterLink] = CLUSTER_LINKS
     interval_seconds: float = STATUS_INTERVAL_SECONDS
-    retries: WriteRetries = field(factory=WriteRetries)
+    retries: FailedWrites = field(factory=FailedWrites)
     _written: dict[NamespacedName, _Written] = field(factory=dict)
 
     async def run(self) -> None:

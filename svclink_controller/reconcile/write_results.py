@@ -13,8 +13,8 @@ from svclink_controller.wire.resources import ENDPOINT_SLICES, NAMESPACES, SERVI
 from svclink_core.diffing import Delete
 from svclink_core.ownership import service_of
 from svclink_core.planning import Change
+from svclink_core.refusal_messages import ABOUT_CONTENT, Refuser, explain_refusal, refuser_of
 from svclink_core.service_creation import CreateNamespace, CreateService
-from svclink_core.write_refusals import ABOUT_CONTENT, Refuser, explain_refusal, refuser_of
 from svclink_core.write_retries import (
     FIXED_BY_CONTENT,
     FIXED_BY_OTHERS,

@@ -9,7 +9,7 @@ import asyncio
 
 import pytest
 
-from svclink_controller.reconcile.write_retries import FORGET_SECONDS, Write, WriteRetries
+from svclink_controller.reconcile.failed_writes import FORGET_SECONDS, FailedWrites, Write
 from svclink_core import NamespacedName
 from svclink_core.write_retries import FIXED_BY_CONTENT, FIXED_BY_OTHERS
 from tests.unit.controller.virtual_time import virtual_time
@@ -18,9 +18,9 @@ WEB: Write = ("create", "EndpointSlice", NamespacedName("default", "web-c1"))
 API: Write = ("create", "EndpointSlice", NamespacedName("default", "api-c1"))
 
 
-def unlucky() -> WriteRetries:
+def unlucky() -> FailedWrites:
     """The pauses are as long as they can be."""
-    return WriteRetries(luck=lambda: 1)
+    return FailedWrites(luck=lambda: 1)
 
 
 @virtual_time

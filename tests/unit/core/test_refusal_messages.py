@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from svclink_core.write_refusals import (
+from svclink_core.refusal_messages import (
     ABOUT_CONTENT,
     Refuser,
     explain_refusal,
