@@ -8,7 +8,7 @@ from typing import TypeAlias, assert_never
 from attrs import define, field, frozen
 
 from svclink_controller.reconcile.deadlines import Deadlines
-from svclink_controller.reconcile.deletion_guards import DeletionGuards
+from svclink_controller.reconcile.deletion_holds import DeletionHolds
 from svclink_controller.reconcile.workqueue import WorkQueue
 from svclink_controller.remotes.supervisor import Supervisor
 from svclink_controller.state.changes import (
@@ -66,7 +66,7 @@ class Routes:
         services: Queue of the Services to plan.
         links: Queue of the links whose status may be out of date.
         store: The state.
-        deletion_guards: Decides which deletions wait.
+        deletion_holds: Decides which deletions wait.
         policy_deadlines: When the unreachable policies of lost clusters take effect.
         supervisor: Runs the remotes.
     """
@@ -74,7 +74,7 @@ class Routes:
     services: WorkQueue[NamespacedName]
     links: WorkQueue[str]
     store: Store
-    deletion_guards: DeletionGuards
+    deletion_holds: DeletionHolds
     policy_deadlines: Deadlines
     supervisor: Supervisor
 
@@ -85,9 +85,9 @@ class Routes:
                 self.services.add(keys)
             case LinkStatusChanged(name):
                 self.links.add([name])
-                self.deletion_guards.slices_changed(name)
+                self.deletion_holds.slices_changed(name)
             case LinkChanged(name):
-                self.deletion_guards.link_changed(name)
+                self.deletion_holds.link_changed(name)
                 self.policy_deadlines.set(name, self._policy_deadline(name))
             case LinkRead(name):
                 self.supervisor.link_changed(name)

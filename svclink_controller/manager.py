@@ -26,7 +26,7 @@ from svclink_controller.monitoring.readiness import Readiness
 from svclink_controller.monitoring.server import Answers, serving_probes
 from svclink_controller.reconcile.applier import Applier
 from svclink_controller.reconcile.deadlines import Deadlines
-from svclink_controller.reconcile.deletion_guards import DeletionGuards
+from svclink_controller.reconcile.deletion_holds import DeletionHolds
 from svclink_controller.reconcile.events import Events
 from svclink_controller.reconcile.link_removal import LinkRemoval
 from svclink_controller.reconcile.plan_results import PlanResults
@@ -142,7 +142,7 @@ class Manager:
     dispatcher: Dispatcher
     cluster_claims: ClusterClaims
     supervisor: Supervisor
-    deletion_guards: DeletionGuards
+    deletion_holds: DeletionHolds
     policy_deadlines: Deadlines
     applier: Applier
     work: Work
@@ -162,7 +162,7 @@ class Manager:
                 self._reflect_links(group)
                 group.create_task(self._lead())
         finally:
-            self.deletion_guards.close()
+            self.deletion_holds.close()
             self.policy_deadlines.close()
             await self.supervisor.close()
 
@@ -260,7 +260,7 @@ class _Shared:
     services: WorkQueue[NamespacedName]
     links: WorkQueue[str]
     metrics: Metrics
-    deletion_guards: DeletionGuards
+    deletion_holds: DeletionHolds
 
 
 def make_manager(
@@ -278,7 +278,7 @@ def make_manager(
         services=WorkQueue(waited=metrics.queue_wait.observe),
         links=WorkQueue(),
         metrics=metrics,
-        deletion_guards=DeletionGuards(store=store),
+        deletion_holds=DeletionHolds(store=store),
     )
     secrets = SecretKubeconfigs(
         client=client,
@@ -293,7 +293,7 @@ def make_manager(
         dispatcher=dispatcher,
         cluster_claims=cluster_claims,
         supervisor=_make_supervisor(shared, secrets, cluster_claims),
-        deletion_guards=shared.deletion_guards,
+        deletion_holds=shared.deletion_holds,
         policy_deadlines=Deadlines(reached=store.wake),
         applier=applier,
         work=_make_work(shared, applier),
@@ -336,14 +336,14 @@ def _make_work(shared: _Shared, applier: Applier) -> Work:
         store=store,
         services=shared.services,
         links=shared.links,
-        deletion_guards=shared.deletion_guards,
+        deletion_holds=shared.deletion_holds,
         reconciler=Reconciler(
             store=store,
             queue=shared.services,
             applier=applier,
             plan_results=plan_results,
             link_removal=LinkRemoval(client=shared.client),
-            decided=shared.deletion_guards.record,
+            decided=shared.deletion_holds.record,
             metrics=metrics,
             planner=Planner(),
         ),
@@ -367,7 +367,7 @@ def _connect(shared: _Shared, manager: Manager) -> None:
         services=shared.services,
         links=shared.links,
         store=manager.store,
-        deletion_guards=manager.deletion_guards,
+        deletion_holds=manager.deletion_holds,
         policy_deadlines=manager.policy_deadlines,
         supervisor=manager.supervisor,
     )

@@ -4,7 +4,7 @@ Values in, values out: no function does I/O or changes an argument.
 """
 
 from svclink_core.core_v1 import Namespace, Service, ServicePort, ServiceSpec
-from svclink_core.deletion_guard import UNGUARDED, Guard, Toll, Wave, next_guard
+from svclink_core.deletion_guard import UNGUARDED, DeletionCount, Guard, Wave, next_guard
 from svclink_core.diffing import Create, Delete, Precondition, SliceChange, Update
 from svclink_core.discovery_v1 import (
     Endpoint,
@@ -74,6 +74,7 @@ __all__ = [
     "CreateService",
     "Decision",
     "Delete",
+    "DeletionCount",
     "Endpoint",
     "EndpointConditions",
     "EndpointHints",
@@ -116,7 +117,6 @@ __all__ = [
     "Snapshot",
     "SvclinkError",
     "Synced",
-    "Toll",
     "Unclear",
     "Unreachable",
     "UnreachablePolicy",

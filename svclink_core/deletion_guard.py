@@ -29,14 +29,14 @@ class Wave:
 
     Args:
         slices: How many mirrored slices the cluster had when the wave began.
-        doomed: How many of them would be deleted.
+        deletions: How many of them would be deleted.
         began_at: When the first deletion was due.
         grew_at: When the last deletion was due.
         held_until: When the deletions may proceed, if they are too many; else None.
     """
 
     slices: int
-    doomed: int
+    deletions: int
     began_at: float
     grew_at: float
     held_until: float | None = None
@@ -61,11 +61,11 @@ UNGUARDED: Final = Guard()
 
 
 @frozen
-class Toll:
+class DeletionCount:
     """How many mirrored slices a cluster has, and how many of each Service would be deleted."""
 
     slices: int
-    doomed: Mapping[NamespacedName, int]
+    deletions: Mapping[NamespacedName, int]
 
 
 def is_caused_by_cluster(reason: Reason) -> bool:
@@ -84,7 +84,7 @@ def why_withheld(guard: Guard, service: NamespacedName) -> Reason | None:
     return Reason.DELETION_HELD if is_held else Reason.DELETION_SETTLING
 
 
-def effect(guard: Guard) -> tuple[bool, bool, frozenset[NamespacedName]]:
+def guard_effect(guard: Guard) -> tuple[bool, bool, frozenset[NamespacedName]]:
     """What plans depend on: guards with equal effects delay the same for the same reasons."""
     return (
         guard.is_armed,
@@ -93,29 +93,29 @@ def effect(guard: Guard) -> tuple[bool, bool, frozenset[NamespacedName]]:
     )
 
 
-def next_guard(guard: Guard, toll: Toll, now: float, hold: float) -> Guard:
+def next_guard(guard: Guard, count: DeletionCount, now: float, hold: float) -> Guard:
     """The next guard, by what the cluster would lose now.
 
     Args:
         guard: The guard before.
-        toll: What the plans for the cluster's Services would delete.
+        count: What the plans for the cluster's Services would delete.
         now: Seconds on the clock of the guard.
         hold: How long a wave with more than half of the slices is held, in seconds; 0 if the
             cluster is not guarded, for example because its link was just edited.
 
     Source: MIRRORING, "Mass-deletion guard".
     """
-    released = guard.released & toll.doomed.keys()
-    if hold <= 0 or not (guard.wave or released or toll.slices >= MIN_SLICES):
+    released = guard.released & count.deletions.keys()
+    if hold <= 0 or not (guard.wave or released or count.slices >= MIN_SLICES):
         return UNGUARDED
-    waiting = toll.doomed.keys() - released
-    doomed = sum(toll.doomed[service] for service in waiting)
-    if not doomed:
+    waiting = count.deletions.keys() - released
+    deletions = sum(count.deletions[service] for service in waiting)
+    if not deletions:
         return Guard(is_armed=True, released=released)
-    wave = _grown(guard.wave or Wave(toll.slices, 0, now, now), doomed, now)
+    wave = _grown(guard.wave or Wave(count.slices, 0, now, now), deletions, now)
     if now < _end(wave):
         return Guard(is_armed=True, wave=wave, released=released)
-    if wave.held_until is None and 2 * wave.doomed > wave.slices:
+    if wave.held_until is None and 2 * wave.deletions > wave.slices:
         return Guard(is_armed=True, wave=evolve(wave, held_until=now + hold), released=released)
     return Guard(is_armed=True, released=released | waiting)
 
@@ -125,8 +125,9 @@ def guard_deadline(guard: Guard) -> float | None:
     return None if guard.wave is None else _end(guard.wave)
 
 
-def _grown(wave: Wave, doomed: int, now: float) -> Wave:
-    return evolve(wave, doomed=doomed, grew_at=now if doomed > wave.doomed else wave.grew_at)
+def _grown(wave: Wave, deletions: int, now: float) -> Wave:
+    grew_at = now if deletions > wave.deletions else wave.grew_at
+    return evolve(wave, deletions=deletions, grew_at=grew_at)
 
 
 def _end(wave: Wave) -> float:

@@ -47,9 +47,9 @@ class NamespaceChanged:
 
 @frozen
 class GuardChanged:
-    """The deletion guard of a cluster changed; `doomed` are the Services with deletions."""
+    """The deletion guard of a cluster changed; `services` are those with deletions."""
 
-    doomed: frozenset[NamespacedName]
+    services: frozenset[NamespacedName]
 
 
 Event: TypeAlias = (
@@ -78,8 +78,8 @@ def requests_for(event: Event, snapshot: Snapshot) -> set[NamespacedName]:
             return set(all_keys(snapshot))
         case NamespaceChanged(name):
             return _waiting_for_namespace(name, snapshot)
-        case GuardChanged(doomed):
-            return set(doomed)
+        case GuardChanged(services):
+            return set(services)
         case unexpected:
             assert_never(unexpected)
 

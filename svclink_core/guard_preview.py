@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from attrs import evolve
 
-from svclink_core.deletion_guard import UNGUARDED, Guard, Toll, guard_deadline, next_guard
+from svclink_core.deletion_guard import UNGUARDED, DeletionCount, Guard, guard_deadline, next_guard
 from svclink_core.full_planning import plan
 from svclink_core.ownership import cluster_of, is_ours
 from svclink_core.planning import Decision
@@ -25,36 +25,36 @@ def with_guards(found: Snapshot, now: float) -> Snapshot:
         now: Seconds on the clock of `Unreachable.at`.
     """
     bare = {name: evolve(remote, guard=UNGUARDED) for name, remote in found.remotes.items()}
-    tolls = tolls_of(found, plan(evolve(found, remotes=bare), now).decisions)
+    counts = deletion_counts(found, plan(evolve(found, remotes=bare), now).decisions)
     hold = found.options.deletion_hold
     guarded = {
-        name: evolve(remote, guard=settled_guard(tolls[name], now, hold))
+        name: evolve(remote, guard=settled_guard(counts[name], now, hold))
         for name, remote in bare.items()
-        if name in tolls
+        if name in counts
     }
     return evolve(found, remotes={**bare, **guarded})
 
 
-def tolls_of(found: Snapshot, decisions: Iterable[Decision]) -> Mapping[str, Toll]:
+def deletion_counts(found: Snapshot, decisions: Iterable[Decision]) -> Mapping[str, DeletionCount]:
     """What each cluster would lose, for the clusters that would lose something."""
     clusters = [cluster_of(each) for each in found.main.names.values() if is_ours(each)]
-    tolls: dict[str, Toll] = {}
+    counts: dict[str, DeletionCount] = {}
     for each in decisions:
-        if each.doomed:
-            before = tolls.get(each.cluster, Toll(clusters.count(each.cluster), {}))
-            doomed = {**before.doomed, each.service: each.doomed}
-            tolls[each.cluster] = evolve(before, doomed=doomed)
-    return tolls
+        if each.deletions:
+            before = counts.get(each.cluster, DeletionCount(clusters.count(each.cluster), {}))
+            deletions = {**before.deletions, each.service: each.deletions}
+            counts[each.cluster] = evolve(before, deletions=deletions)
+    return counts
 
 
-def settled_guard(toll: Toll, now: float, hold: float) -> Guard:
+def settled_guard(count: DeletionCount, now: float, hold: float) -> Guard:
     """The guard of a cluster at the end of a wave of deletions.
 
     Args:
-        toll: What the cluster would lose.
+        count: What the cluster would lose.
         now: When the wave began.
         hold: How long too many deletions are held, in seconds.
     """
-    begun = next_guard(UNGUARDED, toll, now, hold)
+    begun = next_guard(UNGUARDED, count, now, hold)
     deadline = guard_deadline(begun)
-    return begun if deadline is None else next_guard(begun, toll, deadline, hold)
+    return begun if deadline is None else next_guard(begun, count, deadline, hold)

@@ -74,8 +74,8 @@ class Decision:
         reason: Why.
         slices: How many EndpointSlices of it the main cluster has after the plan.
         endpoints: How many endpoints these slices have.
-        doomed: How many slices go because of what the cluster itself says. They wait if the reason
-            is `DELETION_SETTLING` or `DELETION_HELD`. The deletion guard counts them.
+        deletions: How many slices go because of what the cluster itself says. They wait if the
+            reason is `DELETION_SETTLING` or `DELETION_HELD`. The deletion guard counts them.
     """
 
     service: NamespacedName
@@ -84,7 +84,7 @@ class Decision:
     reason: Reason
     slices: int = 0
     endpoints: int = 0
-    doomed: int = 0
+    deletions: int = 0
 
 
 @frozen
@@ -312,19 +312,19 @@ def _patient(part: ClusterPlan, view: ServiceView, remote: RemoteCluster) -> Clu
 
 def _guarded(part: ClusterPlan, view: ServiceView, remote: RemoteCluster) -> ClusterPlan:
     """The part without the deletions that have to wait, and with the slices that this keeps."""
-    doomed = [each for each in part.changes if is_caused_by_cluster(each.reason)]
-    if not doomed:
+    withheld = [each for each in part.changes if is_caused_by_cluster(each.reason)]
+    if not withheld:
         return part
     wait = why_withheld(remote.guard, view.key)
     if wait is None:
-        return evolve(part, decision=evolve(part.decision, doomed=len(doomed)))
-    kept = [change.endpoint_slice for change in doomed]
+        return evolve(part, decision=evolve(part.decision, deletions=len(withheld)))
+    kept = [change.endpoint_slice for change in withheld]
     slices = [*part.slices, *kept]
     decision = _decision(view.key, remote.name, (Outcome.KEPT, wait), slices)
     others = [each for each in part.changes if not is_caused_by_cluster(each.reason)]
     return evolve(
         part,
-        decision=evolve(decision, doomed=len(doomed)),
+        decision=evolve(decision, deletions=len(withheld)),
         slices=slices,
         changes=[*others, *follow_main(kept, view.main)],
     )

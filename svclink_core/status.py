@@ -233,7 +233,7 @@ def _exceeded(facts: LinkFacts) -> Iterator[_Trouble]:
 def _held(guard: Guard) -> Iterator[_Trouble]:
     wave = guard.wave
     if wave is not None and wave.held_until is not None:
-        lost = f"the cluster lost {wave.doomed} of {wave.slices} mirrored EndpointSlices at once"
+        lost = f"the cluster lost {wave.deletions} of {wave.slices} mirrored EndpointSlices at once"
         fix = LinkReason.DELETION_HELD.sentence
         yield LinkReason.DELETION_HELD, f"{lost}, and they are kept for now: {fix}"
 

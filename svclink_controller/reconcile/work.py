@@ -7,7 +7,7 @@ from typing import Final
 
 from attrs import define
 
-from svclink_controller.reconcile.deletion_guards import DeletionGuards
+from svclink_controller.reconcile.deletion_holds import DeletionHolds
 from svclink_controller.reconcile.events import Events
 from svclink_controller.reconcile.reconciler import RECONCILERS, Reconciler
 from svclink_controller.reconcile.status_writer import STATUS_WRITERS, StatusWriter
@@ -35,7 +35,7 @@ class Work:
         services: Queue of the Services to plan.
         links: Queue of the links whose status may be out of date.
         reconciler: Plans the Services, and applies the plans.
-        deletion_guards: Count the deletions that plans ask for.
+        deletion_holds: Count the deletions that plans ask for.
         status_writer: Writes the status of links.
         events: Writes Events.
         resync_interval: Seconds between two resyncs.
@@ -46,7 +46,7 @@ class Work:
     services: WorkQueue[NamespacedName]
     links: WorkQueue[str]
     reconciler: Reconciler
-    deletion_guards: DeletionGuards
+    deletion_holds: DeletionHolds
     status_writer: StatusWriter
     events: Events
     resync_interval: float
@@ -85,7 +85,7 @@ class Work:
         self.links.close()
         self.store.propagation.stop_mirroring()
         self.reconciler.forget_all()
-        self.deletion_guards.forget_plans()
+        self.deletion_holds.forget_plans()
         self.status_writer.forget_all()
 
     async def _resync(self) -> None:

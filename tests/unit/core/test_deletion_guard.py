@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 from svclink_core import (
     UNGUARDED,
     Decision,
+    DeletionCount,
     Guard,
     NamespacedName,
     Outcome,
     Reason,
-    Toll,
     Wave,
     next_guard,
     plan,
 )
-from svclink_core.deletion_guard import effect, guard_deadline, why_withheld
+from svclink_core.deletion_guard import guard_deadline, guard_effect, why_withheld
 from svclink_core.well_known import LABEL_SERVICE_NAME
 from tests.builders.keys import WEB
 from tests.builders.values import cluster, foreign_slice, mirrored_slice, remote_slice, snapshot_of
@@ -29,12 +29,14 @@ HOLD = 300.0
 ARMED = Guard(is_armed=True)
 
 
-def toll(doomed: int, slices: int = 24) -> Toll:
-    """A toll in which each Service would lose one slice."""
-    return Toll(slices, {NamespacedName("default", f"s{number}"): 1 for number in range(doomed)})
+def count(deletions: int, slices: int = 24) -> DeletionCount:
+    """Counts in which each Service would lose one slice."""
+    return DeletionCount(
+        slices, {NamespacedName("default", f"s{number}"): 1 for number in range(deletions)}
+    )
 
 
-def after(*steps: tuple[float, Toll], guard: Guard = ARMED, hold: float = HOLD) -> Guard:
+def after(*steps: tuple[float, DeletionCount], guard: Guard = ARMED, hold: float = HOLD) -> Guard:
     """The guard after advancing at each moment, in seconds from `NOW`."""
     for seconds, seen in steps:
         guard = next_guard(guard, seen, NOW + seconds, hold)
@@ -45,56 +47,56 @@ def after(*steps: tuple[float, Toll], guard: Guard = ARMED, hold: float = HOLD) 
 def test_cluster_with_20_slices_is_guarded(slices: int, is_armed: bool) -> None:
     """Deletions of a cluster wait if it has at least 20 mirrored slices."""
     for guard in (UNGUARDED, ARMED):
-        assert after((0, toll(0, slices)), guard=guard) == Guard(is_armed)
+        assert after((0, count(0, slices)), guard=guard) == Guard(is_armed)
 
 
 def test_a_deletion_waits_for_others() -> None:
     """The first deletion starts a wave, which ends one second after its last deletion."""
-    begun = after((0, toll(1)))
+    begun = after((0, count(1)))
     assert begun == Guard(is_armed=True, wave=Wave(24, 1, NOW, NOW))
     assert guard_deadline(begun) == NOW + 1
-    assert guard_deadline(after((0, toll(1)), (0.9, toll(2)))) == NOW + 1.9
-    assert guard_deadline(after((0, toll(1)), (0.9, toll(1)))) == NOW + 1
+    assert guard_deadline(after((0, count(1)), (0.9, count(2)))) == NOW + 1.9
+    assert guard_deadline(after((0, count(1)), (0.9, count(1)))) == NOW + 1
 
 
 def test_a_wave_ends_while_deletions_continue() -> None:
     """A wave ends after five seconds even if deletions keep arriving."""
-    steps = [(number * 0.9, toll(1 + number)) for number in range(6)]
+    steps = [(number * 0.9, count(1 + number)) for number in range(6)]
     assert guard_deadline(after(*steps)) == NOW + 5
 
 
 def test_few_deletions_are_released() -> None:
     """At most half of the slices are released at once, until their deletion is done."""
-    released = after((0, toll(12)), (1, toll(12)))
-    assert released == Guard(is_armed=True, released=frozenset(toll(12).doomed))
-    assert after((0, toll(3, 15)), guard=released) == Guard(
-        is_armed=True, released=frozenset(toll(3).doomed)
+    released = after((0, count(12)), (1, count(12)))
+    assert released == Guard(is_armed=True, released=frozenset(count(12).deletions))
+    assert after((0, count(3, 15)), guard=released) == Guard(
+        is_armed=True, released=frozenset(count(3).deletions)
     )
-    assert after((0, toll(0, 12)), guard=released) == UNGUARDED
+    assert after((0, count(0, 12)), guard=released) == UNGUARDED
 
 
 @pytest.mark.parametrize("hold", [0.5, HOLD])
 def test_many_deletions_are_held(hold: float) -> None:
     """More than half of the slices are held for the time of the flag, and then released."""
-    held = after((0, toll(13)), (1, toll(13)), hold=hold)
+    held = after((0, count(13)), (1, count(13)), hold=hold)
     assert held == Guard(is_armed=True, wave=Wave(24, 13, NOW, NOW, NOW + 1 + hold))
     assert guard_deadline(held) == NOW + 1 + hold
-    over = after((1 + hold, toll(13)), guard=held, hold=hold)
-    assert over == Guard(is_armed=True, released=frozenset(toll(13).doomed))
+    over = after((1 + hold, count(13)), guard=held, hold=hold)
+    assert over == Guard(is_armed=True, released=frozenset(count(13).deletions))
 
 
 def test_wave_ends_when_slices_come_back() -> None:
     """When no more slices would be deleted, the wave is over."""
-    held = after((0, toll(13)), (1, toll(13)))
-    assert after((2, toll(0)), guard=held) == ARMED
+    held = after((0, count(13)), (1, count(13)))
+    assert after((2, count(0)), guard=held) == ARMED
 
 
 def test_new_deletions_start_another_wave() -> None:
     """Deletions that arrive while others are released start a wave of their own."""
-    released = Guard(is_armed=True, released=frozenset(toll(1).doomed))
-    found = after((0, toll(20)), guard=released)
+    released = Guard(is_armed=True, released=frozenset(count(1).deletions))
+    found = after((0, count(20)), guard=released)
     assert found == Guard(is_armed=True, wave=Wave(24, 19, NOW, NOW), released=released.released)
-    held = after((1, toll(20)), guard=found)
+    held = after((1, count(20)), guard=found)
     assert held == Guard(
         is_armed=True, wave=Wave(24, 19, NOW, NOW, NOW + 1 + HOLD), released=released.released
     )
@@ -102,19 +104,19 @@ def test_new_deletions_start_another_wave() -> None:
 
 def test_hold_of_zero_releases_everything() -> None:
     """With a hold of 0, from the flag or an edited link, all waiting deletions are released."""
-    held = after((0, toll(13)), (1, toll(13)))
-    assert after((2, toll(13)), guard=held, hold=0) == UNGUARDED
+    held = after((0, count(13)), (1, count(13)))
+    assert after((2, count(13)), guard=held, hold=0) == UNGUARDED
 
 
 def test_growing_wave_changes_no_plan() -> None:
     """A wave that grows does not change a plan; a wave that becomes held does."""
     first, grown, held = (
-        after((0, toll(1))),
-        after((0, toll(1)), (0.5, toll(2))),
-        after((0, toll(13)), (1, toll(13))),
+        after((0, count(1))),
+        after((0, count(1)), (0.5, count(2))),
+        after((0, count(13)), (1, count(13))),
     )
-    assert effect(first) == effect(grown) == effect(ARMED)
-    assert effect(held) != effect(first) != effect(UNGUARDED)
+    assert guard_effect(first) == guard_effect(grown) == guard_effect(ARMED)
+    assert guard_effect(held) != guard_effect(first) != guard_effect(UNGUARDED)
     assert (why_withheld(first, WEB), why_withheld(held, WEB)) == (
         Reason.DELETION_SETTLING,
         Reason.DELETION_HELD,
@@ -169,7 +171,7 @@ def test_other_slices_of_a_withheld_service_are_created() -> None:
 
 
 def test_released_deletion_is_planned() -> None:
-    """The slice of a released Service is deleted, and counted as doomed until it is gone."""
+    """The slice of a released Service is deleted, and counted as a deletion until it is gone."""
     released = Guard(is_armed=True, released=frozenset({WEB}))
     for remote, reason in (
         (cluster("c1", services=[]), Reason.REMOTE_SERVICE_MISSING),
@@ -177,7 +179,9 @@ def test_released_deletion_is_planned() -> None:
     ):
         decided = plan(snapshot_of(evolve(remote, guard=released), slices=[mirrored_slice()]), NOW)
         assert [change.reason for change in decided.changes] == [reason]
-        assert [(each.outcome, each.doomed) for each in decided.decisions] == [(Outcome.SKIPPED, 1)]
+        assert [(each.outcome, each.deletions) for each in decided.decisions] == [
+            (Outcome.SKIPPED, 1)
+        ]
 
 
 def test_guard_does_not_hold_other_deletions() -> None:
@@ -204,20 +208,20 @@ histories = st.lists(
 
 @given(histories, st.integers(0, 24), st.integers(0, 30))
 def test_every_deletion_is_released(
-    history: list[tuple[float, int, int]], doomed: int, slices: int
+    history: list[tuple[float, int, int]], deletions: int, slices: int
 ) -> None:
     """After any history, every deletion is released in the end, at deadlines of the guard."""
     guard, now = ARMED, NOW
     for seconds, some, held in history:
         now += seconds
-        guard = next_guard(guard, toll(some, held), now, HOLD)
-    seen = toll(doomed, slices)
+        guard = next_guard(guard, count(some, held), now, HOLD)
+    seen = count(deletions, slices)
     guard = next_guard(guard, seen, now, HOLD)
     while (at := guard_deadline(guard)) is not None:
         assert now < at <= now + HOLD
         now = at
         guard = next_guard(guard, seen, now, HOLD)
-    assert [service for service in seen.doomed if why_withheld(guard, service) is not None] == []
+    assert [service for service in seen.deletions if why_withheld(guard, service) is not None] == []
 
 
 @given(histories)
@@ -226,7 +230,7 @@ def test_no_more_than_half_goes_at_once(history: list[tuple[float, int, int]]) -
     guard, now = ARMED, NOW
     for seconds, some, held in history:
         now += seconds
-        before, guard = guard, next_guard(guard, toll(some, held), now, HOLD)
+        before, guard = guard, next_guard(guard, count(some, held), now, HOLD)
         wave = before.wave
         if wave is not None and guard.is_armed and guard.released - before.released:
             is_over = wave.held_until is not None and now >= wave.held_until

@@ -182,4 +182,4 @@ def test_leftover_waits_for_the_deletion_guard() -> None:
     planned = plan(snapshot_of(guarded, slices=[leftover_slice()]), NOW)
     assert planned.changes == ()
     (decision,) = planned.decisions
-    assert (decision.reason, decision.doomed) == (Reason.DELETION_SETTLING, 1)
+    assert (decision.reason, decision.deletions) == (Reason.DELETION_SETTLING, 1)

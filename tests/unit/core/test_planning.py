@@ -372,7 +372,7 @@ def test_a_service_without_endpoints_is_skipped(slices: list[object]) -> None:
     """An imported Service without usable endpoints has a reason, and its mirrors are deleted."""
     found = snapshot_of(cluster("c1", *slices), slices=[mirrored_slice()])  # type: ignore[arg-type]
     assert plan(found, NOW).decisions == (
-        Decision(WEB, "c1", Outcome.SKIPPED, Reason.NO_ENDPOINTS, doomed=1),
+        Decision(WEB, "c1", Outcome.SKIPPED, Reason.NO_ENDPOINTS, deletions=1),
     )
     assert names(plan(found, NOW)) == [("Delete", "web-c1")]
 

@@ -28,6 +28,7 @@ from svclink_core import (
     UNGUARDED,
     ClusterLink,
     ClusterLinkSpec,
+    DeletionCount,
     EndpointSlice,
     LinkFacts,
     LinkReason,
@@ -39,7 +40,6 @@ from svclink_core import (
     RemoteCluster,
     Snapshot,
     Synced,
-    Toll,
     Unreachable,
     UnreachablePolicy,
     main_cluster,
@@ -152,7 +152,7 @@ def use(core: Mapping[str, Function], happening: Happening, facts: LinkFacts) ->
         assert remembering.plan_service(found, key, NOW) == core["plan_service"](found, key, NOW)
     core["plan"](found, NOW)
     core["with_guards"](found, NOW)
-    core["settled_guard"](Toll(24, {}), NOW, 300)
+    core["settled_guard"](DeletionCount(24, {}), NOW, 300)
     core["requests_for"](happening.event, found)
     core["snapshot"](
         core["main_cluster"](found.main.services.values(), main_slices(found)),
@@ -160,10 +160,10 @@ def use(core: Mapping[str, Function], happening: Happening, facts: LinkFacts) ->
     )
     for remote in found.remotes.values():
         core["remote_cluster"](remote.link, remote.services.values(), (), remote.connection)
-        toll = Toll(24, dict.fromkeys(remote.services, 1))
-        guard = core["next_guard"](remote.guard, toll, NOW, 300)
+        count = DeletionCount(24, dict.fromkeys(remote.services, 1))
+        guard = core["next_guard"](remote.guard, count, NOW, 300)
         core["guard_deadline"](guard)
-        core["effect"](guard)
+        core["guard_effect"](guard)
         for endpoint_slice in main_slices(found):
             core["cluster_of"](endpoint_slice)
         use_remote(core, remote)

@@ -154,8 +154,10 @@ def _guard(draw: DrawFn, universe: Universe, before: Snapshot) -> tuple[Event, S
     cluster = draw(pick(tuple(sorted(before.remotes))))
     after = evolve(before.remotes[cluster], guard=draw(guards(universe)))
     decided = plan(before, NOW).decisions
-    doomed = frozenset(each.service for each in decided if each.cluster == cluster and each.doomed)
-    return GuardChanged(doomed), evolve(before, remotes={**before.remotes, cluster: after})
+    services = frozenset(
+        each.service for each in decided if each.cluster == cluster and each.deletions
+    )
+    return GuardChanged(services), evolve(before, remotes={**before.remotes, cluster: after})
 
 
 def _undecodable(draw: DrawFn, universe: Universe, before: Snapshot) -> tuple[Event, Snapshot]:

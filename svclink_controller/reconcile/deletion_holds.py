@@ -18,10 +18,10 @@ from svclink_controller.state.store import Store
 from svclink_core.deletion_guard import (
     MIN_SLICES,
     UNGUARDED,
+    DeletionCount,
     Guard,
-    Toll,
-    effect,
     guard_deadline,
+    guard_effect,
     next_guard,
 )
 from svclink_core.meta_v1 import NamespacedName
@@ -37,7 +37,7 @@ log = structlog.get_logger()
 
 
 @define
-class DeletionGuards:
+class DeletionHolds:
     """Keeps the guards in the store up to date with the plans.
 
     Args:
@@ -60,10 +60,10 @@ class DeletionGuards:
         """Replace the deletions that the plan of a Service asks for."""
         for each in decisions:
             deletions = self._deletions.get(each.cluster, {})
-            if each.doomed == deletions.get(key, 0):
+            if each.deletions == deletions.get(key, 0):
                 continue
-            if each.doomed:
-                self._deletions.setdefault(each.cluster, deletions)[key] = each.doomed
+            if each.deletions:
+                self._deletions.setdefault(each.cluster, deletions)[key] = each.deletions
             else:
                 del deletions[key]
             self._schedule(each.cluster)
@@ -121,19 +121,19 @@ class DeletionGuards:
         deletions = self._deletions.get(cluster, {})
         trusted_until = self._edited_at.get(cluster, -hold) + hold
         is_trusted = now < trusted_until
-        toll = Toll(self.store.mirrored(cluster).slices, deletions)
-        after = next_guard(before, toll, now, 0 if is_trusted else hold)
+        count = DeletionCount(self.store.mirrored(cluster).slices, deletions)
+        after = next_guard(before, count, now, 0 if is_trusted else hold)
         self._deadlines.set(cluster, trusted_until if is_trusted else guard_deadline(after))
         if after != before:
             _log(cluster, before, after)
-            affected = deletions if effect(after) != effect(before) else ()
+            affected = deletions if guard_effect(after) != guard_effect(before) else ()
             self.store.set_guard(cluster, after, affected)
 
 
 def _log(cluster: str, before: Guard, after: Guard) -> None:
     if after.wave is not None and _is_held(after) and not _is_held(before):
         wave = after.wave
-        log.warning("deletion held", cluster=cluster, doomed=wave.doomed, slices=wave.slices)
+        log.warning("deletion held", cluster=cluster, doomed=wave.deletions, slices=wave.slices)
     elif _is_held(before) and after.wave is None:
         proceeds = after != UNGUARDED and bool(after.released)
         log.warning("deletion no longer held", cluster=cluster, proceeds=proceeds)

@@ -9,7 +9,7 @@ import asyncio
 
 from attrs import evolve
 
-from svclink_controller.reconcile.deletion_guards import DeletionGuards
+from svclink_controller.reconcile.deletion_holds import DeletionHolds
 from svclink_controller.state.changes import (
     LinkChanged,
     LinkStatusChanged,
@@ -47,7 +47,7 @@ class World:
     def __init__(self, hold: float = 300) -> None:
         self.enqueued: list[NamespacedName] = []
         self.store = Store(Options(deletion_hold=hold), self.act_on)
-        self.guards = DeletionGuards(self.store, loop_time)
+        self.guards = DeletionHolds(self.store, loop_time)
         for kind in (ClusterLink, Service, EndpointSlice):
             self.store.mark_listed(kind)
 
@@ -69,9 +69,10 @@ class World:
     async def plan_deletions(self, count: int) -> None:
         """The first Services lose a slice, the others do not; waits until this has settled."""
         for number, key in enumerate(KEYS):
-            doomed = int(number < count)
+            deletions = int(number < count)
             self.guards.record(
-                key, [Decision(key, "c1", Outcome.KEPT, Reason.DELETION_SETTLING, doomed=doomed)]
+                key,
+                [Decision(key, "c1", Outcome.KEPT, Reason.DELETION_SETTLING, deletions=deletions)],
             )
         await asyncio.sleep(SETTLE_SECONDS + 1)
 
