@@ -495,7 +495,7 @@ def test_snapshots_can_exist(found: Snapshot) -> None:
         for endpoint_slice in slices
     )
     assert len({endpoint_slice.metadata.uid for endpoint_slice in slices}) == len(slices)
-    for each in services(found):
+    for each in found.main.services.values():
         assert len({port.name for port in each.spec.ports}) == len(each.spec.ports)
         assert len({(port.port, port.protocol) for port in each.spec.ports}) == len(each.spec.ports)
     for remote in found.remotes.values():

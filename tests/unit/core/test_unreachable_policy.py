@@ -293,6 +293,15 @@ def test_restart_makes_no_endpoint_of_a_dead_cluster_ready(
     assert are_ready(fresh) == [True]
 
 
+def test_restart_leaves_mirrors_alone_that_no_policy_changed() -> None:
+    """Of two mirrors, only the one that was marked before the restart stays a last resort."""
+    marked = marked_by_policy(evolve(lost("NotReady"), connection=PENDING))
+    later = mirrored_slice("web-c1-later", source="later")
+    found = with_main(marked, slices=[*main_slices(marked), later])
+    assert plan(found, NOW).changes == ()
+    assert {each.is_marked_not_ready for each in mirrors(settled(found))} == {True, False}
+
+
 def test_endpoints_of_an_undecodable_service_stay_as_they_are() -> None:
     """What else the Service has is not known."""
     marked = marked_by_policy(lost("NotReady"))

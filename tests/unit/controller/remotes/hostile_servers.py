@@ -34,7 +34,6 @@ from tests.unit.controller.responses import answer
 Respond: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 EMPTY: Final = '{"metadata":{"resourceVersion":"1"},"items":[]}'
-FOLLOWED_SECONDS: Final = 3
 
 
 def slice_json(number: int, endpoints: int, namespace: str = "default") -> str:
@@ -162,8 +161,10 @@ def peak_kibibytes() -> int:
     return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
 
 
-async def follow(kubeconfig: str, namespaces: tuple[str, ...]) -> dict[str, object]:
-    """Follow a cluster until its budget is exceeded, or for a while after it was listed."""
+async def follow(
+    kubeconfig: str, namespaces: tuple[str, ...], turns_left: int
+) -> dict[str, object]:
+    """Follow a cluster until it has a problem, or for some turns after it was listed."""
     store = Store(Options())
     store.put_link(link("c1"))
     for kind in (ClusterLink, Service, EndpointSlice):
@@ -179,12 +180,12 @@ async def follow(kubeconfig: str, namespaces: tuple[str, ...]) -> dict[str, obje
     before = peak_kibibytes()
     running = asyncio.create_task(remote.run())
     remote.edit(LinkTarget(kubeconfig, namespaces), 1)
-    problem, turns, left = None, 0, float("inf")
-    while problem is None and left > 0:
+    problem, turns = None, 0
+    while problem is None and turns_left > 0:
         await asyncio.sleep(0.01)
         turns += 1
         if store.connections.get("c1") == SYNCED:
-            left = min(left, FOLLOWED_SECONDS) - 0.01
+            turns_left -= 1
         problem = store.observations.get("c1", Observation()).problem
     running.cancel()
     await asyncio.wait({running})
@@ -194,5 +195,6 @@ async def follow(kubeconfig: str, namespaces: tuple[str, ...]) -> dict[str, obje
 
 
 if __name__ == "__main__":
-    followed = asyncio.run(follow(sys.argv[1], tuple(filter(None, sys.argv[2].split(",")))))
+    url, names, most = sys.argv[1:]
+    followed = asyncio.run(follow(url, tuple(filter(None, names.split(","))), int(most)))
     sys.stdout.write(json.dumps(followed))

@@ -32,12 +32,15 @@ ONE_FOR_ALL = ""
 MANY = ",".join(f"namespace-{number}" for number in range(24))
 
 
-async def cost_of(list_slices: Respond, watch_slices: Respond, namespaces: str) -> dict[str, Any]:
-    """What a process that follows such a server says about itself."""
+async def cost_of(
+    list_slices: Respond, watch_slices: Respond, namespaces: str, turns: int
+) -> dict[str, Any]:
+    """What a process says about itself that follows such a server for so many turns."""
     program = [sys.executable, "-m", hostile_servers.__name__]
     async with hostile(list_slices, watch_slices) as server:
+        arguments = [kubeconfig(server.url), namespaces, str(turns)]
         process = await asyncio.create_subprocess_exec(
-            *program, kubeconfig(server.url), namespaces, stdout=asyncio.subprocess.PIPE
+            *program, *arguments, stdout=asyncio.subprocess.PIPE
         )
         output, _ = await process.communicate()
     found: dict[str, Any] = json.loads(output.splitlines()[-1])  # Log lines come first.
@@ -61,7 +64,9 @@ async def test_hostile_server_costs_less_than_100_mb(
     list_slices: Respond, watch_slices: Respond, namespaces: str, reason: str | None
 ) -> None:
     """Whatever it sends, memory and turns are bounded, and only too large a cluster is given up."""
-    found = await cost_of(list_slices, watch_slices, namespaces)
+    # A cluster that is given up in the end is followed until then, however slow this machine is.
+    turns = 300 if reason is None else sys.maxsize
+    found = await cost_of(list_slices, watch_slices, namespaces, turns)
     assert found["reason"] == reason
     assert found["mebibytes"] < 100
-    assert reason is not None or found["turns"] >= 300
+    assert reason is not None or found["turns"] >= turns

@@ -20,6 +20,7 @@ from svclink_core import (
     EndpointPort,
     ObjectReference,
 )
+from svclink_core.api_rules import MAX_ADDRESSES
 from tests.unit.core.strategies.drawing import mostly, seldom_true
 
 IPV4_GOOD: Final = ("10.0.0.1", "10.0.0.2", "10.0.0.10", "192.168.1.1")
@@ -108,10 +109,17 @@ REMOTE_ENDPOINTS: Final = {
     "IPv6": endpoint_lists(ipv6_addresses),
     "FQDN": endpoint_lists(fqdn_addresses),
 }
+
+
+def _accepted(endpoints: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
+    """The endpoints with no more addresses than an API server accepts."""
+    return tuple(evolve(each, addresses=each.addresses[:MAX_ADDRESSES]) for each in endpoints)
+
+
 MAIN_ENDPOINTS: Final = {
-    "IPv4": endpoint_lists(ipv4_good),
-    "IPv6": endpoint_lists(ipv6_good),
-    "FQDN": endpoint_lists(fqdn_addresses),
+    "IPv4": endpoint_lists(ipv4_good).map(_accepted),
+    "IPv6": endpoint_lists(ipv6_good).map(_accepted),
+    "FQDN": endpoint_lists(fqdn_addresses).map(_accepted),
 }
 
 _endpoint_ports = st.builds(
