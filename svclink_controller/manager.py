@@ -17,7 +17,7 @@ from svclink_controller.api.connecting import main_client, own_namespace
 from svclink_controller.api.errors import ApiError, TransportError
 from svclink_controller.dispatch import Dispatcher, LinkRead, Routes, SecretRead
 from svclink_controller.election.leader import Elector
-from svclink_controller.election.live_leases import warn_of_leaders
+from svclink_controller.election.live_leases import warn_about_other_leaders
 from svclink_controller.gc_tuning import tuned_gc
 from svclink_controller.monitoring.collector import StateCollector
 from svclink_controller.monitoring.loop_lag import LoopLag
@@ -196,7 +196,7 @@ class Manager:
         async with asyncio.TaskGroup() as group:
             name, namespace = self.elector.name, self.elector.namespace
             is_pod = self.settings.kubeconfig is None
-            group.create_task(warn_of_leaders(self.client, name, namespace, is_pod=is_pod))
+            group.create_task(warn_about_other_leaders(self.client, name, namespace, is_pod=is_pod))
             group.create_task(self.work.run())
 
     async def _work_as_leader(self) -> None:

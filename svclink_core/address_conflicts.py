@@ -19,7 +19,7 @@ def are_distinct(groups: Sequence[tuple[Endpoint, ...]]) -> bool:
 
 
 def conflicts(
-    slices: Mapping[str, Collection[EndpointSlice]], tell_apart: AreDistinct = are_distinct
+    slices: Mapping[str, Collection[EndpointSlice]], check_distinct: AreDistinct = are_distinct
 ) -> dict[str, tuple[str, ...]]:
     """The addresses that a cluster shares with another one, by cluster, each with the other's name.
 
@@ -33,11 +33,11 @@ def conflicts(
 
     Args:
         slices: The slices of one Service by cluster; `MAIN` for those of the main cluster's Pods.
-        tell_apart: How repeated addresses are found. Nearly always there are none.
+        check_distinct: Whether no address is repeated, which is nearly always so.
     """
     if sum(map(bool, slices.values())) < 2:
         return {}
-    if tell_apart([each.endpoints for some in slices.values() for each in some]):
+    if check_distinct([each.endpoints for some in slices.values() for each in some]):
         return {}
     claims = {
         cluster: {endpoint.addresses[0] for each in some for endpoint in each.endpoints}

@@ -13,7 +13,7 @@ from typing import Final
 from attrs import evolve, frozen
 
 from svclink_core.meta_v1 import NamespacedName
-from svclink_core.well_known import Party, Reason
+from svclink_core.well_known import Reason, Side
 
 MIN_SLICES: Final = 20
 """Clusters with fewer mirrored slices are not guarded: half of a few may well be deleted."""
@@ -73,7 +73,7 @@ def is_caused_by_cluster(reason: Reason) -> bool:
 
     What the main cluster or the operator changed is meant, and never waits.
     """
-    return reason.caused_by is Party.REMOTE
+    return reason.caused_by is Side.REMOTE
 
 
 def why_withheld(guard: Guard, service: NamespacedName) -> Reason | None:

@@ -9,7 +9,7 @@ from attrs import frozen
 from svclink_core.core_v1 import Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.meta_v1 import NamespacedName
-from svclink_core.naming import readers
+from svclink_core.naming import services_named
 from svclink_core.ownership import service_of
 from svclink_core.snapshot import Snapshot, all_keys
 
@@ -87,7 +87,8 @@ def requests_for(event: Event, snapshot: Snapshot) -> set[NamespacedName]:
 def _waiting_for_name(name: NamespacedName, snapshot: Snapshot) -> set[NamespacedName]:
     """Services that would take a name that was just taken or became free."""
     services = {
-        NamespacedName(name.namespace, service) for service in readers(name.name, snapshot.remotes)
+        NamespacedName(name.namespace, service)
+        for service in services_named(name.name, snapshot.remotes)
     }
     return {service for service in services if service in snapshot.main.services}
 

@@ -21,9 +21,9 @@ from svclink_core.unreachable_policy import (
     as_last_resort,
     counts_as_ready,
     covers,
-    fate_of,
     is_expired,
     ready_families,
+    unreachable_action,
 )
 from svclink_core.well_known import Reason
 
@@ -94,12 +94,12 @@ def plan_lost(
         ready: The address types of the ready endpoints that the Service has elsewhere.
         now: Seconds, on the clock of `Unreachable.at`.
     """
-    by_fate: dict[Reason, list[EndpointSlice]] = {}
+    by_action: dict[Reason, list[EndpointSlice]] = {}
     for each in mirrors:
-        by_fate.setdefault(fate_of(each, remote, ready, now), []).append(each)
-    removed = by_fate.pop(Reason.UNREACHABLE_REMOVED, [])
-    resorts = by_fate.pop(Reason.UNREACHABLE_NOT_READY, [])
-    kept = [each for some in by_fate.values() for each in some]
+        by_action.setdefault(unreachable_action(each, remote, ready, now), []).append(each)
+    removed = by_action.pop(Reason.UNREACHABLE_REMOVED, [])
+    resorts = by_action.pop(Reason.UNREACHABLE_NOT_READY, [])
+    kept = [each for some in by_action.values() for each in some]
     wanted = [with_owner(as_last_resort(each), main) for each in resorts]
     changes: list[SliceChange] = [
         *follow_main(kept, main),
@@ -107,7 +107,7 @@ def plan_lost(
         *deletions(removed, Reason.UNREACHABLE_REMOVED),
     ]
     slices = [*map(as_before_loss, kept), *wanted]
-    if Reason.LAST_ENDPOINTS in by_fate:
+    if Reason.LAST_ENDPOINTS in by_action:
         return LossPlan(Reason.LAST_ENDPOINTS, slices, changes)
     is_removed = remote.link.spec.unreachable.action == "Remove" and not slices
     reason = Reason.UNREACHABLE_REMOVED if is_removed else Reason.UNREACHABLE_NOT_READY

@@ -67,7 +67,7 @@ def choose_name(
         is_taken: Whether a slice of this name exists in the namespace, or was just given the name.
     """
     readable = readable_name(service, cluster)
-    if is_unmistakable(readable, cluster, clusters) and not is_taken(readable):
+    if is_unambiguous(readable, cluster, clusters) and not is_taken(readable):
         return readable
     return next(
         name
@@ -81,7 +81,7 @@ def readable_name(service: NamespacedName, cluster: str) -> str:
     return f"{service.name}-{cluster}"
 
 
-def is_unmistakable(readable: str, cluster: str, clusters: Collection[str]) -> bool:
+def is_unambiguous(readable: str, cluster: str, clusters: Collection[str]) -> bool:
     """Whether a readable name fits and belongs to this cluster alone.
 
     Both Service `a-b` of cluster `c` and Service `a` of cluster `b-c` read `a-b-c`. The cluster
@@ -102,7 +102,7 @@ def hashed_name(service: NamespacedName, cluster: str, source: str, attempt: int
     return f"{cut}-{digest}"
 
 
-def readers(name: str, clusters: Collection[str]) -> list[str]:
+def services_named(name: str, clusters: Collection[str]) -> list[str]:
     """The Services with this readable name for some cluster: reverses `{service}-{cluster}`."""
     return [
         name[: -len(cluster) - 1]

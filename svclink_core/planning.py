@@ -43,7 +43,7 @@ from svclink_core.mirroring import (
 )
 from svclink_core.naming import Names
 from svclink_core.ownership import is_collected_with
-from svclink_core.remote_consistency import is_consistent, settles_at, slices_of_today
+from svclink_core.remote_consistency import current_slices, is_consistent, settles_at
 from svclink_core.service_creation import Creation, create_service
 from svclink_core.service_view import ServiceView, view_of
 from svclink_core.snapshot import RemoteCluster, Snapshot, Synced
@@ -169,13 +169,13 @@ def plan_cluster(
             part = _skip(view, remote, reason)
             is_settled |= reason is not Reason.REMOTE_SERVICE_MISSING
         case Imported():
-            today = slices if is_settled else slices_of_today(verdict.remote, slices)
-            mirrored = mirror_all(today, remote.name, verdict.remote, verdict.main, normalize)
+            current = slices if is_settled else current_slices(verdict.remote, slices)
+            mirrored = mirror_all(current, remote.name, verdict.remote, verdict.main, normalize)
             part = _import(view, remote, verdict, mirrored, names, compare)
         case unexpected:
             assert_never(unexpected)
     if not (is_settled or is_consistent(remote.services.get(view.key), slices)):
-        part = _patient(part, view, remote)
+        part = _deferred(part, view, remote)
     return _guarded(part, view, remote)
 
 
@@ -183,7 +183,7 @@ def compose(
     view: ServiceView,
     now: float,
     plan_one: PlanCluster = plan_cluster,
-    tell_apart: AreDistinct = are_distinct,
+    check_distinct: AreDistinct = are_distinct,
 ) -> Plan:
     """The plan for one Service, composed of what is planned for each cluster.
 
@@ -191,7 +191,7 @@ def compose(
         view: The Service.
         now: Seconds on the clock of `Unreachable.at`.
         plan_one: How one linked cluster is planned.
-        tell_apart: How endpoints are searched for shared addresses.
+        check_distinct: How endpoints are checked for shared addresses.
     """
     parts = _plan_clusters(view, now, plan_one)
     clusters = sorted(parts)
@@ -202,7 +202,7 @@ def compose(
     return Plan(
         changes=(*created.changes, *changes),
         decisions=created.decisions,
-        findings=_all_findings(view, parts, clusters, tell_apart),
+        findings=_all_findings(view, parts, clusters, check_distinct),
         again_at=earliest([created.again_at, *[part.again_at for part in parts.values()]]),
     )
 
@@ -292,7 +292,7 @@ def _import(
     return ClusterPlan(_decision(view.key, cluster, outcome, desired), desired, changes, findings)
 
 
-def _patient(part: ClusterPlan, view: ServiceView, remote: RemoteCluster) -> ClusterPlan:
+def _deferred(part: ClusterPlan, view: ServiceView, remote: RemoteCluster) -> ClusterPlan:
     """The part without what takes ports or slices away, until the remote cluster is consistent."""
     observed = view.ours.get(remote.name, ())
     leftovers = view.leftovers.get(remote.name, ())
@@ -382,12 +382,12 @@ def _all_findings(
     view: ServiceView,
     parts: Mapping[str, ClusterPlan],
     clusters: Iterable[str],
-    tell_apart: AreDistinct,
+    check_distinct: AreDistinct,
 ) -> tuple[Finding, ...]:
     """What was found in each cluster, and then between the clusters."""
     of_clusters = [finding for name in clusters for finding in parts[name].findings]
     slices = {MAIN: view.local, **{name: parts[name].slices for name in clusters}}
-    shared = conflicts(slices, tell_apart)
+    shared = conflicts(slices, check_distinct)
     between = [
         Finding(view.key, name, Reason.ADDRESS_CONFLICT, shared[name]) for name in sorted(shared)
     ]

@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Final
 
 
-class Refuser(Enum):
+class RefusalSource(Enum):
     """Who refused a write. The value says how to fix it; empty if only the server's words can."""
 
     PERMISSION = "grant svclink {action}"
@@ -31,26 +31,26 @@ class Refuser(Enum):
 
 ABOUT_CONTENT: Final = frozenset(
     {
-        Refuser.RESTRICTED_ENDPOINTS,
-        Refuser.POLICY,
-        Refuser.WEBHOOK,
-        Refuser.SERVICE_NAME,
-        Refuser.VALIDATION,
-        Refuser.SIZE,
+        RefusalSource.RESTRICTED_ENDPOINTS,
+        RefusalSource.POLICY,
+        RefusalSource.WEBHOOK,
+        RefusalSource.SERVICE_NAME,
+        RefusalSource.VALIDATION,
+        RefusalSource.SIZE,
     }
 )
 """Those who refuse a certain content, and may accept another one."""
 
 
-def refuser_of(code: int, message: str) -> Refuser:
+def refuser_of(code: int, message: str) -> RefusalSource:
     """Who refused a write, by code and message of the API server's Status.
 
     The first known phrase decides: after it, policies and webhooks say what they like. Their code
     is their own choice too (a ValidatingAdmissionPolicy: 422, a webhook: 400).
     """
     if (found := _PHRASES.search(message)) is not None and found.lastgroup is not None:
-        return Refuser[found.lastgroup]
-    return _BY_CODE.get(code, Refuser.SERVER)
+        return RefusalSource[found.lastgroup]
+    return _BY_CODE.get(code, RefusalSource.SERVER)
 
 
 def is_distribution_refused(code: int, message: str) -> bool:
@@ -61,7 +61,7 @@ def is_distribution_refused(code: int, message: str) -> bool:
     return code == 422 and "spec.trafficDistribution: " in message
 
 
-def explain_refusal(refuser: Refuser, error: str, action: str, namespace: str) -> str:
+def explain_refusal(refuser: RefusalSource, error: str, action: str, namespace: str) -> str:
     """What to do about a refused write, with the server's words in brackets.
 
     Args:
@@ -75,7 +75,7 @@ def explain_refusal(refuser: Refuser, error: str, action: str, namespace: str) -
     return f"{fix} ({error})" if fix else error
 
 
-_BY_CODE: Final = {413: Refuser.SIZE, 422: Refuser.VALIDATION}
+_BY_CODE: Final = {413: RefusalSource.SIZE, 422: RefusalSource.VALIDATION}
 
 _PHRASES: Final = re.compile(
     r'(?P<WEBHOOK>admission webhook "[^"]*" denied the request)'

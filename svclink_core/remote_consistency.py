@@ -16,7 +16,7 @@ from svclink_core.meta_v1 import NamespacedName
 from svclink_core.ownership import is_mirror
 from svclink_core.snapshot import LONG_AGO, RemoteCluster
 
-PATIENCE_SECONDS: Final = 2.0
+CONSISTENCY_TIMEOUT_SECONDS: Final = 2.0
 """How long Service and slices of a remote cluster that do not fit together wait for each other."""
 
 
@@ -25,7 +25,7 @@ def settles_at(remote: RemoteCluster, service: NamespacedName) -> float:
 
     Both lists of the cluster are of different moments too.
     """
-    return max(remote.since, remote.changed_at.get(service, LONG_AGO)) + PATIENCE_SECONDS
+    return max(remote.since, remote.changed_at.get(service, LONG_AGO)) + CONSISTENCY_TIMEOUT_SECONDS
 
 
 def is_consistent(service: Service | None, endpoint_slices: Iterable[EndpointSlice]) -> bool:
@@ -46,7 +46,7 @@ def is_consistent(service: Service | None, endpoint_slices: Iterable[EndpointSli
     )
 
 
-def slices_of_today(
+def current_slices(
     service: Service, endpoint_slices: Collection[EndpointSlice]
 ) -> Collection[EndpointSlice]:
     """The slices that belong to a remote Service; all of them if they belong to an earlier one.

@@ -97,7 +97,7 @@ class TimeToRetry:
 WakeUp: TypeAlias = Edited | CredentialsChanged | ClaimMoved | Broken | TimeToRetry
 
 
-def interrupts_work(wake_up: WakeUp) -> bool:
+def aborts_connecting(wake_up: WakeUp) -> bool:
     """Whether an event aborts the session being opened. Other events wait until it is open.
 
     An edit that concerns only which Services are mirrored aborts no list, which may be a long one.
@@ -158,7 +158,7 @@ RemoteEvent: TypeAlias = WakeUp | Opened | Failed | Closed | Checked
 
 
 @frozen
-class StayAway:
+class Disconnect:
     """Close what is open, release the cluster, and wait for an edit."""
 
     problem: Problem | None
@@ -197,7 +197,7 @@ class WaitToRetry:
     """Use what is open, if anything is, and start another round of attempts after a pause."""
 
 
-Action: TypeAlias = StayAway | Keep | Connect | FallBack | GiveUp | WaitToRetry
+Action: TypeAlias = Disconnect | Keep | Connect | FallBack | GiveUp | WaitToRetry
 
 
 class Stage(Enum):
@@ -263,7 +263,7 @@ def next_action(state: RemoteState) -> Action:
     """What to do in a state. Every action ends with an event, at the latest with an edit."""
     match stage_of(state):
         case Stage.AWAY:
-            return StayAway(_problem(state))
+            return Disconnect(_problem(state))
         case Stage.CONNECTED:
             return Keep(_problem(state))
         case Stage.CONNECTING | Stage.REPLACING:

@@ -90,8 +90,8 @@ class RemoteCluster:
         endpoint_slices: Its EndpointSlices by Service.
         since: When the connection became this one, or when a link that is being listed was added or
             edited, in seconds on the clock of plans.
-        changed_at: When Service and slices last changed so that they may not fit together, by
-            Service. Times before `remote_consistency.PATIENCE_SECONDS` need not be in it.
+        changed_at: When Service and slices last changed so that they may be inconsistent, by
+            Service. Times older than `CONSISTENCY_TIMEOUT_SECONDS` need not be in it.
         undecodable: Services with objects that could not be decoded.
         guard: Which deletions have to wait.
     """

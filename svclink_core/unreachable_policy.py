@@ -40,7 +40,7 @@ LAST_RESORT: Final = CONDITIONS[False, True, True]
 """kube-proxy sends traffic to such endpoints only if a Service has no ready one (KEP-1669)."""
 
 READY: Final = CONDITIONS[True, True, False]
-USELESS: Final = CONDITIONS[False, False, True]
+NOT_SERVING: Final = CONDITIONS[False, False, True]
 """kube-proxy never sends traffic to such endpoints."""
 
 
@@ -144,7 +144,7 @@ def _may_be_expired(remote: RemoteCluster) -> bool:
 # What
 
 
-def fate_of(
+def unreachable_action(
     mirror: EndpointSlice, remote: RemoteCluster, ready: frozenset[str], now: float
 ) -> Reason:
     """What becomes of a mirror of a cluster that is not synced.
@@ -208,7 +208,7 @@ def _as_last_resort(endpoint: Endpoint) -> Endpoint:
     """A broken Pod must not become usable, so only ready endpoints become a last resort."""
     if endpoint.conditions.ready is not False:
         return evolve(endpoint, conditions=LAST_RESORT, hints=None)
-    return evolve(endpoint, conditions=USELESS) if endpoint.conditions.terminating else endpoint
+    return evolve(endpoint, conditions=NOT_SERVING) if endpoint.conditions.terminating else endpoint
 
 
 def as_before_loss(endpoint_slice: EndpointSlice) -> EndpointSlice:

@@ -73,7 +73,7 @@ def is_silent(health: WatchHealth, now: float) -> bool:
     return now - health.heard_at >= SILENT_WATCHES * MISSED_BOOKMARKS * BOOKMARK_INTERVAL_SECONDS
 
 
-def must_list(health: WatchHealth, now: float) -> bool:
+def must_relist(health: WatchHealth, now: float) -> bool:
     """Whether the kind has to be listed, because its watches are silent."""
     return (
         is_silent(health, now)

@@ -64,7 +64,7 @@ ZONE_OF_NO_NODE: Final = "svclink.no-zone"
 NODE_OF_NO_CLUSTER: Final = "svclink.no-node"
 
 
-class Party(Enum):
+class Side(Enum):
     """Whose doing it is that a Service of a cluster is not mirrored."""
 
     REMOTE = "the remote cluster"
@@ -82,47 +82,47 @@ class Reason(Enum):
     FROZEN = (
         "Frozen",
         "the ClusterLink is disabled, so its EndpointSlices stay as they are",
-        Party.OPERATOR,
+        Side.OPERATOR,
     )
     NOT_SELECTED = (
         "NotSelected",
         "another controller handles the ClusterLink: --link-selector does not match it",
-        Party.OPERATOR,
+        Side.OPERATOR,
     )
     PENDING = (
         "Pending",
         "the cluster has not been listed completely yet, so its EndpointSlices are kept",
-        Party.REMOTE,
+        Side.REMOTE,
     )
     UNREACHABLE = (
         "Unreachable",
         "the cluster cannot be reached, so its EndpointSlices are kept",
-        Party.REMOTE,
+        Side.REMOTE,
     )
     NAMESPACE_MISSING = (
         "NamespaceMissing",
         "its namespace cannot be read in the cluster, so its EndpointSlices are kept",
-        Party.REMOTE,
+        Side.REMOTE,
     )
     UNREACHABLE_NOT_READY = (
         "UnreachableNotReady",
         "the cluster cannot be reached: its unreachable policy marks the endpoints as not ready",
-        Party.OPERATOR,
+        Side.OPERATOR,
     )
     LAST_ENDPOINTS = (
         "LastEndpoints",
         "the cluster cannot be reached, but the Service would have no ready endpoint without it",
-        Party.REMOTE,
+        Side.REMOTE,
     )
     DELETION_SETTLING = (
         "DeletionSettling",
         "the cluster no longer has it; waiting to see whether more disappears",
-        Party.REMOTE,
+        Side.REMOTE,
     )
     DELETION_HELD = (
         "DeletionHeld",
         "the cluster lost most of its mirrored EndpointSlices at once: they are kept for now",
-        Party.REMOTE,
+        Side.REMOTE,
     )
     REMOTE_CHANGING = (
         "RemoteChanging",
@@ -131,12 +131,12 @@ class Reason(Enum):
     MAIN_UNDECODABLE = (
         "MainUndecodable",
         "one of its objects in the main cluster could not be decoded: its EndpointSlices are kept",
-        Party.MAIN,
+        Side.MAIN,
     )
     UNDECODABLE = (
         "Undecodable",
         "one of its objects in the cluster could not be decoded: its EndpointSlices are kept",
-        Party.REMOTE,
+        Side.REMOTE,
     )
 
     # Skipped: rules over a Service of a cluster, in the order of MIRRORING.
@@ -145,45 +145,45 @@ class Reason(Enum):
     NAMESPACE_NOT_IN_FLAG = (
         "NamespaceNotInFlag",
         "its namespace is not in --included-namespaces",
-        Party.OPERATOR,
+        Side.OPERATOR,
     )
     NAMESPACE_NOT_INCLUDED = (
         "NamespaceNotIncluded",
         "its namespace is not in the link's includedNamespaces",
-        Party.OPERATOR,
+        Side.OPERATOR,
     )
     NAMESPACE_EXCLUDED = (
         "NamespaceExcluded",
         "its namespace is in the link's excludedNamespaces",
-        Party.OPERATOR,
+        Side.OPERATOR,
     )
-    SERVICE_EXCLUDED = ("ServiceExcluded", "it is in the link's excludedServices", Party.OPERATOR)
+    SERVICE_EXCLUDED = ("ServiceExcluded", "it is in the link's excludedServices", Side.OPERATOR)
     SERVICE_NAME_EXCLUDED = (
         "ServiceNameExcluded",
         "its name is in the link's excludedServiceNames",
-        Party.OPERATOR,
+        Side.OPERATOR,
     )
     REMOTE_SERVICE_MISSING = (
         "RemoteServiceMissing",
         "the cluster has no Service of this namespace and name",
-        Party.REMOTE,
+        Side.REMOTE,
     )
     REMOTE_EXTERNAL_NAME = (
         "RemoteExternalName",
         "the remote Service is of type ExternalName",
-        Party.REMOTE,
+        Side.REMOTE,
     )
-    REMOTE_HEADLESS = ("RemoteHeadless", "the remote Service is headless", Party.REMOTE)
+    REMOTE_HEADLESS = ("RemoteHeadless", "the remote Service is headless", Side.REMOTE)
     REMOTE_IMPORTED = (
         "RemoteImported",
         "the remote Service was itself created by svclink",
-        Party.REMOTE,
+        Side.REMOTE,
     )
-    REMOTE_DELETING = ("RemoteDeleting", "the remote Service is being deleted", Party.REMOTE)
+    REMOTE_DELETING = ("RemoteDeleting", "the remote Service is being deleted", Side.REMOTE)
     MAIN_SERVICE_MISSING = (
         "MainServiceMissing",
         "the main cluster has no Service of this namespace and name",
-        Party.MAIN,
+        Side.MAIN,
     )
     NAMESPACE_RESERVED = (
         "NamespaceReserved",
@@ -204,39 +204,39 @@ class Reason(Enum):
     REMOTE_PORTLESS = (
         "RemotePortless",
         "the remote Service has no ports, and the main cluster would reject such a Service",
-        Party.REMOTE,
+        Side.REMOTE,
     )
     OLDER_LINK_AWAITED = (
         "OlderLinkAwaited",
         "an older ClusterLink is still being listed, and may have the Service too",
     )
     SERVICE_AWAITED = ("ServiceAwaited", "the Service has to be created in the main cluster first")
-    MAIN_HEADLESS = ("MainHeadless", "the main Service is headless", Party.MAIN)
+    MAIN_HEADLESS = ("MainHeadless", "the main Service is headless", Side.MAIN)
     MAIN_EXTERNAL_NAME = (
         "MainExternalName",
         "the main Service is of type ExternalName",
-        Party.MAIN,
+        Side.MAIN,
     )
-    MAIN_DELETING = ("MainDeleting", "the main Service is being deleted", Party.MAIN)
+    MAIN_DELETING = ("MainDeleting", "the main Service is being deleted", Side.MAIN)
 
     # Skipped: it was mirrored and no longer is.
     UNREACHABLE_REMOVED = (
         "UnreachableRemoved",
         "the cluster cannot be reached: its unreachable policy removes the EndpointSlices",
-        Party.OPERATOR,
+        Side.OPERATOR,
     )
 
     # Skipped: rules over one remote EndpointSlice.
-    LOOP = ("Loop", "the remote EndpointSlice is itself a mirrored one", Party.REMOTE)
+    LOOP = ("Loop", "the remote EndpointSlice is itself a mirrored one", Side.REMOTE)
     ADDRESS_TYPE = (
         "AddressType",
         "the main Service does not have the IP family of the remote EndpointSlice",
-        Party.MAIN,
+        Side.MAIN,
     )
     NO_ENDPOINTS = (
         "NoEndpoints",
         "the remote Service has no endpoint that can be mirrored",
-        Party.REMOTE,
+        Side.REMOTE,
     )
 
     # Mirrored, and why a change is made.
@@ -248,13 +248,13 @@ class Reason(Enum):
         "Restored",
         "the unreachable policy no longer applies: endpoints that were ready are ready again",
     )
-    SOURCE_GONE = ("SourceGone", "the remote EndpointSlice is gone", Party.REMOTE)
+    SOURCE_GONE = ("SourceGone", "the remote EndpointSlice is gone", Side.REMOTE)
     MAIN_PORTS_CHANGED = (
         "MainPortsChanged",
         "the main Service no longer has the ports of the mirrored EndpointSlice",
-        Party.MAIN,
+        Side.MAIN,
     )
-    LINK_GONE = ("LinkGone", "there is no ClusterLink for this cluster", Party.OPERATOR)
+    LINK_GONE = ("LinkGone", "there is no ClusterLink for this cluster", Side.OPERATOR)
     LEFTOVER_REPLACED = (
         "LeftoverReplaced",
         "the EndpointSlice of the Go release has been replaced",
@@ -275,7 +275,7 @@ class Reason(Enum):
     PORT_MISMATCH = (
         "PortMismatch",
         "a remote port has no partner in the main Service",
-        Party.REMOTE,
+        Side.REMOTE,
     )
     ADDRESS_CONFLICT = ("AddressConflict", "another cluster has an endpoint with the same address")
     INVALID_ENDPOINTS = (
@@ -283,7 +283,7 @@ class Reason(Enum):
         "the API server would reject a part of a remote EndpointSlice",
     )
 
-    def __init__(self, code: str, sentence: str, caused_by: Party | None = None) -> None:
+    def __init__(self, code: str, sentence: str, caused_by: Side | None = None) -> None:
         self.code = code
         self.sentence = sentence
         self.caused_by = caused_by

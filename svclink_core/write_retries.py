@@ -1,11 +1,11 @@
-"""When a write that failed is tried again: one ladder for each object.
+"""When a write that failed is tried again: each object has its own pauses.
 
 The pause after each failure is twice the one before, whatever the code. Time does not shorten it:
 neither a write that was postponed nor a Service that is planned again leads to an earlier attempt.
 
 Other content may be what the API server accepts, so it does not wait for the end of a long pause.
-But it starts no new ladder either: endpoints that change every second would be refused every
-second, and a full quota or a missing permission refuses all of them.
+But the pauses do not become short again either: endpoints that change every second would be refused
+every second, and a full quota or a missing permission refuses all of them.
 
 Attempts without an answer are counted apart. They say nothing about what the API server accepts: a
 write that was refused once after an outage does not wait as if it had been refused all the time.
@@ -21,7 +21,7 @@ from attrs import frozen
 
 
 @frozen
-class Ladder:
+class RetryPauses:
     """The longest pauses after a kind of failure, in seconds.
 
     Args:
@@ -38,16 +38,16 @@ class Ladder:
 FIRST_PAUSE: Final = 0.1
 """The longest first pause, in seconds."""
 
-FIXED_BY_OTHERS: Final = Ladder(300, 300)
+FIXED_BY_OTHERS: Final = RetryPauses(300, 300)
 """The API server accepts no content, until a permission, a quota or its storage changes."""
 
-FIXED_BY_CONTENT: Final = Ladder(300, 10)
+FIXED_BY_CONTENT: Final = RetryPauses(300, 10)
 """The API server refuses this content: a fixed EndpointSlice is written within ten seconds."""
 
-FIXED_BY_PLANNING: Final = Ladder(300, 1)
+FIXED_BY_PLANNING: Final = RetryPauses(300, 1)
 """The object is not what the plan was made for: the next plan knows better."""
 
-NO_ANSWER: Final = Ladder(30, 30, is_answer=False)
+NO_ANSWER: Final = RetryPauses(30, 30, is_answer=False)
 """The API server does not answer, which costs it nothing: be there soon when it does."""
 
 
@@ -79,9 +79,9 @@ def failed_again(
     content: object,
     message: str,
     *,
-    ladder: Ladder,
+    pauses: RetryPauses,
     at: float,
-    luck: float,
+    jitter: float,
     at_least: float = 0,
 ) -> FailedWrite:
     """The record of one more failed attempt.
@@ -90,14 +90,14 @@ def failed_again(
         before: The record of the attempts before; None after a success.
         content: What was to be written.
         message: Why it failed.
-        ladder: The longest pauses.
+        pauses: The longest pauses.
         at: The time in seconds.
-        luck: From 0 to 1; it spreads the pauses of many objects, over half of each.
+        jitter: From 0 to 1; it spreads the pauses of many objects, over half of each.
         at_least: The pause that the API server asked for, in seconds.
     """
-    refusals = (0 if before is None else before.refusals) + ladder.is_answer
-    unanswered = 0 if ladder.is_answer else 1 + (0 if before is None else before.unanswered)
-    spread = (1 + luck) / 2
+    refusals = (0 if before is None else before.refusals) + pauses.is_answer
+    unanswered = 0 if pauses.is_answer else 1 + (0 if before is None else before.unanswered)
+    spread = (1 + jitter) / 2
     # Limited before it is raised: 2.0 ** 1024 is an error.
     growing = FIRST_PAUSE * 2.0 ** min((unanswered or refusals) - 1, 32)
     return FailedWrite(
@@ -106,8 +106,8 @@ def failed_again(
         refusals=refusals,
         unanswered=unanswered,
         at=at,
-        pause=max(spread * min(ladder.longest, growing), at_least),
-        pause_for_other=max(spread * min(ladder.longest_for_other, growing), at_least),
+        pause=max(spread * min(pauses.longest, growing), at_least),
+        pause_for_other=max(spread * min(pauses.longest_for_other, growing), at_least),
     )
 
 

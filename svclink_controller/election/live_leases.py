@@ -68,7 +68,9 @@ async def live_lease(client: Client, name: str, namespace: str) -> list[LiveLeas
     return await _live(client, [decode_lease(content)])
 
 
-async def warn_of_leaders(client: Client, name: str, namespace: str, *, is_pod: bool) -> None:
+async def warn_about_other_leaders(
+    client: Client, name: str, namespace: str, *, is_pod: bool
+) -> None:
     """Log which controllers lead, for one that takes no turns with them.
 
     Args:

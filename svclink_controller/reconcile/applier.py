@@ -15,8 +15,8 @@ from svclink_controller.reconcile.write_pacing import WritePace
 from svclink_controller.reconcile.write_results import (
     WriteResult,
     WriteStatus,
-    ladder_of,
     log_result,
+    pauses_of,
     result_of,
 )
 from svclink_controller.wire.encoding import encode_slice
@@ -138,7 +138,7 @@ class Applier:
                 self.write_pace.pause(error.status.retry_after or 1)
             return result_of(change, error)
         except (TransportError, WireError) as error:
-            return WriteResult(change, WriteStatus.FAILED, str(error), ladder=ladder_of(error))
+            return WriteResult(change, WriteStatus.FAILED, str(error), pauses=pauses_of(error))
         return WriteResult(change, WriteStatus.APPLIED)
 
     def _remember(self, result: WriteResult) -> WriteResult:
@@ -151,7 +151,7 @@ class Applier:
             write,
             result.change,
             result.message if result.is_failure else "",
-            result.ladder,
+            result.pauses,
             result.retry_after or 0,
         )
         return evolve(result, retry_after=pause)

@@ -10,13 +10,13 @@ from typing import Final, TypeAlias
 from attrs import define, field
 
 from svclink_core.meta_v1 import NamespacedName
-from svclink_core.write_retries import FailedWrite, Ladder, delay_before, failed_again
+from svclink_core.write_retries import FailedWrite, RetryPauses, delay_before, failed_again
 
 FORGET_SECONDS: Final = 60
 """How long after its next attempt was due a failure is forgotten, if there was none.
 
 The write is not wanted any more. It is not forgotten at once, because a Pod that starts and stops
-would make it wanted again and again, each time on a new ladder.
+would make it wanted again and again, each time with short pauses.
 """
 
 Write: TypeAlias = tuple[str, str, NamespacedName]
@@ -28,10 +28,10 @@ class FailedWrites:
     """The writes to the main cluster that failed when they were last tried.
 
     Args:
-        luck: Returns a number from 0 to 1, which spreads the pauses.
+        jitter: Returns a number from 0 to 1, which spreads the pauses.
     """
 
-    luck: Callable[[], float] = random.random
+    jitter: Callable[[], float] = random.random
     _failed: dict[Write, FailedWrite] = field(factory=dict)
 
     def delay_of(self, write: Write, content: object) -> float:
@@ -50,7 +50,7 @@ class FailedWrites:
         write: Write,
         content: object,
         message: str,
-        ladder: Ladder,
+        pauses: RetryPauses,
         at_least: float = 0,
     ) -> float:
         """Note a failed write; arguments as for `failed_again`. Returns the pause after it."""
@@ -59,9 +59,9 @@ class FailedWrites:
             self._failed.get(write),
             content,
             message,
-            ladder=ladder,
+            pauses=pauses,
             at=loop.time(),
-            luck=self.luck(),
+            jitter=self.jitter(),
             at_least=at_least,
         )
         loop.call_later(failed.pause + FORGET_SECONDS, self._forget, write, failed)

@@ -17,7 +17,7 @@ from svclink_controller.monitoring.metrics import Metrics
 from svclink_controller.reconcile.failed_writes import FailedWrites, Write
 from svclink_controller.reconcile.plan_results import PlanResults
 from svclink_controller.reconcile.workqueue import WorkQueue
-from svclink_controller.reconcile.write_results import explain, ladder_of
+from svclink_controller.reconcile.write_results import explain, pauses_of
 from svclink_controller.state.link_states import Observation
 from svclink_controller.state.store import Store
 from svclink_controller.wire.messages import WireError
@@ -185,8 +185,8 @@ class StatusWriter:
         problem = explain(error, f"patch on {CLUSTER_LINKS.plural}/status", key.namespace)
         log.warning("status not written", link=key.name, problem=problem)
         self.metrics.status_writes.labels("failed").inc()
-        ladder, asked = ladder_of(error), retry_after(error)
-        return self.retries.record_failure(write, status, problem, ladder, asked)
+        pauses, asked = pauses_of(error), retry_after(error)
+        return self.retries.record_failure(write, status, problem, pauses, asked)
 
     def _status(self, link: ClusterLink) -> ClusterLinkStatus | None:
         """The status that a link should have; None before the first attempt to connect.

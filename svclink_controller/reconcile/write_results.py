@@ -13,14 +13,14 @@ from svclink_controller.wire.resources import ENDPOINT_SLICES, NAMESPACES, SERVI
 from svclink_core.diffing import Delete
 from svclink_core.ownership import service_of
 from svclink_core.planning import Change
-from svclink_core.refusal_messages import ABOUT_CONTENT, Refuser, explain_refusal, refuser_of
+from svclink_core.refusal_messages import ABOUT_CONTENT, RefusalSource, explain_refusal, refuser_of
 from svclink_core.service_creation import CreateNamespace, CreateService
 from svclink_core.write_retries import (
     FIXED_BY_CONTENT,
     FIXED_BY_OTHERS,
     FIXED_BY_PLANNING,
     NO_ANSWER,
-    Ladder,
+    RetryPauses,
 )
 
 UPGRADE_SECONDS: Final = 300
@@ -53,14 +53,14 @@ class WriteResult:
         message: Why it was not applied. For one that was postponed: why the attempt before failed,
             if one did.
         retry_after: Seconds until it may be sent; None if that depends on other changes.
-        ladder: The pauses before it is sent again.
+        pauses: The pauses before it is sent again.
     """
 
     change: Change
     status: WriteStatus
     message: str = ""
     retry_after: float | None = None
-    ladder: Ladder = FIXED_BY_OTHERS
+    pauses: RetryPauses = FIXED_BY_OTHERS
 
     @property
     def is_failure(self) -> bool:
@@ -80,21 +80,21 @@ def result_of(change: Change, error: ApiError) -> WriteResult:
     already_exists = (status.code, status.reason) == (409, "AlreadyExists")
     if is_deleted or (isinstance(change, CreateNamespace) and already_exists):
         return WriteResult(change, WriteStatus.APPLIED)
-    ladder = ladder_of(error)
-    if ladder == FIXED_BY_PLANNING:
-        return WriteResult(change, WriteStatus.SUPERSEDED, str(error), status.retry_after, ladder)
+    pauses = pauses_of(error)
+    if pauses == FIXED_BY_PLANNING:
+        return WriteResult(change, WriteStatus.SUPERSEDED, str(error), status.retry_after, pauses)
     message = explain(error, _permission(change), change.key.namespace)
-    outcome = WriteStatus.REFUSED if ladder == FIXED_BY_CONTENT else WriteStatus.FAILED
-    is_for_upgrade = refuser_of(status.code, status.message) is Refuser.SERVICE_NAME
+    outcome = WriteStatus.REFUSED if pauses == FIXED_BY_CONTENT else WriteStatus.FAILED
+    is_for_upgrade = refuser_of(status.code, status.message) is RefusalSource.SERVICE_NAME
     pause = UPGRADE_SECONDS if is_for_upgrade else status.retry_after
-    return WriteResult(change, outcome, message, pause, ladder)
+    return WriteResult(change, outcome, message, pause, pauses)
 
 
 NOT_FROM_THE_SERVER: Final = (502, 503, 504)
 """Codes of a load balancer whose API server is away, or of an API server that is not ready."""
 
 
-def ladder_of(error: Exception) -> Ladder:
+def pauses_of(error: Exception) -> RetryPauses:
     """The pauses before a write is sent again that failed with this error."""
     if not isinstance(error, ApiError):
         return NO_ANSWER

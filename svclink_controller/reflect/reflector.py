@@ -40,7 +40,7 @@ from svclink_core.watch_health import (
     WatchHealth,
     after_watch,
     is_silent,
-    must_list,
+    must_relist,
 )
 
 WATCH_TIMEOUT_SECONDS: Final = (LONGEST_WATCH_SECONDS // 2, LONGEST_WATCH_SECONDS)
@@ -158,7 +158,7 @@ class Reflector(Generic[T]):
                 await self._watch_once(sink)
                 # Servers may end every watch at once, and those of many clusters together.
                 await self.sleep(self._backoff.next_delay())
-                await self._require_version()
+                await self._raise_if_relist_needed()
             except ExpiredError as expired:
                 log.info("listing again", kind=self.resource.plural, problem=str(expired))
                 await self.sleep(self._backoff.next_delay())
@@ -228,14 +228,14 @@ class Reflector(Generic[T]):
             raise error
         await self.sleep(error.status.retry_after or 0)
 
-    async def _require_version(self) -> None:
+    async def _raise_if_relist_needed(self) -> None:
         """Raise if the next watch must not go on from the version that the last one reached.
 
         A cluster that was restored from a backup counts from an earlier version. It accepts a watch
         from a future version, and sends no event until it gets there (kubernetes-semantics 6.6).
         """
         now = self.now()
-        if must_list(self._health, now):
+        if must_relist(self._health, now):
             silence = now - self._health.heard_at
             raise ExpiredError(f"watches have sent nothing for {silence:.0f} seconds")
         newest = await self._pager.newest_version()

@@ -7,7 +7,7 @@ from collections import deque
 
 from attrs import define, field
 
-from svclink_core.remote_lifecycle import WakeUp, interrupts_work
+from svclink_core.remote_lifecycle import WakeUp, aborts_connecting
 
 
 @define
@@ -22,7 +22,7 @@ class Inbox:
         """Wake the remote up, now or when the current work ends."""
         self._waiting.append(wake_up)
         self._has_any.set()
-        if interrupts_work(wake_up):
+        if aborts_connecting(wake_up):
             self._has_interruption.set()
 
     def take(self) -> WakeUp | None:

@@ -42,6 +42,7 @@ from svclink_core.remote_lifecycle import (
     Closed,
     Connect,
     CredentialsChanged,
+    Disconnect,
     Edited,
     Failed,
     FallBack,
@@ -50,7 +51,6 @@ from svclink_core.remote_lifecycle import (
     Opened,
     RemoteEvent,
     RemoteState,
-    StayAway,
     TimeToRetry,
     WaitToRetry,
     WakeUp,
@@ -188,7 +188,7 @@ class Remote:
         if not isinstance(action, WaitToRetry):
             self._retry.stop()
         match action:
-            case StayAway(problem):
+            case Disconnect(problem):
                 return await self._stay_away(problem)
             case Connect(target):
                 return await self._connect(target)

@@ -20,11 +20,11 @@ class RetryTimer:
     One that does not answer is tried after pauses that grow with the time it has been away.
 
     Args:
-        ring: Called when the pause is over.
+        on_expired: Called when the pause is over.
         backoff: The pauses for a cluster that answers. Its bounds hold for one that does not, too.
     """
 
-    ring: Callable[[], None]
+    on_expired: Callable[[], None]
     backoff: Backoff = field(factory=lambda: Backoff(base=1, cap=30))
     _at_least: float = 0
     _away_since: float | None = None
@@ -48,7 +48,7 @@ class RetryTimer:
             self._timer = asyncio.get_running_loop().call_later(delay, self._end)
 
     def stop(self) -> None:
-        """End the pause without a ring."""
+        """Cancel the pause."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -62,4 +62,4 @@ class RetryTimer:
 
     def _end(self) -> None:
         self._timer = None
-        self.ring()
+        self.on_expired()

@@ -14,7 +14,7 @@ from svclink_core.core_v1 import Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.ownership import service_of
-from svclink_core.remote_consistency import PATIENCE_SECONDS, may_break_consistency
+from svclink_core.remote_consistency import CONSISTENCY_TIMEOUT_SECONDS, may_break_consistency
 
 ObjectType: TypeAlias = type[Service] | type[EndpointSlice]
 
@@ -40,7 +40,7 @@ class ClusterObjects:
     )
     undecodable_services: VersionedMap[NamespacedName, int] = field(factory=VersionedMap)
     is_limited: bool = False
-    changed_at: RecentTimes = field(factory=lambda: RecentTimes(PATIENCE_SECONDS))
+    changed_at: RecentTimes = field(factory=lambda: RecentTimes(CONSISTENCY_TIMEOUT_SECONDS))
     _memory: int = 0
     _undecodable: dict[tuple[ObjectType, NamespacedName], NamespacedName] = field(factory=dict)
 

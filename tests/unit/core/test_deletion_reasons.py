@@ -18,7 +18,7 @@ from svclink_core import (
     plan,
 )
 from svclink_core.filtering import REMOTE_RULES, RULES
-from svclink_core.well_known import LABEL_CLUSTER, Party
+from svclink_core.well_known import LABEL_CLUSTER, Side
 from tests.builders.values import (
     cluster,
     leftover_slice,
@@ -34,21 +34,21 @@ RENAMED: Final = (ServicePort(81, "https"),)
 
 
 @pytest.mark.parametrize(
-    ("main", "remote", "mirror", "reason", "party"),
+    ("main", "remote", "mirror", "reason", "side"),
     [
-        (service(ip_families=("IPv4",)), [], IPV6, Reason.ADDRESS_TYPE, Party.MAIN),
-        (service(ports=RENAMED), [remote_slice()], None, Reason.MAIN_PORTS_CHANGED, Party.MAIN),
-        (service(), [], None, Reason.SOURCE_GONE, Party.REMOTE),
-        (service(), [remote_slice(endpoints=())], None, Reason.NO_ENDPOINTS, Party.REMOTE),
-        (service(), [remote_slice(None, "127.0.0.1")], None, Reason.NO_ENDPOINTS, Party.REMOTE),
+        (service(ip_families=("IPv4",)), [], IPV6, Reason.ADDRESS_TYPE, Side.MAIN),
+        (service(ports=RENAMED), [remote_slice()], None, Reason.MAIN_PORTS_CHANGED, Side.MAIN),
+        (service(), [], None, Reason.SOURCE_GONE, Side.REMOTE),
+        (service(), [remote_slice(endpoints=())], None, Reason.NO_ENDPOINTS, Side.REMOTE),
+        (service(), [remote_slice(None, "127.0.0.1")], None, Reason.NO_ENDPOINTS, Side.REMOTE),
         (
             service(),
             [remote_slice(ports=(EndpointPort("other", port=1),))],
             None,
             Reason.PORT_MISMATCH,
-            Party.REMOTE,
+            Side.REMOTE,
         ),
-        (service(), [remote_slice(labels={LABEL_CLUSTER: "x"})], None, Reason.LOOP, Party.REMOTE),
+        (service(), [remote_slice(labels={LABEL_CLUSTER: "x"})], None, Reason.LOOP, Side.REMOTE),
     ],
     ids=lambda value: value.code if isinstance(value, Reason) else "",
 )
@@ -57,17 +57,17 @@ def test_reason_of_a_deletion_says_whose_doing_it_is(
     remote: list[EndpointSlice],
     mirror: EndpointSlice | None,
     reason: Reason,
-    party: Party,
+    side: Side,
 ) -> None:
     """Only what the remote cluster did waits for the deletion guard."""
     mirrors = [mirrored_slice() if mirror is None else mirror]
     found = snapshot_of(cluster("c1", *remote), services=[main], slices=mirrors)
     (change,) = plan(found, NOW).changes
     assert isinstance(change, Delete)
-    assert (change.reason, change.reason.caused_by) == (reason, party)
+    assert (change.reason, change.reason.caused_by) == (reason, side)
     remotes = {"c1": evolve(found.remotes["c1"], guard=Guard(is_armed=True))}
     guarded = evolve(found, remotes=remotes)
-    assert bool(plan(guarded, NOW).changes) is (party is Party.MAIN)
+    assert bool(plan(guarded, NOW).changes) is (side is Side.MAIN)
 
 
 def test_every_reason_to_skip_or_keep_says_whose_doing_it_is() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Collection
 import pytest
 
 from svclink_core import NamespacedName
-from svclink_core.naming import choose_name, hashed_name, is_unmistakable, readers
+from svclink_core.naming import choose_name, hashed_name, is_unambiguous, services_named
 from tests.builders.keys import WEB
 
 
@@ -100,7 +100,7 @@ def test_a_cut_does_not_end_in_a_dash() -> None:
 )
 def test_ambiguous_names(cluster: str, clusters: list[str], expected: bool) -> None:
     """A name that could belong to a longer cluster name is left to that cluster."""
-    assert is_unmistakable("a-b-c", cluster, clusters) is expected
+    assert is_unambiguous("a-b-c", cluster, clusters) is expected
 
 
 def test_two_services_with_one_readable_name_get_two_names() -> None:
@@ -112,5 +112,5 @@ def test_two_services_with_one_readable_name_get_two_names() -> None:
 
 def test_readers() -> None:
     """The Services that could want a name are those whose readable name it is."""
-    assert readers("a-b-c", ["c", "b-c", "a-b-c", "d"]) == ["a-b", "a"]
-    assert readers("-c", ["c"]) == []
+    assert services_named("a-b-c", ["c", "b-c", "a-b-c", "d"]) == ["a-b", "a"]
+    assert services_named("-c", ["c"]) == []

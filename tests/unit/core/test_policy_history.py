@@ -31,7 +31,7 @@ from svclink_core import (
 )
 from svclink_core.discovery_v1 import CONDITIONS
 from svclink_core.snapshot import Connection
-from svclink_core.unreachable_policy import READY, USELESS
+from svclink_core.unreachable_policy import NOT_SERVING, READY
 from svclink_core.well_known import LABEL_SERVICE_NAME
 from tests.builders.values import HTTP_8080, endpoint, foreign_slice
 from tests.unit.core.strategies.endpoint_slices import remote_endpoint_slices
@@ -142,7 +142,7 @@ def as_far_as_remembered(each: EndpointSlice) -> EndpointSlice:
             return endpoint
         if conditions.ready:
             return evolve(endpoint, conditions=READY)
-        return evolve(endpoint, conditions=USELESS) if conditions.terminating else endpoint
+        return evolve(endpoint, conditions=NOT_SERVING) if conditions.terminating else endpoint
 
     metadata = evolve(each.metadata, name="", uid="", resource_version="", generation=0)
     return evolve(each, metadata=metadata, endpoints=tuple(map(remembered, each.endpoints)))

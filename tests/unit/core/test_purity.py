@@ -180,7 +180,7 @@ def use_remote(core: Mapping[str, Function], remote: RemoteCluster) -> None:
         core["settles_at"](remote, key)
         slices = [*remote.endpoint_slices.get(key, ())]
         core["is_consistent"](service_, slices)
-        core["slices_of_today"](service_, slices)
+        core["current_slices"](service_, slices)
         core["may_break_consistency"](service_, None)
         core["with_older_distribution"](service_)
         core["copied_ports"](service_.spec.ports)
@@ -204,10 +204,10 @@ def use_rest(core: Mapping[str, Function], universe: Universe) -> None:
     """Call the functions that need no snapshot."""
     for key in universe.keys:
         core["hashed_name"](key, "c", "web-1", 0)
-        core["readers"](f"{key.name}-c", universe.clusters)
+        core["services_named"](f"{key.name}-c", universe.clusters)
         core["is_subdomain"](key.name)
         core["choose_name"](key, "c", "web-1", universe.clusters, lambda _: False)
-        core["is_unmistakable"](f"{key.name}-c", "c", universe.clusters)
+        core["is_unambiguous"](f"{key.name}-c", "c", universe.clusters)
         core["why_withheld"](UNGUARDED, key)
     for endpoint_slice in (mirrored_slice(), leftover_slice()):
         core["as_kept"](endpoint_slice, service())
@@ -225,15 +225,15 @@ def use_rest(core: Mapping[str, Function], universe: Universe) -> None:
     core["next_action"](RemoteState())
     core["stage_of"](RemoteState())
     core["after"](RemoteState(), Broken())
-    core["interrupts_work"](Broken())
+    core["aborts_connecting"](Broken())
     core["longest_pause"](4.0, 0.5)
     core["goes_on_without"](LinkTarget("abc", ("a", "b")), {"a"}, 403)
     core["explain_refusal"](core["refuser_of"](403, "exceeded quota: few"), "no", "create", "")
     core["delay_before"](
-        core["failed_again"](None, "a", "no", ladder=NO_ANSWER, at=0, luck=0), "a", 1
+        core["failed_again"](None, "a", "no", pauses=NO_ANSWER, at=0, jitter=0), "a", 1
     )
     health = core["after_watch"](WatchHealth(0, 0), EndedWatch(0, 1))
-    core["must_list"](health, 600.0)
+    core["must_relist"](health, 600.0)
 
 
 LOST: Final = evolve(

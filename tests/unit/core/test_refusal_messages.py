@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from svclink_core.refusal_messages import (
     ABOUT_CONTENT,
-    Refuser,
+    RefusalSource,
     explain_refusal,
     is_distribution_refused,
     refuser_of,
@@ -29,29 +29,29 @@ TEXTS: Final = [
             ' "system:serviceaccount:svclink:svclink" cannot create resource "endpointslices" in'
             ' API group "discovery.k8s.io" in the namespace "default"'
         ),
-        Refuser.PERMISSION,
+        RefusalSource.PERMISSION,
     ),
     (
         403,
         FORBIDDEN + "exceeded quota: few, requested: count/services=1, used: count/services=5,"
         " limited: count/services=5",
-        Refuser.QUOTA,
+        RefusalSource.QUOTA,
     ),
-    (403, FORBIDDEN + "failed quota: few: must specify limits.cpu", Refuser.QUOTA),
-    (403, FORBIDDEN + "status unknown for quota: few, resources: pods", Refuser.QUOTA),
-    (403, FORBIDDEN + "insufficient quota to consume: pods", Refuser.QUOTA),
+    (403, FORBIDDEN + "failed quota: few: must specify limits.cpu", RefusalSource.QUOTA),
+    (403, FORBIDDEN + "status unknown for quota: few, resources: pods", RefusalSource.QUOTA),
+    (403, FORBIDDEN + "insufficient quota to consume: pods", RefusalSource.QUOTA),
     (
         422,
         FORBIDDEN + "ValidatingAdmissionPolicy 'calm' with binding 'everywhere' denied request:"
         " failed expression: false",
-        Refuser.POLICY,
+        RefusalSource.POLICY,
     ),
-    (403, FORBIDDEN + "ValidatingAdmissionPolicy 'calm' denied request: no", Refuser.POLICY),
-    (400, 'admission webhook "a.example.com" denied the request: no', Refuser.WEBHOOK),
+    (403, FORBIDDEN + "ValidatingAdmissionPolicy 'calm' denied request: no", RefusalSource.POLICY),
+    (400, 'admission webhook "a.example.com" denied the request: no', RefusalSource.WEBHOOK),
     (
         403,
         'admission webhook "a.example.com" denied the request without explanation',
-        Refuser.WEBHOOK,
+        RefusalSource.WEBHOOK,
     ),
     (
         500,
@@ -59,17 +59,21 @@ TEXTS: Final = [
             'Internal error occurred: failed calling webhook "a.example.com": failed to call'
             ' webhook: Post "https://a.default.svc:443/": dial tcp: connection refused'
         ),
-        Refuser.BROKEN_WEBHOOK,
+        RefusalSource.BROKEN_WEBHOOK,
     ),
-    (403, FORBIDDEN + "endpoint address 10.128.0.9 is not allowed", Refuser.RESTRICTED_ENDPOINTS),
-    (403, FORBIDDEN + "endpoint port TCP:22623 is not allowed", Refuser.RESTRICTED_ENDPOINTS),
+    (
+        403,
+        FORBIDDEN + "endpoint address 10.128.0.9 is not allowed",
+        RefusalSource.RESTRICTED_ENDPOINTS,
+    ),
+    (403, FORBIDDEN + "endpoint port TCP:22623 is not allowed", RefusalSource.RESTRICTED_ENDPOINTS),
     (
         422,
         (
             'EndpointSlice.discovery.k8s.io "web-c1" is invalid: endpoints[0].addresses[0]: Invalid'
             ' value: "127.0.0.1": may not be in the loopback range'
         ),
-        Refuser.VALIDATION,
+        RefusalSource.VALIDATION,
     ),
     (
         422,
@@ -77,12 +81,12 @@ TEXTS: Final = [
             'Service "1st" is invalid: metadata.name: Invalid value: "1st": a DNS-1035 label must'
             " consist of lower case alphanumeric characters or '-', start with an alphabetic"
         ),
-        Refuser.SERVICE_NAME,
+        RefusalSource.SERVICE_NAME,
     ),
-    (413, "Request entity too large: limit is 3145728", Refuser.SIZE),
-    (403, "Forbidden", Refuser.SERVER),
-    (401, "Unauthorized", Refuser.SERVER),
-    (500, "etcdserver: mvcc: database space exceeded", Refuser.SERVER),
+    (413, "Request entity too large: limit is 3145728", RefusalSource.SIZE),
+    (403, "Forbidden", RefusalSource.SERVER),
+    (401, "Unauthorized", RefusalSource.SERVER),
+    (500, "etcdserver: mvcc: database space exceeded", RefusalSource.SERVER),
 ]
 
 
@@ -103,14 +107,14 @@ def test_main_cluster_that_does_not_know_a_distribution(
 
 
 @pytest.mark.parametrize(("code", "message", "refuser"), TEXTS)
-def test_text_tells_who_refused(code: int, message: str, refuser: Refuser) -> None:
+def test_text_tells_who_refused(code: int, message: str, refuser: RefusalSource) -> None:
     """Each admission plugin, RBAC and validation have their own phrase."""
     assert refuser_of(code, message) is refuser
 
 
 @pytest.mark.parametrize(("code", "message", "refuser"), TEXTS[:12])
 @pytest.mark.parametrize("quoted", [message for _, message, _ in TEXTS])
-def test_first_phrase_decides(code: int, message: str, refuser: Refuser, quoted: str) -> None:
+def test_first_phrase_decides(code: int, message: str, refuser: RefusalSource, quoted: str) -> None:
     """A policy or webhook may quote the words of any other refusal."""
     assert refuser_of(code, f"{message}; {quoted}") is refuser
 
@@ -118,31 +122,33 @@ def test_first_phrase_decides(code: int, message: str, refuser: Refuser, quoted:
 @given(st.integers(), st.text())
 def test_any_text_has_a_refuser(code: int, message: str) -> None:
     """Without a known phrase it is the server; only size and validation have a code."""
-    known = {413: Refuser.SIZE, 422: Refuser.VALIDATION}
+    known = {413: RefusalSource.SIZE, 422: RefusalSource.VALIDATION}
     unquoted = message.replace('"', "").replace(":", "")
-    assert refuser_of(code, unquoted) is known.get(code, Refuser.SERVER)
+    assert refuser_of(code, unquoted) is known.get(code, RefusalSource.SERVER)
 
 
 def test_missing_permission_is_named() -> None:
     """The message says what to grant, and what the server said."""
     action = "update on endpointslices in namespace default"
     assert (
-        explain_refusal(Refuser.PERMISSION, "403 Forbidden: no", action, "default")
+        explain_refusal(RefusalSource.PERMISSION, "403 Forbidden: no", action, "default")
         == "grant svclink update on endpointslices in namespace default (403 Forbidden: no)"
     )
 
 
 def test_full_quota_is_named_with_its_namespace() -> None:
     """A Namespace itself is in no namespace."""
-    assert [explain_refusal(Refuser.QUOTA, "403: no", "", each) for each in ("default", "")] == [
+    assert [
+        explain_refusal(RefusalSource.QUOTA, "403: no", "", each) for each in ("default", "")
+    ] == [
         "a ResourceQuota refused it: raise the quota of namespace default (403: no)",
         "a ResourceQuota refused it: raise the quota of the cluster (403: no)",
     ]
 
 
-@given(st.sampled_from(Refuser), st.text(), st.text(), st.text())
+@given(st.sampled_from(RefusalSource), st.text(), st.text(), st.text())
 def test_message_has_the_words_of_the_server(
-    refuser: Refuser, error: str, action: str, namespace: str
+    refuser: RefusalSource, error: str, action: str, namespace: str
 ) -> None:
     """Whatever the refusal, what the server said is part of the message."""
     message = explain_refusal(refuser, error, action, namespace)
@@ -151,9 +157,9 @@ def test_message_has_the_words_of_the_server(
 
 def test_other_content_may_pass_where_content_was_refused() -> None:
     """No content gets past a missing permission, a full quota or a broken server."""
-    assert set(Refuser) - ABOUT_CONTENT == {
-        Refuser.PERMISSION,
-        Refuser.QUOTA,
-        Refuser.BROKEN_WEBHOOK,
-        Refuser.SERVER,
+    assert set(RefusalSource) - ABOUT_CONTENT == {
+        RefusalSource.PERMISSION,
+        RefusalSource.QUOTA,
+        RefusalSource.BROKEN_WEBHOOK,
+        RefusalSource.SERVER,
     }

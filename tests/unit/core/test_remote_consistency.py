@@ -24,11 +24,11 @@ from svclink_core import (
     plan,
 )
 from svclink_core.remote_consistency import (
-    PATIENCE_SECONDS,
+    CONSISTENCY_TIMEOUT_SECONDS,
+    current_slices,
     is_consistent,
     may_break_consistency,
     settles_at,
-    slices_of_today,
 )
 from svclink_core.well_known import LABEL_CLUSTER
 from tests.builders.keys import WEB
@@ -74,7 +74,7 @@ def waits(decided: Plan) -> bool:
         decided.changes == ()
         and decided.findings == ()
         and (decision.outcome, decision.reason) == (Outcome.KEPT, Reason.REMOTE_CHANGING)
-        and decided.again_at == NOW + PATIENCE_SECONDS
+        and decided.again_at == NOW + CONSISTENCY_TIMEOUT_SECONDS
     )
 
 
@@ -88,13 +88,13 @@ RENAMED: Final = [
 def test_a_renamed_port_takes_nothing_away_at_first(found: Snapshot) -> None:
     """Whether the Service or its slices come first, the port of the mirror waits for the other."""
     assert waits(plan(found, NOW))
-    assert waits(plan(found, NOW + PATIENCE_SECONDS - 0.01))
+    assert waits(plan(found, NOW + CONSISTENCY_TIMEOUT_SECONDS - 0.01))
 
 
 @pytest.mark.parametrize("found", RENAMED)
 def test_a_port_that_stays_without_a_partner_goes_after_two_seconds(found: Snapshot) -> None:
     """Afterwards Service and slices count as they are, and the mismatch is reported."""
-    decided = plan(found, NOW + PATIENCE_SECONDS)
+    decided = plan(found, NOW + CONSISTENCY_TIMEOUT_SECONDS)
     (change,) = decided.changes
     assert isinstance(change, Update)
     assert change.endpoint_slice.ports == (ADMIN,)
@@ -114,14 +114,17 @@ def test_a_slice_whose_only_port_is_renamed_stays() -> None:
     """The mirror is not deleted and made again."""
     found = changed(service(ports=(ServicePort(80, "new"),)), remote_slice(ports=OLD_PORTS[:1]))
     assert waits(plan(found, NOW))
-    (change,) = plan(found, NOW + PATIENCE_SECONDS).changes
+    (change,) = plan(found, NOW + CONSISTENCY_TIMEOUT_SECONDS).changes
     assert isinstance(change, Delete)
 
 
 def test_a_missing_service_waits_for_its_slices_to_go() -> None:
     """A Service that is deleted and created again keeps its mirrors, if that is quick."""
     assert waits(plan(changed(None, remote_slice()), NOW))
-    for gone in (changed(None), changed(None, remote_slice(), at=NOW - PATIENCE_SECONDS)):
+    for gone in (
+        changed(None),
+        changed(None, remote_slice(), at=NOW - CONSISTENCY_TIMEOUT_SECONDS),
+    ):
         (change,) = plan(gone, NOW).changes
         assert isinstance(change, Delete)
         assert change.reason is Reason.REMOTE_SERVICE_MISSING
@@ -138,7 +141,9 @@ def test_leftovers_wait_too() -> None:
     found = changed(NEW, remote_slice(ports=OLD_PORTS[:1]), mirrors=0)
     found = snapshot_of(*found.remotes.values(), services=[MAIN], slices=[leftover_slice()])
     assert plan(found, NOW).changes == ()
-    assert [type(change) for change in plan(found, NOW + PATIENCE_SECONDS).changes] == [Delete]
+    assert [type(change) for change in plan(found, NOW + CONSISTENCY_TIMEOUT_SECONDS).changes] == [
+        Delete
+    ]
 
 
 def test_what_is_added_does_not_wait() -> None:
@@ -152,7 +157,7 @@ def test_what_is_added_does_not_wait() -> None:
 
 def test_a_cluster_that_was_just_listed_waits_too() -> None:
     """The two lists of a cluster are of different moments."""
-    found = changed(NEW, remote_slice(ports=OLD_PORTS), at=NOW - PATIENCE_SECONDS)
+    found = changed(NEW, remote_slice(ports=OLD_PORTS), at=NOW - CONSISTENCY_TIMEOUT_SECONDS)
     assert not waits(plan(found, NOW))
     just_synced: RemoteCluster = evolve(found.remotes["c1"], since=NOW)
     assert waits(plan(evolve(found, remotes={"c1": just_synced}), NOW))
@@ -176,7 +181,7 @@ def test_a_mirror_of_a_recreated_service_keeps_its_name() -> None:
 def test_patience_is_not_remembered_beyond_its_end() -> None:
     """A Planner that saw the wait plans as an empty one does when it is over."""
     found, remembering = RENAMED[0], Planner()
-    for now in (NOW, NOW + 1, NOW + PATIENCE_SECONDS):
+    for now in (NOW, NOW + 1, NOW + CONSISTENCY_TIMEOUT_SECONDS):
         assert remembering.plan(found, now) == plan(found, now)
 
 
@@ -204,8 +209,8 @@ def test_consistency(
 def test_slices_of_an_earlier_service_count_while_there_are_no_others() -> None:
     """They are left out only once the Service has slices of its own."""
     old, new = owned(remote_slice("a"), "another"), owned(remote_slice("b"), "uid-of-web")
-    assert list(slices_of_today(OLD, [old, new])) == [new]
-    assert list(slices_of_today(OLD, [old])) == [old]
+    assert list(current_slices(OLD, [old, new])) == [new]
+    assert list(current_slices(OLD, [old])) == [old]
 
 
 SLICE: Final = remote_slice(ports=OLD_PORTS)
@@ -235,5 +240,5 @@ def test_changes_that_may_break_consistency(
 def test_a_cluster_settles_two_seconds_after_the_last_change() -> None:
     """The last of the lists and the changes counts."""
     remote = evolve(cluster("c1"), since=NOW, changed_at={WEB: NOW + 1})
-    assert settles_at(remote, WEB) == NOW + 1 + PATIENCE_SECONDS
-    assert settles_at(evolve(remote, changed_at={}), WEB) == NOW + PATIENCE_SECONDS
+    assert settles_at(remote, WEB) == NOW + 1 + CONSISTENCY_TIMEOUT_SECONDS
+    assert settles_at(evolve(remote, changed_at={}), WEB) == NOW + CONSISTENCY_TIMEOUT_SECONDS

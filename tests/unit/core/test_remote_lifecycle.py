@@ -28,6 +28,7 @@ from svclink_core.remote_lifecycle import (
     Closed,
     Connect,
     CredentialsChanged,
+    Disconnect,
     Edited,
     Failed,
     FallBack,
@@ -37,12 +38,11 @@ from svclink_core.remote_lifecycle import (
     RemoteEvent,
     RemoteState,
     Stage,
-    StayAway,
     TimeToRetry,
     WaitToRetry,
     Wanted,
+    aborts_connecting,
     after,
-    interrupts_work,
     longest_pause,
     next_action,
     stage_of,
@@ -70,9 +70,9 @@ def results(action: Action, state: RemoteState) -> Iterator[RemoteEvent]:
             yield from edits()
         case GiveUp():
             yield Closed()
-        case StayAway() if state.open_target is not None:
+        case Disconnect() if state.open_target is not None:
             yield Closed()
-        case StayAway():
+        case Disconnect():
             yield from (*edits(), ClaimMoved())
         case Keep():
             yield from (*edits(), ClaimMoved(), Broken())
@@ -149,7 +149,7 @@ def test_every_state_can_lead_to_a_connection() -> None:
     """An edit and a connection that can be opened lead from each state to that connection."""
     for start in STATES:
         state = after(start, Checked(None))
-        if start.open_target is not None and isinstance(next_action(start), GiveUp | StayAway):
+        if start.open_target is not None and isinstance(next_action(start), GiveUp | Disconnect):
             state = after(state, Closed())
         state = after(state, Edited(NEW))
         if (action := next_action(state)) != Keep(None):
@@ -185,7 +185,7 @@ def concerns_only(wanted: Wanted, action: Action) -> bool:
     match action:
         case Connect(target):
             return target == wanted
-        case StayAway(problem) | Keep(problem):
+        case Disconnect(problem) | Keep(problem):
             return problem == (wanted if isinstance(wanted, Problem) else None)
         case GiveUp():
             return True
@@ -204,8 +204,10 @@ def test_an_edit_is_not_forgotten_when_the_session_breaks() -> None:
 
 def test_only_edits_and_credentials_interrupt_work() -> None:
     """A claim of another link does not make a connection that is being opened start over."""
-    assert [interrupts_work(each) for each in (Edited(NEW), CredentialsChanged(NEW))] == [True] * 2
-    assert not any(interrupts_work(each) for each in (ClaimMoved(), Broken(), TimeToRetry()))
+    assert [aborts_connecting(each) for each in (Edited(NEW), CredentialsChanged(NEW))] == [
+        True
+    ] * 2
+    assert not any(aborts_connecting(each) for each in (ClaimMoved(), Broken(), TimeToRetry()))
 
 
 # Nothing refused is used
@@ -215,7 +217,7 @@ def test_session_that_must_not_be_used_is_closed() -> None:
     """Once a session is refused, the next action closes it."""
     for state in STATES:
         if state.refusal is not None:
-            assert isinstance(next_action(state), GiveUp | StayAway)
+            assert isinstance(next_action(state), GiveUp | Disconnect)
 
 
 def test_refused_session_is_not_used_instead_of_another() -> None:

@@ -15,7 +15,7 @@ from svclink_core.watch_health import (
     WatchHealth,
     after_watch,
     is_silent,
-    must_list,
+    must_relist,
 )
 
 LISTED = WatchHealth(heard_at=0, listed_at=0)
@@ -38,8 +38,8 @@ def after_silence(*seconds: float) -> WatchHealth:
 def test_three_silent_watches_are_followed_by_a_list() -> None:
     """MIRRORING: after 3 missed bookmarks a watch is replaced, after 3 such ones a list follows."""
     waits = [SILENCE_SECONDS] * 3
-    assert not must_list(after_silence(*waits[:2]), sum(waits[:2]))
-    assert must_list(after_silence(*waits), sum(waits))
+    assert not must_relist(after_silence(*waits[:2]), sum(waits[:2]))
+    assert must_relist(after_silence(*waits), sum(waits))
 
 
 def test_quick_cuts_are_not_silence() -> None:
@@ -59,15 +59,15 @@ def test_any_event_ends_silence(health: WatchHealth, now: float, later: float) -
 @given(healths, moments)
 def test_only_silence_requires_a_list(health: WatchHealth, now: float) -> None:
     """Watches that are heard need no list, however long ago the last one was."""
-    assert is_silent(health, now) or not must_list(health, now)
+    assert is_silent(health, now) or not must_relist(health, now)
 
 
 def test_silent_kind_is_listed_every_three_minutes() -> None:
     """While watches stay silent, lists bring what changed."""
     listed = evolve(LISTED, listed_at=600)
     assert is_silent(listed, 700)
-    assert not must_list(listed, 700)
-    assert must_list(listed, 780)
+    assert not must_relist(listed, 700)
+    assert must_relist(listed, 780)
 
 
 @pytest.mark.parametrize(("seconds", "lifetime"), [(1, 5), (20, 15), (35, 26), (195, 60)])

@@ -21,7 +21,7 @@ from svclink_controller.election.live_leases import (
     is_live,
     live_lease,
     live_leases,
-    warn_of_leaders,
+    warn_about_other_leaders,
 )
 from svclink_controller.wire.messages import WireError
 from svclink_core.codec import Json
@@ -50,7 +50,7 @@ class Main:
     async def warned_of(self, *, is_pod: bool = False) -> list[str]:
         """The Leases in the warnings of a controller in the namespace `svclink`."""
         with capture_logs() as logs:
-            await warn_of_leaders(self.client, "svclink", "svclink", is_pod=is_pod)
+            await warn_about_other_leaders(self.client, "svclink", "svclink", is_pod=is_pod)
         return [each["lease"] for each in logs if each["event"] == "another controller leads"]
 
 

@@ -41,7 +41,7 @@ from svclink_core.diffing import update_to
 from svclink_core.meta_v1 import Additions
 from svclink_core.ownership import cluster_of
 from svclink_core.well_known import LABEL_CLUSTER, LABEL_MANAGED_BY, LABEL_SERVICE_NAME, MANAGED_BY
-from svclink_core.write_retries import FIXED_BY_OTHERS, NO_ANSWER, Ladder
+from svclink_core.write_retries import FIXED_BY_OTHERS, NO_ANSWER, RetryPauses
 from tests.unit.controller.fake_api_server import FakeApiServer
 from tests.unit.controller.faults import Refuse, method
 from tests.unit.controller.http_server import Request, Server, connected, serving
@@ -434,12 +434,14 @@ async def test_failed_write_is_held_back(code: int) -> None:
         assert 0 < second.retry_after <= 60
 
 
-@pytest.mark.parametrize(("code", "ladder"), [(503, NO_ANSWER), (500, FIXED_BY_OTHERS)])
-async def test_load_balancer_without_a_server_refuses_nothing(code: int, ladder: Ladder) -> None:
+@pytest.mark.parametrize(("code", "pauses"), [(503, NO_ANSWER), (500, FIXED_BY_OTHERS)])
+async def test_load_balancer_without_a_server_refuses_nothing(
+    code: int, pauses: RetryPauses
+) -> None:
     """An hour of 503 does not keep writes waiting for minutes once main is back."""
     async with main_cluster(refusing("web-c1", with_=lambda: refusal(code))) as main:
         (result,) = await main.applier.apply([create()])
-    assert result.ladder == ladder
+    assert result.pauses == pauses
 
 
 async def test_postponed_write_says_why_it_failed_before() -> None:
@@ -452,7 +454,7 @@ async def test_postponed_write_says_why_it_failed_before() -> None:
         assert all(each.is_failure for each in results)
 
 
-async def test_success_ends_the_ladder() -> None:
+async def test_success_ends_the_growing_pauses() -> None:
     """A write that succeeds is forgotten, and the next failure is a first one."""
     async with main_cluster() as main:
         rule = main.cluster.fail(Refuse(500), times=1)
@@ -465,7 +467,7 @@ async def test_success_ends_the_ladder() -> None:
         assert main.applier.retries._failed == {}
 
 
-async def test_other_verb_has_its_own_ladder() -> None:
+async def test_other_verb_has_its_own_pauses() -> None:
     """A missing permission to create does not hold back a deletion."""
     async with main_cluster() as main:
         stored = main.add(slice_of())

@@ -1,6 +1,6 @@
 """Failed writes are remembered while they are wanted, and no longer.
 
-Real: the memory, the ladder and timers. Substituted: the clock and luck.
+Real: the memory, the pauses and timers. Substituted: the clock and jitter.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ WEB: Write = ("create", "EndpointSlice", NamespacedName("default", "web-c1"))
 API: Write = ("create", "EndpointSlice", NamespacedName("default", "api-c1"))
 
 
-def unlucky() -> FailedWrites:
+def longest_pauses() -> FailedWrites:
     """The pauses are as long as they can be."""
-    return FailedWrites(luck=lambda: 1)
+    return FailedWrites(jitter=lambda: 1)
 
 
 @virtual_time
 async def test_failed_write_has_a_growing_delay() -> None:
     """Other writes have none."""
-    retries = unlucky()
+    retries = longest_pauses()
     for pause in (0.1, 0.2, 0.4):
         assert retries.record_failure(WEB, "a", "full", FIXED_BY_OTHERS) == pytest.approx(pause)
         assert retries.delay_of(WEB, "a") == pytest.approx(pause)
@@ -39,7 +39,7 @@ async def test_failed_write_has_a_growing_delay() -> None:
 @virtual_time
 async def test_success_is_the_end_of_a_failure() -> None:
     """After a success the next failure is a first one."""
-    retries = unlucky()
+    retries = longest_pauses()
     for _ in range(9):
         retries.record_failure(WEB, "a", "", FIXED_BY_CONTENT)
     assert retries.delay_of(WEB, "a") > retries.delay_of(WEB, "b") > 9
@@ -51,8 +51,8 @@ async def test_success_is_the_end_of_a_failure() -> None:
 
 @virtual_time
 async def test_write_that_is_no_longer_wanted_is_forgotten() -> None:
-    """A Pod that comes and goes finds its ladder as it left it; later it is a new one."""
-    retries = unlucky()
+    """A Pod that comes and goes finds the pause as it left it; later the first one again."""
+    retries = longest_pauses()
     retries.record_failure(WEB, "a", "", FIXED_BY_OTHERS)
     await asyncio.sleep(FORGET_SECONDS)
     assert retries.record_failure(WEB, "a", "", FIXED_BY_OTHERS) == pytest.approx(0.2)
@@ -65,7 +65,7 @@ async def test_write_that_is_no_longer_wanted_is_forgotten() -> None:
 @virtual_time
 async def test_new_leader_begins_anew() -> None:
     """What failed in an earlier term says nothing about the next one."""
-    retries = unlucky()
+    retries = longest_pauses()
     retries.record_failure(WEB, "a", "full", FIXED_BY_OTHERS, at_least=100)
     retries.forget_all()
     assert (retries.delay_of(WEB, "a"), retries.message_of(WEB)) == (0, "")

@@ -40,7 +40,7 @@ from svclink_core import (
     UnreachablePolicy,
 )
 from svclink_core.codec import structure
-from svclink_core.remote_consistency import PATIENCE_SECONDS
+from svclink_core.remote_consistency import CONSISTENCY_TIMEOUT_SECONDS
 from svclink_core.well_known import (
     LABEL_CLUSTER,
     LABEL_MANAGED_BY,
@@ -357,7 +357,7 @@ async def test_mirror_outlives_a_service_that_overtakes_its_slices() -> None:
 
 async def test_plan_is_made_again_when_patience_ends() -> None:
     """What does not fit together in the end is removed without another event."""
-    async with worlds(ago=PATIENCE_SECONDS - 0.2) as world:
+    async with worlds(ago=CONSISTENCY_TIMEOUT_SECONDS - 0.2) as world:
         world.list_all()
         world.store.put(MAIN, OWN_NAME)
         await eventually(lambda: "web-c1" in world.addresses())

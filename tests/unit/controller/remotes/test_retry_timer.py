@@ -16,65 +16,65 @@ from tests.unit.controller.virtual_time import loop_time, virtual_time
 
 
 @define
-class Rings:
-    """When a timer rang whose pauses are one second at most."""
+class Expirations:
+    """When a timer expired whose pauses are one second at most."""
 
     times: list[float] = field(factory=list)
 
     def timer(self) -> RetryTimer:
-        return RetryTimer(self.ring, Backoff(base=1, cap=1))
+        return RetryTimer(self.expire, Backoff(base=1, cap=1))
 
-    def ring(self) -> None:
+    def expire(self) -> None:
         self.times.append(loop_time())
 
 
 @virtual_time
 async def test_pause_ends_once() -> None:
-    """The timer rings within the backoff, and not again."""
-    rings = Rings()
-    rings.timer().start()
+    """The timer expires within the backoff, and not again."""
+    expirations = Expirations()
+    expirations.timer().start()
     await asyncio.sleep(100)
-    assert len(rings.times) == 1
-    assert rings.times[0] <= 1
+    assert len(expirations.times) == 1
+    assert expirations.times[0] <= 1
 
 
 @virtual_time
 async def test_pause_lasts_as_long_as_the_server_asked() -> None:
     """Retry-After makes the next pause longer, and only that one."""
-    rings = Rings()
-    timer = rings.timer()
+    expirations = Expirations()
+    timer = expirations.timer()
     timer.require(20)
     timer.start()
     await asyncio.sleep(100)
     timer.start()
     await asyncio.sleep(100)
-    assert rings.times[0] == 20
-    assert 100 <= rings.times[1] <= 101
+    assert expirations.times[0] == 20
+    assert 100 <= expirations.times[1] <= 101
 
 
 @virtual_time
 async def test_start_does_not_prolong_a_pause() -> None:
     """A remote that wakes up during a pause, and waits again, waits for the same end."""
-    rings = Rings()
-    timer = rings.timer()
+    expirations = Expirations()
+    timer = expirations.timer()
     timer.require(20)
     timer.start()
     await asyncio.sleep(10)
     timer.start()
     await asyncio.sleep(100)
-    assert rings.times == [20]
+    assert expirations.times == [20]
 
 
 @virtual_time
-async def test_stopped_timer_does_not_ring() -> None:
-    """An edit ends the pause, so nothing is left to ring."""
-    rings = Rings()
-    timer = rings.timer()
+async def test_stopped_timer_does_not_expire() -> None:
+    """An edit ends the pause, so nothing is left to expire."""
+    expirations = Expirations()
+    timer = expirations.timer()
     timer.start()
     timer.stop()
     timer.stop()
     await asyncio.sleep(100)
-    assert rings.times == []
+    assert expirations.times == []
 
 
 @define
