@@ -16,10 +16,17 @@ from svclink_core.well_known import LinkReason
 
 @frozen
 class Problem:
-    """Why a link does not work: the reason of its Ready condition, and a message with the fix."""
+    """Why a link does not work.
+
+    Args:
+        reason: The reason of its Ready condition.
+        message: What happened, and the fix.
+        is_answer: Whether an unreachable cluster does answer, so that it is not lost.
+    """
 
     reason: LinkReason
     message: str
+    is_answer: bool = False
 
 
 @frozen

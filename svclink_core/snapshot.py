@@ -40,7 +40,8 @@ class Unreachable:
         since: When that was noticed, as RFC 3339.
         at: When it was lost, in seconds on the clock that plans are made by. That clock does not
             jump, as clocks of days do.
-        is_lost: Whether nothing answers. An API server that rejects svclink is not lost.
+        is_lost: Whether the cluster sends no response, or server errors such as 503. One that
+            rejects svclink is not lost.
         never_reached: Whether it may have been lost long before `at`, since svclink has not reached
             it since it started.
     """

@@ -1,4 +1,6 @@
-"""When a cluster counts as lost, and what its link's unreachable policy then makes of its mirrors.
+"""What the unreachable policy of a link makes of the mirrors of its cluster, once that is lost.
+
+When a cluster counts as lost is decided in `connection_loss`.
 
 While the cluster is away, its mirrors in the main cluster are the only memory of its endpoints. So
 NotReady can be undone: it changes conditions so that the old ones can be told from the new ones,
@@ -16,25 +18,15 @@ Source: MIRRORING, "Unreachable policy".
 from __future__ import annotations
 
 from collections.abc import Iterable
-from enum import Enum
 from typing import Final
 
 from attrs import evolve
 
 from svclink_core.discovery_v1 import CONDITIONS, Endpoint, EndpointSlice
-from svclink_core.link_identity import Problem
-from svclink_core.link_target import LinkRequest, LinkTarget
 from svclink_core.meta_v1 import sorted_pairs
-from svclink_core.snapshot import (
-    PENDING,
-    Connection,
-    Pending,
-    RemoteCluster,
-    Synced,
-    Unreachable,
-)
+from svclink_core.snapshot import Pending, RemoteCluster, Unreachable
 from svclink_core.svclink_v1alpha1 import ClusterLink
-from svclink_core.well_known import ANNOTATION_UNREACHABLE, NOT_READY, LinkReason, Reason
+from svclink_core.well_known import ANNOTATION_UNREACHABLE, NOT_READY, Reason
 
 LAST_RESORT: Final = CONDITIONS[False, True, True]
 """kube-proxy sends traffic to such endpoints only if a Service has no ready one (KEP-1669)."""
@@ -42,60 +34,6 @@ LAST_RESORT: Final = CONDITIONS[False, True, True]
 READY: Final = CONDITIONS[True, True, False]
 NOT_SERVING: Final = CONDITIONS[False, False, True]
 """kube-proxy never sends traffic to such endpoints."""
-
-
-class Loss(Enum):
-    """What a failure to read a cluster says about the cluster."""
-
-    LOST = "nothing answers: the unreachable policy counts"
-    REJECTED = "something answers, for example 401 or 403: the cluster may be in perfect health"
-    UNKNOWN = "the cluster was not asked, or must not be"
-
-
-_UNKNOWN: Final = frozenset(
-    {
-        LinkReason.SELF_LINK,
-        LinkReason.DUPLICATE_CLUSTER,
-        LinkReason.CLUSTER_CHANGED,
-        LinkReason.DUPLICATE_NAME,
-        # A kubeconfig that cannot be used is a mistake of the operator, like a missing Secret. It
-        # says nothing about the cluster, so it must not cost endpoints.
-        LinkReason.INVALID_KUBECONFIG,
-        LinkReason.INSECURE_KUBECONFIG,
-    }
-)
-
-
-def loss_of(request: LinkRequest, failure: Problem) -> Loss:
-    """What a failure to read a cluster says about the cluster.
-
-    Args:
-        request: What the link asks to be read.
-        failure: Why reading it failed.
-    """
-    if not isinstance(request, LinkTarget) or failure.reason in _UNKNOWN:
-        return Loss.UNKNOWN
-    return Loss.LOST if failure.reason is LinkReason.UNREACHABLE else Loss.REJECTED
-
-
-def connection_after(held: Connection, loss: Loss, since: str, at: float) -> Connection:
-    """The connection to a cluster that is not synced any more, or still not.
-
-    It is unreachable since the first failure. The time of its policy begins when nothing answers.
-
-    Args:
-        held: The connection before.
-        loss: What the failure says about the cluster.
-        since: The time, as RFC 3339.
-        at: The same time, on the clock of `Unreachable.at`.
-    """
-    if loss is Loss.UNKNOWN:
-        return PENDING
-    is_lost = loss is Loss.LOST
-    if not isinstance(held, Unreachable):
-        never_reached = not isinstance(held, Synced)
-        return Unreachable(since, at, is_lost=is_lost, never_reached=never_reached)
-    return held if held.is_lost is is_lost else Unreachable(held.since, at, is_lost=is_lost)
 
 
 # When
@@ -125,8 +63,8 @@ def is_expired(remote: RemoteCluster, now: float) -> bool:
 def covers(remote: RemoteCluster, mirror: EndpointSlice, now: float) -> bool:
     """Whether the policy of a cluster covers a mirror now: any of them once it is in effect.
 
-    One that is marked already stays covered while it is not known since when the cluster is lost:
-    a restart of svclink must not make the endpoints of a dead cluster ready.
+    A mirror already marked NotReady stays covered while the time of the loss is unknown: a restart
+    of svclink must not make the endpoints of a dead cluster ready.
     """
     return is_expired(remote, now) or (mirror.is_marked_not_ready and _may_be_expired(remote))
 

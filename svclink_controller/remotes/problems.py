@@ -32,7 +32,7 @@ def problem_of(error: ConnectError) -> Problem:
         case KubeconfigError():
             reason = _BY_CODE[error.reason]
         case MissingApiError():
-            return Problem(LinkReason.UNREACHABLE, f"{error}: {error.fix}")
+            return Problem(LinkReason.UNREACHABLE, f"{error}: {error.fix}", is_answer=True)
         case ApiError():
             reason = _BY_STATUS.get(error.status.code, LinkReason.UNREACHABLE)
         case TransportError(fault=CertificateFault() as fault):

@@ -32,6 +32,7 @@ from svclink_controller.remotes.session import (
 from svclink_controller.state.link_states import Observation
 from svclink_controller.state.store import Store
 from svclink_controller.wire.resources import REMOTE_ENDPOINT_SLICES, reusing
+from svclink_core.connection_loss import Loss, connection_after, loss_of
 from svclink_core.link_identity import Problem
 from svclink_core.link_target import LINK_DISABLED, LinkTarget
 from svclink_core.remote_lifecycle import (
@@ -60,7 +61,6 @@ from svclink_core.remote_lifecycle import (
 )
 from svclink_core.snapshot import PENDING
 from svclink_core.svclink_v1alpha1 import ClusterLink
-from svclink_core.unreachable_policy import Loss, connection_after, loss_of
 from svclink_core.well_known import LinkReason
 
 HEALTHY_CONNECTION_SECONDS: Final = 60

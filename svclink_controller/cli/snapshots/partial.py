@@ -8,6 +8,7 @@ from datetime import datetime
 from attrs import define, field, frozen
 
 from svclink_controller import clock
+from svclink_core.connection_loss import Loss, loss_of
 from svclink_core.core_v1 import Namespace, Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.link_identity import Claim, Problem, known_cluster, oldest_of_same_name, refusals
@@ -26,7 +27,6 @@ from svclink_core.snapshot import (
     snapshot,
 )
 from svclink_core.svclink_v1alpha1 import ClusterLink
-from svclink_core.unreachable_policy import Loss, loss_of
 
 
 @define

@@ -1,4 +1,4 @@
-"""What a ClusterLink asks to be read, and when its cluster counts as lost."""
+"""What a ClusterLink asks to be read."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ from svclink_core.link_target import (
     link_kubeconfig,
     link_target,
 )
-from svclink_core.snapshot import PENDING, SYNCED, Connection, Unreachable
 from svclink_core.svclink_v1alpha1 import SecretKeyReference
-from svclink_core.unreachable_policy import Loss, connection_after, loss_of
 from tests.builders.values import link
 
 IN_SECRET = ClusterLinkSpec(kubeconfig_secret_ref=SecretKeyReference("credentials"))
@@ -97,46 +95,3 @@ def test_link_goes_on_while_one_namespace_can_be_read(
 def test_repr_hides_credentials() -> None:
     """The repr of a target does not contain its kubeconfig."""
     assert "abc" not in repr(LinkTarget("abc"))
-
-
-LOST = {LinkReason.UNREACHABLE}
-UNKNOWN = {
-    LinkReason.SELF_LINK,
-    LinkReason.DUPLICATE_CLUSTER,
-    LinkReason.CLUSTER_CHANGED,
-    LinkReason.DUPLICATE_NAME,
-    LinkReason.INVALID_KUBECONFIG,
-    LinkReason.INSECURE_KUBECONFIG,
-}
-
-
-@pytest.mark.parametrize("reason", LinkReason)
-def test_only_a_cluster_that_does_not_answer_is_lost(reason: LinkReason) -> None:
-    """A cluster that rejects svclink is not lost, nor one that was not asked or must not be."""
-    expected = Loss.LOST if reason in LOST else Loss.REJECTED
-    expected = Loss.UNKNOWN if reason in UNKNOWN else expected
-    assert loss_of(LinkTarget("abc"), Problem(reason, "")) is expected
-
-
-@pytest.mark.parametrize("request_", [LINK_DISABLED, SECRET_NOT_READ, NO_SECRET])
-def test_cluster_that_was_not_tried_is_not_lost(request_: LinkRequest) -> None:
-    """A link without a usable kubeconfig keeps what is mirrored."""
-    assert loss_of(request_, Problem(LinkReason.UNREACHABLE, "")) is Loss.UNKNOWN
-
-
-@pytest.mark.parametrize(
-    ("held", "loss", "expected"),
-    [
-        (SYNCED, Loss.LOST, Unreachable("now", 5)),
-        (SYNCED, Loss.REJECTED, Unreachable("now", 5, is_lost=False)),
-        (SYNCED, Loss.UNKNOWN, PENDING),
-        (PENDING, Loss.LOST, Unreachable("now", 5, never_reached=True)),
-        (Unreachable("then", 1), Loss.LOST, Unreachable("then", 1)),
-        (Unreachable("then", 1), Loss.REJECTED, Unreachable("then", 5, is_lost=False)),
-        (Unreachable("then", 1, is_lost=False), Loss.LOST, Unreachable("then", 5)),
-        (Unreachable("then", 1), Loss.UNKNOWN, PENDING),
-    ],
-)
-def test_connection_after_a_failure(held: Connection, loss: Loss, expected: Connection) -> None:
-    """A cluster is away since the first failure, and lost since it no longer answered."""
-    assert connection_after(held, loss, "now", 5) == expected

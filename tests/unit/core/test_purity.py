@@ -45,12 +45,12 @@ from svclink_core import (
     main_cluster,
     plan,
 )
+from svclink_core.connection_loss import Loss
 from svclink_core.link_identity import Claim, Problem
 from svclink_core.link_target import LinkTarget
 from svclink_core.ownership import Leftover, cluster_of, is_ours, owner_of, service_of
 from svclink_core.remote_lifecycle import Broken, RemoteState
 from svclink_core.snapshot import all_keys
-from svclink_core.unreachable_policy import Loss
 from svclink_core.watch_health import EndedWatch, WatchHealth
 from svclink_core.write_retries import NO_ANSWER
 from tests.builders.keys import WEB

@@ -27,6 +27,7 @@ from svclink_controller.remotes.session import (
 )
 from svclink_controller.state.store import Store
 from svclink_core import LinkReason, NamespacedName, Options
+from svclink_core.connection_loss import Loss, loss_of
 from svclink_core.link_identity import Problem
 from svclink_core.link_target import LinkTarget
 from tests.builders.keys import WEB
@@ -162,14 +163,14 @@ async def test_version_is_only_shown(world: World) -> None:
         ("/apis/discovery.k8s.io/v1/endpointslices", "upgrade it to Kubernetes 1.21"),
     ],
 )
-async def test_server_without_something_gets_its_own_sentence(
-    world: World, path: str, words: str
-) -> None:
-    """What a server does not have is named, instead of the network."""
+async def test_server_without_an_api_is_not_lost(world: World, path: str, words: str) -> None:
+    """The message names what the server does not have, instead of the network."""
     world.cluster.fail(Refuse(404), starts_with(path))
     with pytest.raises(ApiError, match="404") as caught:
         await world.open()
-    assert words in problem_of(caught.value).message
+    problem = problem_of(caught.value)
+    assert words in problem.message
+    assert loss_of(LinkTarget("abc"), problem) is Loss.REJECTED
 
 
 # Following
