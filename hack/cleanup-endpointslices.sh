@@ -17,7 +17,7 @@ Run it after svclink was removed: a running svclink creates them again while Clu
   -n, --namespace NAME   in this namespace only
   -A, --all-namespaces   in all namespaces (the default)
   --keep-go-release      keep those of the Go release, for a rollback
-  --dry-run              only print what would be deleted
+  -d, --dry-run          only print what would be deleted
   -y, --yes              do not ask for confirmation
   --context NAME         context of your kubeconfig (default: the current one)
   -h, --help             print this text
@@ -41,7 +41,7 @@ parse() {
       -h | --help) usage && exit 0 ;;
       -A | --all-namespaces) all=1 ;;
       --keep-go-release) keep=1 ;;
-      --dry-run) dry_run=1 ;;
+      -d | --dry-run) dry_run=1 ;;
       -y | --yes) yes=1 ;;
       --namespace=*) namespace=${1#*=} ;;
       --context=*) context=${1#*=} ;;

@@ -111,8 +111,11 @@ def trusts_remotes(command: Callable[..., None]) -> Callable[..., None]:
     return wrapped
 
 
-def reads_main(command: Callable[..., None]) -> Callable[..., None]:
-    """Flags for the main cluster; the command gets them as its argument `source`."""
+def reads_clusters(command: Callable[..., None]) -> Callable[..., None]:
+    """Flags for the main cluster and for what remote ones are allowed, as argument `source`.
+
+    Every command that needs a cluster takes all of them. They may precede its name, too.
+    """
 
     @functools.wraps(command)
     def wrapped(
@@ -130,12 +133,7 @@ def reads_main(command: Callable[..., None]) -> Callable[..., None]:
 
     for option in reversed(_CLUSTER_OPTIONS):
         wrapped = option(wrapped)
-    return wrapped
-
-
-def reads_clusters(command: Callable[..., None]) -> Callable[..., None]:
-    """The flags of `reads_main`, and those for what remote clusters are allowed."""
-    return trusts_remotes(reads_main(command))
+    return trusts_remotes(wrapped)
 
 
 def reads_clusters_or_files(command: Callable[..., None]) -> Callable[..., None]:

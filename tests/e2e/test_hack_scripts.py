@@ -236,7 +236,7 @@ def test_cleanup_deletes_slices_of_svclink_in_the_selected_namespaces(
     uncleaned: World, shell: Shell, clean: str
 ) -> None:
     """A dry run, the answer no and other namespaces delete nothing; foreign slices stay."""
-    shown = shell(f"{clean} --dry-run")
+    shown = shell(f"{clean} -d")
     assert f"{uncleaned.namespace}/ours" in shown
     assert "default/of-the-go-release" in shown
     assert "of-another" not in shown

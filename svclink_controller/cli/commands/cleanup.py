@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from pathlib import Path
 
 import click
 from attrs import evolve, frozen
 
 from svclink_controller.api.client import Client
 from svclink_controller.api.errors import ApiError
-from svclink_controller.cli.arguments import Source, namespace_option, output_option
+from svclink_controller.cli.arguments import (
+    Source,
+    namespace_option,
+    output_option,
+    reads_clusters,
+)
 from svclink_controller.cli.printing import print_data
 from svclink_controller.cli.snapshots.reading import connected
 from svclink_controller.reflect.reflector import Reflector
@@ -55,15 +59,12 @@ class Removal:
 @click.option(
     "--keep-go-release", is_flag=True, help="Keep those of the Go release, for a rollback."
 )
-@click.option("--dry-run", is_flag=True, help="Only print what would be deleted.")
+@click.option("-d", "--dry-run", is_flag=True, help="Only print what would be deleted.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
-@click.option(
-    "--context", metavar="NAME", help="Context of the kubeconfig. Default: the current one."
-)
+@reads_clusters
 @output_option("table", "json", "yaml")
-@click.pass_context
 def cleanup_command(
-    command: click.Context,
+    source: Source,
     *,
     namespace: str | None,
     all_namespaces: bool,
@@ -71,7 +72,6 @@ def cleanup_command(
     keep_go_release: bool,
     dry_run: bool,
     yes: bool,
-    context: str | None,
     output: str,
 ) -> None:
     """Delete the EndpointSlices that svclink or its Go release created in a main cluster.
@@ -81,12 +81,9 @@ def cleanup_command(
     """
     if namespace is not None and all_namespaces:
         raise click.UsageError("use either --namespace or --all-namespaces, not both")
-    before = command.find_root().params
-    kubeconfig: Path | None = before["kubeconfig"]
-    context = context or before["kube_context"]
 
     async def clean() -> list[Removal]:
-        async with connected(Source(kubeconfig, context)) as client:
+        async with connected(source) as client:
             leftovers = await find(
                 client, namespace or "", services=services, keep_go_release=keep_go_release
             )

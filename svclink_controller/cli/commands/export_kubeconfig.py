@@ -11,7 +11,6 @@ import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import suppress
 from datetime import timedelta
-from pathlib import Path
 from typing import Final, TypeVar
 
 import click
@@ -22,7 +21,7 @@ from svclink_controller.api.client import Client
 from svclink_controller.api.connecting import cluster_entry, remote_client
 from svclink_controller.api.errors import ApiError, TransportError
 from svclink_controller.cli import parameters
-from svclink_controller.cli.arguments import Source
+from svclink_controller.cli.arguments import Source, reads_clusters
 from svclink_controller.cli.parameters import DurationType
 from svclink_controller.cli.permissions import REMOTE_IDENTITY, REMOTE_MIRRORED, Permission
 from svclink_controller.cli.printing import yaml_text
@@ -89,9 +88,9 @@ class Export:
 @click.option(
     "--server", metavar="URL", help="URL of the API server as seen from the main cluster."
 )
-@click.pass_context
+@reads_clusters
 def export_kubeconfig_command(
-    command: click.Context,
+    source: Source,
     *,
     context: str | None,
     link: str | None,
@@ -109,22 +108,16 @@ def export_kubeconfig_command(
     Example:
       svclink export-kubeconfig cluster-b --link cluster-b | kubectl --context main apply -f -
     """
-    before = command.find_root().params
-    kubeconfig: Path | None = before["kubeconfig"]
-    context = context or before["kube_context"]
     export = Export(link, duration, namespaces, server)
-    click.echo(
-        asyncio.run(_export(kubeconfig, context, export)),
-        nl=False,
-    )
+    remote = evolve(source, context=context or source.context)
+    click.echo(asyncio.run(_export(remote, export)), nl=False)
 
 
-async def _export(kubeconfig: Path | None, context: str | None, export: Export) -> str:
+async def _export(source: Source, export: Export) -> str:
     if export.server is not None:
         _check(export.server)
-    source = Source(kubeconfig, context)
     async with connected(source) as client:
-        entry = cluster_entry(admin_kubeconfig(source), context)
+        entry = cluster_entry(admin_kubeconfig(source), source.context)
         entry = evolve(entry, server=export.server or entry.server)
         if export.server is None:
             _check(entry.server)

@@ -9,7 +9,7 @@ import click
 from attrs import frozen
 
 from svclink_controller import clock
-from svclink_controller.cli.arguments import Source, namespace_option, output_option, reads_main
+from svclink_controller.cli.arguments import Source, namespace_option, output_option, reads_clusters
 from svclink_controller.cli.printing import console, print_data, print_table
 from svclink_controller.cli.snapshots.live import read_links, read_main
 from svclink_controller.cli.snapshots.partial import partial_snapshot
@@ -26,7 +26,7 @@ MAIN_COLUMN = "MAIN"
 
 
 @click.command("status")
-@reads_main
+@reads_clusters
 @output_option("table", "json", "yaml")
 @click.pass_obj
 def status_command(options: Options, source: Source, output: str) -> None:
@@ -125,7 +125,7 @@ class Count:
 
 
 @click.command("services")
-@reads_main
+@reads_clusters
 @namespace_option
 @click.option(
     "--all", "show_all", is_flag=True, help="Include Services without mirrored endpoints."

@@ -9,13 +9,29 @@ import asyncio
 import sys
 from pathlib import Path
 
+import click
 import pytest
 import yaml
 from aiohttp import web
 from click.testing import CliRunner
 
-from svclink_controller.cli.main import main, svclink
+from svclink_controller.cli.main import COMMANDS, main, svclink
 from tests.unit.controller.http_server import serving
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS.keys() - {"demo"}))
+def test_every_command_takes_the_flags_for_clusters_after_its_name(name: str) -> None:
+    """No user has to remember which flags belong before the name of a command."""
+    command = svclink.get_command(click.Context(svclink), name)
+    assert command is not None
+    flags = {flag for parameter in command.params for flag in parameter.opts}
+    assert flags >= {
+        "--kubeconfig",
+        "--context",
+        "--controller-namespace",
+        "--allow-insecure-remotes",
+        "--allow-remote-proxies",
+    }
 
 
 @pytest.mark.parametrize(
