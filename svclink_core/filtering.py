@@ -12,7 +12,7 @@ from svclink_core.api_rules import is_object_name
 from svclink_core.core_v1 import Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.meta_v1 import NamespacedName
-from svclink_core.ownership import is_mirror
+from svclink_core.ownership import is_imported, is_mirror
 from svclink_core.snapshot import (
     Connection,
     Options,
@@ -23,7 +23,6 @@ from svclink_core.snapshot import (
 )
 from svclink_core.svclink_v1alpha1 import ClusterLink, ClusterLinkSpec
 from svclink_core.well_known import (
-    LABEL_IMPORTED,
     NAMESPACE_KUBE_SYSTEM,
     SERVICE_KUBERNETES,
     Reason,
@@ -202,10 +201,7 @@ REMOTE_RULES: Final[Rules] = (
     (lambda question: question.remote is None, Skipped(Reason.REMOTE_SERVICE_MISSING)),
     (_remote(lambda service: service.is_external_name), Skipped(Reason.REMOTE_EXTERNAL_NAME)),
     (_remote(lambda service: service.is_headless), Skipped(Reason.REMOTE_HEADLESS)),
-    (
-        _remote(lambda service: service.metadata.label(LABEL_IMPORTED) is not None),
-        Skipped(Reason.REMOTE_IMPORTED),
-    ),
+    (_remote(is_imported), Skipped(Reason.REMOTE_IMPORTED)),
     (_remote(lambda service: service.is_being_deleted), Skipped(Reason.REMOTE_DELETING)),
     (lambda question: question.main is None, Skipped(Reason.MAIN_SERVICE_MISSING)),
 )

@@ -1,4 +1,4 @@
-"""Who owns an EndpointSlice, and which Service it belongs to.
+"""Who owns an EndpointSlice, which Service it belongs to, and who created a Service.
 
 Ours carries `svclink.cloudpilot.ai/cluster` and, like a slice of the Go release, has
 `svclink.cloudpilot.ai` as `endpointslice.kubernetes.io/managed-by`. Only this module reads the
@@ -12,11 +12,14 @@ from typing import Final, TypeAlias
 
 from attrs import frozen
 
+from svclink_core.core_v1 import Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.meta_v1 import Additions, NamespacedName, sorted_pairs
 from svclink_core.well_known import (
+    ANNOTATION_GO_IMPORTED,
     LABEL_CLUSTER,
     LABEL_GO_CLUSTER,
+    LABEL_IMPORTED,
     LABEL_MANAGED_BY,
     LABEL_MCS_SOURCE_CLUSTER,
     LABEL_SERVICE_NAME,
@@ -72,6 +75,19 @@ def owner_of(endpoint_slice: EndpointSlice) -> Owner:
     if managed_by != MANAGED_BY:
         return FOREIGN
     return Ours(cluster) if cluster else UNCLEAR
+
+
+def is_imported(service: Service) -> bool:
+    """Whether svclink created a Service of its main cluster, or its Go release did."""
+    return service.metadata.label(LABEL_IMPORTED) == "true" or is_imported_by_go_release(service)
+
+
+def is_imported_by_go_release(service: Service) -> bool:
+    """Whether the Go release of svclink created a Service.
+
+    It copies the labels of the remote Service, and marks its own Services by an annotation only.
+    """
+    return service.metadata.annotation(ANNOTATION_GO_IMPORTED) == "true"
 
 
 def additions_of(

@@ -15,6 +15,7 @@ LABEL_MCS_SOURCE_CLUSTER: Final = "multicluster.kubernetes.io/source-cluster"
 LABEL_CLUSTER: Final = "svclink.cloudpilot.ai/cluster"
 LABEL_IMPORTED: Final = "svclink.cloudpilot.ai/imported"
 LABEL_GO_CLUSTER: Final = "cloudpilot.ai/svclink-cluster"
+ANNOTATION_GO_IMPORTED: Final = "cloudpilot.ai/svclink"
 ANNOTATION_SOURCE_SLICE: Final = "svclink.cloudpilot.ai/source-slice"
 ANNOTATION_SHARD: Final = "svclink.cloudpilot.ai/source-slice-shard"
 ANNOTATION_TOPOLOGY_MODE: Final = "service.kubernetes.io/topology-mode"
@@ -43,6 +44,7 @@ MIRROR_ANNOTATIONS: Final = frozenset(
 """The annotation keys that svclink writes to a mirror."""
 
 REASONED_ANNOTATIONS: Final = MIRROR_ANNOTATIONS | {
+    ANNOTATION_GO_IMPORTED,
     ANNOTATION_TOPOLOGY_HINTS,
     ANNOTATION_TOPOLOGY_MODE,
 }

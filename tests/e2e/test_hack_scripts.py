@@ -15,6 +15,7 @@ from svclink_controller.api.connecting import main_client
 from svclink_controller.cli.commands import cleanup
 from svclink_controller.credentials.kubeconfig import parse_kubeconfig
 from svclink_core.well_known import (
+    ANNOTATION_GO_IMPORTED,
     LABEL_CLUSTER,
     LABEL_GO_CLUSTER,
     LABEL_IMPORTED,
@@ -285,9 +286,13 @@ def test_cleanup_skips_slices_that_changed_after_the_list(uncleaned: World, shel
 
 
 def test_cleanup_of_services_deletes_imported_ones(uncleaned: World, shell: Shell) -> None:
-    """`--services` deletes Services with the label of svclink, and no others."""
+    """`--services` deletes Services that svclink or its Go release created, and no others."""
     imported = service(f"{uncleaned.namespace}/created", labels={LABEL_IMPORTED: "true"})
     uncleaned.create(uncleaned.main, imported)
+    uncleaned.create(
+        uncleaned.main,
+        service(f"{uncleaned.namespace}/of-go", annotations={ANNOTATION_GO_IMPORTED: "true"}),
+    )
     uncleaned.declare("of-the-user")
 
     rows = json.loads(shell(f"svclink cleanup --services -n {uncleaned.namespace} --yes -o json"))
@@ -296,6 +301,7 @@ def test_cleanup_of_services_deletes_imported_ones(uncleaned: World, shell: Shel
         ("EndpointSlice", "ours", "deleted"),
         ("EndpointSlice", "of-the-go-release", "deleted"),
         ("Service", "created", "deleted"),
+        ("Service", "of-go", "deleted"),
     }
     names = [
         each["metadata"]["name"]

@@ -23,8 +23,14 @@ from svclink_controller.wire.resources import CLUSTER_LINKS, ENDPOINT_SLICES, SE
 from svclink_core.codec import Json
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.meta_v1 import ObjectMeta
-from svclink_core.ownership import Foreign, Ours, Unclear, owner_of
-from svclink_core.well_known import LABEL_IMPORTED
+from svclink_core.ownership import (
+    Foreign,
+    Ours,
+    Unclear,
+    is_imported,
+    is_imported_by_go_release,
+    owner_of,
+)
 
 PATHS = {"EndpointSlice": ENDPOINT_SLICES.path, "Service": SERVICES.path}
 
@@ -112,17 +118,18 @@ async def find(
         client: The main cluster.
         namespace: The namespace.
         services: Whether to find Services too, besides EndpointSlices.
-        keep_go_release: Whether to leave out the EndpointSlices of the Go release.
+        keep_go_release: Whether to leave out what the Go release created.
     """
     slices = await Reflector(client, ENDPOINT_SLICES, namespace).list_all()
     ours = is_only_ours if keep_go_release else is_svclinks
     found = [Removal("EndpointSlice", each.metadata) for each in slices.items if ours(each)]
     if services:
         listing = await Reflector(client, SERVICES, namespace).list_all()
-        imported = [
-            each.metadata for each in listing.items if each.metadata.label(LABEL_IMPORTED) == "true"
+        found += [
+            Removal("Service", each.metadata)
+            for each in listing.items
+            if is_imported(each) and not (keep_go_release and is_imported_by_go_release(each))
         ]
-        found += [Removal("Service", metadata) for metadata in imported]
     return sorted(found, key=str)
 
 

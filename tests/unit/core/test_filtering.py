@@ -18,6 +18,7 @@ from svclink_core import (
 from svclink_core.filtering import Imported, Kept, Skipped, Verdict, judge, why_slice_skipped
 from svclink_core.snapshot import Connection
 from svclink_core.well_known import (
+    ANNOTATION_GO_IMPORTED,
     LABEL_CLUSTER,
     LABEL_GO_CLUSTER,
     LABEL_IMPORTED,
@@ -198,6 +199,7 @@ DELETED_AT = "2026-01-01T00:00:00Z"
         (service(service_type="ExternalName", cluster_ip="None"), Reason.REMOTE_EXTERNAL_NAME),
         (service(cluster_ip="None", labels={LABEL_IMPORTED: "true"}), Reason.REMOTE_HEADLESS),
         (service(labels={LABEL_IMPORTED: "true"}, deleted_at=DELETED_AT), Reason.REMOTE_IMPORTED),
+        (service(annotations={ANNOTATION_GO_IMPORTED: "true"}), Reason.REMOTE_IMPORTED),
         (service(deleted_at=DELETED_AT), Reason.REMOTE_DELETING),
     ],
 )
@@ -208,6 +210,18 @@ def test_remote_services_that_are_not_imported(
     """The first rule that skips a remote Service gives the reason, also for one to be created."""
     found = cluster(services=[] if remote is None else [remote])
     assert judge(WEB, found, main, Options(sync_services=True)) == Skipped(reason)
+
+
+@pytest.mark.parametrize(
+    "remote",
+    [
+        service(labels={LABEL_IMPORTED: "false"}),
+        service(annotations={ANNOTATION_GO_IMPORTED: "false"}),
+    ],
+)
+def test_only_true_says_that_svclink_created_a_service(remote: Service) -> None:
+    """Another value of the label or of the Go release's annotation has no meaning."""
+    assert isinstance(judge(WEB, cluster(services=[remote]), service(), Options()), Imported)
 
 
 @pytest.mark.parametrize("kind", ["ClusterIP", "NodePort", "LoadBalancer"])

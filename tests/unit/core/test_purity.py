@@ -222,6 +222,7 @@ def use_rest(core: Mapping[str, Function], universe: Universe) -> None:
     core["is_distribution_refused"](422, "spec.trafficDistribution: Unsupported value")
     core["json_name"]("cluster_ip", {})
     core["sorted_pairs"]({"b": "1", "a": "2"})
+    core["is_imported"](service())
     core["next_action"](RemoteState())
     core["stage_of"](RemoteState())
     core["after"](RemoteState(), Broken())

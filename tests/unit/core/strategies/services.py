@@ -19,6 +19,7 @@ from svclink_core import (
 )
 from svclink_core.core_v1 import ClientIPConfig, SessionAffinityConfig
 from svclink_core.well_known import (
+    ANNOTATION_GO_IMPORTED,
     ANNOTATION_TOPOLOGY_HINTS,
     ANNOTATION_TOPOLOGY_MODE,
     LABEL_IMPORTED,
@@ -77,6 +78,7 @@ _metadata = st.sampled_from(
         evolve(_HEALTHY, annotations=((ANNOTATION_TOPOLOGY_HINTS, "Auto"),)),
         evolve(_HEALTHY, deletion_timestamp=EARLIER),
         evolve(_HEALTHY, labels=((LABEL_IMPORTED, "true"),)),
+        evolve(_HEALTHY, annotations=((ANNOTATION_GO_IMPORTED, "true"),)),
     ]
 )
 _specs = st.sampled_from(_HEALTHY_SPECS + _ODD_SPECS * 10)
