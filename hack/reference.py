@@ -125,7 +125,7 @@ def reasons() -> str:
         (f"`{each.code}`", each.sentence, each.caused_by.value if each.caused_by else "")
         for each in Reason
     )
-    return table(("reason", "meaning", "whose doing"), rows)
+    return table(("reason", "meaning", "caused by"), rows)
 
 
 def table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

@@ -157,7 +157,7 @@ class Manager:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.loop_lag.run())
                 self._reflect_objects(group)
-                # Before the first link: a link to the main cluster itself must be recognised.
+                # Before the first link: a link to the main cluster itself must be recognized.
                 self.cluster_claims.main_id = await identify_until_known(self.client)
                 self._reflect_links(group)
                 group.create_task(self._lead())

@@ -26,6 +26,9 @@ UNDECODABLE_BYTES: Final = 500
 class Budget:
     """What one remote cluster may cost.
 
+    Limits of one object, of one page and of one response are the same for all clusters: see
+    `wire/object_limits.py`, `wire/messages.py` and `api/limits.py` of the controller.
+
     Args:
         memory: Bytes of memory for its objects and for all that is being read of it. 100,000
             endpoints in slices of 100 take 24 MiB, in slices of 10 with their Services 45 MiB.
@@ -57,8 +60,8 @@ class Budget:
     def list_bytes_excess(self) -> str:
         """The message for a list that is too long."""
         return (
-            f"a list of the cluster has more than {self.list_bytes // MEBIBYTE} MiB, the limit for"
-            f" one list; raise {MEMORY_FLAG}, an eighth of that limit"
+            f"a list of the cluster exceeds {self.list_bytes // MEBIBYTE} MiB, eight times"
+            f" {MEMORY_FLAG}; raise that flag"
         )
 
     @property

@@ -1,4 +1,4 @@
-"""Why a mirror of an imported Service has no source any more, and so whose doing that is.
+"""Why a mirror no longer has a source, and which side caused it.
 
 The deletion guard delays only what the remote cluster did by itself: a family or a port that the
 main Service dropped is meant. Source: MIRRORING, "Mass-deletion guard".

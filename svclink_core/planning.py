@@ -1,7 +1,7 @@
 """The plan for one Service or for all: composes what the other modules decide.
 
 Whether a Service is imported: filtering. What its slices should be: mirroring. What a lost cluster
-keeps: unreachable_policy. Whose doing a deletion is: deletion_reasons. Which deletions wait:
+keeps: unreachable_policy. Which side caused a deletion: deletion_reasons. Which deletions wait:
 deletion_guard. When leftovers go: leftovers. Which Services are created: service_creation.
 """
 
@@ -244,7 +244,7 @@ def _keep(view: ServiceView, cluster: str, reason: Reason) -> ClusterPlan:
     findings = undecodable_findings(view, cluster, reason)
     if reason in UNTOUCHED:
         return ClusterPlan(decision, observed)
-    if not view.is_decodable:  # What else the Service has is not known.
+    if not view.is_decodable:  # The rest of the Service is unknown.
         changes = follow_main(observed, view.main, following)
         return ClusterPlan(decision, observed, changes, findings)
     slices = [as_before_loss(each) for each in observed]

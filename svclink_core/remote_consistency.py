@@ -1,4 +1,4 @@
-"""Whether what a remote cluster says about a Service fits together, and how long that is awaited.
+"""Whether a remote Service and its EndpointSlices are consistent, and how long to wait for that.
 
 Services and EndpointSlices arrive on two watches, in any order. When a port is renamed, or a
 Service is deleted and created again, for a moment one of the two is new and the other is old.
@@ -17,11 +17,11 @@ from svclink_core.ownership import is_mirror
 from svclink_core.snapshot import LONG_AGO, RemoteCluster
 
 CONSISTENCY_TIMEOUT_SECONDS: Final = 2.0
-"""How long Service and slices of a remote cluster that do not fit together wait for each other."""
+"""How long Service and slices of a remote cluster that are inconsistent wait for each other."""
 
 
 def settles_at(remote: RemoteCluster, service: NamespacedName) -> float:
-    """When what a synced cluster says about a Service counts even if it does not fit together.
+    """When what a synced cluster says about a Service counts even if it is inconsistent.
 
     Both lists of the cluster are of different moments too.
     """
@@ -59,7 +59,7 @@ def current_slices(
 def may_break_consistency(
     old: Service | EndpointSlice | None, new: Service | EndpointSlice | None
 ) -> bool:
-    """Whether after a change of a remote object Service and slices may not fit together.
+    """Whether after a change of a remote object Service and slices may be inconsistent.
 
     A Service or a slice is new, its ports changed, or a Service is gone.
     """

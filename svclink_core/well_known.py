@@ -67,7 +67,7 @@ NODE_OF_NO_CLUSTER: Final = "svclink.no-node"
 
 
 class Side(Enum):
-    """Whose doing it is that a Service of a cluster is not mirrored."""
+    """What causes a Service of a cluster not to be mirrored."""
 
     REMOTE = "the remote cluster"
     MAIN = "the main cluster"
@@ -77,7 +77,7 @@ class Side(Enum):
 class Reason(Enum):
     """Why svclink does, keeps or skips something: a CamelCase code and a sentence for people.
 
-    Reasons not to mirror something also say whose doing it is.
+    Reasons not to mirror something also say which side caused it.
     """
 
     # Kept: the slices stay because nothing is known for certain, or because the user said so.
@@ -128,7 +128,7 @@ class Reason(Enum):
     )
     REMOTE_CHANGING = (
         "RemoteChanging",
-        "the remote Service and its EndpointSlices do not fit together yet: waiting for the rest",
+        "the remote Service and its EndpointSlices are inconsistent; waiting for an update",
     )
     MAIN_UNDECODABLE = (
         "MainUndecodable",
@@ -297,12 +297,12 @@ class Reason(Enum):
 class LinkReason(Enum):
     """Why a ClusterLink is in its state: the `reason` of a condition, and a sentence for people."""
 
-    CLUSTER_READY = ("ClusterReady", "Cluster connection established")
+    CLUSTER_READY = ("ClusterReady", "cluster connection established")
     DISABLED = (
         "Disabled",
         "spec.enabled is false: the mirrored EndpointSlices stay as they are until it is true",
     )
-    CONNECTING = ("Connecting", "Connecting to the cluster")
+    CONNECTING = ("Connecting", "connecting to the cluster")
     INVALID_KUBECONFIG = ("InvalidKubeconfig", "fix the kubeconfig of the link")
     INSECURE_KUBECONFIG = (
         "InsecureKubeconfig",
@@ -331,15 +331,15 @@ class LinkReason(Enum):
         "its EndpointSlices are kept; if this is intended, edit the link or set spec.clusterID",
     )
     DUPLICATE_NAME = ("DuplicateName", "delete all but one of the ClusterLinks with this name")
-    SYNCED = ("Synced", "All Services and EndpointSlices of the cluster have been listed")
-    INITIALIZING = ("Initializing", "The cluster has not been listed completely yet")
-    STALE = ("Stale", "Changes of the cluster may be missing")
+    SYNCED = ("Synced", "all Services and EndpointSlices of the cluster have been listed")
+    INITIALIZING = ("Initializing", "the cluster has not been listed completely yet")
+    STALE = ("Stale", "changes of the cluster may be missing")
     NAMESPACES_MISSING = (
         "NamespacesMissing",
         "grant list and watch on services and endpointslices there, or no longer include them",
     )
-    WRITE_FAILED = ("WriteFailed", "An EndpointSlice could not be written to the main cluster")
-    AS_EXPECTED = ("AsExpected", "All endpoints and ports can be mirrored")
+    WRITE_FAILED = ("WriteFailed", "an EndpointSlice could not be written to the main cluster")
+    AS_EXPECTED = ("AsExpected", "all endpoints and ports can be mirrored")
     PORT_MISMATCH = (
         "PortMismatch",
         "give the ports the same name or the same number in both clusters",
@@ -351,7 +351,7 @@ class LinkReason(Enum):
     DELETION_HELD = ("DeletionHeld", "if that is intended, edit the link to delete them at once")
     BUDGET_EXCEEDED = (
         "BudgetExceeded",
-        "what is mirrored of the cluster stays as it is, and other links go on",
+        "its EndpointSlices stay unchanged; other links are not affected",
     )
     INVALID_ENDPOINTS = (
         "InvalidEndpoints",

@@ -44,7 +44,10 @@ class _Name:
 _RUNNING: Final[
     WeakKeyDictionary[asyncio.AbstractEventLoop, dict[_Name, asyncio.Future[_Infos]]]
 ] = WeakKeyDictionary()
-"""The look-ups under way. One that was given up goes on, and a later one for its name joins it."""
+"""DNS look-ups in progress.
+
+A look-up that timed out keeps running, and later callers for the same name wait for it.
+"""
 
 
 @define

@@ -70,11 +70,11 @@ class Reading:
         self.account.check()
 
     def shrink(self, size: int) -> None:
-        """Give memory back. After the end there is none."""
+        """Release memory; a no-op after `end`."""
         size = min(size, self.size)
         self.size -= size
         self.account.reading_bytes -= size
 
     def end(self) -> None:
-        """Give all memory back."""
+        """Release all memory."""
         self.shrink(self.size)

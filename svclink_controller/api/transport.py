@@ -25,10 +25,10 @@ KEEPALIVE: Final = {
 
 
 LIST_BUFFER_BYTES: Final = 2**18
-"""The part of a response that is kept before it is read; a list is read in large parts."""
+"""Read buffer of a list, which is read in large parts."""
 
 WATCH_BUFFER_BYTES: Final = 2**15
-"""The same for a watch, of which a cluster may have many."""
+"""Read buffer of a watch; smaller, because a cluster can have many."""
 
 WATCH_BYTES: Final = 2**19
 """Memory of the connection of a watch: the buffers of TLS and aiohttp."""

@@ -117,8 +117,9 @@ class _Commands(click.Group):
     type=MemoryType(minimum=16 * MEBIBYTE),
     default="80Mi",
     show_default=True,
-    help="Memory that one remote cluster may take, apart from its mirrored slices. A link whose"
-    " cluster needs more is BudgetExceeded, and what is mirrored of it stays as it is.",
+    help="Memory that one remote cluster may take, apart from its mirrored slices. If a cluster"
+    " needs more, its link reports BudgetExceeded, its mirrored EndpointSlices stay unchanged, and"
+    " other links continue.",
 )
 @boolean_option(
     "--leader-elect",

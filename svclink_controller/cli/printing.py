@@ -1,4 +1,4 @@
-"""How commands print: tables for people, JSON and YAML for programs. Colours only on a terminal."""
+"""How commands print: tables for people, JSON and YAML for programs. Colors only on a terminal."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ COLOURS: Final = {
     "NotReady": "red",
     "delete": "red",
 }
-"""Words that are coloured in tables."""
+"""Words that are colored in tables."""
 
 
 def console() -> Console:

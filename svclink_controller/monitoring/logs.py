@@ -22,7 +22,7 @@ _LEVELS: Final[dict[LogLevel, int]] = {
 
 
 def configure(log_format: LogFormat = "console", level: LogLevel = "info") -> None:
-    """Log to standard error, as text (coloured on a terminal) or as JSON."""
+    """Log to standard error, as text (colored on a terminal) or as JSON."""
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

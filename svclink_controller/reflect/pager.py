@@ -59,7 +59,7 @@ LIST_LIMITS: Final = ListLimits()
 class Pager(Generic[T]):
     """Lists the objects under a path. A list is complete, or it is an error.
 
-    What it decodes counts as memory that the client is reading, until that is given back.
+    Decoded objects count against the memory budget until `Reading.shrink` releases them.
 
     Args:
         client: The cluster.

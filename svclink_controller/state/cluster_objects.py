@@ -30,7 +30,7 @@ class ClusterObjects:
             are left out.
         undecodable_services: The Services with undecodable objects, and how many each has.
         is_limited: Whether the memory of the objects is counted, as for remote clusters.
-        changed_at: When Service and slices last changed so that they may not fit together.
+        changed_at: When Service and slices last changed so that they may be inconsistent.
     """
 
     services: VersionedMap[NamespacedName, Service] = field(factory=VersionedMap)

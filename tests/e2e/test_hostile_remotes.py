@@ -171,7 +171,9 @@ def slow_lookups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("slow_lookups")
-def test_dead_names_delay_no_other_link(world: World, record_measure: RecordMeasure) -> None:
+def test_unresolvable_names_do_not_delay_other_links(
+    world: World, record_measure: RecordMeasure
+) -> None:
     """A link becomes Ready beside 24 links whose names are being looked up, and it goes on."""
     world.controller.start()
     world.link(world.c2)

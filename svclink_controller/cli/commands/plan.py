@@ -92,12 +92,12 @@ def _manifests(changes: Iterable[Change]) -> str:
 
 
 def _print_diff(result: Plan, observed: Mapping[NamespacedName, EndpointSlice]) -> None:
-    """Print the changes as a unified diff of manifests, in colour on a terminal."""
+    """Print the changes as a unified diff of manifests, in color on a terminal."""
     for change in result.changes:
         is_slice = change.kind == "EndpointSlice"
         for line in _diff_lines(change, observed.get(change.key) if is_slice else None):
-            colour = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "")
-            print_line(line, colour)
+            color = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "")
+            print_line(line, color)
 
 
 def _diff_lines(change: Change, before: EndpointSlice | None) -> Iterator[str]:

@@ -69,7 +69,7 @@ def checked_proxy(name: str, url: str) -> str:
     """The URL of an HTTP proxy.
 
     Raises:
-        AccessError: It is none; the message does not repeat the URL, which may hold a password.
+        AccessError: Not an HTTP proxy URL; the message omits it because it may contain a password.
     """
     try:
         parts = urlsplit(url)

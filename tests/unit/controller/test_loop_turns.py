@@ -120,7 +120,7 @@ async def test_cluster_takes_no_more_than_its_share() -> None:
 
 
 @virtual_time
-async def test_streams_of_a_cluster_share_one_share() -> None:
+async def test_streams_of_a_cluster_share_its_budget() -> None:
     """With many streams a cluster takes no more of the event loop than with one."""
     share = LoopShare(share=0.25, burst=1)
     await asyncio.gather(*(work_in_share(share, 100) for _ in range(48)))
@@ -128,7 +128,7 @@ async def test_streams_of_a_cluster_share_one_share() -> None:
 
 
 @virtual_time
-async def test_burst_comes_back() -> None:
+async def test_burst_is_replenished() -> None:
     """A cluster that was quiet for a while works without pauses again, and no longer than once."""
     share = LoopShare(share=0.25, burst=1)
     await work_in_share(share, 1000)
@@ -141,7 +141,7 @@ async def test_burst_comes_back() -> None:
 
 
 @virtual_time
-async def test_long_work_is_paid_for_later() -> None:
+async def test_long_turn_delays_the_next_one() -> None:
     """Work that takes longer than a turn counts in full."""
     share = LoopShare(share=0.25, burst=0)
     await work_in_share(share, 5, seconds=1)

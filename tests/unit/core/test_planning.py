@@ -173,7 +173,7 @@ def test_slices_of_an_unreachable_cluster_follow_a_new_service(connection: Conne
 
 
 @pytest.mark.parametrize("connection", [PENDING, LOST])
-def test_slices_that_are_kept_have_the_hints_of_today(connection: Connection) -> None:
+def test_kept_slices_get_current_hints(connection: Connection) -> None:
     """One ready endpoint without a hint would end topology routing for the whole Service."""
     plain = mirrored_slice(endpoints=[endpoint(zone="zone-a"), endpoint("10.0.0.2")])
     hinted = mirrored_slice(

@@ -131,7 +131,7 @@ def test_not_ready_can_be_undone(conditions: EndpointConditions) -> None:
     assert after.metadata.annotations == before.metadata.annotations
 
 
-def test_slice_without_endpoints_of_use_is_not_written() -> None:
+def test_slice_without_usable_endpoints_is_not_written() -> None:
     """A write that changes no endpoint would make every node sync for nothing."""
     broken = mirrored_slice(endpoints=[endpoint(conditions=NOT_READY)])
     assert plan(snapshot_of(lost("NotReady"), slices=[broken, LOCAL]), NOW).changes == ()

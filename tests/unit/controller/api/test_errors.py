@@ -132,10 +132,10 @@ async def test_errors_contain_neither_token_nor_key(
 async def test_message_of_an_error_is_one_printable_line() -> None:
     """Escape sequences and line breaks of a server never reach a terminal."""
 
-    async def colour(_: web.BaseRequest) -> web.StreamResponse:
+    async def color(_: web.BaseRequest) -> web.StreamResponse:
         return refusal(500, "\x1b[31mred\n\nreason", "\x1b]0;title\x07 and\r\nmore")
 
-    async with serving(colour) as server, connected(server.url) as client:
+    async with serving(color) as server, connected(server.url) as client:
         with pytest.raises(ApiError) as caught:
             await client.get("/version")
     assert str(caught.value).isprintable()

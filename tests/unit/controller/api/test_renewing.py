@@ -200,7 +200,7 @@ class TestCertificates:
                 await client.get("/version")
                 await asyncio.gather(*(client.get("/version") for _ in range(3)))
 
-    async def test_connections_of_before_go_on(self, tmp_path: Path) -> None:
+    async def test_open_connections_survive_ca_rotation(self, tmp_path: Path) -> None:
         """A watch that is open while the CA is rotated is not cut off."""
         release = asyncio.Event()
 

@@ -165,7 +165,7 @@ async def test_watch_line_over_the_limit_is_an_error() -> None:
             await read_lines(client)
 
 
-def test_line_that_drips_is_not_copied_again_and_again() -> None:
+def test_line_in_small_pieces_is_copied_once() -> None:
     """A small piece of a long line takes memory for itself alone, however long the line is."""
     buffer = LineBuffer(4 * 2**20, Reading())
     buffer.feed(bytes(3 * 2**20))

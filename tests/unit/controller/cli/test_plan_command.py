@@ -244,8 +244,8 @@ def test_control_characters_are_not_printed(files: Files, output: str) -> None:
     assert "\x07" not in output
 
 
-def test_colour_is_for_terminals(files: Files) -> None:
-    """Words are coloured on a terminal without NO_COLOR, never in a pipe."""
+def test_color_is_for_terminals(files: Files) -> None:
+    """Words are colored on a terminal without NO_COLOR, never in a pipe."""
     main = files.write("main.yaml", service(), link("c1"))
     remote = files.write("c1.yaml", service(), endpoint_slice())
     command = [

@@ -10,7 +10,7 @@ from svclink_controller.demo.narrator import Narrator
 
 
 async def test_terminal_highlights_changed_endpoints() -> None:
-    """Colour shows which endpoints are ready; bold shows which have changed."""
+    """Color shows which endpoints are ready; bold shows which have changed."""
     shown = StringIO()
     console = Console(file=shown, force_terminal=True, color_system="standard", highlight=False)
     narrator = Narrator(console, chapter_pause=0)

@@ -356,7 +356,7 @@ async def test_mirror_outlives_a_service_that_overtakes_its_slices() -> None:
 
 
 async def test_plan_is_made_again_when_patience_ends() -> None:
-    """What does not fit together in the end is removed without another event."""
+    """What stays inconsistent is removed without another event."""
     async with worlds(ago=CONSISTENCY_TIMEOUT_SECONDS - 0.2) as world:
         world.list_all()
         world.store.put(MAIN, OWN_NAME)

@@ -345,9 +345,7 @@ async def test_lost_cluster_keeps_its_objects(world: World) -> None:
 @pytest.mark.parametrize(
     ("code", "is_lost"), [(401, False), (403, False), (503, True)], ids=["401", "403", "503"]
 )
-async def test_cluster_that_rejects_svclink_is_not_lost(
-    world: World, code: int, *, is_lost: bool
-) -> None:
+async def test_401_and_403_are_not_a_loss(world: World, code: int, *, is_lost: bool) -> None:
     """A token that was revoked starts no unreachable policy; the cluster may be in good health."""
     remote = await world.serve()
     world.edit(remote.kubeconfig)

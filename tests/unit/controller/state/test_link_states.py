@@ -219,7 +219,7 @@ def test_edited_link_is_listed_from_now_on() -> None:
     assert states.since("c1") == 2_000
 
 
-def test_change_that_service_and_slices_may_not_survive_has_a_time() -> None:
+def test_inconsistent_change_is_timestamped() -> None:
     """The last time that ports or identities changed is in the snapshot, for a synced cluster."""
     time = ManualClock()
     store = Store(Options(), link_states=LinkStates(now=time))
