@@ -96,7 +96,7 @@ class EndpointSlice:
         """The remote slice that a mirror was made from, and its shard if the slice was split.
 
         `web-abc` is the first shard, `web-abc/1` the next. No name has a `/`, so this is
-        unmistakable. Earlier versions wrote both into one annotation.
+        unambiguous. Earlier versions wrote both into one annotation.
         """
         name = shard = None
         for key, value in self.metadata.annotations:

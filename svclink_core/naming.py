@@ -50,7 +50,7 @@ def choose_name(
     clusters: Collection[str],
     is_taken: Callable[[str], bool],
 ) -> str:
-    """A name for a new mirror: `{service}-{cluster}` if free and unmistakable, else hashed.
+    """A name for a new mirror: `{service}-{cluster}` if free and unambiguous, else hashed.
 
     >>> web = NamespacedName("shop", "web")
     >>> choose_name(web, "cluster-a", "web-9ddm4", {"cluster-a"}, is_taken=lambda name: False)

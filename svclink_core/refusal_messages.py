@@ -42,7 +42,7 @@ ABOUT_CONTENT: Final = frozenset(
 """Those who refuse a certain content, and may accept another one."""
 
 
-def refuser_of(code: int, message: str) -> RefusalSource:
+def refusal_source(code: int, message: str) -> RefusalSource:
     """Who refused a write, by code and message of the API server's Status.
 
     The first known phrase decides: after it, policies and webhooks say what they like. Their code
@@ -61,17 +61,17 @@ def is_distribution_refused(code: int, message: str) -> bool:
     return code == 422 and "spec.trafficDistribution: " in message
 
 
-def explain_refusal(refuser: RefusalSource, error: str, action: str, namespace: str) -> str:
+def explain_refusal(source: RefusalSource, error: str, action: str, namespace: str) -> str:
     """What to do about a refused write, with the server's words in brackets.
 
     Args:
-        refuser: Who refused it.
+        source: Who refused it.
         error: Code, reason and message of the API server's Status.
         action: The permission that the write needs: `create on services in namespace default`.
         namespace: Where it was to be written; empty for an object that is in no namespace.
     """
     where = f"namespace {namespace}" if namespace else "the cluster"
-    fix = refuser.value.format(action=action, where=where)
+    fix = source.value.format(action=action, where=where)
     return f"{fix} ({error})" if fix else error
 
 

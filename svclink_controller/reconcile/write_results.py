@@ -13,7 +13,12 @@ from svclink_controller.wire.resources import ENDPOINT_SLICES, NAMESPACES, SERVI
 from svclink_core.diffing import Delete
 from svclink_core.ownership import service_of
 from svclink_core.planning import Change
-from svclink_core.refusal_messages import ABOUT_CONTENT, RefusalSource, explain_refusal, refuser_of
+from svclink_core.refusal_messages import (
+    ABOUT_CONTENT,
+    RefusalSource,
+    explain_refusal,
+    refusal_source,
+)
 from svclink_core.service_creation import CreateNamespace, CreateService
 from svclink_core.write_retries import (
     FIXED_BY_CONTENT,
@@ -85,7 +90,7 @@ def result_of(change: Change, error: ApiError) -> WriteResult:
         return WriteResult(change, WriteStatus.SUPERSEDED, str(error), status.retry_after, pauses)
     message = explain(error, _permission(change), change.key.namespace)
     outcome = WriteStatus.REFUSED if pauses == FIXED_BY_CONTENT else WriteStatus.FAILED
-    is_for_upgrade = refuser_of(status.code, status.message) is RefusalSource.SERVICE_NAME
+    is_for_upgrade = refusal_source(status.code, status.message) is RefusalSource.SERVICE_NAME
     pause = UPGRADE_SECONDS if is_for_upgrade else status.retry_after
     return WriteResult(change, outcome, message, pause, pauses)
 
@@ -103,7 +108,7 @@ def pauses_of(error: Exception) -> RetryPauses:
         return NO_ANSWER
     if status.code in (404, 409) or "NamespaceTerminating" in status.causes:
         return FIXED_BY_PLANNING
-    is_about_content = refuser_of(status.code, status.message) in ABOUT_CONTENT
+    is_about_content = refusal_source(status.code, status.message) in ABOUT_CONTENT
     return FIXED_BY_CONTENT if is_about_content else FIXED_BY_OTHERS
 
 
@@ -111,8 +116,8 @@ def explain(error: Exception, permission: str, namespace: str = "") -> str:
     """Who refused a write, and the error. Arguments as for `explain_refusal`."""
     if not isinstance(error, ApiError):
         return str(error)
-    refuser = refuser_of(error.status.code, error.status.message)
-    return explain_refusal(refuser, str(error), permission, namespace)
+    source = refusal_source(error.status.code, error.status.message)
+    return explain_refusal(source, str(error), permission, namespace)
 
 
 def _permission(change: Change) -> str:

@@ -229,7 +229,7 @@ def use_rest(core: Mapping[str, Function], universe: Universe) -> None:
     core["aborts_connecting"](Broken())
     core["longest_pause"](4.0, 0.5)
     core["goes_on_without"](LinkTarget("abc", ("a", "b")), {"a"}, 403)
-    core["explain_refusal"](core["refuser_of"](403, "exceeded quota: few"), "no", "create", "")
+    core["explain_refusal"](core["refusal_source"](403, "exceeded quota: few"), "no", "create", "")
     core["delay_before"](
         core["failed_again"](None, "a", "no", pauses=NO_ANSWER, at=0, jitter=0), "a", 1
     )

@@ -16,7 +16,7 @@ from svclink_core.refusal_messages import (
     RefusalSource,
     explain_refusal,
     is_distribution_refused,
-    refuser_of,
+    refusal_source,
 )
 
 FORBIDDEN: Final = 'endpointslices.discovery.k8s.io "web-c1" is forbidden: '
@@ -106,17 +106,17 @@ def test_main_cluster_that_does_not_know_a_distribution(
     assert is_distribution_refused(code, text) is is_refused
 
 
-@pytest.mark.parametrize(("code", "message", "refuser"), TEXTS)
-def test_text_tells_who_refused(code: int, message: str, refuser: RefusalSource) -> None:
+@pytest.mark.parametrize(("code", "message", "source"), TEXTS)
+def test_text_tells_who_refused(code: int, message: str, source: RefusalSource) -> None:
     """Each admission plugin, RBAC and validation have their own phrase."""
-    assert refuser_of(code, message) is refuser
+    assert refusal_source(code, message) is source
 
 
-@pytest.mark.parametrize(("code", "message", "refuser"), TEXTS[:12])
+@pytest.mark.parametrize(("code", "message", "source"), TEXTS[:12])
 @pytest.mark.parametrize("quoted", [message for _, message, _ in TEXTS])
-def test_first_phrase_decides(code: int, message: str, refuser: RefusalSource, quoted: str) -> None:
+def test_first_phrase_decides(code: int, message: str, source: RefusalSource, quoted: str) -> None:
     """A policy or webhook may quote the words of any other refusal."""
-    assert refuser_of(code, f"{message}; {quoted}") is refuser
+    assert refusal_source(code, f"{message}; {quoted}") is source
 
 
 @given(st.integers(), st.text())
@@ -124,7 +124,7 @@ def test_any_text_has_a_refuser(code: int, message: str) -> None:
     """Without a known phrase it is the server; only size and validation have a code."""
     known = {413: RefusalSource.SIZE, 422: RefusalSource.VALIDATION}
     unquoted = message.replace('"', "").replace(":", "")
-    assert refuser_of(code, unquoted) is known.get(code, RefusalSource.SERVER)
+    assert refusal_source(code, unquoted) is known.get(code, RefusalSource.SERVER)
 
 
 def test_missing_permission_is_named() -> None:
@@ -148,10 +148,10 @@ def test_full_quota_is_named_with_its_namespace() -> None:
 
 @given(st.sampled_from(RefusalSource), st.text(), st.text(), st.text())
 def test_message_has_the_words_of_the_server(
-    refuser: RefusalSource, error: str, action: str, namespace: str
+    source: RefusalSource, error: str, action: str, namespace: str
 ) -> None:
     """Whatever the refusal, what the server said is part of the message."""
-    message = explain_refusal(refuser, error, action, namespace)
+    message = explain_refusal(source, error, action, namespace)
     assert message == error or message.endswith(f" ({error})")
 
 

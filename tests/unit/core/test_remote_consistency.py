@@ -68,7 +68,7 @@ def owned(endpoint_slice: EndpointSlice, uid: str) -> EndpointSlice:
 
 
 def waits(decided: Plan) -> bool:
-    """Whether the plan keeps what is mirrored and is made again when patience ends."""
+    """Whether the plan keeps what is mirrored and is made again after the time-out."""
     (decision,) = decided.decisions
     return (
         decided.changes == ()

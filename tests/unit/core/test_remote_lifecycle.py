@@ -202,7 +202,7 @@ def test_an_edit_is_not_forgotten_when_the_session_breaks() -> None:
             assert next_action(after(state, Broken())) == action
 
 
-def test_only_edits_and_credentials_interrupt_work() -> None:
+def test_only_edits_and_credentials_abort_connecting() -> None:
     """A claim of another link does not make a connection that is being opened start over."""
     assert [aborts_connecting(each) for each in (Edited(NEW), CredentialsChanged(NEW))] == [
         True
