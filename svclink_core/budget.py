@@ -60,8 +60,8 @@ class Budget:
     def list_bytes_excess(self) -> str:
         """The message for a list that is too long."""
         return (
-            f"a list of the cluster exceeds {self.list_bytes // MEBIBYTE} MiB, eight times"
-            f" {MEMORY_FLAG}; raise that flag"
+            f"a list of the cluster exceeds {self.list_bytes // MEBIBYTE} MiB, eight times the"
+            f" memory limit for one remote cluster; raise {MEMORY_FLAG}"
         )
 
     @property
