@@ -62,8 +62,7 @@ class SecretKubeconfigs:
         await asyncio.gather(*watches, return_exceptions=True)
 
     async def _watch(self, name: str) -> None:
-        selector = f"metadata.name={name}"
-        reflector = Reflector(self.client, SECRETS, self.namespace, field_selector=selector)
+        reflector = secret_reflector(self.client, self.namespace, name)
 
         def fail(problem: str) -> None:
             # A Secret that was read once stays valid while it cannot be read again.
@@ -79,6 +78,11 @@ class SecretKubeconfigs:
         if name in self._watches and is_new:
             self._secrets[name] = secret
             self.changed(name)
+
+
+def secret_reflector(client: Client, namespace: str, name: str) -> Reflector[Secret]:
+    """Reads one Secret by `list` and `watch`: the Role of svclink has no other permission."""
+    return Reflector(client, SECRETS, namespace, field_selector=f"metadata.name={name}")
 
 
 def kubeconfig_in(

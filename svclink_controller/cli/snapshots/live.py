@@ -23,15 +23,13 @@ from svclink_controller.cli.snapshots.partial import (
 from svclink_controller.credentials.trust import STRICT, Trust
 from svclink_controller.reflect.reflector import INSTALL_CRD, Reflector
 from svclink_controller.remotes.problems import EXPECTED, problem_of
-from svclink_controller.remotes.secret_kubeconfigs import kubeconfig_in
+from svclink_controller.remotes.secret_kubeconfigs import kubeconfig_in, secret_reflector
 from svclink_controller.remotes.session import Session, identify, open_session
 from svclink_controller.wire.messages import Listing, WireError
-from svclink_controller.wire.reading import decode_object
 from svclink_controller.wire.resources import (
     CLUSTER_LINKS,
     ENDPOINT_SLICES,
     NAMESPACES,
-    SECRETS,
     SERVICES,
     Resource,
 )
@@ -152,14 +150,14 @@ async def read_request(client: Client, link: ClusterLink, scope: Scope) -> LinkR
 async def _read_secret(client: Client, link: ClusterLink, home: str) -> SecretContent:
     if (reference := link.spec.kubeconfig_secret_ref) is None:
         return SECRET_NOT_READ
+    where = f"Secret {home}/{reference.name}"
     try:
-        secret = decode_object(await client.get(SECRETS.path(home, reference.name)), SECRETS)
+        listing = await secret_reflector(client, home, reference.name).list_all()
     except (ApiError, TransportError, WireError) as error:
-        if isinstance(error, ApiError) and error.status.code == 404:
-            return kubeconfig_in(None, reference, home)
-        message = f"Secret {home}/{reference.name} cannot be read: {error}"
-        return Problem(LinkReason.INVALID_KUBECONFIG, message)
-    return kubeconfig_in(secret, reference, home)
+        return Problem(LinkReason.INVALID_KUBECONFIG, f"{where} cannot be read: {error}")
+    if listing.undecodable:
+        return Problem(LinkReason.INVALID_KUBECONFIG, f"{where} cannot be decoded")
+    return kubeconfig_in(next(iter(listing.items), None), reference, home)
 
 
 async def _read_remote(

@@ -176,7 +176,10 @@ async def test_kubeconfig_in_a_secret_is_used(tmp_path: Path) -> None:
         before = await world.ask("explain", "default/web", "--controller-namespace", "svc")
         world.main.put_secret("svc", "c1", {"config": kubeconfig(world.servers["c1"].url)})
         after = await world.ask("explain", "default/web", "--controller-namespace", "svc")
+        paths = {each.path for each in world.main.requests}
     assert "there is no Secret svc/c1" in before
+    # The Role of svclink permits to list Secrets, not to get one.
+    assert {path for path in paths if "/secrets" in path} == {"/api/v1/namespaces/svc/secrets"}
     assert (
         "  c1: not mirrored, because the cluster has no Service of this namespace and name" in after
     )
