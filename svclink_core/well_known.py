@@ -297,7 +297,7 @@ class Reason(Enum):
 class LinkReason(Enum):
     """Why a ClusterLink is in its state: the `reason` of a condition, and a sentence for people."""
 
-    CLUSTER_READY = ("ClusterReady", "cluster connection established")
+    CLUSTER_READY = ("ClusterReady", "Cluster connection established")
     DISABLED = (
         "Disabled",
         "spec.enabled is false: the mirrored EndpointSlices stay as they are until it is true",

@@ -94,7 +94,7 @@ def test_kubectl_works_with_the_clusters_of_the_demo(
     assert header.split() == ["NAME", "ENABLED", "VERSION", "STATUS", "AGE"]
     assert [row.split()[0] for row in rows if "Ready" in row.split()] == ["cluster-a", "cluster-b"]
     described = kubectl("describe", "clusterlink", "cluster-a")
-    assert "cluster connection established" in described
+    assert "Cluster connection established" in described
     assert "10.0.0.11:8080" in kubectl("describe", "service", "web", "-n", "shop")
 
     manifest.write_text(SERVICE, encoding="utf-8")

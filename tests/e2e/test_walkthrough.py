@@ -167,7 +167,7 @@ def link_remote(shell: Shell, installation: Installation) -> None:
 
 def inspect(shell: Shell, installation: Installation) -> None:
     """Run the documented commands for inspection and troubleshooting."""
-    assert "cluster connection established" in shell(
+    assert "Cluster connection established" in shell(
         "kubectl describe clusterlink production-east -n cloudpilot"
     )
     assert "10.1.0.1" in shell("kubectl describe endpointslice nginx-production-east -n default")

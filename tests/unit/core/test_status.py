@@ -69,7 +69,7 @@ def test_phase(facts: LinkFacts, phase: Phase) -> None:
 @pytest.mark.parametrize(
     ("facts", "status", "reason", "message"),
     [
-        (FACTS, "True", "ClusterReady", "cluster connection established"),
+        (FACTS, "True", "ClusterReady", "Cluster connection established"),
         (
             evolve(FACTS, connection=PENDING),
             "Unknown",
@@ -344,7 +344,7 @@ def test_transition_time(old_status: str, expected: str) -> None:
     facts = evolve(FACTS, link=evolve(link(), status=ClusterLinkStatus(conditions=(old,))))
     found = condition(facts, "Ready")
     assert found == Condition(
-        "Ready", "True", "ClusterReady", "cluster connection established", expected, 1
+        "Ready", "True", "ClusterReady", "Cluster connection established", expected, 1
     )
 
 
