@@ -80,18 +80,30 @@ class RenewingTransport(HardenedTransport):
         buffer_bytes: int = LIST_BUFFER_BYTES,
     ) -> aiohttp.ClientResponse:
         """Send a request, and once more if reading everything again can help."""
+        send = super().send
+
+        async def attempt(used: _Used) -> aiohttp.ClientResponse:
+            complete = self._complete(headers, used.identity)
+            return await send(method, url, complete, body, timeouts, buffer_bytes)
+
         used = await self._usable()
         try:
-            response = await self._send_as(used, method, url, headers, body, timeouts, buffer_bytes)
+            response = await attempt(used)
         except (aiohttp.ClientError, ssl.SSLError) as error:
             if tls_fault(error) is None or not await self._renew(used):
                 raise
         else:
             if not await self._is_outdated(response, used):
                 return response
-        return await self._send_as(
-            await self._usable(), method, url, headers, body, timeouts, buffer_bytes
-        )
+        return await attempt(await self._usable())
+
+    def _complete(self, headers: Mapping[str, str], identity: UserIdentity) -> CIMultiDict[str]:
+        """The headers of a request with those of the identity."""
+        complete = CIMultiDict(headers)
+        complete.extend(self._headers)
+        if identity.authorization is not None:
+            complete["Authorization"] = identity.authorization
+        return complete
 
     async def _is_outdated(self, response: aiohttp.ClientResponse, used: _Used) -> bool:
         """Whether the server rejected an identity that has been renewed; closes the response."""
@@ -104,22 +116,6 @@ class RenewingTransport(HardenedTransport):
             if not is_kept:
                 response.close()
         return not is_kept
-
-    async def _send_as(
-        self,
-        used: _Used,
-        method: str,
-        url: str,
-        headers: Mapping[str, str],
-        body: bytes | None,
-        timeouts: aiohttp.ClientTimeout,
-        buffer_bytes: int = LIST_BUFFER_BYTES,
-    ) -> aiohttp.ClientResponse:
-        complete = CIMultiDict(headers)
-        complete.extend(self._headers)
-        if used.identity.authorization is not None:
-            complete["Authorization"] = used.identity.authorization
-        return await super().send(method, url, complete, body, timeouts, buffer_bytes)
 
     async def _usable(self) -> _Used:
         """The identity to use now, and TLS settings with its certificate."""
