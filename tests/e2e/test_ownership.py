@@ -154,24 +154,3 @@ def test_mirrors_without_a_link_are_removed(linked: World) -> None:
     linked.create(linked.main, orphan)
 
     linked.await_mirrored("web", c1=["10.1.0.1"])
-
-
-def test_what_others_add_to_a_mirror_stays(mirroring: World) -> None:
-    """An update of a mirror keeps labels, annotations and finalizers that are not svclink's."""
-    added: Manifest = {
-        "labels": {"example.com/team": "shop"},
-        "annotations": {"example.com/note": "looked at"},
-        "finalizers": ["example.com/audit"],
-    }
-    api, namespace = mirroring.main.api, mirroring.namespace
-    api.patch("endpointslices", "web-c1", namespace, {"metadata": added})
-    try:
-        mirroring.set_addresses(mirroring.c1, "web", "10.1.0.2")
-        mirroring.await_mirrored("web", c1=["10.1.0.2"], c2=["10.2.0.1"])
-
-        metadata = mirroring.mirror("web-c1")["metadata"]
-        assert metadata["labels"].items() >= added["labels"].items()
-        assert metadata["annotations"].items() >= added["annotations"].items()
-        assert metadata["finalizers"] == added["finalizers"]
-    finally:
-        api.patch("endpointslices", "web-c1", namespace, {"metadata": {"finalizers": None}})
