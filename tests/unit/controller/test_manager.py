@@ -24,8 +24,9 @@ from svclink_controller.api.connecting import remote_client
 from svclink_controller.election.leader import Timing
 from svclink_controller.manager import make_manager
 from svclink_controller.settings import Settings
+from svclink_controller.state.store import Store
 from svclink_controller.wire.label_selector import parse
-from svclink_core import SYNCED, ClusterLinkSpec, NamespacedName
+from svclink_core import SYNCED, ClusterLink, ClusterLinkSpec, NamespacedName
 from svclink_core.codec import Json
 from svclink_core.svclink_v1alpha1 import SecretKeyReference
 from tests.builders.keys import WEB
@@ -338,15 +339,21 @@ async def test_controller_without_election_is_warned_of_a_leader() -> None:
     assert (line["lease"], line["holder"]) == (f"{NAMESPACE}/svclink", "another")
 
 
+async def stand_by(world: World, cluster_link: ClusterLink) -> Store:
+    """Start a replica while another one leads. Returns its state, once everything is listed."""
+    world.hold_lease()
+    world.main.put(cluster_link)
+    world.controller.elector.timing = Timing(lease=15, renew=10, retry=0.5)
+    world.start()
+    store = world.controller.store
+    await eventually(lambda: store.is_complete and store.connections.get("c1") == SYNCED)
+    return store
+
+
 async def test_standby_keeps_no_work_and_begins_with_everything() -> None:
     """However much changes, neither a key nor a time waits in a replica that does not lead."""
     async with worlds(ELECTING) as world:
-        world.hold_lease()
-        world.main.put(world.link())
-        world.controller.elector.timing = Timing(lease=15, renew=10, retry=0.5)
-        world.start()
-        store, work = world.controller.store, world.controller.work
-        await eventually(lambda: store.is_complete and store.connections.get("c1") == SYNCED)
+        store, work = await stand_by(world, world.link()), world.controller.work
         for number in range(20):
             key = NamespacedName("default", f"short-lived-{number}")
             for cluster in (world.main, world.remote):
@@ -384,15 +391,10 @@ async def test_new_leader_deletes_nothing_of_a_link_that_its_watch_lacks() -> No
 async def test_new_leader_reads_the_links_again() -> None:
     """What the last leader mirrored after an edit stays, although the watch does not show it."""
     async with worlds(ELECTING) as world:
-        world.hold_lease()
-        world.main.put(world.link(excluded_namespaces=("default",)))
         world.main.fail(
             Hang(), lambda asked: asked.path.endswith("/clusterlinks") and asked.is_watch
         )
-        world.controller.elector.timing = Timing(lease=15, renew=10, retry=0.5)
-        world.start()
-        store = world.controller.store
-        await eventually(lambda: store.is_complete and store.connections.get("c1") == SYNCED)
+        store = await stand_by(world, world.link(excluded_namespaces=("default",)))
         world.main.put(world.link())
         world.main.put(mirrored_slice("web-c1", "10.0.0.9"))
         await eventually(lambda: store.mirrored("c1").slices == 1)
@@ -405,12 +407,7 @@ async def test_new_leader_reads_the_links_again() -> None:
 async def test_new_leader_that_cannot_read_the_links_goes_on() -> None:
     """The links that it knows are worked on; a lease is not held for nothing."""
     async with worlds(ELECTING) as world:
-        world.hold_lease()
-        world.main.put(world.link())
-        world.controller.elector.timing = Timing(lease=15, renew=10, retry=0.5)
-        world.start()
-        store = world.controller.store
-        await eventually(lambda: store.is_complete and store.connections.get("c1") == SYNCED)
+        await stand_by(world, world.link())
         world.main.fail(Refuse(503), ends_with("/clusterlinks"))
         world.release_lease()
         await world.is_mirrored("10.0.0.1")
