@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 from svclink_controller.demo.apiserver.api_server import make_api_server
 from svclink_controller.demo.apiserver.secure_serving import serving_api, tls_context
 from svclink_controller.demo.processes import Process
 
-from .control_planes import START_SECONDS, Cluster
+from .background_loop import in_background
+from .control_planes import Cluster
 
 
 class InProcessCluster(Cluster):
@@ -37,25 +36,19 @@ class InProcessCluster(Cluster):
 def serving_clusters(directory: Path, names: Sequence[str]) -> Iterator[list[Cluster]]:
     """Run clusters with these names until the context is left."""
     clusters = [InProcessCluster(name, directory / name) for name in names]
-    loop, stop, started = asyncio.new_event_loop(), asyncio.Event(), threading.Event()
-
-    async def serve() -> None:
-        async with AsyncExitStack() as stack:
+    with in_background(_served(clusters)):
+        try:
             for each in clusters:
-                await each.serve(stack)
-            started.set()
-            await stop.wait()
+                each.wait_until_ready()
+            yield list(clusters)
+        finally:  # While the servers run, which then close their side of each connection.
+            for each in clusters:
+                each.clean_up()
 
-    thread = threading.Thread(target=loop.run_until_complete, args=[serve()])
-    thread.start()
-    try:
-        assert started.wait(START_SECONDS), "the API servers did not start"
+
+@asynccontextmanager
+async def _served(clusters: Sequence[InProcessCluster]) -> AsyncIterator[None]:
+    async with AsyncExitStack() as stack:
         for each in clusters:
-            each.wait_until_ready()
-        yield list(clusters)
-    finally:
-        for each in clusters:
-            each.clean_up()
-        loop.call_soon_threadsafe(stop.set)
-        thread.join()
-        loop.close()
+            await each.serve(stack)
+        yield

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -21,7 +20,7 @@ from aiohttp import web
 
 from tests.builders.manifests import Manifest, endpoint_slice, object_list, service
 
-from .control_planes import START_SECONDS
+from .background_loop import in_background
 from .kubeconfigs import encoded_pem, kubeconfig
 
 BOOKMARK_SECONDS: Final = 30
@@ -124,25 +123,9 @@ class RemoteServer:
 @contextmanager
 def serving_remotes(remotes: Sequence[ServedRemote]) -> Iterator[RemoteServer]:
     """Serve these remotes on loopback, in a thread, until the context is left."""
-    loop, stop, started = asyncio.new_event_loop(), asyncio.Event(), threading.Event()
     authority, by_name = trustme.CA(), {remote.name: remote for remote in remotes}
-    urls: list[str] = []
-
-    async def serve() -> None:
-        async with _site(by_name, authority) as url:
-            urls.append(url)
-            started.set()
-            await stop.wait()
-
-    thread = threading.Thread(target=loop.run_until_complete, args=[serve()])
-    thread.start()
-    try:
-        assert started.wait(START_SECONDS), "the server did not start"
-        yield RemoteServer(urls[0], authority, by_name, loop)
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join()
-        loop.close()
+    with in_background(_site(by_name, authority)) as (url, loop):
+        yield RemoteServer(url, authority, by_name, loop)
 
 
 @asynccontextmanager
