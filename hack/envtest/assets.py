@@ -130,17 +130,22 @@ def pin_of(dependency: str, module: Path) -> str | None:
     return found[1] if found else None
 
 
-def cache_directory(version: str, binaries: Binaries) -> Path:
-    """The directory of the binaries of a version, outside the source tree."""
-    base = os.environ.get("SVCLINK_ENVTEST_CACHE") or Path(
-        os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "svclink", "envtest"
+def cache_root() -> Path:
+    """The directory, outside the source tree, of everything that tests build once."""
+    return Path(
+        os.environ.get("SVCLINK_ENVTEST_CACHE")
+        or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "svclink", "envtest")
     )
+
+
+def cache_directory(version: str, binaries: Binaries) -> Path:
+    """The directory of the binaries of a version."""
     machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
     what = version
     if binaries.option and (companion := binaries.companion):
         pin = pin_of(companion.pinned, companion.module)
         what = f"{binaries.option.lstrip('-')}-{version}-{companion.name}-{pin}"
-    return Path(base) / f"{what}-{platform.system().lower()}-{machine}"
+    return cache_root() / f"{what}-{platform.system().lower()}-{machine}"
 
 
 def is_complete(directory: Path, binaries: Binaries) -> bool:

@@ -1,0 +1,3 @@
+module svclink.cloudpilot.ai/hack/envtest/pause
+
+go 1.21
