@@ -1,5 +1,7 @@
-# docker build --tag REGISTRY/svclink:0.1.0 .
-ARG BASE=python:3.13-slim
+# docker build --tag REGISTRY/svclink:0.1.0 --build-arg REVISION="$(git rev-parse HEAD)" .
+# The tag pins one release of Python on one release of Debian; it is rebuilt with Debian's security fixes. To build on the
+# same bytes each time, pass a digest: --build-arg BASE=python@sha256:...
+ARG BASE=python:3.13.16-slim-trixie
 
 # hadolint ignore=DL3006
 FROM ${BASE} AS build
@@ -9,17 +11,17 @@ COPY crd crd
 COPY svclink_core svclink_core
 COPY svclink_controller svclink_controller
 # pip runs outside the environment, so that the environment that is copied has no pip.
-RUN python -m venv --without-pip /opt/svclink \
-    && python -m pip --python /opt/svclink/bin/python install --no-cache-dir --compile .
+RUN --mount=type=cache,target=/root/.cache/pip \
+    python -m venv --without-pip /opt/svclink \
+    && python -m pip --python /opt/svclink/bin/python install --compile .
+COPY hack/slim_environment.py hack/
+RUN /opt/svclink/bin/python hack/slim_environment.py
 
 # hadolint ignore=DL3006
 FROM ${BASE}
-LABEL org.opencontainers.image.title="svclink" \
-      org.opencontainers.image.description="Mirrors EndpointSlices of remote Kubernetes clusters into a main cluster" \
-      org.opencontainers.image.licenses="Apache-2.0"
 # A controller needs nothing that installs or builds software.
 RUN python -m pip uninstall --yes --root-user-action=ignore pip \
-    && rm -rf /usr/local/lib/python3.13/ensurepip
+    && rm -rf "$(python -c 'import ensurepip; print(*ensurepip.__path__)')"
 COPY --from=build /opt/svclink /opt/svclink
 ENV PATH=/opt/svclink/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -27,3 +29,15 @@ ENV PATH=/opt/svclink/bin:$PATH \
 USER 65532:65532
 EXPOSE 8080
 ENTRYPOINT ["svclink"]
+
+ARG BASE
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+ARG SOURCE=unknown
+LABEL org.opencontainers.image.title="svclink" \
+      org.opencontainers.image.description="Mirrors EndpointSlices of remote Kubernetes clusters into a main cluster" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.source="${SOURCE}" \
+      org.opencontainers.image.base.name="${BASE}"

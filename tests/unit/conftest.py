@@ -1,14 +1,19 @@
-"""Which tests count towards branch coverage of the core."""
+"""Which tests count towards branch coverage of the core, and what no test may import."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Final
 
 import pytest
 from hypothesis import is_hypothesis_test
 
+from .client_classes import NotInTheImage
+
 CORE: Final = Path(__file__).parent / "core"
+
+sys.meta_path.insert(0, NotInTheImage())
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
