@@ -302,7 +302,7 @@ class Remote:
         """Use a session from now on instead of the one in use."""
         self._retry.note_attempt(is_answered=True)
         await self._disconnect()
-        session.hand_over(self.store, self.name)
+        await session.hand_over(self.store, self.name)
         self.store.set_connection(self.name, session.connection)
         following = asyncio.create_task(session.follow(self.store, self.name))
         following.add_done_callback(lambda _: self._inbox.put(Broken()))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias
 
 import structlog
 from attrs import define, frozen
@@ -17,6 +17,7 @@ from svclink_controller.api.spending import Account
 from svclink_controller.backoff import Backoff
 from svclink_controller.credentials.kubeconfig import decode_base64, parse_kubeconfig
 from svclink_controller.credentials.trust import STRICT, Trust
+from svclink_controller.loop_turns import TURN_SECONDS, in_turns
 from svclink_controller.remotes.lateness import Lateness
 from svclink_controller.remotes.namespace_reading import (
     CORRECT_SERVER,
@@ -25,7 +26,8 @@ from svclink_controller.remotes.namespace_reading import (
     NamespaceReader,
 )
 from svclink_controller.state.store import Store
-from svclink_controller.wire.messages import Listing, WireError
+from svclink_controller.state.successor import Successor
+from svclink_controller.wire.messages import WireError
 from svclink_controller.wire.reading import decode_uid, decode_version
 from svclink_controller.wire.resources import REMOTE_ENDPOINT_SLICES, Resource
 from svclink_core.core_v1 import Service
@@ -46,8 +48,6 @@ CREATE_KUBE_SYSTEM: Final = (
 
 Admit: TypeAlias = Callable[[str | None], Problem | None]
 """Says why a cluster of this identity (None: not known) must not be used, or None."""
-
-T = TypeVar("T", Service, EndpointSlice)
 
 log = structlog.get_logger()
 
@@ -94,6 +94,7 @@ class Session:
     cluster_id: str | None
     listed: list[ListedNamespace]
     heartbeat: Heartbeat = HEARTBEAT
+    turn_seconds: float = TURN_SECONDS
 
     @property
     def target(self) -> LinkTarget:
@@ -110,14 +111,23 @@ class Session:
         """What is known of the cluster, from `hand_over` on."""
         return self.reader.connection
 
-    def hand_over(self, store: Store, cluster: str) -> None:
-        """Replace what the store holds of the cluster, Services and slices in one step."""
-        store.replace(cluster, Service, _merge(each.services.listing for each in self.listed))
-        store.replace(cluster, EndpointSlice, _merge(each.slices.listing for each in self.listed))
-        for each in self.listed:
-            each.services.listing.items.clear()
-            each.slices.listing.items.clear()
+    async def hand_over(self, store: Store, cluster: str) -> None:
+        """Replace what the store holds of the cluster, Services and slices in one step.
+
+        The step is prepared in turns: a list as large as the budget allows takes over a second.
+        """
+        successor = store.successor(cluster)
+        account = self.client.reading.account
+        share = account.loop if account.is_limited else None
+        await in_turns(self._taking(successor), self.turn_seconds, share)
+        store.take_over(cluster, successor)
         self.client.reading.end()
+
+    def _taking(self, successor: Successor) -> Iterator[None]:
+        for each in self.listed:
+            yield from successor.taking(Service, each.services.listing)
+            yield from successor.taking(EndpointSlice, each.slices.listing)
+        yield from successor.noting_removals()
 
     async def follow(self, store: Store, cluster: str) -> None:
         """Apply every change to the store. Never returns; raises what ends the session."""
@@ -246,14 +256,6 @@ async def _require_life(client: Client, seconds: float) -> None:
     except ApiError as error:
         if error.status.code == 401:
             raise
-
-
-def _merge(listings: Iterable[Listing[T]]) -> Listing[T]:
-    merged: Listing[T] = Listing([], [], "")
-    for listing in listings:
-        merged.items.extend(listing.items)
-        merged.undecodable.extend(listing.undecodable)
-    return merged
 
 
 def _first(group: BaseExceptionGroup[Exception]) -> Exception:

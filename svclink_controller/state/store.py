@@ -29,6 +29,7 @@ from svclink_controller.state.mirror_counts import MirrorCounter, MirrorCounts
 from svclink_controller.state.namespaces import Namespaces
 from svclink_controller.state.propagation import PropagationTimes
 from svclink_controller.state.snapshots import SnapshotMaker
+from svclink_controller.state.successor import Successor
 from svclink_controller.wire.messages import Listing, Undecodable
 from svclink_core.core_v1 import Namespace, Service
 from svclink_core.deletion_guard import Guard
@@ -219,10 +220,7 @@ class Store:
         self._plan_again_after(ClusterChanged(cluster))
 
     def forget(self, cluster: str) -> None:
-        """Drop all objects of a remote cluster that is no longer read.
-
-        It counts as never listed.
-        """
+        """Drop all objects of a remote cluster that is not read. It counts as never listed."""
         self._clusters.pop(cluster, None)
         self.propagation.forget(cluster)
         self._snapshots.mark_outdated(cluster)
@@ -258,19 +256,12 @@ class Store:
 
     # Services and EndpointSlices of any cluster
 
-    def replace(
-        self, cluster: str, kind: ObjectType, listing: Listing[T], namespace: str = ""
-    ) -> None:
-        """Take a complete list of one namespace, or of all, and remove what is not in it."""
-        for _ in self.replacing(cluster, kind, listing, namespace):
-            pass
-
     def replacing(
         self, cluster: str, kind: ObjectType, listing: Listing[T], namespace: str = ""
     ) -> Iterator[None]:
-        """`replace`, one object at a time.
+        """Take a complete list of one namespace, or of all, and remove what is not in it.
 
-        Between two of them others may use the store, as between watch events.
+        One object at a time: between two of them others may use the store, as between watch events.
         """
         items = {item.metadata.key: item for item in listing.items}
         listed = items.keys() | {each.key for each in listing.undecodable}
@@ -287,11 +278,20 @@ class Store:
         if cluster == MAIN:
             self.mark_listed(kind)
 
-    def mark_listed(self, kind: type) -> None:
-        """Note that a kind of the main cluster was listed completely.
+    def successor(self, cluster: str) -> Successor:
+        """Begin to replace everything of a remote cluster, which `take_over` ends."""
+        is_synced = self._link_states.connection(cluster) == SYNCED
+        return Successor(self._objects(cluster), self._link_states.now if is_synced else None)
 
-        After the last kind everything is planned.
-        """
+    def take_over(self, cluster: str, successor: Successor) -> None:
+        """Replace everything of a remote cluster in one step."""
+        if cluster in self.links:
+            self._clusters[cluster] = successor.objects
+            self._snapshots.mark_outdated(cluster)
+            self._plan_again_after(ClusterChanged(cluster))
+
+    def mark_listed(self, kind: type) -> None:
+        """Note that a kind of the main cluster is complete. After the last, all is planned."""
         was_complete = self.is_complete
         self._listed.add(kind)
         if self.is_complete and not was_complete:

@@ -20,6 +20,7 @@ from svclink_core.snapshot import SYNCED
 from svclink_core.well_known import LABEL_SERVICE_NAME, MAIN
 from tests.bench_core.conftest import Report
 from tests.bench_core.fleet import NOW, endpoint, key_of, service
+from tests.builders.stores import replace_objects
 
 SLICES: Final = 250
 ENDPOINTS: Final = 100
@@ -75,9 +76,9 @@ def test_one_event(benchmark: BenchmarkFixture) -> None:
     store = Store(Options())
     store.put_link(ClusterLink(ObjectMeta("c1", uid="u", generation=1)))
     store.mark_listed(ClusterLink)
-    store.replace(MAIN, Service, Listing([service(0, "main")], [], "1"))
-    store.replace(MAIN, EndpointSlice, Listing([], [], "1"))
-    store.replace("c1", Service, Listing([service(0, "c1")], [], "1"))
+    replace_objects(store, MAIN, Service, Listing([service(0, "main")], [], "1"))
+    replace_objects(store, MAIN, EndpointSlice, Listing([], [], "1"))
+    replace_objects(store, "c1", Service, Listing([service(0, "c1")], [], "1"))
     store.set_connection("c1", SYNCED)
     versions = iter(range(2, 1_000_000))
 

@@ -55,7 +55,7 @@ class StandIn(Session):
         """Whether both are of links with one name, which is the first part of a uid."""
         return self.uid != other.uid and self.uid[0] == other.uid[0]
 
-    def hand_over(self, _: Store, __: str) -> None:
+    async def hand_over(self, _: Store, __: str) -> None:
         """There is nothing to hand over."""
 
     async def follow(self, _: Store, __: str) -> None:

@@ -78,7 +78,7 @@ async def world() -> AsyncIterator[World]:
 async def following(world: World, *namespaces: str) -> AsyncIterator[asyncio.Task[None]]:
     """A session that is handed over and followed."""
     opened = await world.open(*namespaces)
-    opened.hand_over(world.store, "c1")
+    await opened.hand_over(world.store, "c1")
     world.store.set_connection("c1", opened.connection)
     task = asyncio.create_task(opened.follow(world.store, "c1"))
     try:

@@ -724,7 +724,7 @@ async def test_session_that_could_not_be_used_is_closed(world: World) -> None:
 
     @define
     class Unusable(Session):
-        def hand_over(self, store: Store, cluster: str) -> None:
+        async def hand_over(self, store: Store, cluster: str) -> None:
             raise RuntimeError(f"a bug, with {cluster} in {type(store)}")
 
     async def open_unusable(

@@ -40,7 +40,8 @@ from tests.unit.controller.waiting import eventually
 ELSEWHERE: Final = NamespacedName("elsewhere", "web")
 IDENTITY: Final = "/api/v1/namespaces/kube-system"
 VERSION: Final = "/version"
-FAST: Final = Heartbeat(interval=0.02, timeout=0.2)
+FAST: Final = Heartbeat(interval=0.02)
+IMPATIENT: Final = Heartbeat(interval=0.02, timeout=0.2)
 
 
 @define
@@ -76,7 +77,7 @@ async def following(
 ) -> AsyncIterator[asyncio.Task[None]]:
     """A session that is handed over and followed."""
     opened = await world.open(heartbeat=heartbeat)
-    opened.hand_over(world.store, "c1")
+    await opened.hand_over(world.store, "c1")
     task = asyncio.create_task(opened.follow(world.store, "c1"))
     try:
         yield task
@@ -93,7 +94,7 @@ async def test_objects_reach_the_store_when_the_session_is_handed_over(world: Wo
     """Nothing is in the store before, and everything is afterwards."""
     opened = await world.open()
     assert world.services() == set()
-    opened.hand_over(world.store, "c1")
+    await opened.hand_over(world.store, "c1")
     remote = world.store.snapshot().remotes["c1"]
     assert (set(remote.services), set(remote.endpoint_slices)) == ({WEB}, {WEB})
     await opened.close()
@@ -103,7 +104,28 @@ async def test_handed_over_lists_replace_what_was_held(world: World) -> None:
     """Objects of an earlier session that this one did not list are deleted."""
     world.store.put("c1", service(ELSEWHERE))
     opened = await world.open()
-    opened.hand_over(world.store, "c1")
+    await opened.hand_over(world.store, "c1")
+    assert world.services() == {WEB}
+    await opened.close()
+
+
+async def test_lists_are_handed_over_in_turns(world: World) -> None:
+    """Others may work between any two objects, and see what was held before until the end."""
+    world.store.put("c1", service(ELSEWHERE))
+    opened = await world.open()
+    opened.turn_seconds = 0
+    seen: list[set[NamespacedName]] = []
+
+    async def watch_the_store() -> None:
+        while True:
+            seen.append(world.services())
+            await asyncio.sleep(0)
+
+    watching = asyncio.create_task(watch_the_store())
+    await opened.hand_over(world.store, "c1")
+    watching.cancel()
+    assert len(seen) >= 2
+    assert all(each == {ELSEWHERE} for each in seen)
     assert world.services() == {WEB}
     await opened.close()
 
@@ -113,7 +135,7 @@ async def test_lists_of_namespaces_are_merged(world: World) -> None:
     world.cluster.put(service(ELSEWHERE))
     world.cluster.put(service(NamespacedName("third", "web")))
     opened = await world.open("default", "elsewhere")
-    opened.hand_over(world.store, "c1")
+    await opened.hand_over(world.store, "c1")
     assert world.services() == {WEB, ELSEWHERE}
     await opened.close()
 
@@ -223,11 +245,9 @@ async def test_expired_credentials_end_the_session(world: World) -> None:
 
 async def test_server_that_hangs_is_noticed(world: World) -> None:
     """A server that keeps its connections open and stops answering is lost after two heartbeats."""
-
-    async with following(world, FAST) as task:
-        await eventually(lambda: len(world.cluster.watchers) == 2)
+    async with following(world, IMPATIENT) as task:
         asked = beats(world)
-        world.cluster.fail(Hang())
+        world.cluster.fail(Hang(), starts_with(VERSION))
         with pytest.raises(TransportError):
             await task
         assert beats(world) >= asked + 2

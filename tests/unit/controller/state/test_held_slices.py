@@ -17,6 +17,7 @@ from svclink_core.discovery_v1 import CONDITIONS
 from svclink_core.mirroring import normal_endpoints
 from svclink_core.well_known import ANNOTATION_SOURCE_SLICE, MAIN
 from tests.builders.keys import WEB
+from tests.builders.stores import replace_objects
 from tests.builders.values import link, mirrored_slice, remote_slice
 from tests.unit.controller.state.stores import (
     MIRROR,
@@ -158,7 +159,7 @@ def test_list_with_older_versions_counts() -> None:
     made = linked("c1")
     made.store.put(MAIN, mirrored_slice(version="10"))
     made.store.put_link(link(version="10"))
-    made.store.replace(MAIN, EndpointSlice, listing(mirrored_slice(version="9")))
+    replace_objects(made.store, MAIN, EndpointSlice, listing(mirrored_slice(version="9")))
     made.store.put_link(link(version="9"), listed=True)
     assert made.store.snapshot().main.names[MIRROR].metadata.resource_version == "9"
     assert made.store.links["c1"].metadata.resource_version == "9"

@@ -25,6 +25,7 @@ from svclink_core import (
 )
 from svclink_core.well_known import MAIN
 from tests.builders.keys import WEB
+from tests.builders.stores import replace_objects
 from tests.builders.values import link, mirrored_slice, namespace, remote_slice, service
 from tests.unit.controller.state.stores import (
     API,
@@ -47,7 +48,7 @@ def test_removed_link_frees_everything() -> None:
     made.changes.clear()
     made.store.put("c1", service(API))
     made.store.remove("c1", Service, WEB)
-    made.store.replace("c1", EndpointSlice, listing(remote_slice()))
+    replace_objects(made.store, "c1", EndpointSlice, listing(remote_slice()))
     made.store.mark_undecodable("c1", EndpointSlice, undecodable())
     made.store.set_connection("c1", SYNCED)
     made.store.observe("c1", Observation(version="v1.36.0"))

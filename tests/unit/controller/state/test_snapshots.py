@@ -28,6 +28,7 @@ from svclink_core import (
 )
 from svclink_core.well_known import MAIN
 from tests.builders.keys import WEB
+from tests.builders.stores import replace_objects
 from tests.builders.values import link, mirrored_slice, namespace, remote_slice, service
 from tests.unit.controller.state.fingerprints import fingerprint
 
@@ -46,8 +47,8 @@ CHANGES: Final[dict[str, Callable[[Store], None]]] = {
     "a slice is removed in main": lambda store: store.remove(MAIN, EndpointSlice, MIRROR),
     "a write finds a slice gone": lambda store: store.mark_gone(MIRROR, "uid-of-web-c1"),
     "a Service is undecodable in main": lambda store: store.mark_undecodable(MAIN, Service, BROKEN),
-    "the slices of main are listed": lambda store: store.replace(
-        MAIN, EndpointSlice, Listing([mirrored_slice(key=API)], [], "1")
+    "the slices of main are listed": lambda store: replace_objects(
+        store, MAIN, EndpointSlice, Listing([mirrored_slice(key=API)], [], "1")
     ),
     "a Service is added in a remote": lambda store: store.put("c1", service(API)),
     "a Service is removed in a remote": lambda store: store.remove("c1", Service, WEB),
@@ -63,8 +64,8 @@ CHANGES: Final[dict[str, Callable[[Store], None]]] = {
         "c1", EndpointSlice, BROKEN
     ),
     "an undecodable slice is decoded": lambda store: store.put("c2", remote_slice()),
-    "the Services of a remote are listed": lambda store: store.replace(
-        "c1", Service, Listing([service(API)], [], "1")
+    "the Services of a remote are listed": lambda store: replace_objects(
+        store, "c1", Service, Listing([service(API)], [], "1")
     ),
     "a Namespace is added": lambda store: store.put_namespace(namespace("shop")),
     "a Namespace is being deleted": lambda store: store.put_namespace(
@@ -96,8 +97,8 @@ def store() -> Store:
         made.set_connection(name, SYNCED)
     made.mark_undecodable("c2", EndpointSlice, BROKEN)
     made.replace_namespaces(Listing([namespace("default")], [], "1"))
-    made.replace(MAIN, Service, Listing([service()], [], "1"))
-    made.replace(MAIN, EndpointSlice, Listing([mirrored_slice()], [], "1"))
+    replace_objects(made, MAIN, Service, Listing([service()], [], "1"))
+    replace_objects(made, MAIN, EndpointSlice, Listing([mirrored_slice()], [], "1"))
     made.mark_listed(ClusterLink)
     return made
 
@@ -147,8 +148,8 @@ def test_snapshot_after_one_change_shares_the_rest() -> None:
     store = Store(Options())
     for name in ("c1", "c2"):
         store.put_link(link(name))
-        store.replace(name, Service, Listing(some_services(2500), [], "1"))
-        store.replace(name, EndpointSlice, Listing(some_slices(2500), [], "1"))
+        replace_objects(store, name, Service, Listing(some_services(2500), [], "1"))
+        replace_objects(store, name, EndpointSlice, Listing(some_slices(2500), [], "1"))
         store.set_connection(name, SYNCED)
     before = store.snapshot()
     store.put("c1", remote_slice("s7-abc", key="s7", version="2"))

@@ -23,6 +23,7 @@ from svclink_core import (
 )
 from svclink_core.well_known import MAIN
 from tests.builders.keys import WEB
+from tests.builders.stores import replace_objects
 from tests.builders.values import link, mirrored_slice, remote_slice, service
 from tests.unit.controller.state.stores import (
     API,
@@ -42,10 +43,9 @@ def test_no_service_is_planned_before_main_is_listed() -> None:
     made = world(is_complete=False)
     made.store.put_link(link(version="1"))
     made.store.set_connection("c1", SYNCED)
-    made.store.replace(MAIN, Service, listing(service()))
-    made.store.replace(
-        "c1", EndpointSlice, listing(remote_slice(), undecodable=[undecodable("other")])
-    )
+    replace_objects(made.store, MAIN, Service, listing(service()))
+    broken = listing(remote_slice(), undecodable=[undecodable("other")])
+    replace_objects(made.store, "c1", EndpointSlice, broken)
     made.store.put("c1", remote_slice("other"))
     made.store.remove("c1", EndpointSlice, SOURCE)
     made.store.mark_listed(Service)
@@ -59,8 +59,8 @@ def test_last_list_of_main_plans_every_service() -> None:
     """After the last of the three lists every Service of any cluster is planned once."""
     made = world(is_complete=False)
     made.store.put_link(link(version="1"))
-    made.store.replace(MAIN, Service, listing(service()))
-    made.store.replace("c1", Service, listing(service(API)))
+    replace_objects(made.store, MAIN, Service, listing(service()))
+    replace_objects(made.store, "c1", Service, listing(service(API)))
     for kind in (ClusterLink, Service, EndpointSlice, EndpointSlice):
         made.store.mark_listed(kind)
     assert sorted(made.enqueued) == [API, WEB]
@@ -119,7 +119,7 @@ def test_same_version_is_not_a_change() -> None:
     ):
         made.store.put(cluster, item)
         made.changes.clear()
-        made.store.replace(cluster, type(item), listing(item))
+        replace_objects(made.store, cluster, type(item), listing(item))
         assert (made.enqueued, made.outdated_statuses) == ([], [])
 
 
@@ -201,11 +201,13 @@ def test_same_connection_is_not_a_change() -> None:
 def test_list_removes_missing_objects() -> None:
     """An object that a complete list lacks is removed, and its Service is planned."""
     made = linked("c1")
-    made.store.replace("c1", Service, listing(service(), service(API)))
-    made.store.replace("c1", EndpointSlice, listing(remote_slice(), remote_slice("api-1", key=API)))
+    replace_objects(made.store, "c1", Service, listing(service(), service(API)))
+    replace_objects(
+        made.store, "c1", EndpointSlice, listing(remote_slice(), remote_slice("api-1", key=API))
+    )
     made.changes.clear()
-    made.store.replace("c1", Service, listing(service()))
-    made.store.replace("c1", EndpointSlice, listing(remote_slice()))
+    replace_objects(made.store, "c1", Service, listing(service()))
+    replace_objects(made.store, "c1", EndpointSlice, listing(remote_slice()))
     remote = made.store.snapshot().remotes["c1"]
     assert (set(remote.services), set(remote.endpoint_slices)) == ({WEB}, {WEB})
     assert made.enqueued == [API, API]
@@ -215,17 +217,17 @@ def test_list_of_a_namespace_keeps_other_namespaces() -> None:
     """The list of one namespace removes nothing in another."""
     made = linked("c1")
     elsewhere = NamespacedName("elsewhere", "web")
-    made.store.replace("c1", Service, listing(service(), service(elsewhere)))
-    made.store.replace("c1", Service, listing(), "default")
+    replace_objects(made.store, "c1", Service, listing(service(), service(elsewhere)))
+    replace_objects(made.store, "c1", Service, listing(), "default")
     assert set(made.store.snapshot().remotes["c1"].services) == {elsewhere}
 
 
 def test_list_keeps_the_last_state_of_an_undecodable_object() -> None:
     """An undecodable object of a list exists: its last state stays and its Service is marked."""
     made = linked("c1")
-    made.store.replace("c1", EndpointSlice, listing(remote_slice()))
+    replace_objects(made.store, "c1", EndpointSlice, listing(remote_slice()))
     made.changes.clear()
-    made.store.replace("c1", EndpointSlice, listing(undecodable=[undecodable()]))
+    replace_objects(made.store, "c1", EndpointSlice, listing(undecodable=[undecodable()]))
     remote = made.store.snapshot().remotes["c1"]
     assert (set(remote.endpoint_slices), list(remote.undecodable)) == ({WEB}, [WEB])
     assert made.enqueued == [WEB]
@@ -246,7 +248,7 @@ def test_undecodable_mark_ends_with_a_decodable_or_removed_object(
         case "deleted":
             made.store.remove("c1", kind, WEB)
         case _:
-            made.store.replace("c1", kind, listing())
+            replace_objects(made.store, "c1", kind, listing())
     assert list(made.store.snapshot().remotes["c1"].undecodable) == []
     assert set(made.enqueued) == {WEB}
 

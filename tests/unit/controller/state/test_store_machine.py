@@ -28,6 +28,7 @@ from svclink_core import (
 from svclink_core.ownership import cluster_of, is_ours, service_of
 from svclink_core.snapshot import Connection, all_keys, group_by_service
 from svclink_core.well_known import MAIN
+from tests.builders.stores import replace_objects
 from tests.builders.values import link
 from tests.unit.controller.state.fingerprints import fingerprint
 from tests.unit.controller.state.stores import (
@@ -122,7 +123,7 @@ class StoreMachine(RuleBasedStateMachine):
     def main_slices_are_listed(self, all_drawn: list[EndpointSlice]) -> None:
         self.about_to_change()
         new = [self.numbered(drawn, f"uid-{self.version}") for drawn in all_drawn]
-        self.store.replace(MAIN, EndpointSlice, Listing(new, [], "1"))
+        replace_objects(self.store, MAIN, EndpointSlice, Listing(new, [], "1"))
         self.model.main_slices = {drawn.metadata.key: drawn for drawn in new}
 
     @rule(new=st.sampled_from(NAMES.keys).flatmap(services), is_removed=st.booleans())
@@ -213,7 +214,7 @@ class StoreMachine(RuleBasedStateMachine):
         key, owner = drawn.metadata.key, service_of(drawn) or drawn.metadata.key
         each = Undecodable(key, owner, "field missing")
         if is_removed:
-            self.store.replace(name, EndpointSlice, Listing([], [], "1"), key.namespace)
+            replace_objects(self.store, name, EndpointSlice, Listing([], [], "1"), key.namespace)
             for cluster, other in list(self.model.remote_slices):
                 if (cluster, other.namespace) == (name, key.namespace):
                     del self.model.remote_slices[cluster, other]
