@@ -74,6 +74,7 @@ class FaultProxy:
         self._port = self._reservation.getsockname()[1]
         self.url = f"https://127.0.0.1:{self._port}"
         self._listener: asyncio.Server | None = None
+        self._is_ended = False
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
             target=self._loop.run_forever, name=f"proxy {self._port}", daemon=True
@@ -145,10 +146,13 @@ class FaultProxy:
         await self._end_connections()
 
     async def _end(self) -> None:
+        self._is_ended = True
         if self._listener is not None:
             self._listener.close()
         await self._end_connections()
-        await asyncio.sleep(0.01)  # asyncio closes aborted connections in its next iteration.
+        # asyncio takes three iterations to report an accepted connection, and one to close it.
+        for _ in range(10):
+            await asyncio.sleep(0)
 
     async def _end_connections(self) -> None:
         serving = list(self._serving)
@@ -160,6 +164,9 @@ class FaultProxy:
         self._open.clear()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._is_ended:  # It was accepted before the listener was closed.
+            writer.transport.abort()
+            return
         self._open.add(writer)
         _transport_of(
             writer
