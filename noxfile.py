@@ -250,9 +250,29 @@ def install_network_programs(session: nox.Session) -> None:
         session.run("apt-get", "install", "-qq", "--yes", *packages, external=True)
 
 
+def install_prometheus(session: nox.Session) -> None:
+    """Put Prometheus and promtool on the PATH: those of Debian's package, if there are no others.
+
+    The package is only unpacked: an installation would start a service.
+    """
+    if shutil.which("promtool") or not shutil.which("apt-get"):
+        return
+    directory = Path(session.cache_dir).resolve() / "prometheus"
+    if not directory.exists():
+        with session.chdir(session.create_tmp()):
+            if os.geteuid() == 0:
+                session.run("apt-get", "update", "-qq", external=True)
+            session.run("apt-get", "download", "-qq", "prometheus", external=True)
+            (package,) = Path().glob("prometheus_*.deb")
+            session.run("dpkg-deb", "--extract", package.name, "unpacked", external=True)
+            Path("unpacked").rename(directory)
+    session.env["PATH"] = f"{directory / 'usr' / 'bin'}{os.pathsep}{os.environ['PATH']}"
+
+
 def run_e2e(session: nox.Session, kubernetes: str) -> None:
     """Run the end-to-end tests. They mostly wait, so three processes fit on two cores."""
     install_e2e(session, kubernetes)
+    install_prometheus(session)
     apart = ("--ignore", "tests/e2e/traffic")
     session.run(
         "pytest", "tests/e2e", *apart, "--kubernetes", kubernetes, *PARALLEL, *session.posargs

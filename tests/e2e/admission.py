@@ -6,9 +6,9 @@ import contextlib
 from dataclasses import dataclass
 from typing import Final
 
-from tests.builders.manifests import Manifest
+from tests.builders.manifests import Manifest, endpoint_slice
 
-from .api_client import Api, ApiError
+from .api_client import Api, ApiError, path_of
 
 ADMISSION: Final = "admissionregistration.k8s.io/v1"
 POLICY: Final = "e2e-no-mirrors"
@@ -65,6 +65,16 @@ class SliceQuota:
 
     def lift(self) -> None:
         self.api.delete("resourcequotas", QUOTA, self.namespace)
+
+
+def assert_refused(api: Api, namespace: str) -> None:
+    """Assert that main refuses this user an EndpointSlice, without creating it."""
+    path = path_of("endpointslices", None, namespace)
+    try:
+        api.request("POST", f"{path}?dryRun=All", endpoint_slice(key=f"{namespace}/web"))
+    except ApiError:
+        return
+    raise AssertionError("the EndpointSlice was accepted")
 
 
 def _policy(user: str) -> Manifest:

@@ -8,10 +8,8 @@ from typing import Final
 
 import pytest
 
-from tests.builders.manifests import endpoint_slice
-
-from .admission import SliceQuota, WriteBan
-from .api_client import Api, ApiError, path_of
+from .admission import SliceQuota, WriteBan, assert_refused
+from .api_client import Api
 from .control_planes import CONTROLLER
 from .polling import consistently, eventually
 from .world import RecordMeasure, World
@@ -48,7 +46,9 @@ def test_refused_writes_are_tried_ever_less_often(
     """Each object has a few tries, the status names the refusal, and later all are mirrored."""
     limit: SliceQuota | WriteBan = request.getfixturevalue(refusal)
     limit.impose()
-    eventually(lambda: assert_refused(linked))
+    api = Api(linked.main.server, linked.main.tls_context(common_name=CONTROLLER))
+    eventually(lambda: assert_refused(api, linked.namespace))
+    api.close()
     mark = linked.main.audit_mark()
 
     for number, name in enumerate(SERVICES):
@@ -68,19 +68,6 @@ def test_refused_writes_are_tried_ever_less_often(
     limit.lift()
     eventually(lambda: assert_all_mirrored(linked), RECOVERY_SECONDS)
     linked.links.await_condition("c1", "True", "Synced", kind="Synced")
-
-
-def assert_refused(world: World) -> None:
-    """Assert that main refuses an EndpointSlice of the controller, without creating it."""
-    api = Api(world.main.server, world.main.tls_context(common_name=CONTROLLER))
-    path = path_of("endpointslices", None, world.namespace)
-    try:
-        api.request("POST", f"{path}?dryRun=All", endpoint_slice(key=f"{world.namespace}/web"))
-    except ApiError:
-        return
-    finally:
-        api.close()
-    raise AssertionError("the EndpointSlice was accepted")
 
 
 def tries_by_name(world: World, mark: int) -> Counter[str]:

@@ -1,0 +1,1 @@
+"""Prometheus scrapes svclink; promtool tests the alerts; the queries of the dashboard have data."""

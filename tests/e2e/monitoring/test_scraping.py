@@ -1,0 +1,188 @@
+"""Prometheus scrapes the replicas that the PodMonitor selects.
+
+Real: control planes, the permissions of Prometheus, svclink, Prometheus, promtool. Substituted:
+nodes; the Pods are processes on loopback. The Prometheus operator and the discovery of Pods, which
+Debian's Prometheus lacks: the test makes the configuration and lists the Pods as they would.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+import yaml
+
+from tests.e2e.admission import WriteBan, assert_refused
+from tests.e2e.api_client import Api
+from tests.e2e.control_planes import Cluster
+from tests.e2e.controller_process import Controller, controller_of
+from tests.e2e.documented_commands import documented_commands
+from tests.e2e.polling import eventually
+from tests.e2e.shell import Shell, deployed_kubeconfig
+from tests.e2e.world import World
+
+from .deployed_monitoring import (
+    dashboard_queries,
+    documented_series,
+    pod_namespace,
+    scrape_configuration,
+    targets_of,
+)
+from .programs import promtool
+from .prometheus import Prometheus, running_prometheus
+from .replicas import NAMESPACE, start_replica
+
+ACCOUNT: Final = "prometheus-k8s"
+ACCOUNT_NAMESPACE: Final = "monitoring"
+SERVICES: Final = ("changed", "withdrawn")
+# It counts what no worker has taken, and there are more workers than Services here.
+MAY_STAY_ZERO: Final = "svclink_queue_depth"
+CONTROLLER_USER: Final = f"system:serviceaccount:{NAMESPACE}:svclink"
+
+pytestmark = pytest.mark.real_servers(
+    "`kubectl create token` speaks protobuf, which the embedded server does not read"
+)
+
+
+@pytest.fixture
+def idle_controller(deployed: Shell, main: Cluster, tmp_path: Path) -> Iterator[Controller]:
+    """The first replica, as the ServiceAccount of the Deployment."""
+    with controller_of(deployed_kubeconfig(deployed, main), tmp_path, "leader") as controller:
+        yield controller
+
+
+@pytest.fixture
+def standby(deployed: Shell, main: Cluster, tmp_path: Path) -> Iterator[Controller]:
+    """The second replica."""
+    with controller_of(deployed_kubeconfig(deployed, main), tmp_path, "standby") as controller:
+        yield controller
+
+
+@pytest.fixture
+def addresses(world: World, standby: Controller, deployed: Shell) -> dict[str, str]:
+    """Where each replica listens: the first one leads, and the second one stands by."""
+    deployment = yaml.safe_load(deployed(f"kubectl get deployment svclink -n {NAMESPACE} -o yaml"))
+    api = world.main.api
+    leader = start_replica(api, deployment, "svclink-leader", world.controller)
+    eventually(lambda: assert_answers(leader, "leading"))
+    return {
+        "svclink-leader": leader,
+        "svclink-standby": start_replica(api, deployment, "svclink-standby", standby),
+    }
+
+
+@pytest.fixture
+def prometheus(
+    addresses: dict[str, str], main: Cluster, deployed: Shell, tmp_path: Path
+) -> Iterator[Prometheus]:
+    """Prometheus with the permissions that docs/monitoring.md gives it; both replicas are up."""
+    main.create_namespace(ACCOUNT_NAMESPACE)
+    main.create_service_account(ACCOUNT, ACCOUNT_NAMESPACE)
+    deployed(documented_commands("docs/monitoring.md")["permissions"])
+    api = main.api_with_token(main.token(ACCOUNT, ACCOUNT_NAMESPACE))
+    targets = tmp_path / "targets.json"
+    targets.write_text(json.dumps(targets_of(api.find("pods", pod_namespace()))), encoding="utf-8")
+    api.close()
+    with running_prometheus(scrape_configuration(targets), tmp_path) as running:
+
+        def both_replicas_are_scraped() -> None:
+            found = {each["pod"]: each["instance"] for each in running.healthy_targets()}
+            assert found == addresses
+
+        eventually(both_replicas_are_scraped)
+        yield running
+    main.delete_namespace(ACCOUNT_NAMESPACE)
+
+
+@pytest.fixture
+def controller_api(main: Cluster, deployed: Shell) -> Iterator[Api]:
+    """A client of the main cluster with the permissions of svclink."""
+    api = main.api_with_token(deployed(f"kubectl create token svclink -n {NAMESPACE}").strip())
+    yield api
+    api.close()
+
+
+@pytest.fixture
+def ban(main: Cluster) -> Iterator[WriteBan]:
+    """An admission policy that can deny svclink every write of an EndpointSlice."""
+    created = WriteBan(main.api, CONTROLLER_USER)
+    created.create()
+    yield created
+    created.delete()
+
+
+def test_prometheus_has_data_for_every_panel_metric_and_alert(
+    world: World,
+    addresses: dict[str, str],
+    prometheus: Prometheus,
+    ban: WriteBan,
+    controller_api: Api,
+) -> None:
+    """After changes and failures, each panel and metric has data, and the right alerts wait."""
+    change_everything(world)
+    eventually(lambda: assert_no_metric_stands_still(prometheus))
+    numbers = itertools.count()
+
+    def no_panel_is_empty_while_things_change() -> None:
+        # A rate needs changes after the first scrape of a series.
+        world.set_addresses(world.c1, SERVICES[0], f"10.1.1.{next(numbers) % 250 + 1}")
+        empty = [each for each in dashboard_queries() if not prometheus.has_data(each[1])]
+        assert empty == []
+
+    eventually(no_panel_is_empty_while_things_change)
+
+    world.links.add("away", world.c2.kubeconfig({"token": "t"}, server="https://127.0.0.1:9"))
+    ban.impose()
+    eventually(lambda: assert_refused(controller_api, world.namespace))
+    world.set_addresses(world.c1, SERVICES[0], "10.1.0.9")
+    world.links.await_condition("c1", "False", "WriteFailed", kind="Synced")
+
+    eventually(lambda: assert_waiting(prometheus, "SvclinkRemoteUnreachable", "SvclinkWritesFail"))
+    prometheus.assert_rules_are_evaluated()
+    assert prometheus.names("svclink_.+") == documented_series()
+    for address in addresses.values():
+        assert promtool("check", "metrics", answer=answer(address, "metrics")) == ""
+    ban.lift()
+
+
+def change_everything(world: World) -> None:
+    """Mirror some Services, then change one and withdraw another."""
+    for name in SERVICES:
+        world.declare(name)
+        world.publish(world.c1, name, "10.1.0.1")
+    world.link(world.c1)
+    for name in SERVICES:
+        world.await_mirrored(name, c1=["10.1.0.1"])
+    changed, withdrawn = SERVICES
+    world.set_addresses(world.c1, changed, "10.1.0.2", "10.1.0.3")
+    world.await_mirrored(changed, c1=["10.1.0.2", "10.1.0.3"])
+    world.withdraw(world.c1, withdrawn)
+    world.await_mirrored(withdrawn)
+
+
+def assert_no_metric_stands_still(prometheus: Prometheus) -> None:
+    """Assert that each documented metric was above zero at some time."""
+    moving = [each for each in documented_series() if not each.endswith(("_bucket", "_sum"))]
+    still = {each for each in moving if not prometheus.has_data(f"{each} > 0")}
+    assert still <= {MAY_STAY_ZERO}
+
+
+def assert_waiting(prometheus: Prometheus, *alerts: str) -> None:
+    """Assert that exactly these alerts wait until their condition has held long enough."""
+    assert prometheus.alerts() == dict.fromkeys(alerts, "pending")
+
+
+def assert_answers(address: str, words: str) -> None:
+    """Assert that a replica is ready and says this of itself."""
+    assert words in answer(address, "readyz")
+
+
+def answer(address: str, path: str) -> str:
+    """The response of a replica to an unauthenticated request."""
+    with urllib.request.urlopen(f"http://{address}/{path}", timeout=10) as response:
+        return str(response.read().decode())
