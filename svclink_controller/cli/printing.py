@@ -24,6 +24,7 @@ COLOURS: Final = {
     "Mirrored": "green",
     "create": "green",
     "warn": "yellow",
+    "skip": "yellow",
     "Kept": "yellow",
     "Pending": "yellow",
     "update": "yellow",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, Final
 
@@ -64,6 +65,25 @@ def test_api_server_accepts_the_manifests_without_warnings(deployed: Shell) -> N
         "kubectl create --dry-run=server -n cloudpilot --filename -", answer=json.dumps(pod)
     )
     assert "violates PodSecurity" in refused.stderr
+
+
+@pytest.mark.real_servers("the embedded server has no Pods")
+def test_check_runs_as_the_controller_does(deployed: Shell) -> None:
+    """The Pod of deploy/check.yaml is admitted, and differs from the controller's by its command.
+
+    It has no label that the Deployment, the disruption budget or the PodMonitor select.
+    """
+    pod = objects_in(DEPLOY / "check.yaml")["Pod", "svclink-check"]
+    created = deployed("kubectl create --dry-run=server --filename deploy/check.yaml 2>&1")
+    assert "arning" not in created
+    template = deepcopy(MANIFESTS["Deployment", "svclink"]["spec"]["template"])
+    del template["spec"]["topologySpreadConstraints"]
+    (container,) = template["spec"]["containers"]
+    for field in ("ports", "livenessProbe", "readinessProbe"):
+        del container[field]
+    container |= {"name": "check", "args": ["check"]}
+    assert pod["spec"] == template["spec"] | {"restartPolicy": "Never"}
+    assert "app" not in pod["metadata"]["labels"]
 
 
 def test_chart_renders_the_manifests() -> None:

@@ -34,10 +34,11 @@ def check_command(
 ) -> None:
     """Check that svclink can run, and print a fix for each problem. Nothing is written.
 
-    Each line is ok, warn or fail. The checks are: whether the clusters answer, the CRD,
+    Each line is ok, warn, fail or skip. The checks are: whether the clusters answer, the CRD,
     controllers that lead, permissions, expiry of credentials, clocks, links to the main cluster or
-    to a cluster that has a link already, overlapping Pod addresses, ports that do not match, and
-    EndpointSlices that no ClusterLink accounts for.
+    to a cluster that has a link already, overlapping Pod addresses, ports that do not match,
+    EndpointSlices that no ClusterLink accounts for, and, in a Pod of the main cluster, whether it
+    can connect to a few mirrored endpoints of each cluster.
 
     Exit codes: 0 nothing failed, 1 invalid input, 2 a check failed.
     """

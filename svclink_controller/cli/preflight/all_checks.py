@@ -15,6 +15,7 @@ from svclink_controller.cli.preflight.crd import check_crd
 from svclink_controller.cli.preflight.leaders import check_leaders
 from svclink_controller.cli.preflight.leftovers import check_leftovers
 from svclink_controller.cli.preflight.permissions import check_permissions
+from svclink_controller.cli.preflight.pod_network import check_pod_network
 from svclink_controller.cli.preflight.results import MAIN_SUBJECT, REQUEST_ERRORS, Result
 from svclink_controller.cli.preflight.services import check_services
 from svclink_controller.cli.snapshots.live import (
@@ -57,7 +58,8 @@ async def run_all_checks(client: Client, scope: Scope, account: str | None = Non
     for link in main.links:
         if (problem := why_unused(link, used)) is not None:
             results.append(check_connection(link, problem))
-    return results + _check_together(partial.snapshot)
+    results += _check_together(partial.snapshot)
+    return results + await check_pod_network(partial.snapshot, scope)
 
 
 def needed_permissions(home: str) -> list[tuple[Permission, str]]:

@@ -11,7 +11,7 @@ from svclink_controller.api.errors import ApiError, TransportError
 from svclink_controller.wire.messages import WireError
 from svclink_core.codec import Json
 
-Severity: TypeAlias = Literal["ok", "warn", "fail"]
+Severity: TypeAlias = Literal["ok", "warn", "fail", "skip"]
 
 MAIN_SUBJECT: Final = "MAIN"
 """The cluster of lines about the main cluster. No link has this name: they are lower-case."""
@@ -26,11 +26,11 @@ class Result:
 
     Args:
         level: `fail` if something does not work, `warn` if it works only in part or will stop
-            working soon.
+            working soon, `skip` if it was not checked.
         cluster: The name of a link, or `MAIN`.
-        subject: What was checked, in one word.
+        subject: What was checked, in a word or two.
         message: The result in one sentence.
-        fix: The command that fixes it; empty if nothing is wrong.
+        fix: The command that fixes it, or that checks it; empty if nothing is wrong.
     """
 
     level: Severity

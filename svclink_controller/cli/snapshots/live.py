@@ -71,12 +71,14 @@ class Scope:
         home: The namespace of the controller, which has the Secrets with kubeconfigs.
         namespace: The only namespace whose Services are read; empty for all.
         trust: What remote clusters are allowed.
+        in_pod: Whether this process runs in a Pod of the main cluster, and reads it as that Pod.
     """
 
     options: Options
     home: str
     namespace: str = ""
     trust: Trust = STRICT
+    in_pod: bool = False
 
 
 async def read_clusters(client: Client, scope: Scope) -> PartialSnapshot:

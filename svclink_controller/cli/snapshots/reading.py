@@ -44,8 +44,9 @@ def ask(
         async with connected(source, must_answer=must_answer) as client:
             kubeconfig = admin_kubeconfig(source)
             home = source.home or own_namespace(kubeconfig, source.context)
-            trust = source.trust.in_pod() if kubeconfig is None else source.trust
-            return await question(client, Scope(options, home, namespace, trust))
+            in_pod = kubeconfig is None
+            trust = source.trust.in_pod() if in_pod else source.trust
+            return await question(client, Scope(options, home, namespace, trust, in_pod))
 
     return asyncio.run(put())
 

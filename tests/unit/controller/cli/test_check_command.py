@@ -22,6 +22,7 @@ from attrs import define, evolve, field
 from svclink_controller.cli.permissions import Permission
 from svclink_controller.cli.preflight.all_checks import needed_permissions
 from svclink_controller.cli.preflight.credentials import expiry_of
+from svclink_controller.cli.preflight.pod_network import RUN_IN_POD
 from svclink_core import EndpointPort, ServicePort
 from svclink_core.codec import Json
 from tests.builders.keys import WEB
@@ -121,7 +122,7 @@ def healthy(world: Fleet) -> Seen:
 
 
 async def test_healthy_clusters_have_only_ok_lines(tmp_path: Path) -> None:
-    """Healthy clusters have only ok lines, and the command writes nothing."""
+    """Healthy clusters have only ok lines, except what only a Pod can check; nothing is written."""
     names = [f"c{number}" for number in range(10)]
     async with fleet(tmp_path, *names) as world:
         healthy(world)
@@ -132,8 +133,11 @@ async def test_healthy_clusters_have_only_ok_lines(tmp_path: Path) -> None:
         posts = {
             path for server in world.servers.values() for path in server.paths if "review" in path
         }
-    assert {each["level"] for each in results} == {"ok"}
-    assert {each["fix"] for each in results} == {None}
+    *checked, pod_network = results
+    assert {each["level"] for each in checked} == {"ok"}
+    assert {each["fix"] for each in checked} == {None}
+    # The command does not run in a Pod.
+    assert (pod_network["level"], pod_network["fix"]) == ("skip", RUN_IN_POD)
     subjects = {
         name: [each["subject"] for each in results if each["cluster"] == name]
         for name in ("MAIN", "c3")
@@ -148,11 +152,17 @@ async def test_healthy_clusters_have_only_ok_lines(tmp_path: Path) -> None:
             "addresses",
             "services",
             "leftovers",
+            "pod network",
         ],
         "c3": ["connection", "credentials", "clock", "permissions"],
     }
     assert wrote == set()
     assert posts == {"/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"}
+
+
+def levels(results: list[dict[str, Any]]) -> set[str]:
+    """The levels of the lines."""
+    return {each["level"] for each in results}
 
 
 def jwt(seconds: float) -> str:
@@ -461,9 +471,8 @@ async def test_rejected_access_reviews_are_a_warning(tmp_path: Path) -> None:
         healthy(world)
         world.main.override = Api(has_reviews=False)
         results = json.loads((await world.run("check", "-o", "json")).stdout)
-    assert [(each["level"], each["subject"]) for each in results if each["level"] != "ok"] == [
-        ("warn", "permissions")
-    ]
+    warnings = [each["subject"] for each in results if each["level"] == "warn"]
+    assert (warnings, levels(results)) == (["permissions"], {"ok", "warn", "skip"})
 
 
 async def test_cluster_of_a_disabled_link_is_not_contacted(tmp_path: Path) -> None:
@@ -489,7 +498,7 @@ async def test_trust_flags_apply_to_remotes(tmp_path: Path) -> None:
             "check", "--allow-insecure-remotes", "--deny-remote-cidrs", "127.0.0.0/8"
         )
         asked = world.servers["c1"].requests
-    assert {each["level"] for each in allowed} == {"ok"}
+    assert levels(allowed) == {"ok", "skip"}
     assert "127.0.0.0/8" in denied.stdout
     assert asked == []
 
