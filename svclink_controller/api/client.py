@@ -59,7 +59,7 @@ class Client:
 
     _api: ApiClient
     _may_write: Callable[[], bool] = lambda: True
-    _limits: Limits = DEFAULT_LIMITS
+    limits: Limits = DEFAULT_LIMITS
     reading: Reading = field(factory=Reading)
 
     @property
@@ -81,7 +81,7 @@ class Client:
         """The body of a GET; `seconds` replaces the default time-out."""
         timeouts = self._total_timeouts(seconds)
         async with self._request("GET", path, query or {}, timeouts=timeouts) as response:
-            return await read_body(response, self._limits, self.reading)
+            return await read_body(response, self.limits, self.reading)
 
     async def post(self, path: str, body: Body) -> bytes:
         """Create an object."""
@@ -106,7 +106,7 @@ class Client:
             CutError: The connection broke after the watch had begun.
             BudgetExceededError: A line is too long, or the cluster needs too much memory.
         """
-        timeouts = aiohttp.ClientTimeout(total=None, sock_connect=self._limits.connect_seconds)
+        timeouts = aiohttp.ClientTimeout(total=None, sock_connect=self.limits.connect_seconds)
         request = self._request(
             "GET", path, query, timeouts=timeouts, buffer_bytes=WATCH_BUFFER_BYTES
         )
@@ -115,7 +115,7 @@ class Client:
             self.reading.grow(WATCH_BYTES)
             async with request as response:
                 has_begun = True
-                async with aclosing(read_lines(response, self._limits, self.reading)) as lines:
+                async with aclosing(read_lines(response, self.limits, self.reading)) as lines:
                     async for line in lines:
                         yield line
         except TransportError as error:
@@ -133,7 +133,7 @@ class Client:
         timeouts = self._total_timeouts()
         with suppress(ValueError, ApiError):
             async with self._request("GET", "/version", {}, timeouts=timeouts) as response:
-                await read_body(response, self._limits, self.reading)
+                await read_body(response, self.limits, self.reading)
                 return parsedate_to_datetime(response.headers.get("Date", "")).timestamp()
         return None
 
@@ -149,11 +149,11 @@ class Client:
         timeouts = self._total_timeouts()
         request = self._request(method, path, {}, body, content_type, timeouts=timeouts)
         async with request as response:
-            return await read_body(response, self._limits, self.reading)
+            return await read_body(response, self.limits, self.reading)
 
     def _total_timeouts(self, seconds: float | None = None) -> aiohttp.ClientTimeout:
-        total = self._limits.request_seconds if seconds is None else seconds
-        return aiohttp.ClientTimeout(total=total, sock_connect=self._limits.connect_seconds)
+        total = self.limits.request_seconds if seconds is None else seconds
+        return aiohttp.ClientTimeout(total=total, sock_connect=self.limits.connect_seconds)
 
     @asynccontextmanager
     async def _request(
@@ -177,5 +177,5 @@ class Client:
             response = await transport.send(method, url, headers, content, timeouts, buffer_bytes)
             async with response:
                 if response.status >= 400:
-                    raise ApiError(await read_status(response, self._limits, self.reading))
+                    raise ApiError(await read_status(response, self.limits, self.reading))
                 yield response

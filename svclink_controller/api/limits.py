@@ -28,5 +28,10 @@ class Limits:
     response_bytes: int = 16 * 2**20
     watch_line_bytes: int = 4 * 2**20
 
+    @property
+    def always_fitting(self) -> int:
+        """How many of the largest objects fit a response. A page of so few need not be smaller."""
+        return max(self.response_bytes // self.watch_line_bytes, 1)
+
 
 DEFAULT_LIMITS: Final = Limits()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from typing import Final
 
 import aiohttp
 from attrs import define, field
@@ -11,19 +12,25 @@ from attrs import define, field
 from svclink_controller.api.errors import TooLargeError, TransportError
 from svclink_controller.api.limits import Limits
 from svclink_controller.api.spending import Reading
+from svclink_controller.loop_turns import next_turn
 from svclink_controller.wire.messages import MAX_RETRY_AFTER, Status
 from svclink_controller.wire.reading import decode_status
+
+TURN_BYTES: Final = 2**18
+"""Bytes of a body that are read in one turn. To decompress them takes about a millisecond."""
 
 
 async def read_body(response: aiohttp.ClientResponse, limits: Limits, reading: Reading) -> bytes:
     """The decompressed body; a small response can inflate to a very large one.
+
+    Between its parts other tasks run, also if all of them were received at once.
 
     Raises:
         TooLargeError: The body exceeds `limits.response_bytes`.
         BudgetExceededError: The cluster needs too much memory.
         TransportError: The connection broke.
     """
-    chunks, size = [], 0
+    chunks, size, turn = [], 0, 0
     try:
         while chunk := await _next_chunk(response, limits):
             chunks.append(chunk)
@@ -33,6 +40,10 @@ async def read_body(response: aiohttp.ClientResponse, limits: Limits, reading: R
                 raise TooLargeError(
                     f"the server sent a response of more than {limits.response_bytes} bytes"
                 )
+            turn += len(chunk)
+            if turn > TURN_BYTES:
+                await next_turn()
+                turn = 0
         return b"".join(chunks)
     finally:
         reading.shrink(size)

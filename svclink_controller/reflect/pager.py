@@ -24,6 +24,9 @@ from svclink_controller.wire.resources import Resource
 
 PAGE_SIZE: Final = 250
 
+SMALLER_PAGES: Final = 8
+"""Pages that are too large are requested anew in pages smaller by this factor."""
+
 PROBE_SECONDS: Final = 15
 """Time-out of a request for one object."""
 
@@ -106,9 +109,9 @@ class Pager(Generic[T]):
             try:
                 return await self._list(limit)
             except TooLargeError:
-                if limit <= 1:
+                if limit <= (smallest := self.client.limits.always_fitting):
                     raise
-                limit = max(limit // 5, 1)
+                limit = max(limit // SMALLER_PAGES, smallest)
             except ApiError as error:
                 if error.status.code != 410:
                     raise

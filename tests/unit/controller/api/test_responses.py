@@ -10,15 +10,17 @@ import gzip
 import tracemalloc
 from collections.abc import Callable, Coroutine
 from contextlib import aclosing
-from typing import Any, Final
+from types import SimpleNamespace
+from typing import Any, Final, cast
 
+import aiohttp
 import pytest
 from aiohttp import web
 
 from svclink_controller.api.client import Client
 from svclink_controller.api.errors import ApiError, BudgetExceededError, TransportError
 from svclink_controller.api.limits import Limits
-from svclink_controller.api.responses import LineBuffer
+from svclink_controller.api.responses import TURN_BYTES, LineBuffer, read_body
 from svclink_controller.api.spending import Account, Reading
 from svclink_controller.loop_turns import LoopShare
 from svclink_controller.wire.messages import MAX_RETRY_AFTER
@@ -208,6 +210,33 @@ async def test_body_counts_as_memory_while_it_is_read() -> None:
         with pytest.raises(BudgetExceededError, match="more than 1 MiB of memory"):
             await client.get("/api/v1/services")
     assert account.reading_bytes == 0
+
+
+async def test_large_body_is_read_in_turns() -> None:
+    """Other tasks run in between, also if the whole body has been received already."""
+    chunks, turns = [bytes(TURN_BYTES // 2)] * 12, 0
+
+    class Received:
+        """The content of a response."""
+
+        def at_eof(self) -> bool:
+            return not chunks
+
+        def read_nowait(self) -> bytes:
+            return chunks.pop()
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    response = cast("aiohttp.ClientResponse", SimpleNamespace(content=Received()))
+    counting = asyncio.create_task(count())
+    body = await read_body(response, Limits(), Reading())
+    counting.cancel()
+    assert len(body) == 6 * TURN_BYTES
+    assert turns >= 3
 
 
 async def test_lines_of_one_chunk_are_read_in_turns() -> None:

@@ -167,7 +167,7 @@ async def test_page_over_the_size_limit_is_requested_in_smaller_ones() -> None:
     async with paging(answer, Limits(response_bytes=3_000)) as (server, lister):
         listing = await lister.list_all()
     assert [item.metadata.name for item in listing.items] == [f"s{number}" for number in range(40)]
-    assert [request.query["limit"] for request in server.requests] == ["250", "50", *["10"] * 4]
+    assert [request.query["limit"] for request in server.requests] == ["250", "31", *["3"] * 14]
 
 
 async def test_one_object_over_the_limit_is_an_error() -> None:
@@ -179,7 +179,20 @@ async def test_one_object_over_the_limit_is_an_error() -> None:
     async with paging(answer, Limits(response_bytes=3_000)) as (server, lister):
         with pytest.raises(TooLargeError):
             await lister.list_all()
-    assert server.requests[-1].query["limit"] == "1"
+    assert [request.query["limit"] for request in server.requests] == ["250", "31", "3", "1"]
+
+
+async def test_page_of_largest_objects_is_not_requested_in_smaller_ones() -> None:
+    """A page of so few objects only exceeds the limit if one of them exceeds that of an object."""
+
+    async def answer(_: web.BaseRequest) -> web.StreamResponse:
+        return page(service("a", padding="x" * 3_000))
+
+    limits = Limits(response_bytes=3_000, watch_line_bytes=300)
+    async with paging(answer, limits) as (server, lister):
+        with pytest.raises(TooLargeError):
+            await lister.list_all()
+    assert [request.query["limit"] for request in server.requests] == ["250", "31", "10"]
 
 
 @pytest.mark.parametrize("text", ["", "Too many requests, please try again later.\n"])
