@@ -38,6 +38,13 @@ _OLDEST_DISTRIBUTION: Final = "PreferClose"
 LISTING_PATIENCE_SECONDS: Final = 30.0
 """How long a Service waits for older links that are being listed, and may have it too."""
 
+_MAX_COMMENT: Final = 128
+"""Characters of a comment in nftables, where kube-proxy puts `namespace/service:port`.
+
+Before Kubernetes 1.37, kube-proxy does not cut it, and one comment that is too long stops all rules
+of the node (kubernetes#139515).
+"""
+
 TRAFFIC_DISTRIBUTIONS: Final = frozenset({"PreferClose", "PreferSameZone", "PreferSameNode"})
 """The values that the API server accepts (KEP-4444, KEP-3015); it rejects others."""
 
@@ -115,9 +122,10 @@ def create_service(
     remotes = {remote.name: remote for remote in waiting}
     if (obstacle := why_not_created(key, main)) is not None:
         return ServiceCreation((), dict.fromkeys(remotes, obstacle))
-    copyable = [each for each in remotes.values() if can_be_copied(each.services[key])]
+    refused = {name: why_not_copied(each.services[key]) for name, each in remotes.items()}
+    copyable = [remotes[name] for name, reason in refused.items() if reason is None]
     if not copyable:
-        return ServiceCreation((), dict.fromkeys(remotes, Reason.REMOTE_PORTLESS))
+        return ServiceCreation((), {name: reason for name, reason in refused.items() if reason})
     source = min(copyable, key=lambda each: by_age(each.link))
     if (until := _awaited_until(source, listed_later)) > now:
         return ServiceCreation((), dict.fromkeys(remotes, Reason.OLDER_LINK_AWAITED), until)
@@ -146,12 +154,17 @@ def why_not_created(key: NamespacedName, main: MainCluster) -> Reason | None:
     return Reason.NAMESPACE_TERMINATING if key.namespace in main.terminating else None
 
 
-def can_be_copied(remote: Service) -> bool:
-    """Whether the main cluster would accept a Service like a remote one: it must have ports.
+def why_not_copied(remote: Service) -> Reason | None:
+    """Why the main cluster cannot have a Service like a remote one, or None.
 
-    Every API server requires that, but a remote cluster may serve what it never validated.
+    Every API server requires ports, but a remote cluster may serve what it never validated. A name
+    that breaks kube-proxy in the main cluster may be harmless where the Service comes from.
     """
-    return bool(copied_ports(remote.spec.ports))
+    ports = copied_ports(remote.spec.ports)
+    if not ports:
+        return Reason.REMOTE_PORTLESS
+    longest = f"{remote.metadata.key}:{max((port.name for port in ports), key=len)}"
+    return Reason.NAME_TOO_LONG if len(longest) > _MAX_COMMENT else None
 
 
 def copied_ports(ports: Iterable[ServicePort]) -> tuple[ServicePort, ...]:

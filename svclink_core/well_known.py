@@ -195,6 +195,11 @@ class Reason(Enum):
         "NameInvalid",
         "the main cluster would reject the name of the remote Service",
     )
+    NAME_TOO_LONG = (
+        "NameTooLong",
+        "namespace, name and port name are too long for kube-proxy before Kubernetes 1.37",
+        Side.REMOTE,
+    )
     NAMESPACES_UNKNOWN = (
         "NamespacesUnknown",
         "the namespaces of the main cluster have not been listed yet",

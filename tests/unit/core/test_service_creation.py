@@ -313,6 +313,12 @@ def named(namespace: str, name: str = "web") -> RemoteCluster:
     return cluster("c1", services=[service(key)])
 
 
+def with_long_name(port_name: str) -> RemoteCluster:
+    """A cluster with a Service whose namespace and name are as long as Kubernetes permits."""
+    key = NamespacedName("n" * 63, "s" * 63)
+    return cluster("c1", services=[service(key, ports=(ServicePort(80, port_name),))])
+
+
 @pytest.mark.parametrize(
     ("found", "reason"),
     [
@@ -323,6 +329,7 @@ def named(namespace: str, name: str = "web") -> RemoteCluster:
         (lacking(named("../../kube-system")), Reason.NAME_INVALID),
         (lacking(named("default", "Web")), Reason.NAME_INVALID),
         (lacking(cluster("c1", services=[service(ports=())])), Reason.REMOTE_PORTLESS),
+        (lacking(with_long_name("a" * 2)), Reason.NAME_TOO_LONG),
         (
             lacking(cluster("c1", services=[service(service_type="ExternalName")])),
             Reason.REMOTE_EXTERNAL_NAME,
@@ -338,6 +345,14 @@ def test_service_is_not_created(found: Snapshot, reason: Reason) -> None:
     assert plan(found, NOW).changes == ()
     assert [(each.outcome, each.reason) for each in plan(found, NOW).decisions] == [
         (Outcome.SKIPPED, reason)
+    ]
+
+
+def test_longest_name_without_a_port_name_fits_into_a_comment() -> None:
+    """kube-proxy writes no port name of a single port that has none, so 127 characters remain."""
+    assert [change.verb for change in plan(lacking(with_long_name("")), NOW).changes] == [
+        "create",
+        "create",
     ]
 
 

@@ -320,14 +320,21 @@ PLANS: Final = (
     *(
         f"because {reason}"
         for reason in Reason
-        if reason not in (Reason.NAME_INVALID, Reason.REMOTE_PORTLESS, Reason.OLDER_LINK_AWAITED)
+        if reason
+        not in (
+            Reason.NAME_INVALID,
+            Reason.NAME_TOO_LONG,
+            Reason.REMOTE_PORTLESS,
+            Reason.OLDER_LINK_AWAITED,
+        )
     ),
 )
 """The changes and reasons that must occur in their plans.
 
-Names that the API server refuses are missing, because no main cluster has them. That only remote
-Services without ports could be copied is too rare, because no API server stores any, and so is an
-older link that is being listed while main lacks a Service of a younger one: a law draws that.
+Names that the API server or kube-proxy refuses are missing, because no main cluster has them. That
+only remote Services without ports could be copied is too rare, because no API server stores any,
+and so is an older link that is being listed while main lacks a Service of a younger one: a law
+draws that.
 """
 
 EVENTS: Final = (
