@@ -6,6 +6,7 @@ Real: the models of `kubernetes.client`. Substituted: nothing.
 from __future__ import annotations
 
 import json
+import sys
 from datetime import UTC, datetime
 from types import ModuleType
 from typing import Final
@@ -16,8 +17,17 @@ from kubernetes.aio import client as aio_client
 
 from svclink_core import BadInputError, EndpointSlice, Service
 from svclink_core.codec import Json, structure
+from tests.unit.client_classes import NotInTheImage
 
 from .manifests import SERVICE, SLICE
+
+
+@pytest.fixture(autouse=True)
+def whole_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs that use the library have the whole client, not what the image has of it."""
+    finders = [each for each in sys.meta_path if not isinstance(each, NotInTheImage)]
+    monkeypatch.setattr(sys, "meta_path", finders)
+
 
 # More fields of a Service, and a label with the name of a field of the client.
 FULL: Final[dict[str, Json]] = {
