@@ -52,9 +52,7 @@ def choose_probes(snapshot: Snapshot, trust: Trust) -> list[Probe]:
     """
     groups: dict[tuple[str, str], dict[str, Probe]] = {}
     for cluster, endpoint_slice in _mirrors(snapshot):
-        for probe in spread(
-            list(_probes_of(cluster, endpoint_slice, trust)), MOST_PROBES_OF_FAMILY
-        ):
+        for probe in _probes_of(cluster, endpoint_slice, trust):
             groups.setdefault((cluster, probe.family), {}).setdefault(probe.address, probe)
     each = max(1, min(MOST_PROBES_OF_FAMILY, MOST_PROBES // max(1, len(groups))))
     return [
@@ -132,15 +130,19 @@ def _is_followed(remote: RemoteCluster) -> bool:
 
 
 def _probes_of(cluster: str, endpoint_slice: EndpointSlice, trust: Trust) -> Iterator[Probe]:
-    """A probe for each ready endpoint with an allowed address, at the first TCP port."""
+    """A few probes of ready endpoints with allowed addresses, at the first TCP port."""
     service = service_of(endpoint_slice)
     ports = (each.port for each in endpoint_slice.ports if each.protocol == "TCP" and each.port)
     port, family = next(ports, None), endpoint_slice.address_type
     if service is None or port is None or family == FQDN:
         return
-    for endpoint in endpoint_slice.endpoints:
-        address = endpoint.addresses[0] if endpoint.addresses else ""  # As kube-proxy does.
-        if endpoint.conditions.ready is not False and _is_allowed(address, trust):
+    ready = [
+        endpoint.addresses[0]  # As kube-proxy does.
+        for endpoint in endpoint_slice.endpoints
+        if endpoint.conditions.ready is not False and endpoint.addresses
+    ]
+    for address in spread(ready, MOST_PROBES_OF_FAMILY):
+        if _is_allowed(address, trust):
             yield Probe(cluster, family, address, port, endpoint_slice.metadata.key, service)
 
 
