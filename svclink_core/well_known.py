@@ -367,6 +367,19 @@ class LinkReason(Enum):
         "their EndpointSlices are kept as they are; fix the objects that the log of svclink names",
     )
 
+    CREDENTIALS_VALID = (
+        "CredentialsValid",
+        "no credential of the link expires within a week",
+    )
+    CREDENTIALS_EXPIRE_SOON = (
+        "CredentialsExpireSoon",
+        "put a kubeconfig with new credentials into the link before then",
+    )
+    CREDENTIALS_EXPIRED = (
+        "CredentialsExpired",
+        "put a kubeconfig with new credentials into the link",
+    )
+
     def __init__(self, code: str, sentence: str) -> None:
         self.code = code
         self.sentence = sentence

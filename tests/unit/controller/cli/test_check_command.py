@@ -21,7 +21,6 @@ from attrs import define, evolve, field
 
 from svclink_controller.cli.permissions import Permission
 from svclink_controller.cli.preflight.all_checks import needed_permissions
-from svclink_controller.cli.preflight.credentials import expiry_of
 from svclink_controller.cli.preflight.pod_network import RUN_IN_POD
 from svclink_core import EndpointPort, ServicePort
 from svclink_core.codec import Json
@@ -527,23 +526,6 @@ def test_every_needed_permission_is_listed() -> None:
     )
     assert ("secrets", "home") in by_resource
     assert ("secrets", "") not in by_resource
-
-
-@pytest.mark.parametrize(
-    ("token", "expected"),
-    [
-        (None, None),
-        ("abc", None),
-        ("a.b.c", None),
-        ("e30.e30.x", None),
-        (claims({"exp": 12}), 12),
-        (claims({"exp": "x"}), None),
-        (claims({}), None),
-    ],
-)
-def test_expiry_of_tokens(token: str | None, expected: float | None) -> None:
-    """Only a JWT has an expiry date; any other token is not an error."""
-    assert expiry_of(token) == expected
 
 
 @pytest.mark.parametrize("may_list", [True, False])
