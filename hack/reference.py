@@ -30,7 +30,8 @@ CONDITIONS = """\
 ## Conditions
 
 `Ready`: the cluster is connected. `Synced`: all its objects are mirrored. `Degraded`: some could
-not be mirrored completely.
+not be mirrored completely. `CredentialsExpiring`: a credential expires within a week, or has
+expired.
 
 """
 

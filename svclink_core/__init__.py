@@ -4,6 +4,7 @@ Values in, values out: no function does I/O or changes an argument.
 """
 
 from svclink_core.core_v1 import Namespace, Service, ServicePort, ServiceSpec
+from svclink_core.credential_expiry import CredentialState, Expiry, credential_state
 from svclink_core.deletion_guard import UNGUARDED, DeletionCount, Guard, Wave, next_guard
 from svclink_core.diffing import Create, Delete, Precondition, SliceChange, Update
 from svclink_core.discovery_v1 import (
@@ -72,6 +73,7 @@ __all__ = [
     "Create",
     "CreateNamespace",
     "CreateService",
+    "CredentialState",
     "Decision",
     "Delete",
     "DeletionCount",
@@ -82,6 +84,7 @@ __all__ = [
     "EndpointSlice",
     "EndpointSliceChanged",
     "Event",
+    "Expiry",
     "Finding",
     "Foreign",
     "Guard",
@@ -122,6 +125,7 @@ __all__ = [
     "UnreachablePolicy",
     "Update",
     "Wave",
+    "credential_state",
     "link_target",
     "main_cluster",
     "next_guard",

@@ -22,11 +22,14 @@ class Problem:
         reason: The reason of its Ready condition.
         message: What happened, and the fix.
         is_answer: Whether an unreachable cluster does answer, so that it is not lost.
+        expired: Which credentials of the link have expired, if that is the cause. The message
+            begins with it.
     """
 
     reason: LinkReason
     message: str
     is_answer: bool = False
+    expired: str = ""
 
 
 @frozen

@@ -8,6 +8,7 @@ from typing import Final, TypeAlias, assert_never
 
 from attrs import frozen
 
+from svclink_core.credential_expiry import CredentialState
 from svclink_core.deletion_guard import UNGUARDED, Guard
 from svclink_core.link_identity import Problem
 from svclink_core.mirroring import Finding
@@ -37,6 +38,7 @@ class LinkFacts:
         cluster_id: uid of the cluster's `kube-system` namespace.
         silent_since: When a watch last sent something, if watches are silent while lists answer.
         excess: How a cluster that is followed exceeds its budget, None if it does not.
+        credentials: Whether the credentials in use expire soon, None if they are not known.
         services: How many Services have at least one mirrored slice.
         endpoints: How many endpoints are mirrored.
         slices: How many slices the main cluster has of this cluster.
@@ -52,6 +54,7 @@ class LinkFacts:
     cluster_id: str | None = None
     silent_since: str | None = None
     excess: str | None = None
+    credentials: CredentialState | None = None
     services: int = 0
     endpoints: int = 0
     slices: int = 0
@@ -73,15 +76,17 @@ def summarize(facts: LinkFacts, now: str) -> ClusterLinkStatus:
     old = facts.link.status
     connected = facts.link.spec.enabled and isinstance(facts.connection, Synced)
     generation = facts.link.metadata.generation
+    credentials = facts.credentials if facts.link.spec.enabled else None
     # After an edit the link may lead to another cluster, until that is reached.
     known_id = old.cluster_id if generation == old.observed_generation else None
-    states = (_ready(facts), _synced(facts), _degraded(facts))
+    states = (_ready(facts), _synced(facts), _degraded(facts), *_expiring(credentials))
     return ClusterLinkStatus(
         phase=_phase(facts),
         version=facts.version or old.version,
         cluster_id=facts.cluster_id or known_id,
         connected=connected,
         last_connected=now if connected and not _was_connected(old) else old.last_connected,
+        credentials_expire=None if credentials is None else credentials.expire,
         services=facts.services,
         endpoints=facts.endpoints,
         slices=facts.slices,
@@ -102,10 +107,21 @@ _Trouble: TypeAlias = tuple[LinkReason, str]
 
 @frozen
 class _State:
+    """A condition without its times.
+
+    Args:
+        type: The type of the condition.
+        status: Whether it holds.
+        reason: Why.
+        message: The reason in a sentence.
+        exact: What the message begins with: times in it are facts, and not those of a controller.
+    """
+
     type: str
     status: ConditionStatus
     reason: LinkReason
     message: str
+    exact: str = ""
 
 
 def _phase(facts: LinkFacts) -> Phase:
@@ -136,7 +152,8 @@ def _ready(facts: LinkFacts) -> _State:
     if not facts.link.spec.enabled:
         return _State("Ready", "False", LinkReason.DISABLED, LinkReason.DISABLED.sentence)
     if facts.problem is not None:
-        return _State("Ready", "False", facts.problem.reason, facts.problem.message)
+        problem = facts.problem
+        return _State("Ready", "False", problem.reason, problem.message, problem.expired)
     match facts.connection:
         case Synced():
             return _State(
@@ -216,6 +233,18 @@ def _degraded(facts: LinkFacts) -> _State:
     return _State("Degraded", "True", *_joined(kinds))
 
 
+def _expiring(credentials: CredentialState | None) -> Iterator[_State]:
+    """Nothing is said of credentials that are not known."""
+    if credentials is None:
+        return
+    if credentials.reason is LinkReason.CREDENTIALS_VALID:
+        status: ConditionStatus = "False"
+        message = f"{credentials.reason.sentence} ({credentials.text})"
+    else:
+        status, message = "True", f"{credentials.text}: {credentials.reason.sentence}"
+    yield _State("CredentialsExpiring", status, credentials.reason, message, exact=message)
+
+
 def _joined(troubles: Sequence[_Trouble]) -> _Trouble:
     """Several problems as one: the reason of the first, and the messages of all."""
     first, text = troubles[0]
@@ -268,7 +297,8 @@ def _condition(state: _State, old: ClusterLinkStatus, generation: int, now: str)
 
 def _message(state: _State, before: Condition | None) -> str:
     """The message; one that only names another time is no news, and the time seen first stays."""
-    if before is not None and before.reason == state.reason.code:
+    is_about_same = before is not None and before.message.startswith(state.exact)
+    if before is not None and is_about_same and before.reason == state.reason.code:
         is_same = _TIME.sub("", before.message) == _TIME.sub("", state.message)
         return before.message if is_same else state.message
     return state.message

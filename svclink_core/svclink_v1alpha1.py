@@ -76,6 +76,7 @@ class ClusterLinkStatus:
     observed_generation: int = 0
     error: str | None = None
     conditions: tuple[Condition, ...] = ()
+    credentials_expire: str | None = None
 
 
 @frozen

@@ -97,10 +97,22 @@ class StateCollector(Collector):
                 {key: getattr(each, kind) for key, each in mirrored.items()},
             )
 
+        expiries = {(name,): self._observation(name).expiries or () for name in links}
+        yield _gauge(
+            "svclink_link_credentials_expiration_timestamp_seconds",
+            "When the first credential of a link expires, in seconds since 1970. Links whose "
+            "credentials have no expiry date have no series.",
+            "cluster",
+            {key: min(one.at for one in each) for key, each in expiries.items() if each},
+        )
+
+    def _observation(self, name: str) -> Observation:
+        return self.store.observations.get(name, Observation())
+
     def _state(self, name: str) -> str:
         if not self.store.links[name].spec.enabled:
             return "disabled"
-        problem = self.store.observations.get(name, Observation()).problem
+        problem = self._observation(name).problem
         match self.store.connections.get(name, PENDING):
             case Synced():
                 return "synced"

@@ -183,8 +183,11 @@ def is_good(condition: Condition) -> bool:
     """Whether a condition is healthy, or has the state that the user asked for."""
     if condition.reason == LinkReason.DISABLED.code:
         return True
-    return condition.status == ("False" if condition.type == "Degraded" else "True")
+    return condition.status == ("False" if condition.type in _ABNORMAL else "True")
 
+
+_ABNORMAL: Final = {"Degraded", "CredentialsExpiring"}
+"""Types of conditions that are True when something is wrong."""
 
 _QUIET: Final = {LinkReason.CONNECTING.code, LinkReason.INITIALIZING.code, LinkReason.STALE.code}
 """Reasons that resolve themselves, or repeat what the condition Ready says."""
@@ -192,6 +195,9 @@ _QUIET: Final = {LinkReason.CONNECTING.code, LinkReason.INITIALIZING.code, LinkR
 
 def _deserves_event(old: Condition | None, new: Condition) -> bool:
     is_unchanged = old is not None and (old.status, old.reason) == (new.status, new.reason)
+    if old is not None and new.type == "CredentialsExpiring":
+        # New credentials that expire soon, too, deserve an Event of their own.
+        is_unchanged = is_unchanged and old.message == new.message
     if new.reason in _QUIET or is_unchanged:
         return False
     if new.type == "Ready" or not is_good(new):

@@ -24,6 +24,7 @@ from svclink_controller.wire.messages import WireError
 from svclink_controller.wire.reading import decode_object
 from svclink_controller.wire.resources import CLUSTER_LINKS, Resource
 from svclink_core.codec import unstructure_status
+from svclink_core.credential_expiry import credential_state, next_credential_change
 from svclink_core.link_identity import duplicate_name
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.snapshot import PENDING
@@ -35,6 +36,9 @@ STATUS_INTERVAL_SECONDS: Final = 5
 
 MAX_CONTESTED_SECONDS: Final = 300
 """Longest time between two writes of a status that another controller overwrites each time."""
+
+MAX_EXPIRY_WAIT_SECONDS: Final = 3600
+"""How often credentials that expire are looked at: the wall clock may be set in the meantime."""
 
 STATUS_WRITERS: Final = 4
 """Links handled concurrently, so that a slow write does not delay the others."""
@@ -82,6 +86,7 @@ class StatusWriter:
             not selected.
         interval_seconds: Minimum time between two writes of one status without a transition.
         retries: Decides when a write that failed may be sent again.
+        now: The wall clock, in POSIX seconds, by which credentials expire.
     """
 
     client: Client
@@ -93,6 +98,7 @@ class StatusWriter:
     resource: Resource[ClusterLink] = CLUSTER_LINKS
     interval_seconds: float = STATUS_INTERVAL_SECONDS
     retries: FailedWrites = field(factory=FailedWrites)
+    now: Callable[[], float] = clock.seconds
     _written: dict[NamespacedName, _Written] = field(factory=dict)
 
     async def run(self) -> None:
@@ -120,13 +126,14 @@ class StatusWriter:
     async def _write(self, name: str) -> list[float]:
         """Write the status of every link of a name, each in its own namespace.
 
-        Returns the seconds that the statuses wait which may not be written yet.
+        Returns the seconds until a status may be written, or changes by itself.
         """
         links = self.store.link_index.of(name)
         for key in [key for key in self._written if key.name == name]:
             if key not in {link.metadata.key for link in links}:
                 del self._written[key]
         waits = [await self._write_one(link) for link in links if link.is_selected]
+        waits.append(self._until_expiry(name))
         return [seconds for seconds in waits if seconds > 0]
 
     async def _write_one(self, link: ClusterLink) -> float:
@@ -154,6 +161,12 @@ class StatusWriter:
         self.retries.record_success(write)
         self._written[key] = evolve(sending, at=loop.time(), sent=status, stored=stored)
         return 0
+
+    def _until_expiry(self, name: str) -> float:
+        """Seconds until credentials expire, or expire soon; 0 if none do."""
+        expiries, now = self._observation(name).expiries or (), self.now()
+        change = next_credential_change(expiries, now)
+        return 0 if change is None else min(change - now, MAX_EXPIRY_WAIT_SECONDS)
 
     def _rest(self, last: _Written, seen: ClusterLink, status: ClusterLinkStatus) -> float:
         """Seconds that a status waits because of its last write.
@@ -205,7 +218,8 @@ class StatusWriter:
 
     def _facts(self, link: ClusterLink) -> LinkFacts:
         name = link.metadata.name
-        observation = self.store.observations.get(name, Observation())
+        observation = self._observation(name)
+        expiries = observation.expiries
         mirrored = self.store.mirrored(name)
         return LinkFacts(
             link=link,
@@ -215,6 +229,7 @@ class StatusWriter:
             cluster_id=observation.cluster_id,
             silent_since=observation.silent_since,
             excess=observation.excess,
+            credentials=None if expiries is None else credential_state(expiries, self.now()),
             services=mirrored.services,
             endpoints=mirrored.endpoints,
             slices=mirrored.slices,
@@ -222,6 +237,9 @@ class StatusWriter:
             findings=self.plan_results.findings_of(name),
             write_failures=self.plan_results.failures_of(name),
         )
+
+    def _observation(self, name: str) -> Observation:
+        return self.store.observations.get(name, Observation())
 
 
 def is_transition(old: ClusterLinkStatus, new: ClusterLinkStatus) -> bool:

@@ -24,8 +24,20 @@ EXPECTED: Final = (KubeconfigError, RefusedError, ApiError, TransportError, Wire
 """Errors that a cluster or its link causes. Any other exception is a bug in svclink."""
 
 
-def problem_of(error: ConnectError) -> Problem:
-    """The problem that a link shows for an error."""
+def problem_of(error: ConnectError, expired: str = "") -> Problem:
+    """The problem that a link shows for an error.
+
+    Args:
+        error: What went wrong.
+        expired: Which credentials of the link have expired, and when.
+    """
+    problem = _problem_of(error)
+    if not expired or problem.reason not in _BY_EXPIRY:
+        return problem
+    return evolve(problem, message=f"{expired}: {problem.message}", expired=expired)
+
+
+def _problem_of(error: ConnectError) -> Problem:
     match error:
         case RefusedError():
             return error.problem
@@ -50,6 +62,9 @@ def while_kept(problem: Problem) -> Problem:
     """A problem of new credentials, while the session of the previous ones stays in use."""
     return evolve(problem, message=f"{problem.message} (the previous kubeconfig stays in use)")
 
+
+_BY_EXPIRY: Final = {LinkReason.UNAUTHORIZED, LinkReason.CERTIFICATE_INVALID}
+"""What becomes of a link whose token, client certificate or CA has expired."""
 
 _BY_CODE: Final = {reason.code: reason for reason in LinkReason}
 _BY_STATUS: Final = {401: LinkReason.UNAUTHORIZED, 403: LinkReason.FORBIDDEN}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import Final, assert_never
+from typing import assert_never
 
 import structlog
 from attrs import define, evolve, field
@@ -19,6 +19,7 @@ from svclink_controller.backoff import Backoff
 from svclink_controller.credentials.trust import STRICT, Trust
 from svclink_controller.remotes.cluster_claims import ClusterClaims
 from svclink_controller.remotes.inbox import Inbox
+from svclink_controller.remotes.live_session import LiveSession
 from svclink_controller.remotes.problems import EXPECTED, ConnectError, problem_of, while_kept
 from svclink_controller.remotes.retry_timer import RetryTimer
 from svclink_controller.remotes.session import (
@@ -33,6 +34,7 @@ from svclink_controller.state.link_states import Observation
 from svclink_controller.state.store import Store
 from svclink_controller.wire.resources import REMOTE_ENDPOINT_SLICES, reusing
 from svclink_core.connection_loss import Loss, connection_after, loss_of
+from svclink_core.credential_expiry import Expiry, expired_credentials
 from svclink_core.link_identity import Problem
 from svclink_core.link_target import LINK_DISABLED, LinkTarget
 from svclink_core.remote_lifecycle import (
@@ -63,28 +65,7 @@ from svclink_core.snapshot import PENDING
 from svclink_core.svclink_v1alpha1 import ClusterLink
 from svclink_core.well_known import LinkReason
 
-HEALTHY_CONNECTION_SECONDS: Final = 60
-"""A connection that lasted this long was healthy: its end is a new problem, with short pauses."""
-
 log = structlog.get_logger()
-
-
-@define
-class _Live:
-    """The session in use, and the task that feeds the store from it."""
-
-    session: Session
-    following: asyncio.Task[None]
-    since: float
-
-    @property
-    def is_healthy(self) -> bool:
-        return asyncio.get_running_loop().time() - self.since > HEALTHY_CONNECTION_SECONDS
-
-    async def end(self) -> None:
-        self.following.cancel()
-        await asyncio.wait({self.following})
-        await self.session.close()
 
 
 @define
@@ -114,8 +95,9 @@ class Remote:
     _retry: RetryTimer = field(init=False)
     _configured: tuple[Wanted, int] = (LINK_DISABLED, -1)
     _state: RemoteState = field(factory=RemoteState)
-    _live: _Live | None = None
+    _live: LiveSession | None = None
     _opening: asyncio.Task[Session] | None = None
+    _tried: tuple[Expiry, ...] | None = None
 
     @_retry.default
     def _retry_timer(self) -> RetryTimer:
@@ -212,7 +194,7 @@ class Remote:
         self.cluster_claims.release(self.uid)
         await self._disconnect()
         self.store.forget(self.name)
-        self._observe(evolve(self._observation, problem=problem))
+        self._observe(evolve(self._observation, problem=problem, expiries=None))
         await self._inbox.any()
         return Closed()
 
@@ -267,10 +249,9 @@ class Remote:
         The session is closed with the remote until `_take_over` has put it into use.
         """
         resource = reusing(REMOTE_ENDPOINT_SLICES, partial(self.store.reuse_held, self.name))
+        admit, self._tried = partial(self._refusal, target), None
         opening = asyncio.create_task(
-            self.open_session(
-                target, partial(self._refusal, target), self.trust, resource, self.heartbeat
-            )
+            self.open_session(target, admit, self.trust, resource, self.heartbeat, self._try)
         )
         self._opening = opening
         interruption = asyncio.create_task(self._inbox.interruption())
@@ -287,6 +268,10 @@ class Remote:
             await self._discard_opening()
             raise RefusedError(problem, session.cluster_id)
         return session
+
+    def _try(self, expiries: tuple[Expiry, ...]) -> None:
+        """Note when the credentials expire that are tried now."""
+        self._tried = expiries
 
     async def _discard_opening(self) -> None:
         """Give up a session that is being opened, and close it if it is open already."""
@@ -306,14 +291,16 @@ class Remote:
         self.store.set_connection(self.name, session.connection)
         following = asyncio.create_task(session.follow(self.store, self.name))
         following.add_done_callback(lambda _: self._inbox.put(Broken()))
-        self._live = _Live(session, following, asyncio.get_running_loop().time())
+        self._live = LiveSession(session, following, self._tried)
         self._opening = None
         if (link := self._link) is not None and session.cluster_id is not None:
             reconsider = partial(self._inbox.put, ClaimMoved())
             self.cluster_claims.claim(
                 link, session.target.kubeconfig, session.cluster_id, reconsider
             )
-        self._observe(Observation(problem, session.version, session.cluster_id))
+        self._observe(
+            Observation(problem, session.version, session.cluster_id, expiries=self._tried)
+        )
         log.info("cluster connected", cluster=self.name, version=session.version)
 
     async def _disconnect(self) -> None:
@@ -323,12 +310,12 @@ class Remote:
 
     # Failures
 
-    async def _lose(self, live: _Live, refused: RefusedError | None = None) -> None:
+    async def _lose(self, live: LiveSession, refused: RefusedError | None = None) -> None:
         """Close a session that broke, or that must not be used."""
         self._retry.stop()
         if live.is_healthy:
             self.backoff.reset()
-        error = refused or live.following.exception()
+        error, self._tried = refused or live.following.exception(), live.expiries
         await self._disconnect()
         if isinstance(error, EXPECTED):
             self._fail(error, is_kept=False)
@@ -338,7 +325,7 @@ class Remote:
 
     def _fail(self, error: ConnectError, *, is_kept: bool) -> None:
         """Report a problem. Without a session, the cluster counts as lost or as unknown."""
-        problem = problem_of(error)
+        problem = problem_of(error, expired_credentials(self._tried or (), clock.seconds()))
         self._retry.require(retry_after(error))
         if isinstance(error, RefusedError):
             self._wait_for_claim(error)
@@ -356,7 +343,8 @@ class Remote:
                 reason=problem.reason.code,
                 problem=problem.message,
             )
-        self._observe(evolve(self._observation, problem=problem))
+        expiries = self._observation.expiries if is_kept else self._tried
+        self._observe(evolve(self._observation, problem=problem, expiries=expiries))
 
     def _mark(self, loss: Loss) -> None:
         held = self.store.connections.get(self.name, PENDING)

@@ -15,7 +15,12 @@ from svclink_controller.api.connecting import remote_client
 from svclink_controller.api.errors import ApiError, TransportError, missing_means
 from svclink_controller.api.spending import Account
 from svclink_controller.backoff import Backoff
-from svclink_controller.credentials.kubeconfig import decode_base64, parse_kubeconfig
+from svclink_controller.credentials.expiry import expiries_of
+from svclink_controller.credentials.kubeconfig import (
+    Credentials,
+    decode_base64,
+    parse_kubeconfig,
+)
 from svclink_controller.credentials.trust import STRICT, Trust
 from svclink_controller.loop_turns import TURN_SECONDS, in_turns
 from svclink_controller.remotes.lateness import Lateness
@@ -31,6 +36,7 @@ from svclink_controller.wire.messages import WireError
 from svclink_controller.wire.reading import decode_uid, decode_version
 from svclink_controller.wire.resources import REMOTE_ENDPOINT_SLICES, Resource
 from svclink_core.core_v1 import Service
+from svclink_core.credential_expiry import Expiry
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.errors import SvclinkError
 from svclink_core.link_identity import Problem
@@ -48,6 +54,9 @@ CREATE_KUBE_SYSTEM: Final = (
 
 Admit: TypeAlias = Callable[[str | None], Problem | None]
 """Says why a cluster of this identity (None: not known) must not be used, or None."""
+
+Accepted: TypeAlias = Callable[[tuple[Expiry, ...]], None]
+"""Called when a kubeconfig was accepted, with the time when its credentials expire."""
 
 log = structlog.get_logger()
 
@@ -154,6 +163,7 @@ async def open_session(
     trust: Trust = STRICT,
     resource: Resource[EndpointSlice] = REMOTE_ENDPOINT_SLICES,
     heartbeat: Heartbeat = HEARTBEAT,
+    accepted: Accepted = lambda _: None,
     account: Account | None = None,
 ) -> Session:
     """Connect, identify the cluster, and list everything.
@@ -164,6 +174,7 @@ async def open_session(
         trust: What the administrator allows remote clusters.
         resource: How EndpointSlices are decoded.
         heartbeat: How often the cluster has to answer once the session is open.
+        accepted: Called with the time when the credentials expire, before they are used.
         account: What the cluster spends of its budget; None: it has no limits.
 
     Raises:
@@ -171,9 +182,8 @@ async def open_session(
         RefusedError: The cluster must not be used.
         ApiError, TransportError, WireError: The cluster refused a request, or did not answer.
     """
-    credentials = await asyncio.to_thread(
-        lambda: parse_kubeconfig(decode_base64(target.kubeconfig), trust)
-    )
+    credentials, expiries = await asyncio.to_thread(_credentials, target, trust)
+    accepted(expiries)
     client = await remote_client(credentials, trust, account=account)
     try:
         version = await read_version(client, heartbeat.timeout)
@@ -188,7 +198,8 @@ async def open_session(
 
 
 OpenSession: TypeAlias = Callable[
-    [LinkTarget, Admit, Trust, Resource[EndpointSlice], Heartbeat], Coroutine[Any, Any, Session]
+    [LinkTarget, Admit, Trust, Resource[EndpointSlice], Heartbeat, Accepted],
+    Coroutine[Any, Any, Session],
 ]
 """Opens a session, as `open_session` does."""
 
@@ -232,6 +243,12 @@ async def identify_until_known(client: Client) -> str | None:
         except (ApiError, TransportError, WireError) as error:
             log.warning("main cluster not read", kind="namespaces", problem=str(error))
         await asyncio.sleep(backoff.next_delay())
+
+
+def _credentials(target: LinkTarget, trust: Trust) -> tuple[Credentials, tuple[Expiry, ...]]:
+    """The credentials, and when they expire. A large kubeconfig takes long: call it in a thread."""
+    credentials = parse_kubeconfig(decode_base64(target.kubeconfig), trust)
+    return credentials, expiries_of(credentials)
 
 
 def _require_admission(admit: Admit, cluster_id: str | None) -> None:

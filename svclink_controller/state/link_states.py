@@ -8,6 +8,7 @@ from attrs import define, field, frozen
 
 from svclink_controller import clock
 from svclink_controller.state.link_index import LinkIndex
+from svclink_core.credential_expiry import Expiry
 from svclink_core.deletion_guard import UNGUARDED, Guard
 from svclink_core.link_identity import Problem, oldest_of_same_name
 from svclink_core.meta_v1 import NamespacedName
@@ -26,6 +27,7 @@ class Observation:
         silent_since: When a watch last sent something, RFC 3339, if watches are silent while lists
             are answered.
         excess: How a cluster that is followed exceeds its budget, None if it does not.
+        expiries: When the credentials expire that are in use, or else were tried last; None before.
     """
 
     problem: Problem | None = None
@@ -33,6 +35,7 @@ class Observation:
     cluster_id: str | None = None
     silent_since: str | None = None
     excess: str | None = None
+    expiries: tuple[Expiry, ...] | None = None
 
 
 @define

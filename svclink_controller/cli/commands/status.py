@@ -74,7 +74,12 @@ def _link_row(link: ClusterLink, now: float) -> tuple[str, ...]:
 def _shown_condition(link: ClusterLink) -> Condition | None:
     """The first unhealthy condition, else Ready."""
     by_type = {condition.type: condition for condition in link.status.conditions}
-    wanted = (("Ready", "True"), ("Synced", "True"), ("Degraded", "False"))
+    wanted = (
+        ("Ready", "True"),
+        ("Synced", "True"),
+        ("Degraded", "False"),
+        ("CredentialsExpiring", "False"),
+    )
     bad = [
         by_type[kind] for kind, good in wanted if kind in by_type and by_type[kind].status != good
     ]
@@ -106,6 +111,7 @@ def _link_data(link: ClusterLink) -> dict[str, Json]:
         "slices": status.slices,
         "version": status.version,
         "lastConnected": status.last_connected,
+        "credentialsExpire": status.credentials_expire,
         "lastEvent": _last_event(link),
     }
 

@@ -177,6 +177,7 @@ LINK: dict[str, Json] = {
         "clusterID": "uid",
         "connected": True,
         "lastConnected": "2026-01-01T00:00:00Z",
+        "credentialsExpire": "2027-01-01T00:00:00Z",
         "services": 1,
         "endpoints": 2,
         "slices": 3,
@@ -200,7 +201,8 @@ def test_link_is_decoded() -> None:
     """Every field of a ClusterLink is decoded, including clusterID."""
     condition = Condition("Ready", "True", "ClusterReady", "m", "2026-01-01T00:00:00Z", 4)
     status = ClusterLinkStatus(
-        "Ready", "v1.36.0", "uid", True, "2026-01-01T00:00:00Z", 1, 2, 3, 4, "none", (condition,)  # noqa: FBT003
+        "Ready", "v1.36.0", "uid", True, "2026-01-01T00:00:00Z", 1, 2, 3, 4, "none", (condition,),  # noqa: FBT003
+        "2027-01-01T00:00:00Z",
     )  # fmt: skip
     spec = ClusterLinkSpec(
         enabled=False,

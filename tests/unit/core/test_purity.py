@@ -46,6 +46,7 @@ from svclink_core import (
     plan,
 )
 from svclink_core.connection_loss import Loss
+from svclink_core.credential_expiry import Expiry
 from svclink_core.link_identity import Claim, Problem
 from svclink_core.link_target import LinkTarget
 from svclink_core.ownership import Leftover, cluster_of, is_ours, owner_of, service_of
@@ -228,6 +229,10 @@ def use_rest(core: Mapping[str, Function], universe: Universe) -> None:
     core["after"](RemoteState(), Broken())
     core["aborts_connecting"](Broken())
     core["longest_pause"](4.0, 0.5)
+    expiries = [Expiry(0, "the token", "1970-01-01T00:00:00Z")]
+    core["credential_state"](expiries, NOW)
+    core["expired_credentials"](expiries, NOW)
+    core["next_credential_change"](expiries, NOW)
     core["goes_on_without"](LinkTarget("abc", ("a", "b")), {"a"}, 403)
     core["explain_refusal"](core["refusal_source"](403, "exceeded quota: few"), "no", "create", "")
     core["delay_before"](

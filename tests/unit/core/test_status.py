@@ -11,6 +11,7 @@ from svclink_core import (
     ClusterLinkSpec,
     ClusterLinkStatus,
     Condition,
+    CredentialState,
     Finding,
     Guard,
     LinkFacts,
@@ -235,6 +236,63 @@ def test_a_held_deletion_degrades() -> None:
     assert "; PortMismatch: 1 Service(s): default/a" in shown.message
     settling = Guard(is_armed=True, wave=Wave(24, 18, 0, 0))
     assert condition(evolve(FACTS, guard=settling), "Degraded").status == "False"
+
+
+VALID = CredentialState(LinkReason.CREDENTIALS_VALID, f"valid until {NOW}", NOW)
+SOON = CredentialState(LinkReason.CREDENTIALS_EXPIRE_SOON, f"the token expires at {BEFORE}", BEFORE)
+EXPIRED = CredentialState(LinkReason.CREDENTIALS_EXPIRED, f"the token expired at {BEFORE}", BEFORE)
+
+
+@pytest.mark.parametrize(
+    ("credentials", "status", "message"),
+    [
+        (VALID, "False", f"no credential of the link expires within a week (valid until {NOW})"),
+        (SOON, "True", f"{SOON.text}: {LinkReason.CREDENTIALS_EXPIRE_SOON.sentence}"),
+        (EXPIRED, "True", f"{EXPIRED.text}: {LinkReason.CREDENTIALS_EXPIRED.sentence}"),
+    ],
+)
+def test_expiry_of_credentials_is_shown(
+    credentials: CredentialState, status: str, message: str
+) -> None:
+    """The status has the time of the first expiry, and a condition that warns of it."""
+    facts = evolve(FACTS, credentials=credentials)
+    found = condition(facts, "CredentialsExpiring")
+    assert (found.status, found.reason) == (status, credentials.reason.code)
+    assert found.message == message
+    assert summarize(facts, NOW).credentials_expire == credentials.expire
+    assert condition(facts, "Ready") == condition(FACTS, "Ready")
+
+
+@pytest.mark.parametrize(
+    "facts", [FACTS, evolve(DISABLED, credentials=SOON)], ids=["unknown", "disabled"]
+)
+def test_nothing_is_said_of_credentials_that_are_not_used(facts: LinkFacts) -> None:
+    """Before the kubeconfig was read, and while the link is disabled, there is no condition."""
+    status = summarize(facts, NOW)
+    assert "CredentialsExpiring" not in {each.type for each in status.conditions}
+    assert status.credentials_expire is None
+
+
+def test_new_credentials_that_expire_soon_too_are_shown() -> None:
+    """The time in this message is a fact, and not the one that a controller saw first."""
+    first = summarize(evolve(FACTS, credentials=SOON), NOW)
+    renewed = CredentialState(SOON.reason, f"the token expires at {NOW}", NOW)
+    again = evolve(FACTS, link=evolve(link(), status=first), credentials=renewed)
+    assert condition(again, "CredentialsExpiring").message.startswith(renewed.text)
+
+
+def test_other_expired_credentials_are_shown() -> None:
+    """A rejected token that expired at another time is another cause."""
+
+    def rejected(expired: str) -> LinkFacts:
+        message = f"{expired}: rejected at {expired[-20:]}"
+        return evolve(FACTS, problem=evolve(REFUSED, message=message, expired=expired))
+
+    first = summarize(rejected(f"the token expired at {BEFORE}"), NOW)
+    later = rejected(f"the token expired at {NOW}")
+    again = evolve(later, link=evolve(link(), status=first))
+    assert condition(again, "Ready").message == condition(later, "Ready").message
+    assert condition(again, "Ready").message != first.conditions[0].message
 
 
 def test_edited_link_has_no_known_cluster() -> None:

@@ -207,6 +207,7 @@ STATUS = ClusterLinkStatus(
     version="v1.36.0",
     connected=True,
     last_connected="2020-01-01T00:00:00Z",
+    credentials_expire="2020-02-01T00:00:00Z",
     services=2,
     endpoints=5,
     slices=3,
@@ -247,8 +248,25 @@ async def test_status_shows_every_link(tmp_path: Path) -> None:
         "slices": 3,
         "version": "v1.36.0",
         "lastConnected": "2020-01-01T00:00:00Z",
+        "credentialsExpire": "2020-02-01T00:00:00Z",
         "lastEvent": "2020-01-02T00:00:00Z",
     }
+
+
+async def test_status_warns_of_credentials_that_expire(tmp_path: Path) -> None:
+    """A link that works shows that it soon will not, and of which credential that is."""
+    expiring = Condition(
+        "CredentialsExpiring",
+        "True",
+        "CredentialsExpireSoon",
+        "the token expires soon",
+        "2020-01-03T00:00:00Z",
+    )
+    async with fleet(tmp_path, "c1") as world:
+        world.link("c1", status=evolve(STATUS, conditions=(*STATUS.conditions[:2], expiring)))
+        table = lines(await world.ask("status"))
+    assert table[1].startswith("c1 Ready CredentialsExpireSoon 2 5 v1.36.0 ")
+    assert table[1].endswith("the token expires soon")
 
 
 async def test_status_without_links(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from svclink_controller.monitoring.collector import StateCollector
 from svclink_controller.monitoring.metrics import Metrics
 from svclink_controller.state.store import Store
 from svclink_core import Options
+from svclink_core.credential_expiry import SOON_SECONDS
 
 ROOT: Final = Path(__file__).parents[4]
 MONITORING: Final = ROOT / "deploy" / "monitoring"
@@ -86,3 +87,8 @@ def test_each_alert_is_documented() -> None:
     """docs/monitoring.md has every alert, and no others."""
     named = re.findall(r"^\| `(Svclink\w+)`", ALERTS.read_text(encoding="utf-8"), re.MULTILINE)
     assert named == list(alerts())
+
+
+def test_alert_and_status_warn_of_credentials_at_the_same_time() -> None:
+    """The alert compares with the same number of seconds as the condition of the link."""
+    assert alerts()["SvclinkCredentialsExpireSoon"].endswith(f"<= {SOON_SECONDS}")

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from cryptography.x509 import load_pem_x509_certificates
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -17,10 +18,12 @@ from svclink_controller.manager import Manager
 from svclink_core import ClusterLinkSpec
 from tests.builders.values import link, remote_slice
 from tests.unit.controller.faults import Refuse, method
+from tests.unit.controller.http_server import AUTHORITY
 from tests.unit.controller.waiting import eventually
 from tests.unit.controller.whole_controller import World, worlds
 
 ROOT: Final = Path(__file__).parents[4]
+EXPIRATION: Final = "svclink_link_credentials_expiration_timestamp_seconds"
 
 
 def value(controller: Manager, name: str, **labels: str) -> float | None:
@@ -112,6 +115,13 @@ async def test_gauges_show_the_current_state() -> None:
         await shows(world, "svclink_mirrored_endpoints", 1, cluster="c1")
         await shows(world, "svclink_leader", 1)
         await shows(world, "svclink_queue_depth", 0)
+        (authority,) = load_pem_x509_certificates(AUTHORITY.cert_pem.bytes())
+        end = authority.not_valid_after_utc.timestamp()
+        await shows(world, EXPIRATION, end, cluster="c1")
+        assert [value(world.controller, EXPIRATION, cluster=each) for each in ("off", "bad")] == [
+            None,
+            None,
+        ]
         for cluster in ("(main)", "c1"):
             for kind in ("services", "endpointslices"):
                 age = value(

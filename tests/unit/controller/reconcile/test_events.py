@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from attrs import define
+from attrs import define, evolve
 
 from svclink_controller.reconcile.events import MAX_MESSAGE, MAX_WAITING, Events, transitions
 from svclink_core import ClusterLink, ClusterLinkStatus, Condition, LinkReason, ObjectMeta
@@ -43,6 +43,10 @@ WRITE_FAILED = condition("Synced", "False", LinkReason.WRITE_FAILED)
 AS_EXPECTED = condition("Degraded", "False", LinkReason.AS_EXPECTED)
 MISMATCH = condition("Degraded", "True", LinkReason.PORT_MISMATCH)
 INVALID = condition("Degraded", "True", LinkReason.INVALID_ENDPOINTS)
+VALID = condition("CredentialsExpiring", "False", LinkReason.CREDENTIALS_VALID)
+SOON = condition("CredentialsExpiring", "True", LinkReason.CREDENTIALS_EXPIRE_SOON, "the token")
+OTHER_SOON = condition("CredentialsExpiring", "True", LinkReason.CREDENTIALS_EXPIRE_SOON, "a new")
+EXPIRED = condition("CredentialsExpiring", "True", LinkReason.CREDENTIALS_EXPIRED)
 
 
 @pytest.mark.parametrize(
@@ -60,6 +64,14 @@ INVALID = condition("Degraded", "True", LinkReason.INVALID_ENDPOINTS)
         ((READY, SYNCED, AS_EXPECTED), (READY, WRITE_FAILED, MISMATCH), (WRITE_FAILED, MISMATCH)),
         ((READY, WRITE_FAILED, MISMATCH), (READY, SYNCED, INVALID), (SYNCED, INVALID)),
         ((READY, SYNCED, INVALID), (READY, SYNCED, AS_EXPECTED), (AS_EXPECTED,)),
+        ((), (VALID,), ()),
+        ((), (SOON,), (SOON,)),
+        ((VALID,), (SOON,), (SOON,)),
+        ((SOON,), (SOON,), ()),
+        ((SOON,), (OTHER_SOON,), (OTHER_SOON,)),
+        ((SOON,), (EXPIRED,), (EXPIRED,)),
+        ((SOON,), (VALID,), (VALID,)),
+        ((SOON,), (), ()),
     ],
 )
 def test_transitions_become_events(
@@ -137,6 +149,18 @@ async def test_event_of_a_namespaced_link_is_in_its_namespace() -> None:
         (made,) = main.all()
         assert made["metadata"]["namespace"] == made["involvedObject"]["namespace"] == "prod"
         assert made["type"] == "Normal"
+
+
+async def test_event_about_credentials_is_a_warning() -> None:
+    """Credentials that expire soon are worth a Warning, and renewed ones are Normal."""
+    async with writing() as main:
+        main.become(SOON)
+        main.events.record(evolve(LINK, status=status(SOON)), status(VALID))
+        await eventually(lambda: len(main.all()) == 2)
+        assert {each["reason"]: each["type"] for each in main.all()} == {
+            "CredentialsExpireSoon": "Warning",
+            "CredentialsValid": "Normal",
+        }
 
 
 async def test_repeated_transition_is_counted() -> None:

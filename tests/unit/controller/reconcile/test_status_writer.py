@@ -41,6 +41,7 @@ from svclink_core import (
     Unreachable,
 )
 from svclink_core.codec import structure
+from svclink_core.credential_expiry import SOON_SECONDS, Expiry
 from svclink_core.link_identity import Problem
 from svclink_core.well_known import (
     MAIN,
@@ -54,6 +55,7 @@ from tests.unit.controller.waiting import eventually
 Override: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse | None]]
 
 WEB = NamespacedName("default", "web")
+EARLY, LATE = "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"
 PROBLEM = Problem(LinkReason.UNAUTHORIZED, "the token is refused")
 
 
@@ -185,6 +187,49 @@ async def test_status_shows_the_state_of_the_store() -> None:
         assert main.condition("Ready") == ("True", "ClusterReady")
         assert main.condition("Synced") == ("False", "WriteFailed")
         assert main.condition("Degraded") == ("True", "PortMismatch")
+
+
+async def test_warning_comes_while_nothing_else_happens() -> None:
+    """A credential that expires soon is shown when that time has come, without any other event."""
+    expiry = Expiry(1_000_000, "the token", "1970-01-12T13:46:40Z")
+    started, begin = asyncio.get_running_loop().time(), expiry.at - SOON_SECONDS - 0.5
+    async with writing() as main:
+        main.writer.now = lambda: begin + asyncio.get_running_loop().time() - started
+        main.add_link()
+        main.store.set_connection("c1", SYNCED)
+        main.store.observe("c1", Observation(expiries=(expiry,)))
+        await main.is_written()
+        assert main.condition("CredentialsExpiring") == ("False", "CredentialsValid")
+        assert main.status()["credentialsExpire"] == expiry.shown
+        expected = "True", "CredentialsExpireSoon"
+        await eventually(lambda: main.condition("CredentialsExpiring") == expected)
+        main.writer.now = lambda: expiry.at
+        main.queue.add(["c1"])
+        expected = "True", "CredentialsExpired"
+        await eventually(lambda: main.condition("CredentialsExpiring") == expected)
+        assert main.writes() == 3
+
+
+async def test_renewed_credentials_clear_the_warning() -> None:
+    """Nothing is written about an end that comes nearer, and new credentials are shown at once."""
+    old, new = (Expiry(at, "the token", shown) for at, shown in ((9, EARLY), (9_000_000, LATE)))
+    async with writing() as main:
+        main.writer.now = lambda: 0
+        main.add_link()
+        main.store.set_connection("c1", SYNCED)
+        main.store.observe("c1", Observation(expiries=(old,)))
+        await main.is_written()
+        main.writer.now = lambda: 1
+        main.queue.add(["c1"])
+        await main.catch_up()
+        assert main.writes() == 1
+        main.store.observe("c1", Observation(expiries=(new,)))
+        await main.is_written(times=2)
+        assert main.condition("CredentialsExpiring") == ("False", "CredentialsValid")
+        assert main.status()["credentialsExpire"] == LATE
+        main.store.observe("c1", Observation())
+        await main.is_written(times=3)
+        assert main.status()["credentialsExpire"] is None
 
 
 async def test_problem_is_shown_until_it_is_solved() -> None:

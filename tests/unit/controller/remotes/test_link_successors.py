@@ -18,7 +18,7 @@ from svclink_controller.credentials.trust import Trust
 from svclink_controller.remotes.cluster_claims import ClusterClaims
 from svclink_controller.remotes.namespace_reading import NamespaceReader
 from svclink_controller.remotes.secret_kubeconfigs import SecretKubeconfigs
-from svclink_controller.remotes.session import Admit, Heartbeat, RefusedError, Session
+from svclink_controller.remotes.session import Accepted, Admit, Heartbeat, RefusedError, Session
 from svclink_controller.remotes.supervisor import Supervisor
 from svclink_controller.state.link_states import Observation
 from svclink_controller.state.store import Store
@@ -95,6 +95,7 @@ class World:
         _trust: Trust,
         _resource: Resource[EndpointSlice],
         _heartbeat: Heartbeat,
+        _accepted: Accepted,
     ) -> Session:
         session = StandIn(target, self)
         if (problem := admit(session.cluster_id)) is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from attrs import evolve
 
 from svclink_controller.api.certificate_faults import CertificateFault
 from svclink_controller.api.errors import (
@@ -51,6 +52,29 @@ def test_rejected_certificate_becomes_its_own_fix() -> None:
     error = TransportError("bad CA", fault=CertificateFault.EXPIRED)
     message = f"bad CA: {CertificateFault.EXPIRED.value}"
     assert problem_of(error) == Problem(LinkReason.CERTIFICATE_INVALID, message)
+
+
+@pytest.mark.parametrize(
+    ("error", "is_explained"),
+    [
+        (status(401), True),
+        (TransportError("bad CA", fault=CertificateFault.EXPIRED), True),
+        (status(403), False),
+        (TransportError("no route"), False),
+    ],
+)
+def test_expired_credentials_explain_a_rejection(
+    error: ConnectError, *, is_explained: bool
+) -> None:
+    """Where credentials that expired can be the cause, the message begins with them."""
+    expired = "the token expired at 2026-01-01T00:00:00Z"
+    plain, explained = problem_of(error), problem_of(error, expired)
+    assert problem_of(error, "") == plain
+    if is_explained:
+        message = f"{expired}: {plain.message}"
+        assert explained == evolve(plain, message=message, expired=expired)
+    else:
+        assert explained == plain
 
 
 def test_refused_link_shows_the_refusal() -> None:

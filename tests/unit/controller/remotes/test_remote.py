@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
@@ -22,6 +23,7 @@ from svclink_controller.credentials.trust import Trust
 from svclink_controller.remotes.cluster_claims import ClusterClaims
 from svclink_controller.remotes.remote import Remote
 from svclink_controller.remotes.session import (
+    Accepted,
     Admit,
     Heartbeat,
     OpenSession,
@@ -663,8 +665,9 @@ async def test_session_that_opens_while_its_link_is_edited_is_closed(world: Worl
         trust: Trust,
         resource: Resource[EndpointSlice],
         heartbeat: Heartbeat,
+        accepted: Accepted,
     ) -> Session:
-        made = await open_session(wanted, admit, trust, resource, heartbeat)
+        made = await open_session(wanted, admit, trust, resource, heartbeat, accepted)
         opened.append(made)
         if len(opened) == 1:
             with suppress(asyncio.CancelledError):
@@ -706,10 +709,11 @@ async def test_bug_does_not_end_the_remote(world: World) -> None:
         trust: Trust,
         resource: Resource[EndpointSlice],
         heartbeat: Heartbeat,
+        accepted: Accepted,
     ) -> Session:
         if failures:
             raise failures.pop()
-        return await open_session(wanted, admit, trust, resource, heartbeat)
+        return await open_session(wanted, admit, trust, resource, heartbeat, accepted)
 
     world.open_session = open_after_a_bug
     with capture_logs() as logs:
@@ -733,8 +737,9 @@ async def test_session_that_could_not_be_used_is_closed(world: World) -> None:
         trust: Trust,
         resource: Resource[EndpointSlice],
         heartbeat: Heartbeat,
+        accepted: Accepted,
     ) -> Session:
-        made = await open_session(wanted, admit, trust, resource, heartbeat)
+        made = await open_session(wanted, admit, trust, resource, heartbeat, accepted)
         is_first = not opened
         opened.append(Unusable(**asdict(made, recurse=False)) if is_first else made)
         return opened[-1]
@@ -754,6 +759,88 @@ async def test_deleted_link_closes_its_connections(world: World) -> None:
     await eventually(lambda: len(remote.cluster.watchers) == 2)
     await world.delete("c1")
     await eventually(lambda: not remote.cluster.watchers)
+
+
+# When its credentials expire
+
+
+def token(days: float) -> str:
+    """A token that expires in this many days."""
+    payload = json.dumps({"exp": int(clock.seconds() + days * 86_400)}).encode()
+    return f"e30.{base64.urlsafe_b64encode(payload).decode().rstrip('=')}.c2lnbmF0dXJl"
+
+
+def days_left(world: World) -> int | None:
+    """Whole days until the token of c1 expires; None if nothing is known of its credentials."""
+    expiries = world.observation().expiries
+    known = {each.credential: each.at for each in expiries or ()}
+    return round((known["the token"] - clock.seconds()) / 86_400) if known else None
+
+
+async def test_expiry_of_credentials_is_observed(world: World) -> None:
+    """It is that of the credentials in use, and is not known any more once nothing is used."""
+    remote = await world.serve()
+    world.edit(kubeconfig(remote.url, token=token(3)))
+    await world.is_synced()
+    assert days_left(world) == 3
+    world.start("c1").change_credentials(LinkTarget(kubeconfig(remote.url, token=token(30))))
+    await eventually(lambda: days_left(world) == 30)
+    world.edit(LINK_DISABLED)
+    await eventually(lambda: days_left(world) is None)
+
+
+async def test_expiry_is_that_of_the_credentials_in_use(world: World) -> None:
+    """New credentials that do not work do not hide when those expire that stay in use."""
+    old, new = await world.serve("old"), await world.serve("old", Refuse(401))
+    world.edit(kubeconfig(old.url, token=token(3)))
+    await world.is_synced()
+    world.edit(kubeconfig(new.url, token=token(-1)))
+    await world.has_problem(LinkReason.UNAUTHORIZED)
+    problem = world.observation().problem
+    assert problem is not None
+    assert problem.expired.startswith("the token expired at ")
+    assert days_left(world) == 3
+    world.edit("%%%")
+    await world.has_problem(LinkReason.INVALID_KUBECONFIG)
+    assert days_left(world) == 3
+
+
+async def test_rejected_credentials_that_expired_are_named(world: World) -> None:
+    """The message begins with the cause; the token is in no message and in no log."""
+    text = token(-1)
+    remote = await world.serve(fault=Refuse(401))
+    with capture_logs() as logs:
+        world.edit(kubeconfig(remote.url, token=text))
+        await world.has_problem(LinkReason.UNAUTHORIZED)
+    problem = world.observation().problem
+    assert problem is not None
+    assert problem.message.startswith(f"{problem.expired}: 401 ")
+    assert problem.message in [entry.get("problem") for entry in logs]
+    assert text not in f"{logs}{world.observation()}"
+    assert days_left(world) == -1
+
+
+async def test_token_that_expires_while_it_is_used_is_named(world: World) -> None:
+    """A 401 that ends a session is explained by the credentials of that session."""
+    remote = await world.serve()
+    world.edit(kubeconfig(remote.url, token=token(-1)))
+    await world.is_synced()
+    assert world.observation().problem is None
+    remote.cluster.fail(Refuse(401))
+    remote.cluster.hang_up()
+    await world.has_problem(LinkReason.UNAUTHORIZED)
+    problem = world.observation().problem
+    assert problem is not None
+    assert problem.expired.startswith("the token expired at ")
+
+
+async def test_refused_kubeconfig_has_no_known_expiry(world: World) -> None:
+    """Nothing is said of the credentials in a kubeconfig that svclink does not use."""
+    remote = await world.serve(fault=Refuse(401))
+    world.edit(kubeconfig(remote.url, token=token(3)))
+    await eventually(lambda: days_left(world) == 3)
+    world.edit("%%%")
+    await eventually(lambda: days_left(world) is None)
 
 
 # Which cluster it is

@@ -9,6 +9,7 @@ from svclink_core import (
     ClusterLinkSpec,
     ClusterLinkStatus,
     Condition,
+    Expiry,
     Finding,
     LinkFacts,
     LinkReason,
@@ -16,6 +17,7 @@ from svclink_core import (
     Problem,
     Reason,
     UnreachablePolicy,
+    credential_state,
 )
 from svclink_core.svclink_v1alpha1 import SecretKeyReference
 from tests.unit.core.strategies.links import connections
@@ -34,7 +36,7 @@ _times = st.sampled_from((EARLIER, LATER))
 
 link_conditions = st.builds(
     Condition,
-    type=st.sampled_from(("Ready", "Synced", "Degraded", "Other")),
+    type=st.sampled_from(("Ready", "Synced", "Degraded", "CredentialsExpiring", "Other")),
     status=st.sampled_from(("True", "False", "Unknown")),
     reason=st.sampled_from(("Synced", "Stale")),
     message=st.sampled_from(("", "a message")),
@@ -48,6 +50,7 @@ link_statuses = st.builds(
     cluster_id=st.sampled_from((None, "uid-of-kube-system")),
     connected=st.booleans(),
     last_connected=st.none() | _times,
+    credentials_expire=st.none() | _times,
     services=_counts,
     endpoints=_counts,
     slices=_counts,
@@ -94,15 +97,28 @@ findings = st.builds(
     st.sampled_from((Reason.PORT_MISMATCH, Reason.INVALID_ENDPOINTS, Reason.LOOP)),
     st.just(("http 80/TCP",)),
 )
+_ends = st.sampled_from(((0.0, EARLIER), (10.5, LATER), (1_000_000.0, "1970-01-12T13:46:40Z")))
+_credentials = st.sampled_from(("the token", "the client certificate"))
+expiries = st.lists(
+    st.builds(lambda end, credential: Expiry(end[0], credential, end[1]), _ends, _credentials),
+    max_size=3,
+)
 link_facts = st.builds(
     LinkFacts,
     link=cluster_links,
     connection=connections,
     problem=st.none()
-    | st.builds(Problem, st.sampled_from(LinkReason), st.just("what to do about it")),
+    | st.builds(
+        Problem,
+        st.sampled_from(LinkReason),
+        st.just("what to do about it"),
+        expired=st.sampled_from(("", "what")),
+    ),
     version=st.sampled_from((None, "v1.36.1", "v1.37.0")),
     cluster_id=st.sampled_from((None, "uid-of-kube-system")),
     silent_since=st.none() | _times,
+    credentials=st.none()
+    | st.builds(credential_state, expiries, st.sampled_from((0, 11, 500_000))),
     services=_counts,
     endpoints=_counts,
     slices=_counts,
