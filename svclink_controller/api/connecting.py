@@ -14,11 +14,11 @@ from attrs import evolve
 from svclink_controller.api.client import Client
 from svclink_controller.api.environment_proxy import environment_proxy
 from svclink_controller.api.limits import DEFAULT_LIMITS, Limits
-from svclink_controller.api.official_client import ApiClient, Configuration
+from svclink_controller.api.official_client import Configuration
 from svclink_controller.api.renewing import RenewingTransport
 from svclink_controller.api.spending import Account, Reading
-from svclink_controller.api.tls import client_certificate_files, configuration_of
-from svclink_controller.api.transport import HardenedTransport
+from svclink_controller.api.tls import configuration_of, remote_tls_context
+from svclink_controller.api.transport import HardenedTransport, TransportedApiClient
 from svclink_controller.credentials.administrator.access import Access, AccessError, pod_access
 from svclink_controller.credentials.administrator.kubeconfig_files import read_admin_kubeconfig
 from svclink_controller.credentials.errors import INVALID
@@ -143,9 +143,8 @@ async def remote_client(
 def _remote_client(credentials: Credentials, trust: Trust, limits: Limits) -> Client:
     """Builds the TLS context, which reads files, so call it in a thread."""
     configuration = configuration_of(credentials)
-    with client_certificate_files(configuration, credentials):
-        transport = HardenedTransport(configuration, trust)
-        return _client(configuration, transport, credentials, limits)
+    transport = HardenedTransport(configuration, trust, remote_tls_context(credentials))
+    return _client(configuration, transport, credentials, limits)
 
 
 def _client(
@@ -154,9 +153,8 @@ def _client(
     credentials: Credentials,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Client:
-    api = ApiClient(configuration)
+    api = TransportedApiClient(configuration, transport)
     api.user_agent = USER_AGENT
     if credentials.disable_compression:
         api.default_headers["Accept-Encoding"] = "identity"
-    api.rest_client = transport
     return Client(api, limits=limits)

@@ -23,6 +23,7 @@ from svclink_controller.credentials.administrator.identity import (
     PluginIdentity,
     UserIdentity,
 )
+from svclink_controller.credentials.kubeconfig import Credentials
 from svclink_core.errors import SvclinkError
 
 
@@ -50,7 +51,7 @@ class RenewingTransport(HardenedTransport):
     def __init__(
         self, configuration: Configuration, access: Access, read_again: Callable[[], Access]
     ) -> None:
-        super().__init__(configuration, None)
+        super().__init__(configuration, None, client_tls_context(_anonymous(access)))
         self._read_again = read_again
         self._lock = asyncio.Lock()
         self._adopt(access)
@@ -142,12 +143,16 @@ class RenewingTransport(HardenedTransport):
             is_same_server = access.credentials.server == self._access.credentials.server
             if access == self._access or not is_same_server:
                 return False
-            anonymous = evolve(access.credentials, client_certificate=None, client_key=None)
-            self.ssl_context = await asyncio.to_thread(client_tls_context, anonymous)
+            self.ssl_context = await asyncio.to_thread(client_tls_context, _anonymous(access))
         except (SvclinkError, OSError):
             return False  # What was read before stays in use.
         self._adopt(access)
         return True
+
+
+def _anonymous(access: Access) -> Credentials:
+    """How to reach a cluster, without a client certificate."""
+    return evolve(access.credentials, client_certificate=None, client_key=None)
 
 
 def identity_source(access: Access) -> IdentitySource:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import errno
 import socket
+import ssl
 from collections.abc import Callable, Mapping
 from typing import Final
 
 import aiohttp
 from yarl import URL
 
-from svclink_controller.api.official_client import Configuration, RESTClientObject
+from svclink_controller.api.official_client import ApiClient, Configuration, RESTClientObject
 from svclink_controller.api.resolving import ThreadResolver
-from svclink_controller.api.tls import verify_as_kubectl
 from svclink_controller.credentials.trust import Trust
 
 KEEPALIVE: Final = {
@@ -38,13 +38,20 @@ class HardenedTransport(RESTClientObject):
     """The official client's transport, without proxies, cookies and passwords of the environment.
 
     Args:
-        configuration: The server, its certificate authority and the client certificate.
+        configuration: The server and its proxy.
         trust: The addresses that may be connected to; None for any.
+        context: Which certificates the server may have, and the client certificate.
     """
 
-    def __init__(self, configuration: Configuration, trust: Trust | None) -> None:
-        super().__init__(configuration)
-        verify_as_kubectl(self.ssl_context)
+    def __init__(
+        self, configuration: Configuration, trust: Trust | None, context: ssl.SSLContext
+    ) -> None:
+        # Not that of the official client, which loads the authorities of the system each time.
+        self.configuration = configuration
+        self.proxy, self.proxy_headers = configuration.proxy, configuration.proxy_headers
+        self.pool_manager: aiohttp.ClientSession | None = None
+        self.retry_client = None
+        self.ssl_context = context
         self._trust = trust
 
     async def send(
@@ -78,6 +85,23 @@ class HardenedTransport(RESTClientObject):
 
     def _create_pool_manager(self) -> aiohttp.ClientSession:
         return hardened_session(self.configuration.host, self._trust)
+
+
+class TransportedApiClient(ApiClient):
+    """The official client with another transport than its own.
+
+    Args:
+        configuration: The server and how requests are authenticated.
+        transport: How requests are sent.
+    """
+
+    def __init__(self, configuration: Configuration, transport: HardenedTransport) -> None:
+        # Not that of the official client: its transport loads the authorities of the system.
+        self.configuration = configuration
+        self.rest_client = transport
+        self.default_headers: dict[str, str] = {}
+        self.cookie = None
+        self.client_side_validation = configuration.client_side_validation
 
 
 def hardened_session(host: str, trust: Trust | None) -> aiohttp.ClientSession:
