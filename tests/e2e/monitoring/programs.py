@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
 from typing import Final
 
+import pytest
+
 PROGRAMS: Final = ("prometheus", "promtool")
 
 
-def missing_program() -> str | None:
-    """Which program is missing, and how to get it; None if there are both."""
+def require_prometheus() -> None:
+    """Skip the test if a program is missing; in CI, fail."""
     missing = [program for program in PROGRAMS if shutil.which(program) is None]
-    names = " and ".join(missing)
-    return f"{names} not found: install Prometheus (Debian: prometheus)." if missing else None
+    if not missing:
+        return
+    reason = f"{' and '.join(missing)} not found: install Prometheus (Debian: prometheus)."
+    if os.environ.get("CI"):
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
 
 
 def promtool(*arguments: str | Path, directory: Path | None = None, answer: str = "") -> str:

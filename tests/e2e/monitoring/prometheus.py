@@ -6,7 +6,7 @@ import json
 import math
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,15 @@ import yaml
 
 from svclink_controller.demo.processes import Process
 from tests.builders.manifests import Manifest
-from tests.e2e.loopback_ports import reserve_ports
 from tests.e2e.polling import eventually
 
-from .deployed_monitoring import SCRAPE_SECONDS, write_rules
+from .deployed_monitoring import (
+    SCRAPE_SECONDS,
+    dashboard_queries,
+    scrape_configuration,
+    targets_of,
+    write_rules,
+)
 from .programs import promtool
 
 
@@ -55,10 +60,19 @@ class Prometheus:
         """The state of each alert that is pending or firing, by name."""
         return {each["labels"]["alertname"]: each["state"] for each in self.get("alerts")["alerts"]}
 
-    def healthy_targets(self) -> list[Manifest]:
-        """The labels of each target that was scraped without an error."""
+    def assert_scraped(self, instances: Mapping[str, str]) -> None:
+        """Assert that exactly these addresses are scraped, by the name of the Pod."""
         targets = self.get("targets", state="active")["activeTargets"]
-        return [each["labels"] for each in targets if each["health"] == "up"]
+        found = {
+            each["labels"]["pod"]: each["labels"]["instance"]
+            for each in targets
+            if each["health"] == "up"
+        }
+        assert found == instances
+
+    def assert_no_panel_is_empty(self) -> None:
+        """Assert that each query of the dashboard has data."""
+        assert [each for each in dashboard_queries() if not self.has_data(each[1])] == []
 
     def assert_rules_are_evaluated(self) -> None:
         """Assert that Prometheus evaluated every rule without an error."""
@@ -68,31 +82,49 @@ class Prometheus:
 
 
 @contextmanager
-def running_prometheus(scrape: Manifest, directory: Path) -> Iterator[Prometheus]:
-    """A Prometheus with this scrape and the alerts; it listens on loopback only."""
-    (port,) = reserve_ports(1)
-    address = f"127.0.0.1:{port}"
-    write_rules(directory / "rules.yaml")
-    seconds = f"{SCRAPE_SECONDS}s"
-    intervals = {"scrape_interval": seconds, "scrape_timeout": seconds}
-    configuration = {
-        "global": intervals | {"evaluation_interval": seconds},
-        "rule_files": [str(directory / "rules.yaml")],
-        "scrape_configs": [scrape],
-    }
-    file = directory / "prometheus.yaml"
-    file.write_text(yaml.safe_dump(configuration), encoding="utf-8")
+def running_prometheus(
+    pods: Sequence[Manifest],
+    directory: Path,
+    address: str,
+    process: Callable[[list[str | Path]], Process],
+) -> Iterator[Prometheus]:
+    """A Prometheus that scrapes these Pods through the PodMonitor, and has the alerts.
+
+    Args:
+        pods: The Pods that its discovery finds.
+        directory: Where its files are.
+        address: Where it listens.
+        process: Makes the process of its command line.
+    """
+    file = write_configuration(pods, directory)
     promtool("check", "config", file)
     flags = [
         f"--config.file={file}",
         f"--storage.tsdb.path={directory / 'data'}",
         f"--web.listen-address={address}",
     ]
-    process = Process("prometheus", ["prometheus", *flags], directory / "prometheus.log")
-    process.start()
+    running = process(["prometheus", *flags])
+    running.start()
     try:
         prometheus = Prometheus(address)
         eventually(lambda: prometheus.get("status/runtimeinfo"))
         yield prometheus
     finally:
-        process.stop()
+        running.stop()
+
+
+def write_configuration(pods: Sequence[Manifest], directory: Path) -> Path:
+    """Write the files that Prometheus reads, and return the first of them."""
+    targets, rules = directory / "targets.json", directory / "rules.yaml"
+    targets.write_text(json.dumps(targets_of(pods)), encoding="utf-8")
+    write_rules(rules)
+    seconds = f"{SCRAPE_SECONDS}s"
+    intervals = {"scrape_interval": seconds, "scrape_timeout": seconds}
+    configuration = {
+        "global": intervals | {"evaluation_interval": seconds},
+        "rule_files": [str(rules)],
+        "scrape_configs": [scrape_configuration(targets)],
+    }
+    file = directory / "prometheus.yaml"
+    file.write_text(yaml.safe_dump(configuration), encoding="utf-8")
+    return file

@@ -8,7 +8,6 @@ Debian's Prometheus lacks: the test makes the configuration and lists the Pods a
 from __future__ import annotations
 
 import itertools
-import json
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,28 +16,22 @@ from typing import Final
 import pytest
 import yaml
 
+from svclink_controller.demo.processes import Process
 from tests.e2e.admission import WriteBan, assert_refused
 from tests.e2e.api_client import Api
 from tests.e2e.control_planes import Cluster
 from tests.e2e.controller_process import Controller, controller_of
-from tests.e2e.documented_commands import documented_commands
+from tests.e2e.loopback_ports import reserve_ports
 from tests.e2e.polling import eventually
 from tests.e2e.shell import Shell, deployed_kubeconfig
 from tests.e2e.world import World
 
-from .deployed_monitoring import (
-    dashboard_queries,
-    documented_series,
-    pod_namespace,
-    scrape_configuration,
-    targets_of,
-)
+from .deployed_monitoring import documented_series
+from .permissions import discovered_pods
 from .programs import promtool
 from .prometheus import Prometheus, running_prometheus
-from .replicas import NAMESPACE, start_replica
+from .replicas import LOOPBACK, NAMESPACE, start_replica
 
-ACCOUNT: Final = "prometheus-k8s"
-ACCOUNT_NAMESPACE: Final = "monitoring"
 SERVICES: Final = ("changed", "withdrawn")
 # It counts what no worker has taken, and there are more workers than Services here.
 MAY_STAY_ZERO: Final = "svclink_queue_depth"
@@ -80,23 +73,19 @@ def addresses(world: World, standby: Controller, deployed: Shell) -> dict[str, s
 def prometheus(
     addresses: dict[str, str], main: Cluster, deployed: Shell, tmp_path: Path
 ) -> Iterator[Prometheus]:
-    """Prometheus with the permissions that docs/monitoring.md gives it; both replicas are up."""
-    main.create_namespace(ACCOUNT_NAMESPACE)
-    main.create_service_account(ACCOUNT, ACCOUNT_NAMESPACE)
-    deployed(documented_commands("docs/monitoring.md")["permissions"])
-    api = main.api_with_token(main.token(ACCOUNT, ACCOUNT_NAMESPACE))
-    targets = tmp_path / "targets.json"
-    targets.write_text(json.dumps(targets_of(api.find("pods", pod_namespace()))), encoding="utf-8")
-    api.close()
-    with running_prometheus(scrape_configuration(targets), tmp_path) as running:
-
-        def both_replicas_are_scraped() -> None:
-            found = {each["pod"]: each["instance"] for each in running.healthy_targets()}
-            assert found == addresses
-
-        eventually(both_replicas_are_scraped)
+    """Prometheus, which has scraped both replicas."""
+    (port,) = reserve_ports(1)
+    with (
+        discovered_pods(main, deployed) as pods,
+        running_prometheus(
+            pods,
+            tmp_path,
+            f"{LOOPBACK}:{port}",
+            lambda command: Process("prometheus", command, tmp_path / "prometheus.log"),
+        ) as running,
+    ):
+        eventually(lambda: running.assert_scraped(addresses))
         yield running
-    main.delete_namespace(ACCOUNT_NAMESPACE)
 
 
 @pytest.fixture
@@ -131,8 +120,7 @@ def test_prometheus_has_data_for_every_panel_metric_and_alert(
     def no_panel_is_empty_while_things_change() -> None:
         # A rate needs changes after the first scrape of a series.
         world.set_addresses(world.c1, SERVICES[0], f"10.1.1.{next(numbers) % 250 + 1}")
-        empty = [each for each in dashboard_queries() if not prometheus.has_data(each[1])]
-        assert empty == []
+        prometheus.assert_no_panel_is_empty()
 
     eventually(no_panel_is_empty_while_things_change)
 
