@@ -1,7 +1,7 @@
 """Print the directory of kube-apiserver, kube-controller-manager and etcd; build them if needed.
 
 With `--traffic`, the directory of kube-proxy and CoreDNS instead; with `--nodes`, the directory of
-kubelet, kube-scheduler and containerd.
+kubelet, kube-scheduler and containerd; with `--helm`, the directory of Helm.
 
 The search order is `$KUBEBUILDER_ASSETS` (the convention of setup-envtest), the cache, `PATH`, and
 last a build of the Go module in this directory, which took 5.5 minutes on two cores. Standard
@@ -11,6 +11,7 @@ library only.
     python hack/envtest/assets.py --no-build  # if missing, exit with code 1 and one sentence
     python hack/envtest/assets.py --traffic   # kube-proxy and CoreDNS
     python hack/envtest/assets.py --nodes     # kubelet, kube-scheduler and containerd
+    python hack/envtest/assets.py --helm      # Helm
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class Companion(NamedTuple):
 
 
 class Binaries(NamedTuple):
-    """Programs that are built into one directory: those of Kubernetes, and a companion's."""
+    """Programs that are built into one directory: those of Kubernetes if any, and a companion's."""
 
     option: str
     packages: dict[str, str]
@@ -59,7 +60,7 @@ class Binaries(NamedTuple):
 
     def __str__(self) -> str:
         *most, last = self.names
-        return f"{', '.join(most)} and {last}"
+        return f"{', '.join(most)} and {last}" if most else last
 
 
 CONTROL_PLANE = Binaries(
@@ -95,6 +96,9 @@ NODES = Binaries(
         },
         tags="no_btrfs,no_devmapper,no_zfs",  # Nodes of tests use overlayfs.
     ),
+)
+HELM = Binaries(
+    "--helm", {}, Companion("helm", "helm.sh/helm/v4", {"helm": "helm.sh/helm/v4/cmd/helm"})
 )
 
 
@@ -144,7 +148,8 @@ def cache_directory(version: str, binaries: Binaries) -> Path:
     what = version
     if binaries.option and (companion := binaries.companion):
         pin = pin_of(companion.pinned, companion.module)
-        what = f"{binaries.option.lstrip('-')}-{version}-{companion.name}-{pin}"
+        kubernetes = f"{binaries.option.lstrip('-')}-{version}-" if binaries.packages else ""
+        what = f"{kubernetes}{companion.name}-{pin}"
     return cache_root() / f"{what}-{platform.system().lower()}-{machine}"
 
 
@@ -175,7 +180,8 @@ def refuse(version: str, binaries: Binaries) -> Path:
     how = f"run `{command} {binaries.option}` to build them"
     if binaries is CONTROL_PLANE:
         how = f"run `{command}` to build them, or set KUBEBUILDER_ASSETS to their directory"
-    raise MissingAssetsError(f"No {binaries} of Kubernetes {version} found: {how}.")
+    kubernetes = f" of Kubernetes {version}" if binaries.packages else ""
+    raise MissingAssetsError(f"No {binaries}{kubernetes} found: {how}.")
 
 
 def build(version: str, binaries: Binaries) -> Path:
@@ -250,7 +256,7 @@ def main() -> int:
     )
     parser.add_argument("--no-build", action="store_true", help="fail if the binaries are missing")
     instead = parser.add_mutually_exclusive_group()
-    for other in (TRAFFIC, NODES):
+    for other in (TRAFFIC, NODES, HELM):
         instead.add_argument(
             other.option,
             dest="binaries",
