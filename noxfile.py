@@ -273,6 +273,7 @@ def run_e2e(session: nox.Session, kubernetes: str) -> None:
     """Run the end-to-end tests. They mostly wait, so three processes fit on two cores."""
     install_e2e(session, kubernetes)
     install_prometheus(session)
+    session.run("python", "hack/envtest/assets.py", "--helm")
     apart = ("--ignore", "tests/e2e/traffic")
     session.run(
         "pytest", "tests/e2e", *apart, "--kubernetes", kubernetes, *PARALLEL, *session.posargs

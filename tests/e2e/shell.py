@@ -28,8 +28,15 @@ class Shell:
         self._environment = os.environ | {
             "KUBECONFIG": str(self.kubeconfig),
             "KUBECACHEDIR": str(home / "cache"),
+            "HELM_CACHE_HOME": str(home / "helm"),
+            "HELM_CONFIG_HOME": str(home / "helm"),
+            "HELM_DATA_HOME": str(home / "helm"),
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         }
+
+    def add_program(self, program: Path) -> None:
+        """Put the directory of a program first on the PATH of later commands."""
+        self._environment["PATH"] = f"{program.parent}{os.pathsep}{self._environment['PATH']}"
 
     def run(
         self, command: str, *, answer: str = "", **variables: str

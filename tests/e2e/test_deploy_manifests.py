@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, Final
 
-import helm_python
 import pytest
 import yaml
 
 from svclink_controller.cli.permissions import MAIN_PERMISSIONS, OWN_NAMESPACE
 from tests.builders.manifests import Manifest
 
+from .helm import CHART, helm, is_hook, rendered_hooks_and_manifests
 from .shell import ROOT, Shell
 
 DEPLOY: Final = ROOT / "deploy"
@@ -31,11 +32,8 @@ def by_name(documents: Any) -> dict[tuple[str, str], Manifest]:
 
 
 def rendered(**values: Any) -> dict[tuple[str, str], Manifest]:
-    """The objects that Helm renders from the chart, by kind and name."""
-    with helm_python.Chart.load(str(DEPLOY / "chart")) as chart:
-        files = chart.render(values, name="svclink", namespace="cloudpilot")
-    manifests = [text for name, text in files.items() if name.endswith(".yaml")]
-    return by_name(document for text in manifests for document in yaml.safe_load_all(text))
+    """The objects that `helm install` creates, by kind and name."""
+    return by_name(each for each in rendered_hooks_and_manifests(**values) if not is_hook(each))
 
 
 MANIFESTS: Final = objects_in(DEPLOY / "deployment.yaml")
@@ -154,9 +152,41 @@ def test_chart_values_become_flags_and_pod_fields() -> None:
     ],
 )
 def test_chart_rejects_invalid_values(values: Manifest) -> None:
-    """The schema of the values rejects an invalid one by name."""
-    with pytest.raises(helm_python.HelmError, match=re.escape(next(iter(values)))):
-        rendered(**values)
+    """The schema of the values rejects an invalid one by name, whichever command gets it."""
+    for command in (("template", "svclink"), ("lint", "--strict")):
+        done = helm(*command, str(CHART), **values)
+        assert done.returncode == 1
+        assert next(iter(values)) in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("values", [{}, {"openshift": True, "monitoring": True}])
+def test_chart_passes_lint(values: Manifest) -> None:
+    """Helm finds neither errors nor warnings in the chart."""
+    done = helm("lint", "--strict", str(CHART), **values)
+    assert done.returncode == 0, done.stdout
+    assert "WARNING" not in done.stdout
+
+
+def test_helm_test_runs_the_check_with_the_values_of_the_release() -> None:
+    """`helm test` creates the Pod of deploy/check.yaml, changed by the values as the controller's.
+
+    Flags that say which remote clusters are trusted apply to the check, other flags do not.
+    """
+    values: Manifest = {
+        "image": {"repository": "registry.example/svclink"},
+        "extraArgs": ["--log-level=debug", "--allow-remote-proxies=true"],
+        "imagePullSecrets": [{"name": "pull"}],
+        "tolerations": [{"operator": "Exists"}],
+    }
+    (by_default,) = filter(is_hook, rendered_hooks_and_manifests())
+    (check,) = filter(is_hook, rendered_hooks_and_manifests(**values))
+    assert by_default["metadata"].pop("annotations")["helm.sh/hook"] == "test"
+    assert by_default == objects_in(DEPLOY / "check.yaml")["Pod", "svclink-check"]
+    (container,) = check["spec"]["containers"]
+    assert container["image"] == "registry.example/svclink:0.1.0"
+    assert container["args"] == ["check", "--allow-remote-proxies=true"]
+    assert check["spec"]["imagePullSecrets"] == values["imagePullSecrets"]
+    assert check["spec"]["tolerations"] == values["tolerations"]
 
 
 def test_chart_contains_the_crd() -> None:
@@ -169,6 +199,21 @@ def test_manifests_grant_exactly_the_documented_permissions() -> None:
     """The roles have exactly the rules of `svclink_controller.cli.permissions`."""
     assert MANIFESTS["ClusterRole", "svclink"]["rules"] == [each.rule for each in MAIN_PERMISSIONS]
     assert MANIFESTS["Role", "svclink"]["rules"] == [each.rule for each in OWN_NAMESPACE]
+
+
+def test_one_version_is_named_everywhere() -> None:
+    """The labels of the image, the manifests and the chart name the version of the project."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
+    label = re.search(r"^ARG VERSION=(.*)", (ROOT / "Dockerfile").read_text("utf-8"), re.MULTILINE)
+    pods = [
+        MANIFESTS["Deployment", "svclink"]["spec"]["template"],
+        objects_in(DEPLOY / "check.yaml")["Pod", "svclink-check"],
+    ]
+    images = {container["image"] for pod in pods for container in pod["spec"]["containers"]}
+    assert label is not None
+    assert {label[1], chart["version"], chart["appVersion"]} == {project["version"]}
+    assert images == {f"svclink:{project['version']}"}
 
 
 def test_dockerfile_copies_existing_files_and_sets_the_manifest_user() -> None:

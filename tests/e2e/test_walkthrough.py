@@ -19,6 +19,7 @@ from .api_client import ApiError
 from .control_planes import Cluster
 from .controller_process import new_controller
 from .documented_commands import documented_commands
+from .helm import helm_program
 from .polling import eventually
 from .shell import Shell, deployed_kubeconfig
 from .world import slice_name
@@ -139,24 +140,83 @@ def test_installation_works_and_uninstalls_completely(
     """After the documented steps up to uninstalling, no object of svclink is left."""
     before = {context: all_objects(clean, context) for context in ("main", "remote")}
     clean(QUICK_START["install"])
-    installation = Installation(clean, main, tmp_path)
-    installation.controller.start()
-    try:
+    with running(clean, main, tmp_path) as installation:
         link_remote(clean, installation)
         inspect(clean, installation)
         filter_services(installation)
         disable_and_enable(installation, remote)
         delete_link(clean, installation)
         clean_up(clean, installation)
+    uninstall(clean)
+    await_no_new_objects(clean, before)
+
+
+def test_helm_release_lives_through_changes_and_leaves_nothing(
+    clean: Shell, main: Cluster, remote: Cluster, tmp_path: Path
+) -> None:
+    """A release keeps what is mirrored, whatever Helm does with it, until the link is deleted."""
+    clean.add_program(helm_program())
+    before = {context: all_objects(clean, context) for context in ("main", "remote")}
+    clean(QUICK_START["install-with-helm"])
+    with running(clean, main, tmp_path) as installation:
+        clean(QUICK_START["link"])
+        installation.await_slices("nginx-cluster-b IPv4 8080 10.1.0.1,10.1.0.2")
+        mirrored = versions_of_mirrors(main)
+        installed = flags_of_the_deployment(clean)
+        clean(QUICK_START["upgrade-with-helm"])
+        assert flags_of_the_deployment(clean) == [*installed, "--sync-interval=1m"]
+        clean("helm rollback svclink --kube-context main --namespace cloudpilot")
+        assert flags_of_the_deployment(clean) == installed
+    clean("helm uninstall svclink --kube-context main --namespace cloudpilot")
+    assert clean("kubectl get deployments --namespace cloudpilot --output name") == ""
+    assert versions_of_mirrors(main) == mirrored
+
+    publish(remote, "10.1.0.3")
+    clean(QUICK_START["install-with-helm"])
+    with running(clean, main, tmp_path) as installation:
+        installation.await_slices("nginx-cluster-b IPv4 8080 10.1.0.3")
+        assert versions_of_mirrors(main).keys() == mirrored.keys()
+        clean(UNINSTALL["local-endpoints"])
+        clean(UNINSTALL["uninstall-with-helm"])
+    clean(UNINSTALL["remote"])
+    await_no_new_objects(clean, before)
+
+
+@contextlib.contextmanager
+def running(shell: Shell, main: Cluster, directory: Path) -> Iterator[Installation]:
+    """Run the installed controller."""
+    installation = Installation(shell, main, directory)
+    installation.controller.start()
+    try:
+        yield installation
     finally:
         installation.controller.kill()
-    uninstall(clean)
 
-    def nothing_is_left() -> None:
+
+def versions_of_mirrors(main: Cluster) -> dict[str, str]:
+    """The resourceVersion of each mirrored EndpointSlice, by its uid."""
+    mirrors = main.api.find(
+        "endpointslices", "default", {"svclink.cloudpilot.ai/cluster": "cluster-b"}
+    )
+    metadata = [each["metadata"] for each in mirrors]
+    return {each["uid"]: each["resourceVersion"] for each in metadata}
+
+
+def flags_of_the_deployment(shell: Shell) -> list[str]:
+    """The flags of svclink in the Deployment."""
+    text = shell("kubectl get deployment svclink --namespace cloudpilot --output json")
+    flags: list[str] = json.loads(text)["spec"]["template"]["spec"]["containers"][0]["args"]
+    return flags
+
+
+def await_no_new_objects(shell: Shell, before: dict[str, set[str]]) -> None:
+    """Wait until the clusters have no objects but the earlier ones."""
+
+    def check() -> None:
         for context, objects in before.items():
-            assert all_objects(clean, context) - objects == set()
+            assert all_objects(shell, context) - objects == set()
 
-    eventually(nothing_is_left)
+    eventually(check)
 
 
 def link_remote(shell: Shell, installation: Installation) -> None:
@@ -248,6 +308,6 @@ def uninstall(shell: Shell) -> None:
     shell("kubectl delete clusterrolebinding svclink")
     shell("kubectl delete clusterrole svclink")
     shell("kubectl delete serviceaccount svclink -n cloudpilot")
-    shell("kubectl apply --filename deploy/deployment.yaml")
-    for step in UNINSTALL.values():
-        shell(step)
+    shell(QUICK_START["install-with-kustomize"])
+    for step in ("uninstall", "clean-up", "created", "remote"):
+        shell(UNINSTALL[step])
