@@ -37,12 +37,14 @@ class ServedRemote:
         key: NAMESPACE/NAME of its Service.
         address: The address in its slice.
         list_seconds: How long a list takes.
+        spec: Fields of the spec of its Service.
     """
 
     name: str
     key: str
     address: str = "10.66.0.1"
     list_seconds: float = 0
+    spec: Manifest = field(default_factory=dict)
     lists: Counter[str] = field(default_factory=Counter)
     _version: int = 1
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -91,7 +93,7 @@ class ServedRemote:
     def _object(self, kind: str) -> Manifest:
         if kind == SLICES:
             return endpoint_slice(None, self.address, key=self.key, version=str(self._version))
-        return service(self.key, version="1")
+        return service(self.key, version="1", **self.spec)
 
     def _is_in(self, request: web.BaseRequest) -> bool:
         """Whether the request is about all namespaces, or that of the Service."""

@@ -94,6 +94,8 @@ def traffic_binaries(request: pytest.FixtureRequest) -> Path:
             pytest.fail(reason, pytrace=False)
         pytest.skip(reason)
     command = [sys.executable, str(ROOT / "hack" / "envtest" / "assets.py"), "--traffic"]
+    if version := request.config.getoption("--kubernetes", default=None):
+        command += ["--kubernetes", version]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.fail(done.stderr, pytrace=False)
