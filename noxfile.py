@@ -51,7 +51,17 @@ KUBERNETES = list(pinned_versions())
 PARALLEL = ("--numprocesses=3", "--dist=worksteal")
 HELD_TO_BOTH = ("kubectl", "links", "mirroring", "ownership", "secrets")
 OTHER_PYTHONS = ["unit-matrix"] if PYTHONS[1:] else []
-nox.options.sessions = ["lint", "types", "docs", "unit", *OTHER_PYTHONS, "build", "e2e", "traffic"]
+nox.options.sessions = [
+    "lint",
+    "types",
+    "docs",
+    "unit",
+    *OTHER_PYTHONS,
+    "build",
+    "e2e",
+    "traffic",
+    "cluster",
+]
 
 
 def install(session: nox.Session, group: str, *packages: str) -> None:
@@ -232,22 +242,53 @@ def traffic(session: nox.Session) -> None:
     install_e2e(session, KUBERNETES[0])
     if "--plot" in session.posargs:
         session.install("matplotlib")
-    install_network_programs(session)
+    install_debian_packages(session, NETWORK_PROGRAMS)
     session.run("python", "hack/envtest/assets.py", "--kubernetes", KUBERNETES[0], "--traffic")
     session.run("pytest", "tests/e2e/traffic", *session.posargs)
 
 
-def install_network_programs(session: nox.Session) -> None:
-    """Install the programs that kube-proxy and the network namespaces need, if permitted."""
-    missing = [
-        program
-        for program in ("ip", "nft", "iptables", "conntrack")
-        if shutil.which(program) is None
-    ]
-    if missing and os.geteuid() == 0 and shutil.which("apt-get"):
+@nox.session(python=PYTHONS[0])
+def cluster(session: nox.Session) -> None:
+    """svclink in Pods of whole clusters with real nodes, on Linux as root.
+
+    Elsewhere the tests are skipped with the reason; with `CI` set, they fail.
+    """
+    install_e2e(session, KUBERNETES[0])
+    install_debian_packages(session, NETWORK_PROGRAMS | NODE_PROGRAMS)
+    session.run("pytest", "tests/e2e/cluster", *session.posargs)
+
+
+NETWORK_PROGRAMS = {
+    "ip": "iproute2",
+    "nft": "nftables",
+    "iptables": "iptables",
+    "conntrack": "conntrack",
+}
+NODE_PROGRAMS = {
+    "runc": "runc",
+    "/usr/lib/cni/bridge": "containernetworking-plugins",
+    "buildah": "buildah",
+    "debootstrap": "debootstrap",
+    "sysctl": "procps",
+}
+
+
+def install_debian_packages(session: nox.Session, packages: dict[str, str]) -> None:
+    """Install the packages of programs that are missing, if permitted."""
+    path = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"])
+    missing = {
+        package for program, package in packages.items() if shutil.which(program, path=path) is None
+    }
+    if missing and sys.platform == "linux" and os.geteuid() == 0 and shutil.which("apt-get"):
         session.run("apt-get", "update", "-qq", external=True)
-        packages = ("iproute2", "nftables", "iptables", "conntrack")
-        session.run("apt-get", "install", "-qq", "--yes", *packages, external=True)
+        install_without_recommended = (
+            "apt-get",
+            "install",
+            "-qq",
+            "--yes",
+            "--no-install-recommends",
+        )
+        session.run(*install_without_recommended, *sorted(missing), external=True)
 
 
 def install_prometheus(session: nox.Session) -> None:
@@ -274,7 +315,7 @@ def run_e2e(session: nox.Session, kubernetes: str) -> None:
     install_e2e(session, kubernetes)
     install_prometheus(session)
     session.run("python", "hack/envtest/assets.py", "--helm")
-    apart = ("--ignore", "tests/e2e/traffic")
+    apart = ("--ignore", "tests/e2e/traffic", "--ignore", "tests/e2e/cluster")
     session.run(
         "pytest", "tests/e2e", *apart, "--kubernetes", kubernetes, *PARALLEL, *session.posargs
     )

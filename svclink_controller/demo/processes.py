@@ -48,7 +48,7 @@ class Process:
     ) -> None:
         self.name = name
         self.log = log
-        self._command = [str(part) for part in command]
+        self.command = [str(part) for part in command]
         self._environment = environment
         self._popen: subprocess.Popen[bytes] | None = None
 
@@ -71,7 +71,7 @@ class Process:
         launcher = [sys.executable, "-I", "-S", "-c", DIE_WITH_PARENT, str(os.getpid())]
         with self.log.open("ab") as log:
             self._popen = subprocess.Popen(
-                launcher + self._command,
+                launcher + self.command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -88,19 +88,20 @@ class Cluster:
         self._directory = directory
         self._authority = trustme.CA(organization_name=name)  # signs users
         self._serving_authority = self._authority
-        self._etcd_port, self._peer_port, self._port = reserve_ports(3)
-        self.server = f"https://127.0.0.1:{self._port}"
+        self._etcd_port, self._peer_port, self._port = self._choose_ports()
+        self.server = f"https://{self.address}:{self._port}"
         self._has_controller_manager = controller_manager
         self._write_files()
-        self._etcd = (
-            None
-            if binaries is None
-            else etcd(self._site, binaries, self._etcd_port, self._peer_port)
-        )
+        self._etcd = self._make_etcd()
         self._api_server = self._make_api_server()
         self._controller_managers: list[Process] = []
         self.api = self._connect()
         self._reader_kubeconfig: str | None = None
+
+    @property
+    def address(self) -> str:
+        """The address of its API server."""
+        return "127.0.0.1"
 
     # Life cycle
 
@@ -296,13 +297,25 @@ class Cluster:
         self._audit_log.touch()
 
     def _write_serving_certificate(self) -> None:
-        names = ("127.0.0.1", "localhost", "10.0.0.1")
+        names = self._serving_names()
         serving = self._serving_authority.issue_cert(*names, common_name="kube-apiserver")
         serving.private_key_and_cert_chain_pem.write_to_path(self._directory / "serving.pem")
+
+    def _serving_names(self) -> Sequence[str]:
+        return ("127.0.0.1", "localhost", "10.0.0.1")
 
     @property
     def _site(self) -> Site:
         return Site(self.name, self._directory, self._port)
+
+    def _choose_ports(self) -> Sequence[int]:
+        """The ports of etcd, of its peers, and of the API server."""
+        return reserve_ports(3)
+
+    def _make_etcd(self) -> Process | None:
+        if self._binaries is None:
+            return None
+        return etcd(self._site, self._binaries, self._etcd_port, self._peer_port)
 
     def _make_api_server(self) -> Process:
         if self._binaries is None:
@@ -356,9 +369,10 @@ class Cluster:
     def _issue(
         self, common_name: str, organization: str, not_after: datetime | None = None
     ) -> trustme.LeafCert:
-        # trustme marks an empty list of alternative names as critical, which Go rejects.
+        # trustme marks an empty list of alternative names as critical, which Go rejects, and user
+        # names such as system:kube-proxy are not host names.
         return self._authority.issue_cert(
-            common_name,
+            self.name,
             common_name=common_name,
             organization_name=organization,
             not_after=not_after,

@@ -74,7 +74,12 @@ class Image:
 
     @property
     def archive(self) -> Path:
-        return cache_root() / "images" / f"{self.repository}-{self.tag}.tar"
+        return cache_of("images") / f"{self.repository}-{self.tag}.tar"
+
+
+def cache_of(what: str) -> Path:
+    """The directory for something in the cache of `hack/envtest/assets.py`."""
+    return cache_root() / what
 
 
 def missing_requirement() -> str | None:

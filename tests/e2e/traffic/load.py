@@ -85,11 +85,11 @@ class LoadGenerator:
 
     @contextmanager
     def under_load(
-        self, url: str, rate: float = 200, timeout: float = TIMEOUT_SECONDS
+        self, url: str, rate: float = 200, timeout: float = TIMEOUT_SECONDS, at_most: float = 60
     ) -> Iterator[Load]:
-        """Send requests at this rate while the context is open, for at most a minute."""
+        """Send requests at this rate while the context is open, for at most this many seconds."""
         load = Load(url)
-        number = self._begin(url, rate, int(rate * 60), timeout)
+        number = self._begin(url, rate, int(rate * at_most), timeout)
         eventually(lambda: self._assert_sent(number, STEADY_REQUESTS))
         yield load
         load.results = results_of(self._program.call({"stop": number}))

@@ -22,7 +22,6 @@ CLUSTERS: Final = ("main", "c1", "c2")
 SERVICE_RANGES: Final = ("10.0.0.0/16", "fd00:10:96::/112")
 NODE: Final = f"svclink-node-{os.getpid()}"
 NODE_ADDRESS: Final = "192.168.1.1"
-DNS_PORT: Final = 53
 PROGRAMS: Final = ("ip", "nft", "iptables", "conntrack")
 SYN_SENT_TIMEOUT: Final = Path("/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_syn_sent")
 CLONE_NEWNET: Final = 0x40000000

@@ -17,7 +17,8 @@ from svclink_controller.demo.processes import Process, stop_all
 from tests.e2e.control_planes import Cluster
 from tests.e2e.polling import eventually
 
-from .network import DNS_PORT, NODE, POD_NETWORKS, do_inside, inside
+from .network import NODE, POD_NETWORKS, do_inside, inside
+from .node_configuration import corefile, kube_proxy_configuration
 from .relay import relayed
 
 NODE_NAME: Final = "node-1"
@@ -25,8 +26,6 @@ ZONE: Final = "zone-a"
 FAMILIES: Final = {"IPv4", "IPv6"}
 PROXY_HEALTH: Final = "127.0.0.1:10256"
 DNS_HEALTH: Final = "127.0.0.1:8181"
-MIN_SYNC_PERIOD: Final = "100ms"
-"""Minimum time between two syncs of kube-proxy; 1 s, its default, would hide svclink's."""
 
 
 @contextmanager
@@ -56,24 +55,8 @@ def node_programs(main: Cluster, binaries: Path, mode: str, directory: Path) -> 
 
 
 def _kube_proxy(binaries: Path, kubeconfig: Path, mode: str, directory: Path) -> list[str | Path]:
-    unchanged = {
-        "maxPerCore": 0,
-        "min": 0,
-        "tcpEstablishedTimeout": "0s",
-        "tcpCloseWaitTimeout": "0s",
-    }
-    configuration = {
-        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
-        "kind": "KubeProxyConfiguration",
-        "mode": mode,
-        "clientConnection": {"kubeconfig": str(kubeconfig)},
-        "hostnameOverride": NODE_NAME,
-        "clusterCIDR": ",".join(POD_NETWORKS["main"].ranges),
-        "conntrack": unchanged,  # A namespace cannot change settings of the whole kernel.
-        "healthzBindAddress": PROXY_HEALTH,
-        "metricsBindAddress": "127.0.0.1:10249",
-        mode: {"minSyncPeriod": MIN_SYNC_PERIOD},
-    }
+    pods = ",".join(POD_NETWORKS["main"].ranges)
+    configuration = kube_proxy_configuration(kubeconfig, NODE_NAME, pods, mode, PROXY_HEALTH)
     file = directory / "kube-proxy.yaml"
     file.write_text(yaml.safe_dump(configuration), encoding="utf-8")
     return inside(NODE, binaries / "kube-proxy", f"--config={file}")
@@ -81,11 +64,7 @@ def _kube_proxy(binaries: Path, kubeconfig: Path, mode: str, directory: Path) ->
 
 def _coredns(binaries: Path, kubeconfig: Path, directory: Path) -> list[str | Path]:
     file = directory / "Corefile"
-    file.write_text(
-        f".:{DNS_PORT} {{\n    errors\n    ready {DNS_HEALTH}\n    kubernetes cluster.local {{\n"
-        f"        kubeconfig {kubeconfig}\n        ttl 0\n    }}\n}}\n",
-        encoding="utf-8",
-    )
+    file.write_text(corefile(DNS_HEALTH, f"kubeconfig {kubeconfig}"), encoding="utf-8")
     return inside(NODE, binaries / "coredns", "-conf", file)
 
 

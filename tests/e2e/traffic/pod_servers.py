@@ -20,6 +20,17 @@ GRACE_SECONDS = 5
 BACKLOG = 4096
 
 
+def application(cluster: str, pod: str) -> web.Application:
+    """The server of one Pod."""
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(text=f"{cluster} {pod}")
+
+    served = web.Application()
+    served.router.add_get("/", answer)
+    return served
+
+
 class Pods:
     """The running servers, by Pod name."""
 
@@ -37,12 +48,9 @@ class Pods:
             await self._running.pop(order["stop"]).cleanup()
 
     async def _start(self, pod: str, addresses: list[str], port: int) -> web.AppRunner:
-        async def answer(_: web.Request) -> web.Response:
-            return web.Response(text=f"{self._cluster} {pod}")
-
-        application = web.Application()
-        application.router.add_get("/", answer)
-        runner = web.AppRunner(application, shutdown_timeout=GRACE_SECONDS, access_log=None)
+        runner = web.AppRunner(
+            application(self._cluster, pod), shutdown_timeout=GRACE_SECONDS, access_log=None
+        )
         await runner.setup()
         for address in addresses:
             await web.TCPSite(runner, address, port, reuse_address=True, backlog=BACKLOG).start()

@@ -1,11 +1,11 @@
-"""Programs of the tests that run in a network namespace and take orders."""
+"""Programs of the tests that run in a network namespace or in a Pod, and take orders."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from .network import inside
 
 
 class Program:
-    """A module of this package that runs as a process; orders and results are lines of JSON."""
+    """A running program; orders and results are lines of JSON."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
@@ -32,8 +32,15 @@ class Program:
 
 @contextmanager
 def program(namespace: str, module: str, *arguments: str, log: Path) -> Iterator[Program]:
-    """Run a module in a namespace; it exits when its input is closed."""
+    """Run a module of this package in a namespace; it exits when its input is closed."""
     command = inside(namespace, sys.executable, "-m", f"{__package__}.{module}", *arguments)
+    with running_program(command, log) as running:
+        yield running
+
+
+@contextmanager
+def running_program(command: Sequence[str | Path], log: Path) -> Iterator[Program]:
+    """Run a command that takes orders; it exits when its input is closed."""
     with (
         log.open("w") as errors,
         subprocess.Popen(

@@ -1,0 +1,180 @@
+"""Three whole clusters for the whole run, with svclink in two Pods of main."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.e2e.conftest import ROOT, WITHOUT
+from tests.e2e.polling import eventually
+from tests.e2e.world import Kubectl, Links
+
+from . import dns, workloads
+from .containerd import PAUSE, image_store
+from .images import Image, coredns_image, pause_image, svclink_image
+from .machines import Machine, running_machines
+from .probe import Probe
+from .requirements import missing_cluster_requirement
+from .shop import (
+    NAMESPACE,
+    SVCLINK_NAMESPACE,
+    Shop,
+    await_open_shop,
+    load_generator_in_pod,
+    open_shop,
+)
+from .state_folder import state_folder
+from .whole_cluster import Layout, WholeCluster
+from .workloads import POD_SECONDS, assert_available
+
+LAYOUTS: Final = (Layout("main", 0, nodes=2), Layout("c1", 1), Layout("c2", 2))
+START_SECONDS: Final = 180.0
+HERE: Final = Path(__file__).parent
+TEST_SECONDS: Final = 600
+"""Stops a test that hangs."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give these tests more time: they start Pods, which takes a while on a busy machine."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.timeout(TEST_SECONDS, func_only=True))
+
+
+@pytest.fixture(scope="session")
+def requirements(request: pytest.FixtureRequest) -> None:
+    """Skip the tests if whole clusters cannot run here; in CI, fail."""
+    if request.config.getoption(WITHOUT, default=False):
+        pytest.skip(f"{WITHOUT} was given")
+    if (reason := missing_cluster_requirement()) is not None:
+        if os.environ.get("CI"):
+            pytest.fail(reason, pytrace=False)
+        pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def programs(
+    request: pytest.FixtureRequest,
+    requirements: None,  # noqa: ARG001 - checks first whether the tests can run
+    binaries: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """A directory with all programs of control planes and nodes, which are built if missing."""
+    directory = tmp_path_factory.mktemp("programs")
+    version = request.config.getoption("--kubernetes", default=None)
+    chosen = ("--kubernetes", version) if version else ()
+    for source in (binaries, _built("--traffic", *chosen), _built("--nodes", *chosen)):
+        for program in source.iterdir():
+            (directory / program.name).symlink_to(program)
+    return directory
+
+
+def _built(*options: str) -> Path:
+    """The directory of a set of programs, which are built if missing."""
+    command = [sys.executable, str(ROOT / "hack" / "envtest" / "assets.py"), *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.fail(done.stderr, pytrace=False)
+    return Path(done.stdout.strip())
+
+
+@pytest.fixture(scope="session")
+def images(programs: Path) -> dict[str, Image]:
+    """The images of all Pods by name, which are built if missing."""
+    return {
+        PAUSE: pause_image(),
+        dns.IMAGE: coredns_image(programs / "coredns"),
+        workloads.IMAGE: svclink_image(),
+    }
+
+
+@pytest.fixture(scope="session")
+def folder(requirements: None) -> Iterator[Path]:  # noqa: ARG001 - checks whether tests can run
+    """The folder of the run."""
+    with state_folder() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def machines(folder: Path) -> Iterator[dict[str, list[Machine]]]:
+    """The machines of each cluster, whose Pods reach those of all other machines."""
+    machines = {layout.name: layout.machines(folder) for layout in LAYOUTS}
+    every = [machine for members in machines.values() for machine in members]
+    routes = {range_: gateway for layout in LAYOUTS for range_, gateway in layout.routes().items()}
+    for machine in every:
+        machine.routes = {
+            range_: gateway for range_, gateway in routes.items() if gateway != machine.address
+        }
+    with running_machines(every, Machine("switch", folder / "switch", "")):
+        yield machines
+
+
+@pytest.fixture(scope="session")
+def clusters(
+    programs: Path,
+    images: dict[str, Image],
+    folder: Path,
+    machines: dict[str, list[Machine]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, WholeCluster]:
+    """The main cluster and two remotes, whose nodes are ready."""
+    store = image_store(folder.parent, Machine("images", folder / "images", ""), programs, images)
+    clusters = [
+        WholeCluster(layout, machines[layout.name], programs, tmp_path_factory.mktemp(layout.name))
+        for layout in LAYOUTS
+    ]
+    for cluster in clusters:
+        cluster.spawn()
+    for cluster in clusters:
+        for node in cluster.nodes:
+            node.start_containerd(store)
+    for cluster in clusters:
+        cluster.wait_until_ready()
+    for cluster in clusters:
+        eventually(cluster.assert_ready, START_SECONDS)
+    return {cluster.name: cluster for cluster in clusters}
+
+
+@pytest.fixture(scope="session")
+def svclink(clusters: dict[str, WholeCluster], kubectl: Kubectl) -> None:
+    """svclink, applied as the documentation says."""
+    kubectl("apply", "--kustomize", str(ROOT / "deploy"))
+    api = clusters["main"].api
+    eventually(lambda: assert_available(api, "svclink", SVCLINK_NAMESPACE), POD_SECONDS)
+
+
+@pytest.fixture(scope="session")
+def shop(
+    clusters: dict[str, WholeCluster],
+    svclink: None,  # noqa: ARG001 - runs in main
+    programs: Path,
+    kubectl: Kubectl,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Shop]:
+    """The Service `web` in three clusters, and a client."""
+    main = clusters["main"]
+    open_shop(clusters)
+    links = Links(main.api)
+    for name in ("c1", "c2"):
+        links.add(name, clusters[name].remote_kubeconfig())
+    await_open_shop(clusters)
+    log = tmp_path_factory.mktemp("client") / "load-generator.log"
+    with load_generator_in_pod(main, programs, log) as load_generator:
+        shop = Shop(clusters, kubectl, links, programs, load_generator)
+        eventually(shop.assert_responders, POD_SECONDS)
+        yield shop
+
+
+@pytest.fixture
+def probe(shop: Shop) -> Iterator[Probe]:
+    """A Service of c1 whose addresses the test writes."""
+    created = Probe(shop.main.api, shop.clusters["c1"].api, NAMESPACE)
+    created.create()
+    yield created
+    created.delete()

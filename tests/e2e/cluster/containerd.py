@@ -1,0 +1,99 @@
+"""containerd, and a store of images that the containerd of every node starts with.
+
+containerd never changes the files of an image, so the nodes share them through mounts. To import
+the images on every node would take a minute.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from tests.builders.manifests import Manifest
+
+from .images import Image, hash_of
+from .machines import Machine
+
+CONTAINERD_SOCKET: Final = "/run/containerd/containerd.sock"
+CONTAINERD_NAMESPACE: Final = "k8s.io"
+CNI_PLUGINS: Final = "/usr/lib/cni"
+PAUSE: Final = "localhost/pause:latest"
+BLOBS: Final = "io.containerd.content.v1.content/blobs"
+SNAPSHOTS: Final = "io.containerd.snapshotter.v1.overlayfs/snapshots"
+IMPORT_SECONDS: Final = 300
+
+# Test hosts may be containers that must not lower the OOM score of a process.
+CONFIGURATION: Final = """\
+version = 3
+root = "/var/lib/containerd"
+state = "/run/containerd"
+[grpc]
+address = "{socket}"
+[plugins."io.containerd.cri.v1.images".pinned_images]
+sandbox = "{pause}"
+[plugins."io.containerd.cri.v1.runtime"]
+restrict_oom_score_adj = true
+[plugins."io.containerd.cri.v1.runtime".cni]
+bin_dirs = ["{plugins}"]
+conf_dir = "{networks}"
+"""
+
+
+def containerd(machine: Machine, programs: Path, pod_network: Manifest) -> list[str | Path]:
+    """The command line of containerd, which gives Pods this network (a configuration of CNI)."""
+    networks = machine.directory / "networks"
+    networks.mkdir(exist_ok=True)
+    (networks / "pods.conflist").write_text(json.dumps(pod_network), encoding="utf-8")
+    file = machine.directory / "containerd.toml"
+    configuration = CONFIGURATION.format(
+        socket=CONTAINERD_SOCKET, pause=PAUSE, plugins=CNI_PLUGINS, networks=networks
+    )
+    file.write_text(configuration, encoding="utf-8")
+    return [programs / "containerd", "--config", file]
+
+
+def ctr(programs: Path, *arguments: str | Path) -> list[str | Path]:
+    """The command line of a client of containerd."""
+    return [programs / "ctr", "--namespace", CONTAINERD_NAMESPACE, *arguments]
+
+
+def image_store(base: Path, machine: Machine, programs: Path, images: Mapping[str, Image]) -> Path:
+    """The folder of a containerd that has these images by name, made once by its own machine."""
+    contents = sorted((name, image.name) for name, image in images.items())
+    store = base / f"images-{hash_of(repr(contents))}"
+    if store.exists():
+        return store
+    for outdated in base.glob("images-*"):
+        shutil.rmtree(outdated)
+    machine.start()
+    process = machine.process("containerd", containerd(machine, programs, {}))
+    process.start()
+    try:
+        machine.run("sh", "-c", f"until {programs / 'ctr'} version; do sleep 0.1; done")
+        for name, image in images.items():
+            machine.run(*ctr(programs, "images", "import", image.archive))
+            if name != image.name:
+                machine.run(*ctr(programs, "images", "tag", image.name, name))
+    finally:
+        machine.kill()
+    machine.containerd_root.rename(store)
+    return store
+
+
+def share_images(store: Path, machine: Machine) -> None:
+    """Give the containerd of a machine the images of a store, of which it copies only databases."""
+    root, mounts = machine.containerd_root, []
+    is_new = not root.exists()
+    for directory in (store / BLOBS, *(store / SNAPSHOTS).iterdir()):
+        part = directory.relative_to(store)
+        (root / part).mkdir(parents=True, exist_ok=True)
+        mounts.append(f"mount -o bind,ro {directory} /var/lib/containerd/{part}")
+    if is_new:
+        for file in store.glob("*/*.db"):
+            copy = root / file.relative_to(store)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(file, copy)
+    machine.run("sh", "-euc", "\n".join(mounts))
