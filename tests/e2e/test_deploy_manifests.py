@@ -77,7 +77,7 @@ def test_check_runs_as_the_controller_does(deployed: Shell) -> None:
     template = deepcopy(MANIFESTS["Deployment", "svclink"]["spec"]["template"])
     del template["spec"]["topologySpreadConstraints"]
     (container,) = template["spec"]["containers"]
-    for field in ("ports", "livenessProbe", "readinessProbe"):
+    for field in ("ports", "startupProbe", "livenessProbe", "readinessProbe"):
         del container[field]
     container |= {"name": "check", "args": ["check"]}
     assert pod["spec"] == template["spec"] | {"restartPolicy": "Never"}
