@@ -89,6 +89,13 @@ def test_chart_renders_the_manifests() -> None:
     assert rendered() == {key: each for key, each in MANIFESTS.items() if key[0] != "Namespace"}
 
 
+def test_chart_tests_with_the_same_pod() -> None:
+    """`helm test` runs the Pod of deploy/check.yaml; only Helm's annotations are added."""
+    (hook,) = (each for each in rendered_hooks_and_manifests() if is_hook(each))
+    del hook["metadata"]["annotations"]
+    assert hook == objects_in(DEPLOY / "check.yaml")["Pod", "svclink-check"]
+
+
 def test_chart_renders_the_optional_manifests() -> None:
     """The values `openshift` and `monitoring` add the manifests of these directories."""
     added = rendered(openshift=True, monitoring=True)
