@@ -12,8 +12,8 @@ usage() {
 Usage: hack/export-kubeconfig.sh [CONTEXT] [options]
 
 Creates a ServiceAccount in a remote cluster that may read what svclink mirrors and nothing else, and prints a
-kubeconfig with its token as one line of base64, ready for spec.kubeconfig of a ClusterLink. Messages go to stderr,
-so the output can be piped. A second run changes nothing and prints the kubeconfig again.
+kubeconfig with its token as one line of base64, for the data of a Secret or for spec.kubeconfig of a ClusterLink.
+Messages go to stderr, so the output can be piped. A second run changes nothing and prints the kubeconfig again.
 
   CONTEXT             context of your kubeconfig for the remote cluster (default: the current one)
   --link NAME         print a ClusterLink of this name instead: pipe it to `kubectl apply -f -`
@@ -244,7 +244,8 @@ main() {
     say "Apply this ClusterLink in the main cluster: kubectl apply -f -"
   else
     printf '%s\n' "$encoded"
-    say "Put this line into spec.kubeconfig of a ClusterLink in the main cluster. It contains a token: keep it secret."
+    say "Put this line into the Secret that spec.kubeconfigSecretRef of a ClusterLink names, or into spec.kubeconfig." \
+      "It contains a token: keep it secret."
   fi
 }
 

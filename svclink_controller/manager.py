@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Final, TypeVar
@@ -18,6 +18,7 @@ from svclink_controller.api.errors import ApiError, TransportError
 from svclink_controller.dispatch import Dispatcher, LinkRead, Routes, SecretRead
 from svclink_controller.election.leader import Elector
 from svclink_controller.election.live_leases import warn_about_other_leaders
+from svclink_controller.election.running_controllers import find_until_answered
 from svclink_controller.gc_tuning import tuned_gc
 from svclink_controller.monitoring.collector import StateCollector
 from svclink_controller.monitoring.loop_lag import LoopLag
@@ -53,6 +54,7 @@ from svclink_controller.wire.resources import (
     cluster_links,
     reusing,
 )
+from svclink_core.controller_namespace import ControllerNamespace, KnownNamespace
 from svclink_core.core_v1 import Namespace, Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.meta_v1 import NamespacedName
@@ -86,7 +88,8 @@ async def run(settings: Settings) -> None:
     client = await _unless_stopped(stop, main_client(files, context))
     if client is None:
         return
-    manager = make_manager(client, own_namespace(files, context), settings)
+    namespace = settings.controller_namespace or own_namespace(files, context)
+    manager = make_manager(client, namespace, settings)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(client.close)
         stack.enter_context(tuned_gc())
@@ -159,6 +162,10 @@ class Manager:
                 self._reflect_objects(group)
                 # Before the first link: a link to the main cluster itself must be recognized.
                 self.cluster_claims.main_id = await identify_until_known(self.client)
+                if self.settings.seeks_namespace:
+                    self.supervisor.secrets.home = await find_until_answered(
+                        self.client, self.elector.name, self.elector.namespace
+                    )
                 self._reflect_links(group)
                 group.create_task(self._lead())
         finally:
@@ -282,7 +289,7 @@ def make_manager(
     )
     secrets = SecretKubeconfigs(
         client=client,
-        namespace=namespace,
+        home=KnownNamespace(namespace),
         changed=lambda name: dispatcher.emit(SecretRead(name)),
     )
     applier = _make_applier(shared)
@@ -296,7 +303,7 @@ def make_manager(
         deletion_holds=shared.deletion_holds,
         policy_deadlines=Deadlines(reached=store.wake),
         applier=applier,
-        work=_make_work(shared, applier),
+        work=_make_work(shared, applier, lambda: secrets.home),
         elector=elector,
         metrics=metrics,
         loop_lag=LoopLag(observe=metrics.loop_lag.observe),
@@ -328,7 +335,7 @@ def _make_supervisor(
     )
 
 
-def _make_work(shared: _Shared, applier: Applier) -> Work:
+def _make_work(shared: _Shared, applier: Applier, home: Callable[[], ControllerNamespace]) -> Work:
     settings, store, metrics = shared.settings, shared.store, shared.metrics
     plan_results = PlanResults(status_changed=store.mark_status_changed)
     events = Events(client=shared.writing, metrics=metrics)
@@ -351,6 +358,7 @@ def _make_work(shared: _Shared, applier: Applier) -> Work:
             client=shared.writing,
             store=store,
             plan_results=plan_results,
+            home=home,
             queue=shared.links,
             metrics=metrics,
             status_written=events.record,

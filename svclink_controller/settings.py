@@ -30,6 +30,8 @@ class Settings:
         link_selector: The links that this controller handles.
         lease_name: Name of the Lease that the replicas elect their leader with.
         kube_context: Context of the kubeconfig; None: the current one.
+        controller_namespace: Where the Lease is, and the Secrets of links; None: the namespace of
+            the Pod, or the one that is found from the kubeconfig.
     """
 
     kubeconfig: Path | None = None
@@ -43,8 +45,19 @@ class Settings:
     link_selector: LabelSelector = EVERYTHING
     lease_name: str = DEFAULT_LEASE_NAME
     kube_context: str | None = None
+    controller_namespace: str | None = None
 
     @property
     def has_all_links(self) -> bool:
         """Whether this controller handles every link of the main cluster."""
         return self.link_selector == EVERYTHING
+
+    @property
+    def seeks_namespace(self) -> bool:
+        """Whether the Secrets of links are sought where other controllers run.
+
+        A controller that elects a leader keeps the namespace of its Lease: that must not depend on
+        what can be listed when a replica starts.
+        """
+        is_given = self.kubeconfig is None or self.controller_namespace is not None
+        return not is_given and not self.leader_elect

@@ -7,11 +7,19 @@ cluster other than the one it is meant for.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from enum import Enum
 
 from attrs import frozen
 
 from svclink_core.svclink_v1alpha1 import ClusterLink, ClusterLinkSpec
 from svclink_core.well_known import LinkReason
+
+
+class SecretFault(Enum):
+    """Why a Secret gives no kubeconfig, although it may hold a good one."""
+
+    MISSING = "it does not exist"
+    UNREADABLE = "it could not be read"
 
 
 @frozen
@@ -24,12 +32,14 @@ class Problem:
         is_answer: Whether an unreachable cluster does answer, so that it is not lost.
         expired: Which credentials of the link have expired, if that is the cause. The message
             begins with it.
+        secret_fault: Why the Secret that the link refers to gives no kubeconfig; None if it does.
     """
 
     reason: LinkReason
     message: str
     is_answer: bool = False
     expired: str = ""
+    secret_fault: SecretFault | None = None
 
 
 @frozen

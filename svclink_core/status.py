@@ -6,10 +6,16 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from typing import Final, TypeAlias, assert_never
 
-from attrs import frozen
+from attrs import field, frozen
 
+from svclink_core.controller_namespace import ControllerNamespace
 from svclink_core.credential_expiry import CredentialState
 from svclink_core.deletion_guard import UNGUARDED, Guard
+from svclink_core.kubeconfig_place import (
+    kubeconfig_place,
+    replacement_advice,
+    replacing_command,
+)
 from svclink_core.link_identity import Problem
 from svclink_core.mirroring import Finding
 from svclink_core.snapshot import PENDING, Connection, Pending, Synced, Unreachable
@@ -32,6 +38,7 @@ class LinkFacts:
 
     Args:
         link: The link as last seen, with the status it has.
+        home: The namespace of the controller, which has the Secrets with kubeconfigs.
         connection: Whether the mirrored state is current.
         problem: Why the cluster or new credentials cannot be used, or None.
         version: The Kubernetes version of the cluster, None if it was never reached.
@@ -48,6 +55,7 @@ class LinkFacts:
     """
 
     link: ClusterLink
+    home: ControllerNamespace = field(kw_only=True)
     connection: Connection = PENDING
     problem: Problem | None = None
     version: str | None = None
@@ -79,7 +87,7 @@ def summarize(facts: LinkFacts, now: str) -> ClusterLinkStatus:
     credentials = facts.credentials if facts.link.spec.enabled else None
     # After an edit the link may lead to another cluster, until that is reached.
     known_id = old.cluster_id if generation == old.observed_generation else None
-    states = (_ready(facts), _synced(facts), _degraded(facts), *_expiring(credentials))
+    states = (_ready(facts), _synced(facts), _degraded(facts), *_expiring(credentials, facts))
     return ClusterLinkStatus(
         phase=_phase(facts),
         version=facts.version or old.version,
@@ -144,7 +152,7 @@ def _error(facts: LinkFacts) -> str | None:
     if not facts.link.spec.enabled:
         return None
     if facts.problem is not None:
-        return facts.problem.message
+        return _advised(facts.problem, facts)
     return min(facts.write_failures, default=None)
 
 
@@ -153,7 +161,8 @@ def _ready(facts: LinkFacts) -> _State:
         return _State("Ready", "False", LinkReason.DISABLED, LinkReason.DISABLED.sentence)
     if facts.problem is not None:
         problem = facts.problem
-        return _State("Ready", "False", problem.reason, problem.message, problem.expired)
+        message = _advised(problem, facts)
+        return _State("Ready", "False", problem.reason, message, problem.expired)
     match facts.connection:
         case Synced():
             return _State(
@@ -165,6 +174,17 @@ def _ready(facts: LinkFacts) -> _State:
             return _State("Ready", "False", LinkReason.UNREACHABLE, LinkReason.UNREACHABLE.sentence)
         case unexpected:
             assert_never(unexpected)
+
+
+def _advised(problem: Problem, facts: LinkFacts) -> str:
+    """A problem, with the command that replaces the kubeconfig if that solves it."""
+    command = replacement_advice(problem, facts.link, facts.home)
+    return problem.message + (_replacement(command, facts) if command else "")
+
+
+def _replacement(command: str, facts: LinkFacts) -> str:
+    place = kubeconfig_place(facts.link, facts.home)
+    return f". To replace the kubeconfig ({place}): {command}"
 
 
 def _synced(facts: LinkFacts) -> _State:
@@ -233,16 +253,18 @@ def _degraded(facts: LinkFacts) -> _State:
     return _State("Degraded", "True", *_joined(kinds))
 
 
-def _expiring(credentials: CredentialState | None) -> Iterator[_State]:
+def _expiring(credentials: CredentialState | None, facts: LinkFacts) -> Iterator[_State]:
     """Nothing is said of credentials that are not known."""
     if credentials is None:
         return
-    if credentials.reason is LinkReason.CREDENTIALS_VALID:
-        status: ConditionStatus = "False"
-        message = f"{credentials.reason.sentence} ({credentials.text})"
-    else:
-        status, message = "True", f"{credentials.text}: {credentials.reason.sentence}"
-    yield _State("CredentialsExpiring", status, credentials.reason, message, exact=message)
+    reason = credentials.reason
+    if reason is LinkReason.CREDENTIALS_VALID:
+        message = f"{reason.sentence} ({credentials.text})"
+        yield _State("CredentialsExpiring", "False", reason, message, exact=message)
+        return
+    message = f"{credentials.text}: {reason.sentence}"
+    advice = _replacement(replacing_command(facts.link, facts.home), facts)
+    yield _State("CredentialsExpiring", "True", reason, message + advice, exact=message)
 
 
 def _joined(troubles: Sequence[_Trouble]) -> _Trouble:

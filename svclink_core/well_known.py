@@ -373,11 +373,11 @@ class LinkReason(Enum):
     )
     CREDENTIALS_EXPIRE_SOON = (
         "CredentialsExpireSoon",
-        "put a kubeconfig with new credentials into the link before then",
+        "replace the kubeconfig of the link by one with new credentials before then",
     )
     CREDENTIALS_EXPIRED = (
         "CredentialsExpired",
-        "put a kubeconfig with new credentials into the link",
+        "replace the kubeconfig of the link by one with new credentials",
     )
 
     def __init__(self, code: str, sentence: str) -> None:

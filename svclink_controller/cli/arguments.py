@@ -12,6 +12,7 @@ from attrs import field, frozen
 
 from svclink_controller.cli import parameters
 from svclink_controller.credentials.trust import STRICT, Trust
+from svclink_core.controller_namespace import CONTROLLER_NAMESPACE_FLAG
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -24,7 +25,7 @@ class Source:
         kubeconfig: The kubeconfig; None for the one kubectl would use, else the Pod's
             ServiceAccount.
         context: The context of the kubeconfig; None for the current one.
-        home: The namespace of the controller; None for that of the context.
+        controller_namespace: The namespace of the controller; None: it is found.
         main_file: Objects of the main cluster. If given, no cluster is read.
         remote_files: Objects of remote clusters, by the names of their links.
         trust: What remote clusters are allowed.
@@ -34,7 +35,7 @@ class Source:
 
     kubeconfig: Path | None = None
     context: str | None = None
-    home: str | None = None
+    controller_namespace: str | None = None
     main_file: Path | None = None
     remote_files: Mapping[str, Path] = field(factory=dict)
     trust: Trust = STRICT
@@ -63,6 +64,15 @@ def namespace_option(command: Callable[..., None]) -> Callable[..., None]:
         help="Only this namespace.",
     )
     return option(command)
+
+
+controller_namespace_option: Final = click.option(
+    CONTROLLER_NAMESPACE_FLAG,
+    metavar="NAME",
+    callback=parameters.namespace,
+    help="The namespace of svclink, with its Lease and the Secrets of links. Default: that of the"
+    " Pod; with a kubeconfig, the one where svclink is found, else that of the context.",
+)
 
 
 def boolean_option(
@@ -119,11 +129,15 @@ def reads_clusters(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def wrapped(
-        kubeconfig: Path | None, kube_context: str | None, home: str | None, **arguments: object
+        kubeconfig: Path | None,
+        kube_context: str | None,
+        controller_namespace: str | None,
+        **arguments: object,
     ) -> None:
         before = click.get_current_context().find_root().params
         given = kubeconfig or before.get("kubeconfig")
         context = kube_context or before.get("kube_context")
+        home = controller_namespace or before.get("controller_namespace")
         more = {name: arguments.pop(name) for name in _MORE_OF_SOURCE if name in arguments}
         if more.get("remote_files") and more.get("main_file") is None:
             raise click.UsageError(
@@ -174,14 +188,7 @@ _CLUSTER_OPTIONS: Final = (
         " ServiceAccount.",
     ),
     click.option("--context", "kube_context", metavar="NAME", help="Context of the kubeconfig."),
-    click.option(
-        "--controller-namespace",
-        "home",
-        metavar="NAME",
-        callback=parameters.namespace,
-        help="The namespace of svclink and of the Secrets with kubeconfigs. Default: that of the"
-        " context.",
-    ),
+    controller_namespace_option,
 )
 
 _FILE_OPTIONS: Final = (

@@ -17,7 +17,11 @@ import click
 
 from svclink_controller import manager
 from svclink_controller.cli import parameters
-from svclink_controller.cli.arguments import boolean_option, trusts_remotes
+from svclink_controller.cli.arguments import (
+    boolean_option,
+    controller_namespace_option,
+    trusts_remotes,
+)
 from svclink_controller.cli.parameters import DurationType, ListenAddressType, MemoryType
 from svclink_controller.credentials.trust import Trust
 from svclink_controller.election.leader import DEFAULT_LEASE_NAME
@@ -85,6 +89,7 @@ class _Commands(click.Group):
     metavar="NAME",
     help="Context of the kubeconfig. Default: the current one.",
 )
+@controller_namespace_option
 @click.option(
     "--included-namespaces",
     multiple=True,
@@ -169,6 +174,7 @@ def svclink(
     sync_interval: timedelta,
     kubeconfig: Path | None,
     kube_context: str | None,
+    controller_namespace: str | None,
     included_namespaces: tuple[str, ...],
     sync_services_to_local_cluster: bool,
     deletion_hold: timedelta,
@@ -204,6 +210,7 @@ def svclink(
     settings = Settings(
         kubeconfig=kubeconfig,
         kube_context=kube_context,
+        controller_namespace=controller_namespace,
         sync_interval=sync_interval.total_seconds(),
         options=context.obj,
         max_writes_per_second=max_writes_per_second,

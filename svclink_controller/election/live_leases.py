@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
+from itertools import chain
 from typing import Final
 
 import msgspec
@@ -19,8 +21,8 @@ from svclink_controller.wire.messages import WireError
 LEASE_GROUP: Final = "coordination.k8s.io"
 
 STOP_ONE: Final = (
-    "stop one of the two, or start both with --leader-elect and with the same namespace in their"
-    " kubeconfigs"
+    "stop one of the two, or start both with --leader-elect and with the same"
+    " --controller-namespace"
 )
 
 log = structlog.get_logger()
@@ -39,22 +41,31 @@ class LiveLease:
     holder: str
 
 
-async def live_leases(client: Client, name: str, home: str) -> list[LiveLease]:
+async def live_leases(client: Client, name: str, namespaces: Iterable[str]) -> list[LiveLease]:
     """The Leases of this name that are held now, in all namespaces that may be looked at.
 
     Args:
         client: The main cluster.
         name: The name of the Leases.
-        home: The only namespace to look at for who may not list them: the controller's own.
+        namespaces: Those to look at if listing in all is not permitted: the controller's own.
 
     Raises:
         ApiError, TransportError, WireError: They could not be read.
     """
-    if await is_allowed(client, {"group": LEASE_GROUP, "resource": "leases", "verb": "list"}):
-        query = {"fieldSelector": f"metadata.name={name}"}
-        content = await client.get(f"{_LEASES_PATH}/leases", query)
-        return await _live(client, _decode_list(content))
-    return await live_lease(client, name, home)
+    found = await live_leases_anywhere(client, name)
+    if found is None:
+        own = [await live_lease(client, name, namespace) for namespace in namespaces]
+        return list(chain.from_iterable(own))
+    return found
+
+
+async def live_leases_anywhere(client: Client, name: str) -> list[LiveLease] | None:
+    """The same for all namespaces; None if listing them is not permitted."""
+    if not await is_allowed(client, {"group": LEASE_GROUP, "resource": "leases", "verb": "list"}):
+        return None
+    query = {"fieldSelector": f"metadata.name={name}"}
+    content = await client.get(f"{_LEASES_PATH}/leases", query)
+    return await _live(client, _decode_list(content))
 
 
 async def live_lease(client: Client, name: str, namespace: str) -> list[LiveLease]:
@@ -79,9 +90,12 @@ async def warn_about_other_leaders(
         namespace: The namespace of this controller.
         is_pod: Whether it has the permissions of its ServiceAccount, which may read no other Lease.
     """
-    look = live_lease if is_pod else live_leases
     try:
-        found = await look(client, name, namespace)
+        found = (
+            await live_lease(client, name, namespace)
+            if is_pod
+            else await live_leases(client, name, [namespace])
+        )
     except (ApiError, TransportError, WireError) as error:
         log.debug("leases not read", problem=str(error))
         return

@@ -24,6 +24,7 @@ from svclink_controller.wire.messages import WireError
 from svclink_controller.wire.reading import decode_object
 from svclink_controller.wire.resources import CLUSTER_LINKS, Resource
 from svclink_core.codec import unstructure_status
+from svclink_core.controller_namespace import ControllerNamespace
 from svclink_core.credential_expiry import credential_state, next_credential_change
 from svclink_core.link_identity import duplicate_name
 from svclink_core.meta_v1 import NamespacedName
@@ -80,6 +81,7 @@ class StatusWriter:
         store: The current state.
         plan_results: Findings and failed writes.
         queue: Names of links whose status may have changed.
+        home: Returns the namespace of the controller.
         metrics: Where writes are counted.
         status_written: Called with a link, as it was before, and the status that was written.
         resource: How links are decoded. Another controller writes the status of links that are
@@ -93,6 +95,7 @@ class StatusWriter:
     store: Store
     plan_results: PlanResults
     queue: WorkQueue[str]
+    home: Callable[[], ControllerNamespace]
     metrics: Metrics = field(factory=Metrics)
     status_written: Callable[[ClusterLink, ClusterLinkStatus], None] = lambda _, __: None
     resource: Resource[ClusterLink] = CLUSTER_LINKS
@@ -209,7 +212,8 @@ class StatusWriter:
         name = link.metadata.name
         used = self.store.links[name]
         if used.metadata.key != link.metadata.key:
-            return summarize(LinkFacts(link, problem=duplicate_name(used)), clock.now())
+            unused = LinkFacts(link, home=self.home(), problem=duplicate_name(used))
+            return summarize(unused, clock.now())
         facts = self._facts(link)
         is_untried = link.spec.enabled and facts.connection == PENDING and facts.problem is None
         if is_untried and link.status.conditions:
@@ -223,6 +227,7 @@ class StatusWriter:
         mirrored = self.store.mirrored(name)
         return LinkFacts(
             link=link,
+            home=self.home(),
             connection=self.store.connections.get(name, PENDING),
             problem=observation.problem,
             version=observation.version,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import TypeAlias
 
 from attrs import define, field
 
@@ -15,11 +16,20 @@ from svclink_controller.reflect.reflector import Reflector, reflect_forever
 from svclink_controller.wire.decoding import Secret
 from svclink_controller.wire.messages import Listing, Undecodable
 from svclink_controller.wire.resources import SECRETS
-from svclink_core.link_identity import Problem
+from svclink_core.controller_namespace import (
+    AmbiguousNamespace,
+    AssumedNamespace,
+    ControllerNamespace,
+    KnownNamespace,
+)
+from svclink_core.link_identity import Problem, SecretFault
 from svclink_core.link_target import SECRET_NOT_READ, SecretContent
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.svclink_v1alpha1 import SecretKeyReference
 from svclink_core.well_known import LinkReason
+
+SecretHome: TypeAlias = KnownNamespace | AssumedNamespace
+"""The namespace of the Secrets."""
 
 
 @define
@@ -28,32 +38,36 @@ class SecretKubeconfigs:
 
     Args:
         client: The main cluster.
-        namespace: The namespace of the controller.
+        home: The namespace of the controller.
         changed: Called with the name of a Secret that was read, changed or deleted.
     """
 
     client: Client
-    namespace: str
+    home: ControllerNamespace
     changed: Callable[[str], None]
     _watches: dict[str, asyncio.Task[None]] = field(factory=dict)
     _secrets: dict[str, Secret | Problem | None] = field(factory=dict)
 
     def require(self, names: set[str]) -> None:
-        """Read these Secrets from now on, and no others."""
+        """Read these Secrets from now on, and no others; none until it is clear where."""
+        if isinstance(self.home, AmbiguousNamespace):
+            return
         for name in self._watches.keys() - names:
             self._watches.pop(name).cancel()
             self._secrets.pop(name, None)
         for name in names - self._watches.keys():
-            self._watches[name] = asyncio.create_task(self._watch(name))
+            self._watches[name] = asyncio.create_task(self._watch(name, self.home))
 
     def look_up(self, reference: SecretKeyReference) -> SecretContent:
         """The kubeconfig in base64, or why there is none."""
+        if isinstance(self.home, AmbiguousNamespace):
+            return unclear_home(self.home)
         if reference.name not in self._secrets:
             return SECRET_NOT_READ
         secret = self._secrets[reference.name]
         if isinstance(secret, Problem):
             return secret
-        return kubeconfig_in(secret, reference, self.namespace)
+        return kubeconfig_in(secret, reference, self.home)
 
     async def close(self) -> None:
         """Stop reading."""
@@ -61,14 +75,13 @@ class SecretKubeconfigs:
         self.require(set())
         await asyncio.gather(*watches, return_exceptions=True)
 
-    async def _watch(self, name: str) -> None:
-        reflector = secret_reflector(self.client, self.namespace, name)
+    async def _watch(self, name: str, home: SecretHome) -> None:
+        reflector = secret_reflector(self.client, home.name, name)
 
         def fail(problem: str) -> None:
             # A Secret that was read once stays valid while it cannot be read again.
             if not isinstance(self._secrets.get(name), Secret):
-                message = f"Secret {self.namespace}/{name} cannot be read: {problem}"
-                self.set(name, _problem(message))
+                self.set(name, unreadable_secret(name, home, problem))
 
         await reflect_forever(reflector, _SecretSink(self, name), fail)
 
@@ -86,19 +99,41 @@ def secret_reflector(client: Client, namespace: str, name: str) -> Reflector[Sec
 
 
 def kubeconfig_in(
-    secret: Secret | None, reference: SecretKeyReference, namespace: str
+    secret: Secret | None, reference: SecretKeyReference, home: SecretHome
 ) -> str | Problem:
     """The kubeconfig in base64 that a link keeps in a Secret, or why there is none."""
-    where = f"Secret {namespace}/{reference.name}"
+    where = f"Secret {home.name}/{reference.name}"
     if secret is None:
-        return _problem(f"there is no {where}: create it with the key {reference.key}")
+        missing = f"there is no {where}: create it with the key {reference.key}"
+        return _problem(missing + _doubt(home), SecretFault.MISSING)
     if (kubeconfig := dict(secret.data).get(reference.key)) is None:
         return _problem(f"{where} has no key {reference.key}: add the key with the kubeconfig")
     return kubeconfig
 
 
-def _problem(message: str) -> Problem:
-    return Problem(LinkReason.INVALID_KUBECONFIG, f"spec.kubeconfigSecretRef: {message}")
+def unreadable_secret(name: str, home: SecretHome, problem: str) -> Problem:
+    """What a link shows whose Secret cannot be read."""
+    message = f"Secret {home.name}/{name} cannot be read: {problem}"
+    return _problem(message + _doubt(home), SecretFault.UNREADABLE)
+
+
+def undecodable_secret(secret: Undecodable) -> Problem:
+    """What a link shows whose Secret cannot be decoded."""
+    return _problem(f"Secret {secret.key} could not be decoded: {secret.problem}")
+
+
+def unclear_home(home: AmbiguousNamespace) -> Problem:
+    """What a link shows whose Secret may be in one of several namespaces."""
+    return _problem(home.sentence, SecretFault.UNREADABLE)
+
+
+def _doubt(home: SecretHome) -> str:
+    return f" ({home.sentence})" if isinstance(home, AssumedNamespace) else ""
+
+
+def _problem(message: str, fault: SecretFault | None = None) -> Problem:
+    text = f"spec.kubeconfigSecretRef: {message}"
+    return Problem(LinkReason.INVALID_KUBECONFIG, text, secret_fault=fault)
 
 
 @define
@@ -121,5 +156,4 @@ class _SecretSink:
         self.secrets.set(self.name, None)
 
     def mark_undecodable(self, each: Undecodable) -> None:
-        message = f"Secret {each.key} could not be decoded: {each.problem}"
-        self.secrets.set(self.name, _problem(message))
+        self.secrets.set(self.name, undecodable_secret(each))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 
 from svclink_controller import clock
 from svclink_controller.api.client import Client
@@ -11,8 +10,8 @@ from svclink_controller.cli.permissions import MAIN_PERMISSIONS, OWN_NAMESPACE, 
 from svclink_controller.cli.preflight.addresses import check_addresses
 from svclink_controller.cli.preflight.clock import check_clock
 from svclink_controller.cli.preflight.connection import check_connection, check_link, why_unused
+from svclink_controller.cli.preflight.controllers import check_leaders, check_namespace
 from svclink_controller.cli.preflight.crd import check_crd
-from svclink_controller.cli.preflight.leaders import check_leaders
 from svclink_controller.cli.preflight.leftovers import check_leftovers
 from svclink_controller.cli.preflight.permissions import check_permissions
 from svclink_controller.cli.preflight.pod_network import check_pod_network
@@ -21,14 +20,16 @@ from svclink_controller.cli.preflight.services import check_services
 from svclink_controller.cli.snapshots.live import (
     MainUnreadableError,
     Scope,
+    find_home,
     read_main,
     read_remotes,
 )
-from svclink_controller.cli.snapshots.partial import used_links
+from svclink_controller.cli.snapshots.partial import ClusterContent, used_links
 from svclink_controller.remotes.session import read_version
+from svclink_core.controller_namespace import ControllerNamespace
+from svclink_core.errors import SvclinkError
 from svclink_core.full_planning import plan
 from svclink_core.snapshot import Snapshot
-from svclink_core.svclink_v1alpha1 import ClusterLink
 
 APPLY_DEPLOYMENT = "kubectl apply -f deploy/deployment.yaml"
 
@@ -42,57 +43,78 @@ async def run_all_checks(client: Client, scope: Scope, account: str | None = Non
         account: The ServiceAccount whose permissions in the main cluster are checked, as
             `namespace:name`; None for the credentials in use.
     """
-    results = await _check_main(client, scope.home, account)
-    if any(each.level == "fail" and each.subject in ("api", "crd") for each in results):
+    results = await _check_api(client)
+    if any(each.level == "fail" for each in results):
         return results
     try:
+        home = await find_home(client, scope)
+        results += await _check_controller(client, home, account)
         main = await read_main(client, scope)
-        used = used_links(main.links)
-        partial, parts = await asyncio.gather(
-            read_remotes(client, main, scope), _check_links(client, used, scope)
-        )
+        return results + await _check_links(client, main, scope, home)
     except MainUnreadableError as error:
         return [*results, Result("fail", MAIN_SUBJECT, "objects", str(error), "svclink check")]
-    for link, part in zip(used, parts, strict=True):
-        results += [check_connection(link, partial.problems.get(link.metadata.name)), *part]
-    for link in main.links:
-        if (problem := why_unused(link, used)) is not None:
-            results.append(check_connection(link, problem))
-    results += _check_together(partial.snapshot)
-    return results + await check_pod_network(partial.snapshot, scope)
+    except REQUEST_ERRORS as error:
+        return [*results[:1], _unanswered("no longer answers", error)]
 
 
-def needed_permissions(home: str) -> list[tuple[Permission, str]]:
+def needed_permissions(home: ControllerNamespace) -> list[tuple[Permission, str]]:
     """The permissions that svclink needs in its main cluster, each with its namespace (empty: all).
 
     Args:
         home: The namespace of the controller.
     """
-    return [(each, "") for each in MAIN_PERMISSIONS] + [(each, home) for each in OWN_NAMESPACE]
+    everywhere = [(each, "") for each in MAIN_PERMISSIONS]
+    return everywhere + [(each, namespace) for namespace in home.names for each in OWN_NAMESPACE]
 
 
-async def _check_main(client: Client, home: str, account: str | None) -> list[Result]:
-    """The checks of the main cluster. They end when its API server does not answer."""
+async def _check_api(client: Client) -> list[Result]:
+    """Whether the main API server answers, and knows ClusterLinks."""
     results: list[Result] = []
     try:
         version = await read_version(client) or "of unknown version"
         results.append(Result("ok", MAIN_SUBJECT, "api", f"answers, Kubernetes {version}"))
         results += await check_clock(client, MAIN_SUBJECT)
         results += await check_crd(client)
-        results += await check_leaders(client, home)
-        needed = needed_permissions(home)
-        results += await check_permissions(client, MAIN_SUBJECT, needed, APPLY_DEPLOYMENT, account)
     except REQUEST_ERRORS as error:
         what = "no longer answers" if results else "does not answer"
-        failed = Result("fail", MAIN_SUBJECT, "api", f"{what}: {error}", "kubectl cluster-info")
-        return [*results[:1], failed]
+        return [*results[:1], _unanswered(what, error)]
     return results
 
 
+def _unanswered(what: str, error: SvclinkError) -> Result:
+    return Result("fail", MAIN_SUBJECT, "api", f"{what}: {error}", "kubectl cluster-info")
+
+
+async def _check_controller(
+    client: Client, home: ControllerNamespace, account: str | None
+) -> list[Result]:
+    """The checks of the controllers in the main cluster, and of what they may do."""
+    needed = needed_permissions(home)
+    return [
+        check_namespace(home),
+        *await check_leaders(client, home),
+        *await check_permissions(client, MAIN_SUBJECT, needed, APPLY_DEPLOYMENT, account),
+    ]
+
+
 async def _check_links(
-    client: Client, links: Iterable[ClusterLink], scope: Scope
-) -> list[list[Result]]:
-    return await asyncio.gather(*(check_link(client, each, scope) for each in links))
+    client: Client, main: ClusterContent, scope: Scope, home: ControllerNamespace
+) -> list[Result]:
+    """The checks of each link, and those that compare clusters."""
+    used = used_links(main.links)
+    partial, parts = await asyncio.gather(
+        read_remotes(client, main, scope, home),
+        asyncio.gather(*(check_link(client, each, scope, home) for each in used)),
+    )
+    results: list[Result] = []
+    for link, part in zip(used, parts, strict=True):
+        problem = partial.problems.get(link.metadata.name)
+        results += [check_connection(link, problem, home), *part]
+    for link in main.links:
+        if (problem := why_unused(link, used)) is not None:
+            results.append(check_connection(link, problem, home))
+    results += _check_together(partial.snapshot)
+    return results + await check_pod_network(partial.snapshot, scope)
 
 
 def _check_together(snapshot: Snapshot) -> list[Result]:

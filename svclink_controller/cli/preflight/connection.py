@@ -11,6 +11,7 @@ from svclink_controller.api.client import Client
 from svclink_controller.api.connecting import remote_client
 from svclink_controller.cli.permissions import REMOTE_IDENTITY, REMOTE_MIRRORED, Permission
 from svclink_controller.cli.preflight.clock import check_clock
+from svclink_controller.cli.preflight.controllers import fix_unclear
 from svclink_controller.cli.preflight.credentials import check_credentials
 from svclink_controller.cli.preflight.permissions import check_permissions
 from svclink_controller.cli.preflight.results import REQUEST_ERRORS, Result
@@ -21,7 +22,9 @@ from svclink_controller.credentials.kubeconfig import (
     decode_base64,
     parse_kubeconfig,
 )
-from svclink_core.link_identity import Problem, duplicate_name
+from svclink_core.controller_namespace import AmbiguousNamespace, ControllerNamespace
+from svclink_core.kubeconfig_place import replacement_advice, replacing_command
+from svclink_core.link_identity import Problem, SecretFault, duplicate_name
 from svclink_core.link_target import LinkTarget
 from svclink_core.svclink_v1alpha1 import ClusterLink
 from svclink_core.well_known import NAMESPACE_KUBE_SYSTEM, LinkReason
@@ -36,46 +39,45 @@ _FIXES: Final[dict[LinkReason, str]] = {
         " in the right cluster"
     ),
     LinkReason.UNREACHABLE: (
-        "kubectl --kubeconfig KUBECONFIG_OF_THE_LINK get --raw /version  # where svclink runs"
+        "curl --insecure SERVER/version  # where svclink runs; SERVER is that of the kubeconfig"
     ),
+    LinkReason.BUDGET_EXCEEDED: "kubectl get endpointslices,services -A | wc -l  # in the cluster",
 }
 
 
-def check_connection(link: ClusterLink, problem: Problem | None) -> Result:
+def check_connection(
+    link: ClusterLink, problem: Problem | None, home: ControllerNamespace
+) -> Result:
     """Whether the cluster of a link could be read.
 
     Args:
         link: The link.
         problem: Why it could not be read, or why the link is not used.
+        home: The namespace of the controller.
     """
     name = link.metadata.name
     if not link.spec.enabled:
         return Result("ok", name, "connection", "is disabled: its EndpointSlices stay as they are")
     if problem is None:
         return Result("ok", name, "connection", "everything could be listed")
-    fix = _FIXES.get(problem.reason, renew_credentials(name))
     message = f"{problem.reason.code}: {problem.message}"
-    return Result(
-        "fail",
-        name,
-        "connection",
-        message,
-        fix.format(link=name, namespace=link.metadata.namespace),
-    )
+    return Result("fail", name, "connection", message, _fix(link, problem, home))
 
 
-async def check_link(client: Client, link: ClusterLink, scope: Scope) -> list[Result]:
+async def check_link(
+    client: Client, link: ClusterLink, scope: Scope, home: ControllerNamespace
+) -> list[Result]:
     """Check the credentials of a link, and the clock of its cluster and the permissions there.
 
     There is no line about what cannot be read: `check_connection` says why.
     """
-    target = await read_request(client, link, scope)
+    target = await read_request(client, link, scope, home)
     if not isinstance(target, LinkTarget):
         return []
     if (credentials := await _accepted(target, scope)) is None:
         return []
-    name = link.metadata.name
-    results = check_credentials(name, credentials, clock.seconds(), renew_credentials(name))
+    name, renewal = link.metadata.name, replacing_command(link, home)
+    results = check_credentials(name, credentials, clock.seconds(), renewal)
     try:
         remote = await remote_client(credentials, scope.trust)
     except KubeconfigError:
@@ -83,7 +85,7 @@ async def check_link(client: Client, link: ClusterLink, scope: Scope) -> list[Re
     try:
         skew, permissions = await asyncio.gather(
             check_clock(remote, name),
-            check_permissions(remote, name, _needed(target.namespaces), renew_credentials(name)),
+            check_permissions(remote, name, _needed(target.namespaces), renewal),
         )
     except REQUEST_ERRORS:
         return results
@@ -100,10 +102,15 @@ def why_unused(link: ClusterLink, used: Iterable[ClusterLink]) -> Problem | None
     return None
 
 
-def renew_credentials(link: str) -> str:
-    """The command that creates credentials with every permission and puts them into a link."""
-    context = f"CONTEXT_OF_{link.upper().replace('-', '_')}"
-    return f"svclink export-kubeconfig {context} --link {link} | kubectl apply -f -"
+def _fix(link: ClusterLink, problem: Problem, home: ControllerNamespace) -> str:
+    """The command that solves a problem, or else shows what to solve."""
+    if advice := replacement_advice(problem, link, home):
+        return advice
+    if problem.secret_fault is SecretFault.UNREADABLE:
+        if isinstance(home, AmbiguousNamespace):
+            return fix_unclear(home)
+        return f"kubectl auth can-i list secrets --namespace {home.name}"
+    return _FIXES[problem.reason].format(link=link.metadata.name, namespace=link.metadata.namespace)
 
 
 async def _accepted(target: LinkTarget, scope: Scope) -> Credentials | None:

@@ -21,9 +21,17 @@ from svclink_controller.cli.snapshots.partial import (
     used_links,
 )
 from svclink_controller.credentials.trust import STRICT, Trust
+from svclink_controller.election.leader import DEFAULT_LEASE_NAME
+from svclink_controller.election.running_controllers import find_controller_namespace
 from svclink_controller.reflect.reflector import INSTALL_CRD, Reflector
 from svclink_controller.remotes.problems import EXPECTED, problem_of
-from svclink_controller.remotes.secret_kubeconfigs import kubeconfig_in, secret_reflector
+from svclink_controller.remotes.secret_kubeconfigs import (
+    kubeconfig_in,
+    secret_reflector,
+    unclear_home,
+    undecodable_secret,
+    unreadable_secret,
+)
 from svclink_controller.remotes.session import Session, identify, open_session
 from svclink_controller.wire.messages import Listing, WireError
 from svclink_controller.wire.resources import (
@@ -34,6 +42,12 @@ from svclink_controller.wire.resources import (
     Resource,
 )
 from svclink_core.budget import MEBIBYTE, Budget
+from svclink_core.controller_namespace import (
+    CONTROLLER_NAMESPACE_FLAG,
+    AmbiguousNamespace,
+    ControllerNamespace,
+    KnownNamespace,
+)
 from svclink_core.core_v1 import Namespace, Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.errors import SvclinkError
@@ -50,7 +64,6 @@ from svclink_core.link_target import (
 from svclink_core.meta_v1 import NamespacedName, ObjectMeta
 from svclink_core.snapshot import Options
 from svclink_core.svclink_v1alpha1 import ClusterLink
-from svclink_core.well_known import LinkReason
 
 COMMAND_BUDGET: Final = Budget(memory=4 * 2**10 * MEBIBYTE, loop_share=1)
 """A command reads every cluster once, and its user sees what it takes."""
@@ -68,14 +81,17 @@ class Scope:
 
     Args:
         options: The settings of the controller that a plan depends on.
-        home: The namespace of the controller, which has the Secrets with kubeconfigs.
+        controller_namespace: The namespace of the controller, as given or that of this Pod; None
+            if it has to be found.
+        context_namespace: The namespace of the kubeconfig's context.
         namespace: The only namespace whose Services are read; empty for all.
         trust: What remote clusters are allowed.
         in_pod: Whether this process runs in a Pod of the main cluster, and reads it as that Pod.
     """
 
     options: Options
-    home: str
+    controller_namespace: str | None = None
+    context_namespace: str = "default"
     namespace: str = ""
     trust: Trust = STRICT
     in_pod: bool = False
@@ -87,10 +103,29 @@ async def read_clusters(client: Client, scope: Scope) -> PartialSnapshot:
     Raises:
         MainUnreadableError: Part of the main cluster could not be read.
     """
-    return await read_remotes(client, await read_main(client, scope), scope)
+    main, home = await asyncio.gather(read_main(client, scope), find_home(client, scope))
+    return await read_remotes(client, main, scope, home)
 
 
-async def read_remotes(client: Client, main: ClusterContent, scope: Scope) -> PartialSnapshot:
+async def find_home(client: Client, scope: Scope) -> ControllerNamespace:
+    """The namespace of the controller, which has the Secrets with kubeconfigs.
+
+    Raises:
+        MainUnreadableError: It could not be searched for.
+    """
+    if scope.controller_namespace is not None:
+        return KnownNamespace(scope.controller_namespace)
+    try:
+        return await find_controller_namespace(client, DEFAULT_LEASE_NAME, scope.context_namespace)
+    except (ApiError, TransportError, WireError) as error:
+        raise MainUnreadableError(
+            f"the namespace of svclink cannot be found: {error}: pass {CONTROLLER_NAMESPACE_FLAG}"
+        ) from error
+
+
+async def read_remotes(
+    client: Client, main: ClusterContent, scope: Scope, home: ControllerNamespace
+) -> PartialSnapshot:
     """Add every linked cluster to the main one, or the reason why it could not be read.
 
     A remote is read with the credentials of its link, through the same allow-list as by the
@@ -101,7 +136,7 @@ async def read_remotes(client: Client, main: ClusterContent, scope: Scope) -> Pa
     """
     main.cluster_id = await _main_id(client)
     links = used_links(main.links)
-    contents = await asyncio.gather(*(_read_remote(client, link, scope) for link in links))
+    contents = await asyncio.gather(*(_read_remote(client, each, scope, home) for each in links))
     remotes = {
         link.metadata.name: each
         for link, each in zip(links, contents, strict=True)
@@ -143,31 +178,36 @@ async def read_links(client: Client, _: Scope) -> list[ClusterLink]:
     return sorted(listing.items + unclear, key=lambda link: link.metadata.name)
 
 
-async def read_request(client: Client, link: ClusterLink, scope: Scope) -> LinkRequest:
+async def read_request(
+    client: Client, link: ClusterLink, scope: Scope, home: ControllerNamespace
+) -> LinkRequest:
     """What a link asks to be read, with the kubeconfig from its spec or its Secret."""
-    secret = await _read_secret(client, link, scope.home)
+    secret = await _read_secret(client, link, home)
     return link_target(link, scope.options, secret, scope.namespace)
 
 
-async def _read_secret(client: Client, link: ClusterLink, home: str) -> SecretContent:
-    if (reference := link.spec.kubeconfig_secret_ref) is None:
+async def _read_secret(
+    client: Client, link: ClusterLink, home: ControllerNamespace
+) -> SecretContent:
+    if (reference := link.spec.kubeconfig_secret_ref) is None or not link.spec.enabled:
         return SECRET_NOT_READ
-    where = f"Secret {home}/{reference.name}"
+    if isinstance(home, AmbiguousNamespace):
+        return unclear_home(home)
     try:
-        listing = await secret_reflector(client, home, reference.name).list_all()
+        listing = await secret_reflector(client, home.name, reference.name).list_all()
     except (ApiError, TransportError, WireError) as error:
-        return Problem(LinkReason.INVALID_KUBECONFIG, f"{where} cannot be read: {error}")
-    if listing.undecodable:
-        return Problem(LinkReason.INVALID_KUBECONFIG, f"{where} cannot be decoded")
+        return unreadable_secret(reference.name, home, str(error))
+    for each in listing.undecodable:
+        return undecodable_secret(each)
     return kubeconfig_in(next(iter(listing.items), None), reference, home)
 
 
 async def _read_remote(
-    client: Client, link: ClusterLink, scope: Scope
+    client: Client, link: ClusterLink, scope: Scope, home: ControllerNamespace
 ) -> ClusterContent | FailedRead | None:
     """The objects of the cluster of a link, or why reading failed; None if the link is disabled."""
     structlog.contextvars.bind_contextvars(cluster=link.metadata.name)
-    request = await read_request(client, link, scope)
+    request = await read_request(client, link, scope, home)
     match request:
         case LinkTarget():
             try:

@@ -43,10 +43,11 @@ def ask(
     async def put() -> T:
         async with connected(source, must_answer=must_answer) as client:
             kubeconfig = admin_kubeconfig(source)
-            home = source.home or own_namespace(kubeconfig, source.context)
             in_pod = kubeconfig is None
+            own = own_namespace(kubeconfig, source.context)
+            known = source.controller_namespace or (own if in_pod else None)
             trust = source.trust.in_pod() if in_pod else source.trust
-            return await question(client, Scope(options, home, namespace, trust, in_pod))
+            return await question(client, Scope(options, known, own, namespace, trust, in_pod))
 
     return asyncio.run(put())
 

@@ -8,7 +8,8 @@
         api.heal()
 
 Real: paged lists, watches, selectors, resourceVersions, preconditions and conflicts.
-Missing: validation, defaulting, authorization, finalizers (see the demo's embedded API server).
+Missing: validation, defaulting, authorization (every access is allowed), finalizers (see the demo's
+embedded API server).
 """
 
 from __future__ import annotations
@@ -158,6 +159,8 @@ class FakeApiServer:
             return answer(
                 {"kind": "Namespace", "metadata": {"name": "kube-system", "uid": self.uid}}
             )
+        if request.path.endswith("accessreviews"):
+            return answer({"status": {"allowed": True}}, 201)
         location = _parse(request.path)
         if location.name:
             return await self._serve_object(request, location)
@@ -294,13 +297,18 @@ def _line(request: web.BaseRequest, where: Location, revision: Revision) -> byte
 
 
 def _is_selected(request: web.BaseRequest, item: Object) -> bool:
-    """Whether the label selector selects an object: `key`, `!key` and `key!=value` are known."""
+    """Whether the label selector selects an object; it may be of the forms in `_selects`."""
     labels = item["metadata"].get("labels") or {}
-    for each in filter(None, request.query.get("labelSelector", "").split(",")):
-        key, _, value = each.lstrip("!").partition("!=")
-        if labels.get(key) == value if "!=" in each else (key in labels) is each.startswith("!"):
-            return False
-    return True
+    requirements = filter(None, request.query.get("labelSelector", "").split(","))
+    return all(_selects(each, labels) for each in requirements)
+
+
+def _selects(requirement: str, labels: Object) -> bool:
+    """Whether labels meet a requirement: `key`, `!key`, `key=value` or `key!=value`."""
+    key, operator, value = re.fullmatch(r"!?([^!=]+)(!?=)?(.*)", requirement).groups()  # type: ignore[union-attr]
+    if operator is None:
+        return (key in labels) is not requirement.startswith("!")
+    return (labels.get(key) == value) is (operator == "=")
 
 
 def _parse(path: str) -> Location:

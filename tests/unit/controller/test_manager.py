@@ -16,6 +16,7 @@ from typing import Final
 
 import pytest
 import yaml
+from attrs import evolve
 from prometheus_client import generate_latest
 from structlog.testing import capture_logs
 
@@ -35,7 +36,7 @@ from tests.unit.controller.credentials.administrator.plugins import exec_entry, 
 from tests.unit.controller.faults import Answer, Hang, Refuse, ends_with, is_write
 from tests.unit.controller.http_server import Request, credentials, kubeconfig
 from tests.unit.controller.waiting import eventually
-from tests.unit.controller.whole_controller import NAMESPACE, World, worlds
+from tests.unit.controller.whole_controller import FAST, NAMESPACE, World, worlds
 
 SHARD: Final = Settings(sync_interval=0.05, link_selector=parse("shard=a"))
 ELECTING: Final = Settings(sync_interval=0.05, leader_elect=True)
@@ -284,6 +285,25 @@ async def test_kubeconfig_may_be_in_a_secret() -> None:
         assert "Secret svclink/c1" in (world.ready()[1] or "")
         world.main.put_secret(NAMESPACE, "c1", {"kubeconfig": world.kubeconfig})
         await world.is_mirrored("10.0.0.1")
+
+
+async def test_secret_is_sought_where_the_controller_is_deployed() -> None:
+    """A controller on a laptop finds the Secrets of the one that is installed; the flag decides."""
+    metadata = {"name": "svclink", "labels": {"app.kubernetes.io/name": "svclink"}}
+    file = Path("kubeconfig")
+    for settings, found in (
+        (evolve(FAST, kubeconfig=file), "ops"),
+        (evolve(FAST, kubeconfig=file, controller_namespace=NAMESPACE), NAMESPACE),
+        (evolve(FAST, kubeconfig=file, leader_elect=True), NAMESPACE),
+        (FAST, NAMESPACE),
+    ):
+        async with worlds(settings) as world:
+            world.main.put_raw("deployments", {"metadata": metadata | {"namespace": "ops"}})
+            world.main.put(link(spec=in_secret("c1")))
+            world.start()
+            await world.has_reason("InvalidKubeconfig")
+            assert f"there is no Secret {found}/c1" in (world.ready()[1] or "")
+            assert f"--namespace {found} --from-file" in (world.ready()[1] or "")
 
 
 async def test_secret_of_another_link_has_no_effect() -> None:

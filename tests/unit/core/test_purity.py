@@ -195,6 +195,8 @@ def use_link(core: Mapping[str, Function], link: ClusterLink) -> None:
     core["duplicate_name"](core["oldest_of_same_name"]([link, link]))
     core["namespaces_to_read"](link, Options())
     core["link_kubeconfig"](link)
+    home = core["controller_namespace"](({"a"}, None), "default")
+    core["replacement_advice"](Problem(LinkReason.UNAUTHORIZED, "401"), link, home)
     failure = Problem(LinkReason.UNREACHABLE, "no answer")
     core["loss_of"](core["link_target"](link, Options(), "abc"), failure)
     core["names_same_credentials"](link.spec, link.spec)

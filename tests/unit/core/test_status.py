@@ -25,17 +25,22 @@ from svclink_core import (
     summarize,
 )
 from svclink_core.budget import Budget
+from svclink_core.controller_namespace import KnownNamespace
+from svclink_core.kubeconfig_place import replacing_command
 from svclink_core.snapshot import Connection
-from svclink_core.svclink_v1alpha1 import Phase
+from svclink_core.svclink_v1alpha1 import Phase, SecretKeyReference
 from tests.builders.keys import WEB
 from tests.builders.values import link
 
 NOW = "2026-07-01T12:00:00Z"
 BEFORE = "2026-07-01T11:00:00Z"
 LOST = Unreachable(BEFORE, 0)
-FACTS = LinkFacts(link(), SYNCED)
-DISABLED = LinkFacts(link(spec=ClusterLinkSpec(enabled=False)), LOST)
+HOME = KnownNamespace("svclink")
+FACTS = LinkFacts(link(), SYNCED, home=HOME)
+DISABLED = LinkFacts(link(spec=ClusterLinkSpec(enabled=False)), LOST, home=HOME)
 REFUSED = Problem(LinkReason.UNAUTHORIZED, "401: renew the token")
+ADVICE = f". To replace the kubeconfig (spec.kubeconfig): {replacing_command(link(), HOME)}"
+ADVISED = REFUSED.message + ADVICE
 
 
 def condition(facts: LinkFacts, wanted: str) -> Condition:
@@ -78,7 +83,7 @@ def test_phase(facts: LinkFacts, phase: Phase) -> None:
             LinkReason.CONNECTING.sentence,
         ),
         (evolve(FACTS, connection=LOST), "False", "Unreachable", LinkReason.UNREACHABLE.sentence),
-        (evolve(FACTS, problem=REFUSED), "False", "Unauthorized", "401: renew the token"),
+        (evolve(FACTS, problem=REFUSED), "False", "Unauthorized", ADVISED),
         (DISABLED, "False", "Disabled", LinkReason.DISABLED.sentence),
         (evolve(DISABLED, problem=REFUSED), "False", "Disabled", LinkReason.DISABLED.sentence),
     ],
@@ -247,8 +252,8 @@ EXPIRED = CredentialState(LinkReason.CREDENTIALS_EXPIRED, f"the token expired at
     ("credentials", "status", "message"),
     [
         (VALID, "False", f"no credential of the link expires within a week (valid until {NOW})"),
-        (SOON, "True", f"{SOON.text}: {LinkReason.CREDENTIALS_EXPIRE_SOON.sentence}"),
-        (EXPIRED, "True", f"{EXPIRED.text}: {LinkReason.CREDENTIALS_EXPIRED.sentence}"),
+        (SOON, "True", f"{SOON.text}: {LinkReason.CREDENTIALS_EXPIRE_SOON.sentence}{ADVICE}"),
+        (EXPIRED, "True", f"{EXPIRED.text}: {LinkReason.CREDENTIALS_EXPIRED.sentence}{ADVICE}"),
     ],
 )
 def test_expiry_of_credentials_is_shown(
@@ -308,15 +313,25 @@ def test_edited_link_has_no_known_cluster() -> None:
     ("facts", "error"),
     [
         (FACTS, None),
-        (evolve(FACTS, problem=REFUSED), "401: renew the token"),
+        (evolve(FACTS, problem=REFUSED), ADVISED),
         (evolve(FACTS, write_failures=["b", "a"]), "a"),
-        (evolve(FACTS, problem=REFUSED, write_failures=["a"]), "401: renew the token"),
+        (evolve(FACTS, problem=REFUSED, write_failures=["a"]), ADVISED),
         (evolve(DISABLED, problem=REFUSED, write_failures=["a"]), None),
     ],
 )
 def test_error(facts: LinkFacts, error: str | None) -> None:
     """The error is about the connection first and then about writes; a disabled link has none."""
     assert summarize(facts, NOW).error == error
+
+
+def test_advice_names_the_secret_that_holds_the_kubeconfig() -> None:
+    """Only a problem that a new kubeconfig solves has the command that puts one there."""
+    in_secret = link(spec=ClusterLinkSpec(kubeconfig_secret_ref=SecretKeyReference("s", "k")))
+    facts = evolve(FACTS, link=in_secret)
+    advised = condition(evolve(facts, problem=REFUSED), "Ready").message
+    assert "To replace the kubeconfig (key k of Secret svclink/s): svclink export-kub" in advised
+    lost = Problem(LinkReason.UNREACHABLE, "no answer")
+    assert condition(evolve(facts, problem=lost), "Ready").message == "no answer"
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from svclink_controller.cli.preflight.all_checks import needed_permissions
 from svclink_controller.cli.preflight.pod_network import RUN_IN_POD
 from svclink_core import EndpointPort, ServicePort
 from svclink_core.codec import Json
+from svclink_core.controller_namespace import KnownNamespace
 from tests.builders.keys import WEB
 from tests.builders.values import endpoint, foreign_slice, mirrored_slice, remote_slice, service
 from tests.unit.controller.fake_api_server import FakeApiServer
@@ -146,6 +147,7 @@ async def test_healthy_clusters_have_only_ok_lines(tmp_path: Path) -> None:
             "api",
             "clock",
             "crd",
+            "namespace",
             "leaders",
             "permissions",
             "addresses",
@@ -397,7 +399,7 @@ FAULTS: Final[list[tuple[Fault, str, str, str, str, str]]] = [
         "c1",
         "connection",
         "Unreachable",
-        "get --raw /version",
+        "/version  # where svclink runs",
     ),
     (
         lambda seen: seen.relink(kubeconfig(seen.fleet.servers["c1"].url, OTHER_AUTHORITY)),
@@ -516,7 +518,7 @@ def test_every_needed_permission_is_listed() -> None:
     """Verbs on cluster-wide objects, and on Leases and Secrets in the controller's namespace."""
     by_resource = {
         (permission.resource, namespace): permission
-        for permission, namespace in needed_permissions("home")
+        for permission, namespace in needed_permissions(KnownNamespace("home"))
     }
     assert by_resource["endpointslices", ""] == Permission(
         "discovery.k8s.io", "endpointslices", by_resource["endpointslices", ""].verbs

@@ -37,10 +37,13 @@ def lines(output: str) -> list[str]:
 
 
 def writes(world: Fleet) -> set[str]:
-    """The methods of all requests except GET."""
-    return {request.method for server in world.servers.values() for request in server.requests} - {
-        "GET"
-    }
+    """The methods of all requests except GET. An access review is a question, too."""
+    return {
+        request.method
+        for server in world.servers.values()
+        for request in server.requests
+        if not request.path.endswith("accessreviews")
+    } - {"GET"}
 
 
 async def test_plan_reads_every_cluster_and_writes_nothing(tmp_path: Path) -> None:
@@ -183,6 +186,49 @@ async def test_kubeconfig_in_a_secret_is_used(tmp_path: Path) -> None:
     assert (
         "  c1: not mirrored, because the cluster has no Service of this namespace and name" in after
     )
+
+
+async def test_secret_is_sought_where_the_controller_is(tmp_path: Path) -> None:
+    """From a laptop, the Secret is in the namespace of the Deployment, not of the context."""
+    async with fleet(tmp_path, "c1") as world:
+        world.link("c1", kubeconfig=None, kubeconfig_secret_ref=SecretKeyReference("c1", "config"))
+        world.main.put(service())
+        world.main.put_secret("svc", "c1", {"config": kubeconfig(world.servers["c1"].url)})
+        before = await world.ask("explain", "default/web")
+        deploy(world, "svc")
+        after = await world.ask("explain", "default/web")
+        deploy(world, "other")
+        unclear = await world.ask("explain", "default/web")
+        given = await world.run("--controller-namespace", "svc", "explain", "default/web")
+    assert "there is no Secret default/c1" in before
+    assert "no Deployment or Lease of svclink was found" in before
+    assert "could not be read" not in after + given.stdout
+    assert "controllers run in the namespaces other, svc: pass --controller-namespace" in unclear
+
+
+def deploy(world: Fleet, namespace: str) -> None:
+    """Put the Deployment of svclink into a namespace of the main cluster."""
+    labels = {"app.kubernetes.io/name": "svclink"}
+    metadata = {"name": "svclink", "namespace": namespace, "labels": labels}
+    world.main.put_raw("deployments", {"metadata": metadata})
+
+
+async def test_failed_search_for_the_controller_names_the_flag(tmp_path: Path) -> None:
+    """A search that fails is not one that finds nothing."""
+    async with fleet(tmp_path) as world:
+        world.main.fail(Refuse(503), ends_with("/deployments"))
+        done = await world.run("plan")
+    assert "the namespace of svclink cannot be found: 503" in str(done.exception)
+    assert str(done.exception).endswith(": pass --controller-namespace")
+
+
+async def test_secret_of_a_disabled_link_is_not_read(tmp_path: Path) -> None:
+    """Nothing is asked for a link that is not used."""
+    async with fleet(tmp_path, "c1") as world:
+        reference = SecretKeyReference("c1")
+        world.link("c1", kubeconfig=None, kubeconfig_secret_ref=reference, enabled=False)
+        await world.ask("plan")
+        assert not any("/secrets" in each.path for each in world.main.requests)
 
 
 async def test_explain_reads_one_namespace(tmp_path: Path) -> None:

@@ -370,6 +370,7 @@ def test_defaults_of_flags() -> None:
         "sync_interval": timedelta(seconds=30),
         "kubeconfig": None,
         "kube_context": None,
+        "controller_namespace": None,
         "included_namespaces": (),
         "sync_services_to_local_cluster": False,
         "deletion_hold": timedelta(minutes=5),

@@ -91,7 +91,7 @@ async def test_leases_of_all_namespaces_are_found() -> None:
         main.hold("a", "pod-a")
         main.hold("b", "")
         main.hold("c", name="other")
-        assert await live_leases(main.client, "svclink", "b") == [
+        assert await live_leases(main.client, "svclink", ["b"]) == [
             LiveLease("a", "svclink", "pod-a")
         ]
         assert await live_lease(main.client, "svclink", "a") == [LiveLease("a", "svclink", "pod-a")]
@@ -112,7 +112,7 @@ async def test_answer_that_is_no_list_is_an_error() -> None:
     async with mains() as main:
         main.cluster.fail(Garbage(), ends_with("/leases"))
         with pytest.raises(WireError):
-            await live_leases(main.client, "svclink", "b")
+            await live_leases(main.client, "svclink", ["b"])
 
 
 async def test_local_controller_is_warned_of_the_one_in_the_cluster() -> None:

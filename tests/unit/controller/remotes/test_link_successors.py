@@ -32,6 +32,7 @@ from svclink_core import (
     LinkReason,
     Options,
 )
+from svclink_core.controller_namespace import KnownNamespace
 from svclink_core.link_target import LinkTarget
 from tests.builders.values import link
 from tests.unit.controller.virtual_time import VirtualTimeLoop
@@ -82,7 +83,7 @@ class World:
     def __attrs_post_init__(self) -> None:
         self.supervisor = Supervisor(
             store=self.store,
-            secrets=SecretKubeconfigs(NO_CLIENT, "svclink", lambda _: None),
+            secrets=SecretKubeconfigs(NO_CLIENT, KnownNamespace("svclink"), lambda _: None),
             cluster_claims=self.cluster_claims,
             link_left=lambda _: None,
             open_session_within=lambda _: self.open_session,

@@ -14,6 +14,11 @@ from attrs import define, field
 
 from svclink_controller.remotes.secret_kubeconfigs import SecretKubeconfigs
 from svclink_core import LinkReason
+from svclink_core.controller_namespace import (
+    AmbiguousNamespace,
+    AssumedNamespace,
+    KnownNamespace,
+)
 from svclink_core.link_identity import Problem
 from svclink_core.link_target import SECRET_NOT_READ, SecretNotRead
 from svclink_core.svclink_v1alpha1 import SecretKeyReference
@@ -54,7 +59,7 @@ async def worlds() -> AsyncIterator[World]:
     cluster = FakeApiServer()
     async with serving(cluster) as server, connected(server.url) as client:
         world = World(server, cluster)
-        world.secrets = SecretKubeconfigs(client, NAMESPACE, world.changes.append)
+        world.secrets = SecretKubeconfigs(client, KnownNamespace(NAMESPACE), world.changes.append)
         try:
             yield world
         finally:
@@ -171,3 +176,20 @@ async def test_repr_hides_the_content_of_a_secret() -> None:
         world.secrets.require({"a"})
         await world.has_text("aHVzaA")
         assert "aHVzaA" not in repr(world.secrets)
+
+
+async def test_secret_in_an_assumed_namespace_names_the_flag() -> None:
+    """The Secret may exist in another namespace, where the controller runs."""
+    async with worlds() as world:
+        world.secrets.home = AssumedNamespace(NAMESPACE, is_everything_seen=True)
+        world.secrets.require({"a"})
+        await world.has_text("there is no Secret svclink/a", "pass --controller-namespace")
+
+
+async def test_secret_in_one_of_several_namespaces_is_not_read() -> None:
+    """It is not guessed which one counts."""
+    async with worlds() as world:
+        world.secrets.home = AmbiguousNamespace(("a", "b"))
+        world.secrets.require({"a"})
+        assert "the namespaces a, b: pass --controller-namespace" in world.text()
+        assert world.server.requests == []

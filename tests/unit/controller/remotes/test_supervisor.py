@@ -18,6 +18,7 @@ from svclink_controller.remotes.supervisor import Supervisor
 from svclink_controller.state.link_states import Observation
 from svclink_controller.state.store import Store
 from svclink_core import PENDING, SYNCED, ClusterLink, ClusterLinkSpec, LinkReason, Options
+from svclink_core.controller_namespace import KnownNamespace
 from svclink_core.svclink_v1alpha1 import SecretKeyReference
 from tests.builders.keys import WEB
 from tests.builders.values import link, service
@@ -82,7 +83,7 @@ async def worlds() -> AsyncIterator[World]:
 
         world.supervisor = Supervisor(
             store=world.store,
-            secrets=SecretKubeconfigs(client, NAMESPACE, secret_changed),
+            secrets=SecretKubeconfigs(client, KnownNamespace(NAMESPACE), secret_changed),
             cluster_claims=ClusterClaims("uid-of-main"),
             link_left=world.left.append,
         )

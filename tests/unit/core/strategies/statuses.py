@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
 
 from svclink_core import (
     ClusterLink,
@@ -19,6 +20,13 @@ from svclink_core import (
     UnreachablePolicy,
     credential_state,
 )
+from svclink_core.controller_namespace import (
+    AmbiguousNamespace,
+    AssumedNamespace,
+    ControllerNamespace,
+    KnownNamespace,
+)
+from svclink_core.link_identity import SecretFault
 from svclink_core.svclink_v1alpha1 import SecretKeyReference
 from tests.unit.core.strategies.links import connections
 from tests.unit.core.strategies.names import (
@@ -103,9 +111,15 @@ expiries = st.lists(
     st.builds(lambda end, credential: Expiry(end[0], credential, end[1]), _ends, _credentials),
     max_size=3,
 )
+controller_namespaces: SearchStrategy[ControllerNamespace] = (
+    st.builds(KnownNamespace, namespaces)
+    | st.builds(AssumedNamespace, namespaces, st.booleans())
+    | st.builds(AmbiguousNamespace, st.just(("a", "b")))
+)
 link_facts = st.builds(
     LinkFacts,
     link=cluster_links,
+    home=controller_namespaces,
     connection=connections,
     problem=st.none()
     | st.builds(
@@ -113,6 +127,7 @@ link_facts = st.builds(
         st.sampled_from(LinkReason),
         st.just("what to do about it"),
         expired=st.sampled_from(("", "what")),
+        secret_fault=st.none() | st.sampled_from(SecretFault),
     ),
     version=st.sampled_from((None, "v1.36.1", "v1.37.0")),
     cluster_id=st.sampled_from((None, "uid-of-kube-system")),

@@ -1,19 +1,42 @@
-"""Which controllers lead now: more than one would write the same objects in turns."""
+"""Where the controller is, and which ones lead: two would write the same objects in turns."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, assert_never
 
 from svclink_controller.api.client import Client
 from svclink_controller.api.errors import ApiError
 from svclink_controller.cli.preflight.results import MAIN_SUBJECT, Result
 from svclink_controller.election.leader import DEFAULT_LEASE_NAME
 from svclink_controller.election.live_leases import live_leases
+from svclink_core.controller_namespace import (
+    CONTROLLER_NAMESPACE_FLAG,
+    AmbiguousNamespace,
+    AssumedNamespace,
+    ControllerNamespace,
+    KnownNamespace,
+)
 
 _FIX: Final = f"kubectl get leases -A --field-selector metadata.name={DEFAULT_LEASE_NAME}"
 
 
-async def check_leaders(client: Client, home: str) -> list[Result]:
+def check_namespace(home: ControllerNamespace) -> Result:
+    """One line: an assumed namespace is no fault, as svclink need not run in the cluster."""
+    match home:
+        case KnownNamespace() | AssumedNamespace():
+            return Result("ok", MAIN_SUBJECT, "namespace", home.sentence)
+        case AmbiguousNamespace():
+            return Result("warn", MAIN_SUBJECT, "namespace", home.sentence, fix_unclear(home))
+        case unexpected:
+            assert_never(unexpected)
+
+
+def fix_unclear(home: AmbiguousNamespace) -> str:
+    """The command that checks one of several namespaces."""
+    return f"svclink check {CONTROLLER_NAMESPACE_FLAG} {home.names[0]}"
+
+
+async def check_leaders(client: Client, home: ControllerNamespace) -> list[Result]:
     """One line, or none if the credentials in use may not read Leases.
 
     Controllers with `--link-selector` have Leases of other names, and other links.
@@ -23,7 +46,7 @@ async def check_leaders(client: Client, home: str) -> list[Result]:
         home: The namespace of the controller.
     """
     try:
-        found = await live_leases(client, DEFAULT_LEASE_NAME, home)
+        found = await live_leases(client, DEFAULT_LEASE_NAME, home.names)
     except ApiError:
         return []
     leases = [f"{each.holder} by Lease {each.namespace}/{each.name}" for each in found]
