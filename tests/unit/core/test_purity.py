@@ -11,10 +11,10 @@ import io
 import pickle
 import pkgutil
 from collections import Counter
-from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, ValuesView
+from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from contextlib import contextmanager
 from types import FunctionType, MethodType, ModuleType
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 import attrs
 import pytest
@@ -98,11 +98,16 @@ class _Fingerprints(pickle.Pickler):
     """Writes all that a value holds, except iterators and code."""
 
     def reducer_override(self, value: object, /) -> Any:
-        if isinstance(value, KeysView | ValuesView | ItemsView):
-            return list, (list(value),)
-        if isinstance(value, Iterator | FunctionType | MethodType):
-            return str, (type(value).__name__,)
+        kind: Any = type(value)
+        if is_one_of(kind, (KeysView, ValuesView, ItemsView)):
+            return list, (list(cast("Iterable[object]", value)),)
+        if is_one_of(kind, (Iterator, FunctionType, MethodType)):
+            return str, (kind.__name__,)
         return NotImplemented
+
+
+# Cached, because every object at every depth is asked about its class.
+is_one_of = functools.cache(issubclass)
 
 
 def fingerprint(value: object) -> bytes:

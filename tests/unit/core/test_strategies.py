@@ -35,6 +35,7 @@ from svclink_core import (
 from svclink_core.deletion_guard import Guard
 from svclink_core.ownership import Leftover, Unclear, cluster_of, is_ours, owner_of, service_of
 from svclink_core.remote_consistency import is_consistent
+from svclink_core.snapshot import all_keys
 from svclink_core.well_known import (
     ANNOTATION_SHARD,
     ANNOTATION_SOURCE_SLICE,
@@ -265,6 +266,10 @@ SNAPSHOTS: Final[dict[str, Case]] = {
     "unreachable cluster": lambda found: any(
         isinstance(remote.connection, Unreachable) for remote in links(found)
     ),
+    "remote namespace that is missing": lambda found: any(
+        remote.missing_namespaces for remote in links(found)
+    ),
+    "namespace being deleted": lambda found: bool(found.main.terminating),
     "something undecodable": lambda found: any(remote.undecodable for remote in links(found)),
     "no link at all": lambda found: not found.remotes,
     "flag": lambda found: bool(found.options.included_namespaces),
@@ -456,6 +461,21 @@ def creating(found: Snapshot) -> Snapshot:
     return evolve(found, options=evolve(found.options, sync_services=True))
 
 
+def terminating(found: Snapshot) -> Snapshot:
+    """The snapshot with the option to create Services, in namespaces that are being deleted."""
+    names = frozenset(key.namespace for key in all_keys(found))
+    return creating(evolve(found, main=evolve(found.main, namespaces=names, terminating=names)))
+
+
+def without_namespaces(found: Snapshot) -> Snapshot:
+    """The snapshot in which every synced cluster lacks the namespaces of all Services."""
+    missing = Synced(frozenset(key.namespace for key in all_keys(found)))
+    for name, remote in found.remotes.items():
+        if isinstance(remote.connection, Synced):
+            found = with_link(found, name, connection=missing)
+    return found
+
+
 def with_policies_edited_back(found: Snapshot) -> Snapshot:
     """The snapshot after its plan was applied, and then every policy was edited to Keep."""
     found = settled(found)
@@ -472,6 +492,8 @@ GIVEN: Final[Mapping[str, Callable[[Snapshot], Snapshot]]] = {
     "because NamespaceReserved": creating,
     "because NamespaceCreated": creating,
     "CreateNamespace NamespaceCreated": creating,
+    "because NamespaceMissing": without_namespaces,
+    "because NamespaceTerminating": terminating,
     "because NamespacesUnknown": lambda found: creating(
         evolve(found, main=evolve(found.main, namespaces=None))
     ),

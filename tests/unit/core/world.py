@@ -187,10 +187,13 @@ def _next_revision(snapshot: Snapshot) -> int:
 def settled(snapshot: Snapshot) -> Snapshot:
     """The snapshot after its plan was applied, and the plans that follow from that.
 
-    A created Service gets its slices with the second plan; the third removes leftovers.
+    A created Service gets its slices with the second plan; the third removes leftovers. Without
+    changes the next plan would be the same.
     """
     for _ in range(ROUNDS):
         decided: Plan = plan(snapshot, NOW)
+        if not decided.changes:
+            break
         snapshot = applied(snapshot, decided.changes)
     return snapshot
 

@@ -67,7 +67,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.store = self.world.store
         self.model = Model()
         self.version = 100
-        self.before: dict[NamespacedName, list[Change | Finding]] = {}
+        self.plans_before: dict[NamespacedName, list[Change | Finding]] = {}
         self.taken = self.store.snapshot()
         self.content = fingerprint(self.taken)
 
@@ -78,9 +78,8 @@ class StoreMachine(RuleBasedStateMachine):
         )
 
     def about_to_change(self) -> None:
-        """Records the plans and the snapshot before a change."""
+        """Records the snapshot before a change. The last invariant has recorded the plans."""
         self.world.changes.clear()
-        self.before = self.plans()
         self.taken = self.store.snapshot()
         self.content = fingerprint(self.taken)
 
@@ -284,10 +283,11 @@ class StoreMachine(RuleBasedStateMachine):
         after = self.plans()
         changed = {
             key
-            for key in self.before.keys() | after.keys()
-            if self.before.get(key, []) != after.get(key, [])
+            for key in self.plans_before.keys() | after.keys()
+            if self.plans_before.get(key, []) != after.get(key, [])
         }
         assert changed <= set(self.world.enqueued)
+        self.plans_before = after
 
 
 def _sets(

@@ -35,6 +35,20 @@ def mostly(draw: DrawFn, common: SearchStrategy[V], rare: SearchStrategy[V], odd
     return draw(rare if draw(pick((False,) * odds + (True,))) else common)
 
 
+def mostly_of(common: tuple[V, ...], rare: SearchStrategy[V], odds: int = 9) -> SearchStrategy[V]:
+    """As `mostly`, for a pool of common values: one draw decides whether, and which one.
+
+    Drawing is what takes most of the time of a law.
+    """
+    return _drawn_or(st.sampled_from((*common * odds, *(None,) * len(common))), rare)
+
+
+@st.composite
+def _drawn_or(draw: DrawFn, pool: SearchStrategy[V | None], rare: SearchStrategy[V]) -> V:
+    drawn = draw(pool)
+    return draw(rare) if drawn is None else drawn
+
+
 mostly_true = st.sampled_from((True, True, False))
 nearly_always_true = st.sampled_from((True,) * 15 + (False,))
 seldom_true = st.sampled_from((False,) * 7 + (True,))

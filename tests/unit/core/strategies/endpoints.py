@@ -21,7 +21,7 @@ from svclink_core import (
     ObjectReference,
 )
 from svclink_core.api_rules import MAX_ADDRESSES
-from tests.unit.core.strategies.drawing import mostly, seldom_true
+from tests.unit.core.strategies.drawing import mostly_of, seldom_true
 
 IPV4_GOOD: Final = ("10.0.0.1", "10.0.0.2", "10.0.0.10", "192.168.1.1")
 IPV4_LEGACY: Final = ("010.0.0.1", "10.0.0.01", "::ffff:10.0.0.1", "::FFFF:0a00:0002")
@@ -43,15 +43,13 @@ IPV6_REFUSED: Final = (
 )
 
 _hosts = st.integers(1, 0xFFFF)
-ipv4_good = mostly(
-    st.sampled_from(IPV4_GOOD), _hosts.map(lambda host: f"10.1.{host >> 8}.{host & 0xFF}")
+ipv4_good = mostly_of(IPV4_GOOD, _hosts.map(lambda host: f"10.1.{host >> 8}.{host & 0xFF}"))
+ipv6_good = mostly_of(IPV6_GOOD, _hosts.map(lambda host: f"fd01::{host:x}"))
+ipv4_addresses = mostly_of(
+    IPV4_GOOD * 5 + IPV4_LEGACY + IPV4_REFUSED, st.ip_addresses(v=4).map(str)
 )
-ipv6_good = mostly(st.sampled_from(IPV6_GOOD), _hosts.map(lambda host: f"fd01::{host:x}"))
-ipv4_addresses = mostly(
-    st.sampled_from(IPV4_GOOD * 5 + IPV4_LEGACY + IPV4_REFUSED), st.ip_addresses(v=4).map(str)
-)
-ipv6_addresses = mostly(
-    st.sampled_from(IPV6_GOOD * 5 + IPV6_LEGACY + IPV6_REFUSED), st.ip_addresses(v=6).map(str)
+ipv6_addresses = mostly_of(
+    IPV6_GOOD * 5 + IPV6_LEGACY + IPV6_REFUSED, st.ip_addresses(v=6).map(str)
 )
 fqdn_addresses = st.sampled_from(("pod-1.example.com", "pod-2.example.com"))
 
@@ -142,7 +140,7 @@ _USUAL_PORTS: Final[tuple[tuple[EndpointPort, ...], ...]] = (
 )
 _REPEATED_PORTS: Final = (EndpointPort("http", port=8080), EndpointPort("http", port=8081))
 _odd_ports = st.lists(_endpoint_ports, max_size=3).map(tuple) | st.just(_REPEATED_PORTS)
-remote_ports = mostly(st.sampled_from(_USUAL_PORTS), _odd_ports, 4)
+remote_ports = mostly_of(_USUAL_PORTS, _odd_ports, 4)
 main_ports = remote_ports.map(
     lambda ports: tuple({port.name: evolve(port, app_protocol=None) for port in ports}.values())
 )

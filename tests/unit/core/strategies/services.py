@@ -24,7 +24,7 @@ from svclink_core.well_known import (
     ANNOTATION_TOPOLOGY_MODE,
     LABEL_IMPORTED,
 )
-from tests.unit.core.strategies.drawing import mostly
+from tests.unit.core.strategies.drawing import mostly, mostly_of
 from tests.unit.core.strategies.names import EARLIER, Universe, keys
 
 _service_ports = st.builds(
@@ -41,8 +41,8 @@ _USUAL_SERVICE_PORTS: Final[tuple[tuple[ServicePort, ...], ...]] = (
     (ServicePort(80),),
     (ServicePort(80, "web"), ServicePort(443, "http")),
 )
-service_ports = mostly(
-    st.sampled_from(_USUAL_SERVICE_PORTS),
+service_ports = mostly_of(
+    _USUAL_SERVICE_PORTS,
     st.lists(
         _service_ports,
         max_size=2,
