@@ -13,8 +13,11 @@ AreDistinct: TypeAlias = Callable[[Sequence[tuple[Endpoint, ...]]], bool]
 
 
 def are_distinct(groups: Sequence[tuple[Endpoint, ...]]) -> bool:
-    """Whether no two endpoints of any group have the same first address."""
-    addresses = {endpoint.addresses[0] for endpoints in groups for endpoint in endpoints}
+    """Whether every endpoint of any group has an address, and no two have the same first one."""
+    try:
+        addresses = {endpoint.addresses[0] for endpoints in groups for endpoint in endpoints}
+    except IndexError:  # The API server accepts no such endpoint, but a file may hold one.
+        return False
     return len(addresses) == sum(map(len, groups))
 
 
@@ -40,7 +43,12 @@ def conflicts(
     if check_distinct([each.endpoints for some in slices.values() for each in some]):
         return {}
     claims = {
-        cluster: {endpoint.addresses[0] for each in some for endpoint in each.endpoints}
+        cluster: {
+            address
+            for each in some
+            for endpoint in each.endpoints
+            for address in endpoint.addresses[:1]
+        }
         for cluster, some in slices.items()
     }
     found = {cluster: _shared(cluster, claims) for cluster in claims if cluster != MAIN}

@@ -109,6 +109,9 @@ def plan_lost(
     slices = [*map(as_before_loss, kept), *wanted]
     if Reason.LAST_ENDPOINTS in by_action:
         return LossPlan(Reason.LAST_ENDPOINTS, slices, changes)
-    is_removed = remote.link.spec.unreachable.action == "Remove" and not slices
-    reason = Reason.UNREACHABLE_REMOVED if is_removed else Reason.UNREACHABLE_NOT_READY
+    if slices:
+        return LossPlan(Reason.UNREACHABLE_NOT_READY, slices, changes)
+    # A cluster of which there is nothing may have been removed before.
+    is_removed = remote.link.spec.unreachable.action == "Remove"
+    reason = Reason.UNREACHABLE_REMOVED if is_removed else Reason.UNREACHABLE
     return LossPlan(reason, slices, changes)

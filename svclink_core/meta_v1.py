@@ -41,6 +41,11 @@ class OwnerReference:
     controller: bool | None = None
     block_owner_deletion: bool | None = None
 
+    @property
+    def is_service(self) -> bool:
+        """Whether the owner is a Service of Kubernetes. Knative has another kind of that name."""
+        return (self.api_version, self.kind) == ("v1", "Service")
+
 
 @frozen
 class Additions:

@@ -129,9 +129,7 @@ def is_collected_with(endpoint_slice: EndpointSlice, service: NamespacedName) ->
     Service label of a mirror leaves its owner as it is.
     """
     owners = endpoint_slice.metadata.owner_references
-    return bool(owners) and all(
-        (owner.kind, owner.name) == ("Service", service.name) for owner in owners
-    )
+    return bool(owners) and all(owner.is_service and owner.name == service.name for owner in owners)
 
 
 def is_mirror(endpoint_slice: EndpointSlice) -> bool:
@@ -160,7 +158,5 @@ def service_of(endpoint_slice: EndpointSlice) -> NamespacedName | None:
         return NamespacedName(namespace, name)
     if not is_ours(endpoint_slice):
         return None
-    owners = (
-        owner.name for owner in endpoint_slice.metadata.owner_references if owner.kind == "Service"
-    )
+    owners = (owner.name for owner in endpoint_slice.metadata.owner_references if owner.is_service)
     return NamespacedName(namespace, next(owners, ""))

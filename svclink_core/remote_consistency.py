@@ -75,6 +75,6 @@ def _belongs_to(endpoint_slice: EndpointSlice, service: Service) -> bool:
     uids = [
         owner.uid
         for owner in endpoint_slice.metadata.owner_references
-        if owner.kind == "Service" and owner.name == service.metadata.name
+        if owner.is_service and owner.name == service.metadata.name
     ]
     return not uids or service.metadata.uid in uids

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from svclink_core import Finding, Reason, plan
+from attrs import evolve
+
+from svclink_core import Endpoint, Finding, Planner, Reason, plan
 from svclink_core.well_known import LABEL_GO_CLUSTER, LABEL_SERVICE_NAME
 from tests.builders.keys import WEB
 from tests.builders.values import cluster, foreign_slice, remote_slice, snapshot_of
@@ -36,3 +38,14 @@ def test_slices_of_one_cluster_do_not_conflict() -> None:
         cluster("c1", *slices), cluster("c2", remote_slice("w", "10.0.0.2")), slices=[leftover]
     )
     assert plan(found, NOW).findings == ()
+
+
+def test_endpoint_without_address_conflicts_with_nothing() -> None:
+    """The API server accepts no such endpoint, but a file may hold one."""
+    local = foreign_slice("web-local", labels={LABEL_SERVICE_NAME: "web"})
+    local = evolve(local, endpoints=(Endpoint(()), *local.endpoints))
+    for address, expected in (("10.0.0.1", ()), ("10.9.9.9", ("10.9.9.9 (the main cluster)",))):
+        found = snapshot_of(cluster("c1", remote_slice("w", address)), slices=[local])
+        decided = plan(found, NOW)
+        assert tuple(each.details for each in decided.findings) == ((expected,) if expected else ())
+        assert Planner().plan(found, NOW) == decided

@@ -16,15 +16,17 @@ from svclink_core import (
     NamespacedName,
     Ours,
     Owner,
+    OwnerReference,
     ProgrammerError,
     Reason,
     RemoteCluster,
     Unclear,
     owner_of,
     plan,
+    service_of,
 )
 from svclink_core.diffing import delete
-from svclink_core.ownership import cluster_of, is_mirror, is_ours
+from svclink_core.ownership import cluster_of, is_collected_with, is_mirror, is_ours
 from svclink_core.snapshot import PENDING
 from svclink_core.well_known import (
     LABEL_CLUSTER,
@@ -34,6 +36,7 @@ from svclink_core.well_known import (
     LABEL_SERVICE_NAME,
     MANAGED_BY,
 )
+from tests.builders.keys import WEB
 from tests.builders.values import (
     cluster,
     foreign_slice,
@@ -183,3 +186,17 @@ def test_leftover_waits_for_the_deletion_guard() -> None:
     assert planned.changes == ()
     (decision,) = planned.decisions
     assert (decision.reason, decision.deletions) == (Reason.DELETION_SETTLING, 1)
+
+
+@pytest.mark.parametrize(
+    ("api_version", "expected"), [("v1", True), ("serving.knative.dev/v1", False)]
+)
+def test_owner_of_another_group_is_not_the_service(api_version: str, *, expected: bool) -> None:
+    """Knative has a kind of the name Service too."""
+    owner = OwnerReference(api_version, "Service", "web", "uid")
+    mirror = mirrored_slice()
+    labels = tuple(each for each in mirror.metadata.labels if each[0] != LABEL_SERVICE_NAME)
+    metadata = evolve(mirror.metadata, labels=labels, owner_references=(owner,))
+    unlabelled = evolve(mirror, metadata=metadata)
+    assert is_collected_with(unlabelled, WEB) is expected
+    assert service_of(unlabelled) == (WEB if expected else NamespacedName("default", ""))

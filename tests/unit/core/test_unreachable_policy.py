@@ -197,6 +197,23 @@ def test_the_last_ready_endpoints_stay(
     )
 
 
+@pytest.mark.parametrize(
+    ("action", "expected"),
+    [
+        ("Keep", (Outcome.KEPT, Reason.UNREACHABLE)),
+        ("NotReady", (Outcome.KEPT, Reason.UNREACHABLE)),
+        ("Remove", (Outcome.SKIPPED, Reason.UNREACHABLE_REMOVED)),
+    ],
+)
+@pytest.mark.parametrize("others", [[], [LOCAL]])
+def test_cluster_without_mirrors_has_no_last_endpoints(
+    action: UnreachableAction, expected: tuple[Outcome, Reason], others: list[EndpointSlice]
+) -> None:
+    """Nothing of a Service is called last or not ready where main has nothing of the cluster."""
+    (decision,) = plan(snapshot_of(lost(action), slices=others), NOW).decisions
+    assert (decision.outcome, decision.reason) == expected
+
+
 def test_two_lost_clusters_do_not_stand_in_for_each_other() -> None:
     """If the policies of two clusters apply, neither counts as ready for the other."""
     slices = [mirrored_slice("web-c1", cluster="c1"), mirrored_slice("web-c2", cluster="c2")]
