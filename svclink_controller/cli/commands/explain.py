@@ -23,6 +23,7 @@ from svclink_controller.cli.snapshots.reading import read_source
 from svclink_core.codec import Json
 from svclink_core.core_v1 import Service
 from svclink_core.discovery_v1 import EndpointSlice
+from svclink_core.guard_preview import with_guards
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.ownership import Foreign, owner_of
 from svclink_core.planning import Decision, Outcome, Plan, plan_service
@@ -45,12 +46,19 @@ def explain_command(options: Options, service: NamespacedName, source: Source, o
     """Explain for each cluster why a Service is mirrored or not.
 
     Reads every cluster, or else files printed by
-    `kubectl get services,endpointslices,namespaces,clusterlinks -A -o yaml`.
+    `kubectl get services,endpointslices,namespaces -A -o yaml`, of the main cluster with
+    clusterlinks too. Deletions that the controller would hold for --deletion-hold are not planned.
 
     Exit codes: 0 success, 1 invalid input or failed request.
     """
+    now = clock.seconds()
     partial = read_source(source, options, service.namespace)
-    result = plan_service(partial.snapshot, service, clock.seconds())
+    result = plan_service(partial.snapshot, service, now)
+    if any(each.deletions for each in result.decisions):
+        # Whether the controller holds them depends on what else their clusters would lose.
+        if source.main_file is None:
+            partial = read_source(source, options)
+        result = plan_service(with_guards(partial.snapshot, now), service, now)
     if output == "table":
         for line, style in _words(service, result, partial):
             print_line(line, style)

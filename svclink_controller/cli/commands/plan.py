@@ -52,8 +52,9 @@ def plan_command(
     """Show what svclink would change. Nothing is written.
 
     Reads every cluster, or else files printed by
-    `kubectl get services,endpointslices,namespaces,clusterlinks -A -o yaml`. Deletions that the
-    controller would hold for --deletion-hold are not changes; their Services are Kept.
+    `kubectl get services,endpointslices,namespaces -A -o yaml`, of the main cluster with
+    clusterlinks too. Deletions that the controller would hold for --deletion-hold are not changes;
+    their Services are Kept.
     With -o yaml, prints manifests for kubectl apply; a deletion is a comment with its command.
 
     Exit codes: 0 success, 1 invalid input or failed request, 2 the plan has changes (with

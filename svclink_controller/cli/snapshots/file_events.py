@@ -43,7 +43,23 @@ def events_of(stream: BinaryIO, *, is_json: bool) -> Iterator[ParseEvent]:
             f"neither JSON nor YAML: {reason.partition(chr(10))[0].rstrip('.')}"
         ) from None
     except (yaml.YAMLError, ValueError) as error:
-        raise ContentError(f"neither JSON nor YAML: {' '.join(str(error).split())}") from error
+        raise ContentError(f"neither JSON nor YAML: {_problem(error)}") from None
+
+
+def _problem(error: yaml.YAMLError | ValueError) -> str:
+    """What is wrong with a file, and where, without the text around it."""
+    match error:
+        case yaml.MarkedYAMLError(problem=str(problem)):
+            line = "" if error.problem_mark is None else f" in line {error.problem_mark.line + 1}"
+            return problem + line
+        case yaml.reader.ReaderError():
+            return f"{error.reason} (position {error.position})"
+        case UnicodeError():
+            return "it is not text in UTF-8"
+        case ValueError():
+            return "it has a number with too many digits"
+        case _:
+            return "it cannot be parsed"
 
 
 def value_of(event: ParseEvent, events: Iterator[ParseEvent], depth: int = 1) -> FileValue:

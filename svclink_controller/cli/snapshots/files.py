@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO, Final, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
-from attrs import define
+from attrs import define, evolve, field
 
-from svclink_controller.cli.snapshots.file_events import (
-    ContentError,
-    FileValue,
-    ParseEvent,
-    events_of,
-    key_of,
-    require_new,
-    value_of,
+from svclink_controller.cli.snapshots.file_objects import (
+    USE_KUBECTL,
+    DumpError,
+    FileObject,
+    objects_in,
 )
 from svclink_controller.cli.snapshots.partial import (
     ClusterContent,
@@ -34,19 +31,26 @@ from svclink_controller.wire.resources import (
 from svclink_core import codec
 from svclink_core.core_v1 import Namespace, Service
 from svclink_core.discovery_v1 import EndpointSlice
-from svclink_core.errors import BadInputError, SvclinkError
-from svclink_core.meta_v1 import ObjectMeta
+from svclink_core.errors import BadInputError
+from svclink_core.meta_v1 import NamespacedName, ObjectMeta
 from svclink_core.snapshot import Options
 from svclink_core.svclink_v1alpha1 import ClusterLink
 from svclink_core.well_known import NAMESPACE_KUBE_SYSTEM
 
 T = TypeVar("T", Service, Namespace, EndpointSlice, ClusterLink)
 
+USE_ALL_KINDS: Final = "use the output of kubectl get services,endpointslices,namespaces -A -o yaml"
+"""What prints everything of a remote cluster that a plan depends on; main has clusterlinks too."""
+
 _UNDECODED: Final = (msgspec.MsgspecError, UnicodeError, RecursionError, TypeError)
 
+_API_VERSIONS: Final = {kind: api_version for api_version, kind in codec.KINDS.values()}
 
-class DumpError(SvclinkError):
-    """A file is not output of `kubectl get`; the message names file, document and field."""
+_NO_OBJECTS: Final = {
+    "Status": "says that a request failed",
+    "Table": "is text for people",
+}
+"""Kinds of answers of an API server that are not objects."""
 
 
 def read_files(main: Path, remotes: Mapping[str, Path], options: Options) -> PartialSnapshot:
@@ -66,14 +70,15 @@ def read_files(main: Path, remotes: Mapping[str, Path], options: Options) -> Par
     linked = {link.metadata.name for link in content.links}
     content.links += [ClusterLink(ObjectMeta(name)) for name in remotes if name not in linked]
     contents = {name: read_dump(path, is_main=False) for name, path in remotes.items()}
-    return partial_snapshot(content, contents, options)
+    warnings = [warning for each in (content, *contents.values()) for warning in each.warnings]
+    return evolve(partial_snapshot(content, contents, options), warnings=tuple(warnings))
 
 
 def read_dump(path: Path, *, is_main: bool = True) -> ClusterContent:
     """The objects of a file that svclink knows; those of other kinds are skipped.
 
     Objects are decoded as the controller decodes them: slices of a remote keep only the fields
-    that are mirrored.
+    that are mirrored. Of several objects with one name the last counts, with a warning.
 
     Args:
         path: The file: YAML or JSON, one or more documents, lists or single objects. It may be a
@@ -83,31 +88,86 @@ def read_dump(path: Path, *, is_main: bool = True) -> ClusterContent:
     Raises:
         DumpError: The file cannot be read, or an object in it is not as the API serves it.
     """
-    content = ClusterContent()
-    slices = ENDPOINT_SLICES if is_main else REMOTE_ENDPOINT_SLICES
-    namespaces: list[Namespace] = []
-    for place, fields in _objects(path):
-        match fields.get("kind"):
-            case "Service":
-                content.services.append(_decode(path, place, fields, Service, SERVICES))
-            case "EndpointSlice":
-                content.endpoint_slices.append(_decode(path, place, fields, EndpointSlice, slices))
-            case "ClusterLink":
-                content.links.append(_decode(path, place, fields, ClusterLink, CLUSTER_LINKS))
-            case "Namespace":
-                namespaces.append(_decode(path, place, fields, Namespace, NAMESPACES))
-            case str():
-                pass
-            case _:
-                raise DumpError(
-                    f"{path}: {place}: $.kind: required field missing: use the output of"
-                    " kubectl get -o yaml"
-                )
-    content.cluster_id = _cluster_id(namespaces)
-    # Every cluster has namespaces: a file without any comes from a command that did not ask for
-    # them.
-    content.namespaces = namespaces or None
+    found = _Found(ENDPOINT_SLICES if is_main else REMOTE_ENDPOINT_SLICES)
+    for each in objects_in(path):
+        found.add(each)
+    content = found.content()
+    if found.has_only_others:
+        raise DumpError(f"{path}: no object in it is one that svclink reads: {USE_ALL_KINDS}")
+    content.warnings = [f"{path}: {problem}" for problem in _oddities(content, found.repeated)]
     return content
+
+
+def _oddities(content: ClusterContent, repeated: Sequence[str]) -> Iterable[str]:
+    if repeated:
+        objects = repeated[0]
+        if repeated[1:]:
+            objects += f" (and {len(repeated) - 1} more)"
+        yield f"{objects} occurs more than once: the last one counts"
+    # Every Service has an EndpointSlice, even without endpoints.
+    if content.services and not content.endpoint_slices:
+        yield f"it has Services and no EndpointSlice (kubectl get all prints none): {USE_ALL_KINDS}"
+    if content.endpoint_slices and not content.services:
+        yield f"it has EndpointSlices and no Service: {USE_ALL_KINDS}"
+
+
+@define
+class _Found:
+    """The objects of a file, by kind, and by namespace and name.
+
+    Args:
+        slices: How EndpointSlices are decoded.
+        repeated: The objects that occurred before, for people.
+        has_only_others: Whether all objects of the file are of kinds that svclink does not read.
+    """
+
+    slices: Resource[EndpointSlice]
+    repeated: list[str] = field(factory=list)
+    has_only_others: bool = False
+    _services: dict[NamespacedName, Service] = field(factory=dict)
+    _endpoint_slices: dict[NamespacedName, EndpointSlice] = field(factory=dict)
+    _links: dict[NamespacedName, ClusterLink] = field(factory=dict)
+    _namespaces: dict[NamespacedName, Namespace] = field(factory=dict)
+
+    def add(self, each: FileObject) -> None:
+        """Add an object, unless it is of another kind."""
+        match _known_kind(each):
+            case "Service":
+                self._put(self._services, _decoded(each, Service, SERVICES))
+            case "EndpointSlice":
+                self._put(self._endpoint_slices, _decoded(each, EndpointSlice, self.slices))
+            case "ClusterLink":
+                self._put(self._links, _decoded(each, ClusterLink, CLUSTER_LINKS))
+            case "Namespace":
+                self._put(self._namespaces, _decoded(each, Namespace, NAMESPACES))
+            case _:
+                self.has_only_others = not self._has_any
+                return
+        self.has_only_others = False
+
+    def content(self) -> ClusterContent:
+        """All objects."""
+        namespaces = list(self._namespaces.values())
+        return ClusterContent(
+            services=list(self._services.values()),
+            endpoint_slices=list(self._endpoint_slices.values()),
+            links=list(self._links.values()),
+            cluster_id=_cluster_id(namespaces),
+            # Every cluster has namespaces: a file without any comes from a command that did not
+            # ask for them.
+            namespaces=namespaces or None,
+        )
+
+    @property
+    def _has_any(self) -> bool:
+        return bool(self._services or self._endpoint_slices or self._links or self._namespaces)
+
+    def _put(self, known: dict[NamespacedName, T], item: T) -> None:
+        key = item.metadata.key
+        if key in known:
+            _, kind = codec.KINDS[type(item)]
+            self.repeated.append(f"{kind} {key if key.namespace else key.name}")
+        known[key] = item
 
 
 def _cluster_id(namespaces: Iterable[Namespace]) -> str | None:
@@ -115,90 +175,43 @@ def _cluster_id(namespaces: Iterable[Namespace]) -> str | None:
     return next(uids, None) or None
 
 
-def _decode(
-    path: Path, place: str, content: Mapping[str, FileValue], kind: type[T], resource: Resource[T]
-) -> T:
+def _known_kind(each: FileObject) -> str | None:
+    """The kind of an object that svclink reads; None for one of another kind or group.
+
+    Raises:
+        DumpError: It is not an object, or one of a version that svclink does not read.
+    """
+    kind, api_version = each.fields.get("kind"), each.fields.get("apiVersion")
+    if not isinstance(kind, str):
+        raise each.error("$.kind", f"required field missing: {USE_KUBECTL}")
+    if kind in _NO_OBJECTS and api_version in ("v1", "meta.k8s.io/v1"):
+        raise each.error("$.kind", f"{kind} {_NO_OBJECTS[kind]}: {USE_KUBECTL}")
+    if (expected := _API_VERSIONS.get(kind)) is None:
+        return None
+    if not isinstance(api_version, str):
+        raise each.error("$.apiVersion", f"required field missing: {USE_KUBECTL}")
+    if _group(api_version) != _group(expected):  # Knative has a kind Service too.
+        return None
+    if api_version != expected:
+        raise each.error("$.apiVersion", f"must be {expected}: {USE_KUBECTL}")
+    return kind
+
+
+def _group(api_version: str) -> str:
+    return api_version.rpartition("/")[0]
+
+
+def _decoded(each: FileObject, kind: type[T], resource: Resource[T]) -> T:
     """Decode one object: with the fast decoder, then with the codec, which names the bad field."""
     try:
-        return resource.decode(msgspec.json.encode(content))
+        item = resource.decode(msgspec.json.encode(each.fields))
     except (BadInputError, *_UNDECODED):
-        pass
-    try:
-        return codec.structure(content, kind)
-    except BadInputError as error:
-        raise DumpError(f"{path}: {place}: {error}") from error
-
-
-# Documents
-
-
-def _objects(path: Path) -> Iterator[tuple[str, Mapping[str, FileValue]]]:
-    """The objects of a file, each with its place; the items of a list one by one."""
-    try:
-        with path.open("rb") as stream:
-            reader = _Reader(events_of(stream, is_json=_is_json(stream)))
-            try:
-                yield from reader.objects()
-            except ContentError as error:
-                raise DumpError(f"{path}: {reader.place}: {error}") from error
-    except OSError as error:
-        raise DumpError(f"{path}: {error.strerror}") from error
-
-
-def _is_json(stream: BinaryIO) -> bool:
-    """Whether a stream starts like JSON. Nothing is consumed: the stream may be a pipe."""
-    return stream.peek(64).lstrip()[:1] == b"{"  # type: ignore[attr-defined,no-any-return]  # it is buffered
-
-
-@define
-class _Reader:
-    """Reads documents from events; `place` is the current document or item."""
-
-    events: Iterator[ParseEvent]
-    place: str = "document 0"
-
-    def objects(self) -> Iterator[tuple[str, Mapping[str, FileValue]]]:
-        """The objects, each with its place."""
-        for number, event in enumerate(self.events):
-            self.place = f"document {number}"
-            if event[0] == "start_map":
-                yield from self._document()
-            elif value_of(event, self.events) is not None:
-                raise ContentError("not a Kubernetes object: use the output of kubectl get -o yaml")
-
-    def _document(self) -> Iterator[tuple[str, Mapping[str, FileValue]]]:
-        """The object of a document, or the items of a list.
-
-        Items are yielded before it is certain that this is a list: `kind` often comes after
-        `items`.
-        """
-        document, listed = self.place, False
-        fields: dict[str, FileValue] = {}
-        while (key := key_of(next(self.events))) is not None:
-            require_new(key, fields)
-            event = next(self.events)
-            if key == "items" and event[0] == "start_array":
-                listed = True
-                yield from self._items(document)
-                self.place = document
-            else:
-                fields[key] = value_of(event, self.events, 2)
-        is_list = str(fields.get("kind", "")).endswith("List")
-        if listed and not is_list:
-            raise ContentError(
-                f"$.kind: must be List if there are items, is {str(fields.get('kind'))[:100]}"
-            )
-        if is_list and fields.get("items") is not None:
-            raise ContentError("$.items: must be a list")
-        if not is_list:
-            yield document, fields
-
-    def _items(self, document: str) -> Iterator[tuple[str, Mapping[str, FileValue]]]:
-        rest: Iterable[ParseEvent] = iter(lambda: next(self.events), ("end_array", None))
-        for index, event in enumerate(rest):
-            self.place = f"{document}, item {index}"
-            item = value_of(event, self.events, 3)
-            if not isinstance(item, dict):
-                self.place = document
-                raise ContentError(f"$.items[{index}]: must be an object")
-            yield self.place, item
+        try:
+            item = codec.structure(each.fields, kind)
+        except BadInputError as error:
+            raise DumpError(f"{each.where}: {error}") from error
+    if not item.metadata.name:
+        raise each.error("$.metadata.name", "must not be empty")
+    if not item.metadata.namespace and kind in (Service, EndpointSlice):
+        raise each.error("$.metadata.namespace", f"required field missing: {USE_KUBECTL}")
+    return item

@@ -41,6 +41,7 @@ class ClusterContent:
         links: Its ClusterLinks; empty for a remote cluster.
         namespaces: Its Namespaces; None if they were not read.
         connection: Which included namespaces could not be read.
+        warnings: What is odd about the file that they were read from.
     """
 
     services: list[Service] = field(factory=list)
@@ -50,6 +51,7 @@ class ClusterContent:
     links: list[ClusterLink] = field(factory=list)
     namespaces: list[Namespace] | None = None
     connection: Synced = SYNCED
+    warnings: list[str] = field(factory=list)
 
 
 @frozen
@@ -72,10 +74,12 @@ class PartialSnapshot:
     Args:
         snapshot: What to plan from. A cluster that could not be read is `PENDING` or `Unreachable`.
         problems: By the name of a link, why its cluster could not be read.
+        warnings: What is odd about the files that it was read from.
     """
 
     snapshot: Snapshot
     problems: Mapping[str, Problem] = field(factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 def partial_snapshot(

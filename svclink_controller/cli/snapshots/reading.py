@@ -9,10 +9,13 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
+import click
+
 from svclink_controller.api.client import Client
 from svclink_controller.api.connecting import main_client, own_namespace
 from svclink_controller.api.errors import ApiError
 from svclink_controller.cli.arguments import Source
+from svclink_controller.cli.printing import printable
 from svclink_controller.cli.snapshots.files import read_files
 from svclink_controller.cli.snapshots.live import Scope, read_clusters
 from svclink_controller.cli.snapshots.partial import PartialSnapshot
@@ -25,7 +28,10 @@ T = TypeVar("T")
 def read_source(source: Source, options: Options, namespace: str = "") -> PartialSnapshot:
     """Read files or clusters, in one namespace or (empty) in all."""
     if source.main_file is not None:
-        return read_files(source.main_file, source.remote_files, options)
+        found = read_files(source.main_file, source.remote_files, options)
+        for each in found.warnings:
+            click.echo(f"Warning: {printable(each)}", err=True)
+        return found
     return ask(source, options, read_clusters, namespace)
 
 

@@ -51,7 +51,7 @@ class Files:
         """The output of `svclink plan`."""
         done = self.run("plan", *flags, before=before)
         assert done.exception is None, done.output
-        return done.output
+        return done.stdout
 
 
 def rows(output: str) -> list[list[str]]:

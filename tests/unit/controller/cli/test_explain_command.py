@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import json
 
+import pytest
 import yaml
 
+from svclink_core.well_known import LABEL_GO_CLUSTER, LABEL_MANAGED_BY, MANAGED_BY
+from tests.builders import manifests
 from tests.unit.controller.cli.dump_files import (
     Files,
     endpoint_slice,
@@ -33,7 +36,7 @@ def test_each_cluster_is_explained(files: Files) -> None:
             "c1",
             service(),
             endpoint_slice(None, "10.0.0.2"),
-            endpoint_slice(None, "127.0.0.1") | {"ports": [{"port": 1}]},
+            endpoint_slice("web-def", "127.0.0.1") | {"ports": [{"port": 1}]},
         ),
         *files.remote("c2", service(), endpoint_slice()),
     )
@@ -86,7 +89,7 @@ def test_slices_of_a_deleted_link_are_explained(files: Files) -> None:
 
 def test_refused_link_is_explained(files: Files) -> None:
     """For a link to the main cluster the output says that it is not used."""
-    kube_system = {"kind": "Namespace", "metadata": {"name": "kube-system", "uid": "u"}}
+    kube_system = manifests.namespace("kube-system", uid="u")
     files.write("main.yaml", service(), kube_system)
     remote = files.remote("c1", service(), kube_system)
     assert (
@@ -117,3 +120,39 @@ def test_json_and_yaml_have_the_same_data(files: Files) -> None:
         True,
         0,
     )
+
+
+def test_held_deletion_is_not_planned(files: Files) -> None:
+    """What the controller would hold is kept, although one Service alone would not be held."""
+    names = [f"default/s{number:02}" for number in range(24)]
+    mirrors = [mirrored_slice(key=name, cluster="c1") for name in names]
+    files.write("main.yaml", link("c1"), *map(service, names), *mirrors)
+    remote = files.remote("c1", service("default/other"))
+    done = files.run("explain", "default/s00", *remote)
+    assert "  c1: kept as it is, because the cluster lost most of its mirrored" in done.stdout
+    assert "planned:" not in done.stdout
+    lifted = files.run("explain", "default/s00", *remote, before=("--deletion-hold=0s",))
+    assert "  planned: delete EndpointSlice default/s00-c1" in lifted.stdout
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [{LABEL_GO_CLUSTER: "c1"}, {LABEL_GO_CLUSTER: "c1", LABEL_MANAGED_BY: MANAGED_BY}],
+    ids=["older", "newer"],
+)
+def test_leftovers_are_not_local_endpoints(files: Files, labels: dict[str, str]) -> None:
+    """Endpoints that the Go release mirrored are not those of the main cluster."""
+    leftover = endpoint_slice("web-svclink-c1", "10.7.7.7", labels=labels)
+    files.write("main.yaml", service(), endpoint_slice(), leftover)
+    assert (
+        "  main: ClusterIP Service with 1 local endpoint\n"
+        in files.run("explain", "default/web").stdout
+    )
+
+
+def test_cluster_without_mirrors_has_no_last_endpoints(files: Files) -> None:
+    """Of a cluster that was not read nothing is called the last endpoints of a Service."""
+    policy = {"action": "NotReady", "afterSeconds": 0}
+    files.write("main.yaml", service(), link("c1", unreachable=policy))
+    data = json.loads(files.run("explain", "default/web", "-o", "json").stdout)
+    assert [each["reason"] for each in data["clusters"]] == ["Pending"]

@@ -6,6 +6,7 @@ Real: the files, the readers, the core. Substituted: nothing.
 from __future__ import annotations
 
 import copy
+import gzip
 import json
 import os
 import tracemalloc
@@ -19,7 +20,7 @@ import yaml
 from svclink_controller.cli.snapshots.files import DumpError, read_dump, read_files
 from svclink_core import PENDING, SYNCED, Options
 from tests.builders.keys import WEB
-from tests.builders.manifests import Manifest
+from tests.builders.manifests import Manifest, namespace
 from tests.unit.controller.cli.dump_files import Files, endpoint_slice, link, object_list, service
 
 # Reading
@@ -49,22 +50,23 @@ def test_documents_of_a_file_are_read_one_by_one(files: Files) -> None:
     assert [item.metadata.name for item in read_dump(path).services] == ["a", "b"]
 
 
-@pytest.mark.parametrize(
-    "content", ["", "---\n", "# nothing\n", "kind: List\nitems: []\n", "kind: List\nitems: null\n"]
-)
-def test_file_without_objects_is_empty(files: Files, content: str) -> None:
-    """A cluster may have no objects."""
+@pytest.mark.parametrize("content", ["kind: List\nitems: []\n", "kind: List\nitems: null\n"])
+def test_list_without_objects_is_read(files: Files, content: str) -> None:
+    """A namespace may have no objects."""
     read = read_dump(files.write_text("dump", content))
-    assert (read.services, read.endpoint_slices, read.links) == ([], [], [])
+    assert (read.services, read.endpoint_slices, read.links, read.warnings) == ([], [], [], [])
 
 
 def test_times_stay_text(files: Files) -> None:
     """`2026-01-01T00:00:00Z` is a time to YAML, but text to Kubernetes and svclink."""
     times = "creationTimestamp: 2026-01-01T00:00:00Z\n  deletionTimestamp: 2026-01-02"
-    path = files.write_text("dump", f"kind: Service\nmetadata:\n  name: a\n  {times}\n")
+    path = files.write_text("dump", f"{SERVICE}metadata:\n  name: a\n  namespace: b\n  {times}\n")
     (found,) = read_dump(path).services
     assert found.metadata.creation_timestamp == "2026-01-01T00:00:00Z"
     assert found.metadata.deletion_timestamp == "2026-01-02"
+
+
+SERVICE = "apiVersion: v1\nkind: Service\n"
 
 
 def deep(levels: int) -> str:
@@ -79,6 +81,47 @@ def deep_yaml(levels: int) -> str:
 
 def deep_flow(levels: int) -> str:
     return "kind: Service\nx: " + "[" * levels + "]" * levels + "\n"
+
+
+LABELLED = (
+    f"{SERVICE}metadata: {{name: web, namespace: shop, labels: {{svclink.cloudpilot.ai/imported:"
+)
+
+REFUSED = [
+    *((content, ["empty", "failed"]) for content in ("", "---\n", "# nothing\n", "---\n---\n")),
+    (gzip.compress(b"kind: List\nitems: []\n", mtime=0), ["compressed", "uncompress it"]),
+    (bytes(range(256)), ["neither JSON nor YAML", "control characters"]),
+    ("NAME   TYPE\nweb    ClusterIP\n", ["document 0", "not a Kubernetes object", "-o yaml"]),
+    (json.dumps([service()]), ["document 0", "not a Kubernetes object"]),
+    ("kind: Service\n\tmetadata: {}\n", ["neither JSON nor YAML", "tab", "line 2"]),
+    ("metadata:\n  name: {{ .Values.name }}\n", ["document 0", "name of a field"]),
+    (yaml.safe_dump({"apiVersion": "v1", "kind": "Config"}), ["no object", "kubectl get services"]),
+    ('{"apiVersion": "v1", "kind": "Status"}', ["$.kind", "request failed", "-o yaml"]),
+    ('{"apiVersion": "meta.k8s.io/v1", "kind": "Table"}', ["$.kind", "Table", "-o yaml"]),
+    ("kind: Service\nmetadata: {name: web}\n", ["document 0", "$.apiVersion", "missing"]),
+    (
+        yaml.safe_dump(endpoint_slice() | {"apiVersion": "discovery.k8s.io/v1beta1"}),
+        ["document 0", "$.apiVersion", "must be discovery.k8s.io/v1"],
+    ),
+    (
+        yaml.safe_dump(link() | {"apiVersion": "svclink.cloudpilot.ai/v1"}),
+        ["document 0", "$.apiVersion", "must be svclink.cloudpilot.ai/v1alpha1"],
+    ),
+    (yaml.safe_dump(object_list(object_list(service()))), ["document 0", "$.items[0]", "list"]),
+    (f"{SERVICE}metadata: {{name: web}}\n", ["$.metadata.namespace", "missing"]),
+    (f"{SERVICE}metadata: {{name: web, namespace: ~}}\n", ["$.metadata.namespace", "missing"]),
+    (f"{SERVICE}metadata: {{name: web, namespace: on}}\n", ["$.metadata.namespace", "a string"]),
+    (f"{SERVICE}metadata: {{name: '', namespace: shop}}\n", ["$.metadata.name", "not be empty"]),
+    (LABELLED + " 5}}", ["$.metadata.labels", "a string"]),
+    (LABELLED + " true}}", ["$.metadata.labels", "a string"]),
+    (SERVICE + "metadata: {<<: {name: a}}", ["document 0", "$.metadata.name", "missing"]),
+    (yaml.safe_dump(service(ports=[{"port": float("inf")}])), ["ports[0].port", "whole number"]),
+    (yaml.safe_dump(service(ports=[None])), ["$.spec.ports[0]", "an object"]),
+    (yaml.safe_dump(endpoint_slice(endpoints=[None])), ["$.endpoints[0]", "an object"]),
+    (yaml.safe_dump(endpoint_slice(endpoints=[{"addresses": None}])), ["addresses", "missing"]),
+    (yaml.safe_dump(endpoint_slice(endpoints=[{"addresses": "10.0.0.1"}])), ["addresses", "list"]),
+]
+"""Other content that is refused, and words of the error."""
 
 
 @pytest.mark.parametrize(
@@ -98,15 +141,18 @@ def deep_flow(levels: int) -> str:
         ("[a]: b", ["document 0", "not a string"]),
         ("a: {b: 1", ["neither JSON nor YAML"]),
         (
-            "kind: Pod\nitems: [{kind: Service, metadata: {name: a}}]",
+            "kind: Pod\nitems: [{kind: ConfigMap}]",
             ["document 0", "$.kind", "List", "Pod"],
         ),
         (
-            '{"kind": "Service"} {"kind": "List", "items": [{"kind": "Service"}]}',
+            '{"apiVersion": "v1", "kind": "Service"} {"kind": "List", "items": []}',
             ["document 0", "$.metadata"],
         ),
         (
-            '{"kind": "Pod"} {"kind": "List", "items": [{"kind": "Pod"}, {"kind": "Service"}]}',
+            (
+                '{"kind": "Pod"} {"kind": "List", "items": [{"kind": "Pod"}, '
+                '{"apiVersion": "v1", "kind": "Service"}]}'
+            ),
             ["document 1, item 1", "$.metadata"],
         ),
         (deep_yaml(50_000), ["document 0", "nested deeper than 100 levels"]),
@@ -134,13 +180,14 @@ def deep_flow(levels: int) -> str:
             yaml.safe_dump_all([service(), link(enabled="yes")]),
             ["document 1", "$.spec.enabled", "true or false"],
         ),
-        ("kind: Service\nmetadata: {name: 5}", ["document 0", "$.metadata.name"]),
-        ("kind: Service\n", ["document 0", "$.metadata", "missing"]),
+        (f"{SERVICE}metadata: {{name: 5}}", ["document 0", "$.metadata.name"]),
+        (SERVICE, ["document 0", "$.metadata", "missing"]),
         ("current-context: a\n", ["document 0", "$.kind", "missing", "kubectl get -o yaml"]),
         (
-            "kind: ServiceList\nitems: [{metadata: {name: a}}]",
+            "kind: List\nitems: [{metadata: {name: a}}]",
             ["document 0, item 0", "$.kind", "missing"],
         ),
+        *REFUSED,
     ],
     ids=lambda value: repr(value)[:40],
 )
@@ -182,8 +229,9 @@ def test_yaml_scalars_have_the_types_of_kubernetes(files: Files) -> None:
     read = read_dump(
         files.write_text(
             "dump",
-            "kind: ClusterLink\nmetadata: {name: c1, generation: 3}\nspec: {enabled: false}\n---\n"
-            "kind: Service\nmetadata: {name: 'off', namespace: \"1\"}\n"
+            "apiVersion: svclink.cloudpilot.ai/v1alpha1\nkind: ClusterLink\n"
+            "metadata: {name: c1, generation: 3}\nspec: {enabled: false}\n---\n"
+            f"{SERVICE}metadata: {{name: 'off', namespace: \"1\"}}\n"
             "spec: {ports: [{port: 80, name: null}]}\n",
         )
     )
@@ -207,7 +255,7 @@ def test_memory_does_not_grow_with_skipped_objects(files: Files, form: str) -> N
     pod = {"kind": "Pod", "metadata": {"name": "p", "annotations": {"note": "x" * 1000}}}
     peaks = []
     for length in (50, 500):
-        content = object_list(*(copy.deepcopy(pod) for _ in range(length)))
+        content = object_list(service(), *(copy.deepcopy(pod) for _ in range(length)))
         path = files.write_text(
             f"{length}", yaml.safe_dump(content) if form == "yaml" else json.dumps(content)
         )
@@ -235,12 +283,108 @@ def test_namespaces_are_read(files: Files) -> None:
     read = read_dump(
         files.write(
             "dump",
-            {"kind": "Namespace", "metadata": {"name": "kube-system", "uid": "u1"}},
-            {"kind": "Namespace", "metadata": {"name": "shop", "uid": "u2"}},
+            namespace("kube-system", uid="u1"),
+            namespace("shop", uid="u2"),
         )
     )
     assert [each.metadata.name for each in read.namespaces or ()] == ["kube-system", "shop"]
     assert read.cluster_id == "u1"
+
+
+KNATIVE = {
+    "apiVersion": "serving.knative.dev/v1",
+    "kind": "Service",
+    "metadata": {"name": "web", "namespace": "default"},
+    "spec": {"template": {"spec": {"containers": []}}},
+}
+
+
+def test_kind_of_another_group_is_skipped(files: Files) -> None:
+    """A Knative Service beside a Service of the same name changes nothing."""
+    read = read_dump(files.write("dump", service(), KNATIVE, endpoint_slice()))
+    assert [each.spec.cluster_ip for each in read.services] == ["10.96.0.1"]
+    assert read.warnings == []
+
+
+def test_last_of_repeated_objects_counts(files: Files) -> None:
+    """Of objects with one name the last is used, with a warning that names file and object."""
+    path = files.write(
+        "dump", service(), endpoint_slice(), endpoint_slice(None, "10.0.0.2"), service()
+    )
+    read = read_dump(path)
+    (slice_read,) = read.endpoint_slices
+    assert [each.addresses for each in slice_read.endpoints] == [("10.0.0.2",)]
+    assert len(read.services) == 1
+    (warning,) = read.warnings
+    assert warning.startswith(f"{path}: EndpointSlice default/web-abc (and 1 more) occurs")
+
+
+def test_links_of_two_namespaces_are_different_objects(files: Files) -> None:
+    """The CRD of the Go release is namespaced, and a Service may have the name of another kind."""
+    one, other = link("web"), link("web", metadata={"namespace": "a"})
+    read = read_dump(files.write("dump", one, other, service(), endpoint_slice("web")))
+    assert (len(read.links), read.warnings) == (2, [])
+
+
+@pytest.mark.parametrize(
+    ("manifest", "words"),
+    [(service(), "no EndpointSlice (kubectl get all"), (endpoint_slice(), "no Service")],
+    ids=["services", "slices"],
+)
+def test_file_without_one_of_the_kinds_gives_a_warning(
+    files: Files, manifest: Manifest, words: str
+) -> None:
+    """A cluster with Services has EndpointSlices: the command did not ask for them."""
+    (warning,) = read_dump(files.write("dump", manifest)).warnings
+    assert words in warning
+
+
+@pytest.mark.parametrize("dump", [yaml.safe_dump, json.dumps], ids=["kind last", "kind first"])
+def test_items_have_the_kind_of_their_list(files: Files, dump: Callable[[Any], str]) -> None:
+    """`kubectl get --raw` and `kubectl cluster-info dump` print items without a kind."""
+    item = {key: value for key, value in service().items() if key not in ("apiVersion", "kind")}
+    content = {"kind": "ServiceList", "apiVersion": "v1", "items": [item]}
+    read = read_dump(files.write_text("dump", dump(content)))
+    assert [each.metadata.key for each in read.services] == [WEB]
+
+
+@pytest.mark.parametrize(
+    "encode",
+    [
+        lambda text: b"\xef\xbb\xbf" + text.encode(),
+        lambda text: text.encode("utf-16"),
+        lambda text: text.replace("\n", "\r\n").encode(),
+    ],
+    ids=["BOM", "UTF-16", "CRLF"],
+)
+@pytest.mark.parametrize("dump", [yaml.safe_dump, json.dumps], ids=["yaml", "json"])
+def test_files_of_windows_are_read(
+    files: Files, dump: Callable[[Any], str], encode: Callable[[str], bytes]
+) -> None:
+    """PowerShell writes a byte order mark, UTF-16 and CRLF."""
+    path = files.write_text("dump", encode(dump(object_list(service()))))
+    assert [each.metadata.key for each in read_dump(path).services] == [WEB]
+
+
+def test_lists_and_fields_may_be_null(files: Files) -> None:
+    """The API server may write an empty list as null."""
+    metadata = {"labels": None, "annotations": None, "ownerReferences": None, "finalizers": None}
+    path = files.write(
+        "dump",
+        service(ports=None, metadata=metadata),
+        endpoint_slice("a", metadata={"ownerReferences": None}) | {"endpoints": None},
+        endpoint_slice("b") | {"ports": None},
+        endpoint_slice("c", endpoints=[{"addresses": ["10.0.0.1"], "conditions": None}]),
+    )
+    for is_main in (True, False):
+        read = read_dump(path, is_main=is_main)
+        assert [len(each.endpoints) for each in read.endpoint_slices] == [0, 1, 1]
+
+
+def test_names_that_look_like_values_stay_text(files: Files) -> None:
+    """A date is text to Kubernetes, and a name like any other."""
+    path = files.write_text("dump", f"{SERVICE}metadata: {{name: 2024-01-01, namespace: 1e3}}\n")
+    assert [str(each.metadata.key) for each in read_dump(path).services] == ["1e3/2024-01-01"]
 
 
 # Snapshots
@@ -261,14 +405,14 @@ def test_link_without_file_is_pending(files: Files) -> None:
 
 
 def kube_system(uid: str) -> Manifest:
-    return {"kind": "Namespace", "metadata": {"name": "kube-system", "uid": uid}}
+    return namespace("kube-system", uid=uid)
 
 
 def test_refused_links_are_not_read(files: Files) -> None:
     """A file of the main cluster, or a second file of one cluster, counts as not read."""
     main = files.write("main", service(), kube_system("u-main"))
     other = files.write("other", service(), kube_system("u"))
-    remotes = {"a": other, "b": other, "self": main, "unknown": files.write("empty")}
+    remotes = {"a": other, "b": other, "self": main, "unknown": files.write("empty", object_list())}
     partial = read_files(main, remotes, Options())
     assert {name: problem.reason.code for name, problem in partial.problems.items()} == {
         "b": "DuplicateCluster",

@@ -103,6 +103,21 @@ async def test_namespace_that_cannot_be_read_is_not_empty(tmp_path: Path) -> Non
     assert [each["reason"] for each in data["decisions"]] == ["NamespaceMissing", "Mirrored"]
 
 
+async def test_held_deletion_is_not_planned(tmp_path: Path) -> None:
+    """Whether a deletion is held depends on all namespaces, so they are read too."""
+    keys = [NamespacedName(f"n{number}", "web") for number in range(24)]
+    async with fleet(tmp_path, "c1") as world:
+        world.link("c1")
+        for key in keys:
+            world.main.put(service(key))
+            world.main.put(mirrored_slice(key=key))
+        data = json.loads(await world.ask("explain", "n0/web", "-o", "json"))
+    assert data["changes"] == []
+    assert [(each["outcome"], each["reason"]) for each in data["clusters"]] == [
+        ("Kept", "DeletionHeld")
+    ]
+
+
 @pytest.mark.parametrize(
     ("spec", "reason"),
     [

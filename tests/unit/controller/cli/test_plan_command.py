@@ -21,6 +21,7 @@ from svclink_controller.cli.main import svclink
 from svclink_core import EndpointSlice
 from svclink_core.codec import structure
 from svclink_core.ownership import cluster_of
+from tests.builders import manifests
 from tests.unit.controller.cli.dump_files import (
     Files,
     endpoint_slice,
@@ -153,7 +154,7 @@ def test_json_output_is_the_whole_plan(files: Files) -> None:
         endpoint_slice(),
         endpoint_slice(key="other"),
         service("other"),
-        endpoint_slice(None, "127.0.0.1"),
+        endpoint_slice("web-def", "127.0.0.1"),
     )
     data = json.loads(files.plan(*remote, "-o", "json"))
     created, deleted = data["changes"]
@@ -216,14 +217,45 @@ def test_detailed_exit_code_depends_on_changes(files: Files) -> None:
 def test_invalid_file_prints_nothing_to_stdout(files: Files) -> None:
     """If a file is invalid, nothing goes to stdout: half a plan might be applied."""
     files.write("main.yaml", service(), link("c1"))
-    done = files.run("plan", *files.remote("c1", service(), {"kind": "Service"}), "-o", "yaml")
+    done = files.run(
+        "plan",
+        *files.remote("c1", service(), {"apiVersion": "v1", "kind": "Service"}),
+        "-o",
+        "yaml",
+    )
     assert done.stdout == ""
     assert "document 1: $.metadata: required field missing" in str(done.exception)
 
 
+def test_oddities_of_files_are_warnings(files: Files) -> None:
+    """A warning names file and object, on standard error: the output stays JSON."""
+    path = files.write("main.yaml", service(), endpoint_slice(), service())
+    done = files.run("plan", "-o", "json")
+    assert (
+        done.stderr == f"Warning: {path}: Service default/web occurs more than once:"
+        " the last one counts\n"
+    )
+    assert json.loads(done.stdout)["problems"] == []
+
+
+@pytest.mark.parametrize("command", [("plan",), ("explain", "default/web")])
+def test_endpoint_without_an_address_is_left_out(files: Files, command: tuple[str, ...]) -> None:
+    """The API server accepts no such endpoint; in a file it is neither mirrored nor compared."""
+    files.write(
+        "main.yaml", service(), endpoint_slice(endpoints=[{"addresses": []}, manifests.endpoint()])
+    )
+    remote = files.remote(
+        "c1", service(), endpoint_slice(endpoints=[{"addresses": []}, manifests.endpoint()])
+    )
+    done = files.run(*command, *remote)
+    assert done.exception is None
+    assert "10.0.0.1 (the main cluster)" in done.stdout
+    assert "(no address)" in done.stdout
+
+
 def test_unread_cluster_is_listed_with_the_reason(files: Files) -> None:
     """The reason why a cluster could not be read is in the output."""
-    kube_system = {"kind": "Namespace", "metadata": {"name": "kube-system", "uid": "u"}}
+    kube_system = manifests.namespace("kube-system", uid="u")
     files.write("main.yaml", service(), kube_system)
     remote = files.remote("c1", service(), kube_system)
     assert ["c1", "SelfLink", "the"] in rows(files.plan(*remote))
