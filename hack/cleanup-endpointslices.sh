@@ -94,7 +94,7 @@ confirm() {
   local answer=""
   read -r answer || true
   case $answer in
-    y | Y | yes) ;;
+    [yY] | [yY][eE][sS]) ;;
     *) die "nothing was deleted; answer y, or use --yes" ;;
   esac
 }

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import os
+import shutil
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +28,7 @@ from tests.builders.manifests import Manifest, endpoint_slice, service
 
 from .api_client import ApiError
 from .control_planes import Cluster
+from .documented_commands import documented_commands
 from .shell import Shell
 from .world import World
 
@@ -255,12 +258,67 @@ def test_cleanup_deletes_slices_of_svclink_in_the_selected_namespaces(
     assert shell(f"{clean} --dry-run") == ""
 
 
-def test_nox_sessions_clean_up_like_the_script(uncleaned: World, shell: Shell) -> None:
-    """The nox sessions list and delete the same slices as the script."""
-    shown = shell("nox --session cleanup-endpointslices-dry")
+def require_make() -> None:
+    """Skip the test without `make`, which the e2e session installs if permitted; CI needs it."""
+    if shutil.which("make") is None:
+        missing = pytest.fail if os.environ.get("CI") else pytest.skip
+        missing("make is not on the PATH: install the Debian package make")
+
+
+@pytest.mark.parametrize(
+    ("dry", "delete"),
+    [
+        ("nox --session cleanup-endpointslices-dry", "nox --session cleanup-endpointslices --"),
+        ("make cleanup-endpointslices-dry", "make cleanup-endpointslices ARGS="),
+    ],
+    ids=["nox", "make"],
+)
+def test_targets_clean_up_like_the_script(
+    uncleaned: World, shell: Shell, dry: str, delete: str
+) -> None:
+    """The nox sessions and the targets of the Makefile list and delete what the script does."""
+    if dry.startswith("make"):
+        require_make()
+    shown = shell(dry)
     assert f"would delete {uncleaned.namespace}/ours" in shown
     assert slices(uncleaned, uncleaned.namespace) == EVERYTHING
-    shell("nox --session cleanup-endpointslices -- --yes")
+    shell(f"{delete} --yes" if "nox" in delete else f"{delete}--yes")
+    assert slices(uncleaned, uncleaned.namespace) == slices(uncleaned, "default") == {"of-another"}
+
+
+def test_make_without_a_target_deletes_nothing(uncleaned: World, shell: Shell) -> None:
+    """It prints the targets and the flags of the script."""
+    require_make()
+    shown = shell("make", answer="y\n")
+    assert "make cleanup-endpointslices-dry" in shown
+    assert "--keep-go-release" in shown
+    assert slices(uncleaned, "default") == EVERYTHING
+
+
+def test_documented_commands_clean_up(uncleaned: World, shell: Shell) -> None:
+    """Each example of docs/cleanup-endpointslices.md does what the page says."""
+    require_make()
+    examples = documented_commands("docs/cleanup-endpointslices.md")
+    shown = shell(examples["preview"]).splitlines()
+    assert shown[: len(shown) // 2] == shown[len(shown) // 2 :]
+    assert f"would delete {uncleaned.namespace}/ours" in shown
+    assert slices(uncleaned, "default") == EVERYTHING
+
+    shell(examples["one-namespace"])
+    assert slices(uncleaned, "default") == {"of-another"}
+    assert slices(uncleaned, uncleaned.namespace) == EVERYTHING
+
+    assert shell.run(examples["all-namespaces"], answer="n\n").returncode != 0
+    assert slices(uncleaned, uncleaned.namespace) == EVERYTHING
+    shell(examples["all-namespaces"], answer="Yes\n")
+    assert slices(uncleaned, uncleaned.namespace) == {"of-another"}
+
+
+@pytest.mark.parametrize("example", ["arguments", "kubectl"])
+def test_other_documented_commands_clean_up(uncleaned: World, shell: Shell, example: str) -> None:
+    """Arguments of make, and kubectl alone, leave only the EndpointSlices of others."""
+    require_make()
+    shell(documented_commands("docs/cleanup-endpointslices.md")[example])
     assert slices(uncleaned, uncleaned.namespace) == slices(uncleaned, "default") == {"of-another"}
 
 
