@@ -71,7 +71,7 @@ class Credentials:
     client_key: str | None = field(default=None, repr=False)
     disable_compression: bool = False
     insecure: bool = False
-    proxy: str | None = None
+    proxy: str | None = field(default=None, repr=False)
 
 
 def decode_base64(text: str) -> bytes:

@@ -21,6 +21,20 @@ class AccessError(SvclinkError):
     """The administrator's settings or credentials cannot be used; the text repeats no secret."""
 
 
+MAX_SHOWN_PATH: Final = 255
+
+
+def shown_path(path: Path) -> str:
+    """A path for messages, unless it may be a secret that belongs into the file."""
+    text = str(path)
+    return text if len(text) <= MAX_SHOWN_PATH and text.isprintable() else "<not shown>"
+
+
+def why_unread(error: OSError | ValueError) -> str:
+    """Why a file cannot be read, without its name."""
+    return (error.strerror if isinstance(error, OSError) else None) or "its name is not valid"
+
+
 @frozen
 class ExecPlugin:
     """A program that prints credentials (client.authentication.k8s.io).
@@ -36,7 +50,7 @@ class ExecPlugin:
     """
 
     command: str
-    arguments: tuple[str, ...]
+    arguments: tuple[str, ...] = field(repr=False)
     environment: tuple[tuple[str, str], ...] = field(repr=False)
     api_version: str
     interactive_mode: InteractiveMode

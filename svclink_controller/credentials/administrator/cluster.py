@@ -108,7 +108,7 @@ def _server(cluster: AdminEntry) -> str:
         is_url = False
         parts = urlsplit("")
     if not is_url:
-        raise cluster.invalid("server", f"is not a URL: {text!r}; fix it")
+        raise cluster.invalid("server", "is not a URL like https://host:port; fix it")
     if parts.username is not None:
         raise cluster.invalid("server", "holds a user name; use username and password instead")
     return parts._replace(scheme=parts.scheme.lower(), query="", fragment="").geturl().rstrip("/")

@@ -8,6 +8,7 @@ from typing import NoReturn, cast
 
 from attrs import field, frozen
 
+from svclink_controller.credentials.administrator.access import shown_path, why_unread
 from svclink_controller.credentials.allowed_fields import KubeconfigMapping, present_fields
 from svclink_controller.credentials.kubeconfig_yaml import YamlValue
 from svclink_controller.credentials.pem import MAX_PEM, PemField
@@ -70,9 +71,9 @@ class AdminEntry(KubeconfigMapping):
             return PemField(inline, data)
         try:
             return PemField(key, file.read_bytes())
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise self.invalid(
-                key, f"names {file}, which cannot be read: {error.strerror}"
+                key, f"names {shown_path(file)}, which cannot be read: {why_unread(error)}"
             ) from None
 
     def _items(self, key: str) -> list[YamlValue]:

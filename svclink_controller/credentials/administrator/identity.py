@@ -10,7 +10,12 @@ from typing import Final, Protocol
 from attrs import define, evolve, field, frozen
 
 from svclink_controller import clock
-from svclink_controller.credentials.administrator.access import AccessError, ExecPlugin
+from svclink_controller.credentials.administrator.access import (
+    AccessError,
+    ExecPlugin,
+    shown_path,
+    why_unread,
+)
 
 FILE_SECONDS: Final = 60
 """A token file is read again after this time, as in client-go."""
@@ -101,10 +106,13 @@ class FileIdentity:
     def _read(self) -> UserIdentity:
         try:
             token = self.path.read_text(encoding="ascii").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            return self._last(f"the token file {self.path} cannot be read: {error}")
+        except UnicodeDecodeError:
+            token = ""
+        except (OSError, ValueError) as error:
+            problem = f"cannot be read: {why_unread(error)}"
+            return self._last(f"the token file {shown_path(self.path)} {problem}")
         if not token or not token.isprintable() or " " in token:
-            return self._last(f"the token file {self.path} does not hold a token")
+            return self._last(f"the token file {shown_path(self.path)} does not hold a token")
         return evolve(self.fixed, authorization=f"Bearer {token}")
 
     def _last(self, problem: str) -> UserIdentity:

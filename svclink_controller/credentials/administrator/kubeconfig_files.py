@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 import yaml
 from attrs import evolve, frozen
@@ -20,6 +20,16 @@ from svclink_controller.credentials.administrator.user import read_user
 from svclink_controller.credentials.kubeconfig_yaml import DEFAULT_LOADER
 
 _ANONYMOUS: Final = AdminEntry.of("user", {}, Path())
+
+
+class _KubeconfigLoader(DEFAULT_LOADER):  # type: ignore[misc, valid-type]
+    """Reads dates as text, as Kubernetes does: a context may have one as its name."""
+
+    yaml_implicit_resolvers: ClassVar = {
+        first: [each for each in resolvers if each[0] != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in DEFAULT_LOADER.yaml_implicit_resolvers.items()
+    }
+
 
 _STRUCTURE: Final = "it does not have the structure that `kubectl config view` shows"
 
@@ -60,7 +70,7 @@ class _Document:
         try:
             text = file.read_bytes().decode("utf-8-sig")
             # Like kubectl, ignore further documents.
-            content = next(yaml.load_all(text, Loader=DEFAULT_LOADER), None)
+            content = next(yaml.load_all(text, Loader=_KubeconfigLoader), None)
         except UnicodeDecodeError:
             raise AccessError("it is not text in UTF-8") from None
         except RecursionError:
@@ -69,6 +79,8 @@ class _Document:
             raise AccessError(f"it cannot be read: {error.strerror}") from error
         except yaml.YAMLError as error:
             raise AccessError(_position(error)) from None
+        except Exception:  # noqa: BLE001 - a value fails in any way to be what its tag says
+            raise AccessError("it has a value of the wrong type, or a huge number") from None
         if not isinstance(content, dict):
             raise AccessError(_STRUCTURE)
         for key, expected in (("apiVersion", "v1"), ("kind", "Config")):

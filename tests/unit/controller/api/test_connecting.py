@@ -207,7 +207,7 @@ def plugin(*command: str) -> dict[str, object]:
         ("\x00", "it is not YAML"),
         ("[" * 5000, "it is not YAML"),
         (main_content(5), "clusters[a].cluster.server is not a string"),
-        (main_content("https://[::1"), "server is not a URL: 'https://[::1'"),
+        (main_content("https://[::1"), "server is not a URL"),
         (main_content("https://127.0.0.1:99999"), "server is not a URL"),
         (main_content("ftp://127.0.0.1"), "server is not a URL"),
         (

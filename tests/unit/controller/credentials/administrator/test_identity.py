@@ -147,8 +147,9 @@ class TestFile:
 
     async def test_file_that_was_never_read_is_an_error(self, tmp_path: Path) -> None:
         """Without a token there is nothing to ask with; with one in the kubeconfig there is."""
-        with pytest.raises(AccessError, match="cannot be read"):
-            await FileIdentity(tmp_path / "none", UserIdentity()).current()
+        for name in ("none", "null\0byte"):
+            with pytest.raises(AccessError, match="cannot be read"):
+                await FileIdentity(tmp_path / name, UserIdentity()).current()
         fixed = UserIdentity("Bearer inline")
         assert await FileIdentity(tmp_path / "none", fixed).current() == fixed
 

@@ -389,3 +389,47 @@ class TestDocuments:
         """What cannot be read is one sentence."""
         with pytest.raises(AccessError, match="cannot be read: Is a directory"):
             read_admin_kubeconfig([tmp_path], None)
+
+
+class TestOddValues:
+    """Found by `nox -s fuzz`."""
+
+    def test_a_date_is_text(self, tmp_path: Path) -> None:
+        """A context may be named after a day, and any field may hold one that does not exist."""
+        content = yaml.safe_dump(config("DAY", current="DAY")).replace("DAY", "2024-01-15")
+        assert access(tmp_path, f"{content}last-update: 2024-13-45\n").credentials.server == SERVER
+
+    @pytest.mark.parametrize(
+        "value", ["9" * 5000, "!!bool maybe", "!!timestamp maybe", "!!int ''", "!!float x"]
+    )
+    def test_value_that_no_parser_accepts(self, tmp_path: Path, value: str) -> None:
+        """It is one sentence, whatever the parser raises."""
+        assert "wrong type" in problem(tmp_path, f"{yaml.safe_dump(config())}x: {value}\n")
+
+    @pytest.mark.parametrize(
+        ("cluster", "user"),
+        [
+            ({"certificate-authority": "a\0b"}, {}),
+            ({}, {"client-certificate": "a\0b", "client-key": "a"}),
+        ],
+    )
+    def test_file_whose_name_is_not_valid(
+        self, tmp_path: Path, cluster: dict[str, Any], user: dict[str, Any]
+    ) -> None:
+        """No file can have a null byte in its name."""
+        assert "name is not valid" in problem(tmp_path, config(cluster=cluster, user=user))
+
+    @pytest.mark.parametrize("content", [CLIENT_KEY.decode(), b64(CLIENT_KEY)], ids=["PEM", "b64"])
+    def test_key_in_the_field_of_a_file_is_not_shown(self, tmp_path: Path, content: str) -> None:
+        """The content of a key is put where its file name belongs."""
+        user = {"client-certificate-data": b64(CLIENT_PEM), "client-key": content}
+        message = problem(tmp_path, config(user=user))
+        assert message.startswith(
+            "users[a].user.client-key names <not shown>, which cannot be read"
+        )
+        assert content[100:120] not in message
+
+    def test_password_in_a_server_is_not_shown(self, tmp_path: Path) -> None:
+        """Not even if the URL is wrong otherwise."""
+        server = f"https://admin:{TOKEN}@api.example:99999"
+        assert "server is not a URL" in problem(tmp_path, config(cluster={"server": server}))
