@@ -50,7 +50,7 @@ def objects_in(path: Path) -> Iterator[FileObject]:
     """
     try:
         with path.open("rb") as stream:
-            start = stream.peek(64)  # type: ignore[attr-defined]  # it is buffered
+            start = stream.peek(64)
             if start.startswith(_GZIP):
                 raise DumpError(f"{path}: compressed with gzip: uncompress it first")
             yield from _objects(path, stream, is_json=start.lstrip()[:1] == b"{")

@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 import yaml
 
-from svclink_controller.cli.snapshots.files import DumpError, read_dump, read_files
+from svclink_controller.cli.snapshots.file_objects import DumpError
+from svclink_controller.cli.snapshots.files import read_dump, read_files
 from svclink_core import PENDING, SYNCED, Options
 from tests.builders.keys import WEB
 from tests.builders.manifests import Manifest, namespace
@@ -117,7 +118,7 @@ REFUSED = [
     (SERVICE + "metadata: {<<: {name: a}}", ["document 0", "$.metadata.name", "missing"]),
     (yaml.safe_dump(service(ports=[{"port": float("inf")}])), ["ports[0].port", "whole number"]),
     (yaml.safe_dump(service(ports=[None])), ["$.spec.ports[0]", "an object"]),
-    (yaml.safe_dump(endpoint_slice(endpoints=[None])), ["$.endpoints[0]", "an object"]),
+    (yaml.safe_dump(endpoint_slice() | {"endpoints": [None]}), ["$.endpoints[0]", "an object"]),
     (yaml.safe_dump(endpoint_slice(endpoints=[{"addresses": None}])), ["addresses", "missing"]),
     (yaml.safe_dump(endpoint_slice(endpoints=[{"addresses": "10.0.0.1"}])), ["addresses", "list"]),
 ]
