@@ -21,13 +21,13 @@ class AccessError(SvclinkError):
     """The administrator's settings or credentials cannot be used; the text repeats no secret."""
 
 
-MAX_SHOWN_PATH: Final = 255
+MAX_SHOWN_PART: Final = 40
 
 
 def shown_path(path: Path) -> str:
     """A path for messages, unless it may be a secret that belongs into the file."""
-    text = str(path)
-    return text if len(text) <= MAX_SHOWN_PATH and text.isprintable() else "<not shown>"
+    is_name = all(len(part) <= MAX_SHOWN_PART for part in path.parts) and str(path).isprintable()
+    return str(path) if is_name else "<not shown>"
 
 
 def why_unread(error: OSError | ValueError) -> str:

@@ -483,10 +483,12 @@ def test_characters_outside_the_encoding_are_escaped(tmp_path: Path) -> None:
     """Characters that a terminal cannot show are escaped."""
     metadata = "metadata: {name: web, namespace: shop, labels: {kubernetes.io/service-name: web}}"
     dump = f"""
+apiVersion: v1
 kind: Service
 {metadata}
 spec: {{ports: [{{port: 80}}], ipFamilies: [IPv4]}}
 ---
+apiVersion: discovery.k8s.io/v1
 kind: EndpointSlice
 {metadata}
 addressType: IPv4

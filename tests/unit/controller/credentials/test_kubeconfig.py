@@ -350,5 +350,5 @@ class TestSecrecy:
         text = repr(parse_kubeconfig(as_yaml(config)))
         assert (
             text == "Credentials(server='https://remote.example:6443', tls_server_name=None,"
-            " disable_compression=False, insecure=False, proxy=None)"
+            " disable_compression=False, insecure=False)"
         )
