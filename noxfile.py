@@ -136,6 +136,13 @@ def mutation(session: nox.Session) -> None:
     session.run("mutmut", "results")
 
 
+@nox.session(python=PYTHONS[0], default=False)
+def fuzz(session: nox.Session) -> None:
+    """Kubeconfigs of the wild and their mutations: `nox -s fuzz -- --minutes 10 --seed 7`."""
+    install(session, "unit")
+    session.run("python", "-m", "tests.fuzz", *session.posargs)
+
+
 @nox.session(python=PYTHONS[0])
 def docs(session: nox.Session) -> None:
     """Run every example in README, docs and docstrings."""
