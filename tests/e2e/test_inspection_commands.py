@@ -160,7 +160,7 @@ FAULTS: Final = (
 def create_faulty_links(world: World) -> None:
     """Create two valid links, and one link for each fault that a link can have."""
     main, c1, c2, add = world.main, world.c1, world.c2, world.links.add
-    add("c1", c1.remote_kubeconfig())
+    add("c1", c1.kubeconfig({"token": c1.token(seconds=86_400)}))
     add("c2", c2.remote_kubeconfig())
     add("z-again", c1.remote_kubeconfig())
     add("z-self", main.remote_kubeconfig())

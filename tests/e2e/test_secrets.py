@@ -9,6 +9,7 @@ import pytest
 from tests.builders.manifests import cluster_link, encoded, secret
 
 from .control_planes import CONTROLLER_NAMESPACE
+from .polling import eventually
 from .world import World
 
 # The Secret to which the link `c1` refers.
@@ -48,6 +49,42 @@ def test_link_follows_its_secret(in_secret: World) -> None:
 
     in_secret.links.edit("c1", excludedServiceNames=["other"])
     in_secret.await_mirrored("web", c1=["10.2.0.1"])
+
+
+def test_token_that_expires_soon_is_warned_of_until_it_is_renewed(in_secret: World) -> None:
+    """Condition, status and Event say when the token ends. A new token clears them."""
+    main, links = in_secret.main, in_secret.links
+
+    def kubeconfig(seconds: int) -> str:
+        return in_secret.c1.kubeconfig({"token": in_secret.c1.token(seconds=seconds)})
+
+    main.api.create(secret(SECRET, kubeconfig=kubeconfig(86_400)))
+    expiring = links.await_condition(
+        "c1", "True", "CredentialsExpireSoon", kind="CredentialsExpiring"
+    )
+    first = links.status("c1")["credentialsExpire"]
+    assert expiring["message"].startswith(f"the token expires at {first}: ")
+    in_secret.await_mirrored("web", c1=["10.1.0.1"])
+
+    renewed = {"data": {"kubeconfig": encoded(kubeconfig(30 * 86_400))}}
+    main.api.patch("secrets", "c1", CONTROLLER_NAMESPACE, renewed)
+    links.await_condition("c1", "False", "CredentialsValid", kind="CredentialsExpiring")
+    assert links.status("c1")["credentialsExpire"] > first
+    assert links.condition("c1")["reason"] == "ClusterReady"
+
+    def events_are_complete() -> None:
+        uid = main.api.get("clusterlinks", "c1")["metadata"]["uid"]
+        of_link = [
+            (each["type"], each["reason"])
+            for each in main.api.find("events", "default")
+            if each["involvedObject"]["uid"] == uid and each["reason"].startswith("Credentials")
+        ]
+        assert sorted(of_link) == [
+            ("Normal", "CredentialsValid"),
+            ("Warning", "CredentialsExpireSoon"),
+        ]
+
+    eventually(events_are_complete)
 
 
 def test_removed_kubeconfig_keeps_the_connection(in_secret: World) -> None:
