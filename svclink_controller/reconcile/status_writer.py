@@ -23,7 +23,7 @@ from svclink_controller.state.store import Store
 from svclink_controller.wire.messages import WireError
 from svclink_controller.wire.reading import decode_object
 from svclink_controller.wire.resources import CLUSTER_LINKS, Resource
-from svclink_core.codec import unstructure_status
+from svclink_core.codec import Json, unstructure_status
 from svclink_core.controller_namespace import ControllerNamespace
 from svclink_core.credential_expiry import credential_state, next_credential_change
 from svclink_core.link_identity import duplicate_name
@@ -31,6 +31,7 @@ from svclink_core.meta_v1 import NamespacedName
 from svclink_core.snapshot import PENDING
 from svclink_core.status import LinkFacts, summarize
 from svclink_core.svclink_v1alpha1 import ClusterLink, ClusterLinkStatus
+from svclink_core.write_retries import FIXED_BY_PLANNING
 
 STATUS_INTERVAL_SECONDS: Final = 5
 """Minimum time between two writes of one status that differ only in numbers or wording."""
@@ -184,10 +185,17 @@ class StatusWriter:
         return last.at + interval - asyncio.get_running_loop().time()
 
     async def _send(self, link: ClusterLink, status: ClusterLinkStatus) -> ClusterLinkStatus:
-        """Write a status. Returns what the API server stored."""
+        """Write a status. Returns what the API server stored.
+
+        It is refused if the link is not the one that the status was made for: it may have been
+        deleted and created again. API servers ignore a uid in the patch of a custom resource.
+        """
         key = link.metadata.key
         path = self.resource.path(key.namespace, key.name) + "/status"
-        answer = await self.client.merge_patch(path, {"status": unstructure_status(status)})
+        body: dict[str, Json] = {"status": unstructure_status(status)}
+        if link.metadata.resource_version:
+            body["metadata"] = {"resourceVersion": link.metadata.resource_version}
+        answer = await self.client.merge_patch(path, body)
         stored = decode_object(answer, self.resource)
         self.metrics.status_writes.labels("applied").inc()
         self.status_written(link, status)
@@ -197,11 +205,12 @@ class StatusWriter:
 
     def _failed(self, write: Write, status: ClusterLinkStatus, error: Exception) -> float:
         """Note a failed write. Returns the seconds until the next attempt."""
-        key = write[2]
+        key, pauses, asked = write[2], pauses_of(error), retry_after(error)
         problem = explain(error, f"patch on {CLUSTER_LINKS.plural}/status", key.namespace)
-        log.warning("status not written", link=key.name, problem=problem)
-        self.metrics.status_writes.labels("failed").inc()
-        pauses, asked = pauses_of(error), retry_after(error)
+        is_superseded = pauses == FIXED_BY_PLANNING
+        if not is_superseded:  # The link changed, or is gone, which its watch reports.
+            log.warning("status not written", link=key.name, problem=problem)
+        self.metrics.status_writes.labels("superseded" if is_superseded else "failed").inc()
         return self.retries.record_failure(write, status, problem, pauses, asked)
 
     def _status(self, link: ClusterLink) -> ClusterLinkStatus | None:

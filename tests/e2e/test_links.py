@@ -7,12 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from svclink_controller.reconcile.status_writer import STATUS_INTERVAL_SECONDS
 from svclink_core.well_known import LABEL_CLUSTER
-from tests.builders.manifests import cluster_link, encoded
+from tests.builders.manifests import Manifest, cluster_link, encoded
 
+from .control_planes import CONTROLLER, CONTROLLER_NAMESPACE
 from .controller_process import Controller
+from .fault_proxy import ProxyTo
+from .faults import Silencing
 from .loopback_ports import reserve_ports
-from .polling import eventually
+from .polling import consistently, eventually
 from .world import Kubectl, World
 
 
@@ -55,6 +59,39 @@ def test_deleting_the_last_link_removes_every_slice(world: World, controller: Co
 
     world.await_mirrored("web")
     assert controller.running
+
+
+def test_recreated_link_does_not_get_the_status_of_its_predecessor(
+    proxy_to: ProxyTo, world: World
+) -> None:
+    """While the watch of links lags, what concerns the old link is not written to the new one."""
+    proxy = proxy_to(world.main, terminates_tls=True, user=CONTROLLER)
+    kubeconfig = world.main.kubeconfig({}, namespace=CONTROLLER_NAMESPACE, **proxy.cluster_entry)
+    world.controller.set_kubeconfig(kubeconfig)
+    world.controller.start()
+    world.declare("web")
+    world.publish(world.c1, "web", "10.1.0.1")
+    world.link(world.c1)
+    world.await_mirrored("web", c1=["10.1.0.1"])
+
+    proxy.fail(Silencing("clusterlinks"))
+    world.links.remove("c1")
+    world.links.add("c1", world.c1.remote_kubeconfig())
+    world.set_addresses(world.c1, "web", "10.1.0.1", "10.1.0.2")
+    world.await_mirrored("web", c1=["10.1.0.1", "10.1.0.2"])
+    created = world.main.api.get("clusterlinks", "c1")
+    consistently(
+        STATUS_INTERVAL_SECONDS + 2,
+        lambda: assert_unchanged(world, created),
+    )
+
+    proxy.heal()
+    world.links.await_ready("c1")
+    world.await_mirrored("web", c1=["10.1.0.1", "10.1.0.2"])
+
+
+def assert_unchanged(world: World, expected: Manifest) -> None:
+    assert world.main.api.get("clusterlinks", "c1") == expected
 
 
 @pytest.mark.parametrize("other_link_stays", [True, False])

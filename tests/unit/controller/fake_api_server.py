@@ -203,13 +203,15 @@ class FakeApiServer:
         if request.method == "GET":
             return answer(self.objects[location])
         content = await request.json()
-        if request.method == "PATCH":
-            return answer(self._store(location.plural, self.objects[location] | content))
-        is_deletion = request.method == "DELETE"
-        expected = content["preconditions"] if is_deletion else content["metadata"]
-        stored = self.objects[location]["metadata"]
-        if any(stored[each] != expected[each] for each in ("uid", "resourceVersion")):
+        is_patch, is_deletion = request.method == "PATCH", request.method == "DELETE"
+        stored, patched = self.objects[location]["metadata"], self.objects[location] | content
+        expected = content["preconditions"] if is_deletion else content.get("metadata", {})
+        # A uid in the patch of a custom resource's status has no effect on a real server either.
+        checked = expected.keys() & {"resourceVersion"} if is_patch else {"uid", "resourceVersion"}
+        if any(stored[each] != expected[each] for each in checked):
             return refusal(409, "Conflict")
+        if is_patch:
+            return answer(self._store(location.plural, patched | {"metadata": stored}))
         if is_deletion:
             self._drop(location)
             return answer({"kind": "Status", "status": "Success"})

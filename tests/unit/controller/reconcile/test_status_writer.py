@@ -57,6 +57,8 @@ Override: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse |
 
 WEB = NamespacedName("default", "web")
 EARLY, LATE = "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"
+NEW = ObjectMeta("c1", generation=1)
+DISABLED = ClusterLinkSpec(enabled=False)
 PROBLEM = Problem(LinkReason.UNAUTHORIZED, "the token is refused")
 
 
@@ -158,7 +160,7 @@ async def test_new_link_is_connecting() -> None:
 async def test_only_the_status_is_sent() -> None:
     """The write is a merge patch of the status alone; null removes a field without a value."""
     async with writing() as main:
-        main.add_link()
+        created = main.add_link()
         await main.is_written()
         (request,) = main.server.requests
     assert (request.method, request.headers["Content-Type"]) == (
@@ -166,7 +168,9 @@ async def test_only_the_status_is_sent() -> None:
         "application/merge-patch+json",
     )
     assert request.path == "/apis/svclink.cloudpilot.ai/v1alpha1/clusterlinks/c1/status"
-    assert request.json.keys() == {"status"}
+    assert request.json.keys() == {"metadata", "status"}
+    version = created.metadata.resource_version
+    assert request.json["metadata"] == {"resourceVersion": version}
     assert request.json["status"]["error"] is None
 
 
@@ -251,6 +255,37 @@ async def test_problem_is_shown_until_it_is_solved() -> None:
         main.store.observe("c1", Observation(version="v1.36.0"))
         await eventually(lambda: main.status()["phase"] == "Ready")
         assert main.status()["error"] is None
+
+
+async def test_successor_of_a_link_does_not_get_its_status() -> None:
+    """A link that was deleted and created again gets a status once the watch has reported it."""
+    async with writing() as main:
+        told: list[ClusterLinkStatus] = []
+        main.writer.status_written = lambda _, status: told.append(status)
+        old = main.add_link()
+        main.store.observe("c1", Observation(PROBLEM))
+        main.cluster.remove(old)
+        successor = structure(main.cluster.put(evolve(old, metadata=NEW)), ClusterLink)
+        with capture_logs() as logs:
+            await main.is_written(times=2)
+        assert (main.status()["conditions"], told, logs) == ([], [], [])
+        main.store.remove_link("c1")
+        main.store.put_link(successor)
+        main.store.mark_status_changed("c1")
+        await eventually(lambda: len(told) == 1)
+        assert main.condition("Ready") == ("Unknown", "Connecting")
+
+
+async def test_edited_link_gets_the_status_of_what_it_is_now() -> None:
+    """A status that was made for the link before its edit is not written."""
+    async with writing() as main:
+        old = main.add_link()
+        edited = structure(main.cluster.put(evolve(old, spec=DISABLED)), ClusterLink)
+        await main.is_written(times=2)
+        assert main.status()["conditions"] == []
+        main.store.put_link(edited)
+        main.store.mark_status_changed("c1")
+        await eventually(lambda: main.status()["phase"] == "Disabled")
 
 
 # Times of writes
