@@ -107,8 +107,17 @@ def cluster_entry(kubeconfig: Path | None, context: str | None) -> Credentials:
     Raises:
         ConfigurationError: As for `main_client`.
     """
-    credentials = _access(kubeconfig, context).credentials
+    credentials = fixed_credentials(kubeconfig, context)
     return evolve(credentials, token=None, client_certificate=None, client_key=None)
+
+
+def fixed_credentials(kubeconfig: Path | None, context: str | None) -> Credentials:
+    """The credentials of `main_client` that do not renew themselves, as a plugin's or a Pod's do.
+
+    Raises:
+        ConfigurationError: As for `main_client`.
+    """
+    return _access(kubeconfig, context).credentials
 
 
 # A remote cluster: its kubeconfig is untrusted.

@@ -80,8 +80,11 @@ def _posix(read: Callable[[], datetime]) -> float:
 
 
 def _certificates(pem: str | None) -> list[Certificate]:
-    """The certificates that the allow-list accepted."""
-    return load_pem_x509_certificates(pem.encode()) if pem else []
+    """The certificates in PEM, none if it is not valid: TLS says what is wrong with it."""
+    try:
+        return load_pem_x509_certificates(pem.encode()) if pem else []
+    except ValueError:
+        return []
 
 
 class _Claims(msgspec.Struct):

@@ -7,11 +7,12 @@ from typing import Final
 
 import click
 
+from svclink_controller.api.connecting import fixed_credentials
 from svclink_controller.cli import parameters
 from svclink_controller.cli.arguments import Source, output_option, reads_clusters
 from svclink_controller.cli.preflight.all_checks import run_all_checks
 from svclink_controller.cli.printing import print_data, print_table
-from svclink_controller.cli.snapshots.reading import ask
+from svclink_controller.cli.snapshots.reading import admin_kubeconfig, ask
 from svclink_core.snapshot import Options
 
 FAILED: Final = 2
@@ -43,9 +44,9 @@ def check_command(
     Exit codes: 0 nothing failed, 1 invalid input, 2 a check failed.
     """
     options: Options = context.obj
-    results = ask(
-        source, options, functools.partial(run_all_checks, account=account), must_answer=False
-    )
+    credentials = fixed_credentials(admin_kubeconfig(source), source.context)
+    checks = functools.partial(run_all_checks, credentials=credentials, account=account)
+    results = ask(source, options, checks, must_answer=False)
     if output == "table":
         rows = [
             (each.level, each.cluster, each.subject, each.message, each.fix) for each in results

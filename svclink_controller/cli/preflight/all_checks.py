@@ -12,6 +12,7 @@ from svclink_controller.cli.preflight.clock import check_clock
 from svclink_controller.cli.preflight.connection import check_connection, check_link, why_unused
 from svclink_controller.cli.preflight.controllers import check_leaders, check_namespace
 from svclink_controller.cli.preflight.crd import check_crd
+from svclink_controller.cli.preflight.credentials import check_credentials
 from svclink_controller.cli.preflight.leftovers import check_leftovers
 from svclink_controller.cli.preflight.permissions import check_permissions
 from svclink_controller.cli.preflight.pod_network import check_pod_network
@@ -25,6 +26,7 @@ from svclink_controller.cli.snapshots.live import (
     read_remotes,
 )
 from svclink_controller.cli.snapshots.partial import ClusterContent, used_links
+from svclink_controller.credentials.kubeconfig import Credentials
 from svclink_controller.remotes.session import read_version
 from svclink_core.controller_namespace import ControllerNamespace
 from svclink_core.errors import SvclinkError
@@ -32,20 +34,26 @@ from svclink_core.full_planning import plan
 from svclink_core.snapshot import Snapshot
 
 APPLY_DEPLOYMENT = "kubectl apply -f deploy/deployment.yaml"
+RENEW_KUBECONFIG = "kubectl config view --minify  # replace what expires in this kubeconfig"
 
 
-async def run_all_checks(client: Client, scope: Scope, account: str | None = None) -> list[Result]:
+async def run_all_checks(
+    client: Client, scope: Scope, credentials: Credentials, account: str | None = None
+) -> list[Result]:
     """Run every check. Nothing is written.
 
     Args:
         client: The main cluster.
         scope: The controller's options and namespace.
+        credentials: Those of the client that do not renew themselves.
         account: The ServiceAccount whose permissions in the main cluster are checked, as
             `namespace:name`; None for the credentials in use.
     """
+    own = check_credentials(MAIN_SUBJECT, credentials, clock.seconds(), RENEW_KUBECONFIG)
     results = await _check_api(client)
     if any(each.level == "fail" for each in results):
-        return results
+        return results + [each for each in own if each.level != "ok"]
+    results += own
     try:
         home = await find_home(client, scope)
         results += await _check_controller(client, home, account)

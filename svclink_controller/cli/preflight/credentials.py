@@ -1,4 +1,4 @@
-"""Whether the credentials of a link are valid, according to its token and certificates."""
+"""Whether the credentials for a cluster are valid, according to token and certificates."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def check_credentials(cluster: str, credentials: Credentials, now: float, fix: s
     """Whether the credentials in a kubeconfig are valid now and for another week.
 
     Args:
-        cluster: Name of the link.
-        credentials: What the allow-list accepted.
+        cluster: Name of the link, or `MAIN`.
+        credentials: What the kubeconfig holds.
         now: POSIX seconds.
         fix: The command that creates new ones.
     """

@@ -107,6 +107,11 @@ class Seen:
         """Give the link c1 another token."""
         self.relink(kubeconfig(self.fleet.servers["c1"].url, token=token))
 
+    def main_token(self, token: str) -> None:
+        """Use another token for the main cluster."""
+        content = kubeconfig(self.fleet.servers["main"].url, token=token)
+        self.fleet.file.write_bytes(base64.b64decode(content))
+
 
 def healthy(world: Fleet) -> Seen:
     """Link every remote and mirror one Service from each."""
@@ -147,6 +152,7 @@ async def test_healthy_clusters_have_only_ok_lines(tmp_path: Path) -> None:
             "api",
             "clock",
             "crd",
+            "credentials",
             "namespace",
             "leaders",
             "permissions",
@@ -340,6 +346,22 @@ FAULTS: Final[list[tuple[Fault, str, str, str, str, str]]] = [
         "export-kubeconfig",
     ),
     (
+        lambda seen: seen.main_token(jwt(-60)),
+        "fail",
+        "MAIN",
+        "credentials",
+        "the token expired",
+        "kubectl config view",
+    ),
+    (
+        lambda seen: seen.main_token(jwt(86_400)),
+        "warn",
+        "MAIN",
+        "credentials",
+        "the token expires",
+        "kubectl config view",
+    ),
+    (
         two_leaders,
         "warn",
         "MAIN",
@@ -453,6 +475,19 @@ async def test_unreachable_main_cluster_is_the_only_line(tmp_path: Path) -> None
     assert done.exit_code == 2
     (line,) = done.stdout.splitlines()[1:]
     assert line.split()[:3] == ["fail", "MAIN", "api"]
+
+
+async def test_expired_token_of_the_administrator_is_named(tmp_path: Path) -> None:
+    """Beside the response of a main API server that rejects the token stands the cause."""
+    async with fleet(tmp_path) as world:
+        healthy(world).main_token(jwt(-60))
+        world.main.override = None
+        world.main.fail(Refuse(401, "Unauthorized"))
+        results = json.loads((await world.run("check", "-o", "json")).stdout)
+    assert [(each["level"], each["subject"]) for each in results] == [
+        ("fail", "api"),
+        ("fail", "credentials"),
+    ]
 
 
 async def test_rejected_list_of_main_is_a_fault(tmp_path: Path) -> None:

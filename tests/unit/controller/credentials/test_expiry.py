@@ -88,6 +88,7 @@ def test_every_credential_is_read() -> None:
 def test_credentials_may_have_no_expiry_date() -> None:
     """A token without a date, and the certificate authorities of the system, have none."""
     assert expiries_of(evolve(NOTHING, token=claims(None))) == ()
+    assert expiries_of(evolve(NOTHING, ca_data="not PEM")) == ()
     assert start_of(NOTHING) == 0
 
 
