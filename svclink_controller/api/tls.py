@@ -95,7 +95,10 @@ def _version_of_system() -> Version:
 def _version_of_file(path: str | None) -> tuple[str, int, int, int] | None:
     if path is None:
         return None
-    found = Path(path).stat()
+    try:
+        found = Path(path).stat()
+    except OSError:  # It is being replaced.
+        return None
     return path, found.st_ino, found.st_size, found.st_mtime_ns
 
 

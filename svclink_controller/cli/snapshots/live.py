@@ -10,6 +10,7 @@ from typing import Final, TypeVar, assert_never
 import structlog
 from attrs import frozen
 
+from svclink_controller import clock
 from svclink_controller.api.client import Client
 from svclink_controller.api.errors import ApiError, TransportError
 from svclink_controller.api.spending import Account
@@ -49,6 +50,7 @@ from svclink_core.controller_namespace import (
     KnownNamespace,
 )
 from svclink_core.core_v1 import Namespace, Service
+from svclink_core.credential_expiry import Expiry, expired_credentials
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.errors import SvclinkError
 from svclink_core.link_identity import Problem
@@ -210,12 +212,19 @@ async def _read_remote(
     request = await read_request(client, link, scope, home)
     match request:
         case LinkTarget():
+            expiries: list[Expiry] = []
+            account = Account(COMMAND_BUDGET)
             try:
                 session = await open_session(
-                    request, lambda _: None, scope.trust, account=Account(COMMAND_BUDGET)
+                    request,
+                    lambda _: None,
+                    scope.trust,
+                    accepted=expiries.extend,
+                    account=account,
                 )
             except EXPECTED as error:
-                return FailedRead(request, problem_of(error))
+                expired = expired_credentials(expiries, clock.seconds())
+                return FailedRead(request, problem_of(error, expired))
             await session.close()
             return _content_of(session)
         case Problem():

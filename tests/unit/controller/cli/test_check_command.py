@@ -194,6 +194,13 @@ def certificate_kubeconfig(seen: Seen, *, not_after: datetime) -> str:
     return base64.b64encode(yaml.safe_dump(content).encode()).decode()
 
 
+def rejected_after_expiry(seen: Seen) -> None:
+    """Let the token of c1 expire."""
+    seen.token(jwt(-60))
+    seen.fleet.remotes["c1"].override = None
+    seen.fleet.remotes["c1"].fail(Refuse(401, "Unauthorized"))
+
+
 def exec_kubeconfig(seen: Seen) -> str:
     """A kubeconfig that runs a program."""
     content = yaml.safe_load(base64.b64decode(kubeconfig(seen.fleet.servers["c1"].url)))
@@ -327,6 +334,14 @@ FAULTS: Final[list[tuple[Fault, str, str, str, str, str]]] = [
         "c1",
         "credentials",
         "the token expired",
+        "export-kubeconfig",
+    ),
+    (
+        rejected_after_expiry,
+        "fail",
+        "c1",
+        "connection",
+        "Unauthorized: the token expired at ",
         "export-kubeconfig",
     ),
     (
