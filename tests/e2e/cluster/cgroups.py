@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -78,6 +79,12 @@ def memory_limit(container: str) -> int:
     """The limit of the memory of a container, in bytes."""
     name = "memory.max" if UNIFIED else "memory.limit_in_bytes"
     return int((group_of_container(container) / name).read_text(encoding="utf-8"))
+
+
+def throttled_periods(container: str) -> int:
+    """How often a container had to wait because it had used its CPU."""
+    statistics = (group_of_container(container, "cpu") / "cpu.stat").read_text(encoding="utf-8")
+    return int(re.findall(r"nr_throttled (\d+)", statistics)[0])
 
 
 def processes_of(group: Path) -> Iterator[int]:

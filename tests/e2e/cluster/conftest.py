@@ -16,7 +16,7 @@ from tests.e2e.polling import eventually
 from tests.e2e.world import Kubectl, Links
 
 from . import dns, workloads
-from .containerd import PAUSE, image_store
+from .containerd import PAUSE, unpack_images
 from .images import Image, coredns_image, pause_image, svclink_image
 from .machines import Machine, running_machines
 from .probe import Probe
@@ -87,10 +87,12 @@ def _built(*options: str) -> Path:
 @pytest.fixture(scope="session")
 def images(programs: Path) -> dict[str, Image]:
     """The images of all Pods by name, which are built if missing."""
+    svclink = svclink_image()
     return {
         PAUSE: pause_image(),
         dns.IMAGE: coredns_image(programs / "coredns"),
-        workloads.IMAGE: svclink_image(),
+        workloads.IMAGE: svclink,
+        workloads.NEXT_IMAGE: svclink,
     }
 
 
@@ -124,16 +126,16 @@ def clusters(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> dict[str, WholeCluster]:
     """The main cluster and two remotes, whose nodes are ready."""
-    store = image_store(folder.parent, Machine("images", folder / "images", ""), programs, images)
     clusters = [
         WholeCluster(layout, machines[layout.name], programs, tmp_path_factory.mktemp(layout.name))
         for layout in LAYOUTS
     ]
     for cluster in clusters:
         cluster.spawn()
+    unpacked = unpack_images(Machine("images", folder / "images", ""), programs, images)
     for cluster in clusters:
         for node in cluster.nodes:
-            node.start_containerd(store)
+            node.start_containerd(unpacked)
     for cluster in clusters:
         cluster.wait_until_ready()
     for cluster in clusters:

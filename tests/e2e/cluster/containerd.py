@@ -1,4 +1,4 @@
-"""containerd, and a store of images that the containerd of every node starts with.
+"""containerd, and the unpacked images that it starts with on every node.
 
 containerd never changes the files of an image, so the nodes share them through mounts. To import
 the images on every node would take a minute.
@@ -14,7 +14,7 @@ from typing import Final
 
 from tests.builders.manifests import Manifest
 
-from .images import Image, hash_of
+from .images import Image
 from .machines import Machine
 
 CONTAINERD_SOCKET: Final = "/run/containerd/containerd.sock"
@@ -23,7 +23,6 @@ CNI_PLUGINS: Final = "/usr/lib/cni"
 PAUSE: Final = "localhost/pause:latest"
 BLOBS: Final = "io.containerd.content.v1.content/blobs"
 SNAPSHOTS: Final = "io.containerd.snapshotter.v1.overlayfs/snapshots"
-IMPORT_SECONDS: Final = 300
 
 # Test hosts may be containers that must not lower the OOM score of a process.
 CONFIGURATION: Final = """\
@@ -60,31 +59,24 @@ def ctr(programs: Path, *arguments: str | Path) -> list[str | Path]:
     return [programs / "ctr", "--namespace", CONTAINERD_NAMESPACE, *arguments]
 
 
-def image_store(base: Path, machine: Machine, programs: Path, images: Mapping[str, Image]) -> Path:
-    """The folder of a containerd that has these images by name, made once by its own machine."""
-    contents = sorted((name, image.name) for name, image in images.items())
-    store = base / f"images-{hash_of(repr(contents))}"
-    if store.exists():
-        return store
-    for outdated in base.glob("images-*"):
-        shutil.rmtree(outdated)
+def unpack_images(machine: Machine, programs: Path, images: Mapping[str, Image]) -> Path:
+    """Import these images, by name, on a machine of their own; return the folder of containerd."""
     machine.start()
     process = machine.process("containerd", containerd(machine, programs, {}))
     process.start()
     try:
         machine.run("sh", "-c", f"until {programs / 'ctr'} version; do sleep 0.1; done")
-        for name, image in images.items():
+        for image in set(images.values()):
             machine.run(*ctr(programs, "images", "import", image.archive))
-            if name != image.name:
-                machine.run(*ctr(programs, "images", "tag", image.name, name))
+        for name, image in images.items():
+            machine.run(*ctr(programs, "images", "tag", image.name, name))
     finally:
         machine.kill()
-    machine.containerd_root.rename(store)
-    return store
+    return machine.containerd_root
 
 
 def share_images(store: Path, machine: Machine) -> None:
-    """Give the containerd of a machine the images of a store, of which it copies only databases."""
+    """Give the containerd of a machine unpacked images, of which it copies only the databases."""
     root, mounts = machine.containerd_root, []
     is_new = not root.exists()
     for directory in (store / BLOBS, *(store / SNAPSHOTS).iterdir()):

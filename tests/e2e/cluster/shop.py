@@ -38,9 +38,10 @@ for _ in range(20):
 
 PODS: Final = {"main": 1, "c1": 2, "c2": 2}
 SVCLINK_NAMESPACE: Final = "cloudpilot"
+ATTEMPTS: Final = 6
 LOAD_SECONDS: Final = 300.0
-TIMEOUT_SECONDS: Final = 15.0
-"""Long enough for a second question to DNS, on a busy machine."""
+TIMEOUT_SECONDS: Final = 30.0
+"""Long enough for several questions to DNS, on a busy machine."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +84,15 @@ class Shop:
         eventually(self.assert_responders, POD_SECONDS)
 
     def await_svclink(self) -> None:
-        """Wait until all Pods of svclink are available, and no others exist."""
-        api = self.main.api
-        eventually(lambda: assert_available(api, "svclink", SVCLINK_NAMESPACE), POD_SECONDS)
+        """Wait until all Pods of svclink are ready and current, and no others exist."""
+        eventually(self._assert_svclink, POD_SECONDS)
+
+    def _assert_svclink(self) -> None:
+        assert_available(self.main.api, "svclink", SVCLINK_NAMESPACE)
+        # The status of the Deployment may be older than the last change of a Pod.
+        pods = self.main.api.find("pods", SVCLINK_NAMESPACE, {"app": "svclink"})
+        states = {pod["metadata"]["name"]: is_ready(pod) for pod in pods}
+        assert list(states.values()) == [True, True], f"ready: {states}"
 
     def svclink_pods(self) -> list[Manifest]:
         """The Pods of svclink that are not being deleted."""
@@ -125,36 +132,46 @@ class Shop:
         (process,) = processes_of_container(container)
         return process
 
-    def leader(self) -> str:
-        """The name of the Pod that leads."""
+    def holder(self) -> str:
+        """The identity of the process that leads: the name of its Pod, and a part of its own."""
         lease = self.main.api.get("leases", "svclink", SVCLINK_NAMESPACE)
         holder = str(lease["spec"].get("holderIdentity") or "")
+        assert holder, "the Lease is free"
+        return holder
+
+    def leader(self) -> str:
+        """The name of the Pod that leads."""
+        holder = self.holder()
         names = [str(pod["metadata"]["name"]) for pod in self.svclink_pods()]
         leaders = [name for name in names if holder.startswith(name)]
-        assert len(leaders) == 1, f"{holder!r} holds the Lease"
+        assert len(leaders) == 1, f"{holder} holds the Lease"
         return leaders[0]
 
-    def assert_other_leader(self, before: str) -> None:
-        """Assert that another Pod leads than before."""
-        leader = self.leader()
-        assert leader != before, f"{leader} still leads"
+    def assert_other_holder(self, before: str) -> None:
+        """Assert that another process leads than before."""
+        assert self.holder() != before, f"{before} still leads"
 
     def node_of(self, pod: str) -> str:
         return str(self.main.api.get("pods", pod, SVCLINK_NAMESPACE)["spec"]["nodeName"])
 
-    def lead_from(self, node: str) -> str:
-        """Make a Pod on this node lead and another Pod stand by elsewhere; return the leader."""
-        self.await_svclink()
-        pods = {pod["metadata"]["name"]: pod["spec"]["nodeName"] for pod in self.svclink_pods()}
-        if len(set(pods.values())) == 1:  # The scheduler places the next one on another node.
-            self.main.api.delete("pods", min(pods), SVCLINK_NAMESPACE)
+    def lead_from(self, node: str) -> None:
+        """Make a Pod on this node lead, and another Pod stand by on another node."""
+        for _ in range(ATTEMPTS):
             self.await_svclink()
-        leader = eventually(self.leader)
-        if self.node_of(leader) != node:
-            self.kill_svclink(leader)
-            eventually(lambda: self.assert_other_leader(leader), POD_SECONDS)
-            self.await_svclink()
-        return eventually(self.leader)
+            leader = eventually(self.leader)
+            nodes = {pod["spec"]["nodeName"] for pod in self.svclink_pods()}
+            if self.node_of(leader) == node and len(nodes) > 1:
+                return
+            # The scheduler places the next Pod on the node that has none.
+            self.main.api.delete("pods", leader, SVCLINK_NAMESPACE)
+        raise AssertionError(f"no Pod on {node} leads")
+
+
+def is_ready(pod: Manifest) -> bool:
+    """Whether a Pod is ready, and not being deleted."""
+    conditions = pod["status"].get("conditions", ())
+    ready = {"True"} == {each["status"] for each in conditions if each["type"] == "Ready"}
+    return ready and "deletionTimestamp" not in pod["metadata"]
 
 
 def open_shop(clusters: Mapping[str, WholeCluster]) -> None:

@@ -13,6 +13,9 @@ from . import web_server
 
 IMAGE: Final = "docker.io/library/svclink:0.1.0"
 """The image that the manifests of deploy/ name; its Python runs the programs of the tests."""
+NEXT_IMAGE: Final = "docker.io/library/svclink:next"
+"""The same image under the name of another version."""
+
 PYTHON: Final = ("python", "-B")
 WAIT: Final = "import signal; signal.sigwait({signal.SIGTERM})"
 MODULES: Final = (load_generator, orders, pod_servers, web_server)
@@ -24,7 +27,12 @@ POD_SECONDS: Final = 120.0
 REQUESTS: Final = {"requests": {"cpu": "200m"}}
 """Without them, a Pod gets hardly any CPU beside other processes."""
 
-PROBE: Final = {"periodSeconds": 1, "timeoutSeconds": 5}
+PATIENT_DNS: Final = {
+    "options": [{"name": "timeout", "value": "3"}, {"name": "attempts", "value": "8"}]
+}
+"""On a busy machine, DNS may respond late. Tests look for failures of svclink."""
+
+PROBE: Final = {"periodSeconds": 1, "timeoutSeconds": 5, "failureThreshold": 10}
 STOP_SECONDS: Final = 3
 """How long a Pod responds after its deletion, until every node knows of the deletion."""
 
@@ -95,6 +103,7 @@ def _deployment(
     pod = {
         "nodeSelector": {"kubernetes.io/hostname": node},
         "containers": [container],
+        "dnsConfig": PATIENT_DNS,
         "volumes": [{"name": SOURCES, "configMap": {"name": SOURCES, "items": paths}}],
         "terminationGracePeriodSeconds": STOP_SECONDS + pod_servers.GRACE_SECONDS,
         "automountServiceAccountToken": False,
