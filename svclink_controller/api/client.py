@@ -31,6 +31,7 @@ from svclink_controller.api.transport import (
     HardenedTransport,
 )
 from svclink_controller.wire.encoding import encode
+from svclink_controller.wire.messages import Status
 from svclink_core.codec import Json
 
 CLOSE_SECONDS: Final = 0.05
@@ -177,5 +178,13 @@ class Client:
             response = await transport.send(method, url, headers, content, timeouts, buffer_bytes)
             async with response:
                 if response.status >= 400:
-                    raise ApiError(await read_status(response, self.limits, self.reading))
+                    status = await read_status(response, self.limits, self.reading)
+                    raise ApiError(_with_cause(status, transport))
                 yield response
+
+
+def _with_cause(status: Status, transport: HardenedTransport) -> Status:
+    """The error; if it rejects credentials that have expired, the message begins with that."""
+    if status.code != 401 or not (expired := transport.expired()):
+        return status
+    return evolve(status, message=f"{expired}: {status.message}")

@@ -10,6 +10,7 @@ import aiohttp
 from attrs import evolve, frozen
 from multidict import CIMultiDict
 
+from svclink_controller import clock
 from svclink_controller.api.certificate_faults import tls_fault
 from svclink_controller.api.official_client import Configuration
 from svclink_controller.api.tls import client_tls_context
@@ -23,7 +24,9 @@ from svclink_controller.credentials.administrator.identity import (
     PluginIdentity,
     UserIdentity,
 )
+from svclink_controller.credentials.expiry import expiries_of
 from svclink_controller.credentials.kubeconfig import Credentials
+from svclink_core.credential_expiry import expired_credentials
 from svclink_core.errors import SvclinkError
 
 
@@ -70,6 +73,10 @@ class RenewingTransport(HardenedTransport):
             ssl.SSLError: OpenSSL rejects a certificate or the key.
         """
         await self._usable()
+
+    def expired(self) -> str:
+        """Which credentials have expired of those that do not renew themselves, and when."""
+        return expired_credentials(expiries_of(self._access.credentials), clock.seconds())
 
     async def send(
         self,

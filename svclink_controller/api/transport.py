@@ -83,6 +83,10 @@ class HardenedTransport(RESTClientObject):
             server_hostname=self.configuration.tls_server_name,
         )
 
+    def expired(self) -> str:
+        """Which credentials have expired, and when; empty if that is decided elsewhere."""
+        return ""
+
     def _create_pool_manager(self) -> aiohttp.ClientSession:
         return hardened_session(self.configuration.host, self._trust)
 

@@ -6,6 +6,7 @@ Real: sockets, TLS, HTTP, files, plugins and the client. Substituted: the API se
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -138,6 +139,19 @@ class TestTokens:
             script(plugin, "exit 9")
             with pytest.raises(TransportError, match=r"login exited with code 9$"):
                 await client.get("/version")
+
+    async def test_expired_token_is_named(self, tmp_path: Path) -> None:
+        """A 401 about a token in the kubeconfig says when that token expired."""
+        payload = base64.urlsafe_b64encode(b'{"exp":1}').decode().rstrip("=")
+        token = f"e30.{payload}.c2lnbmF0dXJl"
+        async with (
+            serving(Guard("another")) as server,
+            connected(Kubeconfig(tmp_path, server.url, {"token": token})) as client,
+        ):
+            with pytest.raises(ApiError) as caught:
+                await client.get("/version")
+        message = "401 Unauthorized: the token expired at 1970-01-01T00:00:01Z: Unauthorized"
+        assert str(caught.value) == message
 
     async def test_token_file_with_a_newline(self, tmp_path: Path) -> None:
         """Files end in a newline, and the token in it is read again after a 401."""
