@@ -420,7 +420,7 @@ def missing(
 def in_snapshot(found: Snapshot, wanted: set[str]) -> set[str]:
     """The wanted cases in a snapshot or in its plan.
 
-    Guards, options and Namespaces are drawn independently, so a reason that needs a rare
+    Guards, options, filters and Namespaces are drawn independently, so a reason that needs a rare
     kind of them may be given it.
     """
     cases = {case for case in wanted & SNAPSHOTS.keys() if SNAPSHOTS[case](found)}
@@ -467,6 +467,15 @@ def terminating(found: Snapshot) -> Snapshot:
     return creating(evolve(found, main=evolve(found.main, namespaces=names, terminating=names)))
 
 
+def excluding(found: Snapshot) -> Snapshot:
+    """The snapshot after its plan was applied, and then every link excluded all Services."""
+    names = tuple(map(str, all_keys(found)))
+    found = settled(found)
+    for name, remote in found.remotes.items():
+        found = with_link(found, name, evolve(remote.link.spec, excluded_services=names))
+    return found
+
+
 def without_namespaces(found: Snapshot) -> Snapshot:
     """The snapshot in which every synced cluster lacks the namespaces of all Services."""
     missing = Synced(frozenset(key.namespace for key in all_keys(found)))
@@ -492,6 +501,7 @@ GIVEN: Final[Mapping[str, Callable[[Snapshot], Snapshot]]] = {
     "because NamespaceReserved": creating,
     "because NamespaceCreated": creating,
     "CreateNamespace NamespaceCreated": creating,
+    "Delete ServiceExcluded": excluding,
     "because NamespaceMissing": without_namespaces,
     "because NamespaceTerminating": terminating,
     "because NamespacesUnknown": lambda found: creating(
