@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
 from email.utils import parsedate_to_datetime
@@ -33,9 +32,6 @@ from svclink_controller.api.transport import (
 from svclink_controller.wire.encoding import encode
 from svclink_controller.wire.messages import Status
 from svclink_core.codec import Json
-
-CLOSE_SECONDS: Final = 0.05
-"""How long connections abandoned in the middle of a response may take to close TLS properly."""
 
 JSON: Final = "application/json"
 MERGE_PATCH: Final = "application/merge-patch+json"
@@ -142,7 +138,6 @@ class Client:
         """Close every connection."""
         self.reading.end()
         await self._api.close()  # type: ignore[no-untyped-call]
-        await asyncio.sleep(CLOSE_SECONDS)
 
     async def _write(self, method: str, path: str, body: Body, content_type: str = JSON) -> bytes:
         if not self._may_write():

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import socket
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from typing import Final
+from weakref import WeakSet
 
 import aiohttp
 from yarl import URL
@@ -34,6 +37,10 @@ WATCH_BYTES: Final = 2**19
 """Memory of the connection of a watch: the buffers of TLS and aiohttp."""
 
 
+CLOSE_TURNS: Final = 1_000
+"""Turns of the event loop, in which it notices that connections have ended. A few are enough."""
+
+
 class HardenedTransport(RESTClientObject):
     """The official client's transport, without proxies, cookies and passwords of the environment.
 
@@ -53,6 +60,7 @@ class HardenedTransport(RESTClientObject):
         self.retry_client = None
         self.ssl_context = context
         self._trust = trust
+        self._sockets: WeakSet[socket.socket] = WeakSet()
 
     async def send(
         self,
@@ -87,8 +95,17 @@ class HardenedTransport(RESTClientObject):
         """Which credentials have expired, and when; empty if that is decided elsewhere."""
         return ""
 
+    async def close(self) -> None:
+        """Close every connection.
+
+        aiohttp forgets a connection that was abandoned in the middle of a response, and asyncio
+        waits up to 30 s for the server to confirm the end of TLS, longer than a command runs.
+        """
+        await super().close()
+        await _end(list(self._sockets))
+
     def _create_pool_manager(self) -> aiohttp.ClientSession:
-        return hardened_session(self.configuration.host, self._trust)
+        return hardened_session(self.configuration.host, self._trust, self._sockets)
 
 
 class TransportedApiClient(ApiClient):
@@ -108,7 +125,20 @@ class TransportedApiClient(ApiClient):
         self.client_side_validation = configuration.client_side_validation
 
 
-def hardened_session(host: str, trust: Trust | None) -> aiohttp.ClientSession:
+async def _end(sockets: Collection[socket.socket]) -> None:
+    """End connections in both directions, and wait until the event loop has closed them."""
+    for each in sockets:
+        with suppress(OSError):  # Most are closed already.
+            each.shutdown(socket.SHUT_RDWR)
+    for _ in range(CLOSE_TURNS):
+        if all(each.fileno() < 0 for each in sockets):
+            break
+        await asyncio.sleep(0.001)
+
+
+def hardened_session(
+    host: str, trust: Trust | None, sockets: WeakSet[socket.socket]
+) -> aiohttp.ClientSession:
     """A pool of connections to one server, without an upper limit.
 
     With a limit, requests would wait for a connection without any error or log line.
@@ -116,6 +146,7 @@ def hardened_session(host: str, trust: Trust | None) -> aiohttp.ClientSession:
     Args:
         host: The URL of the server.
         trust: The addresses that may be connected to; None for any.
+        sockets: Where to add the socket of each connection.
     """
 
     def make_socket(info: aiohttp.AddrInfoType) -> socket.socket:
@@ -124,7 +155,9 @@ def hardened_session(host: str, trust: Trust | None) -> aiohttp.ClientSession:
         if trust is not None and (reason := trust.why_denied(address)) is not None:
             message = f"svclink does not connect to the address {address}: it is {reason}"
             raise OSError(errno.EACCES, message)
-        return _keep_alive_socket(info)
+        made = _keep_alive_socket(info)
+        sockets.add(made)
+        return made
 
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(

@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
+from weakref import WeakSet
 
 from attrs import evolve
 
@@ -85,7 +86,7 @@ async def connect_remote(credentials: Credentials, trust: Trust) -> None:
     """Everything that a connection needs, up to the first byte."""
     client = await remote_client(credentials, trust)
     try:
-        async with hardened_session(client.configuration.host, trust):
+        async with hardened_session(client.configuration.host, trust, WeakSet()):
             begin_handshake(client_tls_context(credentials), credentials)
     finally:
         await client.close()

@@ -30,7 +30,7 @@ AUTHORITY: Final = trustme.CA()
 OTHER_AUTHORITY: Final = trustme.CA()
 TOKEN: Final = "hush.hush-0123456789"  # noqa: S105 - not a secret
 
-_CERTIFICATE: Final = AUTHORITY.issue_cert("127.0.0.1", "localhost")
+CERTIFICATE: Final = AUTHORITY.issue_cert("127.0.0.1", "localhost")
 CLIENT: Final = AUTHORITY.issue_cert("svclink.test")
 
 
@@ -101,7 +101,7 @@ async def serving(
 
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.set_alpn_protocols(["http/1.1"])
-    (certificate or _CERTIFICATE).configure_cert(context)
+    (certificate or CERTIFICATE).configure_cert(context)
     AUTHORITY.configure_trust(context)
     context.verify_mode = ssl.CERT_OPTIONAL
     runner = web.ServerRunner(web.Server(record, handler_cancellation=True), shutdown_timeout=0.05)

@@ -5,8 +5,14 @@ Real: sockets, TLS, HTTP and the client. Substituted: the API server, by handler
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import json
 import socket
+import ssl
+import threading
+import warnings
+from contextlib import aclosing
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -19,6 +25,7 @@ from svclink_controller.api.resolving import ThreadResolver
 from svclink_controller.credentials.trust import LOOPBACK_NETWORKS, Trust
 from tests.unit.controller.api.peers import listening, redirecting, say_yes
 from tests.unit.controller.http_server import (
+    CERTIFICATE,
     connected,
     connecting,
     credentials,
@@ -207,3 +214,33 @@ async def test_endless_redirects_are_an_error() -> None:
     async with serving(redirecting("/again")) as server, connected(server.url) as client:
         with pytest.raises(TransportError):
             await client.get("/version")
+
+
+def test_connection_ends_although_the_server_does_not_confirm() -> None:
+    """A closed client has no open connection, also where TLS would wait for the server."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    CERTIFICATE.configure_cert(context)
+    listener = socket.create_server(("127.0.0.1", 0))
+    is_closed = threading.Event()
+
+    def send_one_line_and_read_nothing() -> None:
+        accepted, _ = listener.accept()
+        with context.wrap_socket(accepted, server_side=True) as stream:
+            stream.recv(2**16)
+            stream.sendall(b"HTTP/1.1 200 OK\r\n\r\n{}\n")
+            is_closed.wait()
+
+    async def read_one_line() -> bytes:
+        url = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        async with connected(url) as client, aclosing(client.lines("/watch", {})) as lines:
+            return await anext(lines)
+
+    server = threading.Thread(target=send_one_line_and_read_nothing)
+    server.start()
+    with warnings.catch_warnings(record=True) as found, listener:
+        warnings.simplefilter("always")
+        assert asyncio.run(read_one_line()) == b"{}"
+        gc.collect()
+    is_closed.set()
+    server.join()
+    assert [str(each.message) for each in found] == []
