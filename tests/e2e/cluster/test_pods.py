@@ -19,6 +19,19 @@ def test_memory_limit_is_that_of_the_manifests(shop: Shop) -> None:
         assert memory_limit(container.removeprefix("containerd://")) == 512 * 2**20
 
 
+def test_leader_killed_for_its_memory(shop: Shop) -> None:
+    """When the kernel kills the leader for its memory, it restarts, and a replica takes over."""
+    leader, holder = eventually(shop.leader), shop.holder()
+    with shop.under_load() as load:
+        shop.exhaust_memory(leader)
+        eventually(lambda: shop.assert_terminated(leader, "OOMKilled"), workloads.POD_SECONDS)
+        eventually(lambda: shop.assert_other_holder(holder), workloads.POD_SECONDS)
+        shop.change_remote()
+
+    shop.await_svclink()
+    assert not load.failures, load.table()
+
+
 def test_pod_security_is_enforced(shop: Shop) -> None:
     """The namespace of svclink refuses Pods that are not restricted."""
     container = {"name": "privileged", "image": workloads.IMAGE}

@@ -70,3 +70,15 @@ def test_killed_leader(shop: Shop, record_measure: RecordMeasure) -> None:
 
     shop.await_svclink()
     assert not load.failures, load.table()
+
+
+def test_restart_of_the_main_api_server(shop: Shop) -> None:
+    """No request fails while the API server of main is restarted; Pods of svclink keep running."""
+    before = shop.svclink_containers()
+    with shop.under_load() as load:
+        shop.main.kill()
+        shop.main.restart()
+        shop.change_remote()
+
+    assert not load.failures, load.table()
+    assert shop.svclink_containers() == before
