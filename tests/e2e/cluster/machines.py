@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -107,7 +108,7 @@ def running_machines(machines: Sequence[Machine], switch: Machine) -> Iterator[N
         switch.start()
         switch.run("ip", "link", "add", BRIDGE, "type", "bridge")
         switch.run("ip", "link", "set", BRIDGE, "up")
-        plug(switch, "to-host", HOST_DEVICE, "1")
+        plug(switch, "to-host", HOST_DEVICE, str(os.getpid()))
         run("ip", "address", "add", f"{HOST_ADDRESS}/24", "dev", HOST_DEVICE)
         run("ip", "link", "set", HOST_DEVICE, "up")
         for machine in machines:
