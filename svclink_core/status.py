@@ -16,7 +16,7 @@ from svclink_core.kubeconfig_place import (
     replacement_advice,
     replacing_command,
 )
-from svclink_core.link_identity import Problem
+from svclink_core.link_identity import Problem, SecretFault
 from svclink_core.mirroring import Finding
 from svclink_core.snapshot import PENDING, Connection, Pending, Synced, Unreachable
 from svclink_core.svclink_v1alpha1 import (
@@ -179,6 +179,8 @@ def _ready(facts: LinkFacts) -> _State:
 def _advised(problem: Problem, facts: LinkFacts) -> str:
     """A problem, with the command that replaces the kubeconfig if that solves it."""
     command = replacement_advice(problem, facts.link, facts.home)
+    if problem.secret_fault is SecretFault.MISSING and command:
+        return f"{problem.message}. To create it: {command}"
     return problem.message + (_replacement(command, facts) if command else "")
 
 

@@ -89,13 +89,19 @@ def _existing(kubeconfig: Path) -> list[Path]:
         return named[:1]
     if found := [file for file in named[1:] if file.exists()]:
         return found
-    raise ConfigurationError(f"--kubeconfig={kubeconfig}: no such file")
+    raise ConfigurationError(f"{_named(kubeconfig)}: no such file")
+
+
+def _named(kubeconfig: Path) -> str:
+    """A kubeconfig as its user named it."""
+    is_of_environment = str(kubeconfig) == os.environ.get("KUBECONFIG")
+    return f"{'KUBECONFIG' if is_of_environment else '--kubeconfig'}={kubeconfig}"
 
 
 def _unusable(kubeconfig: Path | None, error: Exception) -> ConfigurationError:
     cause = "a certificate or key in it is broken" if isinstance(error, ssl.SSLError) else error
     if kubeconfig is not None:
-        return ConfigurationError(f"--kubeconfig={kubeconfig} cannot be used: {cause}")
+        return ConfigurationError(f"{_named(kubeconfig)} cannot be used: {cause}")
     if "KUBERNETES_SERVICE_HOST" in os.environ:
         return ConfigurationError(f"the ServiceAccount of the Pod cannot be used: {cause}")
     return ConfigurationError(f"not running in a Pod ({cause}); pass --kubeconfig=FILE")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -40,6 +41,13 @@ class Source:
     remote_files: Mapping[str, Path] = field(factory=dict)
     trust: Trust = STRICT
     answer_seconds: float = 10
+
+    @property
+    def options(self) -> str:
+        """The flags with which other commands reach the same main cluster; may be empty."""
+        flags = {"kubeconfig": self.kubeconfig, "context": self.context}
+        given = {name: str(value) for name, value in flags.items() if value is not None}
+        return " ".join(f"--{name} {shlex.quote(value)}" for name, value in given.items())
 
 
 def output_option(*choices: str) -> Callable[[Command], Command]:

@@ -15,6 +15,8 @@ from svclink_core.mirroring import Finding
 from svclink_core.planning import Change, Decision, Plan
 from svclink_core.service_creation import CreateNamespace, CreateService
 
+NO_LINK: Final = "There is no ClusterLink, so nothing is mirrored."
+
 
 def object_of(change: Change) -> EndpointSlice | Service | Namespace:
     """The object that is created, updated or deleted."""

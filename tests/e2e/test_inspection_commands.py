@@ -209,7 +209,7 @@ def test_check_distinguishes_a_missing_crd_from_an_unreachable_main(
     assert (missing["level"], missing["subject"], missing["fix"]) == (
         "fail",
         "crd",
-        "kubectl apply -f crd/",
+        "kubectl apply -f crd/ --context c1",
     )
 
     nowhere = tmp_path / "nowhere"
@@ -217,7 +217,8 @@ def test_check_distinguishes_a_missing_crd_from_an_unreachable_main(
         world.main.kubeconfig({"token": "t"}, server="https://127.0.0.1:9"), encoding="utf-8"
     )
     (line,) = json_output(shell, f"check --kubeconfig {nowhere}", code=2)
-    assert (line["level"], line["subject"], line["fix"]) == ("fail", "api", "kubectl cluster-info")
+    fix = f"kubectl cluster-info --kubeconfig {nowhere}"
+    assert (line["level"], line["subject"], line["fix"]) == ("fail", "api", fix)
 
 
 def test_check_of_healthy_clusters_has_only_ok_lines(

@@ -11,6 +11,7 @@ from svclink_controller.api.connecting import fixed_credentials
 from svclink_controller.cli import parameters
 from svclink_controller.cli.arguments import Source, output_option, reads_clusters
 from svclink_controller.cli.preflight.all_checks import run_all_checks
+from svclink_controller.cli.preflight.results import in_same_cluster
 from svclink_controller.cli.printing import print_data, print_table
 from svclink_controller.cli.snapshots.reading import admin_kubeconfig, ask
 from svclink_core.snapshot import Options
@@ -46,7 +47,8 @@ def check_command(
     options: Options = context.obj
     credentials = fixed_credentials(admin_kubeconfig(source), source.context)
     checks = functools.partial(run_all_checks, credentials=credentials, account=account)
-    results = ask(source, options, checks, must_answer=False)
+    found = ask(source, options, checks, must_answer=False)
+    results = [in_same_cluster(each, source.options) for each in found]
     if output == "table":
         rows = [
             (each.level, each.cluster, each.subject, each.message, each.fix) for each in results

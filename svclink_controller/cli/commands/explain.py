@@ -10,6 +10,7 @@ import click
 from svclink_controller import clock
 from svclink_controller.cli.arguments import Source, output_option, reads_clusters_or_files
 from svclink_controller.cli.describing import (
+    NO_LINK,
     change_data,
     decision_data,
     finding_data,
@@ -84,7 +85,7 @@ def _words(
             if finding.cluster == decision.cluster:
                 yield f"    left out: {finding_text(finding)}", ""
     if not partial.snapshot.remotes:
-        yield "  There is no ClusterLink, so nothing is mirrored.", ""
+        yield f"  {NO_LINK}", ""
     for change in result.changes:
         what = f"{change.verb} {change.kind} {name_of(change)}"
         yield f"  planned: {what}: {change.reason.sentence}", ""

@@ -11,6 +11,7 @@ import click
 from svclink_controller import clock
 from svclink_controller.cli.arguments import Source, output_option, reads_clusters_or_files
 from svclink_controller.cli.describing import (
+    NO_LINK,
     finding_text,
     name_of,
     object_of,
@@ -141,7 +142,10 @@ def _print_tables(result: Plan, partial: PartialSnapshot) -> None:
         (str(each.service), each.cluster, each.reason.code, "-", finding_text(each))
         for each in result.findings
     ]
-    print_table(("SERVICE", "CLUSTER", "OUTCOME", "ENDPOINTS", "WHY"), [*decisions, *findings])
+    if partial.snapshot.remotes:
+        print_table(("SERVICE", "CLUSTER", "OUTCOME", "ENDPOINTS", "WHY"), [*decisions, *findings])
+    else:
+        print_line(NO_LINK)
     console().print()
     if partial.problems:
         problems = [

@@ -24,6 +24,8 @@ from svclink_core.svclink_v1alpha1 import ClusterLink, Condition
 MAIN_COLUMN = "MAIN"
 """The column of local endpoints. No link has this name: link names are lower-case."""
 
+NOT_PROCESSED = "no controller has processed it yet: svclink check says whether one leads"
+
 
 @click.command("status")
 @reads_clusters
@@ -67,7 +69,7 @@ def _link_row(link: ClusterLink, now: float) -> tuple[str, ...]:
         status.version or "-",
         clock.age(status.last_connected, now),
         clock.age(_last_event(link), now),
-        "the controller has not processed it yet" if shown is None else _message(link, shown),
+        NOT_PROCESSED if shown is None else _message(link, shown),
     )
 
 

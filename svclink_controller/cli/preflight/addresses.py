@@ -12,7 +12,8 @@ from svclink_core.snapshot import Snapshot
 from svclink_core.well_known import NAMESPACE_KUBE_SYSTEM, SERVICE_KUBERNETES
 
 _FIX: Final = (
-    "kubectl cluster-info dump | grep -m1 cluster-cidr  # in both; give one another Pod network"
+    "kubectl --context CONTEXT cluster-info dump | grep -m1 cluster-cidr"
+    "  # of both; give one another Pod network"
 )
 
 

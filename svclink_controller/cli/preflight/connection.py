@@ -41,7 +41,9 @@ _FIXES: Final[dict[LinkReason, str]] = {
     LinkReason.UNREACHABLE: (
         "curl --insecure SERVER/version  # where svclink runs; SERVER is that of the kubeconfig"
     ),
-    LinkReason.BUDGET_EXCEEDED: "kubectl get endpointslices,services -A | wc -l  # in the cluster",
+    LinkReason.BUDGET_EXCEEDED: (
+        "kubectl --context CONTEXT get endpointslices -A | wc -l  # of the cluster"
+    ),
 }
 
 

@@ -21,8 +21,11 @@ _FIX: Final = f"kubectl get leases -A --field-selector metadata.name={DEFAULT_LE
 
 
 def check_namespace(home: ControllerNamespace) -> Result:
-    """One line: an assumed namespace is no fault, as svclink need not run in the cluster."""
+    """One line: no controller is no fault, but one that could not be searched for is a warning."""
     match home:
+        case AssumedNamespace(is_everything_seen=False):
+            fix = f"svclink check {CONTROLLER_NAMESPACE_FLAG} NAMESPACE"
+            return Result("warn", MAIN_SUBJECT, "namespace", home.sentence, fix)
         case KnownNamespace() | AssumedNamespace():
             return Result("ok", MAIN_SUBJECT, "namespace", home.sentence)
         case AmbiguousNamespace():

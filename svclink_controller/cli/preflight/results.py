@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, Literal, TypeAlias
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from svclink_controller.api.errors import ApiError, TransportError
 from svclink_controller.wire.messages import WireError
@@ -49,6 +49,23 @@ class Result:
             "message": self.message,
             "fix": self.fix or None,
         }
+
+
+def in_same_cluster(result: Result, options: str) -> Result:
+    """The result with the user's own options for the main cluster in its command.
+
+    Commands that name a context are about other clusters. What follows two spaces is a comment.
+
+    Args:
+        result: The result, whose command is for the current context.
+        options: `--kubeconfig` and `--context`, as the user gave them; empty: none.
+    """
+    command, gap, comment = result.fix.partition("  #")
+    program = command.rpartition("| ")[2]
+    is_general = program.startswith(("kubectl ", "svclink ")) and "context" not in program.lower()
+    if not options or not is_general:
+        return result
+    return evolve(result, fix=f"{command} {options}{gap}{comment}")
 
 
 def shortened(names: Sequence[str], shown: int = 3) -> str:

@@ -27,6 +27,7 @@ from svclink_core import (
 from svclink_core.budget import Budget
 from svclink_core.controller_namespace import KnownNamespace
 from svclink_core.kubeconfig_place import replacing_command
+from svclink_core.link_identity import SecretFault
 from svclink_core.snapshot import Connection
 from svclink_core.svclink_v1alpha1 import Phase, SecretKeyReference
 from tests.builders.keys import WEB
@@ -330,6 +331,9 @@ def test_advice_names_the_secret_that_holds_the_kubeconfig() -> None:
     facts = evolve(FACTS, link=in_secret)
     advised = condition(evolve(facts, problem=REFUSED), "Ready").message
     assert "To replace the kubeconfig (key k of Secret svclink/s): svclink export-kub" in advised
+    missing = Problem(LinkReason.INVALID_KUBECONFIG, "none", secret_fault=SecretFault.MISSING)
+    created = condition(evolve(facts, problem=missing), "Ready").message
+    assert created.startswith("none. To create it: svclink export-kubeconfig")
     lost = Problem(LinkReason.UNREACHABLE, "no answer")
     assert condition(evolve(facts, problem=lost), "Ready").message == "no answer"
 

@@ -22,6 +22,7 @@ from attrs import define, evolve, field
 from svclink_controller.cli.permissions import Permission
 from svclink_controller.cli.preflight.all_checks import needed_permissions
 from svclink_controller.cli.preflight.pod_network import RUN_IN_POD
+from svclink_controller.cli.preflight.results import Result, in_same_cluster
 from svclink_core import EndpointPort, ServicePort
 from svclink_core.codec import Json
 from svclink_core.controller_namespace import KnownNamespace
@@ -142,7 +143,9 @@ async def test_healthy_clusters_have_only_ok_lines(tmp_path: Path) -> None:
     assert {each["level"] for each in checked} == {"ok"}
     assert {each["fix"] for each in checked} == {None}
     # The command does not run in a Pod.
-    assert (pod_network["level"], pod_network["fix"]) == ("skip", RUN_IN_POD)
+    command, _, comment = RUN_IN_POD.partition("  #")
+    fix = f"{command} --kubeconfig {world.file}  #{comment}"
+    assert (pod_network["level"], pod_network["fix"]) == ("skip", fix)
     subjects = {
         name: [each["subject"] for each in results if each["cluster"] == name]
         for name in ("MAIN", "c3")
@@ -482,6 +485,27 @@ async def test_fault_is_found(tmp_path: Path, fault: tuple[Fault, str, str, str,
     assert TOKEN not in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("fix", "options", "expected"),
+    [
+        ("kubectl apply -f crd/", "--context a", "kubectl apply -f crd/ --context a"),
+        ("kubectl get x  # help", "--context a", "kubectl get x --context a  # help"),
+        ("svclink explain a/b", "--context a", "svclink explain a/b --context a"),
+        ("svclink export-kubeconfig C | kubectl x", "--context a", None),
+        ("kubectl --context CONTEXT get x | wc -l", "--context a", ""),
+        ("timedatectl set-ntp true", "--context a", ""),
+        ("kubectl apply -f crd/", "", ""),
+        ("", "--context a", ""),
+    ],
+)
+def test_fix_is_for_the_cluster_that_was_checked(
+    fix: str, options: str, expected: str | None
+) -> None:
+    """A command without the context would reach another cluster, or none."""
+    found = in_same_cluster(Result("fail", "MAIN", "crd", "", fix), options).fix
+    assert found == (f"{fix} {options}" if expected is None else expected or fix)
+
+
 async def test_unreachable_main_cluster_is_the_only_line(tmp_path: Path) -> None:
     """If the main API server does not answer, there is no other line."""
     async with fleet(tmp_path) as world:
@@ -523,7 +547,7 @@ async def test_rejected_access_reviews_are_a_warning(tmp_path: Path) -> None:
         world.main.override = Api(has_reviews=False)
         results = json.loads((await world.run("check", "-o", "json")).stdout)
     warnings = [each["subject"] for each in results if each["level"] == "warn"]
-    assert (warnings, levels(results)) == (["permissions"], {"ok", "warn", "skip"})
+    assert (warnings, levels(results)) == (["namespace", "permissions"], {"ok", "warn", "skip"})
 
 
 async def test_cluster_of_a_disabled_link_is_not_contacted(tmp_path: Path) -> None:
@@ -593,3 +617,29 @@ async def test_leader_is_named(tmp_path: Path, *, may_list: bool) -> None:
     lines = [each["message"] for each in results if each["subject"] == "leaders"]
     found = "one controller leads: pod-a by Lease a/svclink"
     assert lines == [found if may_list else "no controller leads now"]
+
+
+async def test_namespace_of_the_controller_is_shown(tmp_path: Path) -> None:
+    """It is a warning if several may be meant, or if the user may not look for it."""
+    async with fleet(tmp_path, "c1") as world:
+        seen = healthy(world)
+        labels: Json = {"app.kubernetes.io/name": "svclink"}
+        found = []
+        for namespace in ("", "a", "b"):
+            if namespace:
+                metadata: Json = {"name": "svclink", "namespace": namespace, "labels": labels}
+                world.main.put_raw("deployments", {"metadata": metadata})
+            found.append(await namespace_line(world))
+        seen.apis["main"].denied |= {("list", "deployments"), ("list", "leases")}
+        found.append(await namespace_line(world))
+    assert [each["level"] for each in found] == ["ok", "ok", "warn", "warn"]
+    assert "no Deployment or Lease of svclink was found" in found[0]["message"]
+    assert found[1]["message"] == "the namespace of svclink is a"
+    assert found[2]["fix"].startswith("svclink check --controller-namespace a --kubeconfig ")
+    assert "may not be listed" in found[3]["message"]
+
+
+async def namespace_line(world: Fleet) -> Any:
+    """The line of `check` about the namespace of the controller."""
+    results = json.loads(await world.ask("check", "-o", "json"))
+    return next(each for each in results if each["subject"] == "namespace")

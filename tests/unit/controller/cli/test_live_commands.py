@@ -19,6 +19,7 @@ from attrs import evolve
 from svclink_controller.api.client import Client
 from svclink_controller.api.errors import TransportError
 from svclink_controller.cli.arguments import Source
+from svclink_controller.cli.commands.status import NOT_PROCESSED
 from svclink_controller.cli.snapshots.live import Scope, read_clusters, read_links
 from svclink_controller.cli.snapshots.reading import ask
 from svclink_controller.clock import age
@@ -296,7 +297,7 @@ async def test_status_shows_every_link(tmp_path: Path) -> None:
     )
     assert table[1].startswith("c1 Ready PortMismatch 2 5 v1.36.0 ")
     assert table[1].endswith("1 Service(s): shop/web")
-    assert table[2] == "c2 Pending - 0 0 - - - the controller has not processed it yet"
+    assert table[2] == f"c2 Pending - 0 0 - - - {NOT_PROCESSED}"
     assert data[0] == {
         "name": "c1",
         "namespace": None,
@@ -328,6 +329,14 @@ async def test_status_warns_of_credentials_that_expire(tmp_path: Path) -> None:
         table = lines(await world.ask("status"))
     assert table[1].startswith("c1 Ready CredentialsExpireSoon 2 5 v1.36.0 ")
     assert table[1].endswith("the token expires soon")
+
+
+async def test_plan_without_links_says_so(tmp_path: Path) -> None:
+    """There is no empty table."""
+    async with fleet(tmp_path) as world:
+        world.main.put(service())
+        planned = lines(await world.ask("plan"))
+    assert planned == ["There is no ClusterLink, so nothing is mirrored.", "Nothing to change."]
 
 
 async def test_status_without_links(tmp_path: Path) -> None:
