@@ -38,6 +38,21 @@ def test_strongest_evidence_decides(
     assert controller_namespace(sightings, "default") == expected
 
 
+@pytest.mark.parametrize(
+    "found",
+    [
+        KnownNamespace("a"),
+        AmbiguousNamespace(("a", "b")),
+        AssumedNamespace("a", is_everything_seen=True),
+        AssumedNamespace("a", is_everything_seen=False),
+    ],
+)
+def test_sentence_has_every_name(found: ControllerNamespace) -> None:
+    """The sentence names each namespace that comes into question."""
+    assert "a" in found.names
+    assert all(name in found.sentence for name in found.names)
+
+
 @given(SIGHTINGS, NAMES)
 def test_namespace_is_seen_or_that_of_the_context(
     sightings: list[frozenset[str] | None], context: str
