@@ -41,6 +41,12 @@ RBAC_API_GROUP: Final = "rbac.authorization.k8s.io"
 TOKEN_SECONDS: Final = 30
 """How long Kubernetes may take to put a token into the Secret."""
 
+APPLY: Final = "Apply this ClusterLink in the main cluster: kubectl apply -f -"
+WHERE_TO_KEEP: Final = (
+    "Put this line into the Secret that spec.kubeconfigSecretRef of a ClusterLink names, or into"
+    " spec.kubeconfig. It contains a token: keep it secret."
+)
+
 ANSWER_SECONDS: Final = 10
 """How long the server may take to answer when its certificate is verified."""
 
@@ -130,6 +136,7 @@ async def _export(source: Source, export: Export) -> str:
             else await _lasting_token(client)
         )
     content = rendered_kubeconfig(export.link or "remote", entry, token)
+    click.echo(APPLY if export.link else WHERE_TO_KEEP, err=True)
     encoded = base64.b64encode(content.encode()).decode()
     return manifest_of(export, encoded) if export.link else f"{encoded}\n"
 

@@ -26,6 +26,7 @@ from svclink_controller.cli.preflight.results import Result, in_same_cluster
 from svclink_core import EndpointPort, ServicePort
 from svclink_core.codec import Json
 from svclink_core.controller_namespace import KnownNamespace
+from svclink_core.svclink_v1alpha1 import SecretKeyReference
 from tests.builders.keys import WEB
 from tests.builders.values import endpoint, foreign_slice, mirrored_slice, remote_slice, service
 from tests.unit.controller.fake_api_server import FakeApiServer
@@ -504,6 +505,21 @@ def test_fix_is_for_the_cluster_that_was_checked(
     """A command without the context would reach another cluster, or none."""
     found = in_same_cluster(Result("fail", "MAIN", "crd", "", fix), options).fix
     assert found == (f"{fix} {options}" if expected is None else expected or fix)
+
+
+async def test_kubeconfig_in_a_secret_is_replaced_there(tmp_path: Path) -> None:
+    """The fix names Secret, namespace and key, and does not touch the link."""
+    async with fleet(tmp_path, "c1") as world:
+        seen = healthy(world)
+        content = {"a": kubeconfig(world.servers["c1"].url)}
+        world.main.put_secret("default", "s", content)
+        reference = SecretKeyReference("s", "a")
+        world.link("c1", kubeconfig=None, kubeconfig_secret_ref=reference)
+        revoked(seen)
+        results = json.loads((await world.run("check", "-o", "json")).stdout)
+    (fix,) = [each["fix"] for each in results if each["subject"] == "connection"]
+    assert """sed 's|.*|{"data":{"a":"&"}}|' | kubectl patch secret s --namespace default""" in fix
+    assert "clusterlink" not in fix
 
 
 async def test_unreachable_main_cluster_is_the_only_line(tmp_path: Path) -> None:

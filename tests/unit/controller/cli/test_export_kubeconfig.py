@@ -101,3 +101,15 @@ async def test_server_that_cannot_be_reached_from_here_is_a_warning(tmp_path: Pa
         )
     assert printed(done).server == "https://api.nowhere.invalid"
     assert "Warning: the CA could not be verified: https://api.nowhere.invalid" in done.stderr
+
+
+async def test_output_says_where_to_put_it(tmp_path: Path) -> None:
+    """A kubeconfig can be kept in a Secret; the sentence does not mix with what is piped."""
+    async with serving(Cluster(AUTHORITY)) as server:
+        known = {"certificate-authority-data": base64.b64encode(pem(AUTHORITY).encode()).decode()}
+        bare = await export(server, tmp_path, **known)
+        link = await export(server, tmp_path, "--link", "c1", **known)
+    assert "the Secret that spec.kubeconfigSecretRef of a ClusterLink names" in bare.stderr
+    assert "Apply this ClusterLink in the main cluster" in link.stderr
+    assert printed(bare).ca_data == pem(AUTHORITY)
+    assert yaml.safe_load(link.stdout)["metadata"] == {"name": "c1"}
