@@ -295,31 +295,29 @@ def test_make_without_a_target_deletes_nothing(uncleaned: World, shell: Shell) -
     assert slices(uncleaned, "default") == EVERYTHING
 
 
-def test_documented_commands_clean_up(uncleaned: World, shell: Shell) -> None:
-    """Each example of docs/cleanup-endpointslices.md does what the page says."""
+@pytest.mark.parametrize(
+    ("example", "answer", "left", "left_in_default"),
+    [
+        ("preview", "", EVERYTHING, EVERYTHING),
+        ("one-namespace", "", EVERYTHING, {"of-another"}),
+        ("all-namespaces", "Yes\n", {"of-another"}, {"of-another"}),
+        ("arguments", "", {"of-another"}, {"of-another"}),
+        ("kubectl", "", {"of-another"}, {"of-another"}),
+    ],
+)
+def test_documented_commands_clean_up(
+    uncleaned: World,
+    shell: Shell,
+    example: str,
+    answer: str,
+    left: set[str],
+    left_in_default: set[str],
+) -> None:
+    """Each example of docs/cleanup-endpointslices.md deletes what the page says."""
     require_make()
-    examples = documented_commands("docs/cleanup-endpointslices.md")
-    shown = shell(examples["preview"]).splitlines()
-    assert shown[: len(shown) // 2] == shown[len(shown) // 2 :]
-    assert f"would delete {uncleaned.namespace}/ours" in shown
-    assert slices(uncleaned, "default") == EVERYTHING
-
-    shell(examples["one-namespace"])
-    assert slices(uncleaned, "default") == {"of-another"}
-    assert slices(uncleaned, uncleaned.namespace) == EVERYTHING
-
-    assert shell.run(examples["all-namespaces"], answer="n\n").returncode != 0
-    assert slices(uncleaned, uncleaned.namespace) == EVERYTHING
-    shell(examples["all-namespaces"], answer="Yes\n")
-    assert slices(uncleaned, uncleaned.namespace) == {"of-another"}
-
-
-@pytest.mark.parametrize("example", ["arguments", "kubectl"])
-def test_other_documented_commands_clean_up(uncleaned: World, shell: Shell, example: str) -> None:
-    """Arguments of make, and kubectl alone, leave only the EndpointSlices of others."""
-    require_make()
-    shell(documented_commands("docs/cleanup-endpointslices.md")[example])
-    assert slices(uncleaned, uncleaned.namespace) == slices(uncleaned, "default") == {"of-another"}
+    shell(documented_commands("docs/cleanup-endpointslices.md")[example], answer=answer)
+    assert slices(uncleaned, uncleaned.namespace) == left
+    assert slices(uncleaned, "default") == left_in_default
 
 
 def test_cleanup_skips_slices_that_changed_after_the_list(uncleaned: World, shell: Shell) -> None:
