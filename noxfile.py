@@ -261,6 +261,7 @@ def cluster(session: nox.Session) -> None:
     Elsewhere the tests are skipped with the reason; with `CI` set, they fail.
     """
     install_e2e(session, KUBERNETES[0])
+    session.run("python", "hack/envtest/assets.py", "--helm")
     install_debian_packages(session, NETWORK_PROGRAMS | NODE_PROGRAMS)
     session.run("pytest", "tests/e2e/cluster", *session.posargs)
 
