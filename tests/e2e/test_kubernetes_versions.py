@@ -8,25 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
 
 import pytest
 
-from .control_planes import Cluster
 from .controller_process import Controller
 from .polling import eventually
 from .served_remotes import ServedRemote, serving_remotes
+from .version_differences import BEGINS_WITH_A_DIGIT, NAMES_A_ZONE_OR_NODE, minor_of
 from .world import World
 
-# Minor versions of Kubernetes 1.
-NAMES_A_ZONE_OR_NODE: Final = 34
-BEGINS_WITH_A_DIGIT: Final = 36
-
 pytestmark = pytest.mark.real_servers("the embedded server is of one version")
-
-
-def minor_of(cluster: Cluster) -> int:
-    return int(cluster.version().split(".")[1])
 
 
 @contextmanager
