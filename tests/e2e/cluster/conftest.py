@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -104,8 +105,14 @@ def folder(requirements: None) -> Iterator[Path]:  # noqa: ARG001 - checks wheth
 
 
 @pytest.fixture(scope="session")
-def machines(folder: Path) -> Iterator[dict[str, list[Machine]]]:
-    """The machines of each cluster, whose Pods reach those of all other machines."""
+def machines(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, list[Machine]]]:
+    """The machines of each cluster, whose Pods reach those of all other machines.
+
+    Their logs are in the directory `logs` of pytest after the run.
+    """
+    logs = tmp_path_factory.mktemp("logs")
     machines = {layout.name: layout.machines(folder) for layout in LAYOUTS}
     every = [machine for members in machines.values() for machine in members]
     routes = {range_: gateway for layout in LAYOUTS for range_, gateway in layout.routes().items()}
@@ -115,6 +122,8 @@ def machines(folder: Path) -> Iterator[dict[str, list[Machine]]]:
         }
     with running_machines(every, Machine("switch", folder / "switch", "")):
         yield machines
+        for log in folder.glob("*/*.log"):
+            shutil.copy(log, logs / f"{log.parent.name}-{log.name}")
 
 
 @pytest.fixture(scope="session")
@@ -123,11 +132,10 @@ def clusters(
     images: dict[str, Image],
     folder: Path,
     machines: dict[str, list[Machine]],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> dict[str, WholeCluster]:
+) -> Iterator[dict[str, WholeCluster]]:
     """The main cluster and two remotes, whose nodes are ready."""
     clusters = [
-        WholeCluster(layout, machines[layout.name], programs, tmp_path_factory.mktemp(layout.name))
+        WholeCluster(layout, machines[layout.name], programs, folder / layout.name)
         for layout in LAYOUTS
     ]
     for cluster in clusters:
@@ -140,7 +148,9 @@ def clusters(
         cluster.wait_until_ready()
     for cluster in clusters:
         eventually(cluster.assert_ready, START_SECONDS)
-    return {cluster.name: cluster for cluster in clusters}
+    yield {cluster.name: cluster for cluster in clusters}
+    for cluster in clusters:
+        cluster.api.close()
 
 
 @pytest.fixture(scope="session")

@@ -58,7 +58,8 @@ class Machine:
 
     def kill(self) -> None:
         """Kill all processes of the machine at once, as if its power were cut."""
-        self._init.kill()
+        if self._init.running:
+            self._init.kill()
 
     def restart(self) -> None:
         """Start the machine again after `kill`; its files are as before."""

@@ -73,6 +73,7 @@ class WholeCluster(Cluster):
         self.layout = layout
         self._machine = machines[0]
         self._programs = programs
+        directory.mkdir()
         super().__init__(layout.name, programs, directory, controller_manager=True)
         self.nodes = [
             Node(machine, NodeNetwork(layout.pods(number), layout.dns), programs)
