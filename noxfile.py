@@ -263,6 +263,7 @@ def cluster(session: nox.Session) -> None:
     install_e2e(session, KUBERNETES[0])
     session.run("python", "hack/envtest/assets.py", "--helm")
     install_debian_packages(session, NETWORK_PROGRAMS | NODE_PROGRAMS)
+    install_prometheus(session)
     session.run("pytest", "tests/e2e/cluster", *session.posargs)
 
 
