@@ -28,9 +28,11 @@ def test_rolling_update_of_svclink_and_rollback(shop: Shop, kubectl: Kubectl) ->
     with shop.under_load() as load:
         kubectl("set", "image", *deployment, f"svclink={NEXT_IMAGE}")
         shop.await_svclink()
+        eventually(shop.leader)
         shop.change_remote()
         kubectl("rollout", "undo", *deployment)
         shop.await_svclink()
+        eventually(shop.leader)
         shop.change_remote("c2")
 
     assert not load.failures, load.table()
