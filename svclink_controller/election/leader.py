@@ -31,6 +31,7 @@ from svclink_controller.wire.messages import WireError
 from svclink_core.codec import Json
 
 DEFAULT_LEASE_NAME: Final = "svclink"
+RELEASE_TRIES: Final = 3
 LEASE_KIND: Final[dict[str, Json]] = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease"}
 
 log = structlog.get_logger()
@@ -177,16 +178,26 @@ class Elector:
         return False
 
     async def _release(self) -> None:
-        """Release the Lease; read it first, as a renewal in flight may have been written or not."""
+        """Release the Lease, or else no replica leads until it expires.
+
+        A write that was in flight when the replica was stopped may take effect at any moment. So
+        the Lease is read, whatever is known of it, and once more if it changes meanwhile.
+        """
+        for _ in range(RELEASE_TRIES):
+            if await self._try_to_release():
+                return
+
+    async def _try_to_release(self) -> bool:
         try:
             async with asyncio.timeout(self.timing.retry):
-                if self._is_mine:
-                    await self._read()
+                await self._read()
                 if self._is_mine:
                     now = clock.micro_time()
                     await self._write(LeaseSpec("", 1, now, now, self._spec.lease_transitions))
         except (ApiError, TransportError, WireError, TimeoutError) as error:
-            log.warning("lease not released", problem=str(error))
+            log.warning("lease not released", problem=str(error) or "no answer in time")
+            return False
+        return True
 
     async def _read(self) -> None:
         """Read the Lease; its duration counts from when its current state was first seen."""

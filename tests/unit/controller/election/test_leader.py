@@ -20,7 +20,7 @@ from svclink_controller import clock
 from svclink_controller.election.leader import Elector, Timing
 from svclink_controller.election.watchdog import Watchdog
 from tests.unit.controller.fake_api_server import FakeApiServer
-from tests.unit.controller.faults import Answer, Fault, Hang, HangUp, Refuse, method
+from tests.unit.controller.faults import Answer, Fault, Hang, HangUp, Hold, Refuse, method
 from tests.unit.controller.http_server import Server, connected, serving
 from tests.unit.controller.virtual_time import ManualClock, loop_time
 from tests.unit.controller.waiting import eventually
@@ -187,6 +187,30 @@ async def test_released_lease_is_free_at_once() -> None:
         await a.is_leading()
         await a.stop()
         assert (world.spec["holderIdentity"], world.spec["leaseDurationSeconds"]) == ("", 1)
+
+
+async def test_lease_that_changes_while_it_is_released_is_released() -> None:
+    """A renewal may have been in flight when the leader was stopped."""
+    async with worlds("a") as (world, [a]):
+        a.start()
+        await a.is_leading()
+        conflict = world.cluster.fail(Refuse(409), method("PUT"), times=1)
+        await a.stop()
+        assert conflict.hits == 1
+        assert world.spec["holderIdentity"] == ""
+
+
+async def test_lease_that_was_being_acquired_is_released() -> None:
+    """A replica that is stopped before it learns that it leads leaves no Lease behind."""
+    async with worlds("a") as (world, [a]):
+        held_back = Hold()
+        acquiring = world.cluster.fail(held_back, method("POST"), times=1)
+        a.start()
+        await eventually(lambda: acquiring.hits == 1)
+        held_back.released.set()
+        await a.stop()
+        assert not a.starts
+        assert world.spec["holderIdentity"] == ""
 
 
 async def test_lease_of_another_replica_is_not_released() -> None:
