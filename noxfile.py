@@ -49,6 +49,17 @@ TEST_OF_STRATEGIES = "tests/unit/core/test_strategies.py"
 KUBERNETES = list(pinned_versions())
 # Many tests wait, so three processes fit on two cores. A process that is done takes over tests.
 PARALLEL = ("--numprocesses=3", "--dist=worksteal")
+# What an API server accepts, and how it lists and watches, depends on its version. The other tests
+# are about what svclink does then.
+DEPEND_ON_VERSION = (
+    "api_validation",
+    "invalid_links",
+    "kubernetes_versions",
+    "mirroring",
+    "no_needless_writes",
+    "permissions",
+    "policies",
+)
 HELD_TO_BOTH = ("kubectl", "links", "mirroring", "ownership", "secrets")
 OTHER_PYTHONS = ["unit-matrix"] if PYTHONS[1:] else []
 nox.options.sessions = [
@@ -59,6 +70,7 @@ nox.options.sessions = [
     *OTHER_PYTHONS,
     "build",
     "e2e",
+    "e2e-oldest",
     "traffic",
     "cluster",
 ]
@@ -222,6 +234,14 @@ def e2e(session: nox.Session) -> None:
 def e2e_matrix(session: nox.Session, kubernetes: str) -> None:
     """The same against every pinned Kubernetes version."""
     run_e2e(session, kubernetes)
+
+
+@nox.session(name="e2e-oldest", python=PYTHONS[0])
+def e2e_oldest(session: nox.Session) -> None:
+    """The tests that depend on the version of Kubernetes, against the oldest pinned one."""
+    install_e2e(session, KUBERNETES[-1])
+    tests = [f"tests/e2e/test_{name}.py" for name in DEPEND_ON_VERSION]
+    session.run("pytest", *tests, "--kubernetes", KUBERNETES[-1], *PARALLEL, *session.posargs)
 
 
 @nox.session(python=PYTHONS[0], default=False)

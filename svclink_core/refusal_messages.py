@@ -1,7 +1,7 @@
 """Who refused a write, and how to fix it, from what the API server says.
 
 Its admission plugins have no codes of their own: the text of a Status tells them apart. The texts
-are those of Kubernetes 1.30 to 1.36 and OpenShift 4.
+are those of Kubernetes 1.30 to 1.37 and OpenShift 4.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ With `--traffic`, the directory of kube-proxy and CoreDNS instead; with `--nodes
 kubelet, kube-scheduler and containerd; with `--helm`, the directory of Helm.
 
 The search order is `$KUBEBUILDER_ASSETS` (the convention of setup-envtest), the cache, `PATH`, and
-last a build of the Go module in this directory, which took 5.5 minutes on two cores. Standard
-library only.
+last a build of the Go module in this directory, which took 13 minutes of CPU time for a control
+plane. Standard library only.
 
     python hack/envtest/assets.py             # the pinned version, built if missing
     python hack/envtest/assets.py --no-build  # if missing, exit with code 1 and one sentence

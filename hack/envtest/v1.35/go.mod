@@ -1,4 +1,4 @@
-// The previous minor version of the control plane, for `nox -s e2e-matrix`.
+// An older version of Kubernetes, for `nox -s e2e-matrix`.
 module svclink.cloudpilot.ai/envtest/v1.35
 
 go 1.25.0

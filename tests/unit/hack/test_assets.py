@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -41,6 +42,20 @@ def test_pinned_versions_are_sorted_newest_first() -> None:
     assert assets.pinned_versions()[VERSIONS[0]] == assets.HERE
     for version in VERSIONS[1:]:
         assert version.startswith(assets.pinned_versions()[version].name + ".")
+
+
+def test_chart_installs_on_the_oldest_pinned_version_and_newer() -> None:
+    """What the chart claims is what is tested."""
+    chart = (ROOT / "deploy" / "chart" / "Chart.yaml").read_text(encoding="utf-8")
+    oldest = VERSIONS[-1].removeprefix("v").rpartition(".")[0]
+    assert f'kubeVersion: ">={oldest}.0-0"' in chart
+
+
+def test_document_about_support_names_every_pinned_version() -> None:
+    """A version that is pinned anew is written down."""
+    document = (ROOT / "docs" / "support.md").read_text(encoding="utf-8")
+    table = document.partition("## What differs")[0]
+    assert set(re.findall(r"\b1\.\d+\.\d+\b", table)) == {each[1:] for each in VERSIONS}
 
 
 @pytest.mark.parametrize("version", VERSIONS)
