@@ -108,13 +108,16 @@ def types(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS[:1])
 def unit(session: nox.Session) -> None:
-    """Unit tests and laws. A full run must cover every branch of the core."""
+    """Unit tests and laws. In a full run, examples must cover every branch of the core.
+
+    The laws run without coverage, which slows them down.
+    """
     install(session, "unit")
     profile = {"HYPOTHESIS_PROFILE": os.environ.get("HYPOTHESIS_PROFILE", "ci")}
-    cover = (
-        () if session.posargs else ("--cov=svclink_core", "--cov-branch", "--cov-fail-under=100")
-    )
-    session.run("pytest", "tests/unit", *PARALLEL, *cover, *session.posargs, env=profile)
+    if not session.posargs:
+        cover = ("--cov=svclink_core", "--cov-branch", "--cov-fail-under=100")
+        session.run("pytest", "tests/unit/core", "-m", "not hypothesis", *PARALLEL, *cover)
+    session.run("pytest", "tests/unit", *PARALLEL, *session.posargs, env=profile)
 
 
 @nox.session(name="unit-matrix", python=PYTHONS[1:])
