@@ -37,6 +37,7 @@ def proxies(proxy_to: ProxyTo, world: World) -> list[FaultProxy]:
 def test_cut_watches_go_on_without_a_list(proxies: list[FaultProxy], world: World) -> None:
     """Watches that a proxy ends over and over are resumed: no list, no Event, no status change."""
     eventually(lambda: assert_counted(world))
+    world.links.await_event("c1", "ClusterReady")
     users = {world.main: CONTROLLER, world.c1: READER_USER}
     marks = {cluster: cluster.audit_mark() for cluster in users}
 

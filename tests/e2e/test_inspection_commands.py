@@ -145,7 +145,7 @@ FAULTS: Final = (
     ("fail", "z-stranger", "connection", "Forbidden", "export-kubeconfig"),
     ("fail", "z-stranger", "permissions", "list services", "export-kubeconfig"),
     ("fail", "z-program", "connection", "InsecureKubeconfig", "export-kubeconfig"),
-    ("fail", "z-dead", "connection", "Unreachable", "get --raw /version"),
+    ("fail", "z-dead", "connection", "Unreachable", "curl --insecure SERVER/version"),
     ("fail", "z-expired", "credentials", "the token expired", "export-kubeconfig"),
     ("fail", "z-expired", "connection", "Unauthorized", "export-kubeconfig"),
     ("warn", "z-soon", "credentials", "the client certificate expires", "export-kubeconfig"),

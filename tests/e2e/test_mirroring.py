@@ -342,7 +342,7 @@ def test_unmatched_port_is_dropped_and_reported(linked: World) -> None:
 
 def test_zones_become_hints_if_the_main_service_asks_for_topology(linked: World) -> None:
     """Every ready endpoint gets a hint, because kube-proxy ignores all hints if one is missing."""
-    linked.declare("web", trafficDistribution="PreferSameZone")
+    linked.declare("web", trafficDistribution="PreferClose")
     linked.publish(linked.c1, "web", "10.1.0.1")
     linked.set_endpoints(
         linked.c1,

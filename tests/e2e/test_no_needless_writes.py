@@ -20,6 +20,8 @@ def test_idle_controller_neither_writes_nor_lists(linked: World) -> None:
     for name in ("web", "api", "db"):
         linked.await_mirrored(name, c1=["10.1.0.1"], c2=["10.2.0.1"])
     eventually(lambda: assert_counted(linked, "c1", "c2"))
+    for name in ("c1", "c2"):
+        linked.links.await_event(name, "ClusterReady")
     users = {linked.main: CONTROLLER, linked.c1: READER_USER, linked.c2: READER_USER}
     marks = {cluster: cluster.audit_mark() for cluster in users}
 

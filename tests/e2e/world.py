@@ -112,6 +112,17 @@ class Links:
         for name in names:
             self.await_condition(name, "True", "ClusterReady")
 
+    def await_event(self, name: str, reason: str) -> None:
+        """Wait until there is an Event with this reason, which is written after the status."""
+        uid = self._api.get("clusterlinks", name)["metadata"]["uid"]
+        selector = f"involvedObject.uid={uid},reason={reason}"
+        path = f"/api/v1/namespaces/default/events?fieldSelector={selector}"
+
+        def check() -> None:
+            assert self._api.request("GET", path)["items"], f"{name} has no Event {reason}"
+
+        eventually(check)
+
 
 @dataclass(repr=False)
 class World:
