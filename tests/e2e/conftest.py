@@ -66,12 +66,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="pinned Kubernetes version to test with (default: newest)",
     )
     group.addoption(
-        "--minutes", type=float, default=1.0, help="duration of the chaos test (default: 1)"
+        "--minutes",
+        type=float,
+        default=1.0,
+        help="duration of the chaos test, and of the longest test to run (default: 1)",
     )
     group.addoption("--seed", type=int, default=1, help="seed of the chaos test (default: 1)")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "needs_minutes(count): runs only with `--minutes` of this number or more"
+    )
     config.addinivalue_line(
         "markers", "real_servers(why): skipped with --servers=embedded, for the reason given"
     )

@@ -41,11 +41,22 @@ TEST_SECONDS: Final = 600
 """Stops a test that hangs."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give these tests more time: they start Pods, which takes a while on a busy machine."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Give these tests more time, and leave out those that need more than `--minutes`.
+
+    They start Pods, which takes a while on a busy machine.
+    """
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.timeout(TEST_SECONDS, func_only=True))
+    minutes = config.getoption("--minutes")
+    long = [
+        item
+        for item in items
+        if (needed := item.get_closest_marker("needs_minutes")) and needed.args[0] > minutes
+    ]
+    config.hook.pytest_deselected(items=long)
+    items[:] = [item for item in items if item not in long]
 
 
 @pytest.fixture(scope="session")

@@ -33,12 +33,9 @@ def projected_token() -> Manifest:
 
 
 @pytest.mark.timeout(2 * LIFETIME_SECONDS, func_only=True)
-def test_token_is_replaced(
-    request: pytest.FixtureRequest, shop: Shop, probe: Probe, kubectl: Kubectl
-) -> None:
+@pytest.mark.needs_minutes(11)
+def test_token_is_replaced(shop: Shop, probe: Probe, kubectl: Kubectl) -> None:
     """svclink works on when its token has expired and kubelet has written another one."""
-    if request.config.getoption("--minutes") * 60 <= LIFETIME_SECONDS:
-        pytest.skip(f"needs {LIFETIME_SECONDS} seconds: run it with --minutes 11")
     container = {"name": "svclink", "volumeMounts": [{"name": "token", "mountPath": TOKENS}]}
     pod = {
         "automountServiceAccountToken": False,
