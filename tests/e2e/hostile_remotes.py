@@ -43,9 +43,10 @@ class Flood(ServedRemote):
     async def watch(self, kind: str, request: web.BaseRequest) -> web.StreamResponse:
         block = b"".join(itertools.islice(self._events(kind, request), 200))
         response = await started_response(request)
-        while True:
+        while is_connected(request):
             await response.write(block)
             await asyncio.sleep(0)  # A write that does not wait would starve the other watches.
+        return response
 
     def _events(self, kind: str, request: web.BaseRequest) -> Iterator[bytes]:
         namespace = namespace_of(request) or self.namespace
@@ -93,9 +94,10 @@ class LongLine(ServedRemote):
             return await super().watch(kind, request)
         response = await started_response(request)
         await response.write(b'{"type":"ADDED","object":{"metadata":{"name":"')
-        while True:
+        while is_connected(request):
             await response.write(b"x" * 400)
             await asyncio.sleep(0.01)
+        return response
 
 
 class EndlessList(ServedRemote):
@@ -117,9 +119,10 @@ class DrippingList(ServedRemote):
             return await super().list_page(kind, request)
         response = await started_response(request)
         await response.write(b'{"metadata":{"resourceVersion":"1"},"items":[')
-        while True:
+        while is_connected(request):
             await response.write(b" ")
             await asyncio.sleep(0.01)
+        return response
 
 
 class InvalidContent(ServedRemote):
@@ -157,6 +160,12 @@ HOSTILE: Final[Mapping[str, type[ServedRemote]]] = {
     "dripping-list": DrippingList,
     "invalid-content": InvalidContent,
 }
+
+
+def is_connected(request: web.BaseRequest) -> bool:
+    """Whether the socket is open. Writes to a TLS connection that was lost may raise nothing."""
+    connection = None if request.transport is None else request.transport.get_extra_info("socket")
+    return connection is not None and connection.fileno() >= 0
 
 
 def flooded_namespaces(namespace: str) -> list[str]:
