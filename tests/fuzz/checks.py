@@ -73,13 +73,23 @@ def take_link(case: Case, trust: Trust) -> Credentials | SvclinkError:
 
 def show(taken: Credentials | Access | SvclinkError) -> bool:
     """Print all that a log line could contain of a result; returns whether it is no error."""
-    sys.stdout.write(f"{taken} {taken!r}\n")
     if not isinstance(taken, SvclinkError):
+        named = without_names(taken)
+        sys.stdout.write(f"{named} {named!r}\n")
         return True
+    sys.stdout.write(f"{taken} {taken!r}\n")
     traceback.print_exception(taken)
     if isinstance(taken, KubeconfigError):
         sys.stdout.write(f"{problem_of(taken)}\n")
     return False
+
+
+def without_names(accepted: Credentials | Access) -> Credentials | Access:
+    """The same without what may be shown: a mutation may use a secret as the name of a server."""
+    if isinstance(accepted, Access):
+        credentials = evolve(accepted.credentials, server="", tls_server_name=None)
+        return evolve(accepted, credentials=credentials, impersonation=(), namespace="")
+    return evolve(accepted, server="", tls_server_name=None)
 
 
 async def connect_remote(credentials: Credentials, trust: Trust) -> None:
