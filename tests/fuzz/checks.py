@@ -19,6 +19,7 @@ from weakref import WeakSet
 from attrs import evolve
 
 from svclink_controller.api.connecting import (
+    ConfigurationError,
     cluster_entry,
     main_client,
     own_namespace,
@@ -149,7 +150,10 @@ async def connect_administrator(file: Path) -> None:
         await client.close()
         return
     anonymous = evolve(cluster_entry(file, None), token=None)
-    transport = RenewingTransport(configuration_of(anonymous), access, lambda: access)
+    try:
+        transport = RenewingTransport(configuration_of(anonymous), access, lambda: access)
+    except ssl.SSLError as error:  # `main_client` says so in a sentence.
+        raise ConfigurationError("a certificate or key is broken") from error
     await transport.close()
 
 
