@@ -285,9 +285,11 @@ class Store:
 
     def take_over(self, cluster: str, successor: Successor) -> None:
         """Replace everything of a remote cluster in one step."""
-        if cluster in self.links:
-            self._clusters[cluster] = successor.objects
-            self._snapshots.mark_outdated(cluster)
+        if cluster not in self.links:
+            return
+        self._clusters[cluster] = successor.objects
+        self._snapshots.mark_outdated(cluster)
+        if self._link_states.connection(cluster) != PENDING:  # Else it is planned once connected.
             self._plan_again_after(ClusterChanged(cluster))
 
     def mark_listed(self, kind: type) -> None:

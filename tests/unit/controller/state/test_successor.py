@@ -9,7 +9,7 @@ from svclink_controller.wire.messages import Listing, Undecodable
 from svclink_core.core_v1 import Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.meta_v1 import NamespacedName
-from svclink_core.snapshot import LONG_AGO, PENDING
+from svclink_core.snapshot import LONG_AGO, PENDING, SYNCED
 from tests.builders.keys import WEB
 from tests.builders.values import link, remote_slice, service
 
@@ -88,6 +88,17 @@ def test_objects_of_a_cluster_that_is_not_synced_are_not_noted_one_by_one() -> N
     made.store.put("c1", service(API))
     take_over(made.store, [service()])
     assert changed_at(made.store, WEB) == changed_at(made.store, API) == LONG_AGO
+
+
+def test_first_objects_of_a_cluster_are_planned_once_it_is_connected() -> None:
+    """Setting the connection plans every Service; taking the objects over does not do it before."""
+    made = linked("c1")
+    made.store.set_connection("c1", PENDING)
+    made.changes.clear()
+    take_over(made.store, [service()])
+    assert made.enqueued == []
+    made.store.set_connection("c1", SYNCED)
+    assert WEB in made.enqueued
 
 
 def test_link_that_was_deleted_meanwhile_gets_no_objects() -> None:
