@@ -13,7 +13,6 @@ from attrs import define
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from svclink_controller.state.link_states import Observation
 from svclink_controller.state.store import Store
 from svclink_core.snapshot import PENDING, Pending, Synced
 
@@ -97,7 +96,7 @@ class StateCollector(Collector):
                 {key: getattr(each, kind) for key, each in mirrored.items()},
             )
 
-        expiries = {(name,): self._observation(name).expiries or () for name in links}
+        expiries = {(name,): self.store.observation(name).expiries or () for name in links}
         yield _gauge(
             "svclink_link_credentials_expiration_timestamp_seconds",
             "When the first credential of a link expires, in seconds since 1970. Links whose "
@@ -106,13 +105,10 @@ class StateCollector(Collector):
             {key: min(one.at for one in each) for key, each in expiries.items() if each},
         )
 
-    def _observation(self, name: str) -> Observation:
-        return self.store.observations.get(name, Observation())
-
     def _state(self, name: str) -> str:
         if not self.store.links[name].spec.enabled:
             return "disabled"
-        problem = self._observation(name).problem
+        problem = self.store.observation(name).problem
         match self.store.connections.get(name, PENDING):
             case Synced():
                 return "synced"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from attrs import define
 
-from svclink_controller.state.link_states import Observation
 from svclink_controller.state.store import Store
 from svclink_core.snapshot import PENDING
 
@@ -36,5 +35,5 @@ class Readiness:
             if link.is_selected
             and link.spec.enabled
             and self.store.connections.get(name, PENDING) == PENDING
-            and self.store.observations.get(name, Observation()).problem is None
+            and self.store.observation(name).problem is None
         )

@@ -18,7 +18,6 @@ from svclink_controller.reconcile.failed_writes import FailedWrites, Write
 from svclink_controller.reconcile.plan_results import PlanResults
 from svclink_controller.reconcile.workqueue import WorkQueue
 from svclink_controller.reconcile.write_results import explain, pauses_of
-from svclink_controller.state.link_states import Observation
 from svclink_controller.state.store import Store
 from svclink_controller.wire.messages import WireError
 from svclink_controller.wire.reading import decode_object
@@ -168,7 +167,7 @@ class StatusWriter:
 
     def _until_expiry(self, name: str) -> float:
         """Seconds until credentials expire, or expire soon; 0 if none do."""
-        expiries, now = self._observation(name).expiries or (), self.now()
+        expiries, now = self.store.observation(name).expiries or (), self.now()
         change = next_credential_change(expiries, now)
         return 0 if change is None else min(change - now, MAX_EXPIRY_WAIT_SECONDS)
 
@@ -231,7 +230,7 @@ class StatusWriter:
 
     def _facts(self, link: ClusterLink) -> LinkFacts:
         name = link.metadata.name
-        observation = self._observation(name)
+        observation = self.store.observation(name)
         expiries = observation.expiries
         mirrored = self.store.mirrored(name)
         return LinkFacts(
@@ -251,9 +250,6 @@ class StatusWriter:
             findings=self.plan_results.findings_of(name),
             write_failures=self.plan_results.failures_of(name),
         )
-
-    def _observation(self, name: str) -> Observation:
-        return self.store.observations.get(name, Observation())
 
 
 def is_transition(old: ClusterLinkStatus, new: ClusterLinkStatus) -> bool:

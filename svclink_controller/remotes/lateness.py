@@ -8,7 +8,6 @@ from typing import Final
 from attrs import define, evolve
 
 from svclink_controller.api.spending import Account
-from svclink_controller.state.link_states import Observation
 from svclink_controller.state.store import Store
 
 LATENESS_SECONDS: Final = 30
@@ -41,5 +40,5 @@ class Lateness:
             self._show(None)
 
     def _show(self, excess: str | None) -> None:
-        observation = self.store.observations.get(self.cluster, Observation())
+        observation = self.store.observation(self.cluster)
         self.store.observe(self.cluster, evolve(observation, excess=excess))

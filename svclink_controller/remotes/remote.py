@@ -379,7 +379,7 @@ class Remote:
 
     @property
     def _observation(self) -> Observation:
-        return self.store.observations.get(self.name, Observation())
+        return self.store.observation(self.name)
 
     def _observe(self, observation: Observation) -> None:
         self.store.observe(self.name, observation)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from attrs import define, evolve, field
 
 from svclink_controller import clock
-from svclink_controller.state.link_states import Observation
 from svclink_controller.state.store import Store
 
 
@@ -38,6 +37,6 @@ class Silences:
         self._observe()
 
     def _observe(self) -> None:
-        observation = self.store.observations.get(self.cluster, Observation())
+        observation = self.store.observation(self.cluster)
         silent_since = min(self._since.values(), default=None)
         self.store.observe(self.cluster, evolve(observation, silent_since=silent_since))

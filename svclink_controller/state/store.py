@@ -89,10 +89,7 @@ class Store:
         return self._listed == {ClusterLink, Service, EndpointSlice}
 
     def snapshot(self) -> Snapshot:
-        """The current state as a value.
-
-        Taking it costs nothing, and later changes do not show in it.
-        """
+        """The current state as a value, which costs nothing to take and never changes."""
         return self._snapshots.snapshot(self.options)
 
     @property
@@ -114,6 +111,10 @@ class Store:
     def observations(self) -> Mapping[str, Observation]:
         """What was last observed of each connection, by the name of its link."""
         return self._link_states.observations
+
+    def observation(self, cluster: str) -> Observation:
+        """The last observation of a connection, an empty one before the first."""
+        return self.observations.get(cluster, Observation())
 
     def guard(self, cluster: str) -> Guard:
         """The deletion guard of a cluster."""
@@ -183,10 +184,7 @@ class Store:
             self._link_changed(link.metadata.name)
 
     def remove_link(self, name: str, namespace: str = "") -> None:
-        """Remove a ClusterLink.
-
-        With the last link of a name, everything of its cluster is removed.
-        """
+        """Remove a ClusterLink and, if it is the last of its name, all of its cluster."""
         if not self._link_states.remove(NamespacedName(namespace, name)):
             return
         if name not in self.links:
