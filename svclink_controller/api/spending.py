@@ -42,6 +42,11 @@ class Account:
         """Whether the cluster is a remote one. The main cluster is trusted."""
         return self.budget is not UNLIMITED
 
+    @property
+    def list_share(self) -> LoopShare | None:
+        """Counts the work on lists of a remote cluster; None for the main cluster."""
+        return self.loop if self.is_limited else None
+
     def new_memory(self, read: object) -> int:
         """Memory that an object takes which was just read, 0 if it is in the state already."""
         if not self.is_limited:

@@ -186,8 +186,7 @@ class Pager(Generic[T]):
         reading = self.client.reading
         reading.grow(size)
         try:
-            share = reading.account.loop if reading.account.is_limited else None
-            await in_turns(self._decode_into(listing, page), share=share)
+            await in_turns(self._decode_into(listing, page), share=reading.account.list_share)
         finally:
             reading.shrink(size)
 

@@ -42,8 +42,7 @@ class ObjectSink(Generic[T]):
     async def replace(self, listing: Listing[T]) -> None:
         """Take a complete list. Ten thousand slices take 0.1 s, and other tasks run in between."""
         steps = self.store.replacing(self.cluster, self.kind, listing, self.namespace)
-        share = self.account.loop if self.account.is_limited else None
-        await in_turns(steps, self.turn_seconds, share)
+        await in_turns(steps, self.turn_seconds, self.account.list_share)
 
     def apply(self, item: T) -> None:
         """Add or change an object. Raises `BudgetExceededError` if the cluster has too many."""
