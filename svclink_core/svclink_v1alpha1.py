@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from attrs import field, frozen
 
@@ -49,6 +49,10 @@ class ClusterLinkSpec:
     cluster_id: str | None = field(default=None, metadata={"json": "clusterID"})
 
 
+TRUE_IF_UNHEALTHY: Final = frozenset({"Degraded", "CredentialsExpiring"})
+"""The types of conditions that are True when something is wrong."""
+
+
 @frozen
 class Condition:
     """One aspect of a ClusterLink's state; the transition time moves only when `status` changes."""
@@ -59,6 +63,11 @@ class Condition:
     message: str
     last_transition_time: str
     observed_generation: int = 0
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether the condition has the status of a link without problems."""
+        return self.status == ("False" if self.type in TRUE_IF_UNHEALTHY else "True")
 
 
 @frozen

@@ -181,13 +181,8 @@ def transitions(old: ClusterLinkStatus, new: ClusterLinkStatus) -> list[Conditio
 
 def is_good(condition: Condition) -> bool:
     """Whether a condition is healthy, or has the state that the user asked for."""
-    if condition.reason == LinkReason.DISABLED.code:
-        return True
-    return condition.status == ("False" if condition.type in _ABNORMAL else "True")
+    return condition.reason == LinkReason.DISABLED.code or condition.is_healthy
 
-
-_ABNORMAL: Final = {"Degraded", "CredentialsExpiring"}
-"""Types of conditions that are True when something is wrong."""
 
 _QUIET: Final = {LinkReason.CONNECTING.code, LinkReason.INITIALIZING.code, LinkReason.STALE.code}
 """Reasons that resolve themselves, or repeat what the condition Ready says."""

@@ -76,16 +76,9 @@ def _link_row(link: ClusterLink, now: float) -> tuple[str, ...]:
 def _shown_condition(link: ClusterLink) -> Condition | None:
     """The first unhealthy condition, else Ready."""
     by_type = {condition.type: condition for condition in link.status.conditions}
-    wanted = (
-        ("Ready", "True"),
-        ("Synced", "True"),
-        ("Degraded", "False"),
-        ("CredentialsExpiring", "False"),
-    )
-    bad = [
-        by_type[kind] for kind, good in wanted if kind in by_type and by_type[kind].status != good
-    ]
-    return next(iter(bad), by_type.get("Ready"))
+    by_urgency = ("Ready", "Synced", "Degraded", "CredentialsExpiring")
+    present = [by_type[kind] for kind in by_urgency if kind in by_type]
+    return next((each for each in present if not each.is_healthy), by_type.get("Ready"))
 
 
 def _message(link: ClusterLink, shown: Condition) -> str:

@@ -301,6 +301,17 @@ def test_other_expired_credentials_are_shown() -> None:
     assert condition(again, "Ready").message != first.conditions[0].message
 
 
+@pytest.mark.parametrize("kind", ["Ready", "Synced", "Degraded", "CredentialsExpiring"])
+def test_healthy_status_of_a_condition(kind: str) -> None:
+    """Some conditions are True when all is well, others when something is wrong."""
+    is_bad = kind in ("Degraded", "CredentialsExpiring")
+    true, false, unknown = (
+        Condition(kind, status, "Reason", "message", "2026-01-01T00:00:00Z").is_healthy
+        for status in ("True", "False", "Unknown")
+    )
+    assert (true, false, unknown) == (not is_bad, is_bad, False)
+
+
 def test_edited_link_has_no_known_cluster() -> None:
     """The identity in a status belongs to the link as it was before the edit."""
     known = evolve(
