@@ -118,12 +118,12 @@ class _Found:
     Args:
         slices: How EndpointSlices are decoded.
         repeated: The objects that occurred before, for people.
-        has_only_others: Whether all objects of the file are of kinds that svclink does not read.
+        has_others: Whether an object of the file is of a kind that svclink does not read.
     """
 
     slices: Resource[EndpointSlice]
     repeated: list[str] = field(factory=list)
-    has_only_others: bool = False
+    has_others: bool = False
     _services: dict[NamespacedName, Service] = field(factory=dict)
     _endpoint_slices: dict[NamespacedName, EndpointSlice] = field(factory=dict)
     _links: dict[NamespacedName, ClusterLink] = field(factory=dict)
@@ -141,9 +141,7 @@ class _Found:
             case "Namespace":
                 self._put(self._namespaces, _decoded(each, Namespace, NAMESPACES))
             case _:
-                self.has_only_others = not self._has_any
-                return
-        self.has_only_others = False
+                self.has_others = True
 
     def content(self) -> ClusterContent:
         """All objects."""
@@ -159,8 +157,10 @@ class _Found:
         )
 
     @property
-    def _has_any(self) -> bool:
-        return bool(self._services or self._endpoint_slices or self._links or self._namespaces)
+    def has_only_others(self) -> bool:
+        """Whether the file has objects, and all are of kinds that svclink does not read."""
+        known = (self._services, self._endpoint_slices, self._links, self._namespaces)
+        return self.has_others and not any(known)
 
     def _put(self, known: dict[NamespacedName, T], item: T) -> None:
         key = item.metadata.key
