@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -43,6 +44,15 @@ class WriteBan:
     def delete(self) -> None:
         self.lift()
         self.api.delete("validatingadmissionpolicies", POLICY)
+
+
+@contextlib.contextmanager
+def write_ban(api: Api, user: str) -> Iterator[WriteBan]:
+    """A `WriteBan` that exists for a while, and is not in force yet."""
+    ban = WriteBan(api, user)
+    ban.create()
+    yield ban
+    ban.delete()
 
 
 @dataclass

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from .admission import WriteBan
+from .admission import WriteBan, write_ban
 from .api_client import ApiError
 from .chaos import Chaos
 from .chaos_changes import ObjectChanges
@@ -36,10 +36,8 @@ pytestmark = pytest.mark.real_servers("the embedded server has no admission poli
 @pytest.fixture
 def ban(main: Cluster) -> Iterator[WriteBan]:
     """The policy that can deny the controllers every write of a mirror."""
-    created = WriteBan(main.api, CONTROLLER)
-    created.create()
-    yield created
-    created.delete()
+    with write_ban(main.api, CONTROLLER) as created:
+        yield created
 
 
 @pytest.fixture

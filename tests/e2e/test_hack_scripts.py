@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Final
@@ -29,6 +28,7 @@ from tests.builders.manifests import Manifest, endpoint_slice, service
 from .api_client import ApiError
 from .control_planes import Cluster
 from .documented_commands import documented_commands
+from .requirements import require
 from .shell import Shell
 from .world import World
 
@@ -261,8 +261,7 @@ def test_cleanup_deletes_slices_of_svclink_in_the_selected_namespaces(
 def require_make() -> None:
     """Skip the test without `make`, which the e2e session installs if permitted; CI needs it."""
     if shutil.which("make") is None:
-        missing = pytest.fail if os.environ.get("CI") else pytest.skip
-        missing("make is not on the PATH: install the Debian package make")
+        require("make is not on the PATH: install the Debian package make")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from .admission import SliceQuota, WriteBan, assert_refused
+from .admission import SliceQuota, WriteBan, assert_refused, write_ban
 from .api_client import Api
 from .control_planes import CONTROLLER
 from .polling import consistently, eventually
@@ -33,10 +33,8 @@ def quota(linked: World) -> SliceQuota:
 @pytest.fixture
 def policy(linked: World) -> Iterator[WriteBan]:
     """An admission policy that denies the controller every write of an EndpointSlice."""
-    ban = WriteBan(linked.main.api, CONTROLLER)
-    ban.create()
-    yield ban
-    ban.delete()
+    with write_ban(linked.main.api, CONTROLLER) as ban:
+        yield ban
 
 
 @pytest.mark.parametrize("refusal", ["quota", "policy"])

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import runpy
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 
 SCRIPT = Path(__file__).parents[2] / "hack" / "slim_environment.py"
+
+
+@contextmanager
+def whole_client() -> Iterator[None]:
+    """Everything can be imported meanwhile, as in programs that use svclink as a library."""
+    finders = [each for each in sys.meta_path if isinstance(each, NotInTheImage)]
+    for each in finders:
+        sys.meta_path.remove(each)
+    yield
+    sys.meta_path[:0] = finders
 
 
 class NotInTheImage(MetaPathFinder):

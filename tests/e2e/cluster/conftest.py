@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -14,6 +11,7 @@ import pytest
 
 from tests.e2e.conftest import ROOT, WITHOUT
 from tests.e2e.polling import eventually
+from tests.e2e.requirements import built_programs, require
 from tests.e2e.world import Kubectl, Links
 
 from . import dns, workloads
@@ -64,10 +62,7 @@ def requirements(request: pytest.FixtureRequest) -> None:
     """Skip the tests if whole clusters cannot run here; in CI, fail."""
     if request.config.getoption(WITHOUT, default=False):
         pytest.skip(f"{WITHOUT} was given")
-    if (reason := missing_cluster_requirement()) is not None:
-        if os.environ.get("CI"):
-            pytest.fail(reason, pytrace=False)
-        pytest.skip(reason)
+    require(missing_cluster_requirement())
 
 
 @pytest.fixture(scope="session")
@@ -79,21 +74,11 @@ def programs(
 ) -> Path:
     """A directory with all programs of control planes and nodes, which are built if missing."""
     directory = tmp_path_factory.mktemp("programs")
-    version = request.config.getoption("--kubernetes", default=None)
-    chosen = ("--kubernetes", version) if version else ()
-    for source in (binaries, _built("--traffic", *chosen), _built("--nodes", *chosen)):
+    built = [built_programs(request.config, option) for option in ("--traffic", "--nodes")]
+    for source in (binaries, *built):
         for program in source.iterdir():
             (directory / program.name).symlink_to(program)
     return directory
-
-
-def _built(*options: str) -> Path:
-    """The directory of a set of programs, which are built if missing."""
-    command = [sys.executable, str(ROOT / "hack" / "envtest" / "assets.py"), *options]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.fail(done.stderr, pytrace=False)
-    return Path(done.stdout.strip())
 
 
 @pytest.fixture(scope="session")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from pathlib import Path
 from typing import Final
 
-import pytest
+from tests.e2e.requirements import require
 
 PROGRAMS: Final = ("prometheus", "promtool")
 
@@ -16,12 +15,8 @@ PROGRAMS: Final = ("prometheus", "promtool")
 def require_prometheus() -> None:
     """Skip the test if a program is missing; in CI, fail."""
     missing = [program for program in PROGRAMS if shutil.which(program) is None]
-    if not missing:
-        return
-    reason = f"{' and '.join(missing)} not found: install Prometheus (Debian: prometheus)."
-    if os.environ.get("CI"):
-        pytest.fail(reason, pytrace=False)
-    pytest.skip(reason)
+    if missing:
+        require(f"{' and '.join(missing)} not found: install Prometheus (Debian: prometheus).")
 
 
 def promtool(*arguments: str | Path, directory: Path | None = None, answer: str = "") -> str:

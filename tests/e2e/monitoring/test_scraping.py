@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from svclink_controller.demo.processes import Process
-from tests.e2e.admission import WriteBan, assert_refused
+from tests.e2e.admission import WriteBan, assert_refused, write_ban
 from tests.e2e.api_client import Api
 from tests.e2e.control_planes import Cluster
 from tests.e2e.controller_process import Controller, controller_of
@@ -99,10 +99,8 @@ def controller_api(main: Cluster, deployed: Shell) -> Iterator[Api]:
 @pytest.fixture
 def ban(main: Cluster) -> Iterator[WriteBan]:
     """An admission policy that can deny svclink every write of an EndpointSlice."""
-    created = WriteBan(main.api, CONTROLLER_USER)
-    created.create()
-    yield created
-    created.delete()
+    with write_ban(main.api, CONTROLLER_USER) as created:
+        yield created
 
 
 def test_prometheus_has_data_for_every_panel_metric_and_alert(

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,10 +10,11 @@ from typing import Final, TypeAlias
 
 import pytest
 
-from tests.e2e.conftest import ROOT, WITHOUT, start_clusters
+from tests.e2e.conftest import WITHOUT, start_clusters
 from tests.e2e.control_planes import Cluster
 from tests.e2e.controller_process import Controller
 from tests.e2e.polling import eventually
+from tests.e2e.requirements import built_programs, require
 from tests.e2e.world import World
 
 from .kubelets import Kubelet, node, zone
@@ -89,17 +87,8 @@ def traffic_binaries(request: pytest.FixtureRequest) -> Path:
     """
     if request.config.getoption(WITHOUT, default=False):
         pytest.skip(f"{WITHOUT} was given")
-    if (reason := missing_requirement()) is not None:
-        if os.environ.get("CI"):
-            pytest.fail(reason, pytrace=False)
-        pytest.skip(reason)
-    command = [sys.executable, str(ROOT / "hack" / "envtest" / "assets.py"), "--traffic"]
-    if version := request.config.getoption("--kubernetes", default=None):
-        command += ["--kubernetes", version]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.fail(done.stderr, pytrace=False)
-    return Path(done.stdout.strip())
+    require(missing_requirement())
+    return built_programs(request.config, "--traffic")
 
 
 @pytest.fixture(scope="session")

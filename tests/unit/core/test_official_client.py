@@ -6,7 +6,7 @@ Real: the models of `kubernetes.client`. Substituted: nothing.
 from __future__ import annotations
 
 import json
-import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from types import ModuleType
 from typing import Final
@@ -17,16 +17,16 @@ from kubernetes.aio import client as aio_client
 
 from svclink_core import BadInputError, EndpointSlice, Service
 from svclink_core.codec import Json, structure
-from tests.unit.client_classes import NotInTheImage
+from tests.unit.client_classes import whole_client
 
 from .manifests import SERVICE, SLICE
 
 
 @pytest.fixture(autouse=True)
-def whole_client(monkeypatch: pytest.MonkeyPatch) -> None:
+def uses_the_library() -> Iterator[None]:
     """Programs that use the library have the whole client, not what the image has of it."""
-    finders = [each for each in sys.meta_path if not isinstance(each, NotInTheImage)]
-    monkeypatch.setattr(sys, "meta_path", finders)
+    with whole_client():
+        yield
 
 
 # More fields of a Service, and a label with the name of a field of the client.
