@@ -33,28 +33,45 @@ class MirrorCounter:
     def replace(self, old: EndpointSlice | None, new: EndpointSlice | None) -> set[str]:
         """Count a slice that was added, changed or removed.
 
-        Returns the clusters with other mirrors than before.
+        Returns the clusters whose numbers may have changed.
         """
-        clusters = {self._count(old, -1), self._count(new, 1)}
-        return {cluster for cluster in clusters if cluster is not None}
+        before, after = _Counted.of(old), _Counted.of(new)
+        if before == after:  # Most changes replace some endpoints by as many others.
+            return set()
+        for counted, sign in ((before, -1), (after, 1)):
+            if counted is not None:
+                self._add(counted, sign)
+        return {counted.cluster for counted in (before, after) if counted is not None}
 
     def of(self, cluster: str) -> MirrorCounts:
         """The numbers of one cluster."""
         services = self._slices_of_service.get(cluster, ())
         return MirrorCounts(len(services), self._endpoints[cluster], self._slices[cluster])
 
-    def _count(self, endpoint_slice: EndpointSlice | None, sign: int) -> str | None:
-        """Add (`sign` 1) or subtract (-1) a slice. Returns the cluster of a mirror."""
+    def _add(self, mirror: _Counted, sign: int) -> None:
+        """Add (`sign` 1) or subtract (-1) a mirror."""
+        self._endpoints[mirror.cluster] += sign * mirror.endpoints
+        self._slices[mirror.cluster] += sign
+        services = self._slices_of_service[mirror.cluster]
+        services[mirror.service] += sign
+        if not services[mirror.service]:
+            del services[mirror.service]
+
+
+@frozen
+class _Counted:
+    """What counts of one mirror."""
+
+    cluster: str
+    service: NamespacedName
+    endpoints: int
+
+    @classmethod
+    def of(cls, endpoint_slice: EndpointSlice | None) -> _Counted | None:
+        """What counts of a slice, None if it is not a mirror."""
         if endpoint_slice is None:
             return None
         owner, service = owner_of(endpoint_slice), service_of(endpoint_slice)
         if service is None or not isinstance(owner, Ours):
             return None
-        cluster = owner.cluster
-        self._endpoints[cluster] += sign * len(endpoint_slice.endpoints)
-        self._slices[cluster] += sign
-        services = self._slices_of_service[cluster]
-        services[service] += sign
-        if not services[service]:
-            del services[service]
-        return cluster
+        return cls(owner.cluster, service, len(endpoint_slice.endpoints))

@@ -132,6 +132,18 @@ def test_changed_mirror_outdates_the_status_of_its_link() -> None:
     assert sorted(made.outdated_statuses[1:]) == ["c1", "c2"]
 
 
+def test_status_is_out_of_date_only_where_its_numbers_change() -> None:
+    """A mirror with as many endpoints as before leaves the status; one with more does not."""
+    made = linked("c1")
+    made.store.put(MAIN, mirrored_slice(None, "10.2.0.1", "10.2.0.2", version="1"))
+    made.changes.clear()
+    made.store.put(MAIN, mirrored_slice(None, "10.2.0.1", "10.2.0.3", version="2"))
+    assert made.outdated_statuses == []
+    made.store.put(MAIN, mirrored_slice(None, "10.2.0.1", version="3"))
+    assert made.outdated_statuses == ["c1"]
+    assert made.store.mirrored("c1") == MirrorCounts(services=1, endpoints=1, slices=1)
+
+
 # Namespaces, guards and deadlines
 
 
