@@ -227,7 +227,7 @@ class Manager:
             self._reflect(slices, ObjectSink(self.store, MAIN, EndpointSlice), self.store.has_slice)
         )
         if self.settings.options.sync_services:
-            group.create_task(self._reflect(NAMESPACES, NamespaceSink(self.store)))
+            group.create_task(self._reflect(NAMESPACES, NamespaceSink(self.store.main.namespaces)))
 
     def _reflect_links(self, group: asyncio.TaskGroup) -> None:
         resource = cluster_links(self.settings.link_selector)

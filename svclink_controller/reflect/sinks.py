@@ -9,6 +9,7 @@ from attrs import field, frozen
 
 from svclink_controller.api.spending import Account
 from svclink_controller.loop_turns import TURN_SECONDS, in_turns
+from svclink_controller.state.namespaces import Namespaces
 from svclink_controller.state.store import Store
 from svclink_controller.wire.messages import Listing, Undecodable
 from svclink_core.core_v1 import Namespace, Service
@@ -72,23 +73,23 @@ class ObjectSink(Generic[T]):
 class NamespaceSink:
     """Namespaces of the main cluster."""
 
-    store: Store
+    namespaces: Namespaces
 
     async def replace(self, listing: Listing[Namespace]) -> None:
         """Take a complete list."""
-        self.store.replace_namespaces(listing)
+        self.namespaces.replace(listing)
 
     def apply(self, item: Namespace) -> None:
         """Add or change a Namespace."""
-        self.store.put_namespace(item)
+        self.namespaces.put(item)
 
     def remove(self, key: NamespacedName) -> None:
         """Remove a Namespace."""
-        self.store.remove_namespace(key.name)
+        self.namespaces.remove(key.name)
 
     def mark_undecodable(self, each: Undecodable) -> None:
         """Note that a Namespace exists but could not be decoded."""
-        self.store.put_namespace(Namespace(ObjectMeta(each.key.name)))
+        self.namespaces.put(Namespace(ObjectMeta(each.key.name)))
 
 
 @frozen

@@ -6,7 +6,7 @@ from attrs import define, field
 
 from svclink_controller.state.cluster_objects import ClusterObjects
 from svclink_controller.state.link_states import LinkStates
-from svclink_controller.state.namespaces import Namespaces
+from svclink_controller.state.main_facts import MainFacts
 from svclink_controller.state.versioned_map import VersionedMap
 from svclink_core.snapshot import MainCluster, Options, RemoteCluster, Snapshot
 from svclink_core.svclink_v1alpha1 import ClusterLink
@@ -18,7 +18,7 @@ class SnapshotMaker:
     """Makes snapshots of the state, in which only the clusters that changed are made again."""
 
     _link_states: LinkStates
-    _namespaces: Namespaces
+    _main_facts: MainFacts
     _clusters: dict[str, ClusterObjects]
     _main: MainCluster = field(factory=MainCluster)
     _remotes: VersionedMap[str, RemoteCluster] = field(factory=VersionedMap)
@@ -40,22 +40,11 @@ class SnapshotMaker:
 
     def _update(self, cluster: str) -> None:
         if cluster == MAIN:
-            self._main = self._main_cluster()
+            self._main = self._main_facts.with_objects(self._clusters[MAIN])
         elif (link := self._link_states.planned_links.get(cluster)) is not None:
             self._remotes.set(cluster, self._remote_cluster(cluster, link))
         else:
             self._remotes.pop(cluster)
-
-    def _main_cluster(self) -> MainCluster:
-        objects = self._clusters[MAIN]
-        return MainCluster(
-            services=objects.services.version(),
-            endpoint_slices=objects.slices_by_service.version(),
-            names=objects.slices.version(),
-            undecodable=objects.undecodable_services.version(),
-            namespaces=self._namespaces.names(),
-            terminating=self._namespaces.terminating(),
-        )
 
     def _remote_cluster(self, name: str, link: ClusterLink) -> RemoteCluster:
         objects = self._clusters.get(name) or ClusterObjects()

@@ -25,13 +25,13 @@ from svclink_controller.state.cluster_objects import (
 )
 from svclink_controller.state.link_index import LinkIndex, is_older
 from svclink_controller.state.link_states import LinkStates, Observation
+from svclink_controller.state.main_facts import MainFacts
 from svclink_controller.state.mirror_counts import MirrorCounter, MirrorCounts
-from svclink_controller.state.namespaces import Namespaces
 from svclink_controller.state.propagation import PropagationTimes
 from svclink_controller.state.snapshots import SnapshotMaker
 from svclink_controller.state.successor import Successor
 from svclink_controller.wire.messages import Listing, Undecodable
-from svclink_core.core_v1 import Namespace, Service
+from svclink_core.core_v1 import Service
 from svclink_core.deletion_guard import Guard
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.enqueueing import (
@@ -39,7 +39,6 @@ from svclink_core.enqueueing import (
     EndpointSliceChanged,
     Event,
     GuardChanged,
-    NamespaceChanged,
     ServiceChanged,
     requests_for,
 )
@@ -61,19 +60,22 @@ class Store:
     Args:
         options: Settings that plans depend on.
         listener: Called with every change, in order.
+        main: What is known of the main cluster besides its Services and EndpointSlices.
     """
 
     options: Options
     listener: Listener = ignore_changes
     propagation: PropagationTimes = field(factory=PropagationTimes)
     _link_states: LinkStates = field(factory=LinkStates)
-    _namespaces: Namespaces = field(factory=Namespaces)
+    main: MainFacts = field(
+        default=Factory(lambda self: MainFacts(self._main_changed), takes_self=True)
+    )
     _clusters: dict[str, ClusterObjects] = field(factory=lambda: {MAIN: ClusterObjects()})
     _mirror_counter: MirrorCounter = field(factory=MirrorCounter)
     _listed: set[type] = field(factory=set)
     _snapshots: SnapshotMaker = field(
         default=Factory(
-            lambda self: SnapshotMaker(self._link_states, self._namespaces, self._clusters),
+            lambda self: SnapshotMaker(self._link_states, self.main, self._clusters),
             takes_self=True,
         )
     )
@@ -230,28 +232,6 @@ class Store:
         self.listener(LinkChanged(cluster))
         self._plan_again_after(ClusterChanged(cluster))
 
-    # Namespaces of the main cluster
-
-    def replace_namespaces(self, listing: Listing[Namespace]) -> None:
-        """Take the complete list of Namespaces."""
-        self._namespaces.replace(listing)
-        self._snapshots.mark_outdated(MAIN)
-        self._plan_again_after(ClusterChanged(MAIN))
-
-    def put_namespace(self, namespace: Namespace) -> None:
-        """Add or change a Namespace."""
-        if self._namespaces.put(namespace):
-            self._namespace_changed(namespace.metadata.name)
-
-    def remove_namespace(self, name: str) -> None:
-        """Remove a Namespace."""
-        if self._namespaces.remove(name):
-            self._namespace_changed(name)
-
-    def _namespace_changed(self, name: str) -> None:
-        self._snapshots.mark_outdated(MAIN)
-        self._plan_again_after(NamespaceChanged(name))
-
     # Services and EndpointSlices of any cluster
 
     def replacing(
@@ -388,6 +368,10 @@ class Store:
             self._changing(cluster).note_change(event.old, event.new, self._link_states.now)
         if connection != PENDING:
             self._plan_again_after(event)
+
+    def _main_changed(self, event: Event) -> None:
+        self._snapshots.mark_outdated(MAIN)
+        self._plan_again_after(event)
 
     def _plan_again_after(self, event: Event) -> None:
         if self.is_complete:

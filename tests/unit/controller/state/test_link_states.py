@@ -151,14 +151,14 @@ def test_namespaces_are_unknown_before_they_are_listed() -> None:
     """Before the list the Namespaces are unknown, not absent. After it they are followed."""
     made = world()
     assert made.store.snapshot().main.namespaces is None
-    made.store.put_namespace(namespace("early"))
-    made.store.remove_namespace("early")
+    made.store.main.namespaces.put(namespace("early"))
+    made.store.main.namespaces.remove("early")
     assert made.store.snapshot().main.namespaces is None
     unclear = Undecodable(NamespacedName("", "unclear"), NamespacedName("", "unclear"), "?")
-    made.store.replace_namespaces(Listing([namespace("a"), namespace("b")], [unclear], "1"))
+    made.store.main.namespaces.replace(Listing([namespace("a"), namespace("b")], [unclear], "1"))
     assert set(made.store.snapshot().main.namespaces or ()) == {"a", "b", "unclear"}
-    made.store.put_namespace(namespace("a", deleted_at="2026-01-01T00:00:00Z"))
-    made.store.remove_namespace("b")
+    made.store.main.namespaces.put(namespace("a", deleted_at="2026-01-01T00:00:00Z"))
+    made.store.main.namespaces.remove("b")
     main = made.store.snapshot().main
     assert (set(main.namespaces or ()), set(main.terminating)) == ({"a", "unclear"}, {"a"})
 
@@ -166,10 +166,10 @@ def test_namespaces_are_unknown_before_they_are_listed() -> None:
 def test_namespace_plans_services_that_wait_for_it() -> None:
     """If Services are created, a new Namespace plans the Services that it lacks."""
     made = linked("c1", options=Options(sync_services=True))
-    made.store.replace_namespaces(Listing([], [], "1"))
+    made.store.main.namespaces.replace(Listing([], [], "1"))
     made.store.put("c1", service(WEB))
     made.changes.clear()
-    made.store.put_namespace(namespace(WEB.namespace))
+    made.store.main.namespaces.put(namespace(WEB.namespace))
     assert made.enqueued == [WEB]
 
 

@@ -67,12 +67,12 @@ CHANGES: Final[dict[str, Callable[[Store], None]]] = {
     "the Services of a remote are listed": lambda store: replace_objects(
         store, "c1", Service, Listing([service(API)], [], "1")
     ),
-    "a Namespace is added": lambda store: store.put_namespace(namespace("shop")),
-    "a Namespace is being deleted": lambda store: store.put_namespace(
+    "a Namespace is added": lambda store: store.main.namespaces.put(namespace("shop")),
+    "a Namespace is being deleted": lambda store: store.main.namespaces.put(
         namespace("default", deleted_at="2026-01-01T00:00:00Z")
     ),
-    "a Namespace is removed": lambda store: store.remove_namespace("default"),
-    "the Namespaces are listed": lambda store: store.replace_namespaces(
+    "a Namespace is removed": lambda store: store.main.namespaces.remove("default"),
+    "the Namespaces are listed": lambda store: store.main.namespaces.replace(
         Listing([namespace("shop")], [], "1")
     ),
     "a link is added": lambda store: store.put_link(link("c3")),
@@ -96,7 +96,7 @@ def store() -> Store:
         made.put(name, remote_slice())
         made.set_connection(name, SYNCED)
     made.mark_undecodable("c2", EndpointSlice, BROKEN)
-    made.replace_namespaces(Listing([namespace("default")], [], "1"))
+    made.main.namespaces.replace(Listing([namespace("default")], [], "1"))
     replace_objects(made, MAIN, Service, Listing([service()], [], "1"))
     replace_objects(made, MAIN, EndpointSlice, Listing([mirrored_slice()], [], "1"))
     made.mark_listed(ClusterLink)

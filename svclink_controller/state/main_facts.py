@@ -1,0 +1,38 @@
+"""What is known of the main cluster besides its Services and EndpointSlices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from attrs import Factory, define, field
+
+from svclink_controller.state.cluster_objects import ClusterObjects
+from svclink_controller.state.namespaces import Namespaces
+from svclink_core.enqueueing import Event
+from svclink_core.snapshot import MainCluster
+
+
+@define
+class MainFacts:
+    """What is known of the main cluster besides its Services and EndpointSlices.
+
+    Args:
+        changed: Called after every change, with the event that tells which Services to plan again.
+        namespaces: Its Namespaces.
+    """
+
+    changed: Callable[[Event], None]
+    namespaces: Namespaces = field(
+        default=Factory(lambda self: Namespaces(self.changed), takes_self=True)
+    )
+
+    def with_objects(self, objects: ClusterObjects) -> MainCluster:
+        """The main cluster as a value, with its Services and EndpointSlices."""
+        return MainCluster(
+            services=objects.services.version(),
+            endpoint_slices=objects.slices_by_service.version(),
+            names=objects.slices.version(),
+            undecodable=objects.undecodable_services.version(),
+            namespaces=self.namespaces.names(),
+            terminating=self.namespaces.terminating(),
+        )
