@@ -15,7 +15,8 @@ import click
 import yaml
 
 from svclink_controller.cli.main import svclink
-from svclink_core.well_known import LinkReason, Reason
+from svclink_core.link_reasons import LinkReason
+from svclink_core.well_known import Reason
 
 ROOT = Path(__file__).resolve().parents[1]
 CRD = ROOT / "crd" / "clusterlinks.svclink.cloudpilot.ai.yaml"

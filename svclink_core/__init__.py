@@ -27,12 +27,14 @@ from svclink_core.enqueueing import (
 from svclink_core.errors import BadInputError, ProgrammerError, SvclinkError
 from svclink_core.full_planning import plan
 from svclink_core.link_identity import Claim, Problem, refusals
+from svclink_core.link_reasons import LinkReason
 from svclink_core.link_target import LinkTarget, link_target
 from svclink_core.meta_v1 import NamespacedName, ObjectMeta, OwnerReference
 from svclink_core.mirroring import Finding
 from svclink_core.ownership import Foreign, Leftover, Ours, Owner, Unclear, owner_of, service_of
 from svclink_core.planner import Planner
-from svclink_core.planning import Change, Decision, Outcome, Plan, plan_service
+from svclink_core.planning import plan_service
+from svclink_core.plans import Change, Decision, Outcome, Plan
 from svclink_core.service_creation import CreateNamespace, CreateService
 from svclink_core.snapshot import (
     PENDING,
@@ -56,7 +58,7 @@ from svclink_core.svclink_v1alpha1 import (
     Condition,
     UnreachablePolicy,
 )
-from svclink_core.well_known import LinkReason, Reason
+from svclink_core.well_known import Reason
 
 __all__ = [
     "PENDING",

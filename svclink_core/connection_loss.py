@@ -12,9 +12,9 @@ from enum import Enum
 from typing import Final
 
 from svclink_core.link_identity import Problem
+from svclink_core.link_reasons import LinkReason
 from svclink_core.link_target import LinkRequest, LinkTarget
 from svclink_core.snapshot import PENDING, Connection, Synced, Unreachable
-from svclink_core.well_known import LinkReason
 
 
 class Loss(Enum):

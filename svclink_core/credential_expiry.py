@@ -10,7 +10,7 @@ from typing import Final
 
 from attrs import frozen
 
-from svclink_core.well_known import LinkReason
+from svclink_core.link_reasons import LinkReason
 
 SOON_SECONDS: Final = 7 * 86_400
 """How long before its end a credential expires soon."""

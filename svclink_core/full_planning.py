@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from svclink_core.meta_v1 import NamespacedName
-from svclink_core.planning import Change, Plan, earliest, plan_service
+from svclink_core.planning import earliest, plan_service
+from svclink_core.plans import Change, Plan
 from svclink_core.service_creation import CreateNamespace
 from svclink_core.snapshot import Snapshot, all_keys
 

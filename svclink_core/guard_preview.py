@@ -13,7 +13,7 @@ from attrs import evolve
 from svclink_core.deletion_guard import UNGUARDED, DeletionCount, Guard, guard_deadline, next_guard
 from svclink_core.full_planning import plan
 from svclink_core.ownership import cluster_of, is_ours
-from svclink_core.planning import Decision
+from svclink_core.plans import Decision
 from svclink_core.snapshot import Snapshot
 
 

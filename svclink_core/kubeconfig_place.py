@@ -17,8 +17,8 @@ from svclink_core.controller_namespace import (
     KnownNamespace,
 )
 from svclink_core.link_identity import Problem, SecretFault
+from svclink_core.link_reasons import LinkReason
 from svclink_core.svclink_v1alpha1 import ClusterLink
-from svclink_core.well_known import LinkReason
 
 
 @frozen

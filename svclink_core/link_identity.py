@@ -11,8 +11,8 @@ from enum import Enum
 
 from attrs import frozen
 
+from svclink_core.link_reasons import LinkReason
 from svclink_core.svclink_v1alpha1 import ClusterLink, ClusterLinkSpec
-from svclink_core.well_known import LinkReason
 
 
 class SecretFault(Enum):

@@ -8,9 +8,9 @@ from typing import Final, TypeAlias, assert_never
 from attrs import field, frozen
 
 from svclink_core.link_identity import Problem
+from svclink_core.link_reasons import LinkReason
 from svclink_core.snapshot import Options
 from svclink_core.svclink_v1alpha1 import ClusterLink
-from svclink_core.well_known import LinkReason
 
 
 @frozen

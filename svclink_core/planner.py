@@ -13,7 +13,8 @@ from svclink_core.full_planning import union
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.mirroring import normal_endpoints
 from svclink_core.naming import Names
-from svclink_core.planning import ClusterPlan, Outcome, Plan, compose, plan_cluster
+from svclink_core.planning import ClusterPlan, compose, plan_cluster
+from svclink_core.plans import Outcome, Plan
 from svclink_core.service_view import ServiceView, view_of
 from svclink_core.snapshot import RemoteCluster, Snapshot, all_keys
 

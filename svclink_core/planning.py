@@ -8,7 +8,6 @@ deletion_guard. When leftovers go: leftovers. Which Services are created: servic
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from enum import Enum
 from functools import partial
 from typing import TypeAlias, assert_never, cast
 
@@ -43,69 +42,13 @@ from svclink_core.mirroring import (
 )
 from svclink_core.naming import Names
 from svclink_core.ownership import is_collected_with
+from svclink_core.plans import Decision, Outcome, Plan
 from svclink_core.remote_consistency import current_slices, is_consistent, settles_at
-from svclink_core.service_creation import Creation, create_service
+from svclink_core.service_creation import create_service
 from svclink_core.service_view import ServiceView, view_of
 from svclink_core.snapshot import RemoteCluster, Snapshot, Synced
 from svclink_core.unreachable_policy import as_before_loss
 from svclink_core.well_known import MAIN, Reason
-
-Change: TypeAlias = SliceChange | Creation
-"""Anything that a plan changes in the main cluster."""
-
-
-class Outcome(Enum):
-    """What becomes of one Service of one cluster."""
-
-    MIRRORED = "Mirrored"
-    CREATED = "Created"
-    KEPT = "Kept"
-    SKIPPED = "Skipped"
-
-
-@frozen
-class Decision:
-    """Whether a Service of a cluster is mirrored, kept as it is or skipped, and why.
-
-    Args:
-        service: The Service.
-        cluster: The cluster. Its ClusterLink no longer exists if the reason is `LINK_GONE`.
-        outcome: What becomes of the Service.
-        reason: Why.
-        slices: How many EndpointSlices of it the main cluster has after the plan.
-        endpoints: How many endpoints these slices have.
-        deletions: How many slices go because of what the cluster itself says. They wait if the
-            reason is `DELETION_SETTLING` or `DELETION_HELD`. The deletion guard counts them.
-    """
-
-    service: NamespacedName
-    cluster: str
-    outcome: Outcome
-    reason: Reason
-    slices: int = 0
-    endpoints: int = 0
-    deletions: int = 0
-
-
-@frozen
-class Plan:
-    """What to change in the main cluster, in this order, and the reason for every decision.
-
-    For one Service, what it needs comes first, then creates and updates, then deletes and what an
-    unreachable policy asks for, so that no address is lost in between.
-
-    Args:
-        changes: What to do, each with its reason.
-        decisions: One for every Service and cluster, sorted by Service and then by cluster.
-        findings: What could not be mirrored, or not be decoded, and addresses in two clusters.
-        again_at: When to plan again although nothing happens, on the clock of `now`; None if that
-            is not needed. Unreachable policies and guards have deadlines of their own.
-    """
-
-    changes: tuple[Change, ...] = ()
-    decisions: tuple[Decision, ...] = ()
-    findings: tuple[Finding, ...] = ()
-    again_at: float | None = None
 
 
 def plan_service(snapshot: Snapshot, key: NamespacedName, now: float) -> Plan:

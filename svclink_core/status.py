@@ -17,6 +17,7 @@ from svclink_core.kubeconfig_place import (
     replacing_command,
 )
 from svclink_core.link_identity import Problem, SecretFault
+from svclink_core.link_reasons import LinkReason
 from svclink_core.mirroring import Finding
 from svclink_core.snapshot import PENDING, Connection, Pending, Synced, Unreachable
 from svclink_core.svclink_v1alpha1 import (
@@ -26,7 +27,7 @@ from svclink_core.svclink_v1alpha1 import (
     ConditionStatus,
     Phase,
 )
-from svclink_core.well_known import LinkReason, Reason
+from svclink_core.well_known import Reason
 
 SHOWN_NAMES = 3
 """How many Services a condition names; it only counts the others."""

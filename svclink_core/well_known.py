@@ -1,4 +1,4 @@
-"""Names that Kubernetes or svclink defines, and every reason that svclink gives."""
+"""Names that Kubernetes or svclink defines, and the reason for everything that is planned."""
 
 from __future__ import annotations
 
@@ -294,95 +294,6 @@ class Reason(Enum):
         self.code = code
         self.sentence = sentence
         self.caused_by = caused_by
-
-    def __str__(self) -> str:
-        return self.code
-
-
-class LinkReason(Enum):
-    """Why a ClusterLink is in its state: the `reason` of a condition, and a sentence for people."""
-
-    CLUSTER_READY = ("ClusterReady", "Cluster connection established")
-    DISABLED = (
-        "Disabled",
-        "spec.enabled is false: the mirrored EndpointSlices stay as they are until it is true",
-    )
-    CONNECTING = ("Connecting", "connecting to the cluster")
-    INVALID_KUBECONFIG = ("InvalidKubeconfig", "fix the kubeconfig of the link")
-    INSECURE_KUBECONFIG = (
-        "InsecureKubeconfig",
-        "remove from the kubeconfig what svclink refuses to use",
-    )
-    UNREACHABLE = (
-        "Unreachable",
-        "check the server address in the kubeconfig, and the network to it",
-    )
-    UNAUTHORIZED = (
-        "Unauthorized",
-        "the cluster rejected the credentials: put a new token or certificate into the kubeconfig",
-    )
-    FORBIDDEN = (
-        "Forbidden",
-        "grant get, list and watch on services, endpointslices and namespaces in the cluster",
-    )
-    CERTIFICATE_INVALID = (
-        "CertificateInvalid",
-        "expired, not yet valid, for another name, or of an unknown CA: fix what the message says",
-    )
-    SELF_LINK = ("SelfLink", "delete the link, or give it the kubeconfig of another cluster")
-    DUPLICATE_CLUSTER = ("DuplicateCluster", "delete one of the two links")
-    CLUSTER_CHANGED = (
-        "ClusterChanged",
-        "its EndpointSlices are kept; if this is intended, edit the link or set spec.clusterID",
-    )
-    DUPLICATE_NAME = ("DuplicateName", "delete all but one of the ClusterLinks with this name")
-    SYNCED = ("Synced", "all Services and EndpointSlices of the cluster have been listed")
-    INITIALIZING = ("Initializing", "the cluster has not been listed completely yet")
-    STALE = ("Stale", "changes of the cluster may be missing")
-    NAMESPACES_MISSING = (
-        "NamespacesMissing",
-        "grant list and watch on services and endpointslices there, or no longer include them",
-    )
-    WRITE_FAILED = ("WriteFailed", "an EndpointSlice could not be written to the main cluster")
-    AS_EXPECTED = ("AsExpected", "all endpoints and ports can be mirrored")
-    PORT_MISMATCH = (
-        "PortMismatch",
-        "give the ports the same name or the same number in both clusters",
-    )
-    ADDRESS_CONFLICT = (
-        "AddressConflict",
-        "Pod networks of linked clusters must not overlap: give each cluster its own range",
-    )
-    DELETION_HELD = ("DeletionHeld", "if that is intended, edit the link to delete them at once")
-    BUDGET_EXCEEDED = (
-        "BudgetExceeded",
-        "its EndpointSlices stay unchanged; other links are not affected",
-    )
-    INVALID_ENDPOINTS = (
-        "InvalidEndpoints",
-        "what the API server would reject of an EndpointSlice is left out",
-    )
-    UNDECODABLE = (
-        "Undecodable",
-        "their EndpointSlices are kept as they are; fix the objects that the log of svclink names",
-    )
-
-    CREDENTIALS_VALID = (
-        "CredentialsValid",
-        "no credential of the link expires within a week",
-    )
-    CREDENTIALS_EXPIRE_SOON = (
-        "CredentialsExpireSoon",
-        "replace the kubeconfig of the link by one with new credentials before then",
-    )
-    CREDENTIALS_EXPIRED = (
-        "CredentialsExpired",
-        "replace the kubeconfig of the link by one with new credentials",
-    )
-
-    def __init__(self, code: str, sentence: str) -> None:
-        self.code = code
-        self.sentence = sentence
 
     def __str__(self) -> str:
         return self.code

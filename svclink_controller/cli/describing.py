@@ -12,7 +12,7 @@ from svclink_core.diffing import Create, Delete, Update
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.link_identity import Problem
 from svclink_core.mirroring import Finding
-from svclink_core.planning import Change, Decision, Plan
+from svclink_core.plans import Change, Decision, Plan
 from svclink_core.service_creation import CreateNamespace, CreateService
 
 NO_LINK: Final = "There is no ClusterLink, so nothing is mirrored."

@@ -28,7 +28,7 @@ from svclink_core.core_v1 import Service
 from svclink_core.diffing import Create, Delete, Update, is_last
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.meta_v1 import NamespacedName
-from svclink_core.planning import Change
+from svclink_core.plans import Change
 from svclink_core.refusal_messages import is_distribution_refused
 from svclink_core.service_creation import (
     CreateNamespace,

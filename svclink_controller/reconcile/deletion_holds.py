@@ -25,7 +25,7 @@ from svclink_core.deletion_guard import (
     next_guard,
 )
 from svclink_core.meta_v1 import NamespacedName
-from svclink_core.planning import Decision
+from svclink_core.plans import Decision
 
 GUARD_GATHER_SECONDS: Final = 0.05
 """Deletions that are planned within this time are counted together."""

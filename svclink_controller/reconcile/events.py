@@ -21,8 +21,8 @@ from svclink_controller.api.errors import ApiError, TransportError
 from svclink_controller.monitoring.metrics import Metrics
 from svclink_controller.wire.resources import CLUSTER_LINKS
 from svclink_core.codec import Json
+from svclink_core.link_reasons import LinkReason
 from svclink_core.svclink_v1alpha1 import ClusterLink, ClusterLinkStatus, Condition
-from svclink_core.well_known import LinkReason
 
 DEFAULT_NAMESPACE: Final = "default"
 """The namespace of Events about cluster-scoped objects (Kubernetes API validation)."""

@@ -18,7 +18,7 @@ from svclink_controller.api.errors import ApiError, TransportError
 from svclink_controller.reflect.reflector import Reflector
 from svclink_controller.wire.messages import WireError
 from svclink_controller.wire.resources import CLUSTER_LINKS
-from svclink_core.planning import Change
+from svclink_core.plans import Change
 from svclink_core.well_known import Reason
 
 log = structlog.get_logger()

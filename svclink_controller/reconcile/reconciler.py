@@ -19,7 +19,7 @@ from svclink_controller.reconcile.write_results import WriteResult, WriteStatus
 from svclink_controller.state.store import Store
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.planner import Planner
-from svclink_core.planning import Decision
+from svclink_core.plans import Decision
 
 RECONCILERS: Final = 32
 """Services reconciled concurrently; the applier limits the number of requests."""

@@ -12,7 +12,7 @@ from svclink_controller.api.errors import ApiError
 from svclink_controller.wire.resources import ENDPOINT_SLICES, NAMESPACES, SERVICES
 from svclink_core.diffing import Delete
 from svclink_core.ownership import service_of
-from svclink_core.planning import Change
+from svclink_core.plans import Change
 from svclink_core.refusal_messages import (
     ABOUT_CONTENT,
     RefusalSource,

@@ -14,8 +14,8 @@ from svclink_core.link_identity import (
     names_same_credentials,
     refusals,
 )
+from svclink_core.link_reasons import LinkReason
 from svclink_core.svclink_v1alpha1 import ClusterLink, ClusterLinkSpec
-from svclink_core.well_known import LinkReason
 
 
 @frozen

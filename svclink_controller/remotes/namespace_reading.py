@@ -21,9 +21,9 @@ from svclink_controller.wire.messages import Listing
 from svclink_controller.wire.resources import REMOTE_ENDPOINT_SLICES, SERVICES, Resource
 from svclink_core.core_v1 import Service
 from svclink_core.discovery_v1 import EndpointSlice
+from svclink_core.link_reasons import LinkReason
 from svclink_core.link_target import LinkTarget, goes_on_without
 from svclink_core.snapshot import SYNCED, Synced
-from svclink_core.well_known import LinkReason
 
 CORRECT_SERVER: Final = (
     "correct the server in the kubeconfig, which is not the URL of a Kubernetes API server"

@@ -17,7 +17,7 @@ from svclink_controller.credentials.kubeconfig import KubeconfigError
 from svclink_controller.remotes.session import RefusedError
 from svclink_controller.wire.messages import WireError
 from svclink_core.link_identity import Problem
-from svclink_core.well_known import LinkReason
+from svclink_core.link_reasons import LinkReason
 
 ConnectError: TypeAlias = KubeconfigError | RefusedError | ApiError | TransportError | WireError
 EXPECTED: Final = (KubeconfigError, RefusedError, ApiError, TransportError, WireError)

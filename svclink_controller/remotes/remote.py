@@ -36,6 +36,7 @@ from svclink_controller.wire.resources import REMOTE_ENDPOINT_SLICES, reusing
 from svclink_core.connection_loss import Loss, connection_after, loss_of
 from svclink_core.credential_expiry import Expiry, expired_credentials
 from svclink_core.link_identity import Problem
+from svclink_core.link_reasons import LinkReason
 from svclink_core.link_target import LINK_DISABLED, LinkTarget
 from svclink_core.remote_lifecycle import (
     Action,
@@ -63,7 +64,6 @@ from svclink_core.remote_lifecycle import (
 )
 from svclink_core.snapshot import PENDING
 from svclink_core.svclink_v1alpha1 import ClusterLink
-from svclink_core.well_known import LinkReason
 
 log = structlog.get_logger()
 

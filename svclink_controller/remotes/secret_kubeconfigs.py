@@ -23,10 +23,10 @@ from svclink_core.controller_namespace import (
     KnownNamespace,
 )
 from svclink_core.link_identity import Problem, SecretFault
+from svclink_core.link_reasons import LinkReason
 from svclink_core.link_target import SECRET_NOT_READ, SecretContent
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.svclink_v1alpha1 import SecretKeyReference
-from svclink_core.well_known import LinkReason
 
 SecretHome: TypeAlias = KnownNamespace | AssumedNamespace
 """The namespace of the Secrets."""

@@ -10,7 +10,7 @@ from svclink_core import codec
 from svclink_core.core_v1 import Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.full_planning import plan
-from svclink_core.planning import Plan
+from svclink_core.plans import Plan
 from svclink_core.snapshot import Options, Snapshot, main_cluster, remote_cluster, snapshot
 from svclink_core.svclink_v1alpha1 import ClusterLink
 

@@ -27,7 +27,8 @@ from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.guard_preview import with_guards
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.ownership import Foreign, owner_of
-from svclink_core.planning import Decision, Outcome, Plan, plan_service
+from svclink_core.planning import plan_service
+from svclink_core.plans import Decision, Outcome, Plan
 from svclink_core.snapshot import Options
 
 WORDS: Final = {

@@ -27,7 +27,7 @@ from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.full_planning import plan
 from svclink_core.guard_preview import with_guards
 from svclink_core.meta_v1 import NamespacedName
-from svclink_core.planning import Change, Plan
+from svclink_core.plans import Change, Plan
 from svclink_core.snapshot import Options
 
 CHANGES: Final = 2

@@ -25,9 +25,10 @@ from svclink_controller.credentials.kubeconfig import (
 from svclink_core.controller_namespace import AmbiguousNamespace, ControllerNamespace
 from svclink_core.kubeconfig_place import replacement_advice, replacing_command
 from svclink_core.link_identity import Problem, SecretFault, duplicate_name
+from svclink_core.link_reasons import LinkReason
 from svclink_core.link_target import LinkTarget
 from svclink_core.svclink_v1alpha1 import ClusterLink
-from svclink_core.well_known import NAMESPACE_KUBE_SYSTEM, LinkReason
+from svclink_core.well_known import NAMESPACE_KUBE_SYSTEM
 
 _FIXES: Final[dict[LinkReason, str]] = {
     LinkReason.SELF_LINK: "kubectl delete clusterlink {link}",

@@ -9,7 +9,7 @@ from svclink_controller.cli.preflight.results import Result, Severity
 from svclink_controller.credentials.expiry import expiries_of, start_of
 from svclink_controller.credentials.kubeconfig import Credentials
 from svclink_core.credential_expiry import credential_state
-from svclink_core.well_known import LinkReason
+from svclink_core.link_reasons import LinkReason
 
 _LEVELS: Final[dict[LinkReason, Severity]] = {
     LinkReason.CREDENTIALS_VALID: "ok",

@@ -21,7 +21,7 @@ from attrs import frozen
 from svclink_controller.api.certificate_faults import CertificateFault, certificate_fault, tls_fault
 from svclink_controller.api.errors import TransportError, transport_errors
 from svclink_controller.remotes.problems import problem_of
-from svclink_core.well_known import LinkReason
+from svclink_core.link_reasons import LinkReason
 from tests.unit.controller.api.certificates import HOST, HOUR, Issued, issue
 from tests.unit.controller.api.peers import say_yes, speaking_plain_http
 from tests.unit.controller.http_server import (

@@ -1,0 +1,71 @@
+"""What a plan is: changes of the main cluster, and the reason for every decision."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TypeAlias
+
+from attrs import frozen
+
+from svclink_core.diffing import SliceChange
+from svclink_core.meta_v1 import NamespacedName
+from svclink_core.mirroring import Finding
+from svclink_core.service_creation import Creation
+from svclink_core.well_known import Reason
+
+Change: TypeAlias = SliceChange | Creation
+"""Anything that a plan changes in the main cluster."""
+
+
+class Outcome(Enum):
+    """What becomes of one Service of one cluster."""
+
+    MIRRORED = "Mirrored"
+    CREATED = "Created"
+    KEPT = "Kept"
+    SKIPPED = "Skipped"
+
+
+@frozen
+class Decision:
+    """Whether a Service of a cluster is mirrored, kept as it is or skipped, and why.
+
+    Args:
+        service: The Service.
+        cluster: The cluster. Its ClusterLink no longer exists if the reason is `LINK_GONE`.
+        outcome: What becomes of the Service.
+        reason: Why.
+        slices: How many EndpointSlices of it the main cluster has after the plan.
+        endpoints: How many endpoints these slices have.
+        deletions: How many slices go because of what the cluster itself says. They wait if the
+            reason is `DELETION_SETTLING` or `DELETION_HELD`. The deletion guard counts them.
+    """
+
+    service: NamespacedName
+    cluster: str
+    outcome: Outcome
+    reason: Reason
+    slices: int = 0
+    endpoints: int = 0
+    deletions: int = 0
+
+
+@frozen
+class Plan:
+    """What to change in the main cluster, in this order, and the reason for every decision.
+
+    For one Service, what it needs comes first, then creates and updates, then deletes and what an
+    unreachable policy asks for, so that no address is lost in between.
+
+    Args:
+        changes: What to do, each with its reason.
+        decisions: One for every Service and cluster, sorted by Service and then by cluster.
+        findings: What could not be mirrored, or not be decoded, and addresses in two clusters.
+        again_at: When to plan again although nothing happens, on the clock of `now`; None if that
+            is not needed. Unreachable policies and guards have deadlines of their own.
+    """
+
+    changes: tuple[Change, ...] = ()
+    decisions: tuple[Decision, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    again_at: float | None = None
