@@ -6,8 +6,7 @@ import asyncio
 import signal
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
-from functools import partial
-from typing import Final, TypeVar
+from typing import Final
 
 import structlog
 from attrs import define
@@ -36,30 +35,19 @@ from svclink_controller.reconcile.status_writer import StatusWriter
 from svclink_controller.reconcile.work import Work
 from svclink_controller.reconcile.workqueue import WorkQueue
 from svclink_controller.reconcile.write_pacing import WritePace
-from svclink_controller.reflect.reflector import Reflector, Sink, reflect_forever
-from svclink_controller.reflect.sinks import LinkSink, NamespaceSink, ObjectSink
+from svclink_controller.reflect.main_reflectors import MainReflectors
+from svclink_controller.reflect.sinks import LinkSink
 from svclink_controller.remotes.cluster_claims import ClusterClaims
 from svclink_controller.remotes.secret_kubeconfigs import SecretKubeconfigs
 from svclink_controller.remotes.session import identify_until_known
 from svclink_controller.remotes.supervisor import Supervisor
 from svclink_controller.settings import Settings
 from svclink_controller.state.store import Store
-from svclink_controller.wire.decoding import Secret
-from svclink_controller.wire.messages import IsHeld, WireError, nothing_is_held
-from svclink_controller.wire.resources import (
-    ENDPOINT_SLICES,
-    NAMESPACES,
-    SERVICES,
-    Resource,
-    cluster_links,
-    reusing,
-)
+from svclink_controller.wire.messages import WireError
+from svclink_controller.wire.resources import cluster_links
 from svclink_core.controller_namespace import ControllerNamespace, KnownNamespace
-from svclink_core.core_v1 import Namespace, Service
-from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.planner import Planner
-from svclink_core.svclink_v1alpha1 import ClusterLink
 from svclink_core.well_known import MAIN
 
 FRESH_LINKS_SECONDS: Final = 5
@@ -67,8 +55,6 @@ FRESH_LINKS_SECONDS: Final = 5
 
 DRAIN_SECONDS: Final = 3
 """How long writes in flight may take to end after SIGTERM."""
-
-T = TypeVar("T", Service, Namespace, EndpointSlice, ClusterLink, Secret)
 
 log = structlog.get_logger()
 
@@ -142,8 +128,8 @@ class Manager:
     client: Client
     settings: Settings
     store: Store
-    dispatcher: Dispatcher
     cluster_claims: ClusterClaims
+    reflectors: MainReflectors
     supervisor: Supervisor
     deletion_holds: DeletionHolds
     policy_deadlines: Deadlines
@@ -159,14 +145,14 @@ class Manager:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.loop_lag.run())
-                self._reflect_objects(group)
+                self.reflectors.read_objects(group)
                 # Before the first link: a link to the main cluster itself must be recognized.
                 self.cluster_claims.main_id = await identify_until_known(self.client)
                 if self.settings.seeks_namespace:
                     self.supervisor.secrets.home = await find_until_answered(
                         self.client, self.elector.name, self.elector.namespace
                     )
-                self._reflect_links(group)
+                self.reflectors.read_links(group)
                 group.create_task(self._lead())
         finally:
             self.deletion_holds.close()
@@ -212,41 +198,12 @@ class Manager:
         What the last leader did for an edited link must not be undone by the link as it was. A
         leader that cannot read them soon goes on with the links that it knows.
         """
-        links = Reflector(self.client, cluster_links(self.settings.link_selector))
         try:
             async with asyncio.timeout(FRESH_LINKS_SECONDS):
-                await self._link_sink.replace(await links.list_all())
+                await self.reflectors.list_links()
         except (ApiError, TransportError, WireError, TimeoutError) as error:
             log.warning("links not read again", problem=str(error) or "no answer in time")
         await self.work.run()
-
-    def _reflect_objects(self, group: asyncio.TaskGroup) -> None:
-        slices = reusing(ENDPOINT_SLICES, partial(self.store.reuse_held, MAIN))
-        group.create_task(self._reflect(SERVICES, ObjectSink(self.store, MAIN, Service)))
-        group.create_task(
-            self._reflect(slices, ObjectSink(self.store, MAIN, EndpointSlice), self.store.has_slice)
-        )
-        if self.settings.options.sync_services:
-            group.create_task(self._reflect(NAMESPACES, NamespaceSink(self.store.main.namespaces)))
-
-    def _reflect_links(self, group: asyncio.TaskGroup) -> None:
-        resource = cluster_links(self.settings.link_selector)
-        group.create_task(self._reflect(resource, self._link_sink))
-
-    @property
-    def _link_sink(self) -> LinkSink:
-        return LinkSink(
-            store=self.store,
-            changed=lambda name: self.dispatcher.emit(LinkRead(name)),
-            is_everything_selected=self.settings.has_all_links,
-        )
-
-    async def _reflect(
-        self, resource: Resource[T], sink: Sink[T], is_held: IsHeld = nothing_is_held
-    ) -> None:
-        on_activity = partial(self.store.propagation.record_activity, MAIN, resource.plural)
-        reflector = Reflector(self.client, resource, on_activity=on_activity, is_held=is_held)
-        await reflect_forever(reflector, sink, lambda _: None)
 
 
 @define
@@ -297,8 +254,8 @@ def make_manager(
         client=client,
         settings=settings,
         store=store,
-        dispatcher=dispatcher,
         cluster_claims=cluster_claims,
+        reflectors=_make_reflectors(shared, dispatcher),
         supervisor=_make_supervisor(shared, secrets, cluster_claims),
         deletion_holds=shared.deletion_holds,
         policy_deadlines=Deadlines(reached=store.wake),
@@ -309,8 +266,21 @@ def make_manager(
         loop_lag=LoopLag(observe=metrics.loop_lag.observe),
         drain_seconds=drain_seconds,
     )
-    _connect(shared, manager)
+    _connect(shared, manager, dispatcher)
     return manager
+
+
+def _make_reflectors(shared: _Shared, dispatcher: Dispatcher) -> MainReflectors:
+    return MainReflectors(
+        client=shared.client,
+        store=shared.store,
+        links=cluster_links(shared.settings.link_selector),
+        link_sink=LinkSink(
+            store=shared.store,
+            changed=lambda name: dispatcher.emit(LinkRead(name)),
+            is_everything_selected=shared.settings.has_all_links,
+        ),
+    )
 
 
 def _make_applier(shared: _Shared) -> Applier:
@@ -369,7 +339,7 @@ def _make_work(shared: _Shared, applier: Applier, home: Callable[[], ControllerN
     )
 
 
-def _connect(shared: _Shared, manager: Manager) -> None:
+def _connect(shared: _Shared, manager: Manager, dispatcher: Dispatcher) -> None:
     """Let the parts receive changes, and the metrics read their state."""
     routes = Routes(
         services=shared.services,
@@ -379,7 +349,7 @@ def _connect(shared: _Shared, manager: Manager) -> None:
         policy_deadlines=manager.policy_deadlines,
         supervisor=manager.supervisor,
     )
-    manager.dispatcher.subscribe(routes.receive)
+    dispatcher.subscribe(routes.receive)
     manager.metrics.registry.register(
         StateCollector(
             store=manager.store,

@@ -1,0 +1,75 @@
+"""Reads the main cluster: one reflector for each kind."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TypeVar
+
+from attrs import frozen
+
+from svclink_controller.api.client import Client
+from svclink_controller.reflect.reflector import Reflector, Sink, reflect_forever
+from svclink_controller.reflect.sinks import LinkSink, NamespaceSink, ObjectSink
+from svclink_controller.state.store import Store
+from svclink_controller.wire.decoding import Secret
+from svclink_controller.wire.messages import IsHeld, nothing_is_held
+from svclink_controller.wire.resources import (
+    ENDPOINT_SLICES,
+    NAMESPACES,
+    SERVICES,
+    Resource,
+    reusing,
+)
+from svclink_core.core_v1 import Namespace, Service
+from svclink_core.discovery_v1 import EndpointSlice
+from svclink_core.svclink_v1alpha1 import ClusterLink
+from svclink_core.well_known import MAIN
+
+T = TypeVar("T", Service, Namespace, EndpointSlice, ClusterLink, Secret)
+
+
+@frozen
+class MainReflectors:
+    """Lists and watches every kind of the main cluster that plans depend on.
+
+    Args:
+        client: The main cluster.
+        store: The state.
+        links: How ClusterLinks are read.
+        link_sink: Stores them.
+    """
+
+    client: Client
+    store: Store
+    links: Resource[ClusterLink]
+    link_sink: LinkSink
+
+    def read_objects(self, group: asyncio.TaskGroup) -> None:
+        """Read Services and EndpointSlices, and Namespaces if Services are to be created."""
+        slices = reusing(ENDPOINT_SLICES, partial(self.store.reuse_held, MAIN))
+        group.create_task(self._reflect(SERVICES, ObjectSink(self.store, MAIN, Service)))
+        group.create_task(
+            self._reflect(slices, ObjectSink(self.store, MAIN, EndpointSlice), self.store.has_slice)
+        )
+        if self.store.options.sync_services:
+            group.create_task(self._reflect(NAMESPACES, NamespaceSink(self.store.main.namespaces)))
+
+    def read_links(self, group: asyncio.TaskGroup) -> None:
+        """Read ClusterLinks."""
+        group.create_task(self._reflect(self.links, self.link_sink))
+
+    async def list_links(self) -> None:
+        """List the ClusterLinks once more, whatever their watch says.
+
+        Raises:
+            ApiError, TransportError, WireError: There is no complete list.
+        """
+        await self.link_sink.replace(await Reflector(self.client, self.links).list_all())
+
+    async def _reflect(
+        self, resource: Resource[T], sink: Sink[T], is_held: IsHeld = nothing_is_held
+    ) -> None:
+        on_activity = partial(self.store.propagation.record_activity, MAIN, resource.plural)
+        reflector = Reflector(self.client, resource, on_activity=on_activity, is_held=is_held)
+        await reflect_forever(reflector, sink, lambda _: None)
