@@ -2,15 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Final
+
 import pytest
 
-from tests.e2e.api_client import ApiError
+from tests.builders.manifests import service
+from tests.e2e.api_client import Api, ApiError
 from tests.e2e.polling import eventually
 from tests.e2e.world import Kubectl
 
 from . import workloads
 from .cgroups import memory_limit
-from .shop import SVCLINK_NAMESPACE, Shop
+from .shop import NAMESPACE, SVCLINK_NAMESPACE, Shop
+
+LARGE_LIST: Final = tuple([f"{NAMESPACE}/large-{n}" for n in range(1100)])
+LARGE_ANNOTATION: Final = "x" * 32 * 2**10
+LISTS: Final = 4
+"""Enough to last longer than the period of kubelet's probes."""
+
+
+@pytest.fixture
+def large_remote(shop: Shop) -> Iterator[str]:
+    """The link to a remote whose Services make a list of 35 MB; none of them is in main."""
+    api = shop.clusters["c2"].api
+    for key in LARGE_LIST:
+        api.create(service(key, annotations={"example.com/large": LARGE_ANNOTATION}))
+    yield "c2"
+    for key in LARGE_LIST:
+        api.delete("services", key.partition("/")[2], NAMESPACE)
+
+
+def failed_probes(api: Api) -> int:
+    """How often kubelet has reported a failed probe of a Pod of svclink."""
+    events = api.find("events", SVCLINK_NAMESPACE)
+    return sum(event.get("count") or 1 for event in events if event["reason"] == "Unhealthy")
 
 
 def test_memory_limit_is_that_of_the_manifests(shop: Shop) -> None:
@@ -30,6 +56,20 @@ def test_leader_killed_for_its_memory(shop: Shop) -> None:
 
     shop.await_svclink()
     assert not load.failures, load.table()
+
+
+def test_probes_succeed_while_a_large_list_arrives(shop: Shop, large_remote: str) -> None:
+    """No probe of kubelet fails, and nothing restarts, while svclink lists 35 MB several times."""
+    api, containers = shop.main.api, shop.svclink_containers()
+    failed = failed_probes(api)
+    for _ in range(LISTS):
+        shop.links.edit(large_remote, enabled=False)
+        shop.links.await_condition(large_remote, "False", "Disabled")
+        shop.links.edit(large_remote, enabled=True)
+        shop.links.await_condition(large_remote, "True", "Synced", kind="Synced")
+
+    assert failed_probes(api) == failed
+    assert shop.svclink_containers() == containers
 
 
 def test_pod_security_is_enforced(shop: Shop) -> None:
