@@ -128,7 +128,8 @@ class Store:
 
     def memory(self, cluster: str) -> int:
         """About how many bytes the objects of a remote cluster take."""
-        return self._objects(cluster).memory
+        objects = self._clusters.get(cluster)  # Asked for each object of a first list.
+        return 0 if objects is None else objects.memory
 
     def holds(self, cluster: str, item: ClusterObject) -> bool:
         """Whether this very object is held, not only an equal one."""
