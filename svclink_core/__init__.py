@@ -22,6 +22,7 @@ from svclink_core.enqueueing import (
     GuardChanged,
     NamespaceChanged,
     ServiceChanged,
+    TrafficPolicyChanged,
     requests_for,
 )
 from svclink_core.errors import BadInputError, ProgrammerError, SvclinkError
@@ -58,6 +59,13 @@ from svclink_core.svclink_v1alpha1 import (
     Condition,
     UnreachablePolicy,
 )
+from svclink_core.traffic_policy_v1alpha1 import (
+    ClusterTraffic,
+    TrafficPolicy,
+    TrafficPolicySpec,
+    TrafficPolicyStatus,
+    counting_policies,
+)
 from svclink_core.well_known import Reason
 
 __all__ = [
@@ -71,6 +79,7 @@ __all__ = [
     "ClusterLink",
     "ClusterLinkSpec",
     "ClusterLinkStatus",
+    "ClusterTraffic",
     "Condition",
     "Create",
     "CreateNamespace",
@@ -122,11 +131,16 @@ __all__ = [
     "Snapshot",
     "SvclinkError",
     "Synced",
+    "TrafficPolicy",
+    "TrafficPolicyChanged",
+    "TrafficPolicySpec",
+    "TrafficPolicyStatus",
     "Unclear",
     "Unreachable",
     "UnreachablePolicy",
     "Update",
     "Wave",
+    "counting_policies",
     "credential_state",
     "link_target",
     "main_cluster",

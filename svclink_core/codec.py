@@ -41,6 +41,7 @@ from svclink_core.discovery_v1 import (
     ObjectReference,
 )
 from svclink_core.errors import BadInputError
+from svclink_core.json_values import exactly, json_type, read_string, read_target_port, read_time
 from svclink_core.meta_v1 import Labels, ObjectMeta, OwnerReference, sorted_pairs
 from svclink_core.ownership import additions_of
 from svclink_core.svclink_v1alpha1 import (
@@ -51,19 +52,29 @@ from svclink_core.svclink_v1alpha1 import (
     SecretKeyReference,
     UnreachablePolicy,
 )
+from svclink_core.traffic_policy_v1alpha1 import (
+    ActiveTier,
+    ClusterTraffic,
+    ClusterTrafficStatus,
+    TargetReference,
+    TrafficPolicy,
+    TrafficPolicySpec,
+    TrafficPolicyStatus,
+)
 from svclink_core.well_known import API_VERSION, GROUP, REASONED_ANNOTATIONS, REASONED_LABELS
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
 """A decoded JSON value."""
 
 T = TypeVar("T")
-Kind = TypeVar("Kind", Service, Namespace, EndpointSlice, ClusterLink)
+Kind = TypeVar("Kind", Service, Namespace, EndpointSlice, ClusterLink, TrafficPolicy)
 
 KINDS: Final[Mapping[type, tuple[str, str]]] = {
     Service: ("v1", "Service"),
     Namespace: ("v1", "Namespace"),
     EndpointSlice: ("discovery.k8s.io/v1", "EndpointSlice"),
     ClusterLink: (f"{GROUP}/{API_VERSION}", "ClusterLink"),
+    TrafficPolicy: (f"{GROUP}/{API_VERSION}", "TrafficPolicy"),
 }
 """apiVersion and kind of the types that are Kubernetes objects."""
 
@@ -86,7 +97,7 @@ def structure(content: object, kind: type[Kind]) -> Kind:
     Args:
         content: The object as decoded from JSON or YAML, or as returned by the official client's
             `ApiClient().sanitize_for_serialization`, or an object of that client (`ClientModel`).
-        kind: `Service`, `Namespace`, `EndpointSlice` or `ClusterLink`.
+        kind: `Service`, `Namespace`, `EndpointSlice`, `ClusterLink` or `TrafficPolicy`.
 
     Raises:
         BadInputError: A field is missing or of the wrong type; `path` names it.
@@ -96,7 +107,9 @@ def structure(content: object, kind: type[Kind]) -> Kind:
     return _structure(content, kind)
 
 
-def unstructure(value: Service | Namespace | EndpointSlice | ClusterLink) -> dict[str, Json]:
+def unstructure(
+    value: Service | Namespace | EndpointSlice | ClusterLink | TrafficPolicy,
+) -> dict[str, Json]:
     """Convert a typed object to a Kubernetes object with apiVersion and kind, for a request body.
 
     It has only the fields that the core reasons about. `structure` reverses it (law L10).
@@ -109,8 +122,8 @@ def unstructure(value: Service | Namespace | EndpointSlice | ClusterLink) -> dic
     }
 
 
-def unstructure_status(status: ClusterLinkStatus) -> dict[str, Json]:
-    """The `status` of a ClusterLink as JSON. Unset fields are null: a merge patch clears them."""
+def unstructure_status(status: ClusterLinkStatus | TrafficPolicyStatus) -> dict[str, Json]:
+    """The `status` of an object as JSON. Unset fields are null: a merge patch clears them."""
     return cast("dict[str, Json]", _CONVERTER.unstructure(status))
 
 
@@ -165,34 +178,6 @@ def _without_nulls(content: object) -> object:
     return content
 
 
-def _exactly(wanted: type[T]) -> Callable[[object, type[T]], T]:
-    """A structure hook that accepts one type. cattrs would convert others into it."""
-    name = {str: "a string", bool: "true or false", int: "a whole number"}[wanted]
-
-    def check(value: object, _: type[T]) -> T:
-        if type(value) is not wanted:
-            raise TypeError(f"must be {name}, is {_json_type(value)}")
-        return value
-
-    return check
-
-
-def _json_type(value: object) -> str:
-    match value:
-        case bool():
-            return "a boolean"
-        case int() | float():
-            return "a number"
-        case str():
-            return "a string"
-        case Mapping():
-            return "an object"
-        case list() | tuple():
-            return "a list"
-        case _:
-            return "null" if value is None else type(value).__name__
-
-
 def _register(converter: Converter, kind: type[T], *, omit_defaults: bool) -> None:
     """Register how an attrs class is read and written: as an object with camelCase names."""
     attributes: tuple[Attribute[object], ...] = fields(resolve_types(kind))  # type: ignore[arg-type, type-var]
@@ -200,8 +185,8 @@ def _register(converter: Converter, kind: type[T], *, omit_defaults: bool) -> No
     if kind is ObjectMeta:
         names["labels"] = _pairs("labels", REASONED_LABELS)
         names["annotations"] = _pairs("annotations", REASONED_ANNOTATIONS)
-        names["creation_timestamp"] = override(rename="creationTimestamp", struct_hook=_read_time)
-        names["deletion_timestamp"] = override(rename="deletionTimestamp", struct_hook=_read_time)
+        names["creation_timestamp"] = override(rename="creationTimestamp", struct_hook=read_time)
+        names["deletion_timestamp"] = override(rename="deletionTimestamp", struct_hook=read_time)
     read = make_dict_structure_fn(kind, converter, **names)  # type: ignore[arg-type]
     write = make_dict_unstructure_fn(
         kind,
@@ -212,7 +197,7 @@ def _register(converter: Converter, kind: type[T], *, omit_defaults: bool) -> No
 
     def checked(value: object, wanted: type[T]) -> T:
         if not isinstance(value, Mapping):
-            raise TypeError(f"must be an object, is {_json_type(value)}")
+            raise TypeError(f"must be an object, is {json_type(value)}")
         return read(value, wanted)
 
     converter.register_structure_hook(kind, checked)
@@ -275,26 +260,10 @@ def _pairs(name: str, keys: frozenset[str]) -> _Override:
 
     def read(value: object, _: object) -> Labels:
         if not isinstance(value, Mapping):
-            raise TypeError(f"must be an object, is {_json_type(value)}")
-        return sorted_pairs({key: _string(value[key], str) for key in value if key in keys})
+            raise TypeError(f"must be an object, is {json_type(value)}")
+        return sorted_pairs({key: read_string(value[key]) for key in value if key in keys})
 
     return override(rename=name, struct_hook=read, unstruct_hook=dict)
-
-
-@runtime_checkable
-class _Instant(Protocol):
-    """A `datetime`, which the core does not import because that module can read the clock."""
-
-    def isoformat(self) -> str: ...
-
-    def utcoffset(self) -> object: ...
-
-
-def _read_time(value: object, _: object) -> str:
-    """A time as RFC 3339. YAML decoders and the official client give a `datetime`."""
-    has_zone = isinstance(value, _Instant) and value.utcoffset() is not None
-    text = value.isoformat() if isinstance(value, _Instant) and has_zone else _string(value, str)
-    return text.removesuffix("+00:00") + "Z" if text.endswith("+00:00") else text
 
 
 def _is_list(wanted: type) -> bool:
@@ -306,22 +275,15 @@ def _list_factory(wanted: type, converter: BaseConverter) -> Callable[[object, t
 
     def checked(value: object, _: type) -> object:
         if not isinstance(value, list | tuple):
-            raise TypeError(f"must be a list, is {_json_type(value)}")
+            raise TypeError(f"must be a list, is {json_type(value)}")
         return inner(value, wanted)
 
     return checked
 
 
-def _read_target_port(value: object, _: object) -> int | str | None:
-    """The number or the name of a container's port (IntOrString)."""
-    if type(value) not in (int, str):
-        raise TypeError(f"must be a whole number or a string, is {_json_type(value)}")
-    return cast("int | str", value)
-
-
 def _read_hints(value: object, _: type) -> EndpointHints:
     if not isinstance(value, Mapping):
-        raise TypeError(f"must be an object, is {_json_type(value)}")
+        raise TypeError(f"must be an object, is {json_type(value)}")
     return EndpointHints(
         for_zones=_names(value.get("forZones")), for_nodes=_names(value.get("forNodes"))
     )
@@ -329,9 +291,9 @@ def _read_hints(value: object, _: type) -> EndpointHints:
 
 def _names(entries: object) -> tuple[str, ...]:
     if not isinstance(entries, list | None):
-        raise TypeError(f"hints must be a list, is {_json_type(entries)}")
+        raise TypeError(f"hints must be a list, is {json_type(entries)}")
     return tuple(
-        _string(entry.get("name", ""), str) for entry in entries or () if isinstance(entry, Mapping)
+        read_string(entry.get("name", "")) for entry in entries or () if isinstance(entry, Mapping)
     )
 
 
@@ -340,17 +302,14 @@ def _write_hints(hints: EndpointHints) -> dict[str, Json]:
     return {key: [{"name": name} for name in names] for key, names in both.items() if names}
 
 
-_string = _exactly(str)
-
-
 def _converter() -> Converter:
     converter = Converter(detailed_validation=True)
     for scalar in (str, bool, int):
-        converter.register_structure_hook(scalar, _exactly(scalar))
+        converter.register_structure_hook(scalar, exactly(scalar))
     converter.register_structure_hook_factory(_is_list, _list_factory)
     converter.register_structure_hook(EndpointHints, _read_hints)
     converter.register_unstructure_hook(EndpointHints, _write_hints)
-    converter.register_structure_hook(int | str | None, _read_target_port)
+    converter.register_structure_hook(int | str | None, read_target_port)
     for kind in CLASSES:
         _register(converter, kind, omit_defaults=kind in (ObjectMeta, ObjectReference))
     _register_additions(converter)
@@ -377,6 +336,13 @@ CLASSES: Final = (
     Condition,
     ClusterLinkStatus,
     ClusterLink,
+    TargetReference,
+    ClusterTraffic,
+    TrafficPolicySpec,
+    ActiveTier,
+    ClusterTrafficStatus,
+    TrafficPolicyStatus,
+    TrafficPolicy,
 )
 """Every class that represents a JSON object, parts before the whole."""
 

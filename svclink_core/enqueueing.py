@@ -12,6 +12,7 @@ from svclink_core.meta_v1 import NamespacedName
 from svclink_core.naming import services_named
 from svclink_core.ownership import service_of
 from svclink_core.snapshot import Snapshot, all_keys
+from svclink_core.traffic_policy_v1alpha1 import TrafficPolicy
 
 
 @frozen
@@ -52,8 +53,21 @@ class GuardChanged:
     services: frozenset[NamespacedName]
 
 
+@frozen
+class TrafficPolicyChanged:
+    """A TrafficPolicy was added (`old` is None), removed (`new` is None) or changed."""
+
+    old: TrafficPolicy | None
+    new: TrafficPolicy | None
+
+
 Event: TypeAlias = (
-    ServiceChanged | EndpointSliceChanged | ClusterChanged | NamespaceChanged | GuardChanged
+    ServiceChanged
+    | EndpointSliceChanged
+    | ClusterChanged
+    | NamespaceChanged
+    | GuardChanged
+    | TrafficPolicyChanged
 )
 
 
@@ -80,6 +94,8 @@ def requests_for(event: Event, snapshot: Snapshot) -> set[NamespacedName]:
             return _waiting_for_namespace(name, snapshot)
         case GuardChanged(services):
             return set(services)
+        case TrafficPolicyChanged(before, after):
+            return {policy.service for policy in (before, after) if policy is not None}
         case unexpected:
             assert_never(unexpected)
 

@@ -17,6 +17,7 @@ from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.ownership import Leftover, Ours, owner_of, service_of
 from svclink_core.svclink_v1alpha1 import ClusterLink
+from svclink_core.traffic_policy_v1alpha1 import TrafficPolicy
 
 SlicesByService: TypeAlias = Mapping[NamespacedName, Collection[EndpointSlice]]
 
@@ -129,6 +130,7 @@ class MainCluster:
         undecodable: Services with objects that could not be decoded.
         namespaces: The names of its Namespaces; None if they were not listed.
         terminating: Those of them that are being deleted.
+        traffic_policies: The policy that counts for each Service; see `counting_policies`.
     """
 
     services: Mapping[NamespacedName, Service] = field(factory=dict)
@@ -137,15 +139,25 @@ class MainCluster:
     undecodable: Collection[NamespacedName] = ()
     namespaces: Collection[str] | None = None
     terminating: Collection[str] = ()
+    traffic_policies: Mapping[NamespacedName, TrafficPolicy] = field(factory=dict)
 
 
 @frozen
 class Snapshot:
-    """Everything that plans depend on. `remotes` has an entry for each ClusterLink, by name."""
+    """Everything that plans depend on.
+
+    Args:
+        main: The main cluster.
+        remotes: The linked clusters by name, one for each ClusterLink.
+        options: The settings of the controller.
+        epoch: The POSIX time at which the clock of plans read zero, as far as known when svclink
+            started. It turns the times in statuses, which outlive svclink, into times of plans.
+    """
 
     main: MainCluster = field(factory=MainCluster)
     remotes: Mapping[str, RemoteCluster] = field(factory=dict)
     options: Options = Options()
+    epoch: float = 0.0
 
 
 def main_cluster(

@@ -50,6 +50,7 @@ class LinkFacts:
         services: How many Services have at least one mirrored slice.
         endpoints: How many endpoints are mirrored.
         slices: How many slices the main cluster has of this cluster.
+        still_needed_by: How many Services use the cluster although it is drained.
         guard: Which deletions have to wait.
         findings: What could not be mirrored.
         write_failures: One message for each Service whose slices could not be written.
@@ -67,6 +68,7 @@ class LinkFacts:
     services: int = 0
     endpoints: int = 0
     slices: int = 0
+    still_needed_by: int = 0
     guard: Guard = UNGUARDED
     findings: Sequence[Finding] = ()
     write_failures: Sequence[str] = ()
@@ -99,6 +101,7 @@ def summarize(facts: LinkFacts, now: str) -> ClusterLinkStatus:
         services=facts.services,
         endpoints=facts.endpoints,
         slices=facts.slices,
+        still_needed_by=facts.still_needed_by,
         observed_generation=generation,
         error=_error(facts),
         conditions=tuple(_condition(state, old, generation, now) for state in states),

@@ -35,7 +35,8 @@ class ClusterLinkSpec:
     """Credentials of a remote cluster, and which of its Services are mirrored.
 
     Exactly one of `kubeconfig` (base64) and `kubeconfig_secret_ref` is set. An empty
-    `included_namespaces` means all.
+    `included_namespaces` means all. While `drained`, its endpoints serve only where nothing else is
+    ready.
     """
 
     enabled: bool = True
@@ -46,6 +47,7 @@ class ClusterLinkSpec:
     excluded_services: tuple[str, ...] = ()
     excluded_service_names: tuple[str, ...] = ()
     unreachable: UnreachablePolicy = UnreachablePolicy()
+    drained: bool = False
     cluster_id: str | None = field(default=None, metadata={"json": "clusterID"})
 
 
@@ -72,7 +74,11 @@ class Condition:
 
 @frozen
 class ClusterLinkStatus:
-    """The state of the remote cluster, and how much of it is mirrored. Times are RFC 3339."""
+    """The state of the remote cluster, and how much of it is mirrored. Times are RFC 3339.
+
+    `still_needed_by` counts the Services that have no ready endpoint but those of this cluster,
+    although it is drained.
+    """
 
     phase: Phase = "Pending"
     version: str | None = None
@@ -86,6 +92,7 @@ class ClusterLinkStatus:
     error: str | None = None
     conditions: tuple[Condition, ...] = ()
     credentials_expire: str | None = None
+    still_needed_by: int = 0
 
 
 @frozen

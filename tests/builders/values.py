@@ -10,6 +10,7 @@ from svclink_core import (
     ClusterLink,
     ClusterLinkSpec,
     ClusterLinkStatus,
+    ClusterTraffic,
     Endpoint,
     EndpointConditions,
     EndpointHints,
@@ -26,12 +27,16 @@ from svclink_core import (
     ServicePort,
     ServiceSpec,
     Snapshot,
+    TrafficPolicy,
+    TrafficPolicySpec,
+    TrafficPolicyStatus,
     main_cluster,
     remote_cluster,
     snapshot,
 )
 from svclink_core.meta_v1 import Labels
 from svclink_core.snapshot import Connection
+from svclink_core.traffic_policy_v1alpha1 import TargetReference
 from svclink_core.well_known import (
     ANNOTATION_SOURCE_SLICE,
     LABEL_CLUSTER,
@@ -49,6 +54,7 @@ NOT_READY: Final = EndpointConditions(ready=False, serving=False, terminating=Fa
 
 _LINK_SPEC: Final = ClusterLinkSpec()
 _LINK_STATUS: Final = ClusterLinkStatus()
+_POLICY_STATUS: Final = TrafficPolicyStatus()
 _OPTIONS: Final = Options()
 
 
@@ -234,6 +240,28 @@ def link(
         creation_timestamp=created,
     )
     return ClusterLink(metadata, spec, status, is_selected)
+
+
+def traffic_policy(
+    *clusters: ClusterTraffic,
+    key: Key = WEB,
+    name: str | None = None,
+    min_ready: int = 1,
+    recovery_seconds: int = 30,
+    created: str | None = None,
+    status: TrafficPolicyStatus = _POLICY_STATUS,
+) -> TrafficPolicy:
+    """A TrafficPolicy for default/web, which has that name too by default."""
+    key = key_of(key)
+    metadata = ObjectMeta(
+        name or key.name,
+        key.namespace,
+        f"uid-of-{name or key.name}",
+        generation=1,
+        creation_timestamp=created,
+    )
+    spec = TrafficPolicySpec(TargetReference(key.name), min_ready, recovery_seconds, clusters)
+    return TrafficPolicy(metadata, spec, status)
 
 
 def cluster(

@@ -169,6 +169,7 @@ LINK: dict[str, Json] = {
         "excludedServices": ["a/b"],
         "excludedServiceNames": ["c"],
         "unreachable": {"action": "Remove", "afterSeconds": 60, "force": True},
+        "drained": True,
         "clusterID": "uid",
     },
     "status": {
@@ -181,6 +182,7 @@ LINK: dict[str, Json] = {
         "services": 1,
         "endpoints": 2,
         "slices": 3,
+        "stillNeededBy": 5,
         "observedGeneration": 4,
         "error": "none",
         "conditions": [
@@ -202,7 +204,7 @@ def test_link_is_decoded() -> None:
     condition = Condition("Ready", "True", "ClusterReady", "m", "2026-01-01T00:00:00Z", 4)
     status = ClusterLinkStatus(
         "Ready", "v1.36.0", "uid", True, "2026-01-01T00:00:00Z", 1, 2, 3, 4, "none", (condition,),  # noqa: FBT003
-        "2027-01-01T00:00:00Z",
+        "2027-01-01T00:00:00Z", 5,
     )  # fmt: skip
     spec = ClusterLinkSpec(
         enabled=False,
@@ -212,6 +214,7 @@ def test_link_is_decoded() -> None:
         excluded_services=("a/b",),
         excluded_service_names=("c",),
         unreachable=UnreachablePolicy("Remove", 60, force=True),
+        drained=True,
         cluster_id="uid",
     )
     assert structure(LINK, ClusterLink) == ClusterLink(ObjectMeta("c1"), spec, status)

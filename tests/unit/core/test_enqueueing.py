@@ -13,6 +13,7 @@ from svclink_core import (
     Options,
     Service,
     ServiceChanged,
+    TrafficPolicyChanged,
     requests_for,
 )
 from svclink_core.well_known import LABEL_SERVICE_NAME
@@ -24,6 +25,7 @@ from tests.builders.values import (
     remote_slice,
     service,
     snapshot_of,
+    traffic_policy,
 )
 
 A = NamespacedName("default", "a")
@@ -136,3 +138,11 @@ def test_a_namespace_concerns_services_that_wait_for_it() -> None:
 def test_a_guard_concerns_what_it_holds() -> None:
     """A guard concerns the Services whose slices it holds."""
     assert requests_for(GuardChanged(frozenset({A})), snapshot_of()) == {A}
+
+
+def test_a_traffic_policy_concerns_its_service() -> None:
+    """A policy concerns the Service that it names, and the one that it named before."""
+    old, new = traffic_policy(key=A), traffic_policy(key=OTHER)
+    assert requests_for(TrafficPolicyChanged(None, new), snapshot_of()) == {OTHER}
+    assert requests_for(TrafficPolicyChanged(old, new), snapshot_of()) == {A, OTHER}
+    assert requests_for(TrafficPolicyChanged(old, None), snapshot_of()) == {A}

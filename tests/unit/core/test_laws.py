@@ -46,6 +46,7 @@ from svclink_core import (
     SliceChange,
     Snapshot,
     Synced,
+    TrafficPolicy,
     Unreachable,
     Update,
     plan,
@@ -78,6 +79,7 @@ from tests.unit.core.strategies.snapshots import (
     snapshots,
 )
 from tests.unit.core.strategies.statuses import cluster_links, link_facts, link_statuses
+from tests.unit.core.strategies.traffic_policies import any_policies
 from tests.unit.core.world import (
     NOW,
     ROUNDS,
@@ -793,8 +795,8 @@ def test_l9_two_controllers_agree(facts: LinkFacts, lost: str, silent: str) -> N
 
 
 def reread(
-    content: object, like: Service | EndpointSlice | ClusterLink
-) -> Service | EndpointSlice | ClusterLink:
+    content: object, like: Service | EndpointSlice | ClusterLink | TrafficPolicy
+) -> Service | EndpointSlice | ClusterLink | TrafficPolicy:
     match like:
         case Service():
             return structure(content, Service)
@@ -802,12 +804,14 @@ def reread(
             return structure(content, EndpointSlice)
         case ClusterLink():
             return structure(content, ClusterLink)
+        case TrafficPolicy():
+            return structure(content, TrafficPolicy)
         case unexpected:
             assert_never(unexpected)
 
 
-@given(all_services | all_slices | cluster_links)
-def test_l10_codec(value: Service | EndpointSlice | ClusterLink) -> None:
+@given(all_services | all_slices | cluster_links | any_policies)
+def test_l10_codec(value: Service | EndpointSlice | ClusterLink | TrafficPolicy) -> None:
     """structure(unstructure(x)) == x, over JSON."""
     assert reread(json.loads(json.dumps(unstructure(value))), value) == value
 
@@ -832,8 +836,8 @@ def with_unknown_fields(content: Json) -> Json:
             return content
 
 
-@given(all_services | all_slices | cluster_links)
-def test_l10_unknown_fields(value: Service | EndpointSlice | ClusterLink) -> None:
+@given(all_services | all_slices | cluster_links | any_policies)
+def test_l10_unknown_fields(value: Service | EndpointSlice | ClusterLink | TrafficPolicy) -> None:
     """Unknown fields are ignored."""
     assert reread(with_unknown_fields(unstructure(value)), value) == value
 

@@ -160,6 +160,7 @@ def use(core: Mapping[str, Function], happening: Happening, facts: LinkFacts) ->
     core["with_guards"](found, NOW)
     core["settled_guard"](DeletionCount(24, {}), NOW, 300)
     core["requests_for"](happening.event, found)
+    core["counting_policies"](found.main.traffic_policies.values())
     core["snapshot"](
         core["main_cluster"](found.main.services.values(), main_slices(found)),
         found.remotes.values(),
@@ -229,6 +230,10 @@ def use_rest(core: Mapping[str, Function], universe: Universe) -> None:
     core["is_collected_with"](mirrored_slice(), NamespacedName("default", "web"))
     core["is_distribution_refused"](422, "spec.trafficDistribution: Unsupported value")
     core["json_name"]("cluster_ip", {})
+    core["exactly"](int)
+    core["json_type"]([])
+    core["read_target_port"](80, None)
+    core["read_time"]("2026-07-01T12:00:00Z", None)
     core["sorted_pairs"]({"b": "1", "a": "2"})
     core["is_imported"](service())
     core["next_action"](RemoteState())

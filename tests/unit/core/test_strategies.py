@@ -28,6 +28,7 @@ from svclink_core import (
     ServiceChanged,
     Snapshot,
     Synced,
+    TrafficPolicyChanged,
     Unreachable,
     UnreachablePolicy,
     plan,
@@ -389,6 +390,8 @@ def in_event(happening: Happening) -> set[str]:
             return {"namespace"}
         case GuardChanged():
             return {"guard"}
+        case TrafficPolicyChanged():
+            return {"policy"}
         case unexpected:
             assert_never(unexpected)
 

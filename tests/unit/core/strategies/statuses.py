@@ -62,6 +62,7 @@ link_statuses = st.builds(
     services=_counts,
     endpoints=_counts,
     slices=_counts,
+    still_needed_by=_counts,
     observed_generation=_counts,
     error=_texts,
     conditions=st.lists(
@@ -84,6 +85,7 @@ _whole_specs = st.builds(
         st.integers(0, 600),
         st.booleans(),
     ),
+    drained=st.booleans(),
     cluster_id=_texts,
 )
 cluster_links = st.builds(
@@ -137,6 +139,7 @@ link_facts = st.builds(
     services=_counts,
     endpoints=_counts,
     slices=_counts,
+    still_needed_by=_counts,
     findings=st.lists(findings, max_size=5),
     write_failures=st.lists(keys.map(str), max_size=5),
 )
