@@ -81,6 +81,16 @@ def test_a_long_name_is_cut() -> None:
     assert re.fullmatch(r"s{52}-[0-9a-f]{10}", chosen)
 
 
+@pytest.mark.parametrize(("length", "is_whole"), [(52, True), (53, False)])
+def test_a_cut_name_begins_with_a_name_of_52_characters(length: int, is_whole: bool) -> None:
+    """A hashed name begins with the whole name of the Service if that has up to 52 characters.
+
+    ingress-nginx finds the slices of a Service by this beginning: docs/consumers.md.
+    """
+    key = NamespacedName("default", "s" * length)
+    assert hashed_name(key, "c" * 63, "web-abc", 0).startswith(key.name) is is_whole
+
+
 def test_a_cut_does_not_end_in_a_dash() -> None:
     """A name that is cut after a dash loses the dash."""
     chosen = name(NamespacedName("default", "s" * 51 + "-" + "t" * 11), "c" * 63)
