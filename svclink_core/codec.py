@@ -24,6 +24,7 @@ from cattrs.cols import homogenous_tuple_structure_factory
 from cattrs.gen import AttributeOverride as _Override  # type: ignore[attr-defined]  # what override() returns
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
+from svclink_core.cidrs import CIDR, parse_cidr
 from svclink_core.core_v1 import (
     ClientIPConfig,
     Namespace,
@@ -310,6 +311,8 @@ def _converter() -> Converter:
     converter.register_structure_hook(EndpointHints, _read_hints)
     converter.register_unstructure_hook(EndpointHints, _write_hints)
     converter.register_structure_hook(int | str | None, read_target_port)
+    converter.register_structure_hook(CIDR, lambda value, _: parse_cidr(_string(value, str)))
+    converter.register_unstructure_hook(CIDR, lambda cidr: cidr.text)
     for kind in CLASSES:
         _register(converter, kind, omit_defaults=kind in (ObjectMeta, ObjectReference))
     _register_additions(converter)

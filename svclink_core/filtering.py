@@ -9,6 +9,7 @@ from attrs import frozen
 
 from svclink_core.addressing import FQDN
 from svclink_core.api_rules import is_object_name
+from svclink_core.cidrs import invalid_cidrs
 from svclink_core.core_v1 import Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.meta_v1 import NamespacedName
@@ -158,6 +159,11 @@ def _is_excluded_service(question: _Question) -> bool:
     )
 
 
+def _has_invalid_cidrs(question: _Question) -> bool:
+    allowed = question.spec.allowed_cidrs
+    return bool(allowed) and bool(invalid_cidrs(allowed))
+
+
 def _remote(test: Callable[[Service], bool]) -> Callable[[_Question], bool]:
     return lambda question: question.remote is not None and test(question.remote)
 
@@ -193,6 +199,7 @@ RULES: Final[Rules] = (
 """What the operator and the main cluster say. It holds while the remote cluster is away, too."""
 
 REMOTE_RULES: Final[Rules] = (
+    (_has_invalid_cidrs, Kept(Reason.INVALID_SPEC)),
     (
         lambda question: question.key.namespace in question.cluster.missing_namespaces,
         Kept(Reason.NAMESPACE_MISSING),

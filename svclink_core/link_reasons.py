@@ -15,6 +15,7 @@ class LinkReason(Enum):
     )
     CONNECTING = ("Connecting", "connecting to the cluster")
     INVALID_KUBECONFIG = ("InvalidKubeconfig", "fix the kubeconfig of the link")
+    INVALID_SPEC = ("InvalidSpec", "fix the field of the link that the message names")
     INSECURE_KUBECONFIG = (
         "InsecureKubeconfig",
         "remove from the kubeconfig what svclink refuses to use",
@@ -66,7 +67,7 @@ class LinkReason(Enum):
     )
     INVALID_ENDPOINTS = (
         "InvalidEndpoints",
-        "what the API server would reject of an EndpointSlice is left out",
+        "what is invalid, or outside spec.allowedCIDRs, is left out of their EndpointSlices",
     )
     UNDECODABLE = (
         "Undecodable",

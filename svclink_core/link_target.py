@@ -7,10 +7,12 @@ from typing import Final, TypeAlias, assert_never
 
 from attrs import field, frozen
 
+from svclink_core.cidrs import invalid_cidrs
 from svclink_core.link_identity import Problem
 from svclink_core.link_reasons import LinkReason
+from svclink_core.omissions import some_of
 from svclink_core.snapshot import Options
-from svclink_core.svclink_v1alpha1 import ClusterLink
+from svclink_core.svclink_v1alpha1 import ClusterLink, ClusterLinkSpec
 
 
 @frozen
@@ -60,6 +62,8 @@ def link_target(
     """
     if not link.spec.enabled:
         return LINK_DISABLED
+    if (problem := invalid_spec(link.spec)) is not None:
+        return problem
     match link_kubeconfig(link, secret):
         case str(kubeconfig):
             return LinkTarget(kubeconfig, namespaces_to_read(link, options, namespace))
@@ -67,6 +71,18 @@ def link_target(
             return obstacle
         case unexpected:
             assert_never(unexpected)
+
+
+def invalid_spec(spec: ClusterLinkSpec) -> Problem | None:
+    """What is invalid in a link besides its kubeconfig; None if it is valid.
+
+    The CRD refuses it, but the CRD of the main cluster may be an older one.
+    """
+    if not (invalid := invalid_cidrs(spec.allowed_cidrs)):
+        return None
+    fix = "fix them, as in 10.0.0.0/16 or fd00::/64, with no bits set behind the prefix"
+    message = f"spec.allowedCIDRs has entries that are not CIDRs ({some_of(invalid)}): {fix}"
+    return Problem(LinkReason.INVALID_SPEC, message)
 
 
 def link_kubeconfig(link: ClusterLink, secret: SecretContent = SECRET_NOT_READ) -> SecretContent:

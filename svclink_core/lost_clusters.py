@@ -6,13 +6,14 @@ The rules are in `unreachable_policy`; this module turns them into changes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 from attrs import frozen
 
 from svclink_core.core_v1 import Service
 from svclink_core.diffing import SliceChange, deletions, updates
 from svclink_core.discovery_v1 import EndpointSlice
-from svclink_core.kept_slices import follow_main
+from svclink_core.kept_slices import allowed_parts, follow_main, only_allowed
 from svclink_core.mirroring import with_owner
 from svclink_core.service_view import ServiceView
 from svclink_core.snapshot import RemoteCluster, Synced
@@ -26,6 +27,8 @@ from svclink_core.unreachable_policy import (
     unreachable_action,
 )
 from svclink_core.well_known import Reason
+
+_DELETING: Final = (Reason.UNREACHABLE_REMOVED, Reason.OUTSIDE_ALLOWED_CIDRS)
 
 
 @frozen
@@ -72,7 +75,8 @@ def ready_elsewhere(
     others = [*view.local]
     for name, some in slices.items():
         if (remote := under_policy.get(name)) is not None:
-            others += [each for each in view.ours.get(name, ()) if not covers(remote, each, now)]
+            kept = [each for each in view.ours.get(name, ()) if not covers(remote, each, now)]
+            others += allowed_parts(kept, remote.allowed_cidrs)
         elif name not in remotes or counts_as_ready(remotes[name].link):
             others += some
     return ready_families(others)
@@ -94,19 +98,26 @@ def plan_lost(
         ready: The address types of the ready endpoints that the Service has elsewhere.
         now: Seconds, on the clock of `Unreachable.at`.
     """
+    allowed = remote.allowed_cidrs
     by_action: dict[Reason, list[EndpointSlice]] = {}
     for each in mirrors:
-        by_action.setdefault(unreachable_action(each, remote, ready, now), []).append(each)
-    removed = by_action.pop(Reason.UNREACHABLE_REMOVED, [])
+        is_outside = only_allowed(each, allowed) is None
+        action = (
+            Reason.OUTSIDE_ALLOWED_CIDRS
+            if is_outside
+            else unreachable_action(each, remote, ready, now)
+        )
+        by_action.setdefault(action, []).append(each)
+    gone = {reason: by_action.pop(reason, []) for reason in _DELETING}
     resorts = by_action.pop(Reason.UNREACHABLE_NOT_READY, [])
     kept = [each for some in by_action.values() for each in some]
-    wanted = [with_owner(as_last_resort(each), main) for each in resorts]
+    wanted = [with_owner(as_last_resort(each), main) for each in allowed_parts(resorts, allowed)]
     changes: list[SliceChange] = [
-        *follow_main(kept, main),
+        *follow_main(kept, main, allowed),
         *updates(zip(wanted, resorts, strict=True), Reason.UNREACHABLE_NOT_READY),
-        *deletions(removed, Reason.UNREACHABLE_REMOVED),
+        *[change for reason, some in gone.items() for change in deletions(some, reason)],
     ]
-    slices = [*map(as_before_loss, kept), *wanted]
+    slices = [*map(as_before_loss, allowed_parts(kept, allowed)), *wanted]
     if Reason.LAST_ENDPOINTS in by_action:
         return LossPlan(Reason.LAST_ENDPOINTS, slices, changes)
     if slices:

@@ -17,6 +17,7 @@ from svclink_core.api_rules import (
     MAX_SLICE_ADDRESSES,
     is_label_value,
 )
+from svclink_core.cidrs import CIDRs, contain_all
 from svclink_core.core_v1 import Service
 from svclink_core.discovery_v1 import (
     CONDITIONS,
@@ -61,16 +62,19 @@ class MirrorResult:
     omissions: tuple[Omission, ...]
 
 
-NormalEndpoints: TypeAlias = Callable[[EndpointSlice], tuple[Endpoint, ...] | None]
+NormalEndpoints: TypeAlias = Callable[[EndpointSlice, CIDRs], tuple[Endpoint, ...] | None]
 """Gives the normal form of endpoints: `normal_endpoints`, or an equivalent that is faster."""
 
 
-def normal_endpoints(endpoint_slice: EndpointSlice) -> tuple[Endpoint, ...] | None:
+def normal_endpoints(
+    endpoint_slice: EndpointSlice, allowed: CIDRs = ()
+) -> tuple[Endpoint, ...] | None:
     """The endpoints in the form a mirror has, sorted; None if each has to be checked.
 
-    In that form an endpoint has one canonical address that no other has, its three conditions,
-    and nothing else but a zone. Nearly all slices have it already, and their endpoints are not
-    copied. Checking whole columns is several times as fast as checking one endpoint at a time.
+    In that form an endpoint has one canonical and allowed address that no other has, its three
+    conditions, and nothing else but a zone. Nearly all slices have it already, and their endpoints
+    are not copied. Checking whole columns is several times as fast as checking one endpoint at a
+    time.
     """
     endpoints = endpoint_slice.endpoints
     try:
@@ -80,6 +84,8 @@ def normal_endpoints(endpoint_slice: EndpointSlice) -> tuple[Endpoint, ...] | No
     by_address = dict(zip(addresses, endpoints, strict=True))
     is_repeated = len(by_address) < len(addresses)
     if is_repeated or not are_canonical(addresses, endpoint_slice.address_type):
+        return None
+    if allowed and not contain_all(allowed, addresses, endpoint_slice.address_type):
         return None
     zones = {each.zone for each in endpoints}
     if not all(map(_is_zone, zones)):
@@ -97,6 +103,7 @@ def mirror(
     cluster: str,
     remote: Service,
     main: Service,
+    allowed: CIDRs = (),
     normalize: NormalEndpoints = normal_endpoints,
 ) -> MirrorResult:
     """The slices that the main cluster should have for a remote slice of an imported Service.
@@ -106,10 +113,13 @@ def mirror(
         cluster: Name of the ClusterLink.
         remote: The remote Service; its port numbers find partners for port names.
         main: The main Service; it owns the mirrors, names their ports and asks for hints.
+        allowed: The only ranges from which endpoints are mirrored; empty for all.
         normalize: How endpoints are brought into normal form.
     """
     ports, port_omissions = translate_ports(endpoint_slice.ports, remote, main)
-    endpoints, endpoint_omissions = mirror_endpoints(endpoint_slice, topology_of(main), normalize)
+    endpoints, endpoint_omissions = mirror_endpoints(
+        endpoint_slice, topology_of(main), allowed, normalize
+    )
     shards = _split(endpoints) if ports else []
     slices = tuple(
         [
@@ -130,6 +140,7 @@ def mirror_all(
     cluster: str,
     remote: Service,
     main: Service,
+    allowed: CIDRs = (),
     normalize: NormalEndpoints = normal_endpoints,
 ) -> MirrorResult:
     """The slices that the main cluster should have for all remote slices of an imported Service."""
@@ -138,7 +149,7 @@ def mirror_all(
     for endpoint_slice in endpoint_slices:
         reason = why_slice_skipped(endpoint_slice, main)
         if reason is None:
-            mirrored = mirror(endpoint_slice, cluster, remote, main, normalize)
+            mirrored = mirror(endpoint_slice, cluster, remote, main, allowed, normalize)
             desired += mirrored.slices
             omissions += mirrored.omissions
         elif reason is not Reason.NO_ENDPOINTS:
@@ -217,24 +228,27 @@ def _split(endpoints: tuple[Endpoint, ...]) -> list[tuple[Endpoint, ...]]:
 def mirror_endpoints(
     endpoint_slice: EndpointSlice,
     topology: Topology,
+    allowed: CIDRs = (),
     normalize: NormalEndpoints = normal_endpoints,
 ) -> tuple[tuple[Endpoint, ...], list[Omission]]:
     """The endpoints for the main cluster, sorted, one for each address, and those left out."""
-    if (endpoints := normalize(endpoint_slice)) is None:
-        return mirror_each_endpoint(endpoint_slice.endpoints, endpoint_slice.address_type, topology)
+    if (endpoints := normalize(endpoint_slice, allowed)) is None:
+        address_type = endpoint_slice.address_type
+        return mirror_each_endpoint(endpoint_slice.endpoints, address_type, topology, allowed)
     return with_hints(endpoints, topology), []
 
 
 def mirror_each_endpoint(
-    endpoints: Iterable[Endpoint], address_type: str, topology: Topology
+    endpoints: Iterable[Endpoint], address_type: str, topology: Topology, allowed: CIDRs = ()
 ) -> tuple[tuple[Endpoint, ...], list[Omission]]:
     """The result of `mirror_endpoints` for endpoints that are not in normal form."""
     best: dict[str, Endpoint] = {}
     omissions: list[Omission] = []
     for endpoint in endpoints:
         addresses = canonical_addresses(endpoint.addresses[:MAX_ADDRESSES], address_type)
-        omissions += _omissions_of(endpoint, addresses)
-        if not addresses:
+        is_outside = bool(allowed) and not contain_all(allowed, addresses, address_type)
+        omissions += _omissions_of(endpoint, addresses, is_outside=is_outside)
+        if is_outside or not addresses:
             continue
         mirrored = plain_endpoint(endpoint, addresses)
         rival = best.get(addresses[0])
@@ -243,11 +257,17 @@ def mirror_each_endpoint(
     return with_hints(tuple([best[each] for each in sorted(best)]), topology), omissions
 
 
-def _omissions_of(endpoint: Endpoint, addresses: tuple[str, ...]) -> Iterator[Omission]:
-    """What is left out of an endpoint that is mirrored with these addresses, or with none."""
+def _omissions_of(
+    endpoint: Endpoint, addresses: tuple[str, ...], *, is_outside: bool
+) -> Iterator[Omission]:
+    """What is left out of an endpoint that is mirrored with these addresses, or not at all."""
     count = len(endpoint.addresses)
     if not addresses:
         yield Omission(Reason.INVALID_ENDPOINTS, some_of(endpoint.addresses) or "(no address)")
+        return
+    if is_outside:
+        text = f"{some_of(addresses)} (outside allowedCIDRs)"
+        yield Omission(Reason.INVALID_ENDPOINTS, text)
         return
     if count > MAX_ADDRESSES:
         text = f"{count - MAX_ADDRESSES} of {count} addresses of {addresses[0]}"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from attrs import define, evolve, field, frozen
 
 from svclink_core.address_conflicts import are_distinct
+from svclink_core.cidrs import CIDRs
 from svclink_core.diffing import are_equal
 from svclink_core.discovery_v1 import Endpoint, EndpointSlice
 from svclink_core.full_planning import union
@@ -100,10 +101,11 @@ class _ServiceMemory:
 
 @frozen
 class _NormalForm:
-    """The normal form of the endpoints of a remote slice."""
+    """The normal form of the endpoints of a remote slice, under the ranges of its link."""
 
     endpoints: tuple[Endpoint, ...]
     address_type: str
+    allowed: CIDRs
     normal: tuple[Endpoint, ...] | None
 
 
@@ -139,17 +141,21 @@ class _ClusterMemory:
             self.facts, self.part = facts, (part := _by_observed(part, view))
         return part
 
-    def normalize(self, endpoint_slice: EndpointSlice) -> tuple[Endpoint, ...] | None:
+    def normalize(
+        self, endpoint_slice: EndpointSlice, allowed: CIDRs
+    ) -> tuple[Endpoint, ...] | None:
         """The result of `mirroring.normal_endpoints`."""
         name = endpoint_slice.metadata.name
         form = self.last_forms.get(name)
         if (
             form is None
             or form.endpoints is not endpoint_slice.endpoints
+            or form.allowed is not allowed
             or form.address_type != endpoint_slice.address_type
         ):
-            normal = normal_endpoints(endpoint_slice)
-            form = _NormalForm(endpoint_slice.endpoints, endpoint_slice.address_type, normal)
+            endpoints, address_type = endpoint_slice.endpoints, endpoint_slice.address_type
+            normal = normal_endpoints(endpoint_slice, allowed)
+            form = _NormalForm(endpoints, address_type, allowed, normal)
         self.normal_forms[name] = form
         return form.normal
 

@@ -28,7 +28,13 @@ from svclink_core.diffing import (
 )
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.filtering import UNTOUCHED, Imported, Kept, Skipped, judge
-from svclink_core.kept_slices import follow_main, following, undecodable_findings
+from svclink_core.kept_slices import (
+    allowed_parts,
+    as_kept,
+    follow_main,
+    following,
+    undecodable_findings,
+)
 from svclink_core.leftovers import superseded
 from svclink_core.lost_clusters import is_under_policy, plan_lost, ready_elsewhere
 from svclink_core.meta_v1 import NamespacedName
@@ -103,17 +109,18 @@ def plan_cluster(
     verdict = judge(view.key, remote, view.main, view.snapshot.options)
     match verdict:
         case Kept(reason) if reason in UNTOUCHED:
-            return _keep(view, remote.name, reason)
+            return _keep(view, remote, reason)
         case _ if not view.is_decodable:
-            return _keep(view, remote.name, Reason.MAIN_UNDECODABLE)
+            return _keep(view, remote, Reason.MAIN_UNDECODABLE)
         case Kept(reason):
-            return _keep(view, remote.name, reason)
+            return _keep(view, remote, reason)
         case Skipped(reason):
             part = _skip(view, remote, reason)
             is_settled |= reason is not Reason.REMOTE_SERVICE_MISSING
         case Imported():
             current = slices if is_settled else current_slices(verdict.remote, slices)
-            mirrored = mirror_all(current, remote.name, verdict.remote, verdict.main, normalize)
+            both, allowed = (verdict.remote, verdict.main), remote.allowed_cidrs
+            mirrored = mirror_all(current, remote.name, *both, allowed, normalize)
             part = _import(view, remote, verdict, mirrored, names, compare)
         case unexpected:
             assert_never(unexpected)
@@ -180,18 +187,19 @@ def _plan_clusters(view: ServiceView, now: float, plan_one: PlanCluster) -> dict
 # One cluster
 
 
-def _keep(view: ServiceView, cluster: str, reason: Reason) -> ClusterPlan:
-    """Slices stay, but follow their main Service."""
-    observed = view.ours.get(cluster, [])
-    decision = _decision(view.key, cluster, (Outcome.KEPT, reason), observed)
-    findings = undecodable_findings(view, cluster, reason)
+def _keep(view: ServiceView, remote: RemoteCluster, reason: Reason) -> ClusterPlan:
+    """Slices stay, but follow their main Service, and the list of allowed addresses."""
+    observed, kept = view.ours.get(remote.name, []), (Outcome.KEPT, reason)
     if reason in UNTOUCHED:
-        return ClusterPlan(decision, observed)
-    if not view.is_decodable:  # The rest of the Service is unknown.
-        changes = follow_main(observed, view.main, following)
-        return ClusterPlan(decision, observed, changes, findings)
-    slices = [as_before_loss(each) for each in observed]
-    return ClusterPlan(decision, slices, follow_main(observed, view.main), findings)
+        return ClusterPlan(_decision(view.key, remote.name, kept, observed), observed)
+    # If an object of the main Service is undecodable, the rest of the Service is unknown.
+    allowed, form = (remote.allowed_cidrs, as_kept) if view.is_decodable else ((), following)
+    changes = follow_main(observed, view.main, allowed, form)
+    slices = allowed_parts(observed, allowed)
+    if view.is_decodable:
+        slices = [as_before_loss(each) for each in slices]
+    findings = undecodable_findings(view, remote.name, reason)
+    return ClusterPlan(_decision(view.key, remote.name, kept, slices), slices, changes, findings)
 
 
 def _remove(view: ServiceView, cluster: str, reason: Reason) -> ClusterPlan:
@@ -222,14 +230,15 @@ def _import(
     """Slices become what the remote ones say, and then leftovers go."""
     cluster, desired = remote.name, mirrored.slices
     sources = remote.endpoint_slices.get(view.key, ())
-    why = partial(why_gone, sources=sources, remote=services.remote, main=services.main)
+    own, allowed = services.main, remote.allowed_cidrs
+    why = partial(why_gone, sources=sources, remote=services.remote, main=own, allowed=allowed)
     changes = diff(view.key, cluster, desired, view.ours.get(cluster, ()), names, compare, why)
     if cluster in view.leftovers:
         changes += superseded(view.leftovers[cluster], desired, changes, why)
     outcome = (
         (Outcome.MIRRORED, Reason.MIRRORED)
         if desired
-        else (Outcome.SKIPPED, why_nothing(sources, services.remote, services.main))
+        else (Outcome.SKIPPED, why_nothing(sources, services.remote, own, allowed))
     )
     findings = findings_of(view.key, cluster, mirrored.omissions)
     return ClusterPlan(_decision(view.key, cluster, outcome, desired), desired, changes, findings)
@@ -243,11 +252,14 @@ def _deferred(part: ClusterPlan, view: ServiceView, remote: RemoteCluster) -> Cl
     again_at = settles_at(remote, view.key)
     if not kept:
         return evolve(part, again_at=again_at)
-    slices = [each for each in observed if not each.metadata.is_being_deleted]
+    allowed = remote.allowed_cidrs
+    slices = allowed_parts(
+        [each for each in observed if not each.metadata.is_being_deleted], allowed
+    )
     return ClusterPlan(
         _decision(view.key, remote.name, (Outcome.KEPT, Reason.REMOTE_CHANGING), slices),
         slices,
-        [*changes, *follow_main(kept, view.main)],
+        [*changes, *follow_main(kept, view.main, allowed)],
         tuple([each for each in part.findings if each.reason is not Reason.PORT_MISMATCH]),
         again_at,
     )
@@ -262,14 +274,14 @@ def _guarded(part: ClusterPlan, view: ServiceView, remote: RemoteCluster) -> Clu
     if wait is None:
         return evolve(part, decision=evolve(part.decision, deletions=len(withheld)))
     kept = [change.endpoint_slice for change in withheld]
-    slices = [*part.slices, *kept]
+    slices = [*part.slices, *allowed_parts(kept, remote.allowed_cidrs)]
     decision = _decision(view.key, remote.name, (Outcome.KEPT, wait), slices)
     others = [each for each in part.changes if not is_caused_by_cluster(each.reason)]
     return evolve(
         part,
         decision=evolve(decision, deletions=len(withheld)),
         slices=slices,
-        changes=[*others, *follow_main(kept, view.main)],
+        changes=[*others, *follow_main(kept, view.main, remote.allowed_cidrs)],
     )
 
 

@@ -11,6 +11,7 @@ from typing import Final, TypeAlias
 
 from attrs import field, frozen
 
+from svclink_core.cidrs import CIDRs, invalid_cidrs
 from svclink_core.core_v1 import Namespace, Service
 from svclink_core.deletion_guard import UNGUARDED, Guard
 from svclink_core.discovery_v1 import EndpointSlice
@@ -111,6 +112,15 @@ class RemoteCluster:
     def name(self) -> str:
         """The name of the cluster, which is that of its ClusterLink."""
         return self.link.metadata.name
+
+    @property
+    def allowed_cidrs(self) -> CIDRs:
+        """The only ranges from which endpoints are mirrored; empty: all, or the list is invalid.
+
+        While it is invalid, nothing that it is about is decided.
+        """
+        cidrs = self.link.spec.allowed_cidrs
+        return () if cidrs and invalid_cidrs(cidrs) else cidrs
 
     @property
     def missing_namespaces(self) -> frozenset[str]:

@@ -6,6 +6,7 @@ from typing import Final, Literal
 
 from attrs import field, frozen
 
+from svclink_core.cidrs import CIDRs
 from svclink_core.meta_v1 import ObjectMeta
 
 ConditionStatus = Literal["True", "False", "Unknown"]
@@ -34,9 +35,9 @@ class UnreachablePolicy:
 class ClusterLinkSpec:
     """Credentials of a remote cluster, and which of its Services are mirrored.
 
-    Exactly one of `kubeconfig` (base64) and `kubeconfig_secret_ref` is set. An empty
-    `included_namespaces` means all. While `drained`, its endpoints serve only where nothing else is
-    ready.
+    Exactly one of `kubeconfig` (base64) and `kubeconfig_secret_ref` is set. Empty
+    `included_namespaces` and `allowed_cidrs` mean all. While `drained`, its endpoints serve only
+    where nothing else is ready.
     """
 
     enabled: bool = True
@@ -46,6 +47,7 @@ class ClusterLinkSpec:
     excluded_namespaces: tuple[str, ...] = ()
     excluded_services: tuple[str, ...] = ()
     excluded_service_names: tuple[str, ...] = ()
+    allowed_cidrs: CIDRs = field(default=(), metadata={"json": "allowedCIDRs"})
     unreachable: UnreachablePolicy = UnreachablePolicy()
     drained: bool = False
     cluster_id: str | None = field(default=None, metadata={"json": "clusterID"})

@@ -140,6 +140,11 @@ class Reason(Enum):
         "one of its objects in the cluster could not be decoded: its EndpointSlices are kept",
         Side.REMOTE,
     )
+    INVALID_SPEC = (
+        "InvalidSpec",
+        "a field of the ClusterLink is invalid, so its EndpointSlices are kept",
+        Side.OPERATOR,
+    )
 
     # Skipped: rules over a Service of a cluster, in the order of MIRRORING.
     NAMESPACE_KUBE_SYSTEM = ("KubeSystem", "the namespace kube-system is never mirrored")
@@ -240,6 +245,11 @@ class Reason(Enum):
         "the main Service does not have the IP family of the remote EndpointSlice",
         Side.MAIN,
     )
+    OUTSIDE_ALLOWED_CIDRS = (
+        "OutsideAllowedCIDRs",
+        "no endpoint is within the link's allowedCIDRs",
+        Side.OPERATOR,
+    )
     NO_ENDPOINTS = (
         "NoEndpoints",
         "the remote Service has no endpoint that can be mirrored",
@@ -287,7 +297,7 @@ class Reason(Enum):
     ADDRESS_CONFLICT = ("AddressConflict", "another cluster has an endpoint with the same address")
     INVALID_ENDPOINTS = (
         "InvalidEndpoints",
-        "the API server would reject a part of a remote EndpointSlice",
+        "a part of a remote EndpointSlice is invalid, or outside the link's allowedCIDRs",
     )
 
     def __init__(self, code: str, sentence: str, caused_by: Side | None = None) -> None:

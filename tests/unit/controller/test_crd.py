@@ -20,6 +20,7 @@ import yaml
 
 from svclink_controller.credentials.kubeconfig_yaml import MAX_SIZE
 from svclink_core.api_rules import MAX_NAME_LENGTH
+from svclink_core.cidrs import CIDR
 from svclink_core.svclink_v1alpha1 import ClusterLinkSpec, ClusterLinkStatus
 from svclink_core.well_known import API_VERSION, GROUP, PLURAL_CLUSTER_LINKS
 
@@ -32,7 +33,7 @@ CRD: Schema = yaml.safe_load(
 )
 SERVED: Schema = CRD["spec"]["versions"][0]
 ROOT: Schema = SERVED["schema"]["openAPIV3Schema"]
-SCALARS = {str: "string", int: "integer", bool: "boolean"}
+SCALARS = {str: "string", int: "integer", bool: "boolean", CIDR: "string"}
 
 
 def json_name(attribute: attrs.Attribute[Any]) -> str:
@@ -75,11 +76,11 @@ def type_differences(hint: Any, schema: Schema, path: str) -> Iterator[str]:
     elif typing.get_origin(hint) is tuple:
         expected, values = "array", []
         yield from type_differences(typing.get_args(hint)[0], schema.get("items", {}), f"{path}[]")
-    elif attrs.has(hint):
+    elif hint in SCALARS:
+        expected, values = SCALARS[hint], []
+    else:
         expected, values = "object", []
         yield from differences(hint, schema, path)
-    else:
-        expected, values = SCALARS[hint], []
     if schema.get("type") != expected:
         yield f"{path}: type {schema.get('type')} in the CRD, {expected} in the type"
     if sorted(schema.get("enum", [])) != values:

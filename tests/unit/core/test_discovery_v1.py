@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from svclink_core import Endpoint, EndpointConditions, EndpointHints, EndpointSlice, ObjectReference
+from svclink_core.cidrs import CIDRs
 from svclink_core.diffing import are_equal
 from svclink_core.discovery_v1 import WRITTEN_OUT
 from svclink_core.hints import Topology
@@ -19,6 +20,7 @@ from svclink_core.mirroring import mirror_each_endpoint, mirror_endpoints, norma
 from tests.builders.values import READY, endpoint, remote_slice
 from tests.unit.core.strategies.drawing import mostly
 from tests.unit.core.strategies.endpoints import endpoints, ipv4_addresses, ipv6_addresses
+from tests.unit.core.strategies.links import allowed_cidrs
 
 
 def test_endpoints_in_normal_form_are_used_themselves() -> None:
@@ -99,20 +101,17 @@ def slices(draw: DrawFn) -> EndpointSlice:
     return remote_slice(endpoints=found, address_type=address_type)
 
 
-@given(slices(), st.sampled_from(Topology))
+@given(slices(), st.sampled_from(Topology), allowed_cidrs)
 def test_columns_say_what_each_endpoint_says(
-    endpoint_slice: EndpointSlice, topology: Topology
+    endpoint_slice: EndpointSlice, topology: Topology, allowed: CIDRs
 ) -> None:
     """The check of whole columns gives the same endpoints as checking each one."""
-    expected = mirror_each_endpoint(
-        endpoint_slice.endpoints, endpoint_slice.address_type, Topology.NONE
-    )
-    assert (
-        normal_endpoints(endpoint_slice) is None
-        or (normal_endpoints(endpoint_slice), []) == expected
-    )
-    assert mirror_endpoints(endpoint_slice, topology) == mirror_each_endpoint(
-        endpoint_slice.endpoints, endpoint_slice.address_type, topology
+    every = endpoint_slice.endpoints, endpoint_slice.address_type
+    expected = mirror_each_endpoint(*every, Topology.NONE, allowed)
+    normal = normal_endpoints(endpoint_slice, allowed)
+    assert normal is None or (normal, []) == expected
+    assert mirror_endpoints(endpoint_slice, topology, allowed) == mirror_each_endpoint(
+        *every, topology, allowed
     )
 
 

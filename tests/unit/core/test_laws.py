@@ -55,7 +55,9 @@ from svclink_core import (
     requests_for,
     summarize,
 )
+from svclink_core.cidrs import CIDRs, invalid_cidrs, is_endpoint_allowed
 from svclink_core.codec import Json, structure, unstructure, unstructure_status
+from svclink_core.kept_slices import allowed_parts
 from svclink_core.naming import choose_name
 from svclink_core.ownership import Leftover, Unclear, cluster_of, is_ours, owner_of, service_of
 from svclink_core.snapshot import LONG_AGO, all_keys
@@ -64,6 +66,7 @@ from svclink_core.well_known import LABEL_IMPORTED
 from tests.unit.core.interpreter import outputs
 from tests.unit.core.strategies.endpoint_slices import all_slices
 from tests.unit.core.strategies.endpoints import not_mirrored
+from tests.unit.core.strategies.links import allowed_cidrs, connections
 from tests.unit.core.strategies.names import (
     EARLIER,
     LATER,
@@ -339,6 +342,7 @@ MEANT: Final = FILTERED | {
     Reason.MAIN_HEADLESS,
     Reason.MAIN_EXTERNAL_NAME,
     Reason.MAIN_DELETING,
+    Reason.OUTSIDE_ALLOWED_CIDRS,
 }
 """What the operator or main says, and so holds whatever is known of the cluster."""
 
@@ -370,7 +374,8 @@ def test_l4_unknown_is_not_empty(found: Snapshot) -> None:
     The exceptions are a policy that says so, by `now`, and what the operator or main excludes.
 
     Slices of disabled and unselected links are not touched; those of the others change only their
-    owner and their hints, and what a policy did to them is undone. Slices of an undecodable Service
+    owner and their hints, lose endpoints that are not allowed, and what a policy did to them is
+    undone. Slices of an undecodable Service
     are deleted only if the operator or main excludes it.
     """
     for change in slice_changes(plan(found, NOW)):
@@ -395,7 +400,8 @@ def test_l4_unknown_is_not_empty(found: Snapshot) -> None:
         elif change.reason is Reason.RESTORED:
             assert old.is_marked_not_ready
         else:
-            assert content(change.endpoint_slice) == content(old)
+            (allowed,) = allowed_parts([old], remote.allowed_cidrs)
+            assert content(change.endpoint_slice) == content(allowed)
 
 
 @given(snapshots)
@@ -490,6 +496,24 @@ def test_l5_filtered_out(found: Snapshot, data: DataObject) -> None:
         endpoint_slice
         for endpoint_slice in ours(after)
         if cluster_of(endpoint_slice) == cluster and service_of(endpoint_slice) == key
+    ] == []
+
+
+@given(linked_snapshots, st.data())
+def test_l5_not_allowed(found: Snapshot, data: DataObject) -> None:
+    """Filtered out: nothing remains of endpoints that a link no longer allows, away or not."""
+    cluster = data.draw(st.sampled_from(sorted(found.remotes)))
+    before = settled(understood(evolve(found, options=Options()), cluster))
+    allowed = data.draw(allowed_cidrs.filter(lambda cidrs: not invalid_cidrs(cidrs)))
+    connection = data.draw(connections)
+    spec = ClusterLinkSpec(allowed_cidrs=allowed)
+    after = collected(settled(with_link(before, cluster, spec, connection)))
+    assert [
+        endpoint
+        for endpoint_slice in ours(after)
+        if cluster_of(endpoint_slice) == cluster
+        for endpoint in endpoint_slice.endpoints
+        if not is_endpoint_allowed(allowed, endpoint.addresses, endpoint_slice.address_type)
     ] == []
 
 
@@ -674,6 +698,36 @@ def test_l8_filters_are_monotone(found: Snapshot, data: DataObject) -> None:
     exclude = EXCLUSIONS[data.draw(st.sampled_from(sorted(EXCLUSIONS)))]
     narrower = with_link(found, cluster, exclude(found.remotes[cluster].link.spec, key))
     assert mirrored(settled(narrower)) <= mirrored(settled(found)) | mirrored(found)
+
+
+def mirrored_endpoints(found: Snapshot) -> set[tuple[object, ...]]:
+    """The endpoints that are mirrored, by Service and cluster."""
+    return {
+        (service_of(endpoint_slice), cluster_of(endpoint_slice), endpoint.addresses)
+        for endpoint_slice in ours(found)
+        for endpoint in endpoint_slice.endpoints
+    }
+
+
+@given(linked_snapshots, allowed_cidrs, st.data())
+def test_l8_a_narrower_list_adds_no_endpoint(
+    found: Snapshot, cidrs: CIDRs, data: DataObject
+) -> None:
+    """Restricting the addresses of a link never adds a mirrored endpoint.
+
+    A list that is not valid decides nothing, so removing its invalid entry is no restriction.
+    """
+    found = evolve(found, options=evolve(found.options, sync_services=False))
+    cluster = data.draw(st.sampled_from(sorted(found.remotes)))
+    spec = found.remotes[cluster].link.spec
+    dropped = data.draw(st.sampled_from((None, *spec.allowed_cidrs)))
+    rest = tuple(each for each in spec.allowed_cidrs if each != dropped or invalid_cidrs([each]))
+    narrower = with_link(
+        found, cluster, evolve(spec, allowed_cidrs=rest or spec.allowed_cidrs or cidrs)
+    )
+    assert mirrored_endpoints(settled(narrower)) <= (
+        mirrored_endpoints(settled(found)) | mirrored_endpoints(found)
+    )
 
 
 # L9 quiet: equal content gives no write; a condition's transition time moves only on a transition.

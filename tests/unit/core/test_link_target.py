@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from svclink_core import ClusterLinkSpec, LinkReason, Options, Problem
+from svclink_core.cidrs import parse_cidr
 from svclink_core.link_target import (
     LINK_DISABLED,
     SECRET_NOT_READ,
@@ -40,6 +41,19 @@ def test_link_without_kubeconfig_has_a_problem() -> None:
     assert isinstance(problem, Problem)
     assert problem.reason is LinkReason.INVALID_KUBECONFIG
     assert problem.message.startswith("spec.kubeconfig is missing: ")
+
+
+def test_link_with_an_invalid_field_has_a_problem() -> None:
+    """One sentence names the field, what is wrong in it, and the fix."""
+    allowed = tuple(map(parse_cidr, ("10.0.0.0/8", "10.0/8", "10.0.0.1/8")))
+    problem = link_target(
+        link("a", ClusterLinkSpec(kubeconfig="abc", allowed_cidrs=allowed)), Options()
+    )
+    assert problem == Problem(
+        LinkReason.INVALID_SPEC,
+        "spec.allowedCIDRs has entries that are not CIDRs (10.0/8, 10.0.0.1/8): "
+        "fix them, as in 10.0.0.0/16 or fd00::/64, with no bits set behind the prefix",
+    )
 
 
 @pytest.mark.parametrize(

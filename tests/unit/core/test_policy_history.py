@@ -29,6 +29,7 @@ from svclink_core import (
     UnreachablePolicy,
     plan,
 )
+from svclink_core.cidrs import CIDRs
 from svclink_core.discovery_v1 import CONDITIONS
 from svclink_core.snapshot import Connection
 from svclink_core.unreachable_policy import NOT_SERVING, READY
@@ -36,7 +37,7 @@ from svclink_core.well_known import LABEL_SERVICE_NAME
 from tests.builders.values import HTTP_8080, endpoint, foreign_slice
 from tests.unit.core.strategies.endpoint_slices import remote_endpoint_slices
 from tests.unit.core.strategies.initial_snapshots import healthy_snapshot
-from tests.unit.core.strategies.links import LOST, LOST_TODAY
+from tests.unit.core.strategies.links import LOST, LOST_TODAY, allowed_cidrs
 from tests.unit.core.strategies.names import Universe, universes
 from tests.unit.core.world import (
     NOW,
@@ -120,10 +121,12 @@ def changed(
     policy: UnreachablePolicy,
     connection: Connection,
     local: list[EndpointSlice],
+    allowed: CIDRs,
 ) -> Snapshot:
     """The snapshot with these facts about all lost clusters, and these local endpoints."""
+    spec = ClusterLinkSpec(unreachable=policy, allowed_cidrs=allowed)
     for name in lost(found):
-        found = with_link(found, name, ClusterLinkSpec(unreachable=policy), connection)
+        found = with_link(found, name, spec, connection)
     return with_main(found, slices=[*ours(found), *local])
 
 
@@ -154,20 +157,25 @@ def state_of(found: Snapshot) -> Counter[EndpointSlice]:
 
 @given(st.data())
 def test_l15_what_a_policy_did_leaves_no_trace(data: DataObject) -> None:
-    """Policies are edited, other endpoints go, svclink restarts: only the last facts count."""
-    universe = data.draw(universes)
+    """Policies are edited, other endpoints go, svclink restarts: only the last facts count.
+
+    Ranges are only narrowed: what a mirror has lost comes back with its cluster only.
+    """
+    universe, allowed = data.draw(universes), data.draw(allowed_cidrs)
     found = data.draw(losses(universe))
     walked, remembering = found, Planner()
     for _ in range(data.draw(st.integers(1, 4))):
         policy = data.draw(st.sampled_from(REVERSIBLE))
         connection = data.draw(st.sampled_from(PASSING))
-        walked = changed(walked, policy, connection, data.draw(local_slices(universe)))
+        local, some = data.draw(local_slices(universe)), data.draw(st.sampled_from(((), allowed)))
+        walked = changed(walked, policy, connection, local, some)
         changes = remembering.plan(walked, NOW).changes
         walked = applied(walked, changes[: data.draw(st.integers(0, len(changes)))])
     facts = (
         data.draw(st.sampled_from(FINAL)),
         data.draw(st.sampled_from(KNOWN)),
         data.draw(local_slices(universe)),
+        allowed,
     )
     walked, direct = settled(changed(walked, *facts)), settled(changed(found, *facts))
     assert plan(walked, NOW).changes == ()

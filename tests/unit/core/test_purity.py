@@ -220,6 +220,7 @@ def use_rest(core: Mapping[str, Function], universe: Universe) -> None:
         core["why_withheld"](UNGUARDED, key)
     for endpoint_slice in (mirrored_slice(), leftover_slice()):
         core["as_kept"](endpoint_slice, service())
+        core["only_allowed"](endpoint_slice, (core["parse_cidr"]("10.0.0.0/8"),))
         core["cluster_of"](endpoint_slice)
         core["service_of"](endpoint_slice)
         core["footprint"](endpoint_slice)

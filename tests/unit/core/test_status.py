@@ -229,7 +229,7 @@ def test_degraded_names_services() -> None:
         "4 Service(s): default/a, default/b, default/c and 1 more: "
         "give the ports the same name or the same number in both clusters; "
         "InvalidEndpoints: 1 Service(s): default/e: "
-        "what the API server would reject of an EndpointSlice is left out"
+        "what is invalid, or outside spec.allowedCIDRs, is left out of their EndpointSlices"
     )
 
 

@@ -10,7 +10,7 @@ import json
 import pytest
 import yaml
 
-from svclink_core.well_known import LABEL_GO_CLUSTER, LABEL_MANAGED_BY, MANAGED_BY
+from svclink_core.well_known import LABEL_GO_CLUSTER, LABEL_MANAGED_BY, MANAGED_BY, Reason
 from tests.builders import manifests
 from tests.unit.controller.cli.dump_files import (
     Files,
@@ -45,7 +45,7 @@ def test_each_cluster_is_explained(files: Files) -> None:
         "default/web",
         "  main: ClusterIP Service with 1 local endpoint",
         "  c1: mirrored (1 endpoint in 1 EndpointSlice)",
-        "    left out: the API server would reject a part of a remote EndpointSlice: 127.0.0.1",
+        f"    left out: {Reason.INVALID_ENDPOINTS.sentence}: 127.0.0.1",
         "    left out: a remote port has no partner in the main Service: (unnamed) 1/TCP",
         "  c2: not mirrored, because it is in the link's excludedServices",
         (

@@ -29,6 +29,7 @@ from svclink_core import (
     Wave,
     remote_cluster,
 )
+from svclink_core.cidrs import CIDRs, parse_cidr
 from svclink_core.snapshot import LONG_AGO, Connection
 from tests.unit.core.strategies.drawing import mostly, nearly_always_true, pick
 from tests.unit.core.strategies.endpoint_slices import all_remote_slices
@@ -51,6 +52,22 @@ def link_specs(universe: Universe) -> SearchStrategy[ClusterLinkSpec]:
     )
 
 
+allowed_cidrs: SearchStrategy[CIDRs] = st.sampled_from(
+    tuple(
+        tuple(map(parse_cidr, texts))
+        for texts in (
+            *((),) * 6,
+            ("10.0.0.0/8", "192.168.0.0/16", "fd00::/16"),
+            ("10.0.0.0/30", "fd00::1/128"),
+            ("fd00::/8",),
+            ("192.0.2.0/24",),
+            ("10.0.0.0/8", "10.0.0/8"),
+        )
+    )
+)
+"""Ranges that contain all, some or none of the addresses of endpoints; seldom an invalid one."""
+
+
 @cache
 def filters(universe: Universe) -> SearchStrategy[ClusterLinkSpec]:
     """Enabled links with any filter."""
@@ -61,6 +78,7 @@ def filters(universe: Universe) -> SearchStrategy[ClusterLinkSpec]:
         excluded_namespaces=_some(*(key.namespace for key in universe.keys), "other"),
         excluded_services=_some(*map(str, universe.keys), "other/web"),
         excluded_service_names=_some(*(key.name for key in universe.keys), "Web"),
+        allowed_cidrs=allowed_cidrs,
     )
 
 
