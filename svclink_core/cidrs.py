@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
-from typing import Final, TypeAlias
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, collapse_addresses, ip_network
+from typing import Final, TypeAlias, cast
 
 from attrs import frozen
 
@@ -98,3 +98,38 @@ _number_of: Final = {
     IPV6: lambda address: int(IPv6Address(address)),
 }
 """The numbers of canonical addresses. `ipaddress` checks the form again, and takes longer."""
+
+
+# Proposals
+
+PROPOSED_LENGTHS: Final = {IPV4: (16, 24), IPV6: (48, 64)}
+"""How long the prefixes of a cluster's Pod network usually are, and of the part of one node."""
+
+
+def proposed_cidrs(own: Iterable[str], others: Iterable[str], address_type: str) -> list[str]:
+    """The ranges to allow for a cluster that has these addresses, without those of others.
+
+    They are wide, because new nodes bring new addresses. Where another cluster has an address in
+    the same wide range, only parts of it are proposed.
+
+    >>> proposed_cidrs(["10.0.1.5", "10.0.2.7", "10.2.0.3"], ["10.2.9.1"], "IPv4")
+    ['10.0.0.0/16', '10.2.0.0/24']
+
+    Args:
+        own: The addresses of the cluster, canonical.
+        others: Those of other clusters.
+        address_type: The type of all of them.
+    """
+    wide, narrow = PROPOSED_LENGTHS[address_type]
+    taken = {_around(address, wide) for address in others}
+    around = {address: _around(address, wide) for address in own}
+    chosen = {
+        _around(address, narrow) if network in taken else network
+        for address, network in around.items()
+    }
+    # All are of one type.
+    return [str(each) for each in collapse_addresses(cast("set[IPv4Network]", chosen))]
+
+
+def _around(address: str, length: int) -> IPv4Network | IPv6Network:
+    return ip_network((address, length), strict=False)

@@ -7,7 +7,7 @@ import asyncio
 from svclink_controller import clock
 from svclink_controller.api.client import Client
 from svclink_controller.cli.permissions import MAIN_PERMISSIONS, OWN_NAMESPACE, Permission
-from svclink_controller.cli.preflight.addresses import check_addresses
+from svclink_controller.cli.preflight.addresses import check_addresses, propose_ranges
 from svclink_controller.cli.preflight.clock import check_clock
 from svclink_controller.cli.preflight.connection import check_connection, check_link, why_unused
 from svclink_controller.cli.preflight.controllers import check_leaders, check_namespace
@@ -127,5 +127,10 @@ async def _check_links(
 
 def _check_together(snapshot: Snapshot) -> list[Result]:
     """The checks that compare clusters."""
-    findings = plan(snapshot, clock.seconds()).findings
-    return [*check_addresses(snapshot), *check_services(findings), *check_leftovers(snapshot)]
+    planned = plan(snapshot, clock.seconds())
+    return [
+        *check_addresses(snapshot),
+        *propose_ranges(snapshot, planned.decisions),
+        *check_services(planned.findings),
+        *check_leftovers(snapshot),
+    ]

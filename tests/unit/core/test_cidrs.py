@@ -32,7 +32,14 @@ from svclink_core import (
     plan,
 )
 from svclink_core.api_rules import MAX_ADDRESSES
-from svclink_core.cidrs import CIDRs, contain_all, invalid_cidrs, is_endpoint_allowed, parse_cidr
+from svclink_core.cidrs import (
+    CIDRs,
+    contain_all,
+    invalid_cidrs,
+    is_endpoint_allowed,
+    parse_cidr,
+    proposed_cidrs,
+)
 from svclink_core.snapshot import Connection, Synced
 from svclink_core.well_known import LABEL_SERVICE_NAME, Side
 from tests.builders.keys import WEB
@@ -121,6 +128,37 @@ def test_empty_list_allows_everything() -> None:
     """As with the other lists of a link, even what is not an address."""
     assert is_endpoint_allowed((), ("x",), "FQDN")
     assert not is_endpoint_allowed(TEN, ("x",), "FQDN")
+
+
+# Proposals
+
+
+@pytest.mark.parametrize(
+    ("family", "own", "others", "expected"),
+    [
+        ("IPv4", [], ["10.0.0.1"], []),
+        ("IPv4", ["10.0.0.1", "10.0.255.9"], ["10.1.0.1"], ["10.0.0.0/16"]),
+        ("IPv4", ["10.1.0.1", "10.0.0.1"], [], ["10.0.0.0/15"]),
+        ("IPv4", ["10.0.0.1", "10.0.1.1"], ["10.0.9.1"], ["10.0.0.0/23"]),
+        ("IPv4", ["10.0.0.1"], ["10.0.0.1"], ["10.0.0.0/24"]),
+        ("IPv6", ["fd00::1", "fd00:0:0:7::1"], [], ["fd00::/48"]),
+        ("IPv6", ["fd00::1", "fd00:0:0:7::1"], ["fd00:0:0:9::1"], ["fd00::/64", "fd00:0:0:7::/64"]),
+    ],
+)
+def test_proposals(family: str, own: list[str], others: list[str], expected: list[str]) -> None:
+    """The usual range of a cluster, or of a node where another cluster is near; joined."""
+    assert proposed_cidrs(own, others, family) == expected
+
+
+@given(st.sets(st.ip_addresses(v=4).map(str)), st.sets(st.ip_addresses(v=4).map(str)))
+def test_proposals_allow_what_the_cluster_has(own: set[str], others: set[str]) -> None:
+    """No address of the cluster is left out, and none that is not near one of its own is in."""
+    proposed = ranges(*proposed_cidrs(own, others, "IPv4"))
+    assert invalid_cidrs(proposed) == []
+    assert contain_all(proposed, own, "IPv4")
+    for other in others:
+        is_near = any(each.rpartition(".")[0] == other.rpartition(".")[0] for each in own)
+        assert contain_all(proposed, [other], "IPv4") is is_near
 
 
 # Endpoints
