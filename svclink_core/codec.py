@@ -311,7 +311,7 @@ def _converter() -> Converter:
     converter.register_structure_hook(EndpointHints, _read_hints)
     converter.register_unstructure_hook(EndpointHints, _write_hints)
     converter.register_structure_hook(int | str | None, read_target_port)
-    converter.register_structure_hook(CIDR, lambda value, _: parse_cidr(_string(value, str)))
+    converter.register_structure_hook(CIDR, lambda value, _: parse_cidr(read_string(value)))
     converter.register_unstructure_hook(CIDR, lambda cidr: cidr.text)
     for kind in CLASSES:
         _register(converter, kind, omit_defaults=kind in (ObjectMeta, ObjectReference))

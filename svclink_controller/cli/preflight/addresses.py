@@ -15,7 +15,7 @@ from svclink_core.cidrs import proposed_cidrs
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.ownership import Foreign, owner_of, service_of
-from svclink_core.planning import Decision, Outcome
+from svclink_core.plans import Decision, Outcome
 from svclink_core.snapshot import Snapshot
 from svclink_core.well_known import NAMESPACE_KUBE_SYSTEM, SERVICE_KUBERNETES
 

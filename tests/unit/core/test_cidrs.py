@@ -29,6 +29,7 @@ from svclink_core import (
     Snapshot,
     Unreachable,
     UnreachablePolicy,
+    Update,
     plan,
 )
 from svclink_core.api_rules import MAX_ADDRESSES
@@ -386,6 +387,7 @@ def test_change_that_settles_holds_no_endpoint_outside() -> None:
     )
     found = snapshot_of(remote, slices=[mirrored_slice(None, "10.0.0.1", "10.0.1.1")])
     (change,) = plan(found, NOW).changes
+    assert isinstance(change, Update)
     assert [each.addresses for each in change.endpoint_slice.endpoints] == [("10.0.0.1",)]
 
 

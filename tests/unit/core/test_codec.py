@@ -26,6 +26,7 @@ from svclink_core import (
     ServicePort,
     ServiceSpec,
 )
+from svclink_core.cidrs import parse_cidr
 from svclink_core.codec import Json, structure, unstructure, unstructure_status
 from svclink_core.meta_v1 import Additions
 from svclink_core.svclink_v1alpha1 import SecretKeyReference, UnreachablePolicy
@@ -168,6 +169,7 @@ LINK: dict[str, Json] = {
         "excludedNamespaces": ["b"],
         "excludedServices": ["a/b"],
         "excludedServiceNames": ["c"],
+        "allowedCIDRs": ["10.0.0.0/8", "FD00::/8", "10.0/8"],
         "unreachable": {"action": "Remove", "afterSeconds": 60, "force": True},
         "drained": True,
         "clusterID": "uid",
@@ -213,6 +215,7 @@ def test_link_is_decoded() -> None:
         excluded_namespaces=("b",),
         excluded_services=("a/b",),
         excluded_service_names=("c",),
+        allowed_cidrs=tuple(map(parse_cidr, ("10.0.0.0/8", "FD00::/8", "10.0/8"))),
         unreachable=UnreachablePolicy("Remove", 60, force=True),
         drained=True,
         cluster_id="uid",

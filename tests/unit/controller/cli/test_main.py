@@ -506,7 +506,7 @@ ports: [{{port: 80}}]
     ]
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     done = subprocess.run(command, capture_output=True, env=environment, check=True)
-    assert rb"would reject a part of a remote EndpointSlice: 1\xe9" in done.stdout
+    assert rb"outside the link's allowedCIDRs: 1\xe9" in done.stdout
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
