@@ -18,7 +18,7 @@ from svclink_core.controller_namespace import (
 )
 from svclink_core.link_identity import Problem, SecretFault
 from svclink_core.link_reasons import LinkReason
-from svclink_core.svclink_v1alpha1 import ClusterLink
+from svclink_core.svclink_v1alpha1 import ClusterLink, SecretKeyReference
 
 
 @frozen
@@ -36,6 +36,15 @@ class InSecret:
     namespace: str
     name: str
     key: str
+
+    @property
+    def may_be_of_others(self) -> bool:
+        """Whether Cluster API or Argo CD may have written the Secret, and would write it again.
+
+        A kubeconfig in it would keep Argo CD from using the cluster.
+        """
+        is_of_cluster_api = self.key == "value" and self.name.endswith("-kubeconfig")
+        return is_of_cluster_api or self.key == "config"
 
     def __str__(self) -> str:
         return f"key {self.key} of Secret {self.namespace}/{self.name}"
@@ -76,7 +85,8 @@ def replacing_command(
 ) -> str:
     """The command that exports a new kubeconfig, and puts it where the link keeps the old one.
 
-    Nothing else of the link or Secret changes. The credentials pass through pipes only: no file,
+    Nothing else of the link or Secret changes. A Secret that another program may have written stays
+    as it is, and the link gets one of its own. The credentials pass through pipes only: no file,
     no argument of a program and no other object gets them.
 
     Args:
@@ -87,13 +97,16 @@ def replacing_command(
     exported = _exporting_command(link)
     match kubeconfig_place(link, home):
         case InSpec():
-            namespace = link.metadata.namespace  # The CRD of the Go release is namespaced.
-            scope = f" --namespace {namespace}" if namespace else ""
-            target = f"clusterlink {link.metadata.name}{scope} --type merge"
-            return _patching_command(exported, "spec", "kubeconfig", target)
-        case InSecret(namespace, name, key) if is_secret_missing:
-            target = f"{name} --namespace {namespace} --from-file {key}=/dev/stdin"
-            return f"{exported} | base64 --decode | kubectl create secret generic {target}"
+            return _patching_command(exported, "spec", "kubeconfig", _target(link))
+        case InSecret() as place if place.may_be_of_others:
+            own = SecretKeyReference(f"{link.metadata.name}-svclink")
+            patch = (
+                f'{{"spec":{{"kubeconfigSecretRef":{{"name":"{own.name}","key":"{own.key}"}}}}}}'
+            )
+            created = _creating_command(exported, InSecret(place.namespace, own.name, own.key))
+            return f"{created} && kubectl patch {_target(link)} -p '{patch}'"
+        case InSecret() as place if is_secret_missing:
+            return _creating_command(exported, place)
         case InSecret(namespace, name, key):
             target = f"secret {name} --namespace {namespace}"
             return _patching_command(exported, "data", key, target)
@@ -115,6 +128,19 @@ def _exporting_command(link: ClusterLink) -> str:
     included = ",".join(link.spec.included_namespaces)
     limit = f" --namespaces {included}" if included else ""
     return f"svclink export-kubeconfig {context}{limit}"
+
+
+def _target(link: ClusterLink) -> str:
+    """The arguments of `kubectl patch` for a link."""
+    namespace = link.metadata.namespace  # The CRD of the Go release is namespaced.
+    scope = f" --namespace {namespace}" if namespace else ""
+    return f"clusterlink {link.metadata.name}{scope} --type merge"
+
+
+def _creating_command(exported: str, place: InSecret) -> str:
+    """The command that creates a Secret with what another command prints in base64."""
+    target = f"{place.name} --namespace {place.namespace} --from-file {place.key}=/dev/stdin"
+    return f"{exported} | base64 --decode | kubectl create secret generic {target}"
 
 
 def _patching_command(exported: str, field: str, key: str, target: str) -> str:

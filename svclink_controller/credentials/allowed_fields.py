@@ -25,9 +25,22 @@ from svclink_controller.credentials.kubeconfig_yaml import YamlValue
 from svclink_controller.credentials.trust import Trust
 
 MappingKind: TypeAlias = Literal[
-    "kubeconfig", "clusters", "contexts", "users", "cluster", "context", "user"
+    "kubeconfig",
+    "clusters",
+    "contexts",
+    "users",
+    "cluster",
+    "context",
+    "user",
+    "argo document",
+    "argo cluster",
+    "argo config",
+    "argo tls config",
 ]
-"""A mapping of a kubeconfig: the whole, an item of one of its lists, or the entry in the item."""
+"""A mapping of a kubeconfig: the whole, an item of one of its lists, or the entry in the item.
+
+Or one of a cluster as Argo CD keeps it.
+"""
 
 _ABSENT: Final[tuple[YamlValue, ...]] = (None, "", [])
 
@@ -59,6 +72,10 @@ ALLOWED_FIELDS: Final[dict[MappingKind, AbstractSet[str]]] = {
     },
     "context": {"cluster", "user", "namespace", "extensions"},
     "user": {"token", "client-certificate-data", "client-key-data", "extensions"},
+    "argo document": {"argoCDCluster"},
+    "argo cluster": {"server", "config"},
+    "argo config": {"bearerToken", "tlsClientConfig", "disableCompression", "proxyUrl"},
+    "argo tls config": {"insecure", "serverName", "caData", "certData", "keyData"},
 }
 """The fields that may occur, by mapping."""
 
@@ -86,10 +103,12 @@ REFUSED_FIELDS: Final[dict[str, tuple[KubeconfigReason, str]]] = {
         INSECURE,
         "leads through a proxy; remove it and use a server that is reachable without one",
     ),
+    "execProviderConfig": (INSECURE, f"{_RUNS}; {USE_CREDENTIALS}"),
+    "awsAuthConfig": (INSECURE, f"{_RUNS}; {USE_CREDENTIALS}"),
     "username": (INVALID, _BASIC),
     "password": (INVALID, _BASIC),
 }
-"""Fields of Kubernetes that are refused in any mapping, with the reason and the fix."""
+"""Fields of Kubernetes and Argo CD that are refused anywhere, with the reason and the fix."""
 
 _MEANT: Final = re.compile(rb"clusters|-----BEGIN ")
 """Occurs in every kubeconfig, certificate and key, and never in base64."""

@@ -27,5 +27,6 @@ class KubeconfigError(SvclinkError):
 
     def __init__(self, reason: KubeconfigReason, where: str, problem: str) -> None:
         super().__init__(f"{where} {problem}")
-        self.reason: str = reason
+        self.reason: KubeconfigReason = reason
         self.where = where
+        self.problem = problem

@@ -18,6 +18,11 @@ from svclink_controller.credentials.allowed_fields import (
     checked_mapping,
     decode_base64_field,
 )
+from svclink_controller.credentials.argo_clusters import (
+    as_argo_error,
+    as_kubeconfig,
+    is_argo_document,
+)
 from svclink_controller.credentials.errors import INSECURE, INVALID, KubeconfigError
 from svclink_controller.credentials.field_values import (
     READERS,
@@ -33,6 +38,7 @@ from svclink_controller.credentials.field_values import (
 from svclink_controller.credentials.kubeconfig_yaml import (
     DEFAULT_LOADER,
     YamlLoader,
+    YamlValue,
     load_document,
 )
 from svclink_controller.credentials.trust import STRICT, Trust
@@ -86,7 +92,7 @@ def decode_base64(text: str) -> bytes:
 def parse_kubeconfig(
     content: bytes, trust: Trust = STRICT, yaml_loader: YamlLoader = DEFAULT_LOADER
 ) -> Credentials:
-    """The credentials of the current context of a kubeconfig.
+    """The credentials of the current context of a kubeconfig, or of a cluster of Argo CD.
 
     Only the cluster and user of that context are used, but every entry is checked.
 
@@ -98,7 +104,17 @@ def parse_kubeconfig(
     Raises:
         KubeconfigError: The kubeconfig is refused. No other error is raised, whatever the bytes.
     """
-    config = checked_mapping("", load_document(content, yaml_loader), "kubeconfig", trust)
+    document = load_document(content, yaml_loader)
+    if not is_argo_document(document):
+        return _read(document, trust)
+    try:
+        return _read(as_kubeconfig(document, trust, yaml_loader), trust)
+    except KubeconfigError as error:
+        raise as_argo_error(error) from error
+
+
+def _read(document: YamlValue, trust: Trust) -> Credentials:
+    config = checked_mapping("", document, "kubeconfig", trust)
     for key, expected in (("apiVersion", "v1"), ("kind", "Config")):
         if config.fields.get(key, expected) != expected:
             raise config.invalid(key, f"is not {expected}; use a kubeconfig")

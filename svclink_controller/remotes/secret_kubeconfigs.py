@@ -1,6 +1,7 @@
 """Kubeconfigs that links keep in Secrets of the controller's namespace.
 
-Only the Secrets that links name are read, each with a watch of its own.
+They may be those that Cluster API and Argo CD write. Only the Secrets that links name are read,
+each with a watch of its own.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TypeAlias
 from attrs import define, field
 
 from svclink_controller.api.client import Client
+from svclink_controller.credentials.argo_clusters import CONFIG_KEY, SERVER_KEY, argo_document
 from svclink_controller.reflect.reflector import Reflector, reflect_forever
 from svclink_controller.wire.decoding import Secret
 from svclink_controller.wire.messages import Listing, Undecodable
@@ -101,14 +103,19 @@ def secret_reflector(client: Client, namespace: str, name: str) -> Reflector[Sec
 def kubeconfig_in(
     secret: Secret | None, reference: SecretKeyReference, home: SecretHome
 ) -> str | Problem:
-    """The kubeconfig in base64 that a link keeps in a Secret, or why there is none."""
+    """The kubeconfig in base64 that a link keeps in a Secret, or why there is none.
+
+    In a Secret of Argo CD the URL of the API server is apart from the credentials.
+    """
     where = f"Secret {home.name}/{reference.name}"
     if secret is None:
         missing = f"there is no {where}: create it with the key {reference.key}"
         return _problem(missing + _doubt(home), SecretFault.MISSING)
-    if (kubeconfig := dict(secret.data).get(reference.key)) is None:
+    data = dict(secret.data)
+    if (kubeconfig := data.get(reference.key)) is None:
         return _problem(f"{where} has no key {reference.key}: add the key with the kubeconfig")
-    return kubeconfig
+    is_of_argo = reference.key == CONFIG_KEY and SERVER_KEY in data
+    return argo_document(data[SERVER_KEY], kubeconfig) if is_of_argo else kubeconfig
 
 
 def unreadable_secret(name: str, home: SecretHome, problem: str) -> Problem:

@@ -74,6 +74,26 @@ def test_kubeconfig_in_a_secret_is_replaced_there() -> None:
     )
 
 
+@pytest.mark.parametrize(("name", "key"), [("c-1-kubeconfig", "value"), ("cluster-a.b", "config")])
+@pytest.mark.parametrize("is_missing", [True, False])
+def test_secret_of_another_program_stays_as_it_is(name: str, key: str, is_missing: bool) -> None:
+    """Cluster API and Argo CD would write it again, or fail: the link gets a Secret of its own."""
+    spec = ClusterLinkSpec(kubeconfig_secret_ref=SecretKeyReference(name, key))
+    assert replacing_command(link("c-1", spec), HOME, is_secret_missing=is_missing) == (
+        "svclink export-kubeconfig CONTEXT_OF_C_1 | base64 --decode"
+        " | kubectl create secret generic c-1-svclink --namespace cloudpilot"
+        " --from-file kubeconfig=/dev/stdin && kubectl patch clusterlink c-1 --type merge -p"
+        """ '{"spec":{"kubeconfigSecretRef":{"name":"c-1-svclink","key":"kubeconfig"}}}'"""
+    )
+
+
+@pytest.mark.parametrize(("name", "key"), [("c-1-kubeconfig", "kubeconfig"), ("c-1", "value")])
+def test_secret_with_another_name_or_key_is_the_users_own(name: str, key: str) -> None:
+    """Only both together are Cluster API's."""
+    spec = ClusterLinkSpec(kubeconfig_secret_ref=SecretKeyReference(name, key))
+    assert f"kubectl patch secret {name}" in replacing_command(link("c-1", spec), HOME)
+
+
 def test_missing_secret_is_created() -> None:
     """A Secret that does not exist cannot be patched."""
     assert replacing_command(IN_SECRET, HOME, is_secret_missing=True) == (
