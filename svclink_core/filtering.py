@@ -13,6 +13,7 @@ from svclink_core.cidrs import invalid_cidrs
 from svclink_core.core_v1 import Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.meta_v1 import NamespacedName
+from svclink_core.mirror_annotation import lacks_opt_in, owner_choice
 from svclink_core.ownership import is_imported, is_mirror
 from svclink_core.snapshot import (
     Connection,
@@ -164,6 +165,11 @@ def _has_invalid_cidrs(question: _Question) -> bool:
     return bool(allowed) and bool(invalid_cidrs(allowed))
 
 
+def _is_not_opted_in(question: _Question) -> bool:
+    is_required = question.options.opt_in or question.spec.opt_in
+    return lacks_opt_in(question.main, is_required=is_required)
+
+
 def _remote(test: Callable[[Service], bool]) -> Callable[[_Question], bool]:
     return lambda question: question.remote is not None and test(question.remote)
 
@@ -188,10 +194,12 @@ RULES: Final[Rules] = (
         lambda question: question.key.name in question.spec.excluded_service_names,
         Skipped(Reason.SERVICE_NAME_EXCLUDED),
     ),
+    (_main(lambda service: owner_choice(service) is False), Skipped(Reason.MIRROR_FALSE)),
     (
         lambda question: question.main is None and not question.options.sync_services,
         Skipped(Reason.MAIN_SERVICE_MISSING),
     ),
+    (_is_not_opted_in, Skipped(Reason.NOT_OPTED_IN)),
     (_main(lambda service: service.is_headless), Skipped(Reason.MAIN_HEADLESS)),
     (_main(lambda service: service.is_external_name), Skipped(Reason.MAIN_EXTERNAL_NAME)),
     (_main(lambda service: service.is_being_deleted), Skipped(Reason.MAIN_DELETING)),

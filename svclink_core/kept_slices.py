@@ -18,7 +18,6 @@ from svclink_core.hints import with_current_hints
 from svclink_core.mirroring import Finding, with_owner
 from svclink_core.ownership import is_ours
 from svclink_core.service_view import ServiceView
-from svclink_core.snapshot import Synced
 from svclink_core.unreachable_policy import LAST_RESORT, as_before_loss
 from svclink_core.well_known import Reason
 
@@ -103,8 +102,7 @@ def undecodable_findings(view: ServiceView, cluster: str, reason: Reason) -> tup
 
     An object of the main cluster concerns only the clusters that are known to have the Service.
     """
-    remote = view.snapshot.remotes[cluster]
-    is_known = isinstance(remote.connection, Synced) and view.key in remote.services
-    is_concerned = is_known or bool(view.ours.get(cluster))
-    is_found = reason is Reason.UNDECODABLE or (reason is Reason.MAIN_UNDECODABLE and is_concerned)
+    is_found = reason is Reason.UNDECODABLE or (
+        reason is Reason.MAIN_UNDECODABLE and view.is_known_of(cluster)
+    )
     return (Finding(view.key, cluster, reason, ()),) if is_found else ()

@@ -69,6 +69,10 @@ class LinkReason(Enum):
         "InvalidEndpoints",
         "what is invalid, or outside spec.allowedCIDRs, is left out of their EndpointSlices",
     )
+    INVALID_MIRROR_ANNOTATION = (
+        "InvalidMirrorAnnotation",
+        'set the annotation svclink.cloudpilot.ai/mirror of these Services to "true" or "false"',
+    )
     UNDECODABLE = (
         "Undecodable",
         "their EndpointSlices are kept as they are; fix the objects that the log of svclink names",

@@ -2,18 +2,19 @@
 
 Whether a Service is imported: filtering. What its slices should be: mirroring. What a lost cluster
 keeps: unreachable_policy. Which side caused a deletion: deletion_reasons. Which deletions wait:
-deletion_guard. When leftovers go: leftovers. Which Services are created: service_creation.
+deletion_guard. When leftovers go: leftovers. Which Services are created: service_creation. What was
+found: service_findings.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from typing import TypeAlias, assert_never, cast
 
 from attrs import evolve, frozen
 
-from svclink_core.address_conflicts import AreDistinct, are_distinct, conflicts
+from svclink_core.address_conflicts import AreDistinct, are_distinct
 from svclink_core.core_v1 import Service
 from svclink_core.deletion_guard import is_caused_by_cluster, why_withheld
 from svclink_core.deletion_reasons import why_gone, why_nothing
@@ -51,10 +52,11 @@ from svclink_core.ownership import is_collected_with
 from svclink_core.plans import Decision, Outcome, Plan
 from svclink_core.remote_consistency import current_slices, is_consistent, settles_at
 from svclink_core.service_creation import create_service
+from svclink_core.service_findings import all_findings
 from svclink_core.service_view import ServiceView, view_of
 from svclink_core.snapshot import RemoteCluster, Snapshot, Synced
 from svclink_core.unreachable_policy import as_before_loss
-from svclink_core.well_known import MAIN, Reason
+from svclink_core.well_known import Reason
 
 
 def plan_service(snapshot: Snapshot, key: NamespacedName, now: float) -> Plan:
@@ -152,7 +154,12 @@ def compose(
     return Plan(
         changes=(*created.changes, *changes),
         decisions=created.decisions,
-        findings=_all_findings(view, parts, clusters, check_distinct),
+        findings=all_findings(
+            view,
+            [finding for name in clusters for finding in parts[name].findings],
+            {name: parts[name].slices for name in clusters},
+            check_distinct,
+        ),
         again_at=earliest([created.again_at, *[part.again_at for part in parts.values()]]),
     )
 
@@ -331,19 +338,3 @@ def _create(view: ServiceView, decisions: list[Decision], now: float) -> Plan:
 def _explained(decision: Decision, reason: Reason) -> Decision:
     outcome = Outcome.CREATED if reason is Reason.SERVICE_CREATED else Outcome.SKIPPED
     return evolve(decision, outcome=outcome, reason=reason)
-
-
-def _all_findings(
-    view: ServiceView,
-    parts: Mapping[str, ClusterPlan],
-    clusters: Iterable[str],
-    check_distinct: AreDistinct,
-) -> tuple[Finding, ...]:
-    """What was found in each cluster, and then between the clusters."""
-    of_clusters = [finding for name in clusters for finding in parts[name].findings]
-    slices = {MAIN: view.local, **{name: parts[name].slices for name in clusters}}
-    shared = conflicts(slices, check_distinct)
-    between = [
-        Finding(view.key, name, Reason.ADDRESS_CONFLICT, shared[name]) for name in sorted(shared)
-    ]
-    return (*of_clusters, *between)

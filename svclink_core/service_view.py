@@ -10,7 +10,7 @@ from svclink_core.core_v1 import Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.ownership import Leftover, Ours, owner_of
-from svclink_core.snapshot import Snapshot
+from svclink_core.snapshot import Snapshot, Synced
 
 
 @frozen
@@ -32,6 +32,12 @@ class ServiceView:
     ours: Mapping[str, list[EndpointSlice]]
     leftovers: Mapping[str, list[EndpointSlice]]
     local: list[EndpointSlice]
+
+    def is_known_of(self, cluster: str) -> bool:
+        """Whether a linked cluster is known to have the Service, or has mirrors of it."""
+        remote = self.snapshot.remotes[cluster]
+        is_found = isinstance(remote.connection, Synced) and self.key in remote.services
+        return is_found or bool(self.ours.get(cluster))
 
     @property
     def is_decodable(self) -> bool:

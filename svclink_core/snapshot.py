@@ -75,11 +75,14 @@ class Options:
         included_namespaces: The only namespaces to mirror; empty means all.
         sync_services: Whether Services that only remote clusters have are made in the main cluster.
         deletion_hold: Seconds for which a mass deletion is held; 0 disables the guard.
+        opt_in: Whether only Services with the annotation `mirror: "true"` are mirrored, of any
+            link.
     """
 
     included_namespaces: frozenset[str] = frozenset()
     sync_services: bool = False
     deletion_hold: float = 300.0
+    opt_in: bool = False
 
 
 @frozen

@@ -246,6 +246,7 @@ _DEGRADING = {
     LinkReason.PORT_MISMATCH: {Reason.PORT_MISMATCH},
     LinkReason.ADDRESS_CONFLICT: {Reason.ADDRESS_CONFLICT},
     LinkReason.INVALID_ENDPOINTS: {Reason.INVALID_ENDPOINTS},
+    LinkReason.INVALID_MIRROR_ANNOTATION: {Reason.INVALID_MIRROR_ANNOTATION},
     LinkReason.UNDECODABLE: {Reason.UNDECODABLE, Reason.MAIN_UNDECODABLE},
 }
 """The findings that each reason of the condition Degraded tells of."""

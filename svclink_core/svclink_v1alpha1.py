@@ -36,8 +36,9 @@ class ClusterLinkSpec:
     """Credentials of a remote cluster, and which of its Services are mirrored.
 
     Exactly one of `kubeconfig` (base64) and `kubeconfig_secret_ref` is set. Empty
-    `included_namespaces` and `allowed_cidrs` mean all. While `drained`, its endpoints serve only
-    where nothing else is ready.
+    `included_namespaces` and `allowed_cidrs` mean all. With `opt_in`, only Services with the
+    annotation `mirror: "true"` are mirrored. While `drained`, its endpoints serve only where
+    nothing else is ready.
     """
 
     enabled: bool = True
@@ -48,6 +49,7 @@ class ClusterLinkSpec:
     excluded_services: tuple[str, ...] = ()
     excluded_service_names: tuple[str, ...] = ()
     allowed_cidrs: CIDRs = field(default=(), metadata={"json": "allowedCIDRs"})
+    opt_in: bool = False
     unreachable: UnreachablePolicy = UnreachablePolicy()
     drained: bool = False
     cluster_id: str | None = field(default=None, metadata={"json": "clusterID"})

@@ -21,6 +21,7 @@ ANNOTATION_SHARD: Final = "svclink.cloudpilot.ai/source-slice-shard"
 ANNOTATION_TOPOLOGY_MODE: Final = "service.kubernetes.io/topology-mode"
 ANNOTATION_TOPOLOGY_HINTS: Final = "service.kubernetes.io/topology-aware-hints"
 ANNOTATION_UNREACHABLE: Final = "svclink.cloudpilot.ai/unreachable"
+ANNOTATION_MIRROR: Final = "svclink.cloudpilot.ai/mirror"
 NOT_READY: Final = "NotReady"
 MANAGED_BY: Final = "svclink.cloudpilot.ai"
 
@@ -44,6 +45,7 @@ MIRROR_ANNOTATIONS: Final = frozenset(
 """The annotation keys that svclink writes to a mirror."""
 
 REASONED_ANNOTATIONS: Final = MIRROR_ANNOTATIONS | {
+    ANNOTATION_MIRROR,
     ANNOTATION_GO_IMPORTED,
     ANNOTATION_TOPOLOGY_HINTS,
     ANNOTATION_TOPOLOGY_MODE,
@@ -169,6 +171,16 @@ class Reason(Enum):
         "ServiceNameExcluded",
         "its name is in the link's excludedServiceNames",
         Side.OPERATOR,
+    )
+    MIRROR_FALSE = (
+        "MirrorFalse",
+        f'the main Service has the annotation {ANNOTATION_MIRROR}: "false"',
+        Side.MAIN,
+    )
+    NOT_OPTED_IN = (
+        "NotOptedIn",
+        f'--opt-in or optIn is set, and the main Service lacks {ANNOTATION_MIRROR}: "true"',
+        Side.MAIN,
     )
     REMOTE_SERVICE_MISSING = (
         "RemoteServiceMissing",
@@ -298,6 +310,11 @@ class Reason(Enum):
     INVALID_ENDPOINTS = (
         "InvalidEndpoints",
         "a part of a remote EndpointSlice is invalid, or outside the link's allowedCIDRs",
+    )
+    INVALID_MIRROR_ANNOTATION = (
+        "InvalidMirrorAnnotation",
+        f'the annotation {ANNOTATION_MIRROR} must be "true" or "false", and has no effect',
+        Side.MAIN,
     )
 
     def __init__(self, code: str, sentence: str, caused_by: Side | None = None) -> None:

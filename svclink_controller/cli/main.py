@@ -32,6 +32,7 @@ from svclink_controller.wire.label_selector import EVERYTHING, LabelSelector
 from svclink_core.budget import MEBIBYTE, MEMORY_FLAG, Budget
 from svclink_core.errors import SvclinkError
 from svclink_core.snapshot import Options
+from svclink_core.well_known import ANNOTATION_MIRROR
 
 POD_ADDRESS: Final = ListenAddress("", 8080)
 """Where the controller serves metrics and probes in a Pod."""
@@ -102,6 +103,10 @@ class _Commands(click.Group):
     "--sync-services-to-local-cluster",
     "Create Services that exist only in remote clusters, and their namespaces. svclink never"
     " changes or deletes them.",
+)
+@boolean_option(
+    "--opt-in",
+    f'Mirror only Services whose main Service has the annotation {ANNOTATION_MIRROR}: "true".',
 )
 @click.option(
     "--deletion-hold",
@@ -177,6 +182,7 @@ def svclink(
     controller_namespace: str | None,
     included_namespaces: tuple[str, ...],
     sync_services_to_local_cluster: bool,
+    opt_in: bool,
     deletion_hold: timedelta,
     max_writes_per_second: float | None,
     max_memory_per_remote: int,
@@ -193,7 +199,12 @@ def svclink(
     Without a command, run the controller until SIGTERM.
     """
     hold = deletion_hold.total_seconds()
-    context.obj = Options(frozenset(included_namespaces), sync_services_to_local_cluster, hold)
+    context.obj = Options(
+        included_namespaces=frozenset(included_namespaces),
+        sync_services=sync_services_to_local_cluster,
+        deletion_hold=hold,
+        opt_in=opt_in,
+    )
     has_all_links = link_selector == EVERYTHING
     if (command := context.invoked_subcommand) is not None:
         if not has_all_links:

@@ -30,6 +30,7 @@ from svclink_core.ownership import Foreign, owner_of
 from svclink_core.planning import plan_service
 from svclink_core.plans import Decision, Outcome, Plan
 from svclink_core.snapshot import Options
+from svclink_core.well_known import Reason
 
 WORDS: Final = {
     Outcome.MIRRORED: "mirrored",
@@ -37,6 +38,11 @@ WORDS: Final = {
     Outcome.KEPT: "kept as it is",
     Outcome.SKIPPED: "not mirrored",
 }
+
+LEFT_OUT: Final = frozenset(
+    {Reason.PORT_MISMATCH, Reason.INVALID_ENDPOINTS, Reason.LOOP, Reason.ADDRESS_TYPE}
+)
+"""Findings about a part of a Service that is not mirrored; the others are warnings."""
 
 
 @click.command("explain")
@@ -84,7 +90,8 @@ def _words(
             yield f"    could not be read: {problem.reason.code}: {problem.message}", ""
         for finding in result.findings:
             if finding.cluster == decision.cluster:
-                yield f"    left out: {finding_text(finding)}", ""
+                label = "left out" if finding.reason in LEFT_OUT else "warning"
+                yield f"    {label}: {finding_text(finding)}", ""
     if not partial.snapshot.remotes:
         yield f"  {NO_LINK}", ""
     for change in result.changes:

@@ -7,6 +7,7 @@ from attrs import evolve
 
 from svclink_core import (
     PENDING,
+    SYNCED,
     ClusterLinkSpec,
     NamespacedName,
     Options,
@@ -19,6 +20,7 @@ from svclink_core.filtering import Imported, Kept, Skipped, Verdict, judge, why_
 from svclink_core.snapshot import Connection
 from svclink_core.well_known import (
     ANNOTATION_GO_IMPORTED,
+    ANNOTATION_MIRROR,
     LABEL_CLUSTER,
     LABEL_GO_CLUSTER,
     LABEL_IMPORTED,
@@ -269,6 +271,58 @@ def test_main_services_without_imports(main: Service | None, reason: Reason) -> 
     assert main is not None or judge(WEB, cluster(), main, Options(sync_services=True)) == Skipped(
         reason
     )
+
+
+NEVER, ALWAYS = (service(annotations={ANNOTATION_MIRROR: each}) for each in ("false", "true"))
+
+
+@pytest.mark.parametrize("connection", [SYNCED, PENDING, LOST])
+def test_the_owner_of_a_main_service_has_the_last_word(connection: Connection) -> None:
+    """`mirror: "false"` is the first rule about main, and holds while the cluster is away."""
+    remote = cluster(services=[], connection=connection)
+    headless = evolve(NEVER, spec=evolve(NEVER.spec, cluster_ip="None"))
+    for main in (NEVER, headless):
+        assert judge(WEB, remote, main, Options()) == Skipped(Reason.MIRROR_FALSE)
+
+
+def test_the_operator_decides_before_the_owner() -> None:
+    """A filter of the link comes before the annotation, whatever its value."""
+    remote = cluster(spec=ClusterLinkSpec(excluded_services=("default/web",)))
+    for main in (NEVER, ALWAYS):
+        assert judge(WEB, remote, main, Options()) == Skipped(Reason.SERVICE_EXCLUDED)
+
+
+def test_an_annotation_of_a_remote_service_says_nothing() -> None:
+    """Only the main cluster decides what it mirrors."""
+    for remote in (NEVER, ALWAYS):
+        found = judge(WEB, cluster(services=[remote]), service(), Options())
+        assert found == Imported(remote, service())
+
+
+OPT_INS = [
+    (ClusterLinkSpec(opt_in=True), Options()),
+    (ClusterLinkSpec(), Options(opt_in=True)),
+    (ClusterLinkSpec(), Options(opt_in=True, sync_services=True)),
+]
+
+
+@pytest.mark.parametrize(("spec", "options"), OPT_INS)
+def test_opt_in(spec: ClusterLinkSpec, options: Options) -> None:
+    """With --opt-in or `optIn`, only Services whose annotation is "true" are mirrored."""
+    remote = cluster(spec=spec)
+    yes = service(annotations={ANNOTATION_MIRROR: "yes"})
+    assert isinstance(judge(WEB, remote, ALWAYS, options), Imported)
+    assert judge(WEB, remote, service(), options) == Skipped(Reason.NOT_OPTED_IN)
+    assert judge(WEB, remote, yes, options) == Skipped(Reason.NOT_OPTED_IN)
+    assert judge(WEB, remote, NEVER, options) == Skipped(Reason.MIRROR_FALSE)
+
+
+def test_a_service_that_main_lacks_is_not_opted_in() -> None:
+    """So it is not created. Without the flag that creates Services, it is just missing."""
+    creating = Options(opt_in=True, sync_services=True)
+    assert judge(WEB, cluster(), None, creating) == Skipped(Reason.NOT_OPTED_IN)
+    missing = judge(WEB, cluster(), None, Options(opt_in=True))
+    assert missing == Skipped(Reason.MAIN_SERVICE_MISSING)
 
 
 def test_a_main_service_that_svclink_created_is_imported_for() -> None:

@@ -62,7 +62,8 @@ from svclink_core.naming import choose_name
 from svclink_core.ownership import Leftover, Unclear, cluster_of, is_ours, owner_of, service_of
 from svclink_core.snapshot import LONG_AGO, all_keys
 from svclink_core.unreachable_policy import covers, is_expired, ready_families
-from svclink_core.well_known import LABEL_IMPORTED
+from svclink_core.well_known import ANNOTATION_MIRROR, LABEL_IMPORTED
+from tests.builders.keys import WEB
 from tests.unit.core.interpreter import outputs
 from tests.unit.core.strategies.endpoint_slices import all_slices
 from tests.unit.core.strategies.endpoints import not_mirrored
@@ -338,7 +339,9 @@ FILTERED: Final = {
 
 
 MEANT: Final = FILTERED | {
+    Reason.MIRROR_FALSE,
     Reason.MAIN_SERVICE_MISSING,
+    Reason.NOT_OPTED_IN,
     Reason.MAIN_HEADLESS,
     Reason.MAIN_EXTERNAL_NAME,
     Reason.MAIN_DELETING,
@@ -515,6 +518,34 @@ def test_l5_not_allowed(found: Snapshot, data: DataObject) -> None:
         for endpoint in endpoint_slice.endpoints
         if not is_endpoint_allowed(allowed, endpoint.addresses, endpoint_slice.address_type)
     ] == []
+
+
+@given(linked_snapshots, st.data())
+def test_l5_owner_says_no(found: Snapshot, data: DataObject) -> None:
+    """The owner says "false": nothing of the Service remains, also of clusters that are away.
+
+    The exceptions are links that the operator disabled, and those of other controllers.
+    """
+    key = data.draw(st.sampled_from(sorted(found.main.services) or [WEB]))
+    decodable = evolve(found, main=evolve(found.main, undecodable=()))
+    after = collected(settled(annotated(decodable, key, "false")))
+    handled = {
+        name
+        for name, each in after.remotes.items()
+        if each.link.is_selected and each.link.spec.enabled
+    }
+    remaining = [each for each in ours(after) if service_of(each) == key]
+    assert key not in found.main.services or not handled & {cluster_of(each) for each in remaining}
+
+
+def annotated(found: Snapshot, key: NamespacedName, value: str) -> Snapshot:
+    """The snapshot with this value of the annotation on a main Service, if it exists."""
+    if (old := found.main.services.get(key)) is None:
+        return found
+    metadata = evolve(old.metadata, annotations=((ANNOTATION_MIRROR, value),))
+    return with_main(
+        found, services={**found.main.services, key: evolve(old, metadata=metadata)}.values()
+    )
 
 
 @given(linked_snapshots, st.data())
@@ -728,6 +759,21 @@ def test_l8_a_narrower_list_adds_no_endpoint(
     assert mirrored_endpoints(settled(narrower)) <= (
         mirrored_endpoints(settled(found)) | mirrored_endpoints(found)
     )
+
+
+@given(linked_snapshots, st.data())
+def test_l8_owners_are_monotone(found: Snapshot, data: DataObject) -> None:
+    """The word "false" of an owner, and requiring the word "true", never add a mirrored slice."""
+    found = evolve(found, options=evolve(found.options, sync_services=False))
+    key = data.draw(st.sampled_from(sorted(found.main.services) or [WEB]))
+    cluster = data.draw(st.sampled_from(sorted(found.remotes)))
+    spec = evolve(found.remotes[cluster].link.spec, opt_in=True)
+    for narrower in (
+        annotated(found, key, "false"),
+        with_link(found, cluster, spec),
+        evolve(found, options=evolve(found.options, opt_in=True)),
+    ):
+        assert mirrored(settled(narrower)) <= mirrored(settled(found)) | mirrored(found)
 
 
 # L9 quiet: equal content gives no write; a condition's transition time moves only on a transition.

@@ -373,6 +373,7 @@ def test_defaults_of_flags() -> None:
         "controller_namespace": None,
         "included_namespaces": (),
         "sync_services_to_local_cluster": False,
+        "opt_in": False,
         "deletion_hold": timedelta(minutes=5),
         "max_writes_per_second": None,
         "max_memory_per_remote": 80 * 2**20,

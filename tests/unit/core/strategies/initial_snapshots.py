@@ -42,6 +42,7 @@ options = st.sampled_from(
         Options(frozenset({"default"})),
         Options(frozenset({"default"}), sync_services=True),
         Options(frozenset({"other"})),
+        Options(opt_in=True, sync_services=True),
     )
 )
 

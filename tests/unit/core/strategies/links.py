@@ -31,7 +31,7 @@ from svclink_core import (
 )
 from svclink_core.cidrs import CIDRs, parse_cidr
 from svclink_core.snapshot import LONG_AGO, Connection
-from tests.unit.core.strategies.drawing import mostly, nearly_always_true, pick
+from tests.unit.core.strategies.drawing import mostly, nearly_always_true, pick, seldom_true
 from tests.unit.core.strategies.endpoint_slices import all_remote_slices
 from tests.unit.core.strategies.names import EARLIER, LATER, Universe
 from tests.unit.core.strategies.services import some_remote_services
@@ -79,6 +79,7 @@ def filters(universe: Universe) -> SearchStrategy[ClusterLinkSpec]:
         excluded_services=_some(*map(str, universe.keys), "other/web"),
         excluded_service_names=_some(*(key.name for key in universe.keys), "Web"),
         allowed_cidrs=allowed_cidrs,
+        opt_in=seldom_true,
     )
 
 

@@ -20,6 +20,7 @@ from svclink_core import (
 from svclink_core.core_v1 import ClientIPConfig, SessionAffinityConfig
 from svclink_core.well_known import (
     ANNOTATION_GO_IMPORTED,
+    ANNOTATION_MIRROR,
     ANNOTATION_TOPOLOGY_HINTS,
     ANNOTATION_TOPOLOGY_MODE,
     LABEL_IMPORTED,
@@ -70,6 +71,7 @@ _ODD_SPECS: Final = (
     ServiceSpec(),
 )
 _HEALTHY: Final = ObjectMeta("", resource_version="1")
+_CHOICES: Final = ("true", "true", "false", "yes")
 _metadata = st.sampled_from(
     [
         *(_HEALTHY,) * 3,
@@ -79,6 +81,7 @@ _metadata = st.sampled_from(
         evolve(_HEALTHY, deletion_timestamp=EARLIER),
         evolve(_HEALTHY, labels=((LABEL_IMPORTED, "true"),)),
         evolve(_HEALTHY, annotations=((ANNOTATION_GO_IMPORTED, "true"),)),
+        *(evolve(_HEALTHY, annotations=((ANNOTATION_MIRROR, each),)) for each in _CHOICES),
     ]
 )
 _specs = st.sampled_from(_HEALTHY_SPECS + _ODD_SPECS * 10)

@@ -78,6 +78,7 @@ _whole_specs = st.builds(
     included_namespaces=st.lists(namespaces, max_size=2).map(tuple),
     excluded_namespaces=st.lists(namespaces, max_size=2).map(tuple),
     excluded_services=st.lists(keys.map(str), max_size=2).map(tuple),
+    opt_in=st.booleans(),
     excluded_service_names=st.lists(service_names, max_size=2).map(tuple),
     allowed_cidrs=allowed_cidrs,
     unreachable=st.builds(
