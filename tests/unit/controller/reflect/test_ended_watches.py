@@ -97,11 +97,12 @@ async def test_version_that_expires_after_many_cuts_is_followed_by_one_list() ->
 
 async def test_silent_watch_is_replaced() -> None:
     """A watch that sends nothing for some time is started again from the same version."""
-    said = sends(bookmark("9"), stay=True)
-    async with watching(said, STAYS_OPEN, silence_seconds=0.05) as (server, record, task):
-        await eventually(lambda: len(server.watches) >= 3)
+    says = sends(bookmark("9"), stay=True)
+    async with watching(says, silence_seconds=0.3) as (server, record, task):
+        await eventually(lambda: versions(server).count("9") >= 2)
         assert not task.done()
-    assert versions(server)[:3] == ["1", "9", "9"]
+    # On a busy machine, a watch may be replaced before it has said anything.
+    assert versions(server) == sorted(versions(server))
     assert (server.lists, record.received) == ([], [])
 
 
