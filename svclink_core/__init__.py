@@ -3,6 +3,13 @@
 Values in, values out: no function does I/O or changes an argument.
 """
 
+from svclink_core.api_server_calls import (
+    CALLER_KINDS,
+    ApiServerCall,
+    ApiServerCaller,
+    ApiServerCalls,
+    calls_by,
+)
 from svclink_core.core_v1 import Namespace, Service, ServicePort, ServiceSpec
 from svclink_core.credential_expiry import CredentialState, Expiry, credential_state
 from svclink_core.deletion_guard import UNGUARDED, DeletionCount, Guard, Wave, next_guard
@@ -16,6 +23,7 @@ from svclink_core.discovery_v1 import (
     ObjectReference,
 )
 from svclink_core.enqueueing import (
+    ApiServerCallsChanged,
     ClusterChanged,
     EndpointSliceChanged,
     Event,
@@ -69,9 +77,14 @@ from svclink_core.traffic_policy_v1alpha1 import (
 from svclink_core.well_known import Reason
 
 __all__ = [
+    "CALLER_KINDS",
     "PENDING",
     "SYNCED",
     "UNGUARDED",
+    "ApiServerCall",
+    "ApiServerCaller",
+    "ApiServerCalls",
+    "ApiServerCallsChanged",
     "BadInputError",
     "Change",
     "Claim",
@@ -140,6 +153,7 @@ __all__ = [
     "UnreachablePolicy",
     "Update",
     "Wave",
+    "calls_by",
     "counting_policies",
     "credential_state",
     "link_target",

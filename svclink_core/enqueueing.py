@@ -6,6 +6,7 @@ from typing import TypeAlias, assert_never
 
 from attrs import frozen
 
+from svclink_core.api_server_calls import ApiServerCalls
 from svclink_core.core_v1 import Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.meta_v1 import NamespacedName
@@ -61,6 +62,14 @@ class TrafficPolicyChanged:
     new: TrafficPolicy | None
 
 
+@frozen
+class ApiServerCallsChanged:
+    """The API server of the main cluster calls other Services, or it became known which."""
+
+    old: ApiServerCalls
+    new: ApiServerCalls
+
+
 Event: TypeAlias = (
     ServiceChanged
     | EndpointSliceChanged
@@ -68,6 +77,7 @@ Event: TypeAlias = (
     | NamespaceChanged
     | GuardChanged
     | TrafficPolicyChanged
+    | ApiServerCallsChanged
 )
 
 
@@ -80,24 +90,34 @@ def requests_for(event: Event, snapshot: Snapshot) -> set[NamespacedName]:
     """
     match event:
         case ServiceChanged(old, new):
-            return {service.metadata.key for service in (old, new) if service is not None}
+            found = {service.metadata.key for service in (old, new) if service is not None}
         case EndpointSliceChanged(old, new, in_main):
-            slices = [endpoint_slice for endpoint_slice in (old, new) if endpoint_slice is not None]
-            keys = {service_of(endpoint_slice) for endpoint_slice in slices} - {None}
-            found = {key for key in keys if key is not None}
-            if in_main and len(slices) == 1:
-                found |= _waiting_for_name(slices[0].metadata.key, snapshot)
-            return found
+            found = _with_slice(old, new, snapshot, in_main=in_main)
         case ClusterChanged():
-            return set(all_keys(snapshot))
+            found = set(all_keys(snapshot))
         case NamespaceChanged(name):
-            return _waiting_for_namespace(name, snapshot)
+            found = _waiting_for_namespace(name, snapshot)
         case GuardChanged(services):
-            return set(services)
-        case TrafficPolicyChanged(before, after):
-            return {policy.service for policy in (before, after) if policy is not None}
+            found = set(services)
+        case TrafficPolicyChanged(old, new):
+            found = {policy.service for policy in (old, new) if policy is not None}
+        case ApiServerCallsChanged(old, new):
+            found = _called_otherwise(old, new, snapshot)
         case unexpected:
             assert_never(unexpected)
+    return found
+
+
+def _with_slice(
+    old: EndpointSlice | None, new: EndpointSlice | None, snapshot: Snapshot, *, in_main: bool
+) -> set[NamespacedName]:
+    """The Services that a slice belonged to and belongs to, and those that wait for its name."""
+    slices = [endpoint_slice for endpoint_slice in (old, new) if endpoint_slice is not None]
+    keys = {service_of(endpoint_slice) for endpoint_slice in slices}
+    found = {key for key in keys if key is not None}
+    if in_main and len(slices) == 1:
+        found |= _waiting_for_name(slices[0].metadata.key, snapshot)
+    return found
 
 
 def _waiting_for_name(name: NamespacedName, snapshot: Snapshot) -> set[NamespacedName]:
@@ -120,3 +140,13 @@ def _waiting_for_namespace(name: str, snapshot: Snapshot) -> set[NamespacedName]
         if key.namespace == name
     }
     return {key for key in keys if key not in snapshot.main.services}
+
+
+def _called_otherwise(
+    old: ApiServerCalls, new: ApiServerCalls, snapshot: Snapshot
+) -> set[NamespacedName]:
+    """Services that the API server calls now and did not before, or the reverse."""
+    if old.is_known != new.is_known:
+        return set(all_keys(snapshot))
+    called = old.by_service.keys() | new.by_service.keys()
+    return {key for key in called if old.of(key) != new.of(key)}

@@ -9,6 +9,7 @@ from attrs import frozen
 
 from svclink_core.addressing import FQDN
 from svclink_core.api_rules import is_object_name
+from svclink_core.api_server_calls import NOT_CALLED, ApiServerCall
 from svclink_core.cidrs import invalid_cidrs
 from svclink_core.core_v1 import Service
 from svclink_core.discovery_v1 import EndpointSlice
@@ -65,6 +66,7 @@ class _Question:
     options: Options
     remote: Service | None
     main: Service | None
+    call: ApiServerCall
 
     @property
     def spec(self) -> ClusterLinkSpec:
@@ -73,15 +75,26 @@ class _Question:
 
 
 def judge(
-    key: NamespacedName, cluster: RemoteCluster, main: Service | None, options: Options
+    key: NamespacedName,
+    cluster: RemoteCluster,
+    main: Service | None,
+    options: Options,
+    call: ApiServerCall = NOT_CALLED,
 ) -> Verdict:
     """Whether the Service `key` is imported from a cluster, kept or skipped, with the reason.
+
+    Args:
+        key: Namespace and name of the Service.
+        cluster: The linked cluster.
+        main: The Service in the main cluster, None if it has none.
+        options: The settings of the controller.
+        call: Whether the API server of the main cluster calls the Service.
 
     Source: MIRRORING, "Is a Service imported from a cluster?".
     """
     if (reason := why_untouched(cluster.link)) is not None:
         return Kept(reason)
-    question = _Question(key, cluster, options, cluster.services.get(key), main)
+    question = _Question(key, cluster, options, cluster.services.get(key), main, call)
     for refuses, verdict in RULES:
         if refuses(question):
             return verdict
@@ -170,6 +183,18 @@ def _is_not_opted_in(question: _Question) -> bool:
     return lacks_opt_in(question.main, is_required=is_required)
 
 
+def _is_called_by_api_server(question: _Question) -> bool:
+    return bool(question.call.caller) and not _is_wanted_by_owner(question)
+
+
+def _may_be_called_by_api_server(question: _Question) -> bool:
+    return not question.call.is_known and not _is_wanted_by_owner(question)
+
+
+def _is_wanted_by_owner(question: _Question) -> bool:
+    return question.main is not None and owner_choice(question.main) is True
+
+
 def _remote(test: Callable[[Service], bool]) -> Callable[[_Question], bool]:
     return lambda question: question.remote is not None and test(question.remote)
 
@@ -203,6 +228,7 @@ RULES: Final[Rules] = (
     (_main(lambda service: service.is_headless), Skipped(Reason.MAIN_HEADLESS)),
     (_main(lambda service: service.is_external_name), Skipped(Reason.MAIN_EXTERNAL_NAME)),
     (_main(lambda service: service.is_being_deleted), Skipped(Reason.MAIN_DELETING)),
+    (_is_called_by_api_server, Skipped(Reason.CALLED_BY_API_SERVER)),
 )
 """What the operator and the main cluster say. It holds while the remote cluster is away, too."""
 
@@ -218,6 +244,7 @@ REMOTE_RULES: Final[Rules] = (
     (_remote(lambda service: service.is_headless), Skipped(Reason.REMOTE_HEADLESS)),
     (_remote(is_imported), Skipped(Reason.REMOTE_IMPORTED)),
     (_remote(lambda service: service.is_being_deleted), Skipped(Reason.REMOTE_DELETING)),
+    (_may_be_called_by_api_server, Kept(Reason.API_SERVER_CALLS_UNKNOWN)),
     (lambda question: question.main is None, Skipped(Reason.MAIN_SERVICE_MISSING)),
 )
 """What a synced cluster says about its Service. A Service that main lacks can then be created."""

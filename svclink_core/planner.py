@@ -72,7 +72,7 @@ class _ServiceMemory:
         remotes = view.snapshot.remotes
         if any(name not in remotes for name in self.clusters):
             self.clusters = {name: each for name, each in self.clusters.items() if name in remotes}
-        main_facts = (view.main, view.snapshot.options, view.is_decodable)
+        main_facts = (view.main, view.snapshot.options, view.is_decodable, view.call)
         if not _are_same(main_facts, self.main_facts):
             for memory in self.clusters.values():
                 memory.part = None

@@ -15,6 +15,7 @@ from typing import TypeAlias, assert_never, cast
 from attrs import evolve, frozen
 
 from svclink_core.address_conflicts import AreDistinct, are_distinct
+from svclink_core.api_server_calls import NOT_CALLED, ApiServerCall
 from svclink_core.core_v1 import Service
 from svclink_core.deletion_guard import is_caused_by_cluster, why_withheld
 from svclink_core.deletion_reasons import why_gone, why_nothing
@@ -108,7 +109,8 @@ def plan_cluster(
     """What the plan of a Service says about one linked cluster whose policy has not expired."""
     slices = remote.endpoint_slices.get(view.key, ())
     is_settled = now >= settles_at(remote, view.key)
-    verdict = judge(view.key, remote, view.main, view.snapshot.options)
+    call = _call(view, remote.name)
+    verdict = judge(view.key, remote, view.main, view.snapshot.options, call)
     match verdict:
         case Kept(reason) if reason in UNTOUCHED:
             return _keep(view, remote, reason)
@@ -194,6 +196,15 @@ def _plan_clusters(view: ServiceView, now: float, plan_one: PlanCluster) -> dict
 # One cluster
 
 
+def _call(view: ServiceView, cluster: str) -> ApiServerCall:
+    """Whether the API server calls the Service; while that is not known, mirrors are kept current.
+
+    They may have to go, but endpoints that no longer exist would do more harm.
+    """
+    is_mirrored = bool(view.ours.get(cluster))
+    return NOT_CALLED if is_mirrored and not view.call.is_known else view.call
+
+
 def _keep(view: ServiceView, remote: RemoteCluster, reason: Reason) -> ClusterPlan:
     """Slices stay, but follow their main Service, and the list of allowed addresses."""
     observed, kept = view.ours.get(remote.name, []), (Outcome.KEPT, reason)
@@ -222,7 +233,8 @@ def _skip(view: ServiceView, remote: RemoteCluster, reason: Reason) -> ClusterPl
         mirrored += view.leftovers.get(remote.name, ())
     if reason is Reason.MAIN_SERVICE_MISSING:
         mirrored = [each for each in mirrored if not is_collected_with(each, view.key)]
-    decision = Decision(view.key, remote.name, Outcome.SKIPPED, reason)
+    about = view.call.caller if reason is Reason.CALLED_BY_API_SERVER else ""
+    decision = Decision(view.key, remote.name, Outcome.SKIPPED, reason, reference=about)
     return ClusterPlan(decision, changes=deletions(mirrored, reason))
 
 

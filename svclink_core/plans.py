@@ -39,6 +39,7 @@ class Decision:
         endpoints: How many endpoints these slices have.
         deletions: How many slices go because of what the cluster itself says. They wait if the
             reason is `DELETION_SETTLING` or `DELETION_HELD`. The deletion guard counts them.
+        reference: The object that the reason is about, as `Kind/name`; empty for most reasons.
     """
 
     service: NamespacedName
@@ -48,6 +49,12 @@ class Decision:
     slices: int = 0
     endpoints: int = 0
     deletions: int = 0
+    reference: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """The reason in a sentence, with the object that it is about."""
+        return self.reason.sentence + (f" ({self.reference})" if self.reference else "")
 
 
 @frozen

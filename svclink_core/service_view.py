@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from attrs import frozen
 
+from svclink_core.api_server_calls import ApiServerCall
 from svclink_core.core_v1 import Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.meta_v1 import NamespacedName
@@ -43,6 +44,11 @@ class ServiceView:
     def is_decodable(self) -> bool:
         """Whether every object of the Service in the main cluster could be decoded."""
         return self.key not in self.snapshot.main.undecodable
+
+    @property
+    def call(self) -> ApiServerCall:
+        """Whether the API server of the main cluster calls the Service."""
+        return self.snapshot.main.api_server_calls.of(self.key)
 
 
 def view_of(snapshot: Snapshot, key: NamespacedName) -> ServiceView:

@@ -11,6 +11,7 @@ from typing import Final, TypeAlias
 
 from attrs import field, frozen
 
+from svclink_core.api_server_calls import ApiServerCalls
 from svclink_core.cidrs import CIDRs, invalid_cidrs
 from svclink_core.core_v1 import Namespace, Service
 from svclink_core.deletion_guard import UNGUARDED, Guard
@@ -62,6 +63,8 @@ class Pending:
 Connection: TypeAlias = Synced | Unreachable | Pending
 SYNCED: Final = Synced()
 PENDING: Final = Pending()
+
+NO_CALLS: Final = ApiServerCalls()
 
 LONG_AGO: Final = float("-inf")
 """A time before every other."""
@@ -144,6 +147,7 @@ class MainCluster:
         namespaces: The names of its Namespaces; None if they were not listed.
         terminating: Those of them that are being deleted.
         traffic_policies: The policy that counts for each Service; see `counting_policies`.
+        api_server_calls: The Services that its API server calls.
     """
 
     services: Mapping[NamespacedName, Service] = field(factory=dict)
@@ -153,6 +157,7 @@ class MainCluster:
     namespaces: Collection[str] | None = None
     terminating: Collection[str] = ()
     traffic_policies: Mapping[NamespacedName, TrafficPolicy] = field(factory=dict)
+    api_server_calls: ApiServerCalls = NO_CALLS
 
 
 @frozen
@@ -178,6 +183,7 @@ def main_cluster(
     endpoint_slices: Iterable[EndpointSlice],
     namespaces: Iterable[Namespace] | None = None,
     undecodable: Iterable[NamespacedName] = (),
+    api_server_calls: ApiServerCalls = NO_CALLS,
 ) -> MainCluster:
     """The main cluster from plain lists.
 
@@ -186,6 +192,7 @@ def main_cluster(
         endpoint_slices: All its EndpointSlices, not only mirrors: their names are taken.
         namespaces: All its Namespaces; None if not listed. Needed only to create Services.
         undecodable: Services with an object that could not be decoded.
+        api_server_calls: The Services that its API server calls.
     """
     slices, spaces = list(endpoint_slices), None if namespaces is None else list(namespaces)
     return MainCluster(
@@ -195,6 +202,7 @@ def main_cluster(
         undecodable=frozenset(undecodable),
         namespaces=None if spaces is None else frozenset(each.metadata.name for each in spaces),
         terminating=frozenset(each.metadata.name for each in spaces or () if each.is_terminating),
+        api_server_calls=api_server_calls,
     )
 
 

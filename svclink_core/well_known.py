@@ -137,6 +137,11 @@ class Reason(Enum):
         "one of its objects in the main cluster could not be decoded: its EndpointSlices are kept",
         Side.MAIN,
     )
+    API_SERVER_CALLS_UNKNOWN = (
+        "APIServerCallsUnknown",
+        "webhook configurations, APIServices and CRDs of the main cluster are not listed yet",
+        Side.MAIN,
+    )
     UNDECODABLE = (
         "Undecodable",
         "one of its objects in the cluster could not be decoded: its EndpointSlices are kept",
@@ -242,6 +247,11 @@ class Reason(Enum):
         Side.MAIN,
     )
     MAIN_DELETING = ("MainDeleting", "the main Service is being deleted", Side.MAIN)
+    CALLED_BY_API_SERVER = (
+        "CalledByAPIServer",
+        "the API server of the main cluster calls it, and must not be sent to another cluster",
+        Side.MAIN,
+    )
 
     # Skipped: it was mirrored and no longer is.
     UNREACHABLE_REMOVED = (

@@ -66,9 +66,10 @@ def decision_data(decision: Decision) -> dict[str, Json]:
         "cluster": decision.cluster,
         "outcome": decision.outcome.value,
         "reason": decision.reason.code,
-        "message": decision.reason.sentence,
+        "message": decision.sentence,
         "slices": decision.slices,
         "endpoints": decision.endpoints,
+        "reference": decision.reference or None,
     }
 
 

@@ -12,12 +12,16 @@ from svclink_core.well_known import NAMESPACE_KUBE_SYSTEM
 
 @frozen
 class Permission:
-    """Verbs on one resource of one API group, limited to the objects `names` (empty: all)."""
+    """Verbs on one resource of one API group, limited to the objects `names` (empty: all).
+
+    `effect` says what is wrong without them, if svclink works all the same.
+    """
 
     group: str
     resource: str
     verbs: tuple[str, ...]
     names: tuple[str, ...] = ()
+    effect: str = ""
 
     @property
     def rule(self) -> dict[str, Json]:
@@ -30,6 +34,22 @@ class Permission:
         return rule | ({"resourceNames": list(self.names)} if self.names else {})
 
 
+API_SERVER_CALLERS: Final = tuple(
+    Permission(
+        group,
+        resource,
+        ("list", "watch"),
+        effect="Services that the API server calls are mirrored like others",
+    )
+    for group, resource in (
+        ("admissionregistration.k8s.io", "validatingwebhookconfigurations"),
+        ("admissionregistration.k8s.io", "mutatingwebhookconfigurations"),
+        ("apiregistration.k8s.io", "apiservices"),
+        ("apiextensions.k8s.io", "customresourcedefinitions"),
+    )
+)
+"""In the main cluster: what makes its API server call Services."""
+
 MAIN_PERMISSIONS: Final = (
     Permission("", "services", ("list", "watch", "create")),
     Permission("", "namespaces", ("get", "list", "watch", "create")),
@@ -39,6 +59,7 @@ MAIN_PERMISSIONS: Final = (
     Permission("svclink.cloudpilot.ai", "clusterlinks", ("list", "watch")),
     Permission("svclink.cloudpilot.ai", "clusterlinks/status", ("patch",)),
     Permission("", "events", ("create", "patch")),
+    *API_SERVER_CALLERS,
 )
 """In the main cluster."""
 

@@ -14,6 +14,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from svclink_controller.state.store import Store
+from svclink_controller.wire.api_server_callers import CALLERS
 from svclink_core.snapshot import PENDING, Pending, Synced
 
 STATES: Final = ("synced", "pending", "unreachable", "disabled")
@@ -76,7 +77,23 @@ class StateCollector(Collector):
                 for (cluster, kind), age in self.store.propagation.ages().items()
             },
         )
+        yield self._of_api_server_calls()
         yield from self._of_links()
+
+    def _of_api_server_calls(self) -> GaugeMetricFamily:
+        text = (
+            "1 if a kind of objects that make the main API server call Services has been listed "
+            "and is being read, 0 if not. These Services are not mirrored."
+        )
+        return _gauge(
+            "svclink_api_server_calls_known",
+            text,
+            "kind",
+            {
+                (resource.plural,): self.store.main.callers.is_current(kind)
+                for kind, resource in CALLERS.items()
+            },
+        )
 
     def _of_links(self) -> Iterable[GaugeMetricFamily]:
         links = [name for name, link in self.store.links.items() if link.is_selected]

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
 from attrs import frozen
 
 from svclink_controller.api.client import Client
-from svclink_controller.reflect.reflector import Reflector, Sink, reflect_forever
-from svclink_controller.reflect.sinks import LinkSink, NamespaceSink, ObjectSink
+from svclink_controller.reflect.reflector import (
+    ReadError,
+    Reflector,
+    Sink,
+    reflect_forever,
+    warn_unread,
+)
+from svclink_controller.reflect.sinks import CallerSink, LinkSink, NamespaceSink, ObjectSink
 from svclink_controller.state.store import Store
+from svclink_controller.wire.api_server_callers import CALLERS
 from svclink_controller.wire.decoding import Secret
 from svclink_controller.wire.messages import IsHeld, nothing_is_held
 from svclink_controller.wire.resources import (
@@ -21,12 +29,13 @@ from svclink_controller.wire.resources import (
     Resource,
     reusing,
 )
+from svclink_core.api_server_calls import ApiServerCaller
 from svclink_core.core_v1 import Namespace, Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.svclink_v1alpha1 import ClusterLink
 from svclink_core.well_known import MAIN
 
-T = TypeVar("T", Service, Namespace, EndpointSlice, ClusterLink, Secret)
+T = TypeVar("T", Service, Namespace, EndpointSlice, ClusterLink, Secret, ApiServerCaller)
 
 
 @frozen
@@ -46,12 +55,19 @@ class MainReflectors:
     link_sink: LinkSink
 
     def read_objects(self, group: asyncio.TaskGroup) -> None:
-        """Read Services and EndpointSlices, and Namespaces if Services are to be created."""
+        """Read Services, EndpointSlices and what makes the API server call Services.
+
+        Namespaces are read if Services are to be created.
+        """
         slices = reusing(ENDPOINT_SLICES, partial(self.store.reuse_held, MAIN))
         group.create_task(self._reflect(SERVICES, ObjectSink(self.store, MAIN, Service)))
         group.create_task(
             self._reflect(slices, ObjectSink(self.store, MAIN, EndpointSlice), self.store.has_slice)
         )
+        self.store.main.callers.await_lists()
+        for kind, resource in CALLERS.items():
+            sink = CallerSink(self.store.main.callers, kind)
+            group.create_task(self._reflect(resource, sink, on_error=sink.fail))
         if self.store.options.sync_services:
             group.create_task(self._reflect(NAMESPACES, NamespaceSink(self.store.main.namespaces)))
 
@@ -68,8 +84,12 @@ class MainReflectors:
         await self.link_sink.replace(await Reflector(self.client, self.links).list_all())
 
     async def _reflect(
-        self, resource: Resource[T], sink: Sink[T], is_held: IsHeld = nothing_is_held
+        self,
+        resource: Resource[T],
+        sink: Sink[T],
+        is_held: IsHeld = nothing_is_held,
+        on_error: Callable[[ReadError], None] | None = None,
     ) -> None:
         on_activity = partial(self.store.propagation.record_activity, MAIN, resource.plural)
         reflector = Reflector(self.client, resource, on_activity=on_activity, is_held=is_held)
-        await reflect_forever(reflector, sink, lambda _: None)
+        await reflect_forever(reflector, sink, on_error or partial(warn_unread, resource.plural))

@@ -22,8 +22,6 @@ from svclink_controller.wire.messages import Listing, Page, TooManyItemsError, U
 from svclink_controller.wire.reading import MAX_PAGE_ITEMS, T, decode_page
 from svclink_controller.wire.resources import Resource
 
-PAGE_SIZE: Final = 250
-
 SMALLER_PAGES: Final = 8
 """Pages that are too large are requested anew in pages smaller by this factor."""
 
@@ -104,7 +102,7 @@ class Pager(Generic[T]):
         pages as large as possible. The token of an expired list would continue with a later state
         (kubernetes-semantics 6.5), and nothing could be concluded from such a list.
         """
-        limit, expired = PAGE_SIZE, 0
+        limit, expired = self.resource.page_size, 0
         while expired < MAX_EXPIRED_LISTS:
             try:
                 return await self._list(limit)

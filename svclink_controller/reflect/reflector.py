@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
-from typing import Final, Generic, Protocol, assert_never
+from typing import Final, Generic, Protocol, TypeAlias, assert_never
 
 import structlog
 from attrs import define, evolve, field
@@ -59,7 +59,13 @@ UNBUFFER: Final = "let the proxy in front of the API server pass on watches unbu
 
 INSTALL_CRD: Final = "install the ClusterLink CRD: kubectl apply -f crd/"
 
+NOT_LISTABLE: Final = (403, 404)
+"""Codes of an API server that does not let svclink list a kind, or does not serve the kind."""
+
 NEVER_WATCHED: Final = WatchHealth(heard_at=0, listed_at=0)
+
+ReadError: TypeAlias = ApiError | TransportError | WireError
+"""Why a kind could not be read."""
 
 log = structlog.get_logger()
 
@@ -323,9 +329,9 @@ def _is_expired(status: Status) -> bool:
 
 
 async def reflect_forever(
-    reflector: Reflector[T], sink: Sink[T], on_error: Callable[[str], None]
+    reflector: Reflector[T], sink: Sink[T], on_error: Callable[[ReadError], None]
 ) -> None:
-    """List and watch. After any error, log it, pass it to `on_error` and list again."""
+    """List and watch. After any error, pass it to `on_error` and list again."""
     backoff, loop = Backoff(base=0.5, cap=30), asyncio.get_running_loop()
     plural = reflector.resource.plural
     while True:
@@ -335,16 +341,18 @@ async def reflect_forever(
             await sink.replace(listing)
             await reflector.watch(listing.resource_version, sink)
         except (ApiError, TransportError, WireError) as error:
-            log.warning(
-                "main cluster not read", kind=plural, problem=str(error), fix=_fix(error, plural)
-            )
-            on_error(str(error))
+            on_error(error)
             pause = retry_after(error)
         except Exception:
             log.exception("internal error", kind=plural)
         if loop.time() - started > reflector.healthy_seconds:
             backoff.reset()
         await reflector.sleep(max(backoff.next_delay(), pause))
+
+
+def warn_unread(plural: str, error: ReadError) -> None:
+    """Log that a kind of the main cluster was not read."""
+    log.warning("main cluster not read", kind=plural, problem=str(error), fix=_fix(error, plural))
 
 
 def _fix(error: Exception, plural: str) -> str | None:

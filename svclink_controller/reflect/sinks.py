@@ -5,19 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+import structlog
 from attrs import field, frozen
 
+from svclink_controller.api.errors import ApiError
 from svclink_controller.api.spending import Account
 from svclink_controller.loop_turns import TURN_SECONDS, in_turns
-from svclink_controller.state.namespaces import Namespaces
+from svclink_controller.reflect.reflector import NOT_LISTABLE, ReadError, warn_unread
+from svclink_controller.state.main.api_server_callers import ApiServerCallers
+from svclink_controller.state.main.namespaces import Namespaces
 from svclink_controller.state.store import Store
+from svclink_controller.wire.api_server_callers import CALLERS
 from svclink_controller.wire.messages import Listing, Undecodable
+from svclink_core.api_server_calls import ApiServerCaller
 from svclink_core.core_v1 import Namespace, Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.meta_v1 import NamespacedName, ObjectMeta
 from svclink_core.svclink_v1alpha1 import ClusterLink
 
 T = TypeVar("T", Service, EndpointSlice)
+
+log = structlog.get_logger()
 
 
 @frozen
@@ -90,6 +98,45 @@ class NamespaceSink:
     def mark_undecodable(self, each: Undecodable) -> None:
         """Note that a Namespace exists but could not be decoded."""
         self.namespaces.put(Namespace(ObjectMeta(each.key.name)))
+
+
+@frozen
+class CallerSink:
+    """Objects of one kind that make the API server of the main cluster call Services."""
+
+    callers: ApiServerCallers
+    kind: str
+
+    async def replace(self, listing: Listing[ApiServerCaller]) -> None:
+        """Take a complete list."""
+        self.callers.replace(self.kind, listing)
+
+    def apply(self, item: ApiServerCaller) -> None:
+        """Add or change an object."""
+        self.callers.put(item)
+
+    def remove(self, key: NamespacedName) -> None:
+        """Remove an object."""
+        self.callers.remove(self.kind, key.name)
+
+    def mark_undecodable(self, each: Undecodable) -> None:
+        """Keep what the last decoded state of an object says."""
+
+    def fail(self, error: ReadError) -> None:
+        """Note that the kind cannot be read. That svclink may not read it is logged once."""
+        plural = CALLERS[self.kind].plural
+        is_refused = isinstance(error, ApiError) and error.status.code in NOT_LISTABLE
+        is_new = self.callers.mark_unread(self.kind, is_refused=is_refused)
+        if not is_refused:
+            warn_unread(plural, error)
+        elif is_new:
+            log.warning(
+                "api server calls unknown",
+                kind=plural,
+                problem=str(error),
+                effect="Services that it makes the API server call are mirrored like others",
+                fix=f"grant svclink list and watch on {plural}",
+            )
 
 
 @frozen

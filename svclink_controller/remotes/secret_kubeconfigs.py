@@ -14,7 +14,12 @@ from attrs import define, field
 
 from svclink_controller.api.client import Client
 from svclink_controller.credentials.argo_clusters import CONFIG_KEY, SERVER_KEY, argo_document
-from svclink_controller.reflect.reflector import Reflector, reflect_forever
+from svclink_controller.reflect.reflector import (
+    ReadError,
+    Reflector,
+    reflect_forever,
+    warn_unread,
+)
 from svclink_controller.wire.decoding import Secret
 from svclink_controller.wire.messages import Listing, Undecodable
 from svclink_controller.wire.resources import SECRETS
@@ -80,10 +85,11 @@ class SecretKubeconfigs:
     async def _watch(self, name: str, home: SecretHome) -> None:
         reflector = secret_reflector(self.client, home.name, name)
 
-        def fail(problem: str) -> None:
+        def fail(error: ReadError) -> None:
+            warn_unread(SECRETS.plural, error)
             # A Secret that was read once stays valid while it cannot be read again.
             if not isinstance(self._secrets.get(name), Secret):
-                self.set(name, unreadable_secret(name, home, problem))
+                self.set(name, unreadable_secret(name, home, str(error)))
 
         await reflect_forever(reflector, _SecretSink(self, name), fail)
 

@@ -6,7 +6,7 @@ from attrs import define, field
 
 from svclink_controller.state.cluster_objects import ClusterObjects
 from svclink_controller.state.link_states import LinkStates
-from svclink_controller.state.main_facts import MainFacts
+from svclink_controller.state.main.facts import MainFacts
 from svclink_controller.state.versioned_map import VersionedMap
 from svclink_core.snapshot import MainCluster, Options, RemoteCluster, Snapshot
 from svclink_core.svclink_v1alpha1 import ClusterLink

@@ -25,7 +25,7 @@ from svclink_controller.state.cluster_objects import (
 )
 from svclink_controller.state.link_index import LinkIndex, is_older
 from svclink_controller.state.link_states import LinkStates, Observation
-from svclink_controller.state.main_facts import MainFacts
+from svclink_controller.state.main.facts import MainFacts
 from svclink_controller.state.mirror_counts import MirrorCounter, MirrorCounts
 from svclink_controller.state.propagation import PropagationTimes
 from svclink_controller.state.snapshots import SnapshotMaker

@@ -9,13 +9,14 @@ from typing import Final, Generic, TypeAlias, TypeVar
 from attrs import define, frozen
 
 from svclink_controller.wire.decoding import Secret
+from svclink_core.api_server_calls import ApiServerCaller
 from svclink_core.core_v1 import Namespace, Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.errors import SvclinkError
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.svclink_v1alpha1 import ClusterLink
 
-T = TypeVar("T", Service, Namespace, EndpointSlice, ClusterLink, Secret)
+T = TypeVar("T", Service, Namespace, EndpointSlice, ClusterLink, Secret, ApiServerCaller)
 
 MAX_RETRY_AFTER: Final = 120
 """The longest pause in seconds that a server can ask for."""

@@ -30,6 +30,7 @@ from svclink_controller.wire.messages import (
 )
 from svclink_controller.wire.object_limits import OversizeError, require_usual_size
 from svclink_controller.wire.resources import SERVICES, Resource
+from svclink_core.api_server_calls import ApiServerCaller
 from svclink_core.core_v1 import Namespace, Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.errors import BadInputError
@@ -37,7 +38,7 @@ from svclink_core.meta_v1 import NamespacedName
 from svclink_core.svclink_v1alpha1 import ClusterLink
 from svclink_core.well_known import LABEL_SERVICE_NAME
 
-T = TypeVar("T", Service, Namespace, EndpointSlice, ClusterLink, Secret)
+T = TypeVar("T", Service, Namespace, EndpointSlice, ClusterLink, Secret, ApiServerCaller)
 
 
 def decode_page(content: bytes, resource: Resource[T]) -> Page[T]:
@@ -152,7 +153,8 @@ def decode_status(content: bytes | msgspec.Raw, code: int = 0, reason: str = "")
 
 def _decode_one(raw: msgspec.Raw, resource: Resource[T]) -> T | Undecodable:
     try:
-        require_usual_size(raw)
+        if not resource.is_skimmed:
+            require_usual_size(raw)
         return resource.decode(raw)
     except (*_MALFORMED, BadInputError, OversizeError) as error:
         metadata = _META_ONLY.decode(raw).metadata

@@ -19,6 +19,7 @@ from svclink_controller.wire.decoding import (
     decode_slice,
 )
 from svclink_controller.wire.label_selector import LabelSelector
+from svclink_core.api_server_calls import ApiServerCaller
 from svclink_core.core_v1 import Namespace, Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.svclink_v1alpha1 import ClusterLink
@@ -31,7 +32,9 @@ from svclink_core.well_known import (
     MANAGED_BY,
 )
 
-T = TypeVar("T", Service, Namespace, EndpointSlice, ClusterLink, Secret)
+T = TypeVar("T", Service, Namespace, EndpointSlice, ClusterLink, Secret, ApiServerCaller)
+
+PAGE_SIZE: Final = 250
 
 
 @frozen
@@ -43,12 +46,17 @@ class Resource(Generic[T]):
         plural: The last part of the path.
         decode: Decodes one object.
         label_selector: Selects the objects that the server sends; empty means all.
+        page_size: How many objects a page of a list has.
+        is_skimmed: Whether only a few fields are decoded, so that an object of any size takes
+            little.
     """
 
     prefix: str
     plural: str
     decode: Callable[[bytes | msgspec.Raw], T]
     label_selector: str = ""
+    page_size: int = PAGE_SIZE
+    is_skimmed: bool = False
 
     def path(self, namespace: str = "", name: str = "") -> str:
         """The path of a collection, in one namespace or in all (empty), or of one object."""

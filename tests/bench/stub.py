@@ -21,7 +21,7 @@ import trustme
 import yaml
 from aiohttp import web
 
-from svclink_controller.reflect.pager import PAGE_SIZE
+from svclink_controller.wire.resources import PAGE_SIZE
 
 from .api import Object
 from .fleet import NAMESPACE, cluster_link, service, slice_of

@@ -157,6 +157,62 @@ def namespace(name: str = "default", *, version: str = "", **metadata: Any) -> M
     }
 
 
+def webhook_configuration(
+    name: str = "hook",
+    *keys: Key,
+    kind: str = "ValidatingWebhookConfiguration",
+    version: str = "",
+    **client: Any,
+) -> Manifest:
+    """A webhook configuration that calls Service default/web, or the Services given."""
+    webhooks = [
+        {
+            "name": f"{each.name}.example.com",
+            "clientConfig": {
+                "service": {"namespace": each.namespace, "name": each.name, "path": "/validate"},
+                **client,
+            },
+            "rules": [],
+            "sideEffects": "None",
+            "admissionReviewVersions": ["v1"],
+        }
+        for each in map(key_of, keys or (WEB,))
+    ]
+    return {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": kind,
+        "metadata": _metadata(name, "", version, None, None, None, None),
+        "webhooks": webhooks,
+    }
+
+
+def api_service(name: str = "v1.example.com", key: Key | None = WEB) -> Manifest:
+    """An APIService that a Service serves, or (None) the API server itself."""
+    named = None if key is None else key_of(key)
+    service = None if named is None else {"namespace": named.namespace, "name": named.name}
+    return {
+        "apiVersion": "apiregistration.k8s.io/v1",
+        "kind": "APIService",
+        "metadata": {"name": name},
+        "spec": {"group": "example.com", "version": "v1", "service": service},
+    }
+
+
+def definition(
+    name: str = "widgets.example.com", key: Key = WEB, strategy: str = "Webhook"
+) -> Manifest:
+    """A CustomResourceDefinition whose versions a webhook converts, or with `None` nothing does."""
+    service = {"namespace": key_of(key).namespace, "name": key_of(key).name}
+    webhook = {"clientConfig": {"service": service}, "conversionReviewVersions": ["v1"]}
+    conversion = {"strategy": strategy} | ({"webhook": webhook} if strategy == "Webhook" else {})
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": name},
+        "spec": {"group": "example.com", "conversion": conversion},
+    }
+
+
 def secret(key: Key = "svclink/kubeconfig", *, version: str = "", **data: str) -> Manifest:
     """A Secret; the values of `data` are given as text."""
     key = key_of(key)

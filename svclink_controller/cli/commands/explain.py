@@ -101,7 +101,7 @@ def _words(
 
 def _decision_words(decision: Decision) -> str:
     what = WORDS[decision.outcome]
-    why = "" if decision.outcome is Outcome.MIRRORED else f", because {decision.reason.sentence}"
+    why = "" if decision.outcome is Outcome.MIRRORED else f", because {decision.sentence}"
     if not decision.slices:
         return what + why
     endpoints = _counted(decision.endpoints, "endpoint")

@@ -134,7 +134,7 @@ def _print_tables(result: Plan, partial: PartialSnapshot) -> None:
             each.cluster,
             each.outcome.value,
             str(each.endpoints),
-            each.reason.sentence,
+            each.sentence,
         )
         for each in result.decisions
     ]

@@ -40,12 +40,22 @@ async def check_permissions(
         answers = await asyncio.gather(*(_may(client, *question, account) for question in asked))
     except (ApiError, WireError) as error:
         return [Result("warn", cluster, "permissions", f"cannot be checked: {error}", fix)]
-    missing = [
-        _text(*question) for question, allowed in zip(asked, answers, strict=True) if not allowed
-    ]
+    missing: dict[str, list[str]] = {}
+    for question, allowed in zip(asked, answers, strict=True):
+        if not allowed:
+            missing.setdefault(question[0].effect, []).append(_text(*question))
     if not missing:
         return [Result("ok", cluster, "permissions", f"all {len(asked)} are granted")]
-    return [Result("fail", cluster, "permissions", f"missing: {', '.join(missing)}", fix)]
+    return [
+        Result(
+            "warn" if effect else "fail",
+            cluster,
+            "permissions",
+            f"missing: {', '.join(texts)}" + (f": {effect}" if effect else ""),
+            fix,
+        )
+        for effect, texts in sorted(missing.items())
+    ]
 
 
 async def _may(

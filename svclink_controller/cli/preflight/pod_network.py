@@ -117,7 +117,8 @@ def _is_wanted(endpoint_slice: EndpointSlice, cluster: str, snapshot: Snapshot) 
     if remote is None or service is None or not _is_followed(remote):
         return False
     main = snapshot.main.services.get(service)
-    return not isinstance(judge(service, remote, main, snapshot.options), Skipped)
+    call = snapshot.main.api_server_calls.of(service)
+    return not isinstance(judge(service, remote, main, snapshot.options, call), Skipped)
 
 
 def _followed(snapshot: Snapshot) -> list[str]:

@@ -20,6 +20,7 @@ from svclink_controller.cli.snapshots.partial import (
     PartialSnapshot,
     partial_snapshot,
 )
+from svclink_controller.wire.api_server_callers import CALLERS
 from svclink_controller.wire.resources import (
     CLUSTER_LINKS,
     ENDPOINT_SLICES,
@@ -29,6 +30,7 @@ from svclink_controller.wire.resources import (
     Resource,
 )
 from svclink_core import codec
+from svclink_core.api_server_calls import ApiServerCaller, calls_by
 from svclink_core.core_v1 import Namespace, Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.errors import BadInputError
@@ -44,7 +46,9 @@ USE_ALL_KINDS: Final = "use the output of kubectl get services,endpointslices,na
 
 _UNDECODED: Final = (msgspec.MsgspecError, UnicodeError, RecursionError, TypeError)
 
-_API_VERSIONS: Final = {kind: api_version for api_version, kind in codec.KINDS.values()}
+_API_VERSIONS: Final = {kind: api_version for api_version, kind in codec.KINDS.values()} | {
+    kind: resource.prefix.removeprefix("/apis/") for kind, resource in CALLERS.items()
+}
 
 _NO_OBJECTS: Final = {
     "Status": "says that a request failed",
@@ -128,6 +132,7 @@ class _Found:
     _endpoint_slices: dict[NamespacedName, EndpointSlice] = field(factory=dict)
     _links: dict[NamespacedName, ClusterLink] = field(factory=dict)
     _namespaces: dict[NamespacedName, Namespace] = field(factory=dict)
+    _callers: dict[str, ApiServerCaller] = field(factory=dict)
 
     def add(self, each: FileObject) -> None:
         """Add an object, unless it is of another kind."""
@@ -140,6 +145,8 @@ class _Found:
                 self._put(self._links, _decoded(each, ClusterLink, CLUSTER_LINKS))
             case "Namespace":
                 self._put(self._namespaces, _decoded(each, Namespace, NAMESPACES))
+            case str(kind) if kind in CALLERS:
+                self._put_caller(_decoded_caller(each, CALLERS[kind]))
             case _:
                 self.has_others = True
 
@@ -154,13 +161,14 @@ class _Found:
             # Every cluster has namespaces: a file without any comes from a command that did not
             # ask for them.
             namespaces=namespaces or None,
+            api_server_calls=calls_by(self._callers.values()),
         )
 
     @property
     def has_only_others(self) -> bool:
         """Whether the file has objects, and all are of kinds that svclink does not read."""
         known = (self._services, self._endpoint_slices, self._links, self._namespaces)
-        return self.has_others and not any(known)
+        return self.has_others and not any((*known, self._callers))
 
     def _put(self, known: dict[NamespacedName, T], item: T) -> None:
         key = item.metadata.key
@@ -168,6 +176,11 @@ class _Found:
             _, kind = codec.KINDS[type(item)]
             self.repeated.append(f"{kind} {key if key.namespace else key.name}")
         known[key] = item
+
+    def _put_caller(self, caller: ApiServerCaller) -> None:
+        if caller.reference in self._callers:
+            self.repeated.append(f"{caller.kind} {caller.metadata.name}")
+        self._callers[caller.reference] = caller
 
 
 def _cluster_id(namespaces: Iterable[Namespace]) -> str | None:
@@ -215,3 +228,10 @@ def _decoded(each: FileObject, kind: type[T], resource: Resource[T]) -> T:
     if not item.metadata.namespace and kind in (Service, EndpointSlice):
         raise each.error("$.metadata.namespace", f"required field missing: {USE_KUBECTL}")
     return item
+
+
+def _decoded_caller(each: FileObject, resource: Resource[ApiServerCaller]) -> ApiServerCaller:
+    try:
+        return resource.decode(msgspec.json.encode(each.fields))
+    except _UNDECODED as error:
+        raise DumpError(f"{each.where}: {error}") from error

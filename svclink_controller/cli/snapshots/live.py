@@ -8,7 +8,7 @@ from itertools import chain
 from typing import Final, TypeVar, assert_never
 
 import structlog
-from attrs import frozen
+from attrs import evolve, frozen
 
 from svclink_controller import clock
 from svclink_controller.api.client import Client
@@ -24,7 +24,7 @@ from svclink_controller.cli.snapshots.partial import (
 from svclink_controller.credentials.trust import STRICT, Trust
 from svclink_controller.election.leader import DEFAULT_LEASE_NAME
 from svclink_controller.election.running_controllers import find_controller_namespace
-from svclink_controller.reflect.reflector import INSTALL_CRD, Reflector
+from svclink_controller.reflect.reflector import INSTALL_CRD, NOT_LISTABLE, Reflector
 from svclink_controller.remotes.problems import EXPECTED, problem_of
 from svclink_controller.remotes.secret_kubeconfigs import (
     kubeconfig_in,
@@ -34,14 +34,17 @@ from svclink_controller.remotes.secret_kubeconfigs import (
     unreadable_secret,
 )
 from svclink_controller.remotes.session import Session, identify, open_session
+from svclink_controller.wire.api_server_callers import CALLERS
 from svclink_controller.wire.messages import Listing, WireError
 from svclink_controller.wire.resources import (
     CLUSTER_LINKS,
     ENDPOINT_SLICES,
     NAMESPACES,
+    PAGE_SIZE,
     SERVICES,
     Resource,
 )
+from svclink_core.api_server_calls import ApiServerCaller, calls_by
 from svclink_core.budget import MEBIBYTE, Budget
 from svclink_core.controller_namespace import (
     CONTROLLER_NAMESPACE_FLAG,
@@ -70,7 +73,7 @@ from svclink_core.svclink_v1alpha1 import ClusterLink
 COMMAND_BUDGET: Final = Budget(memory=4 * 2**10 * MEBIBYTE, loop_share=1)
 """A command reads every cluster once, and its user sees what it takes."""
 
-T = TypeVar("T", Service, EndpointSlice, Namespace, ClusterLink)
+T = TypeVar("T", Service, EndpointSlice, Namespace, ClusterLink, ApiServerCaller)
 
 
 class MainUnreadableError(SvclinkError):
@@ -137,6 +140,7 @@ async def read_remotes(
         MainUnreadableError: The identity of the main cluster could not be read.
     """
     main.cluster_id = await _main_id(client)
+    await _add_calls(client, main)
     links = used_links(main.links)
     contents = await asyncio.gather(*(_read_remote(client, each, scope, home) for each in links))
     remotes = {
@@ -145,6 +149,33 @@ async def read_remotes(
         if each is not None
     }
     return partial_snapshot(main, remotes, scope.options)
+
+
+async def _add_calls(client: Client, main: ClusterContent) -> None:
+    """Add the Services that the API server calls, and a warning for each kind not permitted."""
+    lists = await asyncio.gather(
+        *(_list_callers(client, evolve(each, page_size=PAGE_SIZE)) for each in CALLERS.values())
+    )
+    callers = [each for listed in lists if not isinstance(listed, ApiError) for each in listed]
+    main.api_server_calls = calls_by(callers)
+    main.warnings += [
+        f"{error}: Services that the API server calls are planned like others"
+        for error in lists
+        if isinstance(error, ApiError)
+    ]
+
+
+async def _list_callers(
+    client: Client, resource: Resource[ApiServerCaller]
+) -> list[ApiServerCaller] | ApiError:
+    """The objects of a kind, or the error of a server that does not let svclink list it."""
+    try:
+        return (await _list(client, resource)).items
+    except MainUnreadableError as error:
+        cause = error.__cause__
+        if isinstance(cause, ApiError) and cause.status.code in NOT_LISTABLE:
+            return cause
+        raise
 
 
 async def read_main(client: Client, scope: Scope) -> ClusterContent:

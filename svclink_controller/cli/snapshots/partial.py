@@ -8,6 +8,7 @@ from datetime import datetime
 from attrs import define, field, frozen
 
 from svclink_controller import clock
+from svclink_core.api_server_calls import ApiServerCalls
 from svclink_core.connection_loss import Loss, loss_of
 from svclink_core.core_v1 import Namespace, Service
 from svclink_core.discovery_v1 import EndpointSlice
@@ -15,6 +16,7 @@ from svclink_core.link_identity import Claim, Problem, known_cluster, oldest_of_
 from svclink_core.link_target import LinkRequest
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.snapshot import (
+    NO_CALLS,
     PENDING,
     SYNCED,
     Options,
@@ -41,7 +43,8 @@ class ClusterContent:
         links: Its ClusterLinks; empty for a remote cluster.
         namespaces: Its Namespaces; None if they were not read.
         connection: Which included namespaces could not be read.
-        warnings: What is odd about the file that they were read from.
+        api_server_calls: The Services that its API server calls.
+        warnings: What is odd about the file that they were read from, or could not be read.
     """
 
     services: list[Service] = field(factory=list)
@@ -51,6 +54,7 @@ class ClusterContent:
     links: list[ClusterLink] = field(factory=list)
     namespaces: list[Namespace] | None = None
     connection: Synced = SYNCED
+    api_server_calls: ApiServerCalls = NO_CALLS
     warnings: list[str] = field(factory=list)
 
 
@@ -74,7 +78,7 @@ class PartialSnapshot:
     Args:
         snapshot: What to plan from. A cluster that could not be read is `PENDING` or `Unreachable`.
         problems: By the name of a link, why its cluster could not be read.
-        warnings: What is odd about the files that it was read from.
+        warnings: What is odd about the files that it was read from, or could not be read.
     """
 
     snapshot: Snapshot
@@ -104,8 +108,15 @@ def partial_snapshot(
         for name, link in links.items()
     ]
     problems = {name: failure.problem for name, failure in failures.items()} | refused
-    cluster = main_cluster(main.services, main.endpoint_slices, main.namespaces, main.undecodable)
-    return PartialSnapshot(snapshot(cluster, remote_clusters, options), problems)
+    cluster = main_cluster(
+        main.services,
+        main.endpoint_slices,
+        main.namespaces,
+        main.undecodable,
+        main.api_server_calls,
+    )
+    found = snapshot(cluster, remote_clusters, options)
+    return PartialSnapshot(found, problems, tuple(main.warnings))
 
 
 def used_links(links: Iterable[ClusterLink]) -> list[ClusterLink]:

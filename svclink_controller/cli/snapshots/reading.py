@@ -29,10 +29,11 @@ def read_source(source: Source, options: Options, namespace: str = "") -> Partia
     """Read files or clusters, in one namespace or (empty) in all."""
     if source.main_file is not None:
         found = read_files(source.main_file, source.remote_files, options)
-        for each in found.warnings:
-            click.echo(f"Warning: {printable(each)}", err=True)
-        return found
-    return ask(source, options, read_clusters, namespace)
+    else:
+        found = ask(source, options, read_clusters, namespace)
+    for each in found.warnings:
+        click.echo(f"Warning: {printable(each)}", err=True)
+    return found
 
 
 def ask(

@@ -9,6 +9,7 @@ from attrs import field, frozen
 from svclink_controller.demo.apiserver.status_errors import JsonObject
 
 RBAC_GROUP: Final = "rbac.authorization.k8s.io"
+ADMISSION_GROUP: Final = "admissionregistration.k8s.io"
 ACCESS_REVIEW: Final = "selfsubjectaccessreviews"
 
 
@@ -84,6 +85,29 @@ BUILT_IN: Final = (
     CLUSTER_ROLE_TYPE,
     ResourceType(RBAC_GROUP, "v1", "ClusterRoleBinding", "clusterrolebindings", namespaced=False),
     DEFINITION_TYPE,
+    ResourceType(
+        ADMISSION_GROUP,
+        "v1",
+        "ValidatingWebhookConfiguration",
+        "validatingwebhookconfigurations",
+        namespaced=False,
+    ),
+    ResourceType(
+        ADMISSION_GROUP,
+        "v1",
+        "MutatingWebhookConfiguration",
+        "mutatingwebhookconfigurations",
+        namespaced=False,
+    ),
+    ResourceType(
+        "apiregistration.k8s.io",
+        "v1",
+        "APIService",
+        "apiservices",
+        namespaced=False,
+        has_status=True,
+        conditional_update=True,
+    ),
     ResourceType(
         "authorization.k8s.io", "v1", "SelfSubjectAccessReview", ACCESS_REVIEW, namespaced=False
     ),

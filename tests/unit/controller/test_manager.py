@@ -31,6 +31,7 @@ from svclink_core import SYNCED, ClusterLink, ClusterLinkSpec, NamespacedName
 from svclink_core.codec import Json
 from svclink_core.svclink_v1alpha1 import SecretKeyReference
 from tests.builders.keys import WEB
+from tests.builders.manifests import api_service, webhook_configuration
 from tests.builders.values import link, mirrored_slice, remote_slice, service
 from tests.unit.controller.credentials.administrator.plugins import exec_entry, script
 from tests.unit.controller.faults import Answer, Hang, Refuse, ends_with, is_write
@@ -120,6 +121,43 @@ async def test_deleted_link_loses_its_slices() -> None:
         await eventually(lambda: world.mirrored() == {})
         await eventually(lambda: not world.remote.watchers)
         assert world.controller.supervisor.names == []
+
+
+async def test_service_that_the_api_server_calls_is_not_mirrored() -> None:
+    """A webhook configuration takes the mirrors of its Service away at once, until it is gone."""
+    async with worlds() as world:
+        world.main.put(world.link())
+        world.start()
+        await world.is_mirrored("10.0.0.1")
+        world.main.put_raw("mutatingwebhookconfigurations", webhook_configuration("hook", WEB))
+        await eventually(lambda: world.mirrored() == {})
+        world.main.remove_key("mutatingwebhookconfigurations", "", "hook")
+        await world.is_mirrored("10.0.0.1")
+
+
+async def test_nothing_new_is_mirrored_before_callers_are_listed() -> None:
+    """While CRDs cannot be listed, links work, and no Service is mirrored for the first time."""
+    async with worlds() as world:
+        world.main.put(world.link())
+        world.main.fail(Hang(), ends_with("/customresourcedefinitions"))
+        world.start()
+        await world.has_reason("ClusterReady")
+        await another_resync(world)
+        assert world.mirrored() == {}
+
+
+@pytest.mark.parametrize("code", [403, 404])
+async def test_mirroring_goes_on_where_callers_must_not_be_listed(code: int) -> None:
+    """Without the permissions Services are mirrored as before, and a gauge says so."""
+    async with worlds() as world:
+        world.main.put(world.link())
+        world.main.put_raw("apiservices", api_service())
+        world.main.fail(Refuse(code), ends_with("/apiservices"))
+        world.start()
+        await world.is_mirrored("10.0.0.1")
+        text = generate_latest(world.controller.metrics.registry).decode()
+    assert 'svclink_api_server_calls_known{kind="apiservices"} 0.0' in text
+    assert 'svclink_api_server_calls_known{kind="customresourcedefinitions"} 1.0' in text
 
 
 async def test_slices_of_a_link_deleted_earlier_are_removed() -> None:

@@ -15,7 +15,7 @@ from typing import Final, TypeAlias, TypeVar, assert_never
 
 import pytest
 from attrs import evolve
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DataObject
 
@@ -23,6 +23,7 @@ from svclink_core import (
     PENDING,
     SYNCED,
     UNGUARDED,
+    ApiServerCall,
     Change,
     ClusterLink,
     ClusterLinkSpec,
@@ -58,9 +59,10 @@ from svclink_core import (
 from svclink_core.cidrs import CIDRs, invalid_cidrs, is_endpoint_allowed
 from svclink_core.codec import Json, structure, unstructure, unstructure_status
 from svclink_core.kept_slices import allowed_parts
+from svclink_core.mirror_annotation import owner_choice
 from svclink_core.naming import choose_name
 from svclink_core.ownership import Leftover, Unclear, cluster_of, is_ours, owner_of, service_of
-from svclink_core.snapshot import LONG_AGO, all_keys
+from svclink_core.snapshot import LONG_AGO, NO_CALLS, all_keys
 from svclink_core.unreachable_policy import covers, is_expired, ready_families
 from svclink_core.well_known import ANNOTATION_MIRROR, LABEL_IMPORTED
 from tests.builders.keys import WEB
@@ -346,6 +348,7 @@ MEANT: Final = FILTERED | {
     Reason.MAIN_EXTERNAL_NAME,
     Reason.MAIN_DELETING,
     Reason.OUTSIDE_ALLOWED_CIDRS,
+    Reason.CALLED_BY_API_SERVER,
 }
 """What the operator or main says, and so holds whatever is known of the cluster."""
 
@@ -451,14 +454,16 @@ linked_snapshots = settled_snapshots.filter(lambda found: bool(found.remotes))
 
 
 def understood(found: Snapshot, cluster: str) -> Snapshot:
-    """The snapshot with a cluster that is synced, settled, decodable, unfiltered and unguarded."""
+    """The snapshot with a cluster that is synced, settled, decodable, unfiltered and unguarded.
+
+    The API server of the main cluster calls no Service.
+    """
     known = with_link(found, cluster, ClusterLinkSpec(), SYNCED, is_selected=True)
     remote = evolve(
         known.remotes[cluster], undecodable=(), guard=UNGUARDED, since=LONG_AGO, changed_at={}
     )
-    return evolve(
-        known, remotes={**known.remotes, cluster: remote}, main=evolve(known.main, undecodable=())
-    )
+    main = evolve(known.main, undecodable=(), api_server_calls=NO_CALLS)
+    return evolve(known, remotes={**known.remotes, cluster: remote}, main=main)
 
 
 @given(linked_snapshots, st.data())
@@ -498,6 +503,31 @@ def test_l5_filtered_out(found: Snapshot, data: DataObject) -> None:
     assert [
         endpoint_slice
         for endpoint_slice in ours(after)
+        if cluster_of(endpoint_slice) == cluster and service_of(endpoint_slice) == key
+    ] == []
+
+
+def called(found: Snapshot, key: NamespacedName) -> Snapshot:
+    """The snapshot in which the API server of the main cluster also calls a Service."""
+    old = found.main.api_server_calls
+    calls = evolve(old, by_service={**old.by_service, key: ApiServerCall("APIService/v1")})
+    return evolve(found, main=evolve(found.main, api_server_calls=calls))
+
+
+@given(linked_snapshots, st.data())
+def test_l5_called_by_the_api_server(found: Snapshot, data: DataObject) -> None:
+    """Service called by main's API server: after applying, nothing of it remains.
+
+    Its owner does not want it mirrored all the same.
+    """
+    cluster = data.draw(st.sampled_from(sorted(found.remotes)))
+    key = data.draw(st.sampled_from(sorted(all_keys(found)) or [NamespacedName("default", "web")]))
+    before = settled(understood(evolve(found, options=Options()), cluster))
+    main = before.main.services.get(key)
+    assume(main is None or owner_choice(main) is not True)
+    assert [
+        endpoint_slice
+        for endpoint_slice in ours(collected(settled(called(before, key))))
         if cluster_of(endpoint_slice) == cluster and service_of(endpoint_slice) == key
     ] == []
 
@@ -774,6 +804,15 @@ def test_l8_owners_are_monotone(found: Snapshot, data: DataObject) -> None:
         evolve(found, options=evolve(found.options, opt_in=True)),
     ):
         assert mirrored(settled(narrower)) <= mirrored(settled(found)) | mirrored(found)
+
+
+@given(linked_snapshots, st.data())
+def test_l8_calls_are_monotone(found: Snapshot, data: DataObject) -> None:
+    """A Service that main's API server calls as well never adds a mirrored slice."""
+    found = evolve(found, options=evolve(found.options, sync_services=False))
+    key = data.draw(st.sampled_from(sorted(all_keys(found)) or [NamespacedName("default", "web")]))
+    after = settled(called(found, key))
+    assert mirrored(after) <= mirrored(settled(found)) | mirrored(found)
 
 
 # L9 quiet: equal content gives no write; a condition's transition time moves only on a transition.

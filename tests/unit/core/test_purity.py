@@ -26,6 +26,7 @@ from hypothesis.strategies import DataObject, DrawFn
 import svclink_core
 from svclink_core import (
     UNGUARDED,
+    ApiServerCaller,
     ClusterLink,
     ClusterLinkSpec,
     DeletionCount,
@@ -33,6 +34,7 @@ from svclink_core import (
     LinkFacts,
     LinkReason,
     NamespacedName,
+    ObjectMeta,
     Options,
     Outcome,
     Planner,
@@ -226,6 +228,7 @@ def use_rest(core: Mapping[str, Function], universe: Universe) -> None:
         core["footprint"](endpoint_slice)
         core["delete"](endpoint_slice, Reason.SOURCE_GONE)
     core["proposed_cidrs"]({"10.0.0.1"}, {"10.0.1.1"}, "IPv4")
+    core["calls_by"]([ApiServerCaller(ObjectMeta("hook"), "APIService", universe.keys)])
     core["is_label_value"]("zone-a")
     core["is_qualified_name"]("kubernetes.io/h2c")
     core["some_of"](["127.0.0.1"])
@@ -392,15 +395,17 @@ def decided_by_facts(found: Snapshot) -> set[Pair]:
     """The Services and clusters whose mirrors facts alone decide.
 
     What is kept is what was mirrored before, which is a matter of history. That holds too for
-    Services that main lacks, whose mirrors the garbage collector removes, and for what an
-    unreachable policy removes because mirrors that are kept remain ready.
+    Services that main lacks, whose mirrors the garbage collector removes, for what an unreachable
+    policy removes because mirrors that are kept remain ready, and for Services that main's API
+    server may call: only those that were mirrored before are.
     """
+    calls = found.main.api_server_calls
     decisions = plan(found, NOW).decisions
     with_kept = {each.service for each in decisions if each.outcome is Outcome.KEPT}
     return {
         (each.service, each.cluster)
         for each in decisions
-        if each.outcome is Outcome.MIRRORED
+        if (each.outcome is Outcome.MIRRORED and calls.of(each.service).is_known)
         or (
             each.outcome is Outcome.SKIPPED
             and each.service in found.main.services

@@ -14,6 +14,7 @@ from hypothesis.errors import NoSuchExample
 from hypothesis.strategies import SearchStrategy
 
 from svclink_core import (
+    ApiServerCallsChanged,
     ClusterChanged,
     Endpoint,
     EndpointSlice,
@@ -358,6 +359,7 @@ EVENTS: Final = (
     "link",
     "namespace",
     "guard",
+    "calls",
 )
 """What must be among the drawn events."""
 
@@ -373,9 +375,9 @@ def in_event(happening: Happening) -> set[str]:
     """The content of an event, in the words of `EVENTS`."""
     match happening.event:
         case ClusterChanged():
-            return {"link"}
+            found = {"link"}
         case ServiceChanged(old, new):
-            return {f"main Service {_verb(old, new)}"}
+            found = {f"main Service {_verb(old, new)}"}
         case EndpointSliceChanged(old, new, in_main):
             found = {f"{'main' if in_main else 'remote'} slice {_verb(old, new)}"}
             if old is not None and new is not None:
@@ -385,15 +387,17 @@ def in_event(happening: Happening) -> set[str]:
                     if service_of(old) != service_of(new)
                     else set()
                 )
-            return found
         case NamespaceChanged():
-            return {"namespace"}
+            found = {"namespace"}
         case GuardChanged():
-            return {"guard"}
+            found = {"guard"}
         case TrafficPolicyChanged():
-            return {"policy"}
+            found = {"policy"}
+        case ApiServerCallsChanged():
+            found = {"calls"}
         case unexpected:
             assert_never(unexpected)
+    return found
 
 
 def _verb(old: object, new: object) -> str:

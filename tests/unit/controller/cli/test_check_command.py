@@ -273,6 +273,10 @@ def main_permission(seen: Seen) -> None:
     seen.apis["main"].denied.add(("delete", "endpointslices"))
 
 
+def caller_permission(seen: Seen) -> None:
+    seen.apis["main"].denied.add(("watch", "apiservices"))
+
+
 def remote_permission(seen: Seen) -> None:
     seen.apis["c1"].denied.add(("watch", "services"))
 
@@ -353,6 +357,14 @@ FAULTS: Final[list[tuple[Fault, str, str, str, str, str]]] = [
         "MAIN",
         "permissions",
         "delete endpointslices.discovery.k8s.io",
+        "kubectl apply -f",
+    ),
+    (
+        caller_permission,
+        "warn",
+        "MAIN",
+        "permissions",
+        "watch apiservices.apiregistration.k8s.io: Services that the API server calls",
         "kubectl apply -f",
     ),
     (remote_permission, "fail", "c1", "permissions", "watch services", "export-kubeconfig"),

@@ -21,7 +21,13 @@ from svclink_controller.cli.snapshots.file_objects import DumpError
 from svclink_controller.cli.snapshots.files import read_dump, read_files
 from svclink_core import PENDING, SYNCED, Options
 from tests.builders.keys import WEB
-from tests.builders.manifests import Manifest, namespace
+from tests.builders.manifests import (
+    Manifest,
+    api_service,
+    definition,
+    namespace,
+    webhook_configuration,
+)
 from tests.unit.controller.cli.dump_files import Files, endpoint_slice, link, object_list, service
 
 # Reading
@@ -298,6 +304,35 @@ KNATIVE = {
     "metadata": {"name": "web", "namespace": "default"},
     "spec": {"template": {"spec": {"containers": []}}},
 }
+
+
+@pytest.mark.parametrize(
+    ("caller", "reference"),
+    [
+        (webhook_configuration("a"), "ValidatingWebhookConfiguration/a"),
+        (
+            webhook_configuration("a", kind="MutatingWebhookConfiguration"),
+            "MutatingWebhookConfiguration/a",
+        ),
+        (api_service("a"), "APIService/a"),
+        (definition("a"), "CustomResourceDefinition/a"),
+    ],
+)
+def test_objects_that_make_the_api_server_call_services_are_read(
+    files: Files, caller: Manifest, reference: str
+) -> None:
+    """Webhook configurations, APIServices and CRDs of main decide what a plan mirrors."""
+    content = object_list(service("web"), caller, copy.deepcopy(caller))
+    read = read_dump(files.write("main", content))
+    assert read.api_server_calls.of(WEB).caller == reference
+    assert f"{reference.replace('/', ' ')} occurs more than once" in read.warnings[0]
+
+
+def test_caller_of_a_wrong_form_is_an_error(files: Files) -> None:
+    """The error names the field."""
+    broken = api_service() | {"spec": {"service": {"name": 7}}}
+    with pytest.raises(DumpError, match=r"document 0: .*service\.name"):
+        read_dump(files.write("main", broken))
 
 
 def test_kind_of_another_group_is_skipped(files: Files) -> None:

@@ -26,6 +26,7 @@ from svclink_controller.clock import age
 from svclink_core import ClusterLinkStatus, Condition, EndpointConditions, NamespacedName, Options
 from svclink_core.svclink_v1alpha1 import SecretKeyReference
 from tests.builders.keys import WEB
+from tests.builders.manifests import api_service, webhook_configuration
 from tests.builders.values import endpoint, mirrored_slice, remote_slice, service
 from tests.unit.controller.faults import Hang, Refuse, ends_with
 from tests.unit.controller.fleets import Fleet, fleet
@@ -259,6 +260,37 @@ async def test_explain_reads_one_namespace(tmp_path: Path) -> None:
     assert (
         "c2: not mirrored, because its namespace is not in the link's includedNamespaces" in output
     )
+
+
+async def test_explain_names_what_makes_the_api_server_call_a_service(tmp_path: Path) -> None:
+    """A Service that main's API server calls is not mirrored, because of the object named."""
+    async with fleet(tmp_path, "c1") as world:
+        world.link("c1")
+        world.main.put(service())
+        world.main.put_raw("validatingwebhookconfigurations", webhook_configuration("policy"))
+        output = await world.ask("explain", "default/web")
+    assert "c1: not mirrored, because the API server of the main cluster calls it" in output
+    assert "(ValidatingWebhookConfiguration/policy)" in output
+
+
+async def test_kind_that_must_not_be_listed_is_a_warning(tmp_path: Path) -> None:
+    """Without the permission for webhook configurations a command goes on, and says so."""
+    async with fleet(tmp_path, "c1") as world:
+        world.link("c1")
+        world.main.put(service())
+        world.main.put_raw("apiservices", api_service())
+        world.main.fail(Refuse(403, "Forbidden"), ends_with("/validatingwebhookconfigurations"))
+        done = await world.run("explain", "default/web")
+    assert "(APIService/v1.example.com)" in done.stdout
+    assert "Services that the API server calls are planned like others" in done.stderr
+
+
+async def test_failed_list_of_callers_is_an_error(tmp_path: Path) -> None:
+    """What could not be read is not taken for nothing."""
+    async with fleet(tmp_path, "c1") as world:
+        world.main.fail(Refuse(500), ends_with("/customresourcedefinitions"))
+        done = await world.run("plan")
+    assert "the customresourcedefinitions of the main cluster cannot be read" in str(done.exception)
 
 
 # Status

@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
 
-from svclink_controller.reflect.reflector import reflect_forever
+from svclink_controller.reflect.reflector import ReadError, reflect_forever, warn_unread
 from svclink_core import Service
 from tests.unit.controller.http_server import Server
 from tests.unit.controller.reflect.scripts import (
@@ -38,8 +38,13 @@ async def reflecting_forever(
 ) -> AsyncIterator[tuple[Server, Record, list[str]]]:
     """A reflection that no error ends, what it passes on, and the errors it reports."""
     record, errors = Record(), list[str]()
+
+    def fail(error: ReadError) -> None:
+        warn_unread("services", error)
+        errors.append(str(error))
+
     async with reflecting(script, pauses=pauses) as (server, reflector):
-        task = asyncio.create_task(reflect_forever(reflector, record, errors.append))
+        task = asyncio.create_task(reflect_forever(reflector, record, fail))
         try:
             yield server, record, errors
         finally:

@@ -15,10 +15,10 @@ import pytest
 from aiohttp import web
 
 from svclink_controller.api.errors import ApiError, TransportError
-from svclink_controller.reflect.pager import PAGE_SIZE
 from svclink_controller.reflect.reflector import MAX_OVERLOADS, WATCH_TIMEOUT_SECONDS, Reflector
 from svclink_controller.wire.messages import WireError
 from svclink_controller.wire.reading import MAX_PAGE_ITEMS
+from svclink_controller.wire.resources import PAGE_SIZE
 from svclink_core import Service
 from tests.unit.controller.reflect.scripts import (
     STAYS_OPEN,

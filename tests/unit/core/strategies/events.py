@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
 from svclink_core import (
+    ApiServerCallsChanged,
     ClusterChanged,
     ClusterLinkSpec,
     EndpointSlice,
@@ -45,7 +46,7 @@ from tests.unit.core.strategies.links import (
     remote_clusters,
 )
 from tests.unit.core.strategies.names import Universe
-from tests.unit.core.strategies.services import remote_services, services
+from tests.unit.core.strategies.services import api_server_calls, remote_services, services
 from tests.unit.core.world import (
     NOW,
     main_slices,
@@ -60,7 +61,7 @@ from tests.unit.core.world import (
 @st.composite
 def happenings(draw: DrawFn, universe: Universe, before: Snapshot) -> tuple[Event, Snapshot]:
     """One event on a snapshot, and the snapshot after it."""
-    always = (_main_slice, _main_service, _main_slice, _link, _link, _namespace)
+    always = (_main_slice, _main_service, _main_slice, _link, _link, _namespace, _calls)
     remote = (_remote_service, _remote_slice, _remote_slice, _undecodable, _guard)
     kind = draw(pick((*always, *remote) if before.remotes else always))
     return kind(draw, universe, before)
@@ -147,6 +148,13 @@ def _namespace(draw: DrawFn, universe: Universe, before: Snapshot) -> tuple[Even
             terminating.add(name)
     main = evolve(before.main, namespaces=frozenset(names), terminating=frozenset(terminating))
     return NamespaceChanged(name), evolve(before, main=main)
+
+
+def _calls(draw: DrawFn, universe: Universe, before: Snapshot) -> tuple[Event, Snapshot]:
+    """An object that makes the API server call Services is added, changed or deleted."""
+    calls = draw(api_server_calls(universe))
+    event = ApiServerCallsChanged(before.main.api_server_calls, calls)
+    return event, evolve(before, main=evolve(before.main, api_server_calls=calls))
 
 
 def _guard(draw: DrawFn, universe: Universe, before: Snapshot) -> tuple[Event, Snapshot]:

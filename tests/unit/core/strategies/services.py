@@ -11,11 +11,15 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
 from svclink_core import (
+    CALLER_KINDS,
+    ApiServerCaller,
+    ApiServerCalls,
     NamespacedName,
     ObjectMeta,
     Service,
     ServicePort,
     ServiceSpec,
+    calls_by,
 )
 from svclink_core.core_v1 import ClientIPConfig, SessionAffinityConfig
 from svclink_core.well_known import (
@@ -186,3 +190,23 @@ def _some(
 
 
 all_services = keys.flatmap(services)
+
+
+@cache
+def api_server_calls(universe: Universe) -> SearchStrategy[ApiServerCalls]:
+    """The Services that the API server of the main cluster calls; mostly none of them."""
+    callers = [
+        ApiServerCaller(ObjectMeta(f"{kind.lower()}-{number}"), kind, (key,))
+        for number, key in enumerate(universe.keys)
+        for kind in CALLER_KINDS[:2]
+    ]
+    return st.sampled_from(
+        (
+            ApiServerCalls(),
+            ApiServerCalls(),
+            *(calls_by([each]) for each in callers),
+            calls_by(callers),
+            calls_by(callers[:1], is_known=False),
+            calls_by([], is_known=False),
+        )
+    )

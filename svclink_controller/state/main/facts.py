@@ -7,7 +7,8 @@ from collections.abc import Callable
 from attrs import Factory, define, field
 
 from svclink_controller.state.cluster_objects import ClusterObjects
-from svclink_controller.state.namespaces import Namespaces
+from svclink_controller.state.main.api_server_callers import ApiServerCallers
+from svclink_controller.state.main.namespaces import Namespaces
 from svclink_core.enqueueing import Event
 from svclink_core.snapshot import MainCluster
 
@@ -19,11 +20,15 @@ class MainFacts:
     Args:
         changed: Called after every change, with the event that tells which Services to plan again.
         namespaces: Its Namespaces.
+        callers: What makes its API server call Services.
     """
 
     changed: Callable[[Event], None]
     namespaces: Namespaces = field(
         default=Factory(lambda self: Namespaces(self.changed), takes_self=True)
+    )
+    callers: ApiServerCallers = field(
+        default=Factory(lambda self: ApiServerCallers(self.changed), takes_self=True)
     )
 
     def with_objects(self, objects: ClusterObjects) -> MainCluster:
@@ -35,4 +40,5 @@ class MainFacts:
             undecodable=objects.undecodable_services.version(),
             namespaces=self.namespaces.names(),
             terminating=self.namespaces.terminating(),
+            api_server_calls=self.callers.calls,
         )

@@ -1,0 +1,1 @@
+"""What is known of the main cluster besides its Services and EndpointSlices."""
