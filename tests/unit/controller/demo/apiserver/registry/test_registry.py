@@ -294,6 +294,8 @@ def test_schema_of_custom_resource_is_enforced(registry: Registry, definition: J
     assert made["spec"] == {
         "kubeconfig": "YQ==",
         "enabled": True,
+        "drained": False,
+        "optIn": False,
         "unreachable": {"action": "Remove", "afterSeconds": 300, "force": False},
     }
     assert {cause["field"] for cause in error.status["details"]["causes"]} == {
