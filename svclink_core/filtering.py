@@ -205,7 +205,7 @@ def _main(test: Callable[[Service], bool]) -> Callable[[_Question], bool]:
 
 Rules: TypeAlias = tuple[tuple[Callable[[_Question], bool], Skipped | Kept], ...]
 
-RULES: Final[Rules] = (
+NAME_RULES: Final[Rules] = (
     (
         lambda question: question.key.namespace == NAMESPACE_KUBE_SYSTEM,
         Skipped(Reason.NAMESPACE_KUBE_SYSTEM),
@@ -219,6 +219,13 @@ RULES: Final[Rules] = (
         lambda question: question.key.name in question.spec.excluded_service_names,
         Skipped(Reason.SERVICE_NAME_EXCLUDED),
     ),
+)
+"""What is excluded by name. It holds while nothing else is known of a Service, too."""
+
+EXCLUDED_BY_NAME: Final = frozenset([verdict.reason for _, verdict in NAME_RULES])
+
+RULES: Final[Rules] = (
+    *NAME_RULES,
     (_main(lambda service: owner_choice(service) is False), Skipped(Reason.MIRROR_FALSE)),
     (
         lambda question: question.main is None and not question.options.sync_services,

@@ -29,7 +29,7 @@ from svclink_core.diffing import (
     without_losses,
 )
 from svclink_core.discovery_v1 import EndpointSlice
-from svclink_core.filtering import UNTOUCHED, Imported, Kept, Skipped, judge
+from svclink_core.filtering import EXCLUDED_BY_NAME, UNTOUCHED, Imported, Kept, Skipped, judge
 from svclink_core.kept_slices import (
     allowed_parts,
     as_kept,
@@ -114,6 +114,9 @@ def plan_cluster(
     match verdict:
         case Kept(reason) if reason in UNTOUCHED:
             return _keep(view, remote, reason)
+        case Skipped(reason) if reason in EXCLUDED_BY_NAME:
+            part = _skip(view, remote, reason)
+            is_settled = True
         case _ if not view.is_decodable:
             return _keep(view, remote, Reason.MAIN_UNDECODABLE)
         case Kept(reason):
