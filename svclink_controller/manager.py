@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable, Coroutine
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Final
 
 import structlog
@@ -20,10 +20,10 @@ from svclink_controller.election.live_leases import warn_about_other_leaders
 from svclink_controller.election.running_controllers import find_until_answered
 from svclink_controller.gc_tuning import tuned_gc
 from svclink_controller.monitoring.collector import StateCollector
+from svclink_controller.monitoring.listen_address import ListenAddress
 from svclink_controller.monitoring.loop_lag import LoopLag
 from svclink_controller.monitoring.metrics import Metrics
 from svclink_controller.monitoring.readiness import Readiness
-from svclink_controller.monitoring.server import Answers, serving_probes
 from svclink_controller.reconcile.applier import Applier
 from svclink_controller.reconcile.deadlines import Deadlines
 from svclink_controller.reconcile.deletion_holds import DeletionHolds
@@ -81,10 +81,21 @@ async def run(settings: Settings) -> None:
         stack.enter_context(tuned_gc())
         stack.enter_context(manager.elector.watchdog.checking_on_wake_up())
         if settings.listen_address is not None:
-            await stack.enter_async_context(
-                serving_probes(settings.listen_address, manager.answers)
-            )
+            await stack.enter_async_context(_serving_probes(settings.listen_address, manager))
         await _run_until(stop, manager)
+
+
+def _serving_probes(address: ListenAddress, manager: Manager) -> AbstractAsyncContextManager[None]:
+    """Serve metrics and probes. A controller that serves none starts faster without this module."""
+    from svclink_controller.monitoring.server import Answers, serving_probes  # noqa: PLC0415
+
+    answers = Answers(
+        registry=manager.metrics.registry,
+        lag=lambda: manager.loop_lag.last,
+        not_ready_reason=Readiness(manager.store).not_ready_reason,
+        role=lambda: "leading" if manager.is_leading else "standing by",
+    )
+    return serving_probes(address, answers)
 
 
 async def _unless_stopped(
@@ -171,16 +182,6 @@ class Manager:
     def is_leading(self) -> bool:
         """Whether this replica writes, as far as it knows."""
         return self.elector.may_write() if self.settings.leader_elect else True
-
-    @property
-    def answers(self) -> Answers:
-        """The responses of the port for metrics and probes."""
-        return Answers(
-            registry=self.metrics.registry,
-            lag=lambda: self.loop_lag.last,
-            not_ready_reason=Readiness(self.store).not_ready_reason,
-            role=lambda: "leading" if self.is_leading else "standing by",
-        )
 
     async def _lead(self) -> None:
         if self.settings.leader_elect:

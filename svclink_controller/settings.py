@@ -8,7 +8,7 @@ from attrs import field, frozen
 
 from svclink_controller.credentials.trust import STRICT, Trust
 from svclink_controller.election.leader import DEFAULT_LEASE_NAME
-from svclink_controller.monitoring.server import ListenAddress
+from svclink_controller.monitoring.listen_address import ListenAddress
 from svclink_controller.wire.label_selector import EVERYTHING, LabelSelector
 from svclink_core.budget import Budget
 from svclink_core.snapshot import Options

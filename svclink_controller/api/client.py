@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
 from email.utils import parsedate_to_datetime
-from typing import Final, TypeAlias, cast
+from typing import Final, TypeAlias
 from urllib.parse import quote, urlencode
 
 import aiohttp
@@ -20,7 +20,7 @@ from svclink_controller.api.errors import (
     transport_errors,
 )
 from svclink_controller.api.limits import DEFAULT_LIMITS, Limits
-from svclink_controller.api.official_client import ApiClient, Configuration
+from svclink_controller.api.official_client import Configuration
 from svclink_controller.api.responses import read_body, read_lines, read_status
 from svclink_controller.api.spending import Reading
 from svclink_controller.api.transport import (
@@ -28,6 +28,7 @@ from svclink_controller.api.transport import (
     WATCH_BUFFER_BYTES,
     WATCH_BYTES,
     HardenedTransport,
+    authentication,
 )
 from svclink_controller.wire.encoding import encode
 from svclink_controller.wire.messages import Status
@@ -48,21 +49,23 @@ class Client:
     response arrives.
 
     Args:
-        api: Configuration, authentication and transport.
+        transport: How the client reaches its server.
+        headers: Headers of every request.
         may_write: Asked before each request that changes something.
         limits: Time-outs and sizes.
         reading: Memory of what is being read, and the turns of watches on the event loop.
     """
 
-    _api: ApiClient
+    _transport: HardenedTransport
+    _headers: Mapping[str, str] = field(factory=dict)
     _may_write: Callable[[], bool] = lambda: True
     limits: Limits = DEFAULT_LIMITS
     reading: Reading = field(factory=Reading)
 
     @property
     def configuration(self) -> Configuration:
-        """How the client reaches its server."""
-        configuration: Configuration = self._api.configuration
+        """The server, its proxy and the token."""
+        configuration: Configuration = self._transport.configuration
         return configuration
 
     def fenced(self, may_write: Callable[[], bool]) -> Client:
@@ -137,7 +140,7 @@ class Client:
     async def close(self) -> None:
         """Close every connection."""
         self.reading.end()
-        await self._api.close()  # type: ignore[no-untyped-call]
+        await self._transport.close()
 
     async def _write(self, method: str, path: str, body: Body, content_type: str = JSON) -> bytes:
         if not self._may_write():
@@ -165,16 +168,17 @@ class Client:
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         host = self.configuration.host
         url = f"{host}{path}" + (f"?{urlencode(query, quote_via=quote)}" if query else "")
-        headers = {"Accept": JSON, "Content-Type": content_type, **self._api.default_headers}
+        headers = {"Accept": JSON, "Content-Type": content_type, **self._headers}
         content = encode(body) if isinstance(body, dict) else body
-        transport = cast("HardenedTransport", self._api.rest_client)  # Set by `connecting`.
         with transport_errors(host):
-            await self._api.update_params_for_auth(headers, [], ["BearerToken"], path, method, None)
-            response = await transport.send(method, url, headers, content, timeouts, buffer_bytes)
+            headers |= await authentication(self.configuration)
+            response = await self._transport.send(
+                method, url, headers, content, timeouts, buffer_bytes
+            )
             async with response:
                 if response.status >= 400:
                     status = await read_status(response, self.limits, self.reading)
-                    raise ApiError(_with_cause(status, transport))
+                    raise ApiError(_with_cause(status, self._transport))
                 yield response
 
 

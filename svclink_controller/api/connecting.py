@@ -14,11 +14,10 @@ from attrs import evolve
 from svclink_controller.api.client import Client
 from svclink_controller.api.environment_proxy import environment_proxy
 from svclink_controller.api.limits import DEFAULT_LIMITS, Limits
-from svclink_controller.api.official_client import Configuration
 from svclink_controller.api.renewing import RenewingTransport
 from svclink_controller.api.spending import Account, Reading
 from svclink_controller.api.tls import configuration_of, remote_tls_context
-from svclink_controller.api.transport import HardenedTransport, TransportedApiClient
+from svclink_controller.api.transport import HardenedTransport
 from svclink_controller.credentials.administrator.access import Access, AccessError, pod_access
 from svclink_controller.credentials.administrator.kubeconfig_files import read_admin_kubeconfig
 from svclink_controller.credentials.errors import INVALID
@@ -53,7 +52,7 @@ async def main_client(kubeconfig: Path | None, context: str | None = None) -> Cl
         configuration = configuration_of(evolve(access.credentials, token=None))
         transport = await asyncio.to_thread(RenewingTransport, configuration, access, read)
         await transport.prepare()
-        return _client(configuration, transport, access.credentials)
+        return _client(transport, access.credentials)
     except (AccessError, KubeconfigError, ssl.SSLError) as error:
         raise _unusable(kubeconfig, error) from error
 
@@ -159,17 +158,13 @@ def _remote_client(credentials: Credentials, trust: Trust, limits: Limits) -> Cl
     """Builds the TLS context, which reads files, so call it in a thread."""
     configuration = configuration_of(credentials)
     transport = HardenedTransport(configuration, trust, remote_tls_context(credentials))
-    return _client(configuration, transport, credentials, limits)
+    return _client(transport, credentials, limits)
 
 
 def _client(
-    configuration: Configuration,
-    transport: HardenedTransport,
-    credentials: Credentials,
-    limits: Limits = DEFAULT_LIMITS,
+    transport: HardenedTransport, credentials: Credentials, limits: Limits = DEFAULT_LIMITS
 ) -> Client:
-    api = TransportedApiClient(configuration, transport)
-    api.user_agent = USER_AGENT
+    headers = {"User-Agent": USER_AGENT}
     if credentials.disable_compression:
-        api.default_headers["Accept-Encoding"] = "identity"
-    return Client(api, limits=limits)
+        headers["Accept-Encoding"] = "identity"
+    return Client(transport, headers, limits=limits)

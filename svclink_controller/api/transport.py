@@ -14,7 +14,7 @@ from weakref import WeakSet
 import aiohttp
 from yarl import URL
 
-from svclink_controller.api.official_client import ApiClient, Configuration, RESTClientObject
+from svclink_controller.api.official_client import Configuration, RESTClientObject
 from svclink_controller.api.resolving import ThreadResolver
 from svclink_controller.credentials.trust import Trust
 
@@ -108,21 +108,10 @@ class HardenedTransport(RESTClientObject):
         return hardened_session(self.configuration.host, self._trust, self._sockets)
 
 
-class TransportedApiClient(ApiClient):
-    """The official client with another transport than its own.
-
-    Args:
-        configuration: The server and how requests are authenticated.
-        transport: How requests are sent.
-    """
-
-    def __init__(self, configuration: Configuration, transport: HardenedTransport) -> None:
-        # Not that of the official client: its transport loads the authorities of the system.
-        self.configuration = configuration
-        self.rest_client = transport
-        self.default_headers: dict[str, str] = {}
-        self.cookie = None
-        self.client_side_validation = configuration.client_side_validation
+async def authentication(configuration: Configuration) -> dict[str, str]:
+    """The headers that authenticate a request; none without a token."""
+    token = (await configuration.auth_settings()).get("BearerToken")
+    return {} if token is None or token["value"] is None else {token["key"]: token["value"]}
 
 
 async def _end(sockets: Collection[socket.socket]) -> None:

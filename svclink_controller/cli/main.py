@@ -15,7 +15,6 @@ from typing import Final, Literal, NoReturn
 
 import click
 
-from svclink_controller import manager
 from svclink_controller.cli import parameters
 from svclink_controller.cli.arguments import (
     boolean_option,
@@ -26,7 +25,7 @@ from svclink_controller.cli.parameters import DurationType, ListenAddressType, M
 from svclink_controller.credentials.trust import Trust
 from svclink_controller.election.leader import DEFAULT_LEASE_NAME
 from svclink_controller.monitoring import logs
-from svclink_controller.monitoring.server import ListenAddress
+from svclink_controller.monitoring.listen_address import ListenAddress
 from svclink_controller.settings import Settings
 from svclink_controller.wire.label_selector import EVERYTHING, LabelSelector
 from svclink_core.budget import MEBIBYTE, MEMORY_FLAG, Budget
@@ -232,7 +231,14 @@ def svclink(
         trust=trust.in_pod() if is_pod else trust,
         remote_budget=Budget(memory=max_memory_per_remote),
     )
-    asyncio.run(manager.run(settings))
+    asyncio.run(_run_controller(settings))
+
+
+async def _run_controller(settings: Settings) -> None:
+    """Commands need few of the modules of the controller, and start faster without the others."""
+    from svclink_controller import manager  # noqa: PLC0415 - imported when it is used
+
+    await manager.run(settings)
 
 
 def _listen_address(

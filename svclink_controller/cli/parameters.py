@@ -13,7 +13,7 @@ import click
 import durationpy
 
 from svclink_controller.credentials.trust import Network
-from svclink_controller.monitoring.server import ListenAddress
+from svclink_controller.monitoring.listen_address import ListenAddress
 from svclink_controller.wire import label_selector
 from svclink_controller.wire.label_selector import LabelSelector, SelectorError
 from svclink_core.api_rules import is_dns_label, is_subdomain

@@ -11,6 +11,7 @@ from attrs import frozen
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
+from svclink_controller.monitoring.listen_address import ListenAddress
 from svclink_core.errors import SvclinkError
 
 log = structlog.get_logger()
@@ -18,17 +19,6 @@ log = structlog.get_logger()
 
 class ListenError(SvclinkError):
     """svclink cannot listen on the address."""
-
-
-@frozen
-class ListenAddress:
-    """A host (empty: every interface) and a port (0: any free port)."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 @frozen

@@ -24,6 +24,7 @@ from svclink_controller import manager
 from svclink_controller.api.connecting import remote_client
 from svclink_controller.election.leader import Timing
 from svclink_controller.manager import make_manager
+from svclink_controller.monitoring.readiness import Readiness
 from svclink_controller.settings import Settings
 from svclink_controller.state.store import Store
 from svclink_controller.wire.label_selector import parse
@@ -201,7 +202,7 @@ async def test_only_selected_links_are_worked_on() -> None:
         assert world.ready("other") == (None, None)
         assert world.controller.supervisor.names == ["c1"]
         assert b'cluster="other"' not in generate_latest(world.controller.metrics.registry)
-        assert world.controller.answers.not_ready_reason() is None
+        assert Readiness(world.controller.store).not_ready_reason() is None
 
 
 async def test_link_that_is_no_longer_selected_is_left_as_it_is() -> None:

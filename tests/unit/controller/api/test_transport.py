@@ -149,7 +149,7 @@ async def test_sockets_notice_that_the_peer_is_gone() -> None:
     async with serving(say_yes) as server, connected(server.url) as client:
         info = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("127.0.0.1", 443))
         await client.get("/version")
-        session = client._api.rest_client.pool_manager
+        session = client._transport.pool_manager
         assert isinstance(session, aiohttp.ClientSession)
         assert isinstance(session.connector, aiohttp.TCPConnector)
         make_socket = session.connector._socket_factory

@@ -21,7 +21,7 @@ from svclink_controller import manager
 from svclink_controller.cli.main import COMMANDS, main, svclink
 from svclink_controller.cli.parameters import DurationType, ListenAddressType, MemoryType
 from svclink_controller.monitoring import logs
-from svclink_controller.monitoring.server import ListenAddress
+from svclink_controller.monitoring.listen_address import ListenAddress
 from svclink_controller.settings import Settings
 from svclink_controller.wire.label_selector import EVERYTHING
 
@@ -530,18 +530,35 @@ def test_version_is_that_of_the_package() -> None:
     assert done.stdout.startswith("svclink ")
 
 
-def test_controller_imports_no_command() -> None:
-    """The controller imports no command, so it starts faster."""
-    program = "import sys, svclink_controller.__main__; print(*sys.modules, sep='\\n')"
-    loaded = subprocess.run(
+def modules_after(statement: str) -> set[str]:
+    """The modules that a new Python process has imported."""
+    program = f"import sys\n{statement}\nprint(*sys.modules, sep='\\n')"
+    done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    ).stdout.split()
-    assert "svclink_controller.manager" in loaded
-    assert not [
-        name
-        for name in loaded
-        if name.startswith(("svclink_controller.demo", "svclink_controller.cli.preflight"))
-    ]
-    assert not {f"svclink_controller.cli.commands.{module}" for module in COMMANDS.values()} & set(
+    )
+    return set(done.stdout.split())
+
+
+def test_controller_imports_no_command() -> None:
+    """The controller imports no command and, unless it serves probes, no HTTP server."""
+    loaded = modules_after("import svclink_controller.__main__, svclink_controller.manager")
+    others = ("svclink_controller.demo", "svclink_controller.cli.preflight", "aiohttp.web")
+    assert not [name for name in loaded if name.startswith(others)]
+    assert not {f"svclink_controller.cli.commands.{module}" for module in COMMANDS.values()} & (
         loaded
     )
+
+
+def test_commands_do_not_import_the_controller() -> None:
+    """`svclink status` imports nothing that plans, writes or serves."""
+    loaded = modules_after("import svclink_controller.__main__\nimport " + STATUS)
+    assert STATUS in loaded
+    assert not [name for name in loaded if name.startswith(ONLY_CONTROLLER)]
+
+
+STATUS = "svclink_controller.cli.commands.status"
+ONLY_CONTROLLER = (
+    "svclink_controller.manager",
+    "svclink_controller.reconcile",
+    "prometheus_client",
+)

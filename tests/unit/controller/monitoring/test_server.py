@@ -14,10 +14,11 @@ import aiohttp
 import pytest
 from structlog.testing import capture_logs
 
+from svclink_controller.monitoring.listen_address import ListenAddress
 from svclink_controller.monitoring.loop_lag import PROBE_INTERVAL_SECONDS, LoopLag
 from svclink_controller.monitoring.metrics import Metrics
 from svclink_controller.monitoring.readiness import Readiness
-from svclink_controller.monitoring.server import Answers, ListenAddress, ListenError, serving_probes
+from svclink_controller.monitoring.server import Answers, ListenError, serving_probes
 from svclink_controller.state.link_states import Observation
 from svclink_controller.state.store import Store
 from svclink_core import (

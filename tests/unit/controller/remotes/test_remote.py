@@ -198,7 +198,7 @@ def target(wanted: str | Wanted, *namespaces: str) -> Wanted:
 
 
 def is_closed(session: Session) -> bool:
-    pool = session.client._api.rest_client.pool_manager
+    pool = session.client._transport.pool_manager
     return pool is not None and pool.closed
 
 
