@@ -31,7 +31,7 @@ from svclink_controller.reconcile.events import Events
 from svclink_controller.reconcile.link_removal import LinkRemoval
 from svclink_controller.reconcile.plan_results import PlanResults
 from svclink_controller.reconcile.reconciler import Reconciler
-from svclink_controller.reconcile.status_writer import StatusWriter
+from svclink_controller.reconcile.status.links import StatusWriter
 from svclink_controller.reconcile.work import Work
 from svclink_controller.reconcile.workqueue import WorkQueue
 from svclink_controller.reconcile.write_pacing import WritePace
@@ -194,14 +194,16 @@ class Manager:
             group.create_task(self.work.run())
 
     async def _work_as_leader(self) -> None:
-        """Read the links once more, then work: the watch of a standby may have lagged unnoticed.
+        """Read links and policies once more, then work: the watch of a standby may have lagged.
 
-        What the last leader did for an edited link must not be undone by the link as it was. A
-        leader that cannot read them soon goes on with the links that it knows.
+        What the last leader did for an edited link must not be undone by the link as it was, and
+        the status of a policy says which tier it left when. A leader that cannot read them soon
+        goes on with those that it knows.
         """
         try:
             async with asyncio.timeout(FRESH_LINKS_SECONDS):
                 await self.reflectors.list_links()
+                await self.reflectors.list_policies()
         except (ApiError, TransportError, WireError, TimeoutError) as error:
             log.warning("links not read again", problem=str(error) or "no answer in time")
         await self.work.run()

@@ -1,4 +1,4 @@
-"""Kubernetes Events on ClusterLinks, the history that `kubectl describe clusterlink` shows.
+"""Kubernetes Events on ClusterLinks and TrafficPolicies: what `kubectl describe` shows.
 
 Only transitions become Events; a repeated one increments the count of its Event. Nothing depends
 on an Event, so one that cannot be written is dropped.
@@ -10,7 +10,8 @@ import asyncio
 import socket
 import uuid
 from collections import OrderedDict
-from typing import Final
+from collections.abc import Iterable
+from typing import Final, TypeAlias, assert_never
 
 import structlog
 from attrs import define, evolve, field, frozen
@@ -19,10 +20,10 @@ from svclink_controller import clock
 from svclink_controller.api.client import Client
 from svclink_controller.api.errors import ApiError, TransportError
 from svclink_controller.monitoring.metrics import Metrics
-from svclink_controller.wire.resources import CLUSTER_LINKS
-from svclink_core.codec import Json
+from svclink_core.codec import KINDS, Json
 from svclink_core.link_reasons import LinkReason
-from svclink_core.svclink_v1alpha1 import ClusterLink, ClusterLinkStatus, Condition
+from svclink_core.svclink_v1alpha1 import ClusterLink, Condition
+from svclink_core.traffic_policy_v1alpha1 import TrafficPolicy
 
 DEFAULT_NAMESPACE: Final = "default"
 """The namespace of Events about cluster-scoped objects (Kubernetes API validation)."""
@@ -37,11 +38,15 @@ MAX_MESSAGE: Final = 1000
 log = structlog.get_logger()
 
 
+Declared: TypeAlias = ClusterLink | TrafficPolicy
+"""An object that users declare, and whose conditions svclink writes."""
+
+
 @frozen
 class _Event:
-    """A transition of a link, and how often it happened."""
+    """A transition of an object, and how often it happened."""
 
-    link: ClusterLink
+    about: Declared
     condition: Condition
     name: str
     first: str
@@ -54,14 +59,15 @@ class _Event:
 
     @property
     def namespace(self) -> str:
-        return self.link.metadata.namespace or DEFAULT_NAMESPACE
+        return self.about.metadata.namespace or DEFAULT_NAMESPACE
 
     def body(self) -> dict[str, Json]:
         """The Event as core/v1, which `kubectl describe` reads."""
-        metadata = self.link.metadata
+        metadata = self.about.metadata
+        api_version, kind = KINDS[type(self.about)]
         involved: dict[str, Json] = {
-            "apiVersion": CLUSTER_LINKS.prefix.removeprefix("/apis/"),
-            "kind": "ClusterLink",
+            "apiVersion": api_version,
+            "kind": kind,
             "name": metadata.name,
             "uid": metadata.uid,
         }
@@ -112,41 +118,44 @@ class Events:
     client: Client
     metrics: Metrics = field(factory=Metrics)
     repeat_seconds: float = REPEAT_SECONDS
-    _waiting: asyncio.Queue[tuple[ClusterLink, Condition]] = field(
+    _waiting: asyncio.Queue[tuple[Declared, Condition]] = field(
         factory=lambda: asyncio.Queue(MAX_WAITING)
     )
     _written: OrderedDict[tuple[str, str, str], _WrittenEvent] = field(factory=OrderedDict)
 
-    def record(self, link: ClusterLink, status: ClusterLinkStatus) -> None:
-        """Queue an Event for each transition from the link's status to a new one; never blocks."""
-        for condition in transitions(link.status, status):
+    def record(self, about: Declared, conditions: Iterable[Condition]) -> None:
+        """Queue an Event for each transition from an object's conditions to new ones.
+
+        It never blocks.
+        """
+        for condition in transitions(about.status.conditions, conditions):
             try:
-                self._waiting.put_nowait((link, condition))
+                self._waiting.put_nowait((about, condition))
             except asyncio.QueueFull:
                 self.metrics.events.labels("dropped").inc()
 
     async def run(self) -> None:
         """Write queued Events until cancelled."""
         while True:
-            link, condition = await self._waiting.get()
-            name = link.metadata.name
+            about, condition = await self._waiting.get()
+            name = _named(about)
             try:
-                await self._write(link, condition)
+                await self._write(about, condition)
             except (ApiError, TransportError) as error:
                 reason = condition.reason
-                log.info("event not written", link=name, reason=reason, problem=str(error))
+                log.info("event not written", **name, reason=reason, problem=str(error))
                 self.metrics.events.labels("failed").inc()
             except Exception:
-                log.exception("internal error", link=name)
+                log.exception("internal error", **name)
 
-    async def _write(self, link: ClusterLink, condition: Condition) -> None:
-        key = link.metadata.uid, condition.type, condition.reason
+    async def _write(self, about: Declared, condition: Condition) -> None:
+        key = about.metadata.uid, condition.type, condition.reason
         now, written = asyncio.get_running_loop().time(), self._written.get(key)
         if written is not None and now < written.at + self.repeat_seconds:
             written.uncounted += 1
             return
         if written is None or not await self._increment(written, condition):
-            event = _new_event(link, condition)
+            event = _new_event(about, condition)
             await self.client.post(event.path, event.body())
             written = self._written[key] = _WrittenEvent(event, now)
         written.at, written.uncounted = now, 0
@@ -169,13 +178,11 @@ class Events:
         return True
 
 
-def transitions(old: ClusterLinkStatus, new: ClusterLinkStatus) -> list[Condition]:
-    """The conditions of a new status that deserve an Event, compared with the old status."""
-    before = {condition.type: condition for condition in old.conditions}
+def transitions(old: Iterable[Condition], new: Iterable[Condition]) -> list[Condition]:
+    """The new conditions that deserve an Event, compared with the old ones."""
+    before = {condition.type: condition for condition in old}
     return [
-        condition
-        for condition in new.conditions
-        if _deserves_event(before.get(condition.type), condition)
+        condition for condition in new if _deserves_event(before.get(condition.type), condition)
     ]
 
 
@@ -200,6 +207,17 @@ def _deserves_event(old: Condition | None, new: Condition) -> bool:
     return old is not None and not is_good(old) and old.reason not in _QUIET
 
 
-def _new_event(link: ClusterLink, condition: Condition) -> _Event:
-    now, name = clock.now(), f"{link.metadata.name[:200]}.{uuid.uuid4().hex}"
-    return _Event(link, condition, name, first=now, last=now)
+def _new_event(about: Declared, condition: Condition) -> _Event:
+    now, name = clock.now(), f"{about.metadata.name[:200]}.{uuid.uuid4().hex}"
+    return _Event(about, condition, name, first=now, last=now)
+
+
+def _named(about: Declared) -> dict[str, str]:
+    """How log lines name an object."""
+    match about:
+        case ClusterLink():
+            return {"link": about.metadata.name}
+        case TrafficPolicy():
+            return {"policy": str(about.metadata.key)}
+        case unexpected:
+            assert_never(unexpected)

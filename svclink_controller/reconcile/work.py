@@ -10,7 +10,7 @@ from attrs import define
 from svclink_controller.reconcile.deletion_holds import DeletionHolds
 from svclink_controller.reconcile.events import Events
 from svclink_controller.reconcile.reconciler import RECONCILERS, Reconciler
-from svclink_controller.reconcile.status_writer import STATUS_WRITERS, StatusWriter
+from svclink_controller.reconcile.status.links import STATUS_WRITERS, StatusWriter
 from svclink_controller.reconcile.workqueue import WorkQueue
 from svclink_controller.state.store import Store
 from svclink_core.meta_v1 import NamespacedName

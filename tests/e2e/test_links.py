@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from svclink_controller.reconcile.status_writer import STATUS_INTERVAL_SECONDS
+from svclink_controller.reconcile.status.links import STATUS_INTERVAL_SECONDS
 from svclink_core.well_known import LABEL_CLUSTER
 from tests.builders.manifests import Manifest, cluster_link, encoded
 

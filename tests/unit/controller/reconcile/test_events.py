@@ -27,10 +27,6 @@ def condition(kind: str, status: Any, reason: LinkReason, message: str = "") -> 
     return Condition(kind, status, reason.code, message or reason.sentence, "2026-01-01T00:00:00Z")
 
 
-def status(*conditions: Condition) -> ClusterLinkStatus:
-    return ClusterLinkStatus(conditions=conditions)
-
-
 READY = condition("Ready", "True", LinkReason.CLUSTER_READY)
 CONNECTING = condition("Ready", "Unknown", LinkReason.CONNECTING)
 UNREACHABLE = condition("Ready", "False", LinkReason.UNREACHABLE)
@@ -78,13 +74,13 @@ def test_transitions_become_events(
     old: tuple[Condition, ...], new: tuple[Condition, ...], expected: tuple[Condition, ...]
 ) -> None:
     """A change that matters becomes one Event; a passing state does not."""
-    assert transitions(status(*old), status(*new)) == list(expected)
+    assert transitions(old, new) == list(expected)
 
 
 def test_new_wording_is_not_a_transition() -> None:
     """Only a new status or reason of a condition is a transition."""
     other = condition("Ready", "False", LinkReason.UNREACHABLE, "another address was tried")
-    assert transitions(status(UNREACHABLE), status(other)) == []
+    assert transitions([UNREACHABLE], [other]) == []
 
 
 # Writing
@@ -100,7 +96,7 @@ class Main:
 
     def become(self, *conditions: Condition, link: ClusterLink = LINK) -> None:
         """The link gets these conditions instead of none."""
-        self.events.record(link, status(*conditions))
+        self.events.record(link, conditions)
 
     def all(self) -> list[dict[str, Any]]:
         return self.cluster.all("events")
@@ -155,7 +151,7 @@ async def test_event_about_credentials_is_a_warning() -> None:
     """Credentials that expire soon are worth a Warning, and renewed ones are Normal."""
     async with writing() as main:
         main.become(SOON)
-        main.events.record(evolve(LINK, status=status(SOON)), status(VALID))
+        main.events.record(evolve(LINK, status=ClusterLinkStatus(conditions=(SOON,))), [VALID])
         await eventually(lambda: len(main.all()) == 2)
         assert {each["reason"]: each["type"] for each in main.all()} == {
             "CredentialsExpireSoon": "Warning",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
@@ -18,7 +18,7 @@ from attrs import define, evolve
 from structlog.testing import capture_logs
 
 from svclink_controller.reconcile.plan_results import PlanResults
-from svclink_controller.reconcile.status_writer import StatusWriter, is_transition
+from svclink_controller.reconcile.status.links import StatusWriter, is_transition
 from svclink_controller.reconcile.workqueue import WorkQueue
 from svclink_controller.reconcile.write_results import WriteResult, WriteStatus
 from svclink_controller.state.changes import LinkStatusChanged, StateChange
@@ -260,8 +260,8 @@ async def test_problem_is_shown_until_it_is_solved() -> None:
 async def test_successor_of_a_link_does_not_get_its_status() -> None:
     """A link that was deleted and created again gets a status once the watch has reported it."""
     async with writing() as main:
-        told: list[ClusterLinkStatus] = []
-        main.writer.status_written = lambda _, status: told.append(status)
+        told: list[Iterable[Condition]] = []
+        main.writer.status_written = lambda _, conditions: told.append(conditions)
         old = main.add_link()
         main.store.observe("c1", Observation(PROBLEM))
         main.cluster.remove(old)
@@ -543,7 +543,7 @@ async def test_removed_link_is_not_written() -> None:
         main.store.remove_link("c1")
         await main.catch_up()
         assert main.writes() == 1
-        assert {key.name for key in main.writer._written} == {"fence"}
+        assert {key.name for key in main.writer._patches._written} == {"fence"}
 
 
 async def test_link_deleted_during_the_write_stays_deleted() -> None:

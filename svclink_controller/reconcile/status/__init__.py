@@ -1,0 +1,1 @@
+"""The status of the objects that users declare: ClusterLinks and TrafficPolicies."""
