@@ -1,4 +1,4 @@
-"""Write docs/reference.md from the code: flags, fields of ClusterLink, conditions, reasons.
+"""Write docs/reference.md from the code: flags, fields of the CRDs, conditions, reasons.
 
 python hack/reference.py          # write the page
 python hack/reference.py --check  # exit with code 1 if the page is not up to date
@@ -16,10 +16,10 @@ import yaml
 
 from svclink_controller.cli.main import svclink
 from svclink_core.link_reasons import LinkReason
-from svclink_core.well_known import Reason
+from svclink_core.well_known import GROUP, Reason
 
 ROOT = Path(__file__).resolve().parents[1]
-CRD = ROOT / "crd" / "clusterlinks.svclink.cloudpilot.ai.yaml"
+DEFINITIONS = ROOT / "crd"
 TARGET = ROOT / "docs" / "reference.md"
 HEAD = """\
 # Reference
@@ -44,7 +44,9 @@ def document() -> str:
         "## Commands and flags\n",
         *commands(),
         "## ClusterLink\n",
-        *fields(),
+        *fields("clusterlinks"),
+        "## TrafficPolicy\n",
+        *fields("trafficpolicies"),
         CONDITIONS,
         link_reasons(),
     ]
@@ -90,9 +92,10 @@ def first(text: str | None) -> str:
     return " ".join((text or "").replace("\b", "").strip().split("\n\n")[0].split())
 
 
-def fields() -> Iterator[str]:
+def fields(plural: str) -> Iterator[str]:
     """A table for spec and one for status."""
-    (version,) = yaml.safe_load(CRD.read_text(encoding="utf-8"))["spec"]["versions"]
+    definition = (DEFINITIONS / f"{plural}.{GROUP}.yaml").read_text(encoding="utf-8")
+    (version,) = yaml.safe_load(definition)["spec"]["versions"]
     schema = version["schema"]["openAPIV3Schema"]["properties"]
     for part in ("spec", "status"):
         yield table(

@@ -55,6 +55,7 @@ REASONED_ANNOTATIONS: Final = MIRROR_ANNOTATIONS | {
 GROUP: Final = "svclink.cloudpilot.ai"
 API_VERSION: Final = "v1alpha1"
 PLURAL_CLUSTER_LINKS: Final = "clusterlinks"
+PLURAL_TRAFFIC_POLICIES: Final = "trafficpolicies"
 
 MAIN: Final = ""
 """The key of the main cluster among those of remote ones: no ClusterLink has an empty name."""

@@ -58,6 +58,8 @@ MAIN_PERMISSIONS: Final = (
     ),
     Permission("svclink.cloudpilot.ai", "clusterlinks", ("list", "watch")),
     Permission("svclink.cloudpilot.ai", "clusterlinks/status", ("patch",)),
+    Permission("svclink.cloudpilot.ai", "trafficpolicies", ("list", "watch")),
+    Permission("svclink.cloudpilot.ai", "trafficpolicies/status", ("patch",)),
     Permission("", "events", ("create", "patch")),
     *API_SERVER_CALLERS,
 )

@@ -35,6 +35,7 @@ from svclink_core.discovery_v1 import (
 from svclink_core.meta_v1 import Labels, ObjectMeta, OwnerReference
 from svclink_core.ownership import additions_of
 from svclink_core.svclink_v1alpha1 import ClusterLink
+from svclink_core.traffic_policy_v1alpha1 import TrafficPolicy
 from svclink_core.well_known import REASONED_ANNOTATIONS, REASONED_LABELS
 
 
@@ -363,3 +364,8 @@ def decode_link(content: bytes | msgspec.Raw, selector: LabelSelector = EVERYTHI
     if selector == EVERYTHING:
         return link
     return evolve(link, is_selected=selector.matches(_LINK.decode(content).metadata.labels or {}))
+
+
+def decode_traffic_policy(content: bytes | msgspec.Raw) -> TrafficPolicy:
+    """Decode a TrafficPolicy, with the core's codec as for ClusterLinks."""
+    return codec.structure(_ANY.decode(content), TrafficPolicy)

@@ -17,12 +17,14 @@ from svclink_controller.wire.decoding import (
     decode_secret,
     decode_service,
     decode_slice,
+    decode_traffic_policy,
 )
 from svclink_controller.wire.label_selector import LabelSelector
 from svclink_core.api_server_calls import ApiServerCaller
 from svclink_core.core_v1 import Namespace, Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.svclink_v1alpha1 import ClusterLink
+from svclink_core.traffic_policy_v1alpha1 import TrafficPolicy
 from svclink_core.well_known import (
     LABEL_CLUSTER,
     LABEL_GO_CLUSTER,
@@ -32,7 +34,9 @@ from svclink_core.well_known import (
     MANAGED_BY,
 )
 
-T = TypeVar("T", Service, Namespace, EndpointSlice, ClusterLink, Secret, ApiServerCaller)
+T = TypeVar(
+    "T", Service, Namespace, EndpointSlice, ClusterLink, TrafficPolicy, Secret, ApiServerCaller
+)
 
 PAGE_SIZE: Final = 250
 
@@ -81,6 +85,10 @@ ENDPOINT_SLICES: Final = Resource("/apis/discovery.k8s.io/v1", "endpointslices",
 SECRETS: Final = Resource("/api/v1", "secrets", decode_secret)
 
 CLUSTER_LINKS: Final = Resource("/apis/svclink.cloudpilot.ai/v1alpha1", "clusterlinks", decode_link)
+
+TRAFFIC_POLICIES: Final = Resource(
+    "/apis/svclink.cloudpilot.ai/v1alpha1", "trafficpolicies", decode_traffic_policy
+)
 
 
 def reusing(resource: Resource[T], reuse: Callable[[T], T]) -> Resource[T]:

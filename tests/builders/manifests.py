@@ -148,6 +148,30 @@ def cluster_link(
     return content if status is None else {**content, "status": status}
 
 
+def traffic_policy(
+    key: Key = WEB,
+    *clusters: Manifest,
+    target: str | None = None,
+    version: str = "",
+    uid: str | None = None,
+    status: Manifest | None = None,
+    **spec: Any,
+) -> Manifest:
+    """A TrafficPolicy for the Service of its name; `spec` fields are spelled as in the API."""
+    key = key_of(key)
+    content = {
+        "apiVersion": "svclink.cloudpilot.ai/v1alpha1",
+        "kind": "TrafficPolicy",
+        "metadata": _metadata(key.name, key.namespace, version, uid, None, None, None),
+        "spec": {
+            "targetRef": {"kind": "Service", "name": target or key.name},
+            "clusters": list(clusters),
+            **spec,
+        },
+    }
+    return content if status is None else {**content, "status": status}
+
+
 def namespace(name: str = "default", *, version: str = "", **metadata: Any) -> Manifest:
     """A Namespace."""
     return {

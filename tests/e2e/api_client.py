@@ -27,6 +27,7 @@ RESOURCES: Final[Mapping[str, tuple[str, str]]] = {
     "deployments": ("/apis/apps/v1", "Deployment"),
     "leases": ("/apis/coordination.k8s.io/v1", "Lease"),
     "clusterlinks": ("/apis/svclink.cloudpilot.ai/v1alpha1", "ClusterLink"),
+    "trafficpolicies": ("/apis/svclink.cloudpilot.ai/v1alpha1", "TrafficPolicy"),
     "clusterroles": ("/apis/rbac.authorization.k8s.io/v1", "ClusterRole"),
     "clusterrolebindings": ("/apis/rbac.authorization.k8s.io/v1", "ClusterRoleBinding"),
     "roles": ("/apis/rbac.authorization.k8s.io/v1", "Role"),

@@ -198,9 +198,10 @@ def crd() -> Path:
 
 @pytest.fixture(scope="session")
 def main(clusters: dict[str, Cluster], kubectl: Kubectl) -> Cluster:
-    """The main cluster, with the CRD."""
-    kubectl("apply", "--filename", str(CRD))
+    """The main cluster, with the CRDs."""
+    kubectl("apply", "--filename", str(CRD.parent))
     eventually(lambda: clusters["main"].api.find("clusterlinks"))
+    eventually(lambda: clusters["main"].api.find("trafficpolicies"))
     return clusters["main"]
 
 

@@ -1,18 +1,20 @@
-"""Whether the CRD of ClusterLinks is installed, and is that of this version."""
+"""Whether the CRDs of svclink are installed, and are those of this version."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Final
 
 import msgspec
-from attrs import fields
+from attrs import AttrsInstance, fields
 
 from svclink_controller.api.client import Client
 from svclink_controller.api.errors import ApiError
 from svclink_controller.cli.preflight.results import MAIN_SUBJECT, Result, Severity, shortened
-from svclink_controller.wire.resources import CLUSTER_LINKS
+from svclink_controller.wire.resources import CLUSTER_LINKS, TRAFFIC_POLICIES
 from svclink_core.codec import json_name
 from svclink_core.svclink_v1alpha1 import ClusterLinkSpec, ClusterLinkStatus
+from svclink_core.traffic_policy_v1alpha1 import TrafficPolicySpec, TrafficPolicyStatus
 from svclink_core.well_known import API_VERSION, GROUP
 
 APPLY_CRD: Final = "kubectl apply -f crd/"
@@ -29,11 +31,26 @@ async def check_crd(client: Client) -> list[Result]:
         return _problem("warn", f"cannot be read: {error}")
     except msgspec.MsgspecError as error:
         return _problem("warn", f"cannot be decoded: {error}")
-    if any(each.name == CLUSTER_LINKS.plural and each.namespaced for each in discovery.resources):
-        return _problem("warn", "is the namespaced one of the Go release")
-    if missing := missing_fields(document):
-        return _problem("warn", f"is of another version: it lacks {shortened(missing)}")
+    served = {each.name: each.namespaced for each in discovery.resources}
+    if (fault := _fault(served, document)) is not None:
+        return _problem("warn", fault)
     return [Result("ok", MAIN_SUBJECT, "crd", "is installed and current")]
+
+
+def _fault(served: Mapping[str, bool], document: _OpenApi) -> str | None:
+    """What is wrong with the CRDs, None if nothing is.
+
+    Args:
+        served: The resources of svclink's API group, and whether each is namespaced.
+        document: Their schemas.
+    """
+    if served.get(CLUSTER_LINKS.plural):
+        return "is the namespaced one of the Go release"
+    if TRAFFIC_POLICIES.plural not in served:
+        return "TrafficPolicies are not installed, so no traffic is shared by them"
+    if missing := missing_fields(document):
+        return f"is of another version: it lacks {shortened(missing)}"
+    return None
 
 
 def _problem(level: Severity, message: str) -> list[Result]:
@@ -66,20 +83,25 @@ _OPENAPI: Final = msgspec.json.Decoder(_OpenApi)
 
 
 def missing_fields(document: _OpenApi) -> list[str]:
-    """The fields of a ClusterLink that this version uses and the CRD of the cluster lacks."""
-    schema = next(
-        (
-            each
-            for name, each in document.components.schemas.items()
-            if name.endswith(".ClusterLink")
-        ),
-        None,
-    )
-    present = {} if schema is None else schema.properties
-    parts = {"spec": ClusterLinkSpec, "status": ClusterLinkStatus}
+    """The fields that this version uses and the CRDs of the cluster lack."""
     return [
-        f"{part}.{name}"
-        for part, kind in parts.items()
-        for name in sorted(json_name(each.name, each.metadata) for each in fields(kind))
-        if part not in present or name not in present[part].properties
+        f"{kind}.{part}.{name}"
+        for kind, parts in _TYPES.items()
+        for part, cls in parts.items()
+        for name in sorted(json_name(each.name, each.metadata) for each in fields(cls))
+        if name not in _properties(document, kind, part)
     ]
+
+
+_TYPES: Final[Mapping[str, Mapping[str, type[AttrsInstance]]]] = {
+    "ClusterLink": {"spec": ClusterLinkSpec, "status": ClusterLinkStatus},
+    "TrafficPolicy": {"spec": TrafficPolicySpec, "status": TrafficPolicyStatus},
+}
+
+
+def _properties(document: _OpenApi, kind: str, part: str) -> Collection[str]:
+    """The fields of spec or status of a kind."""
+    for name, schema in document.components.schemas.items():
+        if name.endswith(f".{kind}") and part in schema.properties:
+            return schema.properties[part].properties
+    return ()

@@ -36,10 +36,16 @@ from tests.unit.controller.fleets import Fleet, fleet
 from tests.unit.controller.http_server import AUTHORITY, OTHER_AUTHORITY, TOKEN, kubeconfig
 from tests.unit.controller.responses import answer, refusal
 
-CRD: Final = Path(__file__).parents[4] / "crd" / "clusterlinks.svclink.cloudpilot.ai.yaml"
-SCHEMA: Final = yaml.safe_load(CRD.read_text(encoding="utf-8"))["spec"]["versions"][0]["schema"][
-    "openAPIV3Schema"
-]
+
+def schema_of(plural: str) -> Any:
+    """The schema of a CRD."""
+    file = Path(__file__).parents[4] / "crd" / f"{plural}.svclink.cloudpilot.ai.yaml"
+    (version,) = yaml.safe_load(file.read_text(encoding="utf-8"))["spec"]["versions"]
+    return version["schema"]["openAPIV3Schema"]
+
+
+SCHEMA: Final = schema_of("clusterlinks")
+POLICY_SCHEMA: Final = schema_of("trafficpolicies")
 GROUP: Final = "/apis/svclink.cloudpilot.ai/v1alpha1"
 
 
@@ -50,6 +56,7 @@ class Api:
     denied: set[tuple[str, str]] = field(factory=set)
     accounts: set[str] = field(factory=set)
     schema: dict[str, Json] | None = field(factory=lambda: SCHEMA)
+    policy_schema: dict[str, Json] | None = field(factory=lambda: POLICY_SCHEMA)
     namespaced: bool = False
     has_reviews: bool = True
     skew: float = 0
@@ -63,13 +70,18 @@ class Api:
             return response
         if request.path == GROUP:
             resources: list[Json] = [{"name": "clusterlinks", "namespaced": self.namespaced}]
+            if self.policy_schema is not None:
+                resources.append({"name": "trafficpolicies", "namespaced": True})
             return (
                 refusal(404, "NotFound")
                 if self.schema is None
                 else answer({"resources": resources})
             )
         if request.path == f"/openapi/v3{GROUP}":
-            schemas: dict[str, Json] = {"ai.cloudpilot.svclink.v1alpha1.ClusterLink": self.schema}
+            prefix = "ai.cloudpilot.svclink.v1alpha1"
+            schemas: dict[str, Json] = {f"{prefix}.ClusterLink": self.schema}
+            if self.policy_schema is not None:
+                schemas[f"{prefix}.TrafficPolicy"] = self.policy_schema
             return answer({"components": {"schemas": schemas}})
         return None
 
@@ -247,9 +259,9 @@ def insecure_kubeconfig(seen: Seen) -> str:
     return base64.b64encode(yaml.safe_dump(content).encode()).decode()
 
 
-def without_field(*path: str) -> dict[str, Any]:
-    """The schema of the CRD without a field, as in an earlier version."""
-    schema = json.loads(json.dumps(SCHEMA))
+def without_field(schema: dict[str, Any], *path: str) -> dict[str, Any]:
+    """The schema of a CRD without a field, as in an earlier version."""
+    schema = json.loads(json.dumps(schema))
     node = schema
     for part in path[:-1]:
         node = node["properties"][part]
@@ -262,7 +274,15 @@ def no_crd(seen: Seen) -> None:
 
 
 def old_crd(seen: Seen) -> None:
-    seen.apis["main"].schema = without_field("spec", "excludedServiceNames")
+    seen.apis["main"].schema = without_field(SCHEMA, "spec", "excludedServiceNames")
+
+
+def no_policy_crd(seen: Seen) -> None:
+    seen.apis["main"].policy_schema = None
+
+
+def old_policy_crd(seen: Seen) -> None:
+    seen.apis["main"].policy_schema = without_field(POLICY_SCHEMA, "status", "tiers")
 
 
 def go_crd(seen: Seen) -> None:
@@ -351,6 +371,8 @@ FAULTS: Final[list[tuple[Fault, str, str, str, str, str]]] = [
     (no_crd, "fail", "MAIN", "crd", "not installed", "kubectl apply -f crd/"),
     (old_crd, "warn", "MAIN", "crd", "spec.excludedServiceNames", "kubectl apply -f crd/"),
     (go_crd, "warn", "MAIN", "crd", "Go release", "kubectl apply -f crd/"),
+    (no_policy_crd, "warn", "MAIN", "crd", "TrafficPolicies are not", "kubectl apply -f crd/"),
+    (old_policy_crd, "warn", "MAIN", "crd", "TrafficPolicy.status.tiers", "kubectl apply -f crd/"),
     (
         main_permission,
         "fail",
