@@ -67,16 +67,32 @@ def _columns(resource_type: ResourceType) -> list[Column]:
 
 
 def _custom_column(definition: JsonObject) -> Column:
-    path = [part for part in re.split(r"[.\[\]'\"]+", definition["jsonPath"]) if part]
+    steps = list(_STEP.finditer(definition["jsonPath"]))
     column_type = definition["type"]
 
     def cell(item: JsonObject) -> object:
         value: object = item
-        for part in path:
-            value = value.get(part) if isinstance(value, dict) else None
+        for step in steps:
+            value = _after(step, value)
         return _age(value) if column_type == "date" and isinstance(value, str) else value
 
     return Column(definition["name"], cell, column_type, definition.get("priority", 0))
+
+
+_STEP: Final = re.compile(
+    r"""\.(?P<field>\w+)"""
+    r"""|\[['"](?P<key>[^'"]+)['"]\]"""
+    r"""|\[\?\(@\.(?P<by>\w+)==['"](?P<equal>[^'"]*)['"]\)\]"""
+)
+"""A step of a JSONPath: `.field`, `['key']`, or the element of a list that a filter selects."""
+
+
+def _after(step: re.Match[str], value: object) -> object:
+    """Return what a step of a JSONPath leads to from a value; None if that has no such part."""
+    if (field := step["by"]) is not None:
+        elements = value if isinstance(value, list) else []
+        return next((each for each in elements if each.get(field) == step["equal"]), None)
+    return value.get(step["field"] or step["key"]) if isinstance(value, dict) else None
 
 
 def _partial(item: JsonObject) -> JsonObject:

@@ -24,7 +24,7 @@ from svclink_controller.demo.apiserver.status_errors import JsonObject
 from svclink_controller.demo.apiserver.storage import Storage
 
 KEY: Final = b"what tokens are signed with"
-CRD: Final = Path(__file__).parents[5] / "crd" / "clusterlinks.svclink.cloudpilot.ai.yaml"
+DEFINITIONS: Final = Path(__file__).parents[5] / "crd"
 
 Connect: TypeAlias = Callable[..., AbstractAsyncContextManager[Client]]
 
@@ -58,7 +58,18 @@ def registry() -> Registry:
 @pytest.fixture
 def definition() -> JsonObject:
     """The CustomResourceDefinition of ClusterLinks."""
-    loaded: JsonObject = yaml.safe_load(CRD.read_text(encoding="utf-8"))
+    return _definition("clusterlinks")
+
+
+@pytest.fixture
+def policy_definition() -> JsonObject:
+    """The CustomResourceDefinition of TrafficPolicies."""
+    return _definition("trafficpolicies")
+
+
+def _definition(plural: str) -> JsonObject:
+    file = DEFINITIONS / f"{plural}.svclink.cloudpilot.ai.yaml"
+    loaded: JsonObject = yaml.safe_load(file.read_text(encoding="utf-8"))
     return loaded
 
 

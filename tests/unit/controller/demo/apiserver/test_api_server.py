@@ -34,6 +34,7 @@ from tests.unit.controller.waiting import eventually
 SERVICES_PATH = "/api/v1/namespaces/default/services"
 SLICES_PATH = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
 LINKS_PATH = "/apis/svclink.cloudpilot.ai/v1alpha1/clusterlinks"
+POLICIES_PATH = "/apis/svclink.cloudpilot.ai/v1alpha1/namespaces/default/trafficpolicies"
 RENAMED = b'{"metadata":{"name":"other"}}'
 DEFINITIONS_PATH = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
@@ -480,3 +481,28 @@ async def test_tables_have_the_columns_of_kubectl(running: Running, definition: 
     ]
     assert (await rows(running, f"{SERVICES_PATH}/kubernetes"))["kubernetes"][0] == "ClusterIP"
     assert (await rows(running, "/api/v1/namespaces"))["default"] == ["Active"]
+
+
+async def test_column_shows_the_element_that_a_filter_selects(
+    running: Running, policy_definition: JsonObject
+) -> None:
+    """The column APPLIED of a TrafficPolicy has the status of one of its conditions."""
+    client = running.administrator
+    await client.post(DEFINITIONS_PATH, policy_definition)
+    target: JsonObject = {"kind": "Service", "name": "web"}
+    await client.post(POLICIES_PATH, {"metadata": {"name": "web"}, "spec": {"targetRef": target}})
+    header = ["Name", "Service", "Active Tier", "Applied", "Age"]
+    assert await rows(running, POLICIES_PATH) == {"": header, "web": ["web", None, None]}
+
+    conditions = [
+        {
+            "type": kind,
+            "status": status,
+            "reason": kind,
+            "message": "",
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        }
+        for kind, status in (("Accepted", "True"), ("Applied", "False"))
+    ]
+    await client.merge_patch(f"{POLICIES_PATH}/web/status", {"status": {"conditions": conditions}})
+    assert (await rows(running, POLICIES_PATH))["web"] == ["web", None, "False"]
