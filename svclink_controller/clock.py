@@ -42,6 +42,11 @@ def micro_time() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
+def epoch() -> float:
+    """The POSIX time at which the monotonic clock read zero, if the wall clock is right now."""
+    return seconds() - elapsed()
+
+
 def elapsed() -> float:
     """Seconds on the monotonic clock, for durations and deadlines: the clock of the event loop."""
     return time.monotonic()

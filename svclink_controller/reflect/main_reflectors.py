@@ -10,6 +10,7 @@ from typing import TypeVar
 from attrs import frozen
 
 from svclink_controller.api.client import Client
+from svclink_controller.api.errors import ApiError
 from svclink_controller.reflect.reflector import (
     ReadError,
     Reflector,
@@ -18,6 +19,7 @@ from svclink_controller.reflect.reflector import (
     warn_unread,
 )
 from svclink_controller.reflect.sinks import CallerSink, LinkSink, NamespaceSink, ObjectSink
+from svclink_controller.reflect.traffic_policy_sink import TrafficPolicySink
 from svclink_controller.state.store import Store
 from svclink_controller.wire.api_server_callers import CALLERS
 from svclink_controller.wire.decoding import Secret
@@ -26,6 +28,7 @@ from svclink_controller.wire.resources import (
     ENDPOINT_SLICES,
     NAMESPACES,
     SERVICES,
+    TRAFFIC_POLICIES,
     Resource,
     reusing,
 )
@@ -33,9 +36,12 @@ from svclink_core.api_server_calls import ApiServerCaller
 from svclink_core.core_v1 import Namespace, Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.svclink_v1alpha1 import ClusterLink
+from svclink_core.traffic_policy_v1alpha1 import TrafficPolicy
 from svclink_core.well_known import MAIN
 
-T = TypeVar("T", Service, Namespace, EndpointSlice, ClusterLink, Secret, ApiServerCaller)
+T = TypeVar(
+    "T", Service, Namespace, EndpointSlice, ClusterLink, TrafficPolicy, Secret, ApiServerCaller
+)
 
 
 @frozen
@@ -68,6 +74,8 @@ class MainReflectors:
         for kind, resource in CALLERS.items():
             sink = CallerSink(self.store.main.callers, kind)
             group.create_task(self._reflect(resource, sink, on_error=sink.fail))
+        policies = TrafficPolicySink(self.store)
+        group.create_task(self._reflect(TRAFFIC_POLICIES, policies, on_error=policies.fail))
         if self.store.options.sync_services:
             group.create_task(self._reflect(NAMESPACES, NamespaceSink(self.store.main.namespaces)))
 
@@ -82,6 +90,18 @@ class MainReflectors:
             ApiError, TransportError, WireError: There is no complete list.
         """
         await self.link_sink.replace(await Reflector(self.client, self.links).list_all())
+
+    async def list_policies(self) -> None:
+        """List the TrafficPolicies once more, whatever their watch says.
+
+        Raises:
+            TransportError, WireError: There is no complete list.
+        """
+        sink = TrafficPolicySink(self.store)
+        try:
+            await sink.replace(await Reflector(self.client, TRAFFIC_POLICIES).list_all())
+        except ApiError as error:
+            sink.fail(error)
 
     async def _reflect(
         self,

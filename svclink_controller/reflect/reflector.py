@@ -30,7 +30,7 @@ from svclink_controller.wire.messages import (
     nothing_is_held,
 )
 from svclink_controller.wire.reading import T, decode_event
-from svclink_controller.wire.resources import CLUSTER_LINKS, Resource
+from svclink_controller.wire.resources import CLUSTER_LINKS, TRAFFIC_POLICIES, Resource
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.watch_health import (
     LONGEST_WATCH_SECONDS,
@@ -58,6 +58,8 @@ MAX_OVERLOADS: Final = 8
 UNBUFFER: Final = "let the proxy in front of the API server pass on watches unbuffered"
 
 INSTALL_CRD: Final = "install the ClusterLink CRD: kubectl apply -f crd/"
+
+INSTALL_POLICY_CRD: Final = "install the TrafficPolicy CRD: kubectl apply -f crd/"
 
 NOT_LISTABLE: Final = (403, 404)
 """Codes of an API server that does not let svclink list a kind, or does not serve the kind."""
@@ -361,6 +363,8 @@ def _fix(error: Exception, plural: str) -> str | None:
         return None
     if error.status.code == 404 and plural == CLUSTER_LINKS.plural:
         return INSTALL_CRD
+    if error.status.code == 404 and plural == TRAFFIC_POLICIES.plural:
+        return INSTALL_POLICY_CRD
     if error.status.code == 403:
         return f"grant svclink list and watch on {plural}"
     return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from attrs import define, field
 
+from svclink_controller import clock
 from svclink_controller.state.cluster_objects import ClusterObjects
 from svclink_controller.state.link_states import LinkStates
 from svclink_controller.state.main.facts import MainFacts
@@ -15,7 +16,11 @@ from svclink_core.well_known import MAIN
 
 @define
 class SnapshotMaker:
-    """Makes snapshots of the state, in which only the clusters that changed are made again."""
+    """Makes snapshots of the state, in which only the clusters that changed are made again.
+
+    Args:
+        epoch: The POSIX time at which the clock of plans read zero.
+    """
 
     _link_states: LinkStates
     _main_facts: MainFacts
@@ -24,6 +29,7 @@ class SnapshotMaker:
     _remotes: VersionedMap[str, RemoteCluster] = field(factory=VersionedMap)
     _outdated: set[str] = field(factory=lambda: {MAIN})
     _snapshot: Snapshot = field(factory=Snapshot)
+    epoch: float = field(factory=clock.epoch)
 
     def mark_outdated(self, cluster: str) -> None:
         """Note that a cluster changed."""
@@ -35,7 +41,7 @@ class SnapshotMaker:
             for cluster in self._outdated:
                 self._update(cluster)
             self._outdated.clear()
-            self._snapshot = Snapshot(self._main, self._remotes.version(), options)
+            self._snapshot = Snapshot(self._main, self._remotes.version(), options, self.epoch)
         return self._snapshot
 
     def _update(self, cluster: str) -> None:

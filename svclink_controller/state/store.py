@@ -7,7 +7,7 @@ the listener learns what changed, and a snapshot gives the core a value to plan 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TypeAlias, TypeVar, assert_never
+from typing import Final, TypeAlias, TypeVar, assert_never
 
 from attrs import Factory, define, evolve, field
 
@@ -47,7 +47,11 @@ from svclink_core.mirroring import normal_endpoints
 from svclink_core.ownership import cluster_of, service_of
 from svclink_core.snapshot import PENDING, SYNCED, Connection, Options, Snapshot
 from svclink_core.svclink_v1alpha1 import ClusterLink
+from svclink_core.traffic_policy_v1alpha1 import TrafficPolicy
 from svclink_core.well_known import MAIN
+
+PLANNED_KINDS: Final = frozenset({ClusterLink, Service, EndpointSlice, TrafficPolicy})
+"""The kinds of the main cluster that must have been listed before anything is planned."""
 
 ClusterObject: TypeAlias = Service | EndpointSlice
 T = TypeVar("T", Service, EndpointSlice)
@@ -84,11 +88,11 @@ class Store:
 
     @property
     def is_complete(self) -> bool:
-        """Whether links, Services and EndpointSlices of the main cluster were listed.
+        """Whether every kind of the main cluster was listed that plans depend on.
 
-        Nothing is planned before.
+        Nothing is planned before: what is not known is not absent.
         """
-        return self._listed == {ClusterLink, Service, EndpointSlice}
+        return self._listed == PLANNED_KINDS
 
     def snapshot(self) -> Snapshot:
         """The current state as a value, which costs nothing to take and never changes."""

@@ -15,8 +15,11 @@ from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.errors import SvclinkError
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.svclink_v1alpha1 import ClusterLink
+from svclink_core.traffic_policy_v1alpha1 import TrafficPolicy
 
-T = TypeVar("T", Service, Namespace, EndpointSlice, ClusterLink, Secret, ApiServerCaller)
+T = TypeVar(
+    "T", Service, Namespace, EndpointSlice, ClusterLink, TrafficPolicy, Secret, ApiServerCaller
+)
 
 MAX_RETRY_AFTER: Final = 120
 """The longest pause in seconds that a server can ask for."""

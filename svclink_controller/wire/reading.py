@@ -29,16 +29,19 @@ from svclink_controller.wire.messages import (
     nothing_is_held,
 )
 from svclink_controller.wire.object_limits import OversizeError, require_usual_size
-from svclink_controller.wire.resources import SERVICES, Resource
+from svclink_controller.wire.resources import SERVICES, TRAFFIC_POLICIES, Resource
 from svclink_core.api_server_calls import ApiServerCaller
 from svclink_core.core_v1 import Namespace, Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.errors import BadInputError
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.svclink_v1alpha1 import ClusterLink
+from svclink_core.traffic_policy_v1alpha1 import TrafficPolicy
 from svclink_core.well_known import LABEL_SERVICE_NAME
 
-T = TypeVar("T", Service, Namespace, EndpointSlice, ClusterLink, Secret, ApiServerCaller)
+T = TypeVar(
+    "T", Service, Namespace, EndpointSlice, ClusterLink, TrafficPolicy, Secret, ApiServerCaller
+)
 
 
 def decode_page(content: bytes, resource: Resource[T]) -> Page[T]:
@@ -158,14 +161,23 @@ def _decode_one(raw: msgspec.Raw, resource: Resource[T]) -> T | Undecodable:
         return resource.decode(raw)
     except (*_MALFORMED, BadInputError, OversizeError) as error:
         metadata = _META_ONLY.decode(raw).metadata
-        namespace, name = metadata.namespace, metadata.name
-        labels = metadata.labels or _ServiceLabel()
-        service = name if resource is SERVICES else labels.service_name or name
+        service = NamespacedName(metadata.namespace, _service_name(raw, metadata, resource))
         return Undecodable(
-            NamespacedName(namespace, name),
-            NamespacedName(namespace, service),
-            clean_text(str(error)),
+            NamespacedName(metadata.namespace, metadata.name), service, clean_text(str(error))
         )
+
+
+def _service_name(raw: msgspec.Raw, metadata: _Identity, resource: Resource[T]) -> str:
+    """The Service that an undecodable object belongs to, as far as it says."""
+    if resource is SERVICES:
+        return metadata.name
+    if resource is TRAFFIC_POLICIES:
+        try:
+            return _TARGETED.decode(raw).spec.target_ref.name or metadata.name
+        except _MALFORMED:
+            return metadata.name
+    labels = metadata.labels or _ServiceLabel()
+    return labels.service_name or metadata.name
 
 
 class _ListMeta(Struct):
@@ -209,6 +221,20 @@ class _MetaOnly(Struct):
     metadata: _Identity
 
 
+class _Target(Struct):
+    name: str = ""
+
+
+class _TargetSpec(Struct):
+    target_ref: _Target
+
+
+class _Targeted(Struct):
+    """The only field of a TrafficPolicy that tells its Service."""
+
+    spec: _TargetSpec
+
+
 MAX_CAUSES: Final = 16
 """How many causes of a Status are read."""
 
@@ -240,6 +266,8 @@ _LIST: Final = msgspec.json.Decoder(_List)
 _EVENT: Final = msgspec.json.Decoder(_Event)
 
 _META_ONLY: Final = msgspec.json.Decoder(_MetaOnly)
+
+_TARGETED: Final = msgspec.json.Decoder(_Targeted)
 
 _STATUS: Final = msgspec.json.Decoder(_Status)
 

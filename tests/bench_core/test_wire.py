@@ -13,7 +13,15 @@ from svclink_controller.wire.encoding import encode_slice
 from svclink_controller.wire.messages import Changed, Listing
 from svclink_controller.wire.reading import decode_event, decode_object, decode_page
 from svclink_controller.wire.resources import ENDPOINT_SLICES, REMOTE_ENDPOINT_SLICES, Resource
-from svclink_core import ClusterLink, EndpointSlice, ObjectMeta, Options, Service, plan_service
+from svclink_core import (
+    ClusterLink,
+    EndpointSlice,
+    ObjectMeta,
+    Options,
+    Service,
+    TrafficPolicy,
+    plan_service,
+)
 from svclink_core.codec import Json
 from svclink_core.diffing import Create, Update
 from svclink_core.snapshot import SYNCED
@@ -76,6 +84,7 @@ def test_one_event(benchmark: BenchmarkFixture) -> None:
     store = Store(Options())
     store.put_link(ClusterLink(ObjectMeta("c1", uid="u", generation=1)))
     store.mark_listed(ClusterLink)
+    store.mark_listed(TrafficPolicy)
     replace_objects(store, MAIN, Service, Listing([service(0, "main")], [], "1"))
     replace_objects(store, MAIN, EndpointSlice, Listing([], [], "1"))
     replace_objects(store, "c1", Service, Listing([service(0, "c1")], [], "1"))

@@ -20,12 +20,11 @@ from svclink_controller.monitoring.metrics import Metrics
 from svclink_controller.monitoring.readiness import Readiness
 from svclink_controller.monitoring.server import Answers, ListenError, serving_probes
 from svclink_controller.state.link_states import Observation
-from svclink_controller.state.store import Store
+from svclink_controller.state.store import PLANNED_KINDS, Store
 from svclink_core import (
     SYNCED,
     ClusterLink,
     ClusterLinkSpec,
-    EndpointSlice,
     LinkReason,
     ObjectMeta,
     Options,
@@ -139,7 +138,7 @@ def listed_store(*links: ClusterLink, complete: bool = True) -> Store:
     made = Store(Options(), lambda _: None)
     for link in links:
         made.put_link(link)
-    for kind in (Service, EndpointSlice, ClusterLink) if complete else (Service, ClusterLink):
+    for kind in PLANNED_KINDS if complete else (Service, ClusterLink):
         made.mark_listed(kind)
     return made
 

@@ -16,12 +16,11 @@ from svclink_controller.state.changes import (
     ServicesToPlan,
     StateChange,
 )
-from svclink_controller.state.store import Store
+from svclink_controller.state.store import PLANNED_KINDS, Store
 from svclink_core import (
     PENDING,
     SYNCED,
     UNGUARDED,
-    ClusterLink,
     ClusterLinkSpec,
     Decision,
     EndpointSlice,
@@ -29,7 +28,6 @@ from svclink_core import (
     Options,
     Outcome,
     Reason,
-    Service,
     deletion_guard,
 )
 from svclink_core.deletion_guard import SETTLE_SECONDS
@@ -48,7 +46,7 @@ class World:
         self.enqueued: list[NamespacedName] = []
         self.store = Store(Options(deletion_hold=hold), self.act_on)
         self.guards = DeletionHolds(self.store, loop_time)
-        for kind in (ClusterLink, Service, EndpointSlice):
+        for kind in PLANNED_KINDS:
             self.store.mark_listed(kind)
 
     def act_on(self, change: StateChange) -> None:

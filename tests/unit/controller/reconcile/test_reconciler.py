@@ -23,7 +23,7 @@ from svclink_controller.reconcile.workqueue import WorkQueue
 from svclink_controller.reconcile.write_pacing import REST_SECONDS
 from svclink_controller.state.changes import ServicesToPlan, StateChange
 from svclink_controller.state.link_states import LinkStates
-from svclink_controller.state.store import Store
+from svclink_controller.state.store import PLANNED_KINDS, Store
 from svclink_core import (
     SYNCED,
     ClusterLink,
@@ -75,7 +75,7 @@ class World:
             self.store.put(MAIN, service(key))
             self.store.put("c1", service(key))
         self.store.put("c1", remote_slice())
-        for kind in (Service, EndpointSlice, ClusterLink):
+        for kind in PLANNED_KINDS:
             self.store.mark_listed(kind)
 
     def addresses(self) -> dict[str, list[str]]:

@@ -14,7 +14,7 @@ from attrs import define, evolve, field
 from svclink_controller.api.errors import BudgetExceededError
 from svclink_controller.api.spending import Account
 from svclink_controller.reflect.sinks import LinkSink, ObjectSink
-from svclink_controller.state.store import Store
+from svclink_controller.state.store import PLANNED_KINDS, Store
 from svclink_controller.wire.messages import Listing, Undecodable
 from svclink_core import (
     SYNCED,
@@ -134,8 +134,8 @@ async def test_list_of_one_namespace_replaces_that_namespace() -> None:
 async def test_other_tasks_run_while_a_list_is_taken() -> None:
     """A long list does not hold the event loop, and counts as listed after its last object."""
     store, seen = new_store(), set()
-    store.mark_listed(ClusterLink)
-    store.mark_listed(EndpointSlice)
+    for kind in PLANNED_KINDS - {Service}:
+        store.mark_listed(kind)
     services = [service(NamespacedName("default", f"s{number}")) for number in range(10)]
     sink = ObjectSink(store, MAIN, Service, turn_seconds=0)
     replacing = asyncio.create_task(sink.replace(Listing(services, [], "1")))

@@ -23,8 +23,8 @@ from svclink_controller.remotes.cluster_claims import ClusterClaims
 from svclink_controller.remotes.remote import Remote
 from svclink_controller.remotes.session import open_session_within
 from svclink_controller.state.link_states import Observation
-from svclink_controller.state.store import Store
-from svclink_core import SYNCED, ClusterLink, EndpointSlice, Options, Service
+from svclink_controller.state.store import PLANNED_KINDS, Store
+from svclink_core import SYNCED, Options
 from svclink_core.budget import Budget
 from svclink_core.link_target import LinkTarget
 from tests.builders.values import link
@@ -167,7 +167,7 @@ async def follow(
     """Follow a cluster until it has a problem, or for some turns after it was listed."""
     store = Store(Options())
     store.put_link(link("c1"))
-    for kind in (ClusterLink, Service, EndpointSlice):
+    for kind in PLANNED_KINDS:
         store.mark_listed(kind)
     account = Account(Budget(), partial(store.memory, "c1"), partial(store.holds, "c1"))
     remote = Remote(

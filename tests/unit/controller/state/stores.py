@@ -13,11 +13,10 @@ from svclink_controller.state.changes import (
     ServicesToPlan,
     StateChange,
 )
-from svclink_controller.state.store import Store
+from svclink_controller.state.store import PLANNED_KINDS, Store
 from svclink_controller.wire.messages import Listing, Undecodable
 from svclink_core import (
     SYNCED,
-    ClusterLink,
     EndpointSlice,
     NamespacedName,
     Options,
@@ -61,7 +60,7 @@ def world(options: Options | None = None, *, is_complete: bool = True) -> World:
     """A store without links; it is complete if everything of the main cluster was listed."""
     changes: list[StateChange] = []
     store = Store(options or Options(), changes.append)
-    for kind in (ClusterLink, Service, EndpointSlice) if is_complete else ():
+    for kind in PLANNED_KINDS if is_complete else ():
         store.mark_listed(kind)
     return World(store, changes)
 

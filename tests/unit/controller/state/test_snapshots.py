@@ -11,12 +11,11 @@ from typing import Final
 import pytest
 from attrs import evolve
 
-from svclink_controller.state.store import Store
+from svclink_controller.state.store import PLANNED_KINDS, Store
 from svclink_controller.wire.messages import Listing, Undecodable
 from svclink_core import (
     PENDING,
     SYNCED,
-    ClusterLink,
     ClusterLinkSpec,
     ClusterLinkStatus,
     EndpointSlice,
@@ -99,7 +98,8 @@ def store() -> Store:
     made.main.namespaces.replace(Listing([namespace("default")], [], "1"))
     replace_objects(made, MAIN, Service, Listing([service()], [], "1"))
     replace_objects(made, MAIN, EndpointSlice, Listing([mirrored_slice()], [], "1"))
-    made.mark_listed(ClusterLink)
+    for kind in PLANNED_KINDS:
+        made.mark_listed(kind)
     return made
 
 

@@ -12,6 +12,7 @@ from attrs import evolve
 
 from svclink_controller.state.changes import LinkChanged, LinkStatusChanged, ServicesToPlan
 from svclink_controller.state.cluster_objects import ObjectType
+from svclink_controller.state.store import PLANNED_KINDS
 from svclink_core import (
     SYNCED,
     ClusterLink,
@@ -20,6 +21,7 @@ from svclink_core import (
     EndpointSlice,
     NamespacedName,
     Service,
+    TrafficPolicy,
 )
 from svclink_core.well_known import MAIN
 from tests.builders.keys import WEB
@@ -38,8 +40,9 @@ from tests.unit.controller.state.stores import (
 # Completeness
 
 
-def test_no_service_is_planned_before_main_is_listed() -> None:
-    """No Service is planned before links, Services and slices of main are listed."""
+@pytest.mark.parametrize("kind_listed_last", [ClusterLink, EndpointSlice, TrafficPolicy])
+def test_no_service_is_planned_before_main_is_listed(kind_listed_last: type) -> None:
+    """No Service is planned before every kind of main is listed, policies included."""
     made = world(is_complete=False)
     made.store.put_link(link(version="1"))
     made.store.set_connection("c1", SYNCED)
@@ -48,20 +51,20 @@ def test_no_service_is_planned_before_main_is_listed() -> None:
     replace_objects(made.store, "c1", EndpointSlice, broken)
     made.store.put("c1", remote_slice("other"))
     made.store.remove("c1", EndpointSlice, SOURCE)
-    made.store.mark_listed(Service)
-    made.store.mark_listed(ClusterLink)
+    for kind in PLANNED_KINDS - {kind_listed_last}:
+        made.store.mark_listed(kind)
     made.store.put(MAIN, mirrored_slice())
     assert not made.store.is_complete
     assert made.enqueued == []
 
 
 def test_last_list_of_main_plans_every_service() -> None:
-    """After the last of the three lists every Service of any cluster is planned once."""
+    """After the last of the lists every Service of any cluster is planned once."""
     made = world(is_complete=False)
     made.store.put_link(link(version="1"))
     replace_objects(made.store, MAIN, Service, listing(service()))
     replace_objects(made.store, "c1", Service, listing(service(API)))
-    for kind in (ClusterLink, Service, EndpointSlice, EndpointSlice):
+    for kind in (*PLANNED_KINDS, EndpointSlice):
         made.store.mark_listed(kind)
     assert sorted(made.enqueued) == [API, WEB]
 

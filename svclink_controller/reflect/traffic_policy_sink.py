@@ -1,0 +1,74 @@
+"""Stores TrafficPolicies in the state, and what it means that they cannot be read."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from attrs import define
+
+from svclink_controller.api.errors import ApiError
+from svclink_controller.reflect.reflector import ReadError, warn_unread
+from svclink_controller.state.main.traffic_policies import TrafficPolicies
+from svclink_controller.state.store import Store
+from svclink_controller.wire.messages import Listing, Undecodable
+from svclink_controller.wire.resources import TRAFFIC_POLICIES
+from svclink_core.meta_v1 import NamespacedName
+from svclink_core.traffic_policy_v1alpha1 import TrafficPolicy
+
+DENIED: Final = 403
+"""Code of a server that does not let svclink list a kind."""
+
+UNSERVED: Final = 404
+"""Code of a server that does not know a kind: its CRD is not installed."""
+
+
+@define
+class TrafficPolicySink:
+    """TrafficPolicies of the main cluster.
+
+    Args:
+        store: The state.
+    """
+
+    store: Store
+    _refused: int | None = None
+
+    async def replace(self, listing: Listing[TrafficPolicy]) -> None:
+        """Take a complete list."""
+        self._refused = None
+        self._policies.replace(listing)
+        self.store.mark_listed(TrafficPolicy)
+
+    def apply(self, item: TrafficPolicy) -> None:
+        """Add or change a policy."""
+        self._policies.put(item)
+
+    def remove(self, key: NamespacedName) -> None:
+        """Remove a policy."""
+        self._policies.remove(key)
+
+    def mark_undecodable(self, each: Undecodable) -> None:
+        """Note that a policy exists but could not be decoded."""
+        self._policies.mark_undecodable(each)
+
+    def fail(self, error: ReadError) -> None:
+        """Note that policies cannot be read.
+
+        Policies that are not served do not exist. Those that svclink may not read stay in force as
+        it knows them; one that started without the permission goes on without any. Each of the two
+        is logged once.
+        """
+        code = error.status.code if isinstance(error, ApiError) else 0
+        if code not in (DENIED, UNSERVED):
+            warn_unread(TRAFFIC_POLICIES.plural, error)
+            return
+        if code == UNSERVED:
+            self._policies.replace(Listing([], [], ""))
+        self.store.mark_listed(TrafficPolicy)
+        if code != self._refused:
+            warn_unread(TRAFFIC_POLICIES.plural, error)
+        self._refused = code
+
+    @property
+    def _policies(self) -> TrafficPolicies:
+        return self.store.main.traffic_policies
