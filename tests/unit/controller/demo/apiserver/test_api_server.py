@@ -20,6 +20,7 @@ from svclink_controller.demo.apiserver.status_errors import JsonObject
 from svclink_controller.reflect.reflector import Reflector
 from svclink_controller.wire.messages import Listing, Undecodable
 from svclink_controller.wire.resources import SERVICES
+from svclink_core.codec import Json
 from svclink_core.core_v1 import Service
 from svclink_core.meta_v1 import NamespacedName
 from tests.unit.controller.demo.apiserver.conftest import Running
@@ -494,7 +495,7 @@ async def test_column_shows_the_element_that_a_filter_selects(
     header = ["Name", "Service", "Active Tier", "Applied", "Age"]
     assert await rows(running, POLICIES_PATH) == {"": header, "web": ["web", None, None]}
 
-    conditions = [
+    conditions: list[Json] = [
         {
             "type": kind,
             "status": status,
