@@ -54,6 +54,7 @@ from svclink_core.link_target import LinkTarget
 from svclink_core.ownership import Leftover, cluster_of, is_ours, owner_of, service_of
 from svclink_core.remote_lifecycle import Broken, RemoteState
 from svclink_core.snapshot import all_keys
+from svclink_core.traffic_shift import Shift, ShiftState
 from svclink_core.watch_health import EndedWatch, WatchHealth
 from svclink_core.write_retries import NO_ANSWER
 from tests.builders.keys import WEB
@@ -163,6 +164,7 @@ def use(core: Mapping[str, Function], happening: Happening, facts: LinkFacts) ->
     core["settled_guard"](DeletionCount(24, {}), NOW, 300)
     core["requests_for"](happening.event, found)
     core["counting_policies"](found.main.traffic_policies.values())
+    use_shares(core, found)
     core["snapshot"](
         core["main_cluster"](found.main.services.values(), main_slices(found)),
         found.remotes.values(),
@@ -177,10 +179,23 @@ def use(core: Mapping[str, Function], happening: Happening, facts: LinkFacts) ->
             core["cluster_of"](endpoint_slice)
         use_remote(core, remote)
         use_link(core, remote.link)
+        core["with_drained"](found, remote.name)
         for value in (*remote.services.values(), *main_slices(found), remote.link):
             core["structure"](core["unstructure"](value), type(value))
     status = core["summarize"](facts, "2026-07-01T12:00:00Z")
     core["unstructure_status"](status)
+
+
+def use_shares(core: Mapping[str, Function], found: Snapshot) -> None:
+    """Call the functions that propose shares and shift them."""
+    for key in found.main.services:
+        policy = found.main.traffic_policies.get(key)
+        core["why_not_set"](policy, {"c1": 10}, found.remotes)
+        edited = core["edited_policy"](policy, key, {"c1": 10})
+        core["with_policy"](found, edited)
+        slices = found.main.endpoint_slices.get(key, ())
+        facts = core["shift_facts"](edited, "c1", slices)
+        core["next_move"](Shift("c1", (10, 20)), ShiftState(), facts, NOW)
 
 
 def use_remote(core: Mapping[str, Function], remote: RemoteCluster) -> None:
