@@ -45,6 +45,12 @@ from svclink_core.planner import Planner
 from svclink_core.planning import plan_service
 from svclink_core.plans import Change, Decision, Outcome, Plan
 from svclink_core.service_creation import CreateNamespace, CreateService
+from svclink_core.service_traffic import (
+    EndpointUse,
+    FamilyTraffic,
+    ServiceTraffic,
+    TrafficReason,
+)
 from svclink_core.snapshot import (
     PENDING,
     SYNCED,
@@ -74,6 +80,7 @@ from svclink_core.traffic_policy_v1alpha1 import (
     TrafficPolicyStatus,
     counting_policies,
 )
+from svclink_core.traffic_status import PolicyReason, traffic_status
 from svclink_core.well_known import Reason
 
 __all__ = [
@@ -107,8 +114,10 @@ __all__ = [
     "EndpointPort",
     "EndpointSlice",
     "EndpointSliceChanged",
+    "EndpointUse",
     "Event",
     "Expiry",
+    "FamilyTraffic",
     "Finding",
     "Foreign",
     "Guard",
@@ -131,6 +140,7 @@ __all__ = [
     "Pending",
     "Plan",
     "Planner",
+    "PolicyReason",
     "Precondition",
     "Problem",
     "ProgrammerError",
@@ -140,6 +150,7 @@ __all__ = [
     "ServiceChanged",
     "ServicePort",
     "ServiceSpec",
+    "ServiceTraffic",
     "SliceChange",
     "Snapshot",
     "SvclinkError",
@@ -148,6 +159,7 @@ __all__ = [
     "TrafficPolicyChanged",
     "TrafficPolicySpec",
     "TrafficPolicyStatus",
+    "TrafficReason",
     "Unclear",
     "Unreachable",
     "UnreachablePolicy",
@@ -168,4 +180,5 @@ __all__ = [
     "service_of",
     "snapshot",
     "summarize",
+    "traffic_status",
 ]

@@ -6,7 +6,7 @@ Each change has its reason, and a precondition that keeps it from hitting anothe
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import ClassVar, TypeAlias, assert_never
+from typing import ClassVar, Final, TypeAlias, assert_never
 
 from attrs import evolve, frozen
 
@@ -228,7 +228,10 @@ def deletions(observed: Iterable[EndpointSlice], reason: Reason) -> list[Delete]
 
 def is_last(change: SliceChange) -> bool:
     """Whether a change takes endpoints away, so that it must come after those that add some."""
-    return isinstance(change, Delete) or change.reason is Reason.UNREACHABLE_NOT_READY
+    return isinstance(change, Delete) or change.reason in _TAKING
+
+
+_TAKING: Final = (Reason.UNREACHABLE_NOT_READY, Reason.STANDBY)
 
 
 def without_losses(
@@ -303,6 +306,7 @@ def _have_same_annotations(wanted: EndpointSlice, observed: EndpointSlice) -> bo
     return wanted.metadata.annotations == observed.metadata.annotations or (
         wanted.source == observed.source
         and wanted.is_marked_not_ready == observed.is_marked_not_ready
+        and wanted.standby == observed.standby
     )
 
 

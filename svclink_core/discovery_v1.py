@@ -11,6 +11,7 @@ from svclink_core.meta_v1 import ObjectMeta
 from svclink_core.well_known import (
     ANNOTATION_SHARD,
     ANNOTATION_SOURCE_SLICE,
+    ANNOTATION_STANDBY,
     ANNOTATION_UNREACHABLE,
     NOT_READY,
 )
@@ -110,3 +111,8 @@ class EndpointSlice:
     def is_marked_not_ready(self) -> bool:
         """Whether an unreachable policy made the endpoints of a mirrored slice a last resort."""
         return self.metadata.annotation(ANNOTATION_UNREACHABLE) == NOT_READY
+
+    @property
+    def standby(self) -> str | None:
+        """Which endpoints of a mirrored slice are a standby; None if none is. See `standby`."""
+        return self.metadata.annotation(ANNOTATION_STANDBY)

@@ -34,6 +34,7 @@ def union(plans: Mapping[NamespacedName, Plan]) -> Plan:
         decisions=tuple([decision for each in ordered for decision in each.decisions]),
         findings=tuple([finding for each in ordered for finding in each.findings]),
         again_at=earliest(each.again_at for each in ordered),
+        traffic=tuple([traffic for each in ordered for traffic in each.traffic]),
     )
 
 

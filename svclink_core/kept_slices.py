@@ -18,6 +18,7 @@ from svclink_core.hints import with_current_hints
 from svclink_core.mirroring import Finding, with_owner
 from svclink_core.ownership import is_ours
 from svclink_core.service_view import ServiceView
+from svclink_core.standby import as_remote_said
 from svclink_core.unreachable_policy import LAST_RESORT, as_before_loss
 from svclink_core.well_known import Reason
 
@@ -26,12 +27,12 @@ Form: TypeAlias = Callable[[EndpointSlice, Service], EndpointSlice]
 
 
 def as_kept(mirror: EndpointSlice, main: Service) -> EndpointSlice:
-    """The mirror under its main Service, as it was before an unreachable policy changed it.
+    """The mirror under its main Service, as its cluster last said.
 
     It gets the uid of a re-created main Service, and the hints that the Service asks for now:
     otherwise the garbage collector takes it, or it ends topology routing for all endpoints.
     """
-    return following(as_before_loss(mirror), main)
+    return following(as_remote_said(mirror), main)
 
 
 def following(mirror: EndpointSlice, main: Service) -> EndpointSlice:
@@ -90,8 +91,10 @@ def only_allowed(mirror: EndpointSlice, allowed: CIDRs) -> EndpointSlice | None:
             if is_endpoint_allowed(allowed, each.addresses, address_type)
         ]
     )
-    if not endpoints or len(endpoints) == len(mirror.endpoints):
-        return mirror if endpoints else None
+    if len(endpoints) == len(mirror.endpoints):
+        return mirror  # It may be empty: a TrafficPolicy can leave all endpoints out.
+    if not endpoints:
+        return None
     part = evolve(mirror, endpoints=endpoints)
     is_marked_in_vain = all(each.conditions != LAST_RESORT for each in endpoints)
     return as_before_loss(part) if is_marked_in_vain else part

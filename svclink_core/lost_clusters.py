@@ -17,8 +17,9 @@ from svclink_core.kept_slices import allowed_parts, follow_main, only_allowed
 from svclink_core.mirroring import with_owner
 from svclink_core.service_view import ServiceView
 from svclink_core.snapshot import RemoteCluster, Synced
+from svclink_core.standby import as_remote_said, without_standby
+from svclink_core.traffic import may_be_used
 from svclink_core.unreachable_policy import (
-    as_before_loss,
     as_last_resort,
     counts_as_ready,
     covers,
@@ -65,6 +66,8 @@ def ready_elsewhere(
 ) -> frozenset[str]:
     """The address types of the ready endpoints of a Service that no policy covers.
 
+    What a TrafficPolicy never uses does not count, and what it keeps as a standby does.
+
     Args:
         view: The Service.
         slices: What it will have of each cluster. Those of lost clusters are not looked at.
@@ -72,14 +75,25 @@ def ready_elsewhere(
         now: Seconds, on the clock of `Unreachable.at`.
     """
     remotes, under_policy = view.snapshot.remotes, {remote.name: remote for remote in lost}
-    others = [*view.local]
+    others, unused = [*view.local], never_used(view)
     for name, some in slices.items():
+        if name in unused:
+            continue
         if (remote := under_policy.get(name)) is not None:
             kept = [each for each in view.ours.get(name, ()) if not covers(remote, each, now)]
-            others += allowed_parts(kept, remote.allowed_cidrs)
-        elif name not in remotes or counts_as_ready(remotes[name].link):
+            others += map(as_remote_said, allowed_parts(kept, remote.allowed_cidrs))
+        elif name not in remotes or not remotes[name].link.spec.enabled:
             others += some
+        elif counts_as_ready(remotes[name].link):
+            others += map(without_standby, some)
     return ready_families(others)
+
+
+def never_used(view: ServiceView) -> frozenset[str]:
+    """The clusters that the TrafficPolicy of a Service never uses, whatever else is ready."""
+    policy = view.snapshot.main.traffic_policies.get(view.key)
+    rules = () if policy is None else policy.spec.clusters
+    return frozenset([each.name for each in rules if not may_be_used(each)])
 
 
 def plan_lost(
@@ -111,13 +125,13 @@ def plan_lost(
     gone = {reason: by_action.pop(reason, []) for reason in _DELETING}
     resorts = by_action.pop(Reason.UNREACHABLE_NOT_READY, [])
     kept = [each for some in by_action.values() for each in some]
-    wanted = [with_owner(as_last_resort(each), main) for each in allowed_parts(resorts, allowed)]
+    wanted = [_resort(each, main) for each in allowed_parts(resorts, allowed)]
     changes: list[SliceChange] = [
         *follow_main(kept, main, allowed),
         *updates(zip(wanted, resorts, strict=True), Reason.UNREACHABLE_NOT_READY),
         *[change for reason, some in gone.items() for change in deletions(some, reason)],
     ]
-    slices = [*map(as_before_loss, allowed_parts(kept, allowed)), *wanted]
+    slices = [*map(as_remote_said, allowed_parts(kept, allowed)), *wanted]
     if Reason.LAST_ENDPOINTS in by_action:
         return LossPlan(Reason.LAST_ENDPOINTS, slices, changes)
     if slices:
@@ -126,3 +140,8 @@ def plan_lost(
     is_removed = remote.link.spec.unreachable.action == "Remove"
     reason = Reason.UNREACHABLE_REMOVED if is_removed else Reason.UNREACHABLE
     return LossPlan(reason, slices, changes)
+
+
+def _resort(mirror: EndpointSlice, main: Service) -> EndpointSlice:
+    """A mirror as NotReady leaves it. Its standby endpoints are ready in the remote cluster."""
+    return with_owner(as_last_resort(without_standby(mirror)), main)

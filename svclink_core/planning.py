@@ -8,7 +8,7 @@ found: service_findings.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TypeAlias, assert_never, cast
 
@@ -56,7 +56,8 @@ from svclink_core.service_creation import create_service
 from svclink_core.service_findings import all_findings
 from svclink_core.service_view import ServiceView, view_of
 from svclink_core.snapshot import RemoteCluster, Snapshot, Synced
-from svclink_core.unreachable_policy import as_before_loss
+from svclink_core.standby import as_remote_said
+from svclink_core.traffic_planning import steer
 from svclink_core.well_known import Reason
 
 
@@ -156,7 +157,7 @@ def compose(
     changes = [change for name in clusters for change in parts[name].changes]
     if len(changes) > 1:
         changes.sort(key=lambda each: (is_last(each), each.endpoint_slice.metadata.name))
-    return Plan(
+    plan = Plan(
         changes=(*created.changes, *changes),
         decisions=created.decisions,
         findings=all_findings(
@@ -167,6 +168,7 @@ def compose(
         ),
         again_at=earliest([created.again_at, *[part.again_at for part in parts.values()]]),
     )
+    return _with_traffic(plan, view, parts, now) if _is_steered(view, parts) else plan
 
 
 def earliest(times: Iterable[float | None]) -> float | None:
@@ -218,7 +220,7 @@ def _keep(view: ServiceView, remote: RemoteCluster, reason: Reason) -> ClusterPl
     changes = follow_main(observed, view.main, allowed, form)
     slices = allowed_parts(observed, allowed)
     if view.is_decodable:
-        slices = [as_before_loss(each) for each in slices]
+        slices = [as_remote_said(each) for each in slices]
     findings = undecodable_findings(view, remote.name, reason)
     return ClusterPlan(_decision(view.key, remote.name, kept, slices), slices, changes, findings)
 
@@ -331,6 +333,42 @@ def _decision(
 
 
 # Across clusters
+
+
+def _is_steered(view: ServiceView, parts: Mapping[str, ClusterPlan]) -> bool:
+    """Whether a traffic policy or a drained link has a say in a Service.
+
+    Neither has where the Service is missing, or where a part of it is unknown.
+    """
+    if view.main is None or not view.is_decodable:
+        return False
+    remotes = view.snapshot.remotes
+    drained = [
+        name for name, part in parts.items() if part.slices and remotes[name].link.spec.drained
+    ]
+    return bool(drained) or view.key in view.snapshot.main.traffic_policies
+
+
+def _with_traffic(
+    plan: Plan, view: ServiceView, parts: Mapping[str, ClusterPlan], now: float
+) -> Plan:
+    """The plan with active and standby endpoints."""
+    steering = steer(view, {name: part.changes for name, part in parts.items()}, now)
+    changes = [change for some in steering.changes.values() for change in some]
+    changes.sort(key=lambda each: (steering.is_late(each), each.endpoint_slice.metadata.name))
+    left_out = steering.left_out
+    return evolve(
+        plan,
+        changes=tuple(changes),
+        decisions=tuple(
+            [
+                evolve(each, endpoints=each.endpoints - left_out.get(each.cluster, 0))
+                for each in plan.decisions
+            ]
+        ),
+        again_at=earliest([plan.again_at, steering.again_at]),
+        traffic=(steering.traffic,),
+    )
 
 
 def _create(view: ServiceView, decisions: list[Decision], now: float) -> Plan:

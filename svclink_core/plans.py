@@ -11,6 +11,7 @@ from svclink_core.diffing import SliceChange
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.mirroring import Finding
 from svclink_core.service_creation import Creation
+from svclink_core.service_traffic import ServiceTraffic
 from svclink_core.well_known import Reason
 
 Change: TypeAlias = SliceChange | Creation
@@ -70,9 +71,11 @@ class Plan:
         findings: What could not be mirrored, or not be decoded, and addresses in two clusters.
         again_at: When to plan again although nothing happens, on the clock of `now`; None if that
             is not needed. Unreachable policies and guards have deadlines of their own.
+        traffic: What becomes of the traffic of Services with a policy or a drained cluster.
     """
 
     changes: tuple[Change, ...] = ()
     decisions: tuple[Decision, ...] = ()
     findings: tuple[Finding, ...] = ()
     again_at: float | None = None
+    traffic: tuple[ServiceTraffic, ...] = ()

@@ -22,6 +22,7 @@ ANNOTATION_TOPOLOGY_MODE: Final = "service.kubernetes.io/topology-mode"
 ANNOTATION_TOPOLOGY_HINTS: Final = "service.kubernetes.io/topology-aware-hints"
 ANNOTATION_UNREACHABLE: Final = "svclink.cloudpilot.ai/unreachable"
 ANNOTATION_MIRROR: Final = "svclink.cloudpilot.ai/mirror"
+ANNOTATION_STANDBY: Final = "svclink.cloudpilot.ai/standby"
 NOT_READY: Final = "NotReady"
 MANAGED_BY: Final = "svclink.cloudpilot.ai"
 
@@ -40,7 +41,7 @@ REASONED_LABELS: Final = frozenset(
 """The label keys that the core keeps: others would cost memory and change no decision."""
 
 MIRROR_ANNOTATIONS: Final = frozenset(
-    {ANNOTATION_SOURCE_SLICE, ANNOTATION_SHARD, ANNOTATION_UNREACHABLE}
+    {ANNOTATION_SOURCE_SLICE, ANNOTATION_SHARD, ANNOTATION_UNREACHABLE, ANNOTATION_STANDBY}
 )
 """The annotation keys that svclink writes to a mirror."""
 
@@ -287,6 +288,11 @@ class Reason(Enum):
     RESTORED = (
         "Restored",
         "the unreachable policy no longer applies: endpoints that were ready are ready again",
+    )
+    ACTIVATED = ("Activated", "the Service needs more active endpoints of the cluster")
+    STANDBY = (
+        "Standby",
+        "a TrafficPolicy or a drained ClusterLink asks for fewer active endpoints of the cluster",
     )
     SOURCE_GONE = ("SourceGone", "the remote EndpointSlice is gone", Side.REMOTE)
     MAIN_PORTS_CHANGED = (

@@ -32,9 +32,9 @@ ALLOWED_IMPORTS: Final = {
 ALLOWED_IN_CODEC: Final = {"cattrs", "cattrs.cols", "cattrs.gen"}
 ALLOWED_BUILTINS: Final = {
     "BaseException", "Ellipsis", "Exception", "IndexError", "KeyError", "TypeError", "ValueError",
-    "any", "all", "bool", "dict", "enumerate", "float", "frozenset", "int", "isinstance", "len",
-    "list", "map", "max", "min", "next", "object", "property", "range", "reversed", "set", "sorted",
-    "str", "sum", "super", "tuple", "type", "zip",
+    "any", "all", "bool", "bytes", "dict", "divmod", "enumerate", "float", "frozenset", "int",
+    "isinstance", "len", "list", "map", "max", "min", "next", "object", "property", "range",
+    "reversed", "set", "sorted", "str", "sum", "super", "tuple", "type", "zip",
 }  # fmt: skip
 ALLOWED_DUNDERS: Final = {"__all__", "__init__", "__name__", "__str__"}
 MAX_BODY: Final = 30

@@ -993,6 +993,7 @@ def test_l11_incremental_is_full(found: Snapshot, other: NamespacedName) -> None
         tuple(decision for each in plans for decision in each.decisions),
         tuple(finding for each in plans for finding in each.findings),
         min((each.again_at for each in plans if each.again_at is not None), default=None),
+        tuple(traffic for each in plans for traffic in each.traffic),
     )
     assert other in all_keys(found) or plan_service(found, other, NOW).changes == ()
 

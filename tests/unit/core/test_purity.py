@@ -29,6 +29,7 @@ from svclink_core import (
     ApiServerCaller,
     ClusterLink,
     ClusterLinkSpec,
+    ClusterTraffic,
     DeletionCount,
     EndpointSlice,
     LinkFacts,
@@ -40,8 +41,11 @@ from svclink_core import (
     Planner,
     Reason,
     RemoteCluster,
+    ServiceTraffic,
     Snapshot,
     Synced,
+    TrafficPolicy,
+    TrafficPolicyStatus,
     Unreachable,
     UnreachablePolicy,
     main_cluster,
@@ -54,6 +58,7 @@ from svclink_core.link_target import LinkTarget
 from svclink_core.ownership import Leftover, cluster_of, is_ours, owner_of, service_of
 from svclink_core.remote_lifecycle import Broken, RemoteState
 from svclink_core.snapshot import all_keys
+from svclink_core.traffic_policy_v1alpha1 import ActiveTier
 from svclink_core.traffic_shift import Shift, ShiftState
 from svclink_core.watch_health import EndedWatch, WatchHealth
 from svclink_core.write_retries import NO_ANSWER
@@ -66,6 +71,7 @@ from tests.builders.values import (
     remote_slice,
     service,
     snapshot_of,
+    traffic_policy,
 )
 from tests.unit.core.strategies.events import happenings
 from tests.unit.core.strategies.initial_snapshots import fresh_snapshots, healthy_snapshot
@@ -250,6 +256,9 @@ def use_rest(core: Mapping[str, Function], universe: Universe) -> None:
     core["is_collected_with"](mirrored_slice(), NamespacedName("default", "web"))
     core["is_distribution_refused"](422, "spec.trafficDistribution: Unsupported value")
     core["json_name"]("cluster_ip", {})
+    policy = traffic_policy(ClusterTraffic("c1", 10))
+    core["traffic_status"](policy, policy, service(), ServiceTraffic(WEB, "web"), "")
+    core["percent_of"](1, 3)
     core["exactly"](int)
     core["json_type"]([])
     core["read_target_port"](80, None)
@@ -278,6 +287,15 @@ LOST: Final = evolve(
     cluster("c2", connection=Unreachable("2026-01-01T00:00:00Z", 0)),
     link=link("c2", ClusterLinkSpec(unreachable=UnreachablePolicy("NotReady"))),
 )
+RECOVERING: Final = TrafficPolicyStatus(
+    1, tiers=(ActiveTier(1, "IPv4", "2026-07-01T11:00:00Z", "2026-07-01T12:00:00Z"),)
+)
+
+
+def with_policy(found: Snapshot, policy: TrafficPolicy) -> Snapshot:
+    return evolve(found, main=evolve(found.main, traffic_policies={policy.service: policy}))
+
+
 RARE: Final = (
     snapshot_of(
         cluster("c1", remote_slice(None, "010.0.0.1")),
@@ -286,6 +304,14 @@ RARE: Final = (
         slices=[mirrored_slice(cluster="c2"), mirrored_slice(), leftover_slice()],
     ),
     snapshot_of(cluster("c1"), slices=[mirrored_slice()]),
+    with_policy(
+        snapshot_of(
+            cluster("c1", remote_slice(None, "10.0.0.1", "10.0.0.2")),
+            LOST,
+            slices=[mirrored_slice(cluster="c2"), mirrored_slice()],
+        ),
+        traffic_policy(ClusterTraffic("c1", 50), ClusterTraffic("c2", tier=1), status=RECOVERING),
+    ),
     snapshot_of(cluster("c1", remote_slice(endpoints=[])), slices=[mirrored_slice()]),
     snapshot_of(
         evolve(cluster("c1", remote_slice(), services=[]), changed_at={WEB: NOW}),

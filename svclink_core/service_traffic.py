@@ -1,0 +1,114 @@
+"""What becomes of the traffic of a Service: which endpoints are active, and why.
+
+A plan carries it, so that status, commands and metrics do not find it out again.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from attrs import frozen
+
+from svclink_core.meta_v1 import NamespacedName
+from svclink_core.traffic_policy_v1alpha1 import ActiveTier, IPFamily
+from svclink_core.traffic_shares import Miss
+
+
+class TrafficReason(Enum):
+    """Why so many ready endpoints of a cluster are active: a code, and a sentence for people."""
+
+    LOCAL = ("Local", "svclink never changes local endpoints")
+    FROZEN = ("Frozen", "the ClusterLink is disabled, so its EndpointSlices stay as they are")
+    IN_USE = ("InUse", "all its ready endpoints are active")
+    SHARE = ("Share", "as many are active as bring its share nearest to the wanted one")
+    NO_SHARE = ("NoShare", "its share is 0")
+    TIER_WAITING = ("TierWaiting", "the tiers before it have enough ready endpoints")
+    DRAINED = ("Drained", "its ClusterLink is drained")
+    LAST_READY = ("LastReady", "nothing else of the Service is ready")
+    NOTHING_READY = ("NothingReady", "it has no ready endpoint")
+
+    def __init__(self, code: str, sentence: str) -> None:
+        self.code = code
+        self.sentence = sentence
+
+    def __str__(self) -> str:
+        return self.code
+
+
+@frozen
+class EndpointUse:
+    """How many endpoints of one cluster and IP family are used.
+
+    Args:
+        cluster: The name of the cluster; `MAIN` for local endpoints.
+        tier: Its tier.
+        ready: How many ready endpoints it has. One address counts once, for one cluster.
+        active: How many of them are active. The others are a standby, or left out.
+        reason: Why.
+        wanted_share: The share that it should get, in percent; None without one.
+        miss: Why it cannot get that share, or None.
+    """
+
+    cluster: str
+    tier: int
+    ready: int
+    active: int
+    reason: TrafficReason
+    wanted_share: int | None = None
+    miss: Miss | None = None
+
+
+@frozen
+class FamilyTraffic:
+    """The traffic of one IP family.
+
+    Args:
+        ip_family: The IP family.
+        last_tier: The last tier that is in use.
+        uses: How many endpoints of each cluster are used: local ones, then by name.
+    """
+
+    ip_family: IPFamily
+    last_tier: int
+    uses: tuple[EndpointUse, ...]
+
+    @property
+    def active(self) -> int:
+        """How many endpoints are active. The share of a cluster is its part of them."""
+        return sum([each.active for each in self.uses])
+
+
+@frozen
+class ServiceTraffic:
+    """What becomes of the traffic of a Service that has a policy or uses a drained cluster.
+
+    Args:
+        service: The Service.
+        policy: The name of its TrafficPolicy, in the same namespace; None without one.
+        families: The IP families of which there are endpoints.
+        remembered: The tiers after the first that are in use, for the status of the policy.
+        unknown_clusters: Clusters that the policy names and that have no ClusterLink.
+        is_topology_aware: Whether kube-proxy prefers near endpoints, so that shares hold only over
+            all nodes together.
+    """
+
+    service: NamespacedName
+    policy: str | None = None
+    families: tuple[FamilyTraffic, ...] = ()
+    remembered: tuple[ActiveTier, ...] = ()
+    unknown_clusters: tuple[str, ...] = ()
+    is_topology_aware: bool = False
+
+    @property
+    def last_tier(self) -> int:
+        """The last tier that is in use for any IP family."""
+        found = [each.last_tier for each in self.families]
+        return max(found or [each.tier for each in self.remembered], default=0)
+
+    def needs(self, cluster: str) -> bool:
+        """Whether a drained cluster is still used, because nothing else is ready."""
+        return any(
+            use.cluster == cluster and use.reason is TrafficReason.LAST_READY and use.active > 0
+            for family in self.families
+            for use in family.uses
+        )

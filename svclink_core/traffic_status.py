@@ -1,0 +1,200 @@
+"""The status of a TrafficPolicy, made from what plans say. Time only sets the times of transitions.
+
+| condition | True | False |
+|---|---|---|
+| Accepted | `Accepted` | `TargetNotFound`, `Conflicted` |
+| Applied | `Applied`, `FailedOver` | `NothingReady`, `ClusterNotFound`, `ShareUnreachable`, |
+|         |                         | `TopologyRouting`, or why it is not accepted            |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import Enum
+from typing import Final
+
+from attrs import evolve, frozen
+
+from svclink_core.core_v1 import Service
+from svclink_core.service_traffic import EndpointUse, FamilyTraffic, ServiceTraffic
+from svclink_core.svclink_v1alpha1 import Condition, ConditionStatus
+from svclink_core.traffic_policy_v1alpha1 import (
+    ClusterTrafficStatus,
+    TrafficPolicy,
+    TrafficPolicyStatus,
+)
+from svclink_core.traffic_shares import Miss, Obstacle, percent_of
+from svclink_core.well_known import MAIN
+
+
+class PolicyReason(Enum):
+    """The reason of a condition of a TrafficPolicy, and a sentence for people."""
+
+    ACCEPTED = ("Accepted", "the policy counts for its Service")
+    TARGET_NOT_FOUND = ("TargetNotFound", "create the Service, or correct spec.targetRef")
+    CONFLICTED = ("Conflicted", "delete one of the two policies: the older counts")
+    APPLIED = ("Applied", "the traffic is divided as the policy says")
+    FAILED_OVER = ("FailedOver", "the tiers before have fewer ready endpoints than spec.minReady")
+    NOTHING_READY = ("NothingReady", "no endpoint that may be used is ready")
+    CLUSTER_NOT_FOUND = ("ClusterNotFound", "create the ClusterLink, or correct spec.clusters")
+    SHARE_UNREACHABLE = ("ShareUnreachable", "the nearest possible share is used instead")
+    TOPOLOGY_ROUTING = (
+        "TopologyRouting",
+        "the Service prefers near endpoints, so shares hold only over all nodes together",
+    )
+
+    def __init__(self, code: str, sentence: str) -> None:
+        self.code = code
+        self.sentence = sentence
+
+    def __str__(self) -> str:
+        return self.code
+
+
+def traffic_status(
+    policy: TrafficPolicy,
+    counting: TrafficPolicy,
+    service: Service | None,
+    traffic: ServiceTraffic | None,
+    now: str,
+) -> TrafficPolicyStatus:
+    """The status that a policy should have.
+
+    Args:
+        policy: The policy, with the status it has.
+        counting: The policy that counts for the same Service; see `counting_policies`.
+        service: The Service in the main cluster; None if it has none.
+        traffic: What the plan of the Service says; None if it says nothing, because an object of
+            the Service could not be decoded. Then the status stays.
+        now: RFC 3339; used only as the time of transitions.
+    """
+    old, generation = policy.status, policy.metadata.generation
+    if (refused := _refused(policy, counting, service)) is not None:
+        refusals = (refused, evolve(refused, type="Applied"))
+        conditions = tuple([_condition(state, old, generation, now) for state in refusals])
+        return TrafficPolicyStatus(conditions=conditions, observed_generation=generation)
+    if traffic is None:
+        return old
+    states = (_ACCEPTED, _applied(traffic))
+    is_same_tier = old.active_tier == traffic.last_tier and old.active_tier_since is not None
+    return TrafficPolicyStatus(
+        active_tier=traffic.last_tier,
+        active_tier_since=old.active_tier_since if is_same_tier else now,
+        tiers=traffic.remembered,
+        clusters=_clusters(policy, traffic),
+        conditions=tuple([_condition(state, old, generation, now) for state in states]),
+        observed_generation=generation,
+    )
+
+
+@frozen
+class _State:
+    """A condition without its times."""
+
+    type: str
+    status: ConditionStatus
+    reason: PolicyReason
+    message: str
+
+
+_ACCEPTED: Final = _State("Accepted", "True", PolicyReason.ACCEPTED, PolicyReason.ACCEPTED.sentence)
+
+
+def _refused(
+    policy: TrafficPolicy, counting: TrafficPolicy, service: Service | None
+) -> _State | None:
+    """Why a policy does not count, or None if it does."""
+    if counting.metadata.name != policy.metadata.name:
+        reason = PolicyReason.CONFLICTED
+        other = f"TrafficPolicy {counting.metadata.name} is for {policy.service} too"
+        return _State("Accepted", "False", reason, f"{other}: {reason.sentence}")
+    if service is None:
+        reason = PolicyReason.TARGET_NOT_FOUND
+        message = f"there is no Service {policy.service}: {reason.sentence}"
+        return _State("Accepted", "False", reason, message)
+    return None
+
+
+def _applied(traffic: ServiceTraffic) -> _State:
+    """The first obstacle gives the reason; the message has all."""
+    obstacles = [*_obstacles(traffic)]
+    failover = [*_failover(traffic)]
+    if not (found := [*obstacles, *failover]):
+        return _State("Applied", "True", PolicyReason.APPLIED, PolicyReason.APPLIED.sentence)
+    first, text = found[0]
+    others = [f"{reason.code}: {message}" for reason, message in found[1:]]
+    return _State("Applied", "False" if obstacles else "True", first, "; ".join((text, *others)))
+
+
+def _obstacles(traffic: ServiceTraffic) -> Iterator[tuple[PolicyReason, str]]:
+    if not any(each.active for each in traffic.families):
+        yield PolicyReason.NOTHING_READY, PolicyReason.NOTHING_READY.sentence
+    if traffic.unknown_clusters:
+        reason, names = PolicyReason.CLUSTER_NOT_FOUND, ", ".join(traffic.unknown_clusters)
+        yield reason, f"there is no ClusterLink {names}: {reason.sentence}"
+    if missed := [*_missed_shares(traffic)]:
+        reason = PolicyReason.SHARE_UNREACHABLE
+        yield reason, f"{', '.join(missed)}: {reason.sentence}"
+    uses = [use for each in traffic.families for use in each.uses]
+    if traffic.is_topology_aware and any(each.wanted_share is not None for each in uses):
+        yield PolicyReason.TOPOLOGY_ROUTING, PolicyReason.TOPOLOGY_ROUTING.sentence
+
+
+def _failover(traffic: ServiceTraffic) -> Iterator[tuple[PolicyReason, str]]:
+    if traffic.last_tier > 0:
+        reason = PolicyReason.FAILED_OVER
+        yield reason, f"tier {traffic.last_tier} is in use: {reason.sentence}"
+
+
+def _missed_shares(traffic: ServiceTraffic) -> Iterator[str]:
+    """One sentence for each cluster; IP families are named where the Service has several."""
+    for family in traffic.families:
+        for use in family.uses:
+            if use.miss is not None:
+                got = percent_of(use.active, family.active) or 0
+                place = f" of {family.ip_family}" if len(traffic.families) > 1 else ""
+                wanted = f"rather than {use.wanted_share} %"
+                yield f"{use.cluster} gets {got} %{place} {wanted}, {_why(use.miss, family)}"
+
+
+def _why(miss: Miss, family: FamilyTraffic) -> str:
+    """How many endpoints there are too many or too few; of too many, how many are local Pods."""
+    if miss.obstacle is Obstacle.TOO_FEW_OTHERS:
+        return f"because {miss.endpoints} more endpoint(s) outside of it would have to be ready"
+    local = sum([each.active for each in family.uses if each.cluster == MAIN])
+    if local >= miss.endpoints:
+        return f"because {miss.endpoints} of {local} local Pod(s) are too many"
+    return f"because {miss.endpoints} endpoint(s) outside of it are too many"
+
+
+def _clusters(policy: TrafficPolicy, traffic: ServiceTraffic) -> tuple[ClusterTrafficStatus, ...]:
+    """What each cluster contributes, over all IP families; sorted by name."""
+    total = sum([each.active for each in traffic.families])
+    rules = {each.name: each for each in policy.spec.clusters}
+    by_cluster: dict[str, list[EndpointUse]] = {}
+    for family in traffic.families:
+        for use in family.uses:
+            if use.cluster != MAIN:
+                by_cluster.setdefault(use.cluster, []).append(use)
+    found = []
+    for name, uses in sorted(by_cluster.items()):
+        ready, active = sum([each.ready for each in uses]), sum([each.active for each in uses])
+        if ready or name in rules:
+            share = uses[0].wanted_share
+            got = percent_of(active, total)
+            found.append(ClusterTrafficStatus(name, uses[0].tier, ready, active, share, got))
+    return tuple(found)
+
+
+def _condition(state: _State, old: TrafficPolicyStatus, generation: int, now: str) -> Condition:
+    """The condition with its transition time: the old one's, unless `status` differs."""
+    before = next((each for each in old.conditions if each.type == state.type), None)
+    is_same = before is not None and before.status == state.status
+    return Condition(
+        type=state.type,
+        status=state.status,
+        reason=state.reason.code,
+        message=state.message,
+        last_transition_time=before.last_transition_time if before and is_same else now,
+        observed_generation=generation,
+    )

@@ -1,0 +1,199 @@
+"""The status of a TrafficPolicy, one fact in each test."""
+
+from __future__ import annotations
+
+from attrs import evolve
+
+from svclink_core import ClusterTraffic, Condition, NamespacedName, TrafficPolicy
+from svclink_core.service_traffic import (
+    EndpointUse,
+    FamilyTraffic,
+    ServiceTraffic,
+    TrafficReason,
+)
+from svclink_core.traffic_policy_v1alpha1 import (
+    ActiveTier,
+    ClusterTrafficStatus,
+    TrafficPolicyStatus,
+)
+from svclink_core.traffic_shares import Miss, Obstacle
+from svclink_core.traffic_status import PolicyReason, traffic_status
+from svclink_core.well_known import MAIN
+from tests.builders.keys import WEB
+from tests.builders.values import service, traffic_policy
+
+NOW, BEFORE = "2026-07-01T12:00:00Z", "2026-07-01T11:00:00Z"
+POLICY = traffic_policy(ClusterTraffic("b", 10), ClusterTraffic("c", tier=1))
+LOCAL = EndpointUse(MAIN, 0, 10, 10, TrafficReason.LOCAL)
+B = EndpointUse("b", 0, 5, 1, TrafficReason.SHARE, 10)
+C = EndpointUse("c", 1, 3, 0, TrafficReason.TIER_WAITING)
+
+
+def traffic(*uses: EndpointUse, last_tier: int = 0) -> ServiceTraffic:
+    return ServiceTraffic(WEB, "web", (FamilyTraffic("IPv4", last_tier, uses),))
+
+
+HEALTHY = traffic(LOCAL, B, C)
+
+
+def status(
+    found: ServiceTraffic | None, policy: TrafficPolicy = POLICY, now: str = NOW
+) -> TrafficPolicyStatus:
+    return traffic_status(policy, policy, service(), found, now)
+
+
+def applied(found: ServiceTraffic) -> tuple[str, str, str]:
+    (_, condition) = status(found).conditions
+    assert condition.type == "Applied"
+    return condition.status, condition.reason, condition.message
+
+
+def test_status_of_a_policy_that_is_applied() -> None:
+    """What each remote cluster contributes, and both conditions."""
+    found = status(HEALTHY)
+    assert (found.active_tier, found.active_tier_since, found.observed_generation) == (0, NOW, 1)
+    assert found.clusters == (
+        ClusterTrafficStatus("b", 0, 5, 1, 10, 9),
+        ClusterTrafficStatus("c", 1, 3, 0, None, 0),
+    )
+    accepted, condition = found.conditions
+    assert accepted == Condition(
+        "Accepted", "True", "Accepted", "the policy counts for its Service", NOW, 1
+    )
+    assert (condition.status, condition.reason) == ("True", "Applied")
+
+
+def test_clusters_without_rule_and_endpoints_are_not_listed() -> None:
+    """A fleet of 100 clusters has 100 that do not matter to a Service."""
+    empty = EndpointUse("z", 0, 0, 0, TrafficReason.NOTHING_READY)
+    listed = evolve(B, ready=0, active=0)
+    found = status(traffic(LOCAL, listed, empty))
+    assert [each.name for each in found.clusters] == ["b"]
+
+
+def test_numbers_of_ip_families_are_added_up() -> None:
+    """The share is that over all of them."""
+    four, six = FamilyTraffic("IPv4", 0, (LOCAL, B)), FamilyTraffic("IPv6", 0, (LOCAL, B))
+    found = status(ServiceTraffic(WEB, "web", (four, six)))
+    assert found.clusters == (ClusterTrafficStatus("b", 0, 10, 2, 10, 9),)
+
+
+def test_status_is_quiet() -> None:
+    """Equal facts give an equal status, at any time (law L9)."""
+    written = status(HEALTHY, now=BEFORE)
+    assert status(HEALTHY, evolve(POLICY, status=written)) == written
+
+
+def test_times_move_at_transitions_only() -> None:
+    """That of the tier, and that of each condition."""
+    written = status(HEALTHY, now=BEFORE)
+    over = traffic(LOCAL, B, C, last_tier=1)
+    after = status(over, evolve(POLICY, status=written))
+    assert (after.active_tier, after.active_tier_since) == (1, NOW)
+    assert [each.last_transition_time for each in after.conditions] == [BEFORE, BEFORE]
+    dark = status(traffic(), evolve(POLICY, status=written))
+    assert [each.last_transition_time for each in dark.conditions] == [BEFORE, NOW]
+
+
+def test_tiers_in_use_are_remembered() -> None:
+    """They decide when a tier is left."""
+    tier = ActiveTier(1, "IPv4", BEFORE)
+    assert status(evolve(HEALTHY, remembered=(tier,))).tiers == (tier,)
+
+
+def test_failover_is_applied() -> None:
+    """It is what the policy asks for."""
+    outcome, reason, message = applied(traffic(LOCAL, B, C, last_tier=1))
+    assert (outcome, reason) == ("True", "FailedOver")
+    assert message.startswith("tier 1 is in use: ")
+
+
+def test_nothing_ready() -> None:
+    """What may be used is gone."""
+    assert applied(traffic(evolve(LOCAL, ready=0, active=0)))[:2] == ("False", "NothingReady")
+    assert applied(ServiceTraffic(WEB, "web"))[:2] == ("False", "NothingReady")
+
+
+def test_unknown_clusters() -> None:
+    """A typing error in the policy, or a link that is still to come."""
+    outcome, reason, message = applied(evolve(HEALTHY, unknown_clusters=("x", "y")))
+    assert (outcome, reason) == ("False", "ClusterNotFound")
+    assert message.startswith("there is no ClusterLink x, y: ")
+
+
+def test_missed_share() -> None:
+    """How many local Pods are too many, or how many endpoints of others are missing."""
+    many = evolve(B, active=5, wanted_share=50, miss=Miss(Obstacle.TOO_MANY_OTHERS, 5))
+    outcome, reason, message = applied(traffic(LOCAL, many, C))
+    assert (outcome, reason) == ("False", "ShareUnreachable")
+    assert message.startswith(
+        "b gets 33 % rather than 50 %, because 5 of 10 local Pod(s) are too many: "
+    )
+    others = evolve(B, active=5, wanted_share=90, miss=Miss(Obstacle.TOO_MANY_OTHERS, 11))
+    assert "because 11 endpoint(s) outside of it are too many" in applied(traffic(LOCAL, others))[2]
+    few = evolve(B, miss=Miss(Obstacle.TOO_FEW_OTHERS, 7))
+    assert (
+        "because 7 more endpoint(s) outside of it would have to be ready"
+        in (applied(traffic(LOCAL, few))[2])
+    )
+
+
+def test_missed_share_of_one_ip_family() -> None:
+    """It is named where the Service has several."""
+    missed = evolve(B, miss=Miss(Obstacle.TOO_FEW_OTHERS, 7))
+    four, six = FamilyTraffic("IPv4", 0, (LOCAL, B)), FamilyTraffic("IPv6", 0, (missed,))
+    message = applied(ServiceTraffic(WEB, "web", (four, six)))[2]
+    assert message.startswith("b gets 100 % of IPv6 rather than 10 %, ")
+
+
+def test_topology_concerns_shares_only() -> None:
+    """Tiers and draining hold for every node."""
+    found = evolve(HEALTHY, is_topology_aware=True)
+    assert applied(found)[:2] == ("False", "TopologyRouting")
+    assert applied(evolve(traffic(LOCAL, C), is_topology_aware=True))[1] == "Applied"
+
+
+def test_message_has_all_problems() -> None:
+    """The first one gives the reason."""
+    found = evolve(traffic(last_tier=1), unknown_clusters=("x",))
+    outcome, reason, message = applied(found)
+    assert (outcome, reason) == ("False", "NothingReady")
+    assert "; ClusterNotFound: " in message
+    assert "; FailedOver: " in message
+
+
+def test_younger_of_two_policies_conflicts() -> None:
+    """It names the one that counts; both conditions say so."""
+    younger = traffic_policy(name="younger")
+    found = traffic_status(younger, POLICY, service(), HEALTHY, NOW)
+    assert [(each.type, each.status, each.reason) for each in found.conditions] == [
+        ("Accepted", "False", "Conflicted"),
+        ("Applied", "False", "Conflicted"),
+    ]
+    assert found.conditions[0].message.startswith("TrafficPolicy web is for default/web too: ")
+    assert found.clusters == ()
+
+
+def test_target_that_is_missing() -> None:
+    """The Service may be created later."""
+    found = traffic_status(POLICY, POLICY, None, None, NOW)
+    assert [each.reason for each in found.conditions] == ["TargetNotFound", "TargetNotFound"]
+    assert found.conditions[0].message.startswith("there is no Service default/web: ")
+
+
+def test_status_stays_while_nothing_is_known() -> None:
+    """An object of the Service could not be decoded."""
+    written = status(HEALTHY)
+    assert status(None, evolve(POLICY, status=written)) == written
+
+
+def test_policy_of_another_service() -> None:
+    """A policy is for the Service that it names, in its own namespace."""
+    assert POLICY.service == WEB
+    assert traffic_policy(key=NamespacedName("shop", "api")).service.namespace == "shop"
+
+
+def test_reasons_are_printed_as_their_codes() -> None:
+    """Scripts match them."""
+    assert str(PolicyReason.SHARE_UNREACHABLE) == "ShareUnreachable"
+    assert str(TrafficReason.TIER_WAITING) == "TierWaiting"
