@@ -42,7 +42,14 @@ from tests.unit.core.strategies.events import happenings
 from tests.unit.core.strategies.initial_snapshots import fresh_snapshots, healthy_snapshot, options
 from tests.unit.core.strategies.names import Universe, universes
 from tests.unit.core.validation import Refused
-from tests.unit.core.world import applied, main_slices, ours, settled, with_main
+from tests.unit.core.world import (
+    applied,
+    main_slices,
+    ours,
+    settled,
+    with_main,
+    without_history,
+)
 
 # A large counterexample must not hide behind a warning about its size.
 pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
@@ -160,14 +167,9 @@ def decided_pairs(found: Snapshot) -> set[tuple[NamespacedName | None, str | Non
 def mirrored(
     found: Snapshot, pairs: set[tuple[NamespacedName | None, str | None]]
 ) -> Counter[EndpointSlice]:
-    """The mirrors of these pairs with their content, without names, which depend on history."""
+    """The mirrors of these pairs with their content, without what depends on history."""
     return Counter(
-        evolve(
-            endpoint_slice,
-            metadata=evolve(
-                endpoint_slice.metadata, name="", uid="", resource_version="", generation=0
-            ),
-        )
+        without_history(endpoint_slice)
         for endpoint_slice in ours(found)
         if (service_of(endpoint_slice), cluster_of(endpoint_slice)) in pairs
     )

@@ -98,6 +98,7 @@ from tests.unit.core.world import (
     with_link,
     with_main,
     with_remote,
+    without_history,
     without_link,
 )
 
@@ -1062,16 +1063,8 @@ def test_l11_every_pair_has_one_decision(found: Snapshot) -> None:
 
 
 def contents(found: Snapshot) -> Counter[EndpointSlice]:
-    """All mirrors with their content, without names, which depend on history."""
-    return Counter(
-        evolve(
-            endpoint_slice,
-            metadata=evolve(
-                endpoint_slice.metadata, name="", uid="", resource_version="", generation=0
-            ),
-        )
-        for endpoint_slice in main_slices(found)
-    )
+    """All slices with their content, without what depends on history."""
+    return Counter(without_history(endpoint_slice) for endpoint_slice in main_slices(found))
 
 
 @given(snapshots)

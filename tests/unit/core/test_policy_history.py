@@ -49,6 +49,7 @@ from tests.unit.core.world import (
     with_link,
     with_main,
     with_remote,
+    without_history,
 )
 
 # A large counterexample must not hide behind a warning about its size.
@@ -147,8 +148,7 @@ def as_far_as_remembered(each: EndpointSlice) -> EndpointSlice:
             return evolve(endpoint, conditions=READY)
         return evolve(endpoint, conditions=NOT_SERVING) if conditions.terminating else endpoint
 
-    metadata = evolve(each.metadata, name="", uid="", resource_version="", generation=0)
-    return evolve(each, metadata=metadata, endpoints=tuple(map(remembered, each.endpoints)))
+    return evolve(without_history(each), endpoints=tuple(map(remembered, each.endpoints)))
 
 
 def state_of(found: Snapshot) -> Counter[EndpointSlice]:

@@ -78,7 +78,16 @@ from tests.unit.core.strategies.initial_snapshots import fresh_snapshots, health
 from tests.unit.core.strategies.names import Universe, universes
 from tests.unit.core.strategies.snapshots import Happening, events, stories
 from tests.unit.core.strategies.statuses import link_facts
-from tests.unit.core.world import NOW, applied, collected, main_slices, ours, settled, with_main
+from tests.unit.core.world import (
+    NOW,
+    applied,
+    collected,
+    main_slices,
+    ours,
+    settled,
+    with_main,
+    without_history,
+)
 
 # A large counterexample must not hide behind a warning about its size.
 pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
@@ -456,19 +465,10 @@ def decided_by_facts(found: Snapshot) -> set[Pair]:
 
 
 def state_of(found: Snapshot, pairs: set[Pair]) -> Counter[EndpointSlice]:
-    """The mirrors of some Services and clusters, and what is left of the Go release.
-
-    Names are left out: which of two rivals has the readable name is a matter of history. So is what
-    others put on a mirror, which goes with it when it is deleted and created again.
-    """
+    """The mirrors of some Services and clusters without their history, and Go leftovers."""
     known = {name for name, each in found.remotes.items() if isinstance(each.connection, Synced)}
     return Counter(
-        evolve(
-            each,
-            metadata=evolve(
-                each.metadata, name="", uid="", resource_version="", generation=0, additions=None
-            ),
-        )
+        without_history(each)
         for each in main_slices(found)
         if (is_ours(each) or (isinstance(owner_of(each), Leftover) and cluster_of(each) in known))
         and (service_of(each), cluster_of(each)) in pairs

@@ -44,6 +44,23 @@ def remote_slices(remote: RemoteCluster) -> list[EndpointSlice]:
     ]
 
 
+def without_history(endpoint_slice: EndpointSlice) -> EndpointSlice:
+    """A slice without what depends on what happened before.
+
+    Which of two rivals has the readable name does. So does what others put on a mirror: it goes
+    with a mirror that is deleted and created again.
+    """
+    metadata = evolve(
+        endpoint_slice.metadata,
+        name="",
+        uid="",
+        resource_version="",
+        generation=0,
+        additions=None,
+    )
+    return evolve(endpoint_slice, metadata=metadata)
+
+
 def ours(snapshot: Snapshot) -> list[EndpointSlice]:
     """The EndpointSlices of the main cluster that are ours and not being deleted."""
     return [
