@@ -324,6 +324,10 @@ class Reason(Enum):
         Side.REMOTE,
     )
     ADDRESS_CONFLICT = ("AddressConflict", "another cluster has an endpoint with the same address")
+    TARGET_PORTS_DIFFER = (
+        "TargetPortsDiffer",
+        "OVN-Kubernetes (OpenShift) needs one target port in all clusters; kube-proxy does not",
+    )
     INVALID_ENDPOINTS = (
         "InvalidEndpoints",
         "a part of a remote EndpointSlice is invalid, or outside the link's allowedCIDRs",

@@ -57,7 +57,6 @@ SHORT_MODULES: Final = {
     "errors": "the base classes of all errors, which have no other home",
     "wire/bounded_arrays": "one trick, which needs an explanation of its own",
     "monitoring/listen_address": "flags name an address without importing the HTTP server",
-    "cli/preflight/services": "one module for each word in the column WHAT of `svclink check`",
 }
 """Modules with fewer lines than `MIN_LINES`, besides `__init__` and `__main__`: why they stay."""
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 import click
+from attrs import evolve
 
 from svclink_controller import clock
 from svclink_controller.cli.arguments import Source, output_option, reads_clusters_or_files
@@ -30,6 +31,7 @@ from svclink_core.ownership import Foreign, owner_of
 from svclink_core.planning import plan_service
 from svclink_core.plans import Decision, Outcome, Plan
 from svclink_core.snapshot import Options
+from svclink_core.target_ports import target_port_findings
 from svclink_core.well_known import Reason
 
 WORDS: Final = {
@@ -39,10 +41,14 @@ WORDS: Final = {
     Outcome.SKIPPED: "not mirrored",
 }
 
-LEFT_OUT: Final = frozenset(
-    {Reason.PORT_MISMATCH, Reason.INVALID_ENDPOINTS, Reason.LOOP, Reason.ADDRESS_TYPE}
-)
-"""Findings about a part of a Service that is not mirrored; the others are warnings."""
+_LABELS: Final = {
+    **dict.fromkeys(
+        (Reason.PORT_MISMATCH, Reason.INVALID_ENDPOINTS, Reason.LOOP, Reason.ADDRESS_TYPE),
+        "left out",
+    ),
+    Reason.TARGET_PORTS_DIFFER: "note",
+}
+"""What findings begin with; the others are warnings."""
 
 
 @click.command("explain")
@@ -67,6 +73,9 @@ def explain_command(options: Options, service: NamespacedName, source: Source, o
         if source.main_file is None:
             partial = read_source(source, options)
         result = plan_service(with_guards(partial.snapshot, now), service, now)
+    result = evolve(
+        result, findings=(*result.findings, *target_port_findings(partial.snapshot, result))
+    )
     if output == "table":
         for line, style in _words(service, result, partial):
             print_line(line, style)
@@ -90,7 +99,7 @@ def _words(
             yield f"    could not be read: {problem.reason.code}: {problem.message}", ""
         for finding in result.findings:
             if finding.cluster == decision.cluster:
-                label = "left out" if finding.reason in LEFT_OUT else "warning"
+                label = _LABELS.get(finding.reason, "warning")
                 yield f"    {label}: {finding_text(finding)}", ""
     if not partial.snapshot.remotes:
         yield f"  {NO_LINK}", ""

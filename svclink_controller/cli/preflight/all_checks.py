@@ -17,7 +17,7 @@ from svclink_controller.cli.preflight.leftovers import check_leftovers
 from svclink_controller.cli.preflight.permissions import check_permissions
 from svclink_controller.cli.preflight.pod_network import check_pod_network
 from svclink_controller.cli.preflight.results import MAIN_SUBJECT, REQUEST_ERRORS, Result
-from svclink_controller.cli.preflight.services import check_services
+from svclink_controller.cli.preflight.services import check_services, uses_ovn_kubernetes
 from svclink_controller.cli.snapshots.live import (
     MainUnreadableError,
     Scope,
@@ -32,6 +32,7 @@ from svclink_core.controller_namespace import ControllerNamespace
 from svclink_core.errors import SvclinkError
 from svclink_core.full_planning import plan
 from svclink_core.snapshot import Snapshot
+from svclink_core.target_ports import target_port_findings
 
 APPLY_DEPLOYMENT = "kubectl apply -f deploy/deployment.yaml"
 RENEW_KUBECONFIG = "kubectl config view --minify  # replace what expires in this kubeconfig"
@@ -121,16 +122,17 @@ async def _check_links(
     for link in main.links:
         if (problem := why_unused(link, used)) is not None:
             results.append(check_connection(link, problem, home))
-    results += _check_together(partial.snapshot)
+    results += _check_together(partial.snapshot, is_ovn=await uses_ovn_kubernetes(client))
     return results + await check_pod_network(partial.snapshot, scope)
 
 
-def _check_together(snapshot: Snapshot) -> list[Result]:
+def _check_together(snapshot: Snapshot, *, is_ovn: bool) -> list[Result]:
     """The checks that compare clusters."""
     planned = plan(snapshot, clock.seconds())
+    target_ports = target_port_findings(snapshot, planned) if is_ovn else ()
     return [
         *check_addresses(snapshot),
         *propose_ranges(snapshot, planned.decisions),
-        *check_services(planned.findings),
+        *check_services((*planned.findings, *target_ports)),
         *check_leftovers(snapshot),
     ]

@@ -174,7 +174,7 @@ def use(core: Mapping[str, Function], happening: Happening, facts: LinkFacts) ->
     remembering = Planner()
     for key in core["all_keys"](found):  # type: ignore[attr-defined]  # it gives keys
         assert remembering.plan_service(found, key, NOW) == core["plan_service"](found, key, NOW)
-    core["plan"](found, NOW)
+    core["target_port_findings"](found, core["plan"](found, NOW))
     core["with_guards"](found, NOW)
     core["settled_guard"](DeletionCount(24, {}), NOW, 300)
     core["requests_for"](happening.event, found)

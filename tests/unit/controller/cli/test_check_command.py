@@ -59,6 +59,7 @@ class Api:
     policy_schema: dict[str, Json] | None = field(factory=lambda: POLICY_SCHEMA)
     namespaced: bool = False
     has_reviews: bool = True
+    groups: bytes | None = None
     skew: float = 0
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse | None:
@@ -68,6 +69,8 @@ class Api:
             response = answer({"gitVersion": "v1.36.0"})
             response.headers["Date"] = formatdate(time.time() + self.skew, usegmt=True)
             return response
+        if request.path == "/apis" and self.groups is not None:
+            return web.Response(body=self.groups)
         if request.path == GROUP:
             resources: list[Json] = [{"name": "clusterlinks", "namespaced": self.namespaced}]
             if self.policy_schema is not None:
@@ -183,6 +186,30 @@ async def test_healthy_clusters_have_only_ok_lines(tmp_path: Path) -> None:
     }
     assert wrote == set()
     assert posts == {"/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"}
+
+
+@pytest.mark.parametrize(
+    ("groups", "is_found"),
+    [
+        (b'{"groups": [{"name": "apps"}, {"name": "k8s.ovn.org"}]}', True),
+        (b'{"groups": [{"name": "apps"}]}', False),
+        (b"{}", False),
+        (None, False),
+    ],
+)
+async def test_target_ports_are_compared_where_ovn_kubernetes_needs_it(
+    tmp_path: Path, groups: bytes | None, *, is_found: bool
+) -> None:
+    """Where another target port is harmless, or the plugin is not known, nothing is said."""
+    async with fleet(tmp_path, "c1") as world:
+        healthy(world).apis["main"].groups = groups
+        other = remote_slice("web-def", "10.0.0.2", ports=(EndpointPort("http", port=9090),))
+        world.remotes["c1"].put(other)
+        results = json.loads(await world.ask("check", "-o", "json"))
+    (line,) = [each for each in results if each["subject"] == "services"]
+    assert (line["level"], line["cluster"]) == (("warn", "c1") if is_found else ("ok", "MAIN"))
+    assert ("TargetPortsDiffer" in line["message"]) is is_found
+    assert ("svclink explain default/web" in str(line["fix"])) is is_found
 
 
 async def test_ranges_are_proposed_for_a_link(tmp_path: Path) -> None:

@@ -59,6 +59,21 @@ def test_each_cluster_is_explained(files: Files) -> None:
     ]
 
 
+def test_target_port_of_another_number_is_noted(files: Files) -> None:
+    """It is harmless with kube-proxy, so it is neither left out nor a warning."""
+    files.write("main.yaml", service(), endpoint_slice(), link("c1"))
+    other = endpoint_slice("web-def", "10.0.0.2")
+    (port,) = other["ports"]
+    remotes = files.remote("c1", service(), other | {"ports": [{**port, "port": 9090}]})
+    lines = files.run("explain", "default/web", *remotes).stdout.splitlines()
+    detail = f"{port['name']}/TCP: 9090 instead of {port['port']}"
+    assert f"    note: {Reason.TARGET_PORTS_DIFFER.sentence}: {detail}" in lines
+    (found,) = json.loads(files.run("explain", "default/web", *remotes, "-o", "json").stdout)[
+        "clusters"
+    ][0]["findings"]
+    assert (found["reason"], found["details"]) == ("TargetPortsDiffer", [detail])
+
+
 def test_service_missing_in_main_is_explained(files: Files) -> None:
     """A Service that exists only in a remote cluster is not mirrored, and the output says so."""
     files.write("main.yaml", link("c1"))
