@@ -360,5 +360,6 @@ def _connect(shared: _Shared, manager: Manager, dispatcher: Dispatcher) -> None:
             is_leading=lambda: manager.is_leading,
             longest_lag=lambda: manager.loop_lag.longest,
             task_count=lambda: len(asyncio.all_tasks()),
+            finding_counts=manager.work.reconciler.plan_results.finding_counts,
         )
     )

@@ -46,7 +46,7 @@ def why_gone(
     own = {(port.name, port.protocol) for port in main.spec.ports}
     if mirror.ports and own.isdisjoint((port.name, port.protocol) for port in mirror.ports):
         return Reason.MAIN_PORTS_CHANGED
-    if allowed and not _has_allowed(mirror, allowed):
+    if allowed and mirror.endpoints and not _has_allowed(mirror, allowed):
         return Reason.OUTSIDE_ALLOWED_CIDRS
     for source in sources:
         if (source.metadata.name, source.address_type) == (mirror.source, mirror.address_type):

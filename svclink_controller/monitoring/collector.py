@@ -34,6 +34,7 @@ class StateCollector(Collector):
         is_leading: Returns whether this replica writes.
         longest_lag: Returns the longest lag of the event loop since the start, in seconds.
         task_count: Returns the number of asyncio tasks.
+        finding_counts: Returns how many Services have a finding, by cluster and reason.
     """
 
     store: Store
@@ -41,6 +42,7 @@ class StateCollector(Collector):
     is_leading: Callable[[], bool]
     longest_lag: Callable[[], float]
     task_count: Callable[[], int]
+    finding_counts: Callable[[], Mapping[tuple[str, str], int]]
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
         """All gauges."""
@@ -103,6 +105,14 @@ class StateCollector(Collector):
             f"1 for the current state of a link: {', '.join(STATES)}.",
             "cluster state",
             states,
+        )
+        counts = self.finding_counts()
+        yield _gauge(
+            "svclink_services_with_findings",
+            "Number of Services of which something could not be mirrored, or that have one address "
+            "in two clusters, by reason.",
+            "cluster reason",
+            {(name, reason): count for (name, reason), count in counts.items() if name in links},
         )
         mirrored = {(name,): self.store.mirrored(name) for name in links}
         for kind in ("services", "slices", "endpoints"):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 
 from attrs import define, field
 
@@ -61,6 +62,14 @@ class PlanResults:
             for finding in self._findings[key]
             if finding.cluster == cluster
         ]
+
+    def finding_counts(self) -> Mapping[tuple[str, str], int]:
+        """How many Services have a finding, by cluster and code of the reason."""
+        return Counter(
+            each
+            for findings in self._findings.values()
+            for each in {(finding.cluster, finding.reason.code) for finding in findings}
+        )
 
     def failures_of(self, cluster: str) -> list[str]:
         """One message for each Service with a failed write for a cluster, ordered by Service."""

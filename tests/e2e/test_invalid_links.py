@@ -10,8 +10,10 @@ import pytest
 import trustme
 import yaml
 
-from tests.builders.manifests import Manifest, cluster_link
+from tests.builders.cidrs import INVALID_CIDRS, VALID_CIDRS
+from tests.builders.manifests import Manifest, cluster_link, encoded
 
+from .api_client import ApiError
 from .control_planes import UNPRIVILEGED, Cluster
 from .controller_process import Controller
 from .loopback_ports import reserve_ports
@@ -176,3 +178,23 @@ def test_fixed_link_works_without_a_restart(healthy: World) -> None:
 
     healthy.links.await_ready("west")
     healthy.await_mirrored("web", c1=["10.1.0.1"], west=["10.2.0.1"])
+
+
+@pytest.mark.real_servers("the embedded server does not evaluate the rules of a CRD")
+def test_crd_refuses_the_ranges_that_svclink_cannot_read(world: World) -> None:
+    """The API server and svclink agree on what a range is, and the refusal is one sentence."""
+
+    def create(text: str) -> None:
+        kubeconfig = encoded(world.c1.remote_kubeconfig())
+        world.main.api.create(cluster_link("c1", kubeconfig=kubeconfig, allowedCIDRs=[text]))
+        world.links.remove("c1")
+
+    for text in VALID_CIDRS:
+        create(text)
+    for text in INVALID_CIDRS:
+        with pytest.raises(ApiError) as refused:
+            create(text)
+        assert refused.value.status == 422
+        assert "an entry of spec.allowedCIDRs must be a CIDR such as 10.0.0.0/16" in str(
+            refused.value
+        )

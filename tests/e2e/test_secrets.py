@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import Final
 
 import pytest
+import yaml
 
 from tests.builders.manifests import cluster_link, encoded, secret
 
@@ -99,3 +101,27 @@ def test_removed_kubeconfig_keeps_the_connection(in_secret: World) -> None:
     in_secret.links.await_condition("c1", "False", "InvalidKubeconfig")
     in_secret.set_addresses(in_secret.c1, "web", "10.1.0.2")
     in_secret.await_mirrored("web", c1=["10.1.0.2"])
+
+
+@pytest.mark.parametrize("writer", ["Cluster API", "Argo CD"])
+def test_link_uses_the_secret_of_another_program(world: World, writer: str) -> None:
+    """A kubeconfig in `value`, or the URL in `server` and JSON in `config`."""
+    world.declare("web")
+    world.publish(world.c1, "web", "10.1.0.1")
+    world.controller.start()
+    config = yaml.safe_load(world.c1.remote_kubeconfig())
+    cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
+    tls = {"insecure": False, "caData": cluster["certificate-authority-data"]}
+    argo = {"bearerToken": user["token"], "tlsClientConfig": tls}
+    data = {"name": "c1", "server": cluster["server"], "config": json.dumps(argo)}
+    name = "c1-kubeconfig" if writer == "Cluster API" else "c1-argo"
+    if writer == "Cluster API":
+        data = {"value": world.c1.remote_kubeconfig()}
+    world.main.api.create(secret(f"{CONTROLLER_NAMESPACE}/{name}", **data))
+    world.delete_at_end("secrets", name, CONTROLLER_NAMESPACE)
+
+    reference = {"name": name, "key": "value" if writer == "Cluster API" else "config"}
+    world.main.api.create(cluster_link("c1", kubeconfigSecretRef=reference))
+
+    world.links.await_ready("c1")
+    world.await_mirrored("web", c1=["10.1.0.1"])

@@ -43,6 +43,7 @@ from svclink_core.cidrs import (
 )
 from svclink_core.snapshot import Connection, Synced
 from svclink_core.well_known import LABEL_SERVICE_NAME, Side
+from tests.builders.cidrs import INVALID_CIDRS, VALID_CIDRS
 from tests.builders.keys import WEB
 from tests.builders.values import (
     READY,
@@ -72,10 +73,7 @@ TEN: Final = ranges("10.0.0.0/24")
 # Texts
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["10.0.0.0/8", "10.1.2.3/32", "0.0.0.0/0", "fd00::/8", "FD00:0::/64", "::/0", "fd00::1/128"],
-)
+@pytest.mark.parametrize("text", VALID_CIDRS)
 def test_valid_cidrs(text: str) -> None:
     """A range of either family is parsed to its first and its last address."""
     found, network = parse_cidr(text), ip_network(text)
@@ -84,15 +82,7 @@ def test_valid_cidrs(text: str) -> None:
     assert invalid_cidrs([found]) == []
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "", "/", "10.0.0.0", "10.0.0.0/", "10.0.0/8", "10.0.0.0/33", "10.0.0.0/08", "10.0.0.0/-1",
-        "10.0.0.0/255.0.0.0", "10.0.0.1/8", "010.0.0.0/8", "10.0.0.0/8 ", " 10.0.0.0/8",
-        "10.0.0.0/8/8", "fd00::/129", "fd00::1/64", "fd00::%eth0/64", "::ffff:10.0.0.0/104",
-        "::ffff:0:0/96", "10.0.0.0/8\n", "all", "1/8", "10.0.0.0/٨",
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("text", INVALID_CIDRS)
 def test_invalid_cidrs(text: str) -> None:
     """Anything else contains no address, and is reported."""
     found = parse_cidr(text)
@@ -243,6 +233,13 @@ def test_only_endpoints_that_the_cluster_moved_wait_for_the_guard(
     assert change.reason is reason
     guarded = evolve(found, remotes={"c1": evolve(remote, guard=Guard(is_armed=True))})
     assert bool(plan(guarded, NOW).changes) is (reason is Reason.OUTSIDE_ALLOWED_CIDRS)
+
+
+def test_mirror_without_endpoints_says_nothing_about_the_list() -> None:
+    """A TrafficPolicy can leave all endpoints out of a mirror, which the cluster then deletes."""
+    found = snapshot_of(limited(), slices=[mirrored_slice(endpoints=())])
+    (change,) = plan(found, NOW).changes
+    assert change.reason is Reason.SOURCE_GONE
 
 
 def test_planner_notices_another_list() -> None:

@@ -133,6 +133,18 @@ async def test_gauges_show_the_current_state() -> None:
                 assert age is not None
 
 
+async def test_services_with_findings_are_shown() -> None:
+    """By cluster and reason, while there are any."""
+    async with worlds() as world:
+        world.main.put(world.link())
+        world.start()
+        await world.is_mirrored("10.0.0.1")
+        shown = {"cluster": "c1", "reason": "InvalidEndpoints"}
+        assert value(world.controller, "svclink_services_with_findings", **shown) is None
+        world.remote.put(remote_slice(None, "10.0.0.1", "127.0.0.1"))
+        await shows(world, "svclink_services_with_findings", 1, **shown)
+
+
 async def test_work_is_counted() -> None:
     """Queue waits, reconciliations, status writes and the lag of the event loop are observed."""
     async with worlds() as world:

@@ -49,6 +49,17 @@ def test_findings_of_a_cluster_are_ordered_by_service() -> None:
     assert record.plan_results.findings_of("c3") == []
 
 
+def test_services_with_findings_are_counted() -> None:
+    """By cluster and reason; several findings of one reason are one Service."""
+    record = Record()
+    record.plan_results.record(WEB, (finding("c1"), finding("c1", detail="x"), finding("c2")), [])
+    record.plan_results.record(API, (finding("c1", API),), [])
+    counts = {("c1", "PortMismatch"): 2, ("c2", "PortMismatch"): 1}
+    assert record.plan_results.finding_counts() == counts
+    record.plan_results.forget_all()
+    assert record.plan_results.finding_counts() == {}
+
+
 def test_plan_without_findings_removes_earlier_ones() -> None:
     """Only the findings of the last plan count, and nothing is kept for the Service."""
     record = Record()
