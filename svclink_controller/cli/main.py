@@ -40,11 +40,13 @@ COMMANDS: Final = {
     "check": "check",
     "cleanup": "cleanup",
     "demo": "demo",
+    "drain": "drain",
     "explain": "explain",
     "export-kubeconfig": "export_kubeconfig",
     "plan": "plan",
     "services": "status",
     "status": "status",
+    "undrain": "drain",
 }
 """The module in `commands` that defines each command."""
 

@@ -61,7 +61,8 @@ def explain_command(options: Options, service: NamespacedName, source: Source, o
 
     Reads every cluster, or else files printed by
     `kubectl get services,endpointslices,namespaces -A -o yaml`, of the main cluster with
-    clusterlinks too. Deletions that the controller would hold for --deletion-hold are not planned.
+    clusterlinks and trafficpolicies too. Deletions that the controller would hold for
+    --deletion-hold are not planned.
 
     Exit codes: 0 success, 1 invalid input or failed request.
     """

@@ -54,8 +54,8 @@ def plan_command(
 
     Reads every cluster, or else files printed by
     `kubectl get services,endpointslices,namespaces -A -o yaml`, of the main cluster with
-    clusterlinks too. Deletions that the controller would hold for --deletion-hold are not changes;
-    their Services are Kept.
+    clusterlinks and trafficpolicies too. Deletions that the controller would hold for
+    --deletion-hold are not changes; their Services are Kept.
     With -o yaml, prints manifests for kubectl apply; a deletion is a comment with its command.
 
     Exit codes: 0 success, 1 invalid input or failed request, 2 the plan has changes (with

@@ -27,6 +27,7 @@ from svclink_controller.wire.resources import (
     NAMESPACES,
     REMOTE_ENDPOINT_SLICES,
     SERVICES,
+    TRAFFIC_POLICIES,
     Resource,
 )
 from svclink_core import codec
@@ -37,18 +38,24 @@ from svclink_core.errors import BadInputError
 from svclink_core.meta_v1 import NamespacedName, ObjectMeta
 from svclink_core.snapshot import Options
 from svclink_core.svclink_v1alpha1 import ClusterLink
+from svclink_core.traffic_policy_v1alpha1 import TrafficPolicy
 from svclink_core.well_known import NAMESPACE_KUBE_SYSTEM
 
-T = TypeVar("T", Service, Namespace, EndpointSlice, ClusterLink)
+T = TypeVar("T", Service, Namespace, EndpointSlice, ClusterLink, TrafficPolicy)
 
 USE_ALL_KINDS: Final = "use the output of kubectl get services,endpointslices,namespaces -A -o yaml"
-"""What prints everything of a remote cluster that a plan depends on; main has clusterlinks too."""
+"""What prints everything of a remote cluster that a plan depends on.
+
+The main cluster has clusterlinks and trafficpolicies, too.
+"""
 
 _UNDECODED: Final = (msgspec.MsgspecError, UnicodeError, RecursionError, TypeError)
 
 _API_VERSIONS: Final = {kind: api_version for api_version, kind in codec.KINDS.values()} | {
     kind: resource.prefix.removeprefix("/apis/") for kind, resource in CALLERS.items()
 }
+
+_NAMESPACED: Final = (Service, EndpointSlice, TrafficPolicy)
 
 _NO_OBJECTS: Final = {
     "Status": "says that a request failed",
@@ -132,6 +139,7 @@ class _Found:
     _endpoint_slices: dict[NamespacedName, EndpointSlice] = field(factory=dict)
     _links: dict[NamespacedName, ClusterLink] = field(factory=dict)
     _namespaces: dict[NamespacedName, Namespace] = field(factory=dict)
+    _policies: dict[NamespacedName, TrafficPolicy] = field(factory=dict)
     _callers: dict[str, ApiServerCaller] = field(factory=dict)
 
     def add(self, each: FileObject) -> None:
@@ -145,6 +153,8 @@ class _Found:
                 self._put(self._links, _decoded(each, ClusterLink, CLUSTER_LINKS))
             case "Namespace":
                 self._put(self._namespaces, _decoded(each, Namespace, NAMESPACES))
+            case "TrafficPolicy":
+                self._put(self._policies, _decoded(each, TrafficPolicy, TRAFFIC_POLICIES))
             case str(kind) if kind in CALLERS:
                 self._put_caller(_decoded_caller(each, CALLERS[kind]))
             case _:
@@ -157,6 +167,7 @@ class _Found:
             services=list(self._services.values()),
             endpoint_slices=list(self._endpoint_slices.values()),
             links=list(self._links.values()),
+            traffic_policies=list(self._policies.values()),
             cluster_id=_cluster_id(namespaces),
             # Every cluster has namespaces: a file without any comes from a command that did not
             # ask for them.
@@ -168,7 +179,7 @@ class _Found:
     def has_only_others(self) -> bool:
         """Whether the file has objects, and all are of kinds that svclink does not read."""
         known = (self._services, self._endpoint_slices, self._links, self._namespaces)
-        return self.has_others and not any((*known, self._callers))
+        return self.has_others and not any((*known, self._policies, self._callers))
 
     def _put(self, known: dict[NamespacedName, T], item: T) -> None:
         key = item.metadata.key
@@ -225,7 +236,7 @@ def _decoded(each: FileObject, kind: type[T], resource: Resource[T]) -> T:
             raise DumpError(f"{each.where}: {error}") from error
     if not item.metadata.name:
         raise each.error("$.metadata.name", "must not be empty")
-    if not item.metadata.namespace and kind in (Service, EndpointSlice):
+    if not item.metadata.namespace and kind in _NAMESPACED:
         raise each.error("$.metadata.namespace", f"required field missing: {USE_KUBECTL}")
     return item
 

@@ -42,6 +42,7 @@ from svclink_controller.wire.resources import (
     NAMESPACES,
     PAGE_SIZE,
     SERVICES,
+    TRAFFIC_POLICIES,
     Resource,
 )
 from svclink_core.api_server_calls import ApiServerCaller, calls_by
@@ -69,11 +70,12 @@ from svclink_core.link_target import (
 from svclink_core.meta_v1 import NamespacedName, ObjectMeta
 from svclink_core.snapshot import Options
 from svclink_core.svclink_v1alpha1 import ClusterLink
+from svclink_core.traffic_policy_v1alpha1 import TrafficPolicy
 
 COMMAND_BUDGET: Final = Budget(memory=4 * 2**10 * MEBIBYTE, loop_share=1)
 """A command reads every cluster once, and its user sees what it takes."""
 
-T = TypeVar("T", Service, EndpointSlice, Namespace, ClusterLink, ApiServerCaller)
+T = TypeVar("T", Service, EndpointSlice, Namespace, ClusterLink, TrafficPolicy, ApiServerCaller)
 
 
 class MainUnreadableError(SvclinkError):
@@ -108,7 +110,7 @@ async def read_clusters(client: Client, scope: Scope) -> PartialSnapshot:
     Raises:
         MainUnreadableError: Part of the main cluster could not be read.
     """
-    main, home = await asyncio.gather(read_main(client, scope), find_home(client, scope))
+    main, home = await asyncio.gather(_read_steered(client, scope), find_home(client, scope))
     return await read_remotes(client, main, scope, home)
 
 
@@ -196,6 +198,30 @@ async def read_main(client: Client, scope: Scope) -> ClusterContent:
         unclear = [Namespace(ObjectMeta(each.key.name)) for each in namespaces.undecodable]
         content.namespaces = namespaces.items + unclear
     return content
+
+
+async def _read_steered(client: Client, scope: Scope) -> ClusterContent:
+    """The objects of the main cluster, with TrafficPolicies.
+
+    If their CRD is not installed there are none. If they cannot be read, that is an error: the
+    controller may know them.
+    """
+    main, policies = await asyncio.gather(
+        read_main(client, scope), _list_policies(client, scope.namespace)
+    )
+    main.traffic_policies = policies.items
+    main.undecodable += _undecodable([policies])
+    return main
+
+
+async def _list_policies(client: Client, namespace: str) -> Listing[TrafficPolicy]:
+    try:
+        return await _list(client, TRAFFIC_POLICIES, namespace)
+    except MainUnreadableError as error:
+        cause = error.__cause__
+        if isinstance(cause, ApiError) and cause.status.code == 404:
+            return Listing([], [], "")
+        raise
 
 
 async def read_links(client: Client, _: Scope) -> list[ClusterLink]:

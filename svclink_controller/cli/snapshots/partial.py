@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from svclink_controller import clock
 from svclink_core.api_server_calls import ApiServerCalls
@@ -29,6 +29,7 @@ from svclink_core.snapshot import (
     snapshot,
 )
 from svclink_core.svclink_v1alpha1 import ClusterLink
+from svclink_core.traffic_policy_v1alpha1 import TrafficPolicy, counting_policies
 
 
 @define
@@ -43,6 +44,7 @@ class ClusterContent:
         links: Its ClusterLinks; empty for a remote cluster.
         namespaces: Its Namespaces; None if they were not read.
         connection: Which included namespaces could not be read.
+        traffic_policies: Its TrafficPolicies; empty for a remote cluster.
         api_server_calls: The Services that its API server calls.
         warnings: What is odd about the file that they were read from, or could not be read.
     """
@@ -54,6 +56,7 @@ class ClusterContent:
     links: list[ClusterLink] = field(factory=list)
     namespaces: list[Namespace] | None = None
     connection: Synced = SYNCED
+    traffic_policies: list[TrafficPolicy] = field(factory=list)
     api_server_calls: ApiServerCalls = NO_CALLS
     warnings: list[str] = field(factory=list)
 
@@ -115,6 +118,7 @@ def partial_snapshot(
         main.undecodable,
         main.api_server_calls,
     )
+    cluster = evolve(cluster, traffic_policies=counting_policies(main.traffic_policies))
     found = snapshot(cluster, remote_clusters, options)
     return PartialSnapshot(found, problems, tuple(main.warnings))
 

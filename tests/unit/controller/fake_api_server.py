@@ -22,10 +22,12 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from aiohttp import web
 from attrs import define, field, frozen
 
+from svclink_controller.demo.apiserver.registry.patch import merge
 from svclink_core.codec import unstructure
 from svclink_core.core_v1 import Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.svclink_v1alpha1 import ClusterLink
+from svclink_core.traffic_policy_v1alpha1 import TrafficPolicy
 from tests.unit.controller.faults import Fault, Predicate, Rule, any_request, respond
 from tests.unit.controller.http_server import Request, received
 from tests.unit.controller.responses import answer, bookmark, event, page, refusal, status_object
@@ -37,6 +39,7 @@ _PLURALS: Final = {
     Service: "services",
     EndpointSlice: "endpointslices",
     ClusterLink: "clusterlinks",
+    TrafficPolicy: "trafficpolicies",
 }
 
 
@@ -86,7 +89,7 @@ class FakeApiServer:
 
     # What a test does to the cluster
 
-    def put(self, item: Service | EndpointSlice | ClusterLink) -> Object:
+    def put(self, item: Service | EndpointSlice | ClusterLink | TrafficPolicy) -> Object:
         """Creates or changes an object."""
         return self._store(_PLURALS[type(item)], unstructure(item))
 
@@ -99,7 +102,7 @@ class FakeApiServer:
         metadata = {"name": name, "namespace": namespace}
         self._store("secrets", {"kind": "Secret", "metadata": metadata, "data": data})
 
-    def remove(self, item: Service | EndpointSlice | ClusterLink) -> None:
+    def remove(self, item: Service | EndpointSlice | ClusterLink | TrafficPolicy) -> None:
         """Deletes an object."""
         self.remove_key(_PLURALS[type(item)], item.metadata.namespace, item.metadata.name)
 
@@ -204,14 +207,15 @@ class FakeApiServer:
             return answer(self.objects[location])
         content = await request.json()
         is_patch, is_deletion = request.method == "PATCH", request.method == "DELETE"
-        stored, patched = self.objects[location]["metadata"], self.objects[location] | content
+        stored = self.objects[location]["metadata"]
         expected = content["preconditions"] if is_deletion else content.get("metadata", {})
         # A uid in the patch of a custom resource's status has no effect on a real server either.
         checked = expected.keys() & {"resourceVersion"} if is_patch else {"uid", "resourceVersion"}
         if any(stored[each] != expected[each] for each in checked):
             return refusal(409, "Conflict")
         if is_patch:
-            return answer(self._store(location.plural, patched | {"metadata": stored}))
+            patched: Object = {**merge(self.objects[location], content), "metadata": stored}  # type: ignore[dict-item]
+            return answer(self._store(location.plural, patched))
         if is_deletion:
             self._drop(location)
             return answer({"kind": "Status", "status": "Success"})

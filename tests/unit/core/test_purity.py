@@ -195,6 +195,7 @@ def use(core: Mapping[str, Function], happening: Happening, facts: LinkFacts) ->
         use_remote(core, remote)
         use_link(core, remote.link)
         core["with_drained"](found, remote.name)
+        core["drain_progress"](remote.link, main_slices(found))
         for value in (*remote.services.values(), *main_slices(found), remote.link):
             core["structure"](core["unstructure"](value), type(value))
     status = core["summarize"](facts, "2026-07-01T12:00:00Z")

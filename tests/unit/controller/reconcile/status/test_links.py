@@ -241,7 +241,7 @@ async def test_renewed_credentials_clear_the_warning() -> None:
         assert main.status()["credentialsExpire"] == LATE
         main.store.observe("c1", Observation())
         await main.is_written(times=3)
-        assert main.status()["credentialsExpire"] is None
+        assert "credentialsExpire" not in main.status()
 
 
 async def test_problem_is_shown_until_it_is_solved() -> None:
@@ -254,7 +254,7 @@ async def test_problem_is_shown_until_it_is_solved() -> None:
         main.store.set_connection("c1", SYNCED)
         main.store.observe("c1", Observation(version="v1.36.0"))
         await eventually(lambda: main.status()["phase"] == "Ready")
-        assert main.status()["error"] is None
+        assert "error" not in main.status()
 
 
 async def test_successor_of_a_link_does_not_get_its_status() -> None:

@@ -1,0 +1,1 @@
+"""What the commands that change traffic share: writing, waiting, and showing how far they are."""

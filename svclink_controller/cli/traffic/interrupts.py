@@ -1,0 +1,61 @@
+"""Ends a command that waits when SIGINT or SIGTERM comes, at a place that it chooses itself."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from attrs import define, field
+
+
+@define
+class Interrupt:
+    """Whether the user wants a command to end."""
+
+    _event: asyncio.Event = field(factory=asyncio.Event)
+
+    @property
+    def has_come(self) -> bool:
+        """Whether a signal came."""
+        return self._event.is_set()
+
+    def request(self) -> None:
+        """Ask the command to end."""
+        self._event.set()
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep, at most until a signal comes."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._event.wait(), seconds)
+
+
+@contextmanager
+def catching_interrupts() -> Iterator[Interrupt]:
+    """SIGINT and SIGTERM do not end the process while the context is active; the first one is kept.
+
+    A second one ends it, as usual. Only the main thread gets signals.
+    """
+    interrupt, loop = Interrupt(), asyncio.get_running_loop()
+    signals = (signal.SIGINT, signal.SIGTERM) if _is_main_thread() else ()
+
+    def catch() -> None:
+        interrupt.request()
+        release()
+
+    def release() -> None:
+        for each in signals:
+            loop.remove_signal_handler(each)
+
+    for each in signals:
+        loop.add_signal_handler(each, catch)
+    try:
+        yield interrupt
+    finally:
+        release()
+
+
+def _is_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
