@@ -138,9 +138,7 @@ class Stub:
 
     def _list(self, cluster: str, kind: str, request: web.BaseRequest) -> web.Response:
         """Return one page of a list; its `continue` token is the number of the next object."""
-        total = len(self.links) if kind == "clusterlinks" else self.services
-        if (cluster, kind) == (MAIN, "endpointslices"):
-            total = len(self._mirrors)
+        total = self._total(cluster, kind)
         first = int(request.query.get("continue") or 0)
         last = min(first + int(request.query.get("limit") or total), total)
         if cluster == MAIN or kind != "endpointslices":
@@ -150,6 +148,14 @@ class Stub:
         if (key := (cluster, first, last)) not in self._pages:
             self._pages[key] = self._page(cluster, kind, first, last, total)
         return web.Response(body=self._pages[key], content_type="application/json")
+
+    def _total(self, cluster: str, kind: str) -> int:
+        """How many objects of a kind a cluster has; there are no others than these."""
+        if kind == "clusterlinks":
+            return len(self.links)
+        if (cluster, kind) == (MAIN, "endpointslices"):
+            return len(self._mirrors)
+        return self.services if kind in ("services", "endpointslices") else 0
 
     def prepare(self) -> None:
         """Generate the pages of slices, because a client would time out meanwhile."""

@@ -202,8 +202,7 @@ def api_server_calls(universe: Universe) -> SearchStrategy[ApiServerCalls]:
     ]
     return st.sampled_from(
         (
-            ApiServerCalls(),
-            ApiServerCalls(),
+            *(ApiServerCalls(),) * 9,
             *(calls_by([each]) for each in callers),
             calls_by(callers),
             calls_by(callers[:1], is_known=False),
