@@ -38,9 +38,10 @@ def check_command(
 
     Each line is ok, warn, fail or skip. The checks are: whether the clusters answer, the CRD,
     controllers that lead, permissions, expiry of credentials, clocks, links to the main cluster or
-    to a cluster that has a link already, overlapping Pod addresses, ports that do not match,
-    EndpointSlices that no ClusterLink accounts for, and, in a Pod of the main cluster, whether it
-    can connect to a few mirrored endpoints of each cluster.
+    to a cluster that has a link already, overlapping Pod addresses, which ranges links could
+    allow, ports that do not match, target ports that differ if the main cluster uses
+    OVN-Kubernetes, EndpointSlices that no ClusterLink accounts for, and, in a Pod of the main
+    cluster, whether it can connect to a few mirrored endpoints of each cluster.
 
     Exit codes: 0 nothing failed, 1 invalid input, 2 a check failed.
     """

@@ -39,6 +39,7 @@ _FIXES: Final[dict[LinkReason, str]] = {
         "  # UID: kubectl get namespace kube-system -o jsonpath={{.metadata.uid}}"
         " in the right cluster"
     ),
+    LinkReason.INVALID_SPEC: "kubectl edit clusterlink {link}",
     LinkReason.UNREACHABLE: (
         "curl --insecure SERVER/version  # where svclink runs; SERVER is that of the kubeconfig"
     ),

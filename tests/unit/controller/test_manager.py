@@ -29,6 +29,7 @@ from svclink_controller.settings import Settings
 from svclink_controller.state.store import Store
 from svclink_controller.wire.label_selector import parse
 from svclink_core import SYNCED, ClusterLink, ClusterLinkSpec, NamespacedName
+from svclink_core.cidrs import parse_cidr
 from svclink_core.codec import Json
 from svclink_core.svclink_v1alpha1 import SecretKeyReference
 from tests.builders.keys import WEB
@@ -275,6 +276,22 @@ async def test_invalid_link_does_not_affect_another() -> None:
         world.start()
         await world.is_mirrored("10.0.0.1")
         await world.has_reason("InvalidKubeconfig", "bad")
+
+
+async def test_link_with_an_invalid_field_keeps_what_it_has() -> None:
+    """The status names the field; once it is valid, it counts."""
+    async with worlds() as world:
+        world.main.put(world.link())
+        world.remote.put(remote_slice(None, "10.0.0.1", "10.0.1.1"))
+        world.start()
+        await world.is_mirrored("10.0.0.1", "10.0.1.1")
+        world.main.put(world.link(allowed_cidrs=(parse_cidr("10.0.0/24"),)))
+        await world.has_reason("InvalidSpec")
+        assert "spec.allowedCIDRs" in str(world.ready()[1])
+        await world.is_mirrored("10.0.0.1", "10.0.1.1")
+        world.main.put(world.link(allowed_cidrs=(parse_cidr("10.0.0.0/24"),)))
+        await world.is_mirrored("10.0.0.1")
+        await world.has_reason("ClusterReady")
 
 
 async def test_mirrors_of_a_namespace_that_cannot_be_read_stay() -> None:

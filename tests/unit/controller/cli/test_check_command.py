@@ -552,6 +552,14 @@ FAULTS: Final[list[tuple[Fault, str, str, str, str, str]]] = [
         "export-kubeconfig",
     ),
     (revoked, "fail", "c1", "connection", "Unauthorized", "export-kubeconfig"),
+    (
+        lambda seen: seen.fleet.link("c1", allowed_cidrs=(parse_cidr("10.0/8"),)),
+        "fail",
+        "c1",
+        "connection",
+        "InvalidSpec: spec.allowedCIDRs has entries that are not CIDRs (10.0/8)",
+        "kubectl edit clusterlink c1",
+    ),
 ]
 
 
