@@ -174,7 +174,7 @@ def _is_excluded_service(question: _Question) -> bool:
 
 
 def _has_invalid_cidrs(question: _Question) -> bool:
-    allowed = question.spec.allowed_cidrs
+    allowed = question.cluster.link.spec.allowed_cidrs
     return bool(allowed) and bool(invalid_cidrs(allowed))
 
 

@@ -58,7 +58,7 @@ def follow_main(
         return []
     found: list[SliceChange] = []
     for each in mirrors:
-        if (part := only_allowed(each, allowed)) is None:
+        if (part := only_allowed(each, allowed) if allowed else each) is None:
             found += deletions([each], Reason.OUTSIDE_ALLOWED_CIDRS)
             continue
         if not is_ours(each):  # A leftover of the Go release, which a deletion guard keeps.
@@ -71,6 +71,8 @@ def follow_main(
 
 def allowed_parts(mirrors: Iterable[EndpointSlice], allowed: CIDRs) -> list[EndpointSlice]:
     """The mirrors without the endpoints that their link does not allow."""
+    if not allowed:  # Nearly always: a call for each mirror would show.
+        return [*mirrors]
     parts = [only_allowed(each, allowed) for each in mirrors]
     return [each for each in parts if each is not None]
 

@@ -127,7 +127,7 @@ def plan_cluster(
             is_settled |= reason is not Reason.REMOTE_SERVICE_MISSING
         case Imported():
             current = slices if is_settled else current_slices(verdict.remote, slices)
-            both, allowed = (verdict.remote, verdict.main), remote.allowed_cidrs
+            both, allowed = (verdict.remote, verdict.main), remote.link.spec.allowed_cidrs
             mirrored = mirror_all(current, remote.name, *both, allowed, normalize)
             part = _import(view, remote, verdict, mirrored, names, compare)
         case unexpected:
@@ -254,7 +254,7 @@ def _import(
     """Slices become what the remote ones say, and then leftovers go."""
     cluster, desired = remote.name, mirrored.slices
     sources = remote.endpoint_slices.get(view.key, ())
-    own, allowed = services.main, remote.allowed_cidrs
+    own, allowed = services.main, remote.link.spec.allowed_cidrs
     why = partial(why_gone, sources=sources, remote=services.remote, main=own, allowed=allowed)
     changes = diff(view.key, cluster, desired, view.ours.get(cluster, ()), names, compare, why)
     if cluster in view.leftovers:
