@@ -79,15 +79,15 @@ class StateCollector(Collector):
                 for (cluster, kind), age in self.store.propagation.ages().items()
             },
         )
-        yield self._of_api_server_calls()
+        yield from self._of_api_server_calls()
         yield from self._of_links()
 
-    def _of_api_server_calls(self) -> GaugeMetricFamily:
+    def _of_api_server_calls(self) -> Iterable[GaugeMetricFamily]:
         text = (
             "1 if a kind of objects that make the main API server call Services has been listed "
             "and is being read, 0 if not. These Services are not mirrored."
         )
-        return _gauge(
+        yield _gauge(
             "svclink_api_server_calls_known",
             text,
             "kind",
@@ -96,6 +96,9 @@ class StateCollector(Collector):
                 for kind, resource in CALLERS.items()
             },
         )
+        text = "Number of Services that the main API server calls, as far as that is known."
+        called = len(self.store.main.callers.calls.by_service)
+        yield _gauge("svclink_services_called_by_api_server", text, "", {(): called})
 
     def _of_links(self) -> Iterable[GaugeMetricFamily]:
         links = [name for name, link in self.store.links.items() if link.is_selected]

@@ -133,6 +133,8 @@ async def test_service_that_the_api_server_calls_is_not_mirrored() -> None:
         await world.is_mirrored("10.0.0.1")
         world.main.put_raw("mutatingwebhookconfigurations", webhook_configuration("hook", WEB))
         await eventually(lambda: world.mirrored() == {})
+        text = generate_latest(world.controller.metrics.registry).decode()
+        assert "svclink_services_called_by_api_server 1.0" in text
         world.main.remove_key("mutatingwebhookconfigurations", "", "hook")
         await world.is_mirrored("10.0.0.1")
 

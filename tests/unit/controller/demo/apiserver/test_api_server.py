@@ -18,11 +18,15 @@ from svclink_controller.api.errors import ApiError
 from svclink_controller.demo.apiserver.resource_types import RBAC_GROUP
 from svclink_controller.demo.apiserver.status_errors import JsonObject
 from svclink_controller.reflect.reflector import Reflector
+from svclink_controller.wire.api_server_callers import CALLERS
 from svclink_controller.wire.messages import Listing, Undecodable
 from svclink_controller.wire.resources import SERVICES
+from svclink_core.api_server_calls import ApiServerCaller
 from svclink_core.codec import Json
 from svclink_core.core_v1 import Service
 from svclink_core.meta_v1 import NamespacedName
+from tests.builders.keys import WEB
+from tests.builders.manifests import api_service, webhook_configuration
 from tests.unit.controller.demo.apiserver.conftest import Running
 from tests.unit.controller.demo.apiserver.objects import (
     cluster_link,
@@ -251,6 +255,54 @@ async def test_reflector_follows_the_server(running: Running) -> None:
     finally:
         following.cancel()
         await asyncio.wait({following})
+
+
+@pytest.mark.parametrize(
+    "caller",
+    [
+        webhook_configuration("a"),
+        webhook_configuration("a", kind="MutatingWebhookConfiguration"),
+        api_service("a"),
+    ],
+    ids=lambda caller: caller["kind"],
+)
+async def test_objects_that_make_an_api_server_call_services_are_served(
+    running: Running, caller: JsonObject
+) -> None:
+    """Webhook configurations and APIServices are stored, listed and watched as svclink does it."""
+    client, sink = running.administrator, CallerNames()
+    resource = CALLERS[caller["kind"]]
+    await client.post(resource.path(), caller)
+    reflector = Reflector(client, resource)
+    listing = await reflector.list_all()
+    assert [each.services for each in listing.items] == [(WEB,)]
+    following = asyncio.create_task(reflector.watch(listing.resource_version, sink))
+    try:
+        await client.post(resource.path(), caller | {"metadata": {"name": "b"}})
+        await client.delete(resource.path(name="a"), {})
+        await eventually(lambda: sink.changes == ["added b", "removed a"])
+    finally:
+        following.cancel()
+        await asyncio.wait({following})
+
+
+class CallerNames:
+    """A sink that notes which objects changed."""
+
+    def __init__(self) -> None:
+        self.changes = list[str]()
+
+    async def replace(self, listing: Listing[ApiServerCaller]) -> None:
+        raise AssertionError(listing)
+
+    def apply(self, item: ApiServerCaller) -> None:
+        self.changes.append(f"added {item.metadata.name}")
+
+    def remove(self, key: NamespacedName) -> None:
+        self.changes.append(f"removed {key.name}")
+
+    def mark_undecodable(self, each: Undecodable) -> None:
+        raise AssertionError(each)
 
 
 async def test_garbage_collector_runs(running: Running) -> None:
