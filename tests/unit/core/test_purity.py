@@ -78,6 +78,7 @@ from tests.unit.core.strategies.initial_snapshots import fresh_snapshots, health
 from tests.unit.core.strategies.names import Universe, universes
 from tests.unit.core.strategies.snapshots import Happening, events, stories
 from tests.unit.core.strategies.statuses import link_facts
+from tests.unit.core.strategies.traffic_policies import some_policies
 from tests.unit.core.world import (
     NOW,
     applied,
@@ -415,6 +416,7 @@ def histories(draw: DrawFn, universe: Universe) -> tuple[Snapshot, Planner]:
     """What svclink may have seen and written so far, and the Planner that planned it."""
     start = draw(st.booleans())
     found = draw(fresh_snapshots(universe)) if start else healthy_snapshot(universe)
+    found = evolve(found, main=evolve(found.main, traffic_policies=draw(some_policies(universe))))
     remembering = Planner()
     for _ in range(draw(st.integers(0, 3))):
         changes = remembering.plan(found, NOW).changes
@@ -448,15 +450,22 @@ def decided_by_facts(found: Snapshot) -> set[Pair]:
     What is kept is what was mirrored before, which is a matter of history. That holds too for
     Services that main lacks, whose mirrors the garbage collector removes, for what an unreachable
     policy removes because mirrors that are kept remain ready, and for Services that main's API
-    server may call: only those that were mirrored before are.
+    server may call: only those that were mirrored before are. Which endpoints are active depends on
+    those that are kept, too.
     """
     calls = found.main.api_server_calls
-    decisions = plan(found, NOW).decisions
+    decided = plan(found, NOW)
+    decisions = decided.decisions
     with_kept = {each.service for each in decisions if each.outcome is Outcome.KEPT}
+    unsure = with_kept & {each.service for each in decided.traffic}
     return {
         (each.service, each.cluster)
         for each in decisions
-        if (each.outcome is Outcome.MIRRORED and calls.of(each.service).is_known)
+        if (
+            each.outcome is Outcome.MIRRORED
+            and calls.of(each.service).is_known
+            and each.service not in unsure
+        )
         or (
             each.outcome is Outcome.SKIPPED
             and each.service in found.main.services

@@ -322,6 +322,8 @@ PLANS: Final = (
     "CreateNamespace NamespaceCreated",
     "CreateService ServiceCreated",
     "Update UnreachableNotReady",
+    "Update Activated",
+    "Update Standby",
     "Delete UnreachableRemoved",
     "Delete LeftoverReplaced",
     *(
@@ -359,6 +361,7 @@ EVENTS: Final = (
     "link",
     "namespace",
     "guard",
+    "policy",
     "calls",
 )
 """What must be among the drawn events."""

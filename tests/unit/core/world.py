@@ -21,6 +21,8 @@ from svclink_core import (
 from svclink_core.ownership import is_ours
 from svclink_core.snapshot import Connection
 from svclink_core.svclink_v1alpha1 import ClusterLink, ClusterLinkSpec
+from svclink_core.timestamps import timestamp_of
+from svclink_core.traffic_status import traffic_status
 from tests.unit.core.api_server import FIRST_REVISION, ApiServer
 
 ROUNDS: Final = 3
@@ -199,6 +201,20 @@ def _next_revision(snapshot: Snapshot) -> int:
         int(endpoint_slice.metadata.resource_version) for endpoint_slice in main_slices(snapshot)
     ]
     return max([FIRST_REVISION, *versions]) + 1
+
+
+def remembered(snapshot: Snapshot, now: float = NOW) -> Snapshot:
+    """The snapshot after the statuses of the TrafficPolicies were written."""
+    main, time = snapshot.main, timestamp_of(now)
+    traffic = {each.service: each for each in plan(snapshot, now).traffic}
+    policies = {
+        key: evolve(
+            policy,
+            status=traffic_status(policy, policy, main.services.get(key), traffic.get(key), time),
+        )
+        for key, policy in main.traffic_policies.items()
+    }
+    return evolve(snapshot, main=evolve(main, traffic_policies=policies))
 
 
 def settled(snapshot: Snapshot) -> Snapshot:

@@ -5,6 +5,7 @@ Those of the main cluster have passed its validation; those of a remote cluster 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import Final
 
@@ -20,6 +21,7 @@ from svclink_core import (
 )
 from svclink_core.meta_v1 import Additions
 from svclink_core.naming import hashed_name
+from svclink_core.standby import ready_addresses, with_standby
 from svclink_core.unreachable_policy import as_last_resort
 from svclink_core.well_known import (
     ANNOTATION_SHARD,
@@ -64,7 +66,15 @@ _remote_labels = st.sampled_from(
     [*(_LOCAL_LABELS,) * 16, *((*_LOCAL_LABELS, label) for label in _LOOP_LABELS)]
 )
 _mostly_labelled = st.sampled_from((True,) * 15 + (False,))
-_seldom_marked = st.sampled_from((False,) * 7 + (True,))
+_marks: SearchStrategy[Callable[[EndpointSlice], EndpointSlice]] = st.sampled_from(
+    (
+        *(lambda mirror: mirror,) * 6,
+        as_last_resort,
+        lambda mirror: with_standby(mirror, ready_addresses(mirror)[1:], is_fallback=True),
+        lambda mirror: with_standby(mirror, (), is_fallback=False),
+    )
+)
+"""What a policy made of a mirror before."""
 _seldom_dying = st.sampled_from((None,) * 7 + (EARLIER,))
 
 
@@ -165,7 +175,7 @@ def _mirrored_slices(draw: DrawFn, universe: Universe) -> EndpointSlice:
     )
     contents = tuple(_storable(each) for each in draw(MAIN_ENDPOINTS[address_type]))
     made = EndpointSlice(metadata, address_type, contents, draw(main_ports))
-    return as_last_resort(made) if draw(_seldom_marked) else made
+    return draw(_marks)(made)
 
 
 @cache

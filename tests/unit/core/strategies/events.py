@@ -24,6 +24,7 @@ from svclink_core import (
     Service,
     ServiceChanged,
     Snapshot,
+    TrafficPolicyChanged,
     UnreachablePolicy,
     plan,
 )
@@ -47,6 +48,7 @@ from tests.unit.core.strategies.links import (
 )
 from tests.unit.core.strategies.names import Universe
 from tests.unit.core.strategies.services import api_server_calls, remote_services, services
+from tests.unit.core.strategies.traffic_policies import traffic_policies
 from tests.unit.core.world import (
     NOW,
     main_slices,
@@ -61,7 +63,7 @@ from tests.unit.core.world import (
 @st.composite
 def happenings(draw: DrawFn, universe: Universe, before: Snapshot) -> tuple[Event, Snapshot]:
     """One event on a snapshot, and the snapshot after it."""
-    always = (_main_slice, _main_service, _main_slice, _link, _link, _namespace, _calls)
+    always = (_main_slice, _main_service, _main_slice, _link, _link, _policy, _namespace, _calls)
     remote = (_remote_service, _remote_slice, _remote_slice, _undecodable, _guard)
     kind = draw(pick((*always, *remote) if before.remotes else always))
     return kind(draw, universe, before)
@@ -155,6 +157,22 @@ def _calls(draw: DrawFn, universe: Universe, before: Snapshot) -> tuple[Event, S
     calls = draw(api_server_calls(universe))
     event = ApiServerCallsChanged(before.main.api_server_calls, calls)
     return event, evolve(before, main=evolve(before.main, api_server_calls=calls))
+
+
+def _policy(draw: DrawFn, universe: Universe, before: Snapshot) -> tuple[Event, Snapshot]:
+    """A TrafficPolicy is created, changed, for example by its status, or deleted."""
+    key = draw(pick(universe.keys))
+    policies = dict(before.main.traffic_policies)
+    old = policies.pop(key, None)
+    new = (
+        None
+        if old is not None and draw(st.booleans())
+        else draw(traffic_policies(key, universe.clusters))
+    )
+    if new is not None:
+        policies[key] = new
+    main = evolve(before.main, traffic_policies=policies)
+    return TrafficPolicyChanged(old, new), evolve(before, main=main)
 
 
 def _guard(draw: DrawFn, universe: Universe, before: Snapshot) -> tuple[Event, Snapshot]:

@@ -45,7 +45,10 @@ def link_specs(universe: Universe) -> SearchStrategy[ClusterLinkSpec]:
     """Links that mirror everything, are disabled, or have filters."""
     return mostly(
         st.builds(
-            ClusterLinkSpec, st.sampled_from((True,) * 3 + (False,) * 2), unreachable=policies
+            ClusterLinkSpec,
+            st.sampled_from((True,) * 3 + (False,) * 2),
+            unreachable=policies,
+            drained=seldom_true,
         ),
         filters(universe),
         1,

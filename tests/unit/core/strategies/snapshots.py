@@ -25,6 +25,7 @@ from tests.unit.core.strategies.initial_snapshots import (
     some_namespaces,
 )
 from tests.unit.core.strategies.names import Universe, universes
+from tests.unit.core.strategies.traffic_policies import some_policies
 from tests.unit.core.world import (
     settled,
 )
@@ -58,6 +59,7 @@ def stories(draw: DrawFn) -> tuple[Universe, Snapshot]:
             found,
             main=evolve(found.main, namespaces=spaces.namespaces, terminating=spaces.terminating),
         )
+    found = evolve(found, main=evolve(found.main, traffic_policies=draw(some_policies(universe))))
     for is_settled in draw(_courses):
         _, found = draw(happenings(universe, found))
         if is_settled:

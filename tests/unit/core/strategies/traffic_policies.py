@@ -24,7 +24,7 @@ from svclink_core.traffic_policy_v1alpha1 import (
     ClusterTrafficStatus,
     TargetReference,
 )
-from tests.unit.core.strategies.drawing import mostly_true, pick
+from tests.unit.core.strategies.drawing import mostly, mostly_true, pick
 from tests.unit.core.strategies.names import EARLIER, LATER, Universe, cluster_names, keys
 from tests.unit.core.strategies.statuses import link_conditions
 
@@ -102,9 +102,13 @@ def traffic_policies(
     )
 
 
-def policies_of(universe: Universe) -> SearchStrategy[TrafficPolicy]:
-    """A policy for one of the Services."""
-    return pick(universe.keys).flatmap(lambda key: traffic_policies(key, universe.clusters))
+@cache
+def some_policies(
+    universe: Universe,
+) -> SearchStrategy[dict[NamespacedName, TrafficPolicy]]:
+    """The policies that count: mostly none, else one for one of the Services."""
+    one = pick(universe.keys).flatmap(lambda key: traffic_policies(key, universe.clusters))
+    return mostly(st.just({}), one.map(lambda policy: {policy.service: policy}), odds=2)
 
 
 any_policies = st.tuples(keys, cluster_names, cluster_names).flatmap(
