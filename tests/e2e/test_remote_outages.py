@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
+from svclink_core.well_known import ZONE_OF_NO_NODE
+
 from .control_planes import Cluster
 from .polling import consistently, eventually
 from .world import World
@@ -90,3 +92,44 @@ def test_deleted_link_to_an_unreachable_remote_removes_its_slices(
 
     linked.await_mirrored("web", c1=["10.1.0.1"])
     eventually(lambda: linked.links.await_ready("c1", "c2"))
+
+
+def test_what_an_operator_does_in_an_outage_takes_effect(linked: World, c3: Cluster) -> None:
+    """An exclusion, a range, a Service that becomes an ExternalName, and a topology."""
+    for name in ("api", "db"):
+        linked.declare(name)
+        linked.publish(c3, name, "10.3.0.2")
+    linked.set_addresses(c3, "web", "10.3.0.1", "10.4.0.1")
+    linked.link(c3)
+    linked.await_mirrored("web", c1=["10.1.0.1"], c3=["10.3.0.1", "10.4.0.1"])
+    for name in ("api", "db"):
+        linked.await_mirrored(name, c3=["10.3.0.2"])
+    c3.kill()
+    linked.links.await_condition("c3", "False", "Unreachable", timeout=STATUS_SECONDS)
+
+    linked.links.edit("c3", excludedServiceNames=["api"], allowedCIDRs=["10.3.0.0/16"])
+    alias = {"type": "ExternalName", "externalName": "db.example.com", "clusterIP": None}
+    linked.main.api.patch(
+        "services",
+        "db",
+        linked.namespace,
+        {"spec": {**alias, "clusterIP": None, "clusterIPs": None}},
+    )
+    topology = {"spec": {"trafficDistribution": "PreferClose"}}
+    linked.main.api.patch("services", "web", linked.namespace, topology)
+
+    linked.await_mirrored("api")
+    linked.await_mirrored("db")
+    linked.await_mirrored("web", c1=["10.1.0.1"], c3=["10.3.0.1"])
+
+    def follows_the_topology() -> None:
+        (mirror,) = linked.mirrors("web", "c3").values()
+        assert [each.get("hints") for each in mirror["endpoints"]] == [
+            {"forZones": [{"name": ZONE_OF_NO_NODE}]}
+        ]
+
+    eventually(follows_the_topology)
+    c3.recover()
+    linked.links.await_ready("c3")
+    linked.await_mirrored("api")
+    linked.await_mirrored("web", c1=["10.1.0.1"], c3=["10.3.0.1"])
