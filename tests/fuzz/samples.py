@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
+from svclink_controller.credentials.argo_clusters import argo_document
 from tests.fuzz.canaries import CA_PEM, Canaries
 
 Config: TypeAlias = dict[str, Any]
@@ -180,6 +182,27 @@ def everything(secrets: Canaries) -> Config:
     )
 
 
+def cluster_api(secrets: Canaries) -> Config:
+    """The Secret `NAME-kubeconfig` of Cluster API."""
+    config = kubeconfig("shop", "https://203.0.113.9:6443", certificate_user(secrets))
+    return config | {"preferences": {}}
+
+
+def argo_cd(secrets: Canaries) -> Config:
+    """A cluster Secret of Argo CD, as one document."""
+    tls = {
+        "insecure": False,
+        "serverName": "kubernetes.default",
+        "caData": encoded(CA_PEM),
+        "certData": encoded(secrets.certificate),
+        "keyData": encoded(secrets.key),
+    }
+    config = json.dumps({"bearerToken": secrets.token, "tlsClientConfig": tls})
+    document = argo_document(encoded(b"https://203.0.113.9"), encoded(config.encode()))
+    found: Config = json.loads(base64.b64decode(document))
+    return found
+
+
 SAMPLES: Final[Mapping[str, Callable[[Canaries], Config]]] = {
     each.__name__: each
     for each in (
@@ -196,6 +219,8 @@ SAMPLES: Final[Mapping[str, Callable[[Canaries], Config]]] = {
         vcluster,
         minikube,
         service_account,
+        cluster_api,
+        argo_cd,
         everything,
     )
 }

@@ -13,7 +13,7 @@ from svclink_core.connection_loss import Loss, loss_of
 from svclink_core.core_v1 import Namespace, Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.link_identity import Claim, Problem, known_cluster, oldest_of_same_name, refusals
-from svclink_core.link_target import LinkRequest
+from svclink_core.link_target import LinkRequest, invalid_spec
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.snapshot import (
     NO_CALLS,
@@ -103,7 +103,9 @@ def partial_snapshot(
     links = {link.metadata.name: link for link in used_links(main.links)}
     contents = {name: each for name, each in remotes.items() if isinstance(each, ClusterContent)}
     failures = {name: each for name, each in remotes.items() if isinstance(each, FailedRead)}
-    refused = _refused(main.cluster_id, links, contents)
+    invalid = _invalid(links)
+    usable = {name: each for name, each in contents.items() if name not in invalid}
+    refused = invalid | _refused(main.cluster_id, links, usable)
     remote_clusters = [
         _unread(link, failures.get(name))
         if name in refused or name not in contents
@@ -132,6 +134,12 @@ def used_links(links: Iterable[ClusterLink]) -> list[ClusterLink]:
     for link in links:
         by_name.setdefault(link.metadata.name, []).append(link)
     return [oldest_of_same_name(same_name) for same_name in by_name.values()]
+
+
+def _invalid(links: Mapping[str, ClusterLink]) -> dict[str, Problem]:
+    """The links with an invalid field: a file may hold what the CRD would refuse."""
+    problems = {name: invalid_spec(link.spec) for name, link in links.items() if link.spec.enabled}
+    return {name: each for name, each in problems.items() if each is not None}
 
 
 def _refused(

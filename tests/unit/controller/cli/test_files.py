@@ -459,6 +459,18 @@ def test_refused_links_are_not_read(files: Files) -> None:
     } == {"a", "unknown"}
 
 
+def test_link_with_an_invalid_field_is_not_read(files: Files) -> None:
+    """A file may hold what the CRD would refuse: the field is named, and nothing is planned."""
+    odd = link("c1", allowedCIDRs=["10.0.0/24"])
+    files.write("main.yaml", service(), odd, link("off", enabled=False, allowedCIDRs=["x"]))
+    remotes = files.remote("c1", service(), endpoint_slice())
+    done = files.run("plan", *remotes, "-o", "json")
+    (problem,) = json.loads(done.stdout)["problems"]
+    assert (problem["cluster"], problem["reason"]) == ("c1", "InvalidSpec")
+    assert problem["message"].startswith("spec.allowedCIDRs has entries that are not CIDRs")
+    assert json.loads(done.stdout)["changes"] == []
+
+
 def test_file_of_another_cluster_is_refused(files: Files) -> None:
     """Files follow the same rule as clusters: `spec.clusterID` pins the cluster of a link."""
     main = files.write("main", service(), link("c1", clusterID="u"))
