@@ -16,6 +16,7 @@ import yaml
 
 from svclink_controller.cli.main import svclink
 from svclink_core.link_reasons import LinkReason
+from svclink_core.traffic_status import PolicyReason
 from svclink_core.well_known import GROUP, Reason
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -32,7 +33,13 @@ CONDITIONS = """\
 
 `Ready`: the cluster is connected. `Synced`: all its objects are mirrored. `Degraded`: some could
 not be mirrored completely. `CredentialsExpiring`: a credential expires within a week, or has
-expired.
+expired. `Drained`: no Service uses a cluster with `spec.drained`.
+
+"""
+POLICY_CONDITIONS = """\
+## Conditions of a TrafficPolicy
+
+`Accepted`: the policy counts for its Service. `Applied`: the traffic is divided as it says.
 
 """
 
@@ -48,7 +55,9 @@ def document() -> str:
         "## TrafficPolicy\n",
         *fields("trafficpolicies"),
         CONDITIONS,
-        link_reasons(),
+        reasons_of(LinkReason),
+        POLICY_CONDITIONS,
+        reasons_of(PolicyReason),
     ]
     return "\n".join([*parts, "## Why a Service is mirrored or not\n", reasons()])
 
@@ -118,10 +127,11 @@ def properties(schema: dict[str, Any], path: str) -> Iterator[tuple[str, str, st
             yield from properties(inner, f"{path}{name}{'[]' if 'items' in each else ''}.")
 
 
-def link_reasons() -> str:
+def reasons_of(kind: type[LinkReason | PolicyReason]) -> str:
+    """The reasons of the conditions of a kind."""
     return table(
         ("reason", "meaning, or what to do"),
-        ((f"`{each.code}`", each.sentence) for each in LinkReason),
+        ((f"`{each.code}`", each.sentence) for each in kind),
     )
 
 

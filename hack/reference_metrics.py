@@ -27,7 +27,7 @@ def page() -> str:
     metrics = Metrics()
     store = Store(Options())
     metrics.registry.register(
-        StateCollector(store, lambda: 0, lambda: True, lambda: 0.0, lambda: 0, dict)
+        StateCollector(store, tuple, lambda: 0, lambda: True, lambda: 0.0, lambda: 0, dict)
     )
     own = (metric for metric in metrics.registry.collect() if metric.name.startswith("svclink_"))
     return HEAD + "".join(sorted(row(metric, metrics) for metric in own))

@@ -32,6 +32,8 @@ from svclink_controller.reconcile.link_removal import LinkRemoval
 from svclink_controller.reconcile.plan_results import PlanResults
 from svclink_controller.reconcile.reconciler import Reconciler
 from svclink_controller.reconcile.status.links import StatusWriter
+from svclink_controller.reconcile.status.policies import PolicyStatusWriter
+from svclink_controller.reconcile.traffic_results import TrafficResults
 from svclink_controller.reconcile.work import Work
 from svclink_controller.reconcile.workqueue import WorkQueue
 from svclink_controller.reconcile.write_pacing import WritePace
@@ -218,6 +220,8 @@ class _Shared:
         writing: The main cluster, for requests that only a leader may send.
         services: Queue of the Services to plan.
         links: Queue of the links whose status may be out of date.
+        policies: Queue of the policies whose status may be out of date.
+        traffic_results: What plans say about traffic.
     """
 
     settings: Settings
@@ -226,6 +230,8 @@ class _Shared:
     store: Store
     services: WorkQueue[NamespacedName]
     links: WorkQueue[str]
+    policies: WorkQueue[NamespacedName]
+    traffic_results: TrafficResults
     metrics: Metrics
     deletion_holds: DeletionHolds
 
@@ -237,16 +243,8 @@ def make_manager(
     metrics, dispatcher, cluster_claims = Metrics(), Dispatcher(), ClusterClaims()
     elector = Elector(client=client, namespace=namespace, name=settings.lease_name)
     store = Store(options=settings.options, listener=dispatcher.emit)
-    shared = _Shared(
-        settings=settings,
-        client=client,
-        writing=client.fenced(elector.may_write) if settings.leader_elect else client,
-        store=store,
-        services=WorkQueue(waited=metrics.queue_wait.observe),
-        links=WorkQueue(),
-        metrics=metrics,
-        deletion_holds=DeletionHolds(store=store),
-    )
+    writing = client.fenced(elector.may_write) if settings.leader_elect else client
+    shared = _make_shared(settings, client, writing, store, metrics)
     secrets = SecretKubeconfigs(
         client=client,
         home=KnownNamespace(namespace),
@@ -271,6 +269,28 @@ def make_manager(
     )
     _connect(shared, manager, dispatcher)
     return manager
+
+
+def _make_shared(
+    settings: Settings, client: Client, writing: Client, store: Store, metrics: Metrics
+) -> _Shared:
+    policies: WorkQueue[NamespacedName] = WorkQueue()
+    return _Shared(
+        settings=settings,
+        client=client,
+        writing=writing,
+        store=store,
+        services=WorkQueue(waited=metrics.queue_wait.observe),
+        links=WorkQueue(),
+        policies=policies,
+        traffic_results=TrafficResults(
+            policies=store.main.traffic_policies,
+            queue=policies,
+            status_changed=store.mark_status_changed,
+        ),
+        metrics=metrics,
+        deletion_holds=DeletionHolds(store=store),
+    )
 
 
 def _make_reflectors(shared: _Shared, dispatcher: Dispatcher) -> MainReflectors:
@@ -316,6 +336,7 @@ def _make_work(shared: _Shared, applier: Applier, home: Callable[[], ControllerN
         store=store,
         services=shared.services,
         links=shared.links,
+        policies=shared.policies,
         deletion_holds=shared.deletion_holds,
         reconciler=Reconciler(
             store=store,
@@ -323,6 +344,7 @@ def _make_work(shared: _Shared, applier: Applier, home: Callable[[], ControllerN
             applier=applier,
             plan_results=plan_results,
             link_removal=LinkRemoval(client=shared.client),
+            traffic_results=shared.traffic_results,
             decided=shared.deletion_holds.record,
             metrics=metrics,
             planner=Planner(),
@@ -331,11 +353,20 @@ def _make_work(shared: _Shared, applier: Applier, home: Callable[[], ControllerN
             client=shared.writing,
             store=store,
             plan_results=plan_results,
+            traffic_results=shared.traffic_results,
             home=home,
             queue=shared.links,
             metrics=metrics,
             status_written=events.record,
             resource=cluster_links(settings.link_selector),
+        ),
+        policy_status_writer=PolicyStatusWriter(
+            client=shared.writing,
+            store=store,
+            traffic_results=shared.traffic_results,
+            queue=shared.policies,
+            metrics=metrics,
+            status_written=events.record,
         ),
         events=events,
         resync_interval=settings.sync_interval,
@@ -356,6 +387,7 @@ def _connect(shared: _Shared, manager: Manager, dispatcher: Dispatcher) -> None:
     manager.metrics.registry.register(
         StateCollector(
             store=manager.store,
+            traffic=shared.traffic_results.all,
             queue_depth=shared.services.__len__,
             is_leading=lambda: manager.is_leading,
             longest_lag=lambda: manager.loop_lag.longest,

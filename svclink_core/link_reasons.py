@@ -91,6 +91,16 @@ class LinkReason(Enum):
         "replace the kubeconfig of the link by one with new credentials",
     )
 
+    DRAINED = ("Drained", "no Service uses endpoints of the cluster")
+    DRAINING = (
+        "Draining",
+        "still use endpoints of the cluster; they are about to become a standby",
+    )
+    STILL_NEEDED = (
+        "StillNeeded",
+        "nothing else of an IP family is ready, so endpoints of the cluster stay in use",
+    )
+
     def __init__(self, code: str, sentence: str) -> None:
         self.code = code
         self.sentence = sentence

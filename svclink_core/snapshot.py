@@ -266,4 +266,5 @@ def all_keys(snapshot: Snapshot) -> KeysView[NamespacedName]:
             keys[key] = None
     for cluster in snapshot.remotes.values():
         keys.update(dict.fromkeys(cluster.services))
+    keys.update(dict.fromkeys(snapshot.main.traffic_policies))
     return keys.keys()

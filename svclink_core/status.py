@@ -50,7 +50,8 @@ class LinkFacts:
         services: How many Services have at least one mirrored slice.
         endpoints: How many endpoints are mirrored.
         slices: How many slices the main cluster has of this cluster.
-        still_needed_by: How many Services use the cluster although it is drained.
+        in_use: How many of the Services have a mirrored endpoint that is ready.
+        needed_by: The Services that have nothing else ready, sorted, if the link is drained.
         guard: Which deletions have to wait.
         findings: What could not be mirrored.
         write_failures: One message for each Service whose slices could not be written.
@@ -68,7 +69,8 @@ class LinkFacts:
     services: int = 0
     endpoints: int = 0
     slices: int = 0
-    still_needed_by: int = 0
+    in_use: int = 0
+    needed_by: Sequence[str] = ()
     guard: Guard = UNGUARDED
     findings: Sequence[Finding] = ()
     write_failures: Sequence[str] = ()
@@ -90,7 +92,13 @@ def summarize(facts: LinkFacts, now: str) -> ClusterLinkStatus:
     credentials = facts.credentials if facts.link.spec.enabled else None
     # After an edit the link may lead to another cluster, until that is reached.
     known_id = old.cluster_id if generation == old.observed_generation else None
-    states = (_ready(facts), _synced(facts), _degraded(facts), *_expiring(credentials, facts))
+    states = (
+        _ready(facts),
+        _synced(facts),
+        _degraded(facts),
+        *_expiring(credentials, facts),
+        *_drained(facts),
+    )
     return ClusterLinkStatus(
         phase=_phase(facts),
         version=facts.version or old.version,
@@ -101,7 +109,7 @@ def summarize(facts: LinkFacts, now: str) -> ClusterLinkStatus:
         services=facts.services,
         endpoints=facts.endpoints,
         slices=facts.slices,
-        still_needed_by=facts.still_needed_by,
+        still_needed_by=len(facts.needed_by),
         observed_generation=generation,
         error=_error(facts),
         conditions=tuple(_condition(state, old, generation, now) for state in states),
@@ -272,6 +280,23 @@ def _expiring(credentials: CredentialState | None, facts: LinkFacts) -> Iterator
     message = f"{credentials.text}: {reason.sentence}"
     advice = _replacement(replacing_command(facts.link, facts.home), facts)
     yield _State("CredentialsExpiring", "True", reason, message + advice, exact=message)
+
+
+def _drained(facts: LinkFacts) -> Iterator[_State]:
+    """Nothing is said of a link that is not drained."""
+    if not facts.link.spec.drained:
+        return
+    if not facts.link.spec.enabled:
+        yield _State("Drained", "False", LinkReason.DISABLED, LinkReason.DISABLED.sentence)
+    elif facts.in_use == 0:
+        yield _State("Drained", "True", LinkReason.DRAINED, LinkReason.DRAINED.sentence)
+    elif facts.in_use > len(facts.needed_by):
+        count, reason = facts.in_use - len(facts.needed_by), LinkReason.DRAINING
+        yield _State("Drained", "False", reason, f"{count} Service(s) {reason.sentence}")
+    else:
+        names, reason = _counted(facts.needed_by), LinkReason.STILL_NEEDED
+        message = f"{len(facts.needed_by)} Service(s): {names}: {reason.sentence}"
+        yield _State("Drained", "False", reason, message)
 
 
 def _joined(troubles: Sequence[_Trouble]) -> _Trouble:

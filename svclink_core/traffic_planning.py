@@ -116,7 +116,7 @@ def _traffic(
             *[each for each in remembered if each.ip_family not in families],
             *[tier for each in divisions for tier in each.tiers.remembered],
         ),
-        tuple(sorted(named - view.snapshot.remotes.keys())),
+        tuple(sorted([name for name in named if name not in view.snapshot.remotes])),
         view.main is not None and topology_of(view.main) is not Topology.NONE,
     )
 

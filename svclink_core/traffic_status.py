@@ -3,8 +3,9 @@
 | condition | True | False |
 |---|---|---|
 | Accepted | `Accepted` | `TargetNotFound`, `Conflicted` |
-| Applied | `Applied`, `FailedOver` | `NothingReady`, `ClusterNotFound`, `ShareUnreachable`, |
-|         |                         | `TopologyRouting`, or why it is not accepted            |
+| Applied | `Applied`, `FailedOver` | `WriteFailed`, `NothingReady`, `ClusterNotFound`,       |
+|         |                         | `ShareUnreachable`, `TopologyRouting`, or why it is not |
+|         |                         | accepted                                                |
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ class PolicyReason(Enum):
     CONFLICTED = ("Conflicted", "delete one of the two policies: the older counts")
     APPLIED = ("Applied", "the traffic is divided as the policy says")
     FAILED_OVER = ("FailedOver", "the tiers before have fewer ready endpoints than spec.minReady")
+    WRITE_FAILED = ("WriteFailed", "an EndpointSlice of the Service could not be written")
     NOTHING_READY = ("NothingReady", "no endpoint that may be used is ready")
     CLUSTER_NOT_FOUND = ("ClusterNotFound", "create the ClusterLink, or correct spec.clusters")
     SHARE_UNREACHABLE = ("ShareUnreachable", "the nearest possible share is used instead")
@@ -57,6 +59,7 @@ def traffic_status(
     service: Service | None,
     traffic: ServiceTraffic | None,
     now: str,
+    write_failure: str | None = None,
 ) -> TrafficPolicyStatus:
     """The status that a policy should have.
 
@@ -67,6 +70,7 @@ def traffic_status(
         traffic: What the plan of the Service says; None if it says nothing, because an object of
             the Service could not be decoded. Then the status stays.
         now: RFC 3339; used only as the time of transitions.
+        write_failure: Why an EndpointSlice of the Service could not be written, if one could not.
     """
     old, generation = policy.status, policy.metadata.generation
     if (refused := _refused(policy, counting, service)) is not None:
@@ -75,7 +79,7 @@ def traffic_status(
         return TrafficPolicyStatus(conditions=conditions, observed_generation=generation)
     if traffic is None:
         return old
-    states = (_ACCEPTED, _applied(traffic))
+    states = (_ACCEPTED, _applied(traffic, write_failure))
     is_same_tier = old.active_tier == traffic.last_tier and old.active_tier_since is not None
     return TrafficPolicyStatus(
         active_tier=traffic.last_tier,
@@ -115,9 +119,11 @@ def _refused(
     return None
 
 
-def _applied(traffic: ServiceTraffic) -> _State:
+def _applied(traffic: ServiceTraffic, write_failure: str | None) -> _State:
     """The first obstacle gives the reason; the message has all."""
     obstacles = [*_obstacles(traffic)]
+    if write_failure is not None:
+        obstacles.insert(0, (PolicyReason.WRITE_FAILED, write_failure))
     failover = [*_failover(traffic)]
     if not (found := [*obstacles, *failover]):
         return _State("Applied", "True", PolicyReason.APPLIED, PolicyReason.APPLIED.sentence)

@@ -13,15 +13,14 @@ from attrs import define
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from svclink_controller.monitoring.traffic_gauges import SHOWN_MAIN, traffic_gauges
 from svclink_controller.state.store import Store
 from svclink_controller.wire.api_server_callers import CALLERS
+from svclink_core.service_traffic import ServiceTraffic
 from svclink_core.snapshot import PENDING, Pending, Synced
 
 STATES: Final = ("synced", "pending", "unreachable", "disabled")
 _Labels = TypeVar("_Labels", bound=tuple[str, ...])
-
-SHOWN_MAIN: Final = "(main)"
-"""The label value of the main cluster; no ClusterLink can have this name."""
 
 
 @define(eq=False)
@@ -30,6 +29,7 @@ class StateCollector(Collector):
 
     Args:
         store: The current state.
+        traffic: Returns what the latest plans say about the traffic of Services.
         queue_depth: Returns the number of Services in the queue.
         is_leading: Returns whether this replica writes.
         longest_lag: Returns the longest lag of the event loop since the start, in seconds.
@@ -38,6 +38,7 @@ class StateCollector(Collector):
     """
 
     store: Store
+    traffic: Callable[[], Iterable[ServiceTraffic]]
     queue_depth: Callable[[], int]
     is_leading: Callable[[], bool]
     longest_lag: Callable[[], float]
@@ -81,6 +82,7 @@ class StateCollector(Collector):
         )
         yield from self._of_api_server_calls()
         yield from self._of_links()
+        yield from traffic_gauges(self.traffic())
 
     def _of_api_server_calls(self) -> Iterable[GaugeMetricFamily]:
         text = (

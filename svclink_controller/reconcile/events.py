@@ -24,6 +24,7 @@ from svclink_core.codec import KINDS, Json
 from svclink_core.link_reasons import LinkReason
 from svclink_core.svclink_v1alpha1 import ClusterLink, Condition
 from svclink_core.traffic_policy_v1alpha1 import TrafficPolicy
+from svclink_core.traffic_status import PolicyReason
 
 DEFAULT_NAMESPACE: Final = "default"
 """The namespace of Events about cluster-scoped objects (Kubernetes API validation)."""
@@ -181,18 +182,37 @@ class Events:
 def transitions(old: Iterable[Condition], new: Iterable[Condition]) -> list[Condition]:
     """The new conditions that deserve an Event, compared with the old ones."""
     before = {condition.type: condition for condition in old}
-    return [
-        condition for condition in new if _deserves_event(before.get(condition.type), condition)
-    ]
+    found: dict[str, Condition] = {}
+    for condition in new:
+        if _deserves_event(before.get(condition.type), condition):
+            found.setdefault(condition.reason, condition)  # Two conditions may have one reason.
+    return list(found.values())
 
 
 def is_good(condition: Condition) -> bool:
-    """Whether a condition is healthy, or has the state that the user asked for."""
+    """Whether a condition is healthy, or has the state that the user asked for.
+
+    A Service that failed over is served as its policy says, but something is wrong with it.
+    """
+    if condition.reason == PolicyReason.FAILED_OVER.code:
+        return False
     return condition.reason == LinkReason.DISABLED.code or condition.is_healthy
 
 
-_QUIET: Final = {LinkReason.CONNECTING.code, LinkReason.INITIALIZING.code, LinkReason.STALE.code}
+_QUIET: Final = {
+    each.code
+    for each in (
+        LinkReason.CONNECTING,
+        LinkReason.INITIALIZING,
+        LinkReason.STALE,
+        LinkReason.DRAINING,
+    )
+}
 """Reasons that resolve themselves, or repeat what the condition Ready says."""
+
+
+_ALWAYS: Final = {"Ready", "Drained"}
+"""Types of conditions whose good state is news, too."""
 
 
 def _deserves_event(old: Condition | None, new: Condition) -> bool:
@@ -202,7 +222,7 @@ def _deserves_event(old: Condition | None, new: Condition) -> bool:
         is_unchanged = is_unchanged and old.message == new.message
     if new.reason in _QUIET or is_unchanged:
         return False
-    if new.type == "Ready" or not is_good(new):
+    if new.type in _ALWAYS or not is_good(new):
         return True
     return old is not None and not is_good(old) and old.reason not in _QUIET
 

@@ -14,6 +14,7 @@ from svclink_controller.monitoring.metrics import Metrics
 from svclink_controller.reconcile.applier import Applier
 from svclink_controller.reconcile.link_removal import LinkRemoval
 from svclink_controller.reconcile.plan_results import PlanResults
+from svclink_controller.reconcile.traffic_results import TrafficResults
 from svclink_controller.reconcile.workqueue import WorkQueue
 from svclink_controller.reconcile.write_results import WriteResult, WriteStatus
 from svclink_controller.state.store import Store
@@ -37,6 +38,7 @@ class Reconciler:
         applier: Performs the changes.
         plan_results: Records findings and failed writes.
         link_removal: Confirms that a link no longer exists before its slices are deleted.
+        traffic_results: Remembers what plans say about traffic.
         decided: Called with each planned Service and its decisions, before any change is applied.
         metrics: Where writes and times are counted.
         planner: Makes the plans, and remembers what makes the next one fast.
@@ -47,6 +49,7 @@ class Reconciler:
     applier: Applier
     plan_results: PlanResults
     link_removal: LinkRemoval
+    traffic_results: TrafficResults
     decided: Callable[[NamespacedName, Sequence[Decision]], None] = lambda _key, _decisions: None
     metrics: Metrics = field(factory=Metrics)
     planner: Planner = field(factory=Planner)
@@ -69,6 +72,7 @@ class Reconciler:
         """Forget every plan and its results, as if none had been made."""
         self.planner = Planner()
         self.plan_results.forget_all()
+        self.traffic_results.forget_all()
         self.applier.retries.forget_all()
 
     async def reconcile(self, key: NamespacedName) -> None:
@@ -78,11 +82,13 @@ class Reconciler:
         started, received = clock.elapsed(), self.store.propagation.take(key)
         plan = self.planner.plan_service(self.store.snapshot(), key, clock.elapsed())
         self.decided(key, plan.decisions)
+        self.traffic_results.remember(plan.traffic)
         changes = await self.link_removal.proven(plan.changes)
         results = await self.applier.apply(changes)
         self._measure(key, started, received, results)
         unfinished = [result for result in results if result.status is not WriteStatus.APPLIED]
         self.plan_results.record(key, plan.findings, unfinished)
+        self.traffic_results.record(key, plan.traffic, unfinished)
         is_unproven = len(changes) < len(plan.changes)
         self._requeue(key, plan.again_at, unfinished, is_unproven=is_unproven)
 

@@ -11,6 +11,10 @@ from svclink_controller.reconcile.deletion_holds import DeletionHolds
 from svclink_controller.reconcile.events import Events
 from svclink_controller.reconcile.reconciler import RECONCILERS, Reconciler
 from svclink_controller.reconcile.status.links import STATUS_WRITERS, StatusWriter
+from svclink_controller.reconcile.status.policies import (
+    POLICY_STATUS_WRITERS,
+    PolicyStatusWriter,
+)
 from svclink_controller.reconcile.workqueue import WorkQueue
 from svclink_controller.state.store import Store
 from svclink_core.meta_v1 import NamespacedName
@@ -34,9 +38,11 @@ class Work:
         store: The state.
         services: Queue of the Services to plan.
         links: Queue of the links whose status may be out of date.
+        policies: Queue of the policies whose status may be out of date.
         reconciler: Plans the Services, and applies the plans.
         deletion_holds: Count the deletions that plans ask for.
         status_writer: Writes the status of links.
+        policy_status_writer: Writes the status of policies.
         events: Writes Events.
         resync_interval: Seconds between two resyncs.
         resyncs: How many resyncs have enqueued everything.
@@ -45,9 +51,11 @@ class Work:
     store: Store
     services: WorkQueue[NamespacedName]
     links: WorkQueue[str]
+    policies: WorkQueue[NamespacedName]
     reconciler: Reconciler
     deletion_holds: DeletionHolds
     status_writer: StatusWriter
+    policy_status_writer: PolicyStatusWriter
     events: Events
     resync_interval: float
     resyncs: int = 0
@@ -64,6 +72,8 @@ class Work:
                     group.create_task(self.reconciler.run())
                 for _ in range(STATUS_WRITERS):
                     group.create_task(self.status_writer.run())
+                for _ in range(POLICY_STATUS_WRITERS):
+                    group.create_task(self.policy_status_writer.run())
                 group.create_task(self.events.run())
                 group.create_task(self._resync())
         finally:
@@ -74,6 +84,7 @@ class Work:
         self.store.propagation.start_mirroring()
         self.services.open()
         self.links.open()
+        self.policies.open()
         if self.store.is_complete:
             self.services.add(all_keys(self.store.snapshot()))
         for name in self.store.links:
@@ -83,10 +94,12 @@ class Work:
         """Close the queues, and forget every plan: another replica goes on from the state."""
         self.services.close()
         self.links.close()
+        self.policies.close()
         self.store.propagation.stop_mirroring()
         self.reconciler.forget_all()
         self.deletion_holds.forget_plans()
         self.status_writer.forget_all()
+        self.policy_status_writer.forget_all()
 
     async def _resync(self) -> None:
         """Plan everything again at intervals, which corrects what a watch missed.

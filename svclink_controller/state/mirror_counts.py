@@ -13,11 +13,19 @@ from svclink_core.ownership import Ours, owner_of, service_of
 
 @frozen
 class MirrorCounts:
-    """Numbers of mirrored Services, of their endpoints and of their EndpointSlices."""
+    """Numbers of mirrored Services, of their endpoints and of their EndpointSlices.
+
+    Args:
+        services: How many Services have mirrors.
+        endpoints: How many endpoints these have.
+        slices: How many EndpointSlices.
+        in_use: How many of the Services have a mirror with a ready endpoint.
+    """
 
     services: int = 0
     endpoints: int = 0
     slices: int = 0
+    in_use: int = 0
 
 
 @define
@@ -25,6 +33,9 @@ class MirrorCounter:
     """Counts the mirrors of every cluster while slices of the main cluster come and go."""
 
     _slices_of_service: defaultdict[str, Counter[NamespacedName]] = field(
+        factory=lambda: defaultdict(Counter)
+    )
+    _unused_slices_of_service: defaultdict[str, Counter[NamespacedName]] = field(
         factory=lambda: defaultdict(Counter)
     )
     _endpoints: Counter[str] = field(factory=Counter)
@@ -45,17 +56,28 @@ class MirrorCounter:
 
     def of(self, cluster: str) -> MirrorCounts:
         """The numbers of one cluster."""
-        services = self._slices_of_service.get(cluster, ())
-        return MirrorCounts(len(services), self._endpoints[cluster], self._slices[cluster])
+        services = self._slices_of_service.get(cluster) or Counter()
+        unused = self._unused_slices_of_service.get(cluster) or Counter()
+        standbys = sum(1 for service, count in unused.items() if count == services[service])
+        return MirrorCounts(
+            services=len(services),
+            endpoints=self._endpoints[cluster],
+            slices=self._slices[cluster],
+            in_use=len(services) - standbys,
+        )
 
     def _add(self, mirror: _Counted, sign: int) -> None:
         """Add (`sign` 1) or subtract (-1) a mirror."""
         self._endpoints[mirror.cluster] += sign * mirror.endpoints
         self._slices[mirror.cluster] += sign
-        services = self._slices_of_service[mirror.cluster]
-        services[mirror.service] += sign
-        if not services[mirror.service]:
-            del services[mirror.service]
+        counters = [self._slices_of_service]
+        if not mirror.is_used:
+            counters.append(self._unused_slices_of_service)
+        for counter in counters:
+            services = counter[mirror.cluster]
+            services[mirror.service] += sign
+            if not services[mirror.service]:
+                del services[mirror.service]
 
 
 @frozen
@@ -65,6 +87,7 @@ class _Counted:
     cluster: str
     service: NamespacedName
     endpoints: int
+    is_used: bool
 
     @classmethod
     def of(cls, endpoint_slice: EndpointSlice | None) -> _Counted | None:
@@ -74,4 +97,6 @@ class _Counted:
         owner, service = owner_of(endpoint_slice), service_of(endpoint_slice)
         if service is None or not isinstance(owner, Ours):
             return None
-        return cls(owner.cluster, service, len(endpoint_slice.endpoints))
+        endpoints = endpoint_slice.endpoints
+        is_used = any(each.conditions.ready is not False for each in endpoints)
+        return cls(owner.cluster, service, len(endpoints), is_used)

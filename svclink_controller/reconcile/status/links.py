@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final
 
-import structlog
 from attrs import define, evolve, field
 
 from svclink_controller import clock
@@ -15,7 +13,8 @@ from svclink_controller.api.client import Client
 from svclink_controller.monitoring.metrics import Metrics
 from svclink_controller.reconcile.failed_writes import FailedWrites
 from svclink_controller.reconcile.plan_results import PlanResults
-from svclink_controller.reconcile.status.patching import StatusPatches
+from svclink_controller.reconcile.status.patching import StatusPatches, write_forever
+from svclink_controller.reconcile.traffic_results import TrafficResults
 from svclink_controller.reconcile.workqueue import WorkQueue
 from svclink_controller.state.store import Store
 from svclink_controller.wire.reading import decode_object
@@ -36,11 +35,6 @@ MAX_EXPIRY_WAIT_SECONDS: Final = 3600
 STATUS_WRITERS: Final = 4
 """Links handled concurrently, so that a slow write does not delay the others."""
 
-STATUS_GATHER_SECONDS: Final = 0.05
-"""Changes within this time are written together."""
-
-log = structlog.get_logger()
-
 
 @define
 class StatusWriter:
@@ -50,6 +44,7 @@ class StatusWriter:
         client: The main cluster.
         store: The current state.
         plan_results: Findings and failed writes.
+        traffic_results: Which Services need a drained cluster.
         queue: Names of links whose status may have changed.
         home: Returns the namespace of the controller.
         metrics: Where writes are counted.
@@ -64,6 +59,7 @@ class StatusWriter:
     client: Client
     store: Store
     plan_results: PlanResults
+    traffic_results: TrafficResults
     queue: WorkQueue[str]
     home: Callable[[], ControllerNamespace]
     metrics: Metrics = field(factory=Metrics)
@@ -89,29 +85,16 @@ class StatusWriter:
 
     async def run(self) -> None:
         """Write until cancelled."""
-        while True:
-            name = await self.queue.get()
-            try:
-                await asyncio.sleep(STATUS_GATHER_SECONDS)
-                waits = await self._write(name)
-            except Exception:
-                log.exception("internal error", link=name)
-                self.queue.retry(name)
-            else:
-                self.queue.forget(name)
-                if waits:
-                    self.queue.postpone(name, min(waits))
-            finally:
-                self.queue.done(name)
+        await write_forever(self.queue, self._write, lambda name: {"link": name})
 
     def forget_all(self) -> None:
         """Forget what was written: another replica may write now."""
         self._patches.forget_all()
 
-    async def _write(self, name: str) -> list[float]:
+    async def _write(self, name: str) -> float:
         """Write the status of every link of a name, each in its own namespace.
 
-        Returns the seconds until a status may be written, or changes by itself.
+        Returns the seconds until a status may be written, or changes by itself; 0 for never.
         """
         links = self.store.link_index.of(name)
         for key in self._patches.keys_of(name):
@@ -119,7 +102,7 @@ class StatusWriter:
                 self._patches.forget(key)
         waits = [await self._write_one(link) for link in links if link.is_selected]
         waits.append(self._until_expiry(name))
-        return [seconds for seconds in waits if seconds > 0]
+        return min((seconds for seconds in waits if seconds > 0), default=0)
 
     async def _write_one(self, link: ClusterLink) -> float:
         """Write the status of a link if it differs. Returns the seconds to wait if it may not."""
@@ -180,6 +163,8 @@ class StatusWriter:
             services=mirrored.services,
             endpoints=mirrored.endpoints,
             slices=mirrored.slices,
+            in_use=mirrored.in_use,
+            needed_by=self.traffic_results.needing(name) if link.spec.drained else (),
             guard=self.store.guard(name),
             findings=self.plan_results.findings_of(name),
             write_failures=self.plan_results.failures_of(name),

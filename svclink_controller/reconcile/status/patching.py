@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final, Generic, TypeVar
 
 import structlog
@@ -14,6 +14,7 @@ from svclink_controller.api.client import Client
 from svclink_controller.api.errors import ApiError, TransportError, retry_after
 from svclink_controller.monitoring.metrics import Metrics
 from svclink_controller.reconcile.failed_writes import FailedWrites, Write
+from svclink_controller.reconcile.workqueue import WorkQueue
 from svclink_controller.reconcile.write_results import explain, pauses_of
 from svclink_controller.wire.messages import WireError
 from svclink_core.codec import Json, unstructure_status
@@ -25,8 +26,12 @@ from svclink_core.write_retries import FIXED_BY_PLANNING
 MAX_CONTESTED_SECONDS: Final = 300
 """Longest time between two writes of a status that another controller overwrites each time."""
 
+STATUS_GATHER_SECONDS: Final = 0.05
+"""Changes within this time are written together."""
+
 log = structlog.get_logger()
 
+Key = TypeVar("Key")
 S = TypeVar("S", ClusterLinkStatus, TrafficPolicyStatus)
 
 
@@ -169,3 +174,32 @@ class StatusPatches(Generic[S]):
             log.warning("status not written", **self.named(key), problem=problem)
         self.metrics.status_writes.labels("superseded" if is_superseded else "failed").inc()
         return self.retries.record_failure(write, status, problem, pauses, asked)
+
+
+async def write_forever(
+    queue: WorkQueue[Key],
+    write: Callable[[Key], Awaitable[float]],
+    named: Callable[[Key], dict[str, str]],
+) -> None:
+    """Write the statuses of a queue until cancelled.
+
+    Args:
+        queue: Keys of the objects whose status may have changed.
+        write: Writes a status if it differs. Returns the seconds after which to look again, 0 for
+            never.
+        named: Returns how log lines name an object.
+    """
+    while True:
+        key = await queue.get()
+        try:
+            await asyncio.sleep(STATUS_GATHER_SECONDS)
+            wait = await write(key)
+        except Exception:
+            log.exception("internal error", **named(key))
+            queue.retry(key)
+        else:
+            queue.forget(key)
+            if wait > 0:
+                queue.postpone(key, wait)
+        finally:
+            queue.done(key)

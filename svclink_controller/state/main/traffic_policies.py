@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 
-from attrs import define, evolve, field
+from attrs import define, evolve, field, frozen
 
 from svclink_controller.state.link_index import is_older
 from svclink_controller.state.versioned_map import VersionedMap
@@ -12,12 +12,20 @@ from svclink_controller.wire.messages import Listing, Undecodable
 from svclink_core.enqueueing import Event, TrafficPolicyChanged
 from svclink_core.meta_v1 import NamespacedName, ObjectMeta
 from svclink_core.traffic_policy_v1alpha1 import (
+    ActiveTier,
     TargetReference,
     TrafficPolicy,
     TrafficPolicySpec,
-    TrafficPolicyStatus,
     counting_policies,
 )
+
+
+@frozen
+class _Decision:
+    """The tiers that the leader decided to use, for a policy with this uid."""
+
+    uid: str
+    tiers: tuple[ActiveTier, ...]
 
 
 @define
@@ -32,7 +40,7 @@ class TrafficPolicies:
     _policies: dict[NamespacedName, TrafficPolicy] = field(factory=dict)
     _by_service: dict[NamespacedName, dict[NamespacedName, TrafficPolicy]] = field(factory=dict)
     _counting: VersionedMap[NamespacedName, TrafficPolicy] = field(factory=VersionedMap)
-    _decided: dict[NamespacedName, TrafficPolicy] = field(factory=dict)
+    _decided: dict[NamespacedName, _Decision] = field(factory=dict)
     _undecodable: dict[NamespacedName, NamespacedName] = field(factory=dict)
 
     # Reading
@@ -50,7 +58,7 @@ class TrafficPolicies:
         return self._by_service.get(service, {}).values()
 
     def counting(self) -> Mapping[NamespacedName, TrafficPolicy]:
-        """The policy that counts for each Service, with the status that was decided last."""
+        """The policy that counts for each Service, with the tiers that were decided last."""
         return self._counting.version()
 
     def undecodable(self) -> frozenset[NamespacedName]:
@@ -96,12 +104,12 @@ class TrafficPolicies:
             self._undecodable[each.key] = service
             self.changed(TrafficPolicyChanged(None, _of_service(each.key, service)))
 
-    def decide(self, policy: TrafficPolicy, status: TrafficPolicyStatus) -> None:
-        """Set the status that plans depend on from now on; the API server learns it later."""
+    def decide(self, policy: TrafficPolicy, tiers: tuple[ActiveTier, ...]) -> None:
+        """Set the tiers that plans take for those in use; the API server learns it later."""
         key = policy.metadata.key
         held = self._policies.get(key)
         if held is not None and held.metadata.uid == policy.metadata.uid:
-            self._decided[key] = evolve(policy, status=status)
+            self._decided[key] = _Decision(held.metadata.uid, tiers)
             self._elect(held)
 
     def forget_decisions(self) -> None:
@@ -120,7 +128,10 @@ class TrafficPolicies:
             self._take_away(old)
             self.changed(TrafficPolicyChanged(old, None))
         self._by_service.setdefault(policy.service, {})[key] = policy
-        self._elect(policy)
+        is_elected = self._elect(policy)
+        if not is_elected and (old is None or _meaning(old) != _meaning(policy)):
+            # Its Service is planned as before, but its status says that another one counts.
+            self.changed(TrafficPolicyChanged(old, policy))
 
     def _take_away(self, old: TrafficPolicy) -> None:
         others = self._by_service[old.service]
@@ -129,12 +140,13 @@ class TrafficPolicies:
             del self._by_service[old.service]
         self._set_counting(old.service)
 
-    def _elect(self, policy: TrafficPolicy) -> None:
-        """Choose the policy of a Service again, after one of its policies changed."""
+    def _elect(self, policy: TrafficPolicy) -> bool:
+        """Choose the policy of a Service again. Returns whether another one counts."""
         before = self._counting.get(policy.service)
         after = self._set_counting(policy.service)
         if after is not before:
             self.changed(TrafficPolicyChanged(before, after))
+        return after is not before
 
     def _set_counting(self, service: NamespacedName) -> TrafficPolicy | None:
         """Set the policy that counts for a Service. One that means the same stays the same object.
@@ -154,9 +166,9 @@ class TrafficPolicies:
 
     def _with_decision(self, policy: TrafficPolicy) -> TrafficPolicy:
         decided = self._decided.get(policy.metadata.key)
-        if decided is None or decided.metadata.uid != policy.metadata.uid:
+        if decided is None or decided.uid != policy.metadata.uid:
             return policy
-        return evolve(policy, status=decided.status)
+        return evolve(policy, status=evolve(policy.status, tiers=decided.tiers))
 
     def _clear_undecodable(self, key: NamespacedName) -> None:
         if (service := self._undecodable.pop(key, None)) is not None:
@@ -165,16 +177,8 @@ class TrafficPolicies:
 
 def _meaning(policy: TrafficPolicy) -> tuple[object, ...]:
     """The parts of a policy that plans depend on."""
-    metadata, status = policy.metadata, policy.status
-    return (
-        metadata.key,
-        metadata.uid,
-        metadata.generation,
-        policy.spec,
-        status.active_tier,
-        status.active_tier_since,
-        status.tiers,
-    )
+    metadata = policy.metadata
+    return metadata.key, metadata.uid, metadata.generation, policy.spec, policy.status.tiers
 
 
 def _of_service(key: NamespacedName, service: NamespacedName) -> TrafficPolicy:

@@ -301,7 +301,51 @@ def test_other_expired_credentials_are_shown() -> None:
     assert condition(again, "Ready").message != first.conditions[0].message
 
 
-@pytest.mark.parametrize("kind", ["Ready", "Synced", "Degraded", "CredentialsExpiring"])
+DRAINED_LINK = link(spec=ClusterLinkSpec(drained=True))
+FIVE = [f"default/{name}" for name in "abcde"]
+SHOWN_FIVE = "default/a, default/b, default/c and 2 more"
+
+
+@pytest.mark.parametrize(
+    ("in_use", "needed_by", "status", "reason", "message"),
+    [
+        (0, [], "True", LinkReason.DRAINED, LinkReason.DRAINED.sentence),
+        # A Service that was planned, and whose slices are not written yet.
+        (0, FIVE[:1], "True", LinkReason.DRAINED, LinkReason.DRAINED.sentence),
+        (7, FIVE, "False", LinkReason.DRAINING, f"2 Service(s) {LinkReason.DRAINING.sentence}"),
+        (
+            5,
+            FIVE,
+            "False",
+            LinkReason.STILL_NEEDED,
+            f"5 Service(s): {SHOWN_FIVE}: {LinkReason.STILL_NEEDED.sentence}",
+        ),
+    ],
+)
+def test_drained_link_shows_which_services_still_use_it(
+    in_use: int, needed_by: list[str], status: str, reason: LinkReason, message: str
+) -> None:
+    """The condition is True once no Service uses the cluster; it names those that need it."""
+    facts = evolve(FACTS, link=DRAINED_LINK, in_use=in_use, needed_by=needed_by)
+    found = condition(facts, "Drained")
+    assert (found.status, found.reason, found.message) == (status, reason.code, message)
+    assert summarize(facts, NOW).still_needed_by == len(needed_by)
+
+
+def test_disabled_link_is_not_drained() -> None:
+    """The EndpointSlices of a disabled link stay as they are, so its endpoints stay in use."""
+    disabled = evolve(DRAINED_LINK, spec=ClusterLinkSpec(enabled=False, drained=True))
+    assert condition(evolve(FACTS, link=disabled), "Drained").reason == "Disabled"
+
+
+def test_nothing_is_said_of_draining_a_link_that_is_in_use() -> None:
+    """The condition exists only while spec.drained is true."""
+    status = summarize(evolve(FACTS, in_use=3), NOW)
+    assert "Drained" not in {each.type for each in status.conditions}
+    assert status.still_needed_by == 0
+
+
+@pytest.mark.parametrize("kind", ["Ready", "Synced", "Degraded", "CredentialsExpiring", "Drained"])
 def test_healthy_status_of_a_condition(kind: str) -> None:
     """Some conditions are True when all is well, others when something is wrong."""
     is_bad = kind in ("Degraded", "CredentialsExpiring")

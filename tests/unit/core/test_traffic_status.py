@@ -63,6 +63,14 @@ def test_status_of_a_policy_that_is_applied() -> None:
     assert (condition.status, condition.reason) == ("True", "Applied")
 
 
+def test_policy_is_not_applied_while_its_slices_cannot_be_written() -> None:
+    """What the plan says is not what the main cluster has; the message says why."""
+    found = traffic_status(POLICY, POLICY, service(), HEALTHY, NOW, write_failure="quota exceeded")
+    (_, condition) = found.conditions
+    assert (condition.status, condition.reason) == ("False", "WriteFailed")
+    assert condition.message == "quota exceeded"
+
+
 def test_clusters_without_rule_and_endpoints_are_not_listed() -> None:
     """A fleet of 100 clusters has 100 that do not matter to a Service."""
     empty = EndpointUse("z", 0, 0, 0, TrafficReason.NOTHING_READY)

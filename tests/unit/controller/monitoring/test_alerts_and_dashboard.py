@@ -36,7 +36,7 @@ SUFFIXES: Final = {
 def exported() -> set[str]:
     """The names of all series of svclink and of its process."""
     store = Store(Options())
-    state = StateCollector(store, lambda: 0, lambda: True, lambda: 0.0, lambda: 0, dict)
+    state = StateCollector(store, tuple, lambda: 0, lambda: True, lambda: 0.0, lambda: 0, dict)
     families: Iterable[Metric] = (*Metrics().registry.collect(), *state.collect())
     return {family.name + suffix for family in families for suffix in SUFFIXES[family.type]}
 

@@ -15,6 +15,8 @@ from attrs import define, evolve
 
 from svclink_controller.reconcile.events import MAX_MESSAGE, MAX_WAITING, Events, transitions
 from svclink_core import ClusterLink, ClusterLinkStatus, Condition, LinkReason, ObjectMeta
+from svclink_core.traffic_status import PolicyReason
+from tests.builders.values import traffic_policy
 from tests.unit.controller.fake_api_server import FakeApiServer
 from tests.unit.controller.faults import Hang, Refuse
 from tests.unit.controller.http_server import Server, connected, serving
@@ -23,7 +25,9 @@ from tests.unit.controller.waiting import eventually
 LINK = ClusterLink(ObjectMeta("c1", uid="uid-of-c1"))
 
 
-def condition(kind: str, status: Any, reason: LinkReason, message: str = "") -> Condition:
+def condition(
+    kind: str, status: Any, reason: LinkReason | PolicyReason, message: str = ""
+) -> Condition:
     return Condition(kind, status, reason.code, message or reason.sentence, "2026-01-01T00:00:00Z")
 
 
@@ -42,6 +46,15 @@ INVALID = condition("Degraded", "True", LinkReason.INVALID_ENDPOINTS)
 VALID = condition("CredentialsExpiring", "False", LinkReason.CREDENTIALS_VALID)
 SOON = condition("CredentialsExpiring", "True", LinkReason.CREDENTIALS_EXPIRE_SOON, "the token")
 OTHER_SOON = condition("CredentialsExpiring", "True", LinkReason.CREDENTIALS_EXPIRE_SOON, "a new")
+DRAINING = condition("Drained", "False", LinkReason.DRAINING)
+NEEDED = condition("Drained", "False", LinkReason.STILL_NEEDED)
+DRAINED = condition("Drained", "True", LinkReason.DRAINED)
+ACCEPTED = condition("Accepted", "True", PolicyReason.ACCEPTED)
+CONFLICTED = condition("Accepted", "False", PolicyReason.CONFLICTED)
+NOT_APPLIED = condition("Applied", "False", PolicyReason.CONFLICTED)
+APPLIED = condition("Applied", "True", PolicyReason.APPLIED)
+FAILED_OVER = condition("Applied", "True", PolicyReason.FAILED_OVER)
+MISSED = condition("Applied", "False", PolicyReason.SHARE_UNREACHABLE)
 EXPIRED = condition("CredentialsExpiring", "True", LinkReason.CREDENTIALS_EXPIRED)
 
 
@@ -68,6 +81,16 @@ EXPIRED = condition("CredentialsExpiring", "True", LinkReason.CREDENTIALS_EXPIRE
         ((SOON,), (EXPIRED,), (EXPIRED,)),
         ((SOON,), (VALID,), (VALID,)),
         ((SOON,), (), ()),
+        ((), (DRAINING,), ()),
+        ((DRAINING,), (DRAINED,), (DRAINED,)),
+        ((DRAINING,), (NEEDED,), (NEEDED,)),
+        ((DRAINED,), (), ()),
+        ((), (ACCEPTED, APPLIED), ()),
+        ((), (CONFLICTED, NOT_APPLIED), (CONFLICTED,)),
+        ((CONFLICTED, NOT_APPLIED), (ACCEPTED, APPLIED), (ACCEPTED, APPLIED)),
+        ((ACCEPTED, APPLIED), (ACCEPTED, FAILED_OVER), (FAILED_OVER,)),
+        ((ACCEPTED, FAILED_OVER), (ACCEPTED, APPLIED), (APPLIED,)),
+        ((ACCEPTED, APPLIED), (ACCEPTED, MISSED), (MISSED,)),
     ],
 )
 def test_transitions_become_events(
@@ -116,6 +139,23 @@ async def writing(repeat_seconds: float = 60) -> AsyncIterator[Main]:
         finally:
             task.cancel()
             await asyncio.wait({task})
+
+
+async def test_event_on_a_policy_is_in_its_namespace() -> None:
+    """The owner of a Service sees it with `kubectl describe trafficpolicy`."""
+    async with writing() as main:
+        main.events.record(traffic_policy(key="shop/web"), [FAILED_OVER])
+        await eventually(lambda: len(main.all()) == 1)
+        (made,) = main.all()
+        assert made["metadata"]["namespace"] == "shop"
+        assert made["involvedObject"] == {
+            "apiVersion": "svclink.cloudpilot.ai/v1alpha1",
+            "kind": "TrafficPolicy",
+            "name": "web",
+            "namespace": "shop",
+            "uid": "uid-of-web",
+        }
+        assert (made["type"], made["reason"]) == ("Warning", "FailedOver")
 
 
 async def test_event_is_shown_by_kubectl_describe() -> None:

@@ -19,6 +19,7 @@ from svclink_controller.reconcile.applier import Applier
 from svclink_controller.reconcile.link_removal import LinkRemoval
 from svclink_controller.reconcile.plan_results import PlanResults
 from svclink_controller.reconcile.reconciler import Reconciler
+from svclink_controller.reconcile.traffic_results import TrafficResults
 from svclink_controller.reconcile.workqueue import WorkQueue
 from svclink_controller.reconcile.write_pacing import REST_SECONDS
 from svclink_controller.state.changes import ServicesToPlan, StateChange
@@ -113,7 +114,10 @@ async def worlds(*, broken: int = 0, ago: float = 0) -> AsyncIterator[World]:
 
     async with serving(cluster) as server, connected(server.url) as client:
         applier = Applier(client, written, store.mark_gone)
-        reconciler = Reconciler(store, queue, applier, findings, LinkRemoval(client))
+        traffic_results = TrafficResults(store.main.traffic_policies, WorkQueue())
+        reconciler = Reconciler(
+            store, queue, applier, findings, LinkRemoval(client), traffic_results
+        )
         workers = [asyncio.create_task(reconciler.run()) for _ in range(4)]
         try:
             yield World(server, cluster, store, queue, findings)

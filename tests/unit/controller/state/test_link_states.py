@@ -26,7 +26,15 @@ from svclink_core import (
 from svclink_core.well_known import MAIN
 from tests.builders.keys import WEB
 from tests.builders.stores import replace_objects
-from tests.builders.values import link, mirrored_slice, namespace, remote_slice, service
+from tests.builders.values import (
+    NOT_READY,
+    endpoint,
+    link,
+    mirrored_slice,
+    namespace,
+    remote_slice,
+    service,
+)
 from tests.unit.controller.state.stores import (
     API,
     linked,
@@ -119,7 +127,7 @@ def test_mirrored_counts_services_endpoints_and_slices() -> None:
     made.store.put(MAIN, mirrored_slice("web-c1-2", "10.0.0.1", "10.0.0.2", "10.0.0.3"))
     made.store.put(MAIN, mirrored_slice("api-c1", key=API))
     made.store.put(MAIN, mirrored_slice("web-c2", cluster="c2"))
-    assert made.store.mirrored("c1") == MirrorCounts(services=2, endpoints=6, slices=3)
+    assert made.store.mirrored("c1") == MirrorCounts(services=2, endpoints=6, slices=3, in_use=2)
     assert made.store.mirrored("unknown") == MirrorCounts()
 
 
@@ -141,7 +149,24 @@ def test_status_is_out_of_date_only_where_its_numbers_change() -> None:
     assert made.outdated_statuses == []
     made.store.put(MAIN, mirrored_slice(None, "10.2.0.1", version="3"))
     assert made.outdated_statuses == ["c1"]
+    assert made.store.mirrored("c1") == MirrorCounts(services=1, endpoints=1, slices=1, in_use=1)
+
+
+def test_service_without_a_ready_mirrored_endpoint_is_not_in_use() -> None:
+    """A cluster is drained once no Service has a ready endpoint of it."""
+    made = linked("c1")
+    standby = (endpoint("10.2.0.9", conditions=NOT_READY),)
+    made.store.put(MAIN, mirrored_slice(None, "10.2.0.1", version="1"))
+    made.store.put(MAIN, mirrored_slice("web-c1-2", endpoints=standby, version="2"))
+    assert made.store.mirrored("c1").in_use == 1
+    made.changes.clear()
+    made.store.put(MAIN, mirrored_slice(None, endpoints=standby, version="3"))
+    assert made.store.mirrored("c1").in_use == 0
+    assert made.outdated_statuses == ["c1"]
+    made.store.remove(MAIN, EndpointSlice, mirrored_slice("web-c1-2").metadata.key)
     assert made.store.mirrored("c1") == MirrorCounts(services=1, endpoints=1, slices=1)
+    made.store.put(MAIN, mirrored_slice(None, "10.2.0.1", version="4"))
+    assert made.store.mirrored("c1").in_use == 1
 
 
 # Namespaces, guards and deadlines

@@ -274,6 +274,13 @@ class StoreMachine(RuleBasedStateMachine):
                 len({service_of(each) for each in ours}),
                 sum(len(each.endpoints) for each in ours),
                 len(ours),
+                len(
+                    {
+                        service_of(each)
+                        for each in ours
+                        if any(e.conditions.ready is not False for e in each.endpoints)
+                    }
+                ),
             )
             assert self.store.mirrored(cluster) == counted
 

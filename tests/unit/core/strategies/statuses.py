@@ -141,7 +141,8 @@ link_facts = st.builds(
     services=_counts,
     endpoints=_counts,
     slices=_counts,
-    still_needed_by=_counts,
+    in_use=_counts,
+    needed_by=st.lists(st.sampled_from(["default/a", "default/b"]), unique=True).map(sorted),
     findings=st.lists(findings, max_size=5),
     write_failures=st.lists(keys.map(str), max_size=5),
 )

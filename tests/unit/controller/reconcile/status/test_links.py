@@ -19,6 +19,7 @@ from structlog.testing import capture_logs
 
 from svclink_controller.reconcile.plan_results import PlanResults
 from svclink_controller.reconcile.status.links import StatusWriter, is_transition
+from svclink_controller.reconcile.traffic_results import TrafficResults
 from svclink_controller.reconcile.workqueue import WorkQueue
 from svclink_controller.reconcile.write_results import WriteResult, WriteStatus
 from svclink_controller.state.changes import LinkStatusChanged, StateChange
@@ -129,6 +130,7 @@ async def writing(override: Override | None = None, *, interval: float = 60) -> 
             client,
             store,
             plan_results,
+            TrafficResults(store.main.traffic_policies, WorkQueue()),
             queue,
             home=lambda: KnownNamespace("svclink"),
             interval_seconds=interval,

@@ -25,11 +25,8 @@ from tests.builders.values import traffic_policy
 from tests.unit.controller.state.stores import API, world
 
 SHARE: Final = ClusterTraffic("c1", share=10)
-FAILED_OVER: Final = TrafficPolicyStatus(
-    active_tier=1,
-    active_tier_since="2026-01-01T00:00:00Z",
-    tiers=(ActiveTier(1, "IPv4", "2026-01-01T00:00:00Z"),),
-)
+TIERS: Final = (ActiveTier(1, "IPv4", "2026-01-01T00:00:00Z"),)
+FAILED_OVER: Final = TrafficPolicyStatus(tiers=TIERS)
 
 
 class World:
@@ -86,6 +83,10 @@ def test_older_of_two_policies_counts(made: World) -> None:
     assert made.counting() is first
     assert set(made.policies.of_service(WEB)) == {first, second}
     made.news()
+    third = traffic_policy(name="b", created="2026-01-03T00:00:00Z")
+    made.policies.put(third)
+    # Its status has to say that another one counts.
+    assert (made.counting(), made.news()) == (first, [WEB])
     made.policies.remove(first.metadata.key)
     assert (made.counting(), made.news()) == (second, [WEB])
 
@@ -182,7 +183,7 @@ def test_decision_counts_before_the_api_server_has_it(made: World) -> None:
     policy = stored(traffic_policy(SHARE), "1")
     made.policies.put(policy)
     made.news()
-    made.policies.decide(policy, FAILED_OVER)
+    made.policies.decide(policy, TIERS)
     assert made.news() == [WEB]
     edited = evolve(stored(policy, "2"), spec=evolve(policy.spec, min_ready=2))
     made.policies.put(edited)
@@ -195,12 +196,12 @@ def test_decision_counts_before_the_api_server_has_it(made: World) -> None:
 def test_decision_about_a_removed_policy_is_void(made: World) -> None:
     """A policy that was deleted and created again has no history."""
     policy = traffic_policy(SHARE)
-    made.policies.decide(policy, FAILED_OVER)
+    made.policies.decide(policy, TIERS)
     assert made.counting() is None
     made.policies.put(policy)
-    made.policies.decide(policy, FAILED_OVER)
+    made.policies.decide(policy, TIERS)
     successor = evolve(policy, metadata=evolve(policy.metadata, uid="another"))
     made.policies.put(successor)
     assert made.counting() is successor
-    made.policies.decide(policy, FAILED_OVER)
+    made.policies.decide(policy, TIERS)
     assert made.counting() is successor
