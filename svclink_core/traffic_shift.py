@@ -157,7 +157,7 @@ def _advance(
         return state, Pause.WATCHING
     if state.step + 1 == len(shift.steps):
         return state, ShiftEnd.DONE
-    return ShiftState(state.step + 1), SetShare(shift.steps[state.step + 1])
+    return _advance(shift, ShiftState(state.step + 1), facts, now)
 
 
 def shift_facts(policy: TrafficPolicy, cluster: str, slices: Iterable[EndpointSlice]) -> ShiftFacts:

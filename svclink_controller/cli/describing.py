@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, assert_never
 
 from svclink_core import codec
@@ -14,8 +14,24 @@ from svclink_core.link_identity import Problem
 from svclink_core.mirroring import Finding
 from svclink_core.plans import Change, Decision, Plan
 from svclink_core.service_creation import CreateNamespace, CreateService
+from svclink_core.service_traffic import ServiceTraffic
+from svclink_core.standby import ready_addresses
+from svclink_core.traffic_shares import percent_of
 
 NO_LINK: Final = "There is no ClusterLink, so nothing is mirrored."
+
+MAIN_COLUMN: Final = "MAIN"
+"""What local endpoints are called in tables. No link has this name: those are lower-case."""
+
+TRAFFIC_COLUMNS: Final = (
+    "CLUSTER",
+    "TIER",
+    "ENDPOINTS",
+    "ACTIVE",
+    "WANTED",
+    "REACHABLE",
+    "WHY",
+)
 
 
 def object_of(change: Change) -> EndpointSlice | Service | Namespace:
@@ -104,3 +120,60 @@ SHOWN_DETAILS: Final = 10
 def _some(details: Sequence[str]) -> str:
     more = len(details) - SHOWN_DETAILS
     return ", ".join(details[:SHOWN_DETAILS]) + (f" and {more} more" if more > 0 else "")
+
+
+# Traffic
+
+
+def traffic_rows(traffic: ServiceTraffic) -> Iterator[tuple[str, ...]]:
+    """A row for each cluster and IP family, for `TRAFFIC_COLUMNS`."""
+    for family in traffic.families:
+        for use in family.uses:
+            name = use.cluster or MAIN_COLUMN
+            yield (
+                f"{name} {family.ip_family}" if len(traffic.families) > 1 else name,
+                str(use.tier),
+                str(use.ready),
+                str(use.active),
+                percent_text(use.wanted_share),
+                percent_text(percent_of(use.active, family.active)),
+                use.reason.sentence,
+            )
+
+
+def percent_text(share: int | None) -> str:
+    """A share for people; `-` without one."""
+    return "-" if share is None else f"{share} %"
+
+
+def traffic_data(traffic: ServiceTraffic) -> dict[str, Json]:
+    """What becomes of the traffic of a Service. The cluster of local endpoints is null."""
+    return {
+        "service": str(traffic.service),
+        "policy": traffic.policy,
+        "activeTier": traffic.last_tier,
+        "clusters": [
+            {
+                "cluster": use.cluster or None,
+                "ipFamily": family.ip_family,
+                "tier": use.tier,
+                "endpoints": use.ready,
+                "active": use.active,
+                "wantedShare": use.wanted_share,
+                "reachableShare": percent_of(use.active, family.active),
+                "reason": use.reason.code,
+                "message": use.reason.sentence,
+            }
+            for family in traffic.families
+            for use in family.uses
+        ],
+    }
+
+
+def change_text(change: Change) -> str:
+    """One change in a line, with how many endpoints of an EndpointSlice will be active."""
+    changed, text = object_of(change), f"{change.verb} {change.kind} {name_of(change)}"
+    active = ""
+    if isinstance(changed, EndpointSlice) and not isinstance(change, Delete):
+        active = f" ({len(ready_addresses(changed))} of {len(changed.endpoints)} endpoints active)"
+    return f"{text}{active}: {change.reason.sentence}"

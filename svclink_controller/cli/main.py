@@ -46,6 +46,7 @@ COMMANDS: Final = {
     "plan": "plan",
     "services": "status",
     "status": "status",
+    "traffic": "traffic",
     "undrain": "drain",
 }
 """The module in `commands` that defines each command."""

@@ -23,6 +23,7 @@ from svclink_core.well_known import NAMESPACE_KUBE_SYSTEM
 
 _SERVICE_ACCOUNT: Final = re.compile(r"[a-z0-9][-a-z0-9]{0,62}:[a-z0-9][-a-z0-9.]{0,252}")
 _MEMORY: Final = re.compile(r"([0-9]{1,7})(Mi|Gi)", re.ASCII)
+_PERCENT: Final = re.compile(r"[0-9]{1,3}", re.ASCII)
 _LISTEN_ADDRESS: Final = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([^:\[\]]*)):([0-9]{1,5})", re.ASCII)
 
 
@@ -199,6 +200,33 @@ def named_files(_: click.Context, __: click.Parameter, texts: Iterable[str]) -> 
             raise click.BadParameter(f"{name!r} is given twice: put its objects into one file")
         files[name] = Path(path)
     return files
+
+
+def shares(_: click.Context, __: click.Parameter, values: Iterable[str]) -> dict[str, int | None]:
+    """Shares in percent by the name of a ClusterLink, each as `NAME=PERCENT`; `none` is None."""
+    found: dict[str, int | None] = {}
+    for text in _split(values):
+        name, separator, percent = text.partition("=")
+        if not separator or not is_dns_label(name):
+            raise click.BadParameter(f"{text!r} is not CLUSTER=PERCENT: write it as cluster-b=25")
+        if name in found:
+            raise click.BadParameter(f"{name!r} is given twice: give each cluster one share")
+        found[name] = None if percent == "none" else _percent(percent)
+    return found
+
+
+def steps(_: click.Context, __: click.Parameter, value: str) -> tuple[int, ...]:
+    """Shares in percent, with commas in between."""
+    found = tuple(_percent(each) for each in _split([value]))
+    if not found:
+        raise click.BadParameter("no share given: write them as 5,10,25,50")
+    return found
+
+
+def _percent(text: str) -> int:
+    if not _PERCENT.fullmatch(text) or int(text) > 100:
+        raise click.BadParameter(f"{text!r} is not a share: use a whole number from 0 to 100")
+    return int(text)
 
 
 def _split(values: Iterable[str]) -> list[str]:

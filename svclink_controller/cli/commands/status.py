@@ -10,6 +10,7 @@ from attrs import frozen
 
 from svclink_controller import clock
 from svclink_controller.cli.arguments import Source, namespace_option, output_option, reads_clusters
+from svclink_controller.cli.describing import MAIN_COLUMN
 from svclink_controller.cli.printing import console, print_data, print_table
 from svclink_controller.cli.snapshots.live import read_links, read_main
 from svclink_controller.cli.snapshots.partial import partial_snapshot
@@ -20,9 +21,6 @@ from svclink_core.meta_v1 import NamespacedName
 from svclink_core.ownership import Foreign, Leftover, Ours, Unclear, owner_of
 from svclink_core.snapshot import Options, Snapshot
 from svclink_core.svclink_v1alpha1 import ClusterLink, Condition
-
-MAIN_COLUMN = "MAIN"
-"""The column of local endpoints. No link has this name: link names are lower-case."""
 
 NOT_PROCESSED = "no controller has processed it yet: svclink check says whether one leads"
 

@@ -31,9 +31,14 @@ def read_source(source: Source, options: Options, namespace: str = "") -> Partia
         found = read_files(source.main_file, source.remote_files, options)
     else:
         found = ask(source, options, read_clusters, namespace)
+    print_warnings(found)
+    return found
+
+
+def print_warnings(found: PartialSnapshot) -> None:
+    """Print what is odd about what was read, on standard error."""
     for each in found.warnings:
         click.echo(f"Warning: {printable(each)}", err=True)
-    return found
 
 
 def ask(
