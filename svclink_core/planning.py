@@ -8,9 +8,9 @@ found: service_findings.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
-from typing import TypeAlias, assert_never, cast
+from typing import Final, TypeAlias, assert_never, cast
 
 from attrs import evolve, frozen
 
@@ -57,7 +57,7 @@ from svclink_core.service_findings import all_findings
 from svclink_core.service_view import ServiceView, view_of
 from svclink_core.snapshot import RemoteCluster, Snapshot, Synced
 from svclink_core.standby import as_remote_said
-from svclink_core.traffic_planning import steer
+from svclink_core.traffic_planning import with_traffic
 from svclink_core.well_known import Reason
 
 
@@ -151,7 +151,7 @@ def compose(
         plan_one: How one linked cluster is planned.
         check_distinct: How endpoints are checked for shared addresses.
     """
-    parts = _plan_clusters(view, now, plan_one)
+    parts, is_drained = _plan_clusters(view, now, plan_one)
     clusters = sorted(parts)
     created = _create(view, [parts[name].decision for name in clusters], now)
     changes = [change for name in clusters for change in parts[name].changes]
@@ -168,7 +168,9 @@ def compose(
         ),
         again_at=earliest([created.again_at, *[part.again_at for part in parts.values()]]),
     )
-    return _with_traffic(plan, view, parts, now) if _is_steered(view, parts) else plan
+    if is_drained or view.key in view.snapshot.main.traffic_policies:
+        return with_traffic(plan, view, {name: part.changes for name, part in parts.items()}, now)
+    return plan
 
 
 def earliest(times: Iterable[float | None]) -> float | None:
@@ -176,9 +178,18 @@ def earliest(times: Iterable[float | None]) -> float | None:
     return min([each for each in times if each is not None], default=None)
 
 
-def _plan_clusters(view: ServiceView, now: float, plan_one: PlanCluster) -> dict[str, ClusterPlan]:
-    """What is planned for each cluster. Lost ones come last: others may take over from them."""
-    remotes, parts, lost = view.snapshot.remotes, {}, []
+_UNKNOWN: Final = (Reason.PENDING, Reason.UNREACHABLE)
+
+
+def _plan_clusters(
+    view: ServiceView, now: float, plan_one: PlanCluster
+) -> tuple[dict[str, ClusterPlan], bool]:
+    """What is planned for each cluster, and whether one that has the Service is drained.
+
+    Lost clusters come last: others may take over from them.
+    """
+    remotes, lost, is_drained = view.snapshot.remotes, [], False
+    parts: dict[str, ClusterPlan] = {}
     names = Names(view.key.namespace, remotes, view.snapshot.main.names)
     for name in sorted({*view.ours, *remotes}):
         remote = remotes.get(name)
@@ -188,14 +199,15 @@ def _plan_clusters(view: ServiceView, now: float, plan_one: PlanCluster) -> dict
         parts[name] = part = plan_one(view, remote, names, now)
         if part.changes:
             names = names.without(*[each.endpoint_slice.metadata.name for each in part.changes])
-        is_unknown = part.decision.reason in (Reason.PENDING, Reason.UNREACHABLE)
-        if is_unknown and is_under_policy(view, remote, now):
+        if part.decision.reason in _UNKNOWN and is_under_policy(view, remote, now):
             lost.append(remote)
+        if part.slices and remote.link.spec.drained:
+            is_drained = True
     if lost:
         slices = {name: part.slices for name, part in parts.items()}
         ready = ready_elsewhere(view, slices, lost, now)
         parts |= {remote.name: _plan_lost(view, remote, ready, now) for remote in lost}
-    return parts
+    return parts, is_drained
 
 
 # One cluster
@@ -333,42 +345,6 @@ def _decision(
 
 
 # Across clusters
-
-
-def _is_steered(view: ServiceView, parts: Mapping[str, ClusterPlan]) -> bool:
-    """Whether a traffic policy or a drained link has a say in a Service.
-
-    Neither has where the Service is missing, or where a part of it is unknown.
-    """
-    if view.main is None or not view.is_decodable:
-        return False
-    remotes = view.snapshot.remotes
-    drained = [
-        name for name, part in parts.items() if part.slices and remotes[name].link.spec.drained
-    ]
-    return bool(drained) or view.key in view.snapshot.main.traffic_policies
-
-
-def _with_traffic(
-    plan: Plan, view: ServiceView, parts: Mapping[str, ClusterPlan], now: float
-) -> Plan:
-    """The plan with active and standby endpoints."""
-    steering = steer(view, {name: part.changes for name, part in parts.items()}, now)
-    changes = [change for some in steering.changes.values() for change in some]
-    changes.sort(key=lambda each: (steering.is_late(each), each.endpoint_slice.metadata.name))
-    left_out = steering.left_out
-    return evolve(
-        plan,
-        changes=tuple(changes),
-        decisions=tuple(
-            [
-                evolve(each, endpoints=each.endpoints - left_out.get(each.cluster, 0))
-                for each in plan.decisions
-            ]
-        ),
-        again_at=earliest([plan.again_at, steering.again_at]),
-        traffic=(steering.traffic,),
-    )
 
 
 def _create(view: ServiceView, decisions: list[Decision], now: float) -> Plan:

@@ -17,6 +17,7 @@ from svclink_core.diffing import Create, Delete, SliceChange, Update, is_last, u
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.filtering import why_untouched
 from svclink_core.hints import Topology, topology_of, with_current_hints
+from svclink_core.plans import Plan
 from svclink_core.service_traffic import ServiceTraffic
 from svclink_core.service_view import ServiceView
 from svclink_core.snapshot import RemoteCluster
@@ -59,6 +60,38 @@ class Steering:
     def is_late(self, change: SliceChange) -> bool:
         """Whether a change only takes endpoints away, and so must come after the others."""
         return is_last(change) or change.endpoint_slice.metadata.name in self.taking
+
+
+def with_traffic(plan: Plan, view: ServiceView, planned: ChangesByCluster, now: float) -> Plan:
+    """The plan of a Service with active and standby endpoints.
+
+    It stays if the main cluster lacks the Service, or if a part of the Service is not known.
+
+    Args:
+        plan: What is planned without policies and drained links.
+        view: The Service.
+        planned: The changes of that plan, by cluster.
+        now: Seconds on the clock of plans.
+    """
+    if view.main is None or not view.is_decodable:
+        return plan
+    steering = steer(view, planned, now)
+    changes = [change for some in steering.changes.values() for change in some]
+    changes.sort(key=lambda each: (steering.is_late(each), each.endpoint_slice.metadata.name))
+    left_out = steering.left_out
+    times = [each for each in (plan.again_at, steering.again_at) if each is not None]
+    return evolve(
+        plan,
+        changes=tuple(changes),
+        decisions=tuple(
+            [
+                evolve(each, endpoints=each.endpoints - left_out.get(each.cluster, 0))
+                for each in plan.decisions
+            ]
+        ),
+        again_at=min(times, default=None),
+        traffic=(steering.traffic,),
+    )
 
 
 def steer(view: ServiceView, planned: ChangesByCluster, now: float) -> Steering:
