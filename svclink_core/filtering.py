@@ -13,10 +13,11 @@ from svclink_core.api_server_calls import NOT_CALLED, ApiServerCall
 from svclink_core.cidrs import invalid_cidrs
 from svclink_core.core_v1 import Service
 from svclink_core.discovery_v1 import EndpointSlice
-from svclink_core.meta_v1 import NamespacedName
+from svclink_core.meta_v1 import NamespacedName, ObjectMeta
 from svclink_core.mirror_annotation import lacks_opt_in, owner_choice
 from svclink_core.ownership import is_imported, is_mirror
 from svclink_core.snapshot import (
+    PENDING,
     Connection,
     Options,
     Pending,
@@ -106,6 +107,18 @@ def judge(
     return Imported(
         cast("Service", question.remote), cast("Service", question.main)
     )  # The rules have checked both.
+
+
+def why_main_refuses(
+    key: NamespacedName, main: Service | None, options: Options, call: ApiServerCall = NOT_CALLED
+) -> Reason | None:
+    """Why a Service is mirrored from no cluster, whatever its link says; None if links decide.
+
+    Arguments as for `judge`.
+    """
+    any_cluster = RemoteCluster(ClusterLink(ObjectMeta("any")), PENDING)
+    verdict = judge(key, any_cluster, main, options, call)
+    return verdict.reason if isinstance(verdict, Skipped) else None
 
 
 def why_untouched(link: ClusterLink) -> Reason | None:

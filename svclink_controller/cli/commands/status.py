@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
-from typing import assert_never
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import TypeAlias, assert_never
 
 import click
 from attrs import frozen
 
 from svclink_controller import clock
+from svclink_controller.api.client import Client
 from svclink_controller.cli.arguments import Source, namespace_option, output_option, reads_clusters
 from svclink_controller.cli.describing import MAIN_COLUMN
 from svclink_controller.cli.printing import console, print_data, print_table
-from svclink_controller.cli.snapshots.live import read_links, read_main
-from svclink_controller.cli.snapshots.partial import partial_snapshot
-from svclink_controller.cli.snapshots.reading import ask
+from svclink_controller.cli.snapshots.live import Scope, add_calls, read_links, read_main
+from svclink_controller.cli.snapshots.partial import ClusterContent, partial_snapshot
+from svclink_controller.cli.snapshots.reading import ask, print_warnings
 from svclink_core.codec import Json
 from svclink_core.discovery_v1 import EndpointSlice
+from svclink_core.filtering import why_main_refuses
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.ownership import Foreign, Leftover, Ours, Unclear, owner_of
 from svclink_core.snapshot import Options, Snapshot
 from svclink_core.svclink_v1alpha1 import ClusterLink, Condition
+from svclink_core.well_known import Reason
 
 NOT_PROCESSED = "no controller has processed it yet: svclink check says whether one leads"
 
@@ -136,24 +139,75 @@ def services_command(
 ) -> None:
     """Show the Services of the main cluster with their ready and total endpoints from each cluster.
 
+    With --all, NOT MIRRORED says why the main cluster keeps a Service from being mirrored.
     Exit codes: 0 success, 1 invalid input or failed request.
     """
-    main = ask(source, options, read_main, namespace or "")
+    main = ask(source, options, _read_all if show_all else read_main, namespace or "")
+    print_warnings(main.warnings)
     snapshot = partial_snapshot(main, {}, options).snapshot
-    clusters = [MAIN_COLUMN, *sorted({*snapshot.remotes, *_mirrored_clusters(snapshot)})]
     rows = [
         (key, counts)
         for key, counts in _counts(snapshot)
         if show_all or counts.keys() - {MAIN_COLUMN}
     ]
+    refused = _refused(snapshot) if show_all else {}
     if output != "table":
-        print_data(output, [_service_data(key, counts) for key, counts in rows])
+        print_data(output, [_service_data(*row) | _refusal_data(row[0], refused) for row in rows])
     elif rows:
-        print_table(
-            ("SERVICE", *clusters), (_service_row(key, counts, clusters) for key, counts in rows)
-        )
+        _print_services(rows, snapshot, refused)
     else:
         console().print("Nothing is mirrored." if not show_all else "There is no Service.")
+
+
+Row: TypeAlias = tuple[NamespacedName, dict[str, Count]]
+
+
+async def _read_all(client: Client, scope: Scope) -> ClusterContent:
+    """The main cluster, with the Services that its API server calls."""
+    main = await read_main(client, scope)
+    await add_calls(client, main)
+    return main
+
+
+def _refused(snapshot: Snapshot) -> dict[NamespacedName, tuple[Reason, str]]:
+    """Why main lets no cluster be mirrored, by Service, and the object that the reason is about."""
+    refused = {}
+    for key, service in snapshot.main.services.items():
+        call = snapshot.main.api_server_calls.of(key)
+        reason = why_main_refuses(key, service, snapshot.options, call)
+        if reason is not None:
+            is_called = reason is Reason.CALLED_BY_API_SERVER
+            refused[key] = (reason, call.caller if is_called else "")
+    return refused
+
+
+def _refusal_data(
+    key: NamespacedName, refused: Mapping[NamespacedName, tuple[Reason, str]]
+) -> dict[str, Json]:
+    if key not in refused:
+        return {}
+    reason, reference = refused[key]
+    described: Json = {"reason": reason.code, "message": reason.sentence, "reference": reference}
+    return {"notMirrored": described}
+
+
+def _print_services(
+    rows: Sequence[Row],
+    snapshot: Snapshot,
+    refused: Mapping[NamespacedName, tuple[Reason, str]],
+) -> None:
+    clusters = [MAIN_COLUMN, *sorted({*snapshot.remotes, *_mirrored_clusters(snapshot)})]
+    last = ("NOT MIRRORED",) if refused else ()
+    print_table(
+        ("SERVICE", *clusters, *last),
+        (
+            (
+                *_service_row(key, counts, clusters),
+                *(" ".join(map(str, refused.get(key, ()))) for _ in last),
+            )
+            for key, counts in rows
+        ),
+    )
 
 
 def _counts(snapshot: Snapshot) -> Iterator[tuple[NamespacedName, dict[str, Count]]]:

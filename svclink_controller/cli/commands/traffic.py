@@ -69,7 +69,7 @@ def traffic_command(
 
     async def show(client: Client, scope: Scope) -> None:
         found = await read_clusters(client, scope)
-        print_warnings(found)
+        print_warnings(found.warnings)
         now = clock.seconds()
         current = current_traffic(found.snapshot, service, now)
         if not shares:

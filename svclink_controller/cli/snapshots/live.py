@@ -142,7 +142,7 @@ async def read_remotes(
         MainUnreadableError: The identity of the main cluster could not be read.
     """
     main.cluster_id = await _main_id(client)
-    await _add_calls(client, main)
+    await add_calls(client, main)
     links = used_links(main.links)
     contents = await asyncio.gather(*(_read_remote(client, each, scope, home) for each in links))
     remotes = {
@@ -153,8 +153,12 @@ async def read_remotes(
     return partial_snapshot(main, remotes, scope.options)
 
 
-async def _add_calls(client: Client, main: ClusterContent) -> None:
-    """Add the Services that the API server calls, and a warning for each kind not permitted."""
+async def add_calls(client: Client, main: ClusterContent) -> None:
+    """Add the Services that the API server calls, and a warning for each kind not permitted.
+
+    Raises:
+        MainUnreadableError: A list failed for another reason, or is incomplete.
+    """
     lists = await asyncio.gather(
         *(_list_callers(client, evolve(each, page_size=PAGE_SIZE)) for each in CALLERS.values())
     )

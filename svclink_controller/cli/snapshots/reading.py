@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
@@ -31,13 +31,13 @@ def read_source(source: Source, options: Options, namespace: str = "") -> Partia
         found = read_files(source.main_file, source.remote_files, options)
     else:
         found = ask(source, options, read_clusters, namespace)
-    print_warnings(found)
+    print_warnings(found.warnings)
     return found
 
 
-def print_warnings(found: PartialSnapshot) -> None:
-    """Print what is odd about what was read, on standard error."""
-    for each in found.warnings:
+def print_warnings(warnings: Iterable[str]) -> None:
+    """Print what is odd about what was read, or could not be read, to standard error."""
+    for each in warnings:
         click.echo(f"Warning: {printable(each)}", err=True)
 
 

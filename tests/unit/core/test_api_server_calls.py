@@ -26,6 +26,7 @@ from svclink_core import (
     requests_for,
 )
 from svclink_core.api_server_calls import CALL_UNKNOWN, NOT_CALLED
+from svclink_core.filtering import why_main_refuses
 from svclink_core.well_known import ANNOTATION_MIRROR
 from tests.builders.keys import WEB
 from tests.builders.values import cluster, mirrored_slice, remote_slice, service, snapshot_of
@@ -90,6 +91,14 @@ def test_owner_may_want_it_mirrored_all_the_same(calls: ApiServerCalls) -> None:
     main = service(annotations={ANNOTATION_MIRROR: "true"})
     found = calling(snapshot_of(cluster("c1", remote_slice()), services=[main]), calls)
     assert [each.reason for each in plan(found, NOW).decisions] == [Reason.MIRRORED]
+
+
+def test_main_refuses_a_called_service_whatever_a_link_says() -> None:
+    """Main alone says why a Service is mirrored from no cluster; else links decide."""
+    assert why_main_refuses(WEB, service(), Options()) is None
+    assert why_main_refuses(WEB, service(cluster_ip="None"), Options()) is Reason.MAIN_HEADLESS
+    reason = why_main_refuses(WEB, service(), Options(), CALLED.of(WEB))
+    assert reason is Reason.CALLED_BY_API_SERVER
 
 
 def test_called_service_is_not_created() -> None:

@@ -261,6 +261,7 @@ def use_rest(core: Mapping[str, Function], universe: Universe) -> None:
         core["delete"](endpoint_slice, Reason.SOURCE_GONE)
     core["proposed_cidrs"]({"10.0.0.1"}, {"10.0.1.1"}, "IPv4")
     core["calls_by"]([ApiServerCaller(ObjectMeta("hook"), "APIService", universe.keys)])
+    core["why_main_refuses"](WEB, service(), Options())
     core["is_label_value"]("zone-a")
     core["is_qualified_name"]("kubernetes.io/h2c")
     core["some_of"](["127.0.0.1"])

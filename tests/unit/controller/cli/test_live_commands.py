@@ -425,6 +425,31 @@ async def test_services_show_endpoints_by_cluster(tmp_path: Path) -> None:
     ]
 
 
+async def test_all_services_show_why_main_keeps_them_from_being_mirrored(tmp_path: Path) -> None:
+    """What main alone decides is in the last column, with the object that it is about."""
+    headless = NamespacedName("shop", "db")
+    async with fleet(tmp_path, "c1") as world:
+        world.link("c1")
+        world.main.put(service())
+        world.main.put(service(headless, cluster_ip="None"))
+        world.main.put(service("shop/cart"))
+        world.main.put_raw("apiservices", api_service())
+        table = lines(await world.ask("services", "--all"))
+        data = json.loads(await world.ask("services", "--all", "-o", "json"))
+    assert table == [
+        "SERVICE MAIN c1 NOT MIRRORED",
+        f"{WEB} - - CalledByAPIServer APIService/v1.example.com",
+        "shop/cart - -",
+        f"{headless} - - MainHeadless",
+    ]
+    assert [each.get("notMirrored", {}).get("reason") for each in data] == [
+        "CalledByAPIServer",
+        None,
+        "MainHeadless",
+    ]
+    assert data[0]["notMirrored"]["reference"] == "APIService/v1.example.com"
+
+
 # Errors
 
 
