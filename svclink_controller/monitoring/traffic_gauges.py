@@ -17,6 +17,10 @@ SHOWN_MAIN = "(main)"
 """The label value of local endpoints; no ClusterLink can have this name."""
 
 
+SERVICE_LABELS = ("service_namespace", "service_name")
+"""Prometheus itself sets the labels `namespace` and `service` of what it scrapes."""
+
+
 def traffic_gauges(traffic: Iterable[ServiceTraffic]) -> Iterator[GaugeMetricFamily]:
     """The gauges of all Services with a policy."""
     of_policies = [each for each in traffic if each.policy is not None]
@@ -53,10 +57,10 @@ def _by_cluster(traffic: ServiceTraffic) -> dict[str, list[EndpointUse]]:
 
 
 def _of_services(name: str, text: str) -> GaugeMetricFamily:
-    return GaugeMetricFamily(f"svclink_traffic_{name}", text, labels=["namespace", "service"])
+    return GaugeMetricFamily(f"svclink_traffic_{name}", text, labels=list(SERVICE_LABELS))
 
 
 def _of_clusters(name: str, text: str) -> GaugeMetricFamily:
     what = f"{text}, for Services with a TrafficPolicy. Local endpoints are `{SHOWN_MAIN}`."
-    labels = ["namespace", "service", "cluster"]
+    labels = [*SERVICE_LABELS, "cluster"]
     return GaugeMetricFamily(f"svclink_traffic_{name}", what, labels=labels)

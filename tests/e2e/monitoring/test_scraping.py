@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from svclink_controller.demo.processes import Process
+from tests.builders.manifests import endpoint_slice, traffic_policy
 from tests.e2e.admission import WriteBan, assert_refused, write_ban
 from tests.e2e.api_client import Api
 from tests.e2e.control_planes import Cluster
@@ -128,7 +129,15 @@ def test_prometheus_has_data_for_every_panel_metric_and_alert(
     world.set_addresses(world.c1, SERVICES[0], "10.1.0.9")
     world.links.await_condition("c1", "False", "WriteFailed", kind="Synced")
 
-    eventually(lambda: assert_waiting(prometheus, "SvclinkRemoteUnreachable", "SvclinkWritesFail"))
+    eventually(
+        lambda: assert_waiting(
+            prometheus,
+            "SvclinkRemoteUnreachable",
+            "SvclinkWritesFail",
+            "SvclinkFailedOver",
+            "SvclinkShareUnreachable",
+        )
+    )
     prometheus.assert_rules_are_evaluated()
     assert prometheus.names("svclink_.+") == documented_series()
     for address in addresses.values():
@@ -149,6 +158,18 @@ def change_everything(world: World) -> None:
     world.await_mirrored(changed, c1=["10.1.0.2", "10.1.0.3"])
     world.withdraw(world.c1, withdrawn)
     world.await_mirrored(withdrawn)
+    divide_traffic(world, changed)
+
+
+def divide_traffic(world: World, name: str) -> None:
+    """Let a Service without local endpoints fail over, and another miss its share."""
+    policy = traffic_policy(f"{world.namespace}/{name}", {"name": "c1", "tier": 1})
+    world.create(world.main, policy)
+    key = f"{world.namespace}/shared"
+    world.declare("shared")
+    world.create(world.main, endpoint_slice("shared-local", "10.9.0.1", key=key))
+    world.publish(world.c1, "shared", "10.1.0.7")
+    world.create(world.main, traffic_policy(key, {"name": "c1", "share": 90}))
 
 
 def assert_no_metric_stands_still(prometheus: Prometheus) -> None:

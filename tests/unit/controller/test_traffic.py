@@ -68,7 +68,9 @@ def updates_the_mirror(request: Request) -> bool:
 
 def gauge(world: World, name: str, **labels: str) -> float | None:
     registry = world.controller.metrics.registry
-    return registry.get_sample_value(name, {"namespace": "default", "service": "web", **labels})
+    return registry.get_sample_value(
+        name, {"service_namespace": "default", "service_name": "web", **labels}
+    )
 
 
 async def test_share_is_applied_and_taken_back() -> None:
