@@ -34,6 +34,7 @@ from svclink_core import (
     UnreachablePolicy,
     plan,
 )
+from svclink_core.cidrs import parse_cidr
 from svclink_core.deletion_guard import Guard
 from svclink_core.ownership import Leftover, Unclear, cluster_of, is_ours, owner_of, service_of
 from svclink_core.remote_consistency import is_consistent
@@ -335,6 +336,7 @@ PLANS: Final = (
             Reason.NAME_TOO_LONG,
             Reason.REMOTE_PORTLESS,
             Reason.OLDER_LINK_AWAITED,
+            Reason.TARGET_PORTS_DIFFER,
         )
     ),
 )
@@ -343,7 +345,7 @@ PLANS: Final = (
 Names that the API server or kube-proxy refuses are missing, because no main cluster has them. That
 only remote Services without ports could be copied is too rare, because no API server stores any,
 and so is an older link that is being listed while main lacks a Service of a younger one: a law
-draws that.
+draws that. Target ports that differ are found in a plan, and are no part of it.
 """
 
 EVENTS: Final = (
@@ -486,6 +488,15 @@ def excluding(found: Snapshot) -> Snapshot:
     return found
 
 
+def restricting(found: Snapshot) -> Snapshot:
+    """The snapshot after its plan was applied, and then no link allowed any of its endpoints."""
+    found = settled(found)
+    for name, remote in found.remotes.items():
+        spec = evolve(remote.link.spec, allowed_cidrs=(parse_cidr("192.0.2.0/24"),))
+        found = with_link(found, name, spec)
+    return found
+
+
 def without_namespaces(found: Snapshot) -> Snapshot:
     """The snapshot in which every synced cluster lacks the namespaces of all Services."""
     missing = Synced(frozenset(key.namespace for key in all_keys(found)))
@@ -512,6 +523,7 @@ GIVEN: Final[Mapping[str, Callable[[Snapshot], Snapshot]]] = {
     "because NamespaceCreated": creating,
     "CreateNamespace NamespaceCreated": creating,
     "Delete ServiceExcluded": excluding,
+    "because OutsideAllowedCIDRs": restricting,
     "because NamespaceMissing": without_namespaces,
     "because NamespaceTerminating": terminating,
     "because NamespacesUnknown": lambda found: creating(
