@@ -9,8 +9,8 @@ from attrs import field, frozen
 from svclink_controller.credentials.trust import STRICT, Trust
 from svclink_controller.election.leader import DEFAULT_LEASE_NAME
 from svclink_controller.monitoring.listen_address import ListenAddress
-from svclink_controller.wire.label_selector import EVERYTHING, LabelSelector
 from svclink_core.budget import Budget
+from svclink_core.label_selector import EVERYTHING, Selector
 from svclink_core.snapshot import Options
 
 
@@ -42,7 +42,7 @@ class Settings:
     listen_address: ListenAddress | None = None
     trust: Trust = STRICT
     remote_budget: Budget = field(factory=Budget)
-    link_selector: LabelSelector = EVERYTHING
+    link_selector: Selector = EVERYTHING
     lease_name: str = DEFAULT_LEASE_NAME
     kube_context: str | None = None
     controller_namespace: str | None = None

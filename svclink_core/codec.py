@@ -43,7 +43,14 @@ from svclink_core.discovery_v1 import (
 )
 from svclink_core.errors import BadInputError
 from svclink_core.json_values import exactly, json_type, read_string, read_target_port, read_time
-from svclink_core.meta_v1 import Labels, ObjectMeta, OwnerReference, sorted_pairs
+from svclink_core.meta_v1 import (
+    Labels,
+    LabelSelector,
+    LabelSelectorRequirement,
+    ObjectMeta,
+    OwnerReference,
+    sorted_pairs,
+)
 from svclink_core.ownership import additions_of
 from svclink_core.svclink_v1alpha1 import (
     ClusterLink,
@@ -188,6 +195,8 @@ def _register(converter: Converter, kind: type[T], *, omit_defaults: bool) -> No
         names["annotations"] = _pairs("annotations", REASONED_ANNOTATIONS)
         names["creation_timestamp"] = override(rename="creationTimestamp", struct_hook=read_time)
         names["deletion_timestamp"] = override(rename="deletionTimestamp", struct_hook=read_time)
+    if kind is LabelSelector:
+        names["match_labels"] = _pairs("matchLabels")
     read = make_dict_structure_fn(kind, converter, **names)  # type: ignore[arg-type]
     write = make_dict_unstructure_fn(
         kind,
@@ -256,13 +265,15 @@ def _override(attribute: str, metadata: Mapping[str, str]) -> _Override:
     return override(rename=name) if name else override(omit=True)
 
 
-def _pairs(name: str, keys: frozenset[str]) -> _Override:
+def _pairs(name: str, keys: frozenset[str] | None = None) -> _Override:
     """Labels or annotations: a map in JSON, sorted pairs of known keys in the core."""
 
     def read(value: object, _: object) -> Labels:
         if not isinstance(value, Mapping):
             raise TypeError(f"must be an object, is {json_type(value)}")
-        return sorted_pairs({key: read_string(value[key]) for key in value if key in keys})
+        return sorted_pairs(
+            {key: read_string(value[key]) for key in value if keys is None or key in keys}
+        )
 
     return override(rename=name, struct_hook=read, unstruct_hook=dict)
 
@@ -335,6 +346,8 @@ CLASSES: Final = (
     EndpointSlice,
     SecretKeyReference,
     UnreachablePolicy,
+    LabelSelectorRequirement,
+    LabelSelector,
     ClusterLinkSpec,
     Condition,
     ClusterLinkStatus,

@@ -79,9 +79,10 @@ class Service:
 
 @frozen
 class Namespace:
-    """A Namespace."""
+    """A Namespace. The link that reads it may select it by its labels or not."""
 
     metadata: ObjectMeta
+    is_selected: bool = field(default=True, metadata={"json": ""})
 
     @property
     def is_terminating(self) -> bool:

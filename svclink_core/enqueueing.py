@@ -48,6 +48,13 @@ class NamespaceChanged:
 
 
 @frozen
+class RemoteNamespaceChanged:
+    """A Namespace of a linked cluster was selected or listed, is no longer selected, or is gone."""
+
+    name: str
+
+
+@frozen
 class GuardChanged:
     """The deletion guard of a cluster changed; `services` are those with deletions."""
 
@@ -75,6 +82,7 @@ Event: TypeAlias = (
     | EndpointSliceChanged
     | ClusterChanged
     | NamespaceChanged
+    | RemoteNamespaceChanged
     | GuardChanged
     | TrafficPolicyChanged
     | ApiServerCallsChanged
@@ -95,6 +103,8 @@ def requests_for(event: Event, snapshot: Snapshot) -> set[NamespacedName]:
             found = _with_slice(old, new, snapshot, in_main=in_main)
         case ClusterChanged():
             found = set(all_keys(snapshot))
+        case RemoteNamespaceChanged(name):
+            found = {key for key in all_keys(snapshot) if key.namespace == name}
         case NamespaceChanged(name):
             found = _waiting_for_namespace(name, snapshot)
         case GuardChanged(services):

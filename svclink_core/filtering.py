@@ -24,6 +24,7 @@ from svclink_core.snapshot import (
     RemoteCluster,
     Synced,
     Unreachable,
+    UnreadNamespace,
 )
 from svclink_core.svclink_v1alpha1 import ClusterLink, ClusterLinkSpec
 from svclink_core.well_known import (
@@ -208,6 +209,40 @@ def _is_wanted_by_owner(question: _Question) -> bool:
     return question.main is not None and owner_choice(question.main) is True
 
 
+def _is_in_unread_namespace(why: UnreadNamespace) -> Callable[[_Question], bool]:
+    def is_unread(question: _Question) -> bool:
+        unread = question.cluster.unread_namespaces
+        return bool(unread) and unread.get(question.key.namespace) is why
+
+    return is_unread
+
+
+def _is_selected_service_missing(question: _Question) -> bool:
+    """Whether the cluster lacks the Service among those that selectors select."""
+    return question.remote is None and selects_services(question.spec, question.options)
+
+
+def _lost_its_labels(question: _Question) -> bool:
+    """Whether the Service exists, and selectors do not select it: its slices are still there.
+
+    The API server reports a Service that lost its labels as deleted, and the deletion guard must
+    not count it, because its owner meant it. But a cluster that is restored from an empty backup
+    loses its slices too, and must be counted. So slices that stay prove that labels were lost. They
+    prove it after `CONSISTENCY_TIMEOUT_SECONDS`: Kubernetes deletes those of a deleted Service
+    later. If it takes longer, Services that were deleted count as if they had lost their labels.
+    Without slices, as after labels were lost unseen, the cluster is held responsible.
+    """
+    if not _is_selected_service_missing(question):
+        return False
+    slices = question.cluster.endpoint_slices.get(question.key, ())
+    return any(not is_mirror(each) for each in slices)
+
+
+def selects_services(spec: ClusterLinkSpec, options: Options) -> bool:
+    """Whether a link mirrors only remote Services with certain labels."""
+    return spec.service_selector is not None or bool(options.service_selector.requirements)
+
+
 def _remote(test: Callable[[Service], bool]) -> Callable[[_Question], bool]:
     return lambda question: question.remote is not None and test(question.remote)
 
@@ -255,10 +290,17 @@ RULES: Final[Rules] = (
 REMOTE_RULES: Final[Rules] = (
     (_has_invalid_cidrs, Kept(Reason.INVALID_SPEC)),
     (
+        _is_in_unread_namespace(UnreadNamespace.NOT_SELECTED),
+        Skipped(Reason.NAMESPACE_NOT_SELECTED),
+    ),
+    (_is_in_unread_namespace(UnreadNamespace.NOT_LISTED), Kept(Reason.NAMESPACE_MISSING)),
+    (
         lambda question: question.key.namespace in question.cluster.missing_namespaces,
         Kept(Reason.NAMESPACE_MISSING),
     ),
     (lambda question: question.key in question.cluster.undecodable, Kept(Reason.UNDECODABLE)),
+    (_lost_its_labels, Skipped(Reason.SERVICE_NOT_SELECTED)),
+    (_is_selected_service_missing, Skipped(Reason.SELECTED_SERVICE_MISSING)),
     (lambda question: question.remote is None, Skipped(Reason.REMOTE_SERVICE_MISSING)),
     (_remote(lambda service: service.is_external_name), Skipped(Reason.REMOTE_EXTERNAL_NAME)),
     (_remote(lambda service: service.is_headless), Skipped(Reason.REMOTE_HEADLESS)),

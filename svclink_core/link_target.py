@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final, TypeAlias, assert_never
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from svclink_core.cidrs import invalid_cidrs
+from svclink_core.label_selector import EVERYTHING, Selector, selector_of, why_invalid
 from svclink_core.link_identity import Problem
 from svclink_core.link_reasons import LinkReason
+from svclink_core.meta_v1 import LabelSelector
 from svclink_core.omissions import some_of
 from svclink_core.snapshot import Options
 from svclink_core.svclink_v1alpha1 import ClusterLink, ClusterLinkSpec
@@ -17,10 +19,23 @@ from svclink_core.svclink_v1alpha1 import ClusterLink, ClusterLinkSpec
 
 @frozen
 class LinkTarget:
-    """How to read a cluster: the kubeconfig, in base64, and the namespaces (empty: all)."""
+    """How to read a cluster, and what of it.
+
+    Args:
+        kubeconfig: The kubeconfig, in base64.
+        namespaces: The namespaces; empty means all.
+        service_selector: Selects Services by their labels.
+        namespace_selector: Selects namespaces by their labels, out of `namespaces`.
+    """
 
     kubeconfig: str = field(repr=False)
     namespaces: tuple[str, ...] = ()
+    service_selector: Selector = EVERYTHING
+    namespace_selector: Selector = EVERYTHING
+
+    def reads_as(self, other: LinkTarget) -> bool:
+        """Whether both ask for the same objects, if they lead to the same cluster."""
+        return evolve(self, kubeconfig="") == evolve(other, kubeconfig="")
 
 
 @frozen
@@ -66,7 +81,12 @@ def link_target(
         return problem
     match link_kubeconfig(link, secret):
         case str(kubeconfig):
-            return LinkTarget(kubeconfig, namespaces_to_read(link, options, namespace))
+            return LinkTarget(
+                kubeconfig,
+                namespaces_to_read(link, options, namespace),
+                service_selector(link, options),
+                namespace_selector(link),
+            )
         case (Problem() | SecretNotRead()) as obstacle:
             return obstacle
         case unexpected:
@@ -78,11 +98,39 @@ def invalid_spec(spec: ClusterLinkSpec) -> Problem | None:
 
     The CRD refuses it, but the CRD of the main cluster may be an older one.
     """
+    if (message := _invalid_selector(spec)) is not None:
+        return Problem(LinkReason.INVALID_SPEC, message)
     if not (invalid := invalid_cidrs(spec.allowed_cidrs)):
         return None
     fix = "fix them, as in 10.0.0.0/16 or fd00::/64, with no bits set behind the prefix"
     message = f"spec.allowedCIDRs has entries that are not CIDRs ({some_of(invalid)}): {fix}"
     return Problem(LinkReason.INVALID_SPEC, message)
+
+
+def _invalid_selector(spec: ClusterLinkSpec) -> str | None:
+    selectors = {
+        "serviceSelector": spec.service_selector,
+        "namespaceSelector": spec.namespace_selector,
+    }
+    for name, selector in selectors.items():
+        if selector is not None and (problem := why_invalid(selector)) is not None:
+            return f"spec.{name} {problem}"
+    return None
+
+
+def service_selector(link: ClusterLink, options: Options) -> Selector:
+    """Selects the Services that a link mirrors: its own selector and that of all links."""
+    own = _selector(link.spec.service_selector)
+    return Selector(own.requirements + options.service_selector.requirements)
+
+
+def namespace_selector(link: ClusterLink) -> Selector:
+    """Selects the namespaces that a link mirrors."""
+    return _selector(link.spec.namespace_selector)
+
+
+def _selector(given: LabelSelector | None) -> Selector:
+    return EVERYTHING if given is None else selector_of(given)
 
 
 def link_kubeconfig(link: ClusterLink, secret: SecretContent = SECRET_NOT_READ) -> SecretContent:
@@ -98,18 +146,18 @@ def link_kubeconfig(link: ClusterLink, secret: SecretContent = SECRET_NOT_READ) 
     return link.spec.kubeconfig
 
 
-def goes_on_without(target: LinkTarget, missing: Collection[str], code: int) -> bool:
+def goes_on_without(namespaces: Collection[str], missing: Collection[str], code: int) -> bool:
     """Whether a link is read without the namespaces that cannot be read.
 
     A namespace without a Role, or one that was deleted together with its RoleBinding, is forbidden.
     It says nothing about the others. A link of which nothing can be read has a problem instead.
 
     Args:
-        target: What the link asks to be read.
+        namespaces: The namespaces that the link reads.
         missing: The namespaces that cannot be read.
         code: The HTTP status code with which the API server refused the last of them.
     """
-    return code in NAMESPACE_REFUSALS and not set(missing).issuperset(target.namespaces)
+    return code in NAMESPACE_REFUSALS and not set(missing).issuperset(namespaces)
 
 
 def namespaces_to_read(link: ClusterLink, options: Options, namespace: str = "") -> tuple[str, ...]:

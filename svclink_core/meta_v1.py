@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from attrs import field, frozen
 
@@ -25,6 +25,26 @@ class NamespacedName:
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"
+
+
+LabelOperator = Literal["In", "NotIn", "Exists", "DoesNotExist"]
+
+
+@frozen
+class LabelSelectorRequirement:
+    """One condition of a label selector. `In` and `NotIn` have values, the others have none."""
+
+    key: str
+    operator: LabelOperator
+    values: tuple[str, ...] = ()
+
+
+@frozen
+class LabelSelector:
+    """Selects objects by their labels; all conditions must hold."""
+
+    match_labels: Labels = ()
+    match_expressions: tuple[LabelSelectorRequirement, ...] = ()
 
 
 @frozen

@@ -184,6 +184,7 @@ def _facts(view: ServiceView, remote: RemoteCluster) -> Sequence[object]:
         remote.guard,
         remote.services.get(key),
         key in remote.undecodable,
+        remote.unread_namespaces and remote.unread_namespaces.get(key.namespace),
         *remote.endpoint_slices.get(key, ()),
         None,
         *view.ours.get(cluster, ()),

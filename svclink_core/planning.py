@@ -51,7 +51,7 @@ from svclink_core.mirroring import (
 from svclink_core.naming import Names
 from svclink_core.ownership import is_collected_with
 from svclink_core.plans import Decision, Outcome, Plan
-from svclink_core.remote_consistency import current_slices, is_consistent, settles_at
+from svclink_core.remote_consistency import ABSENT, current_slices, is_consistent, settles_at
 from svclink_core.service_creation import create_service
 from svclink_core.service_findings import all_findings
 from svclink_core.service_view import ServiceView, view_of
@@ -124,7 +124,7 @@ def plan_cluster(
             return _keep(view, remote, reason)
         case Skipped(reason):
             part = _skip(view, remote, reason)
-            is_settled |= reason is not Reason.REMOTE_SERVICE_MISSING
+            is_settled |= reason not in ABSENT
         case Imported():
             current = slices if is_settled else current_slices(verdict.remote, slices)
             both, allowed = (verdict.remote, verdict.main), remote.link.spec.allowed_cidrs

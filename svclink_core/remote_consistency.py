@@ -15,9 +15,20 @@ from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.ownership import is_mirror
 from svclink_core.snapshot import LONG_AGO, RemoteCluster
+from svclink_core.well_known import Reason
 
 CONSISTENCY_TIMEOUT_SECONDS: Final = 2.0
 """How long Service and slices of a remote cluster that are inconsistent wait for each other."""
+
+
+ABSENT: Final = frozenset(
+    {
+        Reason.REMOTE_SERVICE_MISSING,
+        Reason.SELECTED_SERVICE_MISSING,
+        Reason.SERVICE_NOT_SELECTED,
+    }
+)
+"""Reasons of a remote Service that is not read, whose slices may be about to go too."""
 
 
 def settles_at(remote: RemoteCluster, service: NamespacedName) -> float:

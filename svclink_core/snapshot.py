@@ -7,6 +7,7 @@ not is `PENDING` or `Unreachable`, which differs from a remote cluster that is e
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, KeysView, Mapping
+from enum import Enum
 from typing import Final, TypeAlias
 
 from attrs import field, frozen
@@ -16,6 +17,7 @@ from svclink_core.cidrs import CIDRs, invalid_cidrs
 from svclink_core.core_v1 import Namespace, Service
 from svclink_core.deletion_guard import UNGUARDED, Guard
 from svclink_core.discovery_v1 import EndpointSlice
+from svclink_core.label_selector import EVERYTHING, Selector
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.ownership import Leftover, Ours, owner_of, service_of
 from svclink_core.svclink_v1alpha1 import ClusterLink
@@ -80,12 +82,21 @@ class Options:
         deletion_hold: Seconds for which a mass deletion is held; 0 disables the guard.
         opt_in: Whether only Services with the annotation `mirror: "true"` are mirrored, of any
             link.
+        service_selector: Selects the remote Services to mirror by their labels, for all links.
     """
 
     included_namespaces: frozenset[str] = frozenset()
     sync_services: bool = False
     deletion_hold: float = 300.0
     opt_in: bool = False
+    service_selector: Selector = EVERYTHING
+
+
+class UnreadNamespace(Enum):
+    """Why nothing is read of a namespace that exists, where a link has a namespaceSelector."""
+
+    NOT_SELECTED = "NotSelected"
+    NOT_LISTED = "NotListed"
 
 
 @frozen
@@ -103,6 +114,8 @@ class RemoteCluster:
             Service. Times older than `CONSISTENCY_TIMEOUT_SECONDS` need not be in it.
         undecodable: Services with objects that could not be decoded.
         guard: Which deletions have to wait.
+        unread_namespaces: The namespaces of which nothing is read, and why, if the link selects
+            namespaces by their labels. It has none that the cluster does not have.
     """
 
     link: ClusterLink
@@ -113,6 +126,7 @@ class RemoteCluster:
     changed_at: Mapping[NamespacedName, float] = field(factory=dict)
     undecodable: Collection[NamespacedName] = ()
     guard: Guard = UNGUARDED
+    unread_namespaces: Mapping[str, UnreadNamespace] = field(factory=dict)
 
     @property
     def name(self) -> str:
@@ -212,6 +226,7 @@ def remote_cluster(
     endpoint_slices: Iterable[EndpointSlice] = (),
     connection: Connection = SYNCED,
     undecodable: Iterable[NamespacedName] = (),
+    unread_namespaces: Mapping[str, UnreadNamespace] | None = None,
 ) -> RemoteCluster:
     """A remote cluster from its link and plain lists.
 
@@ -221,6 +236,7 @@ def remote_cluster(
         endpoint_slices: All its EndpointSlices.
         connection: `SYNCED` if both lists are complete; else they are ignored.
         undecodable: Services with an object that could not be decoded.
+        unread_namespaces: The namespaces of which nothing is read, and why.
     """
     return RemoteCluster(
         link=link,
@@ -228,6 +244,7 @@ def remote_cluster(
         services={service.metadata.key: service for service in services},
         endpoint_slices=group_by_service(endpoint_slices),
         undecodable=frozenset(undecodable),
+        unread_namespaces=unread_namespaces or {},
     )
 
 

@@ -7,7 +7,7 @@ from typing import Final, Literal
 from attrs import field, frozen
 
 from svclink_core.cidrs import CIDRs
-from svclink_core.meta_v1 import ObjectMeta
+from svclink_core.meta_v1 import LabelSelector, ObjectMeta
 
 ConditionStatus = Literal["True", "False", "Unknown"]
 Phase = Literal["Ready", "NotReady", "Disabled", "Pending"]
@@ -49,6 +49,8 @@ class ClusterLinkSpec:
     excluded_services: tuple[str, ...] = ()
     excluded_service_names: tuple[str, ...] = ()
     allowed_cidrs: CIDRs = field(default=(), metadata={"json": "allowedCIDRs"})
+    service_selector: LabelSelector | None = None
+    namespace_selector: LabelSelector | None = None
     opt_in: bool = False
     unreachable: UnreachablePolicy = UnreachablePolicy()
     drained: bool = False

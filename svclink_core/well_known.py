@@ -179,6 +179,16 @@ class Reason(Enum):
         "its name is in the link's excludedServiceNames",
         Side.OPERATOR,
     )
+    NAMESPACE_NOT_SELECTED = (
+        "NamespaceNotSelected",
+        "the link's namespaceSelector does not select its namespace",
+        Side.OPERATOR,
+    )
+    SERVICE_NOT_SELECTED = (
+        "ServiceNotSelected",
+        "the link's serviceSelector, or --service-selector, does not select the remote Service",
+        Side.OPERATOR,
+    )
     MIRROR_FALSE = (
         "MirrorFalse",
         f'the main Service has the annotation {ANNOTATION_MIRROR}: "false"',
@@ -192,6 +202,11 @@ class Reason(Enum):
     REMOTE_SERVICE_MISSING = (
         "RemoteServiceMissing",
         "the cluster has no Service of this namespace and name",
+        Side.REMOTE,
+    )
+    SELECTED_SERVICE_MISSING = (
+        "SelectedServiceMissing",
+        "the cluster has no Service of this namespace and name that the selectors select",
         Side.REMOTE,
     )
     REMOTE_EXTERNAL_NAME = (

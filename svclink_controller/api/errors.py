@@ -48,6 +48,30 @@ def missing_means(fix: str) -> Iterator[None]:
         raise MissingApiError(error.status, fix) from error
 
 
+class ForbiddenError(ApiError):
+    """The server forbids what only one field of the link needs.
+
+    Args:
+        status: What the server says.
+        fix: What to do.
+    """
+
+    def __init__(self, status: Status, fix: str) -> None:
+        super().__init__(status)
+        self.fix = fix
+
+
+@contextmanager
+def forbidden_means(fix: str) -> Iterator[None]:
+    """Gives the error of a 403 a fix of its own."""
+    try:
+        yield
+    except ApiError as error:
+        if error.status.code != 403:
+            raise
+        raise ForbiddenError(error.status, fix) from error
+
+
 class TransportError(SvclinkError):
     """No complete response arrived.
 

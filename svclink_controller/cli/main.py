@@ -27,9 +27,9 @@ from svclink_controller.election.leader import DEFAULT_LEASE_NAME
 from svclink_controller.monitoring import logs
 from svclink_controller.monitoring.listen_address import ListenAddress
 from svclink_controller.settings import Settings
-from svclink_controller.wire.label_selector import EVERYTHING, LabelSelector
 from svclink_core.budget import MEBIBYTE, MEMORY_FLAG, Budget
 from svclink_core.errors import SvclinkError
+from svclink_core.label_selector import EVERYTHING, Selector
 from svclink_core.snapshot import Options
 from svclink_core.well_known import ANNOTATION_MIRROR
 
@@ -111,6 +111,14 @@ class _Commands(click.Group):
     f'Mirror only Services whose main Service has the annotation {ANNOTATION_MIRROR}: "true".',
 )
 @click.option(
+    "--service-selector",
+    default="",
+    callback=parameters.label_selector,
+    metavar="SELECTOR",
+    help="Mirror only remote Services with matching labels (syntax of kubectl get -l). The"
+    " serviceSelector of a link must match too.",
+)
+@click.option(
     "--deletion-hold",
     type=DurationType(minimum=timedelta(0)),
     default="5m",
@@ -149,7 +157,7 @@ class _Commands(click.Group):
 @click.option(
     "--link-selector",
     default="",
-    callback=parameters.link_selector,
+    callback=parameters.label_selector,
     metavar="SELECTOR",
     help="Handle only ClusterLinks with matching labels (syntax of kubectl get -l). Other"
     " controllers may handle the rest.",
@@ -185,12 +193,13 @@ def svclink(
     included_namespaces: tuple[str, ...],
     sync_services_to_local_cluster: bool,
     opt_in: bool,
+    service_selector: Selector,
     deletion_hold: timedelta,
     max_writes_per_second: float | None,
     max_memory_per_remote: int,
     leader_elect: bool | None,
     lease_name: str | None,
-    link_selector: LabelSelector,
+    link_selector: Selector,
     listen_address: ListenAddress | Literal["off"] | None,
     log_format: logs.LogFormat | None,
     log_level: logs.LogLevel,
@@ -206,6 +215,7 @@ def svclink(
         sync_services=sync_services_to_local_cluster,
         deletion_hold=hold,
         opt_in=opt_in,
+        service_selector=service_selector,
     )
     has_all_links = link_selector == EVERYTHING
     if (command := context.invoked_subcommand) is not None:

@@ -14,10 +14,9 @@ import durationpy
 
 from svclink_controller.credentials.trust import Network
 from svclink_controller.monitoring.listen_address import ListenAddress
-from svclink_controller.wire import label_selector
-from svclink_controller.wire.label_selector import LabelSelector, SelectorError
 from svclink_core.api_rules import is_dns_label, is_subdomain
 from svclink_core.budget import MEBIBYTE
+from svclink_core.label_selector import Selector, SelectorError, parse_selector
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.well_known import NAMESPACE_KUBE_SYSTEM
 
@@ -155,10 +154,10 @@ def networks(_: click.Context, __: click.Parameter, values: Iterable[str]) -> tu
         raise click.BadParameter(f"{error}: write CIDRs as 10.0.0.0/8 or fd00::/8") from error
 
 
-def link_selector(_: click.Context, __: click.Parameter, value: str) -> LabelSelector:
+def label_selector(_: click.Context, __: click.Parameter, value: str) -> Selector:
     """A label selector in the syntax of `kubectl get -l`."""
     try:
-        return label_selector.parse(value)
+        return parse_selector(value)
     except SelectorError as error:
         raise click.BadParameter(str(error)) from error
 

@@ -77,5 +77,8 @@ REMOTE_MIRRORED: Final = (
 )
 """In a remote cluster, or in each namespace that its link includes."""
 
+REMOTE_NAMESPACES: Final = (Permission("", "namespaces", ("list", "watch")),)
+"""In a remote cluster whose link selects namespaces by their labels."""
+
 REMOTE_IDENTITY: Final = (Permission("", "namespaces", ("get",), (NAMESPACE_KUBE_SYSTEM,)),)
 """In a remote cluster, or in its namespace kube-system, whose uid identifies the cluster."""

@@ -190,9 +190,11 @@ class Pager(Generic[T]):
 
     def _decode_into(self, listing: Listing[T], page: Page[T]) -> Iterator[None]:
         account, uncounted = self.client.reading.account, 0
+        keeps = self.resource.keeps
         for each in page.objects:
-            listing.add(each)
-            uncounted += account.new_memory(each)
+            if keeps is None or keeps(each):
+                listing.add(each)
+                uncounted += account.new_memory(each)
             if uncounted > COUNTING_STEP_BYTES:
                 self._count(uncounted, listing)
                 uncounted = 0

@@ -10,6 +10,7 @@ from svclink_controller.api.certificate_faults import CertificateFault
 from svclink_controller.api.errors import (
     ApiError,
     BudgetExceededError,
+    ForbiddenError,
     MissingApiError,
     TransportError,
 )
@@ -45,6 +46,8 @@ def _problem_of(error: ConnectError) -> Problem:
             reason = _BY_CODE[error.reason]
         case MissingApiError():
             return Problem(LinkReason.UNREACHABLE, f"{error}: {error.fix}", is_answer=True)
+        case ForbiddenError():
+            return Problem(LinkReason.FORBIDDEN, f"{error}: {error.fix}", is_answer=True)
         case ApiError():
             reason = _BY_STATUS.get(error.status.code, LinkReason.UNREACHABLE)
         case TransportError(fault=CertificateFault() as fault):

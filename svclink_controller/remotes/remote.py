@@ -208,8 +208,8 @@ class Remote:
             self._observe(evolve(self._observation, problem=None, cluster_id=cluster_id))
 
     async def _connect(self, target: LinkTarget) -> Opened | Failed | None:
-        if self._live is not None and self._live.session.target.namespaces != target.namespaces:
-            # The session reads other namespaces, and says nothing about those wanted now.
+        if self._live is not None and not self._live.session.target.reads_as(target):
+            # The session reads other objects, and says nothing about those wanted now.
             self.store.set_connection(self.name, PENDING)
         try:
             session = await self._open(target)

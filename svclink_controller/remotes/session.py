@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from functools import partial
 from typing import Any, Final, TypeAlias
 
@@ -41,7 +41,7 @@ from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.errors import SvclinkError
 from svclink_core.link_identity import Problem
 from svclink_core.link_target import LinkTarget
-from svclink_core.snapshot import Synced
+from svclink_core.snapshot import Synced, UnreadNamespace
 
 IDENTIFIABLE: Final = (
     "allow svclink to get the namespace kube-system, whose uid identifies the cluster; without it a"
@@ -120,6 +120,12 @@ class Session:
         """What is known of the cluster, from `hand_over` on."""
         return self.reader.connection
 
+    @property
+    def unread_namespaces(self) -> Mapping[str, UnreadNamespace]:
+        """The namespaces that the link does not select, and those whose labels are not known."""
+        selection = self.reader.selection
+        return {} if selection is None else selection.selected.unread
+
     async def hand_over(self, store: Store, cluster: str) -> None:
         """Replace what the store holds of the cluster, Services and slices in one step.
 
@@ -132,6 +138,8 @@ class Session:
         self.client.reading.end()
 
     def _taking(self, successor: Successor) -> Iterator[None]:
+        for name, why in self.unread_namespaces.items():
+            successor.objects.set_unread_namespace(name, why)
         for each in self.listed:
             yield from successor.taking(Service, each.services.listing)
             yield from successor.taking(EndpointSlice, each.slices.listing)
@@ -144,7 +152,9 @@ class Session:
         try:
             async with asyncio.TaskGroup() as group:
                 for namespace in self.reader.namespaces:
-                    group.create_task(follower.follow(namespace, listed.get(namespace)))
+                    follower.start(group, namespace, listed.get(namespace))
+                if (selection := self.reader.selection) is not None:
+                    group.create_task(follower.follow_selection(group, selection))
                 group.create_task(_beat(self.client, self.heartbeat))
                 lateness = Lateness(store, cluster, self.client.reading.account)
                 group.create_task(lateness.observe_forever())
@@ -190,6 +200,7 @@ async def open_session(
             cluster_id = await identify(client)
         _require_admission(admit, cluster_id)
         reader = NamespaceReader(client, target, resource)
+        await reader.select_namespaces()
         return Session(reader, version, cluster_id, await reader.list_all(), heartbeat)
     except BaseException:
         await client.close()

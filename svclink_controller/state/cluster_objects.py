@@ -15,6 +15,7 @@ from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.ownership import service_of
 from svclink_core.remote_consistency import CONSISTENCY_TIMEOUT_SECONDS, may_break_consistency
+from svclink_core.snapshot import UnreadNamespace
 
 ObjectType: TypeAlias = type[Service] | type[EndpointSlice]
 
@@ -29,6 +30,7 @@ class ClusterObjects:
         slices_by_service: The same slices by the Service they belong to; those without a Service
             are left out.
         undecodable_services: The Services with undecodable objects, and how many each has.
+        unread_namespaces: The namespaces of which nothing is read, and why.
         is_limited: Whether the memory of the objects is counted, as for remote clusters.
         changed_at: When Service and slices last changed so that they may be inconsistent.
     """
@@ -39,6 +41,7 @@ class ClusterObjects:
         factory=VersionedMap
     )
     undecodable_services: VersionedMap[NamespacedName, int] = field(factory=VersionedMap)
+    unread_namespaces: VersionedMap[str, UnreadNamespace] = field(factory=VersionedMap)
     is_limited: bool = False
     changed_at: RecentTimes = field(factory=lambda: RecentTimes(CONSISTENCY_TIMEOUT_SECONDS))
     _memory: int = 0
@@ -132,6 +135,16 @@ class ClusterObjects:
     def is_undecodable(self, kind: ObjectType, key: NamespacedName) -> bool:
         """Whether the current state of an object could not be decoded."""
         return (kind, key) in self._undecodable
+
+    def set_unread_namespace(self, name: str, why: UnreadNamespace | None) -> bool:
+        """Set why nothing is read of a namespace, None if it is. Returns whether that is new."""
+        if self.unread_namespaces.get(name) is why:
+            return False
+        if why is None:
+            self.unread_namespaces.pop(name)
+        else:
+            self.unread_namespaces.set(name, why)
+        return True
 
     def keys(self, kind: ObjectType) -> set[NamespacedName]:
         """Every object of a kind that exists, decoded or not."""

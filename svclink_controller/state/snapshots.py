@@ -63,4 +63,5 @@ class SnapshotMaker:
             changed_at=objects.changed_at.version(),
             undecodable=objects.undecodable_services.version(),
             guard=self._link_states.guard(name),
+            unread_namespaces=objects.unread_namespaces.version(),
         )

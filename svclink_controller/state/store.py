@@ -39,13 +39,21 @@ from svclink_core.enqueueing import (
     EndpointSliceChanged,
     Event,
     GuardChanged,
+    RemoteNamespaceChanged,
     ServiceChanged,
     requests_for,
 )
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.mirroring import normal_endpoints
 from svclink_core.ownership import cluster_of, service_of
-from svclink_core.snapshot import PENDING, SYNCED, Connection, Options, Snapshot
+from svclink_core.snapshot import (
+    PENDING,
+    SYNCED,
+    Connection,
+    Options,
+    Snapshot,
+    UnreadNamespace,
+)
 from svclink_core.svclink_v1alpha1 import ClusterLink
 from svclink_core.traffic_policy_v1alpha1 import TrafficPolicy
 from svclink_core.well_known import MAIN
@@ -236,6 +244,11 @@ class Store:
         self.mark_status_changed(cluster)
         self.listener(LinkChanged(cluster))
         self._plan_again_after(ClusterChanged(cluster))
+
+    def set_unread_namespace(self, cluster: str, name: str, why: UnreadNamespace | None) -> None:
+        """Set why nothing is read of a namespace of a remote cluster; None if it is, or is gone."""
+        if self._changing(cluster).set_unread_namespace(name, why):
+            self._plan_again_after(RemoteNamespaceChanged(name))
 
     # Services and EndpointSlices of any cluster
 

@@ -13,7 +13,6 @@ from typing import Final
 import msgspec
 from attrs import evolve, field, frozen
 
-from svclink_controller.wire.label_selector import EVERYTHING, LabelSelector
 from svclink_core import codec
 from svclink_core.core_v1 import (
     ClientIPConfig,
@@ -32,6 +31,7 @@ from svclink_core.discovery_v1 import (
     EndpointSlice,
     ObjectReference,
 )
+from svclink_core.label_selector import EVERYTHING, Selector
 from svclink_core.meta_v1 import Labels, ObjectMeta, OwnerReference
 from svclink_core.ownership import additions_of
 from svclink_core.svclink_v1alpha1 import ClusterLink
@@ -255,9 +255,15 @@ class _Namespace(Struct):
 _NAMESPACE: Final = msgspec.json.Decoder(_Namespace)
 
 
-def decode_namespace(content: bytes | msgspec.Raw) -> Namespace:
-    """Decode a Namespace."""
-    return Namespace(_metadata(_NAMESPACE.decode(content).metadata))
+def decode_namespace(content: bytes | msgspec.Raw, selector: Selector = EVERYTHING) -> Namespace:
+    """Decode a Namespace.
+
+    Args:
+        content: The object.
+        selector: Selects namespaces by their labels, most of which are not kept.
+    """
+    metadata = _NAMESPACE.decode(content).metadata
+    return Namespace(_metadata(metadata), selector.matches(metadata.labels or {}))
 
 
 def decode_remote_slice(content: bytes | msgspec.Raw) -> EndpointSlice:
@@ -353,7 +359,7 @@ class _Link(Struct):
 _LINK: Final = msgspec.json.Decoder(_Link)
 
 
-def decode_link(content: bytes | msgspec.Raw, selector: LabelSelector = EVERYTHING) -> ClusterLink:
+def decode_link(content: bytes | msgspec.Raw, selector: Selector = EVERYTHING) -> ClusterLink:
     """Decode a ClusterLink, with the core's codec: links are few, and its errors name the field.
 
     Args:

@@ -112,6 +112,8 @@ def decode_event(
             return Bookmark(version), version
         case "ADDED" | "MODIFIED":
             result = _decode_one(envelope.object, resource)
+            if resource.keeps is not None and not resource.keeps(result):
+                return Deleted(key), version
             return result if isinstance(result, Undecodable) else Changed(result), version
         case unexpected:
             assert_never(unexpected)
@@ -169,7 +171,7 @@ def _decode_one(raw: msgspec.Raw, resource: Resource[T]) -> T | Undecodable:
 
 def _service_name(raw: msgspec.Raw, metadata: _Identity, resource: Resource[T]) -> str:
     """The Service that an undecodable object belongs to, as far as it says."""
-    if resource is SERVICES:
+    if resource.plural == SERVICES.plural:
         return metadata.name
     if resource is TRAFFIC_POLICIES:
         try:

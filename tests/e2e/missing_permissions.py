@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from svclink_controller.settings import Settings
-from svclink_controller.wire import label_selector
+from svclink_core.label_selector import parse_selector
 from svclink_core.snapshot import Options
 from tests.builders.manifests import Manifest, cluster_link, encoded
 
@@ -96,7 +96,7 @@ class Users:
         return Settings(
             kubeconfig,
             options=self._options(missing),
-            link_selector=label_selector.parse(f"user={user}"),
+            link_selector=parse_selector(f"user={user}"),
             leader_elect=missing is not None and missing.resource == "leases",
             lease_name=user,
         )

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Final
 
 from svclink_controller import clock
 from svclink_controller.api.client import Client
 from svclink_controller.api.connecting import remote_client
-from svclink_controller.cli.permissions import REMOTE_IDENTITY, REMOTE_MIRRORED, Permission
+from svclink_controller.cli.permissions import (
+    REMOTE_IDENTITY,
+    REMOTE_MIRRORED,
+    REMOTE_NAMESPACES,
+    Permission,
+)
 from svclink_controller.cli.preflight.clock import check_clock
 from svclink_controller.cli.preflight.controllers import fix_unclear
 from svclink_controller.cli.preflight.credentials import check_credentials
@@ -24,6 +29,7 @@ from svclink_controller.credentials.kubeconfig import (
 )
 from svclink_core.controller_namespace import AmbiguousNamespace, ControllerNamespace
 from svclink_core.kubeconfig_place import replacement_advice, replacing_command
+from svclink_core.label_selector import EVERYTHING
 from svclink_core.link_identity import Problem, SecretFault, duplicate_name
 from svclink_core.link_reasons import LinkReason
 from svclink_core.link_target import LinkTarget
@@ -89,7 +95,7 @@ async def check_link(
     try:
         skew, permissions = await asyncio.gather(
             check_clock(remote, name),
-            check_permissions(remote, name, _needed(target.namespaces), renewal),
+            check_permissions(remote, name, _needed(target), renewal),
         )
     except REQUEST_ERRORS:
         return results
@@ -127,11 +133,13 @@ async def _accepted(target: LinkTarget, scope: Scope) -> Credentials | None:
         return None
 
 
-def _needed(namespaces: Sequence[str]) -> list[tuple[Permission, str]]:
+def _needed(target: LinkTarget) -> list[tuple[Permission, str]]:
     """The permissions that a link needs: in the namespaces that it reads, or (none) in all."""
     mirrored = [
         (permission, namespace)
         for permission in REMOTE_MIRRORED
-        for namespace in namespaces or ("",)
+        for namespace in target.namespaces or ("",)
     ]
+    if target.namespace_selector != EVERYTHING:
+        mirrored += [(permission, "") for permission in REMOTE_NAMESPACES]
     return mirrored + [(permission, NAMESPACE_KUBE_SYSTEM) for permission in REMOTE_IDENTITY]

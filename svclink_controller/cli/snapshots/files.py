@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 import msgspec
-from attrs import define, evolve, field
+from attrs import define, evolve, field, frozen
 
 from svclink_controller.cli.snapshots.file_objects import (
     USE_KUBECTL,
@@ -19,24 +19,27 @@ from svclink_controller.cli.snapshots.partial import (
     ClusterContent,
     PartialSnapshot,
     partial_snapshot,
+    used_links,
 )
 from svclink_controller.wire.api_server_callers import CALLERS
 from svclink_controller.wire.resources import (
     CLUSTER_LINKS,
     ENDPOINT_SLICES,
-    NAMESPACES,
     REMOTE_ENDPOINT_SLICES,
     SERVICES,
     TRAFFIC_POLICIES,
     Resource,
+    selected_namespaces,
 )
 from svclink_core import codec
 from svclink_core.api_server_calls import ApiServerCaller, calls_by
 from svclink_core.core_v1 import Namespace, Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.errors import BadInputError
+from svclink_core.label_selector import EVERYTHING, Selector
+from svclink_core.link_target import namespace_selector, service_selector
 from svclink_core.meta_v1 import NamespacedName, ObjectMeta
-from svclink_core.snapshot import Options
+from svclink_core.snapshot import Options, UnreadNamespace
 from svclink_core.svclink_v1alpha1 import ClusterLink
 from svclink_core.traffic_policy_v1alpha1 import TrafficPolicy
 from svclink_core.well_known import NAMESPACE_KUBE_SYSTEM
@@ -80,12 +83,28 @@ def read_files(main: Path, remotes: Mapping[str, Path], options: Options) -> Par
     content = read_dump(main)
     linked = {link.metadata.name for link in content.links}
     content.links += [ClusterLink(ObjectMeta(name)) for name in remotes if name not in linked]
-    contents = {name: read_dump(path, is_main=False) for name, path in remotes.items()}
+    links = {link.metadata.name: link for link in used_links(content.links)}
+    contents = {
+        name: read_dump(path, selection_of(links[name], options)) for name, path in remotes.items()
+    }
     warnings = [warning for each in (content, *contents.values()) for warning in each.warnings]
     return evolve(partial_snapshot(content, contents, options), warnings=tuple(warnings))
 
 
-def read_dump(path: Path, *, is_main: bool = True) -> ClusterContent:
+@frozen
+class ObjectSelection:
+    """Which objects of the file of a remote cluster its link selects by their labels."""
+
+    services: Selector = EVERYTHING
+    namespaces: Selector = EVERYTHING
+
+
+def selection_of(link: ClusterLink, options: Options) -> ObjectSelection:
+    """What a link selects by labels."""
+    return ObjectSelection(service_selector(link, options), namespace_selector(link))
+
+
+def read_dump(path: Path, selection: ObjectSelection | None = None) -> ClusterContent:
     """The objects of a file that svclink knows; those of other kinds are skipped.
 
     Objects are decoded as the controller decodes them: slices of a remote keep only the fields
@@ -94,18 +113,23 @@ def read_dump(path: Path, *, is_main: bool = True) -> ClusterContent:
     Args:
         path: The file: YAML or JSON, one or more documents, lists or single objects. It may be a
             pipe.
-        is_main: Whether the objects are those of the main cluster.
+        selection: What is selected of a remote cluster; None for the main cluster.
 
     Raises:
         DumpError: The file cannot be read, or an object in it is not as the API serves it.
     """
-    found = _Found(ENDPOINT_SLICES if is_main else REMOTE_ENDPOINT_SLICES)
+    slices = ENDPOINT_SLICES if selection is None else REMOTE_ENDPOINT_SLICES
+    found = _Found(slices, selection or ObjectSelection())
     for each in objects_in(path):
         found.add(each)
     content = found.content()
     if found.has_only_others:
         raise DumpError(f"{path}: no object in it is one that svclink reads: {USE_ALL_KINDS}")
     content.warnings = [f"{path}: {problem}" for problem in _oddities(content, found.repeated)]
+    if found.selection.namespaces != EVERYTHING and content.namespaces is None:
+        needed = "it has no Namespaces, which the namespaceSelector of its link needs"
+        raise DumpError(f"{path}: {needed}: {USE_ALL_KINDS}")
+    found.select(content)
     return content
 
 
@@ -128,13 +152,16 @@ class _Found:
 
     Args:
         slices: How EndpointSlices are decoded.
+        selection: Which objects are selected.
         repeated: The objects that occurred before, for people.
         has_others: Whether an object of the file is of a kind that svclink does not read.
     """
 
     slices: Resource[EndpointSlice]
+    selection: ObjectSelection
     repeated: list[str] = field(factory=list)
     has_others: bool = False
+    _unselected: set[NamespacedName] = field(factory=set)
     _services: dict[NamespacedName, Service] = field(factory=dict)
     _endpoint_slices: dict[NamespacedName, EndpointSlice] = field(factory=dict)
     _links: dict[NamespacedName, ClusterLink] = field(factory=dict)
@@ -146,13 +173,17 @@ class _Found:
         """Add an object, unless it is of another kind."""
         match _known_kind(each):
             case "Service":
-                self._put(self._services, _decoded(each, Service, SERVICES))
+                service = _decoded(each, Service, SERVICES)
+                self._put(self._services, service)
+                if not self.selection.services.matches(_labels(each)):
+                    self._unselected.add(service.metadata.key)
             case "EndpointSlice":
                 self._put(self._endpoint_slices, _decoded(each, EndpointSlice, self.slices))
             case "ClusterLink":
                 self._put(self._links, _decoded(each, ClusterLink, CLUSTER_LINKS))
             case "Namespace":
-                self._put(self._namespaces, _decoded(each, Namespace, NAMESPACES))
+                resource = selected_namespaces(self.selection.namespaces)
+                self._put(self._namespaces, _decoded(each, Namespace, resource))
             case "TrafficPolicy":
                 self._put(self._policies, _decoded(each, TrafficPolicy, TRAFFIC_POLICIES))
             case str(kind) if kind in CALLERS:
@@ -175,6 +206,20 @@ class _Found:
             api_server_calls=calls_by(self._callers.values()),
         )
 
+    def select(self, content: ClusterContent) -> None:
+        """Leave out what is not selected. Namespaces that are not in the file are not known."""
+        content.services = [
+            each for each in content.services if each.metadata.key not in self._unselected
+        ]
+        if self.selection.namespaces == EVERYTHING:
+            return
+        used = {key.namespace for key in (*self._services, *self._endpoint_slices)}
+        content.unread_namespaces = dict.fromkeys(used, UnreadNamespace.NOT_LISTED)
+        for each in self._namespaces.values():
+            content.unread_namespaces.pop(each.metadata.name, None)
+            if not each.is_selected:
+                content.unread_namespaces[each.metadata.name] = UnreadNamespace.NOT_SELECTED
+
     @property
     def has_only_others(self) -> bool:
         """Whether the file has objects, and all are of kinds that svclink does not read."""
@@ -192,6 +237,13 @@ class _Found:
         if caller.reference in self._callers:
             self.repeated.append(f"{caller.kind} {caller.metadata.name}")
         self._callers[caller.reference] = caller
+
+
+def _labels(each: FileObject) -> dict[str, str]:
+    metadata = each.fields.get("metadata")
+    labels = metadata.get("labels") if isinstance(metadata, dict) else None
+    found = labels if isinstance(labels, dict) else {}
+    return {key: value for key, value in found.items() if isinstance(value, str)}
 
 
 def _cluster_id(namespaces: Iterable[Namespace]) -> str | None:

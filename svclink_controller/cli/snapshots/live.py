@@ -302,6 +302,7 @@ def _content_of(session: Session) -> ClusterContent:
     content = _content(services, slices)
     content.cluster_id = session.cluster_id
     content.connection = session.connection
+    content.unread_namespaces = dict(session.unread_namespaces)
     return content
 
 

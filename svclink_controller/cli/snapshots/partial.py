@@ -24,6 +24,7 @@ from svclink_core.snapshot import (
     Snapshot,
     Synced,
     Unreachable,
+    UnreadNamespace,
     main_cluster,
     remote_cluster,
     snapshot,
@@ -44,6 +45,7 @@ class ClusterContent:
         links: Its ClusterLinks; empty for a remote cluster.
         namespaces: Its Namespaces; None if they were not read.
         connection: Which included namespaces could not be read.
+        unread_namespaces: The namespaces of which nothing was read, and why.
         traffic_policies: Its TrafficPolicies; empty for a remote cluster.
         api_server_calls: The Services that its API server calls.
         warnings: What is odd about the file that they were read from, or could not be read.
@@ -58,6 +60,7 @@ class ClusterContent:
     connection: Synced = SYNCED
     traffic_policies: list[TrafficPolicy] = field(factory=list)
     api_server_calls: ApiServerCalls = NO_CALLS
+    unread_namespaces: dict[str, UnreadNamespace] = field(factory=dict)
     warnings: list[str] = field(factory=list)
 
 
@@ -156,7 +159,12 @@ def _refused(
 
 def _read(link: ClusterLink, content: ClusterContent) -> RemoteCluster:
     return remote_cluster(
-        link, content.services, content.endpoint_slices, content.connection, content.undecodable
+        link,
+        content.services,
+        content.endpoint_slices,
+        content.connection,
+        content.undecodable,
+        content.unread_namespaces,
     )
 
 

@@ -15,8 +15,7 @@ from svclink_controller.demo.apiserver.resource_types import ResourceType
 from svclink_controller.demo.apiserver.status_errors import JsonObject, StatusError, bad_request
 from svclink_controller.demo.apiserver.storage import Storage, StorageKey, StoredChange
 from svclink_controller.demo.apiserver.tables import table
-from svclink_controller.wire import label_selector
-from svclink_controller.wire.label_selector import LabelSelector, SelectorError
+from svclink_core.label_selector import Selector, SelectorError, parse_selector
 
 BOOKMARK_SECONDS: Final = 60.0
 """How often an idle watch sends a bookmark, as in kube-apiserver."""
@@ -54,7 +53,7 @@ class Collection:
 
     resource_type: ResourceType
     namespace: str
-    labels: LabelSelector
+    labels: Selector
     fields: tuple[FieldRequirement, ...]
 
     def select(self, objects: Mapping[StorageKey, JsonObject]) -> list[JsonObject]:
@@ -95,7 +94,7 @@ def parse_collection(
         StatusError: 400, a selector is invalid.
     """
     try:
-        labels = label_selector.parse(query.get("labelSelector", ""))
+        labels = parse_selector(query.get("labelSelector", ""))
     except SelectorError as error:
         raise bad_request(f"unable to parse requirement: {error}") from error
     fields = tuple(_field_requirements(query.get("fieldSelector", "")))

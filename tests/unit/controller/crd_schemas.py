@@ -12,6 +12,7 @@ import attrs
 import yaml
 
 from svclink_core.cidrs import CIDR
+from svclink_core.meta_v1 import Labels
 from svclink_core.svclink_v1alpha1 import ClusterLinkSpec, ClusterLinkStatus
 from svclink_core.traffic_policy_v1alpha1 import TrafficPolicySpec, TrafficPolicyStatus
 from svclink_core.well_known import GROUP, PLURAL_CLUSTER_LINKS, PLURAL_TRAFFIC_POLICIES
@@ -96,7 +97,9 @@ def differences(cls: type[attrs.AttrsInstance], schema: Schema, path: str) -> It
 def _type_differences(hint: Any, schema: Schema, path: str) -> Iterator[str]:
     if isinstance(hint, types.UnionType):
         (hint,) = (member for member in typing.get_args(hint) if member is not types.NoneType)
-    if typing.get_origin(hint) is Literal:
+    if hint == Labels:
+        expected, values = "object", []
+    elif typing.get_origin(hint) is Literal:
         expected, values = "string", sorted(typing.get_args(hint))
     elif typing.get_origin(hint) is tuple:
         expected, values = "array", []

@@ -26,6 +26,7 @@ from svclink_controller.demo.apiserver.registry.patch import merge
 from svclink_core.codec import unstructure
 from svclink_core.core_v1 import Service
 from svclink_core.discovery_v1 import EndpointSlice
+from svclink_core.label_selector import parse_selector
 from svclink_core.svclink_v1alpha1 import ClusterLink
 from svclink_core.traffic_policy_v1alpha1 import TrafficPolicy
 from tests.unit.controller.faults import Fault, Predicate, Rule, any_request, respond
@@ -303,18 +304,9 @@ def _line(request: web.BaseRequest, where: Location, revision: Revision) -> byte
 
 
 def _is_selected(request: web.BaseRequest, item: Object) -> bool:
-    """Whether the label selector selects an object; it may be of the forms in `_selects`."""
-    labels = item["metadata"].get("labels") or {}
-    requirements = filter(None, request.query.get("labelSelector", "").split(","))
-    return all(_selects(each, labels) for each in requirements)
-
-
-def _selects(requirement: str, labels: Object) -> bool:
-    """Whether labels meet a requirement: `key`, `!key`, `key=value` or `key!=value`."""
-    key, operator, value = re.fullmatch(r"!?([^!=]+)(!?=)?(.*)", requirement).groups()  # type: ignore[union-attr]
-    if operator is None:
-        return (key in labels) is not requirement.startswith("!")
-    return (labels.get(key) == value) is (operator == "=")
+    """Whether the label selector selects an object."""
+    selector = parse_selector(request.query.get("labelSelector", ""))
+    return selector.matches(item["metadata"].get("labels") or {})
 
 
 def _parse(path: str) -> Location:

@@ -27,10 +27,10 @@ from svclink_controller.manager import make_manager
 from svclink_controller.monitoring.readiness import Readiness
 from svclink_controller.settings import Settings
 from svclink_controller.state.store import Store
-from svclink_controller.wire.label_selector import parse
 from svclink_core import SYNCED, ClusterLink, ClusterLinkSpec, NamespacedName
 from svclink_core.cidrs import parse_cidr
 from svclink_core.codec import Json
+from svclink_core.label_selector import parse_selector
 from svclink_core.svclink_v1alpha1 import SecretKeyReference
 from tests.builders.keys import WEB
 from tests.builders.manifests import api_service, webhook_configuration
@@ -41,7 +41,7 @@ from tests.unit.controller.http_server import Request, credentials, kubeconfig
 from tests.unit.controller.waiting import eventually
 from tests.unit.controller.whole_controller import FAST, NAMESPACE, World, worlds
 
-SHARD: Final = Settings(sync_interval=0.05, link_selector=parse("shard=a"))
+SHARD: Final = Settings(sync_interval=0.05, link_selector=parse_selector("shard=a"))
 ELECTING: Final = Settings(sync_interval=0.05, leader_elect=True)
 
 

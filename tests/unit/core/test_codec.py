@@ -28,7 +28,7 @@ from svclink_core import (
 )
 from svclink_core.cidrs import parse_cidr
 from svclink_core.codec import Json, structure, unstructure, unstructure_status
-from svclink_core.meta_v1 import Additions
+from svclink_core.meta_v1 import Additions, LabelSelector, LabelSelectorRequirement
 from svclink_core.svclink_v1alpha1 import SecretKeyReference, UnreachablePolicy
 from tests.builders.values import mirrored_slice, remote_slice
 
@@ -170,6 +170,14 @@ LINK: dict[str, Json] = {
         "excludedServices": ["a/b"],
         "excludedServiceNames": ["c"],
         "allowedCIDRs": ["10.0.0.0/8", "FD00::/8", "10.0/8"],
+        "serviceSelector": {
+            "matchLabels": {"tier": "gold", "example.com/team": "a"},
+            "matchExpressions": [{"key": "shard", "operator": "In", "values": ["a", "b"]}],
+        },
+        "namespaceSelector": {
+            "matchLabels": {},
+            "matchExpressions": [{"key": "old", "operator": "DoesNotExist", "values": []}],
+        },
         "optIn": True,
         "unreachable": {"action": "Remove", "afterSeconds": 60, "force": True},
         "drained": True,
@@ -217,6 +225,11 @@ def test_link_is_decoded() -> None:
         excluded_services=("a/b",),
         excluded_service_names=("c",),
         allowed_cidrs=tuple(map(parse_cidr, ("10.0.0.0/8", "FD00::/8", "10.0/8"))),
+        service_selector=LabelSelector(
+            (("example.com/team", "a"), ("tier", "gold")),
+            (LabelSelectorRequirement("shard", "In", ("a", "b")),),
+        ),
+        namespace_selector=LabelSelector((), (LabelSelectorRequirement("old", "DoesNotExist"),)),
         opt_in=True,
         unreachable=UnreachablePolicy("Remove", 60, force=True),
         drained=True,

@@ -11,6 +11,7 @@ from svclink_core import (
     NamespaceChanged,
     NamespacedName,
     Options,
+    RemoteNamespaceChanged,
     Service,
     ServiceChanged,
     TrafficPolicyChanged,
@@ -146,3 +147,12 @@ def test_a_traffic_policy_concerns_its_service() -> None:
     assert requests_for(TrafficPolicyChanged(None, new), snapshot_of()) == {OTHER}
     assert requests_for(TrafficPolicyChanged(old, new), snapshot_of()) == {A, OTHER}
     assert requests_for(TrafficPolicyChanged(old, None), snapshot_of()) == {A}
+
+
+def test_a_remote_namespace_concerns_its_services() -> None:
+    """Those of the main cluster, and those that only remote clusters have."""
+    there, elsewhere = NamespacedName("shop", "web"), NamespacedName("shop", "api")
+    found = snapshot_of(
+        cluster(services=[service(elsewhere)]), services=[service(), service(there)]
+    )
+    assert requests_for(RemoteNamespaceChanged("shop"), found) == {there, elsewhere}

@@ -16,8 +16,11 @@ from svclink_core import (
     Synced,
     Unreachable,
 )
+from svclink_core.deletion_guard import is_caused_by_cluster
 from svclink_core.filtering import Imported, Kept, Skipped, Verdict, judge, why_slice_skipped
-from svclink_core.snapshot import Connection
+from svclink_core.label_selector import parse_selector
+from svclink_core.meta_v1 import LabelSelector
+from svclink_core.snapshot import Connection, UnreadNamespace
 from svclink_core.well_known import (
     ANNOTATION_GO_IMPORTED,
     ANNOTATION_MIRROR,
@@ -186,6 +189,66 @@ def test_an_excluded_name_is_skipped_in_every_namespace(namespace: str) -> None:
 def test_excluded_names_are_compared_exactly(excluded: str) -> None:
     """An entry of excludedServiceNames matches the whole name case-sensitively."""
     assert isinstance(verdict(spec=ClusterLinkSpec(excluded_service_names=(excluded,))), Imported)
+
+
+# 4. Selectors
+
+SELECTING = ClusterLinkSpec(service_selector=LabelSelector((("tier", "gold"),)))
+
+
+@pytest.mark.parametrize(
+    ("spec", "options"),
+    [
+        (SELECTING, Options()),
+        (ClusterLinkSpec(), Options(service_selector=parse_selector("tier=gold"))),
+    ],
+)
+def test_a_service_that_no_selector_selects(spec: ClusterLinkSpec, options: Options) -> None:
+    """It is absent. Slices that stay prove that it exists, so the operator removed its labels."""
+    gone = cluster(spec=spec, services=[])
+    unlabelled = cluster("c1", remote_slice(), spec=spec, services=[])
+    assert judge(WEB, gone, service(), options) == Skipped(Reason.SELECTED_SERVICE_MISSING)
+    assert judge(WEB, unlabelled, service(), options) == Skipped(Reason.SERVICE_NOT_SELECTED)
+    assert isinstance(judge(WEB, cluster(spec=spec), service(), options), Imported)
+
+
+def test_mirrors_in_the_remote_cluster_prove_nothing() -> None:
+    """Only slices that Kubernetes removes with their Service do."""
+    mirror = remote_slice(labels={LABEL_CLUSTER: "c9"})
+    remote = cluster("c1", mirror, spec=SELECTING, services=[])
+    found = judge(WEB, remote, service(), Options())
+    assert found == Skipped(Reason.SELECTED_SERVICE_MISSING)
+
+
+@pytest.mark.parametrize("connection", [PENDING, LOST])
+def test_what_selectors_select_of_a_cluster_that_is_away_is_unknown(connection: Connection) -> None:
+    """Labels are those of the remote objects."""
+    unread = {"default": UnreadNamespace.NOT_SELECTED}
+    remote = evolve(
+        cluster("c1", remote_slice(), spec=SELECTING, services=[], connection=connection),
+        unread_namespaces=unread,
+    )
+    assert isinstance(judge(WEB, remote, service(), Options()), Kept)
+
+
+def test_namespaces_that_are_not_read() -> None:
+    """One that is not selected is skipped, whatever was read of it; one not yet listed is kept."""
+    for services in ([], [service()]):
+        remote = cluster(services=services)
+        unselected = evolve(remote, unread_namespaces={"default": UnreadNamespace.NOT_SELECTED})
+        unlisted = evolve(remote, unread_namespaces={"default": UnreadNamespace.NOT_LISTED})
+        found = judge(WEB, unselected, service(), Options())
+        assert found == Skipped(Reason.NAMESPACE_NOT_SELECTED)
+        assert judge(WEB, unlisted, service(), Options()) == Kept(Reason.NAMESPACE_MISSING)
+    elsewhere = evolve(cluster(), unread_namespaces={"other": UnreadNamespace.NOT_SELECTED})
+    assert isinstance(judge(WEB, elsewhere, service(), Options()), Imported)
+
+
+def test_only_a_selected_service_that_is_gone_is_the_doing_of_the_cluster() -> None:
+    """The deletion guard counts nothing else that selectors cause."""
+    assert is_caused_by_cluster(Reason.SELECTED_SERVICE_MISSING)
+    assert not is_caused_by_cluster(Reason.SERVICE_NOT_SELECTED)
+    assert not is_caused_by_cluster(Reason.NAMESPACE_NOT_SELECTED)
 
 
 # 7. The remote Service

@@ -35,6 +35,7 @@ from svclink_core import (
     Endpoint,
     EndpointConditions,
     EndpointSlice,
+    Guard,
     LinkFacts,
     NamespacedName,
     ObjectMeta,
@@ -61,8 +62,16 @@ from svclink_core.codec import Json, structure, unstructure, unstructure_status
 from svclink_core.kept_slices import allowed_parts
 from svclink_core.mirror_annotation import owner_choice
 from svclink_core.naming import choose_name
-from svclink_core.ownership import Leftover, Unclear, cluster_of, is_ours, owner_of, service_of
-from svclink_core.snapshot import LONG_AGO, NO_CALLS, all_keys
+from svclink_core.ownership import (
+    Leftover,
+    Unclear,
+    cluster_of,
+    is_mirror,
+    is_ours,
+    owner_of,
+    service_of,
+)
+from svclink_core.snapshot import LONG_AGO, NO_CALLS, UnreadNamespace, all_keys
 from svclink_core.standby import without_standby
 from svclink_core.unreachable_policy import covers, is_expired, ready_families
 from svclink_core.well_known import ANNOTATION_MIRROR, LABEL_IMPORTED
@@ -70,7 +79,7 @@ from tests.builders.keys import WEB
 from tests.unit.core.interpreter import outputs
 from tests.unit.core.strategies.endpoint_slices import all_slices
 from tests.unit.core.strategies.endpoints import not_mirrored
-from tests.unit.core.strategies.links import allowed_cidrs, connections
+from tests.unit.core.strategies.links import SELECTOR, allowed_cidrs, connections
 from tests.unit.core.strategies.names import (
     EARLIER,
     LATER,
@@ -326,7 +335,8 @@ def without_unknown(remote: RemoteCluster) -> RemoteCluster:
         return RemoteCluster(remote.link, remote.connection, since=remote.since)
 
     def is_read(key: NamespacedName) -> bool:
-        return key.namespace not in remote.missing_namespaces
+        unread = remote.missing_namespaces | remote.unread_namespaces.keys()
+        return key.namespace not in unread
 
     return evolve(
         remote,
@@ -363,6 +373,7 @@ POLICIES: Final = {Reason.UNREACHABLE_NOT_READY, Reason.UNREACHABLE_REMOVED}
 CONDEMNED: Final = {
     Reason.SOURCE_GONE,
     Reason.REMOTE_SERVICE_MISSING,
+    Reason.SELECTED_SERVICE_MISSING,
     Reason.REMOTE_EXTERNAL_NAME,
     Reason.REMOTE_HEADLESS,
     Reason.REMOTE_IMPORTED,
@@ -406,7 +417,7 @@ def test_l4_unknown_is_not_empty(found: Snapshot) -> None:
         if remote is None:
             continue
         if isinstance(change, Delete) and service_of(change.endpoint_slice) in remote.undecodable:
-            assert change.reason in MEANT | POLICIES
+            assert change.reason in MEANT | POLICIES | {Reason.NAMESPACE_NOT_SELECTED}
         if is_known(remote):
             assert change.reason not in POLICIES
             continue
@@ -492,7 +503,12 @@ def understood(found: Snapshot, cluster: str) -> Snapshot:
     """
     known = with_link(found, cluster, ClusterLinkSpec(), SYNCED, is_selected=True)
     remote = evolve(
-        known.remotes[cluster], undecodable=(), guard=UNGUARDED, since=LONG_AGO, changed_at={}
+        known.remotes[cluster],
+        undecodable=(),
+        guard=UNGUARDED,
+        since=LONG_AGO,
+        changed_at={},
+        unread_namespaces={},
     )
     main = evolve(known.main, undecodable=(), api_server_calls=NO_CALLS)
     return evolve(known, remotes={**known.remotes, cluster: remote}, main=main)
@@ -580,6 +596,26 @@ def test_l5_not_allowed(found: Snapshot, data: DataObject) -> None:
         for endpoint in endpoint_slice.endpoints
         if not is_endpoint_allowed(allowed, endpoint.addresses, endpoint_slice.address_type)
     ] == []
+
+
+@given(linked_snapshots, st.data())
+def test_l5_labels_lost(found: Snapshot, data: DataObject) -> None:
+    """A Service or a namespace lost its labels: nothing of it remains, whatever the guard says."""
+    cluster = data.draw(st.sampled_from(sorted(found.remotes)))
+    key = data.draw(st.sampled_from(sorted(all_keys(found)) or [WEB]))
+    before = settled(understood(evolve(found, options=Options()), cluster))
+    selecting = with_link(before, cluster, ClusterLinkSpec(service_selector=SELECTOR))
+    remote = evolve(selecting.remotes[cluster], guard=Guard(is_armed=True))
+    others = {name: each for name, each in remote.services.items() if name != key}
+    sources = any(not is_mirror(each) for each in remote.endpoint_slices.get(key, ()))
+    unread = {key.namespace: UnreadNamespace.NOT_SELECTED}
+    for changed in (
+        evolve(remote, services=others) if sources else evolve(remote, unread_namespaces=unread),
+        evolve(remote, unread_namespaces=unread),
+    ):
+        after = settled(evolve(selecting, remotes={**selecting.remotes, cluster: changed}))
+        remaining = [each for each in ours(collected(after)) if service_of(each) == key]
+        assert cluster not in {cluster_of(each) for each in remaining}
 
 
 @given(linked_snapshots, st.data())
@@ -825,14 +861,19 @@ def test_l8_a_narrower_list_adds_no_endpoint(
 
 @given(linked_snapshots, st.data())
 def test_l8_owners_are_monotone(found: Snapshot, data: DataObject) -> None:
-    """The word "false" of an owner, and requiring the word "true", never add a mirrored slice."""
+    """The word "false" of an owner, requiring the word "true", and selectors add no mirror."""
     found = evolve(found, options=evolve(found.options, sync_services=False))
     key = data.draw(st.sampled_from(sorted(found.main.services) or [WEB]))
     cluster = data.draw(st.sampled_from(sorted(found.remotes)))
     spec = evolve(found.remotes[cluster].link.spec, opt_in=True)
+    remote = found.remotes[cluster]
+    unread = {**remote.unread_namespaces, key.namespace: UnreadNamespace.NOT_SELECTED}
+    unselected = evolve(remote, unread_namespaces=unread)
     for narrower in (
         annotated(found, key, "false"),
         with_link(found, cluster, spec),
+        with_link(found, cluster, evolve(remote.link.spec, service_selector=SELECTOR)),
+        evolve(found, remotes={**found.remotes, cluster: unselected}),
         evolve(found, options=evolve(found.options, opt_in=True)),
     ):
         assert mirrored(settled(narrower)) <= mirrored(settled(found)) | mirrored(found)
@@ -997,9 +1038,13 @@ def test_l10_codec_of_a_status(status: ClusterLinkStatus) -> None:
 
 
 def with_unknown_fields(content: Json) -> Json:
+    """The content with fields that svclink does not know. The keys of labels are no fields."""
     match content:
         case dict():
-            known = {key: with_unknown_fields(value) for key, value in content.items()}
+            known = {
+                key: value if key == "matchLabels" else with_unknown_fields(value)
+                for key, value in content.items()
+            }
             return {"aFieldOfTheFuture": [{"x": 1}], **known, "another": None}
         case list():
             return [with_unknown_fields(value) for value in content]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from attrs import evolve
 
 from svclink_core import ClusterLinkSpec, LinkReason, Options, Problem
 from svclink_core.cidrs import parse_cidr
+from svclink_core.label_selector import parse_selector
 from svclink_core.link_target import (
     LINK_DISABLED,
     SECRET_NOT_READ,
@@ -16,6 +18,7 @@ from svclink_core.link_target import (
     link_kubeconfig,
     link_target,
 )
+from svclink_core.meta_v1 import LabelSelector
 from svclink_core.svclink_v1alpha1 import SecretKeyReference
 from tests.builders.values import link
 
@@ -103,9 +106,47 @@ def test_link_goes_on_while_one_namespace_can_be_read(
     asked: tuple[str, ...], missing: set[str], code: int, *, expected: bool
 ) -> None:
     """A namespace without a Role is missing; credentials that expired concern all namespaces."""
-    assert goes_on_without(LinkTarget("abc", asked), missing, code) is expected
+    assert goes_on_without(asked or ("",), missing, code) is expected
 
 
 def test_repr_hides_credentials() -> None:
     """The repr of a target does not contain its kubeconfig."""
     assert "abc" not in repr(LinkTarget("abc"))
+
+
+TIER, TEAM = LabelSelector((("tier", "gold"),)), LabelSelector((("team", "a"),))
+
+
+def test_selectors_of_a_link_and_of_all_links() -> None:
+    """The selector of the flag must match too; each selector of a link has its own objects."""
+    spec = ClusterLinkSpec(kubeconfig="abc", service_selector=TIER, namespace_selector=TEAM)
+    options = Options(service_selector=parse_selector("!old"))
+    target = link_target(link("a", spec), options)
+    assert target == LinkTarget(
+        "abc", (), parse_selector("tier=gold,!old"), parse_selector("team=a")
+    )
+    of_all = link_target(link("a", ClusterLinkSpec(kubeconfig="abc")), options)
+    assert of_all == LinkTarget("abc", (), parse_selector("!old"))
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        (ClusterLinkSpec(service_selector=LabelSelector()), "spec.serviceSelector is empty, "),
+        (ClusterLinkSpec(namespace_selector=LabelSelector()), "spec.namespaceSelector is empty, "),
+    ],
+)
+def test_a_link_with_an_invalid_selector_is_not_read(spec: ClusterLinkSpec, message: str) -> None:
+    """The problem names the field and the fix."""
+    problem = link_target(link("a", evolve(spec, kubeconfig="abc")), Options())
+    assert isinstance(problem, Problem)
+    assert problem.reason is LinkReason.INVALID_SPEC
+    assert problem.message.startswith(message)
+
+
+def test_targets_that_read_the_same() -> None:
+    """New credentials read the same objects; other selectors or namespaces do not."""
+    target = LinkTarget("abc", ("a",), parse_selector("tier=gold"))
+    assert target.reads_as(LinkTarget("def", ("a",), parse_selector("tier=gold")))
+    assert not target.reads_as(LinkTarget("abc", ("a",)))
+    assert not target.reads_as(LinkTarget("abc", (), parse_selector("tier=gold")))

@@ -54,7 +54,6 @@ from svclink_core import (
 from svclink_core.connection_loss import Loss
 from svclink_core.credential_expiry import Expiry
 from svclink_core.link_identity import Claim, Problem
-from svclink_core.link_target import LinkTarget
 from svclink_core.ownership import Leftover, cluster_of, is_ours, owner_of, service_of
 from svclink_core.remote_lifecycle import Broken, RemoteState
 from svclink_core.snapshot import all_keys
@@ -75,6 +74,7 @@ from tests.builders.values import (
 )
 from tests.unit.core.strategies.events import happenings
 from tests.unit.core.strategies.initial_snapshots import fresh_snapshots, healthy_snapshot
+from tests.unit.core.strategies.links import SELECTOR
 from tests.unit.core.strategies.names import Universe, universes
 from tests.unit.core.strategies.snapshots import Happening, events, stories
 from tests.unit.core.strategies.statuses import link_facts
@@ -235,6 +235,8 @@ def use_link(core: Mapping[str, Function], link: ClusterLink) -> None:
     core["duplicate_name"](core["oldest_of_same_name"]([link, link]))
     core["namespaces_to_read"](link, Options())
     core["link_kubeconfig"](link)
+    core["service_selector"](link, Options())
+    core["namespace_selector"](link)
     home = core["controller_namespace"](({"a"}, None), "default")
     core["replacement_advice"](Problem(LinkReason.UNAUTHORIZED, "401"), link, home)
     failure = Problem(LinkReason.UNREACHABLE, "no answer")
@@ -271,6 +273,9 @@ def use_rest(core: Mapping[str, Function], universe: Universe) -> None:
     policy = traffic_policy(ClusterTraffic("c1", 10))
     core["traffic_status"](policy, policy, service(), ServiceTraffic(WEB, "web"), "")
     core["percent_of"](1, 3)
+    core["parse_selector"]("tier=gold,!old")
+    core["selector_of"](SELECTOR)
+    core["why_invalid"](SELECTOR)
     core["exactly"](int)
     core["json_type"]([])
     core["read_target_port"](80, None)
@@ -286,7 +291,7 @@ def use_rest(core: Mapping[str, Function], universe: Universe) -> None:
     core["credential_state"](expiries, NOW)
     core["expired_credentials"](expiries, NOW)
     core["next_credential_change"](expiries, NOW)
-    core["goes_on_without"](LinkTarget("abc", ("a", "b")), {"a"}, 403)
+    core["goes_on_without"](("a", "b"), {"a"}, 403)
     core["explain_refusal"](core["refusal_source"](403, "exceeded quota: few"), "no", "create", "")
     core["delay_before"](
         core["failed_again"](None, "a", "no", pauses=NO_ANSWER, at=0, jitter=0), "a", 1

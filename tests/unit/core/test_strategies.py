@@ -25,6 +25,7 @@ from svclink_core import (
     Plan,
     Reason,
     RemoteCluster,
+    RemoteNamespaceChanged,
     Service,
     ServiceChanged,
     Snapshot,
@@ -362,6 +363,7 @@ EVENTS: Final = (
     "slice edited by hand",
     "link",
     "namespace",
+    "remote namespace",
     "guard",
     "policy",
     "calls",
@@ -394,6 +396,8 @@ def in_event(happening: Happening) -> set[str]:
                 )
         case NamespaceChanged():
             found = {"namespace"}
+        case RemoteNamespaceChanged():
+            found = {"remote namespace"}
         case GuardChanged():
             found = {"guard"}
         case TrafficPolicyChanged():

@@ -15,7 +15,7 @@ from typing import Final
 
 from svclink_controller.demo.apiserver.resource_types import RBAC_GROUP, ResourceType
 from svclink_controller.demo.apiserver.status_errors import Cause, JsonObject
-from svclink_controller.wire.label_selector import is_key, is_value
+from svclink_core.api_rules import is_label_value, is_qualified_name
 
 DNS_LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 DNS_SUBDOMAIN: Final = re.compile(
@@ -105,14 +105,14 @@ def _metadata_problems(resource_type: ResourceType, meta: JsonObject) -> Iterato
     if not _name_rule(resource_type).fullmatch(meta["name"]):
         yield _invalid("metadata.name", meta["name"], "must be a lower-case DNS-1123 name")
     for key, value in (meta.get("labels") or {}).items():
-        if not is_key(key):
+        if not is_qualified_name(key):
             why = f"{NAME_PART}, '-', '_' or '.'"
             yield _invalid("metadata.labels", key, why)
-        if not isinstance(value, str) or not is_value(value):
+        if not isinstance(value, str) or not is_label_value(value):
             why = "a valid label must be an empty string or at most 63 characters"
             yield _invalid("metadata.labels", value, why)
     for key in meta.get("annotations") or {}:
-        if not is_key(key.lower()):
+        if not is_qualified_name(key.lower()):
             yield _invalid("metadata.annotations", key, NAME_PART)
     yield from _owner_problems(meta.get("ownerReferences") or ())
 
@@ -224,7 +224,7 @@ def _port_problems(path: str, port: JsonObject, names_before: list[str]) -> Iter
         yield _duplicate(f"{path}.name", name)
     if protocol not in PROTOCOLS:
         yield _unsupported(f"{path}.protocol", protocol, PROTOCOLS)
-    if app_protocol is not None and not is_key(app_protocol):
+    if app_protocol is not None and not is_qualified_name(app_protocol):
         yield _invalid(f"{path}.appProtocol", app_protocol, NAME_PART)
 
 

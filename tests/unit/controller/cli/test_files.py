@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from svclink_controller.cli.snapshots.file_objects import DumpError
-from svclink_controller.cli.snapshots.files import read_dump, read_files
+from svclink_controller.cli.snapshots.files import ObjectSelection, read_dump, read_files
 from svclink_core import PENDING, SYNCED, Options
 from tests.builders.keys import WEB
 from tests.builders.manifests import (
@@ -279,7 +279,7 @@ def test_remote_slices_keep_only_mirrored_fields(files: Files) -> None:
     content["endpoints"][0] |= {"nodeName": "n1", "targetRef": {"kind": "Pod", "name": "p"}}
     path = files.write("dump", content)
     (remote,), (main,) = (
-        read_dump(path, is_main=is_main).endpoint_slices for is_main in (False, True)
+        read_dump(path, selection).endpoint_slices for selection in (ObjectSelection(), None)
     )
     assert (remote.endpoints[0].node_name, remote.endpoints[0].target_ref) == (None, None)
     assert main.endpoints[0].node_name == "n1"
@@ -412,8 +412,8 @@ def test_lists_and_fields_may_be_null(files: Files) -> None:
         endpoint_slice("b") | {"ports": None},
         endpoint_slice("c", endpoints=[{"addresses": ["10.0.0.1"], "conditions": None}]),
     )
-    for is_main in (True, False):
-        read = read_dump(path, is_main=is_main)
+    for selection in (None, ObjectSelection()):
+        read = read_dump(path, selection)
         assert [len(each.endpoints) for each in read.endpoint_slices] == [0, 1, 1]
 
 

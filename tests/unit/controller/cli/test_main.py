@@ -23,7 +23,7 @@ from svclink_controller.cli.parameters import DurationType, ListenAddressType, M
 from svclink_controller.monitoring import logs
 from svclink_controller.monitoring.listen_address import ListenAddress
 from svclink_controller.settings import Settings
-from svclink_controller.wire.label_selector import EVERYTHING
+from svclink_core.label_selector import EVERYTHING
 
 
 @frozen
@@ -374,6 +374,7 @@ def test_defaults_of_flags() -> None:
         "included_namespaces": (),
         "sync_services_to_local_cluster": False,
         "opt_in": False,
+        "service_selector": EVERYTHING,
         "deletion_hold": timedelta(minutes=5),
         "max_writes_per_second": None,
         "max_memory_per_remote": 80 * 2**20,

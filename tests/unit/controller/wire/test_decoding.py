@@ -23,10 +23,10 @@ from svclink_controller.wire.decoding import (
     decode_service,
     decode_slice,
 )
-from svclink_controller.wire.label_selector import parse
 from svclink_core import ClusterLink, EndpointSlice, Service
 from svclink_core.codec import structure, unstructure
 from svclink_core.errors import BadInputError
+from svclink_core.label_selector import parse_selector
 from svclink_core.well_known import REASONED_ANNOTATIONS, REASONED_LABELS
 from tests.unit.core.strategies.endpoint_slices import all_slices
 from tests.unit.core.strategies.services import all_services
@@ -76,7 +76,7 @@ def objects_in(content: Any) -> Iterator[Object]:
 
 def is_map(content: Object) -> bool:
     """Whether an object holds labels or annotations, which must be strings."""
-    keys = REASONED_LABELS | REASONED_ANNOTATIONS | {"team", "example.com/note"}
+    keys = REASONED_LABELS | REASONED_ANNOTATIONS | {"team", "tier", "example.com/note"}
     return bool(content.keys() & keys)
 
 
@@ -155,7 +155,7 @@ def test_link_is_selected_by_its_labels(
         "isSelected": not is_selected,
         "": not is_selected,
     }
-    assert decode_link(encoded(content), parse("shard=a")).is_selected is is_selected
+    assert decode_link(encoded(content), parse_selector("shard=a")).is_selected is is_selected
     assert decode_link(encoded(content)).is_selected
 
 

@@ -21,6 +21,7 @@ from svclink_core import (
     GuardChanged,
     NamespaceChanged,
     NamespacedName,
+    RemoteNamespaceChanged,
     Service,
     ServiceChanged,
     Snapshot,
@@ -29,6 +30,7 @@ from svclink_core import (
     plan,
 )
 from svclink_core.ownership import service_of
+from svclink_core.snapshot import UnreadNamespace
 from svclink_core.svclink_v1alpha1 import UnreachableAction
 from tests.unit.core.strategies.drawing import mostly_true, nearly_always_true, pick, seldom_true
 from tests.unit.core.strategies.endpoint_slices import (
@@ -64,7 +66,7 @@ from tests.unit.core.world import (
 def happenings(draw: DrawFn, universe: Universe, before: Snapshot) -> tuple[Event, Snapshot]:
     """One event on a snapshot, and the snapshot after it."""
     always = (_main_slice, _main_service, _main_slice, _link, _link, _policy, _namespace, _calls)
-    remote = (_remote_service, _remote_slice, _remote_slice, _undecodable, _guard)
+    remote = (_remote_service, _remote_slice, _remote_slice, _undecodable, _guard, _unread)
     kind = draw(pick((*always, *remote) if before.remotes else always))
     return kind(draw, universe, before)
 
@@ -184,6 +186,22 @@ def _guard(draw: DrawFn, universe: Universe, before: Snapshot) -> tuple[Event, S
         each.service for each in decided if each.cluster == cluster and each.deletions
     )
     return GuardChanged(services), evolve(before, remotes={**before.remotes, cluster: after})
+
+
+def _unread(draw: DrawFn, universe: Universe, before: Snapshot) -> tuple[Event, Snapshot]:
+    """A namespace of a cluster loses the labels that its link selects, gets them, or is read."""
+    cluster = draw(pick(tuple(sorted(before.remotes))))
+    name = draw(pick(universe.keys)).namespace
+    remote = before.remotes[cluster]
+    unread = {each: why for each, why in remote.unread_namespaces.items() if each != name}
+    if (why := draw(_why_unread)) is not None:
+        unread[name] = why
+    after = evolve(remote, unread_namespaces=unread)
+    event = RemoteNamespaceChanged(name)
+    return event, evolve(before, remotes={**before.remotes, cluster: after})
+
+
+_why_unread = st.sampled_from((None, *UnreadNamespace))
 
 
 def _undecodable(draw: DrawFn, universe: Universe, before: Snapshot) -> tuple[Event, Snapshot]:

@@ -30,7 +30,8 @@ from svclink_core import (
     remote_cluster,
 )
 from svclink_core.cidrs import CIDRs, parse_cidr
-from svclink_core.snapshot import LONG_AGO, Connection
+from svclink_core.meta_v1 import LabelSelector, LabelSelectorRequirement
+from svclink_core.snapshot import LONG_AGO, Connection, UnreadNamespace
 from tests.unit.core.strategies.drawing import mostly, nearly_always_true, pick, seldom_true
 from tests.unit.core.strategies.endpoint_slices import all_remote_slices
 from tests.unit.core.strategies.names import EARLIER, LATER, Universe
@@ -71,6 +72,9 @@ allowed_cidrs: SearchStrategy[CIDRs] = st.sampled_from(
 """Ranges that contain all, some or none of the addresses of endpoints; seldom an invalid one."""
 
 
+SELECTOR: Final = LabelSelector((("tier", "gold"),), (LabelSelectorRequirement("old", "Exists"),))
+
+
 @cache
 def filters(universe: Universe) -> SearchStrategy[ClusterLinkSpec]:
     """Enabled links with any filter."""
@@ -83,6 +87,8 @@ def filters(universe: Universe) -> SearchStrategy[ClusterLinkSpec]:
         excluded_service_names=_some(*(key.name for key in universe.keys), "Web"),
         allowed_cidrs=allowed_cidrs,
         opt_in=seldom_true,
+        service_selector=st.sampled_from((None, None, None, SELECTOR)),
+        namespace_selector=st.sampled_from((None, None, None, SELECTOR)),
     )
 
 
@@ -142,8 +148,8 @@ def remote_clusters(universe: Universe, name: str) -> SearchStrategy[RemoteClust
     The core must not act on those.
     """
     return st.builds(
-        lambda cluster, guard, since, changed_at: evolve(
-            cluster, guard=guard, since=since, changed_at=changed_at
+        lambda cluster, guard, since, changed_at, unread: evolve(
+            cluster, guard=guard, since=since, changed_at=changed_at, unread_namespaces=unread
         ),
         st.builds(
             remote_cluster,
@@ -160,7 +166,15 @@ def remote_clusters(universe: Universe, name: str) -> SearchStrategy[RemoteClust
         guards(universe),
         _times_of_connection,
         times_of_change(universe),
+        unread_namespaces(universe),
     )
+
+
+@cache
+def unread_namespaces(universe: Universe) -> SearchStrategy[dict[str, UnreadNamespace]]:
+    """The namespaces of which nothing is read: mostly none."""
+    first = universe.keys[0].namespace
+    return st.sampled_from([*({},) * 9, *({first: why} for why in UnreadNamespace)])
 
 
 _times_of_connection = st.sampled_from((LONG_AGO, NOW - 100, NOW - 20, NOW - 1, NOW - 1))

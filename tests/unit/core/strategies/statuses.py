@@ -28,7 +28,7 @@ from svclink_core.controller_namespace import (
 )
 from svclink_core.link_identity import SecretFault
 from svclink_core.svclink_v1alpha1 import SecretKeyReference
-from tests.unit.core.strategies.links import allowed_cidrs, connections
+from tests.unit.core.strategies.links import SELECTOR, allowed_cidrs, connections
 from tests.unit.core.strategies.names import (
     EARLIER,
     LATER,
@@ -79,6 +79,7 @@ _whole_specs = st.builds(
     excluded_namespaces=st.lists(namespaces, max_size=2).map(tuple),
     excluded_services=st.lists(keys.map(str), max_size=2).map(tuple),
     opt_in=st.booleans(),
+    service_selector=st.sampled_from((None, SELECTOR)),
     excluded_service_names=st.lists(service_names, max_size=2).map(tuple),
     allowed_cidrs=allowed_cidrs,
     unreachable=st.builds(
