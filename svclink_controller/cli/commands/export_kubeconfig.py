@@ -108,7 +108,8 @@ def export_kubeconfig_command(
 
     CONTEXT is the context of your kubeconfig for the remote cluster (default: the current one).
     Everything but the kubeconfig goes to stderr. A second run changes nothing and prints the
-    kubeconfig again.
+    kubeconfig again. A link can also use the Secret that Cluster API or Argo CD keeps of a cluster
+    (kubeconfigSecretRef with key value or config), which has more permissions.
 
     \b
     Example:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import pytest
+from attrs import evolve
 
 from svclink_core import (
+    CreateService,
     EndpointPort,
     EndpointSlice,
     Finding,
     NamespacedName,
+    Options,
     Reason,
     Snapshot,
+    main_cluster,
     plan,
     plan_service,
 )
@@ -22,6 +26,7 @@ from tests.builders.values import (
     foreign_slice,
     leftover_slice,
     mirrored_slice,
+    namespace,
     remote_slice,
     snapshot_of,
 )
@@ -110,5 +115,11 @@ def test_only_services_of_the_plan_are_looked_at() -> None:
 
 def test_services_that_are_created_have_no_ports_yet() -> None:
     """A plan may hold other changes than those of EndpointSlices."""
-    found = snapshot_of(cluster("c1", remote(9090)), services=[])
-    assert target_port_findings(found, plan(found, NOW)) == ()
+    creating = Options(sync_services=True)
+    found = evolve(
+        snapshot_of(cluster("c1", remote(9090)), options=creating),
+        main=main_cluster((), (), [namespace()]),
+    )
+    planned = plan(found, NOW)
+    assert isinstance(planned.changes[0], CreateService)
+    assert target_port_findings(found, planned) == ()
