@@ -249,8 +249,9 @@ def e2e_oldest(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS[0], default=False)
 def bench(session: nox.Session) -> None:
-    """svclink beside a mirror without logic: `nox -s bench -- --services 1000 --json FILE`."""
+    """svclink beside mirrors without logic: `nox -s bench -- --services 1000 --json FILE`."""
     install_e2e(session, KUBERNETES[0])
+    session.run("python", "hack/envtest/assets.py", "--mirror")
     session.run("python", "-m", "tests.bench", *session.posargs)
 
 

@@ -1,7 +1,8 @@
 """Print the directory of kube-apiserver, kube-controller-manager and etcd; build them if needed.
 
 With `--traffic`, the directory of kube-proxy and CoreDNS instead; with `--nodes`, the directory of
-kubelet, kube-scheduler and containerd; with `--helm`, the directory of Helm.
+kubelet, kube-scheduler and containerd; with `--helm`, the directory of Helm; with `--mirror`, the
+directory of the mirror without logic that `nox -s bench` measures.
 
 The search order is `$KUBEBUILDER_ASSETS` (the convention of setup-envtest), the cache, `PATH`, and
 last a build of the Go module in this directory, which took 13 minutes of CPU time for a control
@@ -12,11 +13,13 @@ plane. Standard library only.
     python hack/envtest/assets.py --traffic   # kube-proxy and CoreDNS
     python hack/envtest/assets.py --nodes     # kubelet, kube-scheduler and containerd
     python hack/envtest/assets.py --helm      # Helm
+    python hack/envtest/assets.py --mirror    # the mirror of hack/bench
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import platform
 import re
@@ -28,22 +31,27 @@ from pathlib import Path
 from typing import NamedTuple
 
 HERE = Path(__file__).resolve().parent
+BENCH = HERE.parent / "bench"
 KUBERNETES = "k8s.io/kubernetes"
 CONTAINERD = "github.com/containerd/containerd/v2"
 
 
 class Companion(NamedTuple):
-    """Programs beside those of Kubernetes. A Go module in the folder of this name pins them."""
+    """Programs beside those of Kubernetes, pinned by a Go module.
+
+    Args:
+        name: Part of the name of their directory in the cache.
+        module: The directory of the Go module.
+        pinned: The dependency whose version is theirs.
+        packages: The package of each program.
+        tags: Build tags.
+    """
 
     name: str
+    module: Path
     pinned: str
     packages: dict[str, str]
     tags: str = ""
-
-    @property
-    def module(self) -> Path:
-        """The directory of the Go module."""
-        return HERE / self.name
 
 
 class Binaries(NamedTuple):
@@ -76,6 +84,7 @@ TRAFFIC = Binaries(
     {"kube-proxy": f"{KUBERNETES}/cmd/kube-proxy"},
     Companion(
         "coredns",
+        HERE / "coredns",
         "github.com/coredns/coredns",
         {"coredns": "svclink.cloudpilot.ai/hack/envtest/coredns"},
     ),
@@ -88,6 +97,7 @@ NODES = Binaries(
     },
     Companion(
         "containerd",
+        HERE / "containerd",
         CONTAINERD,
         {
             "containerd": f"{CONTAINERD}/cmd/containerd",
@@ -98,7 +108,20 @@ NODES = Binaries(
     ),
 )
 HELM = Binaries(
-    "--helm", {}, Companion("helm", "helm.sh/helm/v4", {"helm": "helm.sh/helm/v4/cmd/helm"})
+    "--helm",
+    {},
+    Companion("helm", HERE / "helm", "helm.sh/helm/v4", {"helm": "helm.sh/helm/v4/cmd/helm"}),
+)
+MIRROR = Binaries(
+    "--mirror",
+    {},
+    Companion(
+        # Changed code is another program, although what it is built with stays the same.
+        f"mirror-{hashlib.sha256((BENCH / 'main.go').read_bytes()).hexdigest()[:8]}",
+        BENCH,
+        "k8s.io/client-go",
+        {"native-mirror": "svclink.cloudpilot.ai/hack/bench"},
+    ),
 )
 
 
@@ -256,7 +279,7 @@ def main() -> int:
     )
     parser.add_argument("--no-build", action="store_true", help="fail if the binaries are missing")
     instead = parser.add_mutually_exclusive_group()
-    for other in (TRAFFIC, NODES, HELM):
+    for other in (TRAFFIC, NODES, HELM, MIRROR):
         instead.add_argument(
             other.option,
             dest="binaries",

@@ -10,7 +10,7 @@ import socket
 import statistics
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -23,6 +23,7 @@ from .subjects import SVCLINK, Subject, started
 
 Figures = dict[str, float]
 CHANGES: Final = 300
+FIRST_CHANGES: Final = 100
 CHANGE_PAUSE: Final = 0.03
 IDLE_SECONDS: Final = 30
 BURST_SLICES: Final = 200
@@ -60,24 +61,25 @@ class Mirror:
 
     async def until_count(self, count: int) -> float:
         """Wait until there are this many slices; returns the time."""
-        async with asyncio.timeout(TIMEOUT_SECONDS):
-            while len(self.first) != count:
-                self._changed.clear()
-                await self._changed.wait()
+        await self.until(lambda: len(self.first) == count)
         return time.perf_counter()
 
     async def until_all_seen(self, addresses: set[str]) -> None:
         """Wait until each address has been the first one of a slice."""
+        await self.until(lambda: addresses <= self.seen.keys())
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until the mirrored slices fulfil a condition."""
         async with asyncio.timeout(TIMEOUT_SECONDS):
-            while not addresses <= self.seen.keys():
+            while not condition():
                 self._changed.clear()
                 await self._changed.wait()
 
 
 @asynccontextmanager
-async def follow_mirrors(fleet: Fleet) -> AsyncIterator[Mirror]:
+async def follow_mirrors(fleet: Fleet, mirror: Mirror | None = None) -> AsyncIterator[Mirror]:
     """Follow the mirrored slices of main while the context is active."""
-    mirror, path = Mirror(), slices_of(NAMESPACE)
+    mirror, path = mirror or Mirror(), slices_of(NAMESPACE)
     listing = await fleet.main.request("GET", path, labelSelector=MANAGED_SELECTOR)
     for item in listing["items"]:
         mirror.apply(item, time.perf_counter())
@@ -101,16 +103,25 @@ async def follow_mirrors(fleet: Fleet) -> AsyncIterator[Mirror]:
 
 
 async def converge(name: str, fleet: Fleet, log: Path) -> Figures:
-    """Measure the time from the start of the process until main has all slices."""
+    """Measure a new process: from its start until main has all slices, and then some changes."""
     await fleet.clear()
     async with follow_mirrors(fleet) as mirror:
         await mirror.until_count(0)
         start = time.perf_counter()
         with started(name, fleet, log) as subject:
             done = await mirror.until_count(fleet.slices)
+            spent = subject.cpu()
             await asyncio.sleep(2)
             peak, steady = subject.memory()
-    return {"convergence seconds": done - start, "peak MB": peak, "steady MB": steady}
+            await propagate(fleet, subject, FIRST_CHANGES)
+            total = subject.cpu()
+    return {
+        "convergence seconds": done - start,
+        "convergence CPU seconds": spent,
+        "run CPU seconds": total,
+        "peak MB": peak,
+        "steady MB": steady,
+    }
 
 
 async def until_followed(fleet: Fleet) -> None:
@@ -126,15 +137,14 @@ async def until_followed(fleet: Fleet) -> None:
                 is_followed = address in mirror.seen
 
 
-async def propagate(fleet: Fleet, subject: Subject) -> Figures:
+async def propagate(fleet: Fleet, subject: Subject, changes: int = CHANGES) -> Figures:
     """Measure the time from a PUT in a remote cluster until a watch of main sees the change."""
     async with follow_mirrors(fleet) as mirror:
         written = {}
         before = subject.cpu()
         # Each slice changes once: svclink may combine two changes of one slice into one write.
-        for remote, service in random.sample(
-            list(itertools.product(fleet.remotes, range(fleet.services))), CHANGES
-        ):
+        slices = list(itertools.product(fleet.remotes, range(fleet.services)))
+        for remote, service in random.sample(slices, min(changes, len(slices))):
             address = await fleet.change(remote, service)
             written[address] = time.perf_counter()
             await asyncio.sleep(CHANGE_PAUSE)
@@ -148,7 +158,7 @@ async def propagate(fleet: Fleet, subject: Subject) -> Figures:
         "propagation p50 ms": cuts[49],
         "propagation p90 ms": cuts[89],
         "propagation p99 ms": cuts[98],
-        "propagation CPU ms a change": spent / CHANGES * 1000,
+        "propagation CPU ms a change": spent / len(written) * 1000,
     }
 
 

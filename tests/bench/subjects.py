@@ -1,4 +1,4 @@
-"""The measured processes, svclink and the floor, and the resources they use."""
+"""The measured processes: svclink, and the mirrors without logic in Python and in Go."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +17,8 @@ from .fleet import Fleet
 
 SVCLINK: Final = "svclink"
 FLOOR: Final = "floor"
+NATIVE: Final = "native"
+SUBJECTS: Final = (NATIVE, FLOOR, SVCLINK)
 ROOT: Final = Path(__file__).parents[2]
 
 
@@ -24,6 +27,12 @@ class Subject:
     """A running process."""
 
     pid: int
+
+    def terminate(self) -> None:
+        os.kill(self.pid, signal.SIGTERM)
+
+    def kill(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
 
     def memory(self) -> tuple[float, float]:
         """Return the peak and the current resident memory in megabytes."""
@@ -66,7 +75,17 @@ def running(command: list[str], log: Path) -> Iterator[Subject]:
 
 def command_of(name: str, fleet: Fleet, flags: tuple[str, ...]) -> list[str]:
     main = str(fleet.kubeconfigs["main"])
+    remotes = [f"{remote}={fleet.kubeconfigs[remote]}" for remote in fleet.remotes]
+    if name == NATIVE:
+        return [str(built("--mirror") / "native-mirror"), main, *remotes]
     if name == FLOOR:
-        remotes = [f"{remote}={fleet.kubeconfigs[remote]}" for remote in fleet.remotes]
         return [sys.executable, "-m", "tests.bench.floor", main, *remotes]
     return [sys.executable, "-m", "svclink_controller", "--kubeconfig", main, *flags]
+
+
+@cache
+def built(*options: str) -> Path:
+    """Return the directory of programs of `hack/envtest/assets.py`, built if they are missing."""
+    command = [sys.executable, str(ROOT / "hack" / "envtest" / "assets.py"), *options]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return Path(done.stdout.strip())
