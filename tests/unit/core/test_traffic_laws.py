@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DataObject
 
 from svclink_core import (
+    PENDING,
     SYNCED,
     ClusterTraffic,
     EndpointSlice,
     RemoteCluster,
     Snapshot,
+    TrafficPolicy,
     TrafficPolicySpec,
     plan,
     plan_service,
@@ -292,6 +294,41 @@ def test_l20_same_facts_same_state(facts: Snapshot, other: Snapshot, data: DataO
     )
     late = with_main(facts, slices=[*local(facts), *others])
     assert active_addresses(settled(late)) == active_addresses(settled(facts))
+
+
+@given(steered_services(), st.sets(st.sampled_from(CLUSTERS)))
+def test_l20_two_controllers_decide_what_one_would(found: Snapshot, first: set[str]) -> None:
+    """Each handles some of the links, and knows of the others only what their mirrors say.
+
+    What the other one leaves out, no mirror says; so here everything is kept as a standby.
+    """
+    policies = {
+        key: evolve(policy, spec=evolve(policy.spec, clusters=with_fallback(policy)))
+        for key, policy in found.main.traffic_policies.items()
+    }
+    found = evolve(found, main=evolve(found.main, traffic_policies=policies))
+    parts = (as_seen_by(found, first), as_seen_by(found, {*CLUSTERS} - first))
+    slices = main_slices(found)
+    for _ in range(6):
+        for part in parts:
+            slices = main_slices(settled(with_main(part, slices=slices)))
+    assert all(plan(with_main(part, slices=slices), NOW).changes == () for part in parts)
+    assert active_addresses(with_main(found, slices=slices)) == active_addresses(settled(found))
+
+
+def with_fallback(policy: TrafficPolicy) -> tuple[ClusterTraffic, ...]:
+    return tuple(evolve(each, fallback=True) for each in policy.spec.clusters)
+
+
+def as_seen_by(found: Snapshot, clusters: set[str]) -> Snapshot:
+    """What a controller knows that handles the links of these clusters alone."""
+    remotes = {
+        name: remote
+        if name in clusters
+        else RemoteCluster(evolve(remote.link, is_selected=False), PENDING)
+        for name, remote in found.remotes.items()
+    }
+    return evolve(found, remotes=remotes)
 
 
 def active_addresses(found: Snapshot) -> set[str]:

@@ -245,6 +245,15 @@ def test_unreachable_policy_comes_before_tiers() -> None:
     assert ready(settled(over)) == {"web-b": [False], "web-c": [True]}
 
 
+def test_drained_cluster_takes_over_from_a_lost_one() -> None:
+    """Nothing else is ready once the policy of the lost one says so."""
+    spec = ClusterLinkSpec(unreachable=UnreachablePolicy("Remove"))
+    both = found_with(None, remote("b", 1), remote("c", 1, drained=True), local_number=0)
+    before = settled(both)
+    assert ready(before) == {"web-b": [True], "web-c": [False]}
+    assert ready(settled(with_link(before, "b", spec, LOST))) == {"web-c": [True]}
+
+
 def test_standby_of_a_lost_cluster_becomes_a_last_resort() -> None:
     """The standby is undone first, so that the endpoints can be ready again later."""
     spec = ClusterLinkSpec(unreachable=UnreachablePolicy("NotReady"))
