@@ -224,7 +224,10 @@ def test_check_distinguishes_a_missing_crd_from_an_unreachable_main(
 def test_check_of_healthy_clusters_has_only_ok_lines(
     world: World, shell: Shell, ten_remotes: list[Cluster], record_measure: RecordMeasure
 ) -> None:
-    """With ten healthy remotes, every line is ok and has no fix; the last needs a Pod."""
+    """With ten healthy remotes, every line is ok and has no fix.
+
+    What is not checked are the ranges that links could allow, and what needs a Pod.
+    """
     world.declare("web")
     for number, remote in enumerate(ten_remotes):
         remote.create_namespace(world.namespace)
@@ -235,10 +238,12 @@ def test_check_of_healthy_clusters_has_only_ok_lines(
 
     def every_line_is_ok() -> float:
         started = time.monotonic()
-        *found, pod_network = json_output(shell, "check")
+        found = json_output(shell, "check")
         seconds = time.monotonic() - started
+        skipped = [each for each in found if each["level"] == "skip"]
+        found = [each for each in found if each not in skipped]
         assert {(each["level"], each["fix"]) for each in found} == {("ok", None)}
-        assert (pod_network["level"], pod_network["subject"]) == ("skip", "pod network")
+        assert {each["subject"] for each in skipped} == {"addresses", "pod network"}
         checked = {each["cluster"] for each in found if each["subject"] == "connection"}
         assert checked == {remote.name for remote in ten_remotes}
         return seconds
