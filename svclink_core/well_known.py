@@ -347,6 +347,10 @@ class Reason(Enum):
         "InvalidEndpoints",
         "a part of a remote EndpointSlice is invalid, or outside the link's allowedCIDRs",
     )
+    LOOKS_STATEFUL = (
+        "LooksStateful",
+        "its Pods look like those of a StatefulSet, whose members may differ between clusters",
+    )
     INVALID_MIRROR_ANNOTATION = (
         "InvalidMirrorAnnotation",
         f'the annotation {ANNOTATION_MIRROR} must be "true" or "false", and has no effect',

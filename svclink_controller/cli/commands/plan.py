@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 import click
+from attrs import evolve
 
 from svclink_controller import clock
 from svclink_controller.cli.arguments import Source, output_option, reads_clusters_or_files
@@ -29,6 +30,7 @@ from svclink_core.guard_preview import with_guards
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.plans import Change, Plan
 from svclink_core.snapshot import Options
+from svclink_core.stateful_services import stateful_findings
 
 CHANGES: Final = 2
 """Exit code with `--detailed-exitcode` if the plan has changes."""
@@ -55,7 +57,8 @@ def plan_command(
     Reads every cluster, or else files printed by
     `kubectl get services,endpointslices,namespaces -A -o yaml`, of the main cluster with
     clusterlinks and trafficpolicies too. Deletions that the controller would hold for
-    --deletion-hold are not changes; their Services are Kept.
+    --deletion-hold are not changes; their Services are Kept. Services that are about to be
+    mirrored and look like databases are named (LooksStateful).
     With -o yaml, prints manifests for kubectl apply; a deletion is a comment with its command.
 
     Exit codes: 0 success, 1 invalid input or failed request, 2 the plan has changes (with
@@ -65,6 +68,8 @@ def plan_command(
     partial = read_source(source, options)
     now = clock.seconds()
     result = plan(with_guards(partial.snapshot, now), now)
+    hints = stateful_findings(partial.snapshot, result)
+    result = evolve(result, findings=(*result.findings, *hints))
     match output:
         case "yaml":
             click.echo(_manifests(result.changes), nl=False)

@@ -176,6 +176,8 @@ def use(core: Mapping[str, Function], happening: Happening, facts: LinkFacts) ->
     for key in core["all_keys"](found):  # type: ignore[attr-defined]  # it gives keys
         assert remembering.plan_service(found, key, NOW) == core["plan_service"](found, key, NOW)
     core["target_port_findings"](found, core["plan"](found, NOW))
+    core["stateful_findings"](found, core["plan"](found, NOW))
+    core["stateful_set_of"](main_slices(found))
     core["with_guards"](found, NOW)
     core["settled_guard"](DeletionCount(24, {}), NOW, 300)
     core["requests_for"](happening.event, found)

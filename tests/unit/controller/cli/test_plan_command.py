@@ -312,3 +312,58 @@ def on_a_terminal(command: list[str], environment: dict[str, str]) -> str:
                 printed += chunk
     os.close(reader)
     return printed.decode()
+
+
+def test_plan_names_services_that_look_stateful(files: Files) -> None:
+    """Before they are merged: who connects to a database would reach members of both clusters."""
+    local = endpoint_slice("web-local", "10.9.9.9")
+    local["endpoints"][0]["targetRef"] = {"kind": "Pod", "name": "db-0", "namespace": "default"}
+    files.write("main.yaml", service(), local, link("c1"))
+    files.write("c1.yaml", service(), endpoint_slice())
+    output = files.plan("--remote", f"c1={files.directory / 'c1.yaml'}")
+    assert ["default/web", "c1", "LooksStateful"] in rows(output)
+    assert "StatefulSet, whose members may differ between clusters: db" in output
+
+
+def gold() -> dict[str, dict[str, str]]:
+    """A new selector each time, since a file must not refer to the same one twice."""
+    return {"matchLabels": {"tier": "gold"}}
+
+
+def test_selectors_apply_to_files(files: Files) -> None:
+    """As the API server of the remote cluster applies them. A Namespace needs its labels too."""
+    files.write(
+        "main.yaml",
+        service(),
+        service("api"),
+        service("other/web"),
+        link("c1", serviceSelector=gold(), namespaceSelector=gold()),
+    )
+    files.write(
+        "c1.yaml",
+        manifests.namespace("default", labels={"tier": "gold"}),
+        manifests.namespace("other"),
+        service(labels={"tier": "gold"}),
+        endpoint_slice(),
+        service("api"),
+        endpoint_slice(None, key="default/api"),
+        service("other/web", labels={"tier": "gold"}),
+    )
+    output = files.plan("--remote", f"c1={files.directory / 'c1.yaml'}", "-o", "json")
+    decisions = {each["service"]: each["reason"] for each in json.loads(output)["decisions"]}
+    assert decisions == {
+        "default/web": "Mirrored",
+        "default/api": "ServiceNotSelected",
+        "other/web": "NamespaceNotSelected",
+    }
+
+
+def test_a_namespace_selector_needs_namespaces_in_the_file(files: Files) -> None:
+    """Nothing is known of labels that are not in it."""
+    files.write("main.yaml", service(), link("c1", namespaceSelector=gold()))
+    path = files.write("c1.yaml", service(), endpoint_slice())
+    done = files.run("plan", "--remote", f"c1={path}")
+    assert done.exit_code == 1
+    assert "it has no Namespaces, which the namespaceSelector of its link needs" in str(
+        done.exception
+    )
