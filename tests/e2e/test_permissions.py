@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -21,7 +22,7 @@ from svclink_core.well_known import (
     LABEL_MANAGED_BY,
     MANAGED_BY,
 )
-from tests.builders.manifests import endpoint_slice, secret, service
+from tests.builders.manifests import endpoint_slice, secret, service, traffic_policy
 
 from .control_planes import Cluster
 from .controller_process import Controller, controller_of
@@ -96,6 +97,8 @@ async def test_every_permission_is_needed(
     verbs = [*granted_verbs(world.main, MAIN_ROLES), *granted_verbs(remote, REMOTE_ROLES)]
     settings = [users.create(verb) for verb in (None, *verbs)]
 
+    numbers = itertools.count(1)
+
     with capture_logs() as lines:
 
         def each_denied_verb_is_logged() -> None:
@@ -105,6 +108,9 @@ async def test_every_permission_is_needed(
             world.links.await_condition(PATCHES_EVENTS, "False", "Disabled")
             world.links.edit(PATCHES_EVENTS, enabled=True)
             world.links.await_ready(PATCHES_EVENTS)
+            # Every controller writes the status of an edited policy.
+            spec = {"minReady": next(numbers)}
+            world.main.api.patch("trafficpolicies", "nothing", world.namespace, {"spec": spec})
             assert denied(lines) == {(each.user, each.verb, each.resource) for each in verbs}
 
         running = [asyncio.create_task(run_controller(each)) for each in settings]
@@ -162,5 +168,6 @@ def create_objects_for_each_verb(world: World, remote: Cluster, kubeconfig: str)
         )
         stale["metadata"]["annotations"] = {ANNOTATION_SOURCE_SLICE: source}
         world.create(world.main, stale)
+    world.create(world.main, traffic_policy(f"{world.namespace}/nothing"))
     decoded = base64.b64decode(kubeconfig).decode()
     world.main.api.create(secret(f"{DEPLOYED_NAMESPACE}/exported", kubeconfig=decoded))

@@ -164,6 +164,12 @@ class TestBounds:
         lines = math.ceil(encoded / 76)
         assert encoded + lines <= LINK_FIELDS["spec.kubeconfig"]["maxLength"]
 
+    def test_status_has_room_for_every_tier_of_both_families(self) -> None:
+        """A Service may fail over to the last of 127 tiers, with all tiers before it in use."""
+        tiers = POLICY_FIELDS["status.tiers"]
+        assert tiers["maxItems"] == 2 * POLICY_FIELDS["spec.clusters[].tier"]["maximum"]
+        assert tiers["x-kubernetes-list-map-keys"] == ["tier", "ipFamily"]
+
     @pytest.mark.parametrize("plural", PARTS)
     def test_conditions_are_merged_by_type(self, plural: str) -> None:
         """Writers of different conditions do not overwrite each other."""

@@ -23,6 +23,8 @@ from svclink_core import (
     Finding,
     NamespacedName,
     Service,
+    TrafficPolicy,
+    counting_policies,
     plan_service,
 )
 from svclink_core.ownership import cluster_of, is_ours, service_of
@@ -38,6 +40,7 @@ from tests.unit.core.strategies.endpoint_slices import any_main_slices, remote_e
 from tests.unit.core.strategies.links import connections, link_specs
 from tests.unit.core.strategies.names import AMBIGUOUS
 from tests.unit.core.strategies.services import services
+from tests.unit.core.strategies.traffic_policies import traffic_policies
 from tests.unit.core.world import NOW
 
 # Anything, in any order
@@ -56,6 +59,7 @@ class Model:
     links: dict[str, ClusterLink] = field(factory=dict)
     remote_services: dict[tuple[str, NamespacedName], Service] = field(factory=dict)
     remote_slices: dict[tuple[str, NamespacedName], EndpointSlice] = field(factory=dict)
+    policies: dict[NamespacedName, TrafficPolicy] = field(factory=dict)
 
 
 class StoreMachine(RuleBasedStateMachine):
@@ -124,6 +128,24 @@ class StoreMachine(RuleBasedStateMachine):
         new = [self.numbered(drawn, f"uid-{self.version}") for drawn in all_drawn]
         replace_objects(self.store, MAIN, EndpointSlice, Listing(new, [], "1"))
         self.model.main_slices = {drawn.metadata.key: drawn for drawn in new}
+
+    @rule(
+        drawn=st.sampled_from(NAMES.keys).flatmap(
+            lambda key: traffic_policies(key, NAMES.clusters)
+        ),
+        name=st.sampled_from(["a", "b"]),
+        is_removed=st.booleans(),
+    )
+    def policy_is_put_or_removed(self, drawn: TrafficPolicy, name: str, is_removed: bool) -> None:
+        self.about_to_change()
+        new = evolve(drawn, metadata=evolve(drawn.metadata, name=name))
+        policies, key = self.store.main.traffic_policies, new.metadata.key
+        if is_removed:
+            policies.remove(key)
+            self.model.policies.pop(key, None)
+        else:
+            policies.put(new)
+            self.model.policies[key] = new
 
     @rule(new=st.sampled_from(NAMES.keys).flatmap(services), is_removed=st.booleans())
     def main_service_is_put_or_removed(self, new: Service, is_removed: bool) -> None:
@@ -255,6 +277,8 @@ class StoreMachine(RuleBasedStateMachine):
         assert _sets(view.main.endpoint_slices) == _sets(
             group_by_service(self.model.main_slices.values())
         )
+        counting = counting_policies(self.model.policies.values())
+        assert _meanings(view.main.traffic_policies) == _meanings(counting)
         for name, remote in view.remotes.items():
             held = [
                 each for (cluster, _), each in self.model.remote_slices.items() if cluster == name
@@ -295,6 +319,13 @@ class StoreMachine(RuleBasedStateMachine):
         }
         assert changed <= set(self.world.enqueued)
         self.plans_before = after
+
+
+def _meanings(policies: Mapping[NamespacedName, TrafficPolicy]) -> dict[NamespacedName, object]:
+    """What plans take from the policies that count."""
+    return {
+        key: (each.metadata.name, each.spec, each.status.tiers) for key, each in policies.items()
+    }
 
 
 def _sets(

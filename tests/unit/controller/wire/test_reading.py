@@ -36,6 +36,7 @@ from svclink_controller.wire.resources import (
     ENDPOINT_SLICES,
     REMOTE_ENDPOINT_SLICES,
     SERVICES,
+    TRAFFIC_POLICIES,
     Resource,
 )
 from svclink_core import ClusterLink, EndpointSlice, NamespacedName, Service
@@ -390,3 +391,24 @@ def test_paths_are_those_of_the_api() -> None:
         ENDPOINT_SLICES.path("a", "b") == "/apis/discovery.k8s.io/v1/namespaces/a/endpointslices/b"
     )
     assert CLUSTER_LINKS.path("", "c1") == "/apis/svclink.cloudpilot.ai/v1alpha1/clusterlinks/c1"
+
+
+@pytest.mark.parametrize(
+    ("spec", "service"),
+    [
+        ({"targetRef": {"name": "web"}, "minReady": "two"}, "web"),
+        ({"targetRef": {"name": 3}}, "policy"),
+        ({"targetRef": "web"}, "policy"),
+        ({}, "policy"),
+    ],
+)
+def test_undecodable_policy_names_its_service_as_far_as_it_can(
+    spec: dict[str, Any], service: str
+) -> None:
+    """The Service of a policy is left as it is while the policy cannot be decoded."""
+    policy = {"metadata": {"name": "policy", "namespace": "default"}, "spec": spec}
+    content = json.dumps({"metadata": {"resourceVersion": "1"}, "items": [policy]}).encode()
+    (found,) = decode_page(content, TRAFFIC_POLICIES).objects
+    assert isinstance(found, Undecodable)
+    assert found.key == NamespacedName("default", "policy")
+    assert found.service == NamespacedName("default", service)
