@@ -27,6 +27,7 @@ from svclink_core import EndpointPort, ServicePort
 from svclink_core.cidrs import parse_cidr
 from svclink_core.codec import Json
 from svclink_core.controller_namespace import KnownNamespace
+from svclink_core.meta_v1 import LabelSelector
 from svclink_core.svclink_v1alpha1 import SecretKeyReference
 from tests.builders.keys import WEB
 from tests.builders.values import endpoint, foreign_slice, mirrored_slice, remote_slice, service
@@ -328,6 +329,12 @@ def remote_permission(seen: Seen) -> None:
     seen.apis["c1"].denied.add(("watch", "services"))
 
 
+def namespace_permission(seen: Seen) -> None:
+    selector = LabelSelector((("tier", "gold"),))
+    seen.fleet.link("c1", namespace_selector=selector)
+    seen.apis["c1"].denied.add(("list", "namespaces"))
+
+
 def two_leaders(seen: Seen) -> None:
     for namespace in ("a", "b"):
         renewed = datetime.now(UTC).isoformat()
@@ -417,6 +424,7 @@ FAULTS: Final[list[tuple[Fault, str, str, str, str, str]]] = [
         "kubectl apply -f",
     ),
     (remote_permission, "fail", "c1", "permissions", "watch services", "export-kubeconfig"),
+    (namespace_permission, "fail", "c1", "permissions", "list namespaces", "export-kubeconfig"),
     (
         lambda seen: seen.token(jwt(-60)),
         "fail",

@@ -90,6 +90,19 @@ async def test_nothing_else_is_held(world: World) -> None:
         assert world.held() == ({WEB}, {WEB})
 
 
+async def test_what_is_not_selected_costs_no_memory(world: World) -> None:
+    """A cluster with many other Services takes the memory of one that has just the selected."""
+    async with world.following():
+        alone = world.store.memory("c1")
+    for number in range(300):
+        key = NamespacedName("default", f"other-{number}")
+        world.cluster.put(service(key))
+        world.cluster.put(remote_slice(key=key))
+    async with world.following():
+        assert world.held() == ({WEB}, {WEB})
+        assert world.store.memory("c1") == alone
+
+
 async def test_a_service_that_gets_its_labels_has_its_slices_at_once(world: World) -> None:
     """It never looks as if it had no endpoints."""
     seen: list[bool] = []
