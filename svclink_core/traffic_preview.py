@@ -7,12 +7,13 @@ from attrs import frozen
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.planning import plan_service
 from svclink_core.plans import Change
-from svclink_core.service_traffic import ServiceTraffic
+from svclink_core.service_traffic import EndpointUse, ServiceTraffic
 from svclink_core.snapshot import Snapshot
 from svclink_core.svclink_v1alpha1 import Condition
 from svclink_core.timestamps import timestamp_of
 from svclink_core.traffic_edits import edited_policy, with_policy
 from svclink_core.traffic_policy_v1alpha1 import TrafficPolicy
+from svclink_core.traffic_shares import percent_of
 from svclink_core.traffic_status import traffic_status
 
 
@@ -36,8 +37,20 @@ class TrafficPreview:
 
     def ready(self, cluster: str) -> int:
         """How many ready endpoints a cluster has, of all IP families."""
+        return sum([each.ready for each in self._uses(cluster)])
+
+    def active(self, cluster: str) -> int:
+        """How many of them are active."""
+        return sum([each.active for each in self._uses(cluster)])
+
+    def reachable_share(self, cluster: str) -> int | None:
+        """The share of new connections that they get, in percent; None if nothing is active."""
+        total = sum([each.active for each in self.traffic.families])
+        return percent_of(self.active(cluster), total)
+
+    def _uses(self, cluster: str) -> list[EndpointUse]:
         uses = [use for each in self.traffic.families for use in each.uses]
-        return sum([each.ready for each in uses if each.cluster == cluster])
+        return [each for each in uses if each.cluster == cluster]
 
 
 def preview_traffic(

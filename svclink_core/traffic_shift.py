@@ -7,16 +7,13 @@ says decides whether to write.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from enum import Enum
 from typing import TypeAlias
 
 from attrs import evolve, frozen
 
-from svclink_core.discovery_v1 import EndpointSlice
-from svclink_core.ownership import Ours, owner_of
 from svclink_core.traffic_edits import share_of
-from svclink_core.traffic_policy_v1alpha1 import ClusterTrafficStatus, TrafficPolicy
+from svclink_core.traffic_policy_v1alpha1 import TrafficPolicy
 
 
 @frozen
@@ -44,9 +41,9 @@ class ShiftFacts:
 
     Args:
         share: The share of the cluster in the policy; None without one.
-        is_applied: Whether the EndpointSlices of the main cluster are as svclink decided for it.
+        is_applied: Whether svclink has applied the current policy.
         ready: How many ready endpoints the cluster has; None before svclink has said so.
-        active: How many of its endpoints are active in the main cluster.
+        active: How many of its endpoints are active.
         reachable_share: The share that it gets, in percent; None before svclink has said so.
         problem: Why the policy does not count; None if it does, or before svclink has said so.
     """
@@ -160,44 +157,27 @@ def _advance(
     return _advance(shift, ShiftState(state.step + 1), facts, now)
 
 
-def shift_facts(policy: TrafficPolicy, cluster: str, slices: Iterable[EndpointSlice]) -> ShiftFacts:
+def shift_facts(policy: TrafficPolicy, cluster: str) -> ShiftFacts:
     """What is known of the share of a cluster.
+
+    svclink writes the status after it has written the EndpointSlices, so a status that describes
+    the current policy says that it is applied.
 
     Args:
         policy: The policy, with the status that svclink wrote.
         cluster: The cluster.
-        slices: The EndpointSlices of the Service in the main cluster.
     """
     status = policy.status
     used = next((each for each in status.clusters if each.name == cluster), None)
     is_current = status.observed_generation >= policy.metadata.generation
-    active = active_endpoints(cluster, slices)
     return ShiftFacts(
         share=share_of(policy, cluster),
-        is_applied=is_current and active == (0 if used is None else used.active),
+        is_applied=is_current,
         ready=None if used is None else used.endpoints,
-        active=active,
-        reachable_share=_reachable(used) if is_current else None,
+        active=used.active if is_current and used is not None else 0,
+        reachable_share=used.reachable_share if is_current and used is not None else None,
         problem=_problem(policy) if is_current else None,
     )
-
-
-def active_endpoints(cluster: str, slices: Iterable[EndpointSlice]) -> int:
-    """How many endpoints of a cluster kube-proxy uses; an address counts once."""
-    return len(
-        {
-            address
-            for each in slices
-            if owner_of(each) == Ours(cluster)
-            for endpoint in each.endpoints
-            if endpoint.conditions.ready is not False
-            for address in endpoint.addresses[:1]
-        }
-    )
-
-
-def _reachable(used: ClusterTrafficStatus | None) -> int | None:
-    return None if used is None else used.reachable_share
 
 
 def _problem(policy: TrafficPolicy) -> str | None:

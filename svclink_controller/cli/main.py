@@ -45,6 +45,7 @@ COMMANDS: Final = {
     "export-kubeconfig": "export_kubeconfig",
     "plan": "plan",
     "services": "status",
+    "shift": "shift",
     "status": "status",
     "traffic": "traffic",
     "undrain": "drain",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from attrs import evolve, frozen
 
 from svclink_controller.api.client import Client
@@ -20,9 +18,6 @@ from svclink_core.meta_v1 import NamespacedName
 from svclink_core.svclink_v1alpha1 import ClusterLink
 from svclink_core.traffic_drain import DrainProgress, drain_progress
 from svclink_core.well_known import LABEL_CLUSTER
-
-POLL_SECONDS: Final = 1.0
-"""How long a command waits before it looks again."""
 
 
 @frozen
@@ -58,7 +53,7 @@ class DrainWait:
                 self._show(progress, total)
                 if progress.is_drained:
                     return progress.in_use
-            await self.interrupt.sleep(POLL_SECONDS)
+            await self.interrupt.pause()
         return None
 
     async def _read(self) -> DrainProgress:

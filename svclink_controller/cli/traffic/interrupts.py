@@ -7,8 +7,12 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Final
 
 from attrs import define, field
+
+POLL_SECONDS: Final = 1.0
+"""How long a command that waits pauses before it looks again."""
 
 
 @define
@@ -22,14 +26,20 @@ class Interrupt:
         """Whether a signal came."""
         return self._event.is_set()
 
+    def take(self) -> bool:
+        """Whether a signal came since the last call."""
+        has_come = self.has_come
+        self._event.clear()
+        return has_come
+
     def request(self) -> None:
         """Ask the command to end."""
         self._event.set()
 
-    async def sleep(self, seconds: float) -> None:
-        """Sleep, at most until a signal comes."""
+    async def pause(self) -> None:
+        """Wait before looking again, at most until a signal comes."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._event.wait(), seconds)
+            await asyncio.wait_for(self._event.wait(), POLL_SECONDS)
 
 
 @contextmanager

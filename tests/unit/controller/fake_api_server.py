@@ -215,8 +215,7 @@ class FakeApiServer:
         if any(stored[each] != expected[each] for each in checked):
             return refusal(409, "Conflict")
         if is_patch:
-            patched: Object = {**merge(self.objects[location], content), "metadata": stored}  # type: ignore[dict-item]
-            return answer(self._store(location.plural, patched))
+            return answer(self._store(location.plural, _patched(self.objects[location], content)))
         if is_deletion:
             self._drop(location)
             return answer({"kind": "Status", "status": "Success"})
@@ -267,6 +266,15 @@ class FakeApiServer:
         self._history.append(revision)
         self._changed.set()
         self._changed = asyncio.Event()
+
+
+def _patched(before: Object, change: Object) -> Object:
+    """An object after a merge patch of all but its metadata. Another spec is a new generation."""
+    after: Object = {**merge(before, change), "metadata": before["metadata"]}  # type: ignore[dict-item]
+    if after.get("spec") == before.get("spec"):
+        return after
+    generation = before["metadata"].get("generation", 0) + 1
+    return after | {"metadata": before["metadata"] | {"generation": generation}}
 
 
 def _location_of(plural: str, content: Object) -> Location:

@@ -212,8 +212,7 @@ def use_shares(core: Mapping[str, Function], found: Snapshot) -> None:
         core["why_not_set"](policy, {"c1": 10}, found.remotes)
         edited = core["edited_policy"](policy, key, {"c1": 10})
         core["preview_traffic"](core["with_policy"](found, edited), key, NOW)
-        slices = found.main.endpoint_slices.get(key, ())
-        facts = core["shift_facts"](edited, "c1", slices)
+        facts = core["shift_facts"](edited, "c1")
         core["next_move"](Shift("c1", (10, 20)), ShiftState(), facts, NOW)
 
 

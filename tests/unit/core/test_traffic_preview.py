@@ -52,6 +52,7 @@ def test_proposed_share_is_seen_before_it_is_written() -> None:
     policy = edited_policy(None, WEB, {"c1": 10})
     preview = shown(with_policy(FOUND, policy))
     assert active(preview) == {MAIN: 9, "c1": 1}
+    assert (preview.active("c1"), preview.reachable_share("c1")) == (1, 10)
     assert [each.status for each in preview.conditions] == ["True", "True"]
     (change,) = preview.changes
     assert change.verb == "create"

@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.strategies import DataObject
 
-from svclink_core.discovery_v1 import EndpointConditions
 from svclink_core.svclink_v1alpha1 import Condition
 from svclink_core.traffic_policy_v1alpha1 import (
     ClusterTraffic,
@@ -30,7 +29,7 @@ from svclink_core.traffic_shift import (
     next_move,
     shift_facts,
 )
-from tests.builders.values import endpoint, mirrored_slice, remote_slice, traffic_policy
+from tests.builders.values import traffic_policy
 
 SHIFT: Final = Shift("c1", (5, 50), before=None, watch_seconds=60, min_ready=2)
 BEFORE: Final = ShiftFacts(share=None, is_applied=True, ready=3)
@@ -164,32 +163,29 @@ def status(active: int, *, generation: int = 1, accepted: str = "True") -> Traff
     )
 
 
-def test_facts_come_from_the_status_and_the_slices() -> None:
-    """A step is applied once the slices are as the status says; local endpoints do not count."""
+def test_facts_come_from_the_status() -> None:
+    """A step is applied once the status describes the current policy."""
     policy = traffic_policy(ClusterTraffic("c1", 10), status=status(1))
-    ready, other = endpoint("10.0.0.1"), endpoint("10.0.0.2")
-    standby = evolve(other, conditions=EndpointConditions(ready=False, serving=True))
-    mirror = mirrored_slice(endpoints=(ready, standby))
-    facts = shift_facts(policy, "c1", [remote_slice(), mirror, mirrored_slice(cluster="c2")])
-    assert facts == ShiftFacts(10, is_applied=True, ready=3, active=1, reachable_share=20)
-    assert not shift_facts(policy, "c1", [mirrored_slice(endpoints=(ready, other))]).is_applied
+    assert shift_facts(policy, "c1") == ShiftFacts(
+        10, is_applied=True, ready=3, active=1, reachable_share=20
+    )
 
 
 def test_old_status_is_not_the_status_of_a_new_share() -> None:
     """Before svclink saw the current policy, only its endpoints are known."""
-    policy = traffic_policy(ClusterTraffic("c1", 10), status=status(0, generation=0))
-    assert shift_facts(policy, "c1", []) == ShiftFacts(10, is_applied=False, ready=3)
+    policy = traffic_policy(ClusterTraffic("c1", 10), status=status(1, generation=0))
+    assert shift_facts(policy, "c1") == ShiftFacts(10, is_applied=False, ready=3)
 
 
 def test_nothing_is_known_without_a_status() -> None:
-    """A cluster that a current status does not name has no active endpoints."""
+    """A cluster that the status does not name may have endpoints or not."""
     policy = traffic_policy(status=TrafficPolicyStatus(observed_generation=1))
-    assert shift_facts(policy, "c1", []) == ShiftFacts(None, is_applied=True, ready=None)
+    assert shift_facts(policy, "c1") == ShiftFacts(None, is_applied=True, ready=None)
     unread = traffic_policy(ClusterTraffic("c1", 10))
-    assert shift_facts(unread, "c1", []) == ShiftFacts(10, is_applied=False, ready=None)
+    assert shift_facts(unread, "c1") == ShiftFacts(10, is_applied=False, ready=None)
 
 
 def test_policy_that_is_not_accepted_is_a_problem() -> None:
     """The message of the condition says why."""
     policy = traffic_policy(ClusterTraffic("c1", 10), status=status(0, accepted="False"))
-    assert shift_facts(policy, "c1", []).problem == "delete one"
+    assert shift_facts(policy, "c1").problem == "delete one"
