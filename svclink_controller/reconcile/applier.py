@@ -21,7 +21,7 @@ from svclink_controller.reconcile.write_results import (
 )
 from svclink_controller.wire.encoding import encode_slice
 from svclink_controller.wire.messages import WireError
-from svclink_controller.wire.reading import decode_object
+from svclink_controller.wire.reading import decode_object, decode_written
 from svclink_controller.wire.resources import ENDPOINT_SLICES, NAMESPACES, SERVICES
 from svclink_core.codec import unstructure
 from svclink_core.core_v1 import Service
@@ -164,13 +164,14 @@ class Applier:
             case CreateService(service, _, _):
                 await self._create_service(service)
             case Create(endpoint_slice, _):
-                path = ENDPOINT_SLICES.path(namespace)
-                answer = await self.client.post(path, encode_slice(endpoint_slice))
-                self.written(_stored(endpoint_slice, answer))
+                path, body = ENDPOINT_SLICES.path(namespace), encode_slice(endpoint_slice)
+                answer = await self.client.post(path, body)
+                self.written(decode_written(answer, endpoint_slice, body))
             case Update(endpoint_slice, precondition, _):
                 path = ENDPOINT_SLICES.path(namespace, name)
-                answer = await self.client.put(path, encode_slice(endpoint_slice, precondition))
-                self.written(_stored(endpoint_slice, answer))
+                body = encode_slice(endpoint_slice, precondition)
+                answer = await self.client.put(path, body)
+                self.written(decode_written(answer, endpoint_slice, body))
             case Delete(_, precondition, _):
                 path = ENDPOINT_SLICES.path(namespace, name)
                 await self.client.delete(
@@ -205,17 +206,6 @@ def _must_wait(change: Change, unfinished: Collection[str | None]) -> bool:
     if change.reason in UNREACHABLE_POLICIES:
         return bool(unfinished)
     return change.cluster in unfinished
-
-
-def _stored(sent: EndpointSlice, answer: bytes) -> EndpointSlice:
-    """The slice that the API server returned, with the endpoints that were sent if they are equal.
-
-    Those are usually the remote slice's own, so source and mirror share the memory of one.
-    """
-    stored = decode_object(answer, ENDPOINT_SLICES)
-    if stored.endpoints == sent.endpoints:
-        return evolve(stored, endpoints=sent.endpoints)
-    return stored
 
 
 def _is_not_found(error: ApiError) -> bool:

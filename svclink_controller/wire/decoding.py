@@ -163,9 +163,17 @@ class _EndpointSlice(Struct):
     ports: list[_Port] | None = None
 
 
+class _UnreadSlice(Struct):
+    metadata: _SliceMeta
+    address_type: str
+    endpoints: msgspec.Raw = msgspec.Raw(b"null")
+    ports: msgspec.Raw = msgspec.Raw(b"null")
+
+
 _SERVICE: Final = msgspec.json.Decoder(_Service)
 _REMOTE_SLICE: Final = msgspec.json.Decoder(_RemoteEndpointSlice)
 _SLICE: Final = msgspec.json.Decoder(_EndpointSlice)
+_UNREAD_SLICE: Final = msgspec.json.Decoder(_UnreadSlice)
 _ANY: Final = msgspec.json.Decoder()
 
 
@@ -296,6 +304,21 @@ def decode_slice(content: bytes | msgspec.Raw) -> EndpointSlice:
     return EndpointSlice(
         _metadata_of_mirror(raw.metadata), intern(raw.address_type), endpoints, _ports(raw.ports)
     )
+
+
+def decode_written_slice(answer: bytes, sent: EndpointSlice, body: bytes) -> EndpointSlice:
+    """Decode the response to a write of a slice, whose body ends in endpoints and ports.
+
+    If they were stored as they were sent, byte by byte, they are not decoded: an API server encodes
+    them as `encode_slice` does. Equal endpoints are shared with the sent slice, to save memory.
+    """
+    raw = _UNREAD_SLICE.decode(answer)
+    if body.endswith(b'"endpoints":%b,"ports":%b}' % (raw.endpoints, raw.ports)):
+        metadata, address_type = _metadata_of_mirror(raw.metadata), intern(raw.address_type)
+        return EndpointSlice(metadata, address_type, sent.endpoints, sent.ports)
+    stored = decode_slice(answer)
+    is_equal = stored.endpoints == sent.endpoints
+    return evolve(stored, endpoints=sent.endpoints) if is_equal else stored
 
 
 def _ports(raw: list[_Port] | None) -> tuple[EndpointPort, ...]:

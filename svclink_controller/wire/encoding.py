@@ -30,7 +30,7 @@ def encode(body: dict[str, Json]) -> bytes:
 
 
 def encode_slice(endpoint_slice: EndpointSlice, precondition: Precondition | None = None) -> bytes:
-    """Encode an EndpointSlice.
+    """Encode an EndpointSlice, with the order of fields that API servers have.
 
     Args:
         endpoint_slice: The slice.
@@ -87,16 +87,16 @@ def _endpoint(endpoint: Endpoint) -> EncodedObject:
         "addresses": endpoint.addresses,
         "conditions": _CONDITIONS[endpoint.conditions],
     }
+    if endpoint.hostname is not None:
+        content["hostname"] = endpoint.hostname
+    if endpoint.target_ref is not None:
+        content["targetRef"] = _reference(endpoint.target_ref)
+    if endpoint.node_name is not None:
+        content["nodeName"] = endpoint.node_name
     if endpoint.zone is not None:
         content["zone"] = endpoint.zone
     if endpoint.hints is not None:
         content["hints"] = _hints(endpoint.hints)
-    if endpoint.hostname is not None:
-        content["hostname"] = endpoint.hostname
-    if endpoint.node_name is not None:
-        content["nodeName"] = endpoint.node_name
-    if endpoint.target_ref is not None:
-        content["targetRef"] = _reference(endpoint.target_ref)
     return content
 
 

@@ -6,13 +6,14 @@ an undecodable object does not affect the others.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final, Literal, TypeVar, assert_never
 
 import msgspec
 
 from svclink_controller.wire.bounded_arrays import bounded_array, items_of
-from svclink_controller.wire.decoding import Secret, Struct
+from svclink_controller.wire.decoding import Secret, Struct, decode_written_slice
 from svclink_controller.wire.messages import (
     MAX_RETRY_AFTER,
     Bookmark,
@@ -29,7 +30,12 @@ from svclink_controller.wire.messages import (
     nothing_is_held,
 )
 from svclink_controller.wire.object_limits import OversizeError, require_usual_size
-from svclink_controller.wire.resources import SERVICES, TRAFFIC_POLICIES, Resource
+from svclink_controller.wire.resources import (
+    ENDPOINT_SLICES,
+    SERVICES,
+    TRAFFIC_POLICIES,
+    Resource,
+)
 from svclink_core.api_server_calls import ApiServerCaller
 from svclink_core.core_v1 import Namespace, Service
 from svclink_core.discovery_v1 import EndpointSlice
@@ -42,6 +48,9 @@ from svclink_core.well_known import LABEL_SERVICE_NAME
 T = TypeVar(
     "T", Service, Namespace, EndpointSlice, ClusterLink, TrafficPolicy, Secret, ApiServerCaller
 )
+
+
+Answer = TypeVar("Answer")
 
 
 def decode_page(content: bytes, resource: Resource[T]) -> Page[T]:
@@ -125,12 +134,24 @@ def decode_object(content: bytes, resource: Resource[T]) -> T:
     Raises:
         WireError: The content is not an object of this kind.
     """
+    return _decode_answer(partial(resource.decode, content), resource.plural)
+
+
+def decode_written(answer: bytes, sent: EndpointSlice, body: bytes) -> EndpointSlice:
+    """Decode the slice in the response to its write; arguments as for `decode_written_slice`.
+
+    Raises:
+        WireError: The response is not an EndpointSlice.
+    """
+    decode = partial(decode_written_slice, answer, sent, body)
+    return _decode_answer(decode, ENDPOINT_SLICES.plural)
+
+
+def _decode_answer(decode: Callable[[], Answer], plural: str) -> Answer:
     try:
-        return resource.decode(content)
+        return decode()
     except (*_MALFORMED, BadInputError) as error:
-        raise WireError(
-            f"the server's response is not one of {resource.plural}: {error}"
-        ) from error
+        raise WireError(f"the server's response is not one of {plural}: {error}") from error
 
 
 def decode_status(content: bytes | msgspec.Raw, code: int = 0, reason: str = "") -> Status:
