@@ -19,7 +19,7 @@ from .helm import CHART, helm, is_hook, rendered_hooks_and_manifests
 from .shell import ROOT, Shell
 
 DEPLOY: Final = ROOT / "deploy"
-CRD: Final = "clusterlinks.svclink.cloudpilot.ai.yaml"
+CRDS: Final = sorted(path.name for path in (ROOT / "crd").glob("*.yaml"))
 
 
 def objects_in(path: Path) -> dict[tuple[str, str], Manifest]:
@@ -50,7 +50,7 @@ def test_api_server_accepts_the_manifests_without_warnings(deployed: Shell) -> N
 
     assert len(again.splitlines()) == len(MANIFESTS)
     assert all("unchanged" in line or "configured" in line for line in again.splitlines())
-    assert len(by_kustomize.splitlines()) == len(MANIFESTS) + 1
+    assert len(by_kustomize.splitlines()) == len(MANIFESTS) + len(CRDS)
     assert "arning" not in again + by_kustomize + openshift
     template = MANIFESTS["Deployment", "svclink"]["spec"]["template"]
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": template["spec"]}
@@ -194,10 +194,37 @@ def test_helm_test_runs_the_check_with_the_values_of_the_release() -> None:
     assert check["spec"]["tolerations"] == values["tolerations"]
 
 
-def test_chart_contains_the_crd() -> None:
-    """The chart's copy of the CRD equals crd/, because Helm cannot read files outside a chart."""
-    copy = DEPLOY / "chart" / "crds" / CRD
-    assert copy.read_text(encoding="utf-8") == (ROOT / "crd" / CRD).read_text(encoding="utf-8")
+def test_chart_contains_the_crds() -> None:
+    """The chart's copies of the CRDs equal crd/: Helm cannot read files outside a chart."""
+    copies = DEPLOY / "chart" / "crds"
+    assert sorted(path.name for path in copies.iterdir()) == CRDS
+    for name in CRDS:
+        original = (ROOT / "crd" / name).read_text(encoding="utf-8")
+        assert (copies / name).read_text(encoding="utf-8") == original
+
+
+@pytest.mark.parametrize(
+    ("name", "role", "verbs"),
+    [
+        (
+            "svclink-edit-trafficpolicies",
+            "edit",
+            ["create", "update", "patch", "delete", "deletecollection"],
+        ),
+        ("svclink-view-trafficpolicies", "view", ["get", "list", "watch"]),
+    ],
+)
+def test_roles_of_kubernetes_include_policies(name: str, role: str, verbs: list[str]) -> None:
+    """Who may edit a namespace may edit its policies: `admin` includes `edit`, and that `view`."""
+    found = MANIFESTS["ClusterRole", name]
+    labels = found["metadata"]["labels"]
+    assert labels[f"rbac.authorization.k8s.io/aggregate-to-{role}"] == "true"
+    (rule,) = found["rules"]
+    assert rule == {
+        "apiGroups": ["svclink.cloudpilot.ai"],
+        "resources": ["trafficpolicies"],
+        "verbs": verbs,
+    }
 
 
 def test_manifests_grant_exactly_the_documented_permissions() -> None:
