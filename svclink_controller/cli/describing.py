@@ -59,6 +59,7 @@ def plan_data(result: Plan, problems: Mapping[str, Problem]) -> dict[str, Json]:
         "decisions": [decision_data(decision) for decision in result.decisions],
         "findings": [finding_data(finding) for finding in result.findings],
         "problems": problems_data(problems),
+        "traffic": [traffic_data(traffic) for traffic in result.traffic],
     }
 
 
@@ -139,6 +140,16 @@ def traffic_rows(traffic: ServiceTraffic) -> Iterator[tuple[str, ...]]:
                 percent_text(percent_of(use.active, family.active)),
                 use.reason.sentence,
             )
+
+
+def traffic_lines(traffic: ServiceTraffic) -> Iterator[str]:
+    """A sentence for each cluster and IP family."""
+    for family in traffic.families:
+        for use in family.uses:
+            share = percent_text(percent_of(use.active, family.active))
+            numbers = f"{use.active} of {use.ready} ready {family.ip_family} endpoints active"
+            name = use.cluster or "main"
+            yield f"{name}: {numbers} ({share}), because {use.reason.sentence}"
 
 
 def percent_text(share: int | None) -> str:

@@ -17,6 +17,8 @@ from svclink_controller.cli.describing import (
     finding_data,
     finding_text,
     name_of,
+    traffic_data,
+    traffic_lines,
 )
 from svclink_controller.cli.parameters import ServiceName
 from svclink_controller.cli.printing import COLOURS, print_data, print_line
@@ -104,6 +106,8 @@ def _words(
                 yield f"    {label}: {finding_text(finding)}", ""
     if not partial.snapshot.remotes:
         yield f"  {NO_LINK}", ""
+    for traffic in result.traffic:
+        yield from ((f"  traffic: {line}", "") for line in traffic_lines(traffic))
     for change in result.changes:
         what = f"{change.verb} {change.kind} {name_of(change)}"
         yield f"  planned: {what}: {change.reason.sentence}", ""
@@ -158,6 +162,7 @@ def _data(service: NamespacedName, result: Plan, partial: PartialSnapshot) -> di
             for decision in result.decisions
         ],
         "changes": [change_data(change) for change in result.changes],
+        "traffic": [traffic_data(traffic) for traffic in result.traffic],
     }
 
 

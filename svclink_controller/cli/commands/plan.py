@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Final
 
 import click
@@ -13,14 +14,17 @@ from svclink_controller import clock
 from svclink_controller.cli.arguments import Source, output_option, reads_clusters_or_files
 from svclink_controller.cli.describing import (
     NO_LINK,
+    TRAFFIC_COLUMNS,
     finding_text,
     name_of,
     object_of,
     plan_data,
+    traffic_rows,
 )
 from svclink_controller.cli.printing import console, print_data, print_line, print_table, yaml_text
+from svclink_controller.cli.snapshots.files import read_policies
 from svclink_controller.cli.snapshots.partial import PartialSnapshot
-from svclink_controller.cli.snapshots.reading import read_source
+from svclink_controller.cli.snapshots.reading import print_warnings, read_source
 from svclink_core import codec
 from svclink_core.core_v1 import Namespace, Service
 from svclink_core.diffing import Delete
@@ -31,6 +35,8 @@ from svclink_core.meta_v1 import NamespacedName
 from svclink_core.plans import Change, Plan
 from svclink_core.snapshot import Options
 from svclink_core.stateful_services import stateful_findings
+from svclink_core.traffic_edits import with_policy
+from svclink_core.traffic_policy_v1alpha1 import TrafficPolicy
 
 CHANGES: Final = 2
 """Exit code with `--detailed-exitcode` if the plan has changes."""
@@ -44,6 +50,13 @@ CHANGES: Final = 2
     is_flag=True,
     help="Exit with code 0 if the plan has no changes, with 2 if it has.",
 )
+@click.option(
+    "--policy",
+    "policy_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Plan as if the TrafficPolicies in this file were applied.",
+)
 @click.pass_context
 def plan_command(
     context: click.Context,
@@ -51,6 +64,7 @@ def plan_command(
     source: Source,
     output: str,
     detailed_exitcode: bool,
+    policy_file: Path | None,
 ) -> None:
     """Show what svclink would change. Nothing is written.
 
@@ -66,6 +80,8 @@ def plan_command(
     """
     options: Options = context.obj
     partial = read_source(source, options)
+    if policy_file is not None:
+        partial = _with_policies(partial, read_policies(policy_file))
     now = clock.seconds()
     result = plan(with_guards(partial.snapshot, now), now)
     hints = stateful_findings(partial.snapshot, result)
@@ -80,6 +96,21 @@ def plan_command(
         case _:
             _print_tables(result, partial)
     context.exit(CHANGES if detailed_exitcode and result.changes else 0)
+
+
+def _with_policies(partial: PartialSnapshot, policies: Iterable[TrafficPolicy]) -> PartialSnapshot:
+    """What was read, as it would be with these policies; a policy that would not count is named."""
+    proposed, warnings = partial.snapshot, []
+    for policy in policies:
+        proposed = with_policy(proposed, policy)
+        counting = proposed.main.traffic_policies[policy.service]
+        if counting.metadata.key != policy.metadata.key:
+            warnings.append(
+                f"TrafficPolicy {policy.metadata.key} would not count, because"
+                f" {counting.metadata.name} is for {policy.service} too, and is older"
+            )
+    print_warnings(warnings)
+    return evolve(partial, snapshot=proposed)
 
 
 def _manifests(changes: Iterable[Change]) -> str:
@@ -152,6 +183,10 @@ def _print_tables(result: Plan, partial: PartialSnapshot) -> None:
     else:
         print_line(NO_LINK)
     console().print()
+    if result.traffic:
+        rows = [(str(each.service), *row) for each in result.traffic for row in traffic_rows(each)]
+        print_table(("SERVICE", *TRAFFIC_COLUMNS), rows)
+        console().print()
     if partial.problems:
         problems = [
             (name, each.reason.code, each.message)

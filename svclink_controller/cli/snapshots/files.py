@@ -133,6 +133,17 @@ def read_dump(path: Path, selection: ObjectSelection | None = None) -> ClusterCo
     return content
 
 
+def read_policies(path: Path) -> list[TrafficPolicy]:
+    """The TrafficPolicies of a file.
+
+    Raises:
+        DumpError: There is none, the file cannot be read, or an object in it is not valid.
+    """
+    if not (policies := read_dump(path).traffic_policies):
+        raise DumpError(f"{path}: no TrafficPolicy in it: name a file for kubectl apply")
+    return policies
+
+
 def _oddities(content: ClusterContent, repeated: Sequence[str]) -> Iterable[str]:
     if repeated:
         objects = repeated[0]

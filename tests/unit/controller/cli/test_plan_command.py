@@ -367,3 +367,39 @@ def test_a_namespace_selector_needs_namespaces_in_the_file(files: Files) -> None
     assert "it has no Namespaces, which the namespaceSelector of its link needs" in str(
         done.exception
     )
+
+
+def policy(name: str = "web", share: int = 0) -> dict[str, object]:
+    """A TrafficPolicy for default/web."""
+    return {
+        "apiVersion": "svclink.cloudpilot.ai/v1alpha1",
+        "kind": "TrafficPolicy",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {"targetRef": {"name": "web"}, "clusters": [{"name": "c1", "share": share}]},
+    }
+
+
+def test_plan_shows_a_policy_that_is_not_applied_yet(files: Files) -> None:
+    """Its shares and the changes that follow; the policies of the main file count without it."""
+    local = {"metadata": {"name": "web-local", "namespace": "default"}}
+    files.write("main.yaml", service(), endpoint_slice() | local, link("c1"))
+    files.write("policy.yaml", policy())
+    remote = endpoint_slice(endpoints=[{"addresses": ["10.0.0.9"]}])
+    files.write("c1.yaml", service(), remote)
+    arguments = ("--remote", f"c1={files.directory / 'c1.yaml'}", "-o", "json")
+    before = json.loads(files.plan(*arguments))
+    after = json.loads(files.plan(*arguments, "--policy", str(files.directory / "policy.yaml")))
+    assert before["traffic"] == []
+    (traffic,) = after["traffic"]
+    assert [(each["cluster"], each["wantedShare"]) for each in traffic["clusters"]] == [
+        (None, None),
+        ("c1", 0),
+    ]
+
+
+def test_file_without_a_policy_is_refused(files: Files) -> None:
+    """The sentence names the file."""
+    files.write("main.yaml", service(), link("c1"))
+    main = str(files.directory / "main.yaml")
+    done = CliRunner().invoke(svclink, ["plan", "--main", main, "--policy", main])
+    assert "main.yaml: no TrafficPolicy in it" in str(done.exception)
