@@ -37,6 +37,7 @@ from svclink_core import (
 )
 from svclink_core.cidrs import parse_cidr
 from svclink_core.deletion_guard import Guard
+from svclink_core.label_selector import parse_selector
 from svclink_core.ownership import Leftover, Unclear, cluster_of, is_ours, owner_of, service_of
 from svclink_core.remote_consistency import is_consistent
 from svclink_core.snapshot import all_keys
@@ -338,6 +339,7 @@ PLANS: Final = (
             Reason.REMOTE_PORTLESS,
             Reason.OLDER_LINK_AWAITED,
             Reason.TARGET_PORTS_DIFFER,
+            Reason.LOOKS_STATEFUL,
         )
     ),
 )
@@ -346,7 +348,8 @@ PLANS: Final = (
 Names that the API server or kube-proxy refuses are missing, because no main cluster has them. That
 only remote Services without ports could be copied is too rare, because no API server stores any,
 and so is an older link that is being listed while main lacks a Service of a younger one: a law
-draws that. Target ports that differ are found in a plan, and are no part of it.
+draws that. Target ports that differ, and Services that look stateful, are found in a plan, and are
+no part of it.
 """
 
 EVENTS: Final = (
@@ -501,6 +504,12 @@ def restricting(found: Snapshot) -> Snapshot:
     return found
 
 
+def selecting(found: Snapshot) -> Snapshot:
+    """The snapshot with an option that selects remote Services by their labels."""
+    selector = parse_selector("tier=gold")
+    return evolve(found, options=evolve(found.options, service_selector=selector))
+
+
 def without_namespaces(found: Snapshot) -> Snapshot:
     """The snapshot in which every synced cluster lacks the namespaces of all Services."""
     missing = Synced(frozenset(key.namespace for key in all_keys(found)))
@@ -528,6 +537,7 @@ GIVEN: Final[Mapping[str, Callable[[Snapshot], Snapshot]]] = {
     "CreateNamespace NamespaceCreated": creating,
     "Delete ServiceExcluded": excluding,
     "because OutsideAllowedCIDRs": restricting,
+    "because SelectedServiceMissing": selecting,
     "because NamespaceMissing": without_namespaces,
     "because NamespaceTerminating": terminating,
     "because NamespacesUnknown": lambda found: creating(
