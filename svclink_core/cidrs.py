@@ -64,6 +64,11 @@ def contain_all(cidrs: CIDRs, addresses: Iterable[str], address_type: str) -> bo
     return not rest
 
 
+def outside(cidrs: CIDRs, addresses: Iterable[str], address_type: str) -> list[str]:
+    """Those of some canonical addresses of one type that are in none of the ranges."""
+    return [each for each in addresses if not contain_all(cidrs, (each,), address_type)]
+
+
 def is_endpoint_allowed(cidrs: CIDRs, addresses: tuple[str, ...], address_type: str) -> bool:
     """Whether a link may mirror an endpoint with these addresses, which need not be canonical.
 

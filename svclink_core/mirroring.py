@@ -17,7 +17,7 @@ from svclink_core.api_rules import (
     MAX_SLICE_ADDRESSES,
     is_label_value,
 )
-from svclink_core.cidrs import CIDRs, contain_all
+from svclink_core.cidrs import CIDRs, contain_all, outside
 from svclink_core.core_v1 import Service
 from svclink_core.discovery_v1 import (
     CONDITIONS,
@@ -244,30 +244,30 @@ def mirror_each_endpoint(
     """The result of `mirror_endpoints` for endpoints that are not in normal form."""
     best: dict[str, Endpoint] = {}
     omissions: list[Omission] = []
+    not_allowed: set[str] = set()
     for endpoint in endpoints:
         addresses = canonical_addresses(endpoint.addresses[:MAX_ADDRESSES], address_type)
-        is_outside = bool(allowed) and not contain_all(allowed, addresses, address_type)
-        omissions += _omissions_of(endpoint, addresses, is_outside=is_outside)
-        if is_outside or not addresses:
+        if allowed and (others := outside(allowed, addresses, address_type)):
+            not_allowed.update(others)
+            continue
+        omissions += _omissions_of(endpoint, addresses)
+        if not addresses:
             continue
         mirrored = plain_endpoint(endpoint, addresses)
         rival = best.get(addresses[0])
         if rival is None or _preference(mirrored) > _preference(rival):
             best[addresses[0]] = mirrored
+    if not_allowed:  # One for all of them: a whole cluster may be outside.
+        text = f"{some_of(sorted(not_allowed))} (outside allowedCIDRs)"
+        omissions.append(Omission(Reason.INVALID_ENDPOINTS, text))
     return with_hints(tuple([best[each] for each in sorted(best)]), topology), omissions
 
 
-def _omissions_of(
-    endpoint: Endpoint, addresses: tuple[str, ...], *, is_outside: bool
-) -> Iterator[Omission]:
-    """What is left out of an endpoint that is mirrored with these addresses, or not at all."""
+def _omissions_of(endpoint: Endpoint, addresses: tuple[str, ...]) -> Iterator[Omission]:
+    """What is left out of an endpoint that is mirrored with these addresses, or with none."""
     count = len(endpoint.addresses)
     if not addresses:
         yield Omission(Reason.INVALID_ENDPOINTS, some_of(endpoint.addresses) or "(no address)")
-        return
-    if is_outside:
-        text = f"{some_of(addresses)} (outside allowedCIDRs)"
-        yield Omission(Reason.INVALID_ENDPOINTS, text)
         return
     if count > MAX_ADDRESSES:
         text = f"{count - MAX_ADDRESSES} of {count} addresses of {addresses[0]}"

@@ -189,7 +189,14 @@ def test_endpoint_with_one_address_outside_is_dropped() -> None:
     found = snapshot_of(limited(remote_slice(endpoints=[inside, half])))
     assert addresses_after(found) == [("10.0.0.1", "10.0.0.2")]
     (finding,) = plan(found, NOW).findings
-    assert finding.details == ("10.0.0.3, 9.9.9.9 (outside allowedCIDRs)",)
+    assert finding.details == ("9.9.9.9 (outside allowedCIDRs)",)
+
+
+def test_report_stays_small_where_a_whole_slice_is_outside() -> None:
+    """The first few addresses are named, and the others are counted."""
+    found = snapshot_of(limited(remote_slice(None, *[f"10.0.1.{host}" for host in range(250)])))
+    (finding,) = plan(found, NOW).findings
+    assert finding.details == ("10.0.1.0, 10.0.1.1, 10.0.1.10 and 247 more (outside allowedCIDRs)",)
 
 
 def test_addresses_that_are_cut_off_do_not_count() -> None:

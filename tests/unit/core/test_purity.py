@@ -262,6 +262,7 @@ def use_rest(core: Mapping[str, Function], universe: Universe) -> None:
         core["service_of"](endpoint_slice)
         core["footprint"](endpoint_slice)
         core["delete"](endpoint_slice, Reason.SOURCE_GONE)
+    core["outside"]((core["parse_cidr"]("10.0.0.0/8"),), ("10.0.0.1", "11.0.0.1"), "IPv4")
     core["proposed_cidrs"]({"10.0.0.1"}, {"10.0.1.1"}, "IPv4")
     core["calls_by"]([ApiServerCaller(ObjectMeta("hook"), "APIService", universe.keys)])
     core["why_main_refuses"](WEB, service(), Options())
