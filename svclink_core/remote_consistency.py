@@ -62,9 +62,11 @@ def current_slices(
 ) -> Collection[EndpointSlice]:
     """The slices that belong to a remote Service; all of them if they belong to an earlier one.
 
-    Kubernetes writes the slices of a re-created Service before the old ones go.
+    Kubernetes writes the slices of a re-created Service before the old ones go. A mirror is not one
+    of them, so that what is said of it does not depend on time.
     """
-    return [each for each in endpoint_slices if _belongs_to(each, service)] or endpoint_slices
+    current = [each for each in endpoint_slices if is_mirror(each) or _belongs_to(each, service)]
+    return endpoint_slices if all(map(is_mirror, current)) else current
 
 
 def may_break_consistency(

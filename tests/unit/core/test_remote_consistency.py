@@ -242,3 +242,13 @@ def test_a_cluster_settles_two_seconds_after_the_last_change() -> None:
     remote = evolve(cluster("c1"), since=NOW, changed_at={WEB: NOW + 1})
     assert settles_at(remote, WEB) == NOW + 1 + CONSISTENCY_TIMEOUT_SECONDS
     assert settles_at(evolve(remote, changed_at={}), WEB) == NOW + CONSISTENCY_TIMEOUT_SECONDS
+
+
+def test_mirror_in_a_remote_cluster_is_reported_at_any_time() -> None:
+    """One that belongs to an earlier Service is no slice that the cluster is about to delete."""
+    owner = OwnerReference("v1", "Service", "web", "uid-of-an-earlier-one", controller=True)
+    mirror = remote_slice("loop", labels={LABEL_CLUSTER: "x"})
+    mirror = evolve(mirror, metadata=evolve(mirror.metadata, owner_references=(owner,)))
+    found = evolve(cluster("c1", remote_slice(), mirror), changed_at={WEB: NOW})
+    findings = [plan(snapshot_of(found), now).findings for now in (NOW, NOW + 10)]
+    assert [[each.reason for each in some] for some in findings] == [[Reason.LOOP], [Reason.LOOP]]
