@@ -7,19 +7,22 @@ from collections.abc import Sequence
 import click
 from attrs import frozen
 
+from svclink_controller import clock
 from svclink_controller.api.client import Client
 from svclink_controller.cli import parameters
 from svclink_controller.cli.arguments import Source, output_option, reads_clusters
-from svclink_controller.cli.snapshots.live import Scope
+from svclink_controller.cli.snapshots.live import Scope, read_main_traffic
 from svclink_controller.cli.snapshots.reading import ask
 from svclink_controller.cli.traffic.draining import DrainWait
 from svclink_controller.cli.traffic.interrupts import catching_interrupts
 from svclink_controller.cli.traffic.progress import Report, Reporter, reporter
 from svclink_controller.cli.traffic.writing import TrafficError, find_link, set_drained
 from svclink_core.codec import Json
+from svclink_core.full_planning import plan
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.snapshot import Options
 from svclink_core.svclink_v1alpha1 import ClusterLink
+from svclink_core.traffic_edits import with_drained
 
 cluster_argument = click.argument("cluster", metavar="CLUSTER", callback=parameters.link_name)
 
@@ -91,10 +94,17 @@ class _Drain:
                 f"ClusterLink {self.cluster} is disabled, so its EndpointSlices stay as they are:"
                 " set spec.enabled to true first"
             )
+        await self._predict()
         undrain = f"svclink undrain {self.cluster} {flags}".rstrip()
         link = await set_drained(self.client, link, drained=True)
         self._say(f"{self.cluster} is being drained; to use it again: {undrain}", drained=True)
         return not wait or await self._wait(link)
+
+    async def _predict(self) -> None:
+        """Name the Services that will have nothing else, as far as the main cluster knows."""
+        found = await read_main_traffic(self.client, self.scope)
+        planned = plan(with_drained(found.snapshot, self.cluster), clock.seconds())
+        self._name([each.service for each in planned.traffic if each.needs(self.cluster)])
 
     async def _wait(self, link: ClusterLink) -> bool:
         self._say("waiting; an interrupt (Ctrl-C) ends the waiting, and the cluster stays drained")

@@ -204,6 +204,15 @@ async def read_main(client: Client, scope: Scope) -> ClusterContent:
     return content
 
 
+async def read_main_traffic(client: Client, scope: Scope) -> PartialSnapshot:
+    """The main cluster alone, with its policies: what is mirrored stands for the linked clusters.
+
+    Raises:
+        MainUnreadableError: Part of the main cluster could not be read.
+    """
+    return partial_snapshot(await _read_steered(client, scope), {}, scope.options)
+
+
 async def _read_steered(client: Client, scope: Scope) -> ClusterContent:
     """The objects of the main cluster, with TrafficPolicies.
 
