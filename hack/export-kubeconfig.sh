@@ -13,12 +13,14 @@ Usage: hack/export-kubeconfig.sh [CONTEXT] [options]
 
 Creates a ServiceAccount in a remote cluster that may read what svclink mirrors and nothing else, and prints a
 kubeconfig with its token as one line of base64, for the data of a Secret or for spec.kubeconfig of a ClusterLink.
-Messages go to stderr, so the output can be piped. A second run changes nothing and prints the kubeconfig again.
+Messages go to stderr, so the output can be piped. A second run sets the permissions again, and prints a
+kubeconfig for the same user.
 
   CONTEXT             context of your kubeconfig for the remote cluster (default: the current one)
   --link NAME         print a ClusterLink of this name instead: pipe it to `kubectl apply -f -`
   --duration TIME     lifetime of the token, at least 10m (for example 720h; default: valid until revoked)
   --namespaces A,B    grant permissions in these namespaces only, with Roles instead of a ClusterRole
+  --list-namespaces   grant list and watch of namespaces, too: spec.namespaceSelector of a link needs it
   --server URL        URL of the API server as seen from the main cluster (default: that of your kubeconfig)
   -h, --help          print this text
 
@@ -37,7 +39,7 @@ die() {
   exit 1
 }
 
-context="" link="" duration="" namespaces="" server=""
+context="" link="" duration="" namespaces="" selecting="" server=""
 
 parse() {
   while [ $# -gt 0 ]; do
@@ -51,6 +53,7 @@ parse() {
         printf -v "${1#--}" '%s' "$2"
         shift 2
         ;;
+      --list-namespaces) selecting=yes && shift ;;
       -*) die "unknown option $1; see --help" ;;
       *)
         [ -z "$context" ] || die "use one context, not both $context and $1"
@@ -102,13 +105,14 @@ apiVersion: v1
 kind: ServiceAccount
 metadata: {name: $ACCOUNT, namespace: $NAMESPACE}
 MANIFEST
-  local mirrored identity
+  local mirrored identity listed
   mirrored='{apiGroups: [""], resources: [services], verbs: [list, watch]}'
   mirrored+=', {apiGroups: [discovery.k8s.io], resources: [endpointslices], verbs: [list, watch]}'
   # The uid of this namespace identifies the cluster.
   identity='{apiGroups: [""], resources: [namespaces], resourceNames: [kube-system], verbs: [get]}'
+  listed='{apiGroups: [""], resources: [namespaces], verbs: [list, watch]}'
   if [ -z "$namespaces" ]; then
-    grant ClusterRole "" "$mirrored, $identity"
+    grant ClusterRole "" "$mirrored, $identity${selecting:+, $listed}"
     return
   fi
   grant Role kube-system "$identity"
@@ -116,6 +120,7 @@ MANIFEST
   for name in ${namespaces//,/ }; do
     grant Role "$name" "$mirrored"
   done
+  [ -z "$selecting" ] || grant ClusterRole "" "$listed"
 }
 
 # A token without expiry, which Kubernetes adds to the Secret after a moment.

@@ -64,7 +64,7 @@ CURED_BY_REPLACEMENT: Final = frozenset(
         LinkReason.CERTIFICATE_INVALID,
     }
 )
-"""The problems that a new kubeconfig solves; exporting one grants every permission, too."""
+"""The problems that a new kubeconfig solves; exporting one grants what its link reads, too."""
 
 
 def kubeconfig_place(link: ClusterLink, home: ControllerNamespace) -> KubeconfigPlace:
@@ -127,7 +127,8 @@ def _exporting_command(link: ClusterLink) -> str:
     context = f"CONTEXT_OF_{link.metadata.name.upper().replace('-', '_')}"
     included = ",".join(link.spec.included_namespaces)
     limit = f" --namespaces {included}" if included else ""
-    return f"svclink export-kubeconfig {context}{limit}"
+    selecting = "" if link.spec.namespace_selector is None else " --list-namespaces"
+    return f"svclink export-kubeconfig {context}{limit}{selecting}"
 
 
 def _target(link: ClusterLink) -> str:

@@ -156,22 +156,32 @@ def test_export_for_namespaces_creates_roles_and_an_expiring_token(
     remote.api.delete("rolebindings", "svclink-reader", "default")
 
 
-@pytest.mark.parametrize("namespaces", ["", "--namespaces default"])
+@pytest.mark.parametrize(
+    ("flags", "roles"),
+    [
+        ("", [("clusterroles", None)]),
+        ("--list-namespaces", [("clusterroles", None)]),
+        ("--namespaces default", [("roles", "default")]),
+        ("--namespaces default --list-namespaces", [("roles", "default"), ("clusterroles", None)]),
+    ],
+)
 def test_script_and_command_create_the_same_objects(
-    remote: Cluster, shell: Shell, namespaces: str
+    remote: Cluster, shell: Shell, flags: str, roles: list[tuple[str, str | None]]
 ) -> None:
     """The script and the command create the same roles and bindings."""
-    kind = "roles" if namespaces else "clusterroles"
-    where = "default" if namespaces else None
     created = []
     for export in EXPORT:
-        shell(f"{export} remote {namespaces}")
-        role = remote.api.get(kind, "svclink-reader", where)
-        binding = remote.api.get(kind.removesuffix("s") + "bindings", "svclink-reader", where)
-        created.append((role["rules"], binding["roleRef"], binding["subjects"]))
-        remote.api.delete(kind, "svclink-reader", where)
-        remote.api.delete(kind.removesuffix("s") + "bindings", "svclink-reader", where)
-    assert created[0] == created[1]
+        kubeconfig = base64.b64decode(shell(f"{export} remote {flags}"))
+        assert may(remote, kubeconfig, "list", "namespaces") == ("--list-namespaces" in flags)
+        for kind, namespace in roles:
+            bindings = kind.removesuffix("s") + "bindings"
+            role = remote.api.get(kind, "svclink-reader", namespace)
+            binding = remote.api.get(bindings, "svclink-reader", namespace)
+            created.append((export, role["rules"], binding["roleRef"], binding["subjects"]))
+            remote.api.delete(kind, "svclink-reader", namespace)
+            remote.api.delete(bindings, "svclink-reader", namespace)
+    script, command = ([each[1:] for each in created if each[0] == export] for export in EXPORT)
+    assert script == command
 
 
 @pytest.mark.real_servers("the embedded server has no ConfigMaps")

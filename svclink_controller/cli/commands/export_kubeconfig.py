@@ -23,7 +23,12 @@ from svclink_controller.api.errors import ApiError, TransportError
 from svclink_controller.cli import parameters
 from svclink_controller.cli.arguments import Source, reads_clusters
 from svclink_controller.cli.parameters import DurationType
-from svclink_controller.cli.permissions import REMOTE_IDENTITY, REMOTE_MIRRORED, Permission
+from svclink_controller.cli.permissions import (
+    REMOTE_IDENTITY,
+    REMOTE_MIRRORED,
+    REMOTE_NAMESPACES,
+    Permission,
+)
 from svclink_controller.cli.printing import yaml_text
 from svclink_controller.cli.snapshots.reading import admin_kubeconfig, connected
 from svclink_controller.credentials.kubeconfig import Credentials
@@ -67,6 +72,7 @@ class Export:
     link: str | None
     lifetime: timedelta | None
     namespaces: tuple[str, ...]
+    lists_namespaces: bool
     server: str | None
 
 
@@ -92,6 +98,11 @@ class Export:
     " ClusterRole.",
 )
 @click.option(
+    "--list-namespaces",
+    is_flag=True,
+    help="Grant list and watch of namespaces, too: spec.namespaceSelector of a link needs it.",
+)
+@click.option(
     "--server", metavar="URL", help="URL of the API server as seen from the main cluster."
 )
 @reads_clusters
@@ -102,20 +113,22 @@ def export_kubeconfig_command(
     link: str | None,
     duration: timedelta | None,
     namespaces: tuple[str, ...],
+    list_namespaces: bool,
     server: str | None,
 ) -> None:
     r"""Create a read-only user in a remote cluster, and print its kubeconfig in base64.
 
     CONTEXT is the context of your kubeconfig for the remote cluster (default: the current one).
-    Everything but the kubeconfig goes to stderr. A second run changes nothing and prints the
-    kubeconfig again. A link can also use the Secret that Cluster API or Argo CD keeps of a cluster
-    (kubeconfigSecretRef with key value or config), which has more permissions.
+    Everything but the kubeconfig goes to stderr. A second run sets the permissions again, and
+    prints a kubeconfig for the same user. A link can also use the Secret that Cluster API or Argo
+    CD keeps of a cluster (kubeconfigSecretRef with key value or config), which has more
+    permissions.
 
     \b
     Example:
       svclink export-kubeconfig cluster-b --link cluster-b | kubectl --context main apply -f -
     """
-    export = Export(link, duration, namespaces, server)
+    export = Export(link, duration, namespaces, list_namespaces, server)
     remote = evolve(source, context=context or source.context)
     click.echo(asyncio.run(_export(remote, export)), nl=False)
 
@@ -129,7 +142,7 @@ async def _export(source: Source, export: Export) -> str:
         if export.server is None:
             _check(entry.server)
         entry = await _verified(entry, client)
-        for path, manifest in manifests(export.namespaces):
+        for path, manifest in manifests(export):
             await _apply(client, path, manifest)
         token = (
             await _bound_token(client, export.lifetime)
@@ -226,16 +239,19 @@ async def _root_authority(client: Client) -> str | None:
 # What is created
 
 
-def manifests(namespaces: Sequence[str]) -> Iterator[tuple[str, dict[str, Json]]]:
+def manifests(export: Export) -> Iterator[tuple[str, dict[str, Json]]]:
     """The objects to create, each with the path of its collection."""
     metadata: dict[str, Json] = {"name": ACCOUNT, "namespace": NAMESPACE_KUBE_SYSTEM}
     yield ACCOUNTS, {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
-    if not namespaces:
-        yield from _grant("", (*REMOTE_MIRRORED, *REMOTE_IDENTITY))
+    selecting = REMOTE_NAMESPACES if export.lists_namespaces else ()
+    if not export.namespaces:
+        yield from _grant("", (*REMOTE_MIRRORED, *REMOTE_IDENTITY, *selecting))
         return
     yield from _grant(NAMESPACE_KUBE_SYSTEM, REMOTE_IDENTITY)
-    for namespace in namespaces:
+    for namespace in export.namespaces:
         yield from _grant(namespace, REMOTE_MIRRORED)
+    if selecting:
+        yield from _grant("", selecting)
 
 
 def _grant(

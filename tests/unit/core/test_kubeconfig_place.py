@@ -22,6 +22,7 @@ from svclink_core.kubeconfig_place import (
     replacing_command,
 )
 from svclink_core.link_identity import SecretFault
+from svclink_core.meta_v1 import LabelSelector
 from svclink_core.svclink_v1alpha1 import SecretKeyReference
 from tests.builders.values import link
 from tests.unit.core.strategies.statuses import cluster_links, controller_namespaces
@@ -106,6 +107,13 @@ def test_permissions_are_exported_for_what_is_read() -> None:
     """A link that includes some namespaces needs permissions in these only."""
     spec = evolve(IN_SECRET.spec, included_namespaces=("a", "b"))
     assert "CONTEXT_OF_C_1 --namespaces a,b |" in replacing_command(link("c-1", spec), HOME)
+
+
+def test_exported_kubeconfig_may_list_namespaces_where_the_link_selects_them() -> None:
+    """A link that selects namespaces by their labels needs to list them."""
+    selector = LabelSelector(match_labels=(("team", "shop"),))
+    spec = evolve(IN_SECRET.spec, namespace_selector=selector)
+    assert "CONTEXT_OF_C_1 --list-namespaces |" in replacing_command(link("c-1", spec), HOME)
 
 
 @pytest.mark.parametrize(
