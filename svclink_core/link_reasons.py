@@ -30,7 +30,7 @@ class LinkReason(Enum):
     )
     FORBIDDEN = (
         "Forbidden",
-        "grant get, list and watch on services, endpointslices and namespaces in the cluster",
+        "grant list and watch on services and endpointslices, and get on the namespace kube-system",
     )
     CERTIFICATE_INVALID = (
         "CertificateInvalid",

@@ -20,7 +20,7 @@ class TrafficReason(Enum):
     LOCAL = ("Local", "svclink never changes local endpoints")
     FROZEN = ("Frozen", "the ClusterLink is disabled, so its EndpointSlices stay as they are")
     IN_USE = ("InUse", "all its ready endpoints are active")
-    SHARE = ("Share", "as many are active as bring its share nearest to the wanted one")
+    SHARE = ("Share", "this many active endpoints come nearest to the wanted share")
     NO_SHARE = ("NoShare", "its share is 0")
     TIER_WAITING = ("TierWaiting", "the tiers before it have enough ready endpoints")
     DRAINED = ("Drained", "its ClusterLink is drained")

@@ -353,7 +353,7 @@ class Reason(Enum):
     )
     INVALID_MIRROR_ANNOTATION = (
         "InvalidMirrorAnnotation",
-        f'the annotation {ANNOTATION_MIRROR} must be "true" or "false", and has no effect',
+        f'the annotation {ANNOTATION_MIRROR} is neither "true" nor "false", so it is ignored',
         Side.MAIN,
     )
 

@@ -31,7 +31,9 @@ cluster_argument = click.argument("cluster", metavar="CLUSTER", callback=paramet
 @cluster_argument
 @reads_clusters
 @click.option(
-    "--wait", is_flag=True, help="Wait until no other Service has active endpoints of the cluster."
+    "--wait",
+    is_flag=True,
+    help="Wait until only Services without other ready endpoints use the cluster.",
 )
 @output_option("table", "json")
 @click.pass_obj

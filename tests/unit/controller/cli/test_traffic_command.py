@@ -58,7 +58,7 @@ async def test_table_says_who_gets_the_traffic_and_why(tmp_path: Path) -> None:
     assert table[:3] == [
         "CLUSTER TIER ENDPOINTS ACTIVE WANTED REACHABLE WHY",
         "MAIN 0 9 9 - 90 % svclink never changes local endpoints",
-        "c1 0 9 1 10 % 10 % as many are active as bring its share nearest to the wanted one",
+        "c1 0 9 1 10 % 10 % this many active endpoints come nearest to the wanted share",
     ]
     assert "Accepted: True, Accepted: the policy counts for its Service" in table
     assert any(
