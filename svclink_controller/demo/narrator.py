@@ -11,8 +11,11 @@ from attrs import frozen
 from rich.console import Console
 from rich.text import Text
 
-Endpoints: TypeAlias = Mapping[str, Mapping[str, bool]]
-"""Whether each endpoint of a Service is ready, by cluster name and address."""
+Endpoints: TypeAlias = Mapping[str, Mapping[str, bool | None]]
+"""Whether each endpoint of a Service is ready, by cluster name and address; None for a standby."""
+
+_WORDS: Final = {True: ("ready", "green"), False: ("NOT READY", "yellow"), None: ("standby", "")}
+"""What an endpoint is called, and its color."""
 
 CHAPTER_PAUSE_SECONDS: Final = 1.2
 """How long a terminal shows the result of one chapter before the next begins."""
@@ -59,8 +62,8 @@ class Narrator:
             line = Text(f"    {cluster:11}")
             for address, is_ready in sorted(endpoints[cluster].items()):
                 has_changed = before.get(cluster, {}).get(address) != is_ready
-                style = ("bold " if has_changed else "") + ("green" if is_ready else "yellow")
-                line.append(f"{address} {'ready' if is_ready else 'NOT READY'}   ", style)
+                word, color = _WORDS[is_ready]
+                line.append(f"{address} {word}   ", f"{'bold ' if has_changed else ''}{color}")
             line.rstrip()
             self.console.print(line)
 

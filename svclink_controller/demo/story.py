@@ -31,6 +31,9 @@ NAMESPACE: Final = "shop"
 SERVICE: Final = "web"
 SERVICES_PATH: Final = f"/api/v1/namespaces/{NAMESPACE}/services"
 SLICES_PATH: Final = f"/apis/discovery.k8s.io/v1/namespaces/{NAMESPACE}/endpointslices"
+POLICIES_PATH: Final = (
+    f"/apis/svclink.cloudpilot.ai/v1alpha1/namespaces/{NAMESPACE}/trafficpolicies"
+)
 SLICE_NAME: Final = f"{SERVICE}-7xk2p"
 CLUSTER_A, CLUSTER_B = REMOTES
 
@@ -66,6 +69,8 @@ class Story:
         await self._lose_a_cluster()
         await self._recover_the_cluster()
         await self._disable_a_link()
+        await self._start_a_canary()
+        await self._fail_over()
         await self._delete_a_link()
 
     async def restore(self) -> None:
@@ -161,6 +166,52 @@ class Story:
             {MAIN_CONTEXT: MAIN_PODS, CLUSTER_A: more_of_a, CLUSTER_B: more_of_b},
         )
 
+    async def _start_a_canary(self) -> None:
+        await self.narrator.chapter(
+            "A TrafficPolicy gives cluster-a 20 % of new connections: a canary."
+        )
+        target: JsonObject = {"kind": "Service", "name": SERVICE}
+        clusters = [{"name": CLUSTER_A, "share": 20}]
+        policy: JsonObject = {
+            "apiVersion": "svclink.cloudpilot.ai/v1alpha1",
+            "kind": "TrafficPolicy",
+            "metadata": {"name": SERVICE},
+            "spec": {"targetRef": target, "recoverySeconds": 0, "clusters": clusters},
+        }
+        await self._main.post(POLICIES_PATH, policy)
+        canary = {"10.1.0.11": True, "10.1.0.12": None, "10.1.0.13": None}
+        await self._expect(
+            "one of five endpoints in use is of cluster-a, the others are a standby",
+            {**self.shown, CLUSTER_A: canary},
+        )
+
+    async def _fail_over(self) -> None:
+        await self.narrator.chapter("Now cluster-b is only for a failover.")
+        standby = dict.fromkeys(self.shown[CLUSTER_B])
+        pods = dict.fromkeys(self.shown[CLUSTER_A], True)
+        spec: JsonObject = {"clusters": [{"name": CLUSTER_B, "tier": 1}]}
+        await self._main.merge_patch(f"{POLICIES_PATH}/{SERVICE}", {"spec": spec})
+        await self._expect(
+            "cluster-b is a standby",
+            {MAIN_CONTEXT: MAIN_PODS, CLUSTER_A: pods, CLUSTER_B: standby},
+        )
+
+        await self.narrator.chapter("All Pods of main and cluster-a fail their readiness probes.")
+        lost = {name: dict.fromkeys(self.shown[name], False) for name in (MAIN_CONTEXT, CLUSTER_A)}
+        for name, addresses in lost.items():
+            await self._set_pods(name, addresses)
+        pods_of_b = dict.fromkeys(standby, True)
+        await self._expect("cluster-b is in use", {**lost, CLUSTER_B: pods_of_b})
+
+        await self.narrator.chapter("They are ready again, and the TrafficPolicy is deleted.")
+        await self._main.delete(f"{POLICIES_PATH}/{SERVICE}", {})
+        await self._set_pods(MAIN_CONTEXT, MAIN_PODS)
+        await self._set_pods(CLUSTER_A, pods)
+        await self._expect(
+            "all endpoints are used alike",
+            {MAIN_CONTEXT: MAIN_PODS, CLUSTER_A: pods, CLUSTER_B: pods_of_b},
+        )
+
     async def _delete_a_link(self) -> None:
         await self.narrator.chapter("The link to cluster-a is deleted.")
         pods_of_b = self.shown[CLUSTER_B]
@@ -233,13 +284,20 @@ class Story:
     async def _endpoints_in_main(self) -> Endpoints:
         selected = {"labelSelector": f"{LABEL_SERVICE_NAME}={SERVICE}"}
         content = await self._main.get(SLICES_PATH, selected)
-        found: dict[str, dict[str, bool]] = {}
+        found: dict[str, dict[str, bool | None]] = {}
         for item in msgspec.json.decode(content, type=JsonObject)["items"]:
             cluster = item["metadata"]["labels"].get(LABEL_CLUSTER, MAIN_CONTEXT)
             for endpoint in item["endpoints"] or ():
-                address, is_ready = endpoint["addresses"][0], endpoint["conditions"].get("ready")
-                found.setdefault(cluster, {})[address] = is_ready is not False
+                found.setdefault(cluster, {})[endpoint["addresses"][0]] = _readiness(endpoint)
         return found
+
+
+def _readiness(endpoint: JsonObject) -> bool | None:
+    """Whether an endpoint is ready; None for a standby, which kube-proxy uses if none is ready."""
+    conditions = endpoint["conditions"]
+    if conditions.get("ready") is not False:
+        return True
+    return None if conditions.get("serving") and conditions.get("terminating") else False
 
 
 async def _unless_request_fails(read: Callable[[], Awaitable[T]]) -> T | None:
