@@ -66,8 +66,10 @@ def test_canary_and_shift(linked: World, web: str, shell: Shell) -> None:
     assert_active(linked, "web", 9)
 
 
-def test_shift_goes_back_when_pods_fail(linked: World, web: str, shell: Shell) -> None:
-    """Fewer ready endpoints than --min-ready set the share back to what it was."""
+def test_shift_is_refused_while_too_few_pods_are_ready(
+    linked: World, web: str, shell: Shell
+) -> None:
+    """With fewer ready endpoints than --min-ready nothing is written."""
     shell(f"svclink traffic {web} --set c1=10")
     eventually(lambda: assert_active(linked, "web", 1))
     linked.set_addresses(linked.c1, "web", *REMOTE[:3])
