@@ -53,7 +53,6 @@ from svclink_core import (
     Update,
     plan,
     plan_service,
-    remote_cluster,
     requests_for,
     summarize,
 )
@@ -71,7 +70,13 @@ from svclink_core.ownership import (
     owner_of,
     service_of,
 )
-from svclink_core.snapshot import LONG_AGO, NO_CALLS, UnreadNamespace, all_keys
+from svclink_core.snapshot import (
+    LONG_AGO,
+    NO_CALLS,
+    UnreadNamespace,
+    all_keys,
+    group_by_service,
+)
 from svclink_core.standby import without_standby
 from svclink_core.unreachable_policy import covers, is_expired, ready_families
 from svclink_core.well_known import ANNOTATION_MIRROR, LABEL_IMPORTED
@@ -186,18 +191,16 @@ def shuffled(found: Snapshot, random: Random) -> Snapshot:
             remote_slice(endpoint_slice) for endpoint_slice in mixed(remote_slices(each), random)
         ]
         return evolve(
-            remote_cluster(each.link, services, slices, each.connection),
+            each,
+            services={item.metadata.key: item for item in services},
+            endpoint_slices=group_by_service(slices),
             undecodable=mixed(each.undecodable, random),
-            guard=each.guard,
-            since=each.since,
-            changed_at=each.changed_at,
         )
 
     services = [service(each) for each in mixed(found.main.services.values(), random)]
-    return Snapshot(
-        with_main(found, services, mixed(main_slices(found), random)).main,
-        {name: remote(found.remotes[name]) for name in mixed(found.remotes, random)},
-        found.options,
+    return evolve(
+        with_main(found, services, mixed(main_slices(found), random)),
+        remotes={name: remote(found.remotes[name]) for name in mixed(found.remotes, random)},
     )
 
 
@@ -1103,7 +1106,7 @@ def narrowed(found: Snapshot, key: NamespacedName) -> Snapshot:
         )
         for name, remote in found.remotes.items()
     }
-    return Snapshot(main, remotes, found.options)
+    return evolve(found, main=main, remotes=remotes)
 
 
 @given(snapshots)

@@ -16,10 +16,9 @@ from svclink_core import (
     Snapshot,
     main_cluster,
     plan,
-    remote_cluster,
 )
 from svclink_core.ownership import is_ours
-from svclink_core.snapshot import Connection
+from svclink_core.snapshot import Connection, group_by_service
 from svclink_core.svclink_v1alpha1 import ClusterLink, ClusterLinkSpec
 from svclink_core.timestamps import timestamp_of
 from svclink_core.traffic_status import traffic_status
@@ -99,18 +98,11 @@ def with_remote(
 ) -> Snapshot:
     """The snapshot with other Services or EndpointSlices in one remote cluster."""
     old = snapshot.remotes[name]
-    new = remote_cluster(
-        old.link,
-        old.services.values() if services is None else services,
-        remote_slices(old) if slices is None else slices,
-        old.connection,
-    )
+    held = {each.metadata.key: each for each in services or ()}
     new = evolve(
-        new,
-        undecodable=old.undecodable,
-        guard=old.guard,
-        since=old.since,
-        changed_at=old.changed_at,
+        old,
+        services=old.services if services is None else held,
+        endpoint_slices=old.endpoint_slices if slices is None else group_by_service(slices),
     )
     return evolve(snapshot, remotes={**snapshot.remotes, name: new})
 
