@@ -6,7 +6,8 @@ endpoints over all active ones, and depends on how many the other clusters have 
 The numbers are an equilibrium: no other number for one cluster alone brings its share nearer to the
 wanted one (law L18). The best number for a cluster never falls when another cluster has more active
 endpoints or when its own share is raised. Because of that, there is always an equilibrium, and the
-one that is found from `_of_total` grows with every share (law L19).
+one that is found from `_of_total` grows with every share (law L19). Shares of 100 or more, beside
+others, have no total to start from: they start from all endpoints, which finds the greatest one.
 
 All arithmetic is exact: with integers, never with floats.
 """
@@ -41,8 +42,8 @@ class WantedShare:
 def share_numbers(others: int, wanted: Mapping[str, WantedShare]) -> dict[str, int]:
     """How many endpoints of each cluster with a share are active: at least 1.
 
-    Without others, or if the shares leave nothing for them, the shares hold among each other, with
-    as many endpoints as possible.
+    Without others, the shares hold among each other, with as many endpoints as possible. Shares
+    that leave nothing for the others are out of reach: each comes as near as it can.
 
     >>> share_numbers(9, {"cluster-b": WantedShare(10, ready=20)})
     {'cluster-b': 1}
@@ -56,7 +57,7 @@ def share_numbers(others: int, wanted: Mapping[str, WantedShare]) -> dict[str, i
     total = sum([each.percent for each in wanted.values()])
     if others == 0 or total >= PERCENT:
         start = {name: each.ready for name, each in wanted.items()}
-        return _equilibrium(start, 0, total, wanted)
+        return _equilibrium(start, others, PERCENT if others else total, wanted)
     start = {name: _of_total(each, others, total) for name, each in wanted.items()}
     return _equilibrium(start, others, PERCENT, wanted)
 

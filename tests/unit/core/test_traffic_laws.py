@@ -210,8 +210,8 @@ def after_events(draw: st.DrawFn, found: Snapshot) -> Snapshot:
 
 @st.composite
 def offers(draw: st.DrawFn) -> list[Offer]:
-    """Clusters with and without a share, and at least one local endpoint."""
-    left, found = 99, []
+    """Clusters with and without a share, also of 100 in all, and at least one local endpoint."""
+    left, found = 100, []
     for name in CLUSTERS:
         share = draw(st.none() | st.integers(1, 60))
         share = None if share is None or share > left else share
@@ -235,10 +235,10 @@ def test_l19_raising_a_share_makes_no_endpoint_a_standby(
 ) -> None:
     """Raising a cluster's share makes none of its endpoints standby, nor of another with a share.
 
-    Shares of 100 % together, and those where nothing else is ready, are relative: there, another
-    share changes all of them, and rounding may take one endpoint.
+    Shares where nothing else is ready are relative: there, another share changes all of them, and
+    rounding may take one endpoint.
     """
-    left = 99 - sum(each.rule.share or 0 for each in some)
+    left = 100 - sum(each.rule.share or 0 for each in some)
     place = data.draw(st.sampled_from(range(1, len(some))))
     old = some[place]
     if old.rule.share is None or left <= 0:
