@@ -10,12 +10,15 @@ import base64
 import json
 from typing import Final
 
+import msgspec
+
 from svclink_controller.credentials.allowed_fields import (
+    ALLOWED_FIELDS,
     INSECURE_SKIP,
     checked_mapping,
     decode_base64_field,
 )
-from svclink_controller.credentials.errors import KubeconfigError
+from svclink_controller.credentials.errors import INVALID, KubeconfigError
 from svclink_controller.credentials.kubeconfig_yaml import YamlLoader, YamlValue, load_document
 from svclink_controller.credentials.trust import Trust
 
@@ -54,6 +57,21 @@ def is_argo_document(document: YamlValue) -> bool:
     return isinstance(document, dict) and _FORM in document
 
 
+def refuse_bare_config(document: YamlValue) -> None:
+    """Refuse the JSON of Argo CD without the URL of the API server, which is in another key.
+
+    Raises:
+        KubeconfigError: The document has fields of Argo CD.
+    """
+    own_fields = ALLOWED_FIELDS["argo config"] | {"execProviderConfig", "awsAuthConfig"}
+    if isinstance(document, dict) and not own_fields.isdisjoint(document):
+        problem = (
+            "is missing beside the config of Argo CD; keep both in one Secret, in the keys"
+            f" {SERVER_KEY} and {CONFIG_KEY}, and set spec.kubeconfigSecretRef"
+        )
+        raise KubeconfigError(INVALID, SERVER_KEY, problem)
+
+
 def as_kubeconfig(document: YamlValue, trust: Trust, yaml_loader: YamlLoader) -> YamlValue:
     """The kubeconfig that says the same as a document made by `argo_document`.
 
@@ -64,7 +82,7 @@ def as_kubeconfig(document: YamlValue, trust: Trust, yaml_loader: YamlLoader) ->
     both = checked_mapping("", outer.fields.get(_FORM), "argo cluster", trust)
     server = decode_base64_field(SERVER_KEY, both.text(SERVER_KEY) or "")
     content = decode_base64_field(CONFIG_KEY, both.text(CONFIG_KEY) or "")
-    config = checked_mapping(CONFIG_KEY, load_document(content, yaml_loader), "argo config", trust)
+    config = checked_mapping(CONFIG_KEY, _load_json(content, yaml_loader), "argo config", trust)
     tls = config.fields.get("tlsClientConfig", {})
     tls_config = checked_mapping(config.where("tlsClientConfig"), tls, "argo tls config", trust)
     fields = {**config.fields, **tls_config.fields}
@@ -77,6 +95,17 @@ def as_kubeconfig(document: YamlValue, trust: Trust, yaml_loader: YamlLoader) ->
         "contexts": [{"name": "context", "context": {"cluster": "cluster", "user": "user"}}],
         "current-context": "context",
     }
+
+
+def _load_json(content: bytes, yaml_loader: YamlLoader) -> YamlValue:
+    """The value of JSON, in which numbers are not strings. YAML's reader checks the limits."""
+    load_document(content, yaml_loader)
+    try:
+        value: YamlValue = msgspec.json.decode(content)
+    except (msgspec.MsgspecError, UnicodeError):
+        problem = "is not JSON; write it as Argo CD does"
+        raise KubeconfigError(INVALID, CONFIG_KEY, problem) from None
+    return value
 
 
 def as_argo_error(error: KubeconfigError) -> KubeconfigError:

@@ -22,6 +22,7 @@ from svclink_controller.credentials.argo_clusters import (
     as_argo_error,
     as_kubeconfig,
     is_argo_document,
+    refuse_bare_config,
 )
 from svclink_controller.credentials.errors import INSECURE, INVALID, KubeconfigError
 from svclink_controller.credentials.field_values import (
@@ -106,6 +107,7 @@ def parse_kubeconfig(
     """
     document = load_document(content, yaml_loader)
     if not is_argo_document(document):
+        refuse_bare_config(document)
         return _read(document, trust)
     try:
         return _read(as_kubeconfig(document, trust, yaml_loader), trust)

@@ -11,7 +11,7 @@ import yaml
 
 from svclink_controller.credentials.errors import INVALID, KubeconfigError
 
-YamlValue: TypeAlias = "str | bool | list[YamlValue] | dict[str, YamlValue] | None"
+YamlValue: TypeAlias = "str | bool | int | float | list[YamlValue] | dict[str, YamlValue] | None"
 YamlLoader: TypeAlias = "type[yaml.SafeLoader | yaml.CSafeLoader]"
 
 MAX_SIZE: Final = 256 * 1024

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from typing import Final, cast
+from typing import Final
 from urllib.parse import urlsplit
 
 from svclink_controller.credentials.administrator.access import AccessError
@@ -61,7 +61,7 @@ def cluster_for_plugin(cluster: AdminEntry, credentials: Credentials) -> dict[st
         info["disable-compression"] = True
     for extension in cluster.inner_list("extensions"):
         if extension.fields.get("name") == EXEC_EXTENSION:
-            info["config"] = cast("Json", extension.fields.get("extension"))
+            info["config"] = extension.fields.get("extension")
     return info
 
 

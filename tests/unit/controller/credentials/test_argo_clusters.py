@@ -144,6 +144,25 @@ def test_kubeconfig_with_the_key_config_is_a_kubeconfig() -> None:
     assert found.token == TOKEN
 
 
+@pytest.mark.parametrize("config", [BEARER, CERTIFICATE, {"awsAuthConfig": {"clusterName": "c"}}])
+def test_secret_of_argo_without_a_server(config: Json) -> None:
+    """What is missing is named, not what is there."""
+    content = content_of({"config": json.dumps(config).encode()}, "config")
+    with pytest.raises(KubeconfigError) as caught:
+        parse_kubeconfig(content)
+    assert str(caught.value) == (
+        "server is missing beside the config of Argo CD; keep both in one Secret, in the keys"
+        " server and config, and set spec.kubeconfigSecretRef"
+    )
+
+
+def test_yaml_in_place_of_json_is_refused() -> None:
+    """As Argo CD does."""
+    data = {"server": SERVER.encode(), "config": b"bearerToken: x"}
+    with pytest.raises(KubeconfigError, match="config is not JSON; write it as Argo CD does"):
+        parse_kubeconfig(content_of(data, "config"))
+
+
 def test_other_keys_are_not_translated() -> None:
     """A Secret may hold a kubeconfig beside Argo CD's keys."""
     data = {"server": b"x", "config": b"x", "kubeconfig": as_yaml(with_token())}
@@ -211,6 +230,12 @@ def test_other_keys_are_not_translated() -> None:
             changed(bearerToken=["x"]),
             INVALID,
             "config.bearerToken is not a string; write it in quotes",
+        ),
+        (changed(bearerToken=5), INVALID, "config.bearerToken is not a string; write it in quotes"),
+        (
+            with_tls(serverName=1.5),
+            INVALID,
+            "config.tlsClientConfig.serverName is not a string; write it in quotes",
         ),
         (
             changed(tlsClientConfig=["x"]),
