@@ -131,8 +131,13 @@ def unstructure(
 
 
 def unstructure_status(status: ClusterLinkStatus | TrafficPolicyStatus) -> dict[str, Json]:
-    """The `status` of an object as JSON. Unset fields are null: a merge patch clears them."""
-    return cast("dict[str, Json]", _CONVERTER.unstructure(status))
+    """The `status` of an object as JSON. Unset fields are null: a merge patch clears them.
+
+    It replaces lists as a whole, so the items of a list have no nulls.
+    """
+    content = cast("dict[str, Json]", _CONVERTER.unstructure(status))
+    lists = {name: _without_nulls(each) for name, each in content.items() if isinstance(each, list)}
+    return content | cast("dict[str, Json]", lists)
 
 
 def json_name(attribute: str, metadata: Mapping[str, str]) -> str:
@@ -157,7 +162,8 @@ def _structure(content: object, kind: type[T]) -> T:
 
 def _json_path(path: str) -> str:
     """A path of attributes as a path of JSON names."""
-    return ".".join(json_name(part, _METADATA.get(part, {})) for part in path.split("."))
+    names = [part.partition("[") for part in path.split(".")]
+    return ".".join(_JSON_NAMES.get(name, name) + "".join(index) for name, *index in names)
 
 
 def _with_json_names(content: object) -> object:
@@ -363,11 +369,6 @@ CLASSES: Final = (
 """Every class that represents a JSON object, parts before the whole."""
 
 _CONVERTER: Final = _converter()
-
-_METADATA: Final[Mapping[str, Mapping[str, str]]] = {
-    each.name: each.metadata for kind in CLASSES for each in fields(kind) if each.metadata
-}
-"""The attributes that declare a JSON name, for the paths of errors."""
 
 _JSON_NAMES: Final[Mapping[str, str]] = {
     each.name: json_name(each.name, each.metadata)

@@ -423,6 +423,20 @@ def edited(content: dict[str, Json], path: str, value: Json) -> dict[str, Json]:
         (
             ClusterLink,
             LINK,
+            "spec.allowedCIDRs",
+            "10.0.0.0/8",
+            "$.spec.allowedCIDRs: must be a list, is a string",
+        ),
+        (
+            ClusterLink,
+            LINK,
+            "spec.allowedCIDRs",
+            [1],
+            "$.spec.allowedCIDRs[0]: must be a string, is a number",
+        ),
+        (
+            ClusterLink,
+            LINK,
             "spec.kubeconfigSecretRef.name",
             None,
             "$.spec.kubeconfigSecretRef.name: required field missing",

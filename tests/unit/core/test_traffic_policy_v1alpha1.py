@@ -79,10 +79,10 @@ def test_policy_as_json() -> None:
 
 
 def test_status_as_json() -> None:
-    """The tiers in use are remembered in the status."""
+    """The tiers in use are remembered in the status; items of lists have no nulls."""
     tier = ActiveTier(1, "IPv4", "2026-01-01T00:00:00Z")
     content = unstructure_status(TrafficPolicyStatus(1, "2026-01-01T00:00:00Z", (tier,)))
     assert content["activeTier"] == 1
-    assert content["tiers"] == [
-        {"tier": 1, "ipFamily": "IPv4", "since": tier.since, "recoveringSince": None}
-    ]
+    assert content["tiers"] == [{"tier": 1, "ipFamily": "IPv4", "since": tier.since}]
+    unset = unstructure_status(TrafficPolicyStatus())
+    assert (unset["activeTier"], unset["tiers"]) == (None, [])

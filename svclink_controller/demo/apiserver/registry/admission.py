@@ -239,7 +239,10 @@ def _schema(resource_type: ResourceType) -> JsonObject:
 
 
 def _prune(schema: JsonObject, value: object, *, is_root: bool = False) -> None:
-    """Set the defaults of a structural schema, and drop the fields that it does not have."""
+    """Set the defaults of a structural schema; drop nulls, and fields that it does not have.
+
+    Source: kubernetes apiextensions-apiserver, PruneNonNullableNullsWithoutDefaults.
+    """
     if isinstance(value, list):
         for each in value:
             _prune(schema.get("items", {}), each)
@@ -252,10 +255,16 @@ def _prune(schema: JsonObject, value: object, *, is_root: bool = False) -> None:
     for name, part in properties.items():
         if is_root and name == "metadata":
             continue
-        if value.get(name) is None and "default" in part:
-            value[name] = deepcopy(part["default"])
+        _default_field(name, part, value)
         if name in value:
             _prune(part, value[name])
+
+
+def _default_field(name: str, schema: JsonObject, fields: JsonObject) -> None:
+    if fields.get(name) is None and not schema.get("nullable"):
+        fields.pop(name, None)
+    if name not in fields and "default" in schema:
+        fields[name] = deepcopy(schema["default"])
 
 
 def _custom_resource_problems(schema: JsonObject, item: JsonObject) -> Iterator[Cause]:

@@ -308,6 +308,25 @@ def test_schema_of_custom_resource_is_enforced(registry: Registry, definition: J
     assert missing.status["details"]["causes"][0]["field"] == "spec"
 
 
+def test_nulls_of_custom_resource_are_dropped(
+    registry: Registry, policy_definition: JsonObject
+) -> None:
+    """In items of lists, too; a field with a default gets that."""
+    registry.create(DEFINITIONS, "", policy_definition)
+    policies = next(each for each in registry.resource_types() if each.kind == "TrafficPolicy")
+    cluster = {"name": "cluster-a", "share": None, "tier": None}
+    spec = {"targetRef": {"name": "web"}, "minReady": None, "clusters": [cluster]}
+
+    made = registry.create(policies, "default", {"metadata": {"name": "web"}, "spec": spec})
+
+    assert made["spec"] == {
+        "targetRef": {"kind": "Service", "name": "web"},
+        "minReady": 1,
+        "recoverySeconds": 30,
+        "clusters": [{"name": "cluster-a", "tier": 0, "fallback": True}],
+    }
+
+
 def test_status_and_spec_are_written_separately(registry: Registry, definition: JsonObject) -> None:
     """Each kind of update keeps the other part, and only the spec counts in the generation."""
     links = links_of(registry, definition)
