@@ -6,12 +6,13 @@ A command plans with them before it writes anything, so what it shows is what sv
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 from attrs import evolve
 
 from svclink_core.meta_v1 import NamespacedName, ObjectMeta
 from svclink_core.snapshot import Snapshot
+from svclink_core.traffic_policy_rules import why_clusters_refused
 from svclink_core.traffic_policy_v1alpha1 import (
     ClusterTraffic,
     TargetReference,
@@ -22,8 +23,6 @@ from svclink_core.traffic_policy_v1alpha1 import (
 
 Shares: TypeAlias = Mapping[str, int | None]
 """Shares in percent by the name of the cluster; None removes the share of a cluster."""
-
-MOST_PERCENT: Final = 100
 
 
 def share_of(policy: TrafficPolicy | None, cluster: str) -> int | None:
@@ -50,26 +49,7 @@ def why_not_set(
             f"use one of {', '.join(sorted(linked))}" if linked else "create the ClusterLink first"
         )
         return f"there is no ClusterLink {unknown[0]}: {fix}"
-    for each in () if policy is None else policy.spec.clusters:
-        if each.tier > 0 and shares.get(each.name) is not None:
-            return (
-                f"spec.clusters: {each.name} has tier {each.tier}, and only clusters of tier 0 can"
-                " have a share: remove its tier from the TrafficPolicy first"
-            )
-    return _why_too_many(policy, shares)
-
-
-def _why_too_many(policy: TrafficPolicy | None, shares: Shares) -> str | None:
-    rules = with_shares(() if policy is None else policy.spec.clusters, shares)
-    found = {each.name: each.share for each in rules if each.share is not None}
-    total = sum(found.values())
-    if total <= MOST_PERCENT:
-        return None
-    parts = ", ".join(f"{name}={share}" for name, share in found.items())
-    return (
-        f"spec.clusters: the shares add up to {total} ({parts}), and must add up to at most"
-        f" {MOST_PERCENT}: lower one of them in the same command"
-    )
+    return why_clusters_refused(with_shares(() if policy is None else policy.spec.clusters, shares))
 
 
 def with_shares(clusters: tuple[ClusterTraffic, ...], shares: Shares) -> tuple[ClusterTraffic, ...]:
@@ -101,6 +81,11 @@ def edited_policy(
     )
     clusters = with_shares(before.spec.clusters, shares)
     return evolve(before, spec=evolve(before.spec, clusters=clusters))
+
+
+def has_to_be_written(before: TrafficPolicy | None, after: TrafficPolicy) -> bool:
+    """Whether an edited policy differs from the one before; without rules none is created."""
+    return bool(after.spec.clusters) if before is None else after != before
 
 
 def with_policy(found: Snapshot, policy: TrafficPolicy) -> Snapshot:

@@ -28,6 +28,7 @@ from svclink_controller.cli.traffic.writing import write_policy
 from svclink_core.codec import Json
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.snapshot import Options
+from svclink_core.traffic_edits import has_to_be_written
 from svclink_core.traffic_preview import TrafficPreview
 
 
@@ -76,8 +77,8 @@ def traffic_command(
             _print(current, found, output)
             return
         policy = propose_policy(found.snapshot, current, shares)
-        proposed = preview_policy(found.snapshot, policy, now)
-        is_new = policy != current.policy
+        is_new = has_to_be_written(current.policy, policy)
+        proposed = preview_policy(found.snapshot, policy, now) if is_new else current
         if output == "table":
             _print_tables(proposed, found)
         if is_new and not dry_run:
@@ -102,8 +103,10 @@ def _print_outcome(
     if output != "table":
         print_data(output, _data(proposed, found) | {"written": is_written})
         return
-    told = "written" if is_written else "would be written" if is_new else "has these shares already"
-    print_line(f"TrafficPolicy of {proposed.service}: {told}")
+    told = "would be written" if is_new else "has these shares already"
+    if proposed.policy is None:
+        told = "not created, because it would have no share"
+    print_line(f"TrafficPolicy of {proposed.service}: {'written' if is_written else told}")
 
 
 def _print_tables(shown: TrafficPreview, found: PartialSnapshot) -> None:

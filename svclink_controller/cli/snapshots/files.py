@@ -41,6 +41,7 @@ from svclink_core.link_target import namespace_selector, service_selector
 from svclink_core.meta_v1 import NamespacedName, ObjectMeta
 from svclink_core.snapshot import Options, UnreadNamespace
 from svclink_core.svclink_v1alpha1 import ClusterLink
+from svclink_core.traffic_policy_rules import why_policy_refused
 from svclink_core.traffic_policy_v1alpha1 import TrafficPolicy
 from svclink_core.well_known import NAMESPACE_KUBE_SYSTEM
 
@@ -196,7 +197,7 @@ class _Found:
                 resource = selected_namespaces(self.selection.namespaces)
                 self._put(self._namespaces, _decoded(each, Namespace, resource))
             case "TrafficPolicy":
-                self._put(self._policies, _decoded(each, TrafficPolicy, TRAFFIC_POLICIES))
+                self._put(self._policies, _decoded_policy(each))
             case str(kind) if kind in CALLERS:
                 self._put_caller(_decoded_caller(each, CALLERS[kind]))
             case _:
@@ -302,6 +303,14 @@ def _decoded(each: FileObject, kind: type[T], resource: Resource[T]) -> T:
     if not item.metadata.namespace and kind in _NAMESPACED:
         raise each.error("$.metadata.namespace", f"required field missing: {USE_KUBECTL}")
     return item
+
+
+def _decoded_policy(each: FileObject) -> TrafficPolicy:
+    """Decode a TrafficPolicy, which no API server may have seen yet: its CRD's rules apply."""
+    policy = _decoded(each, TrafficPolicy, TRAFFIC_POLICIES)
+    if (refusal := why_policy_refused(policy.spec)) is not None:
+        raise DumpError(f"{each.where}: $.{refusal}")
+    return policy
 
 
 def _decoded_caller(each: FileObject, resource: Resource[ApiServerCaller]) -> ApiServerCaller:

@@ -13,6 +13,7 @@ import pytest
 
 from svclink_controller.credentials.kubeconfig_yaml import MAX_SIZE
 from svclink_core.api_rules import MAX_NAME_LENGTH
+from svclink_core.traffic_policy_rules import MAX_CLUSTERS, POLICY_RANGES
 from svclink_core.well_known import (
     API_VERSION,
     GROUP,
@@ -363,6 +364,16 @@ class TestRules:
         """A share has the range of a percentage, and what shares have in common is one rule."""
         share = POLICY_FIELDS["spec.clusters[].share"]
         assert (share["minimum"], share["maximum"]) == (0, 100)
+
+    def test_limits_are_those_of_the_core(self) -> None:
+        """Policies in files are refused by the same limits."""
+        ranges = {
+            path.rpartition(".")[2]: (schema["minimum"], schema["maximum"])
+            for path, schema in POLICY_FIELDS.items()
+            if path.startswith("spec") and schema["type"] == "integer"
+        }
+        assert ranges == POLICY_RANGES
+        assert POLICY_FIELDS["spec.clusters"]["maxItems"] == MAX_CLUSTERS
         (rule,) = rules(POLICIES, "spec")
         assert rule["rule"].endswith(".sum() <= 100")
 

@@ -211,6 +211,8 @@ def use_shares(core: Mapping[str, Function], found: Snapshot) -> None:
         policy = found.main.traffic_policies.get(key)
         core["why_not_set"](policy, {"c1": 10}, found.remotes)
         edited = core["edited_policy"](policy, key, {"c1": 10})
+        core["has_to_be_written"](policy, edited)
+        core["why_policy_refused"](edited.spec)  # type: ignore[attr-defined]  # it gives a policy
         core["preview_traffic"](core["with_policy"](found, edited), key, NOW)
         facts = core["shift_facts"](edited, "c1")
         core["next_move"](Shift("c1", (10, 20)), ShiftState(), facts, NOW)

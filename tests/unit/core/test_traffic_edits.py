@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from svclink_core.traffic_edits import (
     edited_policy,
+    has_to_be_written,
     share_of,
     why_not_set,
     with_drained,
@@ -98,7 +99,7 @@ def test_cluster_of_a_later_tier_gets_no_share() -> None:
     policy = traffic_policy(ClusterTraffic("c1", tier=1))
     refusal = why_not_set(policy, {"c1": 10}, LINKED)
     assert refusal is not None
-    assert refusal.startswith("spec.clusters: c1 has tier 1")
+    assert refusal.startswith("spec.clusters[0]: c1 has tier 1")
     assert why_not_set(policy, {"c1": None}, LINKED) is None
 
 
@@ -122,6 +123,15 @@ def test_new_policy_has_the_name_of_its_service() -> None:
     assert (policy.metadata.key, policy.service) == (WEB, WEB)
     assert policy.spec.clusters == (ClusterTraffic("c1", 10),)
     assert share_of(None, "c1") is None
+
+
+def test_policy_is_written_if_it_changes_something() -> None:
+    """A policy that says nothing is not created; one that exists is written without rules, too."""
+    policy = traffic_policy(ClusterTraffic("c1", 10))
+    assert not has_to_be_written(None, edited_policy(None, WEB, {"c1": None}))
+    assert has_to_be_written(None, edited_policy(None, WEB, {"c1": 0}))
+    assert has_to_be_written(policy, edited_policy(policy, WEB, {"c1": None}))
+    assert not has_to_be_written(policy, edited_policy(policy, WEB, {"c1": 10}))
 
 
 def test_proposed_policy_replaces_the_one_of_its_name() -> None:

@@ -403,3 +403,17 @@ def test_file_without_a_policy_is_refused(files: Files) -> None:
     main = str(files.directory / "main.yaml")
     done = CliRunner().invoke(svclink, ["plan", "--main", main, "--policy", main])
     assert "main.yaml: no TrafficPolicy in it" in str(done.exception)
+
+
+@pytest.mark.parametrize("share", [130, -1])
+def test_policy_that_the_crd_refuses_is_refused(files: Files, share: int) -> None:
+    """In the file of --policy and in the main file: the sentence names file, field and fix."""
+    main = str(files.write("main.yaml", service(), link("c1")))
+    file = str(files.write("policy.yaml", policy(share=share)))
+    both = str(files.write("both.yaml", service(), link("c1"), policy(share=share)))
+    for arguments in (("--main", main, "--policy", file), ("--main", both)):
+        done = CliRunner().invoke(svclink, ["plan", *arguments])
+        assert done.exit_code == 1
+        assert str(done.exception).endswith(
+            f": $.spec.clusters[0].share: {share} is out of range: use a whole number from 0 to 100"
+        )

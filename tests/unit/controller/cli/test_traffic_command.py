@@ -99,6 +99,19 @@ async def test_set_creates_a_policy(tmp_path: Path) -> None:
     assert [(each["name"], each["share"]) for each in spec["clusters"]] == [("c1", 10)]
 
 
+async def test_removing_a_share_creates_no_policy(tmp_path: Path) -> None:
+    """Without a policy there is nothing to remove."""
+    async with fleet(tmp_path, "c1") as world:
+        prepare(world)
+        said = await world.ask("traffic", "default/web", "--set", "c1=none")
+        data = await world.ask("traffic", "default/web", "--set", "c1=none", "-o", "json")
+        assert world.main.all("trafficpolicies") == []
+    assert said.endswith(
+        "TrafficPolicy of default/web: not created, because it would have no share\n"
+    )
+    assert (json.loads(data)["written"], json.loads(data)["policy"]) == (False, None)
+
+
 async def test_set_changes_only_the_share(tmp_path: Path) -> None:
     """Everything else of the policy stays, also fields that this version does not know."""
     async with fleet(tmp_path, "c1") as world:
