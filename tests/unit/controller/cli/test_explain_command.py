@@ -59,6 +59,29 @@ def test_each_cluster_is_explained(files: Files) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("steering", "tier", "why"),
+    [
+        ([link("c1", drained=True)], 0, "its ClusterLink is drained"),
+        (
+            [link("c1"), manifests.traffic_policy("default/web", {"name": "c1", "tier": 1})],
+            1,
+            "the tiers before it have enough ready endpoints",
+        ),
+    ],
+)
+def test_cluster_with_standby_endpoints_only(
+    files: Files, steering: list[dict[str, object]], tier: int, why: str
+) -> None:
+    """A drained link and a later tier: explain and plan say that nothing is active, and why."""
+    files.write("main.yaml", service(), endpoint_slice("web-local", "10.9.0.1"), *steering)
+    remotes = files.remote("c1", service(), endpoint_slice(None, "10.0.0.2", "10.0.0.3"))
+    explained = files.run("explain", "default/web", *remotes).stdout.splitlines()
+    planned = [" ".join(line.split()) for line in files.plan(*remotes).splitlines()]
+    assert f"  traffic: c1: 0 of 2 ready IPv4 endpoints active (0 %), because {why}" in explained
+    assert f"default/web c1 {tier} 2 0 - 0 % {why}" in planned
+
+
 def test_target_port_of_another_number_is_noted(files: Files) -> None:
     """It is harmless with kube-proxy, so it is neither left out nor a warning."""
     files.write("main.yaml", service(), endpoint_slice(), link("c1"))
