@@ -22,7 +22,7 @@ from svclink_core.traffic_policy_v1alpha1 import (
     IPFamily,
     TrafficPolicySpec,
 )
-from svclink_core.traffic_shares import WantedShare, share_numbers, why_missed
+from svclink_core.traffic_shares import Miss, Obstacle, WantedShare, share_numbers, why_missed
 from svclink_core.traffic_tiers import TiersInUse, tiers_in_use
 from svclink_core.well_known import MAIN
 
@@ -159,9 +159,7 @@ def _last_ready(offers: Sequence[Offer]) -> dict[str, frozenset[str]]:
 def _use(offer: Offer, chosen: Mapping[str, frozenset[str]], last_tier: int) -> EndpointUse:
     """How an offer is used, after its active endpoints were chosen."""
     rule, active = offer.rule, len(chosen.get(offer.cluster, ()))
-    is_sharing = rule.share is not None and rule.tier <= last_tier and not offer.is_drained
     others = sum(map(len, chosen.values())) - active
-    wanted = rule.share or 0
     return EndpointUse(
         offer.cluster,
         rule.tier,
@@ -169,8 +167,20 @@ def _use(offer: Offer, chosen: Mapping[str, frozenset[str]], last_tier: int) -> 
         active,
         _why_used(offer, active, last_tier),
         rule.share,
-        why_missed(active, others, wanted) if is_sharing and wanted > 0 else None,
+        _miss(offer, active, others) if rule.tier <= last_tier else None,
     )
+
+
+def _miss(offer: Offer, active: int, others: int) -> Miss | None:
+    """Why the cluster of an offer does not get its share. Rules that come before shares say why."""
+    if offer.rule.share is None:
+        return None
+    miss = why_missed(active, others, max(offer.rule.share, 0))
+    if miss is None or offer.is_usable or not offer.addresses:
+        return miss
+    if offer.is_fixed:
+        return Miss(Obstacle.FROZEN)
+    return Miss(Obstacle.NOTHING_ELSE_READY if active else Obstacle.DRAINED)
 
 
 def _why_used(offer: Offer, active: int, last_tier: int) -> TrafficReason:

@@ -67,6 +67,10 @@ class Obstacle(Enum):
 
     TOO_MANY_OTHERS = "the cluster has too few endpoints for its share"
     TOO_FEW_OTHERS = "too few endpoints outside of the cluster are ready"
+    NOTHING_READY = "the cluster has no ready endpoint"
+    NOTHING_ELSE_READY = "nothing but what should get no traffic is ready"
+    DRAINED = "the ClusterLink is drained"
+    FROZEN = "the ClusterLink is disabled, so its EndpointSlices stay as they are"
 
 
 @frozen
@@ -79,17 +83,22 @@ class Miss:
     """
 
     obstacle: Obstacle
-    endpoints: int
+    endpoints: int = 0
 
 
 def why_missed(active: int, others: int, percent: int) -> Miss | None:
     """Why a cluster does not get its share, or None if no other number would be nearer to it.
 
     Args:
-        active: How many of its endpoints are active, at least 1.
+        active: How many of its endpoints are active. Where it has a share, at least one of its
+            ready endpoints is.
         others: How many endpoints are active that belong to other clusters.
-        percent: The share that it should get, 1 to 100.
+        percent: The share that it should get, 0 to 100.
     """
+    if active == 0:
+        return Miss(Obstacle.NOTHING_READY) if percent > 0 and others > 0 else None
+    if percent == 0:
+        return Miss(Obstacle.NOTHING_ELSE_READY)
     if percent < PERCENT and _nearest(percent, PERCENT, others) == active:
         return None
     rest = active * (PERCENT - percent)

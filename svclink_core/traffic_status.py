@@ -3,16 +3,19 @@
 | condition | True | False |
 |---|---|---|
 | Accepted | `Accepted` | `TargetNotFound`, `Conflicted` |
-| Applied | `Applied`, `FailedOver` | `WriteFailed`, `NothingReady`, `ClusterNotFound`,       |
-|         |                         | `ShareUnreachable`, `TopologyRouting`, or why it is not |
-|         |                         | accepted                                                |
+| Applied | `Applied`, `FailedOver` | `WriteFailed`, `NothingReady`, `FailedOver`,            |
+|         |                         | `ClusterNotFound`, `ShareUnreachable`,                  |
+|         |                         | `TopologyRouting`, or why it is not accepted            |
+
+A failover alone is what the policy asks for. It comes before what else is wrong, so that it is seen
+in any case: only a Service that is not served as planned, or not at all, is worse.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import Enum
-from typing import Final
+from typing import Final, assert_never
 
 from attrs import evolve, frozen
 
@@ -120,21 +123,27 @@ def _refused(
 
 
 def _applied(traffic: ServiceTraffic, write_failure: str | None) -> _State:
-    """The first obstacle gives the reason; the message has all."""
-    obstacles = [*_obstacles(traffic)]
-    if write_failure is not None:
-        obstacles.insert(0, (PolicyReason.WRITE_FAILED, write_failure))
-    failover = [*_failover(traffic)]
-    if not (found := [*obstacles, *failover]):
+    """The first remark gives the reason; the message has all. All but a failover are obstacles."""
+    found = [*_remarks(traffic, write_failure)]
+    if not found:
         return _State("Applied", "True", PolicyReason.APPLIED, PolicyReason.APPLIED.sentence)
+    is_applied = all(reason is PolicyReason.FAILED_OVER for reason, _ in found)
     first, text = found[0]
     others = [f"{reason.code}: {message}" for reason, message in found[1:]]
-    return _State("Applied", "False" if obstacles else "True", first, "; ".join((text, *others)))
+    return _State("Applied", "True" if is_applied else "False", first, "; ".join((text, *others)))
 
 
-def _obstacles(traffic: ServiceTraffic) -> Iterator[tuple[PolicyReason, str]]:
+def _remarks(
+    traffic: ServiceTraffic, write_failure: str | None
+) -> Iterator[tuple[PolicyReason, str]]:
+    """What is not as the policy says, and what it does; the most important first."""
+    if write_failure is not None:
+        yield PolicyReason.WRITE_FAILED, write_failure
     if not any(each.active for each in traffic.families):
         yield PolicyReason.NOTHING_READY, PolicyReason.NOTHING_READY.sentence
+    if traffic.last_tier > 0:
+        reason = PolicyReason.FAILED_OVER
+        yield reason, f"tier {traffic.last_tier} is in use: {reason.sentence}"
     if traffic.unknown_clusters:
         reason, names = PolicyReason.CLUSTER_NOT_FOUND, ", ".join(traffic.unknown_clusters)
         yield reason, f"there is no ClusterLink {names}: {reason.sentence}"
@@ -144,12 +153,6 @@ def _obstacles(traffic: ServiceTraffic) -> Iterator[tuple[PolicyReason, str]]:
     uses = [use for each in traffic.families for use in each.uses]
     if traffic.is_topology_aware and any(each.wanted_share is not None for each in uses):
         yield PolicyReason.TOPOLOGY_ROUTING, PolicyReason.TOPOLOGY_ROUTING.sentence
-
-
-def _failover(traffic: ServiceTraffic) -> Iterator[tuple[PolicyReason, str]]:
-    if traffic.last_tier > 0:
-        reason = PolicyReason.FAILED_OVER
-        yield reason, f"tier {traffic.last_tier} is in use: {reason.sentence}"
 
 
 def _missed_shares(traffic: ServiceTraffic) -> Iterator[str]:
@@ -164,13 +167,30 @@ def _missed_shares(traffic: ServiceTraffic) -> Iterator[str]:
 
 
 def _why(miss: Miss, family: FamilyTraffic) -> str:
-    """How many endpoints there are too many or too few; of too many, how many are local Pods."""
-    if miss.obstacle is Obstacle.TOO_FEW_OTHERS:
-        return f"because {miss.endpoints} more endpoint(s) outside of it would have to be ready"
+    """The reason; with numbers where the number of endpoints is the reason."""
+    match miss.obstacle:
+        case Obstacle.TOO_MANY_OTHERS:
+            return _too_many(miss.endpoints, family)
+        case Obstacle.TOO_FEW_OTHERS:
+            return f"because {miss.endpoints} more endpoint(s) outside of it would have to be ready"
+        case Obstacle.NOTHING_READY:
+            return "because none of its endpoints is ready"
+        case Obstacle.NOTHING_ELSE_READY:
+            return "because nothing else of the Service is ready"
+        case Obstacle.DRAINED:
+            return "because its ClusterLink is drained"
+        case Obstacle.FROZEN:
+            return "because its ClusterLink is disabled, so its EndpointSlices stay as they are"
+        case unexpected:
+            assert_never(unexpected)
+
+
+def _too_many(endpoints: int, family: FamilyTraffic) -> str:
+    """How many endpoints are too many. Local Pods are named where it is enough to remove some."""
     local = sum([each.active for each in family.uses if each.cluster == MAIN])
-    if local >= miss.endpoints:
-        return f"because {miss.endpoints} of {local} local Pod(s) are too many"
-    return f"because {miss.endpoints} endpoint(s) outside of it are too many"
+    if local >= endpoints:
+        return f"because {endpoints} of {local} local Pod(s) are too many"
+    return f"because {endpoints} endpoint(s) outside of it are too many"
 
 
 def _clusters(policy: TrafficPolicy, traffic: ServiceTraffic) -> tuple[ClusterTrafficStatus, ...]:

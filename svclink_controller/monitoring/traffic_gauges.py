@@ -30,7 +30,7 @@ def traffic_gauges(traffic: Iterable[ServiceTraffic]) -> Iterator[GaugeMetricFam
     )
     wanted = _of_clusters("wanted_share_ratio", "Share of new connections that the policy asks for")
     reachable = _of_clusters("reachable_share_ratio", "Share of new connections that it gets")
-    missed = _of_clusters("share_unreachable", "1 if no number of active endpoints gives the share")
+    missed = _of_clusters("share_unreachable", "1 if a cluster cannot get its share")
     for each in of_policies:
         service = [each.service.namespace, each.service.name]
         total = sum(family.active for family in each.families)

@@ -109,6 +109,28 @@ async def test_share_out_of_reach_is_reported() -> None:
         )
 
 
+async def test_share_of_a_drained_cluster_is_reported_at_once() -> None:
+    """It gets nothing, and the numbers of the status say so, too."""
+    async with worlds() as world:
+        await start(world, traffic_policy(ClusterTraffic("c1", share=10)))
+        await eventually(lambda: condition(world, "Applied") == ("True", "Applied"))
+        (link,) = world.main.all("clusterlinks")
+        world.main.put_raw("clusterlinks", link | {"spec": link["spec"] | {"drained": True}})
+        await eventually(lambda: condition(world, "Applied") == ("False", "ShareUnreachable"))
+        assert [each["active"] for each in status(world)["clusters"]] == [0]
+
+
+async def test_failover_is_seen_although_a_share_is_out_of_reach() -> None:
+    """A cluster with a share has nothing ready, so a later tier takes over."""
+    async with worlds() as world:
+        policy = traffic_policy(ClusterTraffic("c2", share=10), TIER, recovery_seconds=0)
+        await start(world, policy)
+        await eventually(lambda: condition(world, "Applied") == ("False", "ClusterNotFound"))
+        world.main.remove(LOCAL_SLICE)
+        await eventually(lambda: condition(world, "Applied") == ("False", "FailedOver"))
+        await eventually(lambda: "FailedOver" in events(world))
+
+
 async def test_later_tier_is_used_when_local_endpoints_are_gone() -> None:
     """The status says since when; it is written at transitions, with an Event for each."""
     async with worlds() as world:

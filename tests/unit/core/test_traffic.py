@@ -40,6 +40,11 @@ def reasons(division: Division) -> dict[str, TrafficReason]:
     return {each.cluster: each.reason for each in division.traffic.uses}
 
 
+def miss(division: Division) -> Miss | None:
+    """That of the second offer."""
+    return division.traffic.uses[1].miss
+
+
 def test_all_endpoints_are_active_without_rules() -> None:
     """Those of clusters without a share, and local ones."""
     found = divided(local(2), offer(ClusterTraffic("b"), 3), offer(ClusterTraffic("c"), 0))
@@ -63,9 +68,37 @@ def test_share() -> None:
 
 
 def test_share_of_a_cluster_without_endpoints_is_missed() -> None:
-    """Whatever the others have."""
-    found = divided(local(10), offer(ClusterTraffic("b", 50), 0))
-    assert found.traffic.uses[1].miss == Miss(Obstacle.TOO_MANY_OTHERS, 10)
+    """Whatever the others have, and however small it is: no local Pod is too many."""
+    for share in (1, 50, 100):
+        found = divided(local(10), offer(ClusterTraffic("b", share), 0))
+        assert miss(found) == Miss(Obstacle.NOTHING_READY)
+    drained = offer(ClusterTraffic("b", 50), 0, drained=True)
+    assert miss(divided(local(10), drained)) == Miss(Obstacle.NOTHING_READY)
+
+
+def test_share_of_nothing_is_missed_where_nothing_else_is_ready() -> None:
+    """All traffic is not what the policy asks for."""
+    none = offer(ClusterTraffic("b", 0), 5)
+    assert miss(divided(local(1), none)) is None
+    assert miss(divided(local(0), none)) == Miss(Obstacle.NOTHING_ELSE_READY)
+    assert miss(divided(local(0), offer(ClusterTraffic("b", -1), 5))) is not None
+
+
+def test_share_of_a_drained_cluster_is_missed() -> None:
+    """Draining comes before shares; a share of 0 is what it gets."""
+    drained = offer(ClusterTraffic("b", 50), 5, drained=True)
+    assert miss(divided(local(1), drained)) == Miss(Obstacle.DRAINED)
+    assert miss(divided(local(1), offer(ClusterTraffic("b", 0), 5, drained=True))) is None
+    assert miss(divided(local(0), drained)) == Miss(Obstacle.NOTHING_ELSE_READY)
+    assert miss(divided(local(0), offer(ClusterTraffic("b", 100), 5, drained=True))) is None
+
+
+def test_share_of_a_disabled_link_is_missed_unless_it_happens_to_hold() -> None:
+    """Its EndpointSlices stay as they are."""
+    assert miss(divided(local(5), offer(ClusterTraffic("b", 50), 5, fixed=True))) is None
+    for share in (0, 10, 90):
+        frozen = offer(ClusterTraffic("b", share), 5, fixed=True)
+        assert miss(divided(local(5), frozen)) == Miss(Obstacle.FROZEN)
 
 
 def test_share_of_nothing_keeps_a_cluster_as_a_standby() -> None:

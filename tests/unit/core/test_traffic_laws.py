@@ -30,6 +30,7 @@ from svclink_core.snapshot import all_keys
 from svclink_core.standby import ready_addresses, without_standby
 from svclink_core.traffic import Division, Offer, divide, may_be_used
 from svclink_core.traffic_policy_v1alpha1 import TargetReference
+from svclink_core.traffic_shares import Obstacle
 from svclink_core.traffic_status import traffic_status
 from svclink_core.unreachable_policy import ready_families
 from svclink_core.well_known import MAIN
@@ -169,6 +170,30 @@ def test_l17_status_says_so(found: Snapshot) -> None:
     status = traffic_status(policy, policy, found.main.services[WEB], traffic, "")
     is_dark = not active_families(settled(found))
     assert (status.conditions[1].reason == "NothingReady") is is_dark
+
+
+@given(steered_services())
+def test_l17_status_says_what_is_not_as_the_policy_says(found: Snapshot) -> None:
+    """A later tier in use is seen; where no share is missed, each is as near as it can be.
+
+    The message names what should be removed only where the cluster is used.
+    """
+    policy = found.main.traffic_policies.get(WEB)
+    if policy is None or not active_families(settled(found)):
+        return
+    (traffic,) = plan(found, NOW).traffic
+    condition = traffic_status(policy, policy, found.main.services[WEB], traffic, "").conditions[1]
+    assert (condition.reason == "FailedOver") is (traffic.last_tier > 0)
+    for family in traffic.families:
+        for use in family.uses:
+            share, others = use.wanted_share, family.active - use.active
+            if share is None or use.tier > family.last_tier or not family.active:
+                continue
+            if condition.status == "True":
+                assert (use.active > 0) is (share > 0)
+            if use.active == 0 and use.miss is not None:
+                assert use.miss.obstacle in {Obstacle.NOTHING_READY, Obstacle.DRAINED}
+                assert others > 0
 
 
 @given(steered_services(), st.data())

@@ -97,6 +97,10 @@ def test_why_a_share_is_missed() -> None:
     assert why_missed(10, 0, 10) == Miss(Obstacle.TOO_FEW_OTHERS, 90)
     assert why_missed(10, 0, 100) is None
     assert why_missed(10, 5, 100) == Miss(Obstacle.TOO_MANY_OTHERS, 5)
+    assert why_missed(0, 3, 10) == Miss(Obstacle.NOTHING_READY)
+    assert why_missed(0, 0, 10) is None
+    assert why_missed(0, 3, 0) is None
+    assert why_missed(1, 3, 0) == Miss(Obstacle.NOTHING_ELSE_READY)
 
 
 def test_why_missed_is_nothing_if_the_share_is_exact_among_others() -> None:

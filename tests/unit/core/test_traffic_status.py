@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from attrs import evolve
 
 from svclink_core import ClusterTraffic, Condition, NamespacedName, TrafficPolicy
@@ -146,6 +147,26 @@ def test_missed_share() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("obstacle", "sentence"),
+    [
+        (Obstacle.NOTHING_READY, "none of its endpoints is ready"),
+        (Obstacle.NOTHING_ELSE_READY, "nothing else of the Service is ready"),
+        (Obstacle.DRAINED, "its ClusterLink is drained"),
+        (
+            Obstacle.FROZEN,
+            "its ClusterLink is disabled, so its EndpointSlices stay as they are",
+        ),
+    ],
+)
+def test_share_missed_for_another_reason_than_numbers(obstacle: Obstacle, sentence: str) -> None:
+    """Nothing says that local Pods should go."""
+    missed = evolve(B, active=0, miss=Miss(obstacle))
+    outcome, reason, message = applied(traffic(LOCAL, missed, C))
+    assert (outcome, reason) == ("False", "ShareUnreachable")
+    assert message.startswith(f"b gets 0 % rather than 10 %, because {sentence}: ")
+
+
 def test_missed_share_of_one_ip_family() -> None:
     """It is named where the Service has several."""
     missed = evolve(B, miss=Miss(Obstacle.TOO_FEW_OTHERS, 7))
@@ -161,8 +182,27 @@ def test_topology_concerns_shares_only() -> None:
     assert applied(evolve(traffic(LOCAL, C), is_topology_aware=True))[1] == "Applied"
 
 
+def test_failover_is_the_reason_whatever_else_is_wrong() -> None:
+    """But the condition is False then, and the message has the rest."""
+    missed = evolve(B, active=0, miss=Miss(Obstacle.NOTHING_READY))
+    found = evolve(traffic(LOCAL, missed, C, last_tier=1), unknown_clusters=("x",))
+    outcome, reason, message = applied(found)
+    assert (outcome, reason) == ("False", "FailedOver")
+    assert message.startswith("tier 1 is in use: ")
+    assert "; ClusterNotFound: there is no ClusterLink x: " in message
+    assert "; ShareUnreachable: b gets 0 % rather than 10 %, " in message
+
+
+def test_failure_to_write_comes_before_the_failover() -> None:
+    """The later tier is not in use before it is written."""
+    over = traffic(LOCAL, B, C, last_tier=1)
+    found = traffic_status(POLICY, POLICY, service(), over, NOW, write_failure="quota exceeded")
+    assert found.conditions[1].reason == "WriteFailed"
+    assert found.conditions[1].message.startswith("quota exceeded; FailedOver: ")
+
+
 def test_message_has_all_problems() -> None:
-    """The first one gives the reason."""
+    """The first one gives the reason: nothing is in use where nothing is ready."""
     found = evolve(traffic(last_tier=1), unknown_clusters=("x",))
     outcome, reason, message = applied(found)
     assert (outcome, reason) == ("False", "NothingReady")
