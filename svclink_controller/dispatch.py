@@ -12,6 +12,7 @@ from svclink_controller.reconcile.deletion_holds import DeletionHolds
 from svclink_controller.reconcile.workqueue import WorkQueue
 from svclink_controller.remotes.supervisor import Supervisor
 from svclink_controller.state.changes import (
+    ClusterRead,
     LinkChanged,
     LinkStatusChanged,
     ServicesToPlan,
@@ -89,6 +90,8 @@ class Routes:
             case LinkChanged(name):
                 self.deletion_holds.link_changed(name)
                 self.policy_deadlines.set(name, self._policy_deadline(name))
+            case ClusterRead():
+                self.deletion_holds.cluster_read(change)
             case LinkRead(name):
                 self.supervisor.link_changed(name)
             case SecretRead(name):

@@ -80,20 +80,34 @@ def why_withheld(guard: Guard, service: NamespacedName) -> Reason | None:
     """Why a deletion that rests on what the cluster says has to wait, or None."""
     if not guard.is_armed or service in guard.released:
         return None
-    is_held = guard.wave is not None and guard.wave.held_until is not None
-    return Reason.DELETION_HELD if is_held else Reason.DELETION_SETTLING
+    return Reason.DELETION_HELD if is_held(guard) else Reason.DELETION_SETTLING
 
 
 def guard_effect(guard: Guard) -> tuple[bool, bool, frozenset[NamespacedName]]:
     """What plans depend on: guards with equal effects delay the same for the same reasons."""
-    return (
-        guard.is_armed,
-        guard.wave is not None and guard.wave.held_until is not None,
-        guard.released,
-    )
+    return guard.is_armed, is_held(guard), guard.released
 
 
-def next_guard(guard: Guard, count: DeletionCount, now: float, hold: float) -> Guard:
+def lifted_by_edit(guard: Guard, count: DeletionCount) -> frozenset[NamespacedName]:
+    """The Services whose deletions may proceed because the link was just edited: what is held.
+
+    What the cluster loses later is guarded again, and so is a wave that has not ended.
+    """
+    return frozenset(count.deletions) if is_held(guard) else frozenset()
+
+
+def is_held(guard: Guard) -> bool:
+    """Whether the deletions that wait are too many."""
+    return guard.wave is not None and guard.wave.held_until is not None
+
+
+def next_guard(
+    guard: Guard,
+    count: DeletionCount,
+    now: float,
+    hold: float,
+    intended: frozenset[NamespacedName] = frozenset(),
+) -> Guard:
     """The next guard, by what the cluster would lose now.
 
     Args:
@@ -101,11 +115,12 @@ def next_guard(guard: Guard, count: DeletionCount, now: float, hold: float) -> G
         count: What the plans for the cluster's Services would delete.
         now: Seconds on the clock of the guard.
         hold: How long a wave with more than half of the slices is held, in seconds; 0 if the
-            cluster is not guarded, for example because its link was just edited.
+            cluster is not guarded.
+        intended: Services whose deletions follow from an edit of the link, and need not wait.
 
     Source: MIRRORING, "Mass-deletion guard".
     """
-    released = guard.released & count.deletions.keys()
+    released = (guard.released | intended) & count.deletions.keys()
     if hold <= 0 or not (guard.wave or released or count.slices >= MIN_SLICES):
         return UNGUARDED
     waiting = count.deletions.keys() - released

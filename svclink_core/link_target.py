@@ -38,6 +38,21 @@ class LinkTarget:
         return evolve(self, kubeconfig="") == evolve(other, kubeconfig="")
 
 
+def reading_part(spec: ClusterLinkSpec) -> ClusterLinkSpec:
+    """The fields of a link on which it depends which objects of which cluster a list has.
+
+    An edit of other fields changes what is mirrored without a new list, or nothing. What a list
+    lacks is then the cluster's own doing.
+    """
+    return ClusterLinkSpec(
+        kubeconfig=spec.kubeconfig,
+        kubeconfig_secret_ref=spec.kubeconfig_secret_ref,
+        service_selector=spec.service_selector,
+        namespace_selector=spec.namespace_selector,
+        cluster_id=spec.cluster_id,
+    )
+
+
 @frozen
 class LinkDisabled:
     """`spec.enabled` is false: the cluster is not read."""

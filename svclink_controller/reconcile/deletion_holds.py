@@ -14,6 +14,7 @@ from attrs import define, field
 
 from svclink_controller import clock
 from svclink_controller.reconcile.deadlines import Deadlines
+from svclink_controller.state.changes import ClusterRead
 from svclink_controller.state.store import Store
 from svclink_core.deletion_guard import (
     MIN_SLICES,
@@ -22,10 +23,16 @@ from svclink_core.deletion_guard import (
     Guard,
     guard_deadline,
     guard_effect,
+    is_held,
+    lifted_by_edit,
     next_guard,
 )
+from svclink_core.link_target import reading_part
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.plans import Decision
+from svclink_core.snapshot import all_keys
+from svclink_core.svclink_v1alpha1 import ClusterLinkSpec
+from svclink_core.well_known import Reason
 
 GUARD_GATHER_SECONDS: Final = 0.05
 """Deletions that are planned within this time are counted together."""
@@ -43,13 +50,22 @@ class DeletionHolds:
     Args:
         store: Holds the guards, the links and the mirrored slices.
         now: Returns the seconds on the monotonic clock, which never jumps.
+
+    Attributes:
+        _deletions: What the last plans of Services would delete, by cluster.
+        _listed_for: What the link asked to be read when its cluster was last listed for it.
+        _unplanned: Services without a plan since the first list after an edit, by cluster. What
+            their next plan loses, the edit has caused.
+        _intended: Services whose deletions follow from an edit, until the guard knows them.
     """
 
     store: Store
     now: Callable[[], float] = clock.elapsed
     _deletions: dict[str, dict[NamespacedName, int]] = field(factory=dict)
     _editions: dict[str, Edition] = field(factory=dict)
-    _edited_at: dict[str, float] = field(factory=dict)
+    _listed_for: dict[str, ClusterLinkSpec] = field(factory=dict)
+    _unplanned: dict[str, set[NamespacedName]] = field(factory=dict)
+    _intended: dict[str, frozenset[NamespacedName]] = field(factory=dict)
     _scheduled: set[str] = field(factory=set)
     _deadlines: Deadlines = field(init=False)
 
@@ -58,7 +74,10 @@ class DeletionHolds:
 
     def record(self, key: NamespacedName, decisions: Iterable[Decision]) -> None:
         """Replace the deletions that the plan of a Service asks for."""
-        for each in decisions:
+        decided = {each.cluster: each for each in decisions}
+        for cluster in [name for name, keys in self._unplanned.items() if key in keys]:
+            self._record_first(key, cluster, decided.get(cluster))
+        for each in decided.values():
             deletions = self._deletions.get(each.cluster, {})
             if each.deletions == deletions.get(key, 0):
                 continue
@@ -71,25 +90,39 @@ class DeletionHolds:
     def forget_plans(self) -> None:
         """Drop the deletions that plans asked for: every Service will be planned again."""
         self._deletions.clear()
+        self._unplanned.clear()
+        self._intended.clear()
 
     def link_changed(self, name: str) -> None:
-        """A link was added, edited or removed; deletions that follow an edit are intended.
+        """A link was added, edited or removed. An edit lifts what is held, whatever it changes.
 
         Only a new generation is an edit: new credentials in a Secret are not.
         """
         link = self.store.links.get(name)
         if link is None:
-            self._editions.pop(name, None)
-            self._edited_at.pop(name, None)
-            self._deletions.pop(name, None)
-            self._deadlines.set(name, None)
+            self._forget(name)
             return
         edition = link.metadata.uid, link.metadata.generation
-        if self._editions.setdefault(name, edition) != edition:
+        if (before := self._editions.setdefault(name, edition)) != edition:
             self._editions[name] = edition
-            self._edited_at[name] = self.now()
+            if before[0] != edition[0]:
+                self._listed_for.pop(name, None)
+            self._intend(name, lifted_by_edit(self.store.guard(name), self._count(name)))
             self._advance(name)
         self.slices_changed(name)
+
+    def cluster_read(self, read: ClusterRead) -> None:
+        """What a link asks for is read. What the first list after an edit lacks, is intended.
+
+        The first list after a start is no such list: what the link asked for before is not known.
+        """
+        name, link = read.name, self.store.links.get(read.name)
+        if link is None or link.metadata.generation != read.generation:
+            return
+        before, asked = self._listed_for.get(name), reading_part(link.spec)
+        self._listed_for[name] = asked
+        if read.is_new and before not in (None, asked):
+            self._unplanned[name] = set(all_keys(self.store.snapshot()))
 
     def slices_changed(self, cluster: str) -> None:
         """The number of mirrored slices changed: arm or disarm the guard of the cluster."""
@@ -102,6 +135,30 @@ class DeletionHolds:
     def close(self) -> None:
         """Remove every deadline."""
         self._deadlines.close()
+
+    def _forget(self, cluster: str) -> None:
+        self._editions.pop(cluster, None)
+        self._deletions.pop(cluster, None)
+        self._listed_for.pop(cluster, None)
+        self._unplanned.pop(cluster, None)
+        self._intended.pop(cluster, None)
+        self._deadlines.set(cluster, None)
+
+    def _record_first(self, key: NamespacedName, cluster: str, decided: Decision | None) -> None:
+        """Take the first plan of a Service since the first list after an edit."""
+        if decided is not None and decided.reason is Reason.REMOTE_CHANGING:
+            return  # What is lost is not decided yet.
+        self._unplanned[cluster].discard(key)
+        if decided is not None and decided.deletions:
+            self._intend(cluster, frozenset({key}))
+            self._schedule(cluster)
+
+    def _intend(self, cluster: str, services: frozenset[NamespacedName]) -> None:
+        self._intended[cluster] = self._intended.get(cluster, frozenset()) | services
+
+    def _count(self, cluster: str) -> DeletionCount:
+        slices = self.store.mirrored(cluster).slices
+        return DeletionCount(slices, self._deletions.get(cluster, {}))
 
     def _schedule(self, cluster: str) -> None:
         if cluster not in self._scheduled:
@@ -117,27 +174,21 @@ class DeletionHolds:
         """Recompute the guard of a cluster, and set the deadline for the next time."""
         if cluster not in self.store.links:
             return
-        before, now, hold = self.store.guard(cluster), self.now(), self.store.options.deletion_hold
-        deletions = self._deletions.get(cluster, {})
-        trusted_until = self._edited_at.get(cluster, -hold) + hold
-        is_trusted = now < trusted_until
-        count = DeletionCount(self.store.mirrored(cluster).slices, deletions)
-        after = next_guard(before, count, now, 0 if is_trusted else hold)
-        self._deadlines.set(cluster, trusted_until if is_trusted else guard_deadline(after))
+        before, count = self.store.guard(cluster), self._count(cluster)
+        intended = self._intended.pop(cluster, frozenset())
+        hold = self.store.options.deletion_hold
+        after = next_guard(before, count, self.now(), hold, intended)
+        self._deadlines.set(cluster, guard_deadline(after))
         if after != before:
             _log(cluster, before, after)
-            affected = deletions if guard_effect(after) != guard_effect(before) else ()
+            affected = count.deletions if guard_effect(after) != guard_effect(before) else ()
             self.store.set_guard(cluster, after, affected)
 
 
 def _log(cluster: str, before: Guard, after: Guard) -> None:
-    if after.wave is not None and _is_held(after) and not _is_held(before):
+    if after.wave is not None and is_held(after) and not is_held(before):
         wave = after.wave
         log.warning("deletion held", cluster=cluster, doomed=wave.deletions, slices=wave.slices)
-    elif _is_held(before) and after.wave is None:
+    elif is_held(before) and after.wave is None:
         proceeds = after != UNGUARDED and bool(after.released)
         log.warning("deletion no longer held", cluster=cluster, proceeds=proceeds)
-
-
-def _is_held(guard: Guard) -> bool:
-    return guard.wave is not None and guard.wave.held_until is not None

@@ -82,6 +82,7 @@ class Work:
     def _begin(self) -> None:
         """Open the queues, and fill them: no change was noted before."""
         self.store.propagation.start_mirroring()
+        self.deletion_holds.forget_plans()
         self.services.open()
         self.links.open()
         self.policies.open()

@@ -30,6 +30,7 @@ from svclink_controller.remotes.session import (
     Session,
     open_session,
 )
+from svclink_controller.state.changes import ClusterRead
 from svclink_controller.state.link_states import Observation
 from svclink_controller.state.store import Store
 from svclink_controller.wire.resources import REMOTE_ENDPOINT_SLICES, reusing
@@ -206,6 +207,7 @@ class Remote:
             self.store.set_connection(self.name, self._live.session.connection)
             cluster_id = self._live.session.cluster_id
             self._observe(evolve(self._observation, problem=None, cluster_id=cluster_id))
+            self._report_read(self._live.session, is_new=False)
 
     async def _connect(self, target: LinkTarget) -> Opened | Failed | None:
         if self._live is not None and not self._live.session.target.reads_as(target):
@@ -289,6 +291,7 @@ class Remote:
         await self._disconnect()
         await session.hand_over(self.store, self.name)
         self.store.set_connection(self.name, session.connection)
+        self._report_read(session, is_new=True)
         following = asyncio.create_task(session.follow(self.store, self.name))
         following.add_done_callback(lambda _: self._inbox.put(Broken()))
         self._live = LiveSession(session, following, self._tried)
@@ -302,6 +305,12 @@ class Remote:
             Observation(problem, session.version, session.cluster_id, expiries=self._tried)
         )
         log.info("cluster connected", cluster=self.name, version=session.version)
+
+    def _report_read(self, session: Session, *, is_new: bool) -> None:
+        """Report a session that reads what the link asks for, and no longer something else."""
+        wanted, generation = self._configured
+        if session.target == wanted:
+            self.store.listener(ClusterRead(self.name, generation, is_new))
 
     async def _disconnect(self) -> None:
         if self._live is not None:

@@ -34,7 +34,22 @@ class LinkStatusChanged:
     name: str
 
 
-StateChange: TypeAlias = ServicesToPlan | LinkChanged | LinkStatusChanged
+@frozen
+class ClusterRead:
+    """A session that reads what a link asks for is in use.
+
+    Args:
+        name: The name of the link.
+        generation: The generation of the link that asks for it.
+        is_new: Whether the state was just replaced by a complete list of that session.
+    """
+
+    name: str
+    generation: int
+    is_new: bool
+
+
+StateChange: TypeAlias = ServicesToPlan | LinkChanged | LinkStatusChanged | ClusterRead
 
 Listener: TypeAlias = Callable[[StateChange], None]
 """Acts on a change. It runs inside the call that changes the state, so it must not block."""

@@ -19,7 +19,12 @@ from svclink_core import (
     next_guard,
     plan,
 )
-from svclink_core.deletion_guard import guard_deadline, guard_effect, why_withheld
+from svclink_core.deletion_guard import (
+    guard_deadline,
+    guard_effect,
+    lifted_by_edit,
+    why_withheld,
+)
 from svclink_core.well_known import LABEL_SERVICE_NAME
 from tests.builders.keys import WEB
 from tests.builders.values import cluster, foreign_slice, mirrored_slice, remote_slice, snapshot_of
@@ -103,9 +108,31 @@ def test_new_deletions_start_another_wave() -> None:
 
 
 def test_hold_of_zero_releases_everything() -> None:
-    """With a hold of 0, from the flag or an edited link, all waiting deletions are released."""
+    """With a hold of 0 all waiting deletions are released."""
     held = after((0, count(13)), (1, count(13)))
     assert after((2, count(13)), guard=held, hold=0) == UNGUARDED
+
+
+def test_edit_lifts_what_is_held_and_nothing_else() -> None:
+    """An edit of the link releases what is held. What is lost later waits as ever."""
+    settling = after((0, count(13)))
+    held = after((1, count(13)), guard=settling)
+    assert lifted_by_edit(ARMED, count(0)) == lifted_by_edit(settling, count(13)) == frozenset()
+    lifted = next_guard(held, count(13), NOW + 2, HOLD, lifted_by_edit(held, count(13)))
+    assert lifted == Guard(is_armed=True, released=frozenset(count(13).deletions))
+    assert after((3, count(0)), (9, count(24)), (10, count(24)), guard=lifted).wave == Wave(
+        24, 24, NOW + 9, NOW + 9, NOW + 10 + HOLD
+    )
+
+
+def test_intended_deletions_do_not_wait() -> None:
+    """Deletions that an edit caused are released at once; others form a wave without them."""
+    some = frozenset(count(20).deletions)
+    assert next_guard(ARMED, count(20), NOW, HOLD, some) == Guard(is_armed=True, released=some)
+    assert next_guard(ARMED, count(21), NOW, HOLD, some) == Guard(
+        is_armed=True, wave=Wave(24, 1, NOW, NOW), released=some
+    )
+    assert next_guard(ARMED, count(0), NOW, HOLD, some) == ARMED
 
 
 def test_growing_wave_changes_no_plan() -> None:

@@ -17,6 +17,7 @@ from svclink_core.link_target import (
     goes_on_without,
     link_kubeconfig,
     link_target,
+    reading_part,
 )
 from svclink_core.meta_v1 import LabelSelector
 from svclink_core.svclink_v1alpha1 import SecretKeyReference
@@ -30,6 +31,21 @@ def test_disabled_link_asks_for_nothing() -> None:
     """A disabled link is not read, whatever else its spec says."""
     disabled = link("a", ClusterLinkSpec(enabled=False, kubeconfig="abc"))
     assert link_target(disabled, Options()) == LINK_DISABLED
+
+
+def test_only_some_fields_decide_what_is_read() -> None:
+    """A link that is drained, or excludes more, has the same objects listed; others do not."""
+    spec = ClusterLinkSpec(kubeconfig="abc", service_selector=LabelSelector((("a", "b"),)))
+    edited = evolve(spec, drained=True, opt_in=True, excluded_services=("default/web",))
+    assert reading_part(edited) == reading_part(spec)
+    for other in (
+        evolve(spec, kubeconfig="other"),
+        evolve(spec, kubeconfig=None, kubeconfig_secret_ref=SecretKeyReference("credentials")),
+        evolve(spec, service_selector=None),
+        evolve(spec, namespace_selector=LabelSelector((("a", "b"),))),
+        evolve(spec, cluster_id="1"),
+    ):
+        assert reading_part(other) != reading_part(spec)
 
 
 def test_kubeconfig_of_disabled_link_can_be_examined() -> None:

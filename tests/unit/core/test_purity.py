@@ -192,6 +192,7 @@ def use(core: Mapping[str, Function], happening: Happening, facts: LinkFacts) ->
         count = DeletionCount(24, dict.fromkeys(remote.services, 1))
         guard = core["next_guard"](remote.guard, count, NOW, 300)
         core["guard_deadline"](guard)
+        core["lifted_by_edit"](guard, count)
         core["guard_effect"](guard)
         for endpoint_slice in main_slices(found):
             core["cluster_of"](endpoint_slice)
@@ -238,6 +239,7 @@ def use_link(core: Mapping[str, Function], link: ClusterLink) -> None:
     core["duplicate_name"](core["oldest_of_same_name"]([link, link]))
     core["namespaces_to_read"](link, Options())
     core["link_kubeconfig"](link)
+    core["reading_part"](link.spec)
     core["service_selector"](link, Options())
     core["namespace_selector"](link)
     home = core["controller_namespace"](({"a"}, None), "default")

@@ -30,7 +30,7 @@ from svclink_controller.remotes.session import (
     Session,
     open_session,
 )
-from svclink_controller.state.changes import LinkStatusChanged, StateChange
+from svclink_controller.state.changes import ClusterRead, LinkStatusChanged, StateChange
 from svclink_controller.state.link_states import Observation
 from svclink_controller.state.store import Store
 from svclink_controller.wire.resources import Resource
@@ -114,6 +114,7 @@ class World:
 
     stack: AsyncExitStack
     past_connections: list[tuple[str, Connection]] = field(factory=list)
+    reads: list[ClusterRead] = field(factory=list)
     store: Store = field(init=False)
     cluster_claims: ClusterClaims = field(factory=lambda: ClusterClaims(main_id="uid-of-main"))
     remotes: dict[str, tuple[Remote, asyncio.Task[None]]] = field(factory=dict)
@@ -124,7 +125,9 @@ class World:
         self.store = Store(Options(), self.note)
 
     def note(self, change: StateChange) -> None:
-        """Records every state of every connection."""
+        """Records every state of every connection, and every read of what a link asks for."""
+        if isinstance(change, ClusterRead):
+            self.reads.append(change)
         if isinstance(change, LinkStatusChanged):
             connection = self.store.connections.get(change.name, PENDING)
             self.past_connections.append((change.name, connection))
@@ -232,6 +235,34 @@ async def test_cluster_is_listed_and_followed(world: World) -> None:
     remote.cluster.put(service(API))
     remote.cluster.remove(service())
     await eventually(lambda: world.services() == {API})
+
+
+async def test_lists_are_reported_with_the_generation_that_asked(world: World) -> None:
+    """Every list for what a link asks is reported, and sessions that an edit leaves in use."""
+    remote = await world.serve()
+    world.edit(remote.kubeconfig)
+    reads = world.reads
+    await eventually(lambda: ClusterRead("c1", 0, is_new=True) in reads)
+    world.start("c1").edit(LinkTarget(remote.kubeconfig), 7)
+    await eventually(lambda: ClusterRead("c1", 7, is_new=False) in reads)
+    reads.clear()
+    world.start("c1").edit(LinkTarget(remote.kubeconfig, ("default",)), 8)
+    await eventually(lambda: reads[:1] == [ClusterRead("c1", 8, is_new=True)])
+
+
+async def test_list_for_an_earlier_target_is_not_reported(world: World) -> None:
+    """A cluster that is read as before, because the edited link does not work, is not reported."""
+    remote = await world.serve()
+    world.edit(remote.kubeconfig)
+    await world.is_synced()
+    world.start("c1").edit(LinkTarget(kubeconfig("https://127.0.0.1:1")), 2)
+    await world.has_problem(LinkReason.UNREACHABLE)
+    world.reads.clear()
+    remote.lose()
+    await world.is_unreachable()
+    remote.cluster.heal()
+    await world.is_synced()
+    assert world.reads == []
 
 
 async def test_connection_is_observed(world: World) -> None:
