@@ -228,6 +228,14 @@ def test_cluster_before_its_deadline_counts_as_ready() -> None:
     assert reasons(plan(found, NOW)) == [Reason.UNREACHABLE_REMOVED, Reason.UNREACHABLE]
 
 
+def test_disabled_cluster_counts_as_ready() -> None:
+    """The slices of a disabled link stay as they are, and its cluster is not known to be lost."""
+    slices = [mirrored_slice("web-c1", cluster="c1"), mirrored_slice("web-c2", cluster="c2")]
+    disabled = cluster("c2", spec=ClusterLinkSpec(enabled=False))
+    found = snapshot_of(lost("Remove", "c1"), disabled, slices=slices)
+    assert reasons(plan(found, NOW)) == [Reason.UNREACHABLE_REMOVED, Reason.FROZEN]
+
+
 def test_replacements_are_created_first() -> None:
     """Slices of another cluster are created before those of the unreachable one change."""
     found = snapshot_of(
