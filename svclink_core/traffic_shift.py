@@ -7,13 +7,17 @@ says decides whether to write.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from enum import Enum
 from typing import TypeAlias
 
 from attrs import evolve, frozen
 
+from svclink_core.discovery_v1 import EndpointSlice
+from svclink_core.ownership import cluster_of
+from svclink_core.standby import ready_addresses, without_standby
 from svclink_core.traffic_edits import share_of
-from svclink_core.traffic_policy_v1alpha1 import TrafficPolicy
+from svclink_core.traffic_policy_v1alpha1 import ClusterTrafficStatus, TrafficPolicy
 
 
 @frozen
@@ -157,7 +161,9 @@ def _advance(
     return _advance(shift, ShiftState(state.step + 1), facts, now)
 
 
-def shift_facts(policy: TrafficPolicy, cluster: str) -> ShiftFacts:
+def shift_facts(
+    policy: TrafficPolicy, cluster: str, slices: Collection[EndpointSlice] | None
+) -> ShiftFacts:
     """What is known of the share of a cluster.
 
     svclink writes the status after it has written the EndpointSlices, so a status that describes
@@ -166,6 +172,7 @@ def shift_facts(policy: TrafficPolicy, cluster: str) -> ShiftFacts:
     Args:
         policy: The policy, with the status that svclink wrote.
         cluster: The cluster.
+        slices: The EndpointSlices of the Service in the main cluster; None if not all are known.
     """
     status = policy.status
     used = next((each for each in status.clusters if each.name == cluster), None)
@@ -173,11 +180,31 @@ def shift_facts(policy: TrafficPolicy, cluster: str) -> ShiftFacts:
     return ShiftFacts(
         share=share_of(policy, cluster),
         is_applied=is_current,
-        ready=None if used is None else used.endpoints,
+        ready=None if used is None else _ready(policy, used, slices),
         active=used.active if is_current and used is not None else 0,
         reachable_share=used.reachable_share if is_current and used is not None else None,
         problem=_problem(policy) if is_current else None,
     )
+
+
+def _ready(
+    policy: TrafficPolicy, used: ClusterTrafficStatus, slices: Collection[EndpointSlice] | None
+) -> int:
+    """How many ready endpoints a cluster has, active or standby.
+
+    Its mirrors say so as soon as svclink knows; the numbers of the status may be half a minute old.
+    But what is left out, with `fallback: false`, only the status counts.
+    """
+    rule = next((each for each in policy.spec.clusters if each.name == used.name), None)
+    if slices is None or (rule is not None and not rule.fallback):
+        return used.endpoints
+    mirrors = [each for each in slices if cluster_of(each) == used.name]
+    found = {
+        (each.address_type, address)
+        for each in mirrors
+        for address in ready_addresses(without_standby(each))
+    }
+    return len(found)
 
 
 def _problem(policy: TrafficPolicy) -> str | None:

@@ -8,12 +8,15 @@ from attrs import define, evolve, field
 
 from svclink_controller import clock
 from svclink_controller.api.client import Client
-from svclink_controller.api.errors import TransportError
+from svclink_controller.api.errors import ApiError, TransportError
 from svclink_controller.cli.traffic.interrupts import Interrupt
 from svclink_controller.cli.traffic.progress import Report, Reporter
 from svclink_controller.cli.traffic.writing import read_policy, write_policy
+from svclink_controller.reflect.reflector import Reflector
 from svclink_controller.wire.messages import WireError
+from svclink_controller.wire.resources import ENDPOINT_SLICES
 from svclink_core.codec import Json
+from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.traffic_edits import edited_policy
 from svclink_core.traffic_policy_v1alpha1 import TrafficPolicy
@@ -27,6 +30,7 @@ from svclink_core.traffic_shift import (
     next_move,
     shift_facts,
 )
+from svclink_core.well_known import LABEL_SERVICE_NAME
 
 
 @define
@@ -96,7 +100,20 @@ class Shifting:
         if self.policy is None:
             return ShiftFacts(None, is_applied=False, ready=None)
         self.policy = await read_policy(self.client, self.policy)
-        return shift_facts(self.policy, self.shift.cluster)
+        return shift_facts(self.policy, self.shift.cluster, await self._slices())
+
+    async def _slices(self) -> list[EndpointSlice] | None:
+        """All EndpointSlices of the Service; None if they cannot be read.
+
+        They are read after the status, so they are not older than what it says is applied.
+        """
+        selector = f"{LABEL_SERVICE_NAME}={self.service.name}"
+        resource = evolve(ENDPOINT_SLICES, label_selector=selector)
+        try:
+            listing = await Reflector(self.client, resource, self.service.namespace).list_all()
+        except ApiError:
+            return None
+        return None if listing.undecodable else listing.items
 
     async def _write(self, share: int | None) -> None:
         wanted = edited_policy(self.policy, self.service, {self.shift.cluster: share})

@@ -215,7 +215,7 @@ def use_shares(core: Mapping[str, Function], found: Snapshot) -> None:
         core["has_to_be_written"](policy, edited)
         core["why_policy_refused"](edited.spec)  # type: ignore[attr-defined]  # it gives a policy
         core["preview_traffic"](core["with_policy"](found, edited), key, NOW)
-        facts = core["shift_facts"](edited, "c1")
+        facts = core["shift_facts"](edited, "c1", main_slices(found))
         core["next_move"](Shift("c1", (10, 20)), ShiftState(), facts, NOW)
 
 

@@ -13,6 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.strategies import DataObject
 
+from svclink_core import EndpointConditions, EndpointSlice
+from svclink_core.standby import with_standby
 from svclink_core.svclink_v1alpha1 import Condition
 from svclink_core.traffic_policy_v1alpha1 import (
     ClusterTraffic,
@@ -29,7 +31,7 @@ from svclink_core.traffic_shift import (
     next_move,
     shift_facts,
 )
-from tests.builders.values import traffic_policy
+from tests.builders.values import endpoint, mirrored_slice, remote_slice, traffic_policy
 
 SHIFT: Final = Shift("c1", (5, 50), before=None, watch_seconds=60, min_ready=2)
 BEFORE: Final = ShiftFacts(share=None, is_applied=True, ready=3)
@@ -166,7 +168,7 @@ def status(active: int, *, generation: int = 1, accepted: str = "True") -> Traff
 def test_facts_come_from_the_status() -> None:
     """A step is applied once the status describes the current policy."""
     policy = traffic_policy(ClusterTraffic("c1", 10), status=status(1))
-    assert shift_facts(policy, "c1") == ShiftFacts(
+    assert shift_facts(policy, "c1", None) == ShiftFacts(
         10, is_applied=True, ready=3, active=1, reachable_share=20
     )
 
@@ -174,18 +176,43 @@ def test_facts_come_from_the_status() -> None:
 def test_old_status_is_not_the_status_of_a_new_share() -> None:
     """Before svclink saw the current policy, only its endpoints are known."""
     policy = traffic_policy(ClusterTraffic("c1", 10), status=status(1, generation=0))
-    assert shift_facts(policy, "c1") == ShiftFacts(10, is_applied=False, ready=3)
+    assert shift_facts(policy, "c1", None) == ShiftFacts(10, is_applied=False, ready=3)
 
 
 def test_nothing_is_known_without_a_status() -> None:
     """A cluster that the status does not name may have endpoints or not."""
     policy = traffic_policy(status=TrafficPolicyStatus(observed_generation=1))
-    assert shift_facts(policy, "c1") == ShiftFacts(None, is_applied=True, ready=None)
+    assert shift_facts(policy, "c1", None) == ShiftFacts(None, is_applied=True, ready=None)
     unread = traffic_policy(ClusterTraffic("c1", 10))
-    assert shift_facts(unread, "c1") == ShiftFacts(10, is_applied=False, ready=None)
+    assert shift_facts(unread, "c1", None) == ShiftFacts(10, is_applied=False, ready=None)
 
 
 def test_policy_that_is_not_accepted_is_a_problem() -> None:
     """The message of the condition says why."""
     policy = traffic_policy(ClusterTraffic("c1", 10), status=status(0, accepted="False"))
-    assert shift_facts(policy, "c1").problem == "delete one"
+    assert shift_facts(policy, "c1", None).problem == "delete one"
+
+
+GONE: Final = EndpointConditions(ready=False, serving=True, terminating=True)
+MIRROR: Final = mirrored_slice(
+    endpoints=[endpoint("10.0.0.1"), endpoint("10.0.0.2"), endpoint("10.0.0.3", conditions=GONE)]
+)
+
+
+def ready(*slices: EndpointSlice, fallback: bool = True) -> int | None:
+    """What is known of ready endpoints, where the status still says 3."""
+    rule = ClusterTraffic("c1", 10, fallback=fallback)
+    return shift_facts(traffic_policy(rule, status=status(1)), "c1", slices).ready
+
+
+def test_ready_endpoints_are_counted_in_the_mirrors() -> None:
+    """A standby is ready, what terminates is not; others than the cluster do not count."""
+    standby = with_standby(MIRROR, ["10.0.0.1"], is_fallback=True)
+    others = (remote_slice("web-local", "10.9.0.1"), mirrored_slice(None, "10.5.0.1", cluster="c2"))
+    assert ready(MIRROR) == ready(standby) == ready(standby, MIRROR, *others) == 2
+    assert ready(*others) == ready() == 0
+
+
+def test_endpoints_that_are_left_out_are_counted_by_the_status() -> None:
+    """The mirrors lack all but the active ones, and would look like too few."""
+    assert ready(with_standby(MIRROR, ["10.0.0.1"], is_fallback=False), fallback=False) == 3

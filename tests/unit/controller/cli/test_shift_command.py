@@ -22,16 +22,18 @@ from svclink_core import (
     TrafficPolicyStatus,
 )
 from svclink_core.codec import structure, unstructure_status
+from svclink_core.standby import with_standby
 from svclink_core.traffic_edits import share_of
 from svclink_core.traffic_policy_v1alpha1 import ClusterTrafficStatus
 from tests.builders.keys import WEB
 from tests.builders.values import endpoint, mirrored_slice, remote_slice, service, traffic_policy
+from tests.unit.controller.faults import Refuse, ends_with
 from tests.unit.controller.fleets import Fleet, fleet
 from tests.unit.controller.waiting import eventually
 
 LOCAL = remote_slice("web-local", *[f"10.9.0.{number}" for number in range(1, 10)])
 ADDRESSES = [f"10.0.0.{number}" for number in range(1, 10)]
-STANDBY = EndpointConditions(ready=False, serving=True, terminating=True)
+FAILED = EndpointConditions(ready=False, serving=False, terminating=False)
 SHIFT = ("shift", "default/web", "--to", "c1", "--every", "1ms")
 
 
@@ -54,10 +56,11 @@ def stored(world: Fleet) -> TrafficPolicy | None:
 def put_status(world: Fleet, share: int | None, active: int, ready: int = 9) -> None:
     """What svclink writes: the mirror first, then the status."""
     endpoints = [
-        endpoint(address) if number < active else endpoint(address, conditions=STANDBY)
+        endpoint(address) if number < ready else endpoint(address, conditions=FAILED)
         for number, address in enumerate(ADDRESSES)
     ]
-    world.main.put(mirrored_slice(endpoints=endpoints))
+    mirror = mirrored_slice(endpoints=endpoints)
+    world.main.put(with_standby(mirror, ADDRESSES[:active], is_fallback=True))
     (policy,) = world.main.all("trafficpolicies")
     clusters = (ClusterTrafficStatus("c1", 0, ready, active, share, 10 * active),)
     generation = policy["metadata"].get("generation", 0)
@@ -121,6 +124,34 @@ async def test_shift_sets_the_share_back_if_pods_fail(tmp_path: Path) -> None:
         "set back to a share of 5 %, because fewer than 1 of its endpoints were ready"
     )
     assert {"Planned", "Watching"} <= {each.get("state") for each in reports}
+
+
+async def test_shift_sees_pods_that_fail_before_the_status_does(tmp_path: Path) -> None:
+    """The numbers of the status are written now and then; the mirrors change at once."""
+    async with fleet(tmp_path, "c1") as world:
+        prepare(world)
+        command = ("shift", "default/web", "--to", "c1", "--every", "1h", "--steps", "10")
+        running = asyncio.create_task(world.run(*command))
+        await eventually(lambda: share_of(stored(world), "c1") == 10)
+        put_status(world, 10, 1)
+        (policy,) = world.main.all("trafficpolicies")
+        world.main.put(mirrored_slice(endpoints=[endpoint(ADDRESSES[0], conditions=FAILED)]))
+        await eventually(lambda: share_of(stored(world), "c1") is None)
+        after = world.main.all("trafficpolicies")[0]
+        assert after["status"] == policy["status"]
+        put_status(world, None, 0)
+        assert (await running).exit_code == 2
+
+
+async def test_shift_goes_on_where_slices_cannot_be_read(tmp_path: Path) -> None:
+    """Then the numbers of the status count: not known is not none."""
+    async with fleet(tmp_path, "c1") as world, applying(world) as applied:
+        prepare(world)
+        running = asyncio.create_task(world.run(*SHIFT, "--steps", "10,25"))
+        await eventually(lambda: stored(world) is not None)
+        world.main.fail(Refuse(403), ends_with("/endpointslices"))
+        assert (await running).exit_code == 0
+    assert applied == [10, 25]
 
 
 async def test_shift_leaves_the_share_of_another_client_alone(tmp_path: Path) -> None:
