@@ -17,7 +17,8 @@ import pytest
 import yaml
 
 from svclink_controller.demo.processes import Process
-from tests.builders.manifests import endpoint_slice, traffic_policy
+from svclink_core.well_known import ANNOTATION_MIRROR
+from tests.builders.manifests import endpoint_slice, service, traffic_policy, webhook_configuration
 from tests.e2e.admission import WriteBan, assert_refused, write_ban
 from tests.e2e.api_client import Api
 from tests.e2e.control_planes import Cluster
@@ -104,6 +105,17 @@ def ban(main: Cluster) -> Iterator[WriteBan]:
         yield created
 
 
+@pytest.fixture
+def _webhook(world: World) -> Iterator[None]:
+    """A webhook of main, so that its API server calls a Service."""
+    path = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
+    hook = webhook_configuration("scraped", f"{world.namespace}/called")
+    world.main.api.request("POST", path, hook)
+    yield
+    world.main.api.request("DELETE", f"{path}/scraped")
+
+
+@pytest.mark.usefixtures("_webhook")
 def test_prometheus_has_data_for_every_panel_metric_and_alert(
     world: World,
     addresses: dict[str, str],
@@ -159,6 +171,9 @@ def change_everything(world: World) -> None:
     world.withdraw(world.c1, withdrawn)
     world.await_mirrored(withdrawn)
     divide_traffic(world, changed)
+    annotated = service(f"{world.namespace}/annotated", annotations={ANNOTATION_MIRROR: "maybe"})
+    world.create(world.main, annotated)
+    world.publish(world.c1, "annotated", "10.1.0.8")
 
 
 def divide_traffic(world: World, name: str) -> None:
