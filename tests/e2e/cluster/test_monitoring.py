@@ -12,6 +12,7 @@ from typing import Final
 
 import pytest
 
+from tests.builders.manifests import traffic_policy
 from tests.e2e.monitoring.deployed_monitoring import documented_series
 from tests.e2e.monitoring.permissions import discovered_pods
 from tests.e2e.monitoring.programs import require_prometheus
@@ -19,7 +20,7 @@ from tests.e2e.monitoring.prometheus import Prometheus, running_prometheus
 from tests.e2e.polling import eventually
 from tests.e2e.shell import Shell
 
-from .shop import Shop
+from .shop import APP, NAMESPACE, Shop
 from .workloads import POD_SECONDS
 
 PORT: Final = 9090
@@ -50,6 +51,16 @@ def prometheus(shop: Shop, tmp_path: Path) -> Iterator[Prometheus]:
         yield running
 
 
+@pytest.fixture
+def _policy(shop: Shop) -> Iterator[None]:
+    """A share that the Service has anyway: two of its five Pods are in c1."""
+    policy = traffic_policy(f"{NAMESPACE}/{APP}", {"name": "c1", "share": 40})
+    shop.main.api.create(policy)
+    yield
+    shop.main.api.delete("trafficpolicies", policy["metadata"]["name"], NAMESPACE)
+
+
+@pytest.mark.usefixtures("_policy")
 def test_prometheus_scrapes_the_pods(shop: Shop, prometheus: Prometheus) -> None:
     """Every metric is there, every panel of the dashboard has data, and nothing is an alert."""
     shop.change_remote()
