@@ -12,6 +12,7 @@ from typing import Final
 
 import pytest
 
+from svclink_core.well_known import ANNOTATION_MIRROR
 from tests.builders.manifests import traffic_policy
 from tests.e2e.monitoring.deployed_monitoring import documented_series
 from tests.e2e.monitoring.permissions import discovered_pods
@@ -52,15 +53,18 @@ def prometheus(shop: Shop, tmp_path: Path) -> Iterator[Prometheus]:
 
 
 @pytest.fixture
-def _policy(shop: Shop) -> Iterator[None]:
-    """A share that the Service has anyway: two of its five Pods are in c1."""
+def _reported(shop: Shop) -> Iterator[None]:
+    """What some metrics are about: a share that the Service has anyway, and a finding."""
+    api = shop.main.api
     policy = traffic_policy(f"{NAMESPACE}/{APP}", {"name": "c1", "share": 40})
-    shop.main.api.create(policy)
+    api.create(policy)
+    api.patch("services", APP, NAMESPACE, {"metadata": {"annotations": {ANNOTATION_MIRROR: "?"}}})
     yield
-    shop.main.api.delete("trafficpolicies", policy["metadata"]["name"], NAMESPACE)
+    api.patch("services", APP, NAMESPACE, {"metadata": {"annotations": {ANNOTATION_MIRROR: None}}})
+    api.delete("trafficpolicies", policy["metadata"]["name"], NAMESPACE)
 
 
-@pytest.mark.usefixtures("_policy")
+@pytest.mark.usefixtures("_reported")
 def test_prometheus_scrapes_the_pods(shop: Shop, prometheus: Prometheus) -> None:
     """Every metric is there, every panel of the dashboard has data, and nothing is an alert."""
     shop.change_remote()
