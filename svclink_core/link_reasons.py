@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from svclink_core.explained import Explained
 
 
-class LinkReason(Enum):
+class LinkReason(Explained):
     """Why a ClusterLink is in its state: the `reason` of a condition, and a sentence for people."""
 
     CLUSTER_READY = ("ClusterReady", "Cluster connection established")
@@ -100,10 +100,3 @@ class LinkReason(Enum):
         "StillNeeded",
         "nothing else of an IP family is ready, so endpoints of the cluster stay in use",
     )
-
-    def __init__(self, code: str, sentence: str) -> None:
-        self.code = code
-        self.sentence = sentence
-
-    def __str__(self) -> str:
-        return self.code

@@ -5,16 +5,15 @@ A plan carries it, so that status, commands and metrics do not find it out again
 
 from __future__ import annotations
 
-from enum import Enum
-
 from attrs import frozen
 
+from svclink_core.explained import Explained
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.traffic_policy_v1alpha1 import ActiveTier, IPFamily
 from svclink_core.traffic_shares import Miss
 
 
-class TrafficReason(Enum):
+class TrafficReason(Explained):
     """Why so many ready endpoints of a cluster are active: a code, and a sentence for people."""
 
     LOCAL = ("Local", "svclink never changes local endpoints")
@@ -26,13 +25,6 @@ class TrafficReason(Enum):
     DRAINED = ("Drained", "its ClusterLink is drained")
     LAST_READY = ("LastReady", "nothing else of the Service is ready")
     NOTHING_READY = ("NothingReady", "it has no ready endpoint")
-
-    def __init__(self, code: str, sentence: str) -> None:
-        self.code = code
-        self.sentence = sentence
-
-    def __str__(self) -> str:
-        return self.code
 
 
 @frozen

@@ -6,11 +6,13 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from typing import Final, TypeAlias, assert_never
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
+from svclink_core.conditions import ConditionState, condition_of, dated, plain_condition
 from svclink_core.controller_namespace import ControllerNamespace
 from svclink_core.credential_expiry import CredentialState
 from svclink_core.deletion_guard import UNGUARDED, Guard
+from svclink_core.explained import joined
 from svclink_core.kubeconfig_place import (
     kubeconfig_place,
     replacement_advice,
@@ -24,7 +26,6 @@ from svclink_core.svclink_v1alpha1 import (
     ClusterLink,
     ClusterLinkStatus,
     Condition,
-    ConditionStatus,
     Phase,
 )
 from svclink_core.well_known import Reason
@@ -125,25 +126,6 @@ _Trouble: TypeAlias = tuple[LinkReason, str]
 """The reason of a condition, and its message."""
 
 
-@frozen
-class _State:
-    """A condition without its times.
-
-    Args:
-        type: The type of the condition.
-        status: Whether it holds.
-        reason: Why.
-        message: The reason in a sentence.
-        exact: What the message begins with: times in it are facts, and not those of a controller.
-    """
-
-    type: str
-    status: ConditionStatus
-    reason: LinkReason
-    message: str
-    exact: str = ""
-
-
 def _phase(facts: LinkFacts) -> Phase:
     if not facts.link.spec.enabled:
         return "Disabled"
@@ -168,22 +150,20 @@ def _error(facts: LinkFacts) -> str | None:
     return min(facts.write_failures, default=None)
 
 
-def _ready(facts: LinkFacts) -> _State:
+def _ready(facts: LinkFacts) -> ConditionState:
     if not facts.link.spec.enabled:
-        return _State("Ready", "False", LinkReason.DISABLED, LinkReason.DISABLED.sentence)
+        return plain_condition("Ready", "False", LinkReason.DISABLED)
     if facts.problem is not None:
         problem = facts.problem
         message = _advised(problem, facts)
-        return _State("Ready", "False", problem.reason, message, problem.expired)
+        return ConditionState("Ready", "False", problem.reason, message, problem.expired)
     match facts.connection:
         case Synced():
-            return _State(
-                "Ready", "True", LinkReason.CLUSTER_READY, LinkReason.CLUSTER_READY.sentence
-            )
+            return plain_condition("Ready", "True", LinkReason.CLUSTER_READY)
         case Pending():
-            return _State("Ready", "Unknown", LinkReason.CONNECTING, LinkReason.CONNECTING.sentence)
+            return plain_condition("Ready", "Unknown", LinkReason.CONNECTING)
         case Unreachable():
-            return _State("Ready", "False", LinkReason.UNREACHABLE, LinkReason.UNREACHABLE.sentence)
+            return plain_condition("Ready", "False", LinkReason.UNREACHABLE)
         case unexpected:
             assert_never(unexpected)
 
@@ -201,16 +181,14 @@ def _replacement(command: str, facts: LinkFacts) -> str:
     return f". To replace the kubeconfig ({place}): {command}"
 
 
-def _synced(facts: LinkFacts) -> _State:
+def _synced(facts: LinkFacts) -> ConditionState:
     if not facts.link.spec.enabled:
-        return _State("Synced", "Unknown", LinkReason.DISABLED, LinkReason.DISABLED.sentence)
+        return plain_condition("Synced", "Unknown", LinkReason.DISABLED)
     match facts.connection:
         case Pending():
-            return _State(
-                "Synced", "False", LinkReason.INITIALIZING, LinkReason.INITIALIZING.sentence
-            )
+            return plain_condition("Synced", "False", LinkReason.INITIALIZING)
         case Unreachable(since, _):
-            return _State(
+            return ConditionState(
                 "Synced",
                 "False",
                 LinkReason.STALE,
@@ -222,12 +200,12 @@ def _synced(facts: LinkFacts) -> _State:
             assert_never(unexpected)
 
 
-def _synced_while_connected(facts: LinkFacts, missing: Collection[str]) -> _State:
+def _synced_while_connected(facts: LinkFacts, missing: Collection[str]) -> ConditionState:
     """The first problem gives the reason; the message has all."""
     problems = [*_silence(facts), *_missing(missing), *_failed_writes(facts)]
     if not problems:
-        return _State("Synced", "True", LinkReason.SYNCED, LinkReason.SYNCED.sentence)
-    return _State("Synced", "False", *_joined(problems))
+        return plain_condition("Synced", "True", LinkReason.SYNCED)
+    return ConditionState("Synced", "False", *joined(problems))
 
 
 def _silence(facts: LinkFacts) -> Iterator[_Trouble]:
@@ -260,50 +238,43 @@ _DEGRADING = {
 """The findings that each reason of the condition Degraded tells of."""
 
 
-def _degraded(facts: LinkFacts) -> _State:
+def _degraded(facts: LinkFacts) -> ConditionState:
     """The first problem gives the reason; the message counts and names the Services of each."""
     kinds = [*_exceeded(facts), *_held(facts.guard), *_found(facts.findings)]
     if not kinds:
-        return _State("Degraded", "False", LinkReason.AS_EXPECTED, LinkReason.AS_EXPECTED.sentence)
-    return _State("Degraded", "True", *_joined(kinds))
+        return plain_condition("Degraded", "False", LinkReason.AS_EXPECTED)
+    return ConditionState("Degraded", "True", *joined(kinds))
 
 
-def _expiring(credentials: CredentialState | None, facts: LinkFacts) -> Iterator[_State]:
+def _expiring(credentials: CredentialState | None, facts: LinkFacts) -> Iterator[ConditionState]:
     """Nothing is said of credentials that are not known."""
     if credentials is None:
         return
     reason = credentials.reason
     if reason is LinkReason.CREDENTIALS_VALID:
         message = f"{reason.sentence} ({credentials.text})"
-        yield _State("CredentialsExpiring", "False", reason, message, exact=message)
+        yield ConditionState("CredentialsExpiring", "False", reason, message, exact=message)
         return
     message = f"{credentials.text}: {reason.sentence}"
     advice = _replacement(replacing_command(facts.link, facts.home), facts)
-    yield _State("CredentialsExpiring", "True", reason, message + advice, exact=message)
+    yield ConditionState("CredentialsExpiring", "True", reason, message + advice, exact=message)
 
 
-def _drained(facts: LinkFacts) -> Iterator[_State]:
+def _drained(facts: LinkFacts) -> Iterator[ConditionState]:
     """Nothing is said of a link that is not drained."""
     if not facts.link.spec.drained:
         return
     if not facts.link.spec.enabled:
-        yield _State("Drained", "False", LinkReason.DISABLED, LinkReason.DISABLED.sentence)
+        yield plain_condition("Drained", "False", LinkReason.DISABLED)
     elif facts.in_use == 0:
-        yield _State("Drained", "True", LinkReason.DRAINED, LinkReason.DRAINED.sentence)
+        yield plain_condition("Drained", "True", LinkReason.DRAINED)
     elif facts.in_use > len(facts.needed_by):
         count, reason = facts.in_use - len(facts.needed_by), LinkReason.DRAINING
-        yield _State("Drained", "False", reason, f"{count} Service(s) {reason.sentence}")
+        yield ConditionState("Drained", "False", reason, f"{count} Service(s) {reason.sentence}")
     else:
         names, reason = _counted(facts.needed_by), LinkReason.STILL_NEEDED
         message = f"{len(facts.needed_by)} Service(s): {names}: {reason.sentence}"
-        yield _State("Drained", "False", reason, message)
-
-
-def _joined(troubles: Sequence[_Trouble]) -> _Trouble:
-    """Several problems as one: the reason of the first, and the messages of all."""
-    first, text = troubles[0]
-    others = [f"{reason.code}: {message}" for reason, message in troubles[1:]]
-    return first, "; ".join((text, *others))
+        yield ConditionState("Drained", "False", reason, message)
 
 
 def _exceeded(facts: LinkFacts) -> Iterator[_Trouble]:
@@ -335,21 +306,14 @@ def _counted(items: Sequence[str]) -> str:
     return ", ".join(items[:SHOWN_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
-def _condition(state: _State, old: ClusterLinkStatus, generation: int, now: str) -> Condition:
-    """The condition with its transition time: the old one's, unless `status` differs."""
-    before = next((condition for condition in old.conditions if condition.type == state.type), None)
-    same = before is not None and before.status == state.status
-    return Condition(
-        type=state.type,
-        status=state.status,
-        reason=state.reason.code,
-        message=_message(state, before),
-        last_transition_time=before.last_transition_time if before is not None and same else now,
-        observed_generation=generation,
-    )
+def _condition(
+    state: ConditionState, old: ClusterLinkStatus, generation: int, now: str
+) -> Condition:
+    before = condition_of(old.conditions, state.type)
+    return dated(evolve(state, message=_message(state, before)), before, generation, now)
 
 
-def _message(state: _State, before: Condition | None) -> str:
+def _message(state: ConditionState, before: Condition | None) -> str:
     """The message; one that only names another time is no news, and the time seen first stays."""
     is_about_same = before is not None and before.message.startswith(state.exact)
     if before is not None and is_about_same and before.reason == state.reason.code:

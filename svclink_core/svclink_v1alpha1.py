@@ -73,6 +73,11 @@ class Condition:
     observed_generation: int = 0
 
     @property
+    def state(self) -> tuple[str, ConditionStatus, str]:
+        """What it says, apart from wording and times."""
+        return self.type, self.status, self.reason
+
+    @property
     def is_healthy(self) -> bool:
         """Whether the condition has the status of a link without problems."""
         return self.status == ("False" if self.type in TRUE_IF_UNHEALTHY else "True")

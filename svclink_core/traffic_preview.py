@@ -68,9 +68,11 @@ def preview_traffic(
     """
     planned = plan_service(found, service, posix)
     policy = found.main.traffic_policies.get(service)
-    # A policy without rules changes nothing (law L16), but its plan says what is active.
-    neutral = with_policy(found, edited_policy(None, service, {}))
-    traffic = planned.traffic or plan_service(neutral, service, posix).traffic
+    traffic = planned.traffic
+    if not traffic:
+        # A policy without rules changes nothing (law L16), but its plan says what is active.
+        neutral = with_policy(found, edited_policy(None, service, {}))
+        traffic = plan_service(neutral, service, posix).traffic
     if not traffic:
         return None
     (only,) = traffic

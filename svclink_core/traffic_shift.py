@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 from attrs import evolve, frozen
 
+from svclink_core.conditions import condition_of
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.ownership import cluster_of
 from svclink_core.standby import ready_addresses, without_standby
@@ -208,5 +209,5 @@ def _ready(
 
 
 def _problem(policy: TrafficPolicy) -> str | None:
-    accepted = next((each for each in policy.status.conditions if each.type == "Accepted"), None)
+    accepted = condition_of(policy.status.conditions, "Accepted")
     return accepted.message if accepted is not None and accepted.status == "False" else None

@@ -14,14 +14,15 @@ in any case: only a Service that is not served as planned, or not at all, is wor
 from __future__ import annotations
 
 from collections.abc import Iterator
-from enum import Enum
 from typing import Final, assert_never
 
-from attrs import evolve, frozen
+from attrs import evolve
 
+from svclink_core.conditions import ConditionState, condition_of, dated, plain_condition
 from svclink_core.core_v1 import Service
+from svclink_core.explained import Explained, joined
 from svclink_core.service_traffic import EndpointUse, FamilyTraffic, ServiceTraffic
-from svclink_core.svclink_v1alpha1 import Condition, ConditionStatus
+from svclink_core.svclink_v1alpha1 import Condition
 from svclink_core.traffic_policy_v1alpha1 import (
     ClusterTrafficStatus,
     TrafficPolicy,
@@ -31,7 +32,7 @@ from svclink_core.traffic_shares import Miss, Obstacle, percent_of
 from svclink_core.well_known import MAIN
 
 
-class PolicyReason(Enum):
+class PolicyReason(Explained):
     """The reason of a condition of a TrafficPolicy, and a sentence for people."""
 
     ACCEPTED = ("Accepted", "the policy counts for its Service")
@@ -47,13 +48,6 @@ class PolicyReason(Enum):
         "TopologyRouting",
         "the Service prefers near endpoints, so shares hold only over all nodes together",
     )
-
-    def __init__(self, code: str, sentence: str) -> None:
-        self.code = code
-        self.sentence = sentence
-
-    def __str__(self) -> str:
-        return self.code
 
 
 def traffic_status(
@@ -94,43 +88,31 @@ def traffic_status(
     )
 
 
-@frozen
-class _State:
-    """A condition without its times."""
-
-    type: str
-    status: ConditionStatus
-    reason: PolicyReason
-    message: str
-
-
-_ACCEPTED: Final = _State("Accepted", "True", PolicyReason.ACCEPTED, PolicyReason.ACCEPTED.sentence)
+_ACCEPTED: Final = plain_condition("Accepted", "True", PolicyReason.ACCEPTED)
 
 
 def _refused(
     policy: TrafficPolicy, counting: TrafficPolicy, service: Service | None
-) -> _State | None:
+) -> ConditionState | None:
     """Why a policy does not count, or None if it does."""
     if counting.metadata.name != policy.metadata.name:
         reason = PolicyReason.CONFLICTED
         other = f"TrafficPolicy {counting.metadata.name} is for {policy.service} too"
-        return _State("Accepted", "False", reason, f"{other}: {reason.sentence}")
+        return ConditionState("Accepted", "False", reason, f"{other}: {reason.sentence}")
     if service is None:
         reason = PolicyReason.TARGET_NOT_FOUND
         message = f"there is no Service {policy.service}: {reason.sentence}"
-        return _State("Accepted", "False", reason, message)
+        return ConditionState("Accepted", "False", reason, message)
     return None
 
 
-def _applied(traffic: ServiceTraffic, write_failure: str | None) -> _State:
+def _applied(traffic: ServiceTraffic, write_failure: str | None) -> ConditionState:
     """The first remark gives the reason; the message has all. All but a failover are obstacles."""
     found = [*_remarks(traffic, write_failure)]
     if not found:
-        return _State("Applied", "True", PolicyReason.APPLIED, PolicyReason.APPLIED.sentence)
+        return plain_condition("Applied", "True", PolicyReason.APPLIED)
     is_applied = all(reason is PolicyReason.FAILED_OVER for reason, _ in found)
-    first, text = found[0]
-    others = [f"{reason.code}: {message}" for reason, message in found[1:]]
-    return _State("Applied", "True" if is_applied else "False", first, "; ".join((text, *others)))
+    return ConditionState("Applied", "True" if is_applied else "False", *joined(found))
 
 
 def _remarks(
@@ -212,15 +194,7 @@ def _clusters(policy: TrafficPolicy, traffic: ServiceTraffic) -> tuple[ClusterTr
     return tuple(found)
 
 
-def _condition(state: _State, old: TrafficPolicyStatus, generation: int, now: str) -> Condition:
-    """The condition with its transition time: the old one's, unless `status` differs."""
-    before = next((each for each in old.conditions if each.type == state.type), None)
-    is_same = before is not None and before.status == state.status
-    return Condition(
-        type=state.type,
-        status=state.status,
-        reason=state.reason.code,
-        message=state.message,
-        last_transition_time=before.last_transition_time if before and is_same else now,
-        observed_generation=generation,
-    )
+def _condition(
+    state: ConditionState, old: TrafficPolicyStatus, generation: int, now: str
+) -> Condition:
+    return dated(state, condition_of(old.conditions, state.type), generation, now)

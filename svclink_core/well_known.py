@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import Enum
 from typing import Final
 
+from svclink_core.explained import Explained
+
 # Labels and annotations. Sources: KEP-752 (EndpointSlice), KEP-1645 (multi-cluster services),
 # MIRRORING "Keys".
 LABEL_SERVICE_NAME: Final = "kubernetes.io/service-name"
@@ -78,7 +80,7 @@ class Side(Enum):
     OPERATOR = "the operator"
 
 
-class Reason(Enum):
+class Reason(Explained):
     """Why svclink does, keeps or skips something: a CamelCase code and a sentence for people.
 
     Reasons not to mirror something also say which side caused it.
@@ -358,9 +360,5 @@ class Reason(Enum):
     )
 
     def __init__(self, code: str, sentence: str, caused_by: Side | None = None) -> None:
-        self.code = code
-        self.sentence = sentence
+        super().__init__(code, sentence)
         self.caused_by = caused_by
-
-    def __str__(self) -> str:
-        return self.code

@@ -9,6 +9,7 @@ from attrs import define, evolve, field, frozen
 
 from svclink_controller import clock
 from svclink_core.api_server_calls import ApiServerCalls
+from svclink_core.conditions import condition_of
 from svclink_core.connection_loss import Loss, loss_of
 from svclink_core.core_v1 import Namespace, Service
 from svclink_core.discovery_v1 import EndpointSlice
@@ -177,6 +178,6 @@ def _unread(link: ClusterLink, failure: FailedRead | None) -> RemoteCluster:
 
 def _unreachable(link: ClusterLink, *, is_lost: bool) -> Unreachable:
     """Since when the cluster is away, by the status of its link; now if that says connected."""
-    ready = next((each for each in link.status.conditions if each.type == "Ready"), None)
+    ready = condition_of(link.status.conditions, "Ready")
     since = clock.now() if ready is None or ready.status == "True" else ready.last_transition_time
     return Unreachable(since, datetime.fromisoformat(since).timestamp(), is_lost=is_lost)

@@ -14,9 +14,9 @@ from svclink_controller.wire.messages import WireError
 from svclink_controller.wire.reading import decode_object
 from svclink_controller.wire.resources import CLUSTER_LINKS, ENDPOINT_SLICES
 from svclink_core.codec import Json
+from svclink_core.drain_progress import DrainProgress, drain_progress
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.svclink_v1alpha1 import ClusterLink
-from svclink_core.traffic_drain import DrainProgress, drain_progress
 from svclink_core.well_known import LABEL_CLUSTER
 
 

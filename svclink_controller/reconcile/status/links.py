@@ -180,5 +180,5 @@ def is_transition(old: ClusterLinkStatus, new: ClusterLinkStatus) -> bool:
 
 
 def _state(status: ClusterLinkStatus) -> tuple[object, ...]:
-    conditions = [(each.type, each.status, each.reason) for each in status.conditions]
+    conditions = [each.state for each in status.conditions]
     return status.phase, status.observed_generation, conditions

@@ -124,7 +124,7 @@ def is_policy_transition(old: TrafficPolicyStatus, new: TrafficPolicyStatus) -> 
 
 
 def _state(status: TrafficPolicyStatus) -> tuple[object, ...]:
-    conditions = [(each.type, each.status, each.reason) for each in status.conditions]
+    conditions = [each.state for each in status.conditions]
     return status.observed_generation, status.active_tier, status.tiers, conditions
 
 

@@ -356,6 +356,14 @@ def test_healthy_status_of_a_condition(kind: str) -> None:
     assert (true, false, unknown) == (not is_bad, is_bad, False)
 
 
+def test_state_of_a_condition_leaves_out_wording_and_times() -> None:
+    """Two conditions that differ in these alone are no transition."""
+    one = Condition("Ready", "True", "Reason", "message", "2026-01-01T00:00:00Z", 1)
+    other = Condition("Ready", "True", "Reason", "another", "2026-01-02T00:00:00Z", 2)
+    assert one.state == other.state == ("Ready", "True", "Reason")
+    assert one.state != evolve(other, reason="Other").state
+
+
 def test_edited_link_has_no_known_cluster() -> None:
     """The identity in a status belongs to the link as it was before the edit."""
     known = evolve(

@@ -10,8 +10,8 @@ from attrs import evolve
 
 from svclink_core import NamespacedName
 from svclink_core.discovery_v1 import EndpointConditions, EndpointSlice
+from svclink_core.drain_progress import DrainProgress, drain_progress
 from svclink_core.svclink_v1alpha1 import ClusterLink, ClusterLinkSpec, ClusterLinkStatus
-from svclink_core.traffic_drain import DrainProgress, drain_progress
 from tests.builders.keys import WEB
 from tests.builders.values import endpoint, link, mirrored_slice, remote_slice
 
