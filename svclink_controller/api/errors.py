@@ -15,6 +15,12 @@ from svclink_controller.credentials.administrator.access import AccessError
 from svclink_controller.wire.messages import Status, clean_text
 from svclink_core.errors import SvclinkError
 
+NOT_SERVED: Final = 404
+"""Code of an API server that does not know a kind: its CRD is not installed."""
+
+NOT_LISTABLE: Final = (403, NOT_SERVED)
+"""Codes of an API server that does not let svclink list a kind, or does not serve the kind."""
+
 
 class ApiError(SvclinkError):
     """The API server rejected a request; `status` holds its code, reason and message."""

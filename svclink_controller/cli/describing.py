@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, assert_never
 
+from svclink_controller.cli.printing import percent_text
 from svclink_core import codec
 from svclink_core.codec import Json
 from svclink_core.core_v1 import Namespace, Service
@@ -150,11 +151,6 @@ def traffic_lines(traffic: ServiceTraffic) -> Iterator[str]:
             numbers = f"{use.active} of {use.ready} ready {family.ip_family} endpoints active"
             name = use.cluster or "main"
             yield f"{name}: {numbers} ({share}), because {use.reason.sentence}"
-
-
-def percent_text(share: int | None) -> str:
-    """A share for people; `-` without one."""
-    return "-" if share is None else f"{share} %"
 
 
 def traffic_data(traffic: ServiceTraffic) -> dict[str, Json]:

@@ -72,3 +72,8 @@ def yaml_text(data: object) -> str:
 
 
 _DUMPER: Final = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+
+def percent_text(share: int | None) -> str:
+    """A share for people; `-` without one."""
+    return "-" if share is None else f"{share} %"

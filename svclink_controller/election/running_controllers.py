@@ -9,7 +9,7 @@ import msgspec
 import structlog
 
 from svclink_controller.api.client import Client
-from svclink_controller.api.errors import ApiError, TransportError
+from svclink_controller.api.errors import NOT_LISTABLE, ApiError, TransportError
 from svclink_controller.backoff import Backoff
 from svclink_controller.election.access_reviews import is_allowed
 from svclink_controller.election.live_leases import live_leases_anywhere
@@ -18,9 +18,6 @@ from svclink_core.controller_namespace import ControllerNamespace, controller_na
 
 DEPLOYMENT_LABEL: Final = "app.kubernetes.io/name=svclink"
 """The label that the manifests and the chart put on the Deployment."""
-
-NOT_SERVED: Final = frozenset({403, 404})
-"""The codes of an API server that does not let a user list a kind, or does not have the kind."""
 
 log = structlog.get_logger()
 
@@ -87,7 +84,7 @@ async def _leases(client: Client, name: str) -> set[str] | None:
 
 def _require_refusal(error: ApiError) -> None:
     """Raise the error again, unless it says that the kind may not or cannot be listed."""
-    if error.status.code not in NOT_SERVED:
+    if error.status.code not in NOT_LISTABLE:
         raise error
 
 

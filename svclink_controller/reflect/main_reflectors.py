@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
 
 from attrs import frozen
 
@@ -22,8 +21,7 @@ from svclink_controller.reflect.sinks import CallerSink, LinkSink, NamespaceSink
 from svclink_controller.reflect.traffic_policy_sink import TrafficPolicySink
 from svclink_controller.state.store import Store
 from svclink_controller.wire.api_server_callers import CALLERS
-from svclink_controller.wire.decoding import Secret
-from svclink_controller.wire.messages import IsHeld, nothing_is_held
+from svclink_controller.wire.messages import IsHeld, T, nothing_is_held
 from svclink_controller.wire.resources import (
     ENDPOINT_SLICES,
     NAMESPACES,
@@ -32,16 +30,10 @@ from svclink_controller.wire.resources import (
     Resource,
     reusing,
 )
-from svclink_core.api_server_calls import ApiServerCaller
-from svclink_core.core_v1 import Namespace, Service
+from svclink_core.core_v1 import Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.svclink_v1alpha1 import ClusterLink
-from svclink_core.traffic_policy_v1alpha1 import TrafficPolicy
 from svclink_core.well_known import MAIN
-
-T = TypeVar(
-    "T", Service, Namespace, EndpointSlice, ClusterLink, TrafficPolicy, Secret, ApiServerCaller
-)
 
 
 @frozen

@@ -18,8 +18,8 @@ from svclink_controller.api.errors import (
 )
 from svclink_controller.backoff import Backoff
 from svclink_controller.loop_turns import in_turns, next_turn
-from svclink_controller.wire.messages import Listing, Page, TooManyItemsError, Undecodable
-from svclink_controller.wire.reading import MAX_PAGE_ITEMS, T, decode_page
+from svclink_controller.wire.messages import Listing, Page, T, TooManyItemsError, Undecodable
+from svclink_controller.wire.reading import MAX_PAGE_ITEMS, decode_page
 from svclink_controller.wire.resources import Resource
 
 SMALLER_PAGES: Final = 8

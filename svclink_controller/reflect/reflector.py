@@ -23,13 +23,14 @@ from svclink_controller.wire.messages import (
     IsHeld,
     Listing,
     Status,
+    T,
     Undecodable,
     WatchEvent,
     WireError,
     is_earlier,
     nothing_is_held,
 )
-from svclink_controller.wire.reading import T, decode_event
+from svclink_controller.wire.reading import decode_event
 from svclink_controller.wire.resources import CLUSTER_LINKS, TRAFFIC_POLICIES, Resource
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.watch_health import (
@@ -60,9 +61,6 @@ UNBUFFER: Final = "let the proxy in front of the API server pass on watches unbu
 INSTALL_CRD: Final = "install the ClusterLink CRD: kubectl apply -f crd/"
 
 INSTALL_POLICY_CRD: Final = "install the TrafficPolicy CRD: kubectl apply -f crd/"
-
-NOT_LISTABLE: Final = (403, 404)
-"""Codes of an API server that does not let svclink list a kind, or does not serve the kind."""
 
 NEVER_WATCHED: Final = WatchHealth(heard_at=0, listed_at=0)
 

@@ -8,10 +8,10 @@ from typing import Generic, TypeVar
 import structlog
 from attrs import field, frozen
 
-from svclink_controller.api.errors import ApiError
+from svclink_controller.api.errors import NOT_LISTABLE, ApiError
 from svclink_controller.api.spending import Account
 from svclink_controller.loop_turns import TURN_SECONDS, in_turns
-from svclink_controller.reflect.reflector import NOT_LISTABLE, ReadError, warn_unread
+from svclink_controller.reflect.reflector import ReadError, warn_unread
 from svclink_controller.state.main.api_server_callers import ApiServerCallers
 from svclink_controller.state.main.namespaces import Namespaces
 from svclink_controller.state.store import Store

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from attrs import define
 
-from svclink_controller.api.errors import ApiError
+from svclink_controller.api.errors import NOT_LISTABLE, NOT_SERVED, ApiError
 from svclink_controller.reflect.reflector import ReadError, warn_unread
 from svclink_controller.state.main.traffic_policies import TrafficPolicies
 from svclink_controller.state.store import Store
@@ -14,12 +12,6 @@ from svclink_controller.wire.messages import Listing, Undecodable
 from svclink_controller.wire.resources import TRAFFIC_POLICIES
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.traffic_policy_v1alpha1 import TrafficPolicy
-
-DENIED: Final = 403
-"""Code of a server that does not let svclink list a kind."""
-
-UNSERVED: Final = 404
-"""Code of a server that does not know a kind: its CRD is not installed."""
 
 
 @define
@@ -59,10 +51,10 @@ class TrafficPolicySink:
         is logged once.
         """
         code = error.status.code if isinstance(error, ApiError) else 0
-        if code not in (DENIED, UNSERVED):
+        if code not in NOT_LISTABLE:
             warn_unread(TRAFFIC_POLICIES.plural, error)
             return
-        if code == UNSERVED:
+        if code == NOT_SERVED:
             self._policies.replace(Listing([], [], ""))
         self.store.mark_listed(TrafficPolicy)
         if code != self._refused:

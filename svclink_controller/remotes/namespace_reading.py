@@ -27,8 +27,8 @@ from svclink_controller.wire.resources import (
     REMOTE_ENDPOINT_SLICES,
     SERVICES,
     Resource,
-    selected_namespaces,
-    selected_services,
+    namespaces_selected_by,
+    services_selected_by,
     slices_of,
 )
 from svclink_core.core_v1 import Namespace, Service
@@ -140,7 +140,7 @@ class NamespaceReader:
         selector = self.target.namespace_selector
         if selector == EVERYTHING:
             return
-        reflector = Reflector(self.client, selected_namespaces(selector))
+        reflector = Reflector(self.client, namespaces_selected_by(selector))
         with forbidden_means(GRANT_NAMESPACES):
             listing = await reflector.list_all()
         selected = SelectedNamespaces(self.target)
@@ -181,7 +181,7 @@ class NamespaceReader:
         self, namespace: str, listed: Callable[[Listing[Service] | Listing[EndpointSlice]], None]
     ) -> ListedNamespace:
         """First the Services, which decide whose slices are read."""
-        resource = selected_services(self.target.service_selector)
+        resource = services_selected_by(self.target.service_selector)
         services = await self._list(resource, Service, namespace, listed)
         listing = services.listing
         undecodable = {each.key for each in listing.undecodable}

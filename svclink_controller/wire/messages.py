@@ -20,6 +20,7 @@ from svclink_core.traffic_policy_v1alpha1 import TrafficPolicy
 T = TypeVar(
     "T", Service, Namespace, EndpointSlice, ClusterLink, TrafficPolicy, Secret, ApiServerCaller
 )
+"""Every kind of object that svclink reads."""
 
 MAX_RETRY_AFTER: Final = 120
 """The longest pause in seconds that a server can ask for."""

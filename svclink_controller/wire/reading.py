@@ -13,7 +13,7 @@ from typing import Final, Literal, TypeVar, assert_never
 import msgspec
 
 from svclink_controller.wire.bounded_arrays import bounded_array, items_of
-from svclink_controller.wire.decoding import Secret, Struct, decode_written_slice
+from svclink_controller.wire.decoding import Struct, decode_written_slice
 from svclink_controller.wire.messages import (
     MAX_RETRY_AFTER,
     Bookmark,
@@ -22,6 +22,7 @@ from svclink_controller.wire.messages import (
     IsHeld,
     Page,
     Status,
+    T,
     TooManyItemsError,
     Undecodable,
     WatchEvent,
@@ -36,19 +37,10 @@ from svclink_controller.wire.resources import (
     TRAFFIC_POLICIES,
     Resource,
 )
-from svclink_core.api_server_calls import ApiServerCaller
-from svclink_core.core_v1 import Namespace, Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.errors import BadInputError
 from svclink_core.meta_v1 import NamespacedName
-from svclink_core.svclink_v1alpha1 import ClusterLink
-from svclink_core.traffic_policy_v1alpha1 import TrafficPolicy
 from svclink_core.well_known import LABEL_SERVICE_NAME
-
-T = TypeVar(
-    "T", Service, Namespace, EndpointSlice, ClusterLink, TrafficPolicy, Secret, ApiServerCaller
-)
-
 
 Answer = TypeVar("Answer")
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from functools import partial
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic
 from urllib.parse import quote
 
 import msgspec
 from attrs import evolve, frozen
 
 from svclink_controller.wire.decoding import (
-    Secret,
     decode_link,
     decode_namespace,
     decode_remote_slice,
@@ -20,15 +19,13 @@ from svclink_controller.wire.decoding import (
     decode_slice,
     decode_traffic_policy,
 )
-from svclink_controller.wire.messages import Undecodable
-from svclink_core.api_server_calls import ApiServerCaller
+from svclink_controller.wire.messages import T, Undecodable
 from svclink_core.core_v1 import Namespace, Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.label_selector import Requirement, Selector
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.ownership import service_of
 from svclink_core.svclink_v1alpha1 import ClusterLink
-from svclink_core.traffic_policy_v1alpha1 import TrafficPolicy
 from svclink_core.well_known import (
     LABEL_CLUSTER,
     LABEL_GO_CLUSTER,
@@ -36,10 +33,6 @@ from svclink_core.well_known import (
     LABEL_MCS_SOURCE_CLUSTER,
     LABEL_SERVICE_NAME,
     MANAGED_BY,
-)
-
-T = TypeVar(
-    "T", Service, Namespace, EndpointSlice, ClusterLink, TrafficPolicy, Secret, ApiServerCaller
 )
 
 PAGE_SIZE: Final = 250
@@ -102,12 +95,12 @@ MAX_SELECTOR_CHARACTERS: Final = 6_000
 """A longer selector is not sent: usual proxies accept 8 KiB for the first line of a request."""
 
 
-def selected_services(selector: Selector) -> Resource[Service]:
+def services_selected_by(selector: Selector) -> Resource[Service]:
     """The Services of a remote cluster that a selector selects."""
     return evolve(SERVICES, label_selector=str(selector))
 
 
-def selected_namespaces(selector: Selector) -> Resource[Namespace]:
+def namespaces_selected_by(selector: Selector) -> Resource[Namespace]:
     """All Namespaces of a remote cluster, marked by whether a selector selects them."""
     return evolve(NAMESPACES, decode=partial(decode_namespace, selector=selector))
 

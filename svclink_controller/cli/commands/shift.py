@@ -13,8 +13,8 @@ from svclink_controller import clock
 from svclink_controller.api.client import Client
 from svclink_controller.cli import parameters
 from svclink_controller.cli.arguments import Source, output_option, reads_clusters
-from svclink_controller.cli.describing import percent_text
 from svclink_controller.cli.parameters import DurationType, ServiceName
+from svclink_controller.cli.printing import percent_text
 from svclink_controller.cli.snapshots.live import Scope, read_clusters
 from svclink_controller.cli.snapshots.reading import ask, print_warnings
 from svclink_controller.cli.traffic.interrupts import catching_interrupts

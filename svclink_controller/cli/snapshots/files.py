@@ -29,7 +29,7 @@ from svclink_controller.wire.resources import (
     SERVICES,
     TRAFFIC_POLICIES,
     Resource,
-    selected_namespaces,
+    namespaces_selected_by,
 )
 from svclink_core import codec
 from svclink_core.api_server_calls import ApiServerCaller, calls_by
@@ -194,7 +194,7 @@ class _Found:
             case "ClusterLink":
                 self._put(self._links, _decoded(each, ClusterLink, CLUSTER_LINKS))
             case "Namespace":
-                resource = selected_namespaces(self.selection.namespaces)
+                resource = namespaces_selected_by(self.selection.namespaces)
                 self._put(self._namespaces, _decoded(each, Namespace, resource))
             case "TrafficPolicy":
                 self._put(self._policies, _decoded_policy(each))

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from itertools import chain
-from typing import Final, TypeVar, assert_never
+from typing import Final, assert_never
 
 import structlog
 from attrs import evolve, frozen
 
 from svclink_controller import clock
 from svclink_controller.api.client import Client
-from svclink_controller.api.errors import ApiError, TransportError
+from svclink_controller.api.errors import NOT_LISTABLE, NOT_SERVED, ApiError, TransportError
 from svclink_controller.api.spending import Account
 from svclink_controller.cli.snapshots.partial import (
     ClusterContent,
@@ -24,7 +24,7 @@ from svclink_controller.cli.snapshots.partial import (
 from svclink_controller.credentials.trust import STRICT, Trust
 from svclink_controller.election.leader import DEFAULT_LEASE_NAME
 from svclink_controller.election.running_controllers import find_controller_namespace
-from svclink_controller.reflect.reflector import INSTALL_CRD, NOT_LISTABLE, Reflector
+from svclink_controller.reflect.reflector import INSTALL_CRD, Reflector
 from svclink_controller.remotes.problems import EXPECTED, problem_of
 from svclink_controller.remotes.secret_kubeconfigs import (
     kubeconfig_in,
@@ -35,7 +35,7 @@ from svclink_controller.remotes.secret_kubeconfigs import (
 )
 from svclink_controller.remotes.session import Session, identify, open_session
 from svclink_controller.wire.api_server_callers import CALLERS
-from svclink_controller.wire.messages import Listing, WireError
+from svclink_controller.wire.messages import Listing, T, WireError
 from svclink_controller.wire.resources import (
     CLUSTER_LINKS,
     ENDPOINT_SLICES,
@@ -45,7 +45,7 @@ from svclink_controller.wire.resources import (
     TRAFFIC_POLICIES,
     Resource,
 )
-from svclink_core.api_server_calls import ApiServerCaller, calls_by
+from svclink_core.api_server_calls import calls_by
 from svclink_core.budget import MEBIBYTE, Budget
 from svclink_core.controller_namespace import (
     CONTROLLER_NAMESPACE_FLAG,
@@ -70,12 +70,9 @@ from svclink_core.link_target import (
 from svclink_core.meta_v1 import NamespacedName, ObjectMeta
 from svclink_core.snapshot import Options
 from svclink_core.svclink_v1alpha1 import ClusterLink
-from svclink_core.traffic_policy_v1alpha1 import TrafficPolicy
 
 COMMAND_BUDGET: Final = Budget(memory=4 * 2**10 * MEBIBYTE, loop_share=1)
 """A command reads every cluster once, and its user sees what it takes."""
-
-T = TypeVar("T", Service, EndpointSlice, Namespace, ClusterLink, TrafficPolicy, ApiServerCaller)
 
 
 class MainUnreadableError(SvclinkError):
@@ -160,28 +157,18 @@ async def add_calls(client: Client, main: ClusterContent) -> None:
         MainUnreadableError: A list failed for another reason, or is incomplete.
     """
     lists = await asyncio.gather(
-        *(_list_callers(client, evolve(each, page_size=PAGE_SIZE)) for each in CALLERS.values())
+        *(
+            _list_unless(NOT_LISTABLE, client, evolve(each, page_size=PAGE_SIZE))
+            for each in CALLERS.values()
+        )
     )
-    callers = [each for listed in lists if not isinstance(listed, ApiError) for each in listed]
+    callers = [each for listed in lists if isinstance(listed, Listing) for each in listed.items]
     main.api_server_calls = calls_by(callers)
     main.warnings += [
         f"{error}: Services that the API server calls are planned like others"
         for error in lists
         if isinstance(error, ApiError)
     ]
-
-
-async def _list_callers(
-    client: Client, resource: Resource[ApiServerCaller]
-) -> list[ApiServerCaller] | ApiError:
-    """The objects of a kind, or the error of a server that does not let svclink list it."""
-    try:
-        return (await _list(client, resource)).items
-    except MainUnreadableError as error:
-        cause = error.__cause__
-        if isinstance(cause, ApiError) and cause.status.code in NOT_LISTABLE:
-            return cause
-        raise
 
 
 async def read_main(client: Client, scope: Scope) -> ClusterContent:
@@ -220,21 +207,13 @@ async def _read_steered(client: Client, scope: Scope) -> ClusterContent:
     controller may know them.
     """
     main, policies = await asyncio.gather(
-        read_main(client, scope), _list_policies(client, scope.namespace)
+        read_main(client, scope),
+        _list_unless((NOT_SERVED,), client, TRAFFIC_POLICIES, scope.namespace),
     )
-    main.traffic_policies = policies.items
-    main.undecodable += _undecodable([policies])
+    if isinstance(policies, Listing):
+        main.traffic_policies = policies.items
+        main.undecodable += _undecodable([policies])
     return main
-
-
-async def _list_policies(client: Client, namespace: str) -> Listing[TrafficPolicy]:
-    try:
-        return await _list(client, TRAFFIC_POLICIES, namespace)
-    except MainUnreadableError as error:
-        cause = error.__cause__
-        if isinstance(cause, ApiError) and cause.status.code == 404:
-            return Listing([], [], "")
-        raise
 
 
 async def read_links(client: Client, _: Scope) -> list[ClusterLink]:
@@ -340,6 +319,19 @@ async def _list(client: Client, resource: Resource[T], namespace: str = "") -> L
         raise MainUnreadableError(
             f"the {resource.plural} of the main cluster cannot be read: {error}{fix}"
         ) from error
+
+
+async def _list_unless(
+    codes: Collection[int], client: Client, resource: Resource[T], namespace: str = ""
+) -> Listing[T] | ApiError:
+    """A complete list, or the error of a server that refuses it with one of these codes."""
+    try:
+        return await _list(client, resource, namespace)
+    except MainUnreadableError as error:
+        cause = error.__cause__
+        if isinstance(cause, ApiError) and cause.status.code in codes:
+            return cause
+        raise
 
 
 async def _main_id(client: Client) -> str | None:

@@ -9,6 +9,7 @@ from attrs import define, evolve, field
 from svclink_controller import clock
 from svclink_controller.api.client import Client
 from svclink_controller.api.errors import ApiError, TransportError
+from svclink_controller.cli.printing import percent_text
 from svclink_controller.cli.traffic.interrupts import Interrupt
 from svclink_controller.cli.traffic.progress import Report, Reporter
 from svclink_controller.cli.traffic.writing import read_policy, write_policy
@@ -126,7 +127,7 @@ class Shifting:
         place = "going back" if returning else f"step {number} of {total}, {share} %"
         text = f"{place}: waiting until svclink applies it"
         if pause is Pause.WATCHING:
-            got = "-" if facts.reachable_share is None else f"{facts.reachable_share} %"
+            got = percent_text(facts.reachable_share)
             text = f"{place}: applied ({facts.active} endpoints active, {got} reachable)"
         data: dict[str, Json] = {
             "service": str(self.service),
