@@ -23,6 +23,7 @@ from tests.builders.values import link, remote_slice, service
 from tests.unit.controller.fake_api_server import FakeApiServer
 from tests.unit.controller.faults import Predicate, Refuse, Rule
 from tests.unit.controller.http_server import Request, Server, kubeconfig, serving
+from tests.unit.controller.remotes.followed_sessions import followed
 from tests.unit.controller.waiting import eventually
 
 A_WEB, B_WEB, B_API = (NamespacedName(*each.split("/")) for each in ("a/web", "b/web", "b/api"))
@@ -78,15 +79,9 @@ async def world() -> AsyncIterator[World]:
 async def following(world: World, *namespaces: str) -> AsyncIterator[asyncio.Task[None]]:
     """A session that is handed over and followed."""
     opened = await world.open(*namespaces)
-    await opened.hand_over(world.store, "c1")
-    world.store.set_connection("c1", opened.connection)
-    task = asyncio.create_task(opened.follow(world.store, "c1"))
-    try:
+    async with followed(opened, world.store) as task:
+        world.store.set_connection("c1", opened.connection)
         yield task
-    finally:
-        task.cancel()
-        await asyncio.wait({task})
-        await opened.close()
 
 
 @pytest.mark.parametrize("kind", ["", "services", "endpointslices"])

@@ -35,6 +35,7 @@ from tests.builders.values import link, remote_slice, service
 from tests.unit.controller.fake_api_server import FakeApiServer
 from tests.unit.controller.faults import Hang, HangUp, Refuse, ends_with, starts_with
 from tests.unit.controller.http_server import Server, connected, kubeconfig, serving
+from tests.unit.controller.remotes.followed_sessions import followed
 from tests.unit.controller.waiting import eventually
 
 ELSEWHERE: Final = NamespacedName("elsewhere", "web")
@@ -77,14 +78,8 @@ async def following(
 ) -> AsyncIterator[asyncio.Task[None]]:
     """A session that is handed over and followed."""
     opened = await world.open(heartbeat=heartbeat)
-    await opened.hand_over(world.store, "c1")
-    task = asyncio.create_task(opened.follow(world.store, "c1"))
-    try:
+    async with followed(opened, world.store) as task:
         yield task
-    finally:
-        task.cancel()
-        await asyncio.wait({task})
-        await opened.close()
 
 
 # Opening

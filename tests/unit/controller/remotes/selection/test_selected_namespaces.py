@@ -6,7 +6,6 @@ by a small one.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -25,6 +24,7 @@ from tests.builders.values import link, remote_slice, service
 from tests.unit.controller.fake_api_server import FakeApiServer
 from tests.unit.controller.faults import Refuse
 from tests.unit.controller.http_server import Request, Server, kubeconfig, serving
+from tests.unit.controller.remotes.followed_sessions import followed
 from tests.unit.controller.waiting import eventually
 
 A_WEB, B_WEB = NamespacedName("a", "web"), NamespacedName("b", "web")
@@ -60,16 +60,10 @@ class World:
     @asynccontextmanager
     async def following(self, *namespaces: str) -> AsyncIterator[None]:
         opened = await open_session(self.target(*namespaces), lambda _: None)
-        await opened.hand_over(self.store, "c1")
-        self.store.set_connection("c1", opened.connection)
-        task = asyncio.create_task(opened.follow(self.store, "c1"))
-        try:
+        async with followed(opened, self.store) as task:
+            self.store.set_connection("c1", opened.connection)
             yield
             assert not task.done()
-        finally:
-            task.cancel()
-            await asyncio.wait({task})
-            await opened.close()
 
 
 @pytest.fixture

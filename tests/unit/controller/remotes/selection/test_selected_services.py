@@ -6,7 +6,6 @@ by a small one.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -27,6 +26,7 @@ from tests.builders.keys import WEB
 from tests.builders.values import link, remote_slice, service
 from tests.unit.controller.fake_api_server import FakeApiServer
 from tests.unit.controller.http_server import Server, kubeconfig, serving
+from tests.unit.controller.remotes.followed_sessions import followed
 from tests.unit.controller.waiting import eventually
 
 API, ELSEWHERE = NamespacedName("default", "api"), NamespacedName("other", "web")
@@ -56,16 +56,10 @@ class World:
     async def following(self) -> AsyncIterator[None]:
         target = LinkTarget(kubeconfig(self.server.url), (), parse_selector("tier=gold"))
         opened = await open_session(target, lambda _: None)
-        await opened.hand_over(self.store, "c1")
-        self.store.set_connection("c1", opened.connection)
-        task = asyncio.create_task(opened.follow(self.store, "c1"))
-        try:
+        async with followed(opened, self.store) as task:
+            self.store.set_connection("c1", opened.connection)
             yield
             assert not task.done()
-        finally:
-            task.cancel()
-            await asyncio.wait({task})
-            await opened.close()
 
 
 @pytest.fixture
