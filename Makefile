@@ -1,4 +1,4 @@
-# For users: removes the EndpointSlices that svclink created. See docs/cleanup-endpointslices.md.
+# For users: removes the EndpointSlices that svclink created. See docs/how-to/cleanup-endpointslices.md.
 # Flags of the script go into ARGS: make cleanup-endpointslices ARGS="--namespace shop --yes"
 # The checks of the project are nox sessions. See CONTRIBUTING.md.
 

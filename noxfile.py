@@ -88,7 +88,7 @@ def install(session: nox.Session, group: str, *packages: str) -> None:
 
 @nox.session(python=PYTHONS[0])
 def lint(session: nox.Session) -> None:
-    """Style, layers of the architecture, scripts, and whether docs/reference.md is current."""
+    """Style, layers of the architecture, scripts, and whether docs/reference is current."""
     install(session, "lint")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
@@ -142,7 +142,7 @@ def bench_core(session: nox.Session) -> None:
 def mutation(session: nox.Session) -> None:
     """Mutants of the core that no test finds: `nox -s mutation -- "svclink_core.naming*"`.
 
-    docs/mutation.md lists those that are accepted, and why.
+    docs/explanation/mutation.md lists those that are accepted, and why.
     """
     install(session, "mutation")
     session.run(
@@ -160,8 +160,12 @@ def fuzz(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS[0])
 def docs(session: nox.Session) -> None:
-    """Run every example in README, docs and docstrings."""
+    """Build the site, with every link and anchor checked; run the examples in docs and docstrings.
+
+    The site is in the directory `site`.
+    """
     install(session, "docs")
+    session.run("mkdocs", "build", "--strict")
     session.run("pytest", "-p", "tests.examples", "README.md", "docs", *session.posargs)
     session.run("pytest", "--doctest-modules", "svclink_core", *session.posargs)
 

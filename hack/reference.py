@@ -1,7 +1,7 @@
-"""Write docs/reference.md from the code: flags, fields of the CRDs, conditions, reasons.
+"""Write the generated pages of docs/reference: flags, fields of the CRDs, reasons, metrics.
 
-python hack/reference.py          # write the page
-python hack/reference.py --check  # exit with code 1 if the page is not up to date
+python hack/reference.py          # write the pages
+python hack/reference.py --check  # exit with code 1 if a page is not up to date
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import reference_metrics
 import yaml
 
 from svclink_controller.cli.main import svclink
@@ -21,15 +22,34 @@ from svclink_core.well_known import GROUP, Reason
 
 ROOT = Path(__file__).resolve().parents[1]
 DEFINITIONS = ROOT / "crd"
-TARGET = ROOT / "docs" / "reference.md"
-HEAD = """\
-# Reference
+PAGES = ROOT / "docs" / "reference"
+GENERATED = "Generated from the code by `hack/reference.py`."
+FLAGS = f"""\
+# Commands and flags
 
-Generated from the code by `hack/reference.py`; the linters check that it is current. Metrics are
-on [another page](reference-metrics.md).
+{GENERATED} [Commands](commands.md) says what each command does, and
+what its exit codes mean.
 """
-CONDITIONS = """\
-## Conditions
+LINK = f"""\
+# ClusterLink
+
+{GENERATED} The conditions and their reasons are on
+[another page](reasons.md#conditions-of-a-clusterlink).
+"""
+POLICY = f"""\
+# TrafficPolicy
+
+{GENERATED} [Traffic policies](../how-to/traffic-policies.md) shows how to use
+one; the conditions and their reasons are on
+[another page](reasons.md#conditions-of-a-trafficpolicy).
+"""
+REASONS = f"""\
+# Conditions and reasons
+
+{GENERATED}
+"""
+LINK_CONDITIONS = """\
+## Conditions of a ClusterLink
 
 `Ready`: the cluster is connected. `Synced`: all its objects are mirrored. `Degraded`: some could
 not be mirrored completely. `CredentialsExpiring`: a credential expires within a week, or has
@@ -42,30 +62,38 @@ POLICY_CONDITIONS = """\
 `Accepted`: the policy counts for its Service. `Applied`: the traffic is divided as it says.
 
 """
+DECISIONS = """\
+## Why a Service is mirrored or not
+
+`svclink explain`, `svclink plan` and the log use these reasons.
+
+"""
 
 
-def document() -> str:
-    """The whole page."""
-    parts = [
-        HEAD,
-        "## Commands and flags\n",
-        *commands(),
-        "## ClusterLink\n",
-        *fields("clusterlinks"),
-        "## TrafficPolicy\n",
-        *fields("trafficpolicies"),
-        CONDITIONS,
-        reasons_of(LinkReason),
-        POLICY_CONDITIONS,
-        reasons_of(PolicyReason),
-    ]
-    return "\n".join([*parts, "## Why a Service is mirrored or not\n", reasons()])
+def pages() -> dict[str, str]:
+    """The generated pages, by file name."""
+    return {
+        "flags.md": joined(FLAGS, *commands()),
+        "clusterlink.md": joined(LINK, *fields("clusterlinks")),
+        "trafficpolicy.md": joined(POLICY, *fields("trafficpolicies")),
+        "reasons.md": joined(
+            REASONS,
+            LINK_CONDITIONS + reasons_of(LinkReason),
+            POLICY_CONDITIONS + reasons_of(PolicyReason),
+            DECISIONS + reasons(),
+        ),
+        "metrics.md": reference_metrics.page(),
+    }
+
+
+def joined(*parts: str) -> str:
+    return "\n".join(parts)
 
 
 def commands() -> Iterator[str]:
     """A table for the controller and for each command."""
     context = click.Context(svclink, info_name="svclink")
-    yield f"### svclink\n\n{first(svclink.help)}\n\n{options(svclink)}"
+    yield f"## svclink\n\n{first(svclink.help)}\n\n{options(svclink)}"
     for name in svclink.list_commands(context):
         command = svclink.get_command(context, name)
         assert command is not None  # noqa: S101 - it is in the list
@@ -75,7 +103,7 @@ def commands() -> Iterator[str]:
             if isinstance(each, click.Argument)
         )
         yield (
-            f"### svclink {name} {arguments}".rstrip()
+            f"## svclink {name} {arguments}".rstrip()
             + f"\n\n{first(command.help)}\n\n{options(command)}"
         )
 
@@ -154,13 +182,17 @@ def table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 def main() -> int:
-    if "--check" not in sys.argv[1:]:
-        TARGET.write_text(document(), encoding="utf-8")
-    elif not TARGET.exists() or TARGET.read_text(encoding="utf-8") != document():
-        print(
-            "docs/reference.md is not up to date: run `python hack/reference.py`", file=sys.stderr
-        )
-        return 1
+    check = "--check" in sys.argv[1:]
+    for name, text in pages().items():
+        page = PAGES / name
+        if not check:
+            page.write_text(text, encoding="utf-8")
+        elif not page.exists() or page.read_text(encoding="utf-8") != text:
+            print(
+                f"docs/reference/{name} is not up to date: run `python hack/reference.py`",
+                file=sys.stderr,
+            )
+            return 1
     return 0
 
 

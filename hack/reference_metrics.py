@@ -1,4 +1,4 @@
-"""Prints docs/reference-metrics.md, from the metrics in the code."""
+"""Prints docs/reference/metrics.md, from the metrics in the code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HEAD: Final = """# Metrics
 
 The controller serves these at `/metrics` (`--listen-address`, `:8080` in a Pod), with those of its
 process (`process_*`). The series of a cluster are removed with its link. Generated from the code by
-`python hack/reference_metrics.py`.
+`hack/reference.py`.
 
 | metric | type | labels | what |
 |---|---|---|---|

@@ -1,6 +1,6 @@
 """Migration from the Go release, rollback, and migration to the current CRD.
 
-The steps are those of docs/migration.md; `go_release` stands in for the Go release.
+The steps are those of docs/how-to/migration.md; `go_release` stands in for the Go release.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .faults import PASSING, Fault, Hanging, Refusing
 from .polling import eventually
 from .shell import Shell, deployed_kubeconfig
 
-STEPS: Final = documented_commands("docs/migration.md")
+STEPS: Final = documented_commands("docs/how-to/migration.md")
 CRD: Final = "clusterlinks.svclink.cloudpilot.ai"
 # kubectl caches the scope of a kind; this refreshes the cache.
 REFRESH_SCOPE: Final = "kubectl api-resources --api-group svclink.cloudpilot.ai"

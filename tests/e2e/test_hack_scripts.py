@@ -322,9 +322,9 @@ def test_documented_commands_clean_up(
     left: set[str],
     left_in_default: set[str],
 ) -> None:
-    """Each example of docs/cleanup-endpointslices.md deletes what the page says."""
+    """Each example of docs/how-to/cleanup-endpointslices.md deletes what the page says."""
     require_make()
-    shell(documented_commands("docs/cleanup-endpointslices.md")[example], answer=answer)
+    shell(documented_commands("docs/how-to/cleanup-endpointslices.md")[example], answer=answer)
     assert slices(uncleaned, uncleaned.namespace) == left
     assert slices(uncleaned, "default") == left_in_default
 

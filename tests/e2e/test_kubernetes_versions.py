@@ -1,4 +1,4 @@
-"""What a main cluster accepts depends on its version; docs/support.md says how.
+"""What a main cluster accepts depends on its version; docs/reference/support.md says how.
 
 Real: main, of the version that the tests are run with. A remote of a newer version is played by an
 HTTP server.

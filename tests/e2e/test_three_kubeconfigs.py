@@ -21,8 +21,8 @@ from .polling import eventually
 from .shell import Shell, deployed_kubeconfig
 from .world import World
 
-SECURITY: Final = documented_commands("docs/security.md")
-QUICK_START: Final = documented_commands("docs/quick-start.md")
+CREDENTIALS: Final = documented_commands("docs/explanation/security.md")
+QUICK_START: Final = documented_commands("docs/tutorials/quick-start.md")
 NAMESPACE: Final = "cloudpilot"
 
 pytestmark = pytest.mark.real_servers("the embedded server reads no protobuf")
@@ -111,7 +111,7 @@ def test_kubeconfig_in_a_secret_stays_there(user: NewUser, world: World) -> None
     """From the documented Secret to revoked credentials and back, with the printed commands."""
     assert user.types("svclink status --context main") == "There is no ClusterLink.\n"
     assert "There is no ClusterLink" in user.types("svclink plan --context main")
-    user.types(SECURITY["secret"])
+    user.types(CREDENTIALS["secret"])
     world.links.await_ready("cluster-b")
     world.await_mirrored("web", **{"cluster-b": ["10.1.0.1"]})
     explained = user.types(f"svclink explain {world.namespace}/web --context main")
@@ -126,7 +126,7 @@ def test_kubeconfig_in_a_secret_stays_there(user: NewUser, world: World) -> None
     user.solves(fix, "remote")
     world.links.await_ready("cluster-b")
     assert "kubeconfig" not in world.main.api.get("clusterlinks", "cluster-b", None)["spec"]
-    user.types(SECURITY["replace-in-secret"])
+    user.types(CREDENTIALS["replace-in-secret"])
 
     world.main.api.delete("secrets", "cluster-b", NAMESPACE)
     world.links.await_condition("cluster-b", "False", "InvalidKubeconfig")
@@ -145,5 +145,5 @@ def test_kubeconfig_in_a_link_is_replaced_alone(user: NewUser, world: World) -> 
     world.links.await_ready("cluster-b")
     spec = world.main.api.get("clusterlinks", "cluster-b", None)["spec"]
     assert spec["excludedNamespaces"] == ["monitoring"]
-    user.types(SECURITY["replace-in-spec"])
+    user.types(CREDENTIALS["replace-in-spec"])
     world.links.await_ready("cluster-b")

@@ -38,8 +38,8 @@ spec:
   kubeconfig: $kubeconfig
 EOF
 """
-QUICK_START: Final = documented_commands("docs/quick-start.md")
-UNINSTALL: Final = documented_commands("docs/uninstall.md")
+QUICK_START: Final = documented_commands("docs/tutorials/quick-start.md")
+UNINSTALL: Final = documented_commands("docs/how-to/uninstall.md")
 # Kinds whose objects change by themselves: Events expire, and control planes renew Leases.
 VOLATILE: Final = {"events", "events.events.k8s.io", "leases.coordination.k8s.io"}
 
@@ -302,7 +302,7 @@ def clean_up(shell: Shell, installation: Installation) -> None:
 
 
 def uninstall(shell: Shell) -> None:
-    """Delete the objects one by one, apply the manifests again, and follow docs/uninstall.md."""
+    """Delete the objects one by one, apply the manifests, and follow docs/how-to/uninstall.md."""
     shell("kubectl delete clusterlinks --all")
     shell("kubectl delete deployment svclink -n cloudpilot")
     shell("kubectl delete clusterrolebinding svclink")

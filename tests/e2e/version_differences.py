@@ -1,4 +1,4 @@
-"""Since which version an API server accepts what; docs/support.md has the list."""
+"""Since which version an API server accepts what; docs/reference/support.md has the list."""
 
 from __future__ import annotations
 

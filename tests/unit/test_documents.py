@@ -1,24 +1,56 @@
-"""The links in README and docs lead to existing pages."""
+"""The links in README and docs lead to existing pages and headings."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCS: Final = ROOT / "docs"
+DOCUMENTS = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+_LINK: Final = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)")
+_FENCE: Final = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_links_lead_to_existing_pages(document: Path) -> None:
-    """A relative link to a page of docs/, or from there to the README, names an existing file."""
-    links = re.findall(r"\]\((?!https?:|#)([^)#]+\.md)", document.read_text(encoding="utf-8"))
-    pages = [document.parent / link for link in links]
-    ours = [
-        page
-        for page in pages
-        if page.resolve().parent == ROOT / "docs" or document.parent.name == "docs"
-    ]
-    assert [page for page in ours if not page.exists()] == []
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_to_existing_headings(document: Path) -> None:
+    """A link to a file of docs/, or to a heading there, names one that exists."""
+    assert list(broken_links(document)) == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_document_installs_from_pypi(document: Path) -> None:
+    """Nothing tells a reader to install svclink from PyPI, where it is not published."""
+    text = document.read_text(encoding="utf-8")
+    assert not re.search(r"pip3? install (-\S+ )*svclink\b", text)
+
+
+def broken_links(document: Path) -> Iterator[str]:
+    """The links of a document that lead nowhere."""
+    for path, heading in _LINK.findall(text_of(document)):
+        target = (document.parent / path).resolve() if path else document
+        if document.is_relative_to(DOCS) or target.is_relative_to(DOCS):
+            if not target.exists():
+                yield path
+            elif heading and heading not in anchors(target):
+                yield f"{path}#{heading}"
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page as GitHub and the site make them: of headings, and explicit ones."""
+    text = text_of(page)
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {slug(heading) for heading in headings} | set(re.findall(r'id="([^"]+)"', text))
+
+
+def slug(heading: str) -> str:
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+
+
+def text_of(page: Path) -> str:
+    """A page without its code blocks."""
+    return _FENCE.sub("", page.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""`svclink check` in a Pod of main, with the commands of docs/two-clusters.md."""
+"""`svclink check` in a Pod of main, with the commands of docs/tutorials/two-clusters.md."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .shop import Shop
 from .whole_cluster import WholeCluster
 from .workloads import POD_SECONDS
 
-COMMANDS: Final = documented_commands("docs/two-clusters.md")["check"]
+COMMANDS: Final = documented_commands("docs/tutorials/two-clusters.md")["check"]
 LINE: Final = re.compile(r"^(\w+) +(\S+) +pod network ", re.MULTILINE)
 
 

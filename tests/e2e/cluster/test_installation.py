@@ -1,4 +1,4 @@
-"""What docs/uninstall.md says of traffic, with its commands and with Helm, on nodes.
+"""What docs/how-to/uninstall.md says of traffic, with its commands and with Helm, on nodes.
 
 Each test leaves svclink as the manifests install it, with both links.
 """
@@ -21,8 +21,8 @@ from tests.e2e.shell import Shell
 
 from .shop import NAMESPACE, PODS, SVCLINK_NAMESPACE, Shop
 
-QUICK_START: Final = documented_commands("docs/quick-start.md")
-UNINSTALL: Final = documented_commands("docs/uninstall.md")
+QUICK_START: Final = documented_commands("docs/tutorials/quick-start.md")
+UNINSTALL: Final = documented_commands("docs/how-to/uninstall.md")
 IN_RELEASE: Final = "--kube-context main --namespace cloudpilot"
 LINKED: Final = {"main", "c1", "c2"}
 KEPT_CONNECTION: Final = """

@@ -17,7 +17,7 @@ MONITORING: Final = ROOT / "deploy" / "monitoring"
 RULES: Final = MONITORING / "prometheusrule.yaml"
 POD_MONITOR: Final = MONITORING / "podmonitor.yaml"
 DASHBOARD: Final = MONITORING / "grafana" / "svclink.json"
-METRICS: Final = ROOT / "docs" / "reference-metrics.md"
+METRICS: Final = ROOT / "docs" / "reference" / "metrics.md"
 SUFFIXES: Final = {"histogram": ("_bucket", "_sum", "_count")}
 POD: Final = "__meta_kubernetes_pod"
 SCRAPE_SECONDS: Final = 1
@@ -42,7 +42,7 @@ def dashboard_queries() -> Iterator[tuple[str, str]]:
 
 
 def documented_series() -> set[str]:
-    """The names of the series of every metric in docs/reference-metrics.md."""
+    """The names of the series of every metric in docs/reference/metrics.md."""
     lines = METRICS.read_text(encoding="utf-8").splitlines()
     rows = [[cell.strip(" `") for cell in line.split("|")] for line in lines]
     types = {row[1]: row[2] for row in rows if len(row) > 2 and row[1].startswith("svclink_")}

@@ -1,4 +1,4 @@
-"""What Prometheus may read in the main cluster: what docs/monitoring.md grants, and no more."""
+"""What Prometheus may read in the main cluster: what docs/how-to/monitoring.md grants."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def discovered_pods(main: Cluster, shell: Shell) -> Iterator[list[Manifest]]:
     """The Pods that Prometheus finds, as its own ServiceAccount, where the PodMonitor looks."""
     main.create_namespace(NAMESPACE)
     main.create_service_account(ACCOUNT, NAMESPACE)
-    shell(documented_commands("docs/monitoring.md")["permissions"])
+    shell(documented_commands("docs/how-to/monitoring.md")["permissions"])
     api = main.api_with_token(main.token(ACCOUNT, NAMESPACE))
     yield api.find("pods", pod_namespace())
     api.close()

@@ -85,7 +85,7 @@ def test_a_long_name_is_cut() -> None:
 def test_a_cut_name_begins_with_a_name_of_52_characters(length: int, is_whole: bool) -> None:
     """A hashed name begins with the whole name of the Service if that has up to 52 characters.
 
-    ingress-nginx finds the slices of a Service by this beginning: docs/consumers.md.
+    ingress-nginx finds the slices of a Service by this beginning: docs/reference/consumers.md.
     """
     key = NamespacedName("default", "s" * length)
     assert hashed_name(key, "c" * 63, "web-abc", 0).startswith(key.name) is is_whole

@@ -23,8 +23,8 @@ from svclink_core.credential_expiry import SOON_SECONDS
 
 ROOT: Final = Path(__file__).parents[4]
 MONITORING: Final = ROOT / "deploy" / "monitoring"
-METRICS: Final = ROOT / "docs" / "reference-metrics.md"
-ALERTS: Final = ROOT / "docs" / "monitoring.md"
+METRICS: Final = ROOT / "docs" / "reference" / "metrics.md"
+ALERTS: Final = ROOT / "docs" / "how-to" / "monitoring.md"
 ALERT_TESTS: Final = ROOT / "tests" / "e2e" / "monitoring" / "alert_tests.yaml"
 SUFFIXES: Final = {
     "counter": ("_total",),
@@ -66,7 +66,7 @@ def test_alerts_and_panels_use_metrics_that_exist(title: str, query: str) -> Non
 
 
 def test_documented_metrics_are_the_exported_ones() -> None:
-    """docs/reference-metrics.md has every metric of svclink, so what alerts and panels query."""
+    """docs/reference/metrics.md has every metric of svclink, so what alerts and panels query."""
     rows = re.findall(r"^\| `(\w+)` \| (\w+) ", METRICS.read_text(encoding="utf-8"), re.MULTILINE)
     documented = {
         name.removesuffix("_total") + suffix for name, kind in rows for suffix in SUFFIXES[kind]
@@ -84,7 +84,7 @@ def test_each_alert_is_tested_firing_and_silent(alert: str) -> None:
 
 
 def test_each_alert_is_documented() -> None:
-    """docs/monitoring.md has every alert, and no others."""
+    """docs/how-to/monitoring.md has every alert, and no others."""
     named = re.findall(r"^\| `(Svclink\w+)`", ALERTS.read_text(encoding="utf-8"), re.MULTILINE)
     assert named == list(alerts())
 

@@ -175,7 +175,7 @@ async def test_series_go_with_the_link() -> None:
 
 
 def test_reference_lists_every_metric() -> None:
-    """`docs/reference-metrics.md` is the output of `hack/reference_metrics.py`."""
+    """`docs/reference/metrics.md` is the output of `hack/reference_metrics.py`."""
     command = [sys.executable, "hack/reference_metrics.py"]
     printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert printed == (ROOT / "docs" / "reference-metrics.md").read_text(encoding="utf-8")
+    assert printed == (ROOT / "docs" / "reference" / "metrics.md").read_text(encoding="utf-8")
