@@ -85,7 +85,7 @@ def test_each_alert_is_tested_firing_and_silent(alert: str) -> None:
 
 def test_each_alert_is_documented() -> None:
     """docs/how-to/monitoring.md has every alert, and no others."""
-    named = re.findall(r"^\| `(Svclink\w+)`", ALERTS.read_text(encoding="utf-8"), re.MULTILINE)
+    named = re.findall(r"^\| \[`(Svclink\w+)`", ALERTS.read_text(encoding="utf-8"), re.MULTILINE)
     assert named == list(alerts())
 
 
