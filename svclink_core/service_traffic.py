@@ -80,6 +80,8 @@ class ServiceTraffic:
         families: The IP families of which there are endpoints.
         remembered: The tiers after the first that are in use, for the status of the policy.
         unknown_clusters: Clusters that the policy names and that have no ClusterLink.
+        disabled_clusters: Clusters with a disabled ClusterLink that the policy names or that have
+            EndpointSlices of the Service.
         is_topology_aware: Whether kube-proxy prefers near endpoints, so that shares hold only over
             all nodes together.
     """
@@ -89,6 +91,7 @@ class ServiceTraffic:
     families: tuple[FamilyTraffic, ...] = ()
     remembered: tuple[ActiveTier, ...] = ()
     unknown_clusters: tuple[str, ...] = ()
+    disabled_clusters: tuple[str, ...] = ()
     is_topology_aware: bool = False
 
     @property

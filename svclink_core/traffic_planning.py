@@ -140,6 +140,11 @@ def _traffic(
     named = set() if policy is None else {each.name for each in policy.spec.clusters}
     remembered = () if policy is None else policy.status.tiers
     families = {each.traffic.ip_family for each in divisions}
+    disabled = [
+        name
+        for name, remote in view.snapshot.remotes.items()
+        if not remote.link.spec.enabled and (name in named or view.ours.get(name))
+    ]
     return ServiceTraffic(
         view.key,
         None if policy is None else policy.metadata.name,
@@ -150,6 +155,7 @@ def _traffic(
             *[tier for each in divisions for tier in each.tiers.remembered],
         ),
         tuple(sorted([name for name in named if name not in view.snapshot.remotes])),
+        tuple(sorted(disabled)),
         view.main is not None and topology_of(view.main) is not Topology.NONE,
     )
 

@@ -4,8 +4,9 @@
 |---|---|---|
 | Accepted | `Accepted` | `TargetNotFound`, `Conflicted` |
 | Applied | `Applied`, `FailedOver` | `WriteFailed`, `NothingReady`, `FailedOver`,            |
-|         |                         | `ClusterNotFound`, `ShareUnreachable`,                  |
-|         |                         | `TopologyRouting`, or why it is not accepted            |
+|         |                         | `ClusterNotFound`, `ClusterDisabled`,                   |
+|         |                         | `ShareUnreachable`, `TopologyRouting`,                  |
+|         |                         | or why it is not accepted                               |
 
 A failover alone is what the policy asks for. It comes before what else is wrong, so that it is seen
 in any case: only a Service that is not served as planned, or not at all, is worse.
@@ -21,7 +22,12 @@ from attrs import evolve
 from svclink_core.conditions import ConditionState, condition_of, dated, plain_condition
 from svclink_core.core_v1 import Service
 from svclink_core.explained import Explained, joined
-from svclink_core.service_traffic import EndpointUse, FamilyTraffic, ServiceTraffic
+from svclink_core.service_traffic import (
+    EndpointUse,
+    FamilyTraffic,
+    ServiceTraffic,
+    TrafficReason,
+)
 from svclink_core.svclink_v1alpha1 import Condition
 from svclink_core.traffic_policy_v1alpha1 import (
     ClusterTrafficStatus,
@@ -43,6 +49,10 @@ class PolicyReason(Explained):
     WRITE_FAILED = ("WriteFailed", "an EndpointSlice of the Service could not be written")
     NOTHING_READY = ("NothingReady", "no endpoint that may be used is ready")
     CLUSTER_NOT_FOUND = ("ClusterNotFound", "create the ClusterLink, or correct spec.clusters")
+    CLUSTER_DISABLED = (
+        "ClusterDisabled",
+        "its EndpointSlices stay as they are, and may be out of date",
+    )
     SHARE_UNREACHABLE = ("ShareUnreachable", "the nearest possible share is used instead")
     TOPOLOGY_ROUTING = (
         "TopologyRouting",
@@ -129,12 +139,33 @@ def _remarks(
     if traffic.unknown_clusters:
         reason, names = PolicyReason.CLUSTER_NOT_FOUND, ", ".join(traffic.unknown_clusters)
         yield reason, f"there is no ClusterLink {names}: {reason.sentence}"
+    if disabled := _disabled_clusters(traffic):
+        reason, names = PolicyReason.CLUSTER_DISABLED, ", ".join(disabled)
+        yield reason, f"the ClusterLink of {names} is disabled: {reason.sentence}"
     if missed := [*_missed_shares(traffic)]:
         reason = PolicyReason.SHARE_UNREACHABLE
         yield reason, f"{', '.join(missed)}: {reason.sentence}"
     uses = [use for each in traffic.families for use in each.uses]
     if traffic.is_topology_aware and any(each.wanted_share is not None for each in uses):
         yield PolicyReason.TOPOLOGY_ROUTING, PolicyReason.TOPOLOGY_ROUTING.sentence
+
+
+def _disabled_clusters(traffic: ServiceTraffic) -> list[str]:
+    """The clusters with a disabled link that get traffic, or should because their tier is in use.
+
+    Not those that miss a share: why they do says that their link is disabled. Where nothing is
+    ready, each of them may be why.
+    """
+    found = {
+        use.cluster
+        for family in traffic.families
+        for use in family.uses
+        if use.reason is TrafficReason.FROZEN
+        if use.miss is None
+        if use.ready > 0 or 0 < use.tier <= family.last_tier
+    }
+    is_dark = not any(each.active for each in traffic.families)
+    return sorted(found.union(traffic.disabled_clusters if is_dark else ()))
 
 
 def _missed_shares(traffic: ServiceTraffic) -> Iterator[str]:

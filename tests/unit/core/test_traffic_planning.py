@@ -192,6 +192,16 @@ def test_slices_of_a_disabled_link_stay_as_they_are() -> None:
     assert [each.active for each in traffic_of(plan(frozen, NOW)).families] == []
 
 
+def test_disabled_clusters_that_concern_a_service() -> None:
+    """Those that its policy names, or that have endpoints of it: they stay as they are."""
+    found = found_with(traffic_policy(LATE), remote("b", 0), remote("c", 2), remote("d", 0))
+    found = settled(found)
+    assert traffic_of(plan(found, NOW)).disabled_clusters == ()
+    for name in ("d", "c", "b"):
+        found = with_link(found, name, ClusterLinkSpec(enabled=False))
+    assert traffic_of(plan(found, NOW)).disabled_clusters == ("b", "c")
+
+
 def test_slices_of_another_controller_count_but_are_not_touched() -> None:
     """Both controllers decide the same from what the mirrors say."""
     steered = settled(found_with(traffic_policy(LATE), remote("b", 2)))

@@ -130,6 +130,44 @@ def test_unknown_clusters() -> None:
     assert message.startswith("there is no ClusterLink x, y: ")
 
 
+def test_disabled_cluster_that_gets_traffic() -> None:
+    """Its endpoints are those from before it was disabled, and their Pods may be gone."""
+    kept = evolve(C, tier=0, active=3, reason=TrafficReason.FROZEN)
+    outcome, reason, message = applied(traffic(LOCAL, B, kept))
+    assert (outcome, reason) == ("False", "ClusterDisabled")
+    assert message == (
+        "the ClusterLink of c is disabled: its EndpointSlices stay as they are, and may be out of"
+        " date"
+    )
+
+
+def test_disabled_cluster_whose_tier_is_in_use() -> None:
+    """Its standby endpoints cannot become active; while its tier waits, none should."""
+    kept = evolve(C, ready=0, reason=TrafficReason.FROZEN)
+    assert applied(traffic(LOCAL, B, kept))[:2] == ("True", "Applied")
+    outcome, reason, message = applied(traffic(LOCAL, B, kept, last_tier=1))
+    assert (outcome, reason) == ("False", "FailedOver")
+    assert "; ClusterDisabled: the ClusterLink of c is disabled: " in message
+
+
+def test_disabled_cluster_is_named_once() -> None:
+    """Not a second time where it is why the cluster misses its share, or for each IP family."""
+    missed = evolve(B, active=0, reason=TrafficReason.FROZEN, miss=Miss(Obstacle.FROZEN))
+    assert "ClusterDisabled" not in applied(traffic(LOCAL, missed))[2]
+    kept = evolve(C, tier=0, active=3, reason=TrafficReason.FROZEN)
+    four, six = FamilyTraffic("IPv4", 0, (LOCAL, kept)), FamilyTraffic("IPv6", 0, (LOCAL, kept))
+    assert applied(ServiceTraffic(WEB, "web", (four, six)))[2].startswith("the ClusterLink of c is")
+
+
+def test_disabled_clusters_while_nothing_is_ready() -> None:
+    """Enabling one of them may bring the Service back, so all are named."""
+    dark = evolve(ServiceTraffic(WEB, "web"), disabled_clusters=("b", "c"))
+    outcome, reason, message = applied(dark)
+    assert (outcome, reason) == ("False", "NothingReady")
+    assert "; ClusterDisabled: the ClusterLink of b, c is disabled: " in message
+    assert "ClusterDisabled" not in applied(evolve(HEALTHY, disabled_clusters=("b",)))[2]
+
+
 def test_missed_share() -> None:
     """How many local Pods are too many, or how many endpoints of others are missing."""
     many = evolve(B, active=5, wanted_share=50, miss=Miss(Obstacle.TOO_MANY_OTHERS, 5))
