@@ -21,7 +21,7 @@ from .polling import eventually
 from .shell import Shell, deployed_kubeconfig
 from .world import World
 
-CREDENTIALS: Final = documented_commands("docs/explanation/security.md")
+CREDENTIALS: Final = documented_commands("docs/how-to/credentials.md")
 QUICK_START: Final = documented_commands("docs/tutorials/quick-start.md")
 NAMESPACE: Final = "cloudpilot"
 
