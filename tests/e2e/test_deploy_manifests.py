@@ -37,6 +37,8 @@ def rendered(**values: Any) -> dict[tuple[str, str], Manifest]:
 
 
 MANIFESTS: Final = objects_in(DEPLOY / "deployment.yaml")
+PROJECT: Final = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+VERSION: Final = PROJECT["version"]
 
 
 @pytest.mark.real_servers("the embedded server has no Pods")
@@ -188,7 +190,7 @@ def test_helm_test_runs_the_check_with_the_values_of_the_release() -> None:
     (check,) = filter(is_hook, rendered_hooks_and_manifests(**values))
     assert check["metadata"]["annotations"]["helm.sh/hook"] == "test"
     (container,) = check["spec"]["containers"]
-    assert container["image"] == "registry.example/svclink:0.1.0"
+    assert container["image"] == f"registry.example/svclink:{VERSION}"
     assert container["args"] == ["check", "--allow-remote-proxies=true"]
     assert check["spec"]["imagePullSecrets"] == values["imagePullSecrets"]
     assert check["spec"]["tolerations"] == values["tolerations"]
@@ -235,7 +237,6 @@ def test_manifests_grant_exactly_the_documented_permissions() -> None:
 
 def test_one_version_is_named_everywhere() -> None:
     """The labels of the image, the manifests and the chart name the version of the project."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
     label = re.search(r"^ARG VERSION=(.*)", (ROOT / "Dockerfile").read_text("utf-8"), re.MULTILINE)
     pods = [
@@ -244,8 +245,8 @@ def test_one_version_is_named_everywhere() -> None:
     ]
     images = {container["image"] for pod in pods for container in pod["spec"]["containers"]}
     assert label is not None
-    assert {label[1], chart["version"], chart["appVersion"]} == {project["version"]}
-    assert images == {f"svclink:{project['version']}"}
+    assert {label[1], chart["version"], chart["appVersion"]} == {VERSION}
+    assert images == {f"svclink:{VERSION}"}
 
 
 def test_dockerfile_copies_existing_files_and_sets_the_manifest_user() -> None:

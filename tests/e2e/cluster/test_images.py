@@ -11,11 +11,13 @@ import re
 import runpy
 import shutil
 import subprocess
+import sys
 import tarfile
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import unquote
 
 import pytest
 
@@ -163,6 +165,28 @@ for package in distributions():
             version(match(r"[\\w.-]+", requirement)[0])
 """
     image.python(program)
+
+
+def test_sbom_lists_every_package(image: Unpacked) -> None:
+    """The SBOM names the packages of Python and Debian that are in the image, and no others."""
+    script = [sys.executable, str(ROOT / "hack" / "release" / "sbom.py"), str(image.root)]
+    texts = [
+        subprocess.run(script, capture_output=True, text=True, check=True).stdout for _ in "ab"
+    ]
+    assert texts[0] == texts[1]
+    listed = [each["purl"] for each in json.loads(texts[0])["components"]]
+    packages = "from importlib.metadata import *; print(*[d.name for d in distributions()])"
+    installed = {re.sub("[-_.]+", "-", name).lower() for name in image.python(packages).split()}
+    assert set(names_in(listed, "pypi")) == installed
+    debian = image.run("dpkg-query", "--show", "--showformat=${Package}\\n").stdout.split()
+    assert set(names_in(listed, "deb/debian")) == set(debian)
+
+
+def names_in(listed: Sequence[str], kind: str) -> Iterator[str]:
+    """The names of the packages of a kind."""
+    for url in listed:
+        if url.startswith(prefix := f"pkg:{kind}/"):
+            yield unquote(url.removeprefix(prefix).partition("@")[0])
 
 
 def test_nothing_that_installs_software_is_left(image: Unpacked) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import inspect
+import tomllib
 from typing import Final
 
 from tests.builders.manifests import Manifest, port, service
 from tests.e2e.api_client import Api
+from tests.e2e.shell import ROOT
 from tests.e2e.traffic import load_generator, orders, pod_servers
 
 from . import web_server
 
-IMAGE: Final = "docker.io/library/svclink:0.1.0"
+PROJECT: Final = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+IMAGE: Final = f"docker.io/library/svclink:{PROJECT['version']}"
 """The image that the manifests of deploy/ name; its Python runs the programs of the tests."""
 NEXT_IMAGE: Final = "docker.io/library/svclink:next"
 """The same image under the name of another version."""

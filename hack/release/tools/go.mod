@@ -1,0 +1,3 @@
+module svclink/release-tools
+
+go 1.25.0
