@@ -22,6 +22,7 @@ ANNOTATION_SOURCE_SLICE: Final = "svclink.cloudpilot.ai/source-slice"
 ANNOTATION_SHARD: Final = "svclink.cloudpilot.ai/source-slice-shard"
 ANNOTATION_TOPOLOGY_MODE: Final = "service.kubernetes.io/topology-mode"
 ANNOTATION_TOPOLOGY_HINTS: Final = "service.kubernetes.io/topology-aware-hints"
+ANNOTATION_ENDPOINT_GROUP: Final = "cloud.google.com/neg"
 ANNOTATION_UNREACHABLE: Final = "svclink.cloudpilot.ai/unreachable"
 ANNOTATION_MIRROR: Final = "svclink.cloudpilot.ai/mirror"
 ANNOTATION_STANDBY: Final = "svclink.cloudpilot.ai/standby"
@@ -49,6 +50,7 @@ MIRROR_ANNOTATIONS: Final = frozenset(
 
 REASONED_ANNOTATIONS: Final = MIRROR_ANNOTATIONS | {
     ANNOTATION_MIRROR,
+    ANNOTATION_ENDPOINT_GROUP,
     ANNOTATION_GO_IMPORTED,
     ANNOTATION_TOPOLOGY_HINTS,
     ANNOTATION_TOPOLOGY_MODE,
@@ -352,6 +354,11 @@ class Reason(Explained):
     LOOKS_STATEFUL = (
         "LooksStateful",
         "its Pods look like those of a StatefulSet, whose members may differ between clusters",
+    )
+    HAS_ENDPOINT_GROUP = (
+        "HasEndpointGroup",
+        "it has a network endpoint group of GKE, which may stop following Pods because of mirrors",
+        Side.MAIN,
     )
     INVALID_MIRROR_ANNOTATION = (
         "InvalidMirrorAnnotation",

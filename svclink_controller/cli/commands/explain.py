@@ -27,6 +27,7 @@ from svclink_controller.cli.snapshots.reading import read_source
 from svclink_core.codec import Json
 from svclink_core.core_v1 import Service
 from svclink_core.discovery_v1 import EndpointSlice
+from svclink_core.endpoint_groups import endpoint_group_findings
 from svclink_core.guard_preview import with_guards
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.ownership import Foreign, owner_of
@@ -48,7 +49,7 @@ _LABELS: Final = {
         (Reason.PORT_MISMATCH, Reason.INVALID_ENDPOINTS, Reason.LOOP, Reason.ADDRESS_TYPE),
         "left out",
     ),
-    Reason.TARGET_PORTS_DIFFER: "note",
+    **dict.fromkeys((Reason.TARGET_PORTS_DIFFER, Reason.HAS_ENDPOINT_GROUP), "note"),
 }
 """What findings begin with; the others are warnings."""
 
@@ -76,9 +77,11 @@ def explain_command(options: Options, service: NamespacedName, source: Source, o
         if source.main_file is None:
             partial = read_source(source, options)
         result = plan_service(with_guards(partial.snapshot, now), service, now)
-    result = evolve(
-        result, findings=(*result.findings, *target_port_findings(partial.snapshot, result))
+    notes = (
+        *target_port_findings(partial.snapshot, result),
+        *endpoint_group_findings(partial.snapshot, result),
     )
+    result = evolve(result, findings=(*result.findings, *notes))
     if output == "table":
         for line, style in _words(service, result, partial):
             print_line(line, style)

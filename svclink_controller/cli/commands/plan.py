@@ -29,6 +29,7 @@ from svclink_core import codec
 from svclink_core.core_v1 import Namespace, Service
 from svclink_core.diffing import Delete
 from svclink_core.discovery_v1 import EndpointSlice
+from svclink_core.endpoint_groups import endpoint_group_findings
 from svclink_core.full_planning import plan
 from svclink_core.guard_preview import with_guards
 from svclink_core.meta_v1 import NamespacedName
@@ -72,7 +73,8 @@ def plan_command(
     `kubectl get services,endpointslices,namespaces -A -o yaml`, of the main cluster with
     clusterlinks and trafficpolicies too. Deletions that the controller would hold for
     --deletion-hold are not changes; their Services are Kept. Services that are about to be
-    mirrored and look like databases are named (LooksStateful).
+    mirrored and look like databases are named (LooksStateful), and so are mirrored ones
+    with a network endpoint group of GKE (HasEndpointGroup).
     With -o yaml, prints manifests for kubectl apply; a deletion is a comment with its command.
 
     Exit codes: 0 success, 1 invalid input or failed request, 2 the plan has changes (with
@@ -84,7 +86,10 @@ def plan_command(
         partial = _with_policies(partial, read_policies(policy_file))
     now = clock.seconds()
     result = plan(with_guards(partial.snapshot, now), now)
-    hints = stateful_findings(partial.snapshot, result)
+    hints = (
+        *stateful_findings(partial.snapshot, result),
+        *endpoint_group_findings(partial.snapshot, result),
+    )
     result = evolve(result, findings=(*result.findings, *hints))
     match output:
         case "yaml":

@@ -29,6 +29,7 @@ from svclink_controller.cli.snapshots.partial import ClusterContent, used_links
 from svclink_controller.credentials.kubeconfig import Credentials
 from svclink_controller.remotes.session import read_version
 from svclink_core.controller_namespace import ControllerNamespace
+from svclink_core.endpoint_groups import endpoint_group_findings
 from svclink_core.errors import SvclinkError
 from svclink_core.full_planning import plan
 from svclink_core.snapshot import Snapshot
@@ -130,9 +131,10 @@ def _check_together(snapshot: Snapshot, *, is_ovn: bool) -> list[Result]:
     """The checks that compare clusters."""
     planned = plan(snapshot, clock.seconds())
     target_ports = target_port_findings(snapshot, planned) if is_ovn else ()
+    groups = endpoint_group_findings(snapshot, planned)
     return [
         *check_addresses(snapshot),
         *propose_ranges(snapshot, planned.decisions),
-        *check_services((*planned.findings, *target_ports)),
+        *check_services((*planned.findings, *target_ports, *groups)),
         *check_leftovers(snapshot),
     ]

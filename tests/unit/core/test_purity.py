@@ -178,6 +178,7 @@ def use(core: Mapping[str, Function], happening: Happening, facts: LinkFacts) ->
     core["target_port_findings"](found, core["plan"](found, NOW))
     core["stateful_findings"](found, core["plan"](found, NOW))
     core["stateful_set_of"](main_slices(found))
+    core["endpoint_group_findings"](found, core["plan"](found, NOW))
     core["with_guards"](found, NOW)
     core["settled_guard"](DeletionCount(24, {}), NOW, 300)
     core["requests_for"](happening.event, found)

@@ -340,6 +340,7 @@ PLANS: Final = (
             Reason.OLDER_LINK_AWAITED,
             Reason.TARGET_PORTS_DIFFER,
             Reason.LOOKS_STATEFUL,
+            Reason.HAS_ENDPOINT_GROUP,
         )
     ),
 )
@@ -348,8 +349,8 @@ PLANS: Final = (
 Names that the API server or kube-proxy refuses are missing, because no main cluster has them. That
 only remote Services without ports could be copied is too rare, because no API server stores any,
 and so is an older link that is being listed while main lacks a Service of a younger one: a law
-draws that. Target ports that differ, and Services that look stateful, are found in a plan, and are
-no part of it.
+draws that. Target ports that differ, Services that look stateful and those with an endpoint group
+are found in a plan, and are no part of it.
 """
 
 EVENTS: Final = (

@@ -29,6 +29,7 @@ from svclink_core.codec import Json
 from svclink_core.controller_namespace import KnownNamespace
 from svclink_core.meta_v1 import LabelSelector
 from svclink_core.svclink_v1alpha1 import SecretKeyReference
+from svclink_core.well_known import ANNOTATION_ENDPOINT_GROUP, ANNOTATION_MIRROR
 from tests.builders.keys import WEB
 from tests.builders.values import endpoint, foreign_slice, mirrored_slice, remote_slice, service
 from tests.unit.controller.fake_api_server import FakeApiServer
@@ -187,6 +188,23 @@ async def test_healthy_clusters_have_only_ok_lines(tmp_path: Path) -> None:
     }
     assert wrote == set()
     assert posts == {"/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"}
+
+
+async def test_services_with_a_network_endpoint_group_are_named(tmp_path: Path) -> None:
+    """With the annotation that keeps a Service local, nothing is left to warn of."""
+    annotations = {ANNOTATION_ENDPOINT_GROUP: '{"exposed_ports": {"80": {}}}'}
+    async with fleet(tmp_path, "c1") as world:
+        healthy(world)
+        world.main.put(service(annotations=annotations))
+        before = json.loads(await world.ask("check", "-o", "json"))
+        world.main.put(service(annotations={**annotations, ANNOTATION_MIRROR: "false"}))
+        after = json.loads(await world.ask("check", "-o", "json"))
+    (line,) = [each for each in before if each["subject"] == "services"]
+    assert (line["level"], line["cluster"]) == ("warn", "c1")
+    assert line["message"].startswith("HasEndpointGroup: ")
+    assert "svclink explain default/web" in line["fix"]
+    (line,) = [each for each in after if each["subject"] == "services"]
+    assert line["level"] == "ok"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,13 @@ import json
 import pytest
 import yaml
 
-from svclink_core.well_known import LABEL_GO_CLUSTER, LABEL_MANAGED_BY, MANAGED_BY, Reason
+from svclink_core.well_known import (
+    ANNOTATION_ENDPOINT_GROUP,
+    LABEL_GO_CLUSTER,
+    LABEL_MANAGED_BY,
+    MANAGED_BY,
+    Reason,
+)
 from tests.builders import manifests
 from tests.unit.controller.cli.dump_files import (
     Files,
@@ -95,6 +101,15 @@ def test_target_port_of_another_number_is_noted(files: Files) -> None:
         "clusters"
     ][0]["findings"]
     assert (found["reason"], found["details"]) == ("TargetPortsDiffer", [detail])
+
+
+def test_network_endpoint_group_is_noted(files: Files) -> None:
+    """It concerns GKE's load balancer only, and kube-proxy uses the mirrors."""
+    annotated = service(annotations={ANNOTATION_ENDPOINT_GROUP: '{"ingress": true}'})
+    files.write("main.yaml", annotated, link("c1"))
+    remotes = files.remote("c1", service(), endpoint_slice())
+    lines = files.run("explain", "default/web", *remotes).stdout.splitlines()
+    assert f'    note: {Reason.HAS_ENDPOINT_GROUP.sentence}: {{"ingress": true}}' in lines
 
 
 def test_service_missing_in_main_is_explained(files: Files) -> None:

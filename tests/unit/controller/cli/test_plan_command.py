@@ -21,6 +21,7 @@ from svclink_controller.cli.main import svclink
 from svclink_core import EndpointSlice
 from svclink_core.codec import structure
 from svclink_core.ownership import cluster_of
+from svclink_core.well_known import ANNOTATION_ENDPOINT_GROUP
 from tests.builders import manifests
 from tests.unit.controller.cli.dump_files import (
     Files,
@@ -323,6 +324,16 @@ def test_plan_names_services_that_look_stateful(files: Files) -> None:
     output = files.plan("--remote", f"c1={files.directory / 'c1.yaml'}")
     assert ["default/web", "c1", "LooksStateful"] in rows(output)
     assert "StatefulSet, whose members may differ between clusters: db" in output
+
+
+def test_plan_names_services_with_a_network_endpoint_group(files: Files) -> None:
+    """Their mirrors keep the controller of GKE from following local Pods."""
+    annotated = service(annotations={ANNOTATION_ENDPOINT_GROUP: '{"ingress": true}'})
+    files.write("main.yaml", annotated, link("c1"))
+    files.write("c1.yaml", service(), endpoint_slice())
+    output = files.plan("--remote", f"c1={files.directory / 'c1.yaml'}")
+    assert ["default/web", "c1", "HasEndpointGroup"] in rows(output)
+    assert output.count('{"ingress": true}') == 1
 
 
 def gold() -> dict[str, dict[str, str]]:
