@@ -12,8 +12,15 @@ from svclink_controller import clock
 from svclink_controller.api.client import Client
 from svclink_controller.cli.arguments import Source, namespace_option, output_option, reads_clusters
 from svclink_controller.cli.describing import MAIN_COLUMN
-from svclink_controller.cli.printing import console, print_data, print_table
-from svclink_controller.cli.snapshots.live import Scope, add_calls, read_links, read_main
+from svclink_controller.cli.preflight.results import shortened
+from svclink_controller.cli.printing import console, print_data, print_line, print_table
+from svclink_controller.cli.snapshots.live import (
+    Scope,
+    add_calls,
+    read_called_services,
+    read_links,
+    read_main,
+)
 from svclink_controller.cli.snapshots.partial import ClusterContent, partial_snapshot
 from svclink_controller.cli.snapshots.reading import ask, print_warnings
 from svclink_core.codec import Json
@@ -35,13 +42,18 @@ NOT_PROCESSED = "no controller has processed it yet: svclink check says whether 
 def status_command(options: Options, source: Source, output: str) -> None:
     """Show the state of every linked cluster, as the controller last wrote it.
 
-    LAST EVENT is the time since the state of the link last changed. Exit codes: 0 success,
-    1 invalid input or failed request.
+    LAST EVENT is the time since the state of the link last changed. Below the table is a line
+    about Services that are never mirrored because the API server of the main cluster calls them;
+    it needs permission to list what `svclink services --all` lists.
+
+    Exit codes: 0 success, 1 invalid input or failed request.
     """
-    links = ask(source, options, read_links)
     if output != "table":
+        links = ask(source, options, read_links)
         print_data(output, [_link_data(link) for link in links])
-    elif links:
+        return
+    links, main = ask(source, options, _read_links_and_calls)
+    if links:
         columns = (
             "NAME",
             "STATUS",
@@ -56,6 +68,25 @@ def status_command(options: Options, source: Source, output: str) -> None:
         print_table(columns, (_link_row(link, clock.seconds()) for link in links))
     else:
         console().print("There is no ClusterLink.")
+    if main is not None and (called := _called(partial_snapshot(main, {}, options).snapshot)):
+        print_line(
+            "Not mirrored, because the API server of the main cluster calls them:"
+            f" {shortened(called)} (svclink services --all shows what calls them)"
+        )
+
+
+async def _read_links_and_calls(
+    client: Client, scope: Scope
+) -> tuple[list[ClusterLink], ClusterContent | None]:
+    """The links, and the Services that the API server calls, if the user may list them."""
+    links = await read_links(client, scope)
+    return links, await read_called_services(client) if links else None
+
+
+def _called(snapshot: Snapshot) -> list[str]:
+    """The Services that are not mirrored because the API server of the main cluster calls them."""
+    refused = sorted(_refused(snapshot).items())
+    return [str(key) for key, (why, _) in refused if why is Reason.CALLED_BY_API_SERVER]
 
 
 def _link_row(link: ClusterLink, now: float) -> tuple[str, ...]:

@@ -171,6 +171,22 @@ async def add_calls(client: Client, main: ClusterContent) -> None:
     ]
 
 
+async def read_called_services(client: Client) -> ClusterContent | None:
+    """The Services of the main cluster, and which of them its API server calls.
+
+    None if the user is not permitted to list them, or what makes the API server call Services.
+
+    Raises:
+        MainUnreadableError: A list failed for another reason, or is incomplete.
+    """
+    services = await _list_unless(NOT_LISTABLE, client, SERVICES)
+    if isinstance(services, ApiError):
+        return None
+    main = _content([services], [])
+    await add_calls(client, main)
+    return None if main.warnings else main
+
+
 async def read_main(client: Client, scope: Scope) -> ClusterContent:
     """The objects of the main cluster. Namespaces are read only if Services are to be created.
 

@@ -371,6 +371,34 @@ async def test_plan_without_links_says_so(tmp_path: Path) -> None:
     assert planned == ["There is no ClusterLink, so nothing is mirrored.", "Nothing to change."]
 
 
+async def test_status_names_services_that_the_api_server_calls(tmp_path: Path) -> None:
+    """They are no fault of a link, so its line does not have them."""
+    async with fleet(tmp_path, "c1") as world:
+        world.link("c1", status=STATUS)
+        world.main.put(service())
+        before = lines(await world.ask("status"))
+        world.main.put_raw("apiservices", api_service())
+        after = lines(await world.ask("status"))
+    assert after[:-1] == before
+    assert after[-1] == (
+        "Not mirrored, because the API server of the main cluster calls them:"
+        " default/web (svclink services --all shows what calls them)"
+    )
+
+
+@pytest.mark.parametrize("kind", ["services", "apiservices"])
+async def test_status_needs_permission_for_links_only(tmp_path: Path, kind: str) -> None:
+    """Without other permissions it shows the links, and says nothing of called Services."""
+    async with fleet(tmp_path, "c1") as world:
+        world.link("c1", status=STATUS)
+        world.main.put(service())
+        world.main.put_raw("apiservices", api_service())
+        world.main.fail(Refuse(403, "Forbidden"), ends_with(f"/{kind}"))
+        done = await world.run("status")
+    assert len(lines(done.stdout)) == 2
+    assert done.stderr == ""
+
+
 async def test_status_without_links(tmp_path: Path) -> None:
     """The output says that there is no link; as JSON it is an empty list."""
     async with fleet(tmp_path) as world:
