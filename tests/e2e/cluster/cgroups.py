@@ -65,14 +65,29 @@ def controllers() -> set[str]:
 
 def group_of_container(container: str, controller: str = "memory") -> Path:
     """The group of a container, by its id, in the hierarchy of a controller."""
-    hierarchy = ROOT if UNIFIED else ROOT / controller
-    (group,) = (hierarchy / PARENT).rglob(container)
+    (group,) = groups_of_container(container, controller)
     return group
 
 
+def groups_of_container(container: str, controller: str = "memory") -> list[Path]:
+    """The same in a list, which is empty if the container has no group any more."""
+    return list((hierarchy_of(controller) / PARENT).rglob(container))
+
+
+def hierarchy_of(controller: str) -> Path:
+    """The mount point of a controller."""
+    return ROOT if UNIFIED else ROOT / controller
+
+
 def processes_of_container(container: str) -> list[int]:
-    """The ids of the processes of a container, as the test host sees them."""
-    return list(processes_of(group_of_container(container)))
+    """The ids of the processes of a container, as the test host sees them; none if it ended."""
+    groups = groups_of_container(container)
+    return [process for group in groups for process in processes_of(group)]
+
+
+def processes_on_node(node: str) -> list[int]:
+    """The ids of the processes of all containers on a node, as the test host sees them."""
+    return list(processes_of(hierarchy_of("memory") / parent_group(node).strip("/")))
 
 
 def memory_limit(container: str) -> int:

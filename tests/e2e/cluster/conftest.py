@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 
-from tests.e2e.conftest import ROOT, WITHOUT
+from tests.e2e.conftest import WITHOUT
 from tests.e2e.polling import eventually
 from tests.e2e.requirements import built_programs, require
 from tests.e2e.world import Kubectl, Links
@@ -20,6 +20,7 @@ from .images import Image, coredns_image, pause_image, svclink_image
 from .machines import Machine, running_machines
 from .probe import Probe
 from .requirements import missing_cluster_requirement
+from .restoration import MANIFESTS, Opened
 from .shop import (
     NAMESPACE,
     SVCLINK_NAMESPACE,
@@ -152,13 +153,13 @@ def clusters(
 @pytest.fixture(scope="session")
 def svclink(clusters: dict[str, WholeCluster], kubectl: Kubectl) -> None:
     """svclink, applied as the documentation says."""
-    kubectl("apply", "--kustomize", str(ROOT / "deploy"))
+    kubectl("apply", "--kustomize", MANIFESTS)
     api = clusters["main"].api
     eventually(lambda: assert_available(api, "svclink", SVCLINK_NAMESPACE), POD_SECONDS)
 
 
 @pytest.fixture(scope="session")
-def shop(
+def opened_shop(
     clusters: dict[str, WholeCluster],
     svclink: None,  # noqa: ARG001 - runs in main
     programs: Path,
@@ -177,6 +178,19 @@ def shop(
         shop = Shop(clusters, kubectl, links, programs, load_generator)
         eventually(shop.assert_responders, POD_SECONDS)
         yield shop
+
+
+@pytest.fixture(scope="session")
+def opened(opened_shop: Shop) -> Opened:
+    """What the shop was like when it was opened."""
+    return Opened.of(opened_shop)
+
+
+@pytest.fixture
+def shop(opened_shop: Shop, opened: Opened) -> Shop:
+    """The Service `web` in three clusters, and a client; as if no test had used them before."""
+    opened.restore(opened_shop)
+    return opened_shop
 
 
 @pytest.fixture

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from tests.builders.manifests import Manifest
+from tests.e2e.polling import eventually
 
 from .images import Image
 from .machines import Machine
@@ -59,13 +61,18 @@ def ctr(programs: Path, *arguments: str | Path) -> list[str | Path]:
     return [programs / "ctr", "--namespace", CONTAINERD_NAMESPACE, *arguments]
 
 
+def wait_for_containerd(machine: Machine, programs: Path) -> None:
+    """Wait until the containerd of a machine serves."""
+    eventually(lambda: _assert_serving(machine, programs))
+
+
 def unpack_images(machine: Machine, programs: Path, images: Mapping[str, Image]) -> Path:
     """Import these images, by name, on a machine of their own; return the folder of containerd."""
     machine.start()
     process = machine.process("containerd", containerd(machine, programs, {}))
     process.start()
     try:
-        machine.run("sh", "-c", f"until {programs / 'ctr'} version; do sleep 0.1; done")
+        wait_for_containerd(machine, programs)
         for image in set(images.values()):
             machine.run(*ctr(programs, "images", "import", image.archive))
         for name, image in images.items():
@@ -89,3 +96,9 @@ def share_images(store: Path, machine: Machine) -> None:
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(file, copy)
     machine.run("sh", "-euc", "\n".join(mounts))
+
+
+def _assert_serving(machine: Machine, programs: Path) -> None:
+    command = machine.inside(*ctr(programs, "version"))
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 import yaml
 
+from svclink_controller.demo.processes import Process
 from tests.builders.manifests import Manifest
+from tests.e2e.polling import eventually
 from tests.e2e.traffic.node_configuration import CLUSTER_DOMAIN, kube_proxy_configuration
 
-from .cgroups import create_groups, parent_group
-from .containerd import CONTAINERD_SOCKET, containerd, share_images
+from .cgroups import create_groups, parent_group, processes_on_node
+from .containerd import CONTAINERD_SOCKET, containerd, share_images, wait_for_containerd
 from .machines import Machine
 
 PROXY_HEALTH: Final = "127.0.0.1:10256"
@@ -35,6 +38,8 @@ class Node:
         self._network = network
         self._programs = programs
         self._images: Path | None = None
+        self._processes: dict[str, Process] = {}
+        self._joined: datetime | None = None
 
     def start_containerd(self, images: Path) -> None:
         """Start containerd, which needs no cluster, with these images."""
@@ -51,9 +56,31 @@ class Node:
         self._write("kube-proxy.yaml", yaml.safe_dump(self._kube_proxy(proxy_mode)))
         self._start_members()
 
+    @property
+    def stopped(self) -> list[Process]:
+        """The programs of the node that have exited."""
+        return [process for process in self._processes.values() if not process.running]
+
+    def assert_ready(self, status: Manifest) -> None:
+        """Assert that the node is ready, by the status of its Node object.
+
+        The API server keeps the last status of a dead node for most of a minute. Therefore the
+        programs must run, and kubelet must have reported since it was started.
+        """
+        exits = [f"{process.name} exited: {process.tail(5)}" for process in self.stopped]
+        assert not exits, "\n".join(exits)
+        assert self._joined is not None, f"{self.name} has not joined its cluster"
+        (ready,) = (each for each in status["conditions"] if each["type"] == "Ready")
+        assert ready["status"] == "True", f"{self.name}: {ready['message']}"
+        reported = datetime.fromisoformat(ready["lastHeartbeatTime"])
+        assert reported >= self._joined, f"the status of {self.name} is from before its start"
+
     def kill(self) -> None:
         """Kill everything on the node at once, containers included."""
         self.machine.kill()
+        for process in self._processes.values():
+            process.wait(10)
+        eventually(self._assert_no_containers)
 
     def restart(self) -> None:
         """Start the node again after `kill`, as after a reboot."""
@@ -63,7 +90,13 @@ class Node:
         self._start_members()
 
     def _start_members(self) -> None:
-        """Start the programs that make the machine a member of the cluster."""
+        """Start the programs that make the machine a member of the cluster.
+
+        kubelet exits if containerd does not serve yet. On real nodes, systemd starts it again.
+        """
+        wait_for_containerd(self.machine, self._programs)
+        # The API server rounds times down to seconds.
+        self._joined = datetime.now(UTC).replace(microsecond=0)
         directory = self.machine.directory
         kubelet = (
             self._programs / "kubelet",
@@ -75,8 +108,13 @@ class Node:
         configuration = directory / "kube-proxy.yaml"
         self._start("kube-proxy", self._programs / "kube-proxy", f"--config={configuration}")
 
+    def _assert_no_containers(self) -> None:
+        processes = processes_on_node(self.name)
+        assert not processes, f"the processes {processes} of {self.name} still exist"
+
     def _start(self, name: str, *command: str | Path) -> None:
-        self.machine.process(name, command).start()
+        self._processes[name] = self.machine.process(name, command)
+        self._processes[name].start()
 
     def _write(self, name: str, content: str) -> None:
         (self.machine.directory / name).write_text(content, encoding="utf-8")

@@ -85,13 +85,17 @@ class Shop:
 
     def await_svclink(self) -> None:
         """Wait until all Pods of svclink are ready and current, and no others exist."""
-        eventually(self._assert_svclink, POD_SECONDS)
+        eventually(self.assert_svclink, POD_SECONDS)
 
-    def _assert_svclink(self) -> None:
+    def assert_svclink(self) -> None:
+        """Assert that all Pods of svclink are ready and current, and no others exist.
+
+        The API server keeps the last status of Pods on a dead node: their processes must exist.
+        """
         assert_available(self.main.api, "svclink", SVCLINK_NAMESPACE)
         # The status of the Deployment may be older than the last change of a Pod.
         pods = self.main.api.find("pods", SVCLINK_NAMESPACE, {"app": "svclink"})
-        states = {pod["metadata"]["name"]: is_ready(pod) for pod in pods}
+        states = {pod["metadata"]["name"]: is_ready(pod) and is_running(pod) for pod in pods}
         assert list(states.values()) == [True, True], f"ready: {states}"
 
     def svclink_pods(self) -> list[Manifest]:
@@ -101,10 +105,7 @@ class Shop:
 
     def svclink_containers(self) -> dict[str, str]:
         """The container of each Pod of svclink; a restart in place makes a new one."""
-        return {
-            pod["metadata"]["name"]: pod["status"]["containerStatuses"][0]["containerID"]
-            for pod in self.svclink_pods()
-        }
+        return {pod["metadata"]["name"]: container_of(pod) for pod in self.svclink_pods()}
 
     def kill_svclink(self, pod: str) -> None:
         """Kill the process of svclink in a Pod; kubelet starts it again."""
@@ -114,7 +115,7 @@ class Shop:
         """Allocate more memory than the limit of a Pod, for which the kernel kills svclink."""
         process = self.process_of(pod)
         Path(f"/proc/{process}/oom_score_adj").write_text("1000", encoding="utf-8")
-        container = self.svclink_containers()[pod].removeprefix("containerd://")
+        container = self.svclink_containers()[pod]
         allocate = in_container(container, "memory", *PYTHON, "-c", EXHAUST_MEMORY)
         (node,) = (node for node in self.main.nodes if node.name == self.node_of(pod))
         subprocess.run(node.machine.inside(*ctr(self.programs, *allocate)), check=False)
@@ -128,8 +129,7 @@ class Shop:
 
     def process_of(self, pod: str) -> int:
         """The id of the process of svclink in a Pod, as the test host sees it."""
-        container = self.svclink_containers()[pod].removeprefix("containerd://")
-        (process,) = processes_of_container(container)
+        (process,) = processes_of_container(self.svclink_containers()[pod])
         return process
 
     def holder(self) -> str:
@@ -174,6 +174,17 @@ def is_ready(pod: Manifest) -> bool:
     return ready and "deletionTimestamp" not in pod["metadata"]
 
 
+def is_running(pod: Manifest) -> bool:
+    """Whether the processes of a Pod that has started exist on its node."""
+    return bool(processes_of_container(container_of(pod)))
+
+
+def container_of(pod: Manifest) -> str:
+    """The id of the container of a Pod that has started."""
+    (status,) = pod["status"]["containerStatuses"]
+    return str(status["containerID"]).removeprefix("containerd://")
+
+
 def open_shop(clusters: Mapping[str, WholeCluster]) -> None:
     """Deploy the Service and its Pods in every cluster, and the client in main."""
     for name, cluster in clusters.items():
@@ -199,9 +210,8 @@ def load_generator_in_pod(main: WholeCluster, programs: Path, log: Path) -> Iter
     containerd starts it, so that it does not depend on the API server.
     """
     (pod,) = main.api.find("pods", NAMESPACE, {"app": "client"})
-    container = pod["status"]["containerStatuses"][0]["containerID"].removeprefix("containerd://")
     module = (*PYTHON, "-m", load_generator.__name__)
-    run_module = in_container(container, "load-generator", *module)
+    run_module = in_container(container_of(pod), "load-generator", *module)
     command = main.nodes[0].machine.inside(*ctr(programs, *run_module))
     with running_program(command, log) as running:
         yield LoadGenerator(running)

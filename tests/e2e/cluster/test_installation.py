@@ -19,6 +19,7 @@ from tests.e2e.helm import helm_program
 from tests.e2e.polling import eventually
 from tests.e2e.shell import Shell
 
+from .restoration import Opened
 from .shop import NAMESPACE, PODS, SVCLINK_NAMESPACE, Shop
 
 QUICK_START: Final = documented_commands("docs/tutorials/quick-start.md")
@@ -78,17 +79,12 @@ def helm(shell: Shell) -> Shell:
 
 
 @pytest.fixture
-def restored(shop: Shop, helm: Shell) -> Iterator[Shop]:
+def restored(shop: Shop, opened: Opened, helm: Shell) -> Iterator[Shop]:
     """The shop; afterwards svclink is installed from the manifests, and all clusters are linked."""
     yield shop
     helm(f"helm uninstall svclink {IN_RELEASE} --ignore-not-found")
     helm(QUICK_START["install-with-kustomize"])
-    shop.await_svclink()
-    for name in {"c1", "c2"} - {
-        each["metadata"]["name"] for each in shop.main.api.find("clusterlinks")
-    }:
-        shop.links.add(name, shop.clusters[name].remote_kubeconfig())
-    eventually(shop.assert_responders, 120)
+    opened.restore(shop)
 
 
 def test_helm_replaces_the_manifests_and_is_removed(restored: Shop, helm: Shell) -> None:

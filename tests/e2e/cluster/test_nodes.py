@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from tests.e2e.polling import eventually
 from tests.e2e.world import RecordMeasure
 
@@ -23,6 +25,11 @@ def test_node_of_the_leader_dies(shop: Shop, probe: Probe, record_measure: Recor
     with shop.under_load() as load:
         node.kill()
         died = time.monotonic()
+        # The API server still says that the node and its Pods are ready.
+        with pytest.raises(AssertionError, match="exited"):
+            shop.main.assert_ready()
+        with pytest.raises(AssertionError, match="False"):
+            shop.assert_svclink()
         changed = probe.change()
         eventually(lambda: shop.assert_other_holder(holder), TAKEOVER_SECONDS)
         record_measure(

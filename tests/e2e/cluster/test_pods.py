@@ -16,8 +16,8 @@ from . import workloads
 from .cgroups import memory_limit
 from .shop import NAMESPACE, SVCLINK_NAMESPACE, Shop
 
-LARGE_LIST: Final = tuple([f"{NAMESPACE}/large-{n}" for n in range(1100)])
-LARGE_ANNOTATION: Final = "x" * 32 * 2**10
+LARGE_LIST: Final = tuple([f"{NAMESPACE}/large-{n}" for n in range(275)])
+LARGE_ANNOTATION: Final = "x" * 128 * 2**10
 LISTS: Final = 4
 """Enough to last longer than the period of kubelet's probes."""
 
@@ -42,7 +42,7 @@ def failed_probes(api: Api) -> int:
 def test_memory_limit_is_that_of_the_manifests(shop: Shop) -> None:
     """The kernel limits the memory of each container of svclink to 512 MiB."""
     for container in shop.svclink_containers().values():
-        assert memory_limit(container.removeprefix("containerd://")) == 512 * 2**20
+        assert memory_limit(container) == 512 * 2**20
 
 
 def test_leader_killed_for_its_memory(shop: Shop) -> None:
@@ -65,7 +65,7 @@ def test_probes_succeed_while_a_large_list_arrives(shop: Shop, large_remote: str
     for _ in range(LISTS):
         shop.links.edit(large_remote, enabled=False)
         shop.links.await_condition(large_remote, "False", "Disabled")
-        shop.links.edit(large_remote, enabled=True)
+        shop.links.edit(large_remote, enabled=None)
         shop.links.await_condition(large_remote, "True", "Synced", kind="Synced")
 
     assert failed_probes(api) == failed

@@ -97,9 +97,7 @@ class WholeCluster(Cluster):
     def assert_ready(self) -> None:
         """Assert that all nodes are ready, and that DNS responds."""
         for node in self.nodes:
-            conditions = self.api.get("nodes", node.name)["status"]["conditions"]
-            (ready,) = (each for each in conditions if each["type"] == "Ready")
-            assert ready["status"] == "True", f"{node.name}: {ready['message']}"
+            node.assert_ready(self.api.get("nodes", node.name)["status"])
         assert_available(self.api, "coredns", "kube-system")
 
     def restart_deployment(self, name: str, namespace: str) -> None:
@@ -119,6 +117,14 @@ class WholeCluster(Cluster):
         """Start the API server again, with the same address and data."""
         self._api_server.start()
         self._wait_for_api_server()
+
+    def restore(self) -> None:
+        """Start what does not run: the API server, and nodes of which a program has exited."""
+        self.recover()
+        for node in self.nodes:
+            if node.stopped:
+                node.kill()
+                node.restart()
 
     def _serving_names(self) -> Sequence[str]:
         internal = ("kubernetes.default.svc", self.layout.first_service)

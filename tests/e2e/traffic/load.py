@@ -91,8 +91,10 @@ class LoadGenerator:
         load = Load(url)
         number = self._begin(url, rate, int(rate * at_most), timeout)
         eventually(lambda: self._assert_sent(number, STEADY_REQUESTS))
-        yield load
-        load.results = results_of(self._program.call({"stop": number}))
+        try:
+            yield load
+        finally:  # The next test must not find the load of one that failed.
+            load.results = results_of(self._program.call({"stop": number}))
 
     def requests(
         self,
