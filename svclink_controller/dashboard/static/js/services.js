@@ -1,0 +1,152 @@
+// Services by clusters: the filters, and the matrix below them.
+
+import { choices, selected } from "./filters.js";
+import { html, Component } from "./html.js";
+import { Matrix } from "./matrix.js";
+import { PrintedMatrix } from "./printed_matrix.js";
+import { Shape } from "./parts.js";
+import { counted, number, visible } from "./text.js";
+
+const LEGEND = [
+  ["ok", "mirrored: active endpoints"],
+  ["waiting", "about to change"],
+  ["warning", "needs attention"],
+  ["error", "does not work"],
+  ["skipped", "not mirrored"],
+  ["none", "the cluster does not have it"],
+];
+
+export class Services extends Component {
+  /** The page is drawn every second because ages grow. There are none here. */
+  shouldComponentUpdate({ page }) {
+    const before = this.drawn ?? [];
+    this.drawn = [page.facts, page.facts.revision, page.route, page.isPrinting];
+    return this.drawn.some((each, index) => each !== before[index]);
+  }
+
+  render({ page, actions }) {
+    const { facts } = page;
+    const { filters } = page.route;
+    const rows = selected(facts, filters);
+    const columns = columnsOf(facts, filters);
+    return html`
+      <div class="heading">
+        <h1>Services</h1>
+        <p class="muted" role="status">${shown(rows.length, facts)}</p>
+      </div>
+      <${Filters} facts=${facts} filters=${filters} actions=${actions} />
+      ${
+        rows.length === 0
+          ? html`<p class="empty panel">${nothing(facts)}</p>`
+          : page.isPrinting
+            ? html`<${PrintedMatrix} facts=${facts} rows=${rows} columns=${columns} />`
+            : html`<${Matrix}
+                facts=${facts}
+                rows=${rows}
+                columns=${columns}
+                open=${actions.open}
+              />`
+      }
+      <ul class="legend" aria-label="Legend">
+        ${LEGEND.map(
+          ([level, words]) =>
+            html`<li class="tone" key=${level}><${Shape} level=${level} />${words}</li>`,
+        )}
+        <li class="tone"><b>2 +1 /4</b> 2 active, 1 standby, 4 in all</li>
+      </ul>
+    `;
+  }
+}
+
+/** The columns that are shown: each the index of a cluster. */
+function columnsOf(facts, { cluster }) {
+  const only = facts.clusters.indexOf(cluster);
+  return only === -1 ? facts.clusters.map((_, index) => index) : [only];
+}
+
+function shown(count, facts) {
+  const all = facts.rows.length;
+  return count === all ? counted(all, "Service") : `${number(count)} of ${counted(all, "Service")}`;
+}
+
+function nothing(facts) {
+  return facts.rows.length === 0 ? "No cluster has a Service." : "No Service matches the filters.";
+}
+
+function Filters({ facts, filters, actions }) {
+  const { namespaces, reasons } = choices(facts);
+  const set = (name) => (event) => actions.filter({ [name]: event.target.value });
+  return html`<form class="filters" role="search" onSubmit=${(event) => event.preventDefault()}>
+    <label class="search">
+      <span class="hidden-visually">Search Services</span>
+      <input
+        type="search"
+        placeholder="Search Services"
+        value=${filters.q ?? ""}
+        onInput=${set("q")}
+        aria-keyshortcuts="/"
+      />
+      <kbd aria-hidden="true">/</kbd>
+    </label>
+    <${Choice}
+      name="Show"
+      value=${filters.show}
+      change=${set("show")}
+      options=${[
+        ["", "All Services"],
+        ["trouble", "In trouble"],
+      ]}
+    />
+    <${Choice}
+      name="Namespace"
+      value=${filters.namespace}
+      change=${set("namespace")}
+      options=${[["", "All namespaces"], ...counts(namespaces)]}
+    />
+    <${Choice}
+      name="Reason"
+      value=${filters.reason}
+      change=${set("reason")}
+      options=${[["", "All reasons"], ...counts(reasons)]}
+    />
+    <${Choice}
+      name="Cluster"
+      value=${filters.cluster}
+      change=${set("cluster")}
+      options=${[["", "All clusters"], ...facts.clusters.map((each) => [each, visible(each)])]}
+    />
+    <${Choice}
+      name="Policy"
+      value=${filters.policy}
+      change=${set("policy")}
+      options=${[
+        ["", "With or without policy"],
+        ["any", "With a TrafficPolicy"],
+        ["failover", "Failed over"],
+        ["none", "Without a policy"],
+      ]}
+    />
+    <${Choice}
+      name="Order"
+      value=${filters.order}
+      change=${set("order")}
+      options=${[
+        ["", "Trouble first"],
+        ["name", "By name"],
+      ]}
+    />
+  </form>`;
+}
+
+function counts(choice) {
+  return choice.map(([value, count]) => [value, `${visible(value)} (${number(count)})`]);
+}
+
+function Choice({ name, value = "", change, options }) {
+  return html`<select aria-label=${name} class=${value ? "is-set" : ""} onChange=${change}>
+    ${options.map(
+      ([each, words]) =>
+        html`<option key=${each} value=${each} selected=${each === value}>${words}</option>`,
+    )}
+  </select>`;
+}

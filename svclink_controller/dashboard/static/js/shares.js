@@ -1,0 +1,111 @@
+// Who gets the new connections of a Service: wanted and reachable shares as bars.
+
+import { html } from "./html.js";
+import { Bar, Pill, Untrusted } from "./parts.js";
+import { percent } from "./text.js";
+
+export function Shares({ service }) {
+  const { clusters, policy, traffic } = service;
+  const shown = clusters.filter(
+    (each) => each.total > 0 || usesOf(traffic, each.cluster).length > 0,
+  );
+  return html`<section class="panel" aria-labelledby="shares">
+    <header>
+      <h2 id="shares">Traffic</h2>
+      <span class="muted"><${Rule} policy=${policy} traffic=${traffic} /></span>
+    </header>
+    <div class="body">
+      ${
+        shown.length === 0
+          ? html`<p class="muted">No cluster has an endpoint.</p>`
+          : html`<div
+              class="scrolls"
+              tabindex="0"
+              role="group"
+              aria-label="Shares of new connections"
+            >
+              <table class="shares">
+                <thead>
+                  <tr>
+                    <th>Cluster</th>
+                    <th class="number">Tier</th>
+                    <th class="number">Active</th>
+                    <th class="number">Share</th>
+                    <th><span class="hidden-visually">Share as a bar</span></th>
+                    <th class="number">Wanted</th>
+                    <th>Why</th>
+                  </tr>
+                </thead>
+                <tbody>
+                  ${shown.map(
+                    (each) =>
+                      html`<${Share}
+                        key=${each.cluster ?? ""}
+                        cluster=${each}
+                        traffic=${traffic}
+                      />`,
+                  )}
+                </tbody>
+              </table>
+            </div>`
+      }
+      ${policy !== null && html`<${Conditions} conditions=${policy.conditions} />`}
+    </div>
+  </section>`;
+}
+
+function Rule({ policy, traffic }) {
+  if (policy !== null) {
+    const rule = `failover below ${policy.minReady} ready, back after ${policy.recoverySeconds} s`;
+    return html`TrafficPolicy <${Untrusted}>${policy.name}<//>: ${rule}`;
+  }
+  return traffic === null
+    ? "no TrafficPolicy: every ready endpoint gets the same share"
+    : "no TrafficPolicy, but a cluster is drained";
+}
+
+function usesOf(traffic, cluster) {
+  return traffic === null ? [] : traffic.clusters.filter((each) => each.cluster === cluster);
+}
+
+function Share({ cluster, traffic }) {
+  const uses = usesOf(traffic, cluster.cluster);
+  const [first] = uses;
+  const wanted = first?.wantedShare ?? null;
+  const share = cluster.share === null ? null : Math.round(cluster.share);
+  const why = [...new Set(uses.map((each) => each.message).filter(Boolean))].join("; ");
+  return html`<tr>
+    <th scope="row"><${Untrusted}>${cluster.cluster ?? "main"}<//></th>
+    <td class="number">${first?.tier ?? 0}</td>
+    <td class="number">
+      ${cluster.active}<span class="muted"> of ${cluster.active + cluster.standby} ready</span>
+    </td>
+    <td class="number"><strong>${percent(share)}</strong></td>
+    <td class="wide">
+      <${Bar}
+        parts=${[["active", cluster.share ?? 0]]}
+        total=${100}
+        mark=${wanted}
+        className="share"
+      />
+    </td>
+    <td class="number">
+      ${wanted === null ? html`<span class="muted">–</span>` : percent(wanted)}
+    </td>
+    <td class="muted"><${Untrusted}>${why}<//></td>
+  </tr>`;
+}
+
+function Conditions({ conditions }) {
+  return html`<ul class="conditions">
+    ${conditions.map(
+      (each) =>
+        html`<li key=${each.type}>
+          <${Pill} level=${each.healthy ? "ok" : "warning"}
+            ><${Untrusted}>${each.type}: ${each.reason}<//><//
+          >
+          <span class="muted"><${Untrusted}>${each.message}<//></span>
+        </li>`,
+    )}
+  </ul>`;
+}
