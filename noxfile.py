@@ -78,6 +78,7 @@ nox.options.sessions = [
     "e2e-oldest",
     "traffic",
     "cluster",
+    "dashboard",
 ]
 
 
@@ -417,6 +418,18 @@ def cluster(session: nox.Session) -> None:
     session.run("pytest", "tests/e2e/cluster", *session.posargs)
 
 
+@nox.session(python=PYTHONS[0])
+def dashboard(session: nox.Session) -> None:
+    """The page of `svclink dashboard` in a real Chromium.
+
+    `nox -s dashboard -- --screenshots docs/images/dashboard` draws the pictures of the docs.
+    """
+    install(session, "dashboard")
+    install_debian_packages(session, BROWSER)
+    session.run("pytest", "tests/e2e/dashboard", *session.posargs)
+
+
+BROWSER = {"chromium": "chromium", "/usr/share/fonts/opentype/inter": "fonts-inter"}
 NETWORK_PROGRAMS = {
     "ip": "iproute2",
     "nft": "nftables",
@@ -433,10 +446,12 @@ NODE_PROGRAMS = {
 
 
 def install_debian_packages(session: nox.Session, packages: dict[str, str]) -> None:
-    """Install the packages of programs that are missing, if permitted."""
+    """Install the packages of programs and directories that are missing, if permitted."""
     path = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"])
     missing = {
-        package for program, package in packages.items() if shutil.which(program, path=path) is None
+        package
+        for program, package in packages.items()
+        if shutil.which(program, path=path) is None and not Path(program).is_dir()
     }
     if missing and sys.platform == "linux" and os.geteuid() == 0 and shutil.which("apt-get"):
         session.run("apt-get", "update", "-qq", external=True)
@@ -475,7 +490,7 @@ def run_e2e(session: nox.Session, kubernetes: str) -> None:
     install_debian_packages(session, {"make": "make"})
     install_prometheus(session)
     session.run("python", "hack/envtest/assets.py", "--helm")
-    apart = ("--ignore", "tests/e2e/traffic", "--ignore", "tests/e2e/cluster")
+    apart = [f"--ignore=tests/e2e/{name}" for name in ("cluster", "dashboard", "traffic")]
     session.run(
         "pytest", "tests/e2e", *apart, "--kubernetes", kubernetes, *PARALLEL, *session.posargs
     )

@@ -1,0 +1,72 @@
+"""What changes is shown at once, and a lost connection is said and repaired."""
+
+from __future__ import annotations
+
+from playwright.sync_api import expect
+
+from .conftest import Pages
+from .example_fleet import example_service, example_snapshot
+from .facts import OK, cell, endpoints, happened, link, row, snapshot
+from .scripted_server import ScriptedServer
+
+
+def test_changes_appear(pages: Pages, server: ScriptedServer) -> None:
+    """A link, a Service and an entry that change in a delta change on the page."""
+    server.snapshot = snapshot(
+        [link("cluster-a", endpoints(2))], {"shop/web": row([cell(active=2)])}
+    )
+    page = pages.open(f"{server.page}#/services")
+    cells = page.get_by_role("gridcell")
+    expect(cells).to_have_text(["2", "2"])
+    server.send(
+        "delta",
+        {
+            "revision": 2,
+            "now": "2026-03-10T12:00:01Z",
+            "links": {"cluster-a": link("cluster-a", endpoints(7))},
+            "services": {"shop/web": row([cell(active=7)]), "shop/api": row([cell(active=1)])},
+            "happened": [happened(1, "12:00:01", OK, "endpoints", "5 more endpoints")],
+        },
+    )
+    expect(cells).to_have_text(["2", "1", "2", "7"])
+    page.get_by_role("link", name="What happened").click()
+    expect(page.get_by_text("5 more endpoints")).to_be_visible()
+    server.send("delta", {"revision": 3, "services": {"shop/api": None}})
+    page.get_by_role("link", name="Services").click()
+    expect(cells).to_have_text(["2", "7"])
+
+
+def test_an_open_service_is_read_again(pages: Pages, server: ScriptedServer) -> None:
+    """The page of a Service follows a delta that touches it."""
+    page = pages.open(f"{server.page}#/services/shop/web")
+    expect(page.get_by_text("none: the main cluster is as it should be")).to_be_visible()
+    change = {
+        "change": "update",
+        "kind": "EndpointSlice",
+        "name": "shop/web-eu-west",
+        "cluster": "eu-west",
+        "reason": "Activated",
+        "message": "the Service needs more active endpoints of the cluster",
+        "text": "",
+    }
+    server.services["shop/web"] = example_service() | {"changes": [change]}
+    server.send("delta", {"revision": 2, "touched": ["shop/web"]})
+    expect(page.get_by_role("region", name="Planned changes")).to_contain_text(
+        "EndpointSlice shop/web-eu-west"
+    )
+
+
+def test_a_lost_connection(pages: Pages, server: ScriptedServer) -> None:
+    """A page without connection says that it may be out of date, and later reads it all again."""
+    page = pages.open(f"{server.page}#/services")
+    expect(page.get_by_role("grid")).to_be_visible()
+    server.lose_connections(is_down=True)
+    expect(page.get_by_text("this page may be out of date")).to_be_visible()
+    expect(page.get_by_role("grid")).to_be_visible()
+    server.snapshot = example_snapshot() | {
+        "services": {"shop/only": row([cell(active=1) for _ in range(6)])}
+    }
+    server.is_down = False
+    expect(page.get_by_role("rowheader")).to_have_text(["shop/only"])
+    expect(page.get_by_text("this page may be out of date")).to_have_count(0)
+    pages.complaints.clear()  # Chromium logs every failed request.

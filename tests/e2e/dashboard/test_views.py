@@ -1,0 +1,165 @@
+"""Each view shows what the server said."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+from .conftest import Pages
+from .example_fleet import example_snapshot
+from .facts import snapshot
+from .scripted_server import ScriptedServer
+
+
+def test_fleet(pages: Pages, server: ScriptedServer) -> None:
+    """A card says why a link is in trouble, and what its cluster has."""
+    page = pages.open(server.page)
+    cards = page.get_by_role("listitem").filter(has=page.get_by_role("heading", level=2))
+    expect(cards).to_have_count(6)
+    lost = cards.filter(has=page.get_by_role("heading", name="us-west"))
+    for words in ("NotReady", "Unreachable", "connection refused", "v1.37.2", "44 active"):
+        expect(lost).to_contain_text(words)
+    drained = cards.filter(has=page.get_by_role("heading", name="eu-north"))
+    for words in ("drained", "0 active, 38 standby", "NotReady after 2 min"):
+        expect(drained).to_contain_text(words)
+
+
+def test_a_card_leads_to_the_services_of_its_cluster(pages: Pages, server: ScriptedServer) -> None:
+    """The link on a card shows the column of that cluster alone."""
+    page = pages.open(server.page)
+    page.get_by_role("link", name="12 mirrored from").or_(
+        page.get_by_role("link", name="20 mirrored from")
+    ).first.click()
+    expect(page.get_by_role("columnheader")).to_have_text(["Service", "main", "ap-south"])
+
+
+def test_services(pages: Pages, server: ScriptedServer) -> None:
+    """The matrix has a row for each Service, those in trouble first, and says what a cell means."""
+    page = pages.open(f"{server.page}#/services")
+    grid = page.get_by_role("grid", name="Services by clusters")
+    expect(grid).to_have_attribute("aria-rowcount", "25")
+    first = grid.get_by_role("row").nth(1)
+    expect(first.get_by_role("gridcell").last).to_have_attribute(
+        "aria-label",
+        "2 active; Kept: the cluster cannot be reached, so its EndpointSlices are kept",
+    )
+
+
+@pytest.mark.parametrize(
+    ("choice", "option", "left"),
+    [
+        ("Show", "trouble", 14),
+        ("Namespace", "shop", 5),
+        ("Reason", "PortMismatch", 1),
+        ("Cluster", "edge-lab", 4),
+        ("Policy", "any", 2),
+        ("Policy", "failover", 1),
+    ],
+)
+def test_filters(pages: Pages, server: ScriptedServer, choice: str, option: str, left: int) -> None:
+    """A filter leaves the Services that it names, and stays when the page is loaded again."""
+    page = pages.open(f"{server.page}#/services")
+    page.get_by_label(choice, exact=True).select_option(option)
+    expect(page.get_by_role("status").first).to_contain_text(f"{left} of 24 Services")
+    page.reload()
+    expect(page.get_by_role("status").first).to_contain_text(f"{left} of 24 Services")
+
+
+def test_search(pages: Pages, server: ScriptedServer) -> None:
+    """The slash key leads to the search, and every word must be in the name."""
+    page = pages.open(f"{server.page}#/services")
+    expect(page.get_by_role("grid")).to_be_visible()
+    page.keyboard.press("/")
+    page.keyboard.type("shop we")
+    expect(page.get_by_role("rowheader")).to_have_text(["shop/webpolicy"])
+    page.keyboard.type("nothing")
+    expect(page.get_by_text("No Service matches the filters.")).to_be_visible()
+
+
+def test_service(pages: Pages, server: ScriptedServer) -> None:
+    """A Service shows wanted and reachable shares, and the conditions of each endpoint."""
+    page = pages.open(f"{server.page}#/services/shop/web")
+    shares = page.get_by_role("region", name="Traffic")
+    canary = shares.get_by_role("row").filter(has_text="eu-west")
+    for words in ("2 of 6 ready", "9 %", "10 %", "nearest to the wanted one"):
+        expect(canary).to_contain_text(words)
+    cluster = page.get_by_role("region", name="eu-west", exact=True)
+    expect(
+        cluster.get_by_role("row").filter(has_text="standby").first.get_by_role("cell")
+    ).to_have_text(
+        [
+            "10.4.0.13",
+            "standby",
+            "false",
+            "true",
+            "true",
+            "eu-west-a",
+            "http 8080/TCP",
+            "web-eu-west",
+        ]
+    )
+    expect(cluster).to_contain_text("eu-west-b 1 active, 2 standby")
+    expect(page.get_by_role("region", name="us-west", exact=True)).to_contain_text(
+        "Not readable from here, Unreachable: connection refused"
+    )
+
+
+def test_a_service_that_no_cluster_has(pages: Pages, server: ScriptedServer) -> None:
+    """The page of such a Service says so, in the words of the server."""
+    page = pages.open(f"{server.page}#/services/shop/unknown")
+    expect(page.get_by_text("No cluster has a Service shop/unknown.")).to_be_visible()
+    pages.complaints.clear()  # Chromium logs every answer 404.
+
+
+def test_what_happened(pages: Pages, server: ScriptedServer) -> None:
+    """Changes and Events are one list, newest first, and a kind can be chosen."""
+    page = pages.open(f"{server.page}#/history")
+    entries = page.get_by_role("main").get_by_role("list").get_by_role("listitem")
+    expect(entries).to_have_count(9)
+    expect(entries.first).to_contain_text("shop/web")
+    page.get_by_role("button", name="Events").click()
+    expect(entries).to_have_count(2)
+    page.get_by_role("button", name="Everything").click()
+    page.get_by_role("button", name="Trouble only").click()
+    expect(entries).to_have_count(4)
+
+
+def test_events_that_may_not_be_read(pages: Pages, server: ScriptedServer) -> None:
+    """Events that are missing are said to be missing."""
+    server.snapshot = example_snapshot() | {"events": None}
+    page = pages.open(f"{server.page}#/history")
+    expect(page.get_by_text("You may not list Events")).to_be_visible()
+
+
+def test_nothing_is_shown_as_empty_while_it_is_unknown(
+    pages: Pages, server: ScriptedServer
+) -> None:
+    """While the main cluster is being read, the page says so instead of showing no Services."""
+    problem = {"about": "services", "message": "services of the main cluster cannot be read"}
+    server.snapshot = snapshot([], {}, state="loading", problems=[problem])
+    page = pages.open(f"{server.page}#/services")
+    expect(page.get_by_text("services of the main cluster cannot be read")).to_be_visible()
+    expect(page.get_by_text("Reading the main cluster")).to_be_visible()
+
+
+def test_a_fleet_without_links(pages: Pages, server: ScriptedServer) -> None:
+    """Without a ClusterLink, the fleet says that nothing is mirrored."""
+    server.snapshot = snapshot([], {})
+    page = pages.open(server.page)
+    expect(page.get_by_text("There is no ClusterLink")).to_be_visible()
+
+
+def test_a_wrong_token(pages: Pages, server: ScriptedServer) -> None:
+    """Without the token, the page says where to find it."""
+    page = pages.open(f"{server.address}/?token=wrong")
+    expect(page.get_by_text("Open the address that svclink dashboard printed")).to_be_visible()
+    pages.complaints.clear()  # Chromium logs every answer 401.
+
+
+def test_the_token_leaves_the_address(pages: Pages, server: ScriptedServer) -> None:
+    """The token is not in the address bar, and a reload still works."""
+    page = pages.open(f"{server.page}#/services")
+    expect(page.get_by_role("grid")).to_be_visible()
+    assert page.url == f"{server.address}/#/services"
+    page.reload()
+    expect(page.get_by_role("grid")).to_be_visible()
