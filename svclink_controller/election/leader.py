@@ -48,12 +48,15 @@ class Timing:
     Args:
         lease: How long other replicas wait after the last renewal they saw.
         renew: How long a leader keeps working after its last renewal.
-        retry: The time between two attempts, and the time-out of one.
+        retry: The time between two attempts of a leader, and the time-out of one.
+        look: The time between two looks of a standby at the Lease. It is what a takeover waits for
+            after a leader has released the Lease. A standby that cannot read it waits for `retry`.
     """
 
     lease: int = 15
     renew: float = 10
     retry: float = 2
+    look: float = 0.3
 
 
 class LeaseSpec(msgspec.Struct, frozen=True, rename="camel"):
@@ -100,6 +103,7 @@ class Elector:
     _lease: Lease | None = None
     _seen_at: float = 0
     _renewed_at: float = -math.inf
+    _has_failed: bool = False
 
     def may_write(self) -> bool:
         """Whether no other replica can be working now."""
@@ -115,7 +119,8 @@ class Elector:
             while True:
                 if await self._try():
                     await self._lead(work)
-                await asyncio.sleep(self.timing.retry * random.uniform(1, 1.2))  # noqa: S311 - spreads load
+                pause = self.timing.retry if self._has_failed else self.timing.look
+                await asyncio.sleep(pause * random.uniform(1, 1.2))  # noqa: S311 - spreads load
         finally:
             await self._release()
 
@@ -150,11 +155,15 @@ class Elector:
         """Make one attempt to take or renew the Lease; whether it succeeded in time."""
         try:
             async with asyncio.timeout(seconds or self.timing.retry):
-                return await self._take()
+                is_held = await self._take()
         except (ApiError, TransportError, WireError) as error:
             log.warning("lease not held", problem=str(error))
         except TimeoutError:
             log.warning("lease not held", problem="the API server did not answer in time")
+        else:
+            self._has_failed = False
+            return is_held
+        self._has_failed = True
         return False
 
     async def _take(self) -> bool:

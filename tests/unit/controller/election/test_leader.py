@@ -180,6 +180,30 @@ async def test_standby_waits_until_the_leader_stops() -> None:
         assert (world.spec["holderIdentity"], world.spec["leaseTransitions"]) == ("b", 1)
 
 
+async def test_standby_looks_at_the_lease_more_often_than_a_leader_renews_it() -> None:
+    """A standby does not let the leader's interval pass before it takes a released Lease."""
+    never = 1000
+    timing = Timing(lease=never, renew=never, retry=never, look=0.01)
+    async with worlds("a", "b", timing=timing) as (_, [a, b]):
+        a.start()
+        await a.is_leading()
+        b.start()
+        await a.stop()
+        await b.is_leading()
+
+
+async def test_standby_that_cannot_read_the_lease_looks_less_often() -> None:
+    """An API server that refuses requests is not asked more often than by a leader."""
+    timing = Timing(lease=1000, renew=1000, retry=1000, look=0.001)
+    async with worlds("a", timing=timing) as (world, [a]):
+        world.refuse("GET", code=500)
+        with capture_logs() as logs:
+            a.start()
+            await eventually(lambda: bool(logs))
+            await asyncio.sleep(0.05)
+        assert len(logs) == 1
+
+
 async def test_released_lease_is_free_at_once() -> None:
     """A released Lease has no holder, as client-go writes it."""
     async with worlds("a") as (world, [a]):
@@ -413,7 +437,8 @@ async def test_failed_release_does_not_delay_the_end() -> None:
 
 def test_timing_is_that_of_client_go() -> None:
     """A leader stops five seconds before another may start, after five attempts to renew."""
-    assert Timing() == Timing(lease=15, renew=10, retry=2)
+    timing = Timing()
+    assert (timing.lease, timing.renew, timing.retry) == (15, 10, 2)
 
 
 def test_micro_time_always_has_six_digits() -> None:
