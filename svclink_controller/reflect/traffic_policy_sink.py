@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import define
 
-from svclink_controller.api.errors import NOT_LISTABLE, NOT_SERVED, ApiError
+from svclink_controller.api.errors import NOT_LISTABLE, ApiError
 from svclink_controller.reflect.reflector import ReadError, warn_unread
 from svclink_controller.state.main.traffic_policies import TrafficPolicies
 from svclink_controller.state.store import Store
@@ -46,16 +46,14 @@ class TrafficPolicySink:
     def fail(self, error: ReadError) -> None:
         """Note that policies cannot be read.
 
-        Policies that are not served do not exist. Those that svclink may not read stay in force as
-        it knows them; one that started without the permission goes on without any. Each of the two
-        is logged once.
+        Known policies stay in force. A controller that starts without the CRD or without the
+        permission goes on without any. Each of the two is logged once. An API server that deletes
+        the CRD deletes its policies first, and the watch shows that.
         """
         code = error.status.code if isinstance(error, ApiError) else 0
         if code not in NOT_LISTABLE:
             warn_unread(TRAFFIC_POLICIES.plural, error)
             return
-        if code == NOT_SERVED:
-            self._policies.replace(Listing([], [], ""))
         self.store.mark_listed(TrafficPolicy)
         if code != self._refused:
             warn_unread(TRAFFIC_POLICIES.plural, error)

@@ -1,4 +1,4 @@
-"""TrafficPolicies that cannot be read: none if the CRD is missing, else those that are known.
+"""TrafficPolicies that cannot be read: those that are known stay in force.
 
 Real: the sink and the store. Substituted: errors of an API server.
 """
@@ -75,22 +75,25 @@ def test_services_are_mirrored_without_policies(
     assert [line["fix"] for line in logs] == [fix]
 
 
-async def test_known_policies_stay_in_force_without_the_permission(
-    sink: TrafficPolicySink,
+@pytest.mark.parametrize("error", [FORBIDDEN, MISSING])
+async def test_known_policies_stay_in_force_while_they_cannot_be_read(
+    sink: TrafficPolicySink, error: ApiError
 ) -> None:
-    """That svclink may no longer read policies does not remove them; that they are gone does."""
+    """Only a list without them, or a watch that saw their deletion, removes policies.
+
+    A proxy in front of the API server may answer 404.
+    """
     await sink.replace(Listing([POLICY], [], "1"))
-    sink.fail(FORBIDDEN)
+    sink.fail(error)
     assert dict(sink.store.main.traffic_policies.counting()) == {WEB: POLICY}
-    sink.fail(MISSING)
+    await sink.replace(Listing([], [], "2"))
     assert dict(sink.store.main.traffic_policies.counting()) == {}
 
 
 async def test_refusal_is_logged_again_after_a_list(sink: TrafficPolicySink) -> None:
-    """A CRD that is installed later is noticed, and so is one that is deleted afterwards."""
+    """A CRD that is installed later is noticed, and so is one that is then deleted."""
     with capture_logs() as logs:
         sink.fail(MISSING)
         await sink.replace(Listing([POLICY], [], "1"))
         sink.fail(MISSING)
     assert len(logs) == 2
-    assert dict(sink.store.main.traffic_policies.counting()) == {}
