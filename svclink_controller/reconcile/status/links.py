@@ -96,13 +96,14 @@ class StatusWriter:
 
         Returns the seconds until a status may be written, or changes by itself; 0 for never.
         """
+        # Before the statuses: what changes while they are written is then looked at again.
+        until_expiry = self._until_expiry(name)
         links = self.store.link_index.of(name)
         for key in self._patches.keys_of(name):
             if key not in self.store.link_index:
                 self._patches.forget(key)
         waits = [await self._write_one(link) for link in links if link.is_selected]
-        waits.append(self._until_expiry(name))
-        return min((seconds for seconds in waits if seconds > 0), default=0)
+        return min((seconds for seconds in (*waits, until_expiry) if seconds > 0), default=0)
 
     async def _write_one(self, link: ClusterLink) -> float:
         """Write the status of a link if it differs. Returns the seconds to wait if it may not."""

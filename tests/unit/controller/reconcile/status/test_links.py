@@ -203,6 +203,21 @@ async def test_status_shows_the_state_of_the_store() -> None:
         assert main.condition("Degraded") == ("True", "PortMismatch")
 
 
+async def test_credential_that_expires_soon_while_a_status_is_written_is_shown() -> None:
+    """The time comes after the status was made, and before the API server has answered."""
+    expiry = Expiry(1_000_000, "the token", "1970-01-12T13:46:40Z")
+    times = [expiry.at - SOON_SECONDS - 0.001]
+    async with writing() as main:
+        main.writer.now = lambda: times[-1]
+        main.writer.status_written = lambda *_: times.append(expiry.at - SOON_SECONDS)
+        main.add_link()
+        main.store.set_connection("c1", SYNCED)
+        main.store.observe("c1", Observation(expiries=(expiry,)))
+        await main.is_written()
+        expected = "True", "CredentialsExpireSoon"
+        await eventually(lambda: main.condition("CredentialsExpiring") == expected)
+
+
 async def test_warning_comes_while_nothing_else_happens() -> None:
     """A credential that expires soon is shown when that time has come, without any other event."""
     expiry = Expiry(1_000_000, "the token", "1970-01-12T13:46:40Z")
