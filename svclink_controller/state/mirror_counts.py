@@ -35,7 +35,7 @@ class MirrorCounter:
     _slices_of_service: defaultdict[str, Counter[NamespacedName]] = field(
         factory=lambda: defaultdict(Counter)
     )
-    _unused_slices_of_service: defaultdict[str, Counter[NamespacedName]] = field(
+    _used_slices_of_service: defaultdict[str, Counter[NamespacedName]] = field(
         factory=lambda: defaultdict(Counter)
     )
     _endpoints: Counter[str] = field(factory=Counter)
@@ -56,14 +56,11 @@ class MirrorCounter:
 
     def of(self, cluster: str) -> MirrorCounts:
         """The numbers of one cluster."""
-        services = self._slices_of_service.get(cluster) or Counter()
-        unused = self._unused_slices_of_service.get(cluster) or Counter()
-        standbys = sum(1 for service, count in unused.items() if count == services[service])
         return MirrorCounts(
-            services=len(services),
+            services=len(self._slices_of_service.get(cluster, ())),
             endpoints=self._endpoints[cluster],
             slices=self._slices[cluster],
-            in_use=len(services) - standbys,
+            in_use=len(self._used_slices_of_service.get(cluster, ())),
         )
 
     def _add(self, mirror: _Counted, sign: int) -> None:
@@ -71,8 +68,8 @@ class MirrorCounter:
         self._endpoints[mirror.cluster] += sign * mirror.endpoints
         self._slices[mirror.cluster] += sign
         counters = [self._slices_of_service]
-        if not mirror.is_used:
-            counters.append(self._unused_slices_of_service)
+        if mirror.is_used:
+            counters.append(self._used_slices_of_service)
         for counter in counters:
             services = counter[mirror.cluster]
             services[mirror.service] += sign
