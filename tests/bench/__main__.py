@@ -4,6 +4,7 @@ nox -s bench -- --remotes 2 --services 1000 --endpoints 10 --rounds 3 --json ben
 nox -s bench -- --compare bench.json
 nox -s bench -- --sizes
 nox -s bench -- --hostile
+nox -s bench -- --policies
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import hostile, measures, report, sizes
+from . import hostile, measures, policies, report, sizes
 from .fleet import Fleet, running_fleet
 from .measures import Figures
 from .storm import storm
@@ -75,6 +76,9 @@ def main(arguments: Sequence[str]) -> int:
     binaries = built()
     if options.hostile is not None:
         return 0 if run_hostile(options, binaries) else 1
+    if options.policies:
+        report.show({SVCLINK: run_policies(binaries)})
+        return 0
     size = {name: getattr(options, name) for name in ("remotes", "services", "endpoints")}
 
     async def run(directory: Path) -> dict[str, list[Figures]]:
@@ -105,6 +109,17 @@ def run_hostile(options: argparse.Namespace, binaries: Path) -> bool:
 
     with tempfile.TemporaryDirectory(prefix="svclink-bench-") as directory:
         return hostile.show(asyncio.run(run(Path(directory))))
+
+
+def run_policies(binaries: Path) -> Figures:
+    """Measure svclink with a TrafficPolicy for each Service."""
+
+    async def run(directory: Path) -> Figures:
+        async with running_fleet(binaries, directory, **policies.SIZE) as fleet:
+            return await policies.measure(fleet, directory / "subjects.log")
+
+    with tempfile.TemporaryDirectory(prefix="svclink-bench-") as directory:
+        return asyncio.run(run(Path(directory)))
 
 
 def argument_parser() -> argparse.ArgumentParser:
@@ -141,6 +156,11 @@ def argument_parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="measure svclink beside these hostile remotes of hostile_remotes.py (default: all),"
         " and 25 links after an outage",
+    )
+    add(
+        "--policies",
+        action="store_true",
+        help="measure only svclink, with 2,000 Services that have a TrafficPolicy each",
     )
     return parser
 

@@ -20,7 +20,7 @@ from .api import Api, Object, connected, slices_of
 NAMESPACE: Final = "bench"
 MANAGED_SELECTOR: Final = "endpointslice.kubernetes.io/managed-by=svclink.cloudpilot.ai"
 LINKS: Final = "/apis/svclink.cloudpilot.ai/v1alpha1/clusterlinks"
-CRD: Final = Path(__file__).parents[2] / "crd" / "clusterlinks.svclink.cloudpilot.ai.yaml"
+CRDS: Final = Path(__file__).parents[2] / "crd"
 MAX_IN_FLIGHT: Final = 32
 
 
@@ -99,10 +99,11 @@ async def running_fleet(
 
 async def create_objects(fleet: Fleet) -> None:
     """Create Services in all clusters, slices in the remote ones, and links in main."""
-    definition = yaml.safe_load(CRD.read_text(encoding="utf-8"))
-    await fleet.main.request(
-        "POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition
-    )
+    for file in sorted(CRDS.glob("*.yaml")):
+        definition = yaml.safe_load(file.read_text(encoding="utf-8"))
+        await fleet.main.request(
+            "POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition
+        )
     for api in (fleet.main, *fleet.remotes.values()):
         await api.request("POST", "/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
     await all_of(

@@ -33,13 +33,18 @@ Figures = dict[str, float]
 
 @dataclass(frozen=True)
 class Size:
-    """The size of the generated clusters, and the limits for svclink at this size."""
+    """The size of the generated clusters, and the limits for svclink at this size.
+
+    Args:
+        selected: Number of Services that the links select; None for all.
+    """
 
     name: str
     remotes: int
     services: int
     endpoints: int
     limits: Figures
+    selected: int | None = None
 
 
 SIZES: Final = (
@@ -53,6 +58,8 @@ SIZES: Final = (
         100,
         {"peak MB": 600, "peak MB after a restart": 600, "longest loop stall ms": 100},
     ),
+    Size("50 Services", 1, 50, 10, {}),
+    Size("50 selected of 20,000 Services", 1, 20_000, 10, {}, selected=50),
 )
 
 LIMITS_OF_ALL: Final = {"writes that were not needed": 0.0, "remotes not synced": 0.0}
@@ -60,8 +67,9 @@ LIMITS_OF_ALL: Final = {"writes that were not needed": 0.0, "remotes not synced"
 
 async def measure(size: Size, directory: Path) -> Figures:
     """Measure mirroring everything, an idle period, and a restart."""
-    expected = size.remotes * size.services
-    async with stub.serving(size.remotes, size.services, size.endpoints) as server:
+    clusters = stub.serving(size.remotes, size.services, size.endpoints, size.selected)
+    async with clusters as server:
+        expected = size.remotes * server.mirrored
         with _started(server, directory) as (subject, port):
             await server.until_created(expected, TIMEOUT_SECONDS)
             spent = subject.cpu()

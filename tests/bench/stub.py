@@ -39,11 +39,14 @@ class Stub:
         remotes: Number of remote clusters.
         services: Number of Services in each cluster, and of slices in each remote cluster.
         endpoints: Number of endpoints in each slice.
+        selected: Number of Services that the links select, and that the main cluster has; None for
+            all.
     """
 
     remotes: int
     services: int
     endpoints: int
+    selected: int | None = None
     created: int = 0
     other_writes: int = 0
     url: str = ""
@@ -138,7 +141,7 @@ class Stub:
 
     def _list(self, cluster: str, kind: str, request: web.BaseRequest) -> web.Response:
         """Return one page of a list; its `continue` token is the number of the next object."""
-        total = self._total(cluster, kind)
+        total = self._total(cluster, kind, is_selecting="labelSelector" in request.query)
         first = int(request.query.get("continue") or 0)
         last = min(first + int(request.query.get("limit") or total), total)
         if cluster == MAIN or kind != "endpointslices":
@@ -149,13 +152,23 @@ class Stub:
             self._pages[key] = self._page(cluster, kind, first, last, total)
         return web.Response(body=self._pages[key], content_type="application/json")
 
-    def _total(self, cluster: str, kind: str) -> int:
-        """How many objects of a kind a cluster has; there are no others than these."""
+    def _total(self, cluster: str, kind: str, *, is_selecting: bool) -> int:
+        """How many objects of a kind a cluster has; there are no others than these.
+
+        The selected Services are the first ones.
+        """
         if kind == "clusterlinks":
             return len(self.links)
         if (cluster, kind) == (MAIN, "endpointslices"):
             return len(self._mirrors)
+        if kind == "services" and (cluster == MAIN or is_selecting):
+            return self.mirrored
         return self.services if kind in ("services", "endpointslices") else 0
+
+    @property
+    def mirrored(self) -> int:
+        """Number of Services of each remote cluster that main should mirror."""
+        return self.services if self.selected is None else self.selected
 
     def prepare(self) -> None:
         """Generate the pages of slices, because a client would time out meanwhile."""
@@ -177,6 +190,7 @@ class Stub:
             return self._mirrors[number]
         item = service(number) if kind == "services" else self._slice(cluster, number)
         if kind == "services":
+            item["metadata"]["labels"] = {"tier": "gold" if number < self.mirrored else "silver"}
             item["spec"] |= {"clusterIP": "10.96.0.1", "ipFamilies": ["IPv4"]}
         item["metadata"] |= {"uid": f"{cluster}-{kind}-{number}", "resourceVersion": VERSION}
         item["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z"
@@ -206,9 +220,11 @@ def _endpoint(number: int) -> Object:
 
 
 @asynccontextmanager
-async def serving(remotes: int, services: int, endpoints: int) -> AsyncIterator[Stub]:
+async def serving(
+    remotes: int, services: int, endpoints: int, selected: int | None = None
+) -> AsyncIterator[Stub]:
     """Run the stub on loopback, with a link to each remote cluster."""
-    stub = Stub(remotes, services, endpoints)
+    stub = Stub(remotes, services, endpoints, selected)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     stub.authority.issue_cert("127.0.0.1").configure_cert(context)
     runner = web.ServerRunner(web.Server(stub.handle, handler_cancellation=True, access_log=None))
@@ -226,6 +242,8 @@ async def serving(remotes: int, services: int, endpoints: int) -> AsyncIterator[
                 "resourceVersion": VERSION,
                 "generation": 1,
             }
+            if selected is not None:
+                link["spec"]["serviceSelector"] = {"matchLabels": {"tier": "gold"}}
             stub.links[f"c{number}"] = link
         stub.prepare()
         yield stub
