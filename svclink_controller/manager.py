@@ -6,6 +6,7 @@ import asyncio
 import signal
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from functools import partial
 from typing import Final
 
 import structlog
@@ -309,7 +310,7 @@ def _make_reflectors(shared: _Shared, dispatcher: Dispatcher) -> MainReflectors:
 def _make_applier(shared: _Shared) -> Applier:
     return Applier(
         client=shared.writing,
-        written=lambda written: shared.store.put(MAIN, written),
+        written=partial(shared.store.put, MAIN),
         gone=shared.store.mark_gone,
         write_pace=WritePace(per_second=shared.settings.max_writes_per_second),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
-from typing import Final, assert_never
+from typing import Final, Protocol, assert_never
 
 from attrs import define, evolve, field
 
@@ -45,20 +45,32 @@ UNREACHABLE_POLICIES: Final = (Reason.UNREACHABLE_NOT_READY, Reason.UNREACHABLE_
 """Reasons of the changes that an unreachable policy makes."""
 
 
+class Written(Protocol):
+    """Takes every EndpointSlice and Service that the API server returns."""
+
+    def __call__(self, item: EndpointSlice | Service, /, *, is_as_planned: bool = False) -> None:
+        """Take an object.
+
+        Args:
+            item: The object.
+            is_as_planned: Whether it is what the plan asked for, in all that plans compare.
+        """
+
+
 @define
 class Applier:
     """Writes to the main cluster.
 
     Args:
         client: The main cluster.
-        written: Called with every EndpointSlice and Service that the API server returns.
+        written: Called with every object that the API server returns.
         gone: Called with name and uid of a slice to be changed that no longer exists.
         write_pace: Decides when a write may be sent.
         retries: Decides when a write that failed may be sent again.
     """
 
     client: Client
-    written: Callable[[EndpointSlice | Service], None]
+    written: Written
     gone: Callable[[NamespacedName, str], None]
     write_pace: WritePace = field(factory=WritePace)
     retries: FailedWrites = field(factory=FailedWrites)
@@ -165,13 +177,11 @@ class Applier:
                 await self._create_service(service)
             case Create(endpoint_slice, _):
                 path, body = ENDPOINT_SLICES.path(namespace), encode_slice(endpoint_slice)
-                answer = await self.client.post(path, body)
-                self.written(decode_written(answer, endpoint_slice, body))
+                self._take(await self.client.post(path, body), endpoint_slice, body)
             case Update(endpoint_slice, precondition, _):
                 path = ENDPOINT_SLICES.path(namespace, name)
                 body = encode_slice(endpoint_slice, precondition)
-                answer = await self.client.put(path, body)
-                self.written(decode_written(answer, endpoint_slice, body))
+                self._take(await self.client.put(path, body), endpoint_slice, body)
             case Delete(_, precondition, _):
                 path = ENDPOINT_SLICES.path(namespace, name)
                 await self.client.delete(
@@ -185,6 +195,10 @@ class Applier:
                 )
             case unexpected:
                 assert_never(unexpected)
+
+    def _take(self, answer: bytes, sent: EndpointSlice, body: bytes) -> None:
+        stored = decode_written(answer, sent, body)
+        self.written(stored, is_as_planned=_is_as_sent(stored, sent))
 
     async def _create_service(self, service: Service) -> None:
         """Create a Service, with the newest `trafficDistribution` that the main cluster knows."""
@@ -206,6 +220,17 @@ def _must_wait(change: Change, unfinished: Collection[str | None]) -> bool:
     if change.reason in UNREACHABLE_POLICIES:
         return bool(unfinished)
     return change.cluster in unfinished
+
+
+def _is_as_sent(stored: EndpointSlice, sent: EndpointSlice) -> bool:
+    """Whether the API server stored a slice as it was sent: an admission webhook may change it."""
+    left, right = stored.metadata, sent.metadata
+    return (
+        stored.endpoints is sent.endpoints  # Equal endpoints are shared.
+        and (stored.address_type, stored.ports) == (sent.address_type, sent.ports)
+        and (left.labels, left.annotations) == (right.labels, right.annotations)
+        and left.owner_references == right.owner_references
+    )
 
 
 def _is_not_found(error: ApiError) -> bool:

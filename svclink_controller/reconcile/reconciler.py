@@ -91,6 +91,8 @@ class Reconciler:
         self.traffic_results.record(key, plan.traffic, unfinished)
         is_unproven = len(changes) < len(plan.changes)
         self._requeue(key, plan.again_at, unfinished, is_unproven=is_unproven)
+        if plan.traffic and results:
+            self.queue.add([key])  # The status of a policy describes what is mirrored.
 
     def _requeue(
         self,

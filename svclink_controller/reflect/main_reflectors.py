@@ -19,6 +19,7 @@ from svclink_controller.reflect.reflector import (
 )
 from svclink_controller.reflect.sinks import CallerSink, LinkSink, NamespaceSink, ObjectSink
 from svclink_controller.reflect.traffic_policy_sink import TrafficPolicySink
+from svclink_controller.state.shared_values import reuse_held
 from svclink_controller.state.store import Store
 from svclink_controller.wire.api_server_callers import CALLERS
 from svclink_controller.wire.messages import IsHeld, T, nothing_is_held
@@ -57,7 +58,7 @@ class MainReflectors:
 
         Namespaces are read if Services are to be created.
         """
-        slices = reusing(ENDPOINT_SLICES, partial(self.store.reuse_held, MAIN))
+        slices = reusing(ENDPOINT_SLICES, partial(reuse_held, self.store, MAIN))
         group.create_task(self._reflect(SERVICES, ObjectSink(self.store, MAIN, Service)))
         group.create_task(
             self._reflect(slices, ObjectSink(self.store, MAIN, EndpointSlice), self.store.has_slice)

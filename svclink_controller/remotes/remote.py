@@ -32,6 +32,7 @@ from svclink_controller.remotes.session import (
 )
 from svclink_controller.state.changes import ClusterRead
 from svclink_controller.state.link_states import Observation
+from svclink_controller.state.shared_values import reuse_held
 from svclink_controller.state.store import Store
 from svclink_controller.wire.resources import REMOTE_ENDPOINT_SLICES, reusing
 from svclink_core.connection_loss import Loss, connection_after, loss_of
@@ -250,7 +251,7 @@ class Remote:
 
         The session is closed with the remote until `_take_over` has put it into use.
         """
-        resource = reusing(REMOTE_ENDPOINT_SLICES, partial(self.store.reuse_held, self.name))
+        resource = reusing(REMOTE_ENDPOINT_SLICES, partial(reuse_held, self.store, self.name))
         admit, self._tried = partial(self._refusal, target), None
         opening = asyncio.create_task(
             self.open_session(target, admit, self.trust, resource, self.heartbeat, self._try)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, TypeAlias, TypeVar, assert_never
 
-from attrs import Factory, define, evolve, field
+from attrs import Factory, define, field
 
 from svclink_controller.state.changes import (
     LinkChanged,
@@ -44,8 +44,7 @@ from svclink_core.enqueueing import (
     requests_for,
 )
 from svclink_core.meta_v1 import NamespacedName
-from svclink_core.mirroring import normal_endpoints
-from svclink_core.ownership import cluster_of, service_of
+from svclink_core.ownership import service_of
 from svclink_core.snapshot import (
     PENDING,
     SYNCED,
@@ -147,13 +146,17 @@ class Store:
         """Whether this very object is held, not only an equal one."""
         return self._objects(cluster).holds(item)
 
+    def held_slice(self, cluster: str, key: NamespacedName) -> EndpointSlice | None:
+        """A slice that is held."""
+        return self._objects(cluster).slices.get(key)
+
     def service_of(
         self, cluster: str, kind: ObjectType, key: NamespacedName
     ) -> NamespacedName | None:
         """The Service that a held slice belongs to; a Service belongs to itself."""
         if kind is not EndpointSlice:
             return key
-        held = self._objects(cluster).slices.get(key)
+        held = self.held_slice(cluster, key)
         return None if held is None else service_of(held)
 
     def has_slice(self, key: NamespacedName, uid: str, version: str) -> bool:
@@ -166,26 +169,6 @@ class Store:
         if held is None or not version or main.is_undecodable(EndpointSlice, key):
             return False
         return (held.metadata.uid, held.metadata.resource_version) == (uid, version)
-
-    def reuse_held(self, cluster: str, endpoint_slice: EndpointSlice) -> EndpointSlice:
-        """A slice that was just decoded, or an equal one made of values that are held already.
-
-        Endpoints take most of the memory. A slice that did not change is replaced by the held one,
-        and a mirror gets the endpoints of its source slice.
-        """
-        held = self._objects(cluster).slices.get(endpoint_slice.metadata.key)
-        if held == endpoint_slice:
-            return held
-        source = self._source(endpoint_slice) if cluster == MAIN else None
-        normal = () if source is None else normal_endpoints(source) or ()
-        is_equal = normal == endpoint_slice.endpoints
-        return evolve(endpoint_slice, endpoints=normal) if is_equal else endpoint_slice
-
-    def _source(self, mirror: EndpointSlice) -> EndpointSlice | None:
-        """The source slice of a mirror, None if it is not held or the slice is not a mirror."""
-        cluster = cluster_of(mirror)
-        key = NamespacedName(mirror.metadata.namespace, mirror.source or "")
-        return None if cluster is None else self._objects(cluster).slices.get(key)
 
     # Links
 
@@ -295,11 +278,17 @@ class Store:
         if self.is_complete and not was_complete:
             self._plan_again_after(ClusterChanged(MAIN))
 
-    def put(self, cluster: str, item: ClusterObject) -> None:
+    def put(self, cluster: str, item: ClusterObject, *, is_as_planned: bool = False) -> None:
         """Add or change an object, as a watch or the response to a write has it.
 
         In the main cluster the watch lags behind the responses to svclink's own writes. An older
         state is ignored.
+
+        Args:
+            cluster: The cluster.
+            item: The object.
+            is_as_planned: Whether a plan of its Service wanted exactly this. A plan that is applied
+                has nothing left to change (law L1), so the Service is not planned again.
         """
         held = self._clusters[MAIN].slices.get(item.metadata.key) if cluster == MAIN else None
         is_overtaken = (
@@ -308,7 +297,7 @@ class Store:
             and is_older(item.metadata, held.metadata)
         )
         if not is_overtaken:
-            self._put(cluster, item)
+            self._put(cluster, item, is_as_planned=is_as_planned)
 
     def remove(self, cluster: str, kind: ObjectType, key: NamespacedName) -> None:
         """Remove an object."""
@@ -335,7 +324,7 @@ class Store:
         self._changing(cluster).mark_undecodable(kind, each.key, each.service)
         self._plan_again(each.service)
 
-    def _put(self, cluster: str, item: ClusterObject) -> None:
+    def _put(self, cluster: str, item: ClusterObject, *, is_as_planned: bool = False) -> None:
         objects, key = self._changing(cluster), item.metadata.key
         self._clear_undecodable(objects, type(item), key)
         match item:
@@ -346,7 +335,7 @@ class Store:
             case EndpointSlice():
                 old_slice = objects.put_slice(key, item)
                 if old_slice is None or not is_same_version(old_slice, item):
-                    self._slice_changed(cluster, old_slice, item)
+                    self._slice_changed(cluster, old_slice, item, is_as_planned=is_as_planned)
             case unexpected:
                 assert_never(unexpected)
 
@@ -372,12 +361,18 @@ class Store:
     # Reporting
 
     def _slice_changed(
-        self, cluster: str, old: EndpointSlice | None, new: EndpointSlice | None
+        self,
+        cluster: str,
+        old: EndpointSlice | None,
+        new: EndpointSlice | None,
+        *,
+        is_as_planned: bool = False,
     ) -> None:
         if cluster == MAIN:
             for source in self._mirror_counter.replace(old, new):
                 self.mark_status_changed(source)
-        self._object_changed(cluster, EndpointSliceChanged(old, new, in_main=cluster == MAIN))
+        if not is_as_planned:
+            self._object_changed(cluster, EndpointSliceChanged(old, new, in_main=cluster == MAIN))
 
     def _object_changed(self, cluster: str, event: ServiceChanged | EndpointSliceChanged) -> None:
         """Report a change. After the first list of a cluster all Services are planned."""

@@ -40,7 +40,13 @@ from svclink_core.codec import structure, unstructure
 from svclink_core.diffing import update_to
 from svclink_core.meta_v1 import Additions
 from svclink_core.ownership import cluster_of
-from svclink_core.well_known import LABEL_CLUSTER, LABEL_MANAGED_BY, LABEL_SERVICE_NAME, MANAGED_BY
+from svclink_core.well_known import (
+    ANNOTATION_SOURCE_SLICE,
+    LABEL_CLUSTER,
+    LABEL_MANAGED_BY,
+    LABEL_SERVICE_NAME,
+    MANAGED_BY,
+)
 from svclink_core.write_retries import FIXED_BY_OTHERS, NO_ANSWER, RetryPauses
 from tests.unit.controller.fake_api_server import FakeApiServer
 from tests.unit.controller.faults import Refuse, method
@@ -91,6 +97,7 @@ class Main:
     applier: Applier
     written: list[EndpointSlice | Service] = field(factory=list)
     gone: list[tuple[NamespacedName, str]] = field(factory=list)
+    planned: list[EndpointSlice | Service] = field(factory=list)
 
     def add(self, item: EndpointSlice) -> EndpointSlice:
         """The slice as the cluster has stored it."""
@@ -114,10 +121,17 @@ class Main:
 async def main_cluster(override: Override | None = None) -> AsyncIterator[Main]:
     cluster = FakeApiServer(override=override)
     written: list[EndpointSlice | Service] = []
+    planned: list[EndpointSlice | Service] = []
     gone: list[tuple[NamespacedName, str]] = []
     async with serving(cluster) as server, connected(server.url) as client:
-        applier = Applier(client, written.append, lambda key, uid: gone.append((key, uid)))
-        yield Main(server, cluster, applier, written, gone)
+
+        def take(item: EndpointSlice | Service, /, *, is_as_planned: bool = False) -> None:
+            written.append(item)
+            if is_as_planned:
+                planned.append(item)
+
+        applier = Applier(client, take, lambda key, uid: gone.append((key, uid)))
+        yield Main(server, cluster, applier, written, gone, planned)
 
 
 def refusing(*refused: str, with_: Callable[[], web.Response] = lambda: refusal(500)) -> Override:
@@ -153,6 +167,29 @@ async def test_creation_posts_the_slice() -> None:
         assert [each.metadata.resource_version for each in main.written] == [
             str(main.cluster.revision)
         ]
+
+
+@pytest.mark.parametrize("webhook", [None, "labels", "annotations", "endpoints"])
+async def test_response_is_as_planned_unless_an_admission_webhook_changed_it(
+    webhook: str | None,
+) -> None:
+    """Its Service is not planned again if there is nothing left to change."""
+
+    async def change(request: web.BaseRequest) -> web.StreamResponse | None:
+        content = await request.json()
+        content["metadata"] |= {"uid": "u", "resourceVersion": "7"}
+        if webhook == "endpoints":
+            content["endpoints"] = []
+        elif webhook is not None:
+            content["metadata"][webhook] = {}
+        return web.json_response(content, status=201)
+
+    async with main_cluster(change) as main:
+        mirror = slice_of()
+        metadata = evolve(mirror.metadata, annotations=((ANNOTATION_SOURCE_SLICE, "web-1"),))
+        await main.applier.apply([Create(evolve(mirror, metadata=metadata), Reason.SOURCE_ADDED)])
+        assert len(main.written) == 1
+        assert main.planned == (main.written if webhook is None else [])
 
 
 async def test_update_sends_its_precondition() -> None:
@@ -376,7 +413,7 @@ async def test_unreachable_server_is_a_failure() -> None:
     async with main_cluster() as main:
         url = main.server.url
     async with connected(url) as client:
-        results = await Applier(client, lambda _: None, lambda _, __: None).apply(
+        results = await Applier(client, lambda _, **__: None, lambda _, __: None).apply(
             [create(), delete(slice_of("old"))]
         )
     assert statuses(results) == {

@@ -67,6 +67,7 @@ class World:
     store: Store
     queue: WorkQueue[NamespacedName]
     plan_results: PlanResults
+    handled: list[float]
 
     def list_all(self) -> None:
         """The store has listed everything."""
@@ -96,7 +97,8 @@ async def worlds(*, broken: int = 0, ago: float = 0) -> AsyncIterator[World]:
         ago: How many seconds ago everything that happens has happened, for what waits for its end.
     """
     cluster = FakeApiServer()
-    queue: WorkQueue[NamespacedName] = WorkQueue()
+    handled: list[float] = []
+    queue: WorkQueue[NamespacedName] = WorkQueue(waited=handled.append)
 
     def enqueue(change: StateChange) -> None:
         if isinstance(change, ServicesToPlan):
@@ -107,10 +109,10 @@ async def worlds(*, broken: int = 0, ago: float = 0) -> AsyncIterator[World]:
     findings = PlanResults(lambda _: None)
     faults = [RuntimeError("an internal error")] * broken
 
-    def written(item: EndpointSlice | Service) -> None:
+    def written(item: EndpointSlice | Service, /, *, is_as_planned: bool = False) -> None:
         if faults:
             raise faults.pop()
-        store.put(MAIN, item)
+        store.put(MAIN, item, is_as_planned=is_as_planned)
 
     async with serving(cluster) as server, connected(server.url) as client:
         applier = Applier(client, written, store.mark_gone)
@@ -120,7 +122,7 @@ async def worlds(*, broken: int = 0, ago: float = 0) -> AsyncIterator[World]:
         )
         workers = [asyncio.create_task(reconciler.run()) for _ in range(4)]
         try:
-            yield World(server, cluster, store, queue, findings)
+            yield World(server, cluster, store, queue, findings, handled)
         finally:
             for worker in workers:
                 worker.cancel()
@@ -136,6 +138,14 @@ async def test_slices_follow_the_remote_cluster() -> None:
         await eventually(lambda: world.addresses() == {"web-c1": ["10.0.0.2"]})
         world.store.remove("c1", EndpointSlice, remote_slice().metadata.key)
         await eventually(lambda: world.addresses() == {})
+
+
+async def test_service_is_not_planned_again_after_its_plan_was_applied() -> None:
+    """A plan that is applied has nothing left to change (law L1)."""
+    async with worlds() as world:
+        world.list_all()
+        await eventually(lambda: bool(world.addresses()) and world.queue.is_idle)
+        assert len(world.handled) == len([WEB, API])
 
 
 @pytest.mark.parametrize(("seconds", "is_removed"), [(1_000, False), (-1_000, True)])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 from attrs import evolve
 
+from svclink_controller.state.shared_values import reuse_held
 from svclink_core import (
     ClusterLinkSpec,
     Endpoint,
@@ -48,7 +49,7 @@ def test_mirror_gets_the_endpoints_of_its_source() -> None:
     made = linked("c1")
     remote, mirror = remote_and_mirror()
     made.store.put("c1", remote)
-    read = made.store.reuse_held(MAIN, mirror)
+    read = reuse_held(made.store, MAIN, mirror)
     assert read == mirror
     normal = normal_endpoints(remote)
     assert normal is not None
@@ -60,7 +61,7 @@ def test_equal_slice_is_the_held_one(cluster: str) -> None:
     """A list of unchanged slices takes no memory."""
     made = linked("c1")
     made.store.put(cluster, held := remote_slice())
-    assert made.store.reuse_held(cluster, remote_slice()) is held
+    assert reuse_held(made.store, cluster, remote_slice()) is held
 
 
 @pytest.mark.parametrize(
@@ -81,7 +82,7 @@ def test_slice_without_an_equal_stays_as_decoded(why: str) -> None:
         case _:
             mirror = evolve(mirror, metadata=mirrored_slice(cluster="c2").metadata)
     made.store.put(MAIN, evolve(mirror, endpoints=()))
-    assert made.store.reuse_held(MAIN, mirror) is mirror
+    assert reuse_held(made.store, MAIN, mirror) is mirror
 
 
 # The main cluster's watch lags behind svclink's own writes
