@@ -198,7 +198,7 @@ def build(session: nox.Session) -> None:
     )
     (wheel,) = (elsewhere / "dist").glob("*.whl")
     session.install(str(wheel))
-    for part in ("tests", "crd", "deploy", "docs", "hack", "README.md", "pyproject.toml"):
+    for part in ("tests", "crd", "deploy", "docs", "hack", *READ_BY_TESTS):
         copy(ROOT / part, elsewhere / "tree" / part)
     session.chdir(elsewhere / "tree")
     session.run("svclink", "--version")
@@ -248,7 +248,8 @@ def install_locked(session: nox.Session, wheel: Path, version: str) -> Path:
     environment = Path(session.create_tmp()).resolve() / f"python{version}"
     python = environment / "bin" / "python"
     install_into = ("uv", "pip", "install", "--quiet", "--python", str(python))
-    session.run("uv", "venv", "--quiet", "--clear", "--python", version, str(environment))
+    create = ("uv", "venv", "--quiet", "--clear", "--no-python-downloads", "--python", version)
+    session.run(*create, str(environment))
     session.run(*install_into, "--require-hashes", "--requirement", "requirements/image.txt")
     session.run(*install_into, "--no-deps", str(wheel))
     session.run(str(environment / "bin" / "svclink"), "--version", external=True)
@@ -290,14 +291,9 @@ def pack_plugin(session: nox.Session, wheel: Path, environments: list[Path], url
     arch = {"x86_64": "amd64", "aarch64": "arm64"}.get(processor, processor)
     executable = Path(session.create_tmp()).resolve() / "kubectl-svclink"
     repositories = [f"--venv-repository={each}" for each in environments]
-    session.run(
-        "pex",
-        "svclink",
-        *repositories,
-        "--script=kubectl-svclink",
-        "--output-file",
-        str(executable),
-    )
+    shebang = "--python-shebang=/usr/bin/env python3"
+    how = ("--script=kubectl-svclink", shebang, "--no-emit-warnings", f"--output-file={executable}")
+    session.run("pex", "svclink", *repositories, *how)
     archive = f"dist/kubectl-svclink-{version}-{system}-{arch}.tar.gz"
     session.run("python", "hack/release/krew.py", "pack", str(executable), archive)
     manifest = ("hack/release/krew.py", "manifest", url, archive)
@@ -316,6 +312,9 @@ def install_plugin(session: nox.Session, tools: Path) -> None:
     plugin = str(root / "bin" / "kubectl-svclink")
     files = ("--main=docs/example/main.yaml", "--remote=cluster-a=docs/example/cluster-a.yaml")
     session.run(plugin, "plan", *files, external=True)
+
+
+READ_BY_TESTS = ("Dockerfile", "LICENSE", "README.md", "pyproject.toml")
 
 
 def image_sources() -> list[str]:
