@@ -98,9 +98,10 @@ class ClientModel(Protocol):
 def structure(content: object, kind: type[Kind]) -> Kind:
     """Convert a Kubernetes object to its type.
 
-    >>> structure({"metadata": {"name": "web"}, "spec": {"ports": [{"port": "http"}]}}, Service)
-    Traceback (most recent call last):
-    svclink_core.errors.BadInputError: $.spec.ports[0].port: must be a whole number, is a string
+    Examples:
+        >>> structure({"metadata": {"name": "web"}, "spec": {"ports": [{"port": "http"}]}}, Service)
+        Traceback (most recent call last):
+        svclink_core.errors.BadInputError: $.spec.ports[0].port: must be a whole number, is a string
 
     Args:
         content: The object as decoded from JSON or YAML, or as returned by the official client's
