@@ -10,16 +10,7 @@ from attrs import evolve
 
 from svclink_controller import clock
 from svclink_controller.cli.arguments import Source, output_option, reads_clusters_or_files
-from svclink_controller.cli.describing import (
-    NO_LINK,
-    change_data,
-    decision_data,
-    finding_data,
-    finding_text,
-    name_of,
-    traffic_data,
-    traffic_lines,
-)
+from svclink_controller.cli.describing import NO_LINK, finding_text, traffic_lines
 from svclink_controller.cli.parameters import ServiceName
 from svclink_controller.cli.printing import COLOURS, print_data, print_line
 from svclink_controller.cli.snapshots.partial import PartialSnapshot
@@ -31,6 +22,13 @@ from svclink_core.endpoint_groups import endpoint_group_findings
 from svclink_core.guard_preview import with_guards
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.ownership import Foreign, owner_of
+from svclink_core.plan_documents import (
+    change_data,
+    decision_data,
+    finding_data,
+    name_of,
+    traffic_data,
+)
 from svclink_core.planning import plan_service
 from svclink_core.plans import Decision, Outcome, Plan
 from svclink_core.snapshot import Options

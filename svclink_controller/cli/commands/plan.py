@@ -12,15 +12,7 @@ from attrs import evolve
 
 from svclink_controller import clock
 from svclink_controller.cli.arguments import Source, output_option, reads_clusters_or_files
-from svclink_controller.cli.describing import (
-    NO_LINK,
-    TRAFFIC_COLUMNS,
-    finding_text,
-    name_of,
-    object_of,
-    plan_data,
-    traffic_rows,
-)
+from svclink_controller.cli.describing import NO_LINK, TRAFFIC_COLUMNS, finding_text, traffic_rows
 from svclink_controller.cli.printing import console, print_data, print_line, print_table, yaml_text
 from svclink_controller.cli.snapshots.files import read_policies
 from svclink_controller.cli.snapshots.partial import PartialSnapshot
@@ -33,6 +25,7 @@ from svclink_core.endpoint_groups import endpoint_group_findings
 from svclink_core.full_planning import plan
 from svclink_core.guard_preview import with_guards
 from svclink_core.meta_v1 import NamespacedName
+from svclink_core.plan_documents import name_of, object_of, plan_data
 from svclink_core.plans import Change, Plan
 from svclink_core.snapshot import Options
 from svclink_core.stateful_services import stateful_findings

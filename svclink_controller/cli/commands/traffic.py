@@ -10,14 +10,7 @@ from svclink_controller import clock
 from svclink_controller.api.client import Client
 from svclink_controller.cli import parameters
 from svclink_controller.cli.arguments import Source, output_option, reads_clusters
-from svclink_controller.cli.describing import (
-    TRAFFIC_COLUMNS,
-    change_data,
-    change_text,
-    problems_data,
-    traffic_data,
-    traffic_rows,
-)
+from svclink_controller.cli.describing import TRAFFIC_COLUMNS, traffic_rows
 from svclink_controller.cli.parameters import ServiceName
 from svclink_controller.cli.printing import print_data, print_line, print_table
 from svclink_controller.cli.snapshots.live import Scope, read_clusters
@@ -27,6 +20,7 @@ from svclink_controller.cli.traffic.proposing import current_traffic, preview_po
 from svclink_controller.cli.traffic.writing import write_policy
 from svclink_core.codec import Json
 from svclink_core.meta_v1 import NamespacedName
+from svclink_core.plan_documents import change_data, change_text, problems_data, traffic_data
 from svclink_core.snapshot import Options
 from svclink_core.traffic_edits import has_to_be_written
 from svclink_core.traffic_preview import TrafficPreview
