@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from attrs import frozen
 
@@ -37,6 +38,21 @@ def plain_condition(kind: str, status: ConditionStatus, reason: Explained) -> Co
 def condition_of(conditions: Iterable[Condition], kind: str) -> Condition | None:
     """The condition of a type, None if there is none."""
     return next((each for each in conditions if each.type == kind), None)
+
+
+_BY_URGENCY: Final = ("Ready", "Synced", "Degraded", "CredentialsExpiring")
+
+
+def most_urgent(conditions: Iterable[Condition]) -> Condition | None:
+    """The condition of a link that matters most: the first unhealthy one, else Ready."""
+    by_type = {each.type: each for each in conditions}
+    present = [by_type[kind] for kind in _BY_URGENCY if kind in by_type]
+    return next((each for each in present if not each.is_healthy), by_type.get("Ready"))
+
+
+def last_transition(conditions: Iterable[Condition]) -> str | None:
+    """When a condition last changed its status, as RFC 3339; None without conditions."""
+    return max([each.last_transition_time for each in conditions], default=None)
 
 
 def dated(state: ConditionState, before: Condition | None, generation: int, now: str) -> Condition:

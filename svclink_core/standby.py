@@ -17,6 +17,7 @@ Source: TRAFFIC, "What kube-proxy does"; KEP-1669.
 from __future__ import annotations
 
 from collections.abc import Collection
+from enum import Enum
 from typing import Final
 
 from attrs import evolve
@@ -85,6 +86,30 @@ def without_standby(mirror: EndpointSlice) -> EndpointSlice:
 def as_remote_said(mirror: EndpointSlice) -> EndpointSlice:
     """The mirror as its cluster last said, as far as kube-proxy is concerned."""
     return without_standby(as_before_loss(mirror))
+
+
+class EndpointRole(Enum):
+    """What kube-proxy does with an endpoint."""
+
+    ACTIVE = "active"
+    STANDBY = "standby"
+    NOT_READY = "notReady"
+
+
+def roles_of(endpoint_slice: EndpointSlice) -> list[EndpointRole]:
+    """The role of each endpoint of a slice, in their order.
+
+    An endpoint whose cluster is unreachable is a standby too, if that is why it is not ready.
+    """
+    said = as_remote_said(endpoint_slice).endpoints
+    return [
+        EndpointRole.ACTIVE
+        if published.conditions.ready is not False
+        else EndpointRole.STANDBY
+        if each.conditions.ready is not False
+        else EndpointRole.NOT_READY
+        for published, each in zip(endpoint_slice.endpoints, said, strict=True)
+    ]
 
 
 def _is_spare(endpoint: Endpoint, active: Collection[str]) -> bool:

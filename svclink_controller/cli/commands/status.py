@@ -24,6 +24,7 @@ from svclink_controller.cli.snapshots.live import (
 from svclink_controller.cli.snapshots.partial import ClusterContent, partial_snapshot
 from svclink_controller.cli.snapshots.reading import ask, print_warnings
 from svclink_core.codec import Json
+from svclink_core.conditions import last_transition, most_urgent
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.filtering import why_main_refuses
 from svclink_core.meta_v1 import NamespacedName
@@ -91,7 +92,7 @@ def _called(snapshot: Snapshot) -> list[str]:
 
 def _link_row(link: ClusterLink, now: float) -> tuple[str, ...]:
     status = link.status
-    shown = _shown_condition(link)
+    shown = most_urgent(link.status.conditions)
     return (
         link.metadata.name,
         status.phase,
@@ -100,17 +101,9 @@ def _link_row(link: ClusterLink, now: float) -> tuple[str, ...]:
         str(status.endpoints),
         status.version or "-",
         clock.age(status.last_connected, now),
-        clock.age(_last_event(link), now),
+        clock.age(last_transition(link.status.conditions), now),
         NOT_PROCESSED if shown is None else _message(link, shown),
     )
-
-
-def _shown_condition(link: ClusterLink) -> Condition | None:
-    """The first unhealthy condition, else Ready."""
-    by_type = {condition.type: condition for condition in link.status.conditions}
-    by_urgency = ("Ready", "Synced", "Degraded", "CredentialsExpiring")
-    present = [by_type[kind] for kind in by_urgency if kind in by_type]
-    return next((each for each in present if not each.is_healthy), by_type.get("Ready"))
 
 
 def _message(link: ClusterLink, shown: Condition) -> str:
@@ -118,14 +111,8 @@ def _message(link: ClusterLink, shown: Condition) -> str:
     return "" if is_healthy else link.status.error or shown.message
 
 
-def _last_event(link: ClusterLink) -> str | None:
-    return max(
-        (condition.last_transition_time for condition in link.status.conditions), default=None
-    )
-
-
 def _link_data(link: ClusterLink) -> dict[str, Json]:
-    status, shown = link.status, _shown_condition(link)
+    status, shown = link.status, most_urgent(link.status.conditions)
     return {
         "name": link.metadata.name,
         "namespace": link.metadata.namespace or None,
@@ -139,7 +126,7 @@ def _link_data(link: ClusterLink) -> dict[str, Json]:
         "version": status.version,
         "lastConnected": status.last_connected,
         "credentialsExpire": status.credentials_expire,
-        "lastEvent": _last_event(link),
+        "lastEvent": last_transition(link.status.conditions),
     }
 
 

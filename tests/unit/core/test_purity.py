@@ -32,12 +32,14 @@ from svclink_core import (
     ClusterTraffic,
     DeletionCount,
     EndpointSlice,
+    Finding,
     LinkFacts,
     LinkReason,
     NamespacedName,
     ObjectMeta,
     Options,
     Outcome,
+    Plan,
     Planner,
     Reason,
     RemoteCluster,
@@ -50,10 +52,12 @@ from svclink_core import (
     UnreachablePolicy,
     main_cluster,
     plan,
+    plan_service,
 )
 from svclink_core.connection_loss import Loss
 from svclink_core.credential_expiry import Expiry
 from svclink_core.link_identity import Claim, Problem
+from svclink_core.link_overview import LinkOverview, SeenCluster
 from svclink_core.ownership import Leftover, cluster_of, is_ours, owner_of, service_of
 from svclink_core.remote_lifecycle import Broken, RemoteState
 from svclink_core.snapshot import all_keys
@@ -184,6 +188,7 @@ def use(core: Mapping[str, Function], happening: Happening, facts: LinkFacts) ->
     core["requests_for"](happening.event, found)
     core["counting_policies"](found.main.traffic_policies.values())
     use_shares(core, found)
+    show(core, happening)
     core["snapshot"](
         core["main_cluster"](found.main.services.values(), main_slices(found)),
         found.remotes.values(),
@@ -205,6 +210,29 @@ def use(core: Mapping[str, Function], happening: Happening, facts: LinkFacts) ->
             core["structure"](core["unstructure"](value), type(value))
     status = core["summarize"](facts, "2026-07-01T12:00:00Z")
     core["unstructure_status"](status)
+
+
+def show(core: Mapping[str, Function], happening: Happening) -> None:
+    """Call the functions that show plans, Services and links, and tell what happened to them."""
+    found = happening.after
+    for key in all_keys(found):
+        planned = plan_service(found, key, NOW)
+        core["plan_data"](planned, {"c1": Problem(LinkReason.UNAUTHORIZED, "401")})
+        for change in planned.changes:
+            core["change_text"](change)
+        overviews = [
+            core["service_overview"](each, key, plan_service(each, key, NOW))
+            for each in (happening.before, found)
+        ]
+        core["service_news"](*overviews)
+        core["service_endpoints"](found, key)
+    for remote in found.remotes.values():
+        overview = LinkOverview(remote.link, SeenCluster(remote.connection))
+        core["link_news"](None, overview)
+        core["last_transition"](remote.link.status.conditions)
+    finding = Finding(WEB, "c1", Reason.LOOP, ())
+    core["plan_data"](Plan(findings=(finding,), traffic=(ServiceTraffic(WEB, "web"),)), {})
+    core["worst"]((core["level_of"](Reason.PENDING),))
 
 
 def use_shares(core: Mapping[str, Function], found: Snapshot) -> None:
