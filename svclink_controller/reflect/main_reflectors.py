@@ -46,12 +46,14 @@ class MainReflectors:
         store: The state.
         links: How ClusterLinks are read.
         link_sink: Stores them.
+        failed: Called with each kind that could not be read, and why.
     """
 
     client: Client
     store: Store
     links: Resource[ClusterLink]
     link_sink: LinkSink
+    failed: Callable[[str, ReadError], None] = lambda _, __: None
 
     def read_objects(self, group: asyncio.TaskGroup) -> None:
         """Read Services, EndpointSlices and what makes the API server call Services.
@@ -105,4 +107,10 @@ class MainReflectors:
     ) -> None:
         on_activity = partial(self.store.propagation.record_activity, MAIN, resource.plural)
         reflector = Reflector(self.client, resource, on_activity=on_activity, is_held=is_held)
-        await reflect_forever(reflector, sink, on_error or partial(warn_unread, resource.plural))
+        report = on_error or partial(warn_unread, resource.plural)
+
+        def fail(error: ReadError) -> None:
+            report(error)
+            self.failed(resource.plural, error)
+
+        await reflect_forever(reflector, sink, fail)

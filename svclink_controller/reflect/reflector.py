@@ -352,10 +352,10 @@ async def reflect_forever(
 
 def warn_unread(plural: str, error: ReadError) -> None:
     """Log that a kind of the main cluster was not read."""
-    log.warning("main cluster not read", kind=plural, problem=str(error), fix=_fix(error, plural))
+    log.warning("main cluster not read", kind=plural, problem=str(error), fix=fix_of(error, plural))
 
 
-def _fix(error: Exception, plural: str) -> str | None:
+def fix_of(error: Exception, plural: str) -> str | None:
     """How the user can fix an error of the main cluster, None if that is not clear."""
     if not isinstance(error, ApiError):
         return None

@@ -9,6 +9,7 @@ from typing import Final, Generic, TypeAlias, TypeVar
 from attrs import define, frozen
 
 from svclink_controller.wire.decoding import Secret
+from svclink_controller.wire.written_events import WrittenEvent
 from svclink_core.api_server_calls import ApiServerCaller
 from svclink_core.core_v1 import Namespace, Service
 from svclink_core.discovery_v1 import EndpointSlice
@@ -18,7 +19,15 @@ from svclink_core.svclink_v1alpha1 import ClusterLink
 from svclink_core.traffic_policy_v1alpha1 import TrafficPolicy
 
 T = TypeVar(
-    "T", Service, Namespace, EndpointSlice, ClusterLink, TrafficPolicy, Secret, ApiServerCaller
+    "T",
+    Service,
+    Namespace,
+    EndpointSlice,
+    ClusterLink,
+    TrafficPolicy,
+    Secret,
+    ApiServerCaller,
+    WrittenEvent,
 )
 """Every kind of object that svclink reads."""
 

@@ -20,6 +20,7 @@ from svclink_controller.wire.decoding import (
     decode_traffic_policy,
 )
 from svclink_controller.wire.messages import T, Undecodable
+from svclink_controller.wire.written_events import decode_written_event
 from svclink_core.core_v1 import Namespace, Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.label_selector import Requirement, Selector
@@ -83,6 +84,8 @@ REMOTE_ENDPOINT_SLICES: Final = Resource(
 ENDPOINT_SLICES: Final = Resource("/apis/discovery.k8s.io/v1", "endpointslices", decode_slice)
 
 SECRETS: Final = Resource("/api/v1", "secrets", decode_secret)
+
+EVENTS: Final = Resource("/api/v1", "events", decode_written_event)
 
 CLUSTER_LINKS: Final = Resource("/apis/svclink.cloudpilot.ai/v1alpha1", "clusterlinks", decode_link)
 

@@ -283,11 +283,10 @@ def _location_of(plural: str, content: Object) -> Location:
 
 
 def _is_requested(request: web.BaseRequest, where: Location, location: Location) -> bool:
-    """Whether a list or watch includes an object; the only field selector is `metadata.name`."""
-    name = request.query.get("fieldSelector", "").removeprefix("metadata.name=")
-    return location == Location(
-        where.plural, where.namespace or location.namespace, name or location.name
-    )
+    """Whether a list or watch includes an object, by its namespace and its name."""
+    path, _, value = request.query.get("fieldSelector", "").partition("=")
+    name = value if path == "metadata.name" else location.name
+    return location == Location(where.plural, where.namespace or location.namespace, name)
 
 
 def _line(request: web.BaseRequest, where: Location, revision: Revision) -> bytes:
@@ -312,7 +311,13 @@ def _line(request: web.BaseRequest, where: Location, revision: Revision) -> byte
 
 
 def _is_selected(request: web.BaseRequest, item: Object) -> bool:
-    """Whether the label selector selects an object."""
+    """Whether the selectors select an object. Of an object's fields, only those at the top count.
+
+    The name of an object is a matter of its location.
+    """
+    path, _, value = request.query.get("fieldSelector", "").partition("=")
+    if path and path != "metadata.name" and item.get(path) != value:
+        return False
     selector = parse_selector(request.query.get("labelSelector", ""))
     return selector.matches(item["metadata"].get("labels") or {})
 
