@@ -39,6 +39,7 @@ POD_ADDRESS: Final = ListenAddress("", 8080)
 COMMANDS: Final = {
     "check": "check",
     "cleanup": "cleanup",
+    "dashboard": "dashboard",
     "demo": "demo",
     "drain": "drain",
     "explain": "explain",

@@ -18,6 +18,7 @@ from tests.builders.manifests import Manifest, cluster_link, endpoint_slice, sec
 from . import rbac
 from .api_client import ApiError
 from .control_planes import Cluster
+from .dashboard_process import dashboards
 from .polling import eventually
 from .shell import Shell
 from .test_deploy_manifests import MANIFESTS, rendered
@@ -56,6 +57,7 @@ CASES: Final = {
     "drain c1": 1,
 }
 WITHOUT_CLUSTER: Final = {"demo"}
+UNTIL_STOPPED: Final = {"dashboard"}
 OURS: Final = {LABEL_CLUSTER: "gone", LABEL_MANAGED_BY: MANAGED_BY}
 
 pytestmark = pytest.mark.real_servers("the embedded server does not check permissions")
@@ -91,7 +93,8 @@ def test_every_command_works_with_the_permissions_of_the_pod(
     granted: World, shell: Shell, tmp_path: Path
 ) -> None:
     """No request of a command is denied, and the Secret of the link is read."""
-    assert {case.split()[0] for case in CASES} | WITHOUT_CLUSTER == set(COMMANDS)
+    tried = {case.split()[0] for case in CASES}
+    assert tried | WITHOUT_CLUSTER | UNTIL_STOPPED == set(COMMANDS)
     token = shell(f"kubectl create token svclink --namespace {HOME}").strip()
     file = kubeconfig_of(granted.main, token, HOME, tmp_path)
     names = {"namespace": granted.namespace, "web": f"{granted.namespace}/web"}
@@ -102,6 +105,20 @@ def test_every_command_works_with_the_permissions_of_the_pod(
         denied = [each for each in granted.main.audit_events(mark, ACCOUNT) if each.denied]
         assert bool(denied) is (code == 1), (case, denied, done.stderr)
         assert "could not be read" not in done.stdout, case
+
+
+def test_dashboard_works_with_the_permissions_of_the_pod(
+    granted: World, shell: Shell, tmp_path: Path
+) -> None:
+    """No request of it is denied. It shows no Events, which the Pod may not list."""
+    token = shell(f"kubectl create token svclink --namespace {HOME}").strip()
+    file = kubeconfig_of(granted.main, token, HOME, tmp_path)
+    mark = granted.main.audit_mark()
+    with dashboards("--kubeconfig", str(file)) as dashboard:
+        service = f"{granted.namespace}/web"
+        eventually(lambda: dashboard.require_outcome(service, "c1", "Mirrored"))
+        assert dashboard.snapshot()["events"] is None
+    assert [each for each in granted.main.audit_events(mark, ACCOUNT) if each.denied] == []
 
 
 def test_namespace_that_cannot_be_searched_for_is_assumed(

@@ -93,6 +93,7 @@ def _print_access(fleet: Fleet, narrator: Narrator) -> None:
 Everything keeps running. In another terminal:
 
     export KUBECONFIG={fleet.kubeconfig}
+    svclink dashboard
     kubectl get clusterlinks
     kubectl describe clusterlink {REMOTES[0]}
     kubectl get endpointslices -n {NAMESPACE} -w

@@ -1,0 +1,138 @@
+"""`svclink dashboard`: a page that shows links and Services, live and read-only."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Coroutine, Mapping
+from contextlib import AsyncExitStack
+from typing import Final, Literal
+
+import click
+from attrs import frozen
+
+from svclink_controller import clock
+from svclink_controller.api.client import Client
+from svclink_controller.cli.arguments import Source, reads_clusters_or_files
+from svclink_controller.cli.snapshots.files import read_files
+from svclink_controller.cli.snapshots.live import Scope
+from svclink_controller.cli.snapshots.reading import ask, print_warnings
+from svclink_controller.dashboard.access import Gate, new_token
+from svclink_controller.dashboard.board import Board
+from svclink_controller.dashboard.documents import SourceName
+from svclink_controller.dashboard.event_stream import EventStream
+from svclink_controller.dashboard.facts import Facts
+from svclink_controller.dashboard.live import make_live_fleet
+from svclink_controller.dashboard.opening import has_browser, opened
+from svclink_controller.dashboard.page_files import PageFile, read_page_files
+from svclink_controller.dashboard.recorded import recorded_fleet
+from svclink_controller.dashboard.server import LOOPBACK, DashboardServer, serving_dashboard
+from svclink_controller.monitoring import logs
+from svclink_core.budget import Budget
+from svclink_core.snapshot import Options
+
+FILES: Final = "files"
+CLUSTERS: Final = "clusters"
+
+
+@click.command("dashboard")
+@reads_clusters_or_files
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    metavar="PORT",
+    help="Port on 127.0.0.1. Default: any that is free.",
+)
+@click.option("--no-browser", is_flag=True, help="Only print the address of the page.")
+@click.pass_context
+def dashboard_command(
+    context: click.Context, *, source: Source, port: int | None, no_browser: bool
+) -> None:
+    """Show links and Services on a page in the browser.
+
+    The page shows the state of every link, which Services of which clusters are mirrored and why,
+    endpoints, traffic, and what happens. It is read-only: it reads the clusters as explain does,
+    follows every change, and writes nothing. With --main, it shows files instead.
+
+    Only this machine can open the page, at the address that is printed: it contains a token. The
+    command runs until Ctrl-C.
+
+    Exit codes: 0 success, 1 invalid input or failed request.
+    """
+    options: Options = context.obj
+    page = _Page(port or 0, read_page_files(), opens_browser=not no_browser and has_browser())
+    if source.main_file is not None:
+        found = read_files(source.main_file, source.remote_files, options)
+        print_warnings(found.warnings)
+        shown = recorded_fleet(found.snapshot, found.problems, found.warnings)
+        asyncio.run(page.show(*shown, SourceName(FILES, source.main_file.name)))
+        return
+    budget = Budget(memory=context.find_root().params["max_memory_per_remote"])
+    name = source.context or "main"
+
+    async def follow(client: Client, scope: Scope) -> None:
+        logs.configure("console", "warning")
+        fleet = make_live_fleet(
+            client,
+            options,
+            namespace=scope.controller_namespace,
+            context_namespace=scope.context_namespace,
+            trust=scope.trust,
+            budget=budget,
+        )
+        shown = SourceName(CLUSTERS, name)
+        await page.show(fleet.board, fleet.facts(), shown, fleet.run())
+
+    ask(source, options, follow)
+
+
+@frozen
+class _Page:
+    """Serves the page until a signal comes.
+
+    Args:
+        port: The port; 0 for any that is free.
+        files: The files of the page.
+        opens_browser: Whether to open it in the browser.
+    """
+
+    port: int
+    files: Mapping[str, PageFile]
+    opens_browser: bool
+
+    async def show(
+        self,
+        board: Board,
+        facts: Facts,
+        source: SourceName,
+        work: Coroutine[None, None, None] | None = None,
+    ) -> None:
+        """Serve until SIGINT or SIGTERM, or until the work fails that keeps the board current."""
+        stop, token = asyncio.Event(), new_token()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        stream = EventStream(board, source, clock.now())
+        server = DashboardServer(Gate(token), stream, facts, self.files)
+        async with AsyncExitStack() as stack:
+            port = await stack.enter_async_context(serving_dashboard(server, self.port))
+            address = f"http://{LOOPBACK}:{port}/?token={token}"
+            click.echo(f"The dashboard is at {address}")
+            click.echo("Ctrl-C stops it.")
+            if self.opens_browser:
+                stack.enter_context(opened(address))
+            await _until(stop, work)
+
+
+async def _until(stop: asyncio.Event, work: Coroutine[None, None, None] | None) -> None:
+    """Do some work until it is to stop. An error of the work is raised."""
+    tasks: set[asyncio.Task[Literal[True] | None]] = {asyncio.create_task(stop.wait())}
+    if work is not None:
+        tasks.add(asyncio.create_task(work))
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for each in tasks:
+            each.cancel()
+        await asyncio.wait(tasks)
+    for each in done:
+        each.result()

@@ -1,0 +1,1 @@
+"""`svclink dashboard`: a page that shows links and Services, and never writes."""

@@ -1,0 +1,237 @@
+"""Follows all clusters as the controller does, and plans, but writes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+import structlog
+from attrs import define
+
+from svclink_controller import clock
+from svclink_controller.api.client import Client
+from svclink_controller.credentials.trust import STRICT, Trust
+from svclink_controller.dashboard.board import Board
+from svclink_controller.dashboard.event_sink import reflect_events
+from svclink_controller.dashboard.facts import Facts
+from svclink_controller.dashboard.observing import Observer
+from svclink_controller.dispatch import Dispatcher, LinkRead, Routes, SecretRead
+from svclink_controller.election.leader import DEFAULT_LEASE_NAME
+from svclink_controller.election.running_controllers import find_until_answered
+from svclink_controller.loop_turns import next_turn
+from svclink_controller.reconcile.deadlines import Deadlines
+from svclink_controller.reconcile.deletion_holds import DeletionHolds
+from svclink_controller.reconcile.workqueue import WorkQueue
+from svclink_controller.reflect.main_reflectors import MainReflectors
+from svclink_controller.reflect.sinks import LinkSink
+from svclink_controller.remotes.cluster_claims import ClusterClaims
+from svclink_controller.remotes.secret_kubeconfigs import SecretKubeconfigs
+from svclink_controller.remotes.session import identify_until_known
+from svclink_controller.remotes.supervisor import Supervisor
+from svclink_controller.state.store import Store
+from svclink_controller.wire.resources import CLUSTER_LINKS
+from svclink_core.budget import Budget
+from svclink_core.controller_namespace import KnownNamespace
+from svclink_core.link_identity import Problem
+from svclink_core.meta_v1 import NamespacedName
+from svclink_core.planner import Planner
+from svclink_core.service_overview import service_overview
+from svclink_core.snapshot import Options
+
+AGES_SECONDS: Final = 5
+"""How often the ages of the last events are shown anew."""
+
+log = structlog.get_logger()
+
+
+@define
+class LiveFleet:
+    """A main cluster and its linked ones, as they are.
+
+    Args:
+        client: The main cluster.
+        namespace: The namespace of the controller; None: it is searched for.
+        context_namespace: The namespace of the kubeconfig's context.
+        store: The state.
+        cluster_claims: Decides which link may be used for which cluster.
+        reflectors: Read the main cluster.
+        supervisor: Reads the linked clusters.
+        deletion_holds: Decides which deletions wait, as the controller does.
+        policy_deadlines: When the unreachable policies of lost clusters take effect.
+        services: Queue of the Services to plan.
+        links: Queue of the links that may have changed.
+        observer: Looks at the state.
+        board: What is shown.
+        planner: Makes the plans.
+        ages_seconds: How often ages are shown anew.
+    """
+
+    client: Client
+    namespace: str | None
+    context_namespace: str
+    store: Store
+    cluster_claims: ClusterClaims
+    reflectors: MainReflectors
+    supervisor: Supervisor
+    deletion_holds: DeletionHolds
+    policy_deadlines: Deadlines
+    services: WorkQueue[NamespacedName]
+    links: WorkQueue[str]
+    observer: Observer
+    board: Board
+    planner: Planner
+    ages_seconds: float = AGES_SECONDS
+
+    async def run(self) -> None:
+        """Follow the clusters until cancelled."""
+        self.store.propagation.stop_mirroring()
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._plan_services())
+                group.create_task(self._show_links())
+                group.create_task(self._show_ages())
+                group.create_task(reflect_events(self.client, self.board))
+                self.reflectors.read_objects(group)
+                # Before the first link: a link to the main cluster itself must be recognized.
+                self.cluster_claims.main_id = await identify_until_known(self.client)
+                if self.namespace is None:
+                    self.supervisor.secrets.home = await find_until_answered(
+                        self.client, DEFAULT_LEASE_NAME, self.context_namespace
+                    )
+                self.reflectors.read_links(group)
+        finally:
+            self.deletion_holds.close()
+            self.policy_deadlines.close()
+            await self.supervisor.close()
+
+    def facts(self) -> Facts:
+        """What is known of all clusters."""
+        return Facts(
+            snapshot=self.store.snapshot,
+            problems=self._problems,
+            policy=self.store.main.traffic_policies.get,
+            now=clock.elapsed,
+        )
+
+    def _problems(self) -> dict[str, Problem]:
+        found = {name: each.problem for name, each in self.store.observations.items()}
+        return {name: problem for name, problem in found.items() if problem is not None}
+
+    async def _plan_services(self) -> None:
+        while True:
+            key = await self.services.get()
+            try:
+                await next_turn()
+                self._plan(key)
+            except Exception:
+                log.exception("internal error", service=str(key))
+            finally:
+                self.services.done(key)
+
+    def _plan(self, key: NamespacedName) -> None:
+        snapshot = self.store.snapshot()
+        plan = self.planner.plan_service(snapshot, key, clock.elapsed())
+        self.deletion_holds.record(key, plan.decisions)
+        self.board.put_service(key, service_overview(snapshot, key, plan))
+        self.services.forget(key)
+        if plan.again_at is not None:
+            self.services.postpone(key, max(plan.again_at - clock.elapsed(), 0))
+        self._show_main()
+
+    def _show_main(self) -> None:
+        """Show how the main cluster is read. Once everything was shown, changes are news."""
+        is_settled = len(self.services) == len(self.links) == 0
+        if is_settled or not self.store.is_complete:
+            self.board.put_main(self.observer.main())
+            self.board.tells_news = self.store.is_complete
+
+    async def _show_links(self) -> None:
+        while True:
+            name = await self.links.get()
+            self.board.put_link(name, self.observer.link(name))
+            self.links.done(name)
+
+    async def _show_ages(self) -> None:
+        """Show again what changes without an event."""
+        while True:
+            self._show_main()
+            for name in self.store.links:
+                self.board.put_link(name, self.observer.link(name))
+            await asyncio.sleep(self.ages_seconds)
+
+
+def make_live_fleet(
+    client: Client,
+    options: Options,
+    *,
+    namespace: str | None,
+    context_namespace: str,
+    trust: Trust = STRICT,
+    budget: Budget | None = None,
+) -> LiveFleet:
+    """All parts, connected. Nothing is started yet.
+
+    Args:
+        client: The main cluster.
+        options: The settings of the controller that plans depend on.
+        namespace: The namespace of the controller; None: it is searched for.
+        context_namespace: The namespace of the kubeconfig's context.
+        trust: What remote clusters are allowed.
+        budget: What each of them may cost; None: as much as by default.
+    """
+    dispatcher, limits = Dispatcher(), budget or Budget()
+    store = Store(options=options, listener=dispatcher.emit)
+    claims, observer = ClusterClaims(), Observer(store, limits.memory)
+    fleet = LiveFleet(
+        client=client,
+        namespace=namespace,
+        context_namespace=context_namespace,
+        store=store,
+        cluster_claims=claims,
+        reflectors=_make_reflectors(client, store, dispatcher, observer),
+        supervisor=Supervisor(
+            store=store,
+            secrets=SecretKubeconfigs(
+                client=client,
+                home=KnownNamespace(namespace or context_namespace),
+                changed=lambda name: dispatcher.emit(SecretRead(name)),
+            ),
+            cluster_claims=claims,
+            link_left=lambda _: None,
+            trust=trust,
+            budget=limits,
+        ),
+        deletion_holds=DeletionHolds(store=store),
+        policy_deadlines=Deadlines(reached=store.wake),
+        services=WorkQueue(),
+        links=WorkQueue(),
+        observer=observer,
+        board=Board(),
+        planner=Planner(),
+    )
+    dispatcher.subscribe(_routes_of(fleet).receive)
+    return fleet
+
+
+def _make_reflectors(
+    client: Client, store: Store, dispatcher: Dispatcher, observer: Observer
+) -> MainReflectors:
+    return MainReflectors(
+        client=client,
+        store=store,
+        links=CLUSTER_LINKS,
+        link_sink=LinkSink(store=store, changed=lambda name: dispatcher.emit(LinkRead(name))),
+        failed=observer.note_failure,
+    )
+
+
+def _routes_of(fleet: LiveFleet) -> Routes:
+    """Which part acts on which change, as in the controller."""
+    return Routes(
+        services=fleet.services,
+        links=fleet.links,
+        store=fleet.store,
+        deletion_holds=fleet.deletion_holds,
+        policy_deadlines=fleet.policy_deadlines,
+        supervisor=fleet.supervisor,
+    )

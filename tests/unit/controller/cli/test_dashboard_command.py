@@ -1,0 +1,119 @@
+"""`svclink dashboard`, as a user runs it.
+
+Real: the command as a process, signals, HTTP, files. Substituted: the API servers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+from attrs import frozen
+
+from svclink_controller.dashboard.page_files import read_page_files
+from tests.builders.values import remote_slice, service
+from tests.unit.controller.fleets import fleet
+
+from .dump_files import Files, endpoint_slice, link, object_list
+from .dump_files import service as service_manifest
+
+ADDRESS = re.compile(r"The dashboard is at (http://127\.0\.0\.1:(\d+))/\?token=(\S+)")
+
+
+@frozen
+class Running:
+    """A running dashboard."""
+
+    process: asyncio.subprocess.Process
+    address: str
+    token: str
+
+    async def get(self, path: str) -> tuple[int, str]:
+        """Status and text of the answer to a request with the token."""
+        headers = {"Authorization": f"Bearer {self.token}"}
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(self.address + path, headers=headers) as response,
+        ):
+            return response.status, await response.text()
+
+    async def service(self, key: str) -> tuple[int, str]:
+        """The details of a Service, once the main cluster was read."""
+        while (  # noqa: ASYNC110 - a process has no event for it
+            found := await self.get(f"/api/services/{key}")
+        )[0] == 503:
+            await asyncio.sleep(0.01)
+        return found
+
+
+@asynccontextmanager
+async def dashboard(*flags: str) -> AsyncIterator[Running]:
+    """A dashboard, stopped at the end as by Ctrl-C: it ends well, and prints no error."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "svclink_controller", "dashboard", "--no-browser", *flags),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    try:
+        line = (await process.stdout.readline()).decode()
+        found = ADDRESS.match(line)
+        assert found is not None, (line, await process.communicate())
+        yield Running(process, found[1], found[3])
+        process.send_signal(signal.SIGINT)
+        _, errors = await process.communicate()
+        assert (process.returncode, errors.decode()) == (0, "")
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
+
+
+async def test_clusters_are_followed(tmp_path: Path) -> None:
+    """The page and its data are served until Ctrl-C; a client without the token gets none."""
+    async with fleet(tmp_path, "c1") as world:
+        world.main.put(service())
+        world.remotes["c1"].put(service())
+        world.remotes["c1"].put(remote_slice())
+        world.link("c1")
+        async with dashboard("--kubeconfig", str(world.file)) as running:
+            status, page = await running.get("/")
+            assert (status, page.encode()) == (200, read_page_files()["index.html"].content)
+            status, text = await running.service("default/web")
+            assert (status, json.loads(text)["service"]) == (200, "default/web")
+            async with aiohttp.ClientSession() as session:
+                response = await session.get(f"{running.address}/api/services/default/web")
+                assert response.status == 401
+        writes = {request.method for request in world.servers["main"].requests if request.is_write}
+        assert writes <= {"POST"}  # Questions about permissions.
+
+
+async def test_files_are_shown(tmp_path: Path) -> None:
+    """No cluster is read."""
+    files = Files(tmp_path)
+    main = files.write(
+        "main.yaml", object_list(service_manifest("web"), endpoint_slice("web"), link("c1"))
+    )
+    remote = files.remote("c1", object_list(service_manifest("web"), endpoint_slice("web")))
+    async with dashboard("--main", str(main), *remote) as running:
+        status, text = await running.service("default/web")
+        assert status == 200
+        assert json.loads(text)["clusters"][1]["outcome"] == "Mirrored"
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "x"])
+def test_invalid_port_is_named(tmp_path: Path, port: str) -> None:
+    """One sentence, and exit code 1."""
+    files = Files(tmp_path)
+    files.write("main.yaml", object_list(service_manifest("web")))
+    done = files.run("dashboard", "--port", port)
+    assert "--port" in str(done.output)
+    assert done.exit_code != 0
