@@ -59,7 +59,7 @@ expired. `Drained`: no Service uses a cluster with `spec.drained`.
 POLICY_CONDITIONS = """\
 ## Conditions of a TrafficPolicy
 
-`Accepted`: the policy counts for its Service. `Applied`: the traffic is divided as it says.
+`Accepted`: the policy is in effect for its Service. `Applied`: the traffic is divided as it says.
 
 """
 DECISIONS = """\

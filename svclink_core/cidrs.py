@@ -35,7 +35,7 @@ CIDRs: TypeAlias = tuple[CIDR, ...]
 def parse_cidr(text: str) -> CIDR:
     """The range that a text stands for. One that is not valid contains no address.
 
-    Bits behind the prefix must be zero: `10.1.0.0/8` is more likely a mistake in the length than
+    Bits after the prefix must be zero: `10.1.0.0/8` is more likely a mistake in the length than
     what it says. The CRD refuses the same texts.
 
     >>> parse_cidr("10.1.0.0/16").last - parse_cidr("10.1.0.0/16").first

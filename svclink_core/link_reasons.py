@@ -84,11 +84,11 @@ class LinkReason(Explained):
     )
     CREDENTIALS_EXPIRE_SOON = (
         "CredentialsExpireSoon",
-        "replace the kubeconfig of the link by one with new credentials before then",
+        "replace the kubeconfig of the link with one that has new credentials before then",
     )
     CREDENTIALS_EXPIRED = (
         "CredentialsExpired",
-        "replace the kubeconfig of the link by one with new credentials",
+        "replace the kubeconfig of the link with one that has new credentials",
     )
 
     DRAINED = ("Drained", "no Service uses endpoints of the cluster")

@@ -117,7 +117,7 @@ def invalid_spec(spec: ClusterLinkSpec) -> Problem | None:
         return Problem(LinkReason.INVALID_SPEC, message)
     if not (invalid := invalid_cidrs(spec.allowed_cidrs)):
         return None
-    fix = "fix them, as in 10.0.0.0/16 or fd00::/64, with no bits set behind the prefix"
+    fix = "fix them, as in 10.0.0.0/16 or fd00::/64, with no bits set after the prefix"
     message = f"spec.allowedCIDRs has entries that are not CIDRs ({some_of(invalid)}): {fix}"
     return Problem(LinkReason.INVALID_SPEC, message)
 

@@ -211,7 +211,7 @@ def _synced_while_connected(facts: LinkFacts, missing: Collection[str]) -> Condi
 def _silence(facts: LinkFacts) -> Iterator[_Trouble]:
     if facts.silent_since is not None:
         silence = f"lists are answered, but a watch has sent nothing since {facts.silent_since}"
-        fix = "let the proxy in front of the API server pass on watches unbuffered"
+        fix = "turn off response buffering in the proxy in front of the API server"
         yield LinkReason.STALE, f"{LinkReason.STALE.sentence} ({silence}): {fix}"
 
 

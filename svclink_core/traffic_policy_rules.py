@@ -40,7 +40,7 @@ def why_clusters_refused(clusters: tuple[ClusterTraffic, ...]) -> str | None:
 def _refusals(spec: TrafficPolicySpec) -> Iterator[str]:
     target = spec.target_ref
     if target.kind != KIND_SERVICE:
-        yield f"spec.targetRef.kind: must be {KIND_SERVICE}, the only kind that a policy can be for"
+        yield f"spec.targetRef.kind: must be {KIND_SERVICE}, the only kind that a policy can target"
     if not is_dns_label(target.name):
         yield f"spec.targetRef.name: {target.name!r} is not the name of a Service: {_NAME_RULE}"
     yield from _out_of_range("spec", "minReady", spec.min_ready)

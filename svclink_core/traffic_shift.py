@@ -91,7 +91,7 @@ class ShiftEnd(Enum):
     DONE = "all steps are done"
     RETURNED = "the share is as before"
     EDITED = "the share was changed by another client"
-    REFUSED = "the TrafficPolicy does not count"
+    REFUSED = "the TrafficPolicy is not in effect"
 
 
 @frozen

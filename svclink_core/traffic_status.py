@@ -41,13 +41,13 @@ from svclink_core.well_known import MAIN
 class PolicyReason(Explained):
     """The reason of a condition of a TrafficPolicy, and a sentence for people."""
 
-    ACCEPTED = ("Accepted", "the policy counts for its Service")
+    ACCEPTED = ("Accepted", "the policy is in effect for its Service")
     TARGET_NOT_FOUND = ("TargetNotFound", "create the Service, or correct spec.targetRef")
-    CONFLICTED = ("Conflicted", "delete one of the two policies: the older counts")
+    CONFLICTED = ("Conflicted", "delete one of the two policies: the older one is in effect")
     APPLIED = ("Applied", "the traffic is divided as the policy says")
-    FAILED_OVER = ("FailedOver", "the tiers before have fewer ready endpoints than spec.minReady")
+    FAILED_OVER = ("FailedOver", "the earlier tiers have fewer ready endpoints than spec.minReady")
     WRITE_FAILED = ("WriteFailed", "an EndpointSlice of the Service could not be written")
-    NOTHING_READY = ("NothingReady", "no endpoint that may be used is ready")
+    NOTHING_READY = ("NothingReady", "the Service has no ready endpoint that it may use")
     CLUSTER_NOT_FOUND = ("ClusterNotFound", "create the ClusterLink, or correct spec.clusters")
     CLUSTER_DISABLED = (
         "ClusterDisabled",
@@ -107,7 +107,7 @@ def _refused(
     """Why a policy does not count, or None if it does."""
     if counting.metadata.name != policy.metadata.name:
         reason = PolicyReason.CONFLICTED
-        other = f"TrafficPolicy {counting.metadata.name} is for {policy.service} too"
+        other = f"TrafficPolicy {counting.metadata.name} targets {policy.service} too"
         return ConditionState("Accepted", "False", reason, f"{other}: {reason.sentence}")
     if service is None:
         reason = PolicyReason.TARGET_NOT_FOUND

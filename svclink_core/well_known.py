@@ -205,12 +205,12 @@ class Reason(Explained):
     )
     REMOTE_SERVICE_MISSING = (
         "RemoteServiceMissing",
-        "the cluster has no Service of this namespace and name",
+        "the cluster has no Service with this namespace and name",
         Side.REMOTE,
     )
     SELECTED_SERVICE_MISSING = (
         "SelectedServiceMissing",
-        "the cluster has no Service of this namespace and name that the selectors select",
+        "the cluster has no Service with this namespace and name that matches the selectors",
         Side.REMOTE,
     )
     REMOTE_EXTERNAL_NAME = (
@@ -227,7 +227,7 @@ class Reason(Explained):
     REMOTE_DELETING = ("RemoteDeleting", "the remote Service is being deleted", Side.REMOTE)
     MAIN_SERVICE_MISSING = (
         "MainServiceMissing",
-        "the main cluster has no Service of this namespace and name",
+        "the main cluster has no Service with this namespace and name",
         Side.MAIN,
     )
     NAMESPACE_RESERVED = (

@@ -78,8 +78,8 @@ controller_namespace_option: Final = click.option(
     CONTROLLER_NAMESPACE_FLAG,
     metavar="NAME",
     callback=parameters.namespace,
-    help="The namespace of svclink, with its Lease and the Secrets of links. Default: that of the"
-    " Pod; with a kubeconfig, the one where svclink is found, else that of the context.",
+    help="Namespace of svclink, which holds its Lease and the Secrets of links. Default: the Pod's"
+    " namespace; with a kubeconfig, the namespace where svclink runs, else that of the context.",
 )
 
 
@@ -175,8 +175,8 @@ _TRUST_OPTIONS: Final = (
         multiple=True,
         callback=parameters.networks,
         metavar="CIDRS",
-        help="Networks in which svclink connects to no remote cluster (comma-separated),"
-        " in addition to link-local ones, metadata services of clouds and, in a Pod, loopback.",
+        help="Networks where svclink never connects to a remote cluster (comma-separated)."
+        " Link-local addresses, cloud metadata services and, in a Pod, loopback are always denied.",
     ),
     boolean_option(
         "--allow-insecure-remotes",
@@ -205,7 +205,8 @@ _FILE_OPTIONS: Final = (
         "main_file",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
         metavar="FILE",
-        help="Objects of the main cluster, with its ClusterLinks. If given, no cluster is read.",
+        help="File with the objects of the main cluster, ClusterLinks included. With it, svclink"
+        " reads no cluster.",
     ),
     click.option(
         "--remote",
@@ -213,6 +214,7 @@ _FILE_OPTIONS: Final = (
         multiple=True,
         callback=parameters.named_files,
         metavar="NAME=FILE",
-        help="Objects of a remote cluster, by the name of its ClusterLink. May be repeated.",
+        help="File with the objects of a remote cluster; NAME is that of its ClusterLink. May be"
+        " repeated.",
     ),
 )

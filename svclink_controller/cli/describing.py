@@ -10,7 +10,7 @@ from svclink_core.mirroring import Finding
 from svclink_core.service_traffic import ServiceTraffic
 from svclink_core.traffic_shares import percent_of
 
-NO_LINK: Final = "There is no ClusterLink, so nothing is mirrored."
+NO_LINK: Final = "There are no ClusterLinks, so nothing is mirrored."
 
 MAIN_COLUMN: Final = "MAIN"
 """What local endpoints are called in tables. No link has this name: those are lower-case."""

@@ -181,18 +181,18 @@ class Story:
         await self._main.post(POLICIES_PATH, policy)
         canary = {"10.1.0.11": True, "10.1.0.12": None, "10.1.0.13": None}
         await self._expect(
-            "one of five endpoints in use is of cluster-a, the others are a standby",
+            "one of the five endpoints in use is in cluster-a, and its others are on standby",
             {**self.shown, CLUSTER_A: canary},
         )
 
     async def _fail_over(self) -> None:
-        await self.narrator.chapter("Now cluster-b is only for a failover.")
+        await self.narrator.chapter("Now cluster-b is for failover only.")
         standby = dict.fromkeys(self.shown[CLUSTER_B])
         pods = dict.fromkeys(self.shown[CLUSTER_A], True)
         spec: JsonObject = {"clusters": [{"name": CLUSTER_B, "tier": 1}]}
         await self._main.merge_patch(f"{POLICIES_PATH}/{SERVICE}", {"spec": spec})
         await self._expect(
-            "cluster-b is a standby",
+            "cluster-b is on standby",
             {MAIN_CONTEXT: MAIN_PODS, CLUSTER_A: pods, CLUSTER_B: standby},
         )
 
@@ -208,7 +208,7 @@ class Story:
         await self._set_pods(MAIN_CONTEXT, MAIN_PODS)
         await self._set_pods(CLUSTER_A, pods)
         await self._expect(
-            "all endpoints are used alike",
+            "all endpoints get an equal share",
             {MAIN_CONTEXT: MAIN_PODS, CLUSTER_A: pods, CLUSTER_B: pods_of_b},
         )
 

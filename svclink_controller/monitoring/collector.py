@@ -86,8 +86,8 @@ class StateCollector(Collector):
 
     def _of_api_server_calls(self) -> Iterable[GaugeMetricFamily]:
         text = (
-            "1 if a kind of objects that make the main API server call Services has been listed "
-            "and is being read, 0 if not. These Services are not mirrored."
+            "1 if svclink has listed and is watching this kind of object, 0 if not. Objects of "
+            "this kind make the main API server call Services, which are therefore not mirrored."
         )
         yield _gauge(
             "svclink_api_server_calls_known",
@@ -114,8 +114,8 @@ class StateCollector(Collector):
         counts = self.finding_counts()
         yield _gauge(
             "svclink_services_with_findings",
-            "Number of Services of which something could not be mirrored, or that have one address "
-            "in two clusters, by reason.",
+            "Number of Services that could not be mirrored completely, or that have one address in "
+            "two clusters, by reason.",
             "cluster reason",
             {(name, reason): count for (name, reason), count in counts.items() if name in links},
         )

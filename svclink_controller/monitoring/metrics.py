@@ -41,7 +41,7 @@ class Metrics:
         )
         self.writes: Final = self._counter(
             "svclink_writes",
-            "Changes of the main cluster by result.",
+            "Writes to the main cluster by result.",
             "kind",
             "verb",
             "result",

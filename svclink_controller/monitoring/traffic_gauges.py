@@ -26,7 +26,7 @@ def traffic_gauges(traffic: Iterable[ServiceTraffic]) -> Iterator[GaugeMetricFam
     of_policies = [each for each in traffic if each.policy is not None]
     tier = _of_services("active_tier", "The last tier in use; above 0 while a Service fails over.")
     active = _of_services(
-        "active_endpoints", "Endpoints that are used: those of a standby do not count."
+        "active_endpoints", "Number of endpoints in use, without those on standby."
     )
     wanted = _of_clusters("wanted_share_ratio", "Share of new connections that the policy asks for")
     reachable = _of_clusters("reachable_share_ratio", "Share of new connections that it gets")

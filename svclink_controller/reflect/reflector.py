@@ -56,7 +56,7 @@ A single event proves nothing: a server may repeat it.
 MAX_OVERLOADS: Final = 8
 """How many watches in a row an overloaded server may refuse before it counts as unreachable."""
 
-UNBUFFER: Final = "let the proxy in front of the API server pass on watches unbuffered"
+UNBUFFER: Final = "turn off response buffering in the proxy in front of the API server"
 
 INSTALL_CRD: Final = "install the ClusterLink CRD: kubectl apply -f crd/"
 

@@ -109,8 +109,8 @@ def test_mistakes_of_the_command_line_are_one_sentence(user: NewUser) -> None:
 
 def test_kubeconfig_in_a_secret_stays_there(user: NewUser, world: World) -> None:
     """From the documented Secret to revoked credentials and back, with the printed commands."""
-    assert user.types("svclink status --context main") == "There is no ClusterLink.\n"
-    assert "There is no ClusterLink" in user.types("svclink plan --context main")
+    assert user.types("svclink status --context main") == "There are no ClusterLinks.\n"
+    assert "There are no ClusterLinks" in user.types("svclink plan --context main")
     user.types(CREDENTIALS["secret"])
     world.links.await_ready("cluster-b")
     world.await_mirrored("web", **{"cluster-b": ["10.1.0.1"]})

@@ -40,7 +40,7 @@ MISTAKES: Final[dict[str, tuple[Manifest, str]]] = {
     ),
     "another kind": (
         {"targetRef": {"kind": "Deployment", "name": "web"}},
-        "spec.targetRef.kind must be Service, the only kind that a TrafficPolicy can be for",
+        "spec.targetRef.kind must be Service, the only kind that a TrafficPolicy can target",
     ),
     "no target": ({"targetRef": None}, "spec.targetRef: Required value"),
     "no name of the target": (

@@ -27,7 +27,7 @@ FAILED: Final = 2
     "account",
     metavar="NAMESPACE:NAME",
     callback=parameters.service_account,
-    help="ServiceAccount whose permissions in the main cluster to check. Default: your own.",
+    help="Check the permissions of this ServiceAccount in the main cluster. Default: your own.",
 )
 @output_option("table", "json", "yaml")
 @click.pass_context

@@ -43,7 +43,7 @@ def drain_command(
     """Take a linked cluster out of use: its endpoints become a standby for every Service.
 
     A Service that has no other ready endpoint keeps using the cluster, and is named. Sets
-    spec.drained of the ClusterLink. An interrupt ends the waiting; the cluster stays drained.
+    spec.drained of the ClusterLink. After an interrupt, the cluster stays drained.
 
     Exit codes: 0 success, 1 invalid input or failed request, 130 interrupted.
     """
@@ -62,7 +62,7 @@ def drain_command(
 @output_option("table", "json")
 @click.pass_obj
 def undrain_command(options: Options, *, source: Source, cluster: str, output: str) -> None:
-    """Use a drained cluster again, as TrafficPolicies say.
+    """Use a drained cluster again, according to TrafficPolicies.
 
     Exit codes: 0 success, 1 invalid input or failed request.
     """
@@ -109,7 +109,7 @@ class _Drain:
         self._name([each.service for each in planned.traffic if each.needs(self.cluster)])
 
     async def _wait(self, link: ClusterLink) -> bool:
-        self._say("waiting; an interrupt (Ctrl-C) ends the waiting, and the cluster stays drained")
+        self._say("waiting; after an interrupt (Ctrl-C), the cluster stays drained")
         with catching_interrupts() as interrupt:
             waiting = DrainWait(self.client, link, interrupt, self.shown)
             left = await waiting.until_drained()
@@ -126,7 +126,7 @@ class _Drain:
         if names:
             verbs = ("has", "keeps") if len(names) == 1 else ("have", "keep")
             text = f"{', '.join(map(str, names))} {verbs[0]} no other ready endpoint"
-            self._say(f"{text}, and so {verbs[1]} using {self.cluster}", neededBy=names)
+            self._say(f"{text}, so {verbs[1]} using {self.cluster}", neededBy=names)
 
     def _say(self, text: str, **data: Json) -> None:
         facts: dict[str, Json] = {"cluster": self.cluster, **data}

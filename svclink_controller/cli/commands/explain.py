@@ -60,9 +60,9 @@ _LABELS: Final = {
 def explain_command(options: Options, service: NamespacedName, source: Source, output: str) -> None:
     """Explain for each cluster why a Service is mirrored or not.
 
-    Reads every cluster, or else files printed by
-    `kubectl get services,endpointslices,namespaces -A -o yaml`, of the main cluster with
-    clusterlinks and trafficpolicies too. Deletions that the controller would hold for
+    Reads every cluster, or files printed by
+    `kubectl get services,endpointslices,namespaces -A -o yaml`; for the main cluster, add
+    clusterlinks and trafficpolicies. Deletions that the controller would hold for
     --deletion-hold are not planned.
 
     Exit codes: 0 success, 1 invalid input or failed request.
@@ -125,7 +125,7 @@ def _decision_words(decision: Decision) -> str:
 
 def _main_words(service: Service | None, local: list[EndpointSlice]) -> str:
     if service is None:
-        return "no Service of this namespace and name"
+        return "no Service with this namespace and name"
     endpoints = sum(len(endpoint_slice.endpoints) for endpoint_slice in local)
     kind = "headless" if service.is_headless else service.spec.type
     return f"{kind} Service with {_counted(endpoints, 'local endpoint')}"

@@ -100,7 +100,7 @@ class Export:
 @click.option(
     "--list-namespaces",
     is_flag=True,
-    help="Grant list and watch of namespaces, too: spec.namespaceSelector of a link needs it.",
+    help="Also grant list and watch on namespaces, which spec.namespaceSelector of a link needs.",
 )
 @click.option(
     "--server", metavar="URL", help="URL of the API server as seen from the main cluster."

@@ -42,7 +42,7 @@ CHANGES: Final = 2
 @click.option(
     "--detailed-exitcode",
     is_flag=True,
-    help="Exit with code 0 if the plan has no changes, with 2 if it has.",
+    help="Exit with code 2 if the plan has changes, 0 if it has none.",
 )
 @click.option(
     "--policy",
@@ -62,9 +62,9 @@ def plan_command(
 ) -> None:
     """Show what svclink would change. Nothing is written.
 
-    Reads every cluster, or else files printed by
-    `kubectl get services,endpointslices,namespaces -A -o yaml`, of the main cluster with
-    clusterlinks and trafficpolicies too. Deletions that the controller would hold for
+    Reads every cluster, or files printed by
+    `kubectl get services,endpointslices,namespaces -A -o yaml`; for the main cluster, add
+    clusterlinks and trafficpolicies. Deletions that the controller would hold for
     --deletion-hold are not changes; their Services are Kept. Services that are about to be
     mirrored and look like databases are named (LooksStateful), and so are mirrored ones
     with a network endpoint group of GKE (HasEndpointGroup).
@@ -97,15 +97,15 @@ def plan_command(
 
 
 def _with_policies(partial: PartialSnapshot, policies: Iterable[TrafficPolicy]) -> PartialSnapshot:
-    """What was read, as it would be with these policies; a policy that would not count is named."""
+    """What was read, as it would be with these policies; a policy without effect is named."""
     proposed, warnings = partial.snapshot, []
     for policy in policies:
         proposed = with_policy(proposed, policy)
         counting = proposed.main.traffic_policies[policy.service]
         if counting.metadata.key != policy.metadata.key:
             warnings.append(
-                f"TrafficPolicy {policy.metadata.key} would not count, because"
-                f" {counting.metadata.name} is for {policy.service} too, and is older"
+                f"TrafficPolicy {policy.metadata.key} would have no effect, because the older"
+                f" {counting.metadata.name} targets {policy.service} too"
             )
     print_warnings(warnings)
     return evolve(partial, snapshot=proposed)

@@ -59,7 +59,7 @@ INTERRUPTED: Final = 130
     type=DurationType(),
     default="2m",
     show_default=True,
-    help="How long to watch each step after it is applied, the last one too.",
+    help="How long to watch each step after it is applied, including the last.",
 )
 @click.option(
     "--min-ready",
@@ -206,16 +206,16 @@ def _end(end: ShiftEnd | None, shifting: Shifting, wish: _Wish, shown: Reporter)
             return 0
         case ShiftEnd.RETURNED:
             why = f"fewer than {wish.min_ready} of its endpoints were ready"
-            why = "of the interrupt" if shifting.was_interrupted else why
+            why = "the shift was interrupted" if shifting.was_interrupted else why
             _say(f"set back to {_share_text(before)}, because {why}", shown)
             return INTERRUPTED if shifting.was_interrupted else WENT_BACK
         case ShiftEnd.EDITED:
             raise TrafficError(
-                f"another client gave {wish.cluster} {_share_text(shifting.facts.share)}:"
-                " the shift ended and left that alone"
+                f"another client gave {wish.cluster} {_share_text(shifting.facts.share)},"
+                " so the shift ended and did not change it"
             )
         case ShiftEnd.REFUSED:
-            raise TrafficError(f"the TrafficPolicy does not count: {shifting.facts.problem}")
+            raise TrafficError(f"the TrafficPolicy is not in effect: {shifting.facts.problem}")
         case unexpected:
             assert_never(unexpected)
 

@@ -68,7 +68,7 @@ def status_command(options: Options, source: Source, output: str) -> None:
         )
         print_table(columns, (_link_row(link, clock.seconds()) for link in links))
     else:
-        console().print("There is no ClusterLink.")
+        console().print("There are no ClusterLinks.")
     if main is not None and (called := _called(partial_snapshot(main, {}, options).snapshot)):
         print_line(
             "Not mirrored, because the API server of the main cluster calls them:"
@@ -174,7 +174,7 @@ def services_command(
     elif rows:
         _print_services(rows, snapshot, refused)
     else:
-        console().print("Nothing is mirrored." if not show_all else "There is no Service.")
+        console().print("Nothing is mirrored." if not show_all else "There are no Services.")
 
 
 Row: TypeAlias = tuple[NamespacedName, dict[str, Count]]

@@ -53,9 +53,9 @@ def traffic_command(
     """Show which clusters get the traffic of a Service and why; with --set, change it.
 
     ENDPOINTS counts ready endpoints, ACTIVE those that kube-proxy uses. REACHABLE is the share of
-    new connections that these get. With --set, the table and the planned changes are what follows
-    from the new shares. They are printed before anything is written. All other fields of the
-    TrafficPolicy stay.
+    new connections that these get. With --set, the table and the planned changes show the
+    effect of the new shares before anything is written. All other fields of the TrafficPolicy
+    keep their values.
 
     Exit codes: 0 success, 1 invalid input or failed request.
     """
@@ -106,7 +106,7 @@ def _print_outcome(
 def _print_tables(shown: TrafficPreview, found: PartialSnapshot) -> None:
     print_table(TRAFFIC_COLUMNS, traffic_rows(shown.traffic))
     if shown.policy is None:
-        print_line(f"{shown.service} has no TrafficPolicy: all ready endpoints are used alike")
+        print_line(f"{shown.service} has no TrafficPolicy: all ready endpoints get an equal share")
     for each in shown.conditions:
         print_line(f"{each.type}: {each.status}, {each.reason}: {each.message}")
     for name, problem in sorted(found.problems.items()):

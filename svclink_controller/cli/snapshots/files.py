@@ -63,7 +63,7 @@ _NAMESPACED: Final = (Service, EndpointSlice, TrafficPolicy)
 
 _NO_OBJECTS: Final = {
     "Status": "says that a request failed",
-    "Table": "is text for people",
+    "Table": "is a table for display",
 }
 """Kinds of answers of an API server that are not objects."""
 
@@ -150,7 +150,7 @@ def _oddities(content: ClusterContent, repeated: Sequence[str]) -> Iterable[str]
         objects = repeated[0]
         if repeated[1:]:
             objects += f" (and {len(repeated) - 1} more)"
-        yield f"{objects} occurs more than once: the last one counts"
+        yield f"{objects} occurs more than once: the last one is used"
     # Every Service has an EndpointSlice, even without endpoints.
     if content.services and not content.endpoint_slices:
         yield f"it has Services and no EndpointSlice (kubectl get all prints none): {USE_ALL_KINDS}"

@@ -71,7 +71,7 @@ def test_link_with_an_invalid_field_has_a_problem() -> None:
     assert problem == Problem(
         LinkReason.INVALID_SPEC,
         "spec.allowedCIDRs has entries that are not CIDRs (10.0/8, 10.0.0.1/8): "
-        "fix them, as in 10.0.0.0/16 or fd00::/64, with no bits set behind the prefix",
+        "fix them, as in 10.0.0.0/16 or fd00::/64, with no bits set after the prefix",
     )
 
 

@@ -32,7 +32,7 @@ def test_extreme_values_are_accepted() -> None:
     [
         (
             TargetReference("web", "Deployment"),
-            "spec.targetRef.kind: must be Service, the only kind that a policy can be for",
+            "spec.targetRef.kind: must be Service, the only kind that a policy can target",
         ),
         (
             TargetReference("Web"),

@@ -59,7 +59,7 @@ def test_status_of_a_policy_that_is_applied() -> None:
     )
     accepted, condition = found.conditions
     assert accepted == Condition(
-        "Accepted", "True", "Accepted", "the policy counts for its Service", NOW, 1
+        "Accepted", "True", "Accepted", "the policy is in effect for its Service", NOW, 1
     )
     assert (condition.status, condition.reason) == ("True", "Applied")
 
@@ -249,14 +249,14 @@ def test_message_has_all_problems() -> None:
 
 
 def test_younger_of_two_policies_conflicts() -> None:
-    """It names the one that counts; both conditions say so."""
+    """It names the one that is in effect; both conditions say so."""
     younger = traffic_policy(name="younger")
     found = traffic_status(younger, POLICY, service(), HEALTHY, NOW)
     assert [(each.type, each.status, each.reason) for each in found.conditions] == [
         ("Accepted", "False", "Conflicted"),
         ("Applied", "False", "Conflicted"),
     ]
-    assert found.conditions[0].message.startswith("TrafficPolicy web is for default/web too: ")
+    assert found.conditions[0].message.startswith("TrafficPolicy web targets default/web too: ")
     assert found.clusters == ()
 
 

@@ -67,7 +67,7 @@ async def test_drain_waits_until_nothing_uses_the_cluster(tmp_path: Path) -> Non
         done = await running
     assert done.exit_code == 0, done.output
     said = done.stdout.splitlines()
-    assert any(line.startswith("waiting; an interrupt (Ctrl-C) ends the wait") for line in said)
+    assert any(line.startswith("waiting; after an interrupt (Ctrl-C)") for line in said)
     assert said[-1] == "c1 is drained"
 
 
@@ -82,7 +82,7 @@ async def test_drain_names_services_that_have_nothing_else(tmp_path: Path) -> No
     assert done.exit_code == 0, done.output
     reports = [json.loads(line) for line in done.stdout.splitlines()]
     assert reports[-1] == {
-        "message": f"{WEB} has no other ready endpoint, and so keeps using c1",
+        "message": f"{WEB} has no other ready endpoint, so keeps using c1",
         "done": 0,
         "total": 0,
         "cluster": "c1",
@@ -101,7 +101,7 @@ async def test_services_that_have_nothing_else_are_named_before_anything_is_writ
         world.main.fail(Refuse(403, "Forbidden"), ends_with("/clusterlinks/c1"))
         done = await world.run("drain", "c1")
         assert world.servers["c1"].requests == []
-    assert done.stdout == f"{WEB} has no other ready endpoint, and so keeps using c1\n"
+    assert done.stdout == f"{WEB} has no other ready endpoint, so keeps using c1\n"
     assert done.exit_code == 1
 
 

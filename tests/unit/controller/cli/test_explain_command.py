@@ -72,7 +72,7 @@ def test_each_cluster_is_explained(files: Files) -> None:
         (
             [link("c1"), manifests.traffic_policy("default/web", {"name": "c1", "tier": 1})],
             1,
-            "the tiers before it have enough ready endpoints",
+            "the earlier tiers have enough ready endpoints",
         ),
     ],
 )
@@ -117,8 +117,8 @@ def test_service_missing_in_main_is_explained(files: Files) -> None:
     files.write("main.yaml", link("c1"))
     done = files.run("explain", "default/web", *files.remote("c1", service()))
     assert done.stdout.splitlines()[1:] == [
-        "  main: no Service of this namespace and name",
-        "  c1: not mirrored, because the main cluster has no Service of this namespace and name",
+        "  main: no Service with this namespace and name",
+        "  c1: not mirrored, because the main cluster has no Service with this namespace and name",
     ]
 
 
@@ -127,7 +127,7 @@ def test_missing_links_are_explained(files: Files) -> None:
     files.write("main.yaml", service(clusterIP="None"))
     assert files.run("explain", "default/web").stdout.splitlines()[1:] == [
         "  main: headless Service with 0 local endpoints",
-        "  There is no ClusterLink, so nothing is mirrored.",
+        "  There are no ClusterLinks, so nothing is mirrored.",
     ]
 
 

@@ -201,7 +201,8 @@ async def test_kubeconfig_in_a_secret_is_used(tmp_path: Path) -> None:
     # The Role of svclink permits to list Secrets, not to get one.
     assert {path for path in paths if "/secrets" in path} == {"/api/v1/namespaces/svc/secrets"}
     assert (
-        "  c1: not mirrored, because the cluster has no Service of this namespace and name" in after
+        "  c1: not mirrored, because the cluster has no Service with this namespace and name"
+        in after
     )
 
 
@@ -368,7 +369,7 @@ async def test_plan_without_links_says_so(tmp_path: Path) -> None:
     async with fleet(tmp_path) as world:
         world.main.put(service())
         planned = lines(await world.ask("plan"))
-    assert planned == ["There is no ClusterLink, so nothing is mirrored.", "Nothing to change."]
+    assert planned == ["There are no ClusterLinks, so nothing is mirrored.", "Nothing to change."]
 
 
 async def test_status_names_services_that_the_api_server_calls(tmp_path: Path) -> None:
@@ -402,7 +403,7 @@ async def test_status_needs_permission_for_links_only(tmp_path: Path, kind: str)
 async def test_status_without_links(tmp_path: Path) -> None:
     """The output says that there is no link; as JSON it is an empty list."""
     async with fleet(tmp_path) as world:
-        assert await world.ask("status") == "There is no ClusterLink.\n"
+        assert await world.ask("status") == "There are no ClusterLinks.\n"
         assert json.loads(await world.ask("status", "-o", "json")) == []
 
 

@@ -57,7 +57,7 @@ def test_rows_are_not_wrapped_in_a_pipe(files: Files) -> None:
         if "Skipped" in line
     ]
     assert f"{'y' * 63}/{'x' * 63}" in line
-    assert line.rstrip().endswith("the main cluster has no Service of this namespace and name")
+    assert line.rstrip().endswith("the main cluster has no Service with this namespace and name")
 
 
 def test_plan_without_changes_says_so(files: Files) -> None:
@@ -234,7 +234,7 @@ def test_oddities_of_files_are_warnings(files: Files) -> None:
     done = files.run("plan", "-o", "json")
     assert (
         done.stderr == f"Warning: {path}: Service default/web occurs more than once:"
-        " the last one counts\n"
+        " the last one is used\n"
     )
     assert json.loads(done.stdout)["problems"] == []
 

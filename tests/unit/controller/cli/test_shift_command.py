@@ -224,4 +224,4 @@ async def test_interrupted_shift_goes_back_if_asked(tmp_path: Path) -> None:
         code, said = await running
     assert code == 130
     assert said[2] == "an interrupt (Ctrl-C) sets the share back to what it is now (no share)"
-    assert said[-1] == "set back to no share, because of the interrupt"
+    assert said[-1] == "set back to no share, because the shift was interrupted"

@@ -58,9 +58,9 @@ async def test_table_says_who_gets_the_traffic_and_why(tmp_path: Path) -> None:
     assert table[:3] == [
         "CLUSTER TIER ENDPOINTS ACTIVE WANTED REACHABLE WHY",
         "MAIN 0 9 9 - 90 % svclink never changes local endpoints",
-        "c1 0 9 1 10 % 10 % this many active endpoints come nearest to the wanted share",
+        "c1 0 9 1 10 % 10 % this number of active endpoints comes closest to the wanted share",
     ]
-    assert "Accepted: True, Accepted: the policy counts for its Service" in table
+    assert "Accepted: True, Accepted: the policy is in effect for its Service" in table
     assert any(
         line.startswith("planned: create EndpointSlice default/web-c1 (1 of 9 endpoints active): ")
         for line in table
@@ -80,7 +80,7 @@ async def test_service_without_a_policy(tmp_path: Path) -> None:
         data = json.loads(await world.ask("traffic", "default/web", "-o", "json"))
         assert world.main.all("trafficpolicies") == []
     assert table[2] == "c1 0 9 9 - 50 % all its ready endpoints are active"
-    assert "default/web has no TrafficPolicy: all ready endpoints are used alike" in table
+    assert "default/web has no TrafficPolicy: all ready endpoints get an equal share" in table
     assert data["policy"] is None
 
 

@@ -27,10 +27,10 @@ STEPS = [
     "main removes that Pod",
     "main adds the Pod of cluster-b and leaves cluster-a as it was",
     "main adds the Pod of cluster-a",
-    "one of five endpoints in use is of cluster-a, the others are a standby",
-    "cluster-b is a standby",
+    "one of the five endpoints in use is in cluster-a, and its others are on standby",
+    "cluster-b is on standby",
     "cluster-b is in use",
-    "all endpoints are used alike",
+    "all endpoints get an equal share",
     "main removes the Pods of cluster-a and keeps the others",
 ]
 

@@ -196,7 +196,7 @@ async def test_kind_is_listed_again_after_a_long_silence() -> None:
     assert minutes.silences[:2] == [700, 1000]
     (first, *_) = [entry for entry in logs if entry["event"] == "watch silent"]
     assert (first["kind"], first["seconds"]) == ("services", 700)
-    assert "unbuffered" in first["fix"]
+    assert "buffering" in first["fix"]
 
 
 async def test_silence_ends_with_the_first_event() -> None:
