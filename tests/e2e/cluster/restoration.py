@@ -40,6 +40,7 @@ class Opened:
         if spec_of_svclink(shop.main.api) != self.svclink:
             reinstall_svclink(shop.kubectl)
         eventually(lambda: self._restore_links(shop))
+        eventually(lambda: delete_policies(shop.main.api))
         shop.await_svclink()
         await_open_shop(shop.clusters)
         eventually(shop.assert_responders, POD_SECONDS)
@@ -64,6 +65,12 @@ def spec_of_svclink(api: Api) -> Manifest | None:
 def specs_of_links(api: Api) -> dict[str, Manifest]:
     """The spec of each ClusterLink by its name."""
     return {each["metadata"]["name"]: each["spec"] for each in api.find("clusterlinks")}
+
+
+def delete_policies(api: Api) -> None:
+    """Delete all TrafficPolicies of the shop."""
+    for policy in api.find("trafficpolicies", NAMESPACE):
+        api.delete("trafficpolicies", policy["metadata"]["name"], NAMESPACE)
 
 
 def reinstall_svclink(kubectl: Kubectl) -> None:
