@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import TypeAlias, assert_never
 
 import click
@@ -15,6 +16,7 @@ from svclink_controller.cli.describing import MAIN_COLUMN
 from svclink_controller.cli.preflight.results import shortened
 from svclink_controller.cli.printing import console, print_data, print_line, print_table
 from svclink_controller.cli.snapshots.live import (
+    MainUnreadableError,
     Scope,
     add_calls,
     read_called_services,
@@ -79,9 +81,11 @@ def status_command(options: Options, source: Source, output: str) -> None:
 async def _read_links_and_calls(
     client: Client, scope: Scope
 ) -> tuple[list[ClusterLink], ClusterContent | None]:
-    """The links, and the Services that the API server calls, if the user may list them."""
+    """The links and, if they can be read, the Services that the API server calls."""
     links = await read_links(client, scope)
-    return links, await read_called_services(client) if links else None
+    with suppress(MainUnreadableError):
+        return links, await read_called_services(client) if links else None
+    return links, None
 
 
 def _called(snapshot: Snapshot) -> list[str]:
