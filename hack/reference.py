@@ -142,7 +142,7 @@ def fields(plural: str) -> Iterator[str]:
 
 def properties(schema: dict[str, Any], path: str) -> Iterator[tuple[str, str, str, str]]:
     for name, each in schema["properties"].items():
-        default = "" if each.get("default") in (None, {}) else f"`{str(each['default']).lower()}`"
+        default = "" if each.get("default") in (None, {}) else f"`{as_yaml(each['default'])}`"
         choices = " or ".join(f"`{choice}`" for choice in each.get("enum", ()))
         yield (
             f"`{path}{name}`",
@@ -153,6 +153,10 @@ def properties(schema: dict[str, Any], path: str) -> Iterator[tuple[str, str, st
         inner = each.get("items", each)
         if "properties" in inner:
             yield from properties(inner, f"{path}{name}{'[]' if 'items' in each else ''}.")
+
+
+def as_yaml(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def reasons_of(kind: type[LinkReason | PolicyReason]) -> str:
