@@ -20,6 +20,8 @@ from sybil import Example, Sybil
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 
 ROOT = Path(__file__).parents[1]
+# Commands take seconds on an idle machine, and an installation minutes beside other work.
+COMMAND_SECONDS = 1200
 
 
 def run_console(example: Example) -> str | None:
@@ -36,7 +38,7 @@ def run_console(example: Example) -> str | None:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=COMMAND_SECONDS,
         )
         printed = [line.rstrip() for line in (done.stdout + done.stderr).rstrip().splitlines()]
         if timeless(printed) != timeless(expected):
@@ -70,7 +72,7 @@ def run_set_up(example: Example) -> str | None:
     command = str(example.parsed).strip()
     if command.endswith("/nox"):
         return None
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
         tree = Path(directory, "svclink")
         shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(".*", "__pycache__", "tests"))
         done = subprocess.run(
@@ -79,7 +81,7 @@ def run_set_up(example: Example) -> str | None:
             capture_output=True,
             text=True,
             check=False,
-            timeout=300,
+            timeout=COMMAND_SECONDS,
         )
     return (
         None
