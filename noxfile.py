@@ -259,8 +259,11 @@ def install_locked(session: nox.Session, wheel: Path, version: str) -> Path:
 def describe_dependencies(session: nox.Session, wheel: Path, environment: Path) -> None:
     """Write the SBOM of the wheel and the licenses of its dependencies, which must be allowed."""
     python = str(environment / "bin" / "python")
-    sbom = ("--output-reproducible", "--spec-version=1.6", "--output-file", f"{wheel}.cdx.json")
-    session.run("cyclonedx-py", "environment", "--pyproject=pyproject.toml", *sbom, python)
+    sbom = str(environment.parent / "wheel.cdx.json")
+    how = ("--output-reproducible", "--spec-version=1.6", "--output-file", sbom)
+    session.run("cyclonedx-py", "environment", "--pyproject=pyproject.toml", *how, python)
+    with Path(f"{wheel}.cdx.json").open("w") as file:
+        session.run("python", "hack/release/sbom.py", "wheel", sbom, stdout=file)
     listing = ("--order=name", "--format=markdown", "--with-urls", "--output-file=dist/licenses.md")
     session.run("pip-licenses", f"--python={python}", *listing)
 

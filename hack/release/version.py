@@ -16,8 +16,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 NUMBERS = r"\d+\.\d+\.\d+"
 SOURCE = rf'(?m)^(version = "){NUMBERS}'
-IMAGE = rf"(svclink:){NUMBERS}"
-"""The image, by its name and tag, as manifests and documents write it."""
+NAMED = rf"(svclink[:-]|targetRevision: v|tag: v|tags/v){NUMBERS}"
+"""The image, the files and the tag of a release, as manifests and documents name them."""
 LABEL = rf"(?m)^(ARG VERSION=){NUMBERS}"
 CHART = rf"(?m)^((?:version|appVersion): ){NUMBERS}"
 
@@ -26,10 +26,11 @@ def places(root: Path) -> Iterator[tuple[Path, str]]:
     """Each file that may name the version, and the pattern before it."""
     yield root / "Dockerfile", LABEL
     yield root / "deploy" / "chart" / "Chart.yaml", CHART
-    documents = [*root.glob("*.md"), *root.glob("docs/**/*.md")]
+    documents = [each for each in root.glob("*.md") if each.name != "CHANGELOG.md"]
+    documents += root.glob("docs/**/*.md")
     manifests = [*root.glob("deploy/**/*.yaml"), root / "Dockerfile"]
     for path in sorted(documents + manifests):
-        yield path, IMAGE
+        yield path, NAMED
 
 
 def version_of(root: Path) -> str:

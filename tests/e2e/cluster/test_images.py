@@ -169,7 +169,7 @@ for package in distributions():
 
 def test_sbom_lists_every_package(image: Unpacked) -> None:
     """The SBOM names the packages of Python and Debian that are in the image, and no others."""
-    script = [sys.executable, str(ROOT / "hack" / "release" / "sbom.py"), str(image.root)]
+    script = [sys.executable, str(ROOT / "hack" / "release" / "sbom.py"), "image", str(image.root)]
     texts = [
         subprocess.run(script, capture_output=True, text=True, check=True).stdout for _ in "ab"
     ]
@@ -178,6 +178,9 @@ def test_sbom_lists_every_package(image: Unpacked) -> None:
     packages = "from importlib.metadata import *; print(*[d.name for d in distributions()])"
     installed = {re.sub("[-_.]+", "-", name).lower() for name in image.python(packages).split()}
     assert set(names_in(listed, "pypi")) == installed
+    vendored = "svclink_controller/dashboard/static/vendor/package.json"
+    libraries = json.loads((ROOT / vendored).read_text(encoding="utf-8"))["dependencies"]
+    assert set(names_in(listed, "npm")) == set(libraries)
     debian = image.run("dpkg-query", "--show", "--showformat=${Package}\\n").stdout.split()
     assert set(names_in(listed, "deb/debian")) == set(debian)
 

@@ -48,6 +48,9 @@ def test_new_version_reaches_every_file(tree: Path) -> None:
         ("deploy/chart/Chart.yaml", "appVersion: 9.8.7"),
         ("deploy/deployment.yaml", "image: svclink:9.8.7"),
         ("deploy/check.yaml", "image: svclink:9.8.7"),
+        ("deploy/argocd/application.yaml", "targetRevision: v9.8.7"),
+        ("deploy/flux/svclink.yaml", "tag: v9.8.7"),
+        ("docs/reference/commands.md", "kubectl-svclink-9.8.7-linux-amd64.tar.gz"),
     ):
         assert line in (tree / name).read_text(encoding="utf-8")
 
