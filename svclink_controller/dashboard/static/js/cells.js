@@ -23,8 +23,7 @@ export function CellContent({ cell }) {
   const isPlain = cell.level === "ok";
   const hasCounts = cell.total > 0 || isPlain;
   return html`${!isPlain && html`<${Shape} level=${cell.level} />`}
-  ${hasCounts && html`<${Counts} ...${cell} />`}
-  ${cell.changes > 0 && html`<i class="changes" />`}`;
+  ${hasCounts && html`<${Counts} ...${cell} />`} ${cell.changes > 0 && html`<i class="changes" />`}`;
 }
 
 export function LocalContent({ local }) {

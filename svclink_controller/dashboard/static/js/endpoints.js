@@ -69,8 +69,7 @@ function Table({ cluster }) {
       </thead>
       <tbody>
         ${cluster.endpoints.map(
-          (each) =>
-            html`<${Endpoint} key=${`${each.slice} ${each.address}`} endpoint=${each} />`,
+          (each) => html`<${Endpoint} key=${`${each.slice} ${each.address}`} endpoint=${each} />`,
         )}
       </tbody>
     </table>

@@ -75,15 +75,7 @@ function Card({ link, now, levels }) {
         <dd><${Untrusted}>${link.seen.version ?? link.version ?? "unknown"}<//></dd>
         <dt>Last event</dt>
         <dd>${link.seen.lastEvent ? ago(moment(link.seen.lastEvent), now) : "none yet"}</dd>
-        <dt>Memory</dt>
-        <dd>
-          ${bytes(link.seen.memory)} <span class="muted">of ${bytes(link.seen.memoryBudget)}</span>
-          <${Bar}
-            parts=${[["used", link.seen.memory]]}
-            total=${link.seen.memoryBudget}
-            className="thin"
-          />
-        </dd>
+        <${Memory} seen=${link.seen} />
         <dt>Credentials</dt>
         <dd><${Expiry} link=${link} now=${now} /></dd>
         <dt>If unreachable</dt>
@@ -131,6 +123,18 @@ function Why({ link }) {
       html`<p class="why">Still used by ${counted(link.stillNeededBy, "Service")}.</p>`
     }
   `;
+}
+
+/** The memory that the cluster takes here. Files have no budget. */
+function Memory({ seen }) {
+  const { memory, memoryBudget } = seen;
+  return memoryBudget === 0
+    ? null
+    : html`<dt>Memory</dt>
+        <dd>
+          ${bytes(memory)} <span class="muted">of ${bytes(memoryBudget)}</span>
+          <${Bar} parts=${[["used", memory]]} total=${memoryBudget} className="thin" />
+        </dd>`;
 }
 
 function Expiry({ link, now }) {

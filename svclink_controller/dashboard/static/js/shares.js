@@ -24,29 +24,7 @@ export function Shares({ service }) {
               role="group"
               aria-label="Shares of new connections"
             >
-              <table class="shares">
-                <thead>
-                  <tr>
-                    <th>Cluster</th>
-                    <th class="number">Tier</th>
-                    <th class="number">Active</th>
-                    <th class="number">Share</th>
-                    <th><span class="hidden-visually">Share as a bar</span></th>
-                    <th class="number">Wanted</th>
-                    <th>Why</th>
-                  </tr>
-                </thead>
-                <tbody>
-                  ${shown.map(
-                    (each) =>
-                      html`<${Share}
-                        key=${each.cluster ?? ""}
-                        cluster=${each}
-                        traffic=${traffic}
-                      />`,
-                  )}
-                </tbody>
-              </table>
+              <${Table} clusters=${shown} traffic=${traffic} />
             </div>`
       }
       ${policy !== null && html`<${Conditions} conditions=${policy.conditions} />`}
@@ -68,15 +46,38 @@ function usesOf(traffic, cluster) {
   return traffic === null ? [] : traffic.clusters.filter((each) => each.cluster === cluster);
 }
 
-function Share({ cluster, traffic }) {
+/** The shares. Where nothing is asked for, tiers and wanted shares would say nothing. */
+function Table({ clusters, traffic }) {
+  return html`<table class="shares">
+    <thead>
+      <tr>
+        <th>Cluster</th>
+        ${traffic !== null && html`<th class="number">Tier</th>`}
+        <th class="number">Active</th>
+        <th class="number">Share</th>
+        <th><span class="hidden-visually">Share as a bar</span></th>
+        ${
+          traffic !== null &&
+          html`<th class="number">Wanted</th>
+            <th>Why</th>`
+        }
+      </tr>
+    </thead>
+    <tbody>
+      ${clusters.map(
+        (each) => html`<${Row} key=${each.cluster ?? ""} cluster=${each} traffic=${traffic} />`,
+      )}
+    </tbody>
+  </table>`;
+}
+
+function Row({ cluster, traffic }) {
   const uses = usesOf(traffic, cluster.cluster);
-  const [first] = uses;
-  const wanted = first?.wantedShare ?? null;
+  const wanted = uses[0]?.wantedShare ?? null;
   const share = cluster.share === null ? null : Math.round(cluster.share);
-  const why = [...new Set(uses.map((each) => each.message).filter(Boolean))].join("; ");
   return html`<tr>
     <th scope="row"><${Untrusted}>${cluster.cluster ?? "main"}<//></th>
-    <td class="number">${first?.tier ?? 0}</td>
+    ${traffic !== null && html`<td class="number">${uses[0]?.tier ?? 0}</td>`}
     <td class="number">
       ${cluster.active}<span class="muted"> of ${cluster.active + cluster.standby} ready</span>
     </td>
@@ -89,11 +90,17 @@ function Share({ cluster, traffic }) {
         className="share"
       />
     </td>
-    <td class="number">
+    ${traffic !== null && html`<${Asked} wanted=${wanted} uses=${uses} />`}
+  </tr>`;
+}
+
+/** What the policy asks for. The IP families of a cluster may have reasons of their own. */
+function Asked({ wanted, uses }) {
+  const why = new Set(uses.map((each) => each.message).filter(Boolean));
+  return html`<td class="number">
       ${wanted === null ? html`<span class="muted">–</span>` : percent(wanted)}
     </td>
-    <td class="muted"><${Untrusted}>${why}<//></td>
-  </tr>`;
+    <td class="muted why"><${Untrusted}>${[...why].join("; ")}<//></td>`;
 }
 
 function Conditions({ conditions }) {
