@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from .demo_process import kept_demo
 from .polling import eventually
 from .shell import kubectl_program
 from .world import Kubectl
@@ -23,34 +21,12 @@ metadata: {name: api, namespace: shop}
 spec: {ports: [{name: http, port: 80}]}
 """
 
-# How long the story of the demo takes on a busy machine.
-DEMO_SECONDS = 60
-
 
 @pytest.fixture
 def demo(tmp_path: Path) -> Iterator[Path]:
     """The kubeconfig of a demo that keeps running; Ctrl-C ends it with exit code 0."""
-    output, files = tmp_path / "output", tmp_path / "files"
-    files.mkdir()
-    environment = os.environ | {"TMPDIR": str(files)}
-    command = (sys.executable, "-m", "svclink_controller", "demo", "--keep")
-
-    def kubeconfig() -> Path:
-        printed = output.read_text(encoding="utf-8")
-        assert "KUBECONFIG=" in printed, printed
-        return Path(printed.partition("KUBECONFIG=")[2].partition("\n")[0])
-
-    with (
-        output.open("wb") as log,
-        subprocess.Popen(command, env=environment, stdout=log, stderr=log) as process,
-    ):
-        try:
-            yield eventually(kubeconfig, DEMO_SECONDS)
-            process.send_signal(signal.SIGINT)
-            assert process.wait(timeout=20) == 0
-        finally:
-            process.kill()
-    assert list(files.iterdir()) == []
+    with kept_demo(tmp_path) as kubeconfig:
+        yield kubeconfig
 
 
 @pytest.fixture
