@@ -104,7 +104,8 @@ def sbom_of_image(root: Path) -> Bom:
     for package in root.glob("opt/svclink/lib/python3.*/site-packages/svclink_controller"):
         found += javascript(package)
     version = next(each.version for each in found if str(each.purl).startswith("pkg:pypi/svclink@"))
-    image = Component(type=ComponentType.CONTAINER, name="svclink", version=version)
+    kind = ComponentType.CONTAINER
+    image = Component(type=kind, name="svclink", version=version, bom_ref="svclink")
     bom = Bom(components=found)
     bom.metadata.component = image
     bom.register_dependency(image, found)
