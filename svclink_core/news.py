@@ -68,9 +68,9 @@ def _traffic_news(old: ServiceOverview, new: ServiceOverview) -> Iterator[News]:
     service = str(new.key)
     if old.policy != new.policy:
         text = (
-            "no TrafficPolicy counts any more"
+            "no TrafficPolicy is in effect any more"
             if new.policy is None
-            else f"the TrafficPolicy {new.policy} counts"
+            else f"TrafficPolicy {new.policy} is in effect"
         )
         yield News(NewsKind.TRAFFIC, Level.OK, text, service=service)
     if old.tier != new.tier:

@@ -91,7 +91,7 @@ def _entry(
 
 
 def _valid_since(since: str | None, now: float) -> str:
-    """Since when the tiers before have had enough, as remembered; `now` if that cannot be true."""
+    """Since when the earlier tiers have had enough, as remembered; `now` if that cannot be true."""
     current = timestamp_of(now)
     at = None if since is None else posix_seconds(since)
     is_possible = at is not None and at <= now + 1  # Times of statuses are rounded up.

@@ -77,7 +77,7 @@ class DashboardServer:
             return error_response(503, "the main cluster has not been read completely yet")
         document = self.facts.service(key, self.stream.board.revision)
         if document is None:
-            return error_response(404, "no cluster has a Service of this namespace and name")
+            return error_response(404, "no cluster has a Service with this namespace and name")
         return web.Response(
             body=msgspec.json.encode(document), content_type="application/json", charset="utf-8"
         )

@@ -352,7 +352,7 @@ def _happened() -> list[Facts]:
             "11:57:41",
             WARNING,
             "traffic",
-            "tier 1 is in use: the tiers before have fewer ready endpoints than spec.minReady",
+            "tier 1 is in use: the earlier tiers have fewer ready endpoints than spec.minReady",
             service="checkout/payments",
         ),
         happened(
@@ -383,7 +383,7 @@ def _events() -> list[Facts]:
             "at": "2026-03-10T11:57:42Z",
             "type": "Normal",
             "reason": "FailedOver",
-            "message": "the tiers before have fewer ready endpoints than spec.minReady",
+            "message": "the earlier tiers have fewer ready endpoints than spec.minReady",
             "object": "TrafficPolicy/checkout/payments-failover",
             "count": 1,
         },

@@ -146,7 +146,7 @@ def test_a_fleet_without_links(pages: Pages, server: ScriptedServer) -> None:
     """Without a ClusterLink, the fleet says that nothing is mirrored."""
     server.snapshot = snapshot([], {})
     page = pages.open(server.page)
-    expect(page.get_by_text("There is no ClusterLink")).to_be_visible()
+    expect(page.get_by_text("There are no ClusterLinks")).to_be_visible()
 
 
 def test_a_wrong_token(pages: Pages, server: ScriptedServer) -> None:

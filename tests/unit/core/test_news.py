@@ -93,9 +93,9 @@ def test_traffic_changes() -> None:
     """A later tier is a warning, and the way back is none."""
     steered = evolve(SERVICE, policy="web")
     (news,) = service_news(SERVICE, steered)
-    assert news.text == "the TrafficPolicy web counts"
+    assert news.text == "TrafficPolicy web is in effect"
     (news,) = service_news(steered, SERVICE)
-    assert news.text == "no TrafficPolicy counts any more"
+    assert news.text == "no TrafficPolicy is in effect any more"
     (news,) = service_news(steered, evolve(steered, tier=1))
     assert (news.level, news.text) == (Level.WARNING, "tier 1 is in use (was 0)")
     (news,) = service_news(evolve(steered, tier=1), steered)

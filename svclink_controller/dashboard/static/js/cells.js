@@ -58,7 +58,7 @@ export function cellWords(facts, row, column) {
 
 export function localWords({ local }) {
   if (local === null) {
-    return "the main cluster has no Service of this namespace and name";
+    return "the main cluster has no Service with this namespace and name";
   }
   const [ready, total] = local;
   return endpointWords({ active: ready, standby: 0, notReady: total - ready });

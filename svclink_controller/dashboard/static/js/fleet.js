@@ -17,7 +17,7 @@ export function Fleet({ page }) {
     </div>
     ${
       links.length === 0
-        ? html`<p class="empty panel">There is no ClusterLink, so nothing is mirrored.</p>`
+        ? html`<p class="empty panel">There are no ClusterLinks, so nothing is mirrored.</p>`
         : html`<${Flow} facts=${facts} links=${links} />
             <ul class="cards">
               ${links.map(

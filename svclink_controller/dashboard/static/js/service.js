@@ -50,7 +50,7 @@ function wordOf(level) {
 
 function About({ main }) {
   if (main === null) {
-    return "The main cluster has no Service of this namespace and name.";
+    return "The main cluster has no Service with this namespace and name.";
   }
   const ports = main.ports.map(
     (port) => `${port.name ? `${port.name} ` : ""}${port.port}/${port.protocol}`,
