@@ -10,7 +10,7 @@ from attrs import define, evolve, field
 
 from svclink_controller.api.client import Client
 from svclink_controller.api.errors import ApiError, TransportError
-from svclink_controller.reconcile.failed_writes import FailedWrites, Write
+from svclink_controller.reconcile.held_back_writes import HeldBackWrites, Write
 from svclink_controller.reconcile.write_pacing import WritePace
 from svclink_controller.reconcile.write_results import (
     WriteResult,
@@ -73,7 +73,7 @@ class Applier:
     written: Written
     gone: Callable[[NamespacedName, str], None]
     write_pace: WritePace = field(factory=WritePace)
-    retries: FailedWrites = field(factory=FailedWrites)
+    retries: HeldBackWrites = field(factory=HeldBackWrites)
     _slots: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(MAX_IN_FLIGHT))
     _is_draining: bool = False
 

@@ -11,7 +11,7 @@ from attrs import define, evolve, field
 from svclink_controller import clock
 from svclink_controller.api.client import Client
 from svclink_controller.monitoring.metrics import Metrics
-from svclink_controller.reconcile.failed_writes import FailedWrites
+from svclink_controller.reconcile.held_back_writes import HeldBackWrites
 from svclink_controller.reconcile.plan_results import PlanResults
 from svclink_controller.reconcile.status.patching import StatusPatches, write_forever
 from svclink_controller.reconcile.traffic_results import TrafficResults
@@ -66,7 +66,7 @@ class StatusWriter:
     status_written: Callable[[ClusterLink, Iterable[Condition]], None] = lambda _, __: None
     resource: Resource[ClusterLink] = CLUSTER_LINKS
     interval_seconds: float = STATUS_INTERVAL_SECONDS
-    retries: FailedWrites = field(factory=FailedWrites)
+    retries: HeldBackWrites = field(factory=HeldBackWrites)
     now: Callable[[], float] = clock.seconds
     _patches: StatusPatches[ClusterLinkStatus] = field(init=False)
 

@@ -13,7 +13,7 @@ from attrs import define, evolve, field, frozen
 from svclink_controller.api.client import Client
 from svclink_controller.api.errors import ApiError, TransportError, retry_after
 from svclink_controller.monitoring.metrics import Metrics
-from svclink_controller.reconcile.failed_writes import FailedWrites, Write
+from svclink_controller.reconcile.held_back_writes import HeldBackWrites, Write
 from svclink_controller.reconcile.workqueue import WorkQueue
 from svclink_controller.reconcile.write_results import explain, pauses_of
 from svclink_controller.wire.messages import WireError
@@ -81,7 +81,7 @@ class StatusPatches(Generic[S]):
     is_transition: Callable[[S, S], bool]
     interval_seconds: float
     metrics: Metrics = field(factory=Metrics)
-    retries: FailedWrites = field(factory=FailedWrites)
+    retries: HeldBackWrites = field(factory=HeldBackWrites)
     _written: dict[NamespacedName, _Written[S]] = field(factory=dict)
 
     def keys_of(self, name: str) -> list[NamespacedName]:

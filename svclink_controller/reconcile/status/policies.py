@@ -11,7 +11,7 @@ from attrs import define, evolve, field
 from svclink_controller import clock
 from svclink_controller.api.client import Client
 from svclink_controller.monitoring.metrics import Metrics
-from svclink_controller.reconcile.failed_writes import FailedWrites
+from svclink_controller.reconcile.held_back_writes import HeldBackWrites
 from svclink_controller.reconcile.status.patching import StatusPatches, write_forever
 from svclink_controller.reconcile.traffic_results import TrafficResults
 from svclink_controller.reconcile.workqueue import WorkQueue
@@ -55,7 +55,7 @@ class PolicyStatusWriter:
     metrics: Metrics = field(factory=Metrics)
     status_written: Callable[[TrafficPolicy, Iterable[Condition]], None] = lambda _, __: None
     interval_seconds: float = POLICY_STATUS_INTERVAL_SECONDS
-    retries: FailedWrites = field(factory=FailedWrites)
+    retries: HeldBackWrites = field(factory=HeldBackWrites)
     _patches: StatusPatches[TrafficPolicyStatus] = field(init=False)
 
     def __attrs_post_init__(self) -> None:

@@ -9,7 +9,7 @@ import asyncio
 
 import pytest
 
-from svclink_controller.reconcile.failed_writes import FORGET_SECONDS, FailedWrites, Write
+from svclink_controller.reconcile.held_back_writes import FORGET_SECONDS, HeldBackWrites, Write
 from svclink_core import NamespacedName
 from svclink_core.write_retries import FIXED_BY_CONTENT, FIXED_BY_OTHERS
 from tests.unit.controller.virtual_time import virtual_time
@@ -18,9 +18,9 @@ WEB: Write = ("create", "EndpointSlice", NamespacedName("default", "web-c1"))
 API: Write = ("create", "EndpointSlice", NamespacedName("default", "api-c1"))
 
 
-def longest_pauses() -> FailedWrites:
+def longest_pauses() -> HeldBackWrites:
     """The pauses are as long as they can be."""
-    return FailedWrites(jitter=lambda: 1)
+    return HeldBackWrites(jitter=lambda: 1)
 
 
 @virtual_time

@@ -24,7 +24,7 @@ Write: TypeAlias = tuple[str, str, NamespacedName]
 
 
 @define
-class FailedWrites:
+class HeldBackWrites:
     """The writes to the main cluster that failed when they were last tried.
 
     Args:
