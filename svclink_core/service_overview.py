@@ -94,7 +94,10 @@ class ServiceOverview:
     def level(self) -> Level:
         """How much attention the Service needs: as much as its worst part."""
         reasons = [cell.reason for cell in self.cells] + [reason for _, reason in self.findings]
-        return worst(tuple([level_of(each) for each in reasons]))
+        levels = tuple([level_of(each) for each in reasons])
+        highest = worst(levels)
+        # A Service that one cluster skips is in order where another cluster's is mirrored.
+        return Level.OK if highest is Level.SKIPPED and Level.OK in levels else highest
 
 
 def service_overview(snapshot: Snapshot, key: NamespacedName, plan: Plan) -> ServiceOverview | None:

@@ -6,6 +6,7 @@ from attrs import evolve
 
 from svclink_core import (
     PENDING,
+    ClusterLinkSpec,
     ClusterTraffic,
     NamespacedName,
     Outcome,
@@ -59,6 +60,17 @@ def test_mirrored_service() -> None:
     assert found.level is Level.OK
 
 
+def test_counts_are_added_and_subtracted() -> None:
+    """Each role by itself."""
+    assert EndpointCounts(1, 2, 3).plus(EndpointCounts(1, 1, 1)) == EndpointCounts(2, 3, 4)
+    assert EndpointCounts(1, 2, 3).plus(EndpointCounts(1, 1, 1), -1) == EndpointCounts(0, 1, 2)
+
+
+def test_cell_has_the_level_of_its_reason() -> None:
+    """One that is lost needs attention."""
+    assert cell(_with(mirrored_slice())).level is Level.WAITING
+
+
 def test_planned_changes_are_counted() -> None:
     """What a plan would do now is no endpoint yet."""
     found = cell(snapshot_of(cluster("c1", remote_slice())))
@@ -94,6 +106,17 @@ def test_findings_make_a_mirrored_service_need_attention() -> None:
     assert found is not None
     assert ("c2", Reason.ADDRESS_CONFLICT) in found.findings
     assert found.level is Level.WARNING
+
+
+def test_service_that_one_cluster_skips_is_in_order() -> None:
+    """It is mirrored from the other. Where no cluster's is mirrored, the level says so."""
+    skipping = cluster("c2", spec=ClusterLinkSpec(excluded_service_names=("web",)))
+    found = overview(snapshot_of(cluster("c1", remote_slice()), skipping))
+    assert found is not None
+    assert found.level is Level.OK
+    alone = overview(snapshot_of(skipping))
+    assert alone is not None
+    assert alone.level is Level.SKIPPED
 
 
 def test_policy_and_tier() -> None:
