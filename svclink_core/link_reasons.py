@@ -94,9 +94,9 @@ class LinkReason(Explained):
     DRAINED = ("Drained", "no Service uses endpoints of the cluster")
     DRAINING = (
         "Draining",
-        "still use endpoints of the cluster; they are about to become a standby",
+        "still use endpoints of the cluster, which are about to go on standby",
     )
     STILL_NEEDED = (
         "StillNeeded",
-        "nothing else of an IP family is ready, so endpoints of the cluster stay in use",
+        "they have no other ready endpoint of an IP family, so they keep using the cluster",
     )

@@ -26,7 +26,7 @@ REFUSED: Final[dict[str, Manifest]] = {
     "the shares in spec.clusters add up to more than 100 percent; lower them": {
         "clusters": [{"name": "c1", "share": 70}, {"name": "c2", "share": 60}]
     },
-    "spec.targetRef.kind must be Service, the only kind that a TrafficPolicy can be for": {
+    "spec.targetRef.kind must be Service, the only kind that a TrafficPolicy can target": {
         "targetRef": {"kind": "Deployment", "name": APP}
     },
 }
@@ -56,7 +56,7 @@ def test_mistakes_change_no_traffic(shop: Shop, shell: Shell, draw: Draw) -> Non
         unknown = eventually(lambda: condition(shop, APP, "Applied", "ClusterNotFound"))
 
     draw(load, ())
-    assert f"TrafficPolicy {APP} is for {shop.world.namespace}/{APP} too" in conflicted
+    assert f"TrafficPolicy {APP} targets {shop.world.namespace}/{APP} too" in conflicted
     assert f"there is no Service {shop.world.namespace}/wbe" in not_found
     assert "there is no ClusterLink not-linked" in unknown
     assert shop.world.versions(APP) == versions
