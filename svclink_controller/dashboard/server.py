@@ -55,7 +55,7 @@ class DashboardServer:
         application.on_response_prepare.append(add_headers)
         application.router.add_get("/", self.index)
         application.router.add_get("/static/{path:.+}", self.file)
-        application.router.add_get("/api/events", self.events)
+        application.router.add_get("/api/events", self.events, allow_head=False)
         application.router.add_get("/api/services/{namespace:[^/]+}/{name:[^/]+}", self.service)
         return application
 
@@ -118,7 +118,11 @@ async def serving_dashboard(server: DashboardServer, port: int) -> AsyncIterator
         PortError: The port cannot be listened on.
     """
     runner = web.AppRunner(
-        server.application(), access_log=None, handle_signals=False, shutdown_timeout=1
+        server.application(),
+        access_log=None,
+        handle_signals=False,
+        handler_cancellation=True,  # A page that is closed ends its stream.
+        shutdown_timeout=1,
     )
     await runner.setup()
     try:

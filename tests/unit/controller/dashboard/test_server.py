@@ -112,6 +112,11 @@ async def test_every_answer_has_the_headers(page: Browser) -> None:
         assert response.headers["Content-Type"] == "text/event-stream"
 
 
+async def test_stream_has_no_head(page: Browser) -> None:
+    """It has no end, so that its length cannot be asked for."""
+    assert (await page.get("/api/events", "HEAD")).status == 405
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
 @pytest.mark.parametrize("path", ["/", "/api/events", "/api/services/default/web"])
 async def test_page_is_read_only(page: Browser, method: str, path: str) -> None:
@@ -127,6 +132,15 @@ async def test_requests_without_the_token_get_no_data(page: Browser) -> None:
         answer = await page.get(path, Authorization="Bearer wrong")
         assert answer.status == 401
         assert "svclink dashboard printed" in answer.json["error"]
+
+
+async def test_bytes_that_are_no_text_are_no_token(page: Browser) -> None:
+    """The answer is a refusal, and no error of the server."""
+    reader, writer = await asyncio.open_connection(*page.address.removeprefix("http://").split(":"))
+    head = b"GET /api/events HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+    writer.write(head + b"Authorization: Bearer \xff\r\n\r\n")
+    assert (await reader.readline()).startswith(b"HTTP/1.1 401")
+    writer.close()
 
 
 async def test_service_in_detail(page: Browser) -> None:
@@ -251,12 +265,17 @@ async def test_quiet_stream_says_that_it_is_alive() -> None:
         assert (await anext(events))[0] == "alive"
 
 
-async def test_streams_are_limited(page: Browser) -> None:
-    """A page that is closed makes room for another one."""
-    async with AsyncExitStack() as stack:
-        for _ in range(MAX_STREAMS):
-            await anext(await stack.enter_async_context(page.events()))
-        assert (await page.get("/api/events")).status == 503
+async def test_streams_are_limited() -> None:
+    """A page that is closed makes room for another one, though nothing is sent meanwhile."""
+    async with browsing(*shown(), alive_seconds=10_000) as page:
+        async with AsyncExitStack() as stack:
+            for _ in range(MAX_STREAMS):
+                await anext(await stack.enter_async_context(page.events()))
+            assert (await page.get("/api/events")).status == 503
+        await _has_room(page)
+
+
+async def _has_room(page: Browser) -> None:
     async with asyncio.timeout(30):
         while (await _status(page)) == 503:  # noqa: ASYNC110 - the server has no event for it
             await asyncio.sleep(0.01)
