@@ -12,33 +12,34 @@ from playwright.sync_api import Page, expect
 from .conftest import NARROW, WIDE, Pages
 from .scripted_server import ScriptedServer
 
-VIEWS: Final = {
-    "fleet": "fleet",
-    "services": "services",
-    "service": "services/shop/web",
-    "history": "history",
-}
+PICTURES: Final[tuple[tuple[str, str, tuple[int, int], Literal["light", "dark"]], ...]] = (
+    ("fleet", "fleet", WIDE, "light"),
+    ("services", "services", WIDE, "dark"),
+    ("service", "services/shop/web", WIDE, "light"),
+    ("history", "history", WIDE, "dark"),
+    ("fleet-narrow", "fleet", NARROW, "light"),
+    ("services-narrow", "services", NARROW, "dark"),
+)
 
 
-@pytest.mark.parametrize("colors", ["light", "dark"])
-@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
-@pytest.mark.parametrize("name", VIEWS)
+@pytest.mark.parametrize(("name", "view", "size", "colors"), PICTURES)
 def test_screenshot(
     pages: Pages,
     server: ScriptedServer,
     request: pytest.FixtureRequest,
     name: str,
+    view: str,
     size: tuple[int, int],
     colors: Literal["light", "dark"],
 ) -> None:
-    """Draws a view, in both colors and widths."""
+    """Draws a view."""
     directory: Path | None = request.config.getoption("--screenshots", default=None)
     if directory is None:
         pytest.skip("--screenshots was not given")
-    page = pages.open(f"{server.page}#/{VIEWS[name]}", size, colors)
+    page = pages.open(f"{server.page}#/{view}", size, colors)
     expect(page.get_by_role("heading", level=1)).to_be_visible()
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / f"{name}-{size[0]}-{colors}.webp").write_bytes(screenshot(page))
+    (directory / f"{name}.webp").write_bytes(screenshot(page))
 
 
 def screenshot(page: Page) -> bytes:

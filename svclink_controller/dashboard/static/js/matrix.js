@@ -119,6 +119,7 @@ export class Matrix extends Component {
         class="matrix ${isFocused ? "is-focused" : ""}"
         role="grid"
         aria-label="Services by clusters"
+        aria-describedby="keys"
         aria-rowcount=${rows.length + 1}
         aria-colcount=${columns.length + FIXED}
         aria-activedescendant=${isHere ? "selected" : undefined}
@@ -142,6 +143,7 @@ export class Matrix extends Component {
           })}
         </div>
       </div>
+      <p id="keys" class="hidden-visually">Arrow keys move, Enter opens the Service.</p>
       <${Told} facts=${facts} columns=${columns} row=${rows[place.row]} column=${place.column} />
     </div>`;
   }

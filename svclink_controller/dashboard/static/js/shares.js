@@ -103,13 +103,18 @@ function Asked({ wanted, uses }) {
     <td class="muted why"><${Untrusted}>${[...why].join("; ")}<//></td>`;
 }
 
+/** The reason of most healthy conditions is their type. */
+function conditionName({ type, reason }) {
+  return type === reason ? type : `${type}: ${reason}`;
+}
+
 function Conditions({ conditions }) {
   return html`<ul class="conditions">
     ${conditions.map(
       (each) =>
         html`<li key=${each.type}>
           <${Pill} level=${each.healthy ? "ok" : "warning"}
-            ><${Untrusted}>${each.type}: ${each.reason}<//><//
+            ><${Untrusted}>${conditionName(each)}<//><//
           >
           <span class="muted"><${Untrusted}>${each.message}<//></span>
         </li>`,
