@@ -23,6 +23,7 @@ from svclink_core.well_known import GROUP, Reason
 ROOT = Path(__file__).resolve().parents[1]
 DEFINITIONS = ROOT / "crd"
 PAGES = ROOT / "docs" / "reference"
+RUNBOOK = ROOT / "docs" / "how-to" / "runbook.md"
 GENERATED = "Generated from the code by `hack/reference.py`."
 FLAGS = f"""\
 # Commands and flags
@@ -46,7 +47,8 @@ one; the conditions and their reasons are on
 REASONS = f"""\
 # Conditions and reasons
 
-{GENERATED}
+{GENERATED} A reason of a condition leads to its section of the
+[runbook](../how-to/runbook.md), which says how to fix it.
 """
 LINK_CONDITIONS = """\
 ## Conditions of a ClusterLink
@@ -163,8 +165,14 @@ def reasons_of(kind: type[LinkReason | PolicyReason]) -> str:
     """The reasons of the conditions of a kind."""
     return table(
         ("reason", "meaning, or what to do"),
-        ((f"`{each.code}`", each.sentence) for each in kind),
+        ((linked(each.code), each.sentence) for each in kind),
     )
+
+
+def linked(code: str) -> str:
+    """A reason, with a link to its section of the runbook if there is something to do."""
+    has_section = f"\n### {code}\n" in RUNBOOK.read_text(encoding="utf-8")
+    return f"[`{code}`](../how-to/runbook.md#{code.lower()})" if has_section else f"`{code}`"
 
 
 def reasons() -> str:
