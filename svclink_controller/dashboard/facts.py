@@ -16,6 +16,7 @@ from svclink_core.plan_documents import change_data, change_text, finding_data, 
 from svclink_core.planning import plan_service
 from svclink_core.plans import Decision, Plan
 from svclink_core.service_endpoints import ClusterEndpoints, ListedEndpoint, service_endpoints
+from svclink_core.service_notes import with_notes
 from svclink_core.service_overview import service_overview
 from svclink_core.snapshot import Snapshot
 from svclink_core.traffic_policy_v1alpha1 import TrafficPolicy
@@ -50,6 +51,7 @@ class Facts:
         overview = service_overview(snapshot, key, plan)
         if overview is None:
             return None
+        plan = with_notes(snapshot, plan)
         main = snapshot.main.services.get(key)
         traffic = next(iter(plan.traffic), None)
         return {

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Final
 
 import click
-from attrs import evolve
 
 from svclink_controller import clock
 from svclink_controller.cli.arguments import Source, output_option, reads_clusters_or_files
@@ -18,7 +17,6 @@ from svclink_controller.cli.snapshots.reading import read_source
 from svclink_core.codec import Json
 from svclink_core.core_v1 import Service
 from svclink_core.discovery_v1 import EndpointSlice
-from svclink_core.endpoint_groups import endpoint_group_findings
 from svclink_core.guard_preview import with_guards
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.ownership import Foreign, owner_of
@@ -31,8 +29,8 @@ from svclink_core.plan_documents import (
 )
 from svclink_core.planning import plan_service
 from svclink_core.plans import Decision, Outcome, Plan
+from svclink_core.service_notes import with_notes
 from svclink_core.snapshot import Options
-from svclink_core.target_ports import target_port_findings
 from svclink_core.well_known import Reason
 
 WORDS: Final = {
@@ -75,11 +73,7 @@ def explain_command(options: Options, service: NamespacedName, source: Source, o
         if source.main_file is None:
             partial = read_source(source, options)
         result = plan_service(with_guards(partial.snapshot, now), service, now)
-    notes = (
-        *target_port_findings(partial.snapshot, result),
-        *endpoint_group_findings(partial.snapshot, result),
-    )
-    result = evolve(result, findings=(*result.findings, *notes))
+    result = with_notes(partial.snapshot, result)
     if output == "table":
         for line, style in _words(service, result, partial):
             print_line(line, style)

@@ -217,6 +217,7 @@ def show(core: Mapping[str, Function], happening: Happening) -> None:
     found = happening.after
     for key in all_keys(found):
         planned = plan_service(found, key, NOW)
+        core["with_notes"](found, planned)
         core["plan_data"](planned, {"c1": Problem(LinkReason.UNAUTHORIZED, "401")})
         for change in planned.changes:
             core["change_text"](change)
