@@ -7,7 +7,8 @@ python hack/reference.py --check  # exit with code 1 if a page is not up to date
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,10 @@ ROOT = Path(__file__).resolve().parents[1]
 DEFINITIONS = ROOT / "crd"
 PAGES = ROOT / "docs" / "reference"
 RUNBOOK = ROOT / "docs" / "how-to" / "runbook.md"
+Row = tuple[str, str, str]
+FLAG_COLUMNS = ("flag", "meaning", "default")
+# A flag that so many commands have, with one meaning, is described once.
+SHARED_BY = 3
 GENERATED = "Generated from the code by `hack/reference.py`."
 FLAGS = f"""\
 # Commands and flags
@@ -93,29 +98,58 @@ def joined(*parts: str) -> str:
 
 
 def commands() -> Iterator[str]:
-    """A table for the controller and for each command."""
+    """A table for the controller, one for each command, and one for flags of several commands."""
     context = click.Context(svclink, info_name="svclink")
-    yield f"## svclink\n\n{first(svclink.help)}\n\n{options(svclink)}"
-    for name in svclink.list_commands(context):
-        command = svclink.get_command(context, name)
-        assert command is not None  # noqa: S101 - it is in the list
-        arguments = " ".join(
-            each.make_metavar(context)
-            for each in command.params
-            if isinstance(each, click.Argument)
+    by_name = {
+        name: command
+        for name in svclink.list_commands(context)
+        if (command := svclink.get_command(context, name)) is not None
+    }
+    counts = Counter(each for command in by_name.values() for each in flags_of(command))
+    meanings = Counter(name_of(each) for each in counts)
+    shared = [
+        each
+        for each, count in counts.items()
+        if count >= SHARED_BY and meanings[name_of(each)] == 1
+    ]
+    yield f"## svclink\n\n{first(svclink.help)}\n\n{table(FLAG_COLUMNS, flags_of(svclink))}"
+    for name, command in by_name.items():
+        yield section(f"svclink {usage(name, command)}", command, shared)
+    yield f"## Flags of several commands\n\n{table(FLAG_COLUMNS, shared)}"
+
+
+def usage(name: str, command: click.Command) -> str:
+    context = click.Context(svclink)
+    arguments = [each for each in command.params if isinstance(each, click.Argument)]
+    return " ".join([name, *(each.make_metavar(context) for each in arguments)])
+
+
+def section(heading: str, command: click.Command, shared: Collection[Row]) -> str:
+    """The flags of a command: a table of its own flags, and the names of those it shares."""
+    rows = flags_of(command)
+    own = [each for each in rows if each not in shared]
+    also = [name_of(each) for each in rows if each in shared]
+    parts = [f"## {heading}\n\n{first(command.help)}\n"]
+    if own:
+        parts.append(table(FLAG_COLUMNS, own))
+    if also:
+        names = ", ".join(f"`{each}`" for each in also)
+        parts.append(
+            f"It shares [flags with other commands](#flags-of-several-commands): {names}.\n"
         )
-        yield (
-            f"## svclink {name} {arguments}".rstrip()
-            + f"\n\n{first(command.help)}\n\n{options(command)}"
-        )
+    return "\n".join(parts)
 
 
-def options(command: click.Command) -> str:
-    rows = [row(each) for each in command.params if isinstance(each, click.Option)]
-    return table(("flag", "meaning", "default"), rows)
+def name_of(flag: Row) -> str:
+    """The long name of a flag, without its value."""
+    return flag[0].strip("`").split(", ")[-1].split()[0]
 
 
-def row(option: click.Option) -> tuple[str, str, str]:
+def flags_of(command: click.Command) -> list[Row]:
+    return [row(each) for each in command.params if isinstance(each, click.Option)]
+
+
+def row(option: click.Option) -> Row:
     context = click.Context(svclink)
     value = "" if option.is_flag else f" {option.make_metavar(context)}"
     default = option.default if option.show_default else None
