@@ -46,6 +46,11 @@ class ScriptedServer:
         """The address to open."""
         return f"{self.address}/?token={TOKEN}"
 
+    @property
+    def page_count(self) -> int:
+        """How many pages follow the events."""
+        return len(self._pages)
+
     def send(self, kind: str, data: Facts) -> None:
         """Send an event to every page."""
         event = f"event: {kind}\ndata: {json.dumps(data)}\n\n".encode()
@@ -69,7 +74,9 @@ class ScriptedServer:
         application.router.add_get("/api/services/{namespace:[^/]+}/{name:[^/]+}", self._service)
         application.router.add_static("/static", STATIC)
         application.on_response_prepare.append(_add_headers)
-        runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
+        runner = web.AppRunner(
+            application, access_log=None, shutdown_timeout=0.1, handler_cancellation=True
+        )
         await runner.setup()
         try:
             await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
+
+from tests.e2e.polling import eventually
 
 from .conftest import Pages
 from .example_fleet import example_service, example_snapshot
@@ -70,3 +72,30 @@ def test_a_lost_connection(pages: Pages, server: ScriptedServer) -> None:
     expect(page.get_by_role("rowheader")).to_have_text(["shop/only"])
     expect(page.get_by_text("this page may be out of date")).to_have_count(0)
     pages.complaints.clear()  # Chromium logs every failed request.
+
+
+def test_a_page_in_the_background(pages: Pages, server: ScriptedServer) -> None:
+    """A page that is not in view keeps no connection, and reads everything again when it is."""
+    page = pages.open(f"{server.page}#/services")
+    expect(page.get_by_role("grid")).to_be_visible()
+    set_hidden(page, is_hidden=True)
+    eventually(lambda: _require(server.page_count == 0))
+    server.snapshot = example_snapshot() | {
+        "services": {"shop/only": row([cell(active=1) for _ in range(6)])}
+    }
+    set_hidden(page, is_hidden=False)
+    expect(page.get_by_role("rowheader")).to_have_text(["shop/only"])
+
+
+def set_hidden(page: Page, *, is_hidden: bool) -> None:
+    page.evaluate(
+        """value => {
+            Object.defineProperty(document, "hidden", { value, configurable: true });
+            document.dispatchEvent(new Event("visibilitychange"));
+        }""",
+        is_hidden,
+    )
+
+
+def _require(holds: bool) -> None:
+    assert holds

@@ -6,8 +6,8 @@ import pytest
 from playwright.sync_api import expect
 
 from .conftest import Pages
-from .example_fleet import example_snapshot
-from .facts import snapshot
+from .example_fleet import example_snapshot, large_snapshot
+from .facts import Facts, endpoints, link, snapshot
 from .scripted_server import ScriptedServer
 
 
@@ -149,6 +149,25 @@ def test_a_fleet_without_links(pages: Pages, server: ScriptedServer) -> None:
     expect(page.get_by_text("There are no ClusterLinks")).to_be_visible()
 
 
+def test_a_fleet_of_many_links(pages: Pages, server: ScriptedServer) -> None:
+    """The drawing of 100 clusters has a line for each."""
+    server.snapshot = large_snapshot(1, 100)
+    page = pages.open(server.page)
+    drawing = page.get_by_role("region", name="Endpoints of each cluster")
+    expect(drawing.get_by_role("link")).to_have_count(100)
+    box = drawing.bounding_box()
+    assert box is not None
+    assert box["height"] < 1_500
+
+
+def test_a_link_without_status(pages: Pages, server: ScriptedServer) -> None:
+    """The card of a link that no controller handles says so."""
+    new: Facts = {"phase": "Pending", "reason": None, "message": None, "conditions": []}
+    server.snapshot = snapshot([link("cluster-a", endpoints(0), **new)], {})
+    page = pages.open(server.page)
+    expect(page.get_by_text("No controller has written its status yet.")).to_be_visible()
+
+
 def test_a_wrong_token(pages: Pages, server: ScriptedServer) -> None:
     """Without the token, the page says where to find it."""
     page = pages.open(f"{server.address}/?token=wrong")
@@ -157,9 +176,12 @@ def test_a_wrong_token(pages: Pages, server: ScriptedServer) -> None:
 
 
 def test_the_token_leaves_the_address(pages: Pages, server: ScriptedServer) -> None:
-    """The token is not in the address bar, and a reload still works."""
+    """The token is not in the address bar; a reload and another tab still work."""
     page = pages.open(f"{server.page}#/services")
     expect(page.get_by_role("grid")).to_be_visible()
     assert page.url == f"{server.address}/#/services"
     page.reload()
     expect(page.get_by_role("grid")).to_be_visible()
+    another = page.context.new_page()
+    another.goto(f"{server.address}/#/services")
+    expect(another.get_by_role("grid")).to_be_visible()

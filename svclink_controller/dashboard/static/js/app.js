@@ -55,7 +55,7 @@ function drawSoon() {
 
 async function refresh() {
   const key = page.route.service;
-  if (key === null) {
+  if (key === null || document.hidden) {
     return;
   }
   const found = await readService(key);

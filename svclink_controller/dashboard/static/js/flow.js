@@ -35,7 +35,7 @@ export class Flow extends Component {
     const layout = flowLayout(clusters, width);
     return html`<section
       ref=${this.box}
-      class="flow"
+      class="flow ${layout.isDense ? "dense" : ""}"
       aria-label="Endpoints of each cluster"
       style=${{ height: `${layout.height}px` }}
     >

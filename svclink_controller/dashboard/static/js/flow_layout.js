@@ -1,6 +1,7 @@
 // Where the clusters and their flows are drawn around the main cluster.
 
 const ROW = 46;
+const DENSE = { from: 9, row: 22, thickest: 6 };
 const LABEL = 176;
 const MAIN = { width: 168, height: 96 };
 const NARROW = 620;
@@ -17,13 +18,17 @@ const BETWEEN = 3;
  */
 export function flowLayout(clusters, width) {
   const isNarrow = width < NARROW || clusters.length < 2;
+  // Many clusters have one line each.
+  const isDense = clusters.length >= DENSE.from * (isNarrow ? 1 : 2);
+  const row = isDense ? DENSE.row : ROW;
+  const thickest = isDense ? DENSE.thickest : THICKEST;
   const half = isNarrow ? clusters.length : Math.ceil(clusters.length / 2);
   const sides = [clusters.slice(0, half), clusters.slice(half)];
   const most = Math.max(1, ...clusters.map((each) => each.active));
-  const flows = sides.map((side) => side.map((each) => thickness(each.active, most)));
+  const flows = sides.map((side) => side.map((each) => thickness(each.active / most, thickest)));
   const stacks = flows.map((side) => side.reduce((sum, each) => sum + each + BETWEEN, 0));
   const mainHeight = Math.max(MAIN.height, ...stacks.map((each) => each + 24));
-  const height = Math.max(mainHeight, ...sides.map((side) => side.length * ROW)) + 8;
+  const height = Math.max(mainHeight, ...sides.map((side) => side.length * row)) + 8;
   const label = Math.min(LABEL, Math.floor((width - 80) / 2));
   const mainWidth = Math.min(MAIN.width, label);
   const main = {
@@ -33,21 +38,21 @@ export function flowLayout(clusters, width) {
     height: mainHeight,
   };
   const nodes = sides.flatMap((side, index) => {
-    const place = { isRight: index === 1, label, width, height, main, stack: stacks[index] };
+    const place = { isRight: index === 1, row, label, width, height, main, stack: stacks[index] };
     return placed(side, flows[index], place);
   });
-  return { height, main, nodes, label };
+  return { height, main, nodes, label, isDense };
 }
 
-function thickness(active, most) {
-  return THINNEST + (THICKEST - THINNEST) * Math.sqrt(active / most);
+function thickness(part, thickest) {
+  return THINNEST + (thickest - THINNEST) * Math.sqrt(part);
 }
 
-function placed(side, flows, { isRight, label, width, height, main, stack }) {
-  const top = (height - side.length * ROW) / 2;
+function placed(side, flows, { isRight, row, label, width, height, main, stack }) {
+  const top = (height - side.length * row) / 2;
   let into = height / 2 - stack / 2;
   return side.map((cluster, index) => {
-    const middle = top + index * ROW + ROW / 2;
+    const middle = top + index * row + row / 2;
     const entry = into + flows[index] / 2;
     into += flows[index] + BETWEEN;
     const start = isRight ? width - label : label;
@@ -57,8 +62,8 @@ function placed(side, flows, { isRight, label, width, height, main, stack }) {
       cluster,
       isRight,
       left: isRight ? width - label : 0,
-      top: middle - ROW / 2,
-      height: ROW,
+      top: middle - row / 2,
+      height: row,
       thickness: flows[index],
       path: `M${start},${middle} C${bend},${middle} ${bend},${entry} ${end},${entry}`,
     };

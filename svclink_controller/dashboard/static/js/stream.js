@@ -6,37 +6,40 @@ const SILENCE = 40_000;
 const RETRY = 2_000;
 const TOKEN = "svclink-token";
 
-/** The token of the address, which then leaves the address bar and the browser's history. */
+/**
+ * The token of the address, which then leaves the address bar and the browser's history.
+ *
+ * All tabs share it, so that a link can be opened in a new one. The next dashboard has another.
+ */
 function takeToken() {
   const address = new URL(location.href);
   const given = address.searchParams.get("token");
-  if (given !== null) {
-    sessionStorage.setItem(TOKEN, given);
-    address.searchParams.delete("token");
-    history.replaceState(null, "", address);
+  if (given === null) {
+    return localStorage.getItem(TOKEN) ?? "";
   }
-  return sessionStorage.getItem(TOKEN) ?? "";
+  localStorage.setItem(TOKEN, given);
+  address.searchParams.delete("token");
+  history.replaceState(null, "", address);
+  return given;
 }
 
 const token = takeToken();
 const headers = { Authorization: `Bearer ${token}` };
 
 /**
- * Follow the events of the server, for as long as the page is open.
+ * Follow the events of the server, for as long as the page is in view.
+ *
+ * A browser has few connections to one server, and a tab in the background would keep one of them.
  *
  * `listener` has a method for each of `snapshot`, `delta` and `state`. States: `live`, `lost` (it
  * reconnects) and `refused` (the token is wrong).
  */
 export function follow(listener) {
   let source = null;
-  let silence = null;
-
-  function heard() {
-    clearTimeout(silence);
-    silence = setTimeout(reconnect, SILENCE);
-  }
+  let timer = null;
 
   function connect() {
+    stop();
     source = new EventSource(`/api/events?token=${encodeURIComponent(token)}`);
     for (const kind of ["snapshot", "delta", "alive"]) {
       source.addEventListener(kind, (event) => {
@@ -49,14 +52,36 @@ export function follow(listener) {
     heard();
   }
 
-  async function reconnect() {
-    clearTimeout(silence);
-    source.close();
-    listener.state(await whyNot());
-    setTimeout(connect, RETRY);
+  function heard() {
+    clearTimeout(timer);
+    timer = setTimeout(reconnect, SILENCE);
   }
 
-  connect();
+  function stop() {
+    clearTimeout(timer);
+    source?.close();
+    source = null;
+  }
+
+  async function reconnect() {
+    stop();
+    const why = await whyNot();
+    if (source === null && !document.hidden) {
+      listener.state(why);
+      timer = setTimeout(connect, RETRY);
+    }
+  }
+
+  function look() {
+    if (document.hidden) {
+      stop();
+    } else {
+      connect();
+    }
+  }
+
+  document.addEventListener("visibilitychange", look);
+  look();
 }
 
 /** Why there are no events: an EventSource does not tell the status of an answer. */
