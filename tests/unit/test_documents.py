@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 DOCS: Final = ROOT / "docs"
 DOCUMENTS = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+README_TEXT: Final = (ROOT / "README.md").read_text(encoding="utf-8")
 _LINK: Final = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)")
 _FENCE: Final = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
 
@@ -27,6 +28,16 @@ def test_no_document_installs_from_pypi(document: Path) -> None:
     """Nothing tells a reader to install svclink from PyPI, where it is not published."""
     text = document.read_text(encoding="utf-8")
     assert not re.search(r"pip3? install (-\S+ )*svclink\b", text)
+
+
+def test_readme_quotes_the_demo() -> None:
+    """What README shows of the demo is part of the output on its page, which is executed."""
+    quotes = re.findall(
+        r"^```text\n(svclink starts\..*?)^```", README_TEXT, re.MULTILINE | re.DOTALL
+    )
+    page = (DOCS / "tutorials" / "demo.md").read_text(encoding="utf-8")
+    assert len(quotes) == 1
+    assert quotes[0] in page
 
 
 def broken_links(document: Path) -> Iterator[str]:
