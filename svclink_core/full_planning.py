@@ -21,7 +21,7 @@ def plan(snapshot: Snapshot, now: float) -> Plan:
             `Unreachable`: what is absent from one that is `SYNCED` counts as deleted.
         now: Seconds on the clock of `Unreachable.at`; decides which deadlines have passed.
 
-    Source: MIRRORING; laws L1 to L5 and L11 of DESIGN.
+    Laws L1 to L5 and L11 hold for it.
     """
     return union({key: plan_service(snapshot, key, now) for key in all_keys(snapshot)})
 
