@@ -13,6 +13,7 @@ from .chaos_changes import ObjectChanges
 from .chaos_faults import FaultyNetwork
 from .chaos_operations import Operations
 from .chaos_plan import Move, plan_of_moves
+from .chaos_traffic import TrafficChanges
 
 # A random change may hit an object that does not exist, or already exists.
 EXPECTED_STATUSES: Final = (404, 409, 422)
@@ -29,6 +30,7 @@ class Chaos:
     """
 
     changes: ObjectChanges
+    traffic: TrafficChanges
     operations: Operations
     network: FaultyNetwork
     seed: int
@@ -61,7 +63,7 @@ class Chaos:
 
     @property
     def _moves(self) -> Mapping[str, MakeMove]:
-        changes, operations = self.changes, self.operations
+        changes, traffic, operations = self.changes, self.traffic, self.operations
         return {
             each.__name__: each
             for each in (
@@ -73,8 +75,12 @@ class Chaos:
                 changes.rewrite_remote_slice,
                 changes.rewrite_remote_slice_often,
                 changes.damage_mirror,
+                traffic.edit_policy,
+                traffic.toggle_rival_policy,
+                traffic.scale_local,
                 operations.edit_filter,
                 operations.toggle_link,
+                operations.toggle_drained,
                 operations.relink,
                 operations.replace_link_by_force,
                 operations.rotate_secret,

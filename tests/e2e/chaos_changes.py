@@ -34,16 +34,16 @@ class ObjectChanges:
                     cluster.api.create(self._slice(pick, name, part))
 
     def toggle_main_service(self, pick: random.Random) -> str:
-        return self._toggle(pick, self.world.main, "services", self._service(_name(pick)))
+        return self._toggle(pick, self.world.main, "services", self._service(any_service(pick)))
 
     def recreate_main_service(self, pick: random.Random) -> str:
-        name, api = _name(pick), self.world.main.api
+        name, api = any_service(pick), self.world.main.api
         api.delete("services", name, self.world.namespace)
         api.create(self._service(name))
         return f"main: {name} re-created"
 
     def rename_ports(self, pick: random.Random) -> str:
-        name = _name(pick)
+        name = any_service(pick)
         ports = [port(pick.choice(["http", "web"]), pick.choice([80, 8080]))]
         self.world.main.api.patch(
             "services", name, self.world.namespace, {"spec": {"ports": ports}}
@@ -51,7 +51,7 @@ class ObjectChanges:
         return f"main: ports of {name}"
 
     def toggle_remote_service(self, pick: random.Random) -> str:
-        return self._toggle(pick, self._remote(pick), "services", self._service(_name(pick)))
+        return self._toggle(pick, self._remote(pick), "services", self._service(any_service(pick)))
 
     def toggle_remote_slice(self, pick: random.Random) -> str:
         return self._toggle(pick, self._remote(pick), "endpointslices", self._any_slice(pick))
@@ -61,7 +61,7 @@ class ObjectChanges:
 
     def rewrite_remote_slice_often(self, pick: random.Random) -> str:
         """Change one slice as fast as the API server allows."""
-        cluster, name, part = self._remote(pick), _name(pick), _part(pick)
+        cluster, name, part = self._remote(pick), any_service(pick), _part(pick)
         for _ in range(REWRITES_IN_A_ROW):
             self._rewrite(cluster, self._slice(pick, name, part))
         return f"{cluster.name}: {name}-{part} rewritten {REWRITES_IN_A_ROW} times"
@@ -103,7 +103,7 @@ class ObjectChanges:
         return service(f"{self.world.namespace}/{name}")
 
     def _any_slice(self, pick: random.Random) -> Manifest:
-        return self._slice(pick, _name(pick), _part(pick))
+        return self._slice(pick, any_service(pick), _part(pick))
 
     def _slice(self, pick: random.Random, name: str, part: int) -> Manifest:
         members = [
@@ -115,7 +115,8 @@ class ObjectChanges:
         )
 
 
-def _name(pick: random.Random) -> str:
+def any_service(pick: random.Random) -> str:
+    """The name of one of the Services that a run changes."""
     return pick.choice(SERVICES)
 
 

@@ -30,7 +30,8 @@ class Operations:
     """Changes of what svclink runs with.
 
     The kubeconfig of the first remote is in a Secret, and its link always exists, so none of its
-    mirrors may ever be deleted. The second link holds its kubeconfig, and comes and goes.
+    mirrors may ever be deleted. The second link holds its kubeconfig, comes and goes, and is
+    drained now and then.
 
     Args:
         controllers: Two replicas, by the name of the proxy between each and the main cluster.
@@ -80,6 +81,15 @@ class Operations:
         name, enabled = self._link(pick), pick.random() < 0.7
         self.world.links.edit(name, enabled=enabled)
         return f"link {name}: enabled={enabled}"
+
+    def toggle_drained(self, pick: random.Random) -> str:
+        """Drain the second link, or end that. The mirrors of the first one must never be written.
+
+        At the end of a run it may still be drained.
+        """
+        name, drained = self.world.c2.name, pick.random() < 0.5
+        self.world.links.edit(name, drained=drained)
+        return f"link {name}: drained={drained}"
 
     def relink(self, _: random.Random) -> str:
         """Add or remove the second link."""

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from svclink_core.standby import ready_addresses, without_standby
+
 from .admission import WriteBan, write_ban
 from .api_client import ApiError
 from .chaos import Chaos
@@ -17,9 +19,10 @@ from .chaos_changes import ObjectChanges
 from .chaos_faults import FaultyNetwork
 from .chaos_operations import Operations
 from .chaos_plan import CHANGES, FAULTS, TROUBLES, plan_of_moves
+from .chaos_traffic import TrafficChanges
 from .control_planes import CONTROLLER, CONTROLLER_NAMESPACE, Cluster
 from .controller_process import Controller, controller_of
-from .convergence import remaining_plan
+from .convergence import live_snapshot, outdated_policies, remaining_plan
 from .fault_proxy import ProxyTo
 from .polling import eventually
 from .world import RecordMeasure, World
@@ -89,7 +92,7 @@ def chaos(
         world.publish(c2, name, f"10.12.0.{number + 1}")
     operations = Operations(world, controllers, network, ban)
     seed = request.config.getoption("--seed")
-    chaos = Chaos(ObjectChanges(world), operations, network, seed)
+    chaos = Chaos(ObjectChanges(world), TrafficChanges(world), operations, network, seed)
     chaos.set_up()
     eventually(lambda: assert_converged(world))
     world.links.await_ready("c1", "c2")
@@ -112,7 +115,10 @@ def test_seed_decides_the_plan() -> None:
 def test_mirrors_converge_after_random_faults(
     chaos: Chaos, request: pytest.FixtureRequest, record_measure: RecordMeasure
 ) -> None:
-    """After the faults nothing is left to change, and unchanged mirrors were never written."""
+    """After the faults nothing is left to change, and unchanged mirrors were never written.
+
+    The statuses of policies say what is so, and no endpoint waits as a standby for nothing.
+    """
     world = chaos.changes.world
     untouched = {name: world.versions(name, "c1") for name in STEADY}
     assert all(untouched.values())
@@ -123,13 +129,44 @@ def test_mirrors_converge_after_random_faults(
     started = time.monotonic()
     eventually(lambda: assert_converged(world), CONVERGENCE_SECONDS)
     record_measure("seconds from the end of the faults to convergence", time.monotonic() - started)
+    eventually(lambda: assert_statuses_true(world), CONVERGENCE_SECONDS)
+    assert waiting_for_nothing(world) == set()
     assert {name: world.versions(name, "c1") for name in STEADY} == untouched
     world.links.await_ready("c1", "c2")
 
 
 def assert_converged(world: World) -> None:
     """Assert that the core plans no changes for the current state of all clusters."""
-    changes = remaining_plan(world.main, {"c1": world.c1, "c2": world.c2}).changes
+    changes = remaining_plan(world.main, remotes(world)).changes
     assert not changes, [
         f"{type(change).__name__} {change.key}: {change.reason.code}" for change in changes
     ]
+
+
+def assert_statuses_true(world: World) -> None:
+    """Assert that every TrafficPolicy has the conditions that its Service gives it."""
+    outdated = outdated_policies(world.main, remotes(world))
+    assert outdated == {}, f"the conditions should be {outdated}"
+
+
+def waiting_for_nothing(world: World) -> set[tuple[str, str]]:
+    """The Services, by IP family, that have a standby and nothing that is active (law L17)."""
+    mirrored = live_snapshot(world.main, remotes(world)).main.endpoint_slices
+    waiting = {
+        (str(key), each.address_type)
+        for key, slices in mirrored.items()
+        for each in slices
+        if ready_addresses(without_standby(each)) != ready_addresses(each)
+    }
+    active = {
+        (str(key), each.address_type)
+        for key, slices in mirrored.items()
+        for each in slices
+        if ready_addresses(each)
+    }
+    return waiting - active
+
+
+def remotes(world: World) -> dict[str, Cluster]:
+    """The remotes by the names of their links."""
+    return {"c1": world.c1, "c2": world.c2}
