@@ -1,8 +1,9 @@
 """Print the directory of kube-apiserver, kube-controller-manager and etcd; build them if needed.
 
 With `--traffic`, the directory of kube-proxy and CoreDNS instead; with `--nodes`, the directory of
-kubelet, kube-scheduler and containerd; with `--helm`, the directory of Helm; with `--mirror`, the
-directory of the mirror without logic that `nox -s bench` measures.
+kubelet, kube-scheduler and containerd; with `--helm`, the directory of Helm; with `--kstatus`, that
+of a program around kstatus; with `--mirror`, the directory of the mirror without logic that
+`nox -s bench` measures.
 
 The search order is `$KUBEBUILDER_ASSETS` (the convention of setup-envtest), the cache, `PATH`, and
 last a build of the Go module in this directory, which took 13 minutes of CPU time for a control
@@ -13,6 +14,7 @@ plane. Standard library only.
     python hack/envtest/assets.py --traffic   # kube-proxy and CoreDNS
     python hack/envtest/assets.py --nodes     # kubelet, kube-scheduler and containerd
     python hack/envtest/assets.py --helm      # Helm
+    python hack/envtest/assets.py --kstatus   # kstatus of sigs.k8s.io/cli-utils
     python hack/envtest/assets.py --mirror    # the mirror of hack/bench
 """
 
@@ -111,6 +113,16 @@ HELM = Binaries(
     "--helm",
     {},
     Companion("helm", HERE / "helm", "helm.sh/helm/v4", {"helm": "helm.sh/helm/v4/cmd/helm"}),
+)
+KSTATUS = Binaries(
+    "--kstatus",
+    {},
+    Companion(
+        "kstatus",
+        HERE / "kstatus",
+        "sigs.k8s.io/cli-utils",
+        {"kstatus": "svclink.cloudpilot.ai/hack/envtest/kstatus"},
+    ),
 )
 MIRROR = Binaries(
     "--mirror",
@@ -279,7 +291,7 @@ def main() -> int:
     )
     parser.add_argument("--no-build", action="store_true", help="fail if the binaries are missing")
     instead = parser.add_mutually_exclusive_group()
-    for other in (TRAFFIC, NODES, HELM, MIRROR):
+    for other in (TRAFFIC, NODES, HELM, KSTATUS, MIRROR):
         instead.add_argument(
             other.option,
             dest="binaries",
