@@ -9,6 +9,8 @@ from typing import Final
 
 import pytest
 
+import svclink_core
+
 ROOT = Path(__file__).parents[2]
 DOCS: Final = ROOT / "docs"
 DOCUMENTS = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
@@ -38,6 +40,13 @@ def test_readme_quotes_the_demo() -> None:
     page = (DOCS / "tutorials" / "demo.md").read_text(encoding="utf-8")
     assert len(quotes) == 1
     assert quotes[0] in page
+
+
+def test_api_reference_is_complete() -> None:
+    """The reference of the Python API has everything that svclink_core exports."""
+    page = (DOCS / "reference" / "python-api.md").read_text(encoding="utf-8")
+    described = re.findall(r"^::: svclink_core\.(?:snapshot\.)?(\w+)$", page, re.MULTILINE)
+    assert set(svclink_core.__all__) - set(described) == set()
 
 
 def broken_links(document: Path) -> Iterator[str]:
