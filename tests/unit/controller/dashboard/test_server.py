@@ -247,6 +247,36 @@ async def test_changes_come_as_deltas() -> None:
         assert data.keys() == {"revision", "now", "main", "state", "problems"}
 
 
+async def test_slow_page_gets_merged_changes() -> None:
+    """Nothing is queued for it: it gets the last state of what changed, once."""
+    board, facts = shown()
+    row = board.service(WEB)
+    assert row is not None
+    async with browsing(board, facts) as page, page.events() as events:
+        await anext(events)
+        for tier in range(100):
+            board.put_service(WEB, evolve(row, tier=tier))
+        _, data = await anext(events)
+        assert data["services"]["default/web"]["tier"] == 99
+        assert data["revision"] == board.revision
+
+
+@pytest.mark.parametrize("name", ["a\nevent: snapshot", "a\r\n\r\ndata: {}", "a\u2028b", "<b>\x00"])
+async def test_hostile_names_stay_in_their_event(name: str) -> None:
+    """A line break in a name neither ends an event nor begins another one."""
+    board, facts = shown()
+    row = board.service(WEB)
+    assert row is not None
+    key = NamespacedName("default", name)
+    async with browsing(board, facts) as page, page.events() as events:
+        await anext(events)
+        board.put_service(key, evolve(row, key=key))
+        event, data = await anext(events)
+        assert (event, list(data["services"])) == ("delta", [f"default/{name}"])
+        board.put_service(key, None)
+        assert (await anext(events))[1]["services"] == {f"default/{name}": None}
+
+
 async def test_other_columns_come_as_a_snapshot() -> None:
     """Cells without the names of their clusters would be read wrong."""
     board, facts = shown()
