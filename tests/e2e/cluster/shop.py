@@ -78,6 +78,12 @@ class Shop:
         responders = {(result.cluster, result.pod) for result in load.results}
         assert responders == expected, f"{sorted(responders)} responded, not {sorted(expected)}"
 
+    def assert_responding(self, clusters: set[str]) -> None:
+        """Assert that new connections reach exactly these clusters, without a failure."""
+        load = self.requests(200)
+        assert not load.failures, load.table()
+        assert set(load.by_cluster()) == clusters, load.table()
+
     def change_remote(self, cluster: str = "c1") -> None:
         """Replace all Pods of a remote one by one, and wait until exactly the new ones respond."""
         self.clusters[cluster].restart_deployment(APP, NAMESPACE)

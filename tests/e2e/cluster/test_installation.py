@@ -55,13 +55,6 @@ def no_failures(shop: Shop) -> Iterator[None]:
     assert not load.failures, load.table()
 
 
-def assert_responding(shop: Shop, clusters: set[str]) -> None:
-    """Assert that new connections reach exactly these clusters."""
-    load = shop.requests(200)
-    assert not load.failures, load.table()
-    assert set(load.by_cluster()) == clusters, load.table()
-
-
 def assert_nothing_left(shell: Shell) -> None:
     """Assert that main has no object of svclink."""
     kinds = "crd,clusterrole,clusterrolebinding,namespace,serviceaccount,lease,secret,pod,pdb"
@@ -96,7 +89,7 @@ def test_helm_replaces_the_manifests_and_is_removed(restored: Shop, helm: Shell)
     shop = restored
     with no_failures(shop):
         helm("kubectl --context main delete --filename deploy/deployment.yaml")
-        assert_responding(shop, LINKED)
+        shop.assert_responding(LINKED)
         helm(QUICK_START["install-with-helm"])
         shop.await_svclink()
     assert_helm_test_succeeds(shop, helm)
@@ -108,12 +101,12 @@ def test_helm_replaces_the_manifests_and_is_removed(restored: Shop, helm: Shell)
         shop.change_remote()
     with no_failures(shop):
         helm(f"helm uninstall svclink {IN_RELEASE}")
-        assert_responding(shop, LINKED)
+        shop.assert_responding(LINKED)
         helm(QUICK_START["install-with-helm"])
         shop.await_svclink()
     with no_failures(shop):
         helm(UNINSTALL["uninstall-with-helm"])
-    assert_responding(shop, {"main"})
+    shop.assert_responding({"main"})
     assert_nothing_left(helm)
 
 
@@ -139,7 +132,7 @@ def test_manifests_are_removed(restored: Shop, shell: Shell) -> None:
         remote = next(answers)
         with no_failures(restored):
             shell(UNINSTALL["uninstall"])
-        assert_responding(restored, {"main"})
+        restored.assert_responding({"main"})
         assert [*answers] == [remote]
     assert_nothing_left(shell)
     scale = f"kubectl scale deployment web --namespace {NAMESPACE} --replicas"
