@@ -15,6 +15,9 @@ from attrs import evolve, frozen
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.well_known import Reason, Side
 
+HOLD_SECONDS: Final = 300.0
+"""How long a mass deletion is held, unless `--deletion-hold` says otherwise."""
+
 MIN_SLICES: Final = 20
 """Clusters with fewer mirrored slices are not guarded: half of a few may well be deleted."""
 

@@ -1,4 +1,7 @@
-"""How far the draining of a cluster has come, according to its link and its mirrors in main."""
+"""How far the draining of a cluster has come, according to its link and its mirrors in main.
+
+`traffic` decides which of its endpoints stay active.
+"""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from attrs import field, frozen
 from svclink_core.api_server_calls import ApiServerCalls
 from svclink_core.cidrs import CIDRs, invalid_cidrs
 from svclink_core.core_v1 import Namespace, Service
-from svclink_core.deletion_guard import UNGUARDED, Guard
+from svclink_core.deletion_guard import HOLD_SECONDS, UNGUARDED, Guard
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.label_selector import EVERYTHING, Selector
 from svclink_core.meta_v1 import NamespacedName
@@ -87,7 +87,7 @@ class Options:
 
     included_namespaces: frozenset[str] = frozenset()
     sync_services: bool = False
-    deletion_hold: float = 300.0
+    deletion_hold: float = HOLD_SECONDS
     opt_in: bool = False
     service_selector: Selector = EVERYTHING
 
