@@ -433,7 +433,9 @@ def dashboard(session: nox.Session) -> None:
     """
     install(session, "dashboard")
     install_debian_packages(session, BROWSER)
-    session.run("pytest", "tests/e2e/dashboard", *session.posargs)
+    # Tests of one file share a demo, so they stay in one process.
+    by_file = ("--numprocesses=2", "--dist=loadfile")
+    session.run("pytest", "tests/e2e/dashboard", *by_file, *session.posargs)
 
 
 BROWSER = {"chromium": "chromium", "/usr/share/fonts/opentype/inter": "fonts-inter"}

@@ -58,8 +58,10 @@ def row(
     """One Service, with the level of the worst that is said of it."""
     found = [[cluster, REASONS.index(reason)] for cluster, reason in findings]
     levels = [each[0] for each in cells if each is not None] + [WARNING for _ in found]
+    # One that a cluster skips is in order where another cluster's is mirrored.
+    highest = max(levels, default=NONE)
     return {
-        "level": max(levels, default=NONE),
+        "level": OK if highest == SKIPPED and OK in levels else highest,
         "local": None if local is None else list(local),
         "policy": policy,
         "tier": tier,
