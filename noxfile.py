@@ -402,11 +402,14 @@ def chaos(session: nox.Session) -> None:
 def traffic(session: nox.Session) -> None:
     """Real traffic through kube-proxy and CoreDNS, in nftables mode and partly in iptables mode.
 
-    `nox -s traffic -- --proxy-mode iptables` runs everything in iptables mode.
+    `nox -s traffic -- --proxy-mode iptables` runs everything in iptables mode, and `-- --plot`
+    draws the pictures of the documentation.
     """
     install_e2e(session, KUBERNETES[0])
     if "--plot" in session.posargs:
-        session.install("matplotlib")
+        session.install(
+            *nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "plot")
+        )
     install_debian_packages(session, NETWORK_PROGRAMS)
     session.run("python", "hack/envtest/assets.py", "--kubernetes", KUBERNETES[0], "--traffic")
     session.run("pytest", "tests/e2e/traffic", *session.posargs)

@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 
 import pytest
 
-from tests.e2e.conftest import WITHOUT, start_clusters
+from tests.e2e.conftest import ROOT, WITHOUT, start_clusters
 from tests.e2e.control_planes import Cluster
 from tests.e2e.controller_process import Controller
 from tests.e2e.polling import eventually
@@ -39,6 +39,8 @@ NODES: Final = {"main": (NODE_NAME, ZONE), "c1": (NODE_NAME, ZONE), "c2": ("far"
 
 PROXY_MODES: Final = ("nftables", "iptables")
 
+PICTURES: Final = ROOT / "docs" / "traffic"
+
 _namespaces = itertools.count(1)
 
 
@@ -51,9 +53,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--plot",
+        nargs="?",
+        const=PICTURES,
         metavar="DIRECTORY",
         type=Path,
-        help="write pictures of the results to this directory",
+        help="draw the loads of the tests (default directory: that of the documentation)",
     )
 
 
@@ -183,22 +187,23 @@ def shop(
     }
     yield Shop(world, kubelets, load_generator)
     for kubelet in kubelets.values():
-        for pod in kubelet.pods:
-            kubelet.kill(pod)
+        kubelet.kill(*kubelet.pods)
 
 
 @pytest.fixture
 def draw(request: pytest.FixtureRequest, proxy_mode: str) -> Draw:
-    """Print the results of a load at the end of the run and, with `--plot`, draw them."""
+    """Print the results of a load at the end of the run and, with `--plot`, draw those with marks.
+
+    A test that runs in every mode of kube-proxy is drawn in the first one.
+    """
     directory = request.config.getoption("--plot", default=None)
+    only_mode = request.config.getoption("--proxy-mode", default=None)
+    is_drawn = directory is not None and proxy_mode == (only_mode or PROXY_MODES[0])
 
     def show(load: Load, marks: Sequence[tuple[float, str]] = ()) -> None:
         request.node.user_properties.append((request.node.name, f"\n{load.table()}"))
-        if directory is not None:
-            plot(
-                load,
-                marks,
-                directory / proxy_mode / f"{request.node.originalname.removeprefix('test_')}.svg",
-            )
+        if is_drawn and marks:
+            name = request.node.originalname.removeprefix("test_")
+            plot(load, marks, directory / f"{name}.svg")
 
     return show

@@ -27,6 +27,9 @@ SHORT_TIMEOUT_SECONDS: Final = 0.5
 STEADY_REQUESTS: Final = 50
 """A load is steady after this many requests."""
 
+COLOURS: Final = {"main": "tab:blue", "c1": "tab:orange", "c2": "tab:green"}
+"""The line of each cluster in pictures."""
+
 
 @dataclass(frozen=True)
 class Result:
@@ -54,7 +57,12 @@ class Load:
     def by_cluster(self) -> Counter[str]:
         return Counter(result.cluster for result in self.results if result.cluster is not None)
 
+    def before(self, moment: float) -> list[Result]:
+        """The requests that were done before a moment."""
+        return [result for result in self.results if result.at + result.seconds < moment]
+
     def after(self, moment: float) -> list[Result]:
+        """The requests that began after a moment."""
         return [result for result in self.results if result.at > moment]
 
     def table(self) -> str:
@@ -144,35 +152,49 @@ def result_of(line: dict[str, Any]) -> Result:
 
 
 def plot(load: Load, marks: Sequence[tuple[float, str]], file: Path) -> None:
-    """Requests a second by cluster over time, with failures and named moments marked."""
+    """Requests a second by cluster over time, with failures and named moments marked.
+
+    The last second is left out, because the load ended in it.
+    """
     import matplotlib as mpl  # noqa: PLC0415 - takes a second to import and is only needed for --plot
 
     mpl.use("Agg")
+    # Text stays text, and ids do not change from run to run: the files are small and compare well.
+    mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "svclink"})
     from matplotlib import pyplot as plt  # noqa: PLC0415
 
     start = load.results[0].at
+    span = range(int(load.results[-1].at - start))
     figure, axes = plt.subplots(figsize=(9, 3.5), layout="constrained")
-    span = range(int(load.results[-1].at - start) + 1)
-    for cluster in sorted(load.by_cluster()):
+    for cluster, colour in COLOURS.items():
         seconds = Counter(
             int(result.at - start) for result in load.results if result.cluster == cluster
         )
-        axes.plot(span, [seconds[second] for second in span], drawstyle="steps-post", label=cluster)
+        if seconds:
+            counts = [seconds[second] for second in span]
+            axes.plot(span, counts, colour, drawstyle="steps-post", label=cluster)
     failed = Counter(int(result.at - start) for result in load.failures)
     if failed:
         axes.plot(list(failed), list(failed.values()), "rx", label="failed")
     for moment, name in marks:
-        axes.axvline(moment - start, color="grey", linestyle=":")
-        axes.annotate(
-            name,
-            (moment - start, 0.97),
-            xycoords=("data", "axes fraction"),
-            rotation=90,
-            va="top",
-            ha="right",
-        )
-    axes.set(xlabel="seconds", ylabel="requests a second", ylim=(0, None))
+        _mark(axes, moment - start, name)
+    room_for_names = 1.35 * axes.get_ylim()[1]
+    axes.set(xlabel="seconds", ylabel="requests a second", ylim=(0, room_for_names))
+    axes.spines[["top", "right"]].set_visible(False)
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
     file.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(file)
+    figure.savefig(file, metadata={"Date": None})
     plt.close(figure)
+
+
+def _mark(axes: Any, second: float, name: str) -> None:
+    """Mark a moment with its name."""
+    axes.axvline(second, color="grey", linestyle=":")
+    axes.annotate(
+        name,
+        (second, 0.97),
+        xycoords=("data", "axes fraction"),
+        rotation=90,
+        va="top",
+        ha="right",
+    )
