@@ -66,15 +66,16 @@ class Kubelet:
         for name in names:
             self._cluster.api.delete("pods", name, self._namespace)
         time.sleep(PRE_STOP_SECONDS)
-        for name in names:
-            self.kill(name)
+        self.kill(*names)
 
-    def kill(self, name: str) -> None:
-        """Stop the server of a Pod, and delete the object at once."""
-        self._program.call({"stop": name})
-        del self.addresses[name]
+    def kill(self, *names: str) -> None:
+        """Stop the servers of Pods, then delete the objects, without any grace period."""
+        for name in names:
+            self._program.call({"stop": name})
+            del self.addresses[name]
         options = {"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0}
-        self._cluster.api.request("DELETE", path_of("pods", name, self._namespace), options)
+        for name in names:
+            self._cluster.api.request("DELETE", path_of("pods", name, self._namespace), options)
 
     def replace(self, name: str, app: str, **options: Any) -> None:
         """One step of a rolling update: replace a Pod as soon as its successor is ready."""

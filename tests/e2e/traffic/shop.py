@@ -53,10 +53,23 @@ class Shop:
 
     def await_responders(self, *clusters: str) -> None:
         """Wait until exactly the Pods of these clusters respond."""
-        expected = {
-            f"{cluster} {pod}" for cluster in clusters for pod in self.kubelets[cluster].pods
-        }
+        self._await_pods(
+            {f"{cluster} {pod}" for cluster in clusters for pod in self.kubelets[cluster].pods}
+        )
 
+    def await_ready_endpoints(self) -> None:
+        """Wait until exactly those Pods respond that are ready endpoints in the main cluster."""
+        ready = self.ready_addresses("main")
+        self._await_pods(
+            {
+                f"{cluster} {pod}"
+                for cluster, kubelet in self.kubelets.items()
+                for pod, address in kubelet.addresses.items()
+                if address in ready
+            }
+        )
+
+    def _await_pods(self, expected: set[str]) -> None:
         def check() -> None:
             load = self.requests(12 * len(expected) + 20)
             assert not load.failures, load.table()
@@ -65,11 +78,15 @@ class Shop:
 
         eventually(check)
 
-    def assert_ready(self, cluster: str, *addresses: str, ready: bool) -> None:
-        """Assert that all or none of these addresses are ready endpoints in a cluster."""
+    def ready_addresses(self, cluster: str) -> set[str]:
+        """The addresses of the ready endpoints in a cluster."""
         slices = self.cluster(cluster).api.find("endpointslices", self.world.namespace)
         members = [member for each in slices for member in each["endpoints"] or ()]
-        ready_ones = {member["addresses"][0] for member in members if member["conditions"]["ready"]}
+        return {member["addresses"][0] for member in members if member["conditions"]["ready"]}
+
+    def assert_ready(self, cluster: str, *addresses: str, ready: bool) -> None:
+        """Assert that all or none of these addresses are ready endpoints in a cluster."""
+        ready_ones = self.ready_addresses(cluster)
         assert {address in ready_ones for address in addresses} == {ready}, (
             f"ready in {cluster}: {ready_ones}"
         )
