@@ -1,4 +1,8 @@
-"""The protocol of the programs in the namespaces: each order and each result is a line of JSON."""
+"""The protocol of the programs in the namespaces: each order and each result is a line of JSON.
+
+Both carry the number of the order. A test that is stopped while it waits leaves a result that
+nothing reads, and the next test must not take it for its own.
+"""
 
 from __future__ import annotations
 
@@ -16,5 +20,6 @@ async def follow(orders: Callable[[dict[str, Any]], Awaitable[object]]) -> None:
         lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
     )
     while line := await reader.readline():
-        sys.stdout.write(json.dumps(await orders(json.loads(line))) + "\n")
+        number, order = json.loads(line)
+        sys.stdout.write(json.dumps([number, await orders(order)]) + "\n")
         sys.stdout.flush()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -18,16 +19,20 @@ class Program:
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
+        self._numbers = itertools.count()
 
     def call(self, order: dict[str, Any]) -> Any:
         """Send an order, and return its result."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(order) + "\n")
+        number = next(self._numbers)
+        self._process.stdin.write(json.dumps([number, order]) + "\n")
         self._process.stdin.flush()
-        result = self._process.stdout.readline()
-        assert result, "a program of the test exited; see its log"
-        return json.loads(result)
+        for line in self._process.stdout:
+            answered, result = json.loads(line)
+            if answered == number:
+                return result
+        raise AssertionError("a program of the test exited; see its log")
 
 
 @contextmanager

@@ -28,27 +28,26 @@ WATCH_SECONDS: Final = 3
 """How long `svclink shift` watches each step but the last, which ends when Pods fail."""
 
 
+@pytest.mark.timeout(300, func_only=True)
 def test_cluster_gets_its_reachable_share(shop: Shop, draw: Draw) -> None:
     """Ten local and ten remote Pods: each share is measured, and no change of it fails a request.
 
-    A steady load runs all the time; each share is measured with requests of its own.
+    12,000 requests as fast as possible: a busy machine needs minutes for them.
     """
     shop.deploy({"main": PODS, "c1": PODS})
-    policy = applied_policy(shop, {"name": "c1", "share": 0})
+    policy = applied_policy(shop)
 
-    with shop.under_load() as load:
-        for share, active in ACTIVE.items():
+    for share, active in ACTIVE.items():
+        with shop.under_load() as load:
             policy.edit({"name": "c1", "share": share})
             shop.await_ready_endpoints()
-            measured = shop.requests(REQUESTS)
-            draw(measured, ())
-            assert not measured.failures, measured.table()
-            expected = {"main": PODS, "c1": active} if active else {"main": PODS}
-            assert set(measured.by_cluster()) == set(expected), measured.table()
-            assert chi_square(measured.by_cluster(), expected) < LIMIT, measured.table()
-
-    draw(load, ())
-    assert not load.failures, load.table()
+        assert not load.failures, load.table()
+        measured = shop.requests(REQUESTS)
+        draw(measured, ())
+        assert not measured.failures, measured.table()
+        expected = {"main": PODS, "c1": active} if active else {"main": PODS}
+        assert set(measured.by_cluster()) == set(expected), measured.table()
+        assert chi_square(measured.by_cluster(), expected) < LIMIT, measured.table()
 
 
 @pytest.mark.any_proxy_mode
