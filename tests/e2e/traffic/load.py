@@ -172,13 +172,19 @@ def plot(load: Load, marks: Sequence[tuple[float, str]], file: Path) -> None:
         )
         if seconds:
             counts = [seconds[second] for second in span]
-            axes.plot(span, counts, colour, drawstyle="steps-post", label=cluster)
+            axes.plot(
+                [*span, len(span)],
+                [*counts, counts[-1]],
+                colour,
+                drawstyle="steps-post",
+                label=cluster,
+            )
     failed = Counter(int(result.at - start) for result in load.failures)
     if failed:
         axes.plot(list(failed), list(failed.values()), "rx", label="failed")
     for moment, name in marks:
         _mark(axes, moment - start, name)
-    room_for_names = 1.35 * axes.get_ylim()[1]
+    room_for_names = 1.5 * axes.get_ylim()[1]
     axes.set(xlabel="seconds", ylabel="requests a second", ylim=(0, room_for_names))
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
