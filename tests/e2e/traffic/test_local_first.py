@@ -20,7 +20,6 @@ from .shop import APP, PROPAGATION_SECONDS, Shop, seconds_since
 RECOVERY_SECONDS: Final = 4
 
 
-@pytest.mark.any_proxy_mode
 @pytest.mark.parametrize("is_killed", [False, True], ids=["svclink-runs", "svclink-killed"])
 def test_remotes_serve_at_once_when_all_local_pods_are_deleted(
     shop: Shop,

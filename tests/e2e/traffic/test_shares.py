@@ -28,7 +28,6 @@ WATCH_SECONDS: Final = 3
 """How long `svclink shift` watches each step but the last, which ends when Pods fail."""
 
 
-@pytest.mark.any_proxy_mode
 @pytest.mark.timeout(300, func_only=True)
 def test_cluster_gets_its_reachable_share(shop: Shop, draw: Draw) -> None:
     """Ten local and ten remote Pods: each share is measured, and no change of it fails a request.
