@@ -31,7 +31,7 @@ FLAG_COLUMNS = ("flag", "meaning", "default")
 SHARED_BY = 3
 GENERATED = "Generated from the code by `hack/reference.py`."
 FLAGS = f"""\
-# Commands and flags
+# Flags
 
 {GENERATED} [Commands](commands.md) says what each command does, and
 what its exit codes mean.
@@ -58,7 +58,8 @@ REASONS = f"""\
 LINK_CONDITIONS = """\
 ## Conditions of a ClusterLink
 
-`Ready`: the cluster is connected. `Synced`: all its objects are mirrored. `Degraded`: some could
+`Ready`: the cluster is connected. `Synced`: all its objects have been listed, and their
+mirrors written. `Degraded`: some could
 not be mirrored completely. `CredentialsExpiring`: a credential expires within a week, or has
 expired. `Drained`: no Service uses a cluster with `spec.drained`.
 
@@ -72,7 +73,8 @@ POLICY_CONDITIONS = """\
 DECISIONS = """\
 ## Why a Service is mirrored or not
 
-`svclink explain`, `svclink plan` and the log use these reasons.
+`svclink explain`, `svclink plan` and the log use these reasons. While a Service is *Kept*,
+its mirrored EndpointSlices are not deleted.
 
 """
 

@@ -18,7 +18,7 @@ class LinkReason(Explained):
     INVALID_SPEC = ("InvalidSpec", "fix the field of the link that the message names")
     INSECURE_KUBECONFIG = (
         "InsecureKubeconfig",
-        "remove from the kubeconfig what svclink refuses to use",
+        "remove from the kubeconfig the fields that svclink refuses",
     )
     UNREACHABLE = (
         "Unreachable",
@@ -30,7 +30,10 @@ class LinkReason(Explained):
     )
     FORBIDDEN = (
         "Forbidden",
-        "grant list and watch on services and endpointslices, and get on the namespace kube-system",
+        (
+            "grant list and watch on services and endpointslices, and on namespaces if the"
+            " link has a namespaceSelector"
+        ),
     )
     CERTIFICATE_INVALID = (
         "CertificateInvalid",
@@ -40,15 +43,24 @@ class LinkReason(Explained):
     DUPLICATE_CLUSTER = ("DuplicateCluster", "delete one of the two links")
     CLUSTER_CHANGED = (
         "ClusterChanged",
-        "its EndpointSlices are kept; if this is intended, edit the link or set spec.clusterID",
+        (
+            "mirrored EndpointSlices are kept; if the change is intended, edit the link or set"
+            " spec.clusterID"
+        ),
     )
     DUPLICATE_NAME = ("DuplicateName", "delete all but one of the ClusterLinks with this name")
-    SYNCED = ("Synced", "all Services and EndpointSlices of the cluster have been listed")
+    SYNCED = (
+        "Synced",
+        "all Services and EndpointSlices of the cluster are listed, and their mirrors are written",
+    )
     INITIALIZING = ("Initializing", "the cluster has not been listed completely yet")
     STALE = ("Stale", "changes of the cluster may be missing")
     NAMESPACES_MISSING = (
         "NamespacesMissing",
-        "grant list and watch on services and endpointslices there, or no longer include them",
+        (
+            "grant list and watch on services and endpointslices in each missing"
+            " namespace, or no longer include it"
+        ),
     )
     WRITE_FAILED = ("WriteFailed", "an EndpointSlice could not be written to the main cluster")
     AS_EXPECTED = ("AsExpected", "all endpoints and ports can be mirrored")
@@ -60,14 +72,20 @@ class LinkReason(Explained):
         "AddressConflict",
         "Pod networks of linked clusters must not overlap: give each cluster its own range",
     )
-    DELETION_HELD = ("DeletionHeld", "if that is intended, edit the link to delete them at once")
+    DELETION_HELD = (
+        "DeletionHeld",
+        (
+            "the cluster lost most of its mirrored EndpointSlices at once; if that is intended,"
+            " edit the link to delete them now"
+        ),
+    )
     BUDGET_EXCEEDED = (
         "BudgetExceeded",
-        "its EndpointSlices stay unchanged; other links are not affected",
+        "mirrored EndpointSlices of the cluster stay unchanged; other links are not affected",
     )
     INVALID_ENDPOINTS = (
         "InvalidEndpoints",
-        "what is invalid, or outside spec.allowedCIDRs, is left out of their EndpointSlices",
+        "what is invalid, or outside spec.allowedCIDRs, is left out of the mirrored EndpointSlices",
     )
     INVALID_MIRROR_ANNOTATION = (
         "InvalidMirrorAnnotation",
@@ -75,7 +93,10 @@ class LinkReason(Explained):
     )
     UNDECODABLE = (
         "Undecodable",
-        "their EndpointSlices are kept as they are; fix the objects that the log of svclink names",
+        (
+            "the EndpointSlices of a Service with an undecodable object stay as they are; fix"
+            " the objects that svclink's log names"
+        ),
     )
 
     CREDENTIALS_VALID = (
@@ -94,9 +115,12 @@ class LinkReason(Explained):
     DRAINED = ("Drained", "no Service uses endpoints of the cluster")
     DRAINING = (
         "Draining",
-        "still use endpoints of the cluster, which are about to go on standby",
+        (
+            "some Services still use endpoints of the cluster; svclink is about to put these"
+            " endpoints on standby"
+        ),
     )
     STILL_NEEDED = (
         "StillNeeded",
-        "they have no other ready endpoint of an IP family, so they keep using the cluster",
+        "Services without another ready endpoint of an IP family keep using the cluster",
     )

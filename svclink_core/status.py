@@ -270,7 +270,7 @@ def _drained(facts: LinkFacts) -> Iterator[ConditionState]:
         yield plain_condition("Drained", "True", LinkReason.DRAINED)
     elif facts.in_use > len(facts.needed_by):
         count, reason = facts.in_use - len(facts.needed_by), LinkReason.DRAINING
-        yield ConditionState("Drained", "False", reason, f"{count} Service(s) {reason.sentence}")
+        yield ConditionState("Drained", "False", reason, f"{reason.sentence} ({count} Service(s))")
     else:
         names, reason = _counted(facts.needed_by), LinkReason.STILL_NEEDED
         message = f"{len(facts.needed_by)} Service(s): {names}: {reason.sentence}"
@@ -288,7 +288,7 @@ def _held(guard: Guard) -> Iterator[_Trouble]:
     wave = guard.wave
     if wave is not None and wave.held_until is not None:
         lost = f"the cluster lost {wave.deletions} of {wave.slices} mirrored EndpointSlices at once"
-        fix = LinkReason.DELETION_HELD.sentence
+        fix = "if that is intended, edit the link to delete them now"
         yield LinkReason.DELETION_HELD, f"{lost}, and they are kept for now: {fix}"
 
 

@@ -51,7 +51,7 @@ class PolicyReason(Explained):
     CLUSTER_NOT_FOUND = ("ClusterNotFound", "create the ClusterLink, or correct spec.clusters")
     CLUSTER_DISABLED = (
         "ClusterDisabled",
-        "its EndpointSlices stay as they are, and may be out of date",
+        "the EndpointSlices of the cluster stay as they are, and may be out of date",
     )
     SHARE_UNREACHABLE = ("ShareUnreachable", "the nearest possible share is used instead")
     TOPOLOGY_ROUTING = (

@@ -79,7 +79,7 @@ class Side(Enum):
 
     REMOTE = "the remote cluster"
     MAIN = "the main cluster"
-    OPERATOR = "the operator"
+    OPERATOR = "the administrator"
 
 
 class Reason(Explained):
@@ -101,17 +101,17 @@ class Reason(Explained):
     )
     PENDING = (
         "Pending",
-        "the cluster has not been listed completely yet, so its EndpointSlices are kept",
+        "the cluster has not been listed completely yet",
         Side.REMOTE,
     )
     UNREACHABLE = (
         "Unreachable",
-        "the cluster cannot be reached, so its EndpointSlices are kept",
+        "the cluster cannot be reached",
         Side.REMOTE,
     )
     NAMESPACE_MISSING = (
         "NamespaceMissing",
-        "its namespace cannot be read in the cluster, so its EndpointSlices are kept",
+        "its namespace cannot be read in the cluster",
         Side.REMOTE,
     )
     UNREACHABLE_NOT_READY = (
@@ -131,7 +131,7 @@ class Reason(Explained):
     )
     DELETION_HELD = (
         "DeletionHeld",
-        "the cluster lost most of its mirrored EndpointSlices at once: they are kept for now",
+        "the cluster lost most of its mirrored EndpointSlices at once",
         Side.REMOTE,
     )
     REMOTE_CHANGING = (
@@ -140,7 +140,7 @@ class Reason(Explained):
     )
     MAIN_UNDECODABLE = (
         "MainUndecodable",
-        "one of its objects in the main cluster could not be decoded: its EndpointSlices are kept",
+        "one of its objects in the main cluster could not be decoded",
         Side.MAIN,
     )
     API_SERVER_CALLS_UNKNOWN = (
@@ -150,12 +150,12 @@ class Reason(Explained):
     )
     UNDECODABLE = (
         "Undecodable",
-        "one of its objects in the cluster could not be decoded: its EndpointSlices are kept",
+        "one of its objects in the cluster could not be decoded",
         Side.REMOTE,
     )
     INVALID_SPEC = (
         "InvalidSpec",
-        "a field of the ClusterLink is invalid, so its EndpointSlices are kept",
+        "a field of the ClusterLink is invalid",
         Side.OPERATOR,
     )
 
@@ -345,7 +345,10 @@ class Reason(Explained):
     ADDRESS_CONFLICT = ("AddressConflict", "another cluster has an endpoint with the same address")
     TARGET_PORTS_DIFFER = (
         "TargetPortsDiffer",
-        "OVN-Kubernetes (OpenShift) needs one target port in all clusters; kube-proxy does not",
+        (
+            "target ports differ between clusters; kube-proxy supports that, OVN-Kubernetes"
+            " (OpenShift) does not"
+        ),
     )
     INVALID_ENDPOINTS = (
         "InvalidEndpoints",

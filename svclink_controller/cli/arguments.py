@@ -192,8 +192,8 @@ _CLUSTER_OPTIONS: Final = (
         "--kubeconfig",
         type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path),
         metavar="FILE",
-        help="Kubeconfig of the main cluster. Default: the one kubectl would use, else the Pod's"
-        " ServiceAccount.",
+        help="Kubeconfig of the main cluster; for export-kubeconfig, of the remote one. Default:"
+        " the one kubectl would use, else the Pod's ServiceAccount.",
     ),
     click.option("--context", "kube_context", metavar="NAME", help="Context of the kubeconfig."),
     controller_namespace_option,

@@ -207,7 +207,7 @@ def svclink(
     log_level: logs.LogLevel,
     trust: Trust,
 ) -> None:
-    """Mirror EndpointSlices of remote clusters, so that Services balance over Pods of all clusters.
+    """Mirror EndpointSlices of remote clusters, so that Services balance across all clusters.
 
     Without a command, run the controller until SIGTERM.
     """

@@ -114,8 +114,8 @@ class StateCollector(Collector):
         counts = self.finding_counts()
         yield _gauge(
             "svclink_services_with_findings",
-            "Number of Services that could not be mirrored completely, or that have one address in "
-            "two clusters, by reason.",
+            "Number of Services that could not be mirrored completely, or that have the same "
+            "address in two clusters, by reason.",
             "cluster reason",
             {(name, reason): count for (name, reason), count in counts.items() if name in links},
         )

@@ -24,12 +24,16 @@ SERVICE_LABELS = ("service_namespace", "service_name")
 def traffic_gauges(traffic: Iterable[ServiceTraffic]) -> Iterator[GaugeMetricFamily]:
     """The gauges of all Services with a policy."""
     of_policies = [each for each in traffic if each.policy is not None]
-    tier = _of_services("active_tier", "The last tier in use; above 0 while a Service fails over.")
+    tier = _of_services(
+        "active_tier", "The highest tier in use; above 0 while a Service fails over."
+    )
     active = _of_services(
         "active_endpoints", "Number of endpoints in use, without those on standby."
     )
     wanted = _of_clusters("wanted_share_ratio", "Share of new connections that the policy asks for")
-    reachable = _of_clusters("reachable_share_ratio", "Share of new connections that it gets")
+    reachable = _of_clusters(
+        "reachable_share_ratio", "Share of new connections that the cluster gets"
+    )
     missed = _of_clusters("share_unreachable", "1 if a cluster cannot get its share")
     for each in of_policies:
         service = [each.service.namespace, each.service.name]

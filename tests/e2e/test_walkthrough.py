@@ -163,7 +163,7 @@ def test_helm_release_lives_through_changes_and_leaves_nothing(
         installation.await_slices("nginx-cluster-b IPv4 8080 10.1.0.1,10.1.0.2")
         mirrored = versions_of_mirrors(main)
         installed = flags_of_the_deployment(clean)
-        clean(QUICK_START["upgrade-with-helm"])
+        clean(QUICK_START["upgrade-with-helm"].rstrip() + " --set syncInterval=1m")
         assert flags_of_the_deployment(clean) == [*installed, "--sync-interval=1m"]
         clean("helm rollback svclink --kube-context main --namespace cloudpilot")
         assert flags_of_the_deployment(clean) == installed

@@ -118,7 +118,8 @@ def export_kubeconfig_command(
 ) -> None:
     r"""Create a read-only user in a remote cluster, and print its kubeconfig in base64.
 
-    CONTEXT is the context of your kubeconfig for the remote cluster (default: the current one).
+    CONTEXT is the context of your kubeconfig for the remote cluster. It takes precedence over
+    --context; without both, the current context is used.
     Everything but the kubeconfig goes to stderr. A second run sets the permissions again, and
     prints a kubeconfig for the same user. A link can also use the Secret that Cluster API or Argo
     CD keeps of a cluster (kubeconfigSecretRef with key value or config), which has more

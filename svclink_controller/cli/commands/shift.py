@@ -88,7 +88,7 @@ def shift_command(
     revert_on_interrupt: bool,
     output: str,
 ) -> None:
-    """Raise the share of a cluster step by step, and set it back if its Pods fail.
+    """Raise a cluster's share step by step, and restore it if too few of its Pods are ready.
 
     Writes the TrafficPolicy of the Service. Each step is watched for --every once svclink has
     applied it. If another client changes the share, the command ends and leaves it alone. What an

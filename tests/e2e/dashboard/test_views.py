@@ -41,7 +41,7 @@ def test_services(pages: Pages, server: ScriptedServer) -> None:
     first = grid.get_by_role("row").nth(1)
     expect(first.get_by_role("gridcell").last).to_have_attribute(
         "aria-label",
-        "2 active; Kept: the cluster cannot be reached, so its EndpointSlices are kept",
+        "2 active; Kept: the cluster cannot be reached",
     )
 
 

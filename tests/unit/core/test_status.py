@@ -229,7 +229,7 @@ def test_degraded_names_services() -> None:
         "4 Service(s): default/a, default/b, default/c and 1 more: "
         "give the ports the same name or the same number in both clusters; "
         "InvalidEndpoints: 1 Service(s): default/e: "
-        "what is invalid, or outside spec.allowedCIDRs, is left out of their EndpointSlices"
+        "what is invalid, or outside spec.allowedCIDRs, is left out of the mirrored EndpointSlices"
     )
 
 
@@ -312,7 +312,7 @@ SHOWN_FIVE = "default/a, default/b, default/c and 2 more"
         (0, [], "True", LinkReason.DRAINED, LinkReason.DRAINED.sentence),
         # A Service that was planned, and whose slices are not written yet.
         (0, FIVE[:1], "True", LinkReason.DRAINED, LinkReason.DRAINED.sentence),
-        (7, FIVE, "False", LinkReason.DRAINING, f"2 Service(s) {LinkReason.DRAINING.sentence}"),
+        (7, FIVE, "False", LinkReason.DRAINING, f"{LinkReason.DRAINING.sentence} (2 Service(s))"),
         (
             5,
             FIVE,

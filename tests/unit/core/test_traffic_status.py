@@ -136,8 +136,8 @@ def test_disabled_cluster_that_gets_traffic() -> None:
     outcome, reason, message = applied(traffic(LOCAL, B, kept))
     assert (outcome, reason) == ("False", "ClusterDisabled")
     assert message == (
-        "the ClusterLink of c is disabled: its EndpointSlices stay as they are, and may be out of"
-        " date"
+        "the ClusterLink of c is disabled: the EndpointSlices of the cluster stay as they are, and"
+        " may be out of date"
     )
 
 

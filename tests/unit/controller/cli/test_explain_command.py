@@ -54,10 +54,7 @@ def test_each_cluster_is_explained(files: Files) -> None:
         f"    left out: {Reason.INVALID_ENDPOINTS.sentence}: 127.0.0.1",
         "    left out: a remote port has no partner in the main Service: (unnamed) 1/TCP",
         "  c2: not mirrored, because it is in the link's excludedServices",
-        (
-            "  c3: kept as it is, because the cluster has not been listed completely yet, so its"
-            " EndpointSlices are kept"
-        ),
+        "  c3: kept as it is, because the cluster has not been listed completely yet",
         (
             "  planned: create EndpointSlice default/web-c1: the remote EndpointSlice is not"
             " mirrored yet"
