@@ -150,6 +150,14 @@ class transport_errors:  # noqa: N801 - a context manager, used like a function
             case aiohttp.ClientPayloadError():
                 message = f"{host} closed the connection in the middle of a response"
                 raise TransportError(message) from error
+            case aiohttp.ClientHttpProxyError():
+                message = f"{host} cannot be reached: the proxy answered {error.status}"
+                raise TransportError(
+                    message
+                ) from None  # Its text has the URL, and so the password.
+            case aiohttp.ClientResponseError() | aiohttp.InvalidURL():
+                name = type(error).__name__  # Its text has a URL, or what the server sent.
+                raise TransportError(f"{host} cannot be reached: {name}") from None
             case aiohttp.ClientError() | OSError() | HttpProcessingError() | RuntimeError():
                 raise TransportError(f"{host} cannot be reached: {_cause(error)}") from error
             case _:

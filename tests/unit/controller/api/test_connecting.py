@@ -5,6 +5,7 @@ Real: sockets, TLS, HTTP, files, plugins and the client. Substituted: the API se
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import ssl
@@ -76,6 +77,26 @@ async def test_names_outside_the_public_web_are_usable(host: str) -> None:
         )
         async with connecting(wanted) as client:
             await client.get("/version")
+
+
+@pytest.mark.parametrize("status", [403, 407, 502, 503])
+async def test_error_of_a_proxy_shows_no_password(status: int) -> None:
+    """Neither that of the proxy's URL, nor what the proxy repeats in its reason phrase."""
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 %d you sent aHVudGVyMg==\r\n\r\n" % status)
+        writer.close()
+
+    refusing = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    async with refusing:
+        address = f"127.0.0.1:{refusing.sockets[0].getsockname()[1]}"
+        wanted = credentials("https://api.test", proxy=f"http://bob:hunter2@{address}")
+        async with connecting(wanted) as client:
+            with pytest.raises(TransportError) as caught:
+                await client.get("/version")
+    assert str(caught.value) == f"https://api.test cannot be reached: the proxy answered {status}"
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))
 
 
 async def test_address_of_a_proxy_is_checked() -> None:
