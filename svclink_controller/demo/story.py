@@ -181,7 +181,8 @@ class Story:
         await self._main.post(POLICIES_PATH, policy)
         canary = {"10.1.0.11": True, "10.1.0.12": None, "10.1.0.13": None}
         await self._expect(
-            "one of the five endpoints in use is in cluster-a, and its others are on standby",
+            "one of the five endpoints in use is in cluster-a,"
+            " and the other endpoints in cluster-a are on standby",
             {**self.shown, CLUSTER_A: canary},
         )
 

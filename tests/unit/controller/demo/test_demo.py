@@ -27,7 +27,10 @@ STEPS = [
     "main removes that Pod",
     "main adds the Pod of cluster-b and leaves cluster-a as it was",
     "main adds the Pod of cluster-a",
-    "one of the five endpoints in use is in cluster-a, and its others are on standby",
+    (
+        "one of the five endpoints in use is in cluster-a,"
+        " and the other endpoints in cluster-a are on standby"
+    ),
     "cluster-b is on standby",
     "cluster-b is in use",
     "all endpoints get an equal share",
