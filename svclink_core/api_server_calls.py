@@ -2,7 +2,7 @@
 
 A mirror of such a Service would send a share of the API server's own calls to another cluster:
 its certificate is usually issued by another CA, so writes fail, and it would see what it must not.
-Sources: MIRRORING, rule 5; DESIGN, decision 11.
+Source: docs/explanation/security.md, "Services that the API server calls".
 """
 
 from __future__ import annotations

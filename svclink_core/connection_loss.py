@@ -3,7 +3,7 @@
 A cluster is lost if it sends no response, or server errors such as 503. One that rejects svclink is
 not: it answers, and its endpoints may be in perfect health.
 
-Source: MIRRORING, "Unreachable policy".
+Source: docs/how-to/troubleshooting.md, "Endpoints of a lost cluster are still there".
 """
 
 from __future__ import annotations

@@ -121,7 +121,7 @@ def next_guard(
             cluster is not guarded.
         intended: Services whose deletions follow from an edit of the link, and need not wait.
 
-    Source: MIRRORING, "Mass-deletion guard".
+    Source: docs/explanation/concepts.md, "Unknown is not empty".
     """
     released = (guard.released | intended) & count.deletions.keys()
     if hold <= 0 or not (guard.wave or released or count.slices >= MIN_SLICES):

@@ -1,7 +1,7 @@
 """Why a mirror no longer has a source, and which side caused it.
 
 The deletion guard delays only what the remote cluster did by itself: a family or a port that the
-main Service dropped is meant. Source: MIRRORING, "Mass-deletion guard".
+main Service dropped is meant. Source: docs/explanation/concepts.md, "Unknown is not empty".
 """
 
 from __future__ import annotations

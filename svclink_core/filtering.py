@@ -92,7 +92,7 @@ def judge(
         options: The settings of the controller.
         call: Whether the API server of the main cluster calls the Service.
 
-    Source: MIRRORING, "Is a Service imported from a cluster?".
+    Source: docs/explanation/concepts.md, "What is mirrored" and "Filters".
     """
     if (reason := why_untouched(cluster.link)) is not None:
         return Kept(reason)

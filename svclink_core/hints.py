@@ -1,4 +1,7 @@
-"""Which topology hints mirrored endpoints get. Source: MIRRORING, "hints"; KEP-4444, KEP-3015."""
+"""Which topology hints mirrored endpoints get.
+
+Sources: docs/reference/consumers.md, "What they see"; KEP-4444, KEP-3015.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """When EndpointSlices of the Go release of svclink are deleted.
 
 A leftover goes once its link is enabled and synced, and the Service is either mirrored completely
-or not mirrored at all. Those of a cluster without a link stay. Source: MIRRORING, "Deleting" (d).
+or not mirrored at all. Those of a cluster without a link stay. Source: docs/how-to/migration.md.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What the owner of a main Service says about mirroring it: `svclink.cloudpilot.ai/mirror`.
 
-Source: MIRRORING, "Keys".
+Source: docs/explanation/concepts.md, "The owner of a Service".
 """
 
 from __future__ import annotations

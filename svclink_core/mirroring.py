@@ -1,6 +1,6 @@
 """What a remote EndpointSlice becomes: one EndpointSlice, or several over 1,000 endpoints.
 
-Source: MIRRORING, "One remote slice -> one main slice".
+Source: docs/explanation/concepts.md, "What is mirrored".
 """
 
 from __future__ import annotations

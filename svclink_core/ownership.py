@@ -2,7 +2,7 @@
 
 Ours carries `svclink.cloudpilot.ai/cluster` and, like a slice of the Go release, has
 `svclink.cloudpilot.ai` as `endpointslice.kubernetes.io/managed-by`. Only this module reads the
-labels that say so. Source: MIRRORING, "Ownership".
+labels that say so. Source: docs/how-to/cleanup-endpointslices.md, "What is deleted".
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Under which names the ports of a remote EndpointSlice are mirrored.
 
-Source: MIRRORING, "ports".
+Source: docs/explanation/concepts.md, "What is mirrored".
 """
 
 from __future__ import annotations

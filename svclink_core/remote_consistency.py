@@ -2,7 +2,6 @@
 
 Services and EndpointSlices arrive on two watches, in any order. When a port is renamed, or a
 Service is deleted and created again, for a moment one of the two is new and the other is old.
-Source: MIRRORING, "One remote slice -> one main slice".
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Which Service and Namespace svclink creates in main (`--sync-services-to-local-cluster`).
 
-Source: MIRRORING, "Creating Services".
+Source: docs/explanation/concepts.md, "What is mirrored".
 """
 
 from __future__ import annotations

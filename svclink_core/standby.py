@@ -11,7 +11,7 @@ same because their Pods are really terminating: it lists the addresses of these.
 |   while it terminates    |       |         |             |                   |
 | not ready otherwise      | stays | stays   | stays       |                   |
 
-Source: TRAFFIC, "What kube-proxy does"; KEP-1669.
+Source: docs/how-to/traffic-policies.md, "Active and standby"; KEP-1669.
 """
 
 from __future__ import annotations

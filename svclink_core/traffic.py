@@ -4,7 +4,7 @@ In this order: what svclink may not change is active. Of the rest, drained clust
 tiers only if those before have too few ready endpoints, and clusters with a share as far as it
 goes. Where this leaves nothing, everything that may be used is (law L17).
 
-Source: TRAFFIC, "How many are active".
+Source: docs/how-to/traffic-policies.md, "Active and standby".
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ and marks the slice with an annotation. A marked slice means the same after a re
 | not ready, terminating  | false | false   | true        | stays: such a Pod soon ends  |
 | not ready otherwise     | stays | stays   | stays       | stays                        |
 
-Source: MIRRORING, "Unreachable policy".
+Source: docs/how-to/troubleshooting.md, "Endpoints of a lost cluster are still there".
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 A proxy can keep a watch open and forward nothing, or cut it before anything was said. An API server
 sends a bookmark about every minute, and another one about two seconds before a watch times out.
 
-Source: MIRRORING, "Connections"; kubernetes-semantics 6.6.
+Source: docs/how-to/runbook.md, "SvclinkWatchIsSilent".
 """
 
 from __future__ import annotations

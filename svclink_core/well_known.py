@@ -7,8 +7,7 @@ from typing import Final
 
 from svclink_core.explained import Explained
 
-# Labels and annotations. Sources: KEP-752 (EndpointSlice), KEP-1645 (multi-cluster services),
-# MIRRORING "Keys".
+# Labels and annotations. Sources: KEP-752 (EndpointSlice), KEP-1645 (multi-cluster services).
 LABEL_SERVICE_NAME: Final = "kubernetes.io/service-name"
 LABEL_MANAGED_BY: Final = "endpointslice.kubernetes.io/managed-by"
 LABEL_HEADLESS: Final = "service.kubernetes.io/headless"
@@ -159,7 +158,7 @@ class Reason(Explained):
         Side.OPERATOR,
     )
 
-    # Skipped: rules over a Service of a cluster, in the order of MIRRORING.
+    # Skipped: rules over a Service of a cluster, in the order of docs/explanation/concepts.md.
     NAMESPACE_KUBE_SYSTEM = ("KubeSystem", "the namespace kube-system is never mirrored")
     SERVICE_KUBERNETES = ("KubernetesService", "the Service kubernetes is never mirrored")
     NAMESPACE_NOT_IN_FLAG = (

@@ -10,7 +10,7 @@ every second, and a full quota or a missing permission refuses all of them.
 Attempts without an answer are counted apart. They say nothing about what the API server accepts: a
 write that was refused once after an outage does not wait as if it had been refused all the time.
 
-Source: MIRRORING, "Writes".
+Source: docs/how-to/troubleshooting.md, "A Service has no mirrored EndpointSlice".
 """
 
 from __future__ import annotations

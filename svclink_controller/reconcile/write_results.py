@@ -75,10 +75,7 @@ class WriteResult:
 
 
 def result_of(change: Change, error: ApiError) -> WriteResult:
-    """The result of a rejected write.
-
-    Source: kubernetes-semantics, 409 variants and namespace deletion.
-    """
+    """The result of a rejected write."""
     status = error.status
     is_deleted = isinstance(change, Delete) and status.code == 404
     # Two Services can need one Namespace.

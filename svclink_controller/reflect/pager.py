@@ -99,8 +99,8 @@ class Pager(Generic[T]):
         """The list, requested anew in smaller pages if they are too large, or after it expired.
 
         A list that expires between two pages starts again, and the third time it is requested in
-        pages as large as possible. The token of an expired list would continue with a later state
-        (kubernetes-semantics 6.5), and nothing could be concluded from such a list.
+        pages as large as possible. The token of an expired list would continue with a later state,
+        and nothing could be concluded from such a list.
         """
         limit, expired = self.resource.page_size, 0
         while expired < MAX_EXPIRED_LISTS:

@@ -238,7 +238,7 @@ class Reflector(Generic[T]):
         """Raise if the next watch must not go on from the version that the last one reached.
 
         A cluster that was restored from a backup counts from an earlier version. It accepts a watch
-        from a future version, and sends no event until it gets there (kubernetes-semantics 6.6).
+        from a future version, and sends no event until it gets there.
         """
         now = self.now()
         if must_relist(self._health, now):

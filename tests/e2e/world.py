@@ -272,7 +272,7 @@ class World:
         try:
             self._wait_until_nothing_is_mirrored()
         finally:
-            # Only svclink cleanup removes what is not svclink's for certain: see MIRRORING, "Keys".
+            # Only svclink cleanup removes what is not svclink's for certain.
             for item in self._slices_that_name_svclink():
                 metadata = item["metadata"]
                 self.main.api.delete("endpointslices", metadata["name"], metadata["namespace"])

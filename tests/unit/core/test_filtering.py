@@ -1,4 +1,4 @@
-"""Whether a Service is imported, in the order of MIRRORING, one fact in each test."""
+"""Whether a Service is imported, in the order of docs/explanation/concepts.md."""
 
 from __future__ import annotations
 

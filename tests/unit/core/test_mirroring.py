@@ -1,4 +1,4 @@
-"""One remote slice becomes one main slice: one field rule of MIRRORING in each test."""
+"""One remote slice becomes one main slice: the rule of one field in each test."""
 
 from __future__ import annotations
 

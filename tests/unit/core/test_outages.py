@@ -1,6 +1,6 @@
 """What an operator does takes effect while a cluster is away, in every kind of outage.
 
-MIRRORING: what an operator excludes goes also while the remote is away. Mirrors that are kept
+What an operator excludes goes also while the remote is away. Mirrors that are kept
 follow their main Service.
 """
 

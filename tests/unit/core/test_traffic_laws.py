@@ -1,4 +1,4 @@
-"""Laws L16 to L20 of TRAFFIC, as property tests that quote the sentence they check.
+"""Laws L16 to L20, of traffic, as property tests that quote the sentence they check.
 
 Law L18 is in `test_traffic_shares`. Real: the whole core. Substituted: the main API server.
 """
@@ -71,12 +71,12 @@ def local(found: Snapshot) -> list[EndpointSlice]:
     return [each for each in main_slices(found) if not is_ours(each)]
 
 
-# L16 neutral: no policy -> exactly the slices of MIRRORING.
+# L16 neutral: no policy -> exactly the slices of plain mirroring.
 
 
 @given(steered_services())
 def test_l16_neutral(found: Snapshot) -> None:
-    """No policy -> exactly the slices of MIRRORING, also where there was one before.
+    """No policy -> exactly the slices of plain mirroring, also where there was one before.
 
     What a policy left out comes back, because every cluster is synced here.
     """

@@ -54,7 +54,7 @@ def test_policies_for_other_objects_do_not_count() -> None:
 
 
 def test_policy_as_json() -> None:
-    """The fields have the names of TRAFFIC, and defaults fill what is absent."""
+    """The fields have the names of the CRD, and defaults fill what is absent."""
     content = {
         "metadata": {"name": "web", "namespace": "shop"},
         "spec": {

@@ -36,7 +36,7 @@ def after_silence(*seconds: float) -> WatchHealth:
 
 
 def test_three_silent_watches_are_followed_by_a_list() -> None:
-    """MIRRORING: after 3 missed bookmarks a watch is replaced, after 3 such ones a list follows."""
+    """After 3 missed bookmarks a watch is replaced, after 3 such ones a list follows."""
     waits = [SILENCE_SECONDS] * 3
     assert not must_relist(after_silence(*waits[:2]), sum(waits[:2]))
     assert must_relist(after_silence(*waits), sum(waits))

@@ -56,7 +56,7 @@ def every(seconds: float, until: float, contents: int = 1) -> list[tuple[float, 
 def test_about_nine_attempts_in_the_first_twenty_seconds(
     pauses: RetryPauses, jitter: float
 ) -> None:
-    """MIRRORING: from 0.1 s growing to 5 minutes, about 9 tries in the first 20 s."""
+    """From 0.1 s growing to 5 minutes, about 9 tries in the first 20 s."""
     assert 8 <= len(attempts(pauses, every(0.01, 20), jitter)) <= 9
 
 

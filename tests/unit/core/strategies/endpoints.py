@@ -1,7 +1,6 @@
 """Addresses, endpoints and ports, valid in the main cluster and untrusted in a remote one.
 
-MIRRORING: an endpoint whose address the API would refuse is dropped and reported, never the whole
-slice.
+An endpoint whose address the API would refuse is dropped and reported, never the whole slice.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Events that can happen to a snapshot.
 
-DESIGN, L7: if one event changes plan_service(key), then key is in requests_for(event).
+Law L7: if one event changes plan_service(key), then key is in requests_for(event).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """ClusterLinks, and the remote clusters that they link.
 
-DESIGN: a remote that was never listed or cannot be reached is a different value from a remote with
-no Services.
+A remote that was never listed or cannot be reached is a different value from a remote with no
+Services.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Names and times. The alphabets are small, so that names, sources and addresses collide.
 
-DESIGN, L6: names are injective over (namespace, service, cluster, source slice, shard).
+Law L6: names are injective over (namespace, service, cluster, source slice, shard).
 """
 
 from __future__ import annotations

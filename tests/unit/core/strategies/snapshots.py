@@ -1,6 +1,6 @@
 """Snapshots, and one event after another on them.
 
-DESIGN, L15: any two sequences of events that end in the same facts end in the same state.
+Law L15: any two sequences of events that end in the same facts end in the same state.
 """
 
 from __future__ import annotations

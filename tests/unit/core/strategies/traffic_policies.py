@@ -1,6 +1,6 @@
 """TrafficPolicies, with and without a status that an earlier plan left.
 
-TRAFFIC: names once, shares of at most 100 together, only one of a share and a later tier.
+Valid policies: names once, shares of at most 100 together, only one of a share and a later tier.
 """
 
 from __future__ import annotations
