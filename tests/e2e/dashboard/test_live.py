@@ -31,7 +31,7 @@ def test_changes_appear(pages: Pages, server: ScriptedServer) -> None:
         },
     )
     expect(cells).to_have_text(["2", "1", "2", "7"])
-    page.get_by_role("link", name="What happened").click()
+    page.get_by_role("link", name="Activity").click()
     expect(page.get_by_text("5 more endpoints")).to_be_visible()
     server.send("delta", {"revision": 3, "services": {"shop/api": None}})
     page.get_by_role("link", name="Services").click()
@@ -41,7 +41,7 @@ def test_changes_appear(pages: Pages, server: ScriptedServer) -> None:
 def test_an_open_service_is_read_again(pages: Pages, server: ScriptedServer) -> None:
     """The page of a Service follows a delta that touches it."""
     page = pages.open(f"{server.page}#/services/shop/web")
-    expect(page.get_by_text("none: the main cluster is as it should be")).to_be_visible()
+    expect(page.get_by_text("None. The main cluster is up to date.")).to_be_visible()
     change = {
         "change": "update",
         "kind": "EndpointSlice",

@@ -82,7 +82,7 @@ def test_a_change_appears(
     expect(cells.nth(1)).to_have_attribute("aria-label", re.compile("excludedNamespaces"))
     patch_link(kubectl, "cluster-a", excludedNamespaces=None)
     expect(cells).to_have_text(["1", "3", "3"])
-    page.get_by_role("link", name="What happened").click()
+    page.get_by_role("link", name="Activity").click()
     news = page.get_by_role("main").get_by_role("listitem").filter(has_text="shop/web")
     expect(news.filter(has_text="NamespaceExcluded").first).to_be_visible()
 

@@ -36,7 +36,7 @@ def test_a_card_leads_to_the_services_of_its_cluster(pages: Pages, server: Scrip
 def test_services(pages: Pages, server: ScriptedServer) -> None:
     """The matrix has a row for each Service, those in trouble first, and says what a cell means."""
     page = pages.open(f"{server.page}#/services")
-    grid = page.get_by_role("grid", name="Services by clusters")
+    grid = page.get_by_role("grid", name="Services by cluster")
     expect(grid).to_have_attribute("aria-rowcount", "25")
     first = grid.get_by_role("row").nth(1)
     expect(first.get_by_role("gridcell").last).to_have_attribute(
@@ -100,7 +100,7 @@ def test_service(pages: Pages, server: ScriptedServer) -> None:
     )
     expect(cluster).to_contain_text("eu-west-b 1 active, 2 standby")
     expect(page.get_by_role("region", name="us-west", exact=True)).to_contain_text(
-        "Not readable from here, Unreachable: connection refused"
+        "Cannot be read from this machine (Unreachable): connection refused"
     )
 
 
@@ -120,7 +120,7 @@ def test_what_happened(pages: Pages, server: ScriptedServer) -> None:
     page.get_by_role("button", name="Events").click()
     expect(entries).to_have_count(2)
     page.get_by_role("button", name="Everything").click()
-    page.get_by_role("button", name="Trouble only").click()
+    page.get_by_role("button", name="Problems only").click()
     expect(entries).to_have_count(4)
 
 
@@ -128,7 +128,7 @@ def test_events_that_may_not_be_read(pages: Pages, server: ScriptedServer) -> No
     """Events that are missing are said to be missing."""
     server.snapshot = example_snapshot() | {"events": None}
     page = pages.open(f"{server.page}#/history")
-    expect(page.get_by_text("You may not list Events")).to_be_visible()
+    expect(page.get_by_text("You do not have permission to list Events")).to_be_visible()
 
 
 def test_nothing_is_shown_as_empty_while_it_is_unknown(
@@ -139,7 +139,7 @@ def test_nothing_is_shown_as_empty_while_it_is_unknown(
     server.snapshot = snapshot([], {}, state="loading", problems=[problem])
     page = pages.open(f"{server.page}#/services")
     expect(page.get_by_text("services of the main cluster cannot be read")).to_be_visible()
-    expect(page.get_by_text("Reading the main cluster")).to_be_visible()
+    expect(page.get_by_text("Loading the main cluster")).to_be_visible()
 
 
 def test_a_fleet_without_links(pages: Pages, server: ScriptedServer) -> None:

@@ -3,7 +3,7 @@
 import { cellOf } from "./facts.js";
 import { html } from "./html.js";
 import { Shape, endpointWords } from "./parts.js";
-import { visible } from "./text.js";
+import { counted, visible } from "./text.js";
 
 /** Endpoints as `2`, with a standby as `+1`, and all of them as `/4` where some are not ready. */
 export function Counts({ active, standby, total }) {
@@ -51,7 +51,7 @@ export function cellWords(facts, row, column) {
     }
   }
   if (cell.changes > 0) {
-    words.push(`${cell.changes} planned`);
+    words.push(counted(cell.changes, "planned change"));
   }
   return visible(words.join("; "));
 }

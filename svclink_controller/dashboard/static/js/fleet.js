@@ -89,7 +89,7 @@ function Tags({ link }) {
   const tags = [
     !link.enabled && link.phase !== "Disabled" && "disabled",
     link.drained && "drained",
-    !link.selected && "other controller",
+    !link.selected && "another controller's link",
   ];
   return tags.filter(Boolean).map((tag) => html`<span class="badge" key=${tag}>${tag}</span>`);
 }
@@ -114,8 +114,7 @@ function Why({ link }) {
     ${
       seen.reason &&
       html`<p class="why">
-        <strong>Not readable from here, <${Untrusted}>${seen.reason}<//></strong
-        >:${" "}
+        <strong>Cannot be read from this machine</strong>${" ("}<${Untrusted}>${seen.reason}<//>):${" "}
         <${Untrusted}>${seen.message}<//>
       </p>`
     }

@@ -16,12 +16,12 @@ const CONNECTION = {
   refused: { tone: "warn", word: "Not connected" },
 };
 
-const TITLES = { fleet: "Fleet", services: "Services", history: "What happened" };
+const TITLES = { fleet: "Fleet", services: "Services", history: "Activity" };
 
 export function Frame({ page, actions }) {
   document.title = titleOf(page.route);
   return html`
-    <a class="skip" href="#main" onClick=${skipToMain}>Skip to the content</a>
+    <a class="skip" href="#main" onClick=${skipToMain}>Skip to content</a>
     <${TopBar} page=${page} actions=${actions} />
     <main id="main" tabindex="-1">
       <${Notices} page=${page} />
@@ -92,7 +92,7 @@ function Trouble({ facts, view }) {
   }
   const tone = facts.levelName(Math.max(...levels)) === "error" ? "bad" : "warn";
   return html`<span class="badge ${tone}">
-    ${levels.length}<span class="hidden-visually"> in trouble</span>
+    ${levels.length}<span class="hidden-visually"> with problems</span>
   </span>`;
 }
 
@@ -114,8 +114,8 @@ function Notices({ page }) {
     ${
       connection === "lost" &&
       html`<p class="notice">
-        The dashboard does not answer${facts === null ? "" : ", so this page may be out of date"}.
-        It reconnects by itself while svclink dashboard runs.
+        Lost connection to <code>svclink dashboard</code>${facts !== null && "; this page may be out of date"}.
+        The page reconnects automatically while that command is running.
       </p>`
     }
     ${
@@ -137,7 +137,7 @@ function View({ page, actions }) {
   }
   if (facts.state === "loading") {
     return html`<p class="empty">
-      Reading the main cluster and ${counted(facts.allLinks.length, "linked cluster")}…
+      Loading the main cluster and ${counted(facts.allLinks.length, "linked cluster")}…
     </p>`;
   }
   if (route.view === "services" && route.service !== null) {

@@ -4,7 +4,7 @@ import { moment } from "./facts.js";
 import { html } from "./html.js";
 import { Shape, Untrusted } from "./parts.js";
 import { serviceAddress, viewAddress } from "./router.js";
-import { clockTime, counted, dateTime } from "./text.js";
+import { clockTime, dateTime, number } from "./text.js";
 
 const MOST_SHOWN = 300;
 
@@ -23,13 +23,14 @@ export function History({ page, actions }) {
   const entries = entriesOf(facts).filter((each) => isSelected(facts, each, filters));
   return html`
     <div class="heading">
-      <h1>What happened</h1>
+      <h1>Activity</h1>
       <p class="muted">since ${dateTime(moment(facts.started))}, when the dashboard was started</p>
     </div>
     ${
       facts.events === null &&
       html`<p class="notice">
-        You may not list Events in the main cluster, so they are missing here.
+        You do not have permission to list Events in the main cluster, so this page does not show
+        them.
       </p>`
     }
     <${Filters} filters=${filters} actions=${actions} />
@@ -44,9 +45,14 @@ export function History({ page, actions }) {
     }
     ${
       entries.length > MOST_SHOWN &&
-      html`<p class="empty">and ${counted(entries.length - MOST_SHOWN, "older change")}</p>`
+      html`<p class="empty">and ${older(entries.length - MOST_SHOWN)}</p>`
     }
   `;
+}
+
+/** Entries are changes and Events. */
+function older(count) {
+  return `${number(count)} older ${count === 1 ? "entry" : "entries"}`;
 }
 
 function nothing({ kind, show, q }) {
@@ -88,7 +94,7 @@ function Filters({ filters, actions }) {
   const { kind = "", show = "", q = "" } = filters;
   return html`<form class="filters" role="search" onSubmit=${(event) => event.preventDefault()}>
     <label class="search">
-      <span class="hidden-visually">Search what happened</span>
+      <span class="hidden-visually">Search activity</span>
       <input
         type="search"
         placeholder="Search"
@@ -117,7 +123,7 @@ function Filters({ filters, actions }) {
         aria-pressed=${String(show === "trouble")}
         onClick=${() => actions.filter({ show: show === "trouble" ? "" : "trouble" })}
       >
-        Trouble only
+        Problems only
       </button>
     </div>
   </form>`;

@@ -118,7 +118,7 @@ export class Matrix extends Component {
         ref=${this.box}
         class="matrix ${isFocused ? "is-focused" : ""}"
         role="grid"
-        aria-label="Services by clusters"
+        aria-label="Services by cluster"
         aria-describedby="keys"
         aria-rowcount=${rows.length + 1}
         aria-colcount=${columns.length + FIXED}

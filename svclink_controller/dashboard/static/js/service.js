@@ -18,7 +18,7 @@ export function Service({ page }) {
       <div class="heading">
         <h1><${Untrusted}>${route.service}<//></h1>
       </div>
-      <p class="empty panel"><${Untrusted}>${service?.error ?? "Reading…"}<//></p>`;
+      <p class="empty panel"><${Untrusted}>${service?.error ?? "Loading…"}<//></p>`;
   }
   return html`
     <nav class="crumbs" aria-label="Breadcrumb">${back}</nav>
@@ -41,7 +41,7 @@ const WORDS = {
   skipped: "not mirrored",
   waiting: "about to change",
   warning: "needs attention",
-  error: "does not work",
+  error: "failing",
 };
 
 function wordOf(level) {
@@ -70,7 +70,7 @@ function Changes({ changes }) {
     <header>
       <h2 id="changes">Planned changes</h2>
       <span class="muted"
-        >${changes.length === 0 ? "none: the main cluster is as it should be" : ""}</span
+        >${changes.length === 0 ? "None. The main cluster is up to date." : ""}</span
       >
     </header>
     ${
@@ -125,8 +125,8 @@ function Findings({ problem, findings }) {
       html`<li>
         <${Shape} level="warning" />
         <span
-          ><strong>Not readable from here, <${Untrusted}>${problem.reason}<//></strong
-          >: <${Untrusted}>${problem.message}<//></span
+          ><strong>Cannot be read from this machine</strong>${" ("}<${Untrusted}>${problem.reason}<//>):${" "}
+          <${Untrusted}>${problem.message}<//></span
         >
       </li>`
     }
@@ -148,7 +148,7 @@ function Happened({ service, facts }) {
   const entries = facts.happened.filter((each) => each.service === service.service);
   return html`<section class="panel" aria-labelledby="happened">
     <header>
-      <h2 id="happened">What happened</h2>
+      <h2 id="happened">Activity</h2>
       <span class="muted"
         >${entries.length === 0 ? "nothing yet" : counted(entries.length, "change")}</span
       >
@@ -170,7 +170,7 @@ function Happened({ service, facts }) {
 
 function Commands({ commands }) {
   return html`<section class="panel" aria-labelledby="commands">
-    <header><h2 id="commands">On a terminal</h2></header>
+    <header><h2 id="commands">Equivalent commands</h2></header>
     <ul class="body lines">
       ${commands.map(
         (each) =>

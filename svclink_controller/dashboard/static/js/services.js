@@ -11,9 +11,9 @@ const LEGEND = [
   ["ok", "mirrored: active endpoints"],
   ["waiting", "about to change"],
   ["warning", "needs attention"],
-  ["error", "does not work"],
+  ["error", "failing"],
   ["skipped", "not mirrored"],
-  ["none", "the cluster does not have it"],
+  ["none", "not in this cluster"],
 ];
 
 export class Services extends Component {
@@ -70,7 +70,9 @@ function shown(count, facts) {
 }
 
 function nothing(facts) {
-  return facts.rows.length === 0 ? "No cluster has a Service." : "No Service matches the filters.";
+  return facts.rows.length === 0
+    ? "There are no Services in any cluster."
+    : "No Service matches the filters.";
 }
 
 function Filters({ facts, filters, actions }) {
@@ -94,7 +96,7 @@ function Filters({ facts, filters, actions }) {
       change=${set("show")}
       options=${[
         ["", "All Services"],
-        ["trouble", "In trouble"],
+        ["trouble", "With problems"],
       ]}
     />
     <${Choice}
@@ -120,10 +122,10 @@ function Filters({ facts, filters, actions }) {
       value=${filters.policy}
       change=${set("policy")}
       options=${[
-        ["", "With or without policy"],
+        ["", "Any policy"],
         ["any", "With a TrafficPolicy"],
         ["failover", "Failed over"],
-        ["none", "Without a policy"],
+        ["none", "Without a TrafficPolicy"],
       ]}
     />
     <${Choice}
@@ -131,7 +133,7 @@ function Filters({ facts, filters, actions }) {
       value=${filters.order}
       change=${set("order")}
       options=${[
-        ["", "Trouble first"],
+        ["", "Problems first"],
         ["name", "By name"],
       ]}
     />

@@ -17,7 +17,7 @@ export function Shares({ service }) {
     <div class="body">
       ${
         shown.length === 0
-          ? html`<p class="muted">No cluster has an endpoint.</p>`
+          ? html`<p class="muted">There are no endpoints in any cluster.</p>`
           : html`<div
               class="scrolls"
               tabindex="0"
@@ -34,7 +34,9 @@ export function Shares({ service }) {
 
 function Rule({ policy, traffic }) {
   if (policy !== null) {
-    const rule = `failover below ${policy.minReady} ready, back after ${policy.recoverySeconds} s`;
+    const { minReady, recoverySeconds } = policy;
+    const endpoints = `${minReady} ready endpoint${minReady === 1 ? "" : "s"}`;
+    const rule = `fails over below ${endpoints}, fails back after ${recoverySeconds} s`;
     return html`TrafficPolicy <${Untrusted}>${policy.name}<//>: ${rule}`;
   }
   return traffic === null

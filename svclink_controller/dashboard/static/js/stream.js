@@ -103,6 +103,6 @@ export async function readService(key) {
     const response = await fetch(`/api/services/${servicePath(key)}`, { headers });
     return await response.json();
   } catch {
-    return { error: "The dashboard does not answer." };
+    return { error: "Cannot reach the dashboard." };
   }
 }
