@@ -175,8 +175,8 @@ def _missed_shares(traffic: ServiceTraffic) -> Iterator[str]:
             if use.miss is not None:
                 got = percent_of(use.active, family.active) or 0
                 place = f" of {family.ip_family}" if len(traffic.families) > 1 else ""
-                wanted = f"rather than {use.wanted_share} %"
-                yield f"{use.cluster} gets {got} %{place} {wanted}, {_why(use.miss, family)}"
+                wanted = f"rather than {use.wanted_share}%"
+                yield f"{use.cluster} gets {got}%{place} {wanted}, {_why(use.miss, family)}"
 
 
 def _why(miss: Miss, family: FamilyTraffic) -> str:

@@ -76,4 +76,4 @@ _DUMPER: Final = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 def percent_text(share: int | None) -> str:
     """A share for people; `-` without one."""
-    return "-" if share is None else f"{share} %"
+    return "-" if share is None else f"{share}%"

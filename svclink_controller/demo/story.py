@@ -168,7 +168,7 @@ class Story:
 
     async def _start_a_canary(self) -> None:
         await self.narrator.chapter(
-            "A TrafficPolicy gives cluster-a 20 % of new connections: a canary."
+            "A TrafficPolicy gives cluster-a 20% of new connections: a canary."
         )
         target: JsonObject = {"kind": "Service", "name": SERVICE}
         clusters = [{"name": CLUSTER_A, "share": 20}]

@@ -142,7 +142,7 @@ def argument_parser() -> argparse.ArgumentParser:
         "--compare",
         type=Path,
         metavar="FILE",
-        help="print what got over 10 %% worse than in this file of --json, as a ratio to native",
+        help="print what got over 10%% worse than in this file of --json, as a ratio to native",
     )
     add(
         "--sizes",

@@ -18,7 +18,7 @@ SIZE: Final = {"remotes": 2, "services": 2_000, "endpoints": 10}
 SHARE: Final = 10
 FEW: Final = 10
 MANY: Final = 50
-"""Local endpoints. With these, a share of 10 % of the first remote is 2 and 7 of its endpoints."""
+"""Local endpoints. With these, a share of 10% of the first remote is 2 and 7 of its endpoints."""
 
 CHANGES: Final = 300
 CHANGE_PAUSE: Final = 0.03

@@ -109,7 +109,7 @@ def ratios(figures: Mapping[str, Figures]) -> Figures:
 def worse_than(
     stored: Mapping[str, Figures], figures: Mapping[str, Figures]
 ) -> list[tuple[str, float, float]]:
-    """Return each figure that is more than 10 % worse than in a stored run: before and now."""
+    """Return each figure that is more than 10% worse than in a stored run: before and now."""
     before, now = ratios(stored), ratios(figures)
     return [
         (name, before[name], now[name])
@@ -144,7 +144,7 @@ def show_worse(worse: Iterable[tuple[str, float, float]]) -> None:
     table = Table("worse, as a ratio to native", "before", "now")
     for name, before, now in sorted(worse):
         table.add_row(name, _number(before), _number(now))
-    Console(width=120).print(table if table.rows else "Nothing is more than 10 % worse.")
+    Console(width=120).print(table if table.rows else "Nothing is more than 10% worse.")
 
 
 def _number(value: float | None) -> str:

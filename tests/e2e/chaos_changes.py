@@ -83,7 +83,7 @@ class ObjectChanges:
         return f"{cluster.name}: {name} rewritten"
 
     def _toggle(self, pick: random.Random, cluster: Cluster, resource: str, obj: Manifest) -> str:
-        """Create an object or, in 40 % of cases where it exists, delete it."""
+        """Create an object or, in 40% of cases where it exists, delete it."""
         name, is_kept = obj["metadata"]["name"], pick.random() < 0.6
         try:
             cluster.api.create(obj)

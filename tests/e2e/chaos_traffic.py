@@ -28,7 +28,7 @@ class TrafficChanges:
     world: World
 
     def edit_policy(self, pick: random.Random) -> str:
-        """Create the policy of a Service, change it or, in 20 % of cases, delete it."""
+        """Create the policy of a Service, change it or, in 20% of cases, delete it."""
         name = any_service(pick)
         if pick.random() < 0.2:
             self.world.main.api.delete("trafficpolicies", name, self.world.namespace)

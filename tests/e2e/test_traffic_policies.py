@@ -151,7 +151,7 @@ def await_condition(world: World, kind: str, status: str, reason: str, name: str
 def test_share_is_applied_shown_and_taken_back(
     divided: World, shell: Shell, kubectl: Kubectl
 ) -> None:
-    """One of four endpoints is active with a share of 10 %; a restart changes nothing."""
+    """One of four endpoints is active with a share of 10%; a restart changes nothing."""
     apply(shell, divided, clusters=[{"name": "c1", "share": 10}])
     await_condition(divided, "Applied", "True", "Applied")
     (chosen,) = active(divided)

@@ -28,7 +28,7 @@ def test_slower_machine_is_not_worse() -> None:
 
 @pytest.mark.parametrize(("factor", "is_worse"), [(1.09, False), (1.11, True), (0.5, False)])
 def test_ten_percent_are_tolerated(factor: float, is_worse: bool) -> None:
-    """A ratio that grew by more than 10 % is reported, before and now."""
+    """A ratio that grew by more than 10% is reported, before and now."""
     own = OWN | {"convergence seconds": 3.0 * factor}
     worse = worse_than(run(NATIVE_FIGURES, OWN), run(NATIVE_FIGURES, own))
     assert worse == ([("convergence seconds", 1.5, 1.5 * factor)] if is_worse else [])

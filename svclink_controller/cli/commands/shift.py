@@ -177,7 +177,7 @@ def _preview(found: Snapshot, current: TrafficPreview, wish: _Wish, shown: Repor
         preview = preview_policy(found, policy, clock.seconds())
         active, got = preview.active(wish.cluster), preview.reachable_share(wish.cluster)
         text = (
-            f"step {number} of {len(policies)} will be {step} %: {active} of {ready} endpoints"
+            f"step {number} of {len(policies)} will be {step}%: {active} of {ready} endpoints"
             f" active, {percent_text(got)} reachable"
         )
         data: dict[str, Json] = {"share": step, "active": active, "reachableShare": got}
@@ -202,7 +202,7 @@ def _end(end: ShiftEnd | None, shifting: Shifting, wish: _Wish, shown: Reporter)
             return INTERRUPTED
         case ShiftEnd.DONE:
             got = percent_text(shifting.facts.reachable_share)
-            _say(f"done: {wish.cluster} has a share of {wish.steps[-1]} % ({got} reachable)", shown)
+            _say(f"done: {wish.cluster} has a share of {wish.steps[-1]}% ({got} reachable)", shown)
             return 0
         case ShiftEnd.RETURNED:
             why = f"fewer than {wish.min_ready} of its endpoints were ready"
@@ -221,7 +221,7 @@ def _end(end: ShiftEnd | None, shifting: Shifting, wish: _Wish, shown: Reporter)
 
 
 def _share_text(share: int | None) -> str:
-    return "no share" if share is None else f"a share of {share} %"
+    return "no share" if share is None else f"a share of {share}%"
 
 
 def _say(text: str, shown: Reporter) -> None:

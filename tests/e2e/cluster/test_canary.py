@@ -35,7 +35,7 @@ def test_canary_from_the_first_to_the_last_step(shop: Shop, shell: Shell) -> Non
         assert "planned: update EndpointSlice" in shown
         eventually(lambda: assert_responding_pods(shop, 1))
         said = run(shell, "canary-shift")
-        assert f"done: {CLUSTER} has a share of 50 %" in said
+        assert f"done: {CLUSTER} has a share of 50%" in said
         eventually(lambda: assert_responding_pods(shop, PODS[CLUSTER]))
         run(shell, "canary-finish")
         eventually(lambda: shop.assert_responding({"c1", "c2"}), POD_SECONDS)

@@ -14,7 +14,7 @@ from .probe import Probe
 from .shop import SVCLINK_NAMESPACE, Shop
 
 LIFETIME_SECONDS = 600
-"""The shortest that the API server accepts. kubelet replaces a token after 80 % of it."""
+"""The shortest that the API server accepts. kubelet replaces a token after 80% of it."""
 
 TOKENS = "/var/run/secrets/kubernetes.io/serviceaccount"
 

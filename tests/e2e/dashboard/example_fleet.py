@@ -326,7 +326,7 @@ def _happened() -> list[Facts]:
             "11:44:30",
             OK,
             "traffic",
-            "TrafficPolicy web: share of eu-west is now 10 % (was 5 %)",
+            "TrafficPolicy web: share of eu-west is now 10% (was 5%)",
             service="shop/web",
         ),
         happened(3, "11:47:12", WAITING, "link", "disabled", cluster="edge-lab"),

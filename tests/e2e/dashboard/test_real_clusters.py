@@ -110,7 +110,7 @@ def test_a_canary(pages: Pages, dashboard: Dashboard, kubectl: Kubectl, tmp_path
     kubectl("apply", "--filename", str(manifest))
     share = shares.get_by_role("row").filter(has_text="cluster-a")
     expect(share).to_contain_text("1 of 3 ready")
-    expect(share.get_by_role("cell")).to_contain_text(["0", "1 of 3 ready", "20 %", "", "20 %", ""])
+    expect(share.get_by_role("cell")).to_contain_text(["0", "1 of 3 ready", "20%", "", "20%", ""])
     kubectl("delete", "--filename", str(manifest))
     expect(share).to_contain_text("3 of 3 ready")
 

@@ -98,7 +98,7 @@ async def test_share_is_applied_and_taken_back() -> None:
 
 
 async def test_share_out_of_reach_is_reported() -> None:
-    """Nine local Pods are too many for a share of 60 % of four remote ones."""
+    """Nine local Pods are too many for a share of 60% of four remote ones."""
     async with worlds() as world:
         await start(world, traffic_policy(ClusterTraffic("c1", share=60)))
         await eventually(lambda: condition(world, "Applied") == ("False", "ShareUnreachable"))

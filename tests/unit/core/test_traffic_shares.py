@@ -24,12 +24,12 @@ from svclink_core.traffic_shares import (
 @pytest.mark.parametrize(
     ("local", "percent", "ready", "expected"),
     [
-        (10, 10, 10, 1),  # 1 of 11 is 9.1 %.
-        (10, 25, 10, 3),  # 3 of 13 is 23.1 %; 4 of 14 would be 28.6 %.
+        (10, 10, 10, 1),  # 1 of 11 is 9.1%.
+        (10, 25, 10, 3),  # 3 of 13 is 23.1%; 4 of 14 would be 28.6%.
         (10, 50, 10, 10),
-        (9, 10, 10, 1),  # Exactly 10 %.
+        (9, 10, 10, 1),  # Exactly 10%.
         (1, 99, 1000, 99),
-        (2, 10, 10, 1),  # At least 1, although that is 33 %.
+        (2, 10, 10, 1),  # At least 1, although that is 33%.
         (10, 90, 10, 10),  # At most all.
         (5, 100, 3, 3),
     ],
@@ -40,7 +40,7 @@ def test_number_of_one_cluster(local: int, percent: int, ready: int, expected: i
 
 
 def test_of_two_equally_near_numbers_the_lower_counts() -> None:
-    """2 of 4 is 50 %, and 3 of 5 is 60 %."""
+    """2 of 4 is 50%, and 3 of 5 is 60%."""
     assert share_numbers(2, {"b": WantedShare(55, 10)}) == {"b": 2}
 
 
@@ -57,7 +57,7 @@ def test_a_cluster_that_lacks_endpoints_leaves_the_others_their_shares() -> None
 
 
 def test_a_share_that_is_rounded_down_leaves_the_others_theirs() -> None:
-    """Of the wanted total of 50, 47.5 and 1.5 would be exact: with 1 of c, 38 of b are 95 %."""
+    """Of the wanted total of 50, 47.5 and 1.5 would be exact: with 1 of c, 38 of b are 95%."""
     wanted = {"b": WantedShare(95, 1000), "c": WantedShare(3, 1000)}
     assert share_numbers(1, wanted) == {"b": 38, "c": 1}
 
@@ -77,14 +77,14 @@ def test_without_others_shares_hold_among_each_other() -> None:
 
 
 def test_shares_of_everything_come_as_near_as_they_can() -> None:
-    """The others are there: b has 12 of 37 at most, and c has 40 % with 15."""
+    """The others are there: b has 12 of 37 at most, and c has 40% with 15."""
     wanted = {"b": WantedShare(60, 12), "c": WantedShare(40, 100)}
     assert share_numbers(10, wanted) == {"b": 12, "c": 15}
 
 
 @pytest.mark.parametrize("percent", [49, 50, 60])
 def test_a_cluster_that_lacks_endpoints_lowers_no_other_share_of_everything(percent: int) -> None:
-    """Of 43, the 12 of b are 28 %: the nearest to its share, whatever c has."""
+    """Of 43, the 12 of b are 28%: the nearest to its share, whatever c has."""
     wanted = {"b": WantedShare(50, 12), "c": WantedShare(percent, 1)}
     assert share_numbers(30, wanted) == {"b": 12, "c": 1}
 

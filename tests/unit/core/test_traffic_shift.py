@@ -158,7 +158,7 @@ def status(active: int, *, generation: int = 1, accepted: str = "True") -> Traff
     return TrafficPolicyStatus(
         clusters=(ClusterTrafficStatus("c1", 0, 3, active, 10, 20),),
         conditions=(
-            Condition("Applied", "False", "ShareUnreachable", "c1 gets 20 %", ""),
+            Condition("Applied", "False", "ShareUnreachable", "c1 gets 20%", ""),
             Condition("Accepted", accepted, "Conflicted", "delete one", ""),  # type: ignore[arg-type]
         ),
         observed_generation=generation,

@@ -174,7 +174,7 @@ def test_missed_share() -> None:
     outcome, reason, message = applied(traffic(LOCAL, many, C))
     assert (outcome, reason) == ("False", "ShareUnreachable")
     assert message.startswith(
-        "b gets 33 % rather than 50 %, because 5 of 10 local Pod(s) are too many: "
+        "b gets 33% rather than 50%, because 5 of 10 local Pod(s) are too many: "
     )
     others = evolve(B, active=5, wanted_share=90, miss=Miss(Obstacle.TOO_MANY_OTHERS, 11))
     assert "because 11 endpoint(s) outside of it are too many" in applied(traffic(LOCAL, others))[2]
@@ -202,7 +202,7 @@ def test_share_missed_for_another_reason_than_numbers(obstacle: Obstacle, senten
     missed = evolve(B, active=0, miss=Miss(obstacle))
     outcome, reason, message = applied(traffic(LOCAL, missed, C))
     assert (outcome, reason) == ("False", "ShareUnreachable")
-    assert message.startswith(f"b gets 0 % rather than 10 %, because {sentence}: ")
+    assert message.startswith(f"b gets 0% rather than 10%, because {sentence}: ")
 
 
 def test_missed_share_of_one_ip_family() -> None:
@@ -210,7 +210,7 @@ def test_missed_share_of_one_ip_family() -> None:
     missed = evolve(B, miss=Miss(Obstacle.TOO_FEW_OTHERS, 7))
     four, six = FamilyTraffic("IPv4", 0, (LOCAL, B)), FamilyTraffic("IPv6", 0, (missed,))
     message = applied(ServiceTraffic(WEB, "web", (four, six)))[2]
-    assert message.startswith("b gets 100 % of IPv6 rather than 10 %, ")
+    assert message.startswith("b gets 100% of IPv6 rather than 10%, ")
 
 
 def test_topology_concerns_shares_only() -> None:
@@ -228,7 +228,7 @@ def test_failover_is_the_reason_whatever_else_is_wrong() -> None:
     assert (outcome, reason) == ("False", "FailedOver")
     assert message.startswith("tier 1 is in use: ")
     assert "; ClusterNotFound: there is no ClusterLink x: " in message
-    assert "; ShareUnreachable: b gets 0 % rather than 10 %, " in message
+    assert "; ShareUnreachable: b gets 0% rather than 10%, " in message
 
 
 def test_failure_to_write_comes_before_the_failover() -> None:

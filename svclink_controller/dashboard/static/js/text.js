@@ -22,7 +22,7 @@ export function counted(value, noun) {
 }
 
 export function percent(share) {
-  return share === null || share === undefined ? "–" : `${share} %`;
+  return share === null || share === undefined ? "–" : `${share}%`;
 }
 
 const UNITS = [

@@ -81,8 +81,8 @@ def test_cluster_with_standby_endpoints_only(
     remotes = files.remote("c1", service(), endpoint_slice(None, "10.0.0.2", "10.0.0.3"))
     explained = files.run("explain", "default/web", *remotes).stdout.splitlines()
     planned = [" ".join(line.split()) for line in files.plan(*remotes).splitlines()]
-    assert f"  traffic: c1: 0 of 2 ready IPv4 endpoints active (0 %), because {why}" in explained
-    assert f"default/web c1 {tier} 2 0 - 0 % {why}" in planned
+    assert f"  traffic: c1: 0 of 2 ready IPv4 endpoints active (0%), because {why}" in explained
+    assert f"default/web c1 {tier} 2 0 - 0% {why}" in planned
 
 
 def test_target_port_of_another_number_is_noted(files: Files) -> None:

@@ -101,11 +101,11 @@ async def test_shift_goes_through_all_steps(tmp_path: Path) -> None:
         said = (await world.ask(*SHIFT, "--steps", "10,25")).splitlines()
     assert applied == [10, 25]
     assert said[:3] == [
-        "step 1 of 2 will be 10 %: 1 of 9 endpoints active, 10 % reachable",
-        "step 2 of 2 will be 25 %: 3 of 9 endpoints active, 25 % reachable",
+        "step 1 of 2 will be 10%: 1 of 9 endpoints active, 10% reachable",
+        "step 2 of 2 will be 25%: 3 of 9 endpoints active, 25% reachable",
         "an interrupt (Ctrl-C) ends the shift, and the share stays at the current step",
     ]
-    assert said[-1] == "done: c1 has a share of 25 % (20 % reachable)"
+    assert said[-1] == "done: c1 has a share of 25% (20% reachable)"
 
 
 async def test_shift_sets_the_share_back_if_pods_fail(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ async def test_shift_sets_the_share_back_if_pods_fail(tmp_path: Path) -> None:
     assert policy.spec == traffic_policy(ClusterTraffic("c1", 5), min_ready=3).spec
     reports = [json.loads(line) for line in done.stdout.splitlines()]
     assert reports[-1]["message"] == (
-        "set back to a share of 5 %, because fewer than 1 of its endpoints were ready"
+        "set back to a share of 5%, because fewer than 1 of its endpoints were ready"
     )
     assert {"Planned", "Watching"} <= {each.get("state") for each in reports}
 
@@ -163,7 +163,7 @@ async def test_shift_leaves_the_share_of_another_client_alone(tmp_path: Path) ->
         world.main.put(traffic_policy(ClusterTraffic("c1", 7)))
         done = await running
         assert share_of(stored(world), "c1") == 7
-    assert str(done.exception).startswith("another client gave c1 a share of 7 %")
+    assert str(done.exception).startswith("another client gave c1 a share of 7%")
 
 
 async def test_shift_is_refused_before_anything_is_written(tmp_path: Path) -> None:

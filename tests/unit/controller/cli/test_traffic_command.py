@@ -57,8 +57,8 @@ async def test_table_says_who_gets_the_traffic_and_why(tmp_path: Path) -> None:
         data = json.loads(await world.ask("traffic", "default/web", "-o", "json"))
     assert table[:3] == [
         "CLUSTER TIER ENDPOINTS ACTIVE WANTED REACHABLE WHY",
-        "MAIN 0 9 9 - 90 % svclink never changes local endpoints",
-        "c1 0 9 1 10 % 10 % this number of active endpoints comes closest to the wanted share",
+        "MAIN 0 9 9 - 90% svclink never changes local endpoints",
+        "c1 0 9 1 10% 10% this number of active endpoints comes closest to the wanted share",
     ]
     assert "Accepted: True, Accepted: the policy is in effect for its Service" in table
     assert any(
@@ -79,7 +79,7 @@ async def test_service_without_a_policy(tmp_path: Path) -> None:
         table = words(await world.ask("traffic", "default/web"))
         data = json.loads(await world.ask("traffic", "default/web", "-o", "json"))
         assert world.main.all("trafficpolicies") == []
-    assert table[2] == "c1 0 9 9 - 50 % all its ready endpoints are active"
+    assert table[2] == "c1 0 9 9 - 50% all its ready endpoints are active"
     assert "default/web has no TrafficPolicy: all ready endpoints get an equal share" in table
     assert data["policy"] is None
 
@@ -92,7 +92,7 @@ async def test_set_creates_a_policy(tmp_path: Path) -> None:
         assert world.main.all("trafficpolicies") == []
         said = await world.ask("traffic", "default/web", "--set", "c1=10")
         spec = stored(world)
-    assert words(dry)[2].startswith("c1 0 9 1 10 % 10 %")
+    assert words(dry)[2].startswith("c1 0 9 1 10% 10%")
     assert dry.endswith("TrafficPolicy of default/web: would be written\n")
     assert said.endswith("TrafficPolicy of default/web: written\n")
     assert spec["targetRef"] == {"kind": "Service", "name": "web"}
