@@ -1,7 +1,7 @@
 """Where the kubeconfig of a link is kept, and the command that replaces it there.
 
 A kubeconfig holds credentials. One in a Secret is replaced in that Secret: `spec` can be read by
-every user who may read ClusterLinks.
+everyone who can read ClusterLinks.
 """
 
 from __future__ import annotations
