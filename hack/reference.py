@@ -58,10 +58,10 @@ REASONS = f"""\
 LINK_CONDITIONS = """\
 ## Conditions of a ClusterLink
 
-`Ready`: the cluster is connected. `Synced`: all its objects have been listed, and their
-mirrors written. `Degraded`: some could
-not be mirrored completely. `CredentialsExpiring`: a credential expires within a week, or has
-expired. `Drained`: no Service uses a cluster with `spec.drained`.
+`Ready`: the cluster is connected. `Synced`: all its objects have been listed, and
+their mirrors written. `Degraded`: some could not be mirrored completely. `CredentialsExpiring`: a
+credential expires within a week, or has expired. `Drained`: no Service uses a cluster with
+`spec.drained`.
 
 """
 POLICY_CONDITIONS = """\
