@@ -6,7 +6,7 @@ import asyncio
 from typing import Final
 
 import structlog
-from attrs import define
+from attrs import Factory, define, evolve, field
 
 from svclink_controller import clock
 from svclink_controller.api.client import Client
@@ -15,6 +15,7 @@ from svclink_controller.dashboard.board import Board
 from svclink_controller.dashboard.event_sink import reflect_events
 from svclink_controller.dashboard.facts import Facts
 from svclink_controller.dashboard.observing import Observer
+from svclink_controller.dashboard.settling import Settling
 from svclink_controller.dispatch import Dispatcher, LinkRead, Routes, SecretRead
 from svclink_controller.election.leader import DEFAULT_LEASE_NAME
 from svclink_controller.election.running_controllers import find_until_answered
@@ -81,6 +82,12 @@ class LiveFleet:
     board: Board
     planner: Planner
     ages_seconds: float = AGES_SECONDS
+    _first_services: Settling[NamespacedName] = field(
+        init=False, default=Factory(lambda self: Settling(self.services), takes_self=True)
+    )
+    _first_links: Settling[str] = field(
+        init=False, default=Factory(lambda self: Settling(self.links), takes_self=True)
+    )
 
     async def run(self) -> None:
         """Follow the clusters until cancelled."""
@@ -127,6 +134,8 @@ class LiveFleet:
                 log.exception("internal error", service=str(key))
             finally:
                 self.services.done(key)
+                self._first_services.done(key)
+            self._show_main()
 
     def _plan(self, key: NamespacedName) -> None:
         snapshot = self.store.snapshot()
@@ -136,20 +145,23 @@ class LiveFleet:
         self.services.forget(key)
         if plan.again_at is not None:
             self.services.postpone(key, max(plan.again_at - clock.elapsed(), 0))
-        self._show_main()
 
     def _show_main(self) -> None:
         """Show how the main cluster is read. Once everything was shown, changes are news."""
-        is_settled = len(self.services) == len(self.links) == 0
-        if is_settled or not self.store.is_complete:
-            self.board.put_main(self.observer.main())
-            self.board.tells_news = self.store.is_complete
+        main, firsts = self.observer.main(), (self._first_services, self._first_links)
+        if main.is_complete:
+            for each in firsts:
+                each.begin()
+        is_shown = all(each.is_settled for each in firsts)
+        self.board.put_main(evolve(main, is_complete=main.is_complete and is_shown))
+        self.board.tells_news = self.board.main.is_complete
 
     async def _show_links(self) -> None:
         while True:
             name = await self.links.get()
             self.board.put_link(name, self.observer.link(name))
             self.links.done(name)
+            self._first_links.done(name)
 
     async def _show_ages(self) -> None:
         """Show again what changes without an event."""

@@ -47,6 +47,11 @@ class WorkQueue(Generic[Key]):
         """Whether no key is queued and no worker handles one; delayed keys do not count."""
         return not self._dirty and not self._processing
 
+    @property
+    def unfinished(self) -> frozenset[Key]:
+        """The keys that are queued, or that a worker handles; delayed keys do not count."""
+        return frozenset(self._dirty | self._processing)
+
     def add(self, keys: Iterable[Key]) -> None:
         """Queue keys, if the queue is open."""
         if not self._is_open:

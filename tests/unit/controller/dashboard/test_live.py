@@ -15,7 +15,7 @@ from attrs import evolve, frozen
 
 from svclink_controller.dashboard.board import Board
 from svclink_controller.dashboard.live import LiveFleet, make_live_fleet
-from svclink_core import ClusterLinkStatus, Condition, Options, Reason
+from svclink_core import ClusterLinkStatus, Condition, NamespacedName, Options, Reason
 from svclink_core.link_overview import LinkOverview
 from svclink_core.snapshot import Synced
 from svclink_core.svclink_v1alpha1 import SecretKeyReference
@@ -30,6 +30,7 @@ from tests.unit.controller.waiting import eventually
 from .pages import browsing
 
 HOME: Final = "svclink"
+OTHER: Final = NamespacedName("default", "other")
 LOST: Final = Condition("Ready", "False", "Unreachable", "no route", "2026-07-01T12:00:00Z")
 
 
@@ -250,3 +251,37 @@ async def test_plan_ends_by_itself(tmp_path: Path) -> None:
         world.clusters.remotes["c1"].remove(remote_slice())
         await world.has_reason(Reason.REMOTE_SERVICE_MISSING)
         assert evolve(world.board.main, problems=()).is_complete
+
+
+@asynccontextmanager
+async def flooding(world: Following) -> AsyncIterator[None]:
+    """A remote cluster that changes all the time: the queues are never seen empty."""
+
+    async def flood() -> None:
+        while True:
+            world.live.services.add((WEB, OTHER))
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(flood())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+async def test_cluster_that_keeps_changing_does_not_delay_the_page(tmp_path: Path) -> None:
+    """What waited when the main cluster was complete is shown: the rest is news."""
+    async with following(tmp_path) as world, flooding(world), running(world):
+        await world.is_ready()
+        assert world.reason() is not None
+
+
+async def test_cluster_that_keeps_changing_hides_no_problem(tmp_path: Path) -> None:
+    """That the main cluster cannot be read any more is shown, though plans never end."""
+    async with following(tmp_path) as world, running(world):
+        await world.is_ready()
+        async with flooding(world):
+            world.clusters.main.fail(Refuse(403, "Forbidden"), when=ends_with("/services"))
+            world.clusters.main.hang_up()
+            await eventually(lambda: bool(world.board.main.problems))

@@ -21,6 +21,18 @@ def queued(queue: WorkQueue[str]) -> list[str]:
     return list(queue._queue)
 
 
+async def test_handled_keys_are_unfinished() -> None:
+    """A key is finished when its worker is done, and delayed ones are not waited for."""
+    queue: WorkQueue[str] = WorkQueue()
+    queue.add(["a", "b"])
+    queue.postpone("c", 3600)
+    key = await queue.get()
+    assert queue.unfinished == {"a", "b"}
+    queue.done(key)
+    assert queue.unfinished == {"b"}
+    queue.close()
+
+
 async def test_keys_are_handled_in_order() -> None:
     """First in, first out."""
     queue: WorkQueue[str] = WorkQueue()
