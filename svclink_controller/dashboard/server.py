@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from typing import Final
@@ -16,6 +17,7 @@ from svclink_controller.dashboard.access import (
     error_response,
     middleware_of,
 )
+from svclink_controller.dashboard.connections import LIMITS, Connection, ConnectionLimits
 from svclink_controller.dashboard.event_stream import EventStream
 from svclink_controller.dashboard.facts import Facts
 from svclink_controller.dashboard.page_files import INDEX, PageFile
@@ -104,12 +106,15 @@ def _file_response(file: PageFile) -> web.Response:
 
 
 @asynccontextmanager
-async def serving_dashboard(server: DashboardServer, port: int) -> AsyncIterator[int]:
+async def serving_dashboard(
+    server: DashboardServer, port: int, limits: ConnectionLimits = LIMITS
+) -> AsyncIterator[int]:
     """Serve on loopback until the block ends.
 
     Args:
         server: Answers the requests.
         port: The port; 0 for any that is free.
+        limits: What clients may use.
 
     Yields:
         The port.
@@ -119,22 +124,28 @@ async def serving_dashboard(server: DashboardServer, port: int) -> AsyncIterator
     """
     runner = web.AppRunner(
         server.application(),
-        access_log=None,
         handle_signals=False,
         handler_cancellation=True,  # A page that is closed ends its stream.
         shutdown_timeout=1,
     )
     await runner.setup()
     try:
-        await _listen(runner, port)
-        yield runner.addresses[0][1]
+        listener = await _listen(runner, port, limits)
+        try:
+            yield listener.sockets[0].getsockname()[1]
+        finally:
+            listener.close()
     finally:
         await runner.cleanup()
 
 
-async def _listen(runner: web.AppRunner, port: int) -> None:
+async def _listen(runner: web.AppRunner, port: int, limits: ConnectionLimits) -> asyncio.Server:
+    manager = runner.server
+    if manager is None:
+        raise RuntimeError("the runner was not set up")
+    loop = asyncio.get_running_loop()
     try:
-        await web.TCPSite(runner, LOOPBACK, port).start()
+        return await loop.create_server(lambda: Connection(manager, limits), LOOPBACK, port)
     except OSError as error:
         cause = error.strerror or str(error)
         raise PortError(

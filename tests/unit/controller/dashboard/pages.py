@@ -12,6 +12,7 @@ from attrs import frozen
 
 from svclink_controller.dashboard.access import Gate
 from svclink_controller.dashboard.board import Board
+from svclink_controller.dashboard.connections import LIMITS, ConnectionLimits
 from svclink_controller.dashboard.documents import SourceName
 from svclink_controller.dashboard.event_stream import EventStream
 from svclink_controller.dashboard.facts import Facts
@@ -74,7 +75,12 @@ async def read_events(content: aiohttp.StreamReader) -> AsyncIterator[tuple[str,
 
 @asynccontextmanager
 async def browsing(
-    board: Board, facts: Facts, port: int = 0, **stream: float
+    board: Board,
+    facts: Facts,
+    port: int = 0,
+    *,
+    limits: ConnectionLimits = LIMITS,
+    **stream: float,
 ) -> AsyncIterator[Browser]:
     """A browser of a page that shows a board."""
     events = EventStream(
@@ -85,7 +91,7 @@ async def browsing(
     )
     server = DashboardServer(Gate(TOKEN), events, facts, FILES)
     async with (
-        serving_dashboard(server, port) as served,
+        serving_dashboard(server, port, limits) as served,
         aiohttp.ClientSession(read_bufsize=2**24) as session,
     ):
         yield Browser(f"http://127.0.0.1:{served}", session)
