@@ -10,6 +10,7 @@ from attrs import Factory, define, evolve, field
 
 from svclink_controller import clock
 from svclink_controller.api.client import Client
+from svclink_controller.api.errors import ApiError, TransportError
 from svclink_controller.credentials.trust import STRICT, Trust
 from svclink_controller.dashboard.board import Board
 from svclink_controller.dashboard.event_sink import reflect_events
@@ -27,7 +28,12 @@ from svclink_controller.reflect.main_reflectors import MainReflectors
 from svclink_controller.reflect.sinks import LinkSink
 from svclink_controller.remotes.cluster_claims import ClusterClaims
 from svclink_controller.remotes.secret_kubeconfigs import SecretKubeconfigs
-from svclink_controller.remotes.session import identify_until_known
+from svclink_controller.remotes.session import (
+    HEARTBEAT,
+    Heartbeat,
+    identify_until_known,
+    require_answer,
+)
 from svclink_controller.remotes.supervisor import Supervisor
 from svclink_controller.state.store import Store
 from svclink_controller.wire.resources import CLUSTER_LINKS
@@ -64,6 +70,7 @@ class LiveFleet:
         observer: Looks at the state.
         board: What is shown.
         planner: Makes the plans.
+        heartbeat: How often the main cluster has to answer.
         ages_seconds: How often ages are shown anew.
     """
 
@@ -81,6 +88,7 @@ class LiveFleet:
     observer: Observer
     board: Board
     planner: Planner
+    heartbeat: Heartbeat = HEARTBEAT
     ages_seconds: float = AGES_SECONDS
     _first_services: Settling[NamespacedName] = field(
         init=False, default=Factory(lambda self: Settling(self.services), takes_self=True)
@@ -98,18 +106,41 @@ class LiveFleet:
                 group.create_task(self._show_links())
                 group.create_task(self._show_ages())
                 group.create_task(reflect_events(self.client, self.board))
+                group.create_task(self._ask_main())
                 self.reflectors.read_objects(group)
                 # Before the first link: a link to the main cluster itself must be recognized.
-                self.cluster_claims.main_id = await identify_until_known(self.client)
-                if self.namespace is None:
-                    self.supervisor.secrets.home = await find_until_answered(
-                        self.client, DEFAULT_LEASE_NAME, self.context_namespace
-                    )
+                await self._locate()
                 self.reflectors.read_links(group)
         finally:
             self.deletion_holds.close()
             self.policy_deadlines.close()
             await self.supervisor.close()
+
+    async def _locate(self) -> None:
+        """Find out which cluster this is, and where its controller runs."""
+        self.cluster_claims.main_id = await identify_until_known(
+            self.client, self.observer.note_unidentified
+        )
+        if self.namespace is None:
+            self.supervisor.secrets.home = await find_until_answered(
+                self.client,
+                DEFAULT_LEASE_NAME,
+                self.context_namespace,
+                self.observer.note_homeless,
+            )
+        self.observer.note_located()
+
+    async def _ask_main(self) -> None:
+        """Note whether the main cluster answers: its watches only look quiet while it hangs."""
+        while True:
+            await asyncio.sleep(self.heartbeat.interval)
+            try:
+                await require_answer(self.client, self.heartbeat.timeout)
+            except (ApiError, TransportError) as error:
+                self.observer.note_answer(error)
+            else:
+                self.observer.note_answer(None)
+            self._show_main()
 
     def facts(self) -> Facts:
         """What is known of all clusters."""
@@ -207,6 +238,7 @@ def make_live_fleet(
                 client=client,
                 home=KnownNamespace(namespace or context_namespace),
                 changed=lambda name: dispatcher.emit(SecretRead(name)),
+                heard=observer.note_secret,
             ),
             cluster_claims=claims,
             link_left=lambda _: None,

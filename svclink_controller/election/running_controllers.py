@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -43,14 +44,23 @@ async def find_controller_namespace(
     return controller_namespace((deployments, leases), context)
 
 
-async def find_until_answered(client: Client, lease_name: str, context: str) -> ControllerNamespace:
-    """`find_controller_namespace`, tried until the cluster answers."""
+async def find_until_answered(
+    client: Client,
+    lease_name: str,
+    context: str,
+    failed: Callable[[ApiError | TransportError | WireError], None] = lambda _: None,
+) -> ControllerNamespace:
+    """`find_controller_namespace`, tried until the cluster answers.
+
+    `failed` is called with why it does not.
+    """
     backoff = Backoff(base=0.5, cap=30)
     while True:
         try:
             found = await find_controller_namespace(client, lease_name, context)
         except (ApiError, TransportError, WireError) as error:
             log.warning("main cluster not read", kind="deployments", problem=str(error))
+            failed(error)
         else:
             log.info("controller namespace", found=found.sentence)
             return found

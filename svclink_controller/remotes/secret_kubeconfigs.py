@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import TypeAlias
 
 from attrs import define, field
@@ -47,11 +48,14 @@ class SecretKubeconfigs:
         client: The main cluster.
         home: The namespace of the controller.
         changed: Called with the name of a Secret that was read, changed or deleted.
+        heard: Called with the name of a Secret and why it cannot be read; None: it is read again,
+            or no link names it any more.
     """
 
     client: Client
     home: ControllerNamespace
     changed: Callable[[str], None]
+    heard: Callable[[str, ReadError | None], None] = lambda _, __: None
     _watches: dict[str, asyncio.Task[None]] = field(factory=dict)
     _secrets: dict[str, Secret | Problem | None] = field(factory=dict)
 
@@ -62,6 +66,7 @@ class SecretKubeconfigs:
         for name in self._watches.keys() - names:
             self._watches.pop(name).cancel()
             self._secrets.pop(name, None)
+            self.heard(name, None)
         for name in names - self._watches.keys():
             self._watches[name] = asyncio.create_task(self._watch(name, self.home))
 
@@ -84,9 +89,11 @@ class SecretKubeconfigs:
 
     async def _watch(self, name: str, home: SecretHome) -> None:
         reflector = secret_reflector(self.client, home.name, name)
+        reflector.on_activity = partial(self.heard, name, None)
 
         def fail(error: ReadError) -> None:
             warn_unread(SECRETS.plural, error)
+            self.heard(name, error)
             # A Secret that was read once stays valid while it cannot be read again.
             if not isinstance(self._secrets.get(name), Secret):
                 self.set(name, unreadable_secret(name, home, str(error)))

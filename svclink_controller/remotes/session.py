@@ -23,6 +23,7 @@ from svclink_controller.credentials.kubeconfig import (
 )
 from svclink_controller.credentials.trust import STRICT, Trust
 from svclink_controller.loop_turns import TURN_SECONDS, in_turns
+from svclink_controller.reflect.reflector import ReadError
 from svclink_controller.remotes.lateness import Lateness
 from svclink_controller.remotes.namespace_reading import (
     CORRECT_SERVER,
@@ -244,14 +245,18 @@ async def identify(client: Client) -> str | None:
         return None
 
 
-async def identify_until_known(client: Client) -> str | None:
-    """`identify`, tried until the cluster answers."""
+async def identify_until_known(
+    client: Client, failed: Callable[[ReadError], None] = lambda _: None
+) -> str | None:
+    """`identify`, tried until the cluster answers; `failed` is called with why it does not."""
     backoff = Backoff(base=0.5, cap=30)
     while True:
         try:
-            return await identify(client)
+            with missing_means(CREATE_KUBE_SYSTEM):
+                return await identify(client)
         except (ApiError, TransportError, WireError) as error:
             log.warning("main cluster not read", kind="namespaces", problem=str(error))
+            failed(error)
         await asyncio.sleep(backoff.next_delay())
 
 
@@ -267,13 +272,21 @@ def _require_admission(admit: Admit, cluster_id: str | None) -> None:
 
 
 async def _beat(client: Client, heartbeat: Heartbeat) -> None:
-    """Request the version at intervals. One request may fail: a connection can break under it."""
     while True:
         await asyncio.sleep(heartbeat.interval)
-        try:
-            await _require_life(client, heartbeat.timeout)
-        except TransportError:
-            await _require_life(client, heartbeat.timeout)
+        await require_answer(client, heartbeat.timeout)
+
+
+async def require_answer(client: Client, seconds: float) -> None:
+    """Request the version. One request may fail: a connection can break under it.
+
+    Raises:
+        ApiError, TransportError: The credentials expired, or the cluster did not answer.
+    """
+    try:
+        await _require_life(client, seconds)
+    except TransportError:
+        await _require_life(client, seconds)
 
 
 async def _require_life(client: Client, seconds: float) -> None:

@@ -11,10 +11,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
 from attrs import evolve, frozen
 
 from svclink_controller.dashboard.board import Board
 from svclink_controller.dashboard.live import LiveFleet, make_live_fleet
+from svclink_controller.remotes.session import Heartbeat
 from svclink_core import ClusterLinkStatus, Condition, NamespacedName, Options, Reason
 from svclink_core.link_overview import LinkOverview
 from svclink_core.snapshot import Synced
@@ -22,7 +24,7 @@ from svclink_core.svclink_v1alpha1 import SecretKeyReference
 from svclink_core.well_known import LABEL_SERVICE_NAME
 from tests.builders.keys import WEB
 from tests.builders.values import foreign_slice, mirrored_slice, remote_slice, service
-from tests.unit.controller.faults import Refuse, ends_with
+from tests.unit.controller.faults import Fault, Hang, HangUp, Refuse, ends_with
 from tests.unit.controller.fleets import Fleet, fleet
 from tests.unit.controller.http_server import connected, kubeconfig
 from tests.unit.controller.waiting import eventually
@@ -60,6 +62,13 @@ class Following:
         found = self.board.service(WEB)
         cells = () if found is None else found.cells
         return cells[0].reason if cells else None
+
+    async def has_problem(self, about: str, *words: str) -> None:
+        """Waits until the page names a problem of the main cluster, in these words."""
+        await eventually(lambda: all(word in self._problem(about) for word in words))
+
+    def _problem(self, about: str) -> str:
+        return dict(self.board.main.problems).get(about, "")
 
     def writes(self) -> list[str]:
         """Requests that are no reading, apart from questions about permissions."""
@@ -285,3 +294,76 @@ async def test_cluster_that_keeps_changing_hides_no_problem(tmp_path: Path) -> N
             world.clusters.main.fail(Refuse(403, "Forbidden"), when=ends_with("/services"))
             world.clusters.main.hang_up()
             await eventually(lambda: bool(world.board.main.problems))
+
+
+@pytest.mark.parametrize(
+    ("refusal", "fix"),
+    [(Refuse(500, "InternalError"), "500"), (Refuse(404, "NotFound"), "create that namespace")],
+)
+async def test_main_cluster_that_is_not_identified(
+    tmp_path: Path, refusal: Refuse, fix: str
+) -> None:
+    """Its links are not read before: the page says why it is loading, until they are."""
+    async with following(tmp_path) as world:
+        world.clusters.main.fail(refusal, when=ends_with("/namespaces/kube-system"))
+        async with running(world):
+            await world.has_problem("kube-system", "kube-system of the main cluster", fix)
+            assert not world.board.main.is_complete
+            world.clusters.main.heal()
+            await world.is_ready()
+            await eventually(lambda: world.board.main.problems == ())
+
+
+async def test_controller_that_is_not_found(tmp_path: Path) -> None:
+    """Its namespace has the Secrets of the links: the page says why it is loading."""
+    async with following(tmp_path, namespace=None) as world:
+        world.clusters.main.fail(Refuse(500, "InternalError"), when=ends_with("accessreviews"))
+        async with running(world):
+            await world.has_problem("controller", "the namespace of the controller", "500")
+            assert not world.board.main.is_complete
+            world.clusters.main.heal()
+            await world.is_ready()
+            await eventually(lambda: world.board.main.problems == ())
+
+
+async def test_secret_that_cannot_be_read_any_more(tmp_path: Path) -> None:
+    """Its link goes on with what was read, so that the page has to tell; until it is read again."""
+    async with following(tmp_path) as world:
+        content = kubeconfig(world.clusters.servers["c1"].url)
+        world.clusters.main.put_secret(HOME, "c1", {"kubeconfig": content})
+        reference = SecretKeyReference("c1")
+        world.clusters.link("c1", kubeconfig=None, kubeconfig_secret_ref=reference)
+        async with running(world):
+            await world.has_reason(Reason.MIRRORED)
+            world.clusters.main.fail(Refuse(403, "Forbidden"), when=ends_with("/secrets"))
+            world.clusters.main.hang_up()
+            await world.has_problem("secrets/c1", "Secret c1", "grant svclink list and watch on")
+            assert world.reason() is Reason.MIRRORED
+            world.clusters.main.heal()
+            await eventually(lambda: world.board.main.problems == ())
+
+
+async def test_secret_that_no_link_names_is_no_problem(tmp_path: Path) -> None:
+    """The problem goes with the link."""
+    async with following(tmp_path) as world:
+        world.clusters.main.fail(Refuse(403, "Forbidden"), when=ends_with("/secrets"))
+        reference = SecretKeyReference("c1")
+        world.clusters.link("c1", kubeconfig=None, kubeconfig_secret_ref=reference)
+        async with running(world):
+            await world.has_problem("secrets/c1", "Secret c1", "403")
+            world.clusters.main.remove_key("clusterlinks", "", "c1")
+            await eventually(lambda: world.board.main.problems == ())
+
+
+@pytest.mark.parametrize("fault", [Hang(), HangUp(), Refuse(401, "Unauthorized")])
+async def test_main_cluster_that_does_not_answer(tmp_path: Path, fault: Fault) -> None:
+    """Its watches only look quiet: it is asked, as linked clusters are, and the page tells."""
+    async with following(tmp_path) as world:
+        world.live.heartbeat = Heartbeat(interval=0.01, timeout=0.05)
+        async with running(world):
+            await world.is_ready()
+            world.clusters.main.fail(fault, when=ends_with("/version"))
+            await world.has_problem("main", "the main cluster does not answer")
+            world.clusters.main.heal()
+            world.live.heartbeat = Heartbeat(interval=0.01)
+            await eventually(lambda: world.board.main.problems == ())
