@@ -16,7 +16,7 @@ from attrs import frozen
 from svclink_controller.dashboard.access import HEADERS
 
 NOT_UNDERSTOOD: Final = "the request could not be understood"
-FAILED: Final = "the dashboard failed to answer"
+NOT_ANSWERED: Final = "the dashboard failed to answer"
 
 log = structlog.get_logger()
 
@@ -37,7 +37,7 @@ class ConnectionLimits:
 LIMITS: Final = ConnectionLimits()
 
 
-class Connection(web.RequestHandler):
+class PageConnection(web.RequestHandler):
     """One connection. What breaks the rules of HTTP gets one sentence, and one line of the log."""
 
     __slots__ = ("_is_open", "_limits", "_server")
@@ -83,7 +83,7 @@ class Connection(web.RequestHandler):
             log.error("internal error", exc_info=exc)
         if request.writer.output_size > 0:
             raise ConnectionError("a part of the answer was sent already") from exc
-        return _last_response(status, NOT_UNDERSTOOD if status < 500 else FAILED)
+        return _last_response(status, NOT_UNDERSTOOD if status < 500 else NOT_ANSWERED)
 
     def log_exception(self, *_: object, **fields: object) -> None:
         """Log what ended the connection, for example a body that breaks the rules of HTTP."""

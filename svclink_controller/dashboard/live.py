@@ -16,14 +16,13 @@ from svclink_controller.dashboard.board import Board
 from svclink_controller.dashboard.event_sink import reflect_events
 from svclink_controller.dashboard.facts import Facts
 from svclink_controller.dashboard.observing import Observer
-from svclink_controller.dashboard.settling import Settling
 from svclink_controller.dispatch import Dispatcher, LinkRead, Routes, SecretRead
 from svclink_controller.election.leader import DEFAULT_LEASE_NAME
 from svclink_controller.election.running_controllers import find_until_answered
 from svclink_controller.loop_turns import next_turn
 from svclink_controller.reconcile.deadlines import Deadlines
 from svclink_controller.reconcile.deletion_holds import DeletionHolds
-from svclink_controller.reconcile.workqueue import WorkQueue
+from svclink_controller.reconcile.workqueue import Settling, WorkQueue
 from svclink_controller.reflect.main_reflectors import MainReflectors
 from svclink_controller.reflect.sinks import LinkSink
 from svclink_controller.remotes.cluster_claims import ClusterClaims

@@ -17,7 +17,7 @@ from svclink_controller.dashboard.access import (
     error_response,
     middleware_of,
 )
-from svclink_controller.dashboard.connections import LIMITS, Connection, ConnectionLimits
+from svclink_controller.dashboard.connections import LIMITS, ConnectionLimits, PageConnection
 from svclink_controller.dashboard.event_stream import EventStream
 from svclink_controller.dashboard.facts import Facts
 from svclink_controller.dashboard.page_files import INDEX, PageFile
@@ -145,7 +145,7 @@ async def _listen(runner: web.AppRunner, port: int, limits: ConnectionLimits) ->
         raise RuntimeError("the runner was not set up")
     loop = asyncio.get_running_loop()
     try:
-        return await loop.create_server(lambda: Connection(manager, limits), LOOPBACK, port)
+        return await loop.create_server(lambda: PageConnection(manager, limits), LOOPBACK, port)
     except OSError as error:
         cause = error.strerror or str(error)
         raise PortError(

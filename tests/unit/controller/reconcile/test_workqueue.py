@@ -12,7 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from svclink_controller.reconcile.workqueue import RETRY_BASE_SECONDS, RETRY_CAP_SECONDS, WorkQueue
+from svclink_controller.reconcile.workqueue import (
+    RETRY_BASE_SECONDS,
+    RETRY_CAP_SECONDS,
+    Settling,
+    WorkQueue,
+)
 from tests.unit.controller.virtual_time import virtual_time
 
 
@@ -190,3 +195,31 @@ async def test_closed_queue_holds_nothing() -> None:
     queue.open()
     queue.add(["e"])
     assert await queue.get() == "e"
+
+
+def settling(*keys: str) -> Settling[str]:
+    queue: WorkQueue[str] = WorkQueue()
+    queue.add(keys)
+    return Settling(queue)
+
+
+async def test_keys_that_wait_at_first_are_waited_for() -> None:
+    """What is queued later does not count, so that a full queue delays nothing."""
+    found = settling("a", "b")
+    found.begin()
+    found.queue.add(["c"])
+    found.begin()
+    for key in ("c", "a"):
+        found.done(key)
+    assert not found.is_settled
+    found.done("b")
+    assert found.is_settled
+
+
+async def test_nothing_is_settled_before_the_moment() -> None:
+    """An empty queue says nothing while nothing can be queued yet."""
+    found = settling()
+    found.done("a")
+    assert not found.is_settled
+    found.begin()
+    assert found.is_settled
