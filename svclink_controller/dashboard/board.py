@@ -73,6 +73,7 @@ class Board:
         complete_since: The first revision since which deltas tell everything that changed.
         links: The links, by name.
         main: How the main cluster is read.
+        events_problem: Why Events are missing or out of date, if they are.
         tells_news: Whether changes are news: not while everything is read for the first time.
     """
 
@@ -81,6 +82,7 @@ class Board:
     complete_since: int = 0
     main: MainRead = field(factory=MainRead)
     links: dict[str, LinkOverview] = field(factory=dict)
+    events_problem: str | None = None
     tells_news: bool = False
     _rows: dict[NamespacedName, _Row] = field(factory=dict)
     _columns: Counter[str] = field(factory=Counter)
@@ -144,7 +146,7 @@ class Board:
         return [each for each in self._news if each.revision > revision]
 
     def events_since(self, revision: int) -> list[WrittenEvent] | None:
-        """The Events that are new or changed, the oldest first; None if they cannot be read."""
+        """The Events that are new or changed, the oldest first; None if they were never read."""
         if self._events is None:
             return None
         return [event for at, event in self._events.values() if at > revision]
@@ -199,12 +201,19 @@ class Board:
 
     def replace_events(self, events: Iterable[WrittenEvent]) -> None:
         """Show a complete list of Events."""
+        self.note_events_problem(None)
         revision = self._next_revision()
         self._events = {
             each.metadata.uid: (revision, each) for each in sorted(events, key=lambda each: each.at)
         }
         self._drop_old_events()
         self.complete_since = revision
+
+    def note_events_problem(self, problem: str | None) -> None:
+        """Show why Events cannot be read; None: they are read."""
+        if problem != self.events_problem:
+            self.events_problem = problem
+            self._main_revision = self._next_revision()
 
     def put_event(self, event: WrittenEvent) -> None:
         """Show a new Event, or another state of one."""

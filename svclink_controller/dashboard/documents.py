@@ -98,6 +98,7 @@ def _main_read(board: Board) -> dict[str, Json]:
         "problems": [
             {"about": about, "message": message} for about, message in board.main.problems
         ],
+        "eventsProblem": board.events_problem,
     }
 
 

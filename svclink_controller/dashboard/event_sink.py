@@ -1,6 +1,8 @@
-"""Reads the Kubernetes Events that svclink wrote. A user who may not list them sees none."""
+"""Reads the Kubernetes Events that svclink wrote, or shows why they cannot be read."""
 
 from __future__ import annotations
+
+from typing import Final
 
 import structlog
 from attrs import frozen
@@ -14,6 +16,8 @@ from svclink_controller.wire.messages import Listing, Undecodable, WireError
 from svclink_controller.wire.resources import EVENTS
 from svclink_controller.wire.written_events import FROM_SVCLINK, WrittenEvent
 from svclink_core.meta_v1 import NamespacedName
+
+NOT_PERMITTED: Final = "you do not have permission to list Events in the main cluster"
 
 log = structlog.get_logger()
 
@@ -42,10 +46,16 @@ class EventSink:
 async def reflect_events(client: Client, board: Board) -> None:
     """List and watch the Events until cancelled, unless that is not permitted."""
     if not await _may_list(client):
-        log.info("events not read", problem="not permitted to list events")
+        log.info("events not read", problem=NOT_PERMITTED)
+        board.note_events_problem(NOT_PERMITTED)
         return
+
+    def fail(error: ReadError) -> None:
+        log.info("events not read", problem=str(error))
+        board.note_events_problem(f"Events of the main cluster cannot be read: {error}")
+
     reflector = Reflector(client, EVENTS, field_selector=FROM_SVCLINK)
-    await reflect_forever(reflector, EventSink(board), _note)
+    await reflect_forever(reflector, EventSink(board), fail)
 
 
 async def _may_list(client: Client) -> bool:
@@ -54,7 +64,3 @@ async def _may_list(client: Client) -> bool:
         return await is_allowed(client, {"resource": EVENTS.plural, "verb": "list"})
     except (ApiError, TransportError, WireError):
         return True  # The list tells.
-
-
-def _note(error: ReadError) -> None:
-    log.info("events not read", problem=str(error))

@@ -162,5 +162,6 @@ def snapshot(links: Iterable[Facts], services: Mapping[str, Facts], **different:
         "services": dict(services),
         "happened": [],
         "events": [],
+        "eventsProblem": None,
     }
     return usual | different

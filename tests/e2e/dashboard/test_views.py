@@ -124,11 +124,60 @@ def test_what_happened(pages: Pages, server: ScriptedServer) -> None:
     expect(entries).to_have_count(4)
 
 
-def test_events_that_may_not_be_read(pages: Pages, server: ScriptedServer) -> None:
-    """Events that are missing are said to be missing."""
-    server.snapshot = example_snapshot() | {"events": None}
+@pytest.mark.parametrize(
+    ("events", "problem", "shown"),
+    [
+        (None, "403 Forbidden", "Events are missing: 403 Forbidden"),
+        (None, None, "Events have not been read yet."),
+        ([], "no route", "Events may be out of date: no route"),
+    ],
+)
+def test_events_that_cannot_be_read(
+    pages: Pages, server: ScriptedServer, events: list[Facts] | None, problem: str, shown: str
+) -> None:
+    """The page says why Events are missing, or may be out of date."""
+    server.snapshot = example_snapshot() | {"events": events, "eventsProblem": problem}
     page = pages.open(f"{server.page}#/history")
-    expect(page.get_by_text("You do not have permission to list Events")).to_be_visible()
+    expect(page.get_by_text(shown)).to_be_visible()
+
+
+def test_files_have_no_events(pages: Pages, server: ScriptedServer) -> None:
+    """Nothing is said to be missing that cannot be there."""
+    files = {"kind": "files", "name": "main.yaml"}
+    server.snapshot = example_snapshot() | {"events": None, "source": files}
+    page = pages.open(f"{server.page}#/history")
+    expect(page.get_by_role("button", name="Endpoints")).to_be_visible()
+    expect(page.get_by_role("button", name="Events")).to_have_count(0)
+    expect(page.get_by_text("Events have not been read yet.")).to_have_count(0)
+
+
+def test_invalid_times_are_unknown(pages: Pages, server: ScriptedServer) -> None:
+    """A time that a cluster wrote may be anything; every view is shown nevertheless."""
+    invalid = "soon"
+    condition = {
+        "type": "Synced",
+        "status": "False",
+        "reason": "Partly",
+        "message": "",
+        "since": invalid,
+        "healthy": False,
+    }
+    odd = link("a", endpoints(1), credentialsExpire=invalid, conditions=[condition])
+    event = {
+        "uid": "1",
+        "at": invalid,
+        "type": "Normal",
+        "reason": "Synced",
+        "message": "",
+        "object": "ClusterLink/a",
+        "count": 1,
+    }
+    server.snapshot = snapshot([odd], {}, events=[event], started=invalid)
+    page = pages.open(server.page)
+    expect(page.get_by_text("unknown")).to_have_count(2)
+    page.get_by_role("link", name="Activity").click()
+    expect(page.get_by_role("time")).to_have_text(["unknown"])
+    expect(page.get_by_text("since unknown")).to_be_visible()
 
 
 def test_nothing_is_shown_as_empty_while_it_is_unknown(

@@ -2,9 +2,10 @@
 
 const MOST_HAPPENED = 2000;
 
-/** The moment of an RFC 3339 time, in seconds; null without one. */
+/** The moment of an RFC 3339 time, in seconds; null without one, or if it is not a time. */
 export function moment(text) {
-  return text ? Date.parse(text) / 1000 : null;
+  const seconds = Date.parse(text ?? "") / 1000;
+  return Number.isNaN(seconds) ? null : seconds;
 }
 
 export class Facts {

@@ -140,7 +140,7 @@ function Memory({ seen }) {
 function Expiry({ link, now }) {
   const end = moment(link.credentialsExpire);
   if (end === null) {
-    return html`<span class="muted">no expiry date</span>`;
+    return html`<span class="muted">${link.credentialsExpire ? "unknown" : "no expiry date"}</span>`;
   }
   return html`<time datetime=${link.credentialsExpire} title=${dateTime(end)}>
     ${end > now ? `expire ${until(end, now)}` : `expired ${ago(end, now)}`}

@@ -26,14 +26,8 @@ export function History({ page, actions }) {
       <h1>Activity</h1>
       <p class="muted">since ${dateTime(moment(facts.started))}, when the dashboard was started</p>
     </div>
-    ${
-      facts.events === null &&
-      html`<p class="notice">
-        You do not have permission to list Events in the main cluster, so this page does not show
-        them.
-      </p>`
-    }
-    <${Filters} filters=${filters} actions=${actions} />
+    <${EventsNotice} facts=${facts} />
+    <${Filters} filters=${filters} actions=${actions} kinds=${kindsOf(facts)} />
     ${
       entries.length === 0
         ? html`<p class="empty panel">${nothing(filters)}</p>`
@@ -53,6 +47,25 @@ export function History({ page, actions }) {
 /** Entries are changes and Events. */
 function older(count) {
   return `${number(count)} older ${count === 1 ? "entry" : "entries"}`;
+}
+
+/** Why Events are missing, or may be out of date. Files have none. */
+function EventsNotice({ facts }) {
+  if (facts.eventsProblem) {
+    const missing = facts.events === null ? "Events are missing" : "Events may be out of date";
+    return html`<p class="notice">${missing}: <${Untrusted}>${facts.eventsProblem}<//></p>`;
+  }
+  return facts.events === null && !isFiles(facts)
+    ? html`<p class="notice">Events have not been read yet.</p>`
+    : null;
+}
+
+function kindsOf(facts) {
+  return isFiles(facts) ? KINDS.filter(([kind]) => kind !== "event") : KINDS;
+}
+
+function isFiles({ source }) {
+  return source.kind === "files";
 }
 
 function nothing({ kind, show, q }) {
@@ -90,7 +103,7 @@ function isSelected(facts, entry, { kind, show, q = "" }) {
   );
 }
 
-function Filters({ filters, actions }) {
+function Filters({ filters, actions, kinds }) {
   const { kind = "", show = "", q = "" } = filters;
   return html`<form class="filters" role="search" onSubmit=${(event) => event.preventDefault()}>
     <label class="search">
@@ -105,7 +118,7 @@ function Filters({ filters, actions }) {
       <kbd aria-hidden="true">/</kbd>
     </label>
     <div class="chips" role="group" aria-label="Kind">
-      ${KINDS.map(
+      ${kinds.map(
         ([each, words]) =>
           html`<button
             type="button"

@@ -38,8 +38,13 @@ export function duration(seconds) {
   return `${Math.floor(Math.max(seconds, 0) / size)} ${unit}`;
 }
 
+const UNKNOWN = "unknown";
+
 /** How long ago a moment was. Clocks differ a little, so the future counts as now. */
 export function ago(moment, now) {
+  if (moment === null) {
+    return UNKNOWN;
+  }
   return now - moment < 2 ? "just now" : `${duration(now - moment)} ago`;
 }
 
@@ -49,11 +54,11 @@ export function until(moment, now) {
 }
 
 export function clockTime(moment) {
-  return CLOCK.format(new Date(moment * 1000));
+  return moment === null ? UNKNOWN : CLOCK.format(new Date(moment * 1000));
 }
 
 export function dateTime(moment) {
-  return DATE.format(new Date(moment * 1000));
+  return moment === null ? UNKNOWN : DATE.format(new Date(moment * 1000));
 }
 
 const SIZES = ["B", "KiB", "MiB", "GiB", "TiB"];

@@ -15,6 +15,7 @@ import pytest
 from attrs import evolve, frozen
 
 from svclink_controller.dashboard.board import Board
+from svclink_controller.dashboard.event_sink import NOT_PERMITTED
 from svclink_controller.dashboard.live import LiveFleet, make_live_fleet
 from svclink_controller.remotes.session import Heartbeat
 from svclink_core import ClusterLinkStatus, Condition, NamespacedName, Options, Reason
@@ -24,7 +25,7 @@ from svclink_core.svclink_v1alpha1 import SecretKeyReference
 from svclink_core.well_known import LABEL_SERVICE_NAME
 from tests.builders.keys import WEB
 from tests.builders.values import foreign_slice, mirrored_slice, remote_slice, service
-from tests.unit.controller.faults import Fault, Hang, HangUp, Refuse, ends_with
+from tests.unit.controller.faults import Answer, Fault, Garbage, Hang, HangUp, Refuse, ends_with
 from tests.unit.controller.fleets import Fleet, fleet
 from tests.unit.controller.http_server import connected, kubeconfig
 from tests.unit.controller.waiting import eventually
@@ -242,12 +243,34 @@ def _event(name: str) -> dict[str, Any]:
     }
 
 
-async def test_events_that_may_not_be_listed(tmp_path: Path) -> None:
-    """Everything else is shown."""
+@pytest.mark.parametrize(
+    ("fault", "problem"),
+    [
+        (Refuse(403, "Forbidden"), "403 Forbidden"),
+        (Refuse(500, "InternalError"), "500 InternalError"),
+        (HangUp(), "cannot be read"),
+        (Garbage(), "cannot be read"),
+    ],
+)
+async def test_events_that_cannot_be_read(tmp_path: Path, fault: Fault, problem: str) -> None:
+    """The page says why, and shows everything else, until they can be read."""
     async with following(tmp_path) as world:
-        world.clusters.main.fail(Refuse(403, "Forbidden"), when=ends_with("/events"))
+        world.clusters.main.fail(fault, when=ends_with("/events"))
         async with running(world):
             await world.has_reason(Reason.MIRRORED)
+            await eventually(lambda: problem in (world.board.events_problem or ""))
+            assert world.board.events_since(0) is None
+            world.clusters.main.heal()
+            await eventually(lambda: world.board.events_since(0) is not None)
+            assert world.board.events_problem is None
+
+
+async def test_events_that_may_not_be_listed(tmp_path: Path) -> None:
+    """Nothing is requested that would be denied, and the page says so."""
+    async with following(tmp_path) as world:
+        world.clusters.main.fail(Answer({"status": {"allowed": False}}), when=ends_with("reviews"))
+        async with running(world):
+            await eventually(lambda: world.board.events_problem == NOT_PERMITTED)
             assert world.board.events_since(0) is None
 
 

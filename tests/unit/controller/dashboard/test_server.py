@@ -244,7 +244,26 @@ async def test_changes_come_as_deltas() -> None:
         board.put_main(MainRead(is_complete=True, problems=(("services", "403"),)))
         name, data = await anext(events)
         assert data["problems"] == [{"about": "services", "message": "403"}]
-        assert data.keys() == {"revision", "now", "main", "state", "problems"}
+        assert data.keys() == {
+            "revision",
+            "now",
+            "main",
+            "state",
+            "problems",
+            "eventsProblem",
+        }
+
+
+async def test_reason_why_events_are_missing_is_shown() -> None:
+    """Events that were read stay, and may be out of date until they are read again."""
+    board, facts = shown()
+    async with browsing(board, facts) as page, page.events() as events:
+        assert (await anext(events))[1]["eventsProblem"] is None
+        board.note_events_problem("no route")
+        assert (await anext(events))[1]["eventsProblem"] == "no route"
+        board.replace_events(())
+        name, data = await anext(events)
+        assert (name, data["events"], data["eventsProblem"]) == ("snapshot", [], None)
 
 
 async def test_slow_page_gets_merged_changes() -> None:
