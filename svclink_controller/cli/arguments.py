@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -12,6 +12,7 @@ import click
 from attrs import field, frozen
 
 from svclink_controller.cli import parameters
+from svclink_controller.cli.parameters import BooleanType
 from svclink_controller.credentials.trust import STRICT, Trust
 from svclink_core.controller_namespace import CONTROLLER_NAMESPACE_FLAG
 
@@ -86,7 +87,7 @@ controller_namespace_option: Final = click.option(
 def boolean_option(
     name: str, text: str, *, default: bool | None = False
 ) -> Callable[[Command], Command]:
-    """A flag in the style of Go: `--flag`, `--flag=true` or `--flag=false`.
+    """A flag in the style of Go: `--flag`, `--flag=true` or `--flag=false`; see `with_values`.
 
     Args:
         name: The flag.
@@ -98,10 +99,22 @@ def boolean_option(
         is_flag=False,
         flag_value="true",
         default=None if default is None else str(default).lower(),
-        type=click.BOOL,
+        type=BooleanType(),
+        metavar="[=BOOLEAN]",
         show_default=default is not None,
         help=text,
     )
+
+
+def with_values(arguments: Sequence[str], flags: Iterable[click.Parameter]) -> list[str]:
+    """The arguments with `--flag=true` for each boolean flag that has no value.
+
+    click would take the next argument for the value, even the name of a command. Go never does.
+    """
+    booleans = {name for each in flags if isinstance(each.type, BooleanType) for name in each.opts}
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    given = [f"{each}=true" if each in booleans else each for each in arguments[:end]]
+    return [*given, *arguments[end:]]
 
 
 def trusts_remotes(command: Callable[..., None]) -> Callable[..., None]:

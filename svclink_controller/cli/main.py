@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 from datetime import timedelta
+from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from typing import Final, Literal, NoReturn
@@ -20,8 +21,9 @@ from svclink_controller.cli.arguments import (
     boolean_option,
     controller_namespace_option,
     trusts_remotes,
+    with_values,
 )
-from svclink_controller.cli.parameters import DurationType, ListenAddressType, MemoryType
+from svclink_controller.cli.parameters import DurationType, ListenAddressType, MemoryType, Number
 from svclink_controller.credentials.trust import Trust
 from svclink_controller.election.leader import DEFAULT_LEASE_NAME
 from svclink_controller.monitoring import logs
@@ -68,6 +70,24 @@ class _Commands(click.Group):
         module = import_module(f"svclink_controller.cli.commands.{COMMANDS[cmd_name]}")
         command: click.Command = getattr(module, f"{cmd_name.replace('-', '_')}_command")
         return command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Give boolean flags a value, also those after the name of the command."""
+        return super().parse_args(ctx, with_values(args, self.params))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; an unknown name is an error with names that are like it."""
+        name = args[0]
+        if name in COMMANDS or ctx.resilient_parsing:
+            return super().resolve_command(ctx, args)
+        hint = "see svclink --help"
+        if name.lower() in ("true", "false"):
+            hint = "write the value of a flag after '='"
+        elif like := get_close_matches(name, COMMANDS):
+            hint = f"did you mean {' or '.join(like)}?"
+        raise click.UsageError(f"{name!r} is not a command: {hint}", ctx)
 
 
 @click.group(
@@ -130,7 +150,7 @@ class _Commands(click.Group):
 )
 @click.option(
     "--max-writes-per-second",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True),
     metavar="N",
     help="Limit on EndpointSlice writes per second; unlimited by default.",
 )

@@ -86,6 +86,31 @@ class MemoryType(click.ParamType[int]):
         return size
 
 
+class BooleanType(click.types.BoolParamType):
+    """A boolean; the error for anything else shows both values instead of all spellings."""
+
+    def convert(
+        self, value: str | bool, param: click.Parameter | None, ctx: click.Context | None
+    ) -> bool:
+        """Parse the text; a default is already a boolean."""
+        parsed = self.str_to_bool(value) if value != "" else None
+        if parsed is None:
+            self.fail(f"{value!r} is not a boolean: use true or false", param, ctx)
+        return parsed
+
+
+class WholeNumber(click.IntRange):
+    """A whole number in a range."""
+
+    name = "whole number"
+
+
+class Number(click.FloatRange):
+    """A number in a range."""
+
+    name = "number"
+
+
 class ListenAddressType(click.ParamType[ListenAddress | Literal["off"]]):
     """`HOST:PORT`, `:PORT` for every interface, `[IPV6]:PORT`, or `off`."""
 
