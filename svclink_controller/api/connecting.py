@@ -27,6 +27,9 @@ from svclink_core.errors import SvclinkError
 
 USER_AGENT: Final = "svclink"
 
+POD_VARIABLE: Final = "KUBERNETES_SERVICE_HOST"
+"""The environment variable that every Pod has."""
+
 
 class ConfigurationError(SvclinkError):
     """The main cluster's kubeconfig or in-cluster configuration cannot be used."""
@@ -101,9 +104,12 @@ def _unusable(kubeconfig: Path | None, error: Exception) -> ConfigurationError:
     cause = "a certificate or key in it is broken" if isinstance(error, ssl.SSLError) else error
     if kubeconfig is not None:
         return ConfigurationError(f"{_named(kubeconfig)} cannot be used: {cause}")
-    if "KUBERNETES_SERVICE_HOST" in os.environ:
+    if POD_VARIABLE in os.environ:
         return ConfigurationError(f"the ServiceAccount of the Pod cannot be used: {cause}")
-    return ConfigurationError(f"not running in a Pod ({cause}); pass --kubeconfig=FILE")
+    return ConfigurationError(
+        f"not running in a Pod ({cause}), and $KUBECONFIG and ~/.kube/config are for commands only:"
+        " pass --kubeconfig=FILE to run the controller"
+    )
 
 
 def cluster_entry(kubeconfig: Path | None, context: str | None) -> Credentials:

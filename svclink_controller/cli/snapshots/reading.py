@@ -12,7 +12,7 @@ from typing import TypeVar
 import click
 
 from svclink_controller.api.client import Client
-from svclink_controller.api.connecting import main_client, own_namespace
+from svclink_controller.api.connecting import POD_VARIABLE, main_client, own_namespace
 from svclink_controller.api.errors import ApiError
 from svclink_controller.cli.arguments import Source
 from svclink_controller.cli.printing import printable
@@ -20,9 +20,14 @@ from svclink_controller.cli.snapshots.files import read_files
 from svclink_controller.cli.snapshots.live import Scope, read_clusters
 from svclink_controller.cli.snapshots.partial import PartialSnapshot
 from svclink_controller.monitoring import logs
+from svclink_core.errors import SvclinkError
 from svclink_core.snapshot import Options
 
 T = TypeVar("T")
+
+
+class NoKubeconfigError(SvclinkError):
+    """A command has no cluster to read; the message says where it looked."""
 
 
 def read_source(source: Source, options: Options, namespace: str = "") -> PartialSnapshot:
@@ -86,12 +91,24 @@ async def connected(source: Source, *, must_answer: bool = True) -> AsyncIterato
 
 
 def admin_kubeconfig(source: Source) -> Path | None:
-    """The given kubeconfig, else the one kubectl would use; None for the Pod's ServiceAccount."""
+    """The given kubeconfig, else the one kubectl would use; None for the Pod's ServiceAccount.
+
+    Raises:
+        NoKubeconfigError: There is none, and svclink does not run in a Pod.
+    """
     if source.kubeconfig is not None:
         return source.kubeconfig
     if path := os.environ.get("KUBECONFIG"):
         return Path(path)
-    with suppress(RuntimeError):  # There may be no home directory.
+    missing = "there is no home directory"
+    with suppress(RuntimeError):
         default = Path.home() / ".kube" / "config"
-        return default if default.is_file() else None
-    return None
+        if default.is_file():
+            return default
+        missing = f"there is no file {default}"
+    if POD_VARIABLE in os.environ:
+        return None
+    raise NoKubeconfigError(
+        f"no kubeconfig found: $KUBECONFIG is not set, {missing}, and svclink does not run in a Pod"
+        f" ({POD_VARIABLE} is not set): pass --kubeconfig=FILE"
+    )

@@ -81,6 +81,8 @@ class _Document:
             raise AccessError(_position(error)) from None
         except Exception:  # noqa: BLE001 - a value fails in any way to be what its tag says
             raise AccessError("it has a value of the wrong type, or a huge number") from None
+        if content is None:
+            raise AccessError("it is empty")
         if not isinstance(content, dict):
             raise AccessError(_STRUCTURE)
         for key, expected in (("apiVersion", "v1"), ("kind", "Config")):
@@ -119,7 +121,9 @@ def _context_name(
     """The context to use: the given one, else the first current one."""
     current = (document.content.get("current-context") for document in documents)
     name = given or next(filter(None, current), None)
-    known = ", ".join(sorted(contexts)) or "none"
+    known = ", ".join(sorted(contexts))
+    if not contexts:
+        raise AccessError("it has no contexts: use a kubeconfig that has one")
     if name is None:
         raise AccessError(f"it has no current-context; pass --context with one of: {known}")
     if not isinstance(name, str) or name not in contexts:

@@ -218,12 +218,14 @@ def plugin(*command: str) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("", "does not have the structure"),
+        ("", "it is empty"),
+        ("# a comment\n", "it is empty"),
         ("a: [", "it is not YAML"),
         ("[]", "does not have the structure"),
         ("just text", "does not have the structure"),
-        ("current-context: a", "no context named 'a'; its contexts are: none"),
-        ("clusters: 5\ncurrent-context: a", "no context named 'a'"),
+        ("current-context: a", "it has no contexts: use a kubeconfig that has one"),
+        ("clusters: 5\ncurrent-context: a", "it has no contexts"),
+        ("apiVersion: v1", "it has no contexts"),
         ("contexts: 5\ncurrent-context: a", "does not have the structure"),
         ("\x00", "it is not YAML"),
         ("[" * 5000, "it is not YAML"),

@@ -18,6 +18,7 @@ import pytest
 from attrs import frozen
 
 from svclink_controller import manager
+from svclink_controller.cli.arguments import with_values
 from svclink_controller.cli.main import COMMANDS, main, svclink
 from svclink_controller.cli.parameters import DurationType, ListenAddressType, MemoryType
 from svclink_controller.monitoring import logs
@@ -124,7 +125,12 @@ def asks_cluster(name: str) -> bool:
         (["--lease-name", "Svclink"], ["--lease-name", "'Svclink'"]),
         (["--lease-name="], ["--lease-name", "''"]),
         (["--nonsense"], ["--nonsense"]),
-        (["nonsense"], ["'nonsense'"]),
+        (["nonsense"], ["'nonsense'", "--help"]),
+        (["plna"], ["'plna' is not a command: did you mean plan?"]),
+        (["--opt-in=", *PLAN], ["--opt-in", "'' is not a boolean: use true or false"]),
+        (["--opt-in=yesno", *PLAN], ["'yesno' is not a boolean: use true or false"]),
+        (["--leader-elect", "false"], ["'false' is not a command", "after '='"]),
+        (["dashboard", "--port", "80x"], ["--port", "'80x' is not a valid whole number"]),
         (["plan"], ["--kubeconfig"]),
         (["plan", "--remote", "c1=/dev/null"], ["--remote", "--main"]),
         (["explain", "web", "--main", "/dev/null"], ["NAMESPACE/SERVICE", "'web'", "shop/web"]),
@@ -172,8 +178,15 @@ def test_every_command_rejects_unknown_flags(run: Run, name: str) -> None:
     assert "Traceback" not in ended.error
 
 
-ARGUMENTS = {"explain": ["shop/web"]}
-"""Required arguments of commands."""
+REQUIRED = {
+    "drain": ["cluster-a"],
+    "explain": ["shop/web"],
+    "export-kubeconfig": ["cluster-a"],
+    "shift": ["shop/web", "--to", "cluster-a", "--steps", "5"],
+    "traffic": ["shop/web"],
+    "undrain": ["cluster-a"],
+}
+"""Arguments with which a command gets as far as to its cluster."""
 
 
 @pytest.mark.parametrize(
@@ -192,7 +205,7 @@ def test_every_command_rejects_an_unusable_kubeconfig(
     """Every command rejects an invalid kubeconfig, or one of a dead server, with one sentence."""
     path = tmp_path / "kubeconfig"
     path.write_text(content, encoding="utf-8")
-    ended = run(name, "--kubeconfig", str(path), *ARGUMENTS.get(name, []))
+    ended = run(name, "--kubeconfig", str(path), *REQUIRED.get(name, []))
     assert (ended.code, ended.output) == (1, "")
     assert [
         line.split(":")[0] for line in ended.error.splitlines() if line.startswith("Error")
@@ -266,7 +279,11 @@ def test_user_without_a_home_directory() -> None:
         env=environment,
     )
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("Error: not running in a Pod")
+    assert done.stderr == (
+        "Error: no kubeconfig found: $KUBECONFIG is not set, there is no home directory, and"
+        " svclink does not run in a Pod (KUBERNETES_SERVICE_HOST is not set): pass"
+        " --kubeconfig=FILE\n"
+    )
 
 
 HOMES = ("HOME", "KUBECONFIG", "KUBERNETES_SERVICE_HOST")
@@ -276,8 +293,26 @@ def test_missing_kubeconfig_outside_a_pod_names_the_flag(run: Run) -> None:
     """Without a ServiceAccount, the error says which flag to use."""
     ended = run()
     assert ended.code == 1
-    assert "--kubeconfig" in ended.error
-    assert ended.error.count("\n") == 1
+    assert ended.error == (
+        "Error: not running in a Pod (KUBERNETES_SERVICE_HOST is not set), and $KUBECONFIG and"
+        " ~/.kube/config are for commands only: pass --kubeconfig=FILE to run the controller\n"
+    )
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_command_without_a_kubeconfig_says_where_it_looked(
+    run: Run, tmp_path: Path, name: str
+) -> None:
+    """The sentence names each place and how to fix it."""
+    if not asks_cluster(name):
+        return
+    ended = run(name, *REQUIRED.get(name, []))
+    assert (ended.code, ended.output) == (1, "")
+    assert ended.error == (
+        f"Error: no kubeconfig found: $KUBECONFIG is not set, there is no file {tmp_path}/.kube/"
+        "config, and svclink does not run in a Pod (KUBERNETES_SERVICE_HOST is not set): pass"
+        " --kubeconfig=FILE\n"
+    )
 
 
 def test_check_reports_an_unreachable_cluster(run: Run, tmp_path: Path) -> None:
@@ -290,6 +325,19 @@ def test_check_reports_an_unreachable_cluster(run: Run, tmp_path: Path) -> None:
 
 
 # Valid flags
+
+
+def test_boolean_flag_leaves_the_next_argument_alone() -> None:
+    """`--flag` is true, as in Go: what follows is the command, or the next flag."""
+    given = ["--opt-in", "--leader-elect=false", "plan", "--allow-remote-proxies", "--", "--opt-in"]
+    assert with_values(given, svclink.params) == [
+        "--opt-in=true",
+        "--leader-elect=false",
+        "plan",
+        "--allow-remote-proxies=true",
+        "--",
+        "--opt-in",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -310,7 +358,11 @@ def test_check_reports_an_unreachable_cluster(run: Run, tmp_path: Path) -> None:
         ["--listen-address", "127.0.0.1:0"],
         ["--listen-address=[::1]:80"],
         ["--listen-address=off"],
-        ["--leader-elect", "false"],
+        ["--leader-elect"],
+        ["--leader-elect=false"],
+        ["--opt-in"],
+        ["--opt-in=false", "--sync-services-to-local-cluster"],
+        ["--allow-insecure-remotes", "--allow-remote-proxies"],
         ["--included-namespaces=a"],
         ["--included-namespaces", "a, b,c"],
         ["--included-namespaces=a", "--included-namespaces=b"],
@@ -318,7 +370,7 @@ def test_check_reports_an_unreachable_cluster(run: Run, tmp_path: Path) -> None:
     ids=" ".join,
 )
 def test_flags_are_written_as_in_go(run: Run, flags: list[str]) -> None:
-    """`--flag=value`, `--flag value`, booleans with a value, repeated and comma-separated lists."""
+    """`--flag=value`, `--flag value`, booleans with `=` or alone, repeated and comma-separated."""
     ended = run(*flags, *PLAN)
     assert (ended.code, ended.error) == (0, "")
     assert "Nothing to change." in ended.output
