@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import partial
@@ -46,6 +45,7 @@ from svclink_controller.remotes.session import identify_until_known
 from svclink_controller.remotes.supervisor import Supervisor
 from svclink_controller.settings import Settings
 from svclink_controller.state.store import Store
+from svclink_controller.stop_signals import on_signal, stop_signals
 from svclink_controller.wire.messages import WireError
 from svclink_controller.wire.resources import cluster_links
 from svclink_core.controller_namespace import ControllerNamespace, KnownNamespace
@@ -63,7 +63,7 @@ log = structlog.get_logger()
 
 
 async def run(settings: Settings) -> None:
-    """Run the controller until SIGTERM or SIGINT.
+    """Run the controller until SIGTERM, SIGINT or SIGHUP.
 
     Raises:
         ConfigurationError: The main cluster's credentials cannot be used.
@@ -71,8 +71,8 @@ async def run(settings: Settings) -> None:
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    for number in stop_signals():
+        loop.add_signal_handler(number, on_signal(number, stop.set))
     files, context = settings.kubeconfig, settings.kube_context
     client = await _unless_stopped(stop, main_client(files, context))
     if client is None:

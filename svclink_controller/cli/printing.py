@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
@@ -37,7 +39,19 @@ COLOURS: Final = {
 
 def console() -> Console:
     """Standard output. In a file or pipe, one row is one line."""
-    return Console(soft_wrap=True, width=None if sys.stdout.isatty() else WIDEST, highlight=False)
+    return _Console(soft_wrap=True, width=None if sys.stdout.isatty() else WIDEST, highlight=False)
+
+
+class _Console(Console):
+    """A console that leaves a closed pipe to its caller.
+
+    rich would raise SystemExit, which in a task stops the event loop before anything is cleaned up.
+    """
+
+    def on_broken_pipe(self) -> None:
+        """Print no more, and raise the error as any other write would."""
+        self.quiet = True
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -21,6 +21,7 @@ from svclink_controller.dashboard.connections import LIMITS, ConnectionLimits, P
 from svclink_controller.dashboard.event_stream import EventStream
 from svclink_controller.dashboard.facts import Facts
 from svclink_controller.dashboard.page_files import INDEX, PageFile
+from svclink_controller.monitoring.listen_address import why_not_listening
 from svclink_core.errors import SvclinkError
 from svclink_core.meta_v1 import NamespacedName
 
@@ -147,7 +148,7 @@ async def _listen(runner: web.AppRunner, port: int, limits: ConnectionLimits) ->
     try:
         return await loop.create_server(lambda: PageConnection(manager, limits), LOOPBACK, port)
     except OSError as error:
-        cause = error.strerror or str(error)
         raise PortError(
-            f"cannot listen on port {port} of {LOOPBACK}: {cause}: pass another --port, or none"
+            f"cannot listen on port {port} of {LOOPBACK}: {why_not_listening(error)}:"
+            " pass another --port, or none"
         ) from error

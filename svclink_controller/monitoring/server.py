@@ -11,7 +11,7 @@ from attrs import frozen
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
-from svclink_controller.monitoring.listen_address import ListenAddress
+from svclink_controller.monitoring.listen_address import ListenAddress, why_not_listening
 from svclink_core.errors import SvclinkError
 
 log = structlog.get_logger()
@@ -80,5 +80,5 @@ async def _listen(runner: web.AppRunner, address: ListenAddress) -> None:
     try:
         await web.TCPSite(runner, address.host or None, address.port).start()
     except (OSError, OverflowError) as error:
-        cause = getattr(error, "strerror", None) or str(error)
+        cause = why_not_listening(error)
         raise ListenError(f"cannot listen on --listen-address={address}: {cause}") from error

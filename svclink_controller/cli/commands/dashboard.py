@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import signal
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
 import click
 from attrs import frozen
@@ -14,6 +13,7 @@ from attrs import frozen
 from svclink_controller import clock
 from svclink_controller.api.client import Client
 from svclink_controller.cli.arguments import Source, reads_clusters_or_files
+from svclink_controller.cli.parameters import WholeNumber
 from svclink_controller.cli.snapshots.files import read_files
 from svclink_controller.cli.snapshots.live import Scope
 from svclink_controller.cli.snapshots.reading import ask, print_warnings
@@ -28,18 +28,21 @@ from svclink_controller.dashboard.page_files import PageFile, read_page_files
 from svclink_controller.dashboard.recorded import recorded_fleet
 from svclink_controller.dashboard.server import LOOPBACK, DashboardServer, serving_dashboard
 from svclink_controller.monitoring import logs
+from svclink_controller.stop_signals import on_signal, stop_signals
 from svclink_core.budget import Budget
 from svclink_core.snapshot import Options
 
 FILES: Final = "files"
 CLUSTERS: Final = "clusters"
 
+Work: TypeAlias = Callable[[], Coroutine[None, None, None]]
+
 
 @click.command("dashboard")
 @reads_clusters_or_files
 @click.option(
     "--port",
-    type=click.IntRange(1, 65535),
+    type=WholeNumber(1, 65535),
     metavar="PORT",
     help="Port on 127.0.0.1. Default: any that is free.",
 )
@@ -81,7 +84,7 @@ def dashboard_command(
             budget=budget,
         )
         shown = SourceName(CLUSTERS, name)
-        await page.show(fleet.board, fleet.facts(), shown, fleet.run())
+        await page.show(fleet.board, fleet.facts(), shown, fleet.run)
 
     ask(source, options, follow)
 
@@ -105,12 +108,12 @@ class _Page:
         board: Board,
         facts: Facts,
         source: SourceName,
-        work: Coroutine[None, None, None] | None = None,
+        work: Work | None = None,
     ) -> None:
-        """Serve until SIGINT or SIGTERM, or until the work fails that keeps the board current."""
+        """Serve until a signal comes, or until the work fails that keeps the board current."""
         stop, token = asyncio.Event(), new_token()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        for number in stop_signals():
+            asyncio.get_running_loop().add_signal_handler(number, on_signal(number, stop.set))
         stream = EventStream(board, source, clock.now())
         server = DashboardServer(Gate(token), stream, facts, self.files)
         async with AsyncExitStack() as stack:
@@ -123,11 +126,11 @@ class _Page:
             await _until(stop, work)
 
 
-async def _until(stop: asyncio.Event, work: Coroutine[None, None, None] | None) -> None:
+async def _until(stop: asyncio.Event, work: Work | None) -> None:
     """Do some work until it is to stop. An error of the work is raised."""
     tasks: set[asyncio.Task[Literal[True] | None]] = {asyncio.create_task(stop.wait())}
     if work is not None:
-        tasks.add(asyncio.create_task(work))
+        tasks.add(asyncio.create_task(work()))
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:

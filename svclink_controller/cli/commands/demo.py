@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
 import tempfile
 from collections.abc import Coroutine
@@ -16,6 +15,7 @@ from svclink_controller.demo.control_planes import find_binaries
 from svclink_controller.demo.fleet import MAIN_CONTEXT, REMOTES, Fleet, running_fleet
 from svclink_controller.demo.narrator import Narrator
 from svclink_controller.demo.story import NAMESPACE, Story
+from svclink_controller.stop_signals import on_signal, stop_signals
 
 
 @click.command("demo")
@@ -38,10 +38,10 @@ def demo_command(*, keep: bool, real: bool) -> None:
 
 
 async def _run(directory: Path, binaries: Path | None, *, keep: bool) -> bool:
-    """Run the story; False if SIGINT or SIGTERM came before its end."""
+    """Run the story; False if SIGINT, SIGTERM or SIGHUP came before its end."""
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    for number in stop_signals():
+        asyncio.get_running_loop().add_signal_handler(number, on_signal(number, stop.set))
     narrator = Narrator(console())
     kind = "real" if binaries else "embedded"
     narrator.title(

@@ -13,7 +13,7 @@ from svclink_controller import clock
 from svclink_controller.api.client import Client
 from svclink_controller.cli import parameters
 from svclink_controller.cli.arguments import Source, output_option, reads_clusters
-from svclink_controller.cli.parameters import DurationType, ServiceName
+from svclink_controller.cli.parameters import DurationType, ServiceName, WholeNumber
 from svclink_controller.cli.printing import percent_text
 from svclink_controller.cli.snapshots.live import Scope, read_clusters
 from svclink_controller.cli.snapshots.reading import ask, print_warnings
@@ -63,7 +63,7 @@ INTERRUPTED: Final = 130
 )
 @click.option(
     "--min-ready",
-    type=click.IntRange(min=0),
+    type=WholeNumber(min=0),
     default=1,
     show_default=True,
     metavar="N",
@@ -92,8 +92,8 @@ def shift_command(
 
     Writes the TrafficPolicy of the Service. Each step is watched for --every once svclink has
     applied it. If another client changes the share, the command ends and leaves it alone. What an
-    interrupt (Ctrl-C, SIGTERM) does is printed first: the share stays, or with
-    --revert-on-interrupt it is set back. A second interrupt ends the command at once.
+    interrupt (Ctrl-C, SIGTERM, SIGHUP) does is printed first: the share stays, or
+    with --revert-on-interrupt it is set back. A second interrupt ends the command at once.
 
     Exit codes: 0 success, 1 invalid input or failed request, 2 the share was set back because too
     few endpoints were ready, 130 interrupted.

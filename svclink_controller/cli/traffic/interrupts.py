@@ -1,15 +1,16 @@
-"""Ends a command that waits when SIGINT or SIGTERM comes, at a place that it chooses itself."""
+"""Ends a command that waits when a signal comes, at a place that it chooses itself."""
 
 from __future__ import annotations
 
 import asyncio
-import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
 from attrs import define, field
+
+from svclink_controller.stop_signals import on_signal, stop_signals
 
 POLL_SECONDS: Final = 1.0
 """How long a command that waits pauses before it looks again."""
@@ -44,12 +45,12 @@ class Interrupt:
 
 @contextmanager
 def catching_interrupts() -> Iterator[Interrupt]:
-    """SIGINT and SIGTERM do not end the process while the context is active; the first one is kept.
+    """Signals to stop do not end the process while the context is active; the first one is kept.
 
     A second one ends it, as usual. Only the main thread gets signals.
     """
     interrupt, loop = Interrupt(), asyncio.get_running_loop()
-    signals = (signal.SIGINT, signal.SIGTERM) if _is_main_thread() else ()
+    signals = stop_signals() if _is_main_thread() else ()
 
     def catch() -> None:
         interrupt.request()
@@ -60,7 +61,7 @@ def catching_interrupts() -> Iterator[Interrupt]:
             loop.remove_signal_handler(each)
 
     for each in signals:
-        loop.add_signal_handler(each, catch)
+        loop.add_signal_handler(each, on_signal(each, catch))
     try:
         yield interrupt
     finally:

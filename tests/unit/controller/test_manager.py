@@ -538,9 +538,9 @@ async def test_drain_ends_after_its_time() -> None:
     assert "writes still in flight were abandoned" in [entry["event"] for entry in logs]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 async def test_signal_ends_the_controller(tmp_path: Path, number: signal.Signals) -> None:
-    """SIGTERM and SIGINT end the controller without an error; the mirrors stay."""
+    """SIGTERM, SIGINT and SIGHUP end the controller without an error; the mirrors stay."""
     async with worlds() as world:
         file = tmp_path / "kubeconfig"
         file.write_bytes(base64.b64decode(kubeconfig(world.main_server.url)))

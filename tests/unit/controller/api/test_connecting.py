@@ -223,7 +223,10 @@ def plugin(*command: str) -> dict[str, object]:
         ("a: [", "it is not YAML"),
         ("[]", "does not have the structure"),
         ("just text", "does not have the structure"),
-        ("current-context: a", "it has no contexts: use a kubeconfig that has one"),
+        (
+            "current-context: a",
+            "it has no contexts, so none is named 'a': use a kubeconfig that has one",
+        ),
         ("clusters: 5\ncurrent-context: a", "it has no contexts"),
         ("apiVersion: v1", "it has no contexts"),
         ("contexts: 5\ncurrent-context: a", "does not have the structure"),

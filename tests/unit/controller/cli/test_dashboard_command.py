@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -55,8 +57,10 @@ class Running:
 
 
 @asynccontextmanager
-async def dashboard(*flags: str) -> AsyncIterator[Running]:
-    """A dashboard, stopped at the end as by Ctrl-C: it ends well, and prints no error."""
+async def dashboard(
+    *flags: str, ended_by: signal.Signals = signal.SIGINT
+) -> AsyncIterator[Running]:
+    """A dashboard, stopped at the end, by Ctrl-C: it ends well, and prints no error."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "svclink_controller", "dashboard", "--no-browser", *flags),
         stdout=asyncio.subprocess.PIPE,
@@ -68,7 +72,7 @@ async def dashboard(*flags: str) -> AsyncIterator[Running]:
         found = ADDRESS.match(line)
         assert found is not None, (line, await process.communicate())
         yield Running(process, found[1], found[3])
-        process.send_signal(signal.SIGINT)
+        process.send_signal(ended_by)
         _, errors = await process.communicate()
         assert (process.returncode, errors.decode()) == (0, "")
     finally:
@@ -103,10 +107,40 @@ async def test_files_are_shown(tmp_path: Path) -> None:
         "main.yaml", object_list(service_manifest("web"), endpoint_slice("web"), link("c1"))
     )
     remote = files.remote("c1", object_list(service_manifest("web"), endpoint_slice("web")))
-    async with dashboard("--main", str(main), *remote) as running:
+    async with dashboard("--main", str(main), *remote, ended_by=signal.SIGHUP) as running:
         status, text = await running.service("default/web")
         assert status == 200
         assert json.loads(text)["clusters"][1]["outcome"] == "Mirrored"
+
+
+async def test_port_in_use_is_one_sentence(tmp_path: Path) -> None:
+    """The error says so once, and nothing else is printed; also while clusters are followed."""
+    async with fleet(tmp_path, "c1") as world:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            ended = await outcome("--kubeconfig", str(world.file), "--port", str(port))
+    cause = f"cannot listen on port {port} of 127.0.0.1: Address already in use"
+    assert ended == (1, f"Error: {cause}: pass another --port, or none\n")
+
+
+async def test_closed_pipe_ends_the_dashboard_silently(tmp_path: Path) -> None:
+    """As for any command whose reader leaves."""
+    async with fleet(tmp_path, "c1") as world:
+        assert await outcome("--kubeconfig", str(world.file)) == (1, "")
+
+
+async def outcome(*flags: str) -> tuple[int | None, str]:
+    """The exit code and errors of a dashboard that prints to a pipe without a reader."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "svclink_controller", "dashboard", "--no-browser", *flags),
+        stdout=writer,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    os.close(writer)
+    _, errors = await process.communicate()
+    return process.returncode, errors.decode()
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "x"])

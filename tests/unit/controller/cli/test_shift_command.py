@@ -184,7 +184,7 @@ async def test_shift_is_refused_before_anything_is_written(tmp_path: Path) -> No
 
 
 async def interrupted(world: Fleet, *more: str) -> tuple[int | None, list[str]]:
-    """The exit code and output of a shift that gets SIGINT at its first step."""
+    """The exit code and output of a shift that gets SIGHUP at its first step."""
     command = [*SHIFT, "--steps", "10,25", "--kubeconfig", str(world.file), *more]
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "svclink_controller", *command),
@@ -192,7 +192,7 @@ async def interrupted(world: Fleet, *more: str) -> tuple[int | None, list[str]]:
         stderr=asyncio.subprocess.PIPE,
     )
     await eventually(lambda: share_of(stored(world), "c1") == 10)
-    os.kill(child.pid, signal.SIGINT)
+    os.kill(child.pid, signal.SIGHUP)
     out, errors = await child.communicate()
     assert errors == b""
     return child.returncode, out.decode().splitlines()

@@ -78,7 +78,7 @@ def test_kept_demo_verifies_its_story_and_runs_until_interrupted(tmp_path: Path)
         assert kubeconfig.parent.stat().st_mode & 0o077 == 0
         assert not readable & {"kubeconfig", "serving.pem", "sa.key", "journal"}
 
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGHUP)  # The terminal is closed.
         assert process.wait(timeout=TIMEOUT_SECONDS) == 0
 
     assert not kubeconfig.parent.exists()
@@ -94,6 +94,25 @@ def test_interrupted_demo_leaves_nothing_behind(tmp_path: Path) -> None:
                 if line.startswith("svclink starts"):
                     process.send_signal(signal.SIGINT)
             assert process.wait(timeout=TIMEOUT_SECONDS) == 130
+        finally:
+            process.kill()
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_demo_ends_silently_when_its_reader_leaves(tmp_path: Path) -> None:
+    """`svclink demo | head` prints no traceback, and leaves nothing behind."""
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen(
+        COMMAND, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            process.stdout.readline()
+            process.stdout.close()
+            assert process.stderr.read() == ""
+            assert process.wait(timeout=TIMEOUT_SECONDS) == 1
         finally:
             process.kill()
 
