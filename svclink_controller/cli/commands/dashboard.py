@@ -35,7 +35,7 @@ from svclink_core.snapshot import Options
 FILES: Final = "files"
 CLUSTERS: Final = "clusters"
 
-Work: TypeAlias = Callable[[], Coroutine[None, None, None]]
+FollowClusters: TypeAlias = Callable[[], Coroutine[None, None, None]]
 
 
 @click.command("dashboard")
@@ -108,7 +108,7 @@ class _Page:
         board: Board,
         facts: Facts,
         source: SourceName,
-        work: Work | None = None,
+        work: FollowClusters | None = None,
     ) -> None:
         """Serve until a signal comes, or until the work fails that keeps the board current."""
         stop, token = asyncio.Event(), new_token()
@@ -126,7 +126,7 @@ class _Page:
             await _until(stop, work)
 
 
-async def _until(stop: asyncio.Event, work: Work | None) -> None:
+async def _until(stop: asyncio.Event, work: FollowClusters | None) -> None:
     """Do some work until it is to stop. An error of the work is raised."""
     tasks: set[asyncio.Task[Literal[True] | None]] = {asyncio.create_task(stop.wait())}
     if work is not None:
