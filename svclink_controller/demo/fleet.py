@@ -63,7 +63,7 @@ class Fleet:
         child = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "svclink_controller"),
             *("--kubeconfig", str(self.kubeconfig)),
-            *("export-kubeconfig", name, "--link", name, "--duration", "2h"),
+            *("export-kubeconfig", name, "--link", name, "--duration", "720h"),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,

@@ -14,7 +14,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from svclink_controller import clock
 
-VALID_DAYS: Final = 7
+VALID_DAYS: Final = 30
 LOOPBACK_NAMES: Final = x509.SubjectAlternativeName(
     [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost")]
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -13,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 TIMEOUT_SECONDS = 300.0
+SYSTEM_PATH = "/usr/bin:/bin"
+"""The PATH of another terminal, where `svclink` is not installed."""
 COMMAND = (sys.executable, "-m", "svclink_controller", "demo")
 
 
@@ -47,7 +50,9 @@ def kept_demo(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     with (
         output.open("wb") as log,
         subprocess.Popen(
-            (*COMMAND, "--keep"), env=os.environ | {"TMPDIR": str(files)}, stdout=log
+            (*COMMAND, "--keep"),
+            env=os.environ | {"TMPDIR": str(files), "PATH": SYSTEM_PATH},
+            stdout=log,
         ) as process,
     ):
         try:
@@ -70,6 +75,9 @@ def test_kept_demo_verifies_its_story_and_runs_until_interrupted(tmp_path: Path)
             if "✔" in line
         ] == STEPS
         assert "10.1.0.12 NOT READY" in printed
+        dashboard = printed.partition("\n    export KUBECONFIG=")[2].splitlines()[1].split()
+        assert dashboard[-1] == "dashboard"
+        assert shutil.which(dashboard[0], path=SYSTEM_PATH) is not None
         kubeconfig = Path(printed.partition("KUBECONFIG=")[2].partition("\n")[0])
         files = [path for path in kubeconfig.parent.rglob("*") if path.is_file()]
         readable = {
