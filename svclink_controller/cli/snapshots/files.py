@@ -83,13 +83,34 @@ def read_files(main: Path, remotes: Mapping[str, Path], options: Options) -> Par
     """
     content = read_dump(main)
     linked = {link.metadata.name for link in content.links}
+    mistyped = list(_unlinked(main, linked, remotes)) if linked else []
     content.links += [ClusterLink(ObjectMeta(name)) for name in remotes if name not in linked]
     links = {link.metadata.name: link for link in used_links(content.links)}
     contents = {
         name: read_dump(path, selection_of(links[name], options)) for name, path in remotes.items()
     }
-    warnings = [warning for each in (content, *contents.values()) for warning in each.warnings]
+    found = [warning for each in (content, *contents.values()) for warning in each.warnings]
+    warnings = [*mistyped, *_swapped(contents, remotes), *found]
     return evolve(partial_snapshot(content, contents, options), warnings=tuple(warnings))
+
+
+def _unlinked(main: Path, linked: set[str], remotes: Iterable[str]) -> Iterable[str]:
+    for name in remotes:
+        if name not in linked:
+            known = ", ".join(sorted(linked))
+            yield (
+                f"{main}: it has no ClusterLink {name}, so --remote {name} has no filters; its"
+                f" ClusterLinks are: {known}"
+            )
+
+
+def _swapped(contents: Mapping[str, ClusterContent], remotes: Mapping[str, Path]) -> Iterable[str]:
+    for name, content in contents.items():
+        if content.links:
+            yield (
+                f"{remotes[name]}: it has ClusterLinks, as the file of a main cluster has: are"
+                f" --main and --remote {name} swapped? They are ignored"
+            )
 
 
 @frozen

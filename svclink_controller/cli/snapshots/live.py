@@ -71,6 +71,8 @@ from svclink_core.meta_v1 import NamespacedName, ObjectMeta
 from svclink_core.snapshot import Options
 from svclink_core.svclink_v1alpha1 import ClusterLink
 
+OTHER_CLUSTER: Final = "or choose the main cluster with --context or --kubeconfig"
+
 COMMAND_BUDGET: Final = Budget(memory=4 * 2**10 * MEBIBYTE, loop_share=1)
 """A command reads every cluster once, and its user sees what it takes."""
 
@@ -331,7 +333,7 @@ async def _list(client: Client, resource: Resource[T], namespace: str = "") -> L
         return await Reflector(client, resource, namespace).list_all()
     except (ApiError, TransportError, WireError) as error:
         is_missing = isinstance(error, ApiError) and error.status.code == 404
-        fix = f": {INSTALL_CRD}" if is_missing else ""
+        fix = f": {INSTALL_CRD}, {OTHER_CLUSTER}" if is_missing else ""
         raise MainUnreadableError(
             f"the {resource.plural} of the main cluster cannot be read: {error}{fix}"
         ) from error

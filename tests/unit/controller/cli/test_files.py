@@ -496,3 +496,27 @@ def test_oldest_of_links_with_one_name_is_used(files: Files) -> None:
         }
     snapshot = read_files(files.write("main", *links), {}, Options()).snapshot
     assert snapshot.remotes["c1"].link.metadata.namespace == "old"
+
+
+def test_swapped_files_are_noticed(files: Files) -> None:
+    """A file of a remote cluster that has ClusterLinks may be that of the main cluster."""
+    main = files.write("main.yaml", service(), endpoint_slice())
+    remote = files.write("c1.yaml", service(), endpoint_slice(), link())
+    (warning,) = read_files(main, {"c1": remote}, Options()).warnings
+    assert warning == (
+        f"{remote}: it has ClusterLinks, as the file of a main cluster has: are --main and --remote"
+        " c1 swapped? They are ignored"
+    )
+
+
+def test_remote_without_a_clusterlink_is_noticed(files: Files) -> None:
+    """Unless the main file has no ClusterLinks at all."""
+    remote = {"clusterz": files.write("z.yaml", service(), endpoint_slice())}
+    main = files.write("main.yaml", service(), endpoint_slice(), link("c1"))
+    (warning,) = read_files(main, remote, Options()).warnings
+    assert warning == (
+        f"{main}: it has no ClusterLink clusterz, so --remote clusterz has no filters; its"
+        " ClusterLinks are: c1"
+    )
+    without = files.write("without.yaml", service(), endpoint_slice())
+    assert read_files(without, remote, Options()).warnings == ()

@@ -506,7 +506,10 @@ async def test_missing_crd_names_the_command_that_installs_it(tmp_path: Path) ->
     async with fleet(tmp_path) as world:
         world.main.fail(Refuse(404, "NotFound"), ends_with("/clusterlinks"))
         done = await world.run("status")
-    assert str(done.exception).endswith(": install the ClusterLink CRD: kubectl apply -f crd/")
+    assert str(done.exception).endswith(
+        ": install the ClusterLink CRD: kubectl apply -f crd/,"
+        " or choose the main cluster with --context or --kubeconfig"
+    )
 
 
 @pytest.mark.parametrize("question", [read_links, read_clusters])
