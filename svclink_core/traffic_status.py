@@ -185,7 +185,8 @@ def _why(miss: Miss, family: FamilyTraffic) -> str:
         case Obstacle.TOO_MANY_OTHERS:
             return _too_many(miss.endpoints, family)
         case Obstacle.TOO_FEW_OTHERS:
-            return f"because {miss.endpoints} more endpoint(s) outside of it would have to be ready"
+            more = f"{miss.endpoints} more {_noun('endpoint', miss.endpoints)}"
+            return f"because {more} outside of it would have to be ready"
         case Obstacle.NOTHING_READY:
             return "because none of its endpoints is ready"
         case Obstacle.NOTHING_ELSE_READY:
@@ -201,9 +202,15 @@ def _why(miss: Miss, family: FamilyTraffic) -> str:
 def _too_many(endpoints: int, family: FamilyTraffic) -> str:
     """How many endpoints are too many. Local Pods are named where it is enough to remove some."""
     local = sum([each.active for each in family.uses if each.cluster == MAIN])
+    verb = "is" if endpoints == 1 else "are"
     if local >= endpoints:
-        return f"because {endpoints} of {local} local Pod(s) are too many"
-    return f"because {endpoints} endpoint(s) outside of it are too many"
+        return f"because {endpoints} of {local} local {_noun('Pod', local)} {verb} too many"
+    others = f"{endpoints} {_noun('endpoint', endpoints)}"
+    return f"because {others} outside of it {verb} too many"
+
+
+def _noun(one: str, count: int) -> str:
+    return one if count == 1 else f"{one}s"
 
 
 def _clusters(policy: TrafficPolicy, traffic: ServiceTraffic) -> tuple[ClusterTrafficStatus, ...]:

@@ -220,6 +220,8 @@ def named_files(_: click.Context, __: click.Parameter, texts: Iterable[str]) -> 
         name, separator, path = text.partition("=")
         if not separator or not is_dns_label(name):
             raise click.BadParameter(f"{text!r} is not NAME=FILE: write it as cluster-a=a.yaml")
+        if not path:
+            raise click.BadParameter(f"{text!r} names no file: write it as {name}=FILE")
         if name in files:
             raise click.BadParameter(f"{name!r} is given twice: put its objects into one file")
         files[name] = Path(path)
@@ -231,6 +233,10 @@ def shares(_: click.Context, __: click.Parameter, values: Iterable[str]) -> dict
     found: dict[str, int | None] = {}
     for text in _split(values):
         name, separator, percent = text.partition("=")
+        if name == "MAIN":
+            raise click.BadParameter(
+                "MAIN has no share of its own: it gets what the shares of linked clusters leave"
+            )
         if not separator or not is_dns_label(name):
             raise click.BadParameter(f"{text!r} is not CLUSTER=PERCENT: write it as cluster-b=25")
         if name in found:

@@ -12,7 +12,7 @@ import click
 import msgspec
 import yaml
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from svclink_core.codec import Json
@@ -55,11 +55,46 @@ class _Console(Console):
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print rows under column headers, aligned with spaces as in kubectl."""
-    table = Table(*columns, box=None, pad_edge=False)
+    """Print rows under column headers, aligned with spaces as in kubectl.
+
+    A cell that is too wide for the terminal is continued in the next line, never cut.
+    """
+    console().print(_table(columns, rows))
+
+
+def print_table_with_notes(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], named_by: slice
+) -> None:
+    """Print a table whose last column may be long, and may be meant to be copied.
+
+    If the table is too wide for the terminal, the last cell of each row is printed below it, in a
+    line of its own that svclink does not break.
+
+    Args:
+        columns: The column headers.
+        rows: The cells.
+        named_by: The cells that a note below the table is named by.
+    """
+    shown_on, content = console(), list(rows)
+    table = _table(columns, content)
+    unlimited = shown_on.options.update(width=WIDEST)
+    if shown_on.measure(table, options=unlimited).maximum <= shown_on.width:
+        shown_on.print(table)
+        return
+    shown_on.print(_table(columns[:-1], [row[:-1] for row in content]))
+    for row in content:
+        if row[-1]:
+            shown_on.print()
+            print_line(f"{' '.join(row[named_by])}:", "bold")
+            print_line(row[-1])
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    headers = [Column(each, overflow="fold") for each in columns]
+    table = Table(*headers, box=None, pad_edge=False)
     for row in rows:
         table.add_row(*(Text(printable(cell), COLOURS.get(cell, "")) for cell in row))
-    console().print(table)
+    return table
 
 
 def print_line(text: str, style: str = "") -> None:
@@ -86,6 +121,11 @@ def yaml_text(data: object) -> str:
 
 
 _DUMPER: Final = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+
+def counted(number: int, one: str, several: str | None = None) -> str:
+    """A number of things: `1 endpoint`, `2 endpoints`."""
+    return f"{number} {one if number == 1 else several or f'{one}s'}"
 
 
 def percent_text(share: int | None) -> str:

@@ -352,7 +352,9 @@ async def reflect_forever(
 
 def warn_unread(plural: str, error: ReadError) -> None:
     """Log that a kind of the main cluster was not read."""
-    log.warning("main cluster not read", kind=plural, problem=str(error), fix=fix_of(error, plural))
+    fix = fix_of(error, plural)
+    known = {} if fix is None else {"fix": fix}
+    log.warning("main cluster not read", kind=plural, problem=str(error), **known)
 
 
 def fix_of(error: Exception, plural: str) -> str | None:

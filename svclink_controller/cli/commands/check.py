@@ -12,7 +12,7 @@ from svclink_controller.cli import parameters
 from svclink_controller.cli.arguments import Source, output_option, reads_clusters
 from svclink_controller.cli.preflight.all_checks import run_all_checks
 from svclink_controller.cli.preflight.results import in_same_cluster
-from svclink_controller.cli.printing import print_data, print_table
+from svclink_controller.cli.printing import print_data, print_table_with_notes
 from svclink_controller.cli.snapshots.reading import admin_kubeconfig, ask
 from svclink_core.snapshot import Options
 
@@ -54,7 +54,8 @@ def check_command(
         rows = [
             (each.level, each.cluster, each.subject, each.message, each.fix) for each in results
         ]
-        print_table(("", "CLUSTER", "WHAT", "FOUND", "FIX"), rows)
+        columns = ("", "CLUSTER", "WHAT", "FOUND", "FIX")
+        print_table_with_notes(columns, rows, named_by=slice(1, 3))
     else:
         print_data(output, [each.row for each in results])
     context.exit(FAILED if any(each.level == "fail" for each in results) else 0)

@@ -11,7 +11,7 @@ from svclink_controller import clock
 from svclink_controller.cli.arguments import Source, output_option, reads_clusters_or_files
 from svclink_controller.cli.describing import NO_LINK, finding_text, traffic_lines
 from svclink_controller.cli.parameters import ServiceName
-from svclink_controller.cli.printing import COLOURS, print_data, print_line
+from svclink_controller.cli.printing import COLOURS, counted, print_data, print_line
 from svclink_controller.cli.snapshots.partial import PartialSnapshot
 from svclink_controller.cli.snapshots.reading import read_source
 from svclink_core.codec import Json
@@ -113,8 +113,8 @@ def _decision_words(decision: Decision) -> str:
     why = "" if decision.outcome is Outcome.MIRRORED else f", because {decision.sentence}"
     if not decision.slices:
         return what + why
-    endpoints = _counted(decision.endpoints, "endpoint")
-    return f"{what}{why} ({endpoints} in {_counted(decision.slices, 'EndpointSlice')})"
+    endpoints = counted(decision.endpoints, "endpoint")
+    return f"{what}{why} ({endpoints} in {counted(decision.slices, 'EndpointSlice')})"
 
 
 def _main_words(service: Service | None, local: list[EndpointSlice]) -> str:
@@ -122,7 +122,7 @@ def _main_words(service: Service | None, local: list[EndpointSlice]) -> str:
         return "no Service with this namespace and name"
     endpoints = sum(len(endpoint_slice.endpoints) for endpoint_slice in local)
     kind = "headless" if service.is_headless else service.spec.type
-    return f"{kind} Service with {_counted(endpoints, 'local endpoint')}"
+    return f"{kind} Service with {counted(endpoints, 'local endpoint')}"
 
 
 def _local(service: NamespacedName, partial: PartialSnapshot) -> list[EndpointSlice]:
@@ -131,10 +131,6 @@ def _local(service: NamespacedName, partial: PartialSnapshot) -> list[EndpointSl
         for endpoint_slice in partial.snapshot.main.endpoint_slices.get(service, ())
         if isinstance(owner_of(endpoint_slice), Foreign)
     ]
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _data(service: NamespacedName, result: Plan, partial: PartialSnapshot) -> dict[str, Json]:

@@ -14,7 +14,7 @@ from svclink_controller.api.client import Client
 from svclink_controller.cli import parameters
 from svclink_controller.cli.arguments import Source, output_option, reads_clusters
 from svclink_controller.cli.parameters import DurationType, ServiceName, WholeNumber
-from svclink_controller.cli.printing import percent_text
+from svclink_controller.cli.printing import counted, percent_text
 from svclink_controller.cli.snapshots.live import Scope, read_clusters
 from svclink_controller.cli.snapshots.reading import ask, print_warnings
 from svclink_controller.cli.traffic.interrupts import catching_interrupts
@@ -170,7 +170,7 @@ def _preview(found: Snapshot, current: TrafficPreview, wish: _Wish, shown: Repor
     policies = [propose_policy(found, current, {wish.cluster: step}) for step in wish.steps]
     if (ready := current.ready(wish.cluster)) < wish.min_ready:
         raise TrafficError(
-            f"{wish.cluster} has {ready} ready endpoint(s) of {wish.service}, fewer than"
+            f"{wish.cluster} has {counted(ready, 'ready endpoint')} of {wish.service}, fewer than"
             f" --min-ready {wish.min_ready}: wait until more are ready"
         )
     for number, (step, policy) in enumerate(zip(wish.steps, policies, strict=True), 1):

@@ -14,7 +14,13 @@ from svclink_controller.api.client import Client
 from svclink_controller.cli.arguments import Source, namespace_option, output_option, reads_clusters
 from svclink_controller.cli.describing import MAIN_COLUMN
 from svclink_controller.cli.preflight.results import shortened
-from svclink_controller.cli.printing import console, print_data, print_line, print_table
+from svclink_controller.cli.printing import (
+    console,
+    print_data,
+    print_line,
+    print_table,
+    print_table_with_notes,
+)
 from svclink_controller.cli.snapshots.live import (
     MainUnreadableError,
     Scope,
@@ -68,7 +74,8 @@ def status_command(options: Options, source: Source, output: str) -> None:
             "LAST EVENT",
             "",
         )
-        print_table(columns, (_link_row(link, clock.seconds()) for link in links))
+        rows = (_link_row(link, clock.seconds()) for link in links)
+        print_table_with_notes(columns, rows, named_by=slice(0, 1))
     else:
         console().print("There are no ClusterLinks.")
     if main is not None and (called := _called(partial_snapshot(main, {}, options).snapshot)):

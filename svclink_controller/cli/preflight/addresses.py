@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from svclink_controller.cli.preflight.results import MAIN_SUBJECT, Result, shortened
+from svclink_controller.cli.printing import counted
 from svclink_core.addressing import IPV4, IPV6, canonical_address
 from svclink_core.cidrs import proposed_cidrs
 from svclink_core.discovery_v1 import EndpointSlice
@@ -36,7 +37,8 @@ def check_addresses(snapshot: Snapshot) -> Iterator[Result]:
                 shared.setdefault((owner, cluster), []).append(address)
     for (owner, cluster), addresses in sorted(shared.items()):
         examples = shortened(sorted(addresses))
-        message = f"shares {len(addresses)} Pod address(es) with {owner}: {examples}"
+        shares = f"shares {counted(len(addresses), 'Pod address', 'Pod addresses')} with {owner}"
+        message = f"{shares}: {examples}"
         yield Result("fail", cluster, "addresses", message, _FIX)
     if not shared:
         yield Result("ok", MAIN_SUBJECT, "addresses", "no two clusters share a Pod address")

@@ -9,7 +9,7 @@ from attrs import define, evolve, field
 from svclink_controller import clock
 from svclink_controller.api.client import Client
 from svclink_controller.api.errors import ApiError, TransportError
-from svclink_controller.cli.printing import percent_text
+from svclink_controller.cli.printing import counted, percent_text
 from svclink_controller.cli.traffic.interrupts import Interrupt
 from svclink_controller.cli.traffic.progress import Report, Reporter
 from svclink_controller.cli.traffic.writing import read_policy, write_policy
@@ -128,7 +128,7 @@ class Shifting:
         text = f"{place}: waiting until svclink applies it"
         if pause is Pause.WATCHING:
             got = percent_text(facts.reachable_share)
-            text = f"{place}: applied ({facts.active} endpoints active, {got} reachable)"
+            text = f"{place}: applied ({counted(facts.active, 'endpoint')} active, {got} reachable)"
         data: dict[str, Json] = {
             "service": str(self.service),
             "cluster": self.shift.cluster,

@@ -174,13 +174,13 @@ def test_missed_share() -> None:
     outcome, reason, message = applied(traffic(LOCAL, many, C))
     assert (outcome, reason) == ("False", "ShareUnreachable")
     assert message.startswith(
-        "b gets 33% rather than 50%, because 5 of 10 local Pod(s) are too many: "
+        "b gets 33% rather than 50%, because 5 of 10 local Pods are too many: "
     )
     others = evolve(B, active=5, wanted_share=90, miss=Miss(Obstacle.TOO_MANY_OTHERS, 11))
-    assert "because 11 endpoint(s) outside of it are too many" in applied(traffic(LOCAL, others))[2]
+    assert "because 11 endpoints outside of it are too many" in applied(traffic(LOCAL, others))[2]
     few = evolve(B, miss=Miss(Obstacle.TOO_FEW_OTHERS, 7))
     assert (
-        "because 7 more endpoint(s) outside of it would have to be ready"
+        "because 7 more endpoints outside of it would have to be ready"
         in (applied(traffic(LOCAL, few))[2])
     )
 

@@ -524,7 +524,7 @@ FAULTS: Final[list[tuple[Fault, str, str, str, str, str]]] = [
         "fail",
         "c1",
         "addresses",
-        "shares 1 Pod address(es) with MAIN: 10.0.0.1",
+        "shares 1 Pod address with MAIN: 10.0.0.1",
         "cluster-cidr",
     ),
     (port, "warn", "c1", "services", "PortMismatch", f"svclink explain {WEB}"),

@@ -150,6 +150,8 @@ def asks_cluster(name: str) -> bool:
         ([*PLAN, "--remote", "c1"], ["--remote", "'c1'", "NAME=FILE"]),
         ([*PLAN, "--remote", "C1=a.yaml"], ["--remote", "'C1=a.yaml'"]),
         ([*PLAN, "--remote", "=a.yaml"], ["--remote"]),
+        ([*PLAN, "--remote", "c1="], ["'c1=' names no file: write it as c1=FILE"]),
+        (["traffic", "shop/web", "--set", "MAIN=10"], ["MAIN has no share of its own"]),
         (
             [*PLAN, "--remote", "c1=/dev/null", "--remote", "c1=/dev/null"],
             ["--remote", "'c1'", "twice"],
