@@ -27,10 +27,12 @@ class ConnectionLimits:
 
     Args:
         connections: How many may be open at once. Each takes a file descriptor.
+        backlog: How many are accepted in one turn, before those that are too many are closed.
         idle_seconds: How long one may take to send a request, and to send the next one.
     """
 
-    connections: int = 128
+    connections: int = 64
+    backlog: int = 16
     idle_seconds: float = 15
 
 

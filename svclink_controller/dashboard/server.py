@@ -146,7 +146,9 @@ async def _listen(runner: web.AppRunner, port: int, limits: ConnectionLimits) ->
         raise RuntimeError("the runner was not set up")
     loop = asyncio.get_running_loop()
     try:
-        return await loop.create_server(lambda: PageConnection(manager, limits), LOOPBACK, port)
+        return await loop.create_server(
+            lambda: PageConnection(manager, limits), LOOPBACK, port, backlog=limits.backlog
+        )
     except OSError as error:
         raise PortError(
             f"cannot listen on port {port} of {LOOPBACK}: {why_not_listening(error)}:"

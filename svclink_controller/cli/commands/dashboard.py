@@ -35,6 +35,9 @@ from svclink_core.snapshot import Options
 FILES: Final = "files"
 CLUSTERS: Final = "clusters"
 
+SHOWN_LOGS: Final = "warning"
+"""The level of the lines that are printed. Requests of strangers are below it."""
+
 FollowClusters: TypeAlias = Callable[[], Coroutine[None, None, None]]
 
 
@@ -67,6 +70,7 @@ def dashboard_command(
     if source.main_file is not None:
         found = read_files(source.main_file, source.remote_files, options)
         print_warnings(found.warnings)
+        logs.configure("console", SHOWN_LOGS)
         shown = recorded_fleet(found.snapshot, found.problems, found.warnings)
         asyncio.run(page.show(*shown, SourceName(FILES, source.main_file.name)))
         return
@@ -74,7 +78,7 @@ def dashboard_command(
     name = source.context or "main"
 
     async def follow(client: Client, scope: Scope) -> None:
-        logs.configure("console", "warning")
+        logs.configure("console", SHOWN_LOGS)
         fleet = make_live_fleet(
             client,
             options,

@@ -113,6 +113,20 @@ async def test_files_are_shown(tmp_path: Path) -> None:
         assert json.loads(text)["clusters"][1]["outcome"] == "Mirrored"
 
 
+async def test_broken_requests_print_nothing(tmp_path: Path) -> None:
+    """Any site can make a browser send one, for example with a URL that is too long."""
+    main = Files(tmp_path).write(
+        "main.yaml", object_list(service_manifest("web"), endpoint_slice("web"))
+    )
+    async with dashboard("--main", str(main)) as running:
+        host = running.address.rpartition("/")[2].split(":")
+        reader, writer = await asyncio.open_connection(*host)
+        writer.write(b"GET /" + 9000 * b"a" + b" HTTP/1.1\r\n\r\n")
+        answer = await reader.read()
+        writer.close()
+        assert answer.split()[1] == b"400"
+
+
 async def test_port_in_use_is_one_sentence(tmp_path: Path) -> None:
     """The error says so once, and nothing else is printed; also while clusters are followed."""
     async with fleet(tmp_path, "c1") as world:

@@ -65,7 +65,7 @@ async def answer_to(browser: Browser, request: bytes) -> tuple[int, dict[str, st
         b"\x1b[31m" + MARK + b"\r\n\r\n",
         b"GET /" + MARK + b" HTTP/9.9x\r\n\r\n",
         b"GET / HTTP/1.1\r\n" + HOST + b"Bad Header: " + MARK + b"\r\n\r\n",
-        b"GET / HTTP/1.1\r\n" + HOST + b"Authorization: Bearer " + 9000 * MARK + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\n" + HOST + b"Authorization: Bearer " + 800 * MARK + b"\r\n\r\n",
         b"GET /" + MARK + b" HTTP/1.1\r\n" + HOST + HOST + b"\r\n",
         bytes.fromhex("1603010200010001fc0303") + MARK + b"\r\n\r\n",
     ],
