@@ -23,6 +23,9 @@ from svclink_core.well_known import MAIN
 
 KEPT_NEWS: Final = 500
 KEPT_EVENTS: Final = 500
+KEPT_CHARACTERS: Final = 1000
+"""How long the text of news may be: it quotes statuses, which may be as large as an object."""
+
 KEPT_REMOVALS: Final = 1000
 """How many Services that are gone are remembered, for readers that still show them."""
 
@@ -249,7 +252,7 @@ class Board:
             at = self.now()
             for each in news:
                 self._told += 1
-                self._news.append(DatedNews(self._told, self.revision, at, each))
+                self._news.append(DatedNews(self._told, self.revision, at, _clipped(each)))
 
     def _forget_removals(self) -> None:
         """Forget Services that are gone. Readers that may still show them get everything again."""
@@ -271,6 +274,11 @@ def _counts_by_cluster(overview: ServiceOverview | None) -> dict[str, EndpointCo
         return {}
     found = {each.cluster: each.endpoints for each in overview.cells}
     return found if overview.local is None else {MAIN: overview.local, **found}
+
+
+def _clipped(news: News) -> News:
+    is_long = len(news.text) > KEPT_CHARACTERS
+    return evolve(news, text=f"{news.text[: KEPT_CHARACTERS - 1]}…") if is_long else news
 
 
 def _last_event(overview: LinkOverview | None) -> str | None:

@@ -36,6 +36,7 @@ class ScriptedServer:
         self.snapshot: Facts = {}
         self.services: dict[str, Facts] = {}
         self.is_down = False
+        self.is_full = False
         self.requests: list[str] = []
         self._pages: set[asyncio.Queue[bytes | None]] = set()
         self.address = ""
@@ -92,8 +93,10 @@ class ScriptedServer:
     async def _events(self, request: web.Request) -> web.StreamResponse:
         if not self._is_allowed(request):
             return web.json_response({"error": "wrong token"}, status=401)
+        if self.is_full:
+            return web.json_response({"error": "32 pages are open"}, status=503)
         if self.is_down:
-            raise web.HTTPServiceUnavailable
+            raise web.HTTPBadGateway
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         waiting: asyncio.Queue[bytes | None] = asyncio.Queue()

@@ -74,6 +74,28 @@ def test_a_lost_connection(pages: Pages, server: ScriptedServer) -> None:
     pages.complaints.clear()  # Chromium logs every failed request.
 
 
+def test_too_many_pages(pages: Pages, server: ScriptedServer) -> None:
+    """A page that gets no events because others do says so, until one of them is closed."""
+    server.is_full = True
+    page = pages.open(server.page)
+    expect(page.get_by_text("Too many pages of the dashboard are open")).to_be_visible()
+    server.is_full = False
+    expect(page.get_by_text("Too many pages of the dashboard are open")).to_have_count(0)
+    pages.complaints.clear()  # Chromium logs every failed request.
+
+
+def test_many_changes_of_an_open_service(pages: Pages, server: ScriptedServer) -> None:
+    """It is not read for each of them, but after the last one."""
+    page = pages.open(f"{server.page}#/services/shop/web")
+    expect(page.get_by_text("None. The main cluster is up to date.")).to_be_visible()
+    for revision in range(2, 102):
+        server.send("delta", {"revision": revision, "touched": ["shop/web"]})
+    server.services["shop/web"] = example_service() | {"main": None}
+    server.send("delta", {"revision": 102, "touched": ["shop/web"]})
+    expect(page.get_by_text("The main cluster has no Service")).to_be_visible()
+    assert len(server.requests) < 100
+
+
 def test_a_page_in_the_background(pages: Pages, server: ScriptedServer) -> None:
     """A page that is not in view keeps no connection, and reads everything again when it is."""
     page = pages.open(f"{server.page}#/services")

@@ -7,6 +7,8 @@ import { parseRoute, viewAddress } from "./router.js";
 import { follow, readService } from "./stream.js";
 import { applyTheme, isDark, toggleTheme } from "./theme.js";
 
+const READ_PAUSE = 1000;
+
 const root = document.getElementById("app");
 
 const page = {
@@ -53,11 +55,26 @@ function drawSoon() {
   }
 }
 
+let lastRead = 0;
+let nextRead = null;
+
+/** Read the open Service again, but not for each of many changes. */
+function refreshSoon() {
+  nextRead ??= setTimeout(
+    () => {
+      nextRead = null;
+      refresh();
+    },
+    Math.max(lastRead + READ_PAUSE - Date.now(), 0),
+  );
+}
+
 async function refresh() {
   const key = page.route.service;
   if (key === null || document.hidden) {
     return;
   }
+  lastRead = Date.now();
   const found = await readService(key);
   if (page.route.service === key) {
     page.service = found;
@@ -81,7 +98,7 @@ follow({
     const touched = page.facts.apply(delta);
     drawSoon();
     if (touched.has(page.route.service)) {
-      refresh();
+      refreshSoon();
     }
   },
 });

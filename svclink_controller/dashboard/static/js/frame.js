@@ -13,6 +13,7 @@ const CONNECTION = {
   connecting: { tone: "", word: "Connecting" },
   live: { tone: "good", word: "Live" },
   lost: { tone: "warn", word: "Not connected" },
+  full: { tone: "warn", word: "Not connected" },
   refused: { tone: "warn", word: "Not connected" },
 };
 
@@ -116,6 +117,13 @@ function Notices({ page }) {
       html`<p class="notice">
         Lost connection to <code>svclink dashboard</code>${facts !== null && "; this page may be out of date"}.
         The page reconnects automatically while that command is running.
+      </p>`
+    }
+    ${
+      connection === "full" &&
+      html`<p class="notice">
+        Too many pages of the dashboard are open. Close one of them: this page then connects by
+        itself.
       </p>`
     }
     ${

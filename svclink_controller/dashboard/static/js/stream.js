@@ -4,6 +4,7 @@ import { servicePath } from "./router.js";
 
 const SILENCE = 40_000;
 const RETRY = 2_000;
+const REASONS = { 401: "refused", 503: "full" };
 const TOKEN = "svclink-token";
 
 /**
@@ -32,7 +33,7 @@ const headers = { Authorization: `Bearer ${token}` };
  * A browser has few connections to one server, and a tab in the background would keep one of them.
  *
  * `listener` has a method for each of `snapshot`, `delta` and `state`. States: `live`, `lost` (it
- * reconnects) and `refused` (the token is wrong).
+ * reconnects), `full` (too many pages are open) and `refused` (the token is wrong).
  */
 export function follow(listener) {
   let source = null;
@@ -89,7 +90,7 @@ async function whyNot() {
   const given = new AbortController();
   try {
     const response = await fetch("/api/events", { headers, signal: given.signal });
-    return response.status === 401 ? "refused" : "lost";
+    return REASONS[response.status] ?? "lost";
   } catch {
     return "lost";
   } finally {

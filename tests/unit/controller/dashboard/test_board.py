@@ -10,6 +10,7 @@ import asyncio
 from attrs import evolve
 
 from svclink_controller.dashboard.board import (
+    KEPT_CHARACTERS,
     KEPT_EVENTS,
     KEPT_NEWS,
     KEPT_REMOVALS,
@@ -17,7 +18,15 @@ from svclink_controller.dashboard.board import (
     MainRead,
 )
 from svclink_controller.wire.written_events import WrittenEvent
-from svclink_core import SYNCED, NamespacedName, ObjectMeta, Outcome, Reason
+from svclink_core import (
+    SYNCED,
+    ClusterLinkStatus,
+    Condition,
+    NamespacedName,
+    ObjectMeta,
+    Outcome,
+    Reason,
+)
 from svclink_core.link_overview import LinkOverview, SeenCluster
 from svclink_core.service_overview import ClusterCell, EndpointCounts, ServiceOverview
 from svclink_core.well_known import MAIN
@@ -47,6 +56,18 @@ def board() -> Board:
     made.put_service(WEB, overview())
     made.tells_news = True
     return made
+
+
+def test_long_news_are_clipped() -> None:
+    """A status may be as large as an object, and 500 pieces of news are kept."""
+    shown = board()
+    found = linked()
+    condition = Condition("Ready", "False", "Unreachable", 1_000_000 * "x", "")
+    lost = evolve(found, link=evolve(found.link, status=ClusterLinkStatus(conditions=(condition,))))
+    shown.put_link("c1", lost)
+    text = shown.news_since(0)[-1].news.text
+    assert text.startswith("Unreachable: xxx")
+    assert (len(text), text[-1]) == (KEPT_CHARACTERS, "…")
 
 
 def test_reader_gets_what_changed_since() -> None:
