@@ -109,11 +109,18 @@ def boolean_option(
 def with_values(arguments: Sequence[str], flags: Iterable[click.Parameter]) -> list[str]:
     """The arguments with `--flag=true` for each boolean flag that has no value.
 
-    click would take the next argument for the value, even the name of a command. Go never does.
+    click would take the next argument for the value, even the name of a command. Go never does;
+    here it is the value if it is `true` or `false`.
     """
     booleans = {name for each in flags if isinstance(each.type, BooleanType) for name in each.opts}
     end = arguments.index("--") if "--" in arguments else len(arguments)
-    given = [f"{each}=true" if each in booleans else each for each in arguments[:end]]
+    joined: list[str] = []
+    for each in arguments[:end]:
+        if joined and joined[-1] in booleans and each.lower() in ("true", "false"):
+            joined[-1] += f"={each}"
+        else:
+            joined.append(each)
+    given = [f"{each}=true" if each in booleans else each for each in joined]
     return [*given, *arguments[end:]]
 
 

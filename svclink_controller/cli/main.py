@@ -83,9 +83,7 @@ class _Commands(click.Group):
         if name in COMMANDS or ctx.resilient_parsing:
             return super().resolve_command(ctx, args)
         hint = "see svclink --help"
-        if name.lower() in ("true", "false"):
-            hint = "write the value of a flag after '='"
-        elif like := get_close_matches(name, COMMANDS):
+        if like := get_close_matches(name, COMMANDS):
             hint = f"did you mean {' or '.join(like)}?"
         raise click.UsageError(f"{name!r} is not a command: {hint}", ctx)
 

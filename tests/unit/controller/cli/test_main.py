@@ -129,7 +129,7 @@ def asks_cluster(name: str) -> bool:
         (["plna"], ["'plna' is not a command: did you mean plan?"]),
         (["--opt-in=", *PLAN], ["--opt-in", "'' is not a boolean: use true or false"]),
         (["--opt-in=yesno", *PLAN], ["'yesno' is not a boolean: use true or false"]),
-        (["--leader-elect", "false"], ["'false' is not a command", "after '='"]),
+        (["--leader-elect", "plna"], ["'plna' is not a command", "did you mean plan?"]),
         (["dashboard", "--port", "80x"], ["--port", "'80x' is not a valid whole number"]),
         (["plan"], ["--kubeconfig"]),
         (["plan", "--remote", "c1=/dev/null"], ["--remote", "--main"]),
@@ -331,7 +331,15 @@ def test_check_reports_an_unreachable_cluster(run: Run, tmp_path: Path) -> None:
 
 def test_boolean_flag_leaves_the_next_argument_alone() -> None:
     """`--flag` is true, as in Go: what follows is the command, or the next flag."""
-    given = ["--opt-in", "--leader-elect=false", "plan", "--allow-remote-proxies", "--", "--opt-in"]
+    given = [
+        "--opt-in",
+        "--leader-elect",
+        "false",
+        "plan",
+        "--allow-remote-proxies",
+        "--",
+        "--opt-in",
+    ]
     assert with_values(given, svclink.params) == [
         "--opt-in=true",
         "--leader-elect=false",
