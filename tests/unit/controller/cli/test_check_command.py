@@ -355,8 +355,11 @@ def namespace_permission(seen: Seen) -> None:
 
 def two_leaders(seen: Seen) -> None:
     for namespace in ("a", "b"):
-        renewed = datetime.now(UTC).isoformat()
-        spec = {"holderIdentity": f"pod-{namespace}", "renewTime": renewed}
+        spec = {
+            "holderIdentity": f"pod-{namespace}",
+            "leaseDurationSeconds": 3600,  # Longer than any test takes.
+            "renewTime": datetime.now(UTC).isoformat(),
+        }
         metadata = {"name": "svclink", "namespace": namespace}
         seen.main.put_raw("leases", {"metadata": metadata, "spec": spec})
 

@@ -42,7 +42,7 @@ class Main:
 
     def hold(self, namespace: str, holder: str = "pod", name: str = "svclink") -> None:
         """Another controller has just renewed its Lease."""
-        spec = {"holderIdentity": holder, "leaseDurationSeconds": 60}
+        spec = {"holderIdentity": holder, "leaseDurationSeconds": 3600}
         metadata = {"name": name, "namespace": namespace}
         lease = {"metadata": metadata, "spec": spec | {"renewTime": clock.micro_time()}}
         self.cluster.put_raw("leases", lease)

@@ -53,7 +53,7 @@ class Main:
         """A controller holds its Lease in a namespace."""
         spec: Json = {
             "holderIdentity": "pod",
-            "leaseDurationSeconds": 60,
+            "leaseDurationSeconds": 3600,
             "renewTime": clock.micro_time(),
         }
         metadata: Json = {"name": "svclink", "namespace": namespace}
