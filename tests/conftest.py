@@ -1,5 +1,7 @@
 """The number of examples of property tests, chosen with the variable HYPOTHESIS_PROFILE.
 
+Signals have their usual effect, whatever process started the tests.
+
 Nothing that is imported to collect the tests is garbage, so the collector leaves it alone.
 """
 
@@ -7,9 +9,13 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 from typing import Final
 
 from hypothesis import HealthCheck, Phase, settings
+
+# Under `nohup` every process ignores SIGHUP, and svclink then goes on when its terminal is closed.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 BUSY: Final = (HealthCheck.too_slow,)
 """A busy machine draws slowly, which is not a failure of a strategy."""
