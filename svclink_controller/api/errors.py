@@ -150,22 +150,27 @@ class transport_errors:  # noqa: N801 - a context manager, used like a function
             case aiohttp.ClientPayloadError():
                 message = f"{host} closed the connection in the middle of a response"
                 raise TransportError(message) from error
-            case aiohttp.ClientHttpProxyError():
-                message = f"{host} cannot be reached: the proxy answered {error.status}"
-                raise TransportError(
-                    message
-                ) from None  # Its text has the URL, and so the password.
-            case aiohttp.ClientResponseError() | aiohttp.InvalidURL():
-                name = type(error).__name__  # Its text has a URL, or what the server sent.
-                raise TransportError(f"{host} cannot be reached: {name}") from None
             case aiohttp.ClientError() | OSError() | HttpProcessingError() | RuntimeError():
-                raise TransportError(f"{host} cannot be reached: {_cause(error)}") from error
+                # With a URL in its text, an error may show the password of a proxy in a traceback.
+                shown = None if isinstance(error, _WITH_URL) else error
+                raise TransportError(f"{host} cannot be reached: {_cause(error)}") from shown
             case _:
                 return
 
 
+_WITH_URL: Final = (aiohttp.ClientResponseError, aiohttp.InvalidURL)
+"""Errors whose text has a URL, or what the server sent."""
+
+
 def _cause(error: BaseException) -> str:
-    """The innermost cause in one line, for example `Connection refused`, without its wrappers."""
+    """The innermost cause in one line, for example `Connection refused`, without its wrappers.
+
+    It has no URL in it, whose user and password are secrets, and nothing that a proxy repeats.
+    """
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return f"the proxy answered {error.status}"
+    if isinstance(error, _WITH_URL):
+        return type(error).__name__
     inner = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error
     text = getattr(inner, "verify_message", None) or getattr(inner, "strerror", None) or str(inner)
     return clean_text(text) or type(inner).__name__
