@@ -32,6 +32,13 @@ def plan_data(result: Plan, problems: Mapping[str, Problem]) -> dict[str, Json]:
 
 def change_data(change: Change) -> dict[str, Json]:
     """One change; `object` is the manifest to write, null for a deletion."""
+    is_deletion = isinstance(change, Delete)
+    written = None if is_deletion else codec.unstructure(object_of(change))
+    return {**change_summary(change), "object": written}
+
+
+def change_summary(change: Change) -> dict[str, Json]:
+    """One change without the manifest, which may be large."""
     return {
         "change": change.verb,
         "kind": change.kind,
@@ -39,7 +46,6 @@ def change_data(change: Change) -> dict[str, Json]:
         "cluster": change.cluster,
         "reason": change.reason.code,
         "message": change.reason.sentence,
-        "object": None if isinstance(change, Delete) else codec.unstructure(object_of(change)),
     }
 
 

@@ -12,7 +12,7 @@ from svclink_core.core_v1 import Service
 from svclink_core.levels import Level, level_of
 from svclink_core.link_identity import Problem
 from svclink_core.meta_v1 import NamespacedName
-from svclink_core.plan_documents import change_data, change_text, finding_data, traffic_data
+from svclink_core.plan_documents import change_summary, change_text, finding_data, traffic_data
 from svclink_core.planning import plan_service
 from svclink_core.plans import Decision, Plan
 from svclink_core.service_endpoints import ClusterEndpoints, ListedEndpoint, service_endpoints
@@ -64,12 +64,7 @@ class Facts:
             "traffic": None if traffic is None else traffic_data(traffic),
             "findings": [finding_data(each) for each in plan.findings],
             "changes": [
-                {
-                    name: value
-                    for name, value in (change_data(each) | {"text": change_text(each)}).items()
-                    if name != "object"
-                }
-                for each in plan.changes
+                {**change_summary(each), "text": change_text(each)} for each in plan.changes
             ],
             "commands": [f"svclink explain {key}", f"svclink traffic {key}"],
         }
