@@ -220,6 +220,11 @@ def foreign_slice(
     return _slice(metadata, addresses or ("10.9.9.9",), None, (HTTP_8080,))
 
 
+def local_slice(*addresses: str) -> EndpointSlice:
+    """The EndpointSlice of the Service `web` for Pods of the main cluster itself."""
+    return foreign_slice("web-local", *addresses, labels={LABEL_SERVICE_NAME: "web"})
+
+
 def link(
     name: str = "c1",
     spec: ClusterLinkSpec = _LINK_SPEC,

@@ -7,7 +7,7 @@ from attrs import evolve
 from svclink_core import Endpoint, Finding, Planner, Reason, plan
 from svclink_core.well_known import LABEL_GO_CLUSTER, LABEL_SERVICE_NAME
 from tests.builders.keys import WEB
-from tests.builders.values import cluster, foreign_slice, remote_slice, snapshot_of
+from tests.builders.values import cluster, foreign_slice, local_slice, remote_slice, snapshot_of
 from tests.unit.core.world import NOW
 
 
@@ -23,7 +23,7 @@ def test_address_of_two_clusters_is_reported_to_both() -> None:
 
 def test_address_of_a_local_pod_is_reported() -> None:
     """The finding of the remote cluster names the main cluster."""
-    local = foreign_slice("web-local", labels={LABEL_SERVICE_NAME: "web"})
+    local = local_slice()
     found = snapshot_of(cluster("c1", remote_slice("w", "10.9.9.9")), slices=[local])
     assert plan(found, NOW).findings == (
         Finding(WEB, "c1", Reason.ADDRESS_CONFLICT, ("10.9.9.9 (the main cluster)",)),
@@ -42,7 +42,7 @@ def test_slices_of_one_cluster_do_not_conflict() -> None:
 
 def test_endpoint_without_address_conflicts_with_nothing() -> None:
     """The API server accepts no such endpoint, but a file may hold one."""
-    local = foreign_slice("web-local", labels={LABEL_SERVICE_NAME: "web"})
+    local = local_slice()
     local = evolve(local, endpoints=(Endpoint(()), *local.endpoints))
     for address, expected in (("10.0.0.1", ()), ("10.9.9.9", ("10.9.9.9 (the main cluster)",))):
         found = snapshot_of(cluster("c1", remote_slice("w", address)), slices=[local])

@@ -42,15 +42,15 @@ from svclink_core.cidrs import (
     proposed_cidrs,
 )
 from svclink_core.snapshot import Connection, Synced
-from svclink_core.well_known import LABEL_SERVICE_NAME, Side
+from svclink_core.well_known import Side
 from tests.builders.cidrs import INVALID_CIDRS, VALID_CIDRS
 from tests.builders.keys import WEB
 from tests.builders.values import (
     READY,
     cluster,
     endpoint,
-    foreign_slice,
     leftover_slice,
+    local_slice,
     mirrored_slice,
     remote_slice,
     service,
@@ -330,7 +330,7 @@ def test_undecodable_main_service_stays_as_it_is() -> None:
     assert plan(unclear, NOW).changes == ()
 
 
-LOCAL: Final = foreign_slice("web-local", labels={LABEL_SERVICE_NAME: "web"})
+LOCAL: Final = local_slice()
 
 
 @pytest.mark.parametrize("action", ["NotReady", "Remove"])

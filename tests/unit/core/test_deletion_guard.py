@@ -25,9 +25,14 @@ from svclink_core.deletion_guard import (
     lifted_by_edit,
     why_withheld,
 )
-from svclink_core.well_known import LABEL_SERVICE_NAME
 from tests.builders.keys import WEB
-from tests.builders.values import cluster, foreign_slice, mirrored_slice, remote_slice, snapshot_of
+from tests.builders.values import (
+    cluster,
+    local_slice,
+    mirrored_slice,
+    remote_slice,
+    snapshot_of,
+)
 from tests.unit.core.world import NOW
 
 HOLD = 300.0
@@ -169,7 +174,7 @@ def test_plan_withholds_deletions_of_a_guarded_cluster(guard: Guard, reason: Rea
 
 def test_withheld_slice_can_conflict() -> None:
     """An address of a withheld slice that a local Pod also has is reported."""
-    local = foreign_slice("web-local", labels={LABEL_SERVICE_NAME: "web"})
+    local = local_slice()
     found = snapshot_of(
         evolve(cluster("c1"), guard=ARMED), slices=[mirrored_slice("web-c1", "10.9.9.9"), local]
     )

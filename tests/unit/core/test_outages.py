@@ -38,7 +38,6 @@ from svclink_core.snapshot import Connection
 from svclink_core.well_known import (
     ANNOTATION_TOPOLOGY_HINTS,
     ANNOTATION_TOPOLOGY_MODE,
-    LABEL_SERVICE_NAME,
     NODE_OF_NO_CLUSTER,
     ZONE_OF_NO_NODE,
 )
@@ -46,7 +45,7 @@ from tests.builders.keys import WEB
 from tests.builders.values import (
     cluster,
     endpoint,
-    foreign_slice,
+    local_slice,
     mirrored_slice,
     remote_slice,
     service,
@@ -56,7 +55,7 @@ from tests.unit.core.world import NOW, applied, ours, settled, with_link, with_m
 
 LOST: Final = Unreachable("2026-07-01T11:55:00Z", NOW - 300)
 ADDRESS: Final = "10.0.0.1"
-LOCAL: Final = foreign_slice("web-local", labels={LABEL_SERVICE_NAME: "web"})
+LOCAL: Final = local_slice()
 HELD: Final = Guard(is_armed=True, wave=Wave(24, 18, NOW - 100, NOW - 100, NOW + 200))
 
 Outage: TypeAlias = RemoteCluster

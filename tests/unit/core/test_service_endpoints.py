@@ -5,13 +5,13 @@ from __future__ import annotations
 from svclink_core.service_endpoints import LISTED_ENDPOINTS, ZoneCounts, service_endpoints
 from svclink_core.service_overview import EndpointCounts
 from svclink_core.standby import EndpointRole, with_standby
-from svclink_core.well_known import LABEL_SERVICE_NAME, MAIN
+from svclink_core.well_known import MAIN
 from tests.builders.keys import WEB
 from tests.builders.values import (
     cluster,
     endpoint,
-    foreign_slice,
     leftover_slice,
+    local_slice,
     mirrored_slice,
     snapshot_of,
 )
@@ -19,7 +19,7 @@ from tests.builders.values import (
 
 def test_main_comes_first_and_each_link_has_a_part() -> None:
     """A cluster without endpoints is in it too, and so is one whose link is gone."""
-    own = foreign_slice("web-local", labels={LABEL_SERVICE_NAME: "web"})
+    own = local_slice()
     slices = [own, mirrored_slice(cluster="gone"), leftover_slice(cluster="c2")]
     found = service_endpoints(snapshot_of(cluster("c1"), slices=slices), WEB)
     assert [(each.cluster, each.counts.total) for each in found] == [

@@ -29,8 +29,8 @@ from tests.builders.values import (
     NOT_READY,
     cluster,
     endpoint,
-    foreign_slice,
     leftover_slice,
+    local_slice,
     mirrored_slice,
     remote_slice,
     service,
@@ -52,7 +52,7 @@ def cell(snapshot: Snapshot) -> ClusterCell:
 
 def test_mirrored_service() -> None:
     """A cell has the decision of the plan, and the endpoints that the main cluster has."""
-    own = foreign_slice("web-local", labels={"kubernetes.io/service-name": "web"})
+    own = local_slice()
     snapshot = snapshot_of(cluster("c1", remote_slice()), slices=[mirrored_slice(), own])
     found = overview(snapshot)
     mirrored = ClusterCell("c1", Outcome.MIRRORED, Reason.MIRRORED, EndpointCounts(active=1))

@@ -25,6 +25,7 @@ from tests.builders.values import (
     cluster,
     foreign_slice,
     leftover_slice,
+    local_slice,
     mirrored_slice,
     namespace,
     remote_slice,
@@ -41,7 +42,7 @@ def remote(number: int, name: str = "http") -> EndpointSlice:
     return remote_slice(ports=http(number, name))
 
 
-LOCAL = foreign_slice("web-local", labels={LABEL_SERVICE_NAME: "web"})
+LOCAL = local_slice()
 """A Pod of the main cluster at port 8080."""
 
 

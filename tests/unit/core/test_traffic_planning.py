@@ -30,14 +30,13 @@ from svclink_core import (
 from svclink_core.discovery_v1 import CONDITIONS
 from svclink_core.snapshot import Connection
 from svclink_core.traffic_policy_v1alpha1 import ActiveTier
-from svclink_core.well_known import LABEL_SERVICE_NAME
 from tests.builders.keys import WEB
 from tests.builders.values import (
     cluster,
     endpoint,
-    foreign_slice,
     leftover_slice,
     link,
+    local_slice,
     mirrored_slice,
     remote_slice,
     service,
@@ -53,8 +52,7 @@ LOST: Final = Unreachable("2026-07-01T11:55:00Z", NOW - 300)
 
 
 def local(number: int) -> EndpointSlice:
-    labels = {LABEL_SERVICE_NAME: "web"}
-    return foreign_slice("web-local", *[f"10.9.0.{each}" for each in range(number)], labels=labels)
+    return local_slice(*[f"10.9.0.{each}" for each in range(number)])
 
 
 def remote(

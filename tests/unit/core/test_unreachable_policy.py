@@ -31,14 +31,13 @@ from svclink_core.ownership import is_ours
 from svclink_core.snapshot import Connection
 from svclink_core.svclink_v1alpha1 import UnreachableAction
 from svclink_core.unreachable_policy import as_before_loss, as_last_resort, policy_deadline
-from svclink_core.well_known import LABEL_SERVICE_NAME
 from tests.builders.keys import WEB
 from tests.builders.values import (
     NOT_READY,
     cluster,
     endpoint,
-    foreign_slice,
     link,
+    local_slice,
     mirrored_slice,
     remote_slice,
     service,
@@ -47,7 +46,7 @@ from tests.builders.values import (
 from tests.unit.core.world import NOW, main_slices, settled, with_link, with_main
 
 LOST = Unreachable("2026-07-01T11:55:00Z", NOW - 300)
-LOCAL = foreign_slice("web-local", labels={LABEL_SERVICE_NAME: "web"})
+LOCAL = local_slice()
 
 
 def lost(

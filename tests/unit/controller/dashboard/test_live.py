@@ -22,13 +22,12 @@ from svclink_core import ClusterLinkStatus, Condition, NamespacedName, Options, 
 from svclink_core.link_overview import LinkOverview
 from svclink_core.snapshot import Synced
 from svclink_core.svclink_v1alpha1 import SecretKeyReference
-from svclink_core.well_known import LABEL_SERVICE_NAME
 from tests.builders.keys import WEB
-from tests.builders.values import foreign_slice, mirrored_slice, remote_slice, service
+from tests.builders.values import local_slice, mirrored_slice, remote_slice, service
 from tests.unit.controller.faults import Answer, Fault, Garbage, Hang, HangUp, Refuse, ends_with
 from tests.unit.controller.fleets import Fleet, fleet
 from tests.unit.controller.http_server import connected, kubeconfig
-from tests.unit.controller.waiting import eventually
+from tests.unit.controller.waiting import eventually, in_background
 
 from .pages import browsing
 
@@ -102,18 +101,14 @@ async def following(
 
 @asynccontextmanager
 async def running(world: Following) -> AsyncIterator[None]:
-    task = asyncio.create_task(world.live.run())
-    try:
+    async with in_background(world.live.run()):
         yield
-    finally:
-        task.cancel()
-        await asyncio.wait({task})
 
 
 async def test_services_links_and_endpoints_are_shown(tmp_path: Path) -> None:
     """What the controller would mirror, what is there now, and what is seen of the cluster."""
     async with following(tmp_path) as world:
-        own = foreign_slice("web-local", labels={LABEL_SERVICE_NAME: "web"})
+        own = local_slice()
         world.clusters.main.put(own)
         async with running(world):
             await world.has_reason(Reason.MIRRORED)
@@ -294,12 +289,8 @@ async def flooding(world: Following) -> AsyncIterator[None]:
             world.live.services.add((WEB, OTHER))
             await asyncio.sleep(0)
 
-    task = asyncio.create_task(flood())
-    try:
+    async with in_background(flood()):
         yield
-    finally:
-        task.cancel()
-        await asyncio.wait({task})
 
 
 async def test_cluster_that_keeps_changing_does_not_delay_the_page(tmp_path: Path) -> None:

@@ -30,13 +30,12 @@ from svclink_core import (
     Snapshot,
 )
 from svclink_core.core_v1 import ServicePort
-from svclink_core.well_known import LABEL_SERVICE_NAME
 from tests.builders.keys import WEB
 from tests.builders.values import (
     NOT_READY,
     cluster,
     endpoint,
-    foreign_slice,
+    local_slice,
     mirrored_slice,
     remote_slice,
     service,
@@ -52,7 +51,7 @@ SECRET = "aHVzaC1odXNo"  # noqa: S105 - not a secret
 def world() -> Snapshot:
     """A Service with a policy, local endpoints, one mirror and a planned change."""
     endpoints = [endpoint("10.0.0.1", zone="a"), endpoint("10.0.0.2", conditions=NOT_READY)]
-    local = foreign_slice("web-local", labels={LABEL_SERVICE_NAME: "web"})
+    local = local_slice()
     spec = ClusterLinkSpec(kubeconfig=SECRET)
     linked = cluster("c1", remote_slice(endpoints=endpoints), spec=spec)
     found = snapshot_of(

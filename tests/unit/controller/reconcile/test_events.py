@@ -20,7 +20,7 @@ from tests.builders.values import traffic_policy
 from tests.unit.controller.fake_api_server import FakeApiServer
 from tests.unit.controller.faults import Hang, Refuse
 from tests.unit.controller.http_server import Server, connected, serving
-from tests.unit.controller.waiting import eventually
+from tests.unit.controller.waiting import eventually, in_background
 
 LINK = ClusterLink(ObjectMeta("c1", uid="uid-of-c1"))
 
@@ -133,12 +133,8 @@ async def writing(repeat_seconds: float = 60) -> AsyncIterator[Main]:
     cluster = FakeApiServer()
     async with serving(cluster) as server, connected(server.url) as client:
         made = Events(client, repeat_seconds=repeat_seconds)
-        task = asyncio.create_task(made.run())
-        try:
+        async with in_background(made.run()):
             yield Main(cluster, server, made)
-        finally:
-            task.cancel()
-            await asyncio.wait({task})
 
 
 async def test_event_on_a_policy_is_in_its_namespace() -> None:

@@ -31,7 +31,7 @@ from tests.unit.controller.reflect.scripts import (
     watching,
 )
 from tests.unit.controller.responses import bookmark, event, page, refusal, status_object
-from tests.unit.controller.waiting import eventually
+from tests.unit.controller.waiting import eventually, in_background
 
 HALF_A_LINE = event("ADDED", service("a", "10"))[:40]
 
@@ -178,12 +178,8 @@ async def silent(
         reflector = evolve(
             made, sleep=minutes.sleep, now=minutes.now, on_silence=minutes.silences.append
         )
-        task = asyncio.create_task(reflector.watch("1", record))
-        try:
+        async with in_background(reflector.watch("1", record)):
             yield server, record, minutes
-        finally:
-            task.cancel()
-            await asyncio.wait({task})
 
 
 async def test_kind_is_listed_again_after_a_long_silence() -> None:

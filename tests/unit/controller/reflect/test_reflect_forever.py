@@ -29,7 +29,7 @@ from tests.unit.controller.reflect.scripts import (
     service,
 )
 from tests.unit.controller.responses import event, page, refusal
-from tests.unit.controller.waiting import eventually
+from tests.unit.controller.waiting import eventually, in_background
 
 
 @asynccontextmanager
@@ -43,13 +43,11 @@ async def reflecting_forever(
         warn_unread("services", error)
         errors.append(str(error))
 
-    async with reflecting(script, pauses=pauses) as (server, reflector):
-        task = asyncio.create_task(reflect_forever(reflector, record, fail))
-        try:
-            yield server, record, errors
-        finally:
-            task.cancel()
-            await asyncio.wait({task})
+    async with (
+        reflecting(script, pauses=pauses) as (server, reflector),
+        in_background(reflect_forever(reflector, record, fail)),
+    ):
+        yield server, record, errors
 
 
 @pytest.mark.parametrize(

@@ -8,16 +8,15 @@ from contextlib import asynccontextmanager
 
 from svclink_controller.remotes.session import Session
 from svclink_controller.state.store import Store
+from tests.unit.controller.waiting import in_background
 
 
 @asynccontextmanager
 async def followed(opened: Session, store: Store) -> AsyncIterator[asyncio.Task[None]]:
     """A session of the cluster c1 that is handed over and followed; closed in the end."""
     await opened.hand_over(store, "c1")
-    task = asyncio.create_task(opened.follow(store, "c1"))
     try:
-        yield task
+        async with in_background(opened.follow(store, "c1")) as task:
+            yield task
     finally:
-        task.cancel()
-        await asyncio.wait({task})
         await opened.close()

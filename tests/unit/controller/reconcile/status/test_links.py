@@ -52,7 +52,7 @@ from tests.builders.values import mirrored_slice
 from tests.unit.controller.fake_api_server import FakeApiServer
 from tests.unit.controller.http_server import Server, connected, serving
 from tests.unit.controller.responses import answer, refusal
-from tests.unit.controller.waiting import eventually
+from tests.unit.controller.waiting import eventually, in_background
 
 Override: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse | None]]
 
@@ -135,12 +135,8 @@ async def writing(override: Override | None = None, *, interval: float = 60) -> 
             home=lambda: KnownNamespace("svclink"),
             interval_seconds=interval,
         )
-        task = asyncio.create_task(writer.run())
-        try:
+        async with in_background(writer.run()):
             yield Main(server, cluster, store, plan_results, queue, writer)
-        finally:
-            task.cancel()
-            await asyncio.wait({task})
 
 
 def mirrored(name: str = "web-c1", endpoints: int = 1) -> EndpointSlice:
