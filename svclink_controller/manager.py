@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import partial
 from typing import Final
@@ -14,10 +14,11 @@ from attrs import define
 from svclink_controller.api.client import Client
 from svclink_controller.api.connecting import main_client, own_namespace
 from svclink_controller.api.errors import ApiError, TransportError
-from svclink_controller.dispatch import Dispatcher, LinkRead, Routes, SecretRead
+from svclink_controller.dispatch import Dispatcher
 from svclink_controller.election.leader import Elector
 from svclink_controller.election.live_leases import warn_about_other_leaders
 from svclink_controller.election.running_controllers import find_until_answered
+from svclink_controller.following import Following, Reports, make_following
 from svclink_controller.gc_tuning import tuned_gc
 from svclink_controller.monitoring.collector import StateCollector
 from svclink_controller.monitoring.listen_address import ListenAddress
@@ -25,8 +26,6 @@ from svclink_controller.monitoring.loop_lag import LoopLag
 from svclink_controller.monitoring.metrics import Metrics
 from svclink_controller.monitoring.readiness import Readiness
 from svclink_controller.reconcile.applier import Applier
-from svclink_controller.reconcile.deadlines import Deadlines
-from svclink_controller.reconcile.deletion_holds import DeletionHolds
 from svclink_controller.reconcile.events import Events
 from svclink_controller.reconcile.link_removal import LinkRemoval
 from svclink_controller.reconcile.plan_results import PlanResults
@@ -37,18 +36,12 @@ from svclink_controller.reconcile.traffic_results import TrafficResults
 from svclink_controller.reconcile.work import Work
 from svclink_controller.reconcile.workqueue import WorkQueue
 from svclink_controller.reconcile.write_pacing import WritePace
-from svclink_controller.reflect.main_reflectors import MainReflectors
-from svclink_controller.reflect.sinks import LinkSink
-from svclink_controller.remotes.cluster_claims import ClusterClaims
-from svclink_controller.remotes.secret_kubeconfigs import SecretKubeconfigs
-from svclink_controller.remotes.session import identify_until_known
-from svclink_controller.remotes.supervisor import Supervisor
 from svclink_controller.settings import Settings
 from svclink_controller.state.store import Store
 from svclink_controller.stop_signals import on_signal, stop_signals
 from svclink_controller.wire.messages import WireError
 from svclink_controller.wire.resources import cluster_links
-from svclink_core.controller_namespace import ControllerNamespace, KnownNamespace
+from svclink_core.controller_namespace import ControllerNamespace
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.planner import Planner
 from svclink_core.well_known import MAIN
@@ -142,11 +135,7 @@ class Manager:
     client: Client
     settings: Settings
     store: Store
-    cluster_claims: ClusterClaims
-    reflectors: MainReflectors
-    supervisor: Supervisor
-    deletion_holds: DeletionHolds
-    policy_deadlines: Deadlines
+    following: Following
     applier: Applier
     work: Work
     elector: Elector
@@ -159,19 +148,10 @@ class Manager:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.loop_lag.run())
-                self.reflectors.read_objects(group)
-                # Before the first link: a link to the main cluster itself must be recognized.
-                self.cluster_claims.main_id = await identify_until_known(self.client)
-                if self.settings.seeks_namespace:
-                    self.supervisor.secrets.home = await find_until_answered(
-                        self.client, self.elector.name, self.elector.namespace
-                    )
-                self.reflectors.read_links(group)
+                await self.following.read(group, self._find_home)
                 group.create_task(self._lead())
         finally:
-            self.deletion_holds.close()
-            self.policy_deadlines.close()
-            await self.supervisor.close()
+            await self.following.close()
 
     async def drain(self) -> None:
         """Start no more writes, and wait a little for those in flight."""
@@ -180,6 +160,14 @@ class Manager:
                 await self.applier.drain()
         except TimeoutError:
             log.warning("writes still in flight were abandoned", seconds=self.drain_seconds)
+
+    @property
+    def _find_home(self) -> Callable[[], Awaitable[ControllerNamespace]] | None:
+        """Finds the namespace of the controller, if it is not known."""
+        if not self.settings.seeks_namespace:
+            return None
+        name, namespace = self.elector.name, self.elector.namespace
+        return partial(find_until_answered, self.client, name, namespace)
 
     @property
     def is_leading(self) -> bool:
@@ -205,8 +193,8 @@ class Manager:
         """
         try:
             async with asyncio.timeout(FRESH_LINKS_SECONDS):
-                await self.reflectors.list_links()
-                await self.reflectors.list_policies()
+                await self.following.reflectors.list_links()
+                await self.following.reflectors.list_policies()
         except (ApiError, TransportError, WireError, TimeoutError) as error:
             log.warning("links not read again", problem=str(error) or "no answer in time")
         await self.work.run()
@@ -234,41 +222,32 @@ class _Shared:
     policies: WorkQueue[NamespacedName]
     traffic_results: TrafficResults
     metrics: Metrics
-    deletion_holds: DeletionHolds
 
 
 def make_manager(
     client: Client, namespace: str, settings: Settings, drain_seconds: float = DRAIN_SECONDS
 ) -> Manager:
     """A controller in a namespace of its main cluster. Nothing is started yet."""
-    metrics, dispatcher, cluster_claims = Metrics(), Dispatcher(), ClusterClaims()
+    metrics, dispatcher = Metrics(), Dispatcher()
     elector = Elector(client=client, namespace=namespace, name=settings.lease_name)
     store = Store(options=settings.options, listener=dispatcher.emit)
     writing = client.fenced(elector.may_write) if settings.leader_elect else client
     shared = _make_shared(settings, client, writing, store, metrics)
-    secrets = SecretKubeconfigs(
-        client=client,
-        home=KnownNamespace(namespace),
-        changed=lambda name: dispatcher.emit(SecretRead(name)),
-    )
+    following = _make_following(shared, dispatcher, namespace)
     applier = _make_applier(shared)
     manager = Manager(
         client=client,
         settings=settings,
         store=store,
-        cluster_claims=cluster_claims,
-        reflectors=_make_reflectors(shared, dispatcher),
-        supervisor=_make_supervisor(shared, secrets, cluster_claims),
-        deletion_holds=shared.deletion_holds,
-        policy_deadlines=Deadlines(reached=store.wake),
+        following=following,
         applier=applier,
-        work=_make_work(shared, applier, lambda: secrets.home),
+        work=_make_work(shared, following, applier),
         elector=elector,
         metrics=metrics,
         loop_lag=LoopLag(observe=metrics.loop_lag.observe),
         drain_seconds=drain_seconds,
     )
-    _connect(shared, manager, dispatcher)
+    _register_metrics(shared, manager)
     return manager
 
 
@@ -290,20 +269,23 @@ def _make_shared(
             status_changed=store.mark_status_changed,
         ),
         metrics=metrics,
-        deletion_holds=DeletionHolds(store=store),
     )
 
 
-def _make_reflectors(shared: _Shared, dispatcher: Dispatcher) -> MainReflectors:
-    return MainReflectors(
-        client=shared.client,
-        store=shared.store,
-        links=cluster_links(shared.settings.link_selector),
-        link_sink=LinkSink(
-            store=shared.store,
-            changed=lambda name: dispatcher.emit(LinkRead(name)),
-            is_everything_selected=shared.settings.has_all_links,
-        ),
+def _make_following(shared: _Shared, dispatcher: Dispatcher, namespace: str) -> Following:
+    settings = shared.settings
+    return make_following(
+        shared.client,
+        shared.store,
+        dispatcher,
+        namespace=namespace,
+        services=shared.services,
+        links=shared.links,
+        trust=settings.trust,
+        budget=settings.remote_budget,
+        resource=cluster_links(settings.link_selector),
+        is_everything_selected=settings.has_all_links,
+        reports=Reports(link_left=shared.metrics.forget),
     )
 
 
@@ -316,20 +298,7 @@ def _make_applier(shared: _Shared) -> Applier:
     )
 
 
-def _make_supervisor(
-    shared: _Shared, secrets: SecretKubeconfigs, cluster_claims: ClusterClaims
-) -> Supervisor:
-    return Supervisor(
-        store=shared.store,
-        secrets=secrets,
-        cluster_claims=cluster_claims,
-        link_left=shared.metrics.forget,
-        trust=shared.settings.trust,
-        budget=shared.settings.remote_budget,
-    )
-
-
-def _make_work(shared: _Shared, applier: Applier, home: Callable[[], ControllerNamespace]) -> Work:
+def _make_work(shared: _Shared, following: Following, applier: Applier) -> Work:
     settings, store, metrics = shared.settings, shared.store, shared.metrics
     plan_results = PlanResults(status_changed=store.mark_status_changed)
     events = Events(client=shared.writing, metrics=metrics)
@@ -338,7 +307,7 @@ def _make_work(shared: _Shared, applier: Applier, home: Callable[[], ControllerN
         services=shared.services,
         links=shared.links,
         policies=shared.policies,
-        deletion_holds=shared.deletion_holds,
+        deletion_holds=following.deletion_holds,
         reconciler=Reconciler(
             store=store,
             queue=shared.services,
@@ -346,7 +315,7 @@ def _make_work(shared: _Shared, applier: Applier, home: Callable[[], ControllerN
             plan_results=plan_results,
             link_removal=LinkRemoval(client=shared.client),
             traffic_results=shared.traffic_results,
-            decided=shared.deletion_holds.record,
+            decided=following.deletion_holds.record,
             metrics=metrics,
             planner=Planner(),
         ),
@@ -355,7 +324,7 @@ def _make_work(shared: _Shared, applier: Applier, home: Callable[[], ControllerN
             store=store,
             plan_results=plan_results,
             traffic_results=shared.traffic_results,
-            home=home,
+            home=lambda: following.supervisor.secrets.home,
             queue=shared.links,
             metrics=metrics,
             status_written=events.record,
@@ -374,17 +343,8 @@ def _make_work(shared: _Shared, applier: Applier, home: Callable[[], ControllerN
     )
 
 
-def _connect(shared: _Shared, manager: Manager, dispatcher: Dispatcher) -> None:
-    """Let the parts receive changes, and the metrics read their state."""
-    routes = Routes(
-        services=shared.services,
-        links=shared.links,
-        store=manager.store,
-        deletion_holds=manager.deletion_holds,
-        policy_deadlines=manager.policy_deadlines,
-        supervisor=manager.supervisor,
-    )
-    dispatcher.subscribe(routes.receive)
+def _register_metrics(shared: _Shared, manager: Manager) -> None:
+    """Let the metrics read the state of the parts."""
     manager.metrics.registry.register(
         StateCollector(
             store=manager.store,

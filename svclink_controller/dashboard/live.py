@@ -16,28 +16,20 @@ from svclink_controller.dashboard.board import Board
 from svclink_controller.dashboard.event_sink import reflect_events
 from svclink_controller.dashboard.facts import Facts
 from svclink_controller.dashboard.observing import Observer
-from svclink_controller.dispatch import Dispatcher, LinkRead, Routes, SecretRead
+from svclink_controller.dispatch import Dispatcher
 from svclink_controller.election.leader import DEFAULT_LEASE_NAME
 from svclink_controller.election.running_controllers import find_until_answered
+from svclink_controller.following import Following, Reports, make_following
 from svclink_controller.loop_turns import next_turn
-from svclink_controller.reconcile.deadlines import Deadlines
-from svclink_controller.reconcile.deletion_holds import DeletionHolds
 from svclink_controller.reconcile.workqueue import Settling, WorkQueue
-from svclink_controller.reflect.main_reflectors import MainReflectors
-from svclink_controller.reflect.sinks import LinkSink
-from svclink_controller.remotes.cluster_claims import ClusterClaims
-from svclink_controller.remotes.secret_kubeconfigs import SecretKubeconfigs
 from svclink_controller.remotes.session import (
     HEARTBEAT,
     Heartbeat,
-    identify_until_known,
     require_answer,
 )
-from svclink_controller.remotes.supervisor import Supervisor
 from svclink_controller.state.store import Store
-from svclink_controller.wire.resources import CLUSTER_LINKS
 from svclink_core.budget import Budget
-from svclink_core.controller_namespace import KnownNamespace
+from svclink_core.controller_namespace import ControllerNamespace
 from svclink_core.link_identity import Problem
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.planner import Planner
@@ -59,11 +51,7 @@ class LiveFleet:
         namespace: The namespace of the controller; None: it is searched for.
         context_namespace: The namespace of the kubeconfig's context.
         store: The state.
-        cluster_claims: Decides which link may be used for which cluster.
-        reflectors: Read the main cluster.
-        supervisor: Reads the linked clusters.
-        deletion_holds: Decides which deletions wait, as the controller does.
-        policy_deadlines: When the unreachable policies of lost clusters take effect.
+        following: Reads the clusters.
         services: Queue of the Services to plan.
         links: Queue of the links that may have changed.
         observer: Looks at the state.
@@ -77,11 +65,7 @@ class LiveFleet:
     namespace: str | None
     context_namespace: str
     store: Store
-    cluster_claims: ClusterClaims
-    reflectors: MainReflectors
-    supervisor: Supervisor
-    deletion_holds: DeletionHolds
-    policy_deadlines: Deadlines
+    following: Following
     services: WorkQueue[NamespacedName]
     links: WorkQueue[str]
     observer: Observer
@@ -106,28 +90,15 @@ class LiveFleet:
                 group.create_task(self._show_ages())
                 group.create_task(reflect_events(self.client, self.board))
                 group.create_task(self._ask_main())
-                self.reflectors.read_objects(group)
-                # Before the first link: a link to the main cluster itself must be recognized.
-                await self._locate()
-                self.reflectors.read_links(group)
+                find_home = self._find_home if self.namespace is None else None
+                await self.following.read(group, find_home)
+                self.observer.note_located()
         finally:
-            self.deletion_holds.close()
-            self.policy_deadlines.close()
-            await self.supervisor.close()
+            await self.following.close()
 
-    async def _locate(self) -> None:
-        """Find out which cluster this is, and where its controller runs."""
-        self.cluster_claims.main_id = await identify_until_known(
-            self.client, self.observer.note_unidentified
-        )
-        if self.namespace is None:
-            self.supervisor.secrets.home = await find_until_answered(
-                self.client,
-                DEFAULT_LEASE_NAME,
-                self.context_namespace,
-                self.observer.note_homeless,
-            )
-        self.observer.note_located()
+    async def _find_home(self) -> ControllerNamespace:
+        context, failed = self.context_namespace, self.observer.note_homeless
+        return await find_until_answered(self.client, DEFAULT_LEASE_NAME, context, failed)
 
     async def _ask_main(self) -> None:
         """Note whether the main cluster answers: its watches only look quiet while it hangs."""
@@ -170,7 +141,7 @@ class LiveFleet:
     def _plan(self, key: NamespacedName) -> None:
         snapshot = self.store.snapshot()
         plan = self.planner.plan_service(snapshot, key, clock.elapsed())
-        self.deletion_holds.record(key, plan.decisions)
+        self.following.deletion_holds.record(key, plan.decisions)
         self.board.put_service(key, service_overview(snapshot, key, plan))
         self.services.forget(key)
         if plan.again_at is not None:
@@ -223,58 +194,33 @@ def make_live_fleet(
     """
     dispatcher, limits = Dispatcher(), budget or Budget()
     store = Store(options=options, listener=dispatcher.emit)
-    claims, observer = ClusterClaims(), Observer(store, limits.memory)
-    fleet = LiveFleet(
+    observer = Observer(store, limits.memory)
+    services: WorkQueue[NamespacedName] = WorkQueue()
+    links: WorkQueue[str] = WorkQueue()
+    following = make_following(
+        client,
+        store,
+        dispatcher,
+        namespace=namespace or context_namespace,
+        services=services,
+        links=links,
+        trust=trust,
+        budget=limits,
+        reports=Reports(
+            unidentified=observer.note_unidentified,
+            kind_failed=observer.note_failure,
+            secret_heard=observer.note_secret,
+        ),
+    )
+    return LiveFleet(
         client=client,
         namespace=namespace,
         context_namespace=context_namespace,
         store=store,
-        cluster_claims=claims,
-        reflectors=_make_reflectors(client, store, dispatcher, observer),
-        supervisor=Supervisor(
-            store=store,
-            secrets=SecretKubeconfigs(
-                client=client,
-                home=KnownNamespace(namespace or context_namespace),
-                changed=lambda name: dispatcher.emit(SecretRead(name)),
-                heard=observer.note_secret,
-            ),
-            cluster_claims=claims,
-            link_left=lambda _: None,
-            trust=trust,
-            budget=limits,
-        ),
-        deletion_holds=DeletionHolds(store=store),
-        policy_deadlines=Deadlines(reached=store.wake),
-        services=WorkQueue(),
-        links=WorkQueue(),
+        following=following,
+        services=services,
+        links=links,
         observer=observer,
         board=Board(),
         planner=Planner(),
-    )
-    dispatcher.subscribe(_routes_of(fleet).receive)
-    return fleet
-
-
-def _make_reflectors(
-    client: Client, store: Store, dispatcher: Dispatcher, observer: Observer
-) -> MainReflectors:
-    return MainReflectors(
-        client=client,
-        store=store,
-        links=CLUSTER_LINKS,
-        link_sink=LinkSink(store=store, changed=lambda name: dispatcher.emit(LinkRead(name))),
-        failed=observer.note_failure,
-    )
-
-
-def _routes_of(fleet: LiveFleet) -> Routes:
-    """Which part acts on which change, as in the controller."""
-    return Routes(
-        services=fleet.services,
-        links=fleet.links,
-        store=fleet.store,
-        deletion_holds=fleet.deletion_holds,
-        policy_deadlines=fleet.policy_deadlines,
-        supervisor=fleet.supervisor,
     )

@@ -122,7 +122,7 @@ async def test_deleted_link_loses_its_slices() -> None:
         world.main.remove(world.link())
         await eventually(lambda: world.mirrored() == {})
         await eventually(lambda: not world.remote.watchers)
-        assert world.controller.supervisor.names == []
+        assert world.controller.following.supervisor.names == []
 
 
 async def test_service_that_the_api_server_calls_is_not_mirrored() -> None:
@@ -203,7 +203,7 @@ async def test_only_selected_links_are_worked_on() -> None:
         await world.is_mirrored("10.0.0.1")
         await world.has_reason("ClusterReady")
         assert world.ready("other") == (None, None)
-        assert world.controller.supervisor.names == ["c1"]
+        assert world.controller.following.supervisor.names == ["c1"]
         assert b'cluster="other"' not in generate_latest(world.controller.metrics.registry)
         assert Readiness(world.controller.store).not_ready_reason() is None
 
@@ -215,8 +215,8 @@ async def test_link_that_is_no_longer_selected_is_left_as_it_is() -> None:
         world.start()
         await world.is_mirrored("10.0.0.1")
         world.put_labelled("b")
-        controller = world.controller
-        await eventually(lambda: not world.remote.watchers and not controller.supervisor.names)
+        supervisor = world.controller.following.supervisor
+        await eventually(lambda: not world.remote.watchers and not supervisor.names)
         world.remote.put(remote_slice(None, "10.0.0.2"))
         world.main.remove_key("endpointslices", "default", "web-c1")
         await another_resync(world)
