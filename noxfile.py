@@ -92,13 +92,18 @@ def install(session: nox.Session, group: str, *packages: str) -> None:
     )
 
 
+PAGE = "svclink_controller/dashboard/static"
+
+
 @nox.session(python=PYTHONS[0])
 def lint(session: nox.Session) -> None:
-    """Style, layers of the architecture, scripts, workflows, and whether generated texts fit."""
+    """Style, layers of the architecture, the page, scripts, workflows, generated texts."""
     install(session, "lint")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("lint-imports")
+    session.run("oxlint", PAGE)
+    session.run("oxfmt", "--check", PAGE)
     session.run("shellcheck", *[str(script) for script in sorted(ROOT.glob("hack/*.sh"))])
     session.run("hadolint", "Dockerfile")
     session.run("zizmor", "--offline", "--no-progress", ".github")
@@ -109,7 +114,7 @@ def lint(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS[0])
 def types(session: nox.Session) -> None:
-    """mypy strict over everything, and tests that mypy and import-linter find violations."""
+    """mypy strict over everything, and tests that the linters find violations."""
     install(session, "types")
     session.run("mypy")
     session.run("pytest", "tests/lint")

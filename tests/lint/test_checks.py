@@ -35,7 +35,8 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(
             package, directory / package.name, ignore=shutil.ignore_patterns("__pycache__")
         )
-    shutil.copy(ROOT / "pyproject.toml", directory)
+    for name in ("pyproject.toml", ".oxlintrc.json", ".oxfmtrc.json"):
+        shutil.copy(ROOT / name, directory)
     return directory
 
 
@@ -178,3 +179,42 @@ def test_bad_types(source: str, tmp_path: Path) -> None:
     code, output = run("mypy", *options, "svclink_core/bad.py", at=tmp_path)
     assert code == 1
     assert BAD_TYPES[source] in output
+
+
+PAGE: Final = "svclink_controller/dashboard/static"
+BAD_SCRIPTS: Final = {
+    "export const wrong = absent;": "no-undef",
+    "const wrong = 1;": "no-unused-vars",
+    'import { html } from "./html.js";': "no-unused-vars",
+    'import { absent } from "./html.js";\nexport const wrong = absent;': "import(named)",
+    'import absent from "./html.js";\nexport const wrong = absent;': "import(default)",
+    'import * as every from "./html.js";\nexport const wrong = every.absent;': "import(namespace)",
+    "export function wrong(unused) {}": "no-unused-vars",
+}
+
+
+@pytest.mark.parametrize("source", BAD_SCRIPTS)
+def test_bad_script(source: str, tree: Path) -> None:
+    """oxlint reports names of the page that do not exist or that nothing uses."""
+    file = tree / PAGE / "js" / "bad.js"
+    file.write_text(f"{source}\n", encoding="utf-8")
+    code, output = run("oxlint", "--format=unix", PAGE, at=tree)
+    file.unlink()
+    assert code == 1
+    assert BAD_SCRIPTS[source] in output
+
+
+def test_badly_formatted_script(tree: Path) -> None:
+    """oxfmt names a script of the page that is not formatted."""
+    file = tree / PAGE / "js" / "bad.js"
+    file.write_text("export const  wrong = 'text'\n", encoding="utf-8")
+    code, output = run("oxfmt", "--check", PAGE, at=tree)
+    file.unlink()
+    assert code == 1
+    assert f"{PAGE}/js/bad.js" in output
+
+
+def test_good_scripts(tree: Path) -> None:
+    """The page itself passes both, and the libraries of others are not checked."""
+    assert run("oxlint", PAGE, at=tree)[0] == 0
+    assert run("oxfmt", "--check", PAGE, at=tree)[0] == 0

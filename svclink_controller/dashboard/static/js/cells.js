@@ -8,11 +8,11 @@ import { counted, visible } from "./text.js";
 /** Endpoints as `2`, with a standby as `+1`, and all of them as `/4` where some are not ready. */
 export function Counts({ active, standby, total }) {
   return html`<b>${active}</b>${
-      (standby > 0 || total > active + standby) &&
-      html`<small>
+    (standby > 0 || total > active + standby) &&
+    html`<small>
         ${standby > 0 && `+${standby}`}${total > active + standby && ` /${total}`}
       </small>`
-    }`;
+  }`;
 }
 
 /** The content of a cell: a shape if it is not simply mirrored, and the endpoints. */

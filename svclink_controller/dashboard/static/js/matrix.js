@@ -149,7 +149,7 @@ export class Matrix extends Component {
   }
 }
 
-function Header({ facts, columns, across, name, cell, total }) {
+function Header({ facts, columns, across, cell, total }) {
   return html`<div role="rowgroup" class="head" style=${{ width: `${total}px` }}>
     <div role="row" aria-rowindex="1" class="line">
       <div role="columnheader" aria-colindex="1" class="name">Service</div>

@@ -29,7 +29,7 @@ export function Service({ page }) {
     </div>
     <${Shares} service=${service} />
     <${Changes} changes=${service.changes} />
-    <${Clusters} service=${service} facts=${facts} />
+    <${Clusters} service=${service} />
     <${Happened} service=${service} facts=${facts} />
     <${Commands} commands=${service.commands} />
   `;
@@ -89,7 +89,7 @@ function Changes({ changes }) {
   </section>`;
 }
 
-function Clusters({ service, facts }) {
+function Clusters({ service }) {
   return service.clusters.map(
     (each) =>
       html`<section

@@ -5,6 +5,9 @@ Real: the installed package. Substituted: nothing.
 
 from __future__ import annotations
 
+import posixpath
+import re
+
 from svclink_controller.dashboard.page_files import INDEX, TYPES, read_page_files
 
 
@@ -23,3 +26,19 @@ def test_page_loads_nothing_from_elsewhere() -> None:
         if name.endswith((".html", ".css")):
             for start in (b'src="http', b'href="http', b"url(http", b"@import"):
                 assert start not in file.content, name
+
+
+IMPORT = re.compile(rb'^(?:import|export)\b(?:[^;"]*\bfrom)? "([^"]+)"', re.MULTILINE)
+
+
+def test_imported_modules_are_files_of_the_page() -> None:
+    """Each module that a script imports exists: the linter does not look for the file."""
+    files = read_page_files()
+    imported = {
+        posixpath.join(posixpath.dirname(name), module.decode())
+        for name, file in files.items()
+        if name.startswith("js/")
+        for module in IMPORT.findall(file.content)
+    }
+    assert imported
+    assert {posixpath.normpath(each) for each in imported} <= set(files)
