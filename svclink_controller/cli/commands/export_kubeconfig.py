@@ -116,7 +116,7 @@ def export_kubeconfig_command(
     list_namespaces: bool,
     server: str | None,
 ) -> None:
-    r"""Create a read-only user in a remote cluster, and print its kubeconfig in base64.
+    """Create a read-only user in a remote cluster, and print its kubeconfig in base64.
 
     CONTEXT is the context of your kubeconfig for the remote cluster. It takes precedence over
     --context; without both, the current context is used.
@@ -128,7 +128,7 @@ def export_kubeconfig_command(
     \b
     Example:
       svclink export-kubeconfig cluster-b --link cluster-b | kubectl --context main apply -f -
-    """
+    """  # noqa: D301 - click keeps the lines after a backspace
     export = Export(link, duration, namespaces, list_namespaces, server)
     remote = evolve(source, context=context or source.context)
     click.echo(asyncio.run(_export(remote, export)), nl=False)

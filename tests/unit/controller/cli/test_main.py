@@ -502,6 +502,14 @@ def test_namespaces_of_repeated_flags_are_merged() -> None:
     assert context.params["included_namespaces"] == ("a", "b", "c")
 
 
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_help_is_laid_out(run: Run, command: str) -> None:
+    """The marks of click for its layout are not shown."""
+    shown = run(command, "--help").output
+    assert "Usage:" in shown
+    assert "\\" not in shown
+
+
 @pytest.mark.parametrize("flag", ["--help", "-h"])
 def test_help_names_every_flag(run: Run, flag: str) -> None:
     """The help lists every flag."""
