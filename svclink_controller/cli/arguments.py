@@ -45,10 +45,11 @@ class Source:
 
     @property
     def options(self) -> str:
-        """The flags with which other commands reach the same main cluster; may be empty."""
-        flags = {"kubeconfig": self.kubeconfig, "context": self.context}
-        given = {name: str(value) for name, value in flags.items() if value is not None}
-        return " ".join(f"--{name} {shlex.quote(value)}" for name, value in given.items())
+        """The flags with which other commands read the same clusters or files; may be empty."""
+        flags = {"kubeconfig": self.kubeconfig, "context": self.context, "main": self.main_file}
+        given = [(name, str(value)) for name, value in flags.items() if value is not None]
+        given += [("remote", f"{name}={file}") for name, file in self.remote_files.items()]
+        return " ".join(f"--{name} {shlex.quote(value)}" for name, value in given)
 
 
 def output_option(*choices: str) -> Callable[[Command], Command]:

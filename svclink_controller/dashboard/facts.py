@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
 
 from attrs import frozen
 
@@ -22,6 +23,13 @@ from svclink_core.snapshot import Snapshot
 from svclink_core.traffic_policy_v1alpha1 import TrafficPolicy
 from svclink_core.traffic_shares import percent_of
 
+EquivalentCommands: TypeAlias = Callable[[NamespacedName], Sequence[str]]
+
+
+def no_commands(_: NamespacedName) -> tuple[str, ...]:
+    """No command tells the same."""
+    return ()
+
 
 @frozen
 class Facts:
@@ -32,12 +40,14 @@ class Facts:
         problems: Returns why clusters cannot be read, by the names of their links.
         policy: Returns a TrafficPolicy with its latest status.
         now: Returns the seconds on the clock of plans.
+        commands: Returns the commands that tell the same about a Service.
     """
 
     snapshot: Callable[[], Snapshot]
     problems: Callable[[], Mapping[str, Problem]]
     policy: Callable[[NamespacedName], TrafficPolicy | None]
     now: Callable[[], float]
+    commands: EquivalentCommands = no_commands
 
     def service(self, key: NamespacedName, revision: int) -> dict[str, Json] | None:
         """Everything about a Service; None if no cluster has it.
@@ -66,7 +76,7 @@ class Facts:
             "changes": [
                 {**change_summary(each), "text": change_text(each)} for each in plan.changes
             ],
-            "commands": [f"svclink explain {key}", f"svclink traffic {key}"],
+            "commands": [*self.commands(key)],
         }
 
     def _clusters(self, snapshot: Snapshot, key: NamespacedName, plan: Plan) -> list[Json]:

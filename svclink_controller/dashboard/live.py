@@ -14,7 +14,7 @@ from svclink_controller.api.errors import ApiError, TransportError
 from svclink_controller.credentials.trust import STRICT, Trust
 from svclink_controller.dashboard.board import Board
 from svclink_controller.dashboard.event_sink import reflect_events
-from svclink_controller.dashboard.facts import Facts
+from svclink_controller.dashboard.facts import EquivalentCommands, Facts, no_commands
 from svclink_controller.dashboard.observing import Observer
 from svclink_controller.dispatch import Dispatcher
 from svclink_controller.election.leader import DEFAULT_LEASE_NAME
@@ -112,13 +112,14 @@ class LiveFleet:
                 self.observer.note_answer(None)
             self._show_main()
 
-    def facts(self) -> Facts:
+    def facts(self, commands: EquivalentCommands = no_commands) -> Facts:
         """What is known of all clusters."""
         return Facts(
             snapshot=self.store.snapshot,
             problems=self._problems,
             policy=self.store.main.traffic_policies.get,
             now=clock.elapsed,
+            commands=commands,
         )
 
     def _problems(self) -> dict[str, Problem]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from svclink_controller import clock
 from svclink_controller.dashboard.board import Board, MainRead
-from svclink_controller.dashboard.facts import Facts
+from svclink_controller.dashboard.facts import EquivalentCommands, Facts, no_commands
 from svclink_core.guard_preview import with_guards
 from svclink_core.link_identity import Problem
 from svclink_core.link_overview import LinkOverview, SeenCluster
@@ -16,7 +16,10 @@ from svclink_core.snapshot import RemoteCluster, Snapshot, all_keys
 
 
 def recorded_fleet(
-    found: Snapshot, problems: Mapping[str, Problem], warnings: tuple[str, ...] = ()
+    found: Snapshot,
+    problems: Mapping[str, Problem],
+    warnings: tuple[str, ...] = (),
+    commands: EquivalentCommands = no_commands,
 ) -> tuple[Board, Facts]:
     """What the page shows of clusters that do not change any more.
 
@@ -24,6 +27,7 @@ def recorded_fleet(
         found: What was read.
         problems: Why clusters could not be read, by the names of their links.
         warnings: What is odd about what was read.
+        commands: Returns the commands that tell the same about a Service.
     """
     now = clock.seconds()
     snapshot, board = with_guards(found, now), Board()
@@ -39,6 +43,7 @@ def recorded_fleet(
         problems=lambda: problems,
         policy=policies.get,
         now=lambda: now,
+        commands=commands,
     )
     return board, facts
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from typing import Final, Literal, TypeAlias
@@ -21,15 +22,17 @@ from svclink_controller.dashboard.access import Gate, new_token
 from svclink_controller.dashboard.board import Board
 from svclink_controller.dashboard.documents import SourceName
 from svclink_controller.dashboard.event_stream import EventStream
-from svclink_controller.dashboard.facts import Facts
+from svclink_controller.dashboard.facts import EquivalentCommands, Facts
 from svclink_controller.dashboard.live import make_live_fleet
 from svclink_controller.dashboard.opening import has_browser, opened
 from svclink_controller.dashboard.page_files import PageFile, read_page_files
 from svclink_controller.dashboard.recorded import recorded_fleet
 from svclink_controller.dashboard.server import LOOPBACK, DashboardServer, serving_dashboard
+from svclink_controller.invocation import as_started
 from svclink_controller.monitoring import logs
 from svclink_controller.stop_signals import on_signal, stop_signals
 from svclink_core.budget import Budget
+from svclink_core.meta_v1 import NamespacedName
 from svclink_core.snapshot import Options
 
 FILES: Final = "files"
@@ -66,12 +69,13 @@ def dashboard_command(
     Exit codes: 0 success, 1 invalid input or failed request.
     """
     options: Options = context.obj
+    equivalents = _equivalents(source)
     page = _Page(port or 0, read_page_files(), opens_browser=not no_browser and has_browser())
     if source.main_file is not None:
         found = read_files(source.main_file, source.remote_files, options)
         print_warnings(found.warnings)
         logs.configure("console", SHOWN_LOGS)
-        shown = recorded_fleet(found.snapshot, found.problems, found.warnings)
+        shown = recorded_fleet(found.snapshot, found.problems, found.warnings, equivalents)
         asyncio.run(page.show(*shown, SourceName(FILES, source.main_file.name)))
         return
     budget = Budget(memory=context.find_root().params["max_memory_per_remote"])
@@ -88,9 +92,20 @@ def dashboard_command(
             budget=budget,
         )
         shown = SourceName(CLUSTERS, name)
-        await page.show(fleet.board, fleet.facts(), shown, fleet.run)
+        await page.show(fleet.board, fleet.facts(equivalents), shown, fleet.run)
 
     ask(source, options, follow)
+
+
+def _equivalents(source: Source) -> EquivalentCommands:
+    """The commands that tell about a Service what the page tells. `traffic` reads no files."""
+    names = ("explain", "traffic") if source.main_file is None else ("explain",)
+
+    def commands(key: NamespacedName) -> list[str]:
+        words = f"{shlex.quote(str(key))} {source.options}".rstrip()
+        return [as_started(f"svclink {name} {words}") for name in names]
+
+    return commands
 
 
 @frozen

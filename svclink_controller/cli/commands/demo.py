@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import shlex
-import shutil
 import sys
 import tempfile
 from collections.abc import Coroutine
@@ -18,6 +15,7 @@ from svclink_controller.demo.control_planes import find_binaries
 from svclink_controller.demo.fleet import MAIN_CONTEXT, REMOTES, Fleet, running_fleet
 from svclink_controller.demo.narrator import Narrator
 from svclink_controller.demo.story import NAMESPACE, Story
+from svclink_controller.invocation import program
 from svclink_controller.stop_signals import on_signal, stop_signals
 
 
@@ -69,7 +67,8 @@ async def _play(story: Story, *, keep: bool) -> None:
         await story.restore()
     else:
         await story.narrator.chapter(
-            "The demo ends here. Run `svclink demo --keep` to explore the clusters with kubectl."
+            f"The demo ends here. Run `{program()} demo --keep` to explore the clusters"
+            " with kubectl."
         )
 
 
@@ -88,19 +87,6 @@ async def _unless_stopped(stop: asyncio.Event, work: Coroutine[object, object, N
     return False
 
 
-def _program() -> str:
-    """How to start svclink in another terminal, where the PATH may be another one."""
-    script = Path(sys.argv[0])
-    if script.name == "__main__.py":  # python -m svclink_controller
-        script = Path(sys.executable).with_name("svclink")
-    found = shutil.which("svclink")
-    if found is not None and script.exists() and Path(found).samefile(script):
-        return "svclink"
-    is_script = script.is_file() and os.access(script, os.X_OK)
-    words = [script.absolute()] if is_script else [sys.executable, "-m", "svclink_controller"]
-    return shlex.join(map(str, words))
-
-
 def _print_access(fleet: Fleet, narrator: Narrator) -> None:
     """Print the commands for exploring the clusters."""
     remote = fleet.planes[REMOTES[0]]
@@ -109,7 +95,7 @@ def _print_access(fleet: Fleet, narrator: Narrator) -> None:
 Everything keeps running. In another terminal:
 
     export KUBECONFIG={fleet.kubeconfig}
-    {_program()} dashboard
+    {program()} dashboard
     kubectl get clusterlinks
     kubectl describe clusterlink {REMOTES[0]}
     kubectl get endpointslices -n {NAMESPACE} -w

@@ -17,6 +17,7 @@ from svclink_controller.cli.traffic.draining import DrainWait
 from svclink_controller.cli.traffic.interrupts import catching_interrupts
 from svclink_controller.cli.traffic.progress import Report, Reporter, reporter
 from svclink_controller.cli.traffic.writing import TrafficError, find_link, set_drained
+from svclink_controller.invocation import as_started
 from svclink_core.codec import Json
 from svclink_core.full_planning import plan
 from svclink_core.meta_v1 import NamespacedName
@@ -97,7 +98,7 @@ class _Drain:
                 " set spec.enabled to true first"
             )
         await self._predict()
-        undrain = f"svclink undrain {self.cluster} {flags}".rstrip()
+        undrain = as_started(f"svclink undrain {self.cluster} {flags}".rstrip())
         link = await set_drained(self.client, link, drained=True)
         self._say(f"{self.cluster} is being drained; to use it again: {undrain}", drained=True)
         return not wait or await self._wait(link)

@@ -22,6 +22,7 @@ from svclink_controller.cli.traffic.progress import Report, Reporter, reporter
 from svclink_controller.cli.traffic.proposing import current_traffic, preview_policy, propose_policy
 from svclink_controller.cli.traffic.shifting import Shifting
 from svclink_controller.cli.traffic.writing import TrafficError
+from svclink_controller.invocation import as_started
 from svclink_core.codec import Json
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.snapshot import Options, Snapshot
@@ -130,13 +131,14 @@ class _Wish:
         steps = ",".join(map(str, self.steps[step:]))
         every = durationpy.to_str(self.every)
         more = f"--min-ready {self.min_ready} {self.flags}".rstrip()
-        what = f"svclink shift {self.service} --to {self.cluster}"
+        what = as_started(f"svclink shift {self.service} --to {self.cluster}")
         return f"{what} --steps {steps} --every {every} {more}"
 
     def going_back(self, before: int | None) -> str:
         """The command that sets the share back."""
         share = "none" if before is None else str(before)
-        return f"svclink traffic {self.service} --set {self.cluster}={share} {self.flags}".rstrip()
+        command = f"svclink traffic {self.service} --set {self.cluster}={share} {self.flags}"
+        return as_started(command.rstrip())
 
 
 async def _run(client: Client, scope: Scope, wish: _Wish, shown: Reporter) -> int:

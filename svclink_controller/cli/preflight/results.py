@@ -8,6 +8,7 @@ from typing import Final, Literal, TypeAlias
 from attrs import evolve, frozen
 
 from svclink_controller.api.errors import ApiError, TransportError
+from svclink_controller.invocation import as_started
 from svclink_controller.wire.messages import WireError
 from svclink_core.codec import Json
 
@@ -52,7 +53,7 @@ class Result:
 
 
 def in_same_cluster(result: Result, options: str) -> Result:
-    """The result with the user's own options for the main cluster in its command.
+    """The result with a command that reaches the same main cluster, with the same svclink.
 
     Commands that name a context are about other clusters. What follows two spaces is a comment.
 
@@ -63,9 +64,9 @@ def in_same_cluster(result: Result, options: str) -> Result:
     command, gap, comment = result.fix.partition("  #")
     program = command.rpartition("| ")[2]
     is_general = program.startswith(("kubectl ", "svclink ")) and "context" not in program.lower()
-    if not options or not is_general:
-        return result
-    return evolve(result, fix=f"{command} {options}{gap}{comment}")
+    if options and is_general:
+        command = f"{command} {options}"
+    return evolve(result, fix=f"{as_started(command)}{gap}{comment}")
 
 
 def shortened(names: Sequence[str], shown: int = 3) -> str:

@@ -10,6 +10,7 @@ from svclink_controller.api.client import Client
 from svclink_controller.api.errors import ApiError
 from svclink_controller.cli.snapshots.live import Scope, read_links
 from svclink_controller.cli.snapshots.partial import used_links
+from svclink_controller.invocation import as_started
 from svclink_controller.reflect.reflector import INSTALL_CRD, INSTALL_POLICY_CRD
 from svclink_controller.wire.reading import decode_object
 from svclink_controller.wire.resources import CLUSTER_LINKS, TRAFFIC_POLICIES
@@ -35,8 +36,8 @@ async def find_link(client: Client, scope: Scope, name: str) -> ClusterLink:
     """
     links = {each.metadata.name: each for each in used_links(await read_links(client, scope))}
     if name not in links:
-        create = f"create it with svclink export-kubeconfig --link {name}"
-        known = f"use one of {', '.join(sorted(links))}" if links else create
+        create = as_started(f"svclink export-kubeconfig CONTEXT --link {name}")
+        known = f"use one of {', '.join(sorted(links))}" if links else f"create it with {create}"
         raise TrafficError(f"there is no ClusterLink {name}: {known}")
     return links[name]
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -627,6 +628,18 @@ def test_fix_is_for_the_cluster_that_was_checked(
     """A command without the context would reach another cluster, or none."""
     found = in_same_cluster(Result("fail", "MAIN", "crd", "", fix), options).fix
     assert found == (f"{fix} {options}" if expected is None else expected or fix)
+
+
+def test_fix_starts_the_svclink_that_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without it on the PATH, its path is printed."""
+    script = tmp_path / "svclink"
+    script.touch(mode=0o755)
+    monkeypatch.setattr(sys, "argv", [str(script)])
+    found = Result("warn", "c1", "services", "", "svclink explain a/b")
+    assert in_same_cluster(found, "").fix == f"{script} explain a/b"
+    assert in_same_cluster(found, "--context a").fix == f"{script} explain a/b --context a"
 
 
 async def test_kubeconfig_in_a_secret_is_replaced_there(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import asyncio
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import sys
@@ -27,6 +28,7 @@ from tests.unit.controller.fleets import fleet
 from .dump_files import Files, endpoint_slice, link, object_list
 from .dump_files import service as service_manifest
 
+PROGRAM = shlex.quote(str(Path(sys.executable).with_name("svclink")))
 ADDRESS = re.compile(r"The dashboard is at (http://127\.0\.0\.1:(\d+))/\?token=(\S+)")
 
 
@@ -65,6 +67,7 @@ async def dashboard(
         *(sys.executable, "-m", "svclink_controller", "dashboard", "--no-browser", *flags),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "PATH": ""},
     )
     assert process.stdout is not None
     try:
@@ -93,6 +96,10 @@ async def test_clusters_are_followed(tmp_path: Path) -> None:
             assert (status, page.encode()) == (200, read_page_files()["index.html"].content)
             status, text = await running.service("default/web")
             assert (status, json.loads(text)["service"]) == (200, "default/web")
+            assert json.loads(text)["commands"] == [
+                f"{PROGRAM} explain default/web --kubeconfig {world.file}",
+                f"{PROGRAM} traffic default/web --kubeconfig {world.file}",
+            ]
             async with aiohttp.ClientSession() as session:
                 response = await session.get(f"{running.address}/api/services/default/web")
                 assert response.status == 401
@@ -111,6 +118,8 @@ async def test_files_are_shown(tmp_path: Path) -> None:
         status, text = await running.service("default/web")
         assert status == 200
         assert json.loads(text)["clusters"][1]["outcome"] == "Mirrored"
+        same = f"{PROGRAM} explain default/web {shlex.join(['--main', str(main), *remote])}"
+        assert json.loads(text)["commands"] == [same]
 
 
 async def test_broken_requests_print_nothing(tmp_path: Path) -> None:

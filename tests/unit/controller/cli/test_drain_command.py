@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 from attrs import evolve
 from click.testing import Result
 
@@ -69,6 +71,18 @@ async def test_drain_waits_until_nothing_uses_the_cluster(tmp_path: Path) -> Non
     said = done.stdout.splitlines()
     assert any(line.startswith("waiting; after an interrupt (Ctrl-C)") for line in said)
     assert said[-1] == "c1 is drained"
+
+
+async def test_drain_prints_how_to_undrain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command works where it is printed: this svclink is not on the PATH."""
+    script = tmp_path / "svclink"
+    script.touch(mode=0o755)
+    monkeypatch.setattr(sys, "argv", [str(script)])
+    async with fleet(tmp_path, "c1") as world:
+        world.link("c1")
+        said = await world.ask("drain", "c1")
+    flags = f"--kubeconfig {world.file}"
+    assert said == f"c1 is being drained; to use it again: {script} undrain c1 {flags}\n"
 
 
 async def test_drain_names_services_that_have_nothing_else(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shlex
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -190,6 +191,7 @@ async def interrupted(world: Fleet, *more: str) -> tuple[int | None, list[str]]:
         *(sys.executable, "-m", "svclink_controller", *command),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "PATH": ""},
     )
     await eventually(lambda: share_of(stored(world), "c1") == 10)
     os.kill(child.pid, signal.SIGHUP)
@@ -199,17 +201,18 @@ async def interrupted(world: Fleet, *more: str) -> tuple[int | None, list[str]]:
 
 
 async def test_interrupted_shift_stays_and_prints_how_to_go_on(tmp_path: Path) -> None:
-    """The share stays, and two commands go on and back."""
+    """The share stays, and two commands go on and back, although the PATH has no svclink."""
     async with fleet(tmp_path, "c1") as world:
         prepare(world)
         code, said = await interrupted(world)
         assert share_of(stored(world), "c1") == 10
     flags = f"--kubeconfig {world.file}"
+    program = shlex.quote(str(Path(sys.executable).with_name("svclink")))
     assert code == 130
     assert said[-3:] == [
         "interrupted: the share stays as it is",
-        f"to go on: svclink shift {WEB} --to c1 --steps 10,25 --every 1ms --min-ready 1 {flags}",
-        f"to go back: svclink traffic {WEB} --set c1=none {flags}",
+        f"to go on: {program} shift {WEB} --to c1 --steps 10,25 --every 1ms --min-ready 1 {flags}",
+        f"to go back: {program} traffic {WEB} --set c1=none {flags}",
     ]
 
 
