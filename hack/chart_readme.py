@@ -19,21 +19,21 @@ TARGET = CHART / "README.md"
 HEAD = """\
 # svclink
 
-{description} The directory `docs` of
-the project has tutorials, guides and the reference.
+{description} For tutorials, guides
+and the reference, see the directory `docs` of the project.
 
     helm install svclink deploy/chart --namespace cloudpilot --create-namespace \\
       --set image.repository=REGISTRY/svclink
 
-Requires Kubernetes {kubernetes}. There is no public image: build one from the Dockerfile.
-`helm test svclink` checks the links. Helm never upgrades CRDs: apply `crds/` before each
-`helm upgrade`.
+The chart requires Kubernetes {kubernetes}. There is no public image, so build one from the
+Dockerfile. To check the links, run `helm test svclink`. Helm never upgrades CRDs, so apply
+`crds/` before each `helm upgrade`.
 
 ## Values
 
-The schema `values.schema.json` refuses other values and wrong types.
+The schema in `values.schema.json` rejects unknown values and wrong types.
 
-| value | type | default | what |
+| value | type | default | description |
 |---|---|---|---|
 """
 

@@ -1,6 +1,6 @@
--- The health of a ClusterLink in Argo CD. argocd-cm.yaml contains it.
--- Progressing: svclink has not looked at this version yet, or is connecting. Degraded: a user has to act, or the
--- cluster is away; its EndpointSlices are kept. Suspended: spec.enabled is false.
+-- The health of a ClusterLink in Argo CD. argocd-cm.yaml contains a copy.
+-- Progressing: svclink has not processed the latest edit yet, or is connecting. Degraded: a user must act, or the
+-- cluster is unreachable and its EndpointSlices are kept. Suspended: spec.enabled is false.
 local status = obj.status or {}
 local conditions = {}
 for _, condition in ipairs(status.conditions or {}) do

@@ -1,5 +1,5 @@
--- The health of a TrafficPolicy in Argo CD. argocd-cm.yaml contains it.
--- A failover is what the policy asks for, so it is healthy. Degraded: the policy is refused, or cannot be applied.
+-- The health of a TrafficPolicy in Argo CD. argocd-cm.yaml contains a copy.
+-- A failover is healthy, because the policy asks for it. Degraded: the policy is rejected or cannot be applied.
 local status = obj.status or {}
 local conditions = {}
 for _, condition in ipairs(status.conditions or {}) do

@@ -1,4 +1,4 @@
-{{- /* What the Pods of the Deployment and of `helm test` have in common. */ -}}
+{{- /* Settings that the Deployment's Pods and the `helm test` Pod share. */ -}}
 
 {{- define "svclink.placement" -}}
 securityContext:
@@ -45,7 +45,7 @@ volumeMounts:
 
 {{- define "svclink.volumes" -}}
 volumes:
-  # OpenSSL reads client certificates only from files, so they are kept here briefly, in memory.
+  # OpenSSL reads client certificates only from files. svclink keeps them here briefly, in memory.
   - name: tmp
     emptyDir:
       medium: Memory
