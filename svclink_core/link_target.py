@@ -92,7 +92,7 @@ def link_target(
     """
     if not link.spec.enabled:
         return LINK_DISABLED
-    if (problem := invalid_spec(link.spec)) is not None:
+    if (problem := invalid_spec(link)) is not None:
         return problem
     match link_kubeconfig(link, secret):
         case str(kubeconfig):
@@ -108,11 +108,15 @@ def link_target(
             assert_never(unexpected)
 
 
-def invalid_spec(spec: ClusterLinkSpec) -> Problem | None:
+def invalid_spec(link: ClusterLink) -> Problem | None:
     """What is invalid in a link besides its kubeconfig; None if it is valid.
 
     The CRD refuses it, but the CRD of the main cluster may be an older one.
     """
+    if link.undecodable:
+        undecodable = f"the ClusterLink could not be decoded: {link.undecodable}"
+        return Problem(LinkReason.INVALID_SPEC, undecodable)
+    spec = link.spec
     if (message := _invalid_selector(spec)) is not None:
         return Problem(LinkReason.INVALID_SPEC, message)
     if not (invalid := invalid_cidrs(spec.allowed_cidrs)):

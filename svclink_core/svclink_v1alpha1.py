@@ -111,9 +111,18 @@ class ClusterLink:
     """Declares one remote cluster. Its name is that of the cluster in labels and names of slices.
 
     Another controller handles a link that is not selected; mirrors of its cluster are not touched.
+
+    Args:
+        metadata: Its metadata.
+        spec: What it asks for.
+        status: What svclink wrote last.
+        is_selected: Whether the controller handles it.
+        undecodable: Why the link could not be decoded; `spec` and `status` are then empty. Empty
+            for every other link.
     """
 
     metadata: ObjectMeta
     spec: ClusterLinkSpec = ClusterLinkSpec()
     status: ClusterLinkStatus = ClusterLinkStatus()
     is_selected: bool = field(default=True, metadata={"json": ""})
+    undecodable: str = field(default="", metadata={"json": ""})

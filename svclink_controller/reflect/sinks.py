@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 import structlog
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from svclink_controller.api.errors import NOT_LISTABLE, ApiError
 from svclink_controller.api.spending import Account
@@ -16,7 +16,7 @@ from svclink_controller.state.main.api_server_callers import ApiServerCallers
 from svclink_controller.state.main.namespaces import Namespaces
 from svclink_controller.state.store import Store
 from svclink_controller.wire.api_server_callers import CALLERS
-from svclink_controller.wire.messages import Listing, Undecodable
+from svclink_controller.wire.messages import Listing, Undecodable, undecodable_link
 from svclink_core.api_server_calls import ApiServerCaller
 from svclink_core.core_v1 import Namespace, Service
 from svclink_core.discovery_v1 import EndpointSlice
@@ -180,10 +180,12 @@ class LinkSink:
     def mark_undecodable(self, each: Undecodable) -> None:
         """Keep the last decoded state of an undecodable link in force.
 
-        Without one, add an empty link.
+        Without one, add an empty link that says what is wrong.
 
         The mirrors of a link that exists must not be taken for those of a removed one.
         """
-        if each.key not in self.store.link_index:
-            metadata = ObjectMeta(name=each.key.name, namespace=each.key.namespace)
-            self.apply(ClusterLink(metadata, is_selected=self.is_everything_selected))
+        held = self.store.link_index.get(each.key)
+        if held is None:
+            self.apply(undecodable_link(each, is_selected=self.is_everything_selected))
+        elif held.undecodable and held.undecodable != each.problem:
+            self.apply(evolve(held, undecodable=each.problem))

@@ -22,6 +22,10 @@ class LinkIndex:
         """All links with this name."""
         return tuple(self._by_name.get(name, {}).values())
 
+    def get(self, key: NamespacedName) -> ClusterLink | None:
+        """One link; None if it does not exist."""
+        return self._by_name.get(key.name, {}).get(key.namespace)
+
     def __contains__(self, key: NamespacedName) -> bool:
         return key.namespace in self._by_name.get(key.name, {})
 

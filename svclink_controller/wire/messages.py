@@ -14,7 +14,7 @@ from svclink_core.api_server_calls import ApiServerCaller
 from svclink_core.core_v1 import Namespace, Service
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.errors import SvclinkError
-from svclink_core.meta_v1 import NamespacedName
+from svclink_core.meta_v1 import NamespacedName, ObjectMeta
 from svclink_core.svclink_v1alpha1 import ClusterLink
 from svclink_core.traffic_policy_v1alpha1 import TrafficPolicy
 
@@ -59,6 +59,12 @@ class Undecodable:
     key: NamespacedName
     service: NamespacedName
     problem: str
+
+
+def undecodable_link(found: Undecodable, *, is_selected: bool = True) -> ClusterLink:
+    """The link that stands for an undecodable one."""
+    metadata = ObjectMeta(found.key.name, found.key.namespace)
+    return ClusterLink(metadata, is_selected=is_selected, undecodable=found.problem)
 
 
 @frozen

@@ -35,7 +35,7 @@ from svclink_controller.remotes.secret_kubeconfigs import (
 )
 from svclink_controller.remotes.session import Session, identify, open_session
 from svclink_controller.wire.api_server_callers import CALLERS
-from svclink_controller.wire.messages import Listing, T, WireError
+from svclink_controller.wire.messages import Listing, T, WireError, undecodable_link
 from svclink_controller.wire.resources import (
     CLUSTER_LINKS,
     ENDPOINT_SLICES,
@@ -235,15 +235,13 @@ async def _read_steered(client: Client, scope: Scope) -> ClusterContent:
 
 
 async def read_links(client: Client, _: Scope) -> list[ClusterLink]:
-    """Every ClusterLink, sorted by name. One that could not be decoded has nothing but its name.
+    """Every ClusterLink, sorted by name. One that could not be decoded only says why.
 
     Raises:
         MainUnreadableError: The list failed or is incomplete.
     """
     listing = await _list(client, CLUSTER_LINKS)
-    unclear = [
-        ClusterLink(ObjectMeta(each.key.name, each.key.namespace)) for each in listing.undecodable
-    ]
+    unclear = [undecodable_link(each) for each in listing.undecodable]
     return sorted(listing.items + unclear, key=lambda link: link.metadata.name)
 
 

@@ -142,7 +142,7 @@ def used_links(links: Iterable[ClusterLink]) -> list[ClusterLink]:
 
 def _invalid(links: Mapping[str, ClusterLink]) -> dict[str, Problem]:
     """The links with an invalid field: a file may hold what the CRD would refuse."""
-    problems = {name: invalid_spec(link.spec) for name, link in links.items() if link.spec.enabled}
+    problems = {name: invalid_spec(link) for name, link in links.items() if link.spec.enabled}
     return {name: each for name, each in problems.items() if each is not None}
 
 

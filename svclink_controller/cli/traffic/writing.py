@@ -32,14 +32,17 @@ async def find_link(client: Client, scope: Scope, name: str) -> ClusterLink:
     """The ClusterLink of a cluster.
 
     Raises:
-        TrafficError: There is none; the message names those that exist.
+        TrafficError: There is none; the message names those that exist. Or it is undecodable.
     """
     links = {each.metadata.name: each for each in used_links(await read_links(client, scope))}
     if name not in links:
         create = as_started(f"svclink export-kubeconfig CONTEXT --link {name}")
         known = f"use one of {', '.join(sorted(links))}" if links else f"create it with {create}"
         raise TrafficError(f"there is no ClusterLink {name}: {known}")
-    return links[name]
+    link = links[name]
+    if link.undecodable:
+        raise TrafficError(f"ClusterLink {name} could not be decoded: {link.undecodable}")
+    return link
 
 
 async def set_drained(client: Client, link: ClusterLink, *, drained: bool) -> ClusterLink:

@@ -118,7 +118,10 @@ class StatusWriter:
         self, link: ClusterLink, status: ClusterLinkStatus, answer: bytes
     ) -> ClusterLinkStatus:
         """Note a written status. Returns what the API server stored."""
-        stored = decode_object(answer, self.resource)
+        if link.undecodable:
+            stored = evolve(link, status=status)
+        else:
+            stored = decode_object(answer, self.resource)
         self.status_written(link, status.conditions)
         if link.metadata.key in self.store.link_index:
             self.store.put_link(stored)

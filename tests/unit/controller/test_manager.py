@@ -12,7 +12,7 @@ import os
 import signal
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import pytest
 import yaml
@@ -29,7 +29,7 @@ from svclink_controller.settings import Settings
 from svclink_controller.state.store import Store
 from svclink_core import SYNCED, ClusterLink, ClusterLinkSpec, NamespacedName
 from svclink_core.cidrs import parse_cidr
-from svclink_core.codec import Json
+from svclink_core.codec import Json, unstructure
 from svclink_core.label_selector import parse_selector
 from svclink_core.svclink_v1alpha1 import SecretKeyReference
 from tests.builders.keys import WEB
@@ -294,6 +294,21 @@ async def test_link_with_an_invalid_field_keeps_what_it_has() -> None:
         world.main.put(world.link(allowed_cidrs=(parse_cidr("10.0.0.0/24"),)))
         await world.is_mirrored("10.0.0.1")
         await world.has_reason("ClusterReady")
+
+
+async def test_link_that_cannot_be_decoded_says_why() -> None:
+    """A CRD without types accepts anything. The status names the field, and is written once."""
+    async with worlds() as world:
+        manifest = unstructure(world.link())
+        fine = cast("dict[str, Json]", manifest["spec"])
+        world.main.put_raw("clusterlinks", {**manifest, "spec": {**fine, "enabled": "yes"}})
+        with capture_logs() as logs:
+            world.start()
+            await world.has_reason("InvalidSpec")
+            assert "$.spec.enabled: must be true or false, is a string" in str(world.ready()[1])
+            world.main.put_raw("clusterlinks", manifest)
+            await world.has_reason("ClusterReady")
+        assert "status not written" not in {entry["event"] for entry in logs}
 
 
 async def test_mirrors_of_a_namespace_that_cannot_be_read_stay() -> None:

@@ -54,6 +54,15 @@ def test_kubeconfig_of_disabled_link_can_be_examined() -> None:
     assert link_kubeconfig(disabled) == "abc"
 
 
+def test_undecodable_link_has_a_problem() -> None:
+    """The problem names the field, not those that are empty because the link was not decoded."""
+    broken = evolve(link("a"), undecodable="$.spec.kubeconfig: must be a string, is a number")
+    assert link_target(broken, Options()) == Problem(
+        LinkReason.INVALID_SPEC,
+        "the ClusterLink could not be decoded: $.spec.kubeconfig: must be a string, is a number",
+    )
+
+
 def test_link_without_kubeconfig_has_a_problem() -> None:
     """The problem names the field and the fix."""
     problem = link_target(link("a"), Options())

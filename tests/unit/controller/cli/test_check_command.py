@@ -124,6 +124,10 @@ class Seen:
         """Give the link c1 another kubeconfig."""
         self.fleet.link("c1", kubeconfig=content)
 
+    def relink_raw(self, spec: dict[str, Json]) -> None:
+        """Give the link c1 another spec, as JSON."""
+        self.fleet.main.put_raw("clusterlinks", {"metadata": {"name": "c1"}, "spec": spec})
+
     def token(self, token: str) -> None:
         """Give the link c1 another token."""
         self.relink(kubeconfig(self.fleet.servers["c1"].url, token=token))
@@ -580,6 +584,14 @@ FAULTS: Final[list[tuple[Fault, str, str, str, str, str]]] = [
         "connection",
         "spec.kubeconfig is missing",
         "export-kubeconfig",
+    ),
+    (
+        lambda seen: seen.relink_raw({"kubeconfig": 5}),
+        "fail",
+        "c1",
+        "connection",
+        "InvalidSpec: the ClusterLink could not be decoded: $.spec.kubeconfig: must be a string",
+        "kubectl edit clusterlink c1",
     ),
     (revoked, "fail", "c1", "connection", "Unauthorized", "export-kubeconfig"),
     (

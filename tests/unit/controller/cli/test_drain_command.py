@@ -132,6 +132,19 @@ async def test_drain_ends_if_another_client_undrains(tmp_path: Path) -> None:
     assert "another client changed ClusterLink c1" in str(done.exception)
 
 
+async def test_undecodable_link_is_not_drained(tmp_path: Path) -> None:
+    """The command says what is wrong before it writes anything."""
+    async with fleet(tmp_path, "c1") as world:
+        manifest = {"metadata": {"name": "c1"}, "spec": {"kubeconfig": 5}}
+        world.main.put_raw("clusterlinks", manifest)
+        before = world.main.revision
+        refused = await world.run("drain", "c1")
+        assert world.main.revision == before
+    assert str(refused.exception) == (
+        "ClusterLink c1 could not be decoded: $.spec.kubeconfig: must be a string, is a number"
+    )
+
+
 async def test_undrain_restores_the_field(tmp_path: Path) -> None:
     """The second time there is nothing to do, and nothing is written."""
     async with fleet(tmp_path, "c1") as world:

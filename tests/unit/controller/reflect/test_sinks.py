@@ -217,6 +217,15 @@ async def test_link_that_was_never_decodable_is_held_empty() -> None:
     assert links.changed == ["a"]
 
 
+def test_empty_link_says_why_it_could_not_be_decoded() -> None:
+    """After an edit that is no better it says what is wrong now; the same again is no news."""
+    links = Links()
+    for problem in ("spec is a number", "spec.enabled is a string", "spec.enabled is a string"):
+        links.sink.mark_undecodable(evolve(unknown("a"), problem=problem))
+        assert links.store.links["a"].undecodable == problem
+    assert links.changed == ["a"] * 2
+
+
 def test_undecodable_link_is_not_selected_if_a_selector_is_set() -> None:
     """Its labels are unknown, so it may belong to another controller."""
     links = Links()
