@@ -85,7 +85,7 @@ delete_all() {
       failed=$((failed + 1))
     fi
   done <<<"$1"
-  [ "$failed" = 0 ] || die "$failed EndpointSlices were not deleted, for the reasons above: run this again"
+  [ "$failed" = 0 ] || die "$failed EndpointSlices were not deleted, for the reasons above: run the command again"
 }
 
 confirm() {
@@ -95,7 +95,7 @@ confirm() {
   read -r answer || true
   case $answer in
     [yY] | [yY][eE][sS]) ;;
-    *) die "nothing was deleted; answer y, or use --yes" ;;
+    *) die "nothing was deleted: answer y or pass --yes" ;;
   esac
 }
 

@@ -63,7 +63,7 @@ parse() {
     esac
   done
   [ -z "$link" ] || [[ $link =~ $DNS_LABEL ]] ||
-    die "--link $link is not a valid name of a ClusterLink: use at most 63 lower-case letters, digits and inner '-'"
+    die "--link $link is not a valid ClusterLink name: use at most 63 lowercase letters, digits and '-', with no '-' at either end"
   [ -z "$duration" ] || check_duration
   local name
   for name in ${namespaces//,/ }; do
@@ -237,7 +237,7 @@ main() {
       say "Warning: $address is a loopback address: use --server with an address that the main cluster can reach."
       ;;
     https://*) ;;
-    *) die "the server is '$address', but svclink supports https only: use --server https://..." ;;
+    *) die "the server is '$address', but svclink supports only https: use --server https://..." ;;
   esac
   tls_name=$(entry tls-server-name)
   data=$(authority "$address" "$tls_name")
@@ -249,7 +249,7 @@ main() {
     say "Apply this ClusterLink in the main cluster: kubectl apply -f -"
   else
     printf '%s\n' "$encoded"
-    say "Put this line into the Secret that spec.kubeconfigSecretRef of a ClusterLink names, or into spec.kubeconfig." \
+    say "Put this line into a ClusterLink's spec.kubeconfig, or into the Secret that its spec.kubeconfigSecretRef names." \
       "It contains a token: keep it secret."
   fi
 }

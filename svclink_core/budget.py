@@ -60,7 +60,7 @@ class Budget:
     def list_bytes_excess(self) -> str:
         """The message for a list that is too long."""
         return (
-            f"a list of the cluster exceeds {self.list_bytes // MEBIBYTE} MiB, eight times the"
+            f"a list from the cluster exceeds {self.list_bytes // MEBIBYTE} MiB, eight times the"
             f" memory limit for one remote cluster; raise {MEMORY_FLAG}"
         )
 
@@ -68,16 +68,17 @@ class Budget:
     def loop_excess(self) -> str:
         """The message for a cluster that sends more events than it gets time for."""
         return (
-            f"the events of the cluster need more than {self.loop_share:.0%} of the controller's"
-            " time, the limit for one remote cluster, so they are mirrored late"
+            f"watch events from the cluster take more than {self.loop_share:.0%} of the"
+            " controller's"
+            " time, the limit for one remote cluster, so changes are mirrored late"
         )
 
     @property
     def list_seconds_excess(self) -> str:
         """The message for a list that takes too long."""
         return (
-            f"a list of the cluster takes more than {self.list_seconds:g} s, after which the API"
-            " server forgets its later pages"
+            f"listing the cluster takes more than {self.list_seconds:g} s, after which the"
+            " API server discards the remaining pages"
         )
 
 

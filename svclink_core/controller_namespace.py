@@ -27,7 +27,7 @@ class KnownNamespace:
     @property
     def sentence(self) -> str:
         """Where the controller is."""
-        return f"the namespace of svclink is {self.name}"
+        return f"svclink's namespace is {self.name}"
 
 
 @frozen
@@ -51,13 +51,13 @@ class AssumedNamespace:
     def sentence(self) -> str:
         """Why this namespace is assumed, and what to do if that is wrong."""
         why = (
-            "no Deployment or Lease of svclink was found"
+            "found no svclink Deployment or Lease"
             if self.is_everything_seen
-            else "Deployments or Leases of all namespaces may not be listed"
+            else "no permission to list Deployments or Leases in all namespaces"
         )
         return (
-            f"{why}, so namespace {self.name} of the kubeconfig's context is used: if svclink runs"
-            f" in another one, pass {CONTROLLER_NAMESPACE_FLAG}"
+            f"{why}, so namespace {self.name} from the kubeconfig's context is used: if svclink"
+            f" runs in another namespace, pass {CONTROLLER_NAMESPACE_FLAG}"
         )
 
 
@@ -71,7 +71,7 @@ class AmbiguousNamespace:
     def sentence(self) -> str:
         """Where controllers run, and how to choose one of them."""
         return (
-            f"controllers run in the namespaces {', '.join(self.names)}: pass"
+            f"controllers run in namespaces {', '.join(self.names)}: pass"
             f" {CONTROLLER_NAMESPACE_FLAG} with one of them"
         )
 

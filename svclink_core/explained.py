@@ -1,4 +1,4 @@
-"""Reasons: a code that scripts match, and a sentence for people."""
+"""Sentences for people: reasons, whose codes scripts match, and numbers with their nouns."""
 
 from __future__ import annotations
 
@@ -30,3 +30,12 @@ def joined(remarks: Sequence[tuple[R, str]]) -> tuple[R, str]:
     first, text = remarks[0]
     others = [f"{reason.code}: {message}" for reason, message in remarks[1:]]
     return first, "; ".join((text, *others))
+
+
+def counted(number: int, one: str, several: str | None = None) -> str:
+    """A number of things, with the noun in the singular or plural.
+
+    >>> counted(1, "endpoint"), counted(2, "endpoint"), counted(0, "address", "addresses")
+    ('1 endpoint', '2 endpoints', '0 addresses')
+    """
+    return f"{number} {one if number == 1 else several or f'{one}s'}"

@@ -107,7 +107,7 @@ def why_invalid(selector: LabelSelector) -> str | None:
     The CRD refuses all of it. A CRD of another release may not.
     """
     if not (selector.match_labels or selector.match_expressions):
-        return "is empty, and selects nothing: remove it, or give it a label"
+        return "is empty and selects nothing: remove it or add a label"
     return next(_problems(selector), None)
 
 
@@ -117,13 +117,16 @@ def _problems(selector: LabelSelector) -> Iterator[str]:
     ]
     for each in (*as_expressions, *selector.match_expressions):
         if not is_qualified_name(each.key):
-            yield f"has {each.key!r}, which is not a label key: use a key like example.com/shard"
+            yield (
+                f"has {each.key!r}, which is not a valid label key: use a key like"
+                " example.com/shard"
+            )
         if bool(each.values) is not (each.operator in _WITH_VALUES):
             needs = "at least one value" if each.operator in _WITH_VALUES else "no values"
             yield f"needs {needs} for {each.key} with the operator {each.operator}"
         for value in each.values:
             if not is_label_value(value):
-                yield f"has {value!r}, which is not a label value: use at most 63 characters"
+                yield f"has {value!r}, which is not a valid label value: use at most 63 characters"
 
 
 _WITH_VALUES: Final[Collection[LabelOperator]] = ("In", "NotIn")
@@ -134,19 +137,21 @@ def _requirement(text: str) -> Requirement:
     match = _REQUIREMENT.fullmatch(text)
     if match is None:
         raise SelectorError(
-            f"{text!r} is not a label selector: use shard=a, 'shard in (a,b)', shard or '!shard'"
+            f"{text!r} is not a valid label selector: use shard=a, 'shard in (a,b)', shard or"
+            " '!shard'"
         )
     key = match["absent"] or match["key"]
     if not is_qualified_name(key):
         raise SelectorError(
-            f"{key!r} is not a label key: use a key like shard or example.com/shard"
+            f"{key!r} is not a valid label key: use a key like shard or example.com/shard"
         )
     raw = match["values"] if match["set"] else match["value"]
     values = None if raw is None else frozenset(value.strip() for value in raw.split(","))
     for value in sorted(values or ()):
         if not is_label_value(value):
             raise SelectorError(
-                f"{value!r} is not a label value: use at most 63 letters, digits, '-', '_' and '.'"
+                f"{value!r} is not a valid label value: use at most 63 letters, digits, '-',"
+                " '_' and '.'"
             )
     return Requirement(
         key, values, bool(match["absent"]) or match["operator"] == "!=" or match["set"] == "notin"

@@ -83,10 +83,10 @@ def refusals(main_id: str | None, claims: Mapping[str, Claim]) -> dict[str, Prob
 def _why_refused(claim: Claim, main_id: str | None, older: ClusterLink | None) -> Problem | None:
     """Why a link must not be used, or None. `older` is a link that uses its cluster."""
     if claim.cluster_id == main_id:
-        return _problem(LinkReason.SELF_LINK, "the kubeconfig leads to the main cluster itself")
+        return _problem(LinkReason.SELF_LINK, "the kubeconfig points to the main cluster itself")
     if older is not None:
         name = older.metadata.name
-        message = f"the kubeconfig leads to the same cluster as the older ClusterLink {name}"
+        message = f"the kubeconfig points to the same cluster as the older ClusterLink {name}"
         return _problem(LinkReason.DUPLICATE_CLUSTER, message)
     return why_changed(claim.link, claim.known_id, claim.cluster_id)
 
@@ -127,9 +127,9 @@ def why_changed(link: ClusterLink, known_id: str | None, cluster_id: str) -> Pro
     if expected is None or expected == cluster_id:
         return None
     message = (
-        f"the link was not edited but leads to cluster {cluster_id} instead of {known_id}"
+        f"the link was not edited but now reaches cluster {cluster_id} instead of {known_id}"
         if pinned is None
-        else f"the kubeconfig leads to cluster {cluster_id}, but spec.clusterID is {pinned}"
+        else f"the kubeconfig points to cluster {cluster_id}, but spec.clusterID is {pinned}"
     )
     return _problem(LinkReason.CLUSTER_CHANGED, message)
 
@@ -158,7 +158,7 @@ def oldest_of_same_name(links: Iterable[ClusterLink]) -> ClusterLink:
 
 def duplicate_name(counts: ClusterLink) -> Problem:
     """Why a link is not used while an older link with the same name, `counts`, exists."""
-    message = f"the ClusterLink {counts.metadata.key} has the same name and is older"
+    message = f"the ClusterLink {counts.metadata.key} has the same name and was created first"
     return _problem(LinkReason.DUPLICATE_NAME, message)
 
 

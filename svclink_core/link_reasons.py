@@ -11,18 +11,18 @@ class LinkReason(Explained):
     CLUSTER_READY = ("ClusterReady", "Cluster connection established")
     DISABLED = (
         "Disabled",
-        "spec.enabled is false: the mirrored EndpointSlices stay as they are until it is true",
+        "spec.enabled is false: mirrored EndpointSlices stay unchanged until you set it to true",
     )
     CONNECTING = ("Connecting", "connecting to the cluster")
-    INVALID_KUBECONFIG = ("InvalidKubeconfig", "fix the kubeconfig of the link")
-    INVALID_SPEC = ("InvalidSpec", "fix the field of the link that the message names")
+    INVALID_KUBECONFIG = ("InvalidKubeconfig", "fix the link's kubeconfig")
+    INVALID_SPEC = ("InvalidSpec", "fix the link field that the message names")
     INSECURE_KUBECONFIG = (
         "InsecureKubeconfig",
-        "remove from the kubeconfig the fields that svclink refuses",
+        "remove the refused fields from the kubeconfig",
     )
     UNREACHABLE = (
         "Unreachable",
-        "check the server address in the kubeconfig, and the network to it",
+        "check the server address in the kubeconfig and the network path to it",
     )
     UNAUTHORIZED = (
         "Unauthorized",
@@ -37,7 +37,10 @@ class LinkReason(Explained):
     )
     CERTIFICATE_INVALID = (
         "CertificateInvalid",
-        "expired, not yet valid, for another name, or of an unknown CA: fix what the message says",
+        (
+            "the certificate has expired, is not yet valid, is for another name, or is from"
+            " an unknown CA"
+        ),
     )
     SELF_LINK = ("SelfLink", "delete the link, or give it the kubeconfig of another cluster")
     DUPLICATE_CLUSTER = ("DuplicateCluster", "delete one of the two links")
@@ -51,15 +54,18 @@ class LinkReason(Explained):
     DUPLICATE_NAME = ("DuplicateName", "delete all but one of the ClusterLinks with this name")
     SYNCED = (
         "Synced",
-        "all Services and EndpointSlices of the cluster are listed, and their mirrors are written",
+        (
+            "all of the cluster's Services and EndpointSlices are listed, and their mirrors"
+            " are written"
+        ),
     )
-    INITIALIZING = ("Initializing", "the cluster has not been listed completely yet")
-    STALE = ("Stale", "changes of the cluster may be missing")
+    INITIALIZING = ("Initializing", "the cluster has not been fully listed yet")
+    STALE = ("Stale", "recent changes in the cluster may be missing")
     NAMESPACES_MISSING = (
         "NamespacesMissing",
         (
             "grant list and watch on services and endpointslices in each missing"
-            " namespace, or no longer include it"
+            " namespace, or remove it from includedNamespaces"
         ),
     )
     WRITE_FAILED = ("WriteFailed", "an EndpointSlice could not be written to the main cluster")
@@ -75,52 +81,55 @@ class LinkReason(Explained):
     DELETION_HELD = (
         "DeletionHeld",
         (
-            "the cluster lost most of its mirrored EndpointSlices at once; if that is intended,"
+            "the cluster lost most of its mirrored EndpointSlices at once; if this is intended,"
             " edit the link to delete them now"
         ),
     )
     BUDGET_EXCEEDED = (
         "BudgetExceeded",
-        "mirrored EndpointSlices of the cluster stay unchanged; other links are not affected",
+        "the cluster's mirrored EndpointSlices stay unchanged; other links are not affected",
     )
     INVALID_ENDPOINTS = (
         "InvalidEndpoints",
-        "what is invalid, or outside spec.allowedCIDRs, is left out of the mirrored EndpointSlices",
+        (
+            "invalid data and addresses outside spec.allowedCIDRs are left out of the"
+            " mirrored EndpointSlices"
+        ),
     )
     INVALID_MIRROR_ANNOTATION = (
         "InvalidMirrorAnnotation",
-        'set the annotation svclink.cloudpilot.ai/mirror of these Services to "true" or "false"',
+        'set the annotation svclink.cloudpilot.ai/mirror on these Services to "true" or "false"',
     )
     UNDECODABLE = (
         "Undecodable",
         (
-            "the EndpointSlices of a Service with an undecodable object stay as they are; fix"
-            " the objects that svclink's log names"
+            "EndpointSlices of a Service with an undecodable object stay unchanged;"
+            " fix the objects named in svclink's log"
         ),
     )
 
     CREDENTIALS_VALID = (
         "CredentialsValid",
-        "no credential of the link expires within a week",
+        "none of the link's credentials expires within a week",
     )
     CREDENTIALS_EXPIRE_SOON = (
         "CredentialsExpireSoon",
-        "replace the kubeconfig of the link with one that has new credentials before then",
+        "before then, replace the link's kubeconfig with one that has new credentials",
     )
     CREDENTIALS_EXPIRED = (
         "CredentialsExpired",
-        "replace the kubeconfig of the link with one that has new credentials",
+        "replace the link's kubeconfig with one that has new credentials",
     )
 
-    DRAINED = ("Drained", "no Service uses endpoints of the cluster")
+    DRAINED = ("Drained", "no Service uses the cluster's endpoints")
     DRAINING = (
         "Draining",
         (
-            "some Services still use endpoints of the cluster; svclink is about to put these"
-            " endpoints on standby"
+            "some Services still use the cluster's endpoints; svclink is about to"
+            " put these endpoints on standby"
         ),
     )
     STILL_NEEDED = (
         "StillNeeded",
-        "Services without another ready endpoint of an IP family keep using the cluster",
+        "Services with no other ready endpoint for an IP family keep using the cluster",
     )

@@ -121,7 +121,7 @@ def invalid_spec(link: ClusterLink) -> Problem | None:
         return Problem(LinkReason.INVALID_SPEC, message)
     if not (invalid := invalid_cidrs(spec.allowed_cidrs)):
         return None
-    fix = "fix them, as in 10.0.0.0/16 or fd00::/64, with no bits set after the prefix"
+    fix = "write each like 10.0.0.0/16 or fd00::/64, with no bits set after the prefix"
     message = f"spec.allowedCIDRs has entries that are not CIDRs ({some_of(invalid)}): {fix}"
     return Problem(LinkReason.INVALID_SPEC, message)
 
@@ -160,7 +160,7 @@ def link_kubeconfig(link: ClusterLink, secret: SecretContent = SECRET_NOT_READ) 
     if link.spec.kubeconfig_secret_ref is not None:
         return secret
     if link.spec.kubeconfig is None:
-        message = "spec.kubeconfig is missing: set it to a kubeconfig in base64"
+        message = "spec.kubeconfig is missing: set it to a base64-encoded kubeconfig"
         return Problem(LinkReason.INVALID_KUBECONFIG, message)
     return link.spec.kubeconfig
 

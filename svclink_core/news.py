@@ -59,7 +59,7 @@ def service_news(old: ServiceOverview | None, new: ServiceOverview | None) -> tu
         present = old or new
         if present is None or present.local is None:
             return ()
-        text = "the Service is gone" if new is None else "the Service is new"
+        text = "the Service was removed" if new is None else "the Service was added"
         return (News(NewsKind.SERVICE, Level.OK, text, service=str(present.key)),)
     return (*_traffic_news(old, new), *_local_news(old, new), *_cell_news(old, new))
 
@@ -68,7 +68,7 @@ def _traffic_news(old: ServiceOverview, new: ServiceOverview) -> Iterator[News]:
     service = str(new.key)
     if old.policy != new.policy:
         text = (
-            "no TrafficPolicy is in effect any more"
+            "no TrafficPolicy is in effect anymore"
             if new.policy is None
             else f"TrafficPolicy {new.policy} is in effect"
         )
@@ -122,9 +122,9 @@ def _difference(old: EndpointCounts, new: EndpointCounts) -> str:
 def link_news(old: LinkOverview | None, new: LinkOverview | None) -> tuple[News, ...]:
     """What happened to a link between two overviews; None where there was or is none."""
     if new is None:
-        return () if old is None else (_of_link(old, Level.OK, "the ClusterLink is gone"),)
+        return () if old is None else (_of_link(old, Level.OK, "the ClusterLink was removed"),)
     if old is None:
-        return (_of_link(new, new.level, "the ClusterLink is new"),)
+        return (_of_link(new, new.level, "the ClusterLink was added"),)
     return (*_written_news(old, new), *_seen_news(old, new))
 
 
@@ -148,7 +148,7 @@ def _seen_news(old: LinkOverview, new: LinkOverview) -> Iterator[News]:
     before, after = _seen(old), _seen(new)
     if before != after:
         level = Level.WARNING if new.seen.problem is not None else Level.OK
-        yield _of_link(new, level, f"seen from here: {after}")
+        yield _of_link(new, level, f"as seen from here: {after}")
 
 
 def _seen(overview: LinkOverview) -> str:

@@ -29,7 +29,7 @@ class Outcome(Enum):
 
 @frozen
 class Decision:
-    """Whether a Service of a cluster is mirrored, kept as it is or skipped, and why.
+    """Whether a Service of a cluster is mirrored, kept unchanged or skipped, and why.
 
     Args:
         service: The Service.

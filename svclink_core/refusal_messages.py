@@ -16,15 +16,16 @@ class RefusalSource(Enum):
 
     PERMISSION = "grant svclink {action}"
     RESTRICTED_ENDPOINTS = "OpenShift restricts these endpoints: kubectl apply -k deploy/openshift"
-    QUOTA = "a ResourceQuota refused it: raise the quota of {where}"
-    POLICY = "an admission policy refused it: let the policy accept what svclink writes"
-    WEBHOOK = "an admission webhook refused it: let the webhook accept what svclink writes"
-    BROKEN_WEBHOOK = "an admission webhook failed: repair the webhook, or exempt {where}"
+    QUOTA = "a ResourceQuota rejected it: raise the quota in {where}"
+    POLICY = "an admission policy rejected it: change the policy to accept svclink's writes"
+    WEBHOOK = "an admission webhook rejected it: change the webhook to accept svclink's writes"
+    BROKEN_WEBHOOK = "an admission webhook failed: fix the webhook, or exempt {where}"
     SERVICE_NAME = (
-        "before Kubernetes 1.36 no Service name begins with a digit: upgrade the main cluster, or "
+        "before Kubernetes 1.36, a Service name cannot start with a digit: upgrade the main"
+        " cluster, or "
         "rename the remote Service"
     )
-    VALIDATION = "the validation of the API server refused it"
+    VALIDATION = "the API server's validation rejected it"
     SIZE = "the object is too large for the API server"
     SERVER = ""
 

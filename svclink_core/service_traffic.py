@@ -17,14 +17,14 @@ class TrafficReason(Explained):
     """Why so many ready endpoints of a cluster are active: a code, and a sentence for people."""
 
     LOCAL = ("Local", "svclink never changes local endpoints")
-    FROZEN = ("Frozen", "the ClusterLink is disabled, so its EndpointSlices stay as they are")
+    FROZEN = ("Frozen", "the ClusterLink is disabled, so its EndpointSlices stay unchanged")
     IN_USE = ("InUse", "all its ready endpoints are active")
     SHARE = ("Share", "this number of active endpoints comes closest to the wanted share")
     NO_SHARE = ("NoShare", "its share is 0")
     TIER_WAITING = ("TierWaiting", "the earlier tiers have enough ready endpoints")
     DRAINED = ("Drained", "its ClusterLink is drained")
-    LAST_READY = ("LastReady", "nothing else of the Service is ready")
-    NOTHING_READY = ("NothingReady", "it has no ready endpoint")
+    LAST_READY = ("LastReady", "the Service has no other ready endpoint")
+    NOTHING_READY = ("NothingReady", "it has no ready endpoints")
 
 
 @frozen

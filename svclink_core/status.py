@@ -12,7 +12,7 @@ from svclink_core.conditions import ConditionState, condition_of, dated, plain_c
 from svclink_core.controller_namespace import ControllerNamespace
 from svclink_core.credential_expiry import CredentialState
 from svclink_core.deletion_guard import UNGUARDED, Guard
-from svclink_core.explained import joined
+from svclink_core.explained import counted, joined
 from svclink_core.kubeconfig_place import (
     kubeconfig_place,
     replacement_advice,
@@ -210,7 +210,7 @@ def _synced_while_connected(facts: LinkFacts, missing: Collection[str]) -> Condi
 
 def _silence(facts: LinkFacts) -> Iterator[_Trouble]:
     if facts.silent_since is not None:
-        silence = f"lists are answered, but a watch has sent nothing since {facts.silent_since}"
+        silence = f"lists succeed, but a watch has sent nothing since {facts.silent_since}"
         fix = "turn off response buffering in the proxy in front of the API server"
         yield LinkReason.STALE, f"{LinkReason.STALE.sentence} ({silence}): {fix}"
 
@@ -218,14 +218,14 @@ def _silence(facts: LinkFacts) -> Iterator[_Trouble]:
 def _missing(namespaces: Collection[str]) -> Iterator[_Trouble]:
     if names := sorted(namespaces):
         reason = LinkReason.NAMESPACES_MISSING
-        missing = f"{len(names)} included namespace(s) cannot be read"
-        kept = f"and their EndpointSlices are kept: {_counted(names)}"
-        yield reason, f"{missing}, {kept}: {reason.sentence}"
+        missing = f"{counted(len(names), 'included namespace')} ({_named(names)})"
+        kept = "cannot be read, so the EndpointSlices there are kept"
+        yield reason, f"{missing} {kept}: {reason.sentence}"
 
 
 def _failed_writes(facts: LinkFacts) -> Iterator[_Trouble]:
     if facts.write_failures:
-        yield LinkReason.WRITE_FAILED, _counted(sorted(facts.write_failures))
+        yield LinkReason.WRITE_FAILED, _named(sorted(facts.write_failures))
 
 
 _DEGRADING = {
@@ -269,11 +269,12 @@ def _drained(facts: LinkFacts) -> Iterator[ConditionState]:
     elif facts.in_use == 0:
         yield plain_condition("Drained", "True", LinkReason.DRAINED)
     elif facts.in_use > len(facts.needed_by):
-        count, reason = facts.in_use - len(facts.needed_by), LinkReason.DRAINING
-        yield ConditionState("Drained", "False", reason, f"{reason.sentence} ({count} Service(s))")
+        reason = LinkReason.DRAINING
+        count = counted(facts.in_use - len(facts.needed_by), "Service")
+        yield ConditionState("Drained", "False", reason, f"{reason.sentence} ({count})")
     else:
-        names, reason = _counted(facts.needed_by), LinkReason.STILL_NEEDED
-        message = f"{len(facts.needed_by)} Service(s): {names}: {reason.sentence}"
+        reason = LinkReason.STILL_NEEDED
+        message = f"{_services(facts.needed_by)}: {reason.sentence}"
         yield ConditionState("Drained", "False", reason, message)
 
 
@@ -288,8 +289,8 @@ def _held(guard: Guard) -> Iterator[_Trouble]:
     wave = guard.wave
     if wave is not None and wave.held_until is not None:
         lost = f"the cluster lost {wave.deletions} of {wave.slices} mirrored EndpointSlices at once"
-        fix = "if that is intended, edit the link to delete them now"
-        yield LinkReason.DELETION_HELD, f"{lost}, and they are kept for now: {fix}"
+        fix = "if this is intended, edit the link to delete them now"
+        yield LinkReason.DELETION_HELD, f"{lost}, and svclink keeps them for now: {fix}"
 
 
 def _found(findings: Sequence[Finding]) -> Iterator[_Trouble]:
@@ -298,10 +299,15 @@ def _found(findings: Sequence[Finding]) -> Iterator[_Trouble]:
             {str(finding.service) for finding in findings if finding.reason in reasons}
         )
         if services:
-            yield shown, f"{len(services)} Service(s): {_counted(services)}: {shown.sentence}"
+            yield shown, f"{_services(services)}: {shown.sentence}"
 
 
-def _counted(items: Sequence[str]) -> str:
+def _services(names: Sequence[str]) -> str:
+    """How many Services there are, and the names of the first few."""
+    return f"{counted(len(names), 'Service')} ({_named(names)})"
+
+
+def _named(items: Sequence[str]) -> str:
     more = len(items) - SHOWN_NAMES
     return ", ".join(items[:SHOWN_NAMES]) + (f" and {more} more" if more > 0 else "")
 

@@ -24,7 +24,9 @@ POLICY_RANGES: Final[Mapping[str, tuple[int, int]]] = {
 
 MOST_PERCENT: Final = POLICY_RANGES["share"][1]
 
-_NAME_RULE: Final = f"use at most {MAX_NAME_LENGTH} lower-case letters, digits and inner '-'"
+_NAME_RULE: Final = (
+    f"use at most {MAX_NAME_LENGTH} lowercase letters, digits and '-', with no '-' at either end"
+)
 
 
 def why_policy_refused(spec: TrafficPolicySpec) -> str | None:
@@ -42,7 +44,7 @@ def _refusals(spec: TrafficPolicySpec) -> Iterator[str]:
     if target.kind != KIND_SERVICE:
         yield f"spec.targetRef.kind: must be {KIND_SERVICE}, the only kind that a policy can target"
     if not is_dns_label(target.name):
-        yield f"spec.targetRef.name: {target.name!r} is not the name of a Service: {_NAME_RULE}"
+        yield f"spec.targetRef.name: {target.name!r} is not a valid Service name: {_NAME_RULE}"
     yield from _out_of_range("spec", "minReady", spec.min_ready)
     yield from _out_of_range("spec", "recoverySeconds", spec.recovery_seconds)
     yield from _refused_clusters(spec.clusters)
@@ -62,14 +64,14 @@ def _refused_clusters(clusters: tuple[ClusterTraffic, ...]) -> Iterator[str]:
 
 def _refused_cluster(path: str, rule: ClusterTraffic) -> Iterator[str]:
     if not is_dns_label(rule.name):
-        yield f"{path}.name: {rule.name!r} is not the name of a ClusterLink: {_NAME_RULE}"
+        yield f"{path}.name: {rule.name!r} is not a valid ClusterLink name: {_NAME_RULE}"
     yield from _out_of_range(path, "tier", rule.tier)
     if rule.share is not None:
         yield from _out_of_range(path, "share", rule.share)
         if rule.tier > 0:
             yield (
-                f"{path}: {rule.name} has tier {rule.tier}, and only clusters of tier 0 can have a"
-                " share: remove its tier or its share"
+                f"{path}: {rule.name} has tier {rule.tier}, but only clusters in tier 0 can"
+                " have a share: remove its tier or its share"
             )
 
 
@@ -78,7 +80,7 @@ def _too_much(clusters: tuple[ClusterTraffic, ...]) -> Iterator[str]:
     if (total := sum(shares.values())) > MOST_PERCENT:
         parts = ", ".join(f"{name}={share}" for name, share in shares.items())
         yield (
-            f"spec.clusters: the shares add up to {total} ({parts}), and must add up to at most"
+            f"spec.clusters: the shares add up to {total} ({parts}), but the limit is"
             f" {MOST_PERCENT}: lower one of them"
         )
 

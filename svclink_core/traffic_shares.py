@@ -70,7 +70,7 @@ class Obstacle(Enum):
     NOTHING_READY = "the cluster has no ready endpoint"
     NOTHING_ELSE_READY = "nothing but what should get no traffic is ready"
     DRAINED = "the ClusterLink is drained"
-    FROZEN = "the ClusterLink is disabled, so its EndpointSlices stay as they are"
+    FROZEN = "the ClusterLink is disabled, so its EndpointSlices stay unchanged"
 
 
 @frozen

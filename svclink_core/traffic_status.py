@@ -21,7 +21,7 @@ from attrs import evolve
 
 from svclink_core.conditions import ConditionState, condition_of, dated, plain_condition
 from svclink_core.core_v1 import Service
-from svclink_core.explained import Explained, joined
+from svclink_core.explained import Explained, counted, joined
 from svclink_core.service_traffic import (
     EndpointUse,
     FamilyTraffic,
@@ -44,19 +44,19 @@ class PolicyReason(Explained):
     ACCEPTED = ("Accepted", "the policy is in effect for its Service")
     TARGET_NOT_FOUND = ("TargetNotFound", "create the Service, or correct spec.targetRef")
     CONFLICTED = ("Conflicted", "delete one of the two policies: the older one is in effect")
-    APPLIED = ("Applied", "the traffic is divided as the policy says")
+    APPLIED = ("Applied", "traffic is shared as the policy says")
     FAILED_OVER = ("FailedOver", "the earlier tiers have fewer ready endpoints than spec.minReady")
     WRITE_FAILED = ("WriteFailed", "an EndpointSlice of the Service could not be written")
-    NOTHING_READY = ("NothingReady", "the Service has no ready endpoint that it may use")
+    NOTHING_READY = ("NothingReady", "the Service has no ready endpoint that the policy allows")
     CLUSTER_NOT_FOUND = ("ClusterNotFound", "create the ClusterLink, or correct spec.clusters")
     CLUSTER_DISABLED = (
         "ClusterDisabled",
-        "the EndpointSlices of the cluster stay as they are, and may be out of date",
+        "the cluster's EndpointSlices stay unchanged and may be out of date",
     )
-    SHARE_UNREACHABLE = ("ShareUnreachable", "the nearest possible share is used instead")
+    SHARE_UNREACHABLE = ("ShareUnreachable", "svclink uses the nearest possible share instead")
     TOPOLOGY_ROUTING = (
         "TopologyRouting",
-        "the Service prefers near endpoints, so shares hold only over all nodes together",
+        "the Service prefers nearby endpoints, so shares hold only across all nodes combined",
     )
 
 
@@ -107,7 +107,7 @@ def _refused(
     """Why a policy does not count, or None if it does."""
     if counting.metadata.name != policy.metadata.name:
         reason = PolicyReason.CONFLICTED
-        other = f"TrafficPolicy {counting.metadata.name} targets {policy.service} too"
+        other = f"TrafficPolicy {counting.metadata.name} also targets {policy.service}"
         return ConditionState("Accepted", "False", reason, f"{other}: {reason.sentence}")
     if service is None:
         reason = PolicyReason.TARGET_NOT_FOUND
@@ -141,7 +141,8 @@ def _remarks(
         yield reason, f"there is no ClusterLink {names}: {reason.sentence}"
     if disabled := _disabled_clusters(traffic):
         reason, names = PolicyReason.CLUSTER_DISABLED, ", ".join(disabled)
-        yield reason, f"the ClusterLink of {names} is disabled: {reason.sentence}"
+        links = f"ClusterLink {names} is" if len(disabled) == 1 else f"ClusterLinks {names} are"
+        yield reason, f"{links} disabled: {reason.sentence}"
     if missed := [*_missed_shares(traffic)]:
         reason = PolicyReason.SHARE_UNREACHABLE
         yield reason, f"{', '.join(missed)}: {reason.sentence}"
@@ -185,16 +186,16 @@ def _why(miss: Miss, family: FamilyTraffic) -> str:
         case Obstacle.TOO_MANY_OTHERS:
             return _too_many(miss.endpoints, family)
         case Obstacle.TOO_FEW_OTHERS:
-            more = f"{miss.endpoints} more {_noun('endpoint', miss.endpoints)}"
-            return f"because {more} outside of it would have to be ready"
+            more = counted(miss.endpoints, "more ready endpoint")
+            return f"which would need {more} outside the cluster"
         case Obstacle.NOTHING_READY:
-            return "because none of its endpoints is ready"
+            return "because it has no ready endpoint"
         case Obstacle.NOTHING_ELSE_READY:
-            return "because nothing else of the Service is ready"
+            return "because the Service has no other ready endpoint"
         case Obstacle.DRAINED:
             return "because its ClusterLink is drained"
         case Obstacle.FROZEN:
-            return "because its ClusterLink is disabled, so its EndpointSlices stay as they are"
+            return "because its ClusterLink is disabled, so its EndpointSlices stay unchanged"
         case unexpected:
             assert_never(unexpected)
 
@@ -202,15 +203,9 @@ def _why(miss: Miss, family: FamilyTraffic) -> str:
 def _too_many(endpoints: int, family: FamilyTraffic) -> str:
     """How many endpoints are too many. Local Pods are named where it is enough to remove some."""
     local = sum([each.active for each in family.uses if each.cluster == MAIN])
-    verb = "is" if endpoints == 1 else "are"
     if local >= endpoints:
-        return f"because {endpoints} of {local} local {_noun('Pod', local)} {verb} too many"
-    others = f"{endpoints} {_noun('endpoint', endpoints)}"
-    return f"because {others} outside of it {verb} too many"
-
-
-def _noun(one: str, count: int) -> str:
-    return one if count == 1 else f"{one}s"
+        return f"which would need {counted(endpoints, 'fewer local Pod')} (of {local})"
+    return f"which would need {counted(endpoints, 'fewer active endpoint')} outside the cluster"
 
 
 def _clusters(policy: TrafficPolicy, traffic: ServiceTraffic) -> tuple[ClusterTrafficStatus, ...]:

@@ -90,7 +90,7 @@ class Reason(Explained):
     # Kept: the slices stay because nothing is known for certain, or because the user said so.
     FROZEN = (
         "Frozen",
-        "the ClusterLink is disabled, so its EndpointSlices stay as they are",
+        "the ClusterLink is disabled, so its EndpointSlices stay unchanged",
         Side.OPERATOR,
     )
     NOT_SELECTED = (
@@ -100,7 +100,7 @@ class Reason(Explained):
     )
     PENDING = (
         "Pending",
-        "the cluster has not been listed completely yet",
+        "the cluster has not been fully listed yet",
         Side.REMOTE,
     )
     UNREACHABLE = (
@@ -120,7 +120,7 @@ class Reason(Explained):
     )
     LAST_ENDPOINTS = (
         "LastEndpoints",
-        "the cluster cannot be reached, but the Service would have no ready endpoint without it",
+        "the cluster cannot be reached, but the Service would have no ready endpoints without it",
         Side.REMOTE,
     )
     DELETION_SETTLING = (
@@ -144,7 +144,7 @@ class Reason(Explained):
     )
     API_SERVER_CALLS_UNKNOWN = (
         "APIServerCallsUnknown",
-        "webhook configurations, APIServices and CRDs of the main cluster are not listed yet",
+        "the main cluster's webhook configurations, APIServices and CRDs are not listed yet",
         Side.MAIN,
     )
     UNDECODABLE = (
@@ -199,7 +199,7 @@ class Reason(Explained):
     )
     NOT_OPTED_IN = (
         "NotOptedIn",
-        f'--opt-in or optIn is set, and the main Service lacks {ANNOTATION_MIRROR}: "true"',
+        f'--opt-in or optIn is set, but the main Service lacks {ANNOTATION_MIRROR}: "true"',
         Side.MAIN,
     )
     REMOTE_SERVICE_MISSING = (
@@ -239,7 +239,10 @@ class Reason(Explained):
     )
     NAME_TOO_LONG = (
         "NameTooLong",
-        "namespace, name and port name are too long for kube-proxy before Kubernetes 1.37",
+        (
+            "the namespace, name and port name together are too long for kube-proxy before"
+            " Kubernetes 1.37"
+        ),
         Side.REMOTE,
     )
     NAMESPACES_UNKNOWN = (
@@ -257,9 +260,9 @@ class Reason(Explained):
     )
     OLDER_LINK_AWAITED = (
         "OlderLinkAwaited",
-        "an older ClusterLink is still being listed, and may have the Service too",
+        "the cluster of an older ClusterLink is still being listed and may have the Service too",
     )
-    SERVICE_AWAITED = ("ServiceAwaited", "the Service has to be created in the main cluster first")
+    SERVICE_AWAITED = ("ServiceAwaited", "the Service must first be created in the main cluster")
     MAIN_HEADLESS = ("MainHeadless", "the main Service is headless", Side.MAIN)
     MAIN_EXTERNAL_NAME = (
         "MainExternalName",
@@ -269,7 +272,7 @@ class Reason(Explained):
     MAIN_DELETING = ("MainDeleting", "the main Service is being deleted", Side.MAIN)
     CALLED_BY_API_SERVER = (
         "CalledByAPIServer",
-        "the API server of the main cluster calls it, and must not be sent to another cluster",
+        "the main cluster's API server calls it, so its traffic must stay in the main cluster",
         Side.MAIN,
     )
 
@@ -281,7 +284,7 @@ class Reason(Explained):
     )
 
     # Skipped: rules over one remote EndpointSlice.
-    LOOP = ("Loop", "the remote EndpointSlice is itself a mirrored one", Side.REMOTE)
+    LOOP = ("Loop", "the remote EndpointSlice is itself a mirror", Side.REMOTE)
     ADDRESS_TYPE = (
         "AddressType",
         "the main Service does not have the IP family of the remote EndpointSlice",
@@ -307,12 +310,12 @@ class Reason(Explained):
         "Restored",
         "the unreachable policy no longer applies: endpoints that were ready are ready again",
     )
-    ACTIVATED = ("Activated", "the Service needs more active endpoints of the cluster")
+    ACTIVATED = ("Activated", "the Service needs more active endpoints in the cluster")
     STANDBY = (
         "Standby",
-        "a TrafficPolicy or a drained ClusterLink asks for fewer active endpoints of the cluster",
+        "a TrafficPolicy or a drained ClusterLink calls for fewer active endpoints in the cluster",
     )
-    SOURCE_GONE = ("SourceGone", "the remote EndpointSlice is gone", Side.REMOTE)
+    SOURCE_GONE = ("SourceGone", "the remote EndpointSlice no longer exists", Side.REMOTE)
     MAIN_PORTS_CHANGED = (
         "MainPortsChanged",
         "the main Service no longer has the ports of the mirrored EndpointSlice",
@@ -332,13 +335,13 @@ class Reason(Explained):
     )
     NAMESPACE_CREATED = (
         "NamespaceCreated",
-        "the namespace is created in the main cluster, for a Service that is created there",
+        "the namespace is created in the main cluster for a Service that svclink creates there",
     )
 
     # Findings: mirrored, but something had to be left out.
     PORT_MISMATCH = (
         "PortMismatch",
-        "a remote port has no partner in the main Service",
+        "a remote port has no matching port in the main Service",
         Side.REMOTE,
     )
     ADDRESS_CONFLICT = ("AddressConflict", "another cluster has an endpoint with the same address")
@@ -351,7 +354,7 @@ class Reason(Explained):
     )
     INVALID_ENDPOINTS = (
         "InvalidEndpoints",
-        "a part of a remote EndpointSlice is invalid, or outside the link's allowedCIDRs",
+        "part of a remote EndpointSlice is invalid or outside the link's allowedCIDRs",
     )
     LOOKS_STATEFUL = (
         "LooksStateful",
@@ -359,7 +362,7 @@ class Reason(Explained):
     )
     HAS_ENDPOINT_GROUP = (
         "HasEndpointGroup",
-        "it has a network endpoint group of GKE, which may stop following Pods because of mirrors",
+        "it has a GKE network endpoint group, which may stop tracking Pods because of mirrors",
         Side.MAIN,
     )
     INVALID_MIRROR_ANNOTATION = (

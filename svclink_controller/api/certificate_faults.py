@@ -13,19 +13,19 @@ class CertificateFault(Enum):
     """Why a TLS handshake failed; the value is the fix."""
 
     EXPIRED = (
-        "renew the certificate of the API server, or put a new CA into the kubeconfig if it is the"
-        " CA that expired"
+        "renew the API server's certificate or, if its CA has expired, put the new"
+        " CA into the kubeconfig"
     )
     NOT_YET_VALID = (
-        "correct the clock of this machine or of the one that issued the certificate, or wait"
+        "correct the clock on this machine or on the one that issued the certificate, or wait"
     )
     OTHER_NAME = (
-        "set tls-server-name in the kubeconfig to a name that the certificate is for, or use such a"
-        " name in server"
+        "set tls-server-name in the kubeconfig to a name in the certificate, or use"
+        " such a name in server"
     )
     OTHER_ADDRESS = (
-        "the certificate is not for this IP address: set tls-server-name in the kubeconfig to a DNS"
-        " name that the certificate is for"
+        "the certificate is not for this IP address: set tls-server-name in the kubeconfig to"
+        " a DNS name in the certificate"
     )
     UNKNOWN_ISSUER = "put the CA that signed the server certificate into the kubeconfig"
     UNUSABLE = (
@@ -33,8 +33,8 @@ class CertificateFault(Enum):
         " bits"
     )
     CLIENT_REJECTED = (
-        "the server rejected the client certificate: put a valid one into the kubeconfig, issued by"
-        " the client CA of the cluster"
+        "the server rejected the client certificate: put a valid one, issued by the cluster's"
+        " client CA, into the kubeconfig"
     )
     NO_TLS = "the server does not speak TLS on this port: check the port in the kubeconfig"
     HANDSHAKE = "check that the server supports TLS 1.2 or 1.3"

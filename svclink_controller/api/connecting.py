@@ -101,14 +101,14 @@ def _named(kubeconfig: Path) -> str:
 
 
 def _unusable(kubeconfig: Path | None, error: Exception) -> ConfigurationError:
-    cause = "a certificate or key in it is broken" if isinstance(error, ssl.SSLError) else error
+    cause = "it contains a broken certificate or key" if isinstance(error, ssl.SSLError) else error
     if kubeconfig is not None:
         return ConfigurationError(f"{_named(kubeconfig)} cannot be used: {cause}")
     if POD_VARIABLE in os.environ:
         return ConfigurationError(f"the ServiceAccount of the Pod cannot be used: {cause}")
     return ConfigurationError(
-        f"not running in a Pod ({cause}), and $KUBECONFIG and ~/.kube/config are for commands only:"
-        " pass --kubeconfig=FILE to run the controller"
+        f"not running in a Pod ({cause}), and the controller does not use $KUBECONFIG"
+        " or ~/.kube/config: pass --kubeconfig=FILE"
     )
 
 
@@ -155,7 +155,7 @@ async def remote_client(
         client = await asyncio.to_thread(_remote_client, credentials, trust, limits)
     except ssl.SSLError as error:
         cause = (error.reason or str(error)).replace("_", " ").lower()
-        problem = f"holds a certificate or key that OpenSSL rejects ({cause}); use another one"
+        problem = f"contains a certificate or key that OpenSSL rejects ({cause}); use another one"
         raise KubeconfigError(INVALID, "kubeconfig", problem) from error
     return client if account is None else evolve(client, reading=Reading(account))
 

@@ -138,11 +138,11 @@ class transport_errors:  # noqa: N801 - a context manager, used like a function
         host = self._host
         match error:
             case AccessError():
-                raise TransportError(f"{host} was not asked: {error}") from error
+                raise TransportError(f"{host} was not contacted: {error}") from error
             case TimeoutError():
                 raise TransportError(f"{host} did not answer in time") from error
             case aiohttp.ClientConnectorCertificateError() | ssl.CertificateError():
-                message = f"the certificate of {host} was not accepted: {_cause(error)}"
+                message = f"the certificate of {host} was rejected: {_cause(error)}"
                 raise TransportError(message, fault=certificate_fault(error)) from error
             case aiohttp.ClientError() | ssl.SSLError() if (fault := tls_fault(error)) is not None:
                 message = f"TLS with {host} failed: {_cause(error)}"
@@ -168,7 +168,7 @@ def _cause(error: BaseException) -> str:
     It has no URL in it, whose user and password are secrets, and nothing that a proxy repeats.
     """
     if isinstance(error, aiohttp.ClientHttpProxyError):
-        return f"the proxy answered {error.status}"
+        return f"the proxy returned {error.status}"
     if isinstance(error, _WITH_URL):
         return type(error).__name__
     inner = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error

@@ -38,7 +38,7 @@ async def read_body(response: aiohttp.ClientResponse, limits: Limits, reading: R
             reading.grow(len(chunk))
             if size > limits.response_bytes:
                 raise TooLargeError(
-                    f"the server sent a response of more than {limits.response_bytes} bytes"
+                    f"the server sent a response larger than {limits.response_bytes} bytes"
                 )
             turn += len(chunk)
             if turn > TURN_BYTES:
@@ -99,7 +99,7 @@ class LineBuffer:
         self._rest += rest
         self.reading.grow(2 * len(rest))  # It is copied when it ends.
         if len(self._rest) > self.limit:
-            raise TooLargeError(f"the server sent a watch event of more than {self.limit} bytes")
+            raise TooLargeError(f"the server sent a watch event larger than {self.limit} bytes")
         return lines
 
     def clear(self) -> None:

@@ -80,8 +80,9 @@ controller_namespace_option: Final = click.option(
     CONTROLLER_NAMESPACE_FLAG,
     metavar="NAME",
     callback=parameters.namespace,
-    help="Namespace of svclink, which holds its Lease and the Secrets of links. Default: the Pod's"
-    " namespace; with a kubeconfig, the namespace where svclink runs, else that of the context.",
+    help="svclink's namespace, which holds its Lease and the Secrets that links name. Default:"
+    " the Pod's namespace; with a kubeconfig, the namespace where svclink runs, or else the"
+    " context's namespace.",
 )
 
 
@@ -170,7 +171,8 @@ def reads_clusters(command: Callable[..., None]) -> Callable[..., None]:
         more = {name: arguments.pop(name) for name in _MORE_OF_SOURCE if name in arguments}
         if more.get("remote_files") and more.get("main_file") is None:
             raise click.UsageError(
-                "--remote is for files: pass the objects of the main cluster too, with --main FILE"
+                "--remote requires --main: pass a file with the main cluster's objects as"
+                " --main FILE"
             )
         command(source=Source(given, context, home, **more), **arguments)  # type: ignore[arg-type]
 
@@ -196,7 +198,7 @@ _TRUST_OPTIONS: Final = (
         multiple=True,
         callback=parameters.networks,
         metavar="CIDRS",
-        help="Networks where svclink never connects to a remote cluster (comma-separated)."
+        help="CIDRs where svclink never connects to a remote cluster (comma-separated)."
         " Link-local addresses, cloud metadata services and, in a Pod, loopback are always denied.",
     ),
     boolean_option(
@@ -213,10 +215,12 @@ _CLUSTER_OPTIONS: Final = (
         "--kubeconfig",
         type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path),
         metavar="FILE",
-        help="Kubeconfig of the main cluster; for export-kubeconfig, of the remote one. Default:"
-        " the one kubectl would use, else the Pod's ServiceAccount.",
+        help="Kubeconfig for the main cluster; with export-kubeconfig, for the remote cluster."
+        " Default: the kubeconfig that kubectl would use, or else the Pod's ServiceAccount.",
     ),
-    click.option("--context", "kube_context", metavar="NAME", help="Context of the kubeconfig."),
+    click.option(
+        "--context", "kube_context", metavar="NAME", help="Context to use in the kubeconfig."
+    ),
     controller_namespace_option,
 )
 
@@ -226,8 +230,8 @@ _FILE_OPTIONS: Final = (
         "main_file",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
         metavar="FILE",
-        help="File with the objects of the main cluster, ClusterLinks included. With it, svclink"
-        " reads no cluster.",
+        help="File with the main cluster's objects, including ClusterLinks. If set, the"
+        " command contacts no cluster.",
     ),
     click.option(
         "--remote",
@@ -235,7 +239,7 @@ _FILE_OPTIONS: Final = (
         multiple=True,
         callback=parameters.named_files,
         metavar="NAME=FILE",
-        help="File with the objects of a remote cluster; NAME is that of its ClusterLink. May be"
-        " repeated.",
+        help="File with a remote cluster's objects. NAME is the name of its ClusterLink."
+        " Can be repeated.",
     ),
 )

@@ -104,13 +104,13 @@ class _Commands(click.Group):
 @click.option(
     "--kubeconfig",
     type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path),
-    help="Kubeconfig of the main cluster. Default: the Pod's ServiceAccount.",
+    help="Kubeconfig for the main cluster. Default: the Pod's ServiceAccount.",
 )
 @click.option(
     "--context",
     "kube_context",
     metavar="NAME",
-    help="Context of the kubeconfig. Default: the current one.",
+    help="Context to use in the kubeconfig. Default: the current context.",
 )
 @controller_namespace_option
 @click.option(
@@ -144,7 +144,7 @@ class _Commands(click.Group):
     default="5m",
     show_default=True,
     help="How long to pause deletions after a cluster with at least 20 mirrored slices loses more"
-    " than half of them at once. 0s: do not pause.",
+    " than half of them at once. 0s disables the pause.",
 )
 @click.option(
     "--max-writes-per-second",
@@ -157,22 +157,23 @@ class _Commands(click.Group):
     type=MemoryType(minimum=16 * MEBIBYTE),
     default="80Mi",
     show_default=True,
-    help="Memory that one remote cluster may take, apart from its mirrored slices. If a cluster"
-    " needs more, its link reports BudgetExceeded, its mirrored EndpointSlices stay unchanged, and"
+    help="Memory that one remote cluster may use, excluding its mirrored slices. If a"
+    " cluster needs more, its link reports BudgetExceeded, its mirrored EndpointSlices stay"
+    " unchanged, and"
     " other links continue.",
 )
 @boolean_option(
     "--leader-elect",
-    "Work only while holding a Lease, so that several replicas can run. Default: true; false with"
-    " --kubeconfig.",
+    "Act only while holding a Lease, so that you can run several replicas. Default: true; false"
+    " with --kubeconfig.",
     default=None,
 )
 @click.option(
     "--lease-name",
     callback=parameters.lease_name,
     metavar="NAME",
-    help="Name of the Lease. Default: svclink. Controllers with different --link-selector need"
-    " different Leases.",
+    help="Name of the Lease. Default: svclink. Controllers with different --link-selector values"
+    " need different Leases.",
 )
 @click.option(
     "--link-selector",
@@ -225,7 +226,7 @@ def svclink(
     log_level: logs.LogLevel,
     trust: Trust,
 ) -> None:
-    """Mirror EndpointSlices of remote clusters, so that Services balance across all clusters.
+    """Mirror EndpointSlices from remote clusters, so that Services balance across all clusters.
 
     Without a command, run the controller until SIGTERM.
     """
@@ -240,14 +241,18 @@ def svclink(
     has_all_links = link_selector == EVERYTHING
     if (command := context.invoked_subcommand) is not None:
         if not has_all_links:
-            raise click.UsageError(f"--link-selector is for the controller: omit it with {command}")
+            raise click.UsageError(
+                f"--link-selector applies only to the controller: omit it with {command}"
+            )
         return
     is_pod = kubeconfig is None
     if is_pod and kube_context is not None:
-        raise click.UsageError("--context is for a kubeconfig: pass --kubeconfig too")
+        raise click.UsageError("--context requires --kubeconfig")
     is_electing = is_pod if leader_elect is None else leader_elect
     if is_electing and lease_name is None and not has_all_links:
-        raise click.UsageError("--link-selector needs --lease-name: one Lease for each selector")
+        raise click.UsageError(
+            "--link-selector requires --lease-name: use a different Lease for each selector"
+        )
     logs.configure(log_format or ("console" if sys.stderr.isatty() else "json"), log_level)
     logs.take_in_libraries()
     settings = Settings(

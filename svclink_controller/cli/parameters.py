@@ -82,7 +82,7 @@ class MemoryType(click.ParamType[int]):
         size = int(match[1]) * (MEBIBYTE if match[2] == "Mi" else 2**10 * MEBIBYTE)
         if size < self.minimum:
             least = self.minimum // MEBIBYTE
-            self.fail(f"{value!r} is too little: use {least}Mi or more", param, ctx)
+            self.fail(f"{value!r} is too small: use {least}Mi or more", param, ctx)
         return size
 
 
@@ -152,7 +152,7 @@ def namespace(_: click.Context, __: click.Parameter, name: str | None) -> str | 
     """A namespace."""
     if name is not None and not is_dns_label(name):
         raise click.BadParameter(
-            f"{name!r} is not a valid namespace: use lower-case letters, digits and '-'"
+            f"{name!r} is not a valid namespace: use lowercase letters, digits and '-'"
         )
     return name
 
@@ -191,7 +191,7 @@ def lease_name(_: click.Context, __: click.Parameter, value: str | None) -> str 
     """A name that the API server accepts for a Lease: a DNS-1123 subdomain."""
     if value is not None and not is_subdomain(value):
         raise click.BadParameter(
-            f"{value!r} is not a valid name of a Lease: use lower-case letters, digits, '-' and '.'"
+            f"{value!r} is not a valid Lease name: use lowercase letters, digits, '-' and '.'"
         )
     return value
 
@@ -200,8 +200,8 @@ def link_name(_: click.Context, __: click.Parameter, value: str | None) -> str |
     """A name that the CRD accepts for a ClusterLink: a DNS-1123 label."""
     if value is not None and not is_dns_label(value):
         raise click.BadParameter(
-            f"{value!r} is not a valid name of a ClusterLink: use at most 63 lower-case letters,"
-            " digits and inner '-'"
+            f"{value!r} is not a valid ClusterLink name: use at most 63 lowercase letters,"
+            " digits and '-', with no '-' at either end"
         )
     return value
 
@@ -235,7 +235,7 @@ def shares(_: click.Context, __: click.Parameter, values: Iterable[str]) -> dict
         name, separator, percent = text.partition("=")
         if name == "MAIN":
             raise click.BadParameter(
-                "MAIN has no share of its own: it gets what the shares of linked clusters leave"
+                "MAIN has no share of its own: it gets what the linked clusters' shares leave"
             )
         if not separator or not is_dns_label(name):
             raise click.BadParameter(f"{text!r} is not CLUSTER=PERCENT: write it as cluster-b=25")
@@ -249,7 +249,7 @@ def steps(_: click.Context, __: click.Parameter, value: str) -> tuple[int, ...]:
     """Shares in percent, with commas in between."""
     found = tuple(_percent(each) for each in _split([value]))
     if not found:
-        raise click.BadParameter("no share given: write them as 5,10,25,50")
+        raise click.BadParameter("no shares given: write them as 5,10,25,50")
     return found
 
 

@@ -39,7 +39,7 @@ API_SERVER_CALLERS: Final = tuple(
         group,
         resource,
         ("list", "watch"),
-        effect="Services that the API server calls are mirrored like others",
+        effect="Services that the API server calls are mirrored too",
     )
     for group, resource in (
         ("admissionregistration.k8s.io", "validatingwebhookconfigurations"),

@@ -123,11 +123,6 @@ def yaml_text(data: object) -> str:
 _DUMPER: Final = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
-def counted(number: int, one: str, several: str | None = None) -> str:
-    """A number of things: `1 endpoint`, `2 endpoints`."""
-    return f"{number} {one if number == 1 else several or f'{one}s'}"
-
-
 def percent_text(share: int | None) -> str:
     """A share for people; `-` without one."""
     return "-" if share is None else f"{share}%"

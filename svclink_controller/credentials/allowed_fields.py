@@ -83,7 +83,7 @@ USE_CREDENTIALS: Final = "use token, or client-certificate-data with client-key-
 _RUNS = "runs a program"
 _READS = "reads a file; put its content, in base64, into"
 _IMPERSONATES = "impersonates a user; remove it and use credentials of that user"
-_BASIC = f"belongs to basic authentication, which Kubernetes has removed; {USE_CREDENTIALS}"
+_BASIC = f"belongs to basic authentication, which Kubernetes no longer supports; {USE_CREDENTIALS}"
 
 REFUSED_FIELDS: Final[dict[str, tuple[KubeconfigReason, str]]] = {
     "exec": (INSECURE, f"{_RUNS}; {USE_CREDENTIALS}"),
@@ -101,7 +101,7 @@ REFUSED_FIELDS: Final[dict[str, tuple[KubeconfigReason, str]]] = {
     "as-user-extra": (INSECURE, _IMPERSONATES),
     "proxy-url": (
         INSECURE,
-        "leads through a proxy; remove it and use a server that is reachable without one",
+        "uses a proxy; remove it and use a server that is reachable without one",
     ),
     "execProviderConfig": (INSECURE, f"{_RUNS}; {USE_CREDENTIALS}"),
     "awsAuthConfig": (INSECURE, f"{_RUNS}; {USE_CREDENTIALS}"),
@@ -163,7 +163,7 @@ class KubeconfigMapping:
             return None
         data = decode_base64_field(self.where(key), text)
         if len(data) > limit:
-            raise self.invalid(key, f"is larger than {limit} bytes; remove what is not used")
+            raise self.invalid(key, f"is larger than {limit} bytes; remove what you do not use")
         return data
 
 

@@ -47,7 +47,7 @@ _SERVER_PROBLEMS: Final[tuple[tuple[re.Pattern[str], KubeconfigReason, str], ...
     (
         re.compile("[^/]*//[^/]*@"),
         INVALID,
-        f"holds a user name or password; remove it and {USE_CREDENTIALS}",
+        f"contains a user name or password; remove it and {USE_CREDENTIALS}",
     ),
     (re.compile("[^?#]*[?#]"), INVALID, "has a query or a fragment; remove it"),
 )

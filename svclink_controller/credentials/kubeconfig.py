@@ -160,7 +160,7 @@ def _entries(
         item = checked_mapping(f"{list_name}[{index}]", value, list_name, trust)
         name = item.required("name", item.text("name"))
         if name in names:
-            problem = "is the name of an earlier entry; rename or remove one of them"
+            problem = "is already the name of another entry; rename or remove one of them"
             raise item.invalid("name", problem)
         names.add(name)
         entry = checked_mapping(item.where(kind), item.fields.get(kind, {}), kind, trust)
@@ -180,5 +180,7 @@ def _named_entry(
     """The entry that a field names."""
     name = by.required(key, by.text(key))
     if name not in entries:
-        raise by.invalid(key, "names no entry of the kubeconfig; set it to the name of one")
+        raise by.invalid(
+            key, "names an entry that the kubeconfig does not have; set it to an existing one"
+        )
     return entries[name]

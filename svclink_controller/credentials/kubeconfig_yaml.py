@@ -39,7 +39,7 @@ def load_document(content: bytes, loader: YamlLoader = DEFAULT_LOADER) -> YamlVa
     """
     if len(content) > MAX_SIZE:
         raise KubeconfigError(
-            INVALID, "kubeconfig", f"is larger than {MAX_SIZE} bytes; remove what is not used"
+            INVALID, "kubeconfig", f"is larger than {MAX_SIZE} bytes; remove what you do not use"
         )
     try:
         text = content.removeprefix(codecs.BOM_UTF8).decode()
@@ -72,7 +72,7 @@ def _nodes(events: Iterator[yaml.Event]) -> Iterator[yaml.Event]:
         if getattr(event, "tag", None) is not None:
             raise _error(event, "uses a tag; remove it")
         if count >= MAX_EVENTS:
-            problem = f"exceeds the limit of {MAX_EVENTS} values; remove what is not used"
+            problem = f"exceeds the limit of {MAX_EVENTS} values; remove what you do not use"
             raise _error(event, problem)
         if isinstance(event, (yaml.NodeEvent, yaml.CollectionEndEvent)):
             if not starts[1:]:
@@ -94,7 +94,7 @@ def _scalar(event: yaml.ScalarEvent) -> YamlValue:
 def _value(event: yaml.Event, events: Iterator[yaml.Event], depth: int) -> YamlValue:
     """The value that starts with an event; takes the rest of its events from the iterator."""
     if depth > MAX_YAML_DEPTH:
-        problem = f"is nested deeper than {MAX_YAML_DEPTH} levels; remove what is not used"
+        problem = f"is nested deeper than {MAX_YAML_DEPTH} levels; remove what you do not use"
         raise _error(event, problem)
     if isinstance(event, yaml.ScalarEvent):
         return _scalar(event)

@@ -111,7 +111,9 @@ def _certificates(entry: KubeconfigMapping, key: str, data: bytes) -> Pem:
         public_keys = [certificate.public_key() for certificate in parsed]
         text = b"".join(certificate.public_bytes(Encoding.PEM) for certificate in parsed)
     except Exception:  # noqa: BLE001 - a parser can fail in any way on hostile bytes
-        raise entry.invalid(key, "holds no certificate, or a broken one; copy it again") from None
+        raise entry.invalid(
+            key, "contains no certificate, or a broken one; copy it again"
+        ) from None
     return Pem(public_keys[0], text.decode())
 
 

@@ -20,7 +20,7 @@ ALWAYS_DENIED: Final[tuple[tuple[str, tuple[Network, ...]], ...]] = (
         (IPv4Network("224.0.0.0/4"), IPv4Network("255.255.255.255/32"), IPv6Network("ff00::/8")),
     ),
     (
-        "the metadata service of a cloud",
+        "a cloud metadata service",
         (
             IPv4Network("100.100.100.200"),  # Alibaba Cloud
             IPv4Network("168.63.129.16"),  # Azure, the host agent

@@ -35,7 +35,7 @@ HEADERS: Final = {
 """The headers of every answer."""
 
 NOT_GIVEN: Final = "the token is missing or wrong: open the address that svclink dashboard printed"
-WRONG_HOST: Final = "this address is not a loopback one: open it as http://127.0.0.1:PORT"
+WRONG_HOST: Final = "this is not a loopback address: open http://127.0.0.1:PORT"
 WRONG_ORIGIN: Final = "pages of other origins may not read this"
 
 

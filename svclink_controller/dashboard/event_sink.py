@@ -52,7 +52,7 @@ async def reflect_events(client: Client, board: Board) -> None:
 
     def fail(error: ReadError) -> None:
         log.info("events not read", problem=str(error))
-        board.note_events_problem(f"Events of the main cluster cannot be read: {error}")
+        board.note_events_problem(f"cannot list Events in the main cluster: {error}")
 
     reflector = Reflector(client, EVENTS, field_selector=FROM_SVCLINK)
     await reflect_forever(reflector, EventSink(board), fail)

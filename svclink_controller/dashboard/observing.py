@@ -47,18 +47,18 @@ class Observer:
         is_absent = isinstance(error, ApiError) and error.status.code == NOT_SERVED
         if is_absent and plural not in _REQUIRED:
             return
-        text = f"{plural} of the main cluster cannot be read: {error}"
+        text = f"cannot read {plural} in the main cluster: {error}"
         self._failures[plural] = self.elapsed(), _with_fix(text, fix_of(error, plural))
 
     def note_unidentified(self, error: ReadError) -> None:
         """Note that the identity of the main cluster is not known, so links are not read yet."""
         fix = error.fix if isinstance(error, MissingApiError) else None
-        text = f"the namespace kube-system of the main cluster cannot be read: {error}"
+        text = f"cannot read namespace kube-system in the main cluster: {error}"
         self._unanswered[KUBE_SYSTEM] = _with_fix(text, fix)
 
     def note_homeless(self, error: ReadError) -> None:
         """Note that the namespace of the controller is not known, so links are not read yet."""
-        self._unanswered[CONTROLLER] = f"the namespace of the controller cannot be found: {error}"
+        self._unanswered[CONTROLLER] = f"the controller's namespace cannot be determined: {error}"
 
     def note_located(self) -> None:
         """Note that links can be read: the cluster and the controller's namespace are known."""

@@ -48,9 +48,7 @@ def read_page_files() -> dict[str, PageFile]:
     folder = resources.files("svclink_controller.dashboard") / "static"
     files = dict(_files(folder, "")) if folder.is_dir() else {}
     if INDEX not in files:
-        raise MissingPageError(
-            "the page of the dashboard is not part of this installation: install svclink again"
-        )
+        raise MissingPageError("this installation has no dashboard page: reinstall svclink")
     return files
 
 

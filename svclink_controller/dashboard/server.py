@@ -77,7 +77,7 @@ class DashboardServer:
         """Everything about one Service."""
         key = NamespacedName(request.match_info["namespace"], request.match_info["name"])
         if not self.stream.board.main.is_complete:
-            return error_response(503, "the main cluster has not been read completely yet")
+            return error_response(503, "the main cluster has not been fully read yet")
         document = self.facts.service(key, self.stream.board.revision)
         if document is None:
             return error_response(404, "no cluster has a Service with this namespace and name")

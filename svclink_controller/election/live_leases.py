@@ -21,8 +21,7 @@ from svclink_controller.wire.messages import WireError
 LEASE_GROUP: Final = "coordination.k8s.io"
 
 STOP_ONE: Final = (
-    "stop one of the two, or start both with --leader-elect and with the same"
-    " --controller-namespace"
+    "stop one of the two, or start both with --leader-elect and the same --controller-namespace"
 )
 
 log = structlog.get_logger()

@@ -68,7 +68,7 @@ class StateCollector(Collector):
             "",
             {(): self.longest_lag()},
         )
-        text = "Number of asyncio tasks, which grows and shrinks with the number of links."
+        text = "Number of asyncio tasks. It depends on the number of links."
         yield _gauge("svclink_asyncio_tasks", text, "", {(): self.task_count()})
         yield _gauge(
             "svclink_watch_last_event_age_seconds",
@@ -98,7 +98,7 @@ class StateCollector(Collector):
                 for kind, resource in CALLERS.items()
             },
         )
-        text = "Number of Services that the main API server calls, as far as that is known."
+        text = "Number of Services that the main API server calls, as far as svclink knows."
         called = len(self.store.main.callers.calls.by_service)
         yield _gauge("svclink_services_called_by_api_server", text, "", {(): called})
 
@@ -107,7 +107,7 @@ class StateCollector(Collector):
         states = {(name, state): self._state(name) == state for name in links for state in STATES}
         yield _gauge(
             "svclink_link_state",
-            f"1 for the current state of a link: {', '.join(STATES)}.",
+            f"1 for a link's current state, 0 for the others: {', '.join(STATES)}.",
             "cluster state",
             states,
         )
@@ -123,7 +123,7 @@ class StateCollector(Collector):
         for kind in ("services", "slices", "endpoints"):
             yield _gauge(
                 f"svclink_mirrored_{kind}",
-                f"Number of {kind} of a remote cluster that the main cluster mirrors.",
+                f"Number of {kind} mirrored from a remote cluster.",
                 "cluster",
                 {key: getattr(each, kind) for key, each in mirrored.items()},
             )
@@ -131,8 +131,8 @@ class StateCollector(Collector):
         expiries = {(name,): self.store.observation(name).expiries or () for name in links}
         yield _gauge(
             "svclink_link_credentials_expiration_timestamp_seconds",
-            "When the first credential of a link expires, in seconds since 1970. Links whose "
-            "credentials have no expiry date have no series.",
+            "When a link's first credential expires, in seconds since 1970. Links "
+            "whose credentials have no expiry date have no series.",
             "cluster",
             {key: min(one.at for one in each) for key, each in expiries.items() if each},
         )

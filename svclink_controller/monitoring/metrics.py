@@ -25,7 +25,7 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         self.propagation: Final = self._histogram(
             "svclink_propagation_seconds",
-            "Time from the watch event of a remote cluster to the response of the write it caused.",
+            "Time from a watch event in a remote cluster to the response to the resulting write.",
             "cluster",
         )
         self.queue_wait: Final = self._histogram(

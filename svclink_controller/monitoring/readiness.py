@@ -21,9 +21,9 @@ class Readiness:
     def not_ready_reason(self) -> str | None:
         """Why the replica is not ready, or None."""
         if not self.store.is_complete:
-            return "the main cluster has not been listed completely"
+            return "the main cluster has not been fully listed yet"
         if not self._was_ready and (names := self._untried()):
-            return f"no attempt to connect has finished for: {', '.join(names)}"
+            return f"no connection attempt has finished for: {', '.join(names)}"
         self._was_ready = True
         return None
 

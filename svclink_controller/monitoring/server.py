@@ -44,7 +44,7 @@ class Answers:
 
     async def healthz(self, _: web.Request) -> web.Response:
         """The lag of the event loop; a blocked loop does not answer at all."""
-        return web.Response(text=f"ok, the event loop lags {self.lag():.3f} s\n")
+        return web.Response(text=f"ok, event loop lag {self.lag():.3f} s\n")
 
     async def readyz(self, _: web.Request) -> web.Response:
         """200 if this replica has the state it needs to lead or to take over, else 503."""

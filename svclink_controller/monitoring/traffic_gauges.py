@@ -28,7 +28,7 @@ def traffic_gauges(traffic: Iterable[ServiceTraffic]) -> Iterator[GaugeMetricFam
         "active_tier", "The highest tier in use; above 0 while a Service fails over."
     )
     active = _of_services(
-        "active_endpoints", "Number of endpoints in use, without those on standby."
+        "active_endpoints", "Number of endpoints in use, excluding those on standby."
     )
     wanted = _of_clusters("wanted_share_ratio", "Share of new connections that the policy asks for")
     reachable = _of_clusters(

@@ -134,7 +134,7 @@ class CallerSink:
                 "api server calls unknown",
                 kind=plural,
                 problem=str(error),
-                effect="Services that it makes the API server call are mirrored like others",
+                effect="Services that it makes the API server call are mirrored too",
                 fix=f"grant svclink list and watch on {plural}",
             )
 

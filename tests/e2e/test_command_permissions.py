@@ -129,7 +129,7 @@ def test_namespace_that_cannot_be_searched_for_is_assumed(
     file = kubeconfig_of(granted.main, token, "default", tmp_path)
     explain = f"svclink explain {granted.namespace}/web --kubeconfig {file}"
     assumed = shell(explain)
-    assert "Deployments or Leases of all namespaces may not be listed" in assumed
+    assert "no permission to list Deployments or Leases in all namespaces" in assumed
     assert "pass --controller-namespace" in assumed
     assert "could not be read" not in shell(f"{explain} --controller-namespace {HOME}")
     checked = shell.run(f"svclink check --kubeconfig {file} -o json")
@@ -166,7 +166,7 @@ def test_user_who_may_not_list_links_gets_one_sentence(
         done = shell.run(f"svclink {command} --kubeconfig {viewer}")
         assert (done.returncode, done.stdout) == (1, ""), command
         (sentence,) = done.stderr.splitlines()
-        problem = "Error: the clusterlinks of the main cluster cannot be read: 403"
+        problem = "Error: cannot list clusterlinks in the main cluster: 403"
         assert sentence.startswith(problem)
     checked = shell.run(f"svclink check --kubeconfig {viewer} -o json")
     lines = json.loads(checked.stdout)

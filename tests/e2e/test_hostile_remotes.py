@@ -130,7 +130,7 @@ def assert_rest_mirrored(world: World) -> None:
 def assert_reported(world: World) -> None:
     condition = world.links.condition("hostile", "Degraded")
     assert condition["status"] == "True"
-    assert "InvalidEndpoints: 1 Service(s)" in condition["message"]
+    assert "InvalidEndpoints: 1 Service (" in condition["message"]
 
 
 def writes_of_slices(world: World, mark: int) -> list[AuditEvent]:

@@ -53,5 +53,6 @@ def test_service_name_that_begins_with_a_digit(world: World, idle_controller: Co
         else:
             refused = world.links.await_condition("newer", "False", "WriteFailed", kind="Synced")
             assert (
-                "before Kubernetes 1.36 no Service name begins with a digit" in refused["message"]
+                "before Kubernetes 1.36, a Service name cannot start with a digit"
+                in refused["message"]
             )

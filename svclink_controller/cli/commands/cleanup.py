@@ -22,6 +22,7 @@ from svclink_controller.reflect.reflector import Reflector
 from svclink_controller.wire.resources import CLUSTER_LINKS, ENDPOINT_SLICES, SERVICES
 from svclink_core.codec import Json
 from svclink_core.discovery_v1 import EndpointSlice
+from svclink_core.explained import counted
 from svclink_core.meta_v1 import ObjectMeta
 from svclink_core.ownership import (
     Foreign,
@@ -33,6 +34,7 @@ from svclink_core.ownership import (
 )
 
 PATHS = {"EndpointSlice": ENDPOINT_SLICES.path, "Service": SERVICES.path}
+NOT_DELETED = "not deleted"
 
 
 @frozen
@@ -63,7 +65,7 @@ class Removal:
 @click.option("-A", "--all-namespaces", is_flag=True, help="All namespaces (the default).")
 @click.option("--services", is_flag=True, help="Also delete the Services that svclink created.")
 @click.option(
-    "--keep-go-release", is_flag=True, help="Keep those of the Go release, for a rollback."
+    "--keep-go-release", is_flag=True, help="Keep what the Go release created, for a rollback."
 )
 @click.option("-d", "--dry-run", is_flag=True, help="Only print what would be deleted.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
@@ -103,10 +105,12 @@ def cleanup_command(
 
     results = asyncio.run(clean())
     _print(results, output)
-    left = [each for each in results if each.outcome.startswith("left")]
+    left = [each for each in results if each.outcome.startswith(NOT_DELETED)]
     if left:
         raise click.ClickException(
-            f"{len(left)} of {len(results)} were not deleted, for the reasons above: run this again"
+            f"{len(left)} of {counted(len(results), 'object')} were not deleted, for the"
+            " reasons above:"
+            " run the command again"
         )
 
 
@@ -156,7 +160,7 @@ async def delete_object(client: Client, leftover: Removal) -> Removal:
         await client.delete(path, {"preconditions": preconditions})
     except ApiError as error:
         if error.status.code != 404:
-            return evolve(leftover, outcome=f"left: {error}")
+            return evolve(leftover, outcome=f"{NOT_DELETED}: {error}")
     return evolve(leftover, outcome="deleted")
 
 
@@ -166,8 +170,9 @@ async def _warn(client: Client) -> None:
     except ApiError:  # The CRD is gone, or the user may not list links.
         return
     if links:
+        found = "1 ClusterLink exists" if len(links) == 1 else f"{len(links)} ClusterLinks exist"
         click.echo(
-            f"Warning: {len(links)} ClusterLinks exist: a running svclink creates this again.",
+            f"Warning: {found}, so a running svclink creates these objects again.",
             err=True,
         )
 
@@ -176,11 +181,11 @@ def _confirm(leftovers: Iterable[Removal]) -> None:
     for each in leftovers:
         click.echo(f"would delete {each}", err=True)
     try:
-        sure = click.confirm("Delete these?", err=True)
+        sure = click.confirm("Delete these objects?", err=True)
     except click.Abort:
         sure = False
     if not sure:
-        raise click.ClickException("nothing was deleted; answer y, or use --yes")
+        raise click.ClickException("nothing was deleted: answer y or pass --yes")
 
 
 def _print(results: list[Removal], output: str) -> None:

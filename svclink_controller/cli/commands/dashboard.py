@@ -50,14 +50,16 @@ FollowClusters: TypeAlias = Callable[[], Coroutine[None, None, None]]
     "--port",
     type=WholeNumber(1, 65535),
     metavar="PORT",
-    help="Port on 127.0.0.1. Default: any that is free.",
+    help="Port on 127.0.0.1. Default: any free port.",
 )
-@click.option("--no-browser", is_flag=True, help="Only print the address of the page.")
+@click.option(
+    "--no-browser", is_flag=True, help="Print the page's address without opening a browser."
+)
 @click.pass_context
 def dashboard_command(
     context: click.Context, *, source: Source, port: int | None, no_browser: bool
 ) -> None:
-    """Show links and Services on a page in the browser.
+    """Show links and Services on a page in your browser.
 
     The page shows the state of every link, which Services of which clusters are mirrored and why,
     endpoints, traffic, and what happens. It is read-only: it reads the clusters as explain does,

@@ -21,7 +21,9 @@ from svclink_controller.stop_signals import on_signal, stop_signals
 
 @click.command("demo")
 @click.option(
-    "--keep", is_flag=True, help="Keep everything running at the end, for kubectl, until Ctrl-C."
+    "--keep",
+    is_flag=True,
+    help="Keep everything running after the demo, to explore with kubectl, until Ctrl-C.",
 )
 @click.option("--real", is_flag=True, help="Use etcd and kube-apiserver, which must be installed.")
 def demo_command(*, keep: bool, real: bool) -> None:
@@ -51,7 +53,8 @@ async def _run(directory: Path, binaries: Path | None, *, keep: bool) -> bool:
     started = asyncio.get_running_loop().time()
     async with running_fleet(directory, binaries) as fleet:
         narrator.verified(
-            "all three serve HTTPS on loopback", asyncio.get_running_loop().time() - started
+            "all three serve HTTPS on the loopback interface",
+            asyncio.get_running_loop().time() - started,
         )
         if not await _unless_stopped(stop, _play(Story(fleet, narrator), keep=keep)):
             return False

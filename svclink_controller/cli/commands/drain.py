@@ -94,7 +94,7 @@ class _Drain:
         link = await find_link(self.client, self.scope, self.cluster)
         if not link.spec.enabled:
             raise TrafficError(
-                f"ClusterLink {self.cluster} is disabled, so its EndpointSlices stay as they are:"
+                f"ClusterLink {self.cluster} is disabled, so its EndpointSlices stay unchanged:"
                 " set spec.enabled to true first"
             )
         await self._predict()
@@ -110,7 +110,7 @@ class _Drain:
         self._name([each.service for each in planned.traffic if each.needs(self.cluster)])
 
     async def _wait(self, link: ClusterLink) -> bool:
-        self._say("waiting; after an interrupt (Ctrl-C), the cluster stays drained")
+        self._say("waiting; if you interrupt (Ctrl-C), the cluster stays drained")
         with catching_interrupts() as interrupt:
             waiting = DrainWait(self.client, link, interrupt, self.shown)
             left = await waiting.until_drained()

@@ -11,12 +11,13 @@ from svclink_controller import clock
 from svclink_controller.cli.arguments import Source, output_option, reads_clusters_or_files
 from svclink_controller.cli.describing import NO_LINK, finding_text, traffic_lines
 from svclink_controller.cli.parameters import ServiceName
-from svclink_controller.cli.printing import COLOURS, counted, print_data, print_line
+from svclink_controller.cli.printing import COLOURS, print_data, print_line
 from svclink_controller.cli.snapshots.partial import PartialSnapshot
 from svclink_controller.cli.snapshots.reading import read_source
 from svclink_core.codec import Json
 from svclink_core.core_v1 import Service
 from svclink_core.discovery_v1 import EndpointSlice
+from svclink_core.explained import counted
 from svclink_core.guard_preview import with_guards
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.ownership import Foreign, owner_of
@@ -36,7 +37,7 @@ from svclink_core.well_known import Reason
 WORDS: Final = {
     Outcome.MIRRORED: "mirrored",
     Outcome.CREATED: "about to be mirrored",
-    Outcome.KEPT: "kept as it is",
+    Outcome.KEPT: "kept unchanged",
     Outcome.SKIPPED: "not mirrored",
 }
 

@@ -48,8 +48,8 @@ TOKEN_SECONDS: Final = 30
 
 APPLY: Final = "Apply this ClusterLink in the main cluster: kubectl apply -f -"
 WHERE_TO_KEEP: Final = (
-    "Put this line into the Secret that spec.kubeconfigSecretRef of a ClusterLink names, or into"
-    " spec.kubeconfig. It contains a token: keep it secret."
+    "Put this line into a ClusterLink's spec.kubeconfig, or into the Secret that its"
+    " spec.kubeconfigSecretRef names. It contains a token: keep it secret."
 )
 
 ANSWER_SECONDS: Final = 10
@@ -82,7 +82,7 @@ class Export:
     "--link",
     metavar="NAME",
     callback=parameters.link_name,
-    help="Print a ClusterLink of this name instead of the kubeconfig.",
+    help="Print a ClusterLink with this name instead of the kubeconfig.",
 )
 @click.option(
     "--duration",
@@ -100,7 +100,7 @@ class Export:
 @click.option(
     "--list-namespaces",
     is_flag=True,
-    help="Also grant list and watch on namespaces, which spec.namespaceSelector of a link needs.",
+    help="Also grant list and watch on namespaces, which a link's spec.namespaceSelector needs.",
 )
 @click.option(
     "--server", metavar="URL", help="URL of the API server as seen from the main cluster."
@@ -159,7 +159,7 @@ async def _export(source: Source, export: Export) -> str:
 def _check(server: str) -> None:
     if not re.match(r"https://[^/?#@\s]+", server):
         raise ExportError(
-            f"the server is {server!r}, but svclink supports https only: use --server https://HOST:PORT"
+            f"the server is {server!r}, but svclink supports only https: use --server https://HOST:PORT"
         )
     if re.match(r"https://(127\.|localhost|\[::1\])", server):
         click.echo(
@@ -200,7 +200,7 @@ async def _verified(entry: Credentials, client: Client) -> Credentials:
             click.echo(f"Warning: the CA could not be verified: {error}", err=True)
         return candidate
     fix = "" if fault is None else f": {fault.value}"
-    raise ExportError(f"the certificate of {entry.server} is not accepted{fix}")
+    raise ExportError(f"the certificate of {entry.server} was rejected{fix}")
 
 
 async def _authorities(entry: Credentials, client: Client) -> AsyncIterator[str]:

@@ -14,7 +14,7 @@ from svclink_controller.api.client import Client
 from svclink_controller.cli import parameters
 from svclink_controller.cli.arguments import Source, output_option, reads_clusters
 from svclink_controller.cli.parameters import DurationType, ServiceName, WholeNumber
-from svclink_controller.cli.printing import counted, percent_text
+from svclink_controller.cli.printing import percent_text
 from svclink_controller.cli.snapshots.live import Scope, read_clusters
 from svclink_controller.cli.snapshots.reading import ask, print_warnings
 from svclink_controller.cli.traffic.interrupts import catching_interrupts
@@ -24,6 +24,7 @@ from svclink_controller.cli.traffic.shifting import Shifting
 from svclink_controller.cli.traffic.writing import TrafficError
 from svclink_controller.invocation import as_started
 from svclink_core.codec import Json
+from svclink_core.explained import counted
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.snapshot import Options, Snapshot
 from svclink_core.traffic_edits import share_of
@@ -53,7 +54,7 @@ INTERRUPTED: Final = 130
     required=True,
     callback=parameters.steps,
     metavar="PERCENTS",
-    help="The shares, one after the other, in percent (comma-separated): 5,10,25,50.",
+    help="Shares to step through, in percent (comma-separated), for example 5,10,25,50.",
 )
 @click.option(
     "--every",
@@ -68,12 +69,12 @@ INTERRUPTED: Final = 130
     default=1,
     show_default=True,
     metavar="N",
-    help="Set the share back if the cluster has fewer ready endpoints than this.",
+    help="Restore the previous share if the cluster has fewer ready endpoints than this.",
 )
 @click.option(
     "--revert-on-interrupt",
     is_flag=True,
-    help="Set the share back on an interrupt too. By default it stays at the current step.",
+    help="Also restore the share on an interrupt. By default, it stays at the current step.",
 )
 @output_option("table", "json")
 @click.pass_context
@@ -91,7 +92,7 @@ def shift_command(
 ) -> None:
     """Raise a cluster's share step by step, and restore it if too few of its Pods are ready.
 
-    Writes the TrafficPolicy of the Service. Each step is watched for --every once svclink has
+    Writes the Service's TrafficPolicy. Each step is watched for --every once svclink has
     applied it. If another client changes the share, the command ends and leaves it alone. What an
     interrupt (Ctrl-C, SIGTERM, SIGHUP) does is printed first: the share stays, or
     with --revert-on-interrupt it is set back. A second interrupt ends the command at once.
@@ -189,7 +190,8 @@ def _preview(found: Snapshot, current: TrafficPreview, wish: _Wish, shown: Repor
 def _announce(wish: _Wish, before: int | None, shown: Reporter) -> None:
     """Say what an interrupt does before one can come."""
     stays = "an interrupt (Ctrl-C) ends the shift, and the share stays at the current step"
-    returns = f"an interrupt (Ctrl-C) sets the share back to what it is now ({_share_text(before)})"
+    undoes = "removes the share" if before is None else f"restores the share of {before}%"
+    returns = f"an interrupt (Ctrl-C) ends the shift and {undoes}"
     _say(returns if wish.reverts else stays, shown)
 
 
@@ -198,8 +200,8 @@ def _end(end: ShiftEnd | None, shifting: Shifting, wish: _Wish, shown: Reporter)
     before = shifting.shift.before
     match end:
         case None:
-            _say("interrupted: the share stays as it is", shown)
-            _say(f"to go on: {wish.going_on(shifting.state.step)}", shown)
+            _say("interrupted: the share stays at the current step", shown)
+            _say(f"to continue: {wish.going_on(shifting.state.step)}", shown)
             _say(f"to go back: {wish.going_back(before)}", shown)
             return INTERRUPTED
         case ShiftEnd.DONE:
@@ -209,12 +211,13 @@ def _end(end: ShiftEnd | None, shifting: Shifting, wish: _Wish, shown: Reporter)
         case ShiftEnd.RETURNED:
             why = f"fewer than {wish.min_ready} of its endpoints were ready"
             why = "the shift was interrupted" if shifting.was_interrupted else why
-            _say(f"set back to {_share_text(before)}, because {why}", shown)
+            what = "removed the share" if before is None else f"restored the share of {before}%"
+            _say(f"{what}, because {why}", shown)
             return INTERRUPTED if shifting.was_interrupted else WENT_BACK
         case ShiftEnd.EDITED:
             raise TrafficError(
-                f"another client gave {wish.cluster} {_share_text(shifting.facts.share)},"
-                " so the shift ended and did not change it"
+                f"another client changed the share: {wish.cluster} now has"
+                f" {_share_text(shifting.facts.share)}, and the shift ended without changing it"
             )
         case ShiftEnd.REFUSED:
             raise TrafficError(f"the TrafficPolicy is not in effect: {shifting.facts.problem}")

@@ -41,7 +41,9 @@ from svclink_core.snapshot import Options, Snapshot
 from svclink_core.svclink_v1alpha1 import ClusterLink, Condition
 from svclink_core.well_known import Reason
 
-NOT_PROCESSED = "no controller has processed it yet: svclink check says whether one leads"
+NOT_PROCESSED = (
+    "no controller has processed it yet: run svclink check to see whether one is leading"
+)
 
 
 @click.command("status")
@@ -80,7 +82,7 @@ def status_command(options: Options, source: Source, output: str) -> None:
         console().print("There are no ClusterLinks.")
     if main is not None and (called := _called(partial_snapshot(main, {}, options).snapshot)):
         print_line(
-            "Not mirrored, because the API server of the main cluster calls them:"
+            "Not mirrored, because the main cluster's API server calls them:"
             f" {shortened(called)} (svclink services --all shows what calls them)"
         )
 

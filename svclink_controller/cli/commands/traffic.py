@@ -36,7 +36,7 @@ from svclink_core.traffic_preview import TrafficPreview
     callback=parameters.shares,
     metavar="CLUSTER=PERCENT",
     help="Share of new connections that a cluster gets, in percent (comma-separated); 'none'"
-    " removes it. Writes the TrafficPolicy of the Service.",
+    " removes it. Writes the Service's TrafficPolicy.",
 )
 @click.option("-d", "--dry-run", is_flag=True, help="With --set: write nothing.")
 @output_option("table", "json", "yaml")
@@ -50,7 +50,7 @@ def traffic_command(
     dry_run: bool,
     output: str,
 ) -> None:
-    """Show which clusters get the traffic of a Service and why; with --set, change it.
+    """Show which clusters get a Service's traffic, and why. With --set, change it.
 
     ENDPOINTS counts ready endpoints, ACTIVE those that kube-proxy uses. REACHABLE is the share of
     new connections that these get. With --set, the table and the planned changes show the
@@ -60,7 +60,7 @@ def traffic_command(
     Exit codes: 0 success, 1 invalid input or failed request.
     """
     if dry_run and not shares:
-        raise click.UsageError("--dry-run is for --set: pass that too")
+        raise click.UsageError("--dry-run requires --set")
 
     async def show(client: Client, scope: Scope) -> None:
         found = await read_clusters(client, scope)
@@ -97,10 +97,10 @@ def _print_outcome(
     if output != "table":
         print_data(output, _data(proposed, found) | {"written": is_written})
         return
-    told = "would be written" if is_new else "has these shares already"
+    told = "would be written" if is_new else "already has these shares"
     if proposed.policy is None:
-        told = "not created, because it would have no share"
-    print_line(f"TrafficPolicy of {proposed.service}: {'written' if is_written else told}")
+        told = "not created, because it would set no share"
+    print_line(f"TrafficPolicy for {proposed.service}: {'written' if is_written else told}")
 
 
 def _print_tables(shown: TrafficPreview, found: PartialSnapshot) -> None:

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from svclink_controller.cli.preflight.results import MAIN_SUBJECT, Result, shortened
-from svclink_controller.cli.printing import counted
 from svclink_core.addressing import IPV4, IPV6, canonical_address
 from svclink_core.cidrs import proposed_cidrs
 from svclink_core.discovery_v1 import EndpointSlice
+from svclink_core.explained import counted
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.ownership import Foreign, owner_of, service_of
 from svclink_core.plans import Decision, Outcome
@@ -22,7 +22,7 @@ from svclink_core.well_known import NAMESPACE_KUBE_SYSTEM, SERVICE_KUBERNETES
 
 _FIX: Final = (
     "kubectl --context CONTEXT cluster-info dump | grep -m1 cluster-cidr"
-    "  # of both; give one another Pod network"
+    "  # for both; give one of them a different Pod network"
 )
 
 
@@ -66,7 +66,9 @@ def propose_ranges(snapshot: Snapshot, decisions: Iterable[Decision]) -> Iterato
             for family in (IPV4, IPV6)
             for text in proposed_cidrs(_of(family, own), _of(family, others), family)
         ]
-        message = f"not checked: any is mirrored; spec.allowedCIDRs could be {', '.join(ranges)}"
+        message = (
+            f"not checked: every address is allowed; spec.allowedCIDRs could be {', '.join(ranges)}"
+        )
         patch = f'{{"spec":{{"allowedCIDRs":{json.dumps(ranges, separators=(",", ":"))}}}}}'
         fix = f"kubectl patch clusterlink {name} --type merge -p '{patch}'"
         yield Result("skip", name, "addresses", message, fix)

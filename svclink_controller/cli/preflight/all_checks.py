@@ -81,7 +81,7 @@ async def _check_api(client: Client) -> list[Result]:
     """Whether the main API server answers, and knows ClusterLinks."""
     results: list[Result] = []
     try:
-        version = await read_version(client) or "of unknown version"
+        version = await read_version(client) or "version unknown"
         results.append(Result("ok", MAIN_SUBJECT, "api", f"answers, Kubernetes {version}"))
         results += await check_clock(client, MAIN_SUBJECT)
         results += await check_crd(client)

@@ -22,7 +22,7 @@ async def check_clock(client: Client, cluster: str) -> list[Result]:
         return []
     skew = theirs - (before + clock.seconds()) / 2
     if abs(skew) <= MAX_SKEW_SECONDS:
-        return [Result("ok", cluster, "clock", "agrees with the clock of this machine")]
+        return [Result("ok", cluster, "clock", "agrees with this machine's clock")]
     direction = "ahead of" if skew > 0 else "behind"
     message = (
         f"is {abs(skew):.0f} s {direction} the clock of this machine: tokens and certificates may"

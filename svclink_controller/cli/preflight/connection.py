@@ -47,7 +47,8 @@ _FIXES: Final[dict[LinkReason, str]] = {
     ),
     LinkReason.INVALID_SPEC: "kubectl edit clusterlink {link}",
     LinkReason.UNREACHABLE: (
-        "curl --insecure SERVER/version  # where svclink runs; SERVER is that of the kubeconfig"
+        "curl --insecure SERVER/version  # where svclink runs; SERVER is the server in the"
+        " kubeconfig"
     ),
     LinkReason.BUDGET_EXCEEDED: (
         "kubectl --context CONTEXT get endpointslices -A | wc -l  # of the cluster"
@@ -67,7 +68,7 @@ def check_connection(
     """
     name = link.metadata.name
     if not link.spec.enabled:
-        return Result("ok", name, "connection", "is disabled: its EndpointSlices stay as they are")
+        return Result("ok", name, "connection", "is disabled: its EndpointSlices stay unchanged")
     if problem is None:
         return Result("ok", name, "connection", "everything could be listed")
     message = f"{problem.reason.code}: {problem.message}"

@@ -56,5 +56,5 @@ async def check_leaders(client: Client, home: ControllerNamespace) -> list[Resul
     if len(leases) > 1:
         message = f"{len(leases)} controllers work on the same links: {', '.join(sorted(leases))}"
         return [Result("warn", MAIN_SUBJECT, "leaders", message, _FIX)]
-    message = f"one controller leads: {leases[0]}" if leases else "no controller leads now"
+    message = f"one controller is leading: {leases[0]}" if leases else "no controller is leading"
     return [Result("ok", MAIN_SUBJECT, "leaders", message)]

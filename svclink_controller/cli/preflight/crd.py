@@ -27,7 +27,7 @@ async def check_crd(client: Client) -> list[Result]:
         document = _OPENAPI.decode(await client.get(f"/openapi/v3/apis/{GROUP}/{API_VERSION}"))
     except ApiError as error:
         if error.status.code == 404:
-            return _problem("fail", "ClusterLinks are not installed")
+            return _problem("fail", "the ClusterLink CRD is not installed")
         return _problem("warn", f"cannot be read: {error}")
     except msgspec.MsgspecError as error:
         return _problem("warn", f"cannot be decoded: {error}")
@@ -45,11 +45,11 @@ def _fault(served: Mapping[str, bool], document: _OpenApi) -> str | None:
         document: Their schemas.
     """
     if served.get(CLUSTER_LINKS.plural):
-        return "is the namespaced one of the Go release"
+        return "is the Go release's namespaced CRD"
     if TRAFFIC_POLICIES.plural not in served:
-        return "TrafficPolicies are not installed, so no traffic is shared by them"
+        return "the TrafficPolicy CRD is not installed, so traffic policies have no effect"
     if missing := missing_fields(document):
-        return f"is of another version: it lacks {shortened(missing)}"
+        return f"is a different version: it lacks {shortened(missing)}"
     return None
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from svclink_controller.cli.preflight.results import MAIN_SUBJECT, Result, shortened
-from svclink_controller.cli.printing import counted
 from svclink_core.discovery_v1 import EndpointSlice
+from svclink_core.explained import counted
 from svclink_core.ownership import Leftover, Ours, Unclear, owner_of
 from svclink_core.snapshot import Snapshot
 from svclink_core.well_known import LABEL_CLUSTER, LABEL_GO_CLUSTER, LABEL_MANAGED_BY, MANAGED_BY
@@ -19,7 +19,7 @@ def check_leftovers(snapshot: Snapshot) -> Iterator[Result]:
         if (origin := _origin(endpoint_slice, snapshot)) is not None:
             names.setdefault(origin, []).append(str(key))
     for (origin_text, selector), keys in sorted(names.items()):
-        message = f"{counted(len(keys), 'EndpointSlice')} of {origin_text}: {shortened(keys)}"
+        message = f"{counted(len(keys), 'EndpointSlice')} from {origin_text}: {shortened(keys)}"
         fix = f"kubectl delete endpointslices -A -l '{selector}'"
         yield Result("warn", MAIN_SUBJECT, "leftovers", message, fix)
     if not names:

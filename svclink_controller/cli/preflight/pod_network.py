@@ -27,8 +27,8 @@ SUBJECT: Final = "pod network"
 RUN_IN_POD: Final = (
     "kubectl apply -f deploy/check.yaml  # svclink check in a Pod: docs/tutorials/two-clusters.md"
 )
-_NOT_IN_POD: Final = "not checked: only a Pod of the main cluster can tell"
-_NOTHING_MIRRORED: Final = "not checked: no ready TCP endpoint of it is mirrored"
+_NOT_IN_POD: Final = "not checked: run this check in a Pod of the main cluster"
+_NOTHING_MIRRORED: Final = "not checked: it has no ready mirrored TCP endpoint"
 
 T = TypeVar("T")
 
@@ -98,7 +98,7 @@ def _judge_family(link: str, family: str, outcomes: Sequence[ProbeOutcome]) -> R
     probe = first.probe
     fix = (
         f"kubectl get endpointslice -n {probe.endpoint_slice.namespace} {probe.endpoint_slice.name}"
-        "  # Pods of main need a route to its addresses: docs/tutorials/two-clusters.md"
+        "  # Pods in main need a route to its addresses: docs/tutorials/two-clusters.md"
     )
     problem = f"{probe.where} of {probe.service}: {first.problem}"
     return Result(level, link, SUBJECT, f"{message}; {problem}", fix)

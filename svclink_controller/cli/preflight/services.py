@@ -10,6 +10,7 @@ import msgspec
 from svclink_controller.api.client import Client
 from svclink_controller.api.errors import ApiError
 from svclink_controller.cli.preflight.results import MAIN_SUBJECT, Result, shortened
+from svclink_core.explained import counted
 from svclink_core.mirroring import Finding
 from svclink_core.well_known import Reason
 
@@ -21,7 +22,8 @@ def check_services(findings: Iterable[Finding]) -> Iterator[Result]:
         services.setdefault((finding.cluster, finding.reason), []).append(str(finding.service))
     for cluster, reason in sorted(services, key=lambda key: (key[0], key[1].code)):
         names = services[cluster, reason]
-        message = f"{reason.code}: {reason.sentence}: {len(names)} Service(s): {shortened(names)}"
+        count = counted(len(names), "Service")
+        message = f"{reason.code}: {reason.sentence}: {count} ({shortened(names)})"
         yield Result("warn", cluster, "services", message, f"svclink explain {names[0]}")
     if not services:
         yield Result("ok", MAIN_SUBJECT, "services", "every endpoint and port can be mirrored")

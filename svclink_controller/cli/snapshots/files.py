@@ -108,8 +108,8 @@ def _swapped(contents: Mapping[str, ClusterContent], remotes: Mapping[str, Path]
     for name, content in contents.items():
         if content.links:
             yield (
-                f"{remotes[name]}: it has ClusterLinks, as the file of a main cluster has: are"
-                f" --main and --remote {name} swapped? They are ignored"
+                f"{remotes[name]}: it has ClusterLinks, which belong in the main cluster's"
+                f" file and are ignored here: did you swap --main and --remote {name}?"
             )
 
 
@@ -146,7 +146,7 @@ def read_dump(path: Path, selection: ObjectSelection | None = None) -> ClusterCo
         found.add(each)
     content = found.content()
     if found.has_only_others:
-        raise DumpError(f"{path}: no object in it is one that svclink reads: {USE_ALL_KINDS}")
+        raise DumpError(f"{path}: it contains no object that svclink reads: {USE_ALL_KINDS}")
     content.warnings = [f"{path}: {problem}" for problem in _oddities(content, found.repeated)]
     if found.selection.namespaces != EVERYTHING and content.namespaces is None:
         needed = "it has no Namespaces, which the namespaceSelector of its link needs"
@@ -174,9 +174,9 @@ def _oddities(content: ClusterContent, repeated: Sequence[str]) -> Iterable[str]
         yield f"{objects} occurs more than once: the last one is used"
     # Every Service has an EndpointSlice, even without endpoints.
     if content.services and not content.endpoint_slices:
-        yield f"it has Services and no EndpointSlice (kubectl get all prints none): {USE_ALL_KINDS}"
+        yield f"it has Services but no EndpointSlice (kubectl get all prints none): {USE_ALL_KINDS}"
     if content.endpoint_slices and not content.services:
-        yield f"it has EndpointSlices and no Service: {USE_ALL_KINDS}"
+        yield f"it has EndpointSlices but no Service: {USE_ALL_KINDS}"
 
 
 @define

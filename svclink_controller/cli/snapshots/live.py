@@ -125,7 +125,7 @@ async def find_home(client: Client, scope: Scope) -> ControllerNamespace:
         return await find_controller_namespace(client, DEFAULT_LEASE_NAME, scope.context_namespace)
     except (ApiError, TransportError, WireError) as error:
         raise MainUnreadableError(
-            f"the namespace of svclink cannot be found: {error}: pass {CONTROLLER_NAMESPACE_FLAG}"
+            f"svclink's namespace cannot be determined: {error}: pass {CONTROLLER_NAMESPACE_FLAG}"
         ) from error
 
 
@@ -167,7 +167,7 @@ async def add_calls(client: Client, main: ClusterContent) -> None:
     callers = [each for listed in lists if isinstance(listed, Listing) for each in listed.items]
     main.api_server_calls = calls_by(callers)
     main.warnings += [
-        f"{error}: Services that the API server calls are planned like others"
+        f"{error}: Services that the API server calls are planned like any other Service"
         for error in lists
         if isinstance(error, ApiError)
     ]
@@ -333,7 +333,7 @@ async def _list(client: Client, resource: Resource[T], namespace: str = "") -> L
         is_missing = isinstance(error, ApiError) and error.status.code == 404
         fix = f": {INSTALL_CRD}, {OTHER_CLUSTER}" if is_missing else ""
         raise MainUnreadableError(
-            f"the {resource.plural} of the main cluster cannot be read: {error}{fix}"
+            f"cannot list {resource.plural} in the main cluster: {error}{fix}"
         ) from error
 
 
@@ -355,5 +355,5 @@ async def _main_id(client: Client) -> str | None:
         return await identify(client)
     except (ApiError, TransportError, WireError) as error:
         raise MainUnreadableError(
-            f"the namespace kube-system of the main cluster cannot be read: {error}"
+            f"cannot read namespace kube-system in the main cluster: {error}"
         ) from error

@@ -9,7 +9,7 @@ from attrs import define, evolve, field
 from svclink_controller import clock
 from svclink_controller.api.client import Client
 from svclink_controller.api.errors import ApiError, TransportError
-from svclink_controller.cli.printing import counted, percent_text
+from svclink_controller.cli.printing import percent_text
 from svclink_controller.cli.traffic.interrupts import Interrupt
 from svclink_controller.cli.traffic.progress import Report, Reporter
 from svclink_controller.cli.traffic.writing import read_policy, write_policy
@@ -18,6 +18,7 @@ from svclink_controller.wire.messages import WireError
 from svclink_controller.wire.resources import ENDPOINT_SLICES
 from svclink_core.codec import Json
 from svclink_core.discovery_v1 import EndpointSlice
+from svclink_core.explained import counted
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.traffic_edits import edited_policy
 from svclink_core.traffic_policy_v1alpha1 import TrafficPolicy
@@ -83,7 +84,7 @@ class Shifting:
                     case unexpected:
                         assert_never(unexpected)
             except (TransportError, WireError) as error:
-                self.reporter.show(Report(f"the main cluster cannot be read: {error}"))
+                self.reporter.show(Report(f"cannot read the main cluster: {error}"))
                 await self.interrupt.pause()
         return None
 

@@ -67,7 +67,7 @@ async def set_drained(client: Client, link: ClusterLink, *, drained: bool) -> Cl
     changed = decode_object(content, CLUSTER_LINKS)
     if changed.spec.drained is not drained:
         raise TrafficError(
-            f"the ClusterLink CRD of the main cluster does not know spec.drained: {INSTALL_CRD}"
+            f"the ClusterLink CRD in the main cluster does not have spec.drained: {INSTALL_CRD}"
         )
     return changed
 
@@ -133,7 +133,7 @@ async def _change(client: Client, stored: TrafficPolicy, policy: TrafficPolicy) 
         if not _is_same(current, stored):
             break
         stored = evolve(stored, metadata=current.metadata)
-    raise TrafficError(f"another client changes TrafficPolicy {key}: run the command again")
+    raise TrafficError(f"another client keeps changing TrafficPolicy {key}: run the command again")
 
 
 def _spec_of(policy: TrafficPolicy) -> dict[str, Json]:
@@ -150,7 +150,7 @@ def _not_written(policy: TrafficPolicy, error: ApiError) -> TrafficError:
     key, reason = policy.metadata.key, error.status.reason
     if reason == "AlreadyExists":
         return TrafficError(
-            f"TrafficPolicy {key} exists and is not the one that counts for {policy.service}:"
+            f"TrafficPolicy {key} exists but is not in effect for {policy.service}:"
             " correct its spec.targetRef, or delete it"
         )
     fix = f": {INSTALL_POLICY_CRD}" if error.status.code == 404 else ""

@@ -93,7 +93,7 @@ def _authority(cluster: AdminEntry) -> str | None:
         return None
     certificates = _CERTIFICATE.findall(found.data)
     if not certificates:
-        raise cluster.invalid(found.name, "holds no certificate in PEM; copy it again")
+        raise cluster.invalid(found.name, "contains no certificate in PEM format; copy it again")
     return b"\n".join([*certificates, b""]).decode("ascii")
 
 
@@ -110,7 +110,7 @@ def _server(cluster: AdminEntry) -> str:
     if not is_url:
         raise cluster.invalid("server", "is not a URL like https://host:port; fix it")
     if parts.username is not None:
-        raise cluster.invalid("server", "holds a user name; use username and password instead")
+        raise cluster.invalid("server", "contains a user name; use username and password instead")
     return parts._replace(scheme=parts.scheme.lower(), query="", fragment="").geturl().rstrip("/")
 
 

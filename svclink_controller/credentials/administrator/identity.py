@@ -112,7 +112,7 @@ class FileIdentity:
             problem = f"cannot be read: {why_unread(error)}"
             return self._last(f"the token file {shown_path(self.path)} {problem}")
         if not token or not token.isprintable() or " " in token:
-            return self._last(f"the token file {shown_path(self.path)} does not hold a token")
+            return self._last(f"the token file {shown_path(self.path)} does not contain a token")
         return evolve(self.fixed, authorization=f"Bearer {token}")
 
     def _last(self, problem: str) -> UserIdentity:

@@ -36,8 +36,8 @@ NAMES: Final = {
 }
 
 UNREACHABLE: Final = (
-    "connection refused by https://10.40.0.10:6443: check the server address in the kubeconfig,"
-    " and the network to it"
+    "connection refused by https://10.40.0.10:6443: check the server address in the kubeconfig"
+    " and the network path to it"
 )
 
 
@@ -52,8 +52,8 @@ def example_snapshot(**different: object) -> Facts:
             enabled=False,
             phase="Disabled",
             reason="Disabled",
-            message="spec.enabled is false: the mirrored EndpointSlices stay as they are until it"
-            " is true",
+            message="spec.enabled is false: mirrored EndpointSlices stay unchanged until"
+            " you set it to true",
             services=2,
             slices=2,
             version="v1.34.1",
@@ -226,7 +226,7 @@ def example_service() -> Facts:
                     "Applied",
                     "True",
                     "Applied",
-                    "the traffic is divided as the policy says",
+                    "traffic is shared as the policy says",
                     healthy=True,
                 ),
             ],

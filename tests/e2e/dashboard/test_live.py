@@ -48,7 +48,7 @@ def test_an_open_service_is_read_again(pages: Pages, server: ScriptedServer) -> 
         "name": "shop/web-eu-west",
         "cluster": "eu-west",
         "reason": "Activated",
-        "message": "the Service needs more active endpoints of the cluster",
+        "message": "the Service needs more active endpoints in the cluster",
         "text": "",
     }
     server.services["shop/web"] = example_service() | {"changes": [change]}

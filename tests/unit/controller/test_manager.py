@@ -325,7 +325,9 @@ async def test_mirrors_of_a_namespace_that_cannot_be_read_stay() -> None:
         world.remote.fail(Refuse(403), lambda request: "/namespaces/b/" in request.path)
         world.remote.hang_up()
         await eventually(lambda: world.synced()[0] == "NamespacesMissing")
-        assert ": b: grant list and watch" in (world.synced()[1] or "")
+        assert "(b) cannot be read, so the EndpointSlices there are kept: grant list and watch" in (
+            world.synced()[1] or ""
+        )
         world.remote.remove(remote_slice(key=there))
         world.remote.put(remote_slice(None, "10.0.0.2"))
         await eventually(lambda: world.mirrored()["web-c1"] == ["10.0.0.2"])

@@ -139,14 +139,14 @@ def test_an_empty_selector_of_an_object_selects_nothing(labels: dict[str, str]) 
 @pytest.mark.parametrize(
     ("selector", "problem"),
     [
-        (LabelSelector(), "is empty, and selects nothing: "),
+        (LabelSelector(), "is empty and selects nothing: "),
         (expression("In"), "needs at least one value for shard with the operator In"),
         (expression("NotIn"), "needs at least one value for shard with the operator NotIn"),
         (expression("Exists", "a"), "needs no values for shard with the operator Exists"),
-        (expression("In", "a", key="-shard"), "has '-shard', which is not a label key: "),
-        (expression("In", "a b"), "has 'a b', which is not a label value: "),
-        (LabelSelector((("shard", "-"),)), "has '-', which is not a label value: "),
-        (LabelSelector((("a/b/c", "x"),)), "has 'a/b/c', which is not a label key: "),
+        (expression("In", "a", key="-shard"), "has '-shard', which is not a valid label key: "),
+        (expression("In", "a b"), "has 'a b', which is not a valid label value: "),
+        (LabelSelector((("shard", "-"),)), "has '-', which is not a valid label value: "),
+        (LabelSelector((("a/b/c", "x"),)), "has 'a/b/c', which is not a valid label key: "),
     ],
 )
 def test_invalid_selectors_of_objects(selector: LabelSelector, problem: str) -> None:

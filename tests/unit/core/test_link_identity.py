@@ -42,7 +42,7 @@ def test_a_link_to_the_main_cluster_is_refused() -> None:
         "a": LinkReason.SELF_LINK,
         "b": LinkReason.SELF_LINK,
     }
-    message = f"the kubeconfig leads to the main cluster itself: {LinkReason.SELF_LINK.sentence}"
+    message = f"the kubeconfig points to the main cluster itself: {LinkReason.SELF_LINK.sentence}"
     assert refused["a"].message == message
 
 

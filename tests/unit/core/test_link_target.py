@@ -80,7 +80,7 @@ def test_link_with_an_invalid_field_has_a_problem() -> None:
     assert problem == Problem(
         LinkReason.INVALID_SPEC,
         "spec.allowedCIDRs has entries that are not CIDRs (10.0/8, 10.0.0.1/8): "
-        "fix them, as in 10.0.0.0/16 or fd00::/64, with no bits set after the prefix",
+        "write each like 10.0.0.0/16 or fd00::/64, with no bits set after the prefix",
     )
 
 
@@ -157,8 +157,11 @@ def test_selectors_of_a_link_and_of_all_links() -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        (ClusterLinkSpec(service_selector=LabelSelector()), "spec.serviceSelector is empty, "),
-        (ClusterLinkSpec(namespace_selector=LabelSelector()), "spec.namespaceSelector is empty, "),
+        (ClusterLinkSpec(service_selector=LabelSelector()), "spec.serviceSelector is empty and "),
+        (
+            ClusterLinkSpec(namespace_selector=LabelSelector()),
+            "spec.namespaceSelector is empty and ",
+        ),
     ],
 )
 def test_a_link_with_an_invalid_selector_is_not_read(spec: ClusterLinkSpec, message: str) -> None:

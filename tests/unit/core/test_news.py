@@ -46,9 +46,9 @@ def test_nothing_happened() -> None:
 
 def test_service_comes_and_goes() -> None:
     """Only those of the main cluster are told."""
-    new = News(NewsKind.SERVICE, Level.OK, "the Service is new", service=NAME)
+    new = News(NewsKind.SERVICE, Level.OK, "the Service was added", service=NAME)
     assert service_news(None, SERVICE) == (new,)
-    assert service_news(SERVICE, None) == (evolve(new, text="the Service is gone"),)
+    assert service_news(SERVICE, None) == (evolve(new, text="the Service was removed"),)
     assert service_news(None, evolve(SERVICE, local=None)) == ()
 
 
@@ -95,7 +95,7 @@ def test_traffic_changes() -> None:
     (news,) = service_news(SERVICE, steered)
     assert news.text == "TrafficPolicy web is in effect"
     (news,) = service_news(steered, SERVICE)
-    assert news.text == "no TrafficPolicy is in effect any more"
+    assert news.text == "no TrafficPolicy is in effect anymore"
     (news,) = service_news(steered, evolve(steered, tier=1))
     assert (news.level, news.text) == (Level.WARNING, "tier 1 is in use (was 0)")
     (news,) = service_news(evolve(steered, tier=1), steered)
@@ -128,9 +128,9 @@ LINK = link_overview(condition())
 def test_link_comes_and_goes() -> None:
     """Each is one piece of news."""
     (news,) = link_news(None, LINK)
-    assert news == News(NewsKind.LINK, Level.OK, "the ClusterLink is new", "c1")
+    assert news == News(NewsKind.LINK, Level.OK, "the ClusterLink was added", "c1")
     (news,) = link_news(LINK, None)
-    assert news.text == "the ClusterLink is gone"
+    assert news.text == "the ClusterLink was removed"
     assert link_news(None, None) == ()
     assert link_news(LINK, LINK) == ()
 
@@ -162,12 +162,12 @@ def test_link_is_drained() -> None:
 def test_what_is_seen_changes(seen: SeenCluster, text: str) -> None:
     """The page reads the cluster itself, and may see something else than the controller."""
     (news,) = link_news(LINK, evolve(LINK, seen=seen))
-    assert news.text == f"seen from here: {text}"
+    assert news.text == f"as seen from here: {text}"
     (news,) = link_news(evolve(LINK, seen=seen), LINK)
-    assert news.text == "seen from here: connected"
+    assert news.text == "as seen from here: connected"
 
 
 def test_disabled_link_is_not_read() -> None:
     """That is no problem of the cluster."""
     (news,) = link_news(LINK, link_overview(condition(), spec=ClusterLinkSpec(enabled=False)))
-    assert news.text == "seen from here: not read, because the ClusterLink is disabled"
+    assert news.text == "as seen from here: not read, because the ClusterLink is disabled"

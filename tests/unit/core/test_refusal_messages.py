@@ -141,8 +141,8 @@ def test_full_quota_is_named_with_its_namespace() -> None:
     assert [
         explain_refusal(RefusalSource.QUOTA, "403: no", "", each) for each in ("default", "")
     ] == [
-        "a ResourceQuota refused it: raise the quota of namespace default (403: no)",
-        "a ResourceQuota refused it: raise the quota of the cluster (403: no)",
+        "a ResourceQuota rejected it: raise the quota in namespace default (403: no)",
+        "a ResourceQuota rejected it: raise the quota in the cluster (403: no)",
     ]
 
 

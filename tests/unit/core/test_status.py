@@ -169,8 +169,8 @@ def test_synced_names_missing_namespaces() -> None:
     found = condition(evolve(FACTS, connection=Synced(frozenset("dcba"))), "Synced")
     assert (found.status, found.reason) == ("False", "NamespacesMissing")
     assert found.message == (
-        "4 included namespace(s) cannot be read, and their EndpointSlices are kept:"
-        f" a, b, c and 1 more: {LinkReason.NAMESPACES_MISSING.sentence}"
+        "4 included namespaces (a, b, c and 1 more) cannot be read, so the EndpointSlices there"
+        f" are kept: {LinkReason.NAMESPACES_MISSING.sentence}"
     )
 
 
@@ -226,10 +226,11 @@ def test_degraded_names_services() -> None:
     findings = [finding(name, MISMATCH) for name in "dcba"] + [finding("e", INVALID)]
     message = condition(evolve(FACTS, findings=findings), "Degraded").message
     assert message == (
-        "4 Service(s): default/a, default/b, default/c and 1 more: "
+        "4 Services (default/a, default/b, default/c and 1 more): "
         "give the ports the same name or the same number in both clusters; "
-        "InvalidEndpoints: 1 Service(s): default/e: "
-        "what is invalid, or outside spec.allowedCIDRs, is left out of the mirrored EndpointSlices"
+        "InvalidEndpoints: 1 Service (default/e): "
+        "invalid data and addresses outside spec.allowedCIDRs are left out of the mirrored"
+        " EndpointSlices"
     )
 
 
@@ -239,7 +240,7 @@ def test_a_held_deletion_degrades() -> None:
     shown = condition(evolve(FACTS, guard=held, findings=[finding("a", MISMATCH)]), "Degraded")
     assert (shown.status, shown.reason) == ("True", "DeletionHeld")
     assert shown.message.startswith("the cluster lost 18 of 24 mirrored EndpointSlices at once")
-    assert "; PortMismatch: 1 Service(s): default/a" in shown.message
+    assert "; PortMismatch: 1 Service (default/a)" in shown.message
     settling = Guard(is_armed=True, wave=Wave(24, 18, 0, 0))
     assert condition(evolve(FACTS, guard=settling), "Degraded").status == "False"
 
@@ -252,7 +253,11 @@ EXPIRED = CredentialState(LinkReason.CREDENTIALS_EXPIRED, f"the token expired at
 @pytest.mark.parametrize(
     ("credentials", "status", "message"),
     [
-        (VALID, "False", f"no credential of the link expires within a week (valid until {NOW})"),
+        (
+            VALID,
+            "False",
+            f"none of the link's credentials expires within a week (valid until {NOW})",
+        ),
         (SOON, "True", f"{SOON.text}: {LinkReason.CREDENTIALS_EXPIRE_SOON.sentence}{ADVICE}"),
         (EXPIRED, "True", f"{EXPIRED.text}: {LinkReason.CREDENTIALS_EXPIRED.sentence}{ADVICE}"),
     ],
@@ -312,13 +317,13 @@ SHOWN_FIVE = "default/a, default/b, default/c and 2 more"
         (0, [], "True", LinkReason.DRAINED, LinkReason.DRAINED.sentence),
         # A Service that was planned, and whose slices are not written yet.
         (0, FIVE[:1], "True", LinkReason.DRAINED, LinkReason.DRAINED.sentence),
-        (7, FIVE, "False", LinkReason.DRAINING, f"{LinkReason.DRAINING.sentence} (2 Service(s))"),
+        (7, FIVE, "False", LinkReason.DRAINING, f"{LinkReason.DRAINING.sentence} (2 Services)"),
         (
             5,
             FIVE,
             "False",
             LinkReason.STILL_NEEDED,
-            f"5 Service(s): {SHOWN_FIVE}: {LinkReason.STILL_NEEDED.sentence}",
+            f"5 Services ({SHOWN_FIVE}): {LinkReason.STILL_NEEDED.sentence}",
         ),
     ],
 )
@@ -513,4 +518,4 @@ def test_a_new_condition_begins_now() -> None:
 def test_services_of_a_message_are_namespaced() -> None:
     """Messages name Services with their namespace."""
     message = condition(evolve(FACTS, findings=[finding("web", MISMATCH)]), "Degraded").message
-    assert message.startswith(f"1 Service(s): {WEB}: ")
+    assert message.startswith(f"1 Service ({WEB}): ")

@@ -37,8 +37,8 @@ def test_extreme_values_are_accepted() -> None:
         (
             TargetReference("Web"),
             (
-                "spec.targetRef.name: 'Web' is not the name of a Service: use at most 63 lower-case"
-                " letters, digits and inner '-'"
+                "spec.targetRef.name: 'Web' is not a valid Service name: use at most 63 lowercase"
+                " letters, digits and '-', with no '-' at either end"
             ),
         ),
     ],
@@ -76,15 +76,15 @@ def test_numbers_are_refused() -> None:
         (
             (ClusterTraffic("c1", 10, tier=1),),
             (
-                "spec.clusters[0]: c1 has tier 1, and only clusters of tier 0 can have a share:"
-                " remove its tier or its share"
+                "spec.clusters[0]: c1 has tier 1, but only clusters in tier 0 can have"
+                " a share: remove its tier or its share"
             ),
         ),
         (
             (ClusterTraffic("c1", 80), ClusterTraffic("c2", 80)),
             (
-                "spec.clusters: the shares add up to 160 (c1=80, c2=80), and must add up to at most"
-                " 100: lower one of them"
+                "spec.clusters: the shares add up to 160 (c1=80, c2=80), but the limit"
+                " is 100: lower one of them"
             ),
         ),
         (
@@ -94,8 +94,8 @@ def test_numbers_are_refused() -> None:
         (
             (ClusterTraffic("-c1"),),
             (
-                "spec.clusters[0].name: '-c1' is not the name of a ClusterLink: use at most 63"
-                " lower-case letters, digits and inner '-'"
+                "spec.clusters[0].name: '-c1' is not a valid ClusterLink name: use at most 63"
+                " lowercase letters, digits and '-', with no '-' at either end"
             ),
         ),
         (

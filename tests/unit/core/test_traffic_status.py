@@ -136,8 +136,8 @@ def test_disabled_cluster_that_gets_traffic() -> None:
     outcome, reason, message = applied(traffic(LOCAL, B, kept))
     assert (outcome, reason) == ("False", "ClusterDisabled")
     assert message == (
-        "the ClusterLink of c is disabled: the EndpointSlices of the cluster stay as they are, and"
-        " may be out of date"
+        "ClusterLink c is disabled: the cluster's EndpointSlices stay unchanged"
+        " and may be out of date"
     )
 
 
@@ -147,7 +147,7 @@ def test_disabled_cluster_whose_tier_is_in_use() -> None:
     assert applied(traffic(LOCAL, B, kept))[:2] == ("True", "Applied")
     outcome, reason, message = applied(traffic(LOCAL, B, kept, last_tier=1))
     assert (outcome, reason) == ("False", "FailedOver")
-    assert "; ClusterDisabled: the ClusterLink of c is disabled: " in message
+    assert "; ClusterDisabled: ClusterLink c is disabled: " in message
 
 
 def test_disabled_cluster_is_named_once() -> None:
@@ -156,7 +156,7 @@ def test_disabled_cluster_is_named_once() -> None:
     assert "ClusterDisabled" not in applied(traffic(LOCAL, missed))[2]
     kept = evolve(C, tier=0, active=3, reason=TrafficReason.FROZEN)
     four, six = FamilyTraffic("IPv4", 0, (LOCAL, kept)), FamilyTraffic("IPv6", 0, (LOCAL, kept))
-    assert applied(ServiceTraffic(WEB, "web", (four, six)))[2].startswith("the ClusterLink of c is")
+    assert applied(ServiceTraffic(WEB, "web", (four, six)))[2].startswith("ClusterLink c is")
 
 
 def test_disabled_clusters_while_nothing_is_ready() -> None:
@@ -164,7 +164,7 @@ def test_disabled_clusters_while_nothing_is_ready() -> None:
     dark = evolve(ServiceTraffic(WEB, "web"), disabled_clusters=("b", "c"))
     outcome, reason, message = applied(dark)
     assert (outcome, reason) == ("False", "NothingReady")
-    assert "; ClusterDisabled: the ClusterLink of b, c is disabled: " in message
+    assert "; ClusterDisabled: ClusterLinks b, c are disabled: " in message
     assert "ClusterDisabled" not in applied(evolve(HEALTHY, disabled_clusters=("b",)))[2]
 
 
@@ -174,13 +174,16 @@ def test_missed_share() -> None:
     outcome, reason, message = applied(traffic(LOCAL, many, C))
     assert (outcome, reason) == ("False", "ShareUnreachable")
     assert message.startswith(
-        "b gets 33% rather than 50%, because 5 of 10 local Pods are too many: "
+        "b gets 33% rather than 50%, which would need 5 fewer local Pods (of 10): "
     )
     others = evolve(B, active=5, wanted_share=90, miss=Miss(Obstacle.TOO_MANY_OTHERS, 11))
-    assert "because 11 endpoints outside of it are too many" in applied(traffic(LOCAL, others))[2]
+    assert (
+        "which would need 11 fewer active endpoints outside the cluster"
+        in applied(traffic(LOCAL, others))[2]
+    )
     few = evolve(B, miss=Miss(Obstacle.TOO_FEW_OTHERS, 7))
     assert (
-        "because 7 more endpoints outside of it would have to be ready"
+        "which would need 7 more ready endpoints outside the cluster"
         in (applied(traffic(LOCAL, few))[2])
     )
 
@@ -188,12 +191,12 @@ def test_missed_share() -> None:
 @pytest.mark.parametrize(
     ("obstacle", "sentence"),
     [
-        (Obstacle.NOTHING_READY, "none of its endpoints is ready"),
-        (Obstacle.NOTHING_ELSE_READY, "nothing else of the Service is ready"),
+        (Obstacle.NOTHING_READY, "it has no ready endpoint"),
+        (Obstacle.NOTHING_ELSE_READY, "the Service has no other ready endpoint"),
         (Obstacle.DRAINED, "its ClusterLink is drained"),
         (
             Obstacle.FROZEN,
-            "its ClusterLink is disabled, so its EndpointSlices stay as they are",
+            "its ClusterLink is disabled, so its EndpointSlices stay unchanged",
         ),
     ],
 )
@@ -256,7 +259,7 @@ def test_younger_of_two_policies_conflicts() -> None:
         ("Accepted", "False", "Conflicted"),
         ("Applied", "False", "Conflicted"),
     ]
-    assert found.conditions[0].message.startswith("TrafficPolicy web targets default/web too: ")
+    assert found.conditions[0].message.startswith("TrafficPolicy web also targets default/web: ")
     assert found.clusters == ()
 
 

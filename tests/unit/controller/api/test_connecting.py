@@ -95,7 +95,7 @@ async def test_error_of_a_proxy_shows_no_password(status: int) -> None:
         async with connecting(wanted) as client:
             with pytest.raises(TransportError) as caught:
                 await client.get("/version")
-    assert str(caught.value) == f"https://api.test cannot be reached: the proxy answered {status}"
+    assert str(caught.value) == f"https://api.test cannot be reached: the proxy returned {status}"
     assert "hunter2" not in "".join(traceback.format_exception(caught.value))
 
 
@@ -238,7 +238,7 @@ def plugin(*command: str) -> dict[str, object]:
         (main_content("ftp://127.0.0.1"), "server is not a URL"),
         (
             main_content(**{"client-certificate-data": "aGFsbG8=", "client-key-data": "aGFsbG8="}),
-            "users[a].user.client-certificate-data holds no certificate",
+            "users[a].user.client-certificate-data contains no certificate",
         ),
         (
             main_content(exec=plugin("/nowhere/plugin")),

@@ -123,7 +123,7 @@ async def test_body_over_the_limit_is_an_error() -> None:
         return await stream(request, *[bytes(2**20)] * (LIMITS.response_bytes // 2**20 + 1))
 
     async with serving(flood) as server, connected(server.url, LIMITS) as client:
-        with pytest.raises(TransportError, match=f"more than {LIMITS.response_bytes} bytes"):
+        with pytest.raises(TransportError, match=f"larger than {LIMITS.response_bytes} bytes"):
             await client.get("/api/v1/services")
 
 
@@ -135,7 +135,7 @@ async def test_limit_counts_decompressed_bytes() -> None:
         return web.Response(body=bomb, headers={"Content-Encoding": "gzip"})
 
     async with serving(explode) as server, connected(server.url, LIMITS) as client:
-        with pytest.raises(TransportError, match=f"more than {LIMITS.response_bytes} bytes"):
+        with pytest.raises(TransportError, match=f"larger than {LIMITS.response_bytes} bytes"):
             await client.get("/api/v1/services")
 
 
@@ -150,7 +150,7 @@ async def test_error_response_over_the_limit_is_an_error() -> None:
         return response
 
     async with serving(flood) as server, connected(server.url, LIMITS) as client:
-        with pytest.raises(TransportError, match=f"more than {LIMITS.response_bytes} bytes"):
+        with pytest.raises(TransportError, match=f"larger than {LIMITS.response_bytes} bytes"):
             await client.get("/api/v1/services")
 
 
@@ -163,7 +163,7 @@ async def test_watch_line_over_the_limit_is_an_error() -> None:
         )
 
     async with serving(flood) as server, connected(server.url, LIMITS) as client:
-        with pytest.raises(TransportError, match=f"more than {LIMITS.watch_line_bytes} bytes"):
+        with pytest.raises(TransportError, match=f"larger than {LIMITS.watch_line_bytes} bytes"):
             await read_lines(client)
 
 

@@ -431,7 +431,7 @@ FAULTS: Final[list[tuple[Fault, str, str, str, str, str]]] = [
     (no_crd, "fail", "MAIN", "crd", "not installed", "kubectl apply -f crd/"),
     (old_crd, "warn", "MAIN", "crd", "spec.excludedServiceNames", "kubectl apply -f crd/"),
     (go_crd, "warn", "MAIN", "crd", "Go release", "kubectl apply -f crd/"),
-    (no_policy_crd, "warn", "MAIN", "crd", "TrafficPolicies are not", "kubectl apply -f crd/"),
+    (no_policy_crd, "warn", "MAIN", "crd", "the TrafficPolicy CRD is not", "kubectl apply -f crd/"),
     (old_policy_crd, "warn", "MAIN", "crd", "TrafficPolicy.status.tiers", "kubectl apply -f crd/"),
     (
         main_permission,
@@ -542,7 +542,7 @@ FAULTS: Final[list[tuple[Fault, str, str, str, str, str]]] = [
         "warn",
         "MAIN",
         "leftovers",
-        "of the Go release",
+        "from the Go release",
         "-l 'cloudpilot.ai/svclink-cluster'",
     ),
     (
@@ -721,7 +721,7 @@ async def test_cluster_of_a_disabled_link_is_not_contacted(tmp_path: Path) -> No
         results = json.loads(await world.ask("check", "-o", "json"))
         assert world.servers["c1"].requests == []
     assert [each["message"] for each in results if each["cluster"] == "c1"] == [
-        "is disabled: its EndpointSlices stay as they are"
+        "is disabled: its EndpointSlices stay unchanged"
     ]
 
 
@@ -778,8 +778,8 @@ async def test_leader_is_named(tmp_path: Path, *, may_list: bool) -> None:
             seen.apis["main"].denied.add(("list", "leases"))
         results = json.loads(await world.ask("check", "-o", "json"))
     lines = [each["message"] for each in results if each["subject"] == "leaders"]
-    found = "one controller leads: pod-a by Lease a/svclink"
-    assert lines == [found if may_list else "no controller leads now"]
+    found = "one controller is leading: pod-a by Lease a/svclink"
+    assert lines == [found if may_list else "no controller is leading"]
 
 
 async def test_namespace_of_the_controller_is_shown(tmp_path: Path) -> None:
@@ -796,10 +796,10 @@ async def test_namespace_of_the_controller_is_shown(tmp_path: Path) -> None:
         seen.apis["main"].denied |= {("list", "deployments"), ("list", "leases")}
         found.append(await namespace_line(world))
     assert [each["level"] for each in found] == ["ok", "ok", "warn", "warn"]
-    assert "no Deployment or Lease of svclink was found" in found[0]["message"]
-    assert found[1]["message"] == "the namespace of svclink is a"
+    assert "found no svclink Deployment or Lease" in found[0]["message"]
+    assert found[1]["message"] == "svclink's namespace is a"
     assert found[2]["fix"].startswith("svclink check --controller-namespace a --kubeconfig ")
-    assert "may not be listed" in found[3]["message"]
+    assert "no permission to list" in found[3]["message"]
 
 
 async def namespace_line(world: Fleet) -> Any:

@@ -38,11 +38,11 @@ def test_every_command_takes_the_flags_for_clusters_after_its_name(name: str) ->
     ("command", "words"),
     [
         ("export-kubeconfig one two", ["two"]),
-        ("export-kubeconfig --link Not_a_name", ["--link", "not a valid name of a ClusterLink"]),
+        ("export-kubeconfig --link Not_a_name", ["--link", "not a valid ClusterLink name"]),
         ("export-kubeconfig --namespaces kube-system", ["--namespaces", "never mirrored"]),
         ("export-kubeconfig --namespaces A", ["--namespaces", "not a valid namespace"]),
-        ("export-kubeconfig --server http://a", ["https only"]),
-        ("export-kubeconfig --server https://", ["https only", "https://HOST"]),
+        ("export-kubeconfig --server http://a", ["only https"]),
+        ("export-kubeconfig --server https://", ["only https", "https://HOST"]),
         ("export-kubeconfig --duration 1m", ["--duration", "10m or more"]),
         ("export-kubeconfig --duration soon", ["--duration", "not a duration"]),
         ("export-kubeconfig nowhere", ["nowhere"]),
@@ -57,7 +57,7 @@ def test_every_command_takes_the_flags_for_clusters_after_its_name(name: str) ->
         ("shift shop/web --to c1 --steps 5,x", ["--steps", "'x'", "from 0 to 100"]),
         ("shift shop/web --to c1 --steps 5 --every 2", ["--every", "not a duration"]),
         ("shift shop/web --to c1 --steps 5 --min-ready -1", ["--min-ready"]),
-        ("drain Cluster", ["'Cluster'", "not a valid name of a ClusterLink"]),
+        ("drain Cluster", ["'Cluster'", "not a valid ClusterLink name"]),
         ("cleanup -n a -A", ["not both"]),
         ("cleanup -n a/b", ["--namespace", "'a/b'"]),
         ("cleanup --context nowhere", ["nowhere"]),
@@ -90,7 +90,7 @@ def test_invalid_input_is_one_sentence_and_exit_code_1(
     ("answer", "words"),
     [
         ("<html>", "the response is not from a Kubernetes API server"),
-        ("{}", "is not accepted: put the CA that signed"),
+        ("{}", "was rejected: put the CA that signed"),
     ],
 )
 async def test_export_from_another_server_is_one_sentence(

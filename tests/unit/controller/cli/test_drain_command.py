@@ -69,7 +69,7 @@ async def test_drain_waits_until_nothing_uses_the_cluster(tmp_path: Path) -> Non
         done = await running
     assert done.exit_code == 0, done.output
     said = done.stdout.splitlines()
-    assert any(line.startswith("waiting; after an interrupt (Ctrl-C)") for line in said)
+    assert any(line.startswith("waiting; if you interrupt (Ctrl-C)") for line in said)
     assert said[-1] == "c1 is drained"
 
 
@@ -179,4 +179,4 @@ async def test_old_definition_of_links_is_named(tmp_path: Path) -> None:
         (found,) = world.main.all("clusterlinks")
         world.main.fail(Answer(found), method("PATCH"))
         done = await world.run("drain", "c1")
-    assert "does not know spec.drained: install the ClusterLink CRD" in str(done.exception)
+    assert "does not have spec.drained: install the ClusterLink CRD" in str(done.exception)

@@ -52,9 +52,9 @@ def test_each_cluster_is_explained(files: Files) -> None:
         "  main: ClusterIP Service with 1 local endpoint",
         "  c1: mirrored (1 endpoint in 1 EndpointSlice)",
         f"    left out: {Reason.INVALID_ENDPOINTS.sentence}: 127.0.0.1",
-        "    left out: a remote port has no partner in the main Service: (unnamed) 1/TCP",
+        "    left out: a remote port has no matching port in the main Service: (unnamed) 1/TCP",
         "  c2: not mirrored, because it is in the link's excludedServices",
-        "  c3: kept as it is, because the cluster has not been listed completely yet",
+        "  c3: kept unchanged, because the cluster has not been fully listed yet",
         (
             "  planned: create EndpointSlice default/web-c1: the remote EndpointSlice is not"
             " mirrored yet"
@@ -143,7 +143,7 @@ def test_refused_link_is_explained(files: Files) -> None:
     files.write("main.yaml", service(), kube_system)
     remote = files.remote("c1", service(), kube_system)
     assert (
-        "    could not be read: SelfLink: the kubeconfig leads"
+        "    could not be read: SelfLink: the kubeconfig points"
         in files.run("explain", "default/web", *remote).stdout
     )
     done = files.run("explain", "default/web", *remote, "-o", "json")
@@ -179,7 +179,7 @@ def test_held_deletion_is_not_planned(files: Files) -> None:
     files.write("main.yaml", link("c1"), *map(service, names), *mirrors)
     remote = files.remote("c1", service("default/other"))
     done = files.run("explain", "default/s00", *remote)
-    assert "  c1: kept as it is, because the cluster lost most of its mirrored" in done.stdout
+    assert "  c1: kept unchanged, because the cluster lost most of its mirrored" in done.stdout
     assert "planned:" not in done.stdout
     lifted = files.run("explain", "default/s00", *remote, before=("--deletion-hold=0s",))
     assert "  planned: delete EndpointSlice default/s00-c1" in lifted.stdout

@@ -74,7 +74,7 @@ async def test_ca_that_does_not_fit_is_an_error(tmp_path: Path) -> None:
     """The CA of a cluster is often not that of the load balancer; then nothing is created."""
     async with serving(Cluster(OTHER_AUTHORITY)) as server:
         done = await export(server, tmp_path, **{"insecure-skip-tls-verify": True})
-    assert "is not accepted: put the CA that signed" in str(done.exception)
+    assert "was rejected: put the CA that signed" in str(done.exception)
     assert (done.stdout, has_written(server)) == ("", False)
 
 
@@ -109,7 +109,7 @@ async def test_output_says_where_to_put_it(tmp_path: Path) -> None:
         known = {"certificate-authority-data": base64.b64encode(pem(AUTHORITY).encode()).decode()}
         bare = await export(server, tmp_path, **known)
         link = await export(server, tmp_path, "--link", "c1", **known)
-    assert "the Secret that spec.kubeconfigSecretRef of a ClusterLink names" in bare.stderr
+    assert "the Secret that its spec.kubeconfigSecretRef names" in bare.stderr
     assert "Apply this ClusterLink in the main cluster" in link.stderr
     assert printed(bare).ca_data == pem(AUTHORITY)
     assert yaml.safe_load(link.stdout)["metadata"] == {"name": "c1"}

@@ -504,8 +504,8 @@ def test_swapped_files_are_noticed(files: Files) -> None:
     remote = files.write("c1.yaml", service(), endpoint_slice(), link())
     (warning,) = read_files(main, {"c1": remote}, Options()).warnings
     assert warning == (
-        f"{remote}: it has ClusterLinks, as the file of a main cluster has: are --main and --remote"
-        " c1 swapped? They are ignored"
+        f"{remote}: it has ClusterLinks, which belong in the main cluster's file and are ignored"
+        " here: did you swap --main and --remote c1?"
     )
 
 

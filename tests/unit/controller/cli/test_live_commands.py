@@ -139,7 +139,7 @@ async def test_unusable_link_is_explained(
         world.main.put(service())
         output = await world.ask("explain", "default/web")
     assert f"    could not be read: {reason}: " in output
-    assert "  c1: kept as it is, because" in output
+    assert "  c1: kept unchanged, because" in output
 
 
 async def test_second_link_to_a_cluster_is_not_used(tmp_path: Path) -> None:
@@ -219,9 +219,9 @@ async def test_secret_is_sought_where_the_controller_is(tmp_path: Path) -> None:
         unclear = await world.ask("explain", "default/web")
         given = await world.run("--controller-namespace", "svc", "explain", "default/web")
     assert "there is no Secret default/c1" in before
-    assert "no Deployment or Lease of svclink was found" in before
+    assert "found no svclink Deployment or Lease" in before
     assert "could not be read" not in after + given.stdout
-    assert "controllers run in the namespaces other, svc: pass --controller-namespace" in unclear
+    assert "controllers run in namespaces other, svc: pass --controller-namespace" in unclear
 
 
 def deploy(world: Fleet, namespace: str) -> None:
@@ -236,7 +236,7 @@ async def test_failed_search_for_the_controller_names_the_flag(tmp_path: Path) -
     async with fleet(tmp_path) as world:
         world.main.fail(Refuse(503), ends_with("/deployments"))
         done = await world.run("plan")
-    assert "the namespace of svclink cannot be found: 503" in str(done.exception)
+    assert "svclink's namespace cannot be determined: 503" in str(done.exception)
     assert str(done.exception).endswith(": pass --controller-namespace")
 
 
@@ -270,7 +270,7 @@ async def test_explain_names_what_makes_the_api_server_call_a_service(tmp_path: 
         world.main.put(service())
         world.main.put_raw("validatingwebhookconfigurations", webhook_configuration("policy"))
         output = await world.ask("explain", "default/web")
-    assert "c1: not mirrored, because the API server of the main cluster calls it" in output
+    assert "c1: not mirrored, because the main cluster's API server calls it" in output
     assert "(ValidatingWebhookConfiguration/policy)" in output
 
 
@@ -283,7 +283,7 @@ async def test_kind_that_must_not_be_listed_is_a_warning(tmp_path: Path) -> None
         world.main.fail(Refuse(403, "Forbidden"), ends_with("/validatingwebhookconfigurations"))
         done = await world.run("explain", "default/web")
     assert "(APIService/v1.example.com)" in done.stdout
-    assert "Services that the API server calls are planned like others" in done.stderr
+    assert "Services that the API server calls are planned like any other Service" in done.stderr
 
 
 async def test_failed_list_of_callers_is_an_error(tmp_path: Path) -> None:
@@ -291,7 +291,7 @@ async def test_failed_list_of_callers_is_an_error(tmp_path: Path) -> None:
     async with fleet(tmp_path, "c1") as world:
         world.main.fail(Refuse(500), ends_with("/customresourcedefinitions"))
         done = await world.run("plan")
-    assert "the customresourcedefinitions of the main cluster cannot be read" in str(done.exception)
+    assert "cannot list customresourcedefinitions in the main cluster" in str(done.exception)
 
 
 # Status
@@ -310,7 +310,7 @@ STATUS = ClusterLinkStatus(
         Condition("Ready", "True", "ClusterReady", "fine", "2020-01-01T00:00:00Z"),
         Condition("Synced", "True", "Synced", "fine", "2020-01-01T00:00:00Z"),
         Condition(
-            "Degraded", "True", "PortMismatch", "1 Service(s): shop/web", "2020-01-02T00:00:00Z"
+            "Degraded", "True", "PortMismatch", "1 Service (shop/web)", "2020-01-02T00:00:00Z"
         ),
     ),
 )
@@ -329,7 +329,7 @@ async def test_status_shows_every_link(tmp_path: Path) -> None:
         "NAME STATUS REASON SERVICES ENDPOINTS VERSION LAST CONNECTED LAST EVENT"
     )
     assert table[1].startswith("c1 Ready PortMismatch 2 5 v1.36.0 ")
-    assert table[1].endswith("1 Service(s): shop/web")
+    assert table[1].endswith("1 Service (shop/web)")
     assert table[2] == f"c2 Pending - 0 0 - - - {NOT_PROCESSED}"
     assert data[0] == {
         "name": "c1",
@@ -337,7 +337,7 @@ async def test_status_shows_every_link(tmp_path: Path) -> None:
         "enabled": True,
         "phase": "Ready",
         "reason": "PortMismatch",
-        "message": "1 Service(s): shop/web",
+        "message": "1 Service (shop/web)",
         "services": 2,
         "endpoints": 5,
         "slices": 3,
@@ -382,7 +382,7 @@ async def test_status_names_services_that_the_api_server_calls(tmp_path: Path) -
         after = lines(await world.ask("status"))
     assert after[:-1] == before
     assert after[-1] == (
-        "Not mirrored, because the API server of the main cluster calls them:"
+        "Not mirrored, because the main cluster's API server calls them:"
         " default/web (svclink services --all shows what calls them)"
     )
 
@@ -493,10 +493,7 @@ async def test_rejected_list_of_main_is_one_sentence(tmp_path: Path, command: li
     async with fleet(tmp_path) as world:
         world.main.fail(Refuse(403, "Forbidden"), ends_with("/clusterlinks"))
         done = await world.run(*command)
-    assert (
-        str(done.exception)
-        == "the clusterlinks of the main cluster cannot be read: 403 Forbidden: no"
-    )
+    assert str(done.exception) == "cannot list clusterlinks in the main cluster: 403 Forbidden: no"
     assert done.stdout == ""
 
 

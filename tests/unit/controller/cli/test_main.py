@@ -260,7 +260,7 @@ def test_controller_takes_a_context(run: Run, tmp_path: Path) -> None:
     ended = run("--kubeconfig", str(path), "--context", "b")
     assert ended.code == 1
     assert "it has no context named 'b'; its contexts are: a" in ended.error
-    assert "pass --kubeconfig too" in run("--context", "b").error
+    assert "requires --kubeconfig" in run("--context", "b").error
 
 
 def test_user_without_a_home_directory() -> None:
@@ -296,8 +296,8 @@ def test_missing_kubeconfig_outside_a_pod_names_the_flag(run: Run) -> None:
     ended = run()
     assert ended.code == 1
     assert ended.error == (
-        "Error: not running in a Pod (KUBERNETES_SERVICE_HOST is not set), and $KUBECONFIG and"
-        " ~/.kube/config are for commands only: pass --kubeconfig=FILE to run the controller\n"
+        "Error: not running in a Pod (KUBERNETES_SERVICE_HOST is not set), and the controller"
+        " does not use $KUBECONFIG or ~/.kube/config: pass --kubeconfig=FILE\n"
     )
 
 
@@ -416,7 +416,7 @@ def test_memory_is_written_as_in_kubernetes(text: str, mebibytes: int) -> None:
         ("96M", "write it as 80Mi or 1Gi"),
         ("0.5Gi", "write it as 80Mi or 1Gi"),
         ("-1Gi", "write it as 80Mi or 1Gi"),
-        ("15Mi", "too little: use 16Mi or more"),
+        ("15Mi", "too small: use 16Mi or more"),
     ],
 )
 def test_memory_that_is_not_understood_is_an_error(text: str, problem: str) -> None:

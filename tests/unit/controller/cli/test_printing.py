@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from svclink_controller.cli.printing import counted, print_table, print_table_with_notes
+from svclink_controller.cli.printing import print_table, print_table_with_notes
 
 FIX = 'kubectl patch clusterlink cluster-a -p {"spec":{"allowedCIDRs":["10.1.0.0/16"]}}'
 COLUMNS = ("", "CLUSTER", "WHAT", "FOUND", "FIX")
@@ -57,11 +57,3 @@ def test_cell_is_continued_in_the_next_line(
     printed = capsys.readouterr().out
     assert printed.count("a") == 50
     assert "…" not in printed
-
-
-@pytest.mark.parametrize(
-    ("number", "text"), [(0, "0 Pod addresses"), (1, "1 Pod address"), (2, "2 Pod addresses")]
-)
-def test_number_agrees_with_its_noun(number: int, text: str) -> None:
-    """One is singular; everything else is plural."""
-    assert counted(number, "Pod address", "Pod addresses") == text

@@ -122,7 +122,7 @@ async def test_shift_sets_the_share_back_if_pods_fail(tmp_path: Path) -> None:
     assert policy.spec == traffic_policy(ClusterTraffic("c1", 5), min_ready=3).spec
     reports = [json.loads(line) for line in done.stdout.splitlines()]
     assert reports[-1]["message"] == (
-        "set back to a share of 5%, because fewer than 1 of its endpoints were ready"
+        "restored the share of 5%, because fewer than 1 of its endpoints were ready"
     )
     assert {"Planned", "Watching"} <= {each.get("state") for each in reports}
 
@@ -164,7 +164,9 @@ async def test_shift_leaves_the_share_of_another_client_alone(tmp_path: Path) ->
         world.main.put(traffic_policy(ClusterTraffic("c1", 7)))
         done = await running
         assert share_of(stored(world), "c1") == 7
-    assert str(done.exception).startswith("another client gave c1 a share of 7%")
+    assert str(done.exception).startswith(
+        "another client changed the share: c1 now has a share of 7%"
+    )
 
 
 async def test_shift_is_refused_before_anything_is_written(tmp_path: Path) -> None:
@@ -210,8 +212,8 @@ async def test_interrupted_shift_stays_and_prints_how_to_go_on(tmp_path: Path) -
     program = shlex.quote(str(Path(sys.executable).with_name("svclink")))
     assert code == 130
     assert said[-3:] == [
-        "interrupted: the share stays as it is",
-        f"to go on: {program} shift {WEB} --to c1 --steps 10,25 --every 1ms --min-ready 1 {flags}",
+        "interrupted: the share stays at the current step",
+        f"to continue: {program} shift {WEB} --to c1 --steps 10,25 --every 1ms --min-ready 1 {flags}",
         f"to go back: {program} traffic {WEB} --set c1=none {flags}",
     ]
 
@@ -226,5 +228,5 @@ async def test_interrupted_shift_goes_back_if_asked(tmp_path: Path) -> None:
         put_status(world, None, 9)
         code, said = await running
     assert code == 130
-    assert said[2] == "an interrupt (Ctrl-C) sets the share back to what it is now (no share)"
-    assert said[-1] == "set back to no share, because the shift was interrupted"
+    assert said[2] == "an interrupt (Ctrl-C) ends the shift and removes the share"
+    assert said[-1] == "removed the share, because the shift was interrupted"

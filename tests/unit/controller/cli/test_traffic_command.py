@@ -93,8 +93,8 @@ async def test_set_creates_a_policy(tmp_path: Path) -> None:
         said = await world.ask("traffic", "default/web", "--set", "c1=10")
         spec = stored(world)
     assert words(dry)[2].startswith("c1 0 9 1 10% 10%")
-    assert dry.endswith("TrafficPolicy of default/web: would be written\n")
-    assert said.endswith("TrafficPolicy of default/web: written\n")
+    assert dry.endswith("TrafficPolicy for default/web: would be written\n")
+    assert said.endswith("TrafficPolicy for default/web: written\n")
     assert spec["targetRef"] == {"kind": "Service", "name": "web"}
     assert [(each["name"], each["share"]) for each in spec["clusters"]] == [("c1", 10)]
 
@@ -107,7 +107,7 @@ async def test_removing_a_share_creates_no_policy(tmp_path: Path) -> None:
         data = await world.ask("traffic", "default/web", "--set", "c1=none", "-o", "json")
         assert world.main.all("trafficpolicies") == []
     assert said.endswith(
-        "TrafficPolicy of default/web: not created, because it would have no share\n"
+        "TrafficPolicy for default/web: not created, because it would set no share\n"
     )
     assert (json.loads(data)["written"], json.loads(data)["policy"]) == (False, None)
 
@@ -127,7 +127,7 @@ async def test_set_changes_only_the_share(tmp_path: Path) -> None:
     assert data["written"] is True
     assert (spec["minReady"], spec["later"]) == (3, 1)
     assert [each["name"] for each in spec["clusters"]] == ["c9", "c1"]
-    assert again.endswith("has these shares already\n")
+    assert again.endswith("already has these shares\n")
     assert none.endswith("written\n")
     assert [each["name"] for each in after["clusters"]] == ["c9"]
 
@@ -207,7 +207,7 @@ async def test_refusals_of_the_api_server_are_one_sentence(tmp_path: Path) -> No
     assert str(denied.exception) == "TrafficPolicy default/web was not written: 403 Forbidden: no"
     assert str(missing.exception).endswith(": install the TrafficPolicy CRD: kubectl apply -f crd/")
     assert "correct its spec.targetRef, or delete it" in str(taken.exception)
-    assert "the trafficpolicies of the main cluster cannot be read" in str(unread.exception)
+    assert "cannot list trafficpolicies in the main cluster" in str(unread.exception)
 
 
 async def test_service_that_main_lacks(tmp_path: Path) -> None:

@@ -186,7 +186,8 @@ def test_other_keys_are_not_translated() -> None:
             changed(username="admin", password=TOKEN),
             INVALID,
             (
-                "config.username belongs to basic authentication, which Kubernetes has removed; "
+                "config.username belongs to basic authentication, which Kubernetes no longer"
+                " supports; "
                 "use bearerToken, or certData with keyData"
             ),
         ),
@@ -202,7 +203,7 @@ def test_other_keys_are_not_translated() -> None:
             changed(proxyUrl="http://proxy:3128"),
             INSECURE,
             (
-                "config.proxyUrl leads through a proxy; "
+                "config.proxyUrl uses a proxy; "
                 "remove it and use a server that is reachable without one"
             ),
         ),
@@ -257,7 +258,7 @@ def test_what_is_refused_is_named_as_in_the_secret(config: Json, reason: str, te
     [
         ("", "server is missing"),
         ("http://remote.example", "server sends the credentials unencrypted"),
-        ("https://user:pw@remote.example", "server holds a user name or password"),
+        ("https://user:pw@remote.example", "server contains a user name or password"),
         ("https://remote.example/?x", "server has a query"),
     ],
 )

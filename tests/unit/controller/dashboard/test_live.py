@@ -243,8 +243,8 @@ def _event(name: str) -> dict[str, Any]:
     [
         (Refuse(403, "Forbidden"), "403 Forbidden"),
         (Refuse(500, "InternalError"), "500 InternalError"),
-        (HangUp(), "cannot be read"),
-        (Garbage(), "cannot be read"),
+        (HangUp(), "cannot list Events"),
+        (Garbage(), "cannot list Events"),
     ],
 )
 async def test_events_that_cannot_be_read(tmp_path: Path, fault: Fault, problem: str) -> None:
@@ -321,7 +321,7 @@ async def test_main_cluster_that_is_not_identified(
     async with following(tmp_path) as world:
         world.clusters.main.fail(refusal, when=ends_with("/namespaces/kube-system"))
         async with running(world):
-            await world.has_problem("kube-system", "kube-system of the main cluster", fix)
+            await world.has_problem("kube-system", "namespace kube-system in the main cluster", fix)
             assert not world.board.main.is_complete
             world.clusters.main.heal()
             await world.is_ready()
@@ -333,7 +333,7 @@ async def test_controller_that_is_not_found(tmp_path: Path) -> None:
     async with following(tmp_path, namespace=None) as world:
         world.clusters.main.fail(Refuse(500, "InternalError"), when=ends_with("accessreviews"))
         async with running(world):
-            await world.has_problem("controller", "the namespace of the controller", "500")
+            await world.has_problem("controller", "the controller's namespace", "500")
             assert not world.board.main.is_complete
             world.clusters.main.heal()
             await world.is_ready()

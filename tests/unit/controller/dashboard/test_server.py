@@ -239,7 +239,7 @@ async def test_changes_come_as_deltas() -> None:
         name, data = await anext(events)
         assert (name, data["services"]) == ("delta", {"default/web": None})
         assert data["main"]["services"] == 0
-        assert [each["text"] for each in data["happened"]] == ["the Service is gone"]
+        assert [each["text"] for each in data["happened"]] == ["the Service was removed"]
         board.put_main(MainRead(is_complete=True, problems=(("services", "403"),)))
         name, data = await anext(events)
         assert data["problems"] == [{"about": "services", "message": "403"}]

@@ -20,7 +20,7 @@ COMMAND = (sys.executable, "-m", "svclink_controller", "demo")
 
 
 STEPS = [
-    "all three serve HTTPS on loopback",
+    "all three serve HTTPS on the loopback interface",
     "the Service in main has only its own Pod",
     "the Service in main has the Pods of all three clusters",
     "main shows it as not ready",

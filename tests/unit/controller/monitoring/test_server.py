@@ -59,7 +59,7 @@ async def get(url: str, accept: str = "*/*") -> tuple[int, str, str]:
 async def test_healthz_reports_the_lag_of_the_event_loop() -> None:
     """The response itself shows that the event loop runs."""
     async with answering(answers()) as url:
-        assert (await get(f"{url}/healthz"))[::2] == (200, "ok, the event loop lags 0.250 s\n")
+        assert (await get(f"{url}/healthz"))[::2] == (200, "ok, event loop lag 0.250 s\n")
 
 
 async def test_readyz_reports_the_role() -> None:
@@ -157,9 +157,9 @@ def test_replica_is_not_ready_before_every_link_was_tried() -> None:
     off = ClusterLink(ObjectMeta("off"), ClusterLinkSpec(enabled=False))
     store = listed_store(C1, ClusterLink(ObjectMeta("c2")), off)
     readiness = Readiness(store)
-    assert readiness.not_ready_reason() == "no attempt to connect has finished for: c1, c2"
+    assert readiness.not_ready_reason() == "no connection attempt has finished for: c1, c2"
     store.set_connection("c1", SYNCED)
-    assert readiness.not_ready_reason() == "no attempt to connect has finished for: c2"
+    assert readiness.not_ready_reason() == "no connection attempt has finished for: c2"
     store.observe("c2", UNREACHABLE)
     assert readiness.not_ready_reason() is None
 

@@ -751,7 +751,7 @@ async def test_name_that_an_older_main_refuses_is_seldom_sent_again() -> None:
         (result,) = await main.applier.apply([made])
         assert result.status is WriteStatus.REFUSED
         assert result.message.startswith(
-            "before Kubernetes 1.36 no Service name begins with a digit"
+            "before Kubernetes 1.36, a Service name cannot start with a digit"
         )
         assert result.retry_after == UPGRADE_SECONDS
         await main.applier.apply([made])

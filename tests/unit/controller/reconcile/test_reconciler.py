@@ -252,7 +252,7 @@ async def test_denied_write_is_retried_until_it_is_accepted() -> None:
         denied = world.cluster.fail(Refuse(422, "Invalid", "no such thing"))
         world.list_all()
         shown = [
-            "default/web: the validation of the API server refused it (422 Invalid: no such thing)"
+            "default/web: the API server's validation rejected it (422 Invalid: no such thing)"
         ]
         await eventually(lambda: world.plan_results.failures_of("c1") == shown)
         world.queue.add([WEB])

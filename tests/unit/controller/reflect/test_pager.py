@@ -76,7 +76,7 @@ def endless(*items: dict[str, Any]) -> Answer:
         (
             Budget(memory=400_000),
             (service("a", padding="x" * 50_000),),
-            "a list of the cluster exceeds",
+            "a list from the cluster exceeds",
         ),
         (Budget(list_seconds=1), (), "takes more than 1 s"),
     ],

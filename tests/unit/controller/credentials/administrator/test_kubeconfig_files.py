@@ -196,9 +196,9 @@ class TestCluster:
         [
             ({"server": None}, "cluster.server is missing"),
             ({"server": 5}, "cluster.server is not a string"),
-            ({"server": "https://user:word@api.example"}, "server holds a user name"),
+            ({"server": "https://user:word@api.example"}, "server contains a user name"),
             ({"certificate-authority": "none.crt"}, "none.crt, which cannot be read"),
-            ({"certificate-authority-data": b64(CLIENT_KEY)}, "holds no certificate in PEM"),
+            ({"certificate-authority-data": b64(CLIENT_KEY)}, "contains no certificate in PEM"),
             ({"certificate-authority-data": "!"}, "is not base64"),
             (
                 {"certificate-authority-data": b64(CA_PEM), "insecure-skip-tls-verify": True},

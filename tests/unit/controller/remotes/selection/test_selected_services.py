@@ -193,7 +193,7 @@ async def test_a_list_ends_the_wait_of_services_that_are_gone(store: Store) -> N
 
 
 async def test_a_service_that_cannot_be_decoded_no_longer_waits(store: Store) -> None:
-    """Its Service is kept as it is."""
+    """Its Service is kept unchanged."""
     found = selected(store)
     found.apply(service())
     found.mark_undecodable(Undecodable(WEB, WEB, "broken"))
