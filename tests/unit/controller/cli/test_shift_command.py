@@ -213,7 +213,10 @@ async def test_interrupted_shift_stays_and_prints_how_to_go_on(tmp_path: Path) -
     assert code == 130
     assert said[-3:] == [
         "interrupted: the share stays at the current step",
-        f"to continue: {program} shift {WEB} --to c1 --steps 10,25 --every 1ms --min-ready 1 {flags}",
+        (
+            f"to continue: {program} shift {WEB} --to c1 --steps 10,25 --every 1ms"
+            f" --min-ready 1 {flags}"
+        ),
         f"to go back: {program} traffic {WEB} --set c1=none {flags}",
     ]
 
