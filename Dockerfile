@@ -1,14 +1,14 @@
 # docker build --tag REGISTRY/svclink:0.2.0 --build-arg REVISION="$(git rev-parse HEAD)" .
-# The tag pins one release of Python on one release of Debian; it is rebuilt with Debian's security fixes. To build on the
-# same bytes each time, pass a digest: --build-arg BASE=python@sha256:...
+# The tag pins one release of Python on one release of Debian, and its image is rebuilt with Debian's security fixes. To use
+# exactly the same base image each time, pass a digest: --build-arg BASE=python@sha256:...
 ARG BASE=python:3.13.16-slim-trixie
 
 # hadolint ignore=DL3006
 FROM ${BASE} AS build
 WORKDIR /src
 COPY requirements requirements
-# Every file that is installed has a hash in requirements/: `nox -s lock` updates them. Nothing is built but svclink.
-# pip runs outside the environment, so that the environment that is copied has no pip.
+# Every installed file has a hash in requirements/, which `nox -s lock` updates. Only svclink itself is built. pip runs
+# outside the environment, so that the copied environment does not contain pip.
 RUN --mount=type=cache,target=/root/.cache/pip \
     python -m pip install --root-user-action=ignore --require-hashes --only-binary :all: --requirement requirements/build.txt \
     && python -m venv --without-pip /opt/svclink \
@@ -25,7 +25,7 @@ RUN /opt/svclink/bin/python hack/slim_environment.py
 
 # hadolint ignore=DL3006
 FROM ${BASE}
-# A controller needs nothing that installs or builds software.
+# The controller needs no tools that install or build software.
 RUN python -m pip uninstall --yes --root-user-action=ignore pip \
     && rm -rf "$(python -c 'import ensurepip; print(*ensurepip.__path__)')"
 COPY --from=build /opt/svclink /opt/svclink
