@@ -12,17 +12,17 @@ Usage: hack/cleanup-endpointslices.sh [options]
 
 Deletes the EndpointSlices that svclink or its Go release created in a main cluster: those with the label
 endpointslice.kubernetes.io/managed-by=svclink.cloudpilot.ai or cloudpilot.ai/svclink-cluster, and no others.
-Run it after svclink was removed: a running svclink creates them again while ClusterLinks exist.
+Run it after you remove svclink: while svclink runs and ClusterLinks exist, svclink recreates the EndpointSlices.
 
-  -n, --namespace NAME   in this namespace only
+  -n, --namespace NAME   clean up only this namespace
   -A, --all-namespaces   in all namespaces (the default)
-  --keep-go-release      keep those of the Go release, for a rollback
-  -d, --dry-run          only print what would be deleted
+  --keep-go-release      keep what the Go release created, for a rollback
+  -d, --dry-run          print what would be deleted, but delete nothing
   -y, --yes              do not ask for confirmation
-  --context NAME         context of your kubeconfig (default: the current one)
+  --context NAME         context in your kubeconfig (default: the current context)
   -h, --help             print this text
 
-Each is deleted only if it has not changed since it was listed; otherwise it is kept, and the exit code is 1.
+An EndpointSlice that changes after the script lists it is kept, and the exit code is 1.
 HELP
 }
 
@@ -112,7 +112,7 @@ main() {
   count=$(wc -l <<<"$slices" | tr -d ' ')
   awk '{ print "would delete " $1 "/" $2 }' <<<"$slices"
   if [ -n "$(main_cluster get clusterlinks --all-namespaces -o name 2>/dev/null || true)" ]; then
-    say "Warning: ClusterLinks exist: a running svclink creates these EndpointSlices again."
+    say "Warning: ClusterLinks exist, so a running svclink creates these EndpointSlices again."
   fi
   [ -z "$dry_run" ] || return 0
   confirm "$count"

@@ -11,22 +11,22 @@ usage() {
   cat <<'HELP'
 Usage: hack/export-kubeconfig.sh [CONTEXT] [options]
 
-Creates a ServiceAccount in a remote cluster that may read what svclink mirrors and nothing else, and prints a
-kubeconfig with its token as one line of base64, for the data of a Secret or for spec.kubeconfig of a ClusterLink.
-Messages go to stderr, so the output can be piped. A second run sets the permissions again, and prints a
+Creates a ServiceAccount in a remote cluster that can read only what svclink mirrors, and prints a
+kubeconfig with its token as one line of base64, for a Secret's data or a ClusterLink's spec.kubeconfig. Messages
+go to stderr, so you can pipe the output. A second run resets the permissions and prints a
 kubeconfig for the same user.
 
-  CONTEXT             context of your kubeconfig for the remote cluster (default: the current one)
-  --link NAME         print a ClusterLink of this name instead: pipe it to `kubectl apply -f -`
+  CONTEXT             context for the remote cluster in your kubeconfig (default: the current context)
+  --link NAME         print a ClusterLink with this name instead, to pipe to `kubectl apply -f -`
   --duration TIME     lifetime of the token, at least 10m (for example 720h; default: valid until revoked)
-  --namespaces A,B    grant permissions in these namespaces only, with Roles instead of a ClusterRole
-  --list-namespaces   grant list and watch of namespaces, too: spec.namespaceSelector of a link needs it
-  --server URL        URL of the API server as seen from the main cluster (default: that of your kubeconfig)
+  --namespaces A,B    grant permissions only in these namespaces, with Roles instead of a ClusterRole
+  --list-namespaces   also grant list and watch on namespaces, which a link's spec.namespaceSelector needs
+  --server URL        URL of the API server as seen from the main cluster (default: the URL in your kubeconfig)
   -h, --help          print this text
 
-It creates ServiceAccount kube-system/svclink, ClusterRole and ClusterRoleBinding svclink-reader (with --namespaces a
-Role and a RoleBinding of that name in each, and in kube-system), and Secret kube-system/svclink-token (not with
---duration). Delete the ServiceAccount to revoke every token.
+It creates the ServiceAccount kube-system/svclink, the ClusterRole and ClusterRoleBinding svclink-reader (with --namespaces, a
+Role and RoleBinding svclink-reader in each namespace and in kube-system), and, without --duration, the Secret
+kube-system/svclink-token. To revoke every token, delete the ServiceAccount.
 
 Example: hack/export-kubeconfig.sh cluster-b --link cluster-b | kubectl --context main apply -f -
 HELP
@@ -170,7 +170,7 @@ authority() {
       return
     fi
   done
-  die "the certificate of $address is not accepted: put the CA that signed it into your kubeconfig"
+  die "the certificate of $address was rejected: put the CA that signed it into your kubeconfig"
 }
 
 root_authority() {

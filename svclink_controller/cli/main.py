@@ -118,13 +118,13 @@ class _Commands(click.Group):
     multiple=True,
     callback=parameters.namespaces,
     metavar="NAMES",
-    help="Mirror Services in these namespaces only (comma-separated), and ignore the namespace"
-    " lists of links.",
+    help="Mirror only Services in these namespaces (comma-separated), and ignore the"
+    " links' namespace lists.",
 )
 @boolean_option(
     "--sync-services-to-local-cluster",
-    "Create Services that exist only in remote clusters, and their namespaces. svclink never"
-    " changes or deletes them.",
+    "Create Services that exist only in remote clusters, and their namespaces. svclink"
+    " never changes or deletes them.",
 )
 @boolean_option(
     "--opt-in",

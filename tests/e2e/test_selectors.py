@@ -88,7 +88,7 @@ def test_namespaces_are_selected_by_their_labels(world: World, controller: Contr
 
 
 REFUSED: Final[dict[str, tuple[dict[str, Any], str]]] = {
-    "empty": ({}, " is empty, and would select nothing; remove it, or give it a label"),
+    "empty": ({}, " is empty and would select nothing; remove it or add a label"),
     "empty-labels": ({"matchLabels": {}, "matchExpressions": []}, " is empty, and would select"),
     "no-values": (
         {"matchExpressions": [{"key": "tier", "operator": "In"}]},

@@ -94,8 +94,8 @@ class Export:
     metavar="NAMES",
     multiple=True,
     callback=parameters.namespaces,
-    help="Grant permissions in these namespaces only (comma-separated), with Roles instead of a"
-    " ClusterRole.",
+    help="Grant permissions only in these namespaces (comma-separated), with Roles instead"
+    " of a ClusterRole.",
 )
 @click.option(
     "--list-namespaces",

@@ -52,7 +52,7 @@ export class Services extends Component {
           ([level, words]) =>
             html`<li class="tone" key=${level}><${Shape} level=${level} />${words}</li>`,
         )}
-        <li class="tone"><b>2 +1 /4</b> 2 active, 1 standby, 4 in all</li>
+        <li class="tone"><b>2 +1 /4</b> 2 active, 1 standby, 4 in total</li>
       </ul>
     `;
   }
