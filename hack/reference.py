@@ -33,7 +33,7 @@ GENERATED = "Generated from the code by `hack/reference.py`."
 FLAGS = f"""\
 # Flags
 
-{GENERATED} [Commands](commands.md) says what each command does, and
+{GENERATED} [Commands](commands.md) describes what each command does and
 what its exit codes mean.
 """
 LINK = f"""\
@@ -52,29 +52,30 @@ one; the conditions and their reasons are on
 REASONS = f"""\
 # Conditions and reasons
 
-{GENERATED} A reason of a condition leads to its section of the
-[runbook](../how-to/runbook.md), which says how to fix it.
+{GENERATED} Condition reasons link to their sections in the
+[runbook](../how-to/runbook.md), which describe how to fix the problem.
 """
 LINK_CONDITIONS = """\
 ## Conditions of a ClusterLink
 
-`Ready`: the cluster is connected. `Synced`: all its objects have been listed, and
-their mirrors written. `Degraded`: some could not be mirrored completely. `CredentialsExpiring`: a
-credential expires within a week, or has expired. `Drained`: no Service uses a cluster with
-`spec.drained`.
+`Ready`: the cluster is connected. `Synced`: all its objects have been listed and their
+mirrors written. `Degraded`: some objects could not be fully mirrored. `CredentialsExpiring`: a
+credential expires within a week or has expired. `Drained`: `spec.drained` is true and no Service
+uses the cluster.
 
 """
 POLICY_CONDITIONS = """\
 ## Conditions of a TrafficPolicy
 
-`Accepted`: the policy is in effect for its Service. `Applied`: the traffic is divided as it says.
+`Accepted`: the policy is in effect for its Service. `Applied`: traffic is shared as the policy
+says.
 
 """
 DECISIONS = """\
 ## Why a Service is mirrored or not
 
-`svclink explain`, `svclink plan` and the log use these reasons. While a Service is *Kept*,
-its mirrored EndpointSlices are not deleted.
+`svclink explain`, `svclink plan` and the log use these reasons. While a Service is *Kept*, svclink
+does not delete its mirrored EndpointSlices.
 
 """
 
@@ -200,7 +201,7 @@ def as_yaml(value: object) -> str:
 def reasons_of(kind: type[LinkReason | PolicyReason]) -> str:
     """The reasons of the conditions of a kind."""
     return table(
-        ("reason", "meaning, or what to do"),
+        ("reason", "meaning or fix"),
         ((linked(each.code), each.sentence) for each in kind),
     )
 

@@ -13,11 +13,11 @@ from svclink_core.snapshot import Options
 
 HEAD: Final = """# Metrics
 
-The controller serves these at `/metrics` (`--listen-address`, `:8080` in a Pod), with those of its
-process (`process_*`). The series of a cluster are removed with its link. Generated from the code by
-`hack/reference.py`.
+The controller serves these metrics at `/metrics` (`--listen-address`, `:8080` in a Pod),
+together with `process_*` metrics about its process. When you delete a link, svclink removes its
+cluster's series. Generated from the code by `hack/reference.py`.
 
-| metric | type | labels | what |
+| metric | type | labels | meaning |
 |---|---|---|---|
 """
 

@@ -36,14 +36,14 @@ def check_command(
 ) -> None:
     """Check that svclink can run, and print a fix for each problem. Nothing is written.
 
-    Each line is ok, warn, fail or skip. The checks are: whether the clusters answer, the CRD,
-    controllers that lead, permissions, expiry of credentials, clocks, links to the main cluster or
-    to a cluster that has a link already, overlapping Pod addresses, which ranges links could
-    allow, ports that do not match, target ports that differ if the main cluster uses
-    OVN-Kubernetes, EndpointSlices that no ClusterLink accounts for, and, in a Pod of the main
-    cluster, whether it can connect to a few mirrored endpoints of each cluster.
+    Each line is ok, warn, fail or skip. The checks cover whether the clusters respond,
+    the CRDs, leading controllers, permissions, expiring credentials, clocks, links to the main
+    cluster or to a cluster that already has a link, overlapping Pod addresses, address ranges
+    that links could allow, ports that do not match, target ports that differ if the
+    main cluster uses OVN-Kubernetes, EndpointSlices without a ClusterLink and, in a Pod in
+    the main cluster, connections to a few mirrored endpoints in each cluster.
 
-    Exit codes: 0 nothing failed, 1 invalid input, 2 a check failed.
+    Exit codes: 0 no check failed, 1 invalid input, 2 a check failed.
     """
     options: Options = context.obj
     credentials = fixed_credentials(admin_kubeconfig(source), source.context)

@@ -84,9 +84,9 @@ def cleanup_command(
 ) -> None:
     """Delete the EndpointSlices that svclink or its Go release created in a main cluster.
 
-    Only objects with the labels of svclink or of its Go release are deleted, and only if they did
-    not change since they were listed. A running svclink creates its EndpointSlices again while
-    ClusterLinks exist.
+    Deletes only objects with labels of svclink or its Go release, and only if they have not
+    changed since they were listed. While svclink runs and ClusterLinks exist, svclink recreates
+    its EndpointSlices.
     """
     if namespace is not None and all_namespaces:
         raise click.UsageError("use either --namespace or --all-namespaces, not both")

@@ -61,12 +61,13 @@ def dashboard_command(
 ) -> None:
     """Show links and Services on a page in your browser.
 
-    The page shows the state of every link, which Services of which clusters are mirrored and why,
-    endpoints, traffic, and what happens. It is read-only: it reads the clusters as explain does,
-    follows every change, and writes nothing. With --main, it shows files instead.
+    The page shows the state of every link, which Services are mirrored from which clusters and
+    why, endpoints, traffic, and recent activity. It is read-only: the command reads the
+    clusters as explain does, follows every change, and writes nothing. With --main, the page
+    shows files instead.
 
-    Only this machine can open the page, at the address that is printed: it contains a token. The
-    command runs until Ctrl-C.
+    You can open the page only on this machine, at the printed address, which contains a token.
+    The command runs until Ctrl-C.
 
     Exit codes: 0 success, 1 invalid input or failed request.
     """

@@ -29,8 +29,8 @@ from svclink_controller.stop_signals import on_signal, stop_signals
 def demo_command(*, keep: bool, real: bool) -> None:
     """Show what svclink does, with three clusters on this machine that need only Python.
 
-    Each step is verified. If a step has the wrong result, the exit code is 1. All files are
-    removed at the end.
+    The demo verifies each step and exits with code 1 if a result is wrong. It removes all
+    its files at the end.
     """
     binaries = find_binaries() if real else None
     with tempfile.TemporaryDirectory(

@@ -41,10 +41,10 @@ cluster_argument = click.argument("cluster", metavar="CLUSTER", callback=paramet
 def drain_command(
     options: Options, *, source: Source, cluster: str, wait: bool, output: str
 ) -> None:
-    """Take a linked cluster out of use: its endpoints become a standby for every Service.
+    """Stop new connections to a linked cluster: its endpoints become standby for every Service.
 
-    A Service that has no other ready endpoint keeps using the cluster, and is named. Sets
-    spec.drained of the ClusterLink. After an interrupt, the cluster stays drained.
+    Sets spec.drained in the ClusterLink. Services with no other ready endpoint keep using the
+    cluster, and the command names them. After an interrupt, the cluster stays drained.
 
     Exit codes: 0 success, 1 invalid input or failed request, 130 interrupted.
     """
@@ -63,7 +63,7 @@ def drain_command(
 @output_option("table", "json")
 @click.pass_obj
 def undrain_command(options: Options, *, source: Source, cluster: str, output: str) -> None:
-    """Use a drained cluster again, according to TrafficPolicies.
+    """Use a drained cluster again, as its TrafficPolicies specify.
 
     Exit codes: 0 success, 1 invalid input or failed request.
     """

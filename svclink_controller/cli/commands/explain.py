@@ -57,12 +57,12 @@ _LABELS: Final = {
 @output_option("table", "yaml", "json")
 @click.pass_obj
 def explain_command(options: Options, service: NamespacedName, source: Source, output: str) -> None:
-    """Explain for each cluster why a Service is mirrored or not.
+    """Explain, for each cluster, why a Service is or is not mirrored.
 
-    Reads every cluster, or files printed by
-    `kubectl get services,endpointslices,namespaces -A -o yaml`; for the main cluster, add
-    clusterlinks and trafficpolicies. Deletions that the controller would hold for
-    --deletion-hold are not planned.
+    Reads every cluster, or files with the
+    output of `kubectl get services,endpointslices,namespaces -A -o yaml`; for the main cluster,
+    add clusterlinks and trafficpolicies. Deletions that the controller would hold
+    for --deletion-hold are not shown.
 
     Exit codes: 0 success, 1 invalid input or failed request.
     """

@@ -116,14 +116,13 @@ def export_kubeconfig_command(
     list_namespaces: bool,
     server: str | None,
 ) -> None:
-    """Create a read-only user in a remote cluster, and print its kubeconfig in base64.
+    """Create a read-only user in a remote cluster and print its base64-encoded kubeconfig.
 
-    CONTEXT is the context of your kubeconfig for the remote cluster. It takes precedence over
-    --context; without both, the current context is used.
-    Everything but the kubeconfig goes to stderr. A second run sets the permissions again, and
-    prints a kubeconfig for the same user. A link can also use the Secret that Cluster API or Argo
-    CD keeps of a cluster (kubeconfigSecretRef with key value or config), which has more
-    permissions.
+    CONTEXT is the context for the remote cluster in your kubeconfig. It takes precedence over
+    --context. The default is the current context. Everything except the kubeconfig goes to
+    stderr. A second run resets the permissions and prints a kubeconfig for the same user. A
+    link can also use the Secret that Cluster API or Argo CD keeps for a cluster
+    (kubeconfigSecretRef with key value or config), but its credentials have more permissions.
 
     \b
     Example:

@@ -92,13 +92,14 @@ def shift_command(
 ) -> None:
     """Raise a cluster's share step by step, and restore it if too few of its Pods are ready.
 
-    Writes the Service's TrafficPolicy. Each step is watched for --every once svclink has
-    applied it. If another client changes the share, the command ends and leaves it alone. What an
-    interrupt (Ctrl-C, SIGTERM, SIGHUP) does is printed first: the share stays, or
-    with --revert-on-interrupt it is set back. A second interrupt ends the command at once.
+    Writes the Service's TrafficPolicy. Once svclink has applied a step, the command watches it
+    for --every. If another client changes the share, the command exits and leaves that change
+    in place. On an interrupt (Ctrl-C, SIGTERM, SIGHUP), the share stays at the current step or,
+    with --revert-on-interrupt, is restored; the command first prints which. A second interrupt
+    ends the command immediately.
 
-    Exit codes: 0 success, 1 invalid input or failed request, 2 the share was set back because too
-    few endpoints were ready, 130 interrupted.
+    Exit codes: 0 success, 1 invalid input or failed request, 2 the share was restored because
+    too few endpoints were ready, 130 interrupted.
     """
     options: Options = context.obj
     wish = _Wish(service, cluster, steps, every, min_ready, revert_on_interrupt, source.options)

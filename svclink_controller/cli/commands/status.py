@@ -53,9 +53,9 @@ NOT_PROCESSED = (
 def status_command(options: Options, source: Source, output: str) -> None:
     """Show the state of every linked cluster, as the controller last wrote it.
 
-    LAST EVENT is the time since the state of the link last changed. Below the table is a line
-    about Services that are never mirrored because the API server of the main cluster calls them;
-    it needs permission to list what `svclink services --all` lists.
+    LAST EVENT is the time since the link's state last changed. A line below the table
+    names Services that are never mirrored because the main cluster's API server calls them;
+    it requires the same permissions as `svclink services --all`.
 
     Exit codes: 0 success, 1 invalid input or failed request.
     """
@@ -168,9 +168,10 @@ class Count:
 def services_command(
     options: Options, source: Source, namespace: str | None, output: str, *, show_all: bool
 ) -> None:
-    """Show the Services of the main cluster with their ready and total endpoints from each cluster.
+    """Show the main cluster's Services with their ready and total endpoints from each cluster.
 
-    With --all, NOT MIRRORED says why the main cluster keeps a Service from being mirrored.
+    With --all, NOT MIRRORED says why a Service in the main cluster is never mirrored.
+
     Exit codes: 0 success, 1 invalid input or failed request.
     """
     main = ask(source, options, _read_all if show_all else read_main, namespace or "")

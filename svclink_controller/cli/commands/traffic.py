@@ -52,10 +52,10 @@ def traffic_command(
 ) -> None:
     """Show which clusters get a Service's traffic, and why. With --set, change it.
 
-    ENDPOINTS counts ready endpoints, ACTIVE those that kube-proxy uses. REACHABLE is the share of
-    new connections that these get. With --set, the table and the planned changes show the
-    effect of the new shares before anything is written. All other fields of the TrafficPolicy
-    keep their values.
+    ENDPOINTS is the number of ready endpoints, and ACTIVE the number that kube-proxy uses.
+    REACHABLE is the share of new connections that the active endpoints get. With --set, the
+    table and the planned changes show the effect of the new shares before anything is written.
+    All other fields of the TrafficPolicy stay unchanged.
 
     Exit codes: 0 success, 1 invalid input or failed request.
     """

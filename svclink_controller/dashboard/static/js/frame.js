@@ -122,14 +122,14 @@ function Notices({ page }) {
     ${
       connection === "full" &&
       html`<p class="notice">
-        Too many pages of the dashboard are open. Close one of them: this page then connects by
-        itself.
+        Too many dashboard pages are open. Close one of them, and this page connects
+        automatically.
       </p>`
     }
     ${
       connection === "refused" &&
       html`<p class="notice bad">
-        This page has no valid token. Open the address that svclink dashboard printed.
+        This page has no valid token. Open the address that <code>svclink dashboard</code> printed.
       </p>`
     }
     ${facts?.problems.map(

@@ -24,7 +24,7 @@ export function History({ page, actions }) {
   return html`
     <div class="heading">
       <h1>Activity</h1>
-      <p class="muted">since ${dateTime(moment(facts.started))}, when the dashboard was started</p>
+      <p class="muted">since ${dateTime(moment(facts.started))}, when the dashboard started</p>
     </div>
     <${EventsNotice} facts=${facts} />
     <${Filters} filters=${filters} actions=${actions} kinds=${kindsOf(facts)} />
