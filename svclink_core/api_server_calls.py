@@ -1,4 +1,4 @@
-"""Which Services the API server of the main cluster calls, and which objects make it do so.
+"""Which Services the main cluster's API server calls, and which objects make it do so.
 
 A mirror of such a Service would send a share of the API server's own calls to another cluster:
 its certificate is usually issued by another CA, so writes fail, and it would see what it must not.
@@ -63,7 +63,7 @@ CALL_UNKNOWN: Final = ApiServerCall(is_known=False)
 
 @frozen
 class ApiServerCalls:
-    """The Services that the API server of the main cluster calls.
+    """The Services that the main cluster's API server calls.
 
     Args:
         by_service: These Services. Others are not called if everything is known.

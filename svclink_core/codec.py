@@ -99,9 +99,9 @@ def structure(content: object, kind: type[Kind]) -> Kind:
     """Convert a Kubernetes object to its type.
 
     Examples:
-        >>> structure({"metadata": {"name": "web"}, "spec": {"ports": [{"port": "http"}]}}, Service)
+        >>> structure({"metadata": {"name": "web"}, "spec": {"ports": "http"}}, Service)
         Traceback (most recent call last):
-        svclink_core.errors.BadInputError: $.spec.ports[0].port: must be a whole number, is a string
+        svclink_core.errors.BadInputError: $.spec.ports: must be a list but is a string
 
     Args:
         content: The object as decoded from JSON or YAML, or as returned by the official client's
@@ -214,7 +214,7 @@ def _register(converter: Converter, kind: type[T], *, omit_defaults: bool) -> No
 
     def checked(value: object, wanted: type[T]) -> T:
         if not isinstance(value, Mapping):
-            raise TypeError(f"must be an object, is {json_type(value)}")
+            raise TypeError(f"must be an object but is {json_type(value)}")
         return read(value, wanted)
 
     converter.register_structure_hook(kind, checked)
@@ -277,7 +277,7 @@ def _pairs(name: str, keys: frozenset[str] | None = None) -> _Override:
 
     def read(value: object, _: object) -> Labels:
         if not isinstance(value, Mapping):
-            raise TypeError(f"must be an object, is {json_type(value)}")
+            raise TypeError(f"must be an object but is {json_type(value)}")
         return sorted_pairs(
             {key: read_string(value[key]) for key in value if keys is None or key in keys}
         )
@@ -294,7 +294,7 @@ def _list_factory(wanted: type, converter: BaseConverter) -> Callable[[object, t
 
     def checked(value: object, _: type) -> object:
         if not isinstance(value, list | tuple):
-            raise TypeError(f"must be a list, is {json_type(value)}")
+            raise TypeError(f"must be a list but is {json_type(value)}")
         return inner(value, wanted)
 
     return checked
@@ -302,7 +302,7 @@ def _list_factory(wanted: type, converter: BaseConverter) -> Callable[[object, t
 
 def _read_hints(value: object, _: type) -> EndpointHints:
     if not isinstance(value, Mapping):
-        raise TypeError(f"must be an object, is {json_type(value)}")
+        raise TypeError(f"must be an object but is {json_type(value)}")
     return EndpointHints(
         for_zones=_names(value.get("forZones")), for_nodes=_names(value.get("forNodes"))
     )
@@ -310,7 +310,7 @@ def _read_hints(value: object, _: type) -> EndpointHints:
 
 def _names(entries: object) -> tuple[str, ...]:
     if not isinstance(entries, list | None):
-        raise TypeError(f"hints must be a list, is {json_type(entries)}")
+        raise TypeError(f"hints must be a list but is {json_type(entries)}")
     return tuple(
         read_string(entry.get("name", "")) for entry in entries or () if isinstance(entry, Mapping)
     )

@@ -21,7 +21,7 @@ class Loss(Enum):
     """What a failure to read a cluster says about the cluster."""
 
     LOST = "no response, or server errors such as 503: the unreachable policy applies"
-    REJECTED = "the cluster answers, for example with 401 or 403, and may be in perfect health"
+    REJECTED = "the cluster answers, for example with 401 or 403, and may be healthy"
     UNKNOWN = "the cluster was not asked, or must not be"
 
 

@@ -90,7 +90,7 @@ def judge(
         cluster: The linked cluster.
         main: The Service in the main cluster, None if it has none.
         options: The settings of the controller.
-        call: Whether the API server of the main cluster calls the Service.
+        call: Whether the main cluster's API server calls the Service.
 
     Source: docs/explanation/concepts.md, "What is mirrored" and "Filters".
     """

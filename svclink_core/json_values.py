@@ -14,7 +14,7 @@ def exactly(wanted: type[T]) -> Callable[[object, type[T]], T]:
 
     def check(value: object, _: type[T]) -> T:
         if type(value) is not wanted:
-            raise TypeError(f"must be {name}, is {json_type(value)}")
+            raise TypeError(f"must be {name} but is {json_type(value)}")
         return value
 
     return check
@@ -45,7 +45,7 @@ def read_string(value: object) -> str:
 def read_target_port(value: object, _: object) -> int | str | None:
     """The number or the name of a container's port (IntOrString)."""
     if type(value) not in (int, str):
-        raise TypeError(f"must be a whole number or a string, is {json_type(value)}")
+        raise TypeError(f"must be a whole number or a string but is {json_type(value)}")
     return cast("int | str", value)
 
 

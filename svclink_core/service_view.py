@@ -47,7 +47,7 @@ class ServiceView:
 
     @property
     def call(self) -> ApiServerCall:
-        """Whether the API server of the main cluster calls the Service."""
+        """Whether the main cluster's API server calls the Service."""
         return self.snapshot.main.api_server_calls.of(self.key)
 
 

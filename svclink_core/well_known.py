@@ -110,7 +110,7 @@ class Reason(Explained):
     )
     NAMESPACE_MISSING = (
         "NamespaceMissing",
-        "its namespace cannot be read in the cluster",
+        "svclink cannot read its namespace in the cluster",
         Side.REMOTE,
     )
     UNREACHABLE_NOT_READY = (
@@ -235,7 +235,7 @@ class Reason(Explained):
     )
     NAME_INVALID = (
         "NameInvalid",
-        "the main cluster would reject the name of the remote Service",
+        "the main cluster would reject the remote Service's name",
     )
     NAME_TOO_LONG = (
         "NameTooLong",
@@ -247,7 +247,7 @@ class Reason(Explained):
     )
     NAMESPACES_UNKNOWN = (
         "NamespacesUnknown",
-        "the namespaces of the main cluster have not been listed yet",
+        "the main cluster's namespaces have not been listed yet",
     )
     NAMESPACE_TERMINATING = (
         "NamespaceTerminating",
@@ -287,7 +287,7 @@ class Reason(Explained):
     LOOP = ("Loop", "the remote EndpointSlice is itself a mirror", Side.REMOTE)
     ADDRESS_TYPE = (
         "AddressType",
-        "the main Service does not have the IP family of the remote EndpointSlice",
+        "the main Service does not have the remote EndpointSlice's IP family",
         Side.MAIN,
     )
     OUTSIDE_ALLOWED_CIDRS = (
@@ -318,24 +318,24 @@ class Reason(Explained):
     SOURCE_GONE = ("SourceGone", "the remote EndpointSlice no longer exists", Side.REMOTE)
     MAIN_PORTS_CHANGED = (
         "MainPortsChanged",
-        "the main Service no longer has the ports of the mirrored EndpointSlice",
+        "the main Service no longer has the mirrored EndpointSlice's ports",
         Side.MAIN,
     )
     LINK_GONE = ("LinkGone", "there is no ClusterLink for this cluster", Side.OPERATOR)
     LEFTOVER_REPLACED = (
         "LeftoverReplaced",
-        "the EndpointSlice of the Go release has been replaced",
+        "the Go release's EndpointSlice has been replaced",
     )
     DUPLICATE = ("Duplicate", "another mirrored EndpointSlice has the same source")
 
     # Created: the main cluster has no such Service, and the controller is told to create those.
     SERVICE_CREATED = (
         "ServiceCreated",
-        "the Service is created in the main cluster from the one in the remote cluster",
+        "svclink creates the Service in the main cluster from the remote Service",
     )
     NAMESPACE_CREATED = (
         "NamespaceCreated",
-        "the namespace is created in the main cluster for a Service that svclink creates there",
+        "svclink creates the namespace in the main cluster for a Service that it creates there",
     )
 
     # Findings: mirrored, but something had to be left out.
@@ -358,7 +358,7 @@ class Reason(Explained):
     )
     LOOKS_STATEFUL = (
         "LooksStateful",
-        "its Pods look like those of a StatefulSet, whose members may differ between clusters",
+        "its Pods look like members of a StatefulSet, which may differ between clusters",
     )
     HAS_ENDPOINT_GROUP = (
         "HasEndpointGroup",

@@ -105,7 +105,7 @@ def _unusable(kubeconfig: Path | None, error: Exception) -> ConfigurationError:
     if kubeconfig is not None:
         return ConfigurationError(f"{_named(kubeconfig)} cannot be used: {cause}")
     if POD_VARIABLE in os.environ:
-        return ConfigurationError(f"the ServiceAccount of the Pod cannot be used: {cause}")
+        return ConfigurationError(f"the Pod's ServiceAccount cannot be used: {cause}")
     return ConfigurationError(
         f"not running in a Pod ({cause}), and the controller does not use $KUBECONFIG"
         " or ~/.kube/config: pass --kubeconfig=FILE"

@@ -13,7 +13,7 @@ from svclink_core.traffic_shares import percent_of
 NO_LINK: Final = "There are no ClusterLinks, so nothing is mirrored."
 
 MAIN_COLUMN: Final = "MAIN"
-"""What local endpoints are called in tables. No link has this name: those are lower-case."""
+"""What local endpoints are called in tables. No link has this name: those are lowercase."""
 
 TRAFFIC_COLUMNS: Final = (
     "CLUSTER",

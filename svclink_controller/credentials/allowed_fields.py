@@ -81,8 +81,8 @@ ALLOWED_FIELDS: Final[dict[MappingKind, AbstractSet[str]]] = {
 
 USE_CREDENTIALS: Final = "use token, or client-certificate-data with client-key-data"
 _RUNS = "runs a program"
-_READS = "reads a file; put its content, in base64, into"
-_IMPERSONATES = "impersonates a user; remove it and use credentials of that user"
+_READS = "reads a file; put its base64-encoded content into"
+_IMPERSONATES = "impersonates a user; remove it and use that user's credentials"
 _BASIC = f"belongs to basic authentication, which Kubernetes no longer supports; {USE_CREDENTIALS}"
 
 REFUSED_FIELDS: Final[dict[str, tuple[KubeconfigReason, str]]] = {
@@ -155,7 +155,7 @@ class KubeconfigMapping:
         value = self.fields.get(key, False)
         if isinstance(value, bool):
             return value
-        raise self.invalid(key, "is neither true nor false; write one of them without quotes")
+        raise self.invalid(key, "is not a boolean; write true or false without quotes")
 
     def data(self, key: str, limit: int) -> bytes | None:
         """The decoded bytes of a base64 field, at most `limit` of them."""
@@ -212,7 +212,7 @@ def decode_base64_field(where: str, text: str) -> bytes:
         raise KubeconfigError(INVALID, where, "is not base64; encode it with `base64 -w0`")
     twice = _decoded(data.decode("ascii", "replace"))
     if twice is not None and _MEANT.search(twice):
-        raise KubeconfigError(INVALID, where, "is base64 of base64; encode it only once")
+        raise KubeconfigError(INVALID, where, "is base64-encoded twice; encode it only once")
     return data
 
 

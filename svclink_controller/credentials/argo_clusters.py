@@ -66,8 +66,8 @@ def refuse_bare_config(document: YamlValue) -> None:
     own_fields = ALLOWED_FIELDS["argo config"] | {"execProviderConfig", "awsAuthConfig"}
     if isinstance(document, dict) and not own_fields.isdisjoint(document):
         problem = (
-            "is missing beside the config of Argo CD; keep both in one Secret, in the keys"
-            f" {SERVER_KEY} and {CONFIG_KEY}, and set spec.kubeconfigSecretRef"
+            "is missing but required with Argo CD's config; keep both in one Secret,"
+            f" with the keys {SERVER_KEY} and {CONFIG_KEY}, and set spec.kubeconfigSecretRef"
         )
         raise KubeconfigError(INVALID, SERVER_KEY, problem)
 
@@ -103,7 +103,7 @@ def _load_json(content: bytes, yaml_loader: YamlLoader) -> YamlValue:
     try:
         value: YamlValue = msgspec.json.decode(content)
     except (msgspec.MsgspecError, UnicodeError):
-        problem = "is not JSON; write it as Argo CD does"
+        problem = "is not JSON; use the format that Argo CD writes"
         raise KubeconfigError(INVALID, CONFIG_KEY, problem) from None
     return value
 

@@ -88,9 +88,7 @@ def read_proxy(cluster: KubeconfigMapping) -> str | None:
     if text is None or _is_url(text, _PROXY):
         return text
     if text.lower().startswith("socks"):
-        problem = (
-            "is not an HTTP proxy, and svclink cannot use SOCKS; use one like http://host:port"
-        )
+        problem = "is not an HTTP proxy; use one like http://host:port (svclink cannot use SOCKS)"
         raise cluster.invalid("proxy-url", problem)
     problem = "is not a URL like http://host:port without a user; fix it"
     raise cluster.invalid("proxy-url", problem)
@@ -108,7 +106,9 @@ def read_token(user: KubeconfigMapping) -> str | None:
     # Files and pipes often end in a newline, which an HTTP header cannot hold.
     stripped = text.rstrip("\r\n")
     if _BASE64_OF_JWT.match(stripped):
-        raise user.invalid("token", "is base64 of a token; decode it, as Secrets encode their data")
+        raise user.invalid(
+            "token", "is a base64-encoded token; decode it (Secrets encode their data)"
+        )
     if _TOKEN.fullmatch(stripped):
         return stripped
     problem = f"is not 1 to {MAX_TOKEN} printable ASCII characters without spaces; copy it again"

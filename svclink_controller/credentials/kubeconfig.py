@@ -166,7 +166,8 @@ def _entries(
         entry = checked_mapping(item.where(kind), item.fields.get(kind, {}), kind, trust)
         if entry.flag(INSECURE_SKIP) and not trust.allows_insecure:
             problem = (
-                "lets any server pose as the cluster; remove it and set certificate-authority-data"
+                "lets any server impersonate the cluster; remove it and set"
+                " certificate-authority-data"
             )
             raise KubeconfigError(INSECURE, entry.where(INSECURE_SKIP), problem)
         for read in READERS[kind]:

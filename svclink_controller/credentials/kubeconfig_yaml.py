@@ -78,7 +78,7 @@ def _nodes(events: Iterator[yaml.Event]) -> Iterator[yaml.Event]:
             if not starts[1:]:
                 yield event
             elif not _is_nothing(event):
-                raise _error(starts[-1], "starts a second document; use a single one")
+                raise _error(starts[-1], "starts a second document; use a single document")
 
 
 def _is_nothing(event: yaml.Event) -> bool:

@@ -62,7 +62,7 @@ def authorities(entry: KubeconfigMapping, key: str) -> Pem | None:
     if (data := entry.data(key, MAX_PEM)) is None:
         return None
     if set(_PEM_LABEL.findall(data)) != {b"CERTIFICATE"}:
-        raise entry.invalid(key, "is not PEM with certificates only; remove everything else")
+        raise entry.invalid(key, "must contain only PEM certificates; remove everything else")
     return _certificates(entry, key, data)
 
 
@@ -84,7 +84,7 @@ def client_key_pair(
     presented = _certificates(entry, certificate.name, certificate.data or b"")
     own = _private_key(entry, key.name, key.data or b"")
     if presented.public_key != own.public_key:
-        problem = f"does not belong to {certificate.name}; use the key of that certificate"
+        problem = f"does not belong to {certificate.name}; use that certificate's key"
         raise entry.invalid(key.name, problem)
     return presented.text, own.text
 
@@ -98,7 +98,7 @@ def _private_key(entry: KubeconfigMapping, key: str, data: bytes) -> Pem:
         public_key = parsed.public_key()
         text = parsed.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     except Exception:  # noqa: BLE001 - a parser can fail in any way on hostile bytes
-        raise entry.invalid(key, "is not a private key in PEM; copy it again") from None
+        raise entry.invalid(key, "is not a PEM private key; copy it again") from None
     if getattr(public_key, "key_size", 0) > MAX_KEY_BITS:
         raise entry.invalid(key, f"is longer than {MAX_KEY_BITS} bits; use a shorter key")
     return Pem(public_key, text.decode())

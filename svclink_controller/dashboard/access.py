@@ -36,7 +36,7 @@ HEADERS: Final = {
 
 NOT_GIVEN: Final = "the token is missing or wrong: open the address that svclink dashboard printed"
 WRONG_HOST: Final = "this is not a loopback address: open http://127.0.0.1:PORT"
-WRONG_ORIGIN: Final = "pages of other origins may not read this"
+WRONG_ORIGIN: Final = "pages from other origins cannot read this"
 
 
 def new_token() -> str:

@@ -70,7 +70,7 @@ class DashboardServer:
         """A file of the page."""
         found = self.files.get(request.match_info["path"])
         if found is None:
-            return error_response(404, "the page has no such file")
+            return error_response(404, "there is no such file")
         return _file_response(found)
 
     async def service(self, request: web.Request) -> web.Response:
@@ -152,5 +152,5 @@ async def _listen(runner: web.AppRunner, port: int, limits: ConnectionLimits) ->
     except OSError as error:
         raise PortError(
             f"cannot listen on port {port} of {LOOPBACK}: {why_not_listening(error)}:"
-            " pass another --port, or none"
+            " pass a different --port or omit it"
         ) from error

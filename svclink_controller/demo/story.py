@@ -129,7 +129,9 @@ class Story:
             "cluster-a is not affected: its Pod is ready again",
             {MAIN_CONTEXT: MAIN_PODS, CLUSTER_A: PODS_OF_A, CLUSTER_B: PODS_OF_B},
         )
-        self.narrator.verified("main keeps the endpoints of cluster-b: its Pods may still run")
+        self.narrator.verified(
+            "main keeps the endpoints of cluster-b: its Pods may still be running"
+        )
 
     async def _recover_the_cluster(self) -> None:
         await self.narrator.chapter(

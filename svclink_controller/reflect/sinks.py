@@ -102,7 +102,7 @@ class NamespaceSink:
 
 @frozen
 class CallerSink:
-    """Objects of one kind that make the API server of the main cluster call Services."""
+    """Objects of one kind that make the main cluster's API server call Services."""
 
     callers: ApiServerCallers
     kind: str

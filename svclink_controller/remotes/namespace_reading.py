@@ -47,7 +47,8 @@ GRANT_NAMESPACES: Final = (
     " list the namespaces in spec.includedNamespaces instead"
 )
 UPGRADE_KUBERNETES: Final = (
-    "the server has no EndpointSlices of discovery.k8s.io/v1: upgrade it to Kubernetes 1.21"
+    "the server does not serve EndpointSlices in discovery.k8s.io/v1: upgrade it to Kubernetes 1.21"
+    " or newer"
 )
 _MISSING: Final = {
     SERVICES.plural: CORRECT_SERVER,

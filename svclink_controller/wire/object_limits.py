@@ -41,11 +41,11 @@ def require_usual_size(raw: msgspec.Raw) -> None:
     if size <= COUNTED_BYTES:
         return
     if size > MAX_OBJECT_BYTES:
-        raise OversizeError(f"it has {size} bytes, and svclink reads at most {MAX_OBJECT_BYTES}")
+        raise OversizeError(f"it has {size} bytes, but svclink reads at most {MAX_OBJECT_BYTES}")
     content = bytes(raw)
     nested, values = content.count(b"{"), content.count(b",")
     if nested > MAX_NESTED or values > MAX_VALUES:
         raise OversizeError(
-            f"it has up to {nested} nested objects and {values} values, and svclink reads at most"
+            f"it has up to {nested} nested objects and {values} values, but svclink reads at most"
             f" {MAX_NESTED} and {MAX_VALUES}: the API server accepts 1,000 endpoints"
         )

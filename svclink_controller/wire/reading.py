@@ -299,7 +299,9 @@ def decode_version(content: bytes) -> str:
     try:
         return clean_text(_VERSION.decode(content).git_version)
     except _MALFORMED as error:
-        raise WireError(f"the server's /version is not one of Kubernetes: {error}") from error
+        raise WireError(
+            f"the server's /version is not that of a Kubernetes API server: {error}"
+        ) from error
 
 
 def decode_uid(content: bytes) -> str:

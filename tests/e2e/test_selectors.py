@@ -89,7 +89,7 @@ def test_namespaces_are_selected_by_their_labels(world: World, controller: Contr
 
 REFUSED: Final[dict[str, tuple[dict[str, Any], str]]] = {
     "empty": ({}, " is empty and would select nothing; remove it or add a label"),
-    "empty-labels": ({"matchLabels": {}, "matchExpressions": []}, " is empty, and would select"),
+    "empty-labels": ({"matchLabels": {}, "matchExpressions": []}, " is empty and would select"),
     "no-values": (
         {"matchExpressions": [{"key": "tier", "operator": "In"}]},
         "must have values with the operators In and NotIn",
@@ -102,12 +102,15 @@ REFUSED: Final[dict[str, tuple[dict[str, Any], str]]] = {
         {"matchExpressions": [{"key": "tier", "operator": "Equals", "values": ["a"]}]},
         'supported values: "In", "NotIn", "Exists", "DoesNotExist"',
     ),
-    "key": ({"matchExpressions": [{"key": "-a", "operator": "Exists"}]}, "must be a label key"),
+    "key": (
+        {"matchExpressions": [{"key": "-a", "operator": "Exists"}]},
+        "must be a valid label key",
+    ),
     "value": (
         {"matchExpressions": [{"key": "a", "operator": "In", "values": ["a b"]}]},
-        "must be a label value",
+        "must be a valid label value",
     ),
-    "label-value": ({"matchLabels": {"tier": "a b"}}, "must be a label value"),
+    "label-value": ({"matchLabels": {"tier": "a b"}}, "must be a valid label value"),
 }
 
 

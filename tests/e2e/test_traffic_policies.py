@@ -36,7 +36,7 @@ MISTAKES: Final[dict[str, tuple[Manifest, str]]] = {
     ),
     "a name that no link has": (
         {"clusters": [{"name": "B.example"}]},
-        "spec.clusters.name must be the name of a ClusterLink, of lower-case letters, digits and",
+        "spec.clusters.name must be a valid ClusterLink name: lowercase letters, digits and",
     ),
     "another kind": (
         {"targetRef": {"kind": "Deployment", "name": "web"}},

@@ -104,8 +104,8 @@ def _with_policies(partial: PartialSnapshot, policies: Iterable[TrafficPolicy]) 
         counting = proposed.main.traffic_policies[policy.service]
         if counting.metadata.key != policy.metadata.key:
             warnings.append(
-                f"TrafficPolicy {policy.metadata.key} would have no effect, because the older"
-                f" {counting.metadata.name} targets {policy.service} too"
+                f"TrafficPolicy {policy.metadata.key} would have no effect, because"
+                f" the older {counting.metadata.name} targets {policy.service} too"
             )
     print_warnings(warnings)
     return evolve(partial, snapshot=proposed)

@@ -98,7 +98,7 @@ async def _read_links_and_calls(
 
 
 def _called(snapshot: Snapshot) -> list[str]:
-    """The Services that are not mirrored because the API server of the main cluster calls them."""
+    """The Services that are not mirrored because the main cluster's API server calls them."""
     refused = sorted(_refused(snapshot).items())
     return [str(key) for key, (why, _) in refused if why is Reason.CALLED_BY_API_SERVER]
 

@@ -36,7 +36,9 @@ from svclink_core.snapshot import Snapshot
 from svclink_core.target_ports import target_port_findings
 
 APPLY_DEPLOYMENT = "kubectl apply -f deploy/deployment.yaml"
-RENEW_KUBECONFIG = "kubectl config view --minify  # replace what expires in this kubeconfig"
+RENEW_KUBECONFIG = (
+    "kubectl config view --minify  # replace the expiring credential in this kubeconfig"
+)
 
 
 async def run_all_checks(

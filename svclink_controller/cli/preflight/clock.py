@@ -25,7 +25,7 @@ async def check_clock(client: Client, cluster: str) -> list[Result]:
         return [Result("ok", cluster, "clock", "agrees with this machine's clock")]
     direction = "ahead of" if skew > 0 else "behind"
     message = (
-        f"is {abs(skew):.0f} s {direction} the clock of this machine: tokens and certificates may"
+        f"is {abs(skew):.0f} s {direction} this machine's clock: tokens and certificates may"
         " seem invalid"
     )
     return [Result("warn", cluster, "clock", message, _FIX)]

@@ -15,7 +15,7 @@ from svclink_core.codec import Json
 Severity: TypeAlias = Literal["ok", "warn", "fail", "skip"]
 
 MAIN_SUBJECT: Final = "MAIN"
-"""The cluster of lines about the main cluster. No link has this name: they are lower-case."""
+"""The cluster of lines about the main cluster. No link has this name: they are lowercase."""
 
 REQUEST_ERRORS: Final = (ApiError, TransportError, WireError)
 """The API server rejected a request, sent no response, or sent one that is not valid."""

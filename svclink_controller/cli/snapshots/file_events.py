@@ -55,7 +55,7 @@ def _problem(error: yaml.YAMLError | ValueError) -> str:
         case yaml.reader.ReaderError():
             return f"{error.reason} (position {error.position})"
         case UnicodeError():
-            return "it is not text in UTF-8"
+            return "it is not UTF-8 text"
         case ValueError():
             return "it has a number with too many digits"
         case _:
@@ -89,14 +89,14 @@ def key_of(event: ParseEvent) -> str | None:
     if word == "end_map":
         return None
     if not isinstance(key, str):
-        raise ContentError("the name of a field is not a string: put it in quotes")
+        raise ContentError("a field name is not a string: put it in quotes")
     return key
 
 
 def require_new(key: str, mapping: Mapping[str, object]) -> None:
     """Refuse a field that the mapping already has: JSON does not say which of the two is valid."""
     if key in mapping:
-        raise ContentError(f"the field {key[:100]!r} is given twice: remove one")
+        raise ContentError(f"the field {key[:100]!r} occurs twice: remove one")
 
 
 def _json_events(stream: BinaryIO) -> Iterator[ParseEvent]:

@@ -67,7 +67,7 @@ def _objects(path: Path, stream: BinaryIO, *, is_json: bool) -> Iterator[FileObj
         raise DumpError(f"{path}: {reader.place}: {error}") from error
     if not reader.has_documents and not path.is_char_device():
         # kubectl prints a list even if there is nothing to list; /dev/null is empty on purpose.
-        raise DumpError(f"{path}: empty: the command that wrote it failed; run it again")
+        raise DumpError(f"{path}: empty: run the command that wrote it again")
 
 
 @define

@@ -149,7 +149,7 @@ def read_dump(path: Path, selection: ObjectSelection | None = None) -> ClusterCo
         raise DumpError(f"{path}: it contains no object that svclink reads: {USE_ALL_KINDS}")
     content.warnings = [f"{path}: {problem}" for problem in _oddities(content, found.repeated)]
     if found.selection.namespaces != EVERYTHING and content.namespaces is None:
-        needed = "it has no Namespaces, which the namespaceSelector of its link needs"
+        needed = "it has no Namespaces, which its link's namespaceSelector needs"
         raise DumpError(f"{path}: {needed}: {USE_ALL_KINDS}")
     found.select(content)
     return content
@@ -162,7 +162,9 @@ def read_policies(path: Path) -> list[TrafficPolicy]:
         DumpError: There is none, the file cannot be read, or an object in it is not valid.
     """
     if not (policies := read_dump(path).traffic_policies):
-        raise DumpError(f"{path}: no TrafficPolicy in it: name a file for kubectl apply")
+        raise DumpError(
+            f"{path}: it contains no TrafficPolicy: pass a file that kubectl apply accepts"
+        )
     return policies
 
 

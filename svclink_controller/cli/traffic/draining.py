@@ -68,7 +68,7 @@ class DrainWait:
             raise TrafficError(f"waiting for {name} to drain failed: {error}") from error
         if not (link.spec.drained and link.spec.enabled):
             raise TrafficError(
-                f"another client changed ClusterLink {name}, and it is no longer being drained"
+                f"another client changed ClusterLink {name}, so it is no longer being drained"
             )
         return drain_progress(link, listing.items)
 

@@ -59,7 +59,7 @@ def _is_interactive(plugin: ExecPlugin) -> bool:
     """Whether the plugin may read from the terminal."""
     is_terminal = sys.stdin is not None and sys.stdin.isatty()
     if plugin.interactive_mode == "Always" and not is_terminal:
-        raise _failure(plugin, "needs a terminal (interactiveMode: Always), and there is none")
+        raise _failure(plugin, "needs a terminal (interactiveMode: Always), but there is none")
     return is_terminal and plugin.interactive_mode != "Never"
 
 

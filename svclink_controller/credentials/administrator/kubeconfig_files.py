@@ -72,7 +72,7 @@ class _Document:
             # Like kubectl, ignore further documents.
             content = next(yaml.load_all(text, Loader=_KubeconfigLoader), None)
         except UnicodeDecodeError:
-            raise AccessError("it is not text in UTF-8") from None
+            raise AccessError("it is not UTF-8 text") from None
         except RecursionError:
             raise AccessError(_STRUCTURE) from None
         except OSError as error:
@@ -80,7 +80,7 @@ class _Document:
         except yaml.YAMLError as error:
             raise AccessError(_position(error)) from None
         except Exception:  # noqa: BLE001 - a value fails in any way to be what its tag says
-            raise AccessError("it has a value of the wrong type, or a huge number") from None
+            raise AccessError("it contains a value of the wrong type or a huge number") from None
         if content is None:
             raise AccessError("it is empty")
         if not isinstance(content, dict):

@@ -134,7 +134,9 @@ def _impersonation(user: AdminEntry) -> Iterator[tuple[str, str]]:
     extra = user.inner("as-user-extra")
     if name is None:
         if uid or groups or (extra is not None and extra.fields):
-            raise user.invalid("as", "is missing; set it beside as-uid, as-groups, as-user-extra")
+            raise user.invalid(
+                "as", "is missing; it is required with as-uid, as-groups and as-user-extra"
+            )
         return
     yield "Impersonate-User", _header_value(user, "as", name)
     if uid is not None:

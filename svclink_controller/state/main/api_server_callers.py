@@ -1,4 +1,4 @@
-"""What makes the API server of the main cluster call Services."""
+"""What makes the main cluster's API server call Services."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from svclink_core.snapshot import NO_CALLS
 
 @define
 class ApiServerCallers:
-    """The objects that make the API server of the main cluster call Services.
+    """The objects that make the main cluster's API server call Services.
 
     What was listed once stays known while it cannot be read. A kind that svclink must not list, or
     that the API server does not serve, counts as known: waiting for it would last for ever.

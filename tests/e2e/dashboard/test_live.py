@@ -78,9 +78,9 @@ def test_too_many_pages(pages: Pages, server: ScriptedServer) -> None:
     """A page that gets no events because others do says so, until one of them is closed."""
     server.is_full = True
     page = pages.open(server.page)
-    expect(page.get_by_text("Too many pages of the dashboard are open")).to_be_visible()
+    expect(page.get_by_text("Too many dashboard pages are open")).to_be_visible()
     server.is_full = False
-    expect(page.get_by_text("Too many pages of the dashboard are open")).to_have_count(0)
+    expect(page.get_by_text("Too many dashboard pages are open")).to_have_count(0)
     pages.complaints.clear()  # Chromium logs every failed request.
 
 

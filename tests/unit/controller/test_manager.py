@@ -305,7 +305,7 @@ async def test_link_that_cannot_be_decoded_says_why() -> None:
         with capture_logs() as logs:
             world.start()
             await world.has_reason("InvalidSpec")
-            assert "$.spec.enabled: must be true or false, is a string" in str(world.ready()[1])
+            assert "$.spec.enabled: must be true or false but is a string" in str(world.ready()[1])
             world.main.put_raw("clusterlinks", manifest)
             await world.has_reason("ClusterReady")
         assert "status not written" not in {entry["event"] for entry in logs}

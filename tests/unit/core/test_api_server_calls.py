@@ -1,4 +1,4 @@
-"""Services that the API server of the main cluster calls: which they are, and what a plan says."""
+"""Services that the main cluster's API server calls: which they are, and what a plan says."""
 
 from __future__ import annotations
 

@@ -559,7 +559,7 @@ def test_l5_filtered_out(found: Snapshot, data: DataObject) -> None:
 
 
 def called(found: Snapshot, key: NamespacedName) -> Snapshot:
-    """The snapshot in which the API server of the main cluster also calls a Service."""
+    """The snapshot in which the main cluster's API server also calls a Service."""
     old = found.main.api_server_calls
     calls = evolve(old, by_service={**old.by_service, key: ApiServerCall("APIService/v1")})
     return evolve(found, main=evolve(found.main, api_server_calls=calls))

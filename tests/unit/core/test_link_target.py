@@ -56,10 +56,10 @@ def test_kubeconfig_of_disabled_link_can_be_examined() -> None:
 
 def test_undecodable_link_has_a_problem() -> None:
     """The problem names the field, not those that are empty because the link was not decoded."""
-    broken = evolve(link("a"), undecodable="$.spec.kubeconfig: must be a string, is a number")
+    broken = evolve(link("a"), undecodable="$.spec.kubeconfig: must be a string but is a number")
     assert link_target(broken, Options()) == Problem(
         LinkReason.INVALID_SPEC,
-        "the ClusterLink could not be decoded: $.spec.kubeconfig: must be a string, is a number",
+        "the ClusterLink could not be decoded: $.spec.kubeconfig: must be a string but is a number",
     )
 
 

@@ -54,7 +54,7 @@ def test_chart_installs_on_the_oldest_pinned_version_and_newer() -> None:
 def test_document_about_support_names_every_pinned_version() -> None:
     """A version that is pinned anew is written down."""
     document = (ROOT / "docs" / "reference" / "support.md").read_text(encoding="utf-8")
-    table = document.partition("## What differs")[0]
+    table = document.partition("## Differences between versions")[0]
     assert set(re.findall(r"\b1\.\d+\.\d+\b", table)) == {each[1:] for each in VERSIONS}
 
 

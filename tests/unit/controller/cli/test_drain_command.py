@@ -141,7 +141,7 @@ async def test_undecodable_link_is_not_drained(tmp_path: Path) -> None:
         refused = await world.run("drain", "c1")
         assert world.main.revision == before
     assert str(refused.exception) == (
-        "ClusterLink c1 could not be decoded: $.spec.kubeconfig: must be a string, is a number"
+        "ClusterLink c1 could not be decoded: $.spec.kubeconfig: must be a string but is a number"
     )
 
 

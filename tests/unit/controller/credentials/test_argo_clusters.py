@@ -159,7 +159,9 @@ def test_secret_of_argo_without_a_server(config: Json) -> None:
 def test_yaml_in_place_of_json_is_refused() -> None:
     """As Argo CD does."""
     data = {"server": SERVER.encode(), "config": b"bearerToken: x"}
-    with pytest.raises(KubeconfigError, match="config is not JSON; write it as Argo CD does"):
+    with pytest.raises(
+        KubeconfigError, match="config is not JSON; use the format that Argo CD writes"
+    ):
         parse_kubeconfig(content_of(data, "config"))
 
 
@@ -195,8 +197,8 @@ def test_other_keys_are_not_translated() -> None:
             with_tls(insecure=True),
             INSECURE,
             (
-                "config.tlsClientConfig.insecure lets any server pose as the cluster; "
-                "remove it and set caData"
+                "config.tlsClientConfig.insecure lets any server impersonate "
+                "the cluster; remove it and set caData"
             ),
         ),
         (

@@ -26,7 +26,7 @@ STEPS = [
     "main shows it as not ready",
     "the link to cluster-b becomes NotReady",
     "cluster-a is not affected: its Pod is ready again",
-    "main keeps the endpoints of cluster-b: its Pods may still run",
+    "main keeps the endpoints of cluster-b: its Pods may still be running",
     "main removes that Pod",
     "main adds the Pod of cluster-b and leaves cluster-a as it was",
     "main adds the Pod of cluster-a",

@@ -151,7 +151,7 @@ def test_undecodable_link_names_the_field() -> None:
     bad = {"metadata": {"name": "c1"}, "spec": {"enabled": "yes"}}
     page = whole(listed(bad), CLUSTER_LINKS)
     assert [(each.key, each.problem) for each in page.undecodable] == [
-        (NamespacedName("", "c1"), "$.spec.enabled: must be true or false, is a string")
+        (NamespacedName("", "c1"), "$.spec.enabled: must be true or false but is a string")
     ]
 
 

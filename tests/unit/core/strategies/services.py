@@ -194,7 +194,7 @@ all_services = keys.flatmap(services)
 
 @cache
 def api_server_calls(universe: Universe) -> SearchStrategy[ApiServerCalls]:
-    """The Services that the API server of the main cluster calls; mostly none of them."""
+    """The Services that the main cluster's API server calls; mostly none of them."""
     callers = [
         ApiServerCaller(ObjectMeta(f"{kind.lower()}-{number}"), kind, (key,))
         for number, key in enumerate(universe.keys)

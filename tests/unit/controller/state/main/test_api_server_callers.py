@@ -1,4 +1,4 @@
-"""What is known of the objects that make the API server of the main cluster call Services.
+"""What is known of the objects that make the main cluster's API server call Services.
 
 Real: the store, the sink, the core. Substituted: nothing.
 """
