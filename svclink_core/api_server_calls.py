@@ -48,9 +48,9 @@ class ApiServerCall:
     """Whether the API server calls a Service.
 
     Args:
-        caller: The object that makes it do so, as `Kind/name`, the first one if there are several;
-            empty if none is known.
-        is_known: Whether no other object can be found that does.
+        caller: The object that makes the API server call it, as `Kind/name`; the first one if there
+            are several, empty if none is known.
+        is_known: Whether no other such object can exist.
     """
 
     caller: str = ""
@@ -66,7 +66,7 @@ class ApiServerCalls:
     """The Services that the main cluster's API server calls.
 
     Args:
-        by_service: These Services. Others are not called if everything is known.
+        by_service: These Services. If everything is known, no other Services are called.
         is_known: Whether each of `CALLER_KINDS` was listed, or svclink is not permitted to list it.
     """
 
@@ -82,7 +82,7 @@ class ApiServerCalls:
 
 
 def calls_by(callers: Iterable[ApiServerCaller], *, is_known: bool = True) -> ApiServerCalls:
-    """The calls that some objects cause, whatever their order.
+    """Return the calls that some objects cause, whatever their order.
 
     Args:
         callers: All objects that are known.

@@ -40,7 +40,7 @@ class SessionAffinityConfig:
 class ServiceSpec:
     """The specification of a Service. `ip_families` has `IPv4`, `IPv6` or both, the primary first.
 
-    The fields after `traffic_distribution` are only copied to Services that svclink creates.
+    svclink only copies the fields after `traffic_distribution` to Services that it creates.
     """
 
     type: str = TYPE_CLUSTER_IP
@@ -63,7 +63,7 @@ class Service:
 
     @property
     def is_headless(self) -> bool:
-        """Whether the Service has no virtual IP: DNS answers with addresses of Pods."""
+        """Whether the Service has no virtual IP, so that DNS returns Pod addresses."""
         return self.spec.cluster_ip == HEADLESS
 
     @property
@@ -73,13 +73,13 @@ class Service:
 
     @property
     def is_being_deleted(self) -> bool:
-        """Whether the Service waits for its finalizers."""
+        """Whether the Service is being deleted and waiting for its finalizers."""
         return self.metadata.is_being_deleted
 
 
 @frozen
 class Namespace:
-    """A Namespace. The link that reads it may select it by its labels or not."""
+    """A Namespace. A link may or may not select it by its labels."""
 
     metadata: ObjectMeta
     is_selected: bool = field(default=True, metadata={"json": ""})

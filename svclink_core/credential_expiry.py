@@ -33,11 +33,11 @@ class Expiry:
 
 @frozen
 class CredentialState:
-    """Whether the credentials of a link have expired, or will soon.
+    """Whether a link's credentials have expired or will expire soon.
 
     Args:
         reason: `CREDENTIALS_VALID`, `CREDENTIALS_EXPIRE_SOON` or `CREDENTIALS_EXPIRED`.
-        text: Which credentials that is about, with their times.
+        text: Which credentials the state refers to, with their times.
         expire: When the first of them expires, as RFC 3339; None if none has an expiry date.
     """
 
@@ -47,14 +47,14 @@ class CredentialState:
 
 
 def credential_state(expiries: Collection[Expiry], now: float) -> CredentialState:
-    """The state of all credentials of a link. Whatever expires first decides.
+    """Return the state of a link's credentials. The first one to expire decides.
 
     >>> token = Expiry(1_000_000, "the token", "1970-01-12T13:46:40Z")
     >>> credential_state([token], 900_000).text
     'the token expires at 1970-01-12T13:46:40Z'
 
     Args:
-        expiries: When those expire that have an expiry date.
+        expiries: The expiry times of credentials that have one.
         now: POSIX seconds.
     """
     ordered = _ordered(expiries)

@@ -35,7 +35,7 @@ class Wave:
         deletions: How many of them would be deleted.
         began_at: When the first deletion was due.
         grew_at: When the last deletion was due.
-        held_until: When the deletions may proceed, if they are too many; else None.
+        held_until: When the deletions may proceed if there are too many; otherwise None.
     """
 
     slices: int
@@ -51,7 +51,7 @@ class Guard:
 
     Args:
         is_armed: Whether deletions wait at all.
-        wave: The deletions that wait, None if there are none.
+        wave: The deletions that wait, or None.
         released: Services whose deletions have waited and may proceed.
     """
 
@@ -111,15 +111,15 @@ def next_guard(
     hold: float,
     intended: frozenset[NamespacedName] = frozenset(),
 ) -> Guard:
-    """The next guard, by what the cluster would lose now.
+    """Return the next guard, given what the cluster would lose now.
 
     Args:
         guard: The guard before.
         count: What the plans for the cluster's Services would delete.
         now: Seconds on the clock of the guard.
-        hold: How long a wave with more than half of the slices is held, in seconds; 0 if the
-            cluster is not guarded.
-        intended: Services whose deletions follow from an edit of the link, and need not wait.
+        hold: How long to hold a wave with more than half of the slices, in seconds;
+            0 if the cluster is not guarded.
+        intended: Services whose deletions result from an edit of the link and need not wait.
 
     Source: docs/explanation/concepts.md, "Unknown is not empty".
     """

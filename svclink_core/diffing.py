@@ -20,7 +20,7 @@ from svclink_core.well_known import LABEL_SERVICE_NAME, Reason
 
 @frozen
 class Precondition:
-    """The object and version that a change was decided on; the API server rejects it for others."""
+    """The object and version that a change is based on; the API server rejects it for any other."""
 
     uid: str
     resource_version: str
@@ -66,7 +66,7 @@ class Update(_EndpointSliceChange):
 
 @frozen
 class Delete(_EndpointSliceChange):
-    """Delete an EndpointSlice; `reason` is the proof that it may go."""
+    """Delete an EndpointSlice; `reason` proves that the deletion is safe."""
 
     verb: ClassVar[str] = "delete"
 

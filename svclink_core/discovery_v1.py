@@ -19,7 +19,7 @@ from svclink_core.well_known import (
 
 @frozen
 class EndpointConditions:
-    """State of an endpoint. None means ready, serving and not terminating, as for kube-proxy."""
+    """State of an endpoint. As in kube-proxy, None means ready, serving and not terminating."""
 
     ready: bool | None = None
     serving: bool | None = None
@@ -44,7 +44,7 @@ WRITTEN_OUT: Final = {
 
 @frozen
 class EndpointHints:
-    """Zones and nodes whose traffic should prefer the endpoint (KEP-4444)."""
+    """Zones and nodes that should prefer the endpoint (KEP-4444)."""
 
     for_zones: tuple[str, ...] = ()
     for_nodes: tuple[str, ...] = ()
@@ -85,7 +85,7 @@ class EndpointPort:
 
 @frozen
 class EndpointSlice:
-    """Up to 1,000 endpoints of one Service that share address type and ports."""
+    """Up to 1,000 endpoints of one Service with the same address type and ports."""
 
     metadata: ObjectMeta
     address_type: str
@@ -109,10 +109,10 @@ class EndpointSlice:
 
     @property
     def is_marked_not_ready(self) -> bool:
-        """Whether an unreachable policy made the endpoints of a mirrored slice a last resort."""
+        """Whether an unreachable policy turned a mirrored slice's endpoints into a last resort."""
         return self.metadata.annotation(ANNOTATION_UNREACHABLE) == NOT_READY
 
     @property
     def standby(self) -> str | None:
-        """Which endpoints of a mirrored slice are a standby; None if none is. See `standby`."""
+        """Which endpoints of a mirrored slice are on standby; None if none are. See `standby`."""
         return self.metadata.annotation(ANNOTATION_STANDBY)

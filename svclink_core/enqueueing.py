@@ -49,14 +49,14 @@ class NamespaceChanged:
 
 @frozen
 class RemoteNamespaceChanged:
-    """A Namespace of a linked cluster was selected or listed, is no longer selected, or is gone."""
+    """A Namespace of a linked cluster was selected, listed, deselected or deleted."""
 
     name: str
 
 
 @frozen
 class GuardChanged:
-    """The deletion guard of a cluster changed; `services` are those with deletions."""
+    """A cluster's deletion guard changed; `services` are the Services with deletions."""
 
     services: frozenset[NamespacedName]
 
@@ -71,7 +71,7 @@ class TrafficPolicyChanged:
 
 @frozen
 class ApiServerCallsChanged:
-    """The API server of the main cluster calls other Services, or it became known which."""
+    """The main cluster's API server calls different Services, or svclink learned which it calls."""
 
     old: ApiServerCalls
     new: ApiServerCalls
@@ -90,7 +90,7 @@ Event: TypeAlias = (
 
 
 def requests_for(event: Event, snapshot: Snapshot) -> set[NamespacedName]:
-    """The Services whose plan the event may have changed (law L7: never fewer).
+    """Return the Services whose plans the event may have changed (law L7: never too few).
 
     Args:
         event: What happened.

@@ -8,11 +8,11 @@ class SvclinkError(Exception):
 
 
 class BadInputError(SvclinkError):
-    """An object is not valid; its author or its server has to fix it.
+    """An object is not valid. Its author or server must fix it.
 
     Args:
         path: The field, for example `$.spec.ports[0].port`.
-        problem: What is wrong with it, and what would be right.
+        problem: What is wrong with the field, and what would be valid.
     """
 
     def __init__(self, path: str, problem: str) -> None:
@@ -22,4 +22,4 @@ class BadInputError(SvclinkError):
 
 
 class ProgrammerError(SvclinkError):
-    """A caller broke the contract of a function; the program has to be fixed."""
+    """A caller broke a function's contract. The program must be fixed."""

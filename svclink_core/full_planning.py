@@ -12,16 +12,16 @@ from svclink_core.snapshot import Snapshot, all_keys
 
 
 def plan(snapshot: Snapshot, now: float) -> Plan:
-    """The plan for every Service of any cluster.
+    """Plan every Service in any cluster.
 
     The same arguments always give the same plan. Once it is applied, there are no more changes.
 
     Args:
-        snapshot: Everything that is known. A cluster that could not be read must be `PENDING` or
-            `Unreachable`: what is absent from one that is `SYNCED` counts as deleted.
+        snapshot: Everything that is known. A cluster that could not be read must be `PENDING`
+            or `Unreachable`: anything absent from a `SYNCED` cluster counts as deleted.
         now: Seconds on the clock of `Unreachable.at`; decides which deadlines have passed.
 
-    Laws L1 to L5 and L11 hold for it.
+    The plan satisfies laws L1 to L5 and L11.
     """
     return union({key: plan_service(snapshot, key, now) for key in all_keys(snapshot)})
 

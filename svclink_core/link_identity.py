@@ -29,10 +29,11 @@ class Problem:
     Args:
         reason: The reason of its Ready condition.
         message: What happened, and the fix.
-        is_answer: Whether an unreachable cluster does answer, so that it is not lost.
-        expired: Which credentials of the link have expired, if that is the cause. The message
-            begins with it.
-        secret_fault: Why the Secret that the link refers to gives no kubeconfig; None if it does.
+        is_answer: Whether an unreachable cluster does respond, so that it is not lost.
+        expired: Which of the link's credentials have expired, if that is the cause. The
+            message starts with this text.
+        secret_fault: Why the Secret that the link refers to provides no kubeconfig; None if it
+            does.
     """
 
     reason: LinkReason
@@ -44,12 +45,13 @@ class Problem:
 
 @frozen
 class Claim:
-    """A link and the cluster it leads to. Clusters are identified by the uid of `kube-system`.
+    """A link and its cluster. The uid of the namespace `kube-system` identifies a cluster.
 
     Args:
         link: The link.
-        cluster_id: The cluster that its kubeconfig leads to now.
-        known_id: The cluster that the unedited link led to before; None if not known.
+        cluster_id: The cluster that its kubeconfig points to now.
+        known_id: The cluster that the link pointed to before, without an edit since; None if not
+            known.
     """
 
     link: ClusterLink
@@ -58,15 +60,16 @@ class Claim:
 
 
 def refusals(main_id: str | None, claims: Mapping[str, Claim]) -> dict[str, Problem]:
-    """The links that must not be used, each with the reason, by the keys of the claims.
+    """Return the links that must not be used, each with the reason, by the keys of the claims.
 
-    A link to the main cluster would mirror it into itself. A second link to one cluster would
-    double its endpoints, so the oldest link is used. A link that leads to another cluster than
-    before would replace what is mirrored; it does not keep other links from using that cluster.
+    A link to the main cluster would mirror that cluster into itself. A second link to the same
+    cluster would double its endpoints, so only the oldest link is used. A link that now reaches
+    a different cluster would replace what is mirrored, but does not prevent other links from
+    using that cluster.
 
     Args:
-        main_id: Identity of the main cluster, None if it is not known.
-        claims: Every link whose cluster is known, by anything that tells links apart.
+        main_id: Identity of the main cluster, or None if it is not known.
+        claims: Every link whose cluster is known, by any key that distinguishes links.
     """
     used: dict[str, ClusterLink] = {}
     refused = {}
@@ -119,7 +122,8 @@ def why_changed(link: ClusterLink, known_id: str | None, cluster_id: str) -> Pro
 
     Args:
         link: The link. Its `spec.clusterID` overrides `known_id`.
-        known_id: The cluster that the unedited link led to before; None if not known.
+        known_id: The cluster that the link pointed to before, without an edit since; None if not
+            known.
         cluster_id: The cluster it leads to now.
     """
     pinned = link.spec.cluster_id

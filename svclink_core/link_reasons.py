@@ -6,7 +6,7 @@ from svclink_core.explained import Explained
 
 
 class LinkReason(Explained):
-    """Why a ClusterLink is in its state: the `reason` of a condition, and a sentence for people."""
+    """Why a ClusterLink is in its state: the `reason` of a condition and a sentence."""
 
     CLUSTER_READY = ("ClusterReady", "Cluster connection established")
     DISABLED = (
@@ -18,7 +18,7 @@ class LinkReason(Explained):
     INVALID_SPEC = ("InvalidSpec", "fix the link field that the message names")
     INSECURE_KUBECONFIG = (
         "InsecureKubeconfig",
-        "remove the refused fields from the kubeconfig",
+        "remove the rejected fields from the kubeconfig",
     )
     UNREACHABLE = (
         "Unreachable",

@@ -19,10 +19,10 @@ from svclink_core.svclink_v1alpha1 import ClusterLink, ClusterLinkSpec
 
 @frozen
 class LinkTarget:
-    """How to read a cluster, and what of it.
+    """How to read a cluster, and which parts of it.
 
     Args:
-        kubeconfig: The kubeconfig, in base64.
+        kubeconfig: The base64-encoded kubeconfig.
         namespaces: The namespaces; empty means all.
         service_selector: Selects Services by their labels.
         namespace_selector: Selects namespaces by their labels, out of `namespaces`.
@@ -34,7 +34,7 @@ class LinkTarget:
     namespace_selector: Selector = EVERYTHING
 
     def reads_as(self, other: LinkTarget) -> bool:
-        """Whether both ask for the same objects, if they lead to the same cluster."""
+        """Whether both request the same objects, provided that they point to the same cluster."""
         return evolve(self, kubeconfig="") == evolve(other, kubeconfig="")
 
 
@@ -73,7 +73,7 @@ SecretContent: TypeAlias = str | Problem | SecretNotRead
 """What the Secret of a link holds: a kubeconfig in base64, the reason why not, or not read yet."""
 
 LinkRequest: TypeAlias = LinkTarget | Problem | LinkDisabled | SecretNotRead
-"""What a link asks to be read, or why nothing is read."""
+"""What to read for a link, or why nothing is read."""
 
 
 def link_target(
@@ -82,13 +82,14 @@ def link_target(
     secret: SecretContent = SECRET_NOT_READ,
     namespace: str = "",
 ) -> LinkRequest:
-    """What a link asks to be read, or why nothing is read.
+    """Return what to read for a link, or why nothing is read.
 
     Args:
         link: The link.
         options: Settings of the controller; `included_namespaces` overrides the link's own list.
-        secret: Content of the Secret that the link refers to. Ignored if it refers to none.
-        namespace: Read this namespace alone, if the link reads it at all. Empty: no restriction.
+        secret: Content of the Secret that the link refers to. Ignored if the link refers to no
+            Secret.
+        namespace: Read only this namespace, if the link reads it at all. Empty for no restriction.
     """
     if not link.spec.enabled:
         return LINK_DISABLED

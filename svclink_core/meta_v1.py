@@ -53,9 +53,9 @@ class LabelSelector:
 
 @frozen
 class OwnerReference:
-    """Makes an object depend on its owner, with which it is deleted.
+    """Makes an object depend on its owner, so that it is deleted with the owner.
 
-    The garbage collector compares the uid, so an owner that was re-created counts as gone.
+    The garbage collector compares uids, so it treats a re-created owner as deleted.
     """
 
     api_version: str
@@ -67,7 +67,7 @@ class OwnerReference:
 
     @property
     def is_service(self) -> bool:
-        """Whether the owner is a Service of Kubernetes. Knative has another kind of that name."""
+        """Whether the owner is a Kubernetes Service. Knative also has a kind with that name."""
         return (self.api_version, self.kind) == ("v1", "Service")
 
 
@@ -88,10 +88,10 @@ class Additions:
 
 @frozen
 class ObjectMeta:
-    """Metadata of an object. Labels and annotations hold only keys of `well_known.REASONED_*`.
+    """Metadata of an object. Labels and annotations contain only keys in `well_known.REASONED_*`.
 
-    `namespace` is empty on a cluster-scoped object. Times are RFC 3339, as in the API. `additions`
-    is the rest, and is kept only of EndpointSlices that svclink may have to update.
+    `namespace` is empty for a cluster-scoped object. Times are RFC 3339, as in the API. `additions`
+    contains all other metadata, but only for EndpointSlices that svclink may have to update.
     """
 
     name: str
@@ -108,12 +108,12 @@ class ObjectMeta:
 
     @property
     def key(self) -> NamespacedName:
-        """The object's own namespace and name."""
+        """The object's namespace and name."""
         return NamespacedName(self.namespace, self.name)
 
     @property
     def is_being_deleted(self) -> bool:
-        """Whether the object only waits for its finalizers, or for its dependents."""
+        """Whether the object is being deleted and waiting for its finalizers or dependents."""
         return self.deletion_timestamp is not None
 
     def label(self, key: str) -> str | None:

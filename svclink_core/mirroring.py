@@ -45,7 +45,7 @@ from svclink_core.well_known import (
 class Finding:
     """The parts of a Service that could not be mirrored for one reason, sorted.
 
-    There are none for a Service that is kept because it could not be decoded.
+    A Service that is kept because it could not be decoded has no findings.
     """
 
     service: NamespacedName

@@ -59,10 +59,10 @@ FOREIGN: Final = Foreign()
 
 
 def owner_of(endpoint_slice: EndpointSlice) -> Owner:
-    """Who owns an EndpointSlice of the main cluster.
+    """Return the owner of an EndpointSlice in the main cluster.
 
-    The label of the Go release decides before all others, because that release sets our
-    managed-by label too, and takes over slices of ours that have the name it wants.
+    The Go release's label takes precedence over all others, because that release also sets
+    our managed-by label and takes over our slices if they have the name that it needs.
     """
     managed_by = cluster = None
     for key, value in endpoint_slice.metadata.labels:
@@ -147,11 +147,11 @@ _SOURCE_CLUSTER_LABELS: Final = frozenset({LABEL_CLUSTER, LABEL_MCS_SOURCE_CLUST
 
 
 def service_of(endpoint_slice: EndpointSlice) -> NamespacedName | None:
-    """The Service that a slice belongs to: its label says so, as for kube-proxy.
+    """Return the Service that a slice belongs to according to its label, as in kube-proxy.
 
-    A slice of ours that lost the label belongs to the Service in its owner reference, else to a
-    Service with an empty name, which no cluster has: so it is found and removed. Any other slice
-    without the label belongs to none.
+    If one of our slices lost the label, it belongs to the Service in its owner reference or,
+    without one, to a Service with an empty name. No cluster has such a Service, so the slice is
+    found and removed. Any other slice without the label belongs to no Service.
     """
     namespace = endpoint_slice.metadata.namespace
     if name := endpoint_slice.metadata.label(LABEL_SERVICE_NAME):

@@ -22,15 +22,15 @@ from svclink_core.snapshot import RemoteCluster, Snapshot, all_keys
 
 @define
 class Planner:
-    """Makes the plans that `plan` and `plan_service` make, and remembers what it found out.
+    """Makes the same plans as `plan` and `plan_service`, and remembers intermediate results.
 
-    Whatever it planned before, its plans are those of an empty Planner (law L14). It recognises
-    values by identity, so keep equal objects rather than replace them.
+    Whatever it planned before, its plans equal those of an empty Planner (law L14). It recognizes
+    values by identity, so keep equal objects instead of replacing them.
 
-    It remembers one entry for each Service of the main cluster and each link, and in an entry only
-    what the last plan used, most of which the snapshot holds anyway. The entry of a Service that
-    is gone is forgotten when that Service is planned, or all are; that of a link, when any Service
-    that had it is planned.
+    It keeps one entry for each Service in the main cluster and each link. An entry contains only
+    what the last plan used, most of which is in the snapshot anyway. The Planner drops the entry
+    of a removed Service when it plans that Service or all Services, and the entry of a removed
+    link when it plans any Service that used the link.
     """
 
     _memories: dict[NamespacedName, _ServiceMemory] = field(factory=dict, init=False)

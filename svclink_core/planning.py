@@ -62,12 +62,12 @@ from svclink_core.well_known import Reason
 
 
 def plan_service(snapshot: Snapshot, key: NamespacedName, now: float) -> Plan:
-    """The plan for the Service `key` alone.
+    """Plan only the Service `key`.
 
     Args:
-        snapshot: What is known. It may be narrowed to this Service, but must have every link and
-            the name of every EndpointSlice.
-        key: Namespace and name, which are the same in every cluster.
+        snapshot: What is known. It can be limited to this Service, but must contain every
+            link and the name of every EndpointSlice.
+        key: Its namespace and name, which are the same in every cluster.
         now: Seconds on the clock of `Unreachable.at`; decides which deadlines have passed.
     """
     return compose(view_of(snapshot, key), now)

@@ -19,7 +19,7 @@ Change: TypeAlias = SliceChange | Creation
 
 
 class Outcome(Enum):
-    """What becomes of one Service of one cluster."""
+    """What happens to one Service in one cluster."""
 
     MIRRORED = "Mirrored"
     CREATED = "Created"
@@ -29,18 +29,19 @@ class Outcome(Enum):
 
 @frozen
 class Decision:
-    """Whether a Service of a cluster is mirrored, kept unchanged or skipped, and why.
+    """Whether a Service in a cluster is mirrored, kept unchanged or skipped, and why.
 
     Args:
         service: The Service.
         cluster: The cluster. Its ClusterLink no longer exists if the reason is `LINK_GONE`.
-        outcome: What becomes of the Service.
+        outcome: What happens to the Service.
         reason: Why.
-        slices: How many EndpointSlices of it the main cluster has after the plan.
+        slices: How many EndpointSlices the main cluster has for it after the plan.
         endpoints: How many endpoints these slices have.
-        deletions: How many slices go because of what the cluster itself says. They wait if the
-            reason is `DELETION_SETTLING` or `DELETION_HELD`. The deletion guard counts them.
-        reference: The object that the reason is about, as `Kind/name`; empty for most reasons.
+        deletions: How many slices the plan would delete because of what the cluster itself
+            reports. They wait if the reason is `DELETION_SETTLING` or `DELETION_HELD`. The
+            deletion guard counts them.
+        reference: The object that the reason refers to, as `Kind/name`; empty for most reasons.
     """
 
     service: NamespacedName
@@ -54,7 +55,7 @@ class Decision:
 
     @property
     def sentence(self) -> str:
-        """The reason in a sentence, with the object that it is about."""
+        """The reason as a sentence, with the object that it refers to."""
         return self.reason.sentence + (f" ({self.reference})" if self.reference else "")
 
 
@@ -62,16 +63,16 @@ class Decision:
 class Plan:
     """What to change in the main cluster, in this order, and the reason for every decision.
 
-    For one Service, what it needs comes first, then creates and updates, then deletes and what an
-    unreachable policy asks for, so that no address is lost in between.
+    For each Service, changes that it depends on come first, then creates and updates, then
+    deletes and changes from an unreachable policy, so that no address is lost in between.
 
     Args:
         changes: What to do, each with its reason.
         decisions: One for every Service and cluster, sorted by Service and then by cluster.
-        findings: What could not be mirrored, or not be decoded, and addresses in two clusters.
-        again_at: When to plan again although nothing happens, on the clock of `now`; None if that
-            is not needed. Unreachable policies and guards have deadlines of their own.
-        traffic: What becomes of the traffic of Services with a policy or a drained cluster.
+        findings: What could not be mirrored or decoded, and addresses in two clusters.
+        again_at: When to plan again even if nothing happens, on the clock of `now`; None
+            if not needed. Unreachable policies and guards have their own deadlines.
+        traffic: What happens to the traffic of Services with a policy or a drained cluster.
     """
 
     changes: tuple[Change, ...] = ()

@@ -24,7 +24,7 @@ from svclink_core.link_identity import Problem
 from svclink_core.link_target import LINK_DISABLED, LinkDisabled, LinkTarget
 
 Wanted: TypeAlias = LinkTarget | Problem | LinkDisabled
-"""What a link asks to be read, or why nothing is read."""
+"""What to read for a link, or why nothing is read."""
 
 
 class Attempt(Enum):

@@ -51,7 +51,7 @@ TRAFFIC_DISTRIBUTIONS: Final = frozenset({"PreferClose", "PreferSameZone", "Pref
 
 @frozen
 class CreateNamespace:
-    """Create a Namespace, for a Service of `cluster`."""
+    """Create a Namespace for a Service in `cluster`."""
 
     kind: ClassVar[str] = "Namespace"
     verb: ClassVar[str] = "create"
@@ -62,13 +62,13 @@ class CreateNamespace:
 
     @property
     def key(self) -> NamespacedName:
-        """The name of the Namespace, itself in no namespace."""
+        """The name of the Namespace, which is cluster-scoped."""
         return self.namespace.metadata.key
 
 
 @frozen
 class CreateService:
-    """Create a Service after that of `cluster`."""
+    """Create a Service that copies the one in `cluster`."""
 
     kind: ClassVar[str] = "Service"
     verb: ClassVar[str] = "create"

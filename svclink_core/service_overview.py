@@ -52,7 +52,7 @@ class ClusterCell:
 
     Args:
         cluster: The cluster.
-        outcome: What becomes of the Service.
+        outcome: What happens to the Service.
         reason: Why.
         endpoints: The endpoints that the main cluster has of it now.
         changes: How many objects would be created, updated or deleted.

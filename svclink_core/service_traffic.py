@@ -14,7 +14,7 @@ from svclink_core.traffic_shares import Miss
 
 
 class TrafficReason(Explained):
-    """Why so many ready endpoints of a cluster are active: a code, and a sentence for people."""
+    """Why this number of a cluster's ready endpoints is active: a code and a sentence."""
 
     LOCAL = ("Local", "svclink never changes local endpoints")
     FROZEN = ("Frozen", "the ClusterLink is disabled, so its EndpointSlices stay unchanged")
@@ -34,10 +34,10 @@ class EndpointUse:
     Args:
         cluster: The name of the cluster; `MAIN` for local endpoints.
         tier: Its tier.
-        ready: How many ready endpoints it has. One address counts once, for one cluster.
-        active: How many of them are active. The others are a standby, or left out.
+        ready: How many ready endpoints it has. Each address counts once, for one cluster.
+        active: How many of them are active. The others are on standby or left out.
         reason: Why.
-        wanted_share: The share that it should get, in percent; None without one.
+        wanted_share: The share that it should get, in percent, or None.
         miss: Why it cannot get that share, or None.
     """
 
@@ -66,24 +66,24 @@ class FamilyTraffic:
 
     @property
     def active(self) -> int:
-        """How many endpoints are active. The share of a cluster is its part of them."""
+        """How many endpoints are active. A cluster's share is its fraction of them."""
         return sum([each.active for each in self.uses])
 
 
 @frozen
 class ServiceTraffic:
-    """What becomes of the traffic of a Service that has a policy or uses a drained cluster.
+    """What happens to the traffic of a Service that has a policy or uses a drained cluster.
 
     Args:
         service: The Service.
-        policy: The name of its TrafficPolicy, in the same namespace; None without one.
-        families: The IP families of which there are endpoints.
+        policy: The name of its TrafficPolicy in the same namespace, or None.
+        families: The IP families that have endpoints.
         remembered: The tiers after the first that are in use, for the status of the policy.
-        unknown_clusters: Clusters that the policy names and that have no ClusterLink.
+        unknown_clusters: Clusters that the policy names but that have no ClusterLink.
         disabled_clusters: Clusters with a disabled ClusterLink that the policy names or that have
             EndpointSlices of the Service.
-        is_topology_aware: Whether kube-proxy prefers near endpoints, so that shares hold only over
-            all nodes together.
+        is_topology_aware: Whether kube-proxy prefers nearby endpoints, so that shares hold
+            only across all nodes combined.
     """
 
     service: NamespacedName
@@ -101,7 +101,7 @@ class ServiceTraffic:
         return max(found or [each.tier for each in self.remembered], default=0)
 
     def needs(self, cluster: str) -> bool:
-        """Whether a drained cluster is still used, because nothing else is ready."""
+        """Whether a drained cluster is still used because nothing else is ready."""
         return any(
             use.cluster == cluster and use.reason is TrafficReason.LAST_READY and use.active > 0
             for family in self.families

@@ -28,10 +28,10 @@ SlicesByService: TypeAlias = Mapping[NamespacedName, Collection[EndpointSlice]]
 
 @frozen
 class Synced:
-    """The remote was listed completely and is being watched.
+    """The remote has been fully listed and is being watched.
 
     Args:
-        missing_namespaces: Included namespaces that cannot be read. Nothing is known of them.
+        missing_namespaces: Included namespaces that cannot be read, so nothing is known about them.
     """
 
     missing_namespaces: frozenset[str] = frozenset()
@@ -39,16 +39,16 @@ class Synced:
 
 @frozen
 class Unreachable:
-    """The remote was lost, or never reached since svclink started.
+    """The remote was lost, or svclink has not reached it since it started.
 
     Args:
-        since: When that was noticed, as RFC 3339.
-        at: When it was lost, in seconds on the clock that plans are made by. That clock does not
-            jump, as clocks of days do.
-        is_lost: Whether the cluster sends no response, or server errors such as 503. One that
-            rejects svclink is not lost.
-        never_reached: Whether it may have been lost long before `at`, since svclink has not reached
-            it since it started.
+        since: When svclink noticed the loss, as RFC 3339.
+        at: When it was lost, in seconds on the plan clock, which never
+            jumps, unlike the time of day.
+        is_lost: Whether the cluster sends no response or server errors such as 503. A
+            cluster that rejects svclink is not lost.
+        never_reached: Whether the cluster may have been lost long before `at`, because svclink
+            has not reached it since svclink started.
     """
 
     since: str
@@ -59,7 +59,7 @@ class Unreachable:
 
 @frozen
 class Pending:
-    """The remote has not been listed completely since svclink started or the link was created."""
+    """The remote has not been fully listed since svclink started or the link was created."""
 
 
 Connection: TypeAlias = Synced | Unreachable | Pending
@@ -78,10 +78,11 @@ class Options:
 
     Args:
         included_namespaces: The only namespaces to mirror; empty means all.
-        sync_services: Whether Services that only remote clusters have are made in the main cluster.
-        deletion_hold: Seconds for which a mass deletion is held; 0 disables the guard.
-        opt_in: Whether only Services with the annotation `mirror: "true"` are mirrored, of any
-            link.
+        sync_services: Whether to create Services in the main cluster that only remote clusters
+            have.
+        deletion_hold: How long to hold a mass deletion, in seconds; 0 disables the guard.
+        opt_in: Whether to mirror only Services with the annotation `mirror: "true"`,
+            for all links.
         service_selector: Selects the remote Services to mirror by their labels, for all links.
     """
 
@@ -108,14 +109,14 @@ class RemoteCluster:
         connection: Whether its Services and slices are complete and current.
         services: Its Services.
         endpoint_slices: Its EndpointSlices by Service.
-        since: When the connection became this one, or when a link that is being listed was added or
-            edited, in seconds on the clock of plans.
-        changed_at: When Service and slices last changed so that they may be inconsistent, by
-            Service. Times older than `CONSISTENCY_TIMEOUT_SECONDS` need not be in it.
+        since: When the connection entered this state or, for a link that is being listed, when the
+            link was added or edited, in seconds on the plan clock.
+        changed_at: When each Service and its slices last changed in a way that may have
+            made them inconsistent. It can omit times older than `CONSISTENCY_TIMEOUT_SECONDS`.
         undecodable: Services with objects that could not be decoded.
-        guard: Which deletions have to wait.
-        unread_namespaces: The namespaces of which nothing is read, and why, if the link selects
-            namespaces by their labels. It has none that the cluster does not have.
+        guard: Which deletions must wait.
+        unread_namespaces: The namespaces that are not read, and why, if the link selects
+            namespaces by their labels. It contains only namespaces that the cluster has.
     """
 
     link: ClusterLink
@@ -130,21 +131,21 @@ class RemoteCluster:
 
     @property
     def name(self) -> str:
-        """The name of the cluster, which is that of its ClusterLink."""
+        """The cluster's name, which is the name of its ClusterLink."""
         return self.link.metadata.name
 
     @property
     def allowed_cidrs(self) -> CIDRs:
-        """The only ranges from which endpoints are mirrored; empty: all, or the list is invalid.
+        """The only ranges from which to mirror endpoints; empty for all, or if the list is invalid.
 
-        While it is invalid, nothing that it is about is decided.
+        While the list is invalid, nothing that depends on it is decided.
         """
         cidrs = self.link.spec.allowed_cidrs
         return () if cidrs and invalid_cidrs(cidrs) else cidrs
 
     @property
     def missing_namespaces(self) -> frozenset[str]:
-        """The included namespaces that cannot be read, if the others can."""
+        """The included namespaces that cannot be read, if others can."""
         connection = self.connection
         return connection.missing_namespaces if isinstance(connection, Synced) else frozenset()
 
@@ -158,9 +159,9 @@ class MainCluster:
         endpoint_slices: Its EndpointSlices by Service.
         names: Every EndpointSlice under its own name.
         undecodable: Services with objects that could not be decoded.
-        namespaces: The names of its Namespaces; None if they were not listed.
-        terminating: Those of them that are being deleted.
-        traffic_policies: The policy that counts for each Service; see `counting_policies`.
+        namespaces: The names of its Namespaces, or None if they were not listed.
+        terminating: The names of the Namespaces that are being deleted.
+        traffic_policies: The policy in effect for each Service; see `counting_policies`.
         api_server_calls: The Services that its API server calls.
     """
 
@@ -182,8 +183,8 @@ class Snapshot:
         main: The main cluster.
         remotes: The linked clusters by name, one for each ClusterLink.
         options: The settings of the controller.
-        epoch: The POSIX time at which the clock of plans read zero, as far as known when svclink
-            started. It turns the times in statuses, which outlive svclink, into times of plans.
+        epoch: The POSIX time at which the plan clock read zero, as known when svclink started.
+            It converts times in statuses, which outlive svclink, to times on the plan clock.
     """
 
     main: MainCluster = field(factory=MainCluster)
@@ -199,12 +200,12 @@ def main_cluster(
     undecodable: Iterable[NamespacedName] = (),
     api_server_calls: ApiServerCalls = NO_CALLS,
 ) -> MainCluster:
-    """The main cluster from plain lists.
+    """Build a main cluster from plain lists.
 
     Args:
         services: All its Services.
-        endpoint_slices: All its EndpointSlices, not only mirrors: their names are taken.
-        namespaces: All its Namespaces; None if not listed. Needed only to create Services.
+        endpoint_slices: All its EndpointSlices, not only mirrors, because their names are in use.
+        namespaces: All its Namespaces, or None if not listed. Needed only to create Services.
         undecodable: Services with an object that could not be decoded.
         api_server_calls: The Services that its API server calls.
     """
@@ -228,15 +229,15 @@ def remote_cluster(
     undecodable: Iterable[NamespacedName] = (),
     unread_namespaces: Mapping[str, UnreadNamespace] | None = None,
 ) -> RemoteCluster:
-    """A remote cluster from its link and plain lists.
+    """Build a remote cluster from its link and plain lists.
 
     Args:
         link: Its ClusterLink.
         services: All its Services.
         endpoint_slices: All its EndpointSlices.
-        connection: `SYNCED` if both lists are complete; else they are ignored.
+        connection: `SYNCED` if both lists are complete; otherwise, they are ignored.
         undecodable: Services with an object that could not be decoded.
-        unread_namespaces: The namespaces of which nothing is read, and why.
+        unread_namespaces: The namespaces that are not read, and why.
     """
     return RemoteCluster(
         link=link,
@@ -251,11 +252,12 @@ def remote_cluster(
 def snapshot(
     main: MainCluster, remotes: Iterable[RemoteCluster], options: Options = Options()
 ) -> Snapshot:
-    """A snapshot from its parts.
+    """Build a snapshot from its parts.
 
     Args:
         main: The main cluster.
-        remotes: One for each ClusterLink, reachable or not. Mirrors of other clusters are deleted.
+        remotes: One for each ClusterLink, whether reachable or not. Mirrors of other clusters
+            are deleted.
         options: The settings of the controller.
     """
     return Snapshot(main, {remote.link.metadata.name: remote for remote in remotes}, options)

@@ -36,24 +36,24 @@ SHOWN_NAMES = 3
 
 @frozen
 class LinkFacts:
-    """Everything the status of one link is made of. Times are RFC 3339.
+    """Everything that determines a link's status. Times are RFC 3339.
 
     Args:
         link: The link as last seen, with the status it has.
-        home: The namespace of the controller, which has the Secrets with kubeconfigs.
+        home: The controller's namespace, which contains the Secrets with kubeconfigs.
         connection: Whether the mirrored state is current.
         problem: Why the cluster or new credentials cannot be used, or None.
-        version: The Kubernetes version of the cluster, None if it was never reached.
+        version: The cluster's Kubernetes version, or None if it was never reached.
         cluster_id: uid of the cluster's `kube-system` namespace.
-        silent_since: When a watch last sent something, if watches are silent while lists answer.
-        excess: How a cluster that is followed exceeds its budget, None if it does not.
-        credentials: Whether the credentials in use expire soon, None if they are not known.
+        silent_since: When a watch last sent something, if watches are silent but lists succeed.
+        excess: How a followed cluster exceeds its budget, or None.
+        credentials: Whether the credentials in use expire soon; None if they are not known.
         services: How many Services have at least one mirrored slice.
         endpoints: How many endpoints are mirrored.
-        slices: How many slices the main cluster has of this cluster.
+        slices: How many slices the main cluster mirrors from this cluster.
         in_use: How many of the Services have a mirrored endpoint that is ready.
-        needed_by: The Services that have nothing else ready, sorted, if the link is drained.
-        guard: Which deletions have to wait.
+        needed_by: The Services that have no other ready endpoint, sorted, if the link is drained.
+        guard: Which deletions must wait.
         findings: What could not be mirrored.
         write_failures: One message for each Service whose slices could not be written.
     """
@@ -78,10 +78,10 @@ class LinkFacts:
 
 
 def summarize(facts: LinkFacts, now: str) -> ClusterLinkStatus:
-    """The status that a link should have. Equal facts give equal statuses, whatever `now` (law L9).
+    """Return the status that a link should have. Equal facts give equal statuses (law L9).
 
-    No time in it is one that only this controller knows: another one that works on the same link
-    would replace it by its own, and both would write in turns.
+    The status contains no time that only this controller knows. Otherwise, another controller
+    that works on the same link would replace it with its own, and both would keep writing.
 
     Args:
         facts: What is known of the link.

@@ -24,7 +24,7 @@ class SecretKeyReference:
 
 @frozen
 class UnreachablePolicy:
-    """What happens to mirrors after their cluster was unreachable for `after_seconds`."""
+    """What happens to mirrors after their cluster has been unreachable for `after_seconds`."""
 
     action: UnreachableAction = "Keep"
     after_seconds: int = 300
@@ -33,12 +33,12 @@ class UnreachablePolicy:
 
 @frozen
 class ClusterLinkSpec:
-    """Credentials of a remote cluster, and which of its Services are mirrored.
+    """Credentials for a remote cluster, and which of its Services to mirror.
 
     Exactly one of `kubeconfig` (base64) and `kubeconfig_secret_ref` is set. Empty
     `included_namespaces` and `allowed_cidrs` mean all. With `opt_in`, only Services with the
-    annotation `mirror: "true"` are mirrored. While `drained`, its endpoints serve only where
-    nothing else is ready.
+    annotation `mirror: "true"` are mirrored. If `drained`, its endpoints serve only Services that
+    have no other ready endpoint.
     """
 
     enabled: bool = True
@@ -63,7 +63,7 @@ TRUE_IF_UNHEALTHY: Final = frozenset({"Degraded", "CredentialsExpiring"})
 
 @frozen
 class Condition:
-    """One aspect of a ClusterLink's state; the transition time moves only when `status` changes."""
+    """One aspect of a ClusterLink's state. Its transition time changes only with `status`."""
 
     type: str
     status: ConditionStatus
@@ -74,7 +74,7 @@ class Condition:
 
     @property
     def state(self) -> tuple[str, ConditionStatus, str]:
-        """What it says, apart from wording and times."""
+        """What the condition says, apart from wording and times."""
         return self.type, self.status, self.reason
 
     @property
@@ -87,7 +87,7 @@ class Condition:
 class ClusterLinkStatus:
     """The state of the remote cluster, and how much of it is mirrored. Times are RFC 3339.
 
-    `still_needed_by` counts the Services that have no ready endpoint but those of this cluster,
+    `still_needed_by` is the number of Services that have no ready endpoints outside this cluster,
     although it is drained.
     """
 
@@ -108,17 +108,17 @@ class ClusterLinkStatus:
 
 @frozen
 class ClusterLink:
-    """Declares one remote cluster. Its name is that of the cluster in labels and names of slices.
+    """Declares one remote cluster. Its name is the cluster's name in labels and slice names.
 
-    Another controller handles a link that is not selected; mirrors of its cluster are not touched.
+    If the link is not selected, another controller handles it, and its mirrors are not touched.
 
     Args:
         metadata: Its metadata.
         spec: What it asks for.
         status: What svclink wrote last.
         is_selected: Whether the controller handles it.
-        undecodable: Why the link could not be decoded; `spec` and `status` are then empty. Empty
-            for every other link.
+        undecodable: Why the link could not be decoded, in which case `spec` and `status` are empty.
+            Empty for a link that was decoded.
     """
 
     metadata: ObjectMeta

@@ -32,9 +32,10 @@ class ClusterTraffic:
 
     Args:
         name: The name of its ClusterLink.
-        share: Percent of new connections, 0 to 100; None for as much as its endpoints get.
-        tier: 0 for the tier of local endpoints. Others are used when those before have too few.
-        fallback: Whether endpoints that are not active are kept as a standby.
+        share: Percentage of new connections, 0 to 100; None for as much as its endpoints get.
+        tier: 0 for the tier of local endpoints. Later tiers are used when the earlier ones have
+            too few.
+        fallback: Whether inactive endpoints are kept on standby.
     """
 
     name: str
@@ -45,12 +46,14 @@ class ClusterTraffic:
 
 @frozen
 class TrafficPolicySpec:
-    """How the traffic of a Service is divided between clusters.
+    """How a Service's traffic is shared between clusters.
 
     Args:
         target_ref: The Service.
-        min_ready: A tier is used while all tiers before it have fewer ready endpoints than this.
-        recovery_seconds: How long these must have enough again before the tier is left.
+        min_ready: A tier is used while all earlier tiers have fewer ready endpoints than this
+            number.
+        recovery_seconds: How long the earlier tiers must have had enough again before the tier
+            is no longer used.
         clusters: The clusters with a rule. All others are of tier 0 and have no share.
     """
 
@@ -100,10 +103,10 @@ class ClusterTrafficStatus:
 
 @frozen
 class TrafficPolicyStatus:
-    """What a policy does. Its times and tiers decide, after a restart too, when a tier is left.
+    """What a policy does. After a restart, its times and tiers decide when to stop using a tier.
 
     Args:
-        active_tier: The last tier that is in use; None before the policy was first applied.
+        active_tier: The last tier in use; None before the policy is first applied.
         active_tier_since: Since when, as RFC 3339.
         tiers: The tiers after the first that are in use, by IP family.
         clusters: What each cluster contributes, by name.
@@ -121,7 +124,7 @@ class TrafficPolicyStatus:
 
 @frozen
 class TrafficPolicy:
-    """Divides the traffic of one Service between clusters."""
+    """Shares one Service's traffic between clusters."""
 
     metadata: ObjectMeta
     spec: TrafficPolicySpec
@@ -134,7 +137,7 @@ class TrafficPolicy:
 
 
 def counting_policies(policies: Iterable[TrafficPolicy]) -> dict[NamespacedName, TrafficPolicy]:
-    """The policy that counts for each Service: the oldest that names it, then the first by name.
+    """Return the policy in effect for each Service: the oldest, and the first by name among equals.
 
     Source: GEP-713, "Conflict Resolution".
     """

@@ -39,7 +39,7 @@ from svclink_core.well_known import MAIN
 
 
 class PolicyReason(Explained):
-    """The reason of a condition of a TrafficPolicy, and a sentence for people."""
+    """The reason of a TrafficPolicy's condition: a CamelCase code and a sentence."""
 
     ACCEPTED = ("Accepted", "the policy is in effect for its Service")
     TARGET_NOT_FOUND = ("TargetNotFound", "create the Service, or correct spec.targetRef")
@@ -68,16 +68,16 @@ def traffic_status(
     now: str,
     write_failure: str | None = None,
 ) -> TrafficPolicyStatus:
-    """The status that a policy should have.
+    """Return the status that a policy should have.
 
     Args:
         policy: The policy, with the status it has.
-        counting: The policy that counts for the same Service; see `counting_policies`.
+        counting: The policy in effect for the same Service; see `counting_policies`.
         service: The Service in the main cluster; None if it has none.
-        traffic: What the plan of the Service says; None if it says nothing, because an object of
-            the Service could not be decoded. Then the status stays.
+        traffic: What the Service's plan says; None if an object of the Service
+            could not be decoded, so that the status stays unchanged.
         now: RFC 3339; used only as the time of transitions.
-        write_failure: Why an EndpointSlice of the Service could not be written, if one could not.
+        write_failure: Why an EndpointSlice of the Service could not be written; None if all were.
     """
     old, generation = policy.status, policy.metadata.generation
     if (refused := _refused(policy, counting, service)) is not None:

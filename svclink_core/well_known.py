@@ -82,7 +82,7 @@ class Side(Enum):
 
 
 class Reason(Explained):
-    """Why svclink does, keeps or skips something: a CamelCase code and a sentence for people.
+    """Why svclink changes, keeps or skips something: a CamelCase code and a sentence.
 
     Reasons not to mirror something also say which side caused it.
     """

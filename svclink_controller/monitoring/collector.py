@@ -64,16 +64,16 @@ class StateCollector(Collector):
         yield _gauge("svclink_queue_depth", text, "", {(): queue_depth})
         yield _gauge(
             "svclink_event_loop_lag_longest_seconds",
-            "Longest lag of the event loop since the start.",
+            "Longest event loop lag since startup.",
             "",
             {(): self.longest_lag()},
         )
-        text = "Number of asyncio tasks. It depends on the number of links."
+        text = "Number of asyncio tasks, which depends on the number of links."
         yield _gauge("svclink_asyncio_tasks", text, "", {(): self.task_count()})
         yield _gauge(
             "svclink_watch_last_event_age_seconds",
             "Seconds since the last watch event, bookmarks included. API servers send a bookmark "
-            f"about every minute. The main cluster is `{SHOWN_MAIN}`.",
+            f"about every minute. The label `cluster` is `{SHOWN_MAIN}` for the main cluster.",
             "cluster kind",
             {
                 (cluster or SHOWN_MAIN, kind): age
@@ -114,8 +114,8 @@ class StateCollector(Collector):
         counts = self.finding_counts()
         yield _gauge(
             "svclink_services_with_findings",
-            "Number of Services that could not be mirrored completely, or that have the same "
-            "address in two clusters, by reason.",
+            "Number of Services that could not be fully mirrored, or that have "
+            "the same address in two clusters, by reason.",
             "cluster reason",
             {(name, reason): count for (name, reason), count in counts.items() if name in links},
         )

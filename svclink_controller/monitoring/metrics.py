@@ -37,7 +37,7 @@ class Metrics:
         )
         self.loop_lag: Final = self._histogram(
             "svclink_event_loop_lag_seconds",
-            "Lag of the event loop, sampled ten times a second.",
+            "Event loop lag, sampled ten times per second.",
         )
         self.writes: Final = self._counter(
             "svclink_writes",
@@ -47,7 +47,7 @@ class Metrics:
             "result",
         )
         self.status_writes: Final = self._counter(
-            "svclink_status_writes", "Writes of ClusterLink status by result.", "result"
+            "svclink_status_writes", "ClusterLink status writes by result.", "result"
         )
         self.events: Final = self._counter(
             "svclink_events", "Kubernetes Events on ClusterLinks by result.", "result"

@@ -65,6 +65,9 @@ def _of_services(name: str, text: str) -> GaugeMetricFamily:
 
 
 def _of_clusters(name: str, text: str) -> GaugeMetricFamily:
-    what = f"{text}. Only for Services with a TrafficPolicy; local endpoints are `{SHOWN_MAIN}`."
+    what = (
+        f"{text}. Only for Services with a TrafficPolicy; the label `cluster` is"
+        f" `{SHOWN_MAIN}` for local endpoints."
+    )
     labels = [*SERVICE_LABELS, "cluster"]
     return GaugeMetricFamily(f"svclink_traffic_{name}", what, labels=labels)

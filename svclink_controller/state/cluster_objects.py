@@ -30,7 +30,7 @@ class ClusterObjects:
         slices_by_service: The same slices by the Service they belong to; those without a Service
             are left out.
         undecodable_services: The Services with undecodable objects, and how many each has.
-        unread_namespaces: The namespaces of which nothing is read, and why.
+        unread_namespaces: The namespaces that are not read, and why.
         is_limited: Whether the memory of the objects is counted, as for remote clusters.
         changed_at: When Service and slices last changed so that they may be inconsistent.
     """

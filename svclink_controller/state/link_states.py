@@ -26,7 +26,7 @@ class Observation:
         cluster_id: The uid of the Namespace kube-system.
         silent_since: When a watch last sent something, RFC 3339, if watches are silent while lists
             are answered.
-        excess: How a cluster that is followed exceeds its budget, None if it does not.
+        excess: How a followed cluster exceeds its budget, or None.
         expiries: When the credentials expire that are in use, or else were tried last; None before.
     """
 

@@ -114,7 +114,7 @@ async def read_clusters(client: Client, scope: Scope) -> PartialSnapshot:
 
 
 async def find_home(client: Client, scope: Scope) -> ControllerNamespace:
-    """The namespace of the controller, which has the Secrets with kubeconfigs.
+    """The controller's namespace, which contains the Secrets with kubeconfigs.
 
     Raises:
         MainUnreadableError: It could not be searched for.

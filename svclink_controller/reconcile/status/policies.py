@@ -103,7 +103,7 @@ class PolicyStatusWriter:
         return stored.status
 
     def _status(self, policy: TrafficPolicy) -> TrafficPolicyStatus:
-        """The status that a policy should have."""
+        """Return the status that a policy should have."""
         main, service = self.store.snapshot().main, policy.service
         return traffic_status(
             policy,

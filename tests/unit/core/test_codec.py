@@ -483,7 +483,7 @@ def test_errors_name_the_path(
 )
 def test_non_object_is_an_error_at_the_root(content: object, problem: str) -> None:
     """A value that is not a JSON object is an error with the path `$`."""
-    with pytest.raises(BadInputError, match=rf"^\$: must be an object, {problem}$"):
+    with pytest.raises(BadInputError, match=rf"^\$: must be an object but {problem}$"):
         structure(content, Service)
 
 

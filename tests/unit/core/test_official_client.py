@@ -79,7 +79,9 @@ def test_fault_in_an_object_of_the_client_names_the_field() -> None:
 def test_time_without_a_zone_is_refused() -> None:
     """A time without a zone is ambiguous."""
     content = {"metadata": {"name": "web", "creationTimestamp": datetime(2026, 1, 1)}}  # noqa: DTZ001 - the fault
-    with pytest.raises(BadInputError, match=r"creationTimestamp: must be a string, is datetime$"):
+    with pytest.raises(
+        BadInputError, match=r"creationTimestamp: must be a string but is datetime$"
+    ):
         structure(content, Service)
 
 

@@ -143,7 +143,7 @@ async def test_port_in_use_is_one_sentence(tmp_path: Path) -> None:
             port = taken.getsockname()[1]
             ended = await outcome("--kubeconfig", str(world.file), "--port", str(port))
     cause = f"cannot listen on port {port} of 127.0.0.1: Address already in use"
-    assert ended == (1, f"Error: {cause}: pass another --port, or none\n")
+    assert ended == (1, f"Error: {cause}: pass a different --port or omit it\n")
 
 
 async def test_closed_pipe_ends_the_dashboard_silently(tmp_path: Path) -> None:

@@ -95,13 +95,16 @@ LABELLED = (
 )
 
 REFUSED = [
-    *((content, ["empty", "failed"]) for content in ("", "---\n", "# nothing\n", "---\n---\n")),
+    *(
+        (content, ["empty", "run the command"])
+        for content in ("", "---\n", "# nothing\n", "---\n---\n")
+    ),
     (gzip.compress(b"kind: List\nitems: []\n", mtime=0), ["compressed", "uncompress it"]),
     (bytes(range(256)), ["neither JSON nor YAML", "control characters"]),
     ("NAME   TYPE\nweb    ClusterIP\n", ["document 0", "not a Kubernetes object", "-o yaml"]),
     (json.dumps([service()]), ["document 0", "not a Kubernetes object"]),
     ("kind: Service\n\tmetadata: {}\n", ["neither JSON nor YAML", "tab", "line 2"]),
-    ("metadata:\n  name: {{ .Values.name }}\n", ["document 0", "name of a field"]),
+    ("metadata:\n  name: {{ .Values.name }}\n", ["document 0", "field name"]),
     (yaml.safe_dump({"apiVersion": "v1", "kind": "Config"}), ["no object", "kubectl get services"]),
     ('{"apiVersion": "v1", "kind": "Status"}', ["$.kind", "request failed", "-o yaml"]),
     ('{"apiVersion": "meta.k8s.io/v1", "kind": "Table"}', ["$.kind", "Table", "-o yaml"]),
@@ -142,8 +145,8 @@ REFUSED = [
         ("kind: !!python/object:os.system {}", ["document 0", "line 1 uses a tag", "remove it"]),
         ("kind: !!int abc", ["document 0", "line 1 uses a tag"]),
         ("a: &x b\nc: *x", ["document 0", "line 2 uses an alias", "write the value out"]),
-        ("a: b\na: c", ["document 0", "'a' is given twice"]),
-        ('{"a": {"b": 1, "b": 2}}', ["document 0", "'b' is given twice"]),
+        ("a: b\na: c", ["document 0", "'a' occurs twice"]),
+        ('{"a": {"b": 1, "b": 2}}', ["document 0", "'b' occurs twice"]),
         ("1: b", ["document 0", "not a string"]),
         ("[a]: b", ["document 0", "not a string"]),
         ("a: {b: 1", ["neither JSON nor YAML"]),

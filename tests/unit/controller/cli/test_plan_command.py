@@ -323,7 +323,7 @@ def test_plan_names_services_that_look_stateful(files: Files) -> None:
     files.write("c1.yaml", service(), endpoint_slice())
     output = files.plan("--remote", f"c1={files.directory / 'c1.yaml'}")
     assert ["default/web", "c1", "LooksStateful"] in rows(output)
-    assert "StatefulSet, whose members may differ between clusters: db" in output
+    assert "StatefulSet, which may differ between clusters: db" in output
 
 
 def test_plan_names_services_with_a_network_endpoint_group(files: Files) -> None:
@@ -411,7 +411,7 @@ def test_file_without_a_policy_is_refused(files: Files) -> None:
     files.write("main.yaml", service(), link("c1"))
     main = str(files.directory / "main.yaml")
     done = CliRunner().invoke(svclink, ["plan", "--main", main, "--policy", main])
-    assert "main.yaml: no TrafficPolicy in it" in str(done.exception)
+    assert "main.yaml: it contains no TrafficPolicy" in str(done.exception)
 
 
 @pytest.mark.parametrize("share", [130, -1])

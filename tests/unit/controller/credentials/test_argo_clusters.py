@@ -151,7 +151,8 @@ def test_secret_of_argo_without_a_server(config: Json) -> None:
     with pytest.raises(KubeconfigError) as caught:
         parse_kubeconfig(content)
     assert str(caught.value) == (
-        "server is missing beside the config of Argo CD; keep both in one Secret, in the keys"
+        "server is missing but required with Argo CD's config; keep both in one Secret, with"
+        " the keys"
         " server and config, and set spec.kubeconfigSecretRef"
     )
 

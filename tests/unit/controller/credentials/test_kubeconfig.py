@@ -256,12 +256,12 @@ class TestBase64:
     def test_base64_of_base64_is_named(self) -> None:
         """The data of a Secret is base64 already; encoding it again is a frequent mistake."""
         twice = b64(b64(as_yaml(with_token())).encode())
-        with pytest.raises(KubeconfigError, match=r"^spec\.kubeconfig is base64 of base64; "):
+        with pytest.raises(KubeconfigError, match=r"^spec\.kubeconfig is base64-encoded twice; "):
             decode_base64(twice)
         config = edited(
             with_token(), (*CLUSTER, "certificate-authority-data"), b64(b64(CA_PEM).encode())
         )
-        with pytest.raises(KubeconfigError, match=r"authority-data is base64 of base64; "):
+        with pytest.raises(KubeconfigError, match=r"authority-data is base64-encoded twice; "):
             parse_kubeconfig(as_yaml(config))
 
     @given(st.binary(max_size=200))
@@ -322,7 +322,7 @@ class TestFlags:
     def test_socks_proxy_is_refused_by_name(self) -> None:
         """kubectl accepts SOCKS, so the error says that svclink does not."""
         config = edited(with_token(), (*CLUSTER, "proxy-url"), "socks5://proxy.example:1080")
-        with pytest.raises(KubeconfigError, match="cannot use SOCKS; use"):
+        with pytest.raises(KubeconfigError, match="svclink cannot use SOCKS"):
             parse_kubeconfig(as_yaml(config), Trust(allows_proxies=True))
 
     @pytest.mark.parametrize("path", [("users", 0, "user", "proxy-url"), ("proxy-url",)])

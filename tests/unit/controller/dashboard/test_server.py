@@ -340,6 +340,6 @@ async def test_port_that_is_taken_is_named() -> None:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        with pytest.raises(PortError, match=f"port {port}.*pass another --port"):
+        with pytest.raises(PortError, match=f"port {port}.*pass a different --port"):
             async with browsing(*shown(), port=port):
                 pass

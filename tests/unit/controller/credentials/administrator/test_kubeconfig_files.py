@@ -189,7 +189,7 @@ class TestCluster:
             tmp_path, config(cluster={"insecure-skip-tls-verify": True})
         ).credentials.insecure
         message = problem(tmp_path, config(cluster={"insecure-skip-tls-verify": "false"}))
-        assert "insecure-skip-tls-verify is neither true nor false" in message
+        assert "insecure-skip-tls-verify is not a boolean" in message
 
     @pytest.mark.parametrize(
         ("cluster", "words"),
@@ -348,7 +348,7 @@ class TestUser:
             ({"exec": exec_entry("x", env=[{"value": "y"}])}, "exec.env[0].name is missing"),
             ({"exec": exec_entry("x", env=["y"])}, "exec.env is not a list of mappings"),
             ({"exec": exec_entry("x", env="y")}, "exec.env is not a list"),
-            ({"exec": exec_entry("x", provideClusterInfo="true")}, "is neither true nor false"),
+            ({"exec": exec_entry("x", provideClusterInfo="true")}, "is not a boolean"),
             (
                 {"exec": exec_entry("x"), "auth-provider": {"name": "oidc"}},
                 "auth-provider is set together with exec",
