@@ -39,6 +39,9 @@ from svclink_core.snapshot import Options
 AGES_SECONDS: Final = 5
 """How often the ages of the last events are shown anew."""
 
+MAIN_SECONDS: Final = 0.25
+"""How often the main cluster is looked at. Each look takes a hundredth of the time of a plan."""
+
 log = structlog.get_logger()
 
 
@@ -59,6 +62,7 @@ class LiveFleet:
         planner: Makes the plans.
         heartbeat: How often the main cluster has to answer.
         ages_seconds: How often ages are shown anew.
+        main_seconds: How often the main cluster is looked at.
     """
 
     client: Client
@@ -73,6 +77,7 @@ class LiveFleet:
     planner: Planner
     heartbeat: Heartbeat = HEARTBEAT
     ages_seconds: float = AGES_SECONDS
+    main_seconds: float = MAIN_SECONDS
     _first_services: Settling[NamespacedName] = field(
         init=False, default=Factory(lambda self: Settling(self.services), takes_self=True)
     )
@@ -87,6 +92,7 @@ class LiveFleet:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._plan_services())
                 group.create_task(self._show_links())
+                group.create_task(self._watch_main())
                 group.create_task(self._show_ages())
                 group.create_task(reflect_events(self.client, self.board))
                 group.create_task(self._ask_main())
@@ -110,7 +116,6 @@ class LiveFleet:
                 self.observer.note_answer(error)
             else:
                 self.observer.note_answer(None)
-            self._show_main()
 
     def facts(self, commands: EquivalentCommands = no_commands) -> Facts:
         """What is known of all clusters."""
@@ -137,7 +142,6 @@ class LiveFleet:
             finally:
                 self.services.done(key)
                 self._first_services.done(key)
-            self._show_main()
 
     def _plan(self, key: NamespacedName) -> None:
         snapshot = self.store.snapshot()
@@ -147,6 +151,11 @@ class LiveFleet:
         self.services.forget(key)
         if plan.again_at is not None:
             self.services.postpone(key, max(plan.again_at - clock.elapsed(), 0))
+
+    async def _watch_main(self) -> None:
+        while True:
+            self._show_main()
+            await asyncio.sleep(self.main_seconds)
 
     def _show_main(self) -> None:
         """Show how the main cluster is read. Once everything was shown, changes are news."""
@@ -168,7 +177,6 @@ class LiveFleet:
     async def _show_ages(self) -> None:
         """Show again what changes without an event."""
         while True:
-            self._show_main()
             for name in self.store.links:
                 self.board.put_link(name, self.observer.link(name))
             await asyncio.sleep(self.ages_seconds)

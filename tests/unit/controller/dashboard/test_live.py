@@ -95,7 +95,7 @@ async def following(
         live = make_live_fleet(
             client, Options(), namespace=namespace, context_namespace="default", **settings
         )
-        live.ages_seconds = 0.01
+        live.ages_seconds = live.main_seconds = 0.01
         yield Following(clusters, live)
 
 
@@ -325,6 +325,20 @@ async def test_main_cluster_that_is_not_identified(
             assert not world.board.main.is_complete
             world.clusters.main.heal()
             await world.is_ready()
+            await eventually(lambda: world.board.main.problems == ())
+
+
+async def test_main_cluster_is_watched_while_nothing_else_happens(tmp_path: Path) -> None:
+    """Its problems do not wait for the next plan, nor for the ages of the links."""
+    async with following(tmp_path) as world:
+        world.live.ages_seconds = 1000
+        async with running(world):
+            await world.is_ready()
+            await eventually(lambda: world.live.services.is_idle and world.live.links.is_idle)
+            world.clusters.main.fail(Refuse(403, "Forbidden"), when=ends_with("/services"))
+            world.clusters.main.hang_up()
+            await world.has_problem("services", "403")
+            world.clusters.main.heal()
             await eventually(lambda: world.board.main.problems == ())
 
 
