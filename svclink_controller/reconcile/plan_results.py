@@ -55,11 +55,11 @@ class PlanResults:
         self._failures.clear()
 
     def findings_of(self, cluster: str) -> list[Finding]:
-        """The findings about a cluster, ordered by Service."""
+        """The findings about a cluster, in no order: the status sorts the few names it shows."""
         return [
             finding
-            for key in sorted(self._findings)
-            for finding in self._findings[key]
+            for findings in self._findings.values()
+            for finding in findings
             if finding.cluster == cluster
         ]
 
@@ -72,9 +72,5 @@ class PlanResults:
         )
 
     def failures_of(self, cluster: str) -> list[str]:
-        """One message for each Service with a failed write for a cluster, ordered by Service."""
-        return [
-            self._failures[key][cluster]
-            for key in sorted(self._failures)
-            if cluster in self._failures[key]
-        ]
+        """One message for each Service with a failed write for a cluster, in no order."""
+        return [each[cluster] for each in self._failures.values() if cluster in each]
