@@ -13,21 +13,29 @@ T = TypeVar("T")
 # Long enough for a busy machine. It slows nothing down: a wait ends as soon as its check passes.
 TIMEOUT_SECONDS: Final = 30.0
 
+# A check often sends requests. The longer a wait lasts, the less it matters to notice its end at
+# once, and the more it costs to look often.
+PAUSES: Final = (0.02, 0.1)
+SHARE_OF_WAIT: Final = 0.05
+
 
 def eventually(check: Callable[[], T], timeout: float = TIMEOUT_SECONDS) -> T:
-    """Call `check` every 20 ms until it succeeds, and return its result.
+    """Call `check` until it succeeds, and return its result.
+
+    The pauses begin with 20 ms, and grow with the time that the wait has taken so far.
 
     Raises:
         AssertionError: `check` still fails after the timeout, in seconds; carries its last error.
     """
-    deadline = time.monotonic() + timeout
+    started = time.monotonic()
     while True:
         try:
             return check()
         except (AssertionError, ApiError, OSError) as error:
-            if time.monotonic() > deadline:
+            if time.monotonic() > started + timeout:
                 raise AssertionError(f"still failing after {timeout:g} s: {error}") from error
-        time.sleep(0.02)
+        shortest, longest = PAUSES
+        time.sleep(min(longest, max(shortest, SHARE_OF_WAIT * (time.monotonic() - started))))
 
 
 def consistently(seconds: float, check: Callable[[], object]) -> None:

@@ -33,6 +33,8 @@ MOST_MEGABYTES: Final = 100
 # Long enough for a flood to stop a controller without budgets, and for slices to fill its memory.
 HOSTILE_SECONDS: Final = 20
 HEALTHY_SECONDS: Final = 5
+# Changes without a pause take the CPU from the tests that run beside.
+BETWEEN_CHANGES_SECONDS: Final = 0.1
 # Longer than two resyncs.
 QUIET_SECONDS: Final = 12
 
@@ -92,6 +94,7 @@ def follow_changes(world: World, counter: Iterator[int], seconds: float) -> floa
         world.set_addresses(world.c2, "web", second)
         eventually(lambda: assert_follows(world, first, second))  # noqa: B023 - called at once
         slowest = max(slowest, time.monotonic() - changed)
+        time.sleep(BETWEEN_CHANGES_SECONDS)
     return slowest
 
 
