@@ -1,4 +1,4 @@
-"""Loopback ports for servers that tests start."""
+"""Loopback ports for servers that tests start, and the number of the test process."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from typing import Final
 
 from svclink_controller.demo.control_planes import PORTS, free_ports
 
+TEST_PROCESS: Final = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+"""The number of this process among the parallel processes of a run."""
+
 # A server listens on its port long after the port was found free, so each parallel test process has
 # its own share.
 SHARES: Final = 16
-SHARE: Final = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % SHARES
+SHARE: Final = TEST_PROCESS % SHARES
 _reserved: set[int] = set()
 
 

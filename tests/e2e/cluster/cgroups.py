@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from tests.e2e.loopback_ports import TEST_PROCESS
 from tests.e2e.polling import eventually
 
 ROOT: Final = Path("/sys/fs/cgroup")
-PARENT: Final = "svclink-e2e"
+PARENT: Final = f"svclink-e2e-{TEST_PROCESS}"
 UNIFIED: Final = (ROOT / "cgroup.controllers").exists()
 SHARE_OF_PODS: Final = 4
 """How much CPU all Pods get together, when there is too little: as much as this many processes."""

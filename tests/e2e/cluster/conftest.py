@@ -1,4 +1,4 @@
-"""Three whole clusters for the whole run, with svclink in two Pods of main."""
+"""Three whole clusters for each test process, with svclink in two Pods of main."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def images(programs: Path) -> dict[str, Image]:
 
 @pytest.fixture(scope="session")
 def folder(requirements: None) -> Iterator[Path]:  # noqa: ARG001 - checks whether tests can run
-    """The folder of the run."""
+    """The folder of the test process."""
     with state_folder() as folder:
         yield folder
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from svclink_controller.demo.processes import DIE_WITH_PARENT, Process
+from tests.e2e.loopback_ports import TEST_PROCESS
 from tests.e2e.polling import eventually
 from tests.e2e.traffic.network import run
 
@@ -17,8 +18,11 @@ INIT: Final = Path(__file__).with_name("machine_init.py")
 NAMESPACES: Final = ("--net", "--mount", "--uts", "--pid")
 SWITCH: Final = "switch"
 BRIDGE: Final = "bridge"
-HOST_DEVICE: Final = "svclink-e2e"
-HOST_ADDRESS: Final = "172.30.0.1"
+HOST_DEVICE: Final = f"svclink-e2e-{TEST_PROCESS}"
+NETWORK: Final = f"172.30.{TEST_PROCESS}"
+"""The first three bytes of all addresses on the switch: each test process has its own network."""
+
+HOST_ADDRESS: Final = f"{NETWORK}.1"
 
 
 class Machine:

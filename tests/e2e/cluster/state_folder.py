@@ -1,4 +1,4 @@
-"""The folder of a run: its lock is free when the run is over, however it ended."""
+"""The folder of a test process: its lock is free when the process ends, however it ends."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from tests.e2e.loopback_ports import TEST_PROCESS
 from tests.e2e.traffic.network import run
 
 from .cgroups import remove_groups
@@ -18,16 +19,16 @@ SIZE: Final = "4g"
 
 @contextmanager
 def state_folder() -> Iterator[Path]:
-    """An empty folder in memory for one run; other runs on this machine wait until it is over.
+    """An empty folder in memory; processes with the same number in other runs wait for its end.
 
-    The kernel releases the lock when the process of a run dies, and kills the machines of that run.
-    Its folder and control groups may be left over, and are removed here. Files in memory are
-    removed at once; those of unpacked images on a disk can take a minute.
+    The kernel releases the lock when the process dies, and kills its machines. Its folder and
+    control groups may be left over, and are removed here. Files in memory are removed at once;
+    those of unpacked images on a disk can take a minute.
     """
     base = cache_of("clusters")
-    folder = base / "run"
+    folder = base / f"run-{TEST_PROCESS}"
     folder.mkdir(parents=True, exist_ok=True)
-    with (base / "lock").open("w") as lock:
+    with (base / f"lock-{TEST_PROCESS}").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         _remove(folder)
         run("mount", "-t", "tmpfs", "-o", f"size={SIZE},mode=700", "tmpfs", str(folder))

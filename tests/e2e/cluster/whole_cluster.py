@@ -14,7 +14,7 @@ from tests.e2e.control_planes import ADMINISTRATORS, Cluster
 from tests.e2e.polling import eventually
 
 from .dns import deploy_dns
-from .machines import Machine
+from .machines import NETWORK, Machine
 from .nodes import Node, NodeNetwork
 from .workloads import POD_SECONDS, assert_available
 
@@ -50,7 +50,7 @@ class Layout:
         return f"10.{150 + self.number}.{node}.0/24"
 
     def address(self, node: int) -> str:
-        return f"172.30.0.{10 * (self.number + 1) + node + 1}"
+        return f"{NETWORK}.{10 * (self.number + 1) + node + 1}"
 
     def machines(self, directory: Path) -> list[Machine]:
         """The machines of the cluster, one for each node."""
