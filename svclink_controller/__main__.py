@@ -4,7 +4,8 @@ import gc
 
 gc.disable()  # Imports create no garbage, and collections would take a tenth of the start-up time.
 
-from svclink_controller.cli.main import main, plugin  # noqa: E402 - after the garbage collector is off
+import svclink_controller.slim_imports  # noqa: E402, F401 - before others import these libraries
+from svclink_controller.cli.main import main, plugin  # noqa: E402
 
 gc.freeze()
 gc.enable()
