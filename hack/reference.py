@@ -118,7 +118,7 @@ def commands() -> Iterator[str]:
     yield f"## svclink\n\n{first(svclink.help)}\n\n{table(FLAG_COLUMNS, flags_of(svclink))}"
     for name, command in by_name.items():
         yield section(f"svclink {usage(name, command)}", command, shared)
-    yield f"## Flags of several commands\n\n{table(FLAG_COLUMNS, shared)}"
+    yield f"## Shared flags\n\n{table(FLAG_COLUMNS, shared)}"
 
 
 def usage(name: str, command: click.Command) -> str:
@@ -137,9 +137,7 @@ def section(heading: str, command: click.Command, shared: Collection[Row]) -> st
         parts.append(table(FLAG_COLUMNS, own))
     if also:
         names = ", ".join(f"`{each}`" for each in also)
-        parts.append(
-            f"It shares [flags with other commands](#flags-of-several-commands): {names}.\n"
-        )
+        parts.append(f"This command also has these [shared flags](#shared-flags): {names}.\n")
     return "\n".join(parts)
 
 

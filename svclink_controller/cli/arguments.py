@@ -71,7 +71,7 @@ def namespace_option(command: Callable[..., None]) -> Callable[..., None]:
         "--namespace",
         metavar="NAME",
         callback=parameters.namespace,
-        help="Only this namespace.",
+        help="Limit the command to this namespace.",
     )
     return option(command)
 
@@ -198,7 +198,7 @@ _TRUST_OPTIONS: Final = (
         multiple=True,
         callback=parameters.networks,
         metavar="CIDRS",
-        help="CIDRs where svclink never connects to a remote cluster (comma-separated)."
+        help="CIDRs in which svclink never connects to a remote cluster (comma-separated)."
         " Link-local addresses, cloud metadata services and, in a Pod, loopback are always denied.",
     ),
     boolean_option(

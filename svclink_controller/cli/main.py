@@ -135,8 +135,8 @@ class _Commands(click.Group):
     default="",
     callback=parameters.label_selector,
     metavar="SELECTOR",
-    help="Mirror only remote Services with matching labels (syntax of kubectl get -l). The"
-    " serviceSelector of a link must match too.",
+    help="Mirror only remote Services with matching labels (same syntax as kubectl get -l). A"
+    " link's serviceSelector must also match.",
 )
 @click.option(
     "--deletion-hold",
@@ -180,7 +180,7 @@ class _Commands(click.Group):
     default="",
     callback=parameters.label_selector,
     metavar="SELECTOR",
-    help="Handle only ClusterLinks with matching labels (syntax of kubectl get -l). Other"
+    help="Handle only ClusterLinks with matching labels (same syntax as kubectl get -l). Other"
     " controllers may handle the rest.",
 )
 @click.option(
@@ -193,7 +193,7 @@ class _Commands(click.Group):
 @click.option(
     "--log-format",
     type=click.Choice(["console", "json"]),
-    help="Format of log lines. Default: console on a terminal, else json.",
+    help="Format of log lines. Default: console on a terminal, otherwise json.",
 )
 @click.option(
     "--log-level",

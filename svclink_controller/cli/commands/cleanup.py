@@ -62,12 +62,14 @@ class Removal:
 
 @click.command("cleanup")
 @namespace_option
-@click.option("-A", "--all-namespaces", is_flag=True, help="All namespaces (the default).")
+@click.option("-A", "--all-namespaces", is_flag=True, help="Include all namespaces (the default).")
 @click.option("--services", is_flag=True, help="Also delete the Services that svclink created.")
 @click.option(
     "--keep-go-release", is_flag=True, help="Keep what the Go release created, for a rollback."
 )
-@click.option("-d", "--dry-run", is_flag=True, help="Only print what would be deleted.")
+@click.option(
+    "-d", "--dry-run", is_flag=True, help="Print what would be deleted, but delete nothing."
+)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 @reads_clusters
 @output_option("table", "json", "yaml")

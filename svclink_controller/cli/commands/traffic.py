@@ -38,7 +38,9 @@ from svclink_core.traffic_preview import TrafficPreview
     help="Share of new connections that a cluster gets, in percent (comma-separated); 'none'"
     " removes it. Writes the Service's TrafficPolicy.",
 )
-@click.option("-d", "--dry-run", is_flag=True, help="With --set: write nothing.")
+@click.option(
+    "-d", "--dry-run", is_flag=True, help="With --set, show the changes but write nothing."
+)
 @output_option("table", "json", "yaml")
 @click.pass_obj
 def traffic_command(
