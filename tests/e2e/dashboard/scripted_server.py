@@ -114,6 +114,8 @@ class ScriptedServer:
             return web.json_response({"error": "wrong token"}, status=401)
         key = f"{request.match_info['namespace']}/{request.match_info['name']}"
         self.requests.append(key)
+        if self.is_down:
+            raise web.HTTPBadGateway
         if key not in self.services:
             return web.json_response({"error": f"No cluster has a Service {key}."}, status=404)
         return web.json_response(self.services[key])

@@ -96,6 +96,70 @@ def test_many_changes_of_an_open_service(pages: Pages, server: ScriptedServer) -
     assert len(server.requests) < 100
 
 
+def test_a_service_that_cannot_be_read_any_more(pages: Pages, server: ScriptedServer) -> None:
+    """What was read before stays."""
+    page = pages.open(f"{server.page}#/services/shop/web")
+    expect(page.get_by_text("None. The main cluster is up to date.")).to_be_visible()
+    server.is_down = True
+    with page.expect_response("**/api/services/shop/web"):
+        server.send("delta", {"revision": 2, "touched": ["shop/web"]})
+    news = happened(1, "12:00:01", OK, "endpoints", "one more endpoint", service="shop/web")
+    server.send("delta", {"revision": 3, "happened": [news]})
+    expect(page.get_by_text("one more endpoint")).to_be_visible()
+    expect(page.get_by_text("None. The main cluster is up to date.")).to_be_visible()
+    pages.complaints.clear()  # Chromium logs every failed request.
+
+
+def test_a_service_that_is_open_while_everything_loads(
+    pages: Pages, server: ScriptedServer
+) -> None:
+    """It is read as soon as the main cluster was, without waiting for the next regular read."""
+    found = server.services.pop("shop/web")
+    server.snapshot = server.snapshot | {"state": "loading"}
+    page = pages.open("about:blank")
+    page.add_init_script("window.setInterval = () => 0;")
+    page.goto(f"{server.page}#/services/shop/web")
+    eventually(lambda: _require("shop/web" in server.requests))
+    expect(page.get_by_text("Loading the main cluster")).to_be_visible()
+    server.services["shop/web"] = found
+    server.send("delta", {"revision": 2, "state": "ready"})
+    expect(page.get_by_text("None. The main cluster is up to date.")).to_be_visible()
+    pages.complaints.clear()  # Chromium logs every failed request.
+
+
+def test_a_reason_that_nothing_has_any_more(pages: Pages, server: ScriptedServer) -> None:
+    """The filter still shows what it is set to, so that it can be taken back."""
+    page = pages.open(f"{server.page}#/services?reason=NameTooLong&namespace=gone")
+    expect(page.get_by_text("No Service matches the filters.")).to_be_visible()
+    for name, value in (("Reason", "NameTooLong"), ("Namespace", "gone")):
+        choice = page.get_by_label(name, exact=True)
+        expect(choice).to_have_value(value)
+        choice.select_option("")
+    expect(page.get_by_role("grid")).to_be_visible()
+
+
+def test_colors_of_the_system_change(pages: Pages, server: ScriptedServer) -> None:
+    """The page has the new ones, and offers the others."""
+    page = pages.open(server.page)
+    expect(page.get_by_role("button", name="Dark colors")).to_be_visible()
+    page.emulate_media(color_scheme="dark")
+    expect(page.get_by_role("button", name="Light colors")).to_be_visible()
+
+
+def test_a_browser_without_storage(pages: Pages, server: ScriptedServer) -> None:
+    """The page works, and can be loaded again: the token stays in its address."""
+    page = pages.open("about:blank")
+    page.add_init_script(
+        """Object.defineProperty(window, "localStorage", {
+            get() { throw new DOMException("denied", "SecurityError"); },
+        });"""
+    )
+    page.goto(server.page)
+    expect(page.get_by_role("heading", name="Fleet")).to_be_visible()
+    page.reload()
+    expect(page.get_by_role("heading", name="Fleet")).to_be_visible()
+
+
 def test_a_page_in_the_background(pages: Pages, server: ScriptedServer) -> None:
     """A page that is not in view keeps no connection, and reads everything again when it is."""
     page = pages.open(f"{server.page}#/services")

@@ -8,6 +8,7 @@ import { follow, readService } from "./stream.js";
 import { applyTheme, isDark, toggleTheme } from "./theme.js";
 
 const READ_PAUSE = 1000;
+const UNREACHED = { error: "Cannot reach the dashboard." };
 
 const root = document.getElementById("app");
 
@@ -18,13 +19,12 @@ const page = {
   // What the server said about the Service that is open: null until then.
   service: null,
   isPrinting: false,
-  isDark: isDark(),
+  isDark: false,
 };
 
 const actions = {
   toggleTheme() {
     toggleTheme();
-    page.isDark = isDark();
     draw();
   },
   filter(changes) {
@@ -39,6 +39,7 @@ const actions = {
 };
 
 function draw() {
+  page.isDark = isDark();
   render(html`<${Frame} page=${page} actions=${actions} />`, root);
 }
 
@@ -76,8 +77,9 @@ async function refresh() {
   }
   lastRead = Date.now();
   const found = await readService(key);
-  if (page.route.service === key) {
-    page.service = found;
+  // What was read before stays: a notice says that the page may be out of date.
+  if (page.route.service === key && (found !== null || page.service === null)) {
+    page.service = found ?? UNREACHED;
     drawSoon();
   }
 }
@@ -95,9 +97,11 @@ follow({
     refresh();
   },
   delta(delta) {
+    const wasLoading = page.facts.state === "loading";
     const touched = page.facts.apply(delta);
     drawSoon();
-    if (touched.has(page.route.service)) {
+    // While it was loading, the server did not tell about single Services.
+    if (touched.has(page.route.service) || (wasLoading && page.facts.state !== "loading")) {
       refreshSoon();
     }
   },

@@ -103,13 +103,13 @@ function Filters({ facts, filters, actions }) {
       name="Namespace"
       value=${filters.namespace}
       change=${set("namespace")}
-      options=${[["", "All namespaces"], ...counts(namespaces)]}
+      options=${[["", "All namespaces"], ...counts(namespaces, filters.namespace)]}
     />
     <${Choice}
       name="Reason"
       value=${filters.reason}
       change=${set("reason")}
-      options=${[["", "All reasons"], ...counts(reasons)]}
+      options=${[["", "All reasons"], ...counts(reasons, filters.reason)]}
     />
     <${Choice}
       name="Cluster"
@@ -140,8 +140,11 @@ function Filters({ facts, filters, actions }) {
   </form>`;
 }
 
-function counts(choice) {
-  return choice.map(([value, count]) => [value, `${visible(value)} (${number(count)})`]);
+/** The chosen value stays among them if no Service has it any more: it can be taken back. */
+function counts(choice, chosen) {
+  const isLeft = !chosen || choice.some(([value]) => value === chosen);
+  const all = isLeft ? choice : [...choice, [chosen, 0]];
+  return all.map(([value, count]) => [value, `${visible(value)} (${number(count)})`]);
 }
 
 function Choice({ name, value = "", change, options }) {

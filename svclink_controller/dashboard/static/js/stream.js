@@ -15,10 +15,15 @@ const TOKEN = "svclink-token";
 function takeToken() {
   const address = new URL(location.href);
   const given = address.searchParams.get("token");
-  if (given === null) {
-    return localStorage.getItem(TOKEN) ?? "";
+  try {
+    if (given === null) {
+      return localStorage.getItem(TOKEN) ?? "";
+    }
+    localStorage.setItem(TOKEN, given);
+  } catch {
+    // Without storage it stays in the address, so that the page can be loaded again.
+    return given ?? "";
   }
-  localStorage.setItem(TOKEN, given);
   address.searchParams.delete("token");
   history.replaceState(null, "", address);
   return given;
@@ -98,12 +103,12 @@ async function whyNot() {
   }
 }
 
-/** Everything about one Service, or `{error}` with one sentence. */
+/** Everything about one Service, or `{error}` with one sentence; null without an answer. */
 export async function readService(key) {
   try {
     const response = await fetch(`/api/services/${servicePath(key)}`, { headers });
     return await response.json();
   } catch {
-    return { error: "Cannot reach the dashboard." };
+    return null;
   }
 }
