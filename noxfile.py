@@ -54,6 +54,8 @@ NOT_COVERED = "no_cover"
 KUBERNETES = list(pinned_versions())
 # Many tests wait, so three processes fit on two cores. A process that is done takes over tests.
 PARALLEL = ("--numprocesses=3", "--dist=worksteal")
+# Each process starts clusters, networks and nodes of its own, which costs less than it saves.
+IN_TWO_WORLDS = ("--numprocesses=2", "--dist=worksteal")
 # What an API server accepts, and how it lists and watches, depends on its version. The other tests
 # are about what svclink does then.
 DEPEND_ON_VERSION = (
@@ -417,7 +419,7 @@ def traffic(session: nox.Session) -> None:
         )
     install_debian_packages(session, NETWORK_PROGRAMS)
     session.run("python", "hack/envtest/assets.py", "--kubernetes", KUBERNETES[0], "--traffic")
-    session.run("pytest", "tests/e2e/traffic", *session.posargs)
+    session.run("pytest", "tests/e2e/traffic", *IN_TWO_WORLDS, *session.posargs)
 
 
 @nox.session(python=PYTHONS[0])
@@ -426,11 +428,15 @@ def cluster(session: nox.Session) -> None:
 
     Elsewhere the tests are skipped with the reason; with `CI` set, they fail.
     """
-    install_e2e(session, KUBERNETES[0])
-    session.run("python", "hack/envtest/assets.py", "--helm")
+    options = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    options.add_argument("--kubernetes", default=KUBERNETES[0])
+    version = options.parse_known_args(session.posargs)[0].kubernetes
+    install_e2e(session, version)
+    for programs in ("--traffic", "--nodes", "--helm"):
+        session.run("python", "hack/envtest/assets.py", "--kubernetes", version, programs)
     install_debian_packages(session, NETWORK_PROGRAMS | NODE_PROGRAMS)
     install_prometheus(session)
-    session.run("pytest", "tests/e2e/cluster", *session.posargs)
+    session.run("pytest", "tests/e2e/cluster", *IN_TWO_WORLDS, *session.posargs)
 
 
 @nox.session(python=PYTHONS[0])
