@@ -69,19 +69,11 @@ DEPEND_ON_VERSION = (
 )
 HELD_TO_BOTH = ("kubectl", "links", "mirroring", "ownership", "secrets")
 OTHER_PYTHONS = ["unit-matrix"] if PYTHONS[1:] else []
-nox.options.sessions = [
-    "lint",
-    "types",
-    "docs",
-    "unit",
-    *OTHER_PYTHONS,
-    "build",
-    "e2e",
-    "e2e-oldest",
-    "traffic",
-    "cluster",
-    "dashboard",
-]
+# Two lanes of about the same length. `cluster` and `traffic` are in one lane: Chromium gives up its
+# requests when the machine gets a network interface, so `dashboard` comes when `cluster` is over.
+COMPUTING = ["lint", "types", "docs", "unit", *OTHER_PYTHONS, "build", "dashboard", "e2e-oldest"]
+WAITING = ["cluster", "e2e", "traffic"]
+nox.options.sessions = ["checks"]
 
 
 def install(session: nox.Session, group: str, *packages: str) -> None:
@@ -95,6 +87,28 @@ def install(session: nox.Session, group: str, *packages: str) -> None:
 
 
 PAGE = "svclink_controller/dashboard/static"
+
+
+@nox.session(venv_backend="none")
+def checks(session: nox.Session) -> None:
+    """All of COMPUTING and WAITING, in two lanes at once: one mostly computes, the other waits.
+
+    The output of the lane that waits is shown when both are done. A failure in any session fails.
+    """
+    log = Path(session.create_tmp()) / "waiting.log"
+    options = ["--", *session.posargs] if session.posargs else []
+    lanes = [
+        [sys.executable, "-m", "nox", "--noxfile", __file__, "--session", *names, *options]
+        for names in (WAITING, COMPUTING)
+    ]
+    session.log(f"{' '.join(WAITING)} run beside the rest; see {log}")
+    with log.open("wb") as output:
+        waiting = subprocess.Popen(lanes[0], stdout=output, stderr=subprocess.STDOUT)
+    codes = [subprocess.run(lanes[1], check=False).returncode, waiting.wait()]
+    session.log(f"The output of {' '.join(WAITING)}:")
+    print(log.read_text(encoding="utf-8", errors="replace"), flush=True)
+    if any(codes):
+        session.error(f"the lanes ended with the exit codes {codes}")
 
 
 @nox.session(python=PYTHONS[0])
