@@ -163,7 +163,7 @@ def read_policies(path: Path) -> list[TrafficPolicy]:
     """
     if not (policies := read_dump(path).traffic_policies):
         raise DumpError(
-            f"{path}: it contains no TrafficPolicy: pass a file that kubectl apply accepts"
+            f"{path}: it contains no TrafficPolicy: pass a file with TrafficPolicy manifests"
         )
     return policies
 
