@@ -100,15 +100,14 @@ def additions_of(
     """
     if labels.get(LABEL_MANAGED_BY) != MANAGED_BY or LABEL_CLUSTER not in labels:
         return None
-    found = Additions(
+    is_all_known = labels.keys() <= REASONED_LABELS and annotations.keys() <= MIRROR_ANNOTATIONS
+    if is_all_known and not finalizers:  # Nearly always.
+        return None
+    return Additions(
         sorted_pairs({key: labels[key] for key in labels.keys() - REASONED_LABELS}),
         sorted_pairs({key: annotations[key] for key in annotations.keys() - MIRROR_ANNOTATIONS}),
         tuple(finalizers),
     )
-    return None if found == _NO_ADDITIONS else found
-
-
-_NO_ADDITIONS: Final = Additions()
 
 
 def cluster_of(endpoint_slice: EndpointSlice) -> str | None:

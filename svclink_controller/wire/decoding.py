@@ -210,11 +210,11 @@ def _metadata_of_mirror(raw: _SliceMeta) -> ObjectMeta:
 
 
 def _pairs(raw: dict[str, str] | None, keys: frozenset[str]) -> Labels:
-    return (
-        tuple(sorted((intern(key), intern(value)) for key, value in raw.items() if key in keys))
-        if raw
-        else ()
-    )
+    if not raw:
+        return ()
+    found = [(intern(key), intern(value)) for key, value in raw.items() if key in keys]
+    found.sort()
+    return tuple(found)
 
 
 def decode_service(content: bytes | msgspec.Raw) -> Service:
