@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -528,6 +529,9 @@ NODE_PROGRAMS = {
     "sysctl": "procps",
 }
 
+# apt-get fails while another one runs, as it may in the other lane.
+APT_GET = ("flock", str(Path(tempfile.gettempdir(), "svclink-apt.lock")), "apt-get")
+
 
 def install_debian_packages(session: nox.Session, packages: dict[str, str]) -> None:
     """Install the packages of programs and directories that are missing, if permitted."""
@@ -538,15 +542,9 @@ def install_debian_packages(session: nox.Session, packages: dict[str, str]) -> N
         if shutil.which(program, path=path) is None and not Path(program).is_dir()
     }
     if missing and sys.platform == "linux" and os.geteuid() == 0 and shutil.which("apt-get"):
-        session.run("apt-get", "update", "-qq", external=True)
-        install_without_recommended = (
-            "apt-get",
-            "install",
-            "-qq",
-            "--yes",
-            "--no-install-recommends",
-        )
-        session.run(*install_without_recommended, *sorted(missing), external=True)
+        session.run(*APT_GET, "update", "-qq", external=True)
+        how = ("-qq", "--yes", "--no-install-recommends")
+        session.run(*APT_GET, "install", *how, *sorted(missing), external=True)
 
 
 def install_prometheus(session: nox.Session) -> None:
@@ -560,8 +558,8 @@ def install_prometheus(session: nox.Session) -> None:
     if not directory.exists():
         with session.chdir(session.create_tmp()):
             if os.geteuid() == 0:
-                session.run("apt-get", "update", "-qq", external=True)
-            session.run("apt-get", "download", "-qq", "prometheus", external=True)
+                session.run(*APT_GET, "update", "-qq", external=True)
+            session.run(*APT_GET, "download", "-qq", "prometheus", external=True)
             (package,) = Path().glob("prometheus_*.deb")
             session.run("dpkg-deb", "--extract", package.name, "unpacked", external=True)
             Path("unpacked").rename(directory)
