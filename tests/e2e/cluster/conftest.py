@@ -124,29 +124,37 @@ def machines(
 
 
 @pytest.fixture(scope="session")
-def clusters(
-    programs: Path,
-    images: dict[str, Image],
-    folder: Path,
-    machines: dict[str, list[Machine]],
-) -> Iterator[dict[str, WholeCluster]]:
-    """The main cluster and two remotes, whose nodes are ready."""
+def control_planes(
+    programs: Path, folder: Path, machines: dict[str, list[Machine]]
+) -> list[WholeCluster]:
+    """The main cluster and two remotes, whose API servers are starting."""
     clusters = [
         WholeCluster(layout, machines[layout.name], programs, folder / layout.name)
         for layout in LAYOUTS
     ]
     for cluster in clusters:
         cluster.spawn()
+    return clusters
+
+
+@pytest.fixture(scope="session")
+def clusters(
+    control_planes: list[WholeCluster],  # before the images: they start while images are built
+    images: dict[str, Image],
+    programs: Path,
+    folder: Path,
+) -> Iterator[dict[str, WholeCluster]]:
+    """The main cluster and two remotes, whose nodes are ready."""
     unpacked = unpack_images(Machine("images", folder / "images", ""), programs, images)
-    for cluster in clusters:
+    for cluster in control_planes:
         for node in cluster.nodes:
             node.start_containerd(unpacked)
-    for cluster in clusters:
+    for cluster in control_planes:
         cluster.wait_until_ready()
-    for cluster in clusters:
+    for cluster in control_planes:
         eventually(cluster.assert_ready, START_SECONDS)
-    yield {cluster.name: cluster for cluster in clusters}
-    for cluster in clusters:
+    yield {cluster.name: cluster for cluster in control_planes}
+    for cluster in control_planes:
         cluster.api.close()
 
 
