@@ -235,7 +235,8 @@ def shares(_: click.Context, __: click.Parameter, values: Iterable[str]) -> dict
         name, separator, percent = text.partition("=")
         if name == "MAIN":
             raise click.BadParameter(
-                "MAIN has no share of its own: it gets what the linked clusters' shares leave"
+                "MAIN has no share of its own: it gets whatever the linked clusters' shares"
+                " leave over"
             )
         if not separator or not is_dns_label(name):
             raise click.BadParameter(f"{text!r} is not CLUSTER=PERCENT: write it as cluster-b=25")

@@ -111,7 +111,7 @@ class Story:
         await asyncio.gather(*(self._await_phase(name, "Ready") for name in REMOTES))
 
     async def _fail_a_probe(self) -> None:
-        await self.narrator.chapter("A Pod of cluster-a fails its readiness probe.")
+        await self.narrator.chapter("A Pod in cluster-a fails its readiness probe.")
         one_not_ready = PODS_OF_A | {"10.1.0.12": False}
         await self._set_pods(CLUSTER_A, one_not_ready)
         await self._expect(
@@ -157,14 +157,14 @@ class Story:
         await self._set_pods(CLUSTER_A, more_of_a)
         await self._set_pods(CLUSTER_B, more_of_b)
         await self._expect(
-            "main adds the Pod of cluster-b and leaves cluster-a as it was",
+            "main adds the new Pod in cluster-b and leaves cluster-a as it was",
             {MAIN_CONTEXT: MAIN_PODS, CLUSTER_A: PODS_OF_A, CLUSTER_B: more_of_b},
         )
 
         await self.narrator.chapter("The link to cluster-a is enabled again.")
         await self._edit_link(CLUSTER_A, enabled=True)
         await self._expect(
-            "main adds the Pod of cluster-a",
+            "main adds the new Pod in cluster-a",
             {MAIN_CONTEXT: MAIN_PODS, CLUSTER_A: more_of_a, CLUSTER_B: more_of_b},
         )
 
@@ -199,7 +199,7 @@ class Story:
             {MAIN_CONTEXT: MAIN_PODS, CLUSTER_A: pods, CLUSTER_B: standby},
         )
 
-        await self.narrator.chapter("All Pods of main and cluster-a fail their readiness probes.")
+        await self.narrator.chapter("All Pods in main and cluster-a fail their readiness probes.")
         lost = {name: dict.fromkeys(self.shown[name], False) for name in (MAIN_CONTEXT, CLUSTER_A)}
         for name, addresses in lost.items():
             await self._set_pods(name, addresses)
@@ -220,7 +220,7 @@ class Story:
         pods_of_b = self.shown[CLUSTER_B]
         await self._main.delete(f"{LINKS}/{CLUSTER_A}", {})
         await self._expect(
-            "main removes the Pods of cluster-a and keeps the others",
+            "main removes the Pods in cluster-a and keeps the others",
             {MAIN_CONTEXT: MAIN_PODS, CLUSTER_B: pods_of_b},
         )
 

@@ -96,7 +96,7 @@ def test_drain_and_undrain(linked: World, web: str, shell: Shell) -> None:
 
     assert_active(linked, "web", 0)
     assert_active(linked, "only", 1)
-    assert f"{linked.namespace}/only has no other ready endpoint, so keeps using c1" in said
+    assert f"{linked.namespace}/only has no other ready endpoint, so it keeps using c1" in said
 
     shell("svclink undrain c1")
     eventually(lambda: assert_active(linked, "web", 9))

@@ -174,7 +174,7 @@ async def _warn(client: Client) -> None:
     if links:
         found = "1 ClusterLink exists" if len(links) == 1 else f"{len(links)} ClusterLinks exist"
         click.echo(
-            f"Warning: {found}, so a running svclink creates these objects again.",
+            f"Warning: {found}, so if svclink is running, it will create these objects again.",
             err=True,
         )
 

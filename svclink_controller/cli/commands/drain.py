@@ -63,7 +63,7 @@ def drain_command(
 @output_option("table", "json")
 @click.pass_obj
 def undrain_command(options: Options, *, source: Source, cluster: str, output: str) -> None:
-    """Use a drained cluster again, as its TrafficPolicies specify.
+    """Use a drained cluster again, as the TrafficPolicies specify.
 
     Exit codes: 0 success, 1 invalid input or failed request.
     """
@@ -125,7 +125,7 @@ class _Drain:
         """Name the Services that have nothing else."""
         names: list[Json] = [str(each) for each in services]
         if names:
-            verbs = ("has", "keeps") if len(names) == 1 else ("have", "keep")
+            verbs = ("has", "it keeps") if len(names) == 1 else ("have", "they keep")
             text = f"{', '.join(map(str, names))} {verbs[0]} no other ready endpoint"
             self._say(f"{text}, so {verbs[1]} using {self.cluster}", neededBy=names)
 

@@ -95,8 +95,8 @@ def shift_command(
     Writes the Service's TrafficPolicy. Once svclink has applied a step, the command watches it
     for --every. If another client changes the share, the command exits and leaves that change
     in place. On an interrupt (Ctrl-C, SIGTERM, SIGHUP), the share stays at the current step or,
-    with --revert-on-interrupt, is restored; the command first prints which. A second interrupt
-    ends the command immediately.
+    with --revert-on-interrupt, is restored; the command first prints which of the two it does. A
+    second interrupt ends the command immediately.
 
     Exit codes: 0 success, 1 invalid input or failed request, 2 the share was restored because
     too few endpoints were ready, 130 interrupted.
@@ -174,7 +174,7 @@ def _preview(found: Snapshot, current: TrafficPreview, wish: _Wish, shown: Repor
     policies = [propose_policy(found, current, {wish.cluster: step}) for step in wish.steps]
     if (ready := current.ready(wish.cluster)) < wish.min_ready:
         raise TrafficError(
-            f"{wish.cluster} has {counted(ready, 'ready endpoint')} of {wish.service}, fewer than"
+            f"{wish.cluster} has {counted(ready, 'ready endpoint')} for {wish.service}, fewer than"
             f" --min-ready {wish.min_ready}: wait until more are ready"
         )
     for number, (step, policy) in enumerate(zip(wish.steps, policies, strict=True), 1):

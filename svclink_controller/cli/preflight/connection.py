@@ -51,7 +51,7 @@ _FIXES: Final[dict[LinkReason, str]] = {
         " kubeconfig"
     ),
     LinkReason.BUDGET_EXCEEDED: (
-        "kubectl --context CONTEXT get endpointslices -A | wc -l  # of the cluster"
+        "kubectl --context CONTEXT get endpointslices -A | wc -l  # CONTEXT is the remote cluster's"
     ),
 }
 

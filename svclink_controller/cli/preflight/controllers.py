@@ -52,7 +52,7 @@ async def check_leaders(client: Client, home: ControllerNamespace) -> list[Resul
         found = await live_leases(client, DEFAULT_LEASE_NAME, home.names)
     except ApiError:
         return []
-    leases = [f"{each.holder} by Lease {each.namespace}/{each.name}" for each in found]
+    leases = [f"{each.holder} (Lease {each.namespace}/{each.name})" for each in found]
     if len(leases) > 1:
         message = f"{len(leases)} controllers work on the same links: {', '.join(sorted(leases))}"
         return [Result("warn", MAIN_SUBJECT, "leaders", message, _FIX)]

@@ -19,7 +19,7 @@ def check_leftovers(snapshot: Snapshot) -> Iterator[Result]:
         if (origin := _origin(endpoint_slice, snapshot)) is not None:
             names.setdefault(origin, []).append(str(key))
     for (origin_text, selector), keys in sorted(names.items()):
-        message = f"{counted(len(keys), 'EndpointSlice')} from {origin_text}: {shortened(keys)}"
+        message = f"{counted(len(keys), 'EndpointSlice')} {origin_text}: {shortened(keys)}"
         fix = f"kubectl delete endpointslices -A -l '{selector}'"
         yield Result("warn", MAIN_SUBJECT, "leftovers", message, fix)
     if not names:
@@ -30,11 +30,11 @@ def _origin(endpoint_slice: EndpointSlice, snapshot: Snapshot) -> tuple[str, str
     """The origin of a leftover, and a label selector for that origin; None if it is not one."""
     match owner_of(endpoint_slice):
         case Leftover():
-            return "the Go release", LABEL_GO_CLUSTER
+            return "from the Go release", LABEL_GO_CLUSTER
         case Unclear():
             selector = f"{LABEL_MANAGED_BY}={MANAGED_BY},!{LABEL_CLUSTER},!{LABEL_GO_CLUSTER}"
-            return "no cluster", selector
+            return "without a cluster label", selector
         case Ours(cluster) if cluster not in snapshot.remotes:
-            return f"cluster {cluster}, which has no ClusterLink", f"{LABEL_CLUSTER}={cluster}"
+            return f"from cluster {cluster}, which has no ClusterLink", f"{LABEL_CLUSTER}={cluster}"
         case _:
             return None

@@ -67,7 +67,7 @@ def _objects(path: Path, stream: BinaryIO, *, is_json: bool) -> Iterator[FileObj
         raise DumpError(f"{path}: {reader.place}: {error}") from error
     if not reader.has_documents and not path.is_char_device():
         # kubectl prints a list even if there is nothing to list; /dev/null is empty on purpose.
-        raise DumpError(f"{path}: empty: run the command that wrote it again")
+        raise DumpError(f"{path}: the file is empty: rerun the command that created it")
 
 
 @define

@@ -65,7 +65,7 @@ class DrainWait:
             link = decode_object(await self.client.get(path), CLUSTER_LINKS)
             listing = await Reflector(self.client, mirrors).list_all()
         except ApiError as error:
-            raise TrafficError(f"waiting for {name} to drain failed: {error}") from error
+            raise TrafficError(f"failed while waiting for {name} to drain: {error}") from error
         if not (link.spec.drained and link.spec.enabled):
             raise TrafficError(
                 f"another client changed ClusterLink {name}, so it is no longer being drained"

@@ -126,7 +126,7 @@ class Shifting:
         share = self.shift.steps[self.state.step]
         returning = self.state.is_returning
         place = "going back" if returning else f"step {number} of {total}, {share}%"
-        text = f"{place}: waiting until svclink applies it"
+        text = f"{place}: waiting for svclink to apply the change"
         if pause is Pause.WATCHING:
             got = percent_text(facts.reachable_share)
             text = f"{place}: applied ({counted(facts.active, 'endpoint')} active, {got} reachable)"

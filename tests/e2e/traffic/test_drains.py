@@ -48,7 +48,9 @@ def test_drain_and_undrain_fail_no_request(
 
     draw(load, [(start, "drain"), (drained, "drained"), (end, "undrain"), (back, "back")])
     assert not load.failures, load.table()
-    assert f"{shop.world.namespace}/{ONLY} has no other ready endpoint, so keeps using c1" in said
+    assert (
+        f"{shop.world.namespace}/{ONLY} has no other ready endpoint, so it keeps using c1" in said
+    )
     late = [each for each in load.after(drained) if each.cluster == "c1" and each.at < end]
     last = max(seconds_since(drained, late), default=0.0)
     record_measure("seconds from the end of drain --wait to the last request", last)

@@ -504,7 +504,7 @@ FAULTS: Final[list[tuple[Fault, str, str, str, str, str]]] = [
         "warn",
         "MAIN",
         "leaders",
-        "pod-a by Lease a/svclink, pod-b by Lease b/svclink",
+        "pod-a (Lease a/svclink), pod-b (Lease b/svclink)",
         "kubectl get leases -A",
     ),
     (main_clock, "warn", "MAIN", "clock", "s ahead of", "timedatectl"),
@@ -778,7 +778,7 @@ async def test_leader_is_named(tmp_path: Path, *, may_list: bool) -> None:
             seen.apis["main"].denied.add(("list", "leases"))
         results = json.loads(await world.ask("check", "-o", "json"))
     lines = [each["message"] for each in results if each["subject"] == "leaders"]
-    found = "one controller is leading: pod-a by Lease a/svclink"
+    found = "one controller is leading: pod-a (Lease a/svclink)"
     assert lines == [found if may_list else "no controller is leading"]
 
 

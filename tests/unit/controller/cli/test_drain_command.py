@@ -96,7 +96,7 @@ async def test_drain_names_services_that_have_nothing_else(tmp_path: Path) -> No
     assert done.exit_code == 0, done.output
     reports = [json.loads(line) for line in done.stdout.splitlines()]
     assert reports[-1] == {
-        "message": f"{WEB} has no other ready endpoint, so keeps using c1",
+        "message": f"{WEB} has no other ready endpoint, so it keeps using c1",
         "done": 0,
         "total": 0,
         "cluster": "c1",
@@ -115,7 +115,7 @@ async def test_services_that_have_nothing_else_are_named_before_anything_is_writ
         world.main.fail(Refuse(403, "Forbidden"), ends_with("/clusterlinks/c1"))
         done = await world.run("drain", "c1")
         assert world.servers["c1"].requests == []
-    assert done.stdout == f"{WEB} has no other ready endpoint, so keeps using c1\n"
+    assert done.stdout == f"{WEB} has no other ready endpoint, so it keeps using c1\n"
     assert done.exit_code == 1
 
 

@@ -181,7 +181,7 @@ async def test_shift_is_refused_before_anything_is_written(tmp_path: Path) -> No
         much = await world.run(*SHIFT, "--steps", "10,50")
         assert world.main.revision == before
     assert str(few.exception) == (
-        f"c1 has 9 ready endpoints of {WEB}, fewer than --min-ready 10: wait until more are ready"
+        f"c1 has 9 ready endpoints for {WEB}, fewer than --min-ready 10: wait until more are ready"
     )
     assert "the shares add up to 110" in str(much.exception)
 

@@ -28,8 +28,8 @@ STEPS = [
     "cluster-a is not affected: its Pod is ready again",
     "main keeps the endpoints of cluster-b: its Pods may still be running",
     "main removes that Pod",
-    "main adds the Pod of cluster-b and leaves cluster-a as it was",
-    "main adds the Pod of cluster-a",
+    "main adds the new Pod in cluster-b and leaves cluster-a as it was",
+    "main adds the new Pod in cluster-a",
     (
         "one of the five endpoints in use is in cluster-a,"
         " and the other endpoints in cluster-a are on standby"
@@ -37,7 +37,7 @@ STEPS = [
     "cluster-b is on standby",
     "cluster-b is in use",
     "all endpoints get an equal share",
-    "main removes the Pods of cluster-a and keeps the others",
+    "main removes the Pods in cluster-a and keeps the others",
 ]
 
 
