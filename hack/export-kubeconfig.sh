@@ -74,7 +74,7 @@ parse() {
 
 # Checked first: Kubernetes would refuse the token only after everything else was created.
 check_duration() {
-  [[ $duration =~ $DURATION ]] || die "--duration $duration is not a duration: write it as 24h or 720h"
+  [[ $duration =~ $DURATION ]] || die "--duration $duration is not a duration: use a duration such as 24h or 720h"
   local hours=${BASH_REMATCH[2]:-0} minutes=${BASH_REMATCH[4]:-0} seconds=${BASH_REMATCH[6]:-0}
   ((10#$hours * 3600 + 10#$minutes * 60 + 10#$seconds >= 600)) ||
     die "--duration $duration is too short: use 10m or more"

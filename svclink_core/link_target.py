@@ -122,7 +122,7 @@ def invalid_spec(link: ClusterLink) -> Problem | None:
         return Problem(LinkReason.INVALID_SPEC, message)
     if not (invalid := invalid_cidrs(spec.allowed_cidrs)):
         return None
-    fix = "write each like 10.0.0.0/16 or fd00::/64, with no bits set after the prefix"
+    fix = "use the form 10.0.0.0/16 or fd00::/64, with no bits set after the prefix"
     message = f"spec.allowedCIDRs has entries that are not CIDRs ({some_of(invalid)}): {fix}"
     return Problem(LinkReason.INVALID_SPEC, message)
 

@@ -242,7 +242,8 @@ def svclink(
     if (command := context.invoked_subcommand) is not None:
         if not has_all_links:
             raise click.UsageError(
-                f"--link-selector applies only to the controller: omit it with {command}"
+                "--link-selector applies only to the controller: do not pass it to svclink"
+                f" {command}"
             )
         return
     is_pod = kubeconfig is None

@@ -47,7 +47,9 @@ class DurationType(click.ParamType[timedelta]):
         try:
             duration: timedelta = durationpy.from_str(value)
         except (durationpy.DurationError, ValueError, IndexError):
-            self.fail(f"{value!r} is not a duration: write it as 30s, 1m30s or 2h", param, ctx)
+            self.fail(
+                f"{value!r} is not a duration: use a duration such as 30s, 1m30s or 2h", param, ctx
+            )
         if duration < self.minimum:
             self.fail(f"{value!r} is too short: use {self._shortest()}", param, ctx)
         return duration
@@ -78,7 +80,11 @@ class MemoryType(click.ParamType[int]):
             return value
         match = _MEMORY.fullmatch(value)
         if match is None:
-            self.fail(f"{value!r} is not an amount of memory: write it as 80Mi or 1Gi", param, ctx)
+            self.fail(
+                f"{value!r} is not a valid amount of memory: use, for example, 80Mi or 1Gi",
+                param,
+                ctx,
+            )
         size = int(match[1]) * (MEBIBYTE if match[2] == "Mi" else 2**10 * MEBIBYTE)
         if size < self.minimum:
             least = self.minimum // MEBIBYTE
@@ -126,7 +132,9 @@ class ListenAddressType(click.ParamType[ListenAddress | Literal["off"]]):
             return "off"
         match = _LISTEN_ADDRESS.fullmatch(value)
         if match is None or int(match[3]) > 65535:
-            message = f"{value!r} is not an address: write it as 127.0.0.1:8080, :8080 or off"
+            message = (
+                f"{value!r} is not a valid address: use, for example, 127.0.0.1:8080, :8080 or off"
+            )
             self.fail(message, param, ctx)
         return ListenAddress(match[1] or match[2] or "", int(match[3]))
 
@@ -144,7 +152,11 @@ class ServiceName(click.ParamType[NamespacedName]):
             return value
         namespace, _, name = value.partition("/")
         if not is_dns_label(namespace) or not is_dns_label(name):
-            self.fail(f"{value!r} is not NAMESPACE/SERVICE: write it as shop/web", param, ctx)
+            self.fail(
+                f"{value!r} does not have the form NAMESPACE/SERVICE: use, for example, shop/web",
+                param,
+                ctx,
+            )
         return NamespacedName(namespace, name)
 
 
@@ -176,7 +188,7 @@ def networks(_: click.Context, __: click.Parameter, values: Iterable[str]) -> tu
     try:
         return tuple(ipaddress.ip_network(each) for each in _split(values))
     except ValueError as error:
-        raise click.BadParameter(f"{error}: write CIDRs as 10.0.0.0/8 or fd00::/8") from error
+        raise click.BadParameter(f"{error}: use CIDRs such as 10.0.0.0/8 or fd00::/8") from error
 
 
 def label_selector(_: click.Context, __: click.Parameter, value: str) -> Selector:
@@ -209,7 +221,9 @@ def link_name(_: click.Context, __: click.Parameter, value: str | None) -> str |
 def service_account(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
     """A ServiceAccount, as `NAMESPACE:NAME`."""
     if value is not None and not _SERVICE_ACCOUNT.fullmatch(value):
-        raise click.BadParameter(f"{value!r} is not NAMESPACE:NAME: write it as cloudpilot:svclink")
+        raise click.BadParameter(
+            f"{value!r} does not have the form NAMESPACE:NAME: use, for example, cloudpilot:svclink"
+        )
     return value
 
 
@@ -219,9 +233,11 @@ def named_files(_: click.Context, __: click.Parameter, texts: Iterable[str]) -> 
     for text in texts:
         name, separator, path = text.partition("=")
         if not separator or not is_dns_label(name):
-            raise click.BadParameter(f"{text!r} is not NAME=FILE: write it as cluster-a=a.yaml")
+            raise click.BadParameter(
+                f"{text!r} does not have the form NAME=FILE: use, for example, cluster-a=a.yaml"
+            )
         if not path:
-            raise click.BadParameter(f"{text!r} names no file: write it as {name}=FILE")
+            raise click.BadParameter(f"{text!r} names no file: use {name}=FILE")
         if name in files:
             raise click.BadParameter(f"{name!r} is given twice: put its objects into one file")
         files[name] = Path(path)
@@ -239,7 +255,9 @@ def shares(_: click.Context, __: click.Parameter, values: Iterable[str]) -> dict
                 " leave over"
             )
         if not separator or not is_dns_label(name):
-            raise click.BadParameter(f"{text!r} is not CLUSTER=PERCENT: write it as cluster-b=25")
+            raise click.BadParameter(
+                f"{text!r} does not have the form CLUSTER=PERCENT: use, for example, cluster-b=25"
+            )
         if name in found:
             raise click.BadParameter(f"{name!r} is given twice: give each cluster one share")
         found[name] = None if percent == "none" else _percent(percent)
@@ -250,7 +268,7 @@ def steps(_: click.Context, __: click.Parameter, value: str) -> tuple[int, ...]:
     """Shares in percent, with commas in between."""
     found = tuple(_percent(each) for each in _split([value]))
     if not found:
-        raise click.BadParameter("no shares given: write them as 5,10,25,50")
+        raise click.BadParameter("no shares given: use, for example, 5,10,25,50")
     return found
 
 

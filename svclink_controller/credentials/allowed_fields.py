@@ -83,7 +83,7 @@ USE_CREDENTIALS: Final = "use token, or client-certificate-data with client-key-
 _RUNS = "runs a program"
 _READS = "reads a file; put its base64-encoded content into"
 _IMPERSONATES = "impersonates a user; remove it and use that user's credentials"
-_BASIC = f"belongs to basic authentication, which Kubernetes no longer supports; {USE_CREDENTIALS}"
+_BASIC = f"is for basic authentication, which Kubernetes no longer supports; {USE_CREDENTIALS}"
 
 REFUSED_FIELDS: Final[dict[str, tuple[KubeconfigReason, str]]] = {
     "exec": (INSECURE, f"{_RUNS}; {USE_CREDENTIALS}"),
@@ -142,7 +142,7 @@ class KubeconfigMapping:
         value = self.fields.get(key)
         if value is None or isinstance(value, str):
             return value
-        raise self.invalid(key, "is not a string; write it in quotes")
+        raise self.invalid(key, "is not a string; put it in quotes")
 
     def required(self, key: str, value: str | None) -> str:
         """The value of a field that must be present."""

@@ -50,7 +50,7 @@ def _problem(error: yaml.YAMLError | ValueError) -> str:
     """What is wrong with a file, and where, without the text around it."""
     match error:
         case yaml.MarkedYAMLError(problem=str(problem)):
-            line = "" if error.problem_mark is None else f" in line {error.problem_mark.line + 1}"
+            line = "" if error.problem_mark is None else f" on line {error.problem_mark.line + 1}"
             return problem + line
         case yaml.reader.ReaderError():
             return f"{error.reason} (position {error.position})"

@@ -169,11 +169,12 @@ def read_policies(path: Path) -> list[TrafficPolicy]:
 
 
 def _oddities(content: ClusterContent, repeated: Sequence[str]) -> Iterable[str]:
-    if repeated:
-        objects = repeated[0]
-        if repeated[1:]:
-            objects += f" (and {len(repeated) - 1} more)"
-        yield f"{objects} occurs more than once: the last one is used"
+    if objects := [*dict.fromkeys(repeated)]:
+        first, *others = objects
+        if others:
+            first += f" and {len(others)} more"
+        verb, used = ("occur", "last one of each") if others else ("occurs", "last one")
+        yield f"{first} {verb} more than once: the {used} is used"
     # Every Service has an EndpointSlice, even without endpoints.
     if content.services and not content.endpoint_slices:
         yield f"it has Services but no EndpointSlice (kubectl get all prints none): {USE_ALL_KINDS}"

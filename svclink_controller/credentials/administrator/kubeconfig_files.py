@@ -144,5 +144,5 @@ def _position(error: yaml.YAMLError) -> str:
     """Where the YAML is broken, without the text around it, which may be a secret."""
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "not YAML"
-    where = "" if mark is None else f" in line {mark.line + 1}, column {mark.column + 1}"
+    where = "" if mark is None else f" at line {mark.line + 1}, column {mark.column + 1}"
     return f"it is not YAML: {problem}{where}"

@@ -80,7 +80,7 @@ def test_link_with_an_invalid_field_has_a_problem() -> None:
     assert problem == Problem(
         LinkReason.INVALID_SPEC,
         "spec.allowedCIDRs has entries that are not CIDRs (10.0/8, 10.0.0.1/8): "
-        "write each like 10.0.0.0/16 or fd00::/64, with no bits set after the prefix",
+        "use the form 10.0.0.0/16 or fd00::/64, with no bits set after the prefix",
     )
 
 

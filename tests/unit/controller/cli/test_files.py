@@ -355,7 +355,7 @@ def test_last_of_repeated_objects_counts(files: Files) -> None:
     assert [each.addresses for each in slice_read.endpoints] == [("10.0.0.2",)]
     assert len(read.services) == 1
     (warning,) = read.warnings
-    assert warning.startswith(f"{path}: EndpointSlice default/web-abc (and 1 more) occurs")
+    assert warning.startswith(f"{path}: EndpointSlice default/web-abc and 1 more occur more ")
 
 
 def test_links_of_two_namespaces_are_different_objects(files: Files) -> None:

@@ -120,7 +120,7 @@ def asks_cluster(name: str) -> bool:
         (["--allow-remote-proxies=perhaps"], ["--allow-remote-proxies", "'perhaps'"]),
         (["--link-selector", "shard>1"], ["--link-selector", "'shard>1'", "shard=a"]),
         (["--link-selector", "shard in (a", *PLAN], ["--link-selector", "'shard in (a'"]),
-        (["--link-selector=shard=a", *PLAN], ["--link-selector", "omit it with plan"]),
+        (["--link-selector=shard=a", *PLAN], ["--link-selector", "do not pass it to svclink plan"]),
         (["--link-selector=shard=a", "--leader-elect=true"], ["--link-selector", "--lease-name"]),
         (["--lease-name", "Svclink"], ["--lease-name", "'Svclink'"]),
         (["--lease-name="], ["--lease-name", "''"]),
@@ -150,7 +150,7 @@ def asks_cluster(name: str) -> bool:
         ([*PLAN, "--remote", "c1"], ["--remote", "'c1'", "NAME=FILE"]),
         ([*PLAN, "--remote", "C1=a.yaml"], ["--remote", "'C1=a.yaml'"]),
         ([*PLAN, "--remote", "=a.yaml"], ["--remote"]),
-        ([*PLAN, "--remote", "c1="], ["'c1=' names no file: write it as c1=FILE"]),
+        ([*PLAN, "--remote", "c1="], ["'c1=' names no file: use c1=FILE"]),
         (["traffic", "shop/web", "--set", "MAIN=10"], ["MAIN has no share of its own"]),
         (
             [*PLAN, "--remote", "c1=/dev/null", "--remote", "c1=/dev/null"],
@@ -412,10 +412,10 @@ def test_memory_is_written_as_in_kubernetes(text: str, mebibytes: int) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("96", "write it as 80Mi or 1Gi"),
-        ("96M", "write it as 80Mi or 1Gi"),
-        ("0.5Gi", "write it as 80Mi or 1Gi"),
-        ("-1Gi", "write it as 80Mi or 1Gi"),
+        ("96", "use, for example, 80Mi or 1Gi"),
+        ("96M", "use, for example, 80Mi or 1Gi"),
+        ("0.5Gi", "use, for example, 80Mi or 1Gi"),
+        ("-1Gi", "use, for example, 80Mi or 1Gi"),
         ("15Mi", "too small: use 16Mi or more"),
     ],
 )

@@ -189,7 +189,7 @@ def test_other_keys_are_not_translated() -> None:
             changed(username="admin", password=TOKEN),
             INVALID,
             (
-                "config.username belongs to basic authentication, which Kubernetes no longer"
+                "config.username is for basic authentication, which Kubernetes no longer"
                 " supports; "
                 "use bearerToken, or certData with keyData"
             ),
@@ -233,13 +233,13 @@ def test_other_keys_are_not_translated() -> None:
         (
             changed(bearerToken=["x"]),
             INVALID,
-            "config.bearerToken is not a string; write it in quotes",
+            "config.bearerToken is not a string; put it in quotes",
         ),
-        (changed(bearerToken=5), INVALID, "config.bearerToken is not a string; write it in quotes"),
+        (changed(bearerToken=5), INVALID, "config.bearerToken is not a string; put it in quotes"),
         (
             with_tls(serverName=1.5),
             INVALID,
-            "config.tlsClientConfig.serverName is not a string; write it in quotes",
+            "config.tlsClientConfig.serverName is not a string; put it in quotes",
         ),
         (
             changed(tlsClientConfig=["x"]),

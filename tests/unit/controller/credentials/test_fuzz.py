@@ -30,7 +30,7 @@ def test_kubeconfigs_of_the_wild_have_no_effects_and_show_no_secret() -> None:
 def test_part_of_a_secret_is_a_leak(secret: str) -> None:
     """A message that quotes a part of a secret, over several lines too, is noticed."""
     assert SECRETS.leaked_in(f"server {secret[-30:-10]}\n{secret[-10:]} is not a URL")
-    assert SECRETS.leaked_in("users[0].user.token is not a string; write it in quotes") == []
+    assert SECRETS.leaked_in("users[0].user.token is not a string; put it in quotes") == []
 
 
 def test_key_is_a_secret_in_both_forms() -> None:
