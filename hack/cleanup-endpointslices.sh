@@ -76,6 +76,10 @@ delete() {
   main_cluster delete --raw "$API/namespaces/$1/endpointslices/$2" -f - <<<"$preconditions" >/dev/null
 }
 
+counted() {
+  if [ "$1" = 1 ]; then printf '1 EndpointSlice'; else printf '%s EndpointSlices' "$1"; fi
+}
+
 delete_all() {
   local where name uid version failed=0
   while read -r where name uid version; do
@@ -85,12 +89,12 @@ delete_all() {
       failed=$((failed + 1))
     fi
   done <<<"$1"
-  [ "$failed" = 0 ] || die "$failed EndpointSlices were not deleted, for the reasons above: run the command again"
+  [ "$failed" = 0 ] || die "could not delete $(counted "$failed"), for the reasons above: run the command again"
 }
 
 confirm() {
   [ -z "$yes" ] || return 0
-  printf 'Delete these %s EndpointSlices? [y/N] ' "$1" >&2
+  printf 'Delete %s? [y/N] ' "$(counted "$1")" >&2
   local answer=""
   read -r answer || true
   case $answer in

@@ -235,7 +235,7 @@ _DEGRADING = {
     LinkReason.INVALID_MIRROR_ANNOTATION: {Reason.INVALID_MIRROR_ANNOTATION},
     LinkReason.UNDECODABLE: {Reason.UNDECODABLE, Reason.MAIN_UNDECODABLE},
 }
-"""The findings that each reason of the condition Degraded tells of."""
+"""The findings that each reason of the Degraded condition tells of."""
 
 
 def _degraded(facts: LinkFacts) -> ConditionState:
@@ -273,9 +273,15 @@ def _drained(facts: LinkFacts) -> Iterator[ConditionState]:
         count = counted(facts.in_use - len(facts.needed_by), "Service")
         yield ConditionState("Drained", "False", reason, f"{reason.sentence} ({count})")
     else:
-        reason = LinkReason.STILL_NEEDED
-        message = f"{_services(facts.needed_by)}: {reason.sentence}"
-        yield ConditionState("Drained", "False", reason, message)
+        message = _needing(facts.needed_by)
+        yield ConditionState("Drained", "False", LinkReason.STILL_NEEDED, message)
+
+
+def _needing(services: Sequence[str]) -> str:
+    """Which Services keep using a drained cluster, and why."""
+    keep, they_have = ("keeps", "it has") if len(services) == 1 else ("keep", "they have")
+    why = f"{they_have} no other ready endpoint for an IP family"
+    return f"{_services(services)} {keep} using the cluster, because {why}"
 
 
 def _exceeded(facts: LinkFacts) -> Iterator[_Trouble]:

@@ -138,14 +138,16 @@ def _remarks(
         yield reason, f"tier {traffic.last_tier} is in use: {reason.sentence}"
     if traffic.unknown_clusters:
         reason, names = PolicyReason.CLUSTER_NOT_FOUND, ", ".join(traffic.unknown_clusters)
-        yield reason, f"there is no ClusterLink {names}: {reason.sentence}"
+        is_one = len(traffic.unknown_clusters) == 1
+        missing = f"is no ClusterLink {names}" if is_one else f"are no ClusterLinks {names}"
+        yield reason, f"there {missing}: {reason.sentence}"
     if disabled := _disabled_clusters(traffic):
         reason, names = PolicyReason.CLUSTER_DISABLED, ", ".join(disabled)
         links = f"ClusterLink {names} is" if len(disabled) == 1 else f"ClusterLinks {names} are"
         yield reason, f"{links} disabled: {reason.sentence}"
     if missed := [*_missed_shares(traffic)]:
         reason = PolicyReason.SHARE_UNREACHABLE
-        yield reason, f"{', '.join(missed)}: {reason.sentence}"
+        yield reason, f"{'; '.join(missed)}: {reason.sentence}"
     uses = [use for each in traffic.families for use in each.uses]
     if traffic.is_topology_aware and any(each.wanted_share is not None for each in uses):
         yield PolicyReason.TOPOLOGY_ROUTING, PolicyReason.TOPOLOGY_ROUTING.sentence
@@ -175,7 +177,7 @@ def _missed_shares(traffic: ServiceTraffic) -> Iterator[str]:
         for use in family.uses:
             if use.miss is not None:
                 got = percent_of(use.active, family.active) or 0
-                place = f" of {family.ip_family}" if len(traffic.families) > 1 else ""
+                place = f" of {family.ip_family} connections" if len(traffic.families) > 1 else ""
                 wanted = f"rather than {use.wanted_share}%"
                 yield f"{use.cluster} gets {got}%{place} {wanted}, {_why(use.miss, family)}"
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from svclink_controller.cli.printing import percent_text
 from svclink_core.mirroring import Finding
-from svclink_core.service_traffic import ServiceTraffic
+from svclink_core.service_traffic import ServiceTraffic, TrafficReason
 from svclink_core.traffic_shares import percent_of
 
 NO_LINK: Final = "There are no ClusterLinks, so nothing is mirrored."
@@ -66,4 +66,6 @@ def traffic_lines(traffic: ServiceTraffic) -> Iterator[str]:
             share = percent_text(percent_of(use.active, family.active))
             numbers = f"{use.active} of {use.ready} ready {family.ip_family} endpoints active"
             name = use.cluster or "main"
-            yield f"{name}: {numbers} ({share}), because {use.reason.sentence}"
+            # Where all are active, the numbers say so.
+            why = "" if use.reason is TrafficReason.IN_USE else f", because {use.reason.sentence}"
+            yield f"{name}: {numbers} ({share}){why}"

@@ -110,9 +110,8 @@ def cleanup_command(
     left = [each for each in results if each.outcome.startswith(NOT_DELETED)]
     if left:
         raise click.ClickException(
-            f"{len(left)} of {counted(len(results), 'object')} were not deleted, for the"
-            " reasons above:"
-            " run the command again"
+            f"could not delete {len(left)} of {counted(len(results), 'object')}, for the reasons"
+            " above: run the command again"
         )
 
 

@@ -105,7 +105,7 @@ def _with_policies(partial: PartialSnapshot, policies: Iterable[TrafficPolicy]) 
         if counting.metadata.key != policy.metadata.key:
             warnings.append(
                 f"TrafficPolicy {policy.metadata.key} would have no effect, because"
-                f" the older {counting.metadata.name} targets {policy.service} too"
+                f" the older TrafficPolicy {counting.metadata.name} also targets {policy.service}"
             )
     print_warnings(warnings)
     return evolve(partial, snapshot=proposed)

@@ -123,6 +123,12 @@ class _Wish:
     reverts: bool
     flags: str
 
+    @property
+    def shortage(self) -> str:
+        """How few ready endpoints set the share back."""
+        least = self.min_ready
+        return "no ready endpoint" if least == 1 else f"fewer than {least} ready endpoints"
+
     def shift(self, before: int | None) -> Shift:
         """The shift, for the share that the cluster has now."""
         seconds = self.every.total_seconds()
@@ -191,7 +197,8 @@ def _preview(found: Snapshot, current: TrafficPreview, wish: _Wish, shown: Repor
 def _announce(wish: _Wish, before: int | None, shown: Reporter) -> None:
     """Say what an interrupt does before one can come."""
     stays = "an interrupt (Ctrl-C) ends the shift, and the share stays at the current step"
-    undoes = "removes the share" if before is None else f"restores the share of {before}%"
+    share = f"{wish.cluster}'s share"
+    undoes = f"removes {share}" if before is None else f"restores {share} to {before}%"
     returns = f"an interrupt (Ctrl-C) ends the shift and {undoes}"
     _say(returns if wish.reverts else stays, shown)
 
@@ -210,9 +217,10 @@ def _end(end: ShiftEnd | None, shifting: Shifting, wish: _Wish, shown: Reporter)
             _say(f"done: {wish.cluster} has a share of {wish.steps[-1]}% ({got} reachable)", shown)
             return 0
         case ShiftEnd.RETURNED:
-            why = f"fewer than {wish.min_ready} of its endpoints were ready"
+            why = f"{wish.cluster} had {wish.shortage}"
             why = "the shift was interrupted" if shifting.was_interrupted else why
-            what = "removed the share" if before is None else f"restored the share of {before}%"
+            share = f"{wish.cluster}'s share"
+            what = f"removed {share}" if before is None else f"restored {share} to {before}%"
             _say(f"{what}, because {why}", shown)
             return INTERRUPTED if shifting.was_interrupted else WENT_BACK
         case ShiftEnd.EDITED:

@@ -125,7 +125,7 @@ class Shifting:
         facts, number, total = self.facts, self.state.step + 1, len(self.shift.steps)
         share = self.shift.steps[self.state.step]
         returning = self.state.is_returning
-        place = "going back" if returning else f"step {number} of {total}, {share}%"
+        place = "restoring the share" if returning else f"step {number} of {total}, {share}%"
         text = f"{place}: waiting for svclink to apply the change"
         if pause is Pause.WATCHING:
             got = percent_text(facts.reachable_share)

@@ -56,7 +56,7 @@ def test_mistakes_change_no_traffic(shop: Shop, shell: Shell, draw: Draw) -> Non
         unknown = eventually(lambda: condition(shop, APP, "Applied", "ClusterNotFound"))
 
     draw(load, ())
-    assert f"TrafficPolicy {APP} targets {shop.world.namespace}/{APP} too" in conflicted
+    assert f"TrafficPolicy {APP} also targets {shop.world.namespace}/{APP}" in conflicted
     assert f"there is no Service {shop.world.namespace}/wbe" in not_found
     assert "there is no ClusterLink not-linked" in unknown
     assert shop.world.versions(APP) == versions

@@ -81,7 +81,7 @@ def test_shift_goes_up_and_back_when_pods_fail(shop: Shop, shell: Shell, draw: D
     draw(load, marks)
     assert not load.failures, load.table()
     assert result.returncode == 2, result.stdout + result.stderr
-    reason = "restored the share of 25%, because fewer than 8 of its endpoints were ready"
+    reason = "restored c1's share to 25%, because c1 had fewer than 8 ready endpoints"
     assert result.stdout.splitlines()[-1] == reason
     responders = {(each.cluster, each.pod) for each in load.after(end)}
     assert len(responders) == PODS + ACTIVE[25], responders

@@ -323,7 +323,20 @@ SHOWN_FIVE = "default/a, default/b, default/c and 2 more"
             FIVE,
             "False",
             LinkReason.STILL_NEEDED,
-            f"5 Services ({SHOWN_FIVE}): {LinkReason.STILL_NEEDED.sentence}",
+            (
+                f"5 Services ({SHOWN_FIVE}) keep using the cluster, because they have no other"
+                " ready endpoint for an IP family"
+            ),
+        ),
+        (
+            1,
+            FIVE[:1],
+            "False",
+            LinkReason.STILL_NEEDED,
+            (
+                "1 Service (default/a) keeps using the cluster, because it has no other"
+                " ready endpoint for an IP family"
+            ),
         ),
     ],
 )

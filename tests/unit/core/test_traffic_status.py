@@ -127,7 +127,7 @@ def test_unknown_clusters() -> None:
     """A typing error in the policy, or a link that is still to come."""
     outcome, reason, message = applied(evolve(HEALTHY, unknown_clusters=("x", "y")))
     assert (outcome, reason) == ("False", "ClusterNotFound")
-    assert message.startswith("there is no ClusterLink x, y: ")
+    assert message.startswith("there are no ClusterLinks x, y: ")
 
 
 def test_disabled_cluster_that_gets_traffic() -> None:
@@ -213,7 +213,17 @@ def test_missed_share_of_one_ip_family() -> None:
     missed = evolve(B, miss=Miss(Obstacle.TOO_FEW_OTHERS, 7))
     four, six = FamilyTraffic("IPv4", 0, (LOCAL, B)), FamilyTraffic("IPv6", 0, (missed,))
     message = applied(ServiceTraffic(WEB, "web", (four, six)))[2]
-    assert message.startswith("b gets 100% of IPv6 rather than 10%, ")
+    assert message.startswith("b gets 100% of IPv6 connections rather than 10%, ")
+
+
+def test_missed_shares_of_several_clusters() -> None:
+    """Each cluster has its own clause, because a clause has commas itself."""
+    first, second = (evolve(each, active=0, miss=Miss(Obstacle.DRAINED)) for each in (B, C))
+    message = applied(traffic(LOCAL, first, evolve(second, wanted_share=5)))[2]
+    assert message.startswith(
+        "b gets 0% rather than 10%, because its ClusterLink is drained; "
+        "c gets 0% rather than 5%, because its ClusterLink is drained: "
+    )
 
 
 def test_topology_concerns_shares_only() -> None:

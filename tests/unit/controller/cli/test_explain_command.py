@@ -10,6 +10,7 @@ import json
 import pytest
 import yaml
 
+from svclink_core.service_traffic import TrafficReason
 from svclink_core.well_known import (
     ANNOTATION_ENDPOINT_GROUP,
     LABEL_GO_CLUSTER,
@@ -83,6 +84,17 @@ def test_cluster_with_standby_endpoints_only(
     planned = [" ".join(line.split()) for line in files.plan(*remotes).splitlines()]
     assert f"  traffic: c1: 0 of 2 ready IPv4 endpoints active (0%), because {why}" in explained
     assert f"default/web c1 {tier} 2 0 - 0% {why}" in planned
+
+
+def test_cluster_whose_endpoints_are_all_active(files: Files) -> None:
+    """The numbers say it, so explain gives no reason; plan has a column for it."""
+    policy = manifests.traffic_policy("default/web", {"name": "c1"})
+    files.write("main.yaml", service(), endpoint_slice("web-local", "10.9.0.1"), link("c1"), policy)
+    remotes = files.remote("c1", service(), endpoint_slice(None, "10.0.0.2"))
+    explained = files.run("explain", "default/web", *remotes).stdout.splitlines()
+    planned = [" ".join(line.split()) for line in files.plan(*remotes).splitlines()]
+    assert "  traffic: c1: 1 of 1 ready IPv4 endpoints active (50%)" in explained
+    assert f"default/web c1 0 1 1 - 50% {TrafficReason.IN_USE.sentence}" in planned
 
 
 def test_target_port_of_another_number_is_noted(files: Files) -> None:

@@ -121,9 +121,7 @@ async def test_shift_sets_the_share_back_if_pods_fail(tmp_path: Path) -> None:
     assert policy is not None
     assert policy.spec == traffic_policy(ClusterTraffic("c1", 5), min_ready=3).spec
     reports = [json.loads(line) for line in done.stdout.splitlines()]
-    assert reports[-1]["message"] == (
-        "restored the share of 5%, because fewer than 1 of its endpoints were ready"
-    )
+    assert reports[-1]["message"] == "restored c1's share to 5%, because c1 had no ready endpoint"
     assert {"Planned", "Watching"} <= {each.get("state") for each in reports}
 
 
@@ -231,5 +229,5 @@ async def test_interrupted_shift_goes_back_if_asked(tmp_path: Path) -> None:
         put_status(world, None, 9)
         code, said = await running
     assert code == 130
-    assert said[2] == "an interrupt (Ctrl-C) ends the shift and removes the share"
-    assert said[-1] == "removed the share, because the shift was interrupted"
+    assert said[2] == "an interrupt (Ctrl-C) ends the shift and removes c1's share"
+    assert said[-1] == "removed c1's share, because the shift was interrupted"
