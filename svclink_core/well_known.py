@@ -110,7 +110,7 @@ class Reason(Explained):
     )
     NAMESPACE_MISSING = (
         "NamespaceMissing",
-        "svclink cannot read its namespace in the cluster",
+        "svclink cannot read the Service's namespace in the cluster",
         Side.REMOTE,
     )
     UNREACHABLE_NOT_READY = (
@@ -125,7 +125,10 @@ class Reason(Explained):
     )
     DELETION_SETTLING = (
         "DeletionSettling",
-        "the cluster no longer has it; waiting to see whether more disappears",
+        (
+            "the cluster lost mirrored EndpointSlices of the Service; waiting to see whether it"
+            " loses more"
+        ),
         Side.REMOTE,
     )
     DELETION_HELD = (
@@ -305,7 +308,7 @@ class Reason(Explained):
     MIRRORED = ("Mirrored", "its EndpointSlices are mirrored")
     SOURCE_ADDED = ("SourceAdded", "the remote EndpointSlice is not mirrored yet")
     CONTENT_CHANGED = ("ContentChanged", "the mirrored EndpointSlice differs from the remote one")
-    OWNER_CHANGED = ("OwnerChanged", "the main Service was re-created under another uid")
+    OWNER_CHANGED = ("OwnerChanged", "the main Service was re-created with a different uid")
     RESTORED = (
         "Restored",
         "the unreachable policy no longer applies: endpoints that were ready are ready again",
@@ -348,7 +351,7 @@ class Reason(Explained):
     TARGET_PORTS_DIFFER = (
         "TargetPortsDiffer",
         (
-            "target ports differ between clusters; kube-proxy supports that, OVN-Kubernetes"
+            "target ports differ between clusters; kube-proxy supports that, but OVN-Kubernetes"
             " (OpenShift) does not"
         ),
     )
