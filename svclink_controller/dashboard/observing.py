@@ -67,7 +67,7 @@ class Observer:
 
     def note_answer(self, error: ReadError | None) -> None:
         """Note that the main cluster answers; or why not, whatever its watches say."""
-        self._note(ANSWER, "the main cluster does not answer", error)
+        self._note(ANSWER, "the main cluster does not respond", error)
 
     def note_secret(self, name: str, error: ReadError | None) -> None:
         """Note that the Secret of a link is read; or why not.

@@ -121,7 +121,7 @@ def test_check_reports_each_fault_with_its_fix(world: World, shell: Shell) -> No
 
     lines = {(each["level"], each["cluster"], each["subject"]): each for each in found}
     for level, cluster, subject, words, fix in (
-        ("ok", "MAIN", "api", "answers", ""),
+        ("ok", "MAIN", "api", "responds", ""),
         ("ok", "MAIN", "clock", "agrees", ""),
         ("ok", "MAIN", "crd", "current", ""),
         ("ok", "c1", "connection", "listed", ""),

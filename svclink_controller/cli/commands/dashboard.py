@@ -142,7 +142,7 @@ class _Page:
             port = await stack.enter_async_context(serving_dashboard(server, self.port))
             address = f"http://{LOOPBACK}:{port}/?token={token}"
             click.echo(f"The dashboard is at {address}")
-            click.echo("Ctrl-C stops it.")
+            click.echo("Press Ctrl-C to stop it.")
             if self.opens_browser:
                 stack.enter_context(opened(address))
             await _until(stop, work)

@@ -48,7 +48,7 @@ async def _run(directory: Path, binaries: Path | None, *, keep: bool) -> bool:
     narrator = Narrator(console())
     kind = "real" if binaries else "embedded"
     narrator.title(
-        f"Three {kind} Kubernetes API servers start: {MAIN_CONTEXT}, {' and '.join(REMOTES)}."
+        f"Starting three {kind} Kubernetes API servers: {MAIN_CONTEXT}, {' and '.join(REMOTES)}."
     )
     started = asyncio.get_running_loop().time()
     async with running_fleet(directory, binaries) as fleet:
@@ -106,6 +106,6 @@ Everything keeps running. In another terminal:
     kubectl --context {remote.site.name} get services -n {NAMESPACE}
     kill -STOP {remote.api_server.process_id}     # {remote.site.name} hangs; -CONT resumes it
 
-svclink's log is {fleet.svclink.log}. Ctrl-C stops everything and removes the files."""
+svclink's log is {fleet.svclink.log}. Press Ctrl-C to stop everything and remove the files."""
     )
     sys.stdout.flush()

@@ -66,7 +66,7 @@ async def run_all_checks(
     except MainUnreadableError as error:
         return [*results, Result("fail", MAIN_SUBJECT, "objects", str(error), "svclink check")]
     except REQUEST_ERRORS as error:
-        return [*results[:1], _unanswered("no longer answers", error)]
+        return [*results[:1], _unanswered("no longer responds", error)]
 
 
 def needed_permissions(home: ControllerNamespace) -> list[tuple[Permission, str]]:
@@ -84,11 +84,11 @@ async def _check_api(client: Client) -> list[Result]:
     results: list[Result] = []
     try:
         version = await read_version(client) or "version unknown"
-        results.append(Result("ok", MAIN_SUBJECT, "api", f"answers, Kubernetes {version}"))
+        results.append(Result("ok", MAIN_SUBJECT, "api", f"responds (Kubernetes {version})"))
         results += await check_clock(client, MAIN_SUBJECT)
         results += await check_crd(client)
     except REQUEST_ERRORS as error:
-        what = "no longer answers" if results else "does not answer"
+        what = "no longer responds" if results else "does not respond"
         return [*results[:1], _unanswered(what, error)]
     return results
 

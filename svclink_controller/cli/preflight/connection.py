@@ -70,7 +70,7 @@ def check_connection(
     if not link.spec.enabled:
         return Result("ok", name, "connection", "is disabled: its EndpointSlices stay unchanged")
     if problem is None:
-        return Result("ok", name, "connection", "everything could be listed")
+        return Result("ok", name, "connection", "everything was listed")
     message = f"{problem.reason.code}: {problem.message}"
     return Result("fail", name, "connection", message, _fix(link, problem, home))
 

@@ -54,7 +54,9 @@ async def check_leaders(client: Client, home: ControllerNamespace) -> list[Resul
         return []
     leases = [f"{each.holder} (Lease {each.namespace}/{each.name})" for each in found]
     if len(leases) > 1:
-        message = f"{len(leases)} controllers work on the same links: {', '.join(sorted(leases))}"
+        message = (
+            f"{len(leases)} controllers are handling the same links: {', '.join(sorted(leases))}"
+        )
         return [Result("warn", MAIN_SUBJECT, "leaders", message, _FIX)]
     message = f"one controller is leading: {leases[0]}" if leases else "no controller is leading"
     return [Result("ok", MAIN_SUBJECT, "leaders", message)]

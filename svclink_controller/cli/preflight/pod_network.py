@@ -87,7 +87,7 @@ def spread(items: Sequence[T], count: int) -> list[T]:
 def _judge_family(link: str, family: str, outcomes: Sequence[ProbeOutcome]) -> Result:
     failed = [each for each in outcomes if each.problem]
     message = (
-        f"{len(outcomes) - len(failed)} of {len(outcomes)} {family} endpoints accept a connection"
+        f"{len(outcomes) - len(failed)} of {len(outcomes)} {family} endpoints accepted a connection"
     )
     if not failed:
         where = shortened([each.probe.where for each in outcomes])

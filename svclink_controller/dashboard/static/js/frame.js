@@ -122,7 +122,7 @@ function Notices({ page }) {
     ${
       connection === "full" &&
       html`<p class="notice">
-        Too many dashboard pages are open. Close one of them, and this page connects
+        Too many dashboard pages are open. Close one of them, and this page will connect
         automatically.
       </p>`
     }

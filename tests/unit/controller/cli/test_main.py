@@ -323,7 +323,7 @@ def test_check_reports_an_unreachable_cluster(run: Run, tmp_path: Path) -> None:
     path.write_text(DEAD, encoding="utf-8")
     ended = run("check", "--kubeconfig", str(path))
     assert (ended.code, ended.error) == (2, "")
-    assert "does not answer: https://127.0.0.1:9 cannot be reached" in ended.output
+    assert "does not respond: https://127.0.0.1:9 cannot be reached" in ended.output
 
 
 # Valid flags

@@ -224,7 +224,7 @@ async def test_reached_endpoints_are_ok(family: socket.AddressFamily, host: str)
     shown = f"[{host}]" if ":" in host else host
     name = "IPv6" if ":" in host else "IPv4"
     assert line == Result(
-        "ok", "c1", "pod network", f"1 of 1 {name} endpoints accept a connection: {shown}:{port}"
+        "ok", "c1", "pod network", f"1 of 1 {name} endpoints accepted a connection: {shown}:{port}"
     )
 
 
@@ -236,7 +236,7 @@ async def test_endpoint_that_does_not_answer_is_a_failure() -> None:
     (line,) = judge_outcomes(["c1"], outcomes)
     assert (line.level, line.cluster, line.subject) == ("fail", "c1", "pod network")
     assert line.message == (
-        f"0 of 1 IPv4 endpoints accept a connection; 127.0.0.1:{port} of default/web: no answer"
+        f"0 of 1 IPv4 endpoints accepted a connection; 127.0.0.1:{port} of default/web: no answer"
         " within 0.2 s"
     )
     assert line.fix.startswith("kubectl get endpointslice -n default web-c1  # ")
@@ -276,7 +276,7 @@ def test_lost_endpoint_is_named_before_a_refused_one() -> None:
     ]
     (line,) = judge_outcomes(["c1"], outcomes)
     assert line.level == "warn"
-    assert line.message.startswith("1 of 3 IPv4 endpoints accept a connection; 10.1.0.3:80 of ")
+    assert line.message.startswith("1 of 3 IPv4 endpoints accepted a connection; 10.1.0.3:80 of ")
 
 
 async def test_cluster_without_mirrored_endpoints_is_skipped() -> None:

@@ -391,7 +391,7 @@ async def test_main_cluster_that_does_not_answer(tmp_path: Path, fault: Fault) -
         async with running(world):
             await world.is_ready()
             world.clusters.main.fail(fault, when=ends_with("/version"))
-            await world.has_problem("main", "the main cluster does not answer")
+            await world.has_problem("main", "the main cluster does not respond")
             world.clusters.main.heal()
             world.live.heartbeat = Heartbeat(interval=0.01)
             await eventually(lambda: world.board.main.problems == ())
