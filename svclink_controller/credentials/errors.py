@@ -20,7 +20,7 @@ class KubeconfigError(SvclinkError):
 
     Args:
         reason: `InsecureKubeconfig` if a field does more than carry credentials, otherwise
-            `InvalidKubeconfig`. Both are reasons of the ClusterLink's condition Ready.
+            `InvalidKubeconfig`. Both are reasons of the ClusterLink's Ready condition.
         where: The field, for example `users[0].user.exec`.
         problem: The problem and its fix, for example `runs a program; use token`.
     """

@@ -107,7 +107,7 @@ class StateCollector(Collector):
         states = {(name, state): self._state(name) == state for name in links for state in STATES}
         yield _gauge(
             "svclink_link_state",
-            f"1 for a link's current state, 0 for the others: {', '.join(STATES)}.",
+            f"1 for a link's current state ({', '.join(STATES)}), 0 for the others.",
             "cluster state",
             states,
         )

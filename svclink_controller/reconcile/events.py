@@ -208,7 +208,7 @@ _QUIET: Final = {
         LinkReason.DRAINING,
     )
 }
-"""Reasons that resolve themselves, or repeat what the condition Ready says."""
+"""Reasons that resolve themselves, or repeat what the Ready condition says."""
 
 
 _ALWAYS: Final = {"Ready", "Drained"}

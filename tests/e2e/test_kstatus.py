@@ -47,7 +47,7 @@ def test_link_is_current_when_it_is_ready() -> None:
 
 
 def test_policy_is_current_when_its_edit_was_seen() -> None:
-    """A policy has no condition Ready, so that svclink has seen it is enough."""
+    """A policy has no Ready condition, so that svclink has seen it is enough."""
     assert kstatus(policies()) == {
         state: "InProgress" if state in {"new", "edited"} else "Current" for state in policies()
     }

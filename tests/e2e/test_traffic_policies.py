@@ -231,7 +231,7 @@ def test_mistakes_that_only_the_controller_sees_are_in_the_status(
 
 
 def test_drained_cluster_is_used_only_where_nothing_else_is_ready(divided: World) -> None:
-    """The condition Drained says when a cluster may be shut down, and what still needs it."""
+    """The Drained condition says when a cluster may be shut down, and what still needs it."""
     divided.links.edit("c1", drained=True)
     divided.links.await_condition("c1", "True", "Drained", kind="Drained")
     assert_active(divided)
