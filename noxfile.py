@@ -9,7 +9,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import zipfile
 from pathlib import Path
 
@@ -73,11 +72,19 @@ DEPEND_ON_VERSION = (
 )
 HELD_TO_BOTH = ("kubectl", "links", "mirroring", "ownership", "secrets")
 OTHER_PYTHONS = ["unit-matrix"] if PYTHONS[1:] else []
-# Two lanes of about the same length. `cluster` and `traffic` are in one lane: Chromium gives up its
-# requests when the machine gets a network interface, so `dashboard` comes when `cluster` is over.
-COMPUTING = ["lint", "types", "docs", "unit", *OTHER_PYTHONS, "build", "dashboard", "e2e-oldest"]
-WAITING = ["cluster", "e2e", "traffic"]
-nox.options.sessions = ["checks"]
+nox.options.sessions = [
+    "lint",
+    "types",
+    "docs",
+    "unit",
+    *OTHER_PYTHONS,
+    "build",
+    "e2e",
+    "e2e-oldest",
+    "traffic",
+    "cluster",
+    "dashboard",
+]
 
 
 def install(session: nox.Session, group: str, *packages: str) -> None:
@@ -91,30 +98,6 @@ def install(session: nox.Session, group: str, *packages: str) -> None:
 
 
 PAGE = "svclink_controller/dashboard/static"
-
-
-@nox.session(venv_backend="none")
-def checks(session: nox.Session) -> None:
-    """All of COMPUTING and WAITING, in two lanes at once: one mostly computes, the other waits.
-
-    The lane that computes has a lower priority, and so takes the time in which the other waits. The
-    output of the other is shown when both are done. A failure in any session fails.
-    """
-    log = Path(session.create_tmp()) / "waiting.log"
-    run = [sys.executable, "-m", "nox", "--noxfile", __file__]
-    options = ["--", *session.posargs] if session.posargs else []
-    session.log(f"{' '.join(WAITING)} run beside the rest; see {log}")
-    with log.open("wb") as output:
-        waiting = subprocess.Popen(
-            [*run, "--session", *WAITING, *options], stdout=output, stderr=subprocess.STDOUT
-        )
-    lower = ["nice", "-n", "5"] if shutil.which("nice") else []
-    computing = subprocess.run([*lower, *run, "--session", *COMPUTING, *options], check=False)
-    codes = [computing.returncode, waiting.wait()]
-    session.log(f"The output of {' '.join(WAITING)}:")
-    print(log.read_text(encoding="utf-8", errors="replace"), flush=True)
-    if any(codes):
-        session.error(f"the lanes ended with the exit codes {codes}")
 
 
 @nox.session(python=PYTHONS[0])
@@ -529,9 +512,6 @@ NODE_PROGRAMS = {
     "sysctl": "procps",
 }
 
-# apt-get fails while another one runs, as it may in the other lane.
-APT_GET = ("flock", str(Path(tempfile.gettempdir(), "svclink-apt.lock")), "apt-get")
-
 
 def install_debian_packages(session: nox.Session, packages: dict[str, str]) -> None:
     """Install the packages of programs and directories that are missing, if permitted."""
@@ -542,9 +522,9 @@ def install_debian_packages(session: nox.Session, packages: dict[str, str]) -> N
         if shutil.which(program, path=path) is None and not Path(program).is_dir()
     }
     if missing and sys.platform == "linux" and os.geteuid() == 0 and shutil.which("apt-get"):
-        session.run(*APT_GET, "update", "-qq", external=True)
+        session.run("apt-get", "update", "-qq", external=True)
         how = ("-qq", "--yes", "--no-install-recommends")
-        session.run(*APT_GET, "install", *how, *sorted(missing), external=True)
+        session.run("apt-get", "install", *how, *sorted(missing), external=True)
 
 
 def install_prometheus(session: nox.Session) -> None:
@@ -558,8 +538,8 @@ def install_prometheus(session: nox.Session) -> None:
     if not directory.exists():
         with session.chdir(session.create_tmp()):
             if os.geteuid() == 0:
-                session.run(*APT_GET, "update", "-qq", external=True)
-            session.run(*APT_GET, "download", "-qq", "prometheus", external=True)
+                session.run("apt-get", "update", "-qq", external=True)
+            session.run("apt-get", "download", "-qq", "prometheus", external=True)
             (package,) = Path().glob("prometheus_*.deb")
             session.run("dpkg-deb", "--extract", package.name, "unpacked", external=True)
             Path("unpacked").rename(directory)
