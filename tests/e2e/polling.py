@@ -24,15 +24,18 @@ def eventually(check: Callable[[], T], timeout: float = TIMEOUT_SECONDS) -> T:
 
     The pauses begin with 20 ms, and grow with the time that the wait has taken so far.
 
+    The last check begins after the timeout: on a busy machine, one check may take that long.
+
     Raises:
         AssertionError: `check` still fails after the timeout, in seconds; carries its last error.
     """
     started = time.monotonic()
     while True:
+        is_last = time.monotonic() > started + timeout
         try:
             return check()
         except (AssertionError, ApiError, OSError) as error:
-            if time.monotonic() > started + timeout:
+            if is_last:
                 raise AssertionError(f"still failing after {timeout:g} s: {error}") from error
         shortest, longest = PAUSES
         time.sleep(min(longest, max(shortest, SHARE_OF_WAIT * (time.monotonic() - started))))
