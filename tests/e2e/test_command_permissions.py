@@ -173,7 +173,7 @@ def test_user_who_may_not_list_links_gets_one_sentence(
     assert checked.returncode == 2
     assert ("permissions", "fail") in {(each["subject"], each["level"]) for each in lines}
     (unread,) = [each["message"] for each in lines if each["subject"] == "objects"]
-    assert unread.startswith("the clusterlinks of the main cluster cannot")
+    assert unread.startswith("cannot list clusterlinks in the main cluster")
     refused = shell.run(f"svclink export-kubeconfig --kubeconfig {viewer}")
     assert refused.returncode == 1
     assert "cannot create resource" in refused.stderr.splitlines()[-1]
@@ -198,4 +198,4 @@ def test_user_who_may_not_read_secrets_is_told_which_one(
     granted.create(granted.main, leftover)
     left = shell.run(f"svclink cleanup --yes -n {granted.namespace} --kubeconfig {viewer}")
     assert left.returncode == 1
-    assert "left: 403 Forbidden" in left.stdout
+    assert "not deleted: 403 Forbidden" in left.stdout

@@ -346,7 +346,7 @@ def test_cleanup_skips_slices_that_changed_after_the_list(uncleaned: World, shel
         await client.close()
         return results[0].outcome
 
-    assert asyncio.run(list_and_delete()).startswith("left: 409")
+    assert asyncio.run(list_and_delete()).startswith("not deleted: 409")
     assert "ours" in slices(uncleaned, uncleaned.namespace)
 
 

@@ -132,7 +132,7 @@ def test_check_reports_each_fault_with_its_fix(world: World, shell: Shell) -> No
         assert words in line["message"], line
         assert fix.format(web=f"{world.namespace}/web") in (line["fix"] or ""), line
     leftovers = " ".join(each["message"] for each in found if each["subject"] == "leftovers")
-    assert "of the Go release" in leftovers
+    assert "from the Go release" in leftovers
     assert "gone, which has no ClusterLink" in leftovers
     assert world.mirrors("web").keys() == {"lost"}
 
