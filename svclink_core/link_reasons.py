@@ -114,7 +114,7 @@ class LinkReason(Explained):
     )
     CREDENTIALS_EXPIRE_SOON = (
         "CredentialsExpireSoon",
-        "before then, replace the link's kubeconfig with one that has new credentials",
+        "replace the link's kubeconfig with one that has new credentials before these expire",
     )
     CREDENTIALS_EXPIRED = (
         "CredentialsExpired",

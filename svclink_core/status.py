@@ -295,8 +295,11 @@ def _held(guard: Guard) -> Iterator[_Trouble]:
     wave = guard.wave
     if wave is not None and wave.held_until is not None:
         lost = f"the cluster lost {wave.deletions} of {wave.slices} mirrored EndpointSlices at once"
-        fix = "if this is intended, edit the link to delete them now"
-        yield LinkReason.DELETION_HELD, f"{lost}, and svclink keeps them for now: {fix}"
+        fix = "if the loss is intended, edit the link to delete them now"
+        yield (
+            LinkReason.DELETION_HELD,
+            f"{lost}; svclink is keeping its mirrors of them for now: {fix}",
+        )
 
 
 def _found(findings: Sequence[Finding]) -> Iterator[_Trouble]:

@@ -139,7 +139,7 @@ def _remarks(
     if traffic.unknown_clusters:
         reason, names = PolicyReason.CLUSTER_NOT_FOUND, ", ".join(traffic.unknown_clusters)
         is_one = len(traffic.unknown_clusters) == 1
-        missing = f"is no ClusterLink {names}" if is_one else f"are no ClusterLinks {names}"
+        missing = f"is no ClusterLink {names}" if is_one else f"are no ClusterLinks named {names}"
         yield reason, f"there {missing}: {reason.sentence}"
     if disabled := _disabled_clusters(traffic):
         reason, names = PolicyReason.CLUSTER_DISABLED, ", ".join(disabled)
@@ -197,7 +197,7 @@ def _why(miss: Miss, family: FamilyTraffic) -> str:
         case Obstacle.DRAINED:
             return "because its ClusterLink is drained"
         case Obstacle.FROZEN:
-            return "because its ClusterLink is disabled, so its EndpointSlices stay unchanged"
+            return "because its ClusterLink is disabled and its EndpointSlices stay unchanged"
         case unexpected:
             assert_never(unexpected)
 

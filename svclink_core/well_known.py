@@ -115,12 +115,12 @@ class Reason(Explained):
     )
     UNREACHABLE_NOT_READY = (
         "UnreachableNotReady",
-        "the cluster cannot be reached: its unreachable policy marks the endpoints as not ready",
+        "the cluster cannot be reached: its spec.unreachable marks the endpoints as not ready",
         Side.OPERATOR,
     )
     LAST_ENDPOINTS = (
         "LastEndpoints",
-        "the cluster cannot be reached, but the Service would have no ready endpoints without it",
+        "the cluster cannot be reached, and without it the Service would have no ready endpoints",
         Side.REMOTE,
     )
     DELETION_SETTLING = (
@@ -282,7 +282,7 @@ class Reason(Explained):
     # Skipped: it was mirrored and no longer is.
     UNREACHABLE_REMOVED = (
         "UnreachableRemoved",
-        "the cluster cannot be reached: its unreachable policy removes the EndpointSlices",
+        "the cluster cannot be reached: its spec.unreachable removes the EndpointSlices",
         Side.OPERATOR,
     )
 

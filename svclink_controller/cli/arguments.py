@@ -198,8 +198,9 @@ _TRUST_OPTIONS: Final = (
         multiple=True,
         callback=parameters.networks,
         metavar="CIDRS",
-        help="CIDRs (comma-separated) that svclink never connects to as remote clusters."
-        " Link-local addresses, cloud metadata services and, in a Pod, loopback are always denied.",
+        help="Address ranges (comma-separated CIDRs) in which svclink never connects to a"
+        " remote cluster. Link-local addresses, cloud metadata services and, in a Pod, loopback"
+        " are always denied.",
     ),
     boolean_option(
         "--allow-insecure-remotes",

@@ -251,8 +251,8 @@ def shares(_: click.Context, __: click.Parameter, values: Iterable[str]) -> dict
         name, separator, percent = text.partition("=")
         if name == "MAIN":
             raise click.BadParameter(
-                "MAIN has no share of its own: it gets whatever the linked clusters' shares"
-                " leave over"
+                "MAIN has no share of its own: it gets whatever is left after the linked clusters'"
+                " shares"
             )
         if not separator or not is_dns_label(name):
             raise click.BadParameter(

@@ -111,7 +111,7 @@ def read_token(user: KubeconfigMapping) -> str | None:
         )
     if _TOKEN.fullmatch(stripped):
         return stripped
-    problem = f"is not 1 to {MAX_TOKEN} printable ASCII characters without spaces; copy it again"
+    problem = f"must have 1 to {MAX_TOKEN} printable ASCII characters and no spaces; copy it again"
     raise user.invalid("token", problem)
 
 

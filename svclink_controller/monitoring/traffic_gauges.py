@@ -25,7 +25,7 @@ def traffic_gauges(traffic: Iterable[ServiceTraffic]) -> Iterator[GaugeMetricFam
     """The gauges of all Services with a policy."""
     of_policies = [each for each in traffic if each.policy is not None]
     tier = _of_services(
-        "active_tier", "The highest tier in use; above 0 while a Service fails over."
+        "active_tier", "The highest tier in use; above 0 if the Service has failed over."
     )
     active = _of_services(
         "active_endpoints", "Number of endpoints in use, excluding those on standby."

@@ -35,8 +35,8 @@ from svclink_core.traffic_preview import TrafficPreview
     multiple=True,
     callback=parameters.shares,
     metavar="CLUSTER=PERCENT",
-    help="Share of new connections that a cluster gets, in percent (comma-separated); 'none'"
-    " removes it. Writes the Service's TrafficPolicy.",
+    help="Percentage of new connections for each cluster (comma-separated); 'none'"
+    " removes a share. Writes the Service's TrafficPolicy.",
 )
 @click.option(
     "-d", "--dry-run", is_flag=True, help="With --set, show the changes but write nothing."

@@ -109,6 +109,6 @@ def admin_kubeconfig(source: Source) -> Path | None:
     if POD_VARIABLE in os.environ:
         return None
     raise NoKubeconfigError(
-        f"no kubeconfig found: $KUBECONFIG is not set, {missing}, and svclink does not run in a Pod"
-        f" ({POD_VARIABLE} is not set): pass --kubeconfig=FILE"
+        f"no kubeconfig found: $KUBECONFIG is not set, {missing}, and svclink is not running in a"
+        f" Pod ({POD_VARIABLE} is not set): pass --kubeconfig=FILE"
     )

@@ -127,7 +127,7 @@ def test_unknown_clusters() -> None:
     """A typing error in the policy, or a link that is still to come."""
     outcome, reason, message = applied(evolve(HEALTHY, unknown_clusters=("x", "y")))
     assert (outcome, reason) == ("False", "ClusterNotFound")
-    assert message.startswith("there are no ClusterLinks x, y: ")
+    assert message.startswith("there are no ClusterLinks named x, y: ")
 
 
 def test_disabled_cluster_that_gets_traffic() -> None:
@@ -196,7 +196,7 @@ def test_missed_share() -> None:
         (Obstacle.DRAINED, "its ClusterLink is drained"),
         (
             Obstacle.FROZEN,
-            "its ClusterLink is disabled, so its EndpointSlices stay unchanged",
+            "its ClusterLink is disabled and its EndpointSlices stay unchanged",
         ),
     ],
 )

@@ -283,7 +283,7 @@ def test_user_without_a_home_directory() -> None:
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
         "Error: no kubeconfig found: $KUBECONFIG is not set, there is no home directory, and"
-        " svclink does not run in a Pod (KUBERNETES_SERVICE_HOST is not set): pass"
+        " svclink is not running in a Pod (KUBERNETES_SERVICE_HOST is not set): pass"
         " --kubeconfig=FILE\n"
     )
 
@@ -312,7 +312,7 @@ def test_command_without_a_kubeconfig_says_where_it_looked(
     assert (ended.code, ended.output) == (1, "")
     assert ended.error == (
         f"Error: no kubeconfig found: $KUBECONFIG is not set, there is no file {tmp_path}/.kube/"
-        "config, and svclink does not run in a Pod (KUBERNETES_SERVICE_HOST is not set): pass"
+        "config, and svclink is not running in a Pod (KUBERNETES_SERVICE_HOST is not set): pass"
         " --kubeconfig=FILE\n"
     )
 
