@@ -81,8 +81,8 @@ class LinkReason(Explained):
     DELETION_HELD = (
         "DeletionHeld",
         (
-            "the cluster lost most of its mirrored EndpointSlices at once; if this is intended,"
-            " edit the link to delete them now"
+            "the cluster lost most of its mirrored EndpointSlices at once; if the loss is intended,"
+            " edit the link to delete the mirrors now"
         ),
     )
     BUDGET_EXCEEDED = (
@@ -114,7 +114,7 @@ class LinkReason(Explained):
     )
     CREDENTIALS_EXPIRE_SOON = (
         "CredentialsExpireSoon",
-        "replace the link's kubeconfig with one that has new credentials before these expire",
+        "replace the link's kubeconfig before its current credentials expire",
     )
     CREDENTIALS_EXPIRED = (
         "CredentialsExpired",

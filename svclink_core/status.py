@@ -295,10 +295,10 @@ def _held(guard: Guard) -> Iterator[_Trouble]:
     wave = guard.wave
     if wave is not None and wave.held_until is not None:
         lost = f"the cluster lost {wave.deletions} of {wave.slices} mirrored EndpointSlices at once"
-        fix = "if the loss is intended, edit the link to delete them now"
+        fix = "if the loss is intended, edit the link to delete the mirrors now"
         yield (
             LinkReason.DELETION_HELD,
-            f"{lost}; svclink is keeping its mirrors of them for now: {fix}",
+            f"{lost}; svclink is keeping their mirrors for now: {fix}",
         )
 
 

@@ -149,7 +149,7 @@ def read_dump(path: Path, selection: ObjectSelection | None = None) -> ClusterCo
         raise DumpError(f"{path}: it contains no object that svclink reads: {USE_ALL_KINDS}")
     content.warnings = [f"{path}: {problem}" for problem in _oddities(content, found.repeated)]
     if found.selection.namespaces != EVERYTHING and content.namespaces is None:
-        needed = "it has no Namespaces, which its link's namespaceSelector needs"
+        needed = "it contains no Namespaces, but the ClusterLink's namespaceSelector needs them"
         raise DumpError(f"{path}: {needed}: {USE_ALL_KINDS}")
     found.select(content)
     return content

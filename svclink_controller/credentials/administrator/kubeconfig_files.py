@@ -123,8 +123,8 @@ def _context_name(
     name = given or next(filter(None, current), None)
     known = ", ".join(sorted(contexts))
     if not contexts:
-        named = "" if name is None else f", so none is named {name!r}"
-        raise AccessError(f"it has no contexts{named}: use a kubeconfig that has one")
+        wanted = "one" if name is None else f"the context {name!r}"
+        raise AccessError(f"it has no contexts: use a kubeconfig with {wanted}")
     if name is None:
         raise AccessError(f"it has no current-context; pass --context with one of: {known}")
     if not isinstance(name, str) or name not in contexts:

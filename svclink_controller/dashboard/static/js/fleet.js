@@ -98,7 +98,7 @@ function Tags({ link }) {
 function Why({ link }) {
   const { seen } = link;
   return html`
-    ${link.reason === null && html`<p class="why">No controller has written its status yet.</p>`}
+    ${link.reason === null && html`<p class="why">No controller has written the status of this link yet.</p>`}
     ${
       link.phase !== "Ready" &&
       link.message &&

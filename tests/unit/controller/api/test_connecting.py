@@ -225,7 +225,7 @@ def plugin(*command: str) -> dict[str, object]:
         ("just text", "does not have the structure"),
         (
             "current-context: a",
-            "it has no contexts, so none is named 'a': use a kubeconfig that has one",
+            "it has no contexts: use a kubeconfig with the context 'a'",
         ),
         ("clusters: 5\ncurrent-context: a", "it has no contexts"),
         ("apiVersion: v1", "it has no contexts"),

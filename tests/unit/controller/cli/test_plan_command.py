@@ -375,7 +375,9 @@ def test_a_namespace_selector_needs_namespaces_in_the_file(files: Files) -> None
     path = files.write("c1.yaml", service(), endpoint_slice())
     done = files.run("plan", "--remote", f"c1={path}")
     assert done.exit_code == 1
-    assert "it has no Namespaces, which its link's namespaceSelector needs" in str(done.exception)
+    assert "it contains no Namespaces, but the ClusterLink's namespaceSelector needs them" in str(
+        done.exception
+    )
 
 
 def policy(name: str = "web", share: int = 0) -> dict[str, object]:
