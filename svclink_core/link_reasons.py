@@ -55,8 +55,8 @@ class LinkReason(Explained):
     SYNCED = (
         "Synced",
         (
-            "all of the cluster's Services and EndpointSlices are listed, and their mirrors"
-            " are written"
+            "all of the cluster's Services and EndpointSlices have been listed, and their mirrors"
+            " have been written"
         ),
     )
     INITIALIZING = ("Initializing", "the cluster has not been fully listed yet")

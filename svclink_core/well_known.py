@@ -147,7 +147,7 @@ class Reason(Explained):
     )
     API_SERVER_CALLS_UNKNOWN = (
         "APIServerCallsUnknown",
-        "the main cluster's webhook configurations, APIServices and CRDs are not listed yet",
+        "the main cluster's webhook configurations, APIServices and CRDs have not been listed yet",
         Side.MAIN,
     )
     UNDECODABLE = (

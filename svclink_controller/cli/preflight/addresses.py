@@ -22,7 +22,7 @@ from svclink_core.well_known import NAMESPACE_KUBE_SYSTEM, SERVICE_KUBERNETES
 
 _FIX: Final = (
     "kubectl --context CONTEXT cluster-info dump | grep -m1 cluster-cidr"
-    "  # for both; give one of them a different Pod network"
+    "  # run it for both clusters, then give one a different Pod network"
 )
 
 

@@ -143,7 +143,7 @@ def _require_consistent(fields: FileFields, *, listed: bool) -> bool:
     is_list = _is_list(fields)
     if listed and not is_list:
         kind = str(fields.get("kind"))[:100]
-        raise ContentError(f"$.kind: must be List if there are items, not {kind!r}")
+        raise ContentError(f"$.kind: must be List, not {kind!r}, if there are items")
     if is_list and fields.get("items") is not None:
         raise ContentError("$.items: must be a list")
     return is_list

@@ -63,7 +63,7 @@ _NAMESPACED: Final = (Service, EndpointSlice, TrafficPolicy)
 
 _NO_OBJECTS: Final = {
     "Status": "says that a request failed",
-    "Table": "is a table for display",
+    "Table": "is output for display, not an object",
 }
 """Kinds of answers of an API server that are not objects."""
 
@@ -177,9 +177,11 @@ def _oddities(content: ClusterContent, repeated: Sequence[str]) -> Iterable[str]
         yield f"{first} {verb} more than once: the {used} is used"
     # Every Service has an EndpointSlice, even without endpoints.
     if content.services and not content.endpoint_slices:
-        yield f"it has Services but no EndpointSlice (kubectl get all prints none): {USE_ALL_KINDS}"
+        yield (
+            f"it has Services but no EndpointSlices (kubectl get all prints none): {USE_ALL_KINDS}"
+        )
     if content.endpoint_slices and not content.services:
-        yield f"it has EndpointSlices but no Service: {USE_ALL_KINDS}"
+        yield f"it has EndpointSlices but no Services: {USE_ALL_KINDS}"
 
 
 @define

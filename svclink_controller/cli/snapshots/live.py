@@ -167,7 +167,7 @@ async def add_calls(client: Client, main: ClusterContent) -> None:
     callers = [each for listed in lists if isinstance(listed, Listing) for each in listed.items]
     main.api_server_calls = calls_by(callers)
     main.warnings += [
-        f"{error}: Services that the API server calls are planned like any other Service"
+        f"{error}: Services that the API server calls are treated like any other Service"
         for error in lists
         if isinstance(error, ApiError)
     ]

@@ -283,7 +283,7 @@ async def test_kind_that_must_not_be_listed_is_a_warning(tmp_path: Path) -> None
         world.main.fail(Refuse(403, "Forbidden"), ends_with("/validatingwebhookconfigurations"))
         done = await world.run("explain", "default/web")
     assert "(APIService/v1.example.com)" in done.stdout
-    assert "Services that the API server calls are planned like any other Service" in done.stderr
+    assert "Services that the API server calls are treated like any other Service" in done.stderr
 
 
 async def test_failed_list_of_callers_is_an_error(tmp_path: Path) -> None:
