@@ -41,7 +41,7 @@ cluster_argument = click.argument("cluster", metavar="CLUSTER", callback=paramet
 def drain_command(
     options: Options, *, source: Source, cluster: str, wait: bool, output: str
 ) -> None:
-    """Stop new connections to a linked cluster: its endpoints become standby for every Service.
+    """Stop new connections to a linked cluster: its endpoints go on standby everywhere.
 
     Sets spec.drained in the ClusterLink. Services with no other ready endpoint keep using the
     cluster, and the command names them. After an interrupt, the cluster stays drained.
