@@ -80,7 +80,7 @@ controller_namespace_option: Final = click.option(
     CONTROLLER_NAMESPACE_FLAG,
     metavar="NAME",
     callback=parameters.namespace,
-    help="svclink's namespace, which holds its Lease and the Secrets that links name. Default:"
+    help="svclink's namespace, which holds its Lease and the Secrets of ClusterLinks. Default:"
     " the Pod's namespace; with a kubeconfig, the namespace where svclink runs, or else the"
     " context's namespace.",
 )

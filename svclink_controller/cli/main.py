@@ -128,7 +128,7 @@ class _Commands(click.Group):
 )
 @boolean_option(
     "--opt-in",
-    f'Mirror only Services whose main Service has the annotation {ANNOTATION_MIRROR}: "true".',
+    f'Mirror a Service only if it has the annotation {ANNOTATION_MIRROR}: "true" in main.',
 )
 @click.option(
     "--service-selector",
@@ -226,7 +226,7 @@ def svclink(
     log_level: logs.LogLevel,
     trust: Trust,
 ) -> None:
-    """Mirror EndpointSlices from remote clusters, so that Services balance across all clusters.
+    """Mirror EndpointSlices, so that traffic to a Service is balanced across all clusters.
 
     Without a command, run the controller until SIGTERM.
     """
