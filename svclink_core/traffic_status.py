@@ -189,7 +189,7 @@ def _why(miss: Miss, family: FamilyTraffic) -> str:
             return _too_many(miss.endpoints, family)
         case Obstacle.TOO_FEW_OTHERS:
             more = counted(miss.endpoints, "more ready endpoint")
-            return f"which would need {more} outside the cluster"
+            return f"because its full share needs {more} outside the cluster"
         case Obstacle.NOTHING_READY:
             return "because it has no ready endpoint"
         case Obstacle.NOTHING_ELSE_READY:
@@ -206,8 +206,10 @@ def _too_many(endpoints: int, family: FamilyTraffic) -> str:
     """How many endpoints are too many. Local Pods are named where it is enough to remove some."""
     local = sum([each.active for each in family.uses if each.cluster == MAIN])
     if local >= endpoints:
-        return f"which would need {counted(endpoints, 'fewer local Pod')} (of {local})"
-    return f"which would need {counted(endpoints, 'fewer active endpoint')} outside the cluster"
+        left = counted(local - endpoints, "local Pod")
+        return f"because its full share needs at most {left} instead of {local}"
+    fewer = counted(endpoints, "fewer active endpoint")
+    return f"because its full share needs {fewer} outside the cluster"
 
 
 def _clusters(policy: TrafficPolicy, traffic: ServiceTraffic) -> tuple[ClusterTrafficStatus, ...]:

@@ -115,7 +115,7 @@ class Reason(Explained):
     )
     UNREACHABLE_NOT_READY = (
         "UnreachableNotReady",
-        "the cluster cannot be reached: its spec.unreachable marks the endpoints as not ready",
+        "the cluster is unreachable, and the link's spec.unreachable marks the endpoints not ready",
         Side.OPERATOR,
     )
     LAST_ENDPOINTS = (
@@ -282,7 +282,7 @@ class Reason(Explained):
     # Skipped: it was mirrored and no longer is.
     UNREACHABLE_REMOVED = (
         "UnreachableRemoved",
-        "the cluster cannot be reached: its spec.unreachable removes the EndpointSlices",
+        "the cluster is unreachable, and the link's spec.unreachable removes the EndpointSlices",
         Side.OPERATOR,
     )
 
@@ -361,11 +361,11 @@ class Reason(Explained):
     )
     LOOKS_STATEFUL = (
         "LooksStateful",
-        "its Pods look like members of a StatefulSet, which may differ between clusters",
+        "the Service's Pods look like a StatefulSet's, so they may differ between clusters",
     )
     HAS_ENDPOINT_GROUP = (
         "HasEndpointGroup",
-        "it has a GKE network endpoint group, which may stop tracking Pods because of mirrors",
+        "the Service has a GKE network endpoint group, and mirrors may stop it from tracking Pods",
         Side.MAIN,
     )
     INVALID_MIRROR_ANNOTATION = (

@@ -198,9 +198,8 @@ _TRUST_OPTIONS: Final = (
         multiple=True,
         callback=parameters.networks,
         metavar="CIDRS",
-        help="Address ranges (comma-separated CIDRs) in which svclink never connects to a"
-        " remote cluster. Link-local addresses, cloud metadata services and, in a Pod, loopback"
-        " are always denied.",
+        help="Never connect to remote clusters in these address ranges (comma-separated CIDRs)."
+        " Link-local addresses, cloud metadata services and, in a Pod, loopback are always denied.",
     ),
     boolean_option(
         "--allow-insecure-remotes",

@@ -192,7 +192,7 @@ def checked_mapping(
             raise KubeconfigError(reason, mapping.where(key), problem)
         if key not in ALLOWED_FIELDS[kind]:
             is_showable = _SHOWABLE_KEY.fullmatch(key) is not None
-            where = mapping.where(key) if is_showable else f"a field of {path or 'kubeconfig'}"
+            where = mapping.where(key) if is_showable else f"a field of {path or 'the kubeconfig'}"
             raise KubeconfigError(INVALID, where, "is unknown to svclink; remove it")
     return mapping
 

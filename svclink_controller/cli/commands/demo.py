@@ -27,7 +27,9 @@ from svclink_controller.stop_signals import on_signal, stop_signals
 )
 @click.option("--real", is_flag=True, help="Use etcd and kube-apiserver, which must be installed.")
 def demo_command(*, keep: bool, real: bool) -> None:
-    """Show what svclink does, with three clusters on this machine that need only Python.
+    """Show what svclink does, with three small clusters that run on this machine.
+
+    The clusters need only Python.
 
     The demo verifies each step and exits with code 1 if a result is wrong. It removes all
     its files at the end.

@@ -174,16 +174,17 @@ def test_missed_share() -> None:
     outcome, reason, message = applied(traffic(LOCAL, many, C))
     assert (outcome, reason) == ("False", "ShareUnreachable")
     assert message.startswith(
-        "b gets 33% rather than 50%, which would need 5 fewer local Pods (of 10): "
+        "b gets 33% rather than 50%, because its full share needs at most 5 local Pods instead of"
+        " 10: "
     )
     others = evolve(B, active=5, wanted_share=90, miss=Miss(Obstacle.TOO_MANY_OTHERS, 11))
     assert (
-        "which would need 11 fewer active endpoints outside the cluster"
+        "because its full share needs 11 fewer active endpoints outside the cluster"
         in applied(traffic(LOCAL, others))[2]
     )
     few = evolve(B, miss=Miss(Obstacle.TOO_FEW_OTHERS, 7))
     assert (
-        "which would need 7 more ready endpoints outside the cluster"
+        "because its full share needs 7 more ready endpoints outside the cluster"
         in (applied(traffic(LOCAL, few))[2])
     )
 

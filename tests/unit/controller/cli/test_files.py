@@ -367,7 +367,7 @@ def test_links_of_two_namespaces_are_different_objects(files: Files) -> None:
 
 @pytest.mark.parametrize(
     ("manifest", "words"),
-    [(service(), "no EndpointSlice (kubectl get all"), (endpoint_slice(), "no Service")],
+    [(service(), "no EndpointSlices (kubectl get all"), (endpoint_slice(), "no Services")],
     ids=["services", "slices"],
 )
 def test_file_without_one_of_the_kinds_gives_a_warning(

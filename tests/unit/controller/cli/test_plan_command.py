@@ -323,7 +323,7 @@ def test_plan_names_services_that_look_stateful(files: Files) -> None:
     files.write("c1.yaml", service(), endpoint_slice())
     output = files.plan("--remote", f"c1={files.directory / 'c1.yaml'}")
     assert ["default/web", "c1", "LooksStateful"] in rows(output)
-    assert "StatefulSet, which may differ between clusters: db" in output
+    assert "StatefulSet's, so they may differ between clusters: db" in output
 
 
 def test_plan_names_services_with_a_network_endpoint_group(files: Files) -> None:

@@ -134,7 +134,7 @@ REFUSED: list[tuple[Path, Json, str, str]] = [
     (("exec",), EXEC, INSECURE, "exec"),
     ((*USER, "<<"), {"token": "hushhush"}, INVALID, "a field of users[0].user"),
     ((*USER, "hush.hush-0123456789: x"), "x", INVALID, "a field of users[0].user"),
-    (("hush.hush-0123456789",), "x", INVALID, "a field of kubeconfig"),
+    (("hush.hush-0123456789",), "x", INVALID, "a field of the kubeconfig"),
     # The kind of file, its lists and its entries.
     (("apiVersion",), "v2", INVALID, "apiVersion"),
     (("kind",), "Secret", INVALID, "kind"),
