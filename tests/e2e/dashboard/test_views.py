@@ -214,7 +214,9 @@ def test_a_link_without_status(pages: Pages, server: ScriptedServer) -> None:
     new: Facts = {"phase": "Pending", "reason": None, "message": None, "conditions": []}
     server.snapshot = snapshot([link("cluster-a", endpoints(0), **new)], {})
     page = pages.open(server.page)
-    expect(page.get_by_text("No controller has written its status yet.")).to_be_visible()
+    expect(
+        page.get_by_text("No controller has written the status of this link yet.")
+    ).to_be_visible()
 
 
 def test_a_wrong_token(pages: Pages, server: ScriptedServer) -> None:
