@@ -114,7 +114,7 @@ def make_following(
     budget: Budget,
     resource: Resource[ClusterLink] = CLUSTER_LINKS,
     is_everything_selected: bool = True,
-    reports: Reports = Reports(),
+    reports: Reports = NO_REPORTS,
 ) -> Following:
     """All parts, connected. Nothing is started yet.
 
