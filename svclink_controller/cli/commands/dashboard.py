@@ -103,10 +103,10 @@ def dashboard_command(
 def _equivalents(source: Source) -> EquivalentCommands:
     """The commands that tell about a Service what the page tells. `traffic` reads no files."""
     names = ("explain", "traffic") if source.main_file is None else ("explain",)
+    starts, options = [as_started(f"svclink {name}") for name in names], source.options
 
     def commands(key: NamespacedName) -> list[str]:
-        words = f"{shlex.quote(str(key))} {source.options}".rstrip()
-        return [as_started(f"svclink {name} {words}") for name in names]
+        return [f"{start} {shlex.quote(str(key))} {options}".rstrip() for start in starts]
 
     return commands
 
