@@ -152,12 +152,12 @@ class ServiceName(click.ParamType[NamespacedName]):
             return value
         namespace, _, name = value.partition("/")
         if not is_dns_label(namespace) or not is_dns_label(name):
-            self.fail(
-                f"{value!r} does not have the form NAMESPACE/SERVICE: use, for example, shop/web",
-                param,
-                ctx,
-            )
+            self.fail(_wrong_form(value, "NAMESPACE/SERVICE", "shop/web"), param, ctx)
         return NamespacedName(namespace, name)
+
+
+def _wrong_form(text: str, form: str, example: str) -> str:
+    return f"{text!r} does not have the form {form}: use, for example, {example}"
 
 
 def namespace(_: click.Context, __: click.Parameter, name: str | None) -> str | None:
@@ -221,9 +221,7 @@ def link_name(_: click.Context, __: click.Parameter, value: str | None) -> str |
 def service_account(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
     """A ServiceAccount, as `NAMESPACE:NAME`."""
     if value is not None and not _SERVICE_ACCOUNT.fullmatch(value):
-        raise click.BadParameter(
-            f"{value!r} does not have the form NAMESPACE:NAME: use, for example, cloudpilot:svclink"
-        )
+        raise click.BadParameter(_wrong_form(value, "NAMESPACE:NAME", "cloudpilot:svclink"))
     return value
 
 
@@ -233,9 +231,7 @@ def named_files(_: click.Context, __: click.Parameter, texts: Iterable[str]) -> 
     for text in texts:
         name, separator, path = text.partition("=")
         if not separator or not is_dns_label(name):
-            raise click.BadParameter(
-                f"{text!r} does not have the form NAME=FILE: use, for example, cluster-a=a.yaml"
-            )
+            raise click.BadParameter(_wrong_form(text, "NAME=FILE", "cluster-a=a.yaml"))
         if not path:
             raise click.BadParameter(f"{text!r} names no file: use {name}=FILE")
         if name in files:
@@ -255,9 +251,7 @@ def shares(_: click.Context, __: click.Parameter, values: Iterable[str]) -> dict
                 " shares"
             )
         if not separator or not is_dns_label(name):
-            raise click.BadParameter(
-                f"{text!r} does not have the form CLUSTER=PERCENT: use, for example, cluster-b=25"
-            )
+            raise click.BadParameter(_wrong_form(text, "CLUSTER=PERCENT", "cluster-b=25"))
         if name in found:
             raise click.BadParameter(f"{name!r} is given twice: give each cluster one share")
         found[name] = None if percent == "none" else _percent(percent)
