@@ -43,6 +43,12 @@ _PORT_NAME: Final = re.compile(r"(?=.*[a-z])[a-z0-9]+(?:-[a-z0-9]+)*")
 _NAME_PART: Final = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?")
 
 
+DNS_LABEL_RULE: Final = (
+    f"use at most {MAX_NAME_LENGTH} lowercase letters, digits and '-', with no '-' at either end"
+)
+"""How to correct a name that is not a DNS label."""
+
+
 def is_dns_label(text: str) -> bool:
     """Whether a text is a DNS label (RFC 1123), as are names of Namespaces, Services and links.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from svclink_core.api_rules import MAX_NAME_LENGTH, is_dns_label
+from svclink_core.api_rules import DNS_LABEL_RULE, is_dns_label
 from svclink_core.traffic_policy_v1alpha1 import KIND_SERVICE, ClusterTraffic, TrafficPolicySpec
 
 MAX_CLUSTERS: Final = 128
@@ -23,10 +23,6 @@ POLICY_RANGES: Final[Mapping[str, tuple[int, int]]] = {
 """The least and the greatest value of each number in a policy, by its JSON name."""
 
 MOST_PERCENT: Final = POLICY_RANGES["share"][1]
-
-_NAME_RULE: Final = (
-    f"use at most {MAX_NAME_LENGTH} lowercase letters, digits and '-', with no '-' at either end"
-)
 
 
 def why_policy_refused(spec: TrafficPolicySpec) -> str | None:
@@ -44,7 +40,7 @@ def _refusals(spec: TrafficPolicySpec) -> Iterator[str]:
     if target.kind != KIND_SERVICE:
         yield f"spec.targetRef.kind: must be {KIND_SERVICE}, the only kind that a policy can target"
     if not is_dns_label(target.name):
-        yield f"spec.targetRef.name: {target.name!r} is not a valid Service name: {_NAME_RULE}"
+        yield f"spec.targetRef.name: {target.name!r} is not a valid Service name: {DNS_LABEL_RULE}"
     yield from _out_of_range("spec", "minReady", spec.min_ready)
     yield from _out_of_range("spec", "recoverySeconds", spec.recovery_seconds)
     yield from _refused_clusters(spec.clusters)
@@ -64,7 +60,7 @@ def _refused_clusters(clusters: tuple[ClusterTraffic, ...]) -> Iterator[str]:
 
 def _refused_cluster(path: str, rule: ClusterTraffic) -> Iterator[str]:
     if not is_dns_label(rule.name):
-        yield f"{path}.name: {rule.name!r} is not a valid ClusterLink name: {_NAME_RULE}"
+        yield f"{path}.name: {rule.name!r} is not a valid ClusterLink name: {DNS_LABEL_RULE}"
     yield from _out_of_range(path, "tier", rule.tier)
     if rule.share is not None:
         yield from _out_of_range(path, "share", rule.share)

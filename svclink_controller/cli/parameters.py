@@ -14,7 +14,7 @@ import durationpy
 
 from svclink_controller.credentials.trust import Network
 from svclink_controller.monitoring.listen_address import ListenAddress
-from svclink_core.api_rules import is_dns_label, is_subdomain
+from svclink_core.api_rules import DNS_LABEL_RULE, is_dns_label, is_subdomain
 from svclink_core.budget import MEBIBYTE
 from svclink_core.label_selector import Selector, SelectorError, parse_selector
 from svclink_core.meta_v1 import NamespacedName
@@ -211,10 +211,7 @@ def lease_name(_: click.Context, __: click.Parameter, value: str | None) -> str 
 def link_name(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
     """A name that the CRD accepts for a ClusterLink: a DNS-1123 label."""
     if value is not None and not is_dns_label(value):
-        raise click.BadParameter(
-            f"{value!r} is not a valid ClusterLink name: use at most 63 lowercase letters,"
-            " digits and '-', with no '-' at either end"
-        )
+        raise click.BadParameter(f"{value!r} is not a valid ClusterLink name: {DNS_LABEL_RULE}")
     return value
 
 
