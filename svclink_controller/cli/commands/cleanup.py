@@ -171,7 +171,7 @@ async def _warn(client: Client) -> None:
     except ApiError:  # The CRD is gone, or the user may not list links.
         return
     if links:
-        found = "1 ClusterLink exists" if len(links) == 1 else f"{len(links)} ClusterLinks exist"
+        found = counted(len(links), "ClusterLink exists", "ClusterLinks exist")
         click.echo(
             f"Warning: {found}, so if svclink is running, it will create these objects again.",
             err=True,
