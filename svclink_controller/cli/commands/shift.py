@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Final, assert_never
+from typing import Final, Literal, assert_never
 
 import click
 import durationpy
@@ -129,6 +129,12 @@ class _Wish:
         least = self.min_ready
         return "no ready endpoint" if least == 1 else f"fewer than {least} ready endpoints"
 
+    def undoing(self, before: int | None, ending: Literal["s", "d"]) -> str:
+        """What becomes of the share when the shift is undone; verbs end in `s` or `d`."""
+        if before is None:
+            return f"remove{ending} {self.cluster}'s share"
+        return f"restore{ending} {self.cluster}'s share to {before}%"
+
     def shift(self, before: int | None) -> Shift:
         """The shift, for the share that the cluster has now."""
         seconds = self.every.total_seconds()
@@ -197,9 +203,7 @@ def _preview(found: Snapshot, current: TrafficPreview, wish: _Wish, shown: Repor
 def _announce(wish: _Wish, before: int | None, shown: Reporter) -> None:
     """Say what an interrupt does before one can come."""
     stays = "an interrupt (Ctrl-C) ends the shift, and the share stays at the current step"
-    share = f"{wish.cluster}'s share"
-    undoes = f"removes {share}" if before is None else f"restores {share} to {before}%"
-    returns = f"an interrupt (Ctrl-C) ends the shift and {undoes}"
+    returns = f"an interrupt (Ctrl-C) ends the shift and {wish.undoing(before, 's')}"
     _say(returns if wish.reverts else stays, shown)
 
 
@@ -219,9 +223,7 @@ def _end(end: ShiftEnd | None, shifting: Shifting, wish: _Wish, shown: Reporter)
         case ShiftEnd.RETURNED:
             why = f"{wish.cluster} had {wish.shortage}"
             why = "the shift was interrupted" if shifting.was_interrupted else why
-            share = f"{wish.cluster}'s share"
-            what = f"removed {share}" if before is None else f"restored {share} to {before}%"
-            _say(f"{what}, because {why}", shown)
+            _say(f"{wish.undoing(before, 'd')}, because {why}", shown)
             return INTERRUPTED if shifting.was_interrupted else WENT_BACK
         case ShiftEnd.EDITED:
             raise TrafficError(
