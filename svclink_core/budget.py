@@ -69,8 +69,7 @@ class Budget:
         """The message for a cluster that sends more events than it gets time for."""
         return (
             f"watch events from the cluster take more than {self.loop_share:.0%} of the"
-            " controller's"
-            " time, the limit for one remote cluster, so changes are mirrored late"
+            " controller's time, the limit for one remote cluster, so changes are mirrored late"
         )
 
     @property

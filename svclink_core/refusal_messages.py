@@ -22,8 +22,7 @@ class RefusalSource(Enum):
     BROKEN_WEBHOOK = "an admission webhook failed: fix the webhook, or exempt {where}"
     SERVICE_NAME = (
         "before Kubernetes 1.36, a Service name cannot start with a digit: upgrade the main"
-        " cluster, or "
-        "rename the remote Service"
+        " cluster, or rename the remote Service"
     )
     VALIDATION = "the API server's validation rejected it"
     SIZE = "the object is too large for the API server"

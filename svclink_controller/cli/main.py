@@ -159,8 +159,7 @@ class _Commands(click.Group):
     show_default=True,
     help="Memory that one remote cluster may use, excluding its mirrored slices. If a"
     " cluster needs more, its link reports BudgetExceeded, its mirrored EndpointSlices stay"
-    " unchanged, and"
-    " other links continue.",
+    " unchanged, and other links continue.",
 )
 @boolean_option(
     "--leader-elect",

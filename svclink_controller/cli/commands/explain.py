@@ -59,10 +59,10 @@ _LABELS: Final = {
 def explain_command(options: Options, service: NamespacedName, source: Source, output: str) -> None:
     """Explain, for each cluster, why a Service is or is not mirrored.
 
-    Reads every cluster, or files with the
-    output of `kubectl get services,endpointslices,namespaces -A -o yaml`; for the main cluster,
-    add clusterlinks and trafficpolicies. Deletions that the controller would hold
-    for --deletion-hold are not shown.
+    Reads every cluster, or files with the output of
+    `kubectl get services,endpointslices,namespaces -A -o yaml`; for the main cluster, add
+    clusterlinks and trafficpolicies. Deletions that the controller would hold for
+    --deletion-hold are not shown.
 
     Exit codes: 0 success, 1 invalid input or failed request.
     """
