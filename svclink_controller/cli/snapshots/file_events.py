@@ -57,7 +57,7 @@ def _problem(error: yaml.YAMLError | ValueError) -> str:
         case UnicodeError():
             return "it is not UTF-8 text"
         case ValueError():
-            return "it has a number with too many digits"
+            return "a number has too many digits"
         case _:
             return "it cannot be parsed"
 

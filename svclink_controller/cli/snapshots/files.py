@@ -99,8 +99,8 @@ def _unlinked(main: Path, linked: set[str], remotes: Iterable[str]) -> Iterable[
         if name not in linked:
             known = ", ".join(sorted(linked))
             yield (
-                f"{main}: it has no ClusterLink {name}, so --remote {name} has no filters; its"
-                f" ClusterLinks are: {known}"
+                f"{main}: the file has no ClusterLink {name}, so --remote {name} has no filters;"
+                f" its ClusterLinks are: {known}"
             )
 
 
@@ -108,7 +108,7 @@ def _swapped(contents: Mapping[str, ClusterContent], remotes: Mapping[str, Path]
     for name, content in contents.items():
         if content.links:
             yield (
-                f"{remotes[name]}: it has ClusterLinks, which belong in the main cluster's"
+                f"{remotes[name]}: the file has ClusterLinks, which belong in the main cluster's"
                 f" file and are ignored here: did you swap --main and --remote {name}?"
             )
 
@@ -146,10 +146,12 @@ def read_dump(path: Path, selection: ObjectSelection | None = None) -> ClusterCo
         found.add(each)
     content = found.content()
     if found.has_only_others:
-        raise DumpError(f"{path}: it contains no object that svclink reads: {USE_ALL_KINDS}")
+        raise DumpError(f"{path}: the file contains no object that svclink reads: {USE_ALL_KINDS}")
     content.warnings = [f"{path}: {problem}" for problem in _oddities(content, found.repeated)]
     if found.selection.namespaces != EVERYTHING and content.namespaces is None:
-        needed = "it contains no Namespaces, but the ClusterLink's namespaceSelector needs them"
+        needed = (
+            "the file contains no Namespaces, but the ClusterLink's namespaceSelector needs them"
+        )
         raise DumpError(f"{path}: {needed}: {USE_ALL_KINDS}")
     found.select(content)
     return content
@@ -163,7 +165,7 @@ def read_policies(path: Path) -> list[TrafficPolicy]:
     """
     if not (policies := read_dump(path).traffic_policies):
         raise DumpError(
-            f"{path}: it contains no TrafficPolicy: pass a file with TrafficPolicy manifests"
+            f"{path}: the file contains no TrafficPolicy: pass a file with TrafficPolicy manifests"
         )
     return policies
 
@@ -178,10 +180,11 @@ def _oddities(content: ClusterContent, repeated: Sequence[str]) -> Iterable[str]
     # Every Service has an EndpointSlice, even without endpoints.
     if content.services and not content.endpoint_slices:
         yield (
-            f"it has Services but no EndpointSlices (kubectl get all prints none): {USE_ALL_KINDS}"
+            "the file has Services but no EndpointSlices (kubectl get all prints none):"
+            f" {USE_ALL_KINDS}"
         )
     if content.endpoint_slices and not content.services:
-        yield f"it has EndpointSlices but no Services: {USE_ALL_KINDS}"
+        yield f"the file has EndpointSlices but no Services: {USE_ALL_KINDS}"
 
 
 @define

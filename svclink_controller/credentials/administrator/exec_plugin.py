@@ -100,7 +100,9 @@ def _identity(plugin: ExecPlugin, output: bytes) -> UserIdentity:
         raise _failure(plugin, "printed something that is not an ExecCredential") from error
     if (credential.api_version, credential.kind) != (plugin.api_version, "ExecCredential"):
         given = f"{credential.api_version} {credential.kind}"[:100]
-        raise _failure(plugin, f"printed {given!r} instead of {plugin.api_version} ExecCredential")
+        raise _failure(
+            plugin, f"printed {given!r} instead of '{plugin.api_version} ExecCredential'"
+        )
     status = credential.status or _Status()
     certificate, key = status.client_certificate_data or None, status.client_key_data or None
     if (certificate is None) != (key is None):

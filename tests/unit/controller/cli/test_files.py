@@ -507,8 +507,8 @@ def test_swapped_files_are_noticed(files: Files) -> None:
     remote = files.write("c1.yaml", service(), endpoint_slice(), link())
     (warning,) = read_files(main, {"c1": remote}, Options()).warnings
     assert warning == (
-        f"{remote}: it has ClusterLinks, which belong in the main cluster's file and are ignored"
-        " here: did you swap --main and --remote c1?"
+        f"{remote}: the file has ClusterLinks, which belong in the main cluster's file and"
+        " are ignored here: did you swap --main and --remote c1?"
     )
 
 
@@ -518,7 +518,7 @@ def test_remote_without_a_clusterlink_is_noticed(files: Files) -> None:
     main = files.write("main.yaml", service(), endpoint_slice(), link("c1"))
     (warning,) = read_files(main, remote, Options()).warnings
     assert warning == (
-        f"{main}: it has no ClusterLink clusterz, so --remote clusterz has no filters; its"
+        f"{main}: the file has no ClusterLink clusterz, so --remote clusterz has no filters; its"
         " ClusterLinks are: c1"
     )
     without = files.write("without.yaml", service(), endpoint_slice())

@@ -375,8 +375,9 @@ def test_a_namespace_selector_needs_namespaces_in_the_file(files: Files) -> None
     path = files.write("c1.yaml", service(), endpoint_slice())
     done = files.run("plan", "--remote", f"c1={path}")
     assert done.exit_code == 1
-    assert "it contains no Namespaces, but the ClusterLink's namespaceSelector needs them" in str(
-        done.exception
+    assert (
+        "the file contains no Namespaces, but the ClusterLink's namespaceSelector needs them"
+        in str(done.exception)
     )
 
 
@@ -413,7 +414,7 @@ def test_file_without_a_policy_is_refused(files: Files) -> None:
     files.write("main.yaml", service(), link("c1"))
     main = str(files.directory / "main.yaml")
     done = CliRunner().invoke(svclink, ["plan", "--main", main, "--policy", main])
-    assert "main.yaml: it contains no TrafficPolicy" in str(done.exception)
+    assert "main.yaml: the file contains no TrafficPolicy" in str(done.exception)
 
 
 @pytest.mark.parametrize("share", [130, -1])
