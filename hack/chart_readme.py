@@ -20,7 +20,7 @@ HEAD = """\
 # svclink
 
 {description} For tutorials, guides
-and the reference, see the directory `docs` of the project.
+and reference pages, see the project's `docs` directory.
 
     helm install svclink deploy/chart --namespace cloudpilot --create-namespace \\
       --set image.repository=REGISTRY/svclink

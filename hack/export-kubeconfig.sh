@@ -20,7 +20,7 @@ kubeconfig for the same user.
   --link NAME         print a ClusterLink with this name instead, to pipe to `kubectl apply -f -`
   --duration TIME     lifetime of the token, at least 10m (for example 720h; default: valid until revoked)
   --namespaces A,B    grant permissions only in these namespaces, with Roles instead of a ClusterRole
-  --list-namespaces   also grant list and watch on namespaces, which a link's spec.namespaceSelector needs
+  --list-namespaces   also grant permission to list and watch namespaces, which a link's spec.namespaceSelector needs
   --server URL        URL of the API server as seen from the main cluster (default: the URL in your kubeconfig)
   -h, --help          print this text
 

@@ -67,8 +67,8 @@ uses the cluster.
 POLICY_CONDITIONS = """\
 ## Conditions of a TrafficPolicy
 
-`Accepted`: the policy is in effect for its Service. `Applied`: traffic is shared as the policy
-says.
+`Accepted`: the policy is in effect for its Service. `Applied`: traffic is distributed
+as the policy specifies.
 
 """
 DECISIONS = """\

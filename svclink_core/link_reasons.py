@@ -31,8 +31,8 @@ class LinkReason(Explained):
     FORBIDDEN = (
         "Forbidden",
         (
-            "grant list and watch on services and endpointslices, and on namespaces if the"
-            " link has a namespaceSelector"
+            "grant permission to list and watch services and endpointslices, and namespaces if"
+            " the link has a namespaceSelector"
         ),
     )
     CERTIFICATE_INVALID = (
@@ -64,7 +64,7 @@ class LinkReason(Explained):
     NAMESPACES_MISSING = (
         "NamespacesMissing",
         (
-            "grant list and watch on services and endpointslices in each missing"
+            "grant permission to list and watch services and endpointslices in each missing"
             " namespace, or remove it from includedNamespaces"
         ),
     )
@@ -98,12 +98,12 @@ class LinkReason(Explained):
     )
     INVALID_MIRROR_ANNOTATION = (
         "InvalidMirrorAnnotation",
-        'set the annotation svclink.cloudpilot.ai/mirror on these Services to "true" or "false"',
+        'set the annotation svclink.cloudpilot.ai/mirror to "true" or "false"',
     )
     UNDECODABLE = (
         "Undecodable",
         (
-            "EndpointSlices of a Service with an undecodable object stay unchanged;"
+            "some objects could not be decoded, so the affected EndpointSlices stay unchanged;"
             " fix the objects named in svclink's log"
         ),
     )

@@ -270,10 +270,10 @@ def _omissions_of(endpoint: Endpoint, addresses: tuple[str, ...]) -> Iterator[Om
         yield Omission(Reason.INVALID_ENDPOINTS, some_of(endpoint.addresses) or "(no address)")
         return
     if count > MAX_ADDRESSES:
-        text = f"{count - MAX_ADDRESSES} of {count} addresses of {addresses[0]}"
+        text = f"{count - MAX_ADDRESSES} of the {count} addresses of the endpoint {addresses[0]}"
         yield Omission(Reason.INVALID_ENDPOINTS, text)
     if not _is_zone(endpoint.zone):
-        yield Omission(Reason.INVALID_ENDPOINTS, f"zone of {addresses[0]}")
+        yield Omission(Reason.INVALID_ENDPOINTS, f"the zone of the endpoint {addresses[0]}")
 
 
 def _is_zone(zone: str | None) -> bool:

@@ -148,7 +148,7 @@ def _seen_news(old: LinkOverview, new: LinkOverview) -> Iterator[News]:
     before, after = _seen(old), _seen(new)
     if before != after:
         level = Level.WARNING if new.seen.problem is not None else Level.OK
-        yield _of_link(new, level, f"as seen from here: {after}")
+        yield _of_link(new, level, f"as seen from this machine: {after}")
 
 
 def _seen(overview: LinkOverview) -> str:

@@ -14,17 +14,21 @@ from typing import Final
 class RefusalSource(Enum):
     """Who refused a write. The value says how to fix it; empty if only the server's words can."""
 
-    PERMISSION = "grant svclink {action}"
-    RESTRICTED_ENDPOINTS = "OpenShift restricts these endpoints: kubectl apply -k deploy/openshift"
-    QUOTA = "a ResourceQuota rejected it: raise the quota in {where}"
-    POLICY = "an admission policy rejected it: change the policy to accept svclink's writes"
-    WEBHOOK = "an admission webhook rejected it: change the webhook to accept svclink's writes"
+    PERMISSION = "grant svclink permission to {action}"
+    RESTRICTED_ENDPOINTS = (
+        "OpenShift restricts these endpoints: run kubectl apply -k deploy/openshift"
+    )
+    QUOTA = "a ResourceQuota rejected the write: raise the quota in {where}"
+    POLICY = "an admission policy rejected the write: change the policy to accept svclink's writes"
+    WEBHOOK = (
+        "an admission webhook rejected the write: change the webhook to accept svclink's writes"
+    )
     BROKEN_WEBHOOK = "an admission webhook failed: fix the webhook, or exempt {where}"
     SERVICE_NAME = (
         "before Kubernetes 1.36, a Service name cannot start with a digit: upgrade the main"
         " cluster, or rename the remote Service"
     )
-    VALIDATION = "the API server's validation rejected it"
+    VALIDATION = "the API server's validation rejected the write"
     SIZE = "the object is too large for the API server"
     SERVER = ""
 
@@ -67,7 +71,7 @@ def explain_refusal(source: RefusalSource, error: str, action: str, namespace: s
     Args:
         source: Who refused it.
         error: Code, reason and message of the API server's Status.
-        action: The permission that the write needs: `create on services in namespace default`.
+        action: What the write does: `create services in namespace default`.
         namespace: Where it was to be written; empty for an object that is in no namespace.
     """
     where = f"namespace {namespace}" if namespace else "the cluster"

@@ -43,15 +43,18 @@ class PolicyReason(Explained):
 
     ACCEPTED = ("Accepted", "the policy is in effect for its Service")
     TARGET_NOT_FOUND = ("TargetNotFound", "create the Service, or correct spec.targetRef")
-    CONFLICTED = ("Conflicted", "delete one of the two policies: the older one is in effect")
-    APPLIED = ("Applied", "traffic is shared as the policy says")
+    CONFLICTED = ("Conflicted", "delete one of the two policies; the older one is in effect")
+    APPLIED = ("Applied", "traffic is distributed as the policy specifies")
     FAILED_OVER = ("FailedOver", "the earlier tiers have fewer ready endpoints than spec.minReady")
     WRITE_FAILED = ("WriteFailed", "an EndpointSlice of the Service could not be written")
     NOTHING_READY = ("NothingReady", "the Service has no ready endpoint that the policy allows")
-    CLUSTER_NOT_FOUND = ("ClusterNotFound", "create the ClusterLink, or correct spec.clusters")
+    CLUSTER_NOT_FOUND = (
+        "ClusterNotFound",
+        "create each missing ClusterLink, or correct spec.clusters",
+    )
     CLUSTER_DISABLED = (
         "ClusterDisabled",
-        "the cluster's EndpointSlices stay unchanged and may be out of date",
+        "mirrored EndpointSlices stay unchanged and may be out of date",
     )
     SHARE_UNREACHABLE = ("ShareUnreachable", "svclink uses the nearest possible share instead")
     TOPOLOGY_ROUTING = (
@@ -189,7 +192,7 @@ def _why(miss: Miss, family: FamilyTraffic) -> str:
             return _too_many(miss.endpoints, family)
         case Obstacle.TOO_FEW_OTHERS:
             more = counted(miss.endpoints, "more ready endpoint")
-            return f"because its full share needs {more} outside the cluster"
+            return f"because its wanted share is possible only with {more} outside the cluster"
         case Obstacle.NOTHING_READY:
             return "because it has no ready endpoint"
         case Obstacle.NOTHING_ELSE_READY:
@@ -206,10 +209,12 @@ def _too_many(endpoints: int, family: FamilyTraffic) -> str:
     """How many endpoints are too many. Local Pods are named where it is enough to remove some."""
     local = sum([each.active for each in family.uses if each.cluster == MAIN])
     if local >= endpoints:
-        left = counted(local - endpoints, "local Pod")
-        return f"because its full share needs at most {left} instead of {local}"
+        left = local - endpoints
+        most = f"at most {counted(left, 'local Pod')}" if left else "no local Pods"
+        there = "is 1" if local == 1 else f"are {local}"
+        return f"because its wanted share is possible only with {most} (there {there})"
     fewer = counted(endpoints, "fewer active endpoint")
-    return f"because its full share needs {fewer} outside the cluster"
+    return f"because its wanted share is possible only with {fewer} outside the cluster"
 
 
 def _clusters(policy: TrafficPolicy, traffic: ServiceTraffic) -> tuple[ClusterTrafficStatus, ...]:

@@ -115,7 +115,10 @@ class Reason(Explained):
     )
     UNREACHABLE_NOT_READY = (
         "UnreachableNotReady",
-        "the cluster is unreachable, and the link's spec.unreachable marks the endpoints not ready",
+        (
+            "the cluster is unreachable, and the link's spec.unreachable marks the endpoints as"
+            " not ready"
+        ),
         Side.OPERATOR,
     )
     LAST_ENDPOINTS = (

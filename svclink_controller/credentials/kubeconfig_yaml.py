@@ -52,9 +52,9 @@ def load_document(content: bytes, loader: YamlLoader = DEFAULT_LOADER) -> YamlVa
         raise KubeconfigError(INVALID, "kubeconfig", "is empty; export it again") from None
     except Exception as error:  # noqa: BLE001 - a parser can fail in any way on hostile bytes
         line = getattr(getattr(error, "problem_mark", None), "line", None)
-        where = "kubeconfig" if line is None else f"kubeconfig line {line + 1}"
-        problem = "is neither YAML nor JSON in UTF-8; export it again"
-        raise KubeconfigError(INVALID, where, problem) from None
+        place = "" if line is None else f" (line {line + 1})"
+        problem = f"cannot be parsed as UTF-8 YAML or JSON{place}; export it again"
+        raise KubeconfigError(INVALID, "kubeconfig", problem) from None
     return value
 
 
@@ -72,8 +72,9 @@ def _nodes(events: Iterator[yaml.Event]) -> Iterator[yaml.Event]:
         if getattr(event, "tag", None) is not None:
             raise _error(event, "uses a tag; remove it")
         if count >= MAX_EVENTS:
-            problem = f"exceeds the limit of {MAX_EVENTS} values; remove what you do not use"
-            raise _error(event, problem)
+            place = f"limit reached at line {_line(event)}"
+            problem = f"has more than {MAX_EVENTS} values ({place}); remove what you do not use"
+            raise KubeconfigError(INVALID, "kubeconfig", problem)
         if isinstance(event, (yaml.NodeEvent, yaml.CollectionEndEvent)):
             if not starts[1:]:
                 yield event
@@ -112,5 +113,8 @@ def _value(event: yaml.Event, events: Iterator[yaml.Event], depth: int) -> YamlV
 
 
 def _error(event: yaml.Event, problem: str) -> KubeconfigError:
-    line = event.start_mark.line + 1 if event.start_mark else 0
-    return KubeconfigError(INVALID, f"kubeconfig line {line}", problem)
+    return KubeconfigError(INVALID, f"kubeconfig line {_line(event)}", problem)
+
+
+def _line(event: yaml.Event) -> int:
+    return event.start_mark.line + 1 if event.start_mark else 0

@@ -84,7 +84,7 @@ class PageConnection(web.RequestHandler):
         else:
             log.error("internal error", exc_info=exc)
         if request.writer.output_size > 0:
-            raise ConnectionError("a part of the answer was sent already") from exc
+            raise ConnectionError("part of the response was already sent") from exc
         return _last_response(status, NOT_UNDERSTOOD if status < 500 else NOT_ANSWERED)
 
     def log_exception(self, *_: object, **fields: object) -> None:

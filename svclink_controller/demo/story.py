@@ -206,7 +206,7 @@ class Story:
         pods_of_b = dict.fromkeys(standby, True)
         await self._expect("cluster-b is in use", {**lost, CLUSTER_B: pods_of_b})
 
-        await self.narrator.chapter("They are ready again, and the TrafficPolicy is deleted.")
+        await self.narrator.chapter("All Pods are ready again, and the TrafficPolicy is deleted.")
         await self._main.delete(f"{POLICIES_PATH}/{SERVICE}", {})
         await self._set_pods(MAIN_CONTEXT, MAIN_PODS)
         await self._set_pods(CLUSTER_A, pods)

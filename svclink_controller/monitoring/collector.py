@@ -87,7 +87,8 @@ class StateCollector(Collector):
     def _of_api_server_calls(self) -> Iterable[GaugeMetricFamily]:
         text = (
             "1 if svclink has listed and is watching this kind of object, 0 if not. Objects of "
-            "this kind make the main API server call Services, which are therefore not mirrored."
+            "this kind can cause the main API server to call Services; svclink does not mirror "
+            "these Services."
         )
         yield _gauge(
             "svclink_api_server_calls_known",
@@ -131,7 +132,7 @@ class StateCollector(Collector):
         expiries = {(name,): self.store.observation(name).expiries or () for name in links}
         yield _gauge(
             "svclink_link_credentials_expiration_timestamp_seconds",
-            "When a link's first credential expires, in seconds since 1970. Links "
+            "Earliest expiry time of a link's credentials, in seconds since 1970. Links "
             "whose credentials have no expiry date have no series.",
             "cluster",
             {key: min(one.at for one in each) for key, each in expiries.items() if each},

@@ -118,15 +118,15 @@ def explain(error: Exception, permission: str, namespace: str = "") -> str:
 
 
 def _permission(change: Change) -> str:
-    """The permission that a change needs, as in `grant svclink ...`."""
+    """The permission that a change needs, as in `grant svclink permission to ...`."""
     match change:
         case CreateNamespace():
-            return f"create on {NAMESPACES.plural}"
+            return f"create {NAMESPACES.plural}"
         case CreateService():
-            return f"create on {SERVICES.plural} in namespace {change.key.namespace}"
+            return f"create {SERVICES.plural} in namespace {change.key.namespace}"
         case _:
             where = f"{ENDPOINT_SLICES.plural} in namespace {change.key.namespace}"
-            return f"{change.verb} on {where}"
+            return f"{change.verb} {where}"
 
 
 def log_result(result: WriteResult) -> None:
@@ -143,7 +143,7 @@ def log_result(result: WriteResult) -> None:
     if result.status is WriteStatus.APPLIED:
         log.info("written", **fields)
     elif result.status is WriteStatus.SUPERSEDED:
-        log.debug("changed meanwhile", **fields, problem=result.message)
+        log.debug("changed in the meantime", **fields, problem=result.message)
     else:
         log.warning("not written", **fields, problem=result.message)
 

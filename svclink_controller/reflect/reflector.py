@@ -58,9 +58,9 @@ MAX_OVERLOADS: Final = 8
 
 UNBUFFER: Final = "turn off response buffering in the proxy in front of the API server"
 
-INSTALL_CRD: Final = "install the ClusterLink CRD: kubectl apply -f crd/"
+INSTALL_CRD: Final = "install the ClusterLink CRD (kubectl apply -f crd/)"
 
-INSTALL_POLICY_CRD: Final = "install the TrafficPolicy CRD: kubectl apply -f crd/"
+INSTALL_POLICY_CRD: Final = "install the TrafficPolicy CRD (kubectl apply -f crd/)"
 
 NEVER_WATCHED: Final = WatchHealth(heard_at=0, listed_at=0)
 
@@ -366,5 +366,5 @@ def fix_of(error: Exception, plural: str) -> str | None:
     if error.status.code == 404 and plural == TRAFFIC_POLICIES.plural:
         return INSTALL_POLICY_CRD
     if error.status.code == 403:
-        return f"grant svclink list and watch on {plural}"
+        return f"grant svclink permission to list and watch {plural}"
     return None

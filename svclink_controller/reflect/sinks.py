@@ -135,7 +135,7 @@ class CallerSink:
                 kind=plural,
                 problem=str(error),
                 effect="Services that it makes the API server call are mirrored too",
-                fix=f"grant svclink list and watch on {plural}",
+                fix=f"grant svclink permission to list and watch {plural}",
             )
 
 

@@ -43,8 +43,8 @@ CORRECT_SERVER: Final = (
     "correct the server in the kubeconfig, which is not the URL of a Kubernetes API server"
 )
 GRANT_NAMESPACES: Final = (
-    "spec.namespaceSelector needs list and watch on namespaces in the cluster: grant them there, or"
-    " list the namespaces in spec.includedNamespaces instead"
+    "spec.namespaceSelector needs permission to list and watch namespaces in the cluster: grant it"
+    " there, or list the namespaces in spec.includedNamespaces instead"
 )
 UPGRADE_KUBERNETES: Final = (
     "the server does not serve EndpointSlices in discovery.k8s.io/v1: upgrade it to Kubernetes 1.21"

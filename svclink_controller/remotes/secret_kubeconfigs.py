@@ -126,7 +126,9 @@ def kubeconfig_in(
         return _problem(missing + _doubt(home), SecretFault.MISSING)
     data = dict(secret.data)
     if (kubeconfig := data.get(reference.key)) is None:
-        return _problem(f"{where} has no key {reference.key}: add the key with the kubeconfig")
+        return _problem(
+            f"{where} has no key {reference.key}: add this key, with the kubeconfig as its value"
+        )
     is_of_argo = reference.key == CONFIG_KEY and SERVER_KEY in data
     return argo_document(data[SERVER_KEY], kubeconfig) if is_of_argo else kubeconfig
 

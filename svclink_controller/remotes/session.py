@@ -45,9 +45,9 @@ from svclink_core.link_target import LinkTarget
 from svclink_core.snapshot import Synced, UnreadNamespace
 
 IDENTIFIABLE: Final = (
-    "allow svclink to get the namespace kube-system, whose uid identifies the cluster; without it,"
-    " svclink does not notice a second link to the same cluster or a link to the main cluster"
-    " itself"
+    "allow svclink to get the namespace kube-system, whose uid identifies the cluster; without this"
+    " permission, svclink does not notice a second link to the same cluster or a link to the main"
+    " cluster itself"
 )
 
 CREATE_KUBE_SYSTEM: Final = (

@@ -73,7 +73,10 @@ def test_namespaces_are_selected_by_their_labels(world: World, controller: Contr
     world.publish(world.c1, "web", "10.1.0.1")
     world.links.add("c1", world.c1.remote_kubeconfig(), namespaceSelector=GOLD)
     condition = world.links.await_condition("c1", "False", "Forbidden")
-    assert "spec.namespaceSelector needs list and watch on namespaces" in condition["message"]
+    assert (
+        "spec.namespaceSelector needs permission to list and watch namespaces"
+        in condition["message"]
+    )
 
     rules = [each.rule for each in REMOTE_NAMESPACES]
     reader = service_account(READER, SYSTEM_NAMESPACE)

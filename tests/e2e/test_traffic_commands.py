@@ -62,7 +62,7 @@ def test_canary_and_shift(linked: World, web: str, shell: Shell) -> None:
     assert shown["changes"] == []
 
     said = shell(f"svclink shift {web} --to c1 --steps 25,50 --every 1s")
-    assert said.splitlines()[-1] == "done: c1 has a share of 50% (50% reachable)"
+    assert said.splitlines()[-1] == "done: c1 has a share of 50% (actual: 50%)"
     assert_active(linked, "web", 9)
 
 

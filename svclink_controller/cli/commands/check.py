@@ -36,12 +36,15 @@ def check_command(
 ) -> None:
     """Check that svclink can run, and print a fix for each problem. Nothing is written.
 
-    Each line is ok, warn, fail or skip. The checks cover whether the clusters respond,
-    the CRDs, leading controllers, permissions, expiring credentials, clocks, links to the main
-    cluster or to a cluster that already has a link, overlapping Pod addresses, address ranges
-    that links could allow, ports that do not match, target ports that differ if the
-    main cluster uses OVN-Kubernetes, EndpointSlices without a ClusterLink and, in a Pod in
-    the main cluster, connections to a few mirrored endpoints in each cluster.
+    Each line is ok, warn, fail or skip. In the main cluster, the command checks that the API
+    server responds, its clock, the CRDs, which controllers lead, permissions and expiring
+    credentials. For each link, it checks that the cluster can be read and is not the main cluster
+    or already linked, and also its clock, permissions and expiring credentials.
+
+    The command then looks for overlapping Pod addresses, address ranges that links could allow,
+    ports that do not match and EndpointSlices without a ClusterLink. If the main cluster uses
+    OVN-Kubernetes, it also looks for target ports that differ. In a Pod in the main cluster, it
+    also connects to a few mirrored endpoints in each cluster.
 
     Exit codes: 0 no check failed, 1 invalid input, 2 a check failed.
     """

@@ -61,8 +61,8 @@ def dashboard_command(
 ) -> None:
     """Show links and Services on a page in your browser.
 
-    The page shows the state of every link, which Services are mirrored from which clusters and
-    why, endpoints, traffic, and recent activity. It is read-only: the command reads the
+    The page shows the state of every link, endpoints, traffic and recent activity, and which
+    Services are mirrored from which clusters and why. It is read-only: the command reads the
     clusters as explain does, follows every change, and writes nothing. With --main, the page
     shows files instead.
 

@@ -61,8 +61,8 @@ def explain_command(options: Options, service: NamespacedName, source: Source, o
 
     Reads every cluster, or files with the output of
     `kubectl get services,endpointslices,namespaces -A -o yaml`; for the main cluster, add
-    clusterlinks and trafficpolicies. Deletions that the controller would hold for
-    --deletion-hold are not shown.
+    clusterlinks and trafficpolicies. Deletions that the controller would hold (see
+    --deletion-hold) are not shown.
 
     Exit codes: 0 success, 1 invalid input or failed request.
     """

@@ -100,7 +100,8 @@ class Export:
 @click.option(
     "--list-namespaces",
     is_flag=True,
-    help="Also grant list and watch on namespaces, which a link's spec.namespaceSelector needs.",
+    help="Also grant permission to list and watch namespaces, which a link's"
+    " spec.namespaceSelector needs.",
 )
 @click.option(
     "--server", metavar="URL", help="URL of the API server as seen from the main cluster."

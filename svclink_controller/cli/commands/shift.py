@@ -61,7 +61,7 @@ INTERRUPTED: Final = 130
     type=DurationType(),
     default="2m",
     show_default=True,
-    help="How long to watch each step after it is applied, including the last.",
+    help="How long to watch each step, including the last, after it is applied.",
 )
 @click.option(
     "--min-ready",
@@ -93,10 +93,10 @@ def shift_command(
     """Raise a cluster's share step by step, and restore it if too few of its Pods are ready.
 
     Writes the Service's TrafficPolicy. Once svclink has applied a step, the command watches it
-    for --every. If another client changes the share, the command exits and leaves that change
-    in place. On an interrupt (Ctrl-C, SIGTERM, SIGHUP), the share stays at the current step or,
-    with --revert-on-interrupt, is restored; the command first prints which of the two it does. A
-    second interrupt ends the command immediately.
+    for the time given in --every. If another client changes the share, the command exits and
+    leaves that change in place. On an interrupt (Ctrl-C, SIGTERM, SIGHUP), the share stays at the
+    current step or, with --revert-on-interrupt, is restored. Before the first step, the command
+    prints which of the two will happen. A second interrupt ends the command immediately.
 
     Exit codes: 0 success, 1 invalid input or failed request, 2 the share was restored because
     too few endpoints were ready, 130 interrupted.
@@ -194,7 +194,7 @@ def _preview(found: Snapshot, current: TrafficPreview, wish: _Wish, shown: Repor
         active, got = preview.active(wish.cluster), preview.reachable_share(wish.cluster)
         text = (
             f"step {number} of {len(policies)} will be {step}%: {active} of {ready} endpoints"
-            f" active, {percent_text(got)} reachable"
+            f" active, for an actual share of {percent_text(got)}"
         )
         data: dict[str, Json] = {"share": step, "active": active, "reachableShare": got}
         shown.show(Report(text, data=data | {"state": "Planned"}, is_lasting=True))
@@ -218,7 +218,7 @@ def _end(end: ShiftEnd | None, shifting: Shifting, wish: _Wish, shown: Reporter)
             return INTERRUPTED
         case ShiftEnd.DONE:
             got = percent_text(shifting.facts.reachable_share)
-            _say(f"done: {wish.cluster} has a share of {wish.steps[-1]}% ({got} reachable)", shown)
+            _say(f"done: {wish.cluster} has a share of {wish.steps[-1]}% (actual: {got})", shown)
             return 0
         case ShiftEnd.RETURNED:
             why = f"{wish.cluster} had {wish.shortage}"

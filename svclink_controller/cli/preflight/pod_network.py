@@ -28,7 +28,7 @@ RUN_IN_POD: Final = (
     "kubectl apply -f deploy/check.yaml  # svclink check in a Pod: docs/tutorials/two-clusters.md"
 )
 _NOT_IN_POD: Final = "not checked: run this check in a Pod in the main cluster"
-_NOTHING_MIRRORED: Final = "not checked: it has no ready mirrored TCP endpoint"
+_NOTHING_MIRRORED: Final = "not checked: the cluster has no ready mirrored TCP endpoint"
 
 T = TypeVar("T")
 

@@ -77,7 +77,7 @@ async def _try(probe: Probe, seconds: float) -> ProbeOutcome:
     except ConnectionRefusedError:
         return ProbeOutcome(probe, "connection refused", answered=True)
     except TimeoutError:
-        return ProbeOutcome(probe, f"no answer within {seconds:g} s", answered=False)
+        return ProbeOutcome(probe, f"no response within {seconds:g} s", answered=False)
     except OSError as error:
         return ProbeOutcome(probe, error.strerror or str(error), answered=False)
     return ProbeOutcome(probe, "", answered=True)

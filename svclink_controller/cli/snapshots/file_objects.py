@@ -52,7 +52,7 @@ def objects_in(path: Path) -> Iterator[FileObject]:
         with path.open("rb") as stream:
             start = stream.peek(64)
             if start.startswith(_GZIP):
-                raise DumpError(f"{path}: compressed with gzip: uncompress it first")
+                raise DumpError(f"{path}: the file is compressed with gzip: decompress it first")
             yield from _objects(path, stream, is_json=start.lstrip()[:1] == b"{")
     except OSError as error:
         raise DumpError(f"{path}: {error.strerror}") from error

@@ -62,8 +62,8 @@ _API_VERSIONS: Final = {kind: api_version for api_version, kind in codec.KINDS.v
 _NAMESPACED: Final = (Service, EndpointSlice, TrafficPolicy)
 
 _NO_OBJECTS: Final = {
-    "Status": "says that a request failed",
-    "Table": "is output for display, not an object",
+    "Status": "a Status object means that a request failed",
+    "Table": "a Table object is only for display",
 }
 """Kinds of answers of an API server that are not objects."""
 
@@ -302,7 +302,7 @@ def _known_kind(each: FileObject) -> str | None:
     if not isinstance(kind, str):
         raise each.error("$.kind", f"required field missing: {USE_KUBECTL}")
     if kind in _NO_OBJECTS and api_version in ("v1", "meta.k8s.io/v1"):
-        raise each.error("$.kind", f"{kind} {_NO_OBJECTS[kind]}: {USE_KUBECTL}")
+        raise each.error("$.kind", f"{_NO_OBJECTS[kind]}: {USE_KUBECTL}")
     if (expected := _API_VERSIONS.get(kind)) is None:
         return None
     if not isinstance(api_version, str):

@@ -71,7 +71,9 @@ from svclink_core.meta_v1 import NamespacedName, ObjectMeta
 from svclink_core.snapshot import Options
 from svclink_core.svclink_v1alpha1 import ClusterLink
 
-OTHER_CLUSTER: Final = "or choose the main cluster with --context or --kubeconfig"
+OTHER_CLUSTER: Final = (
+    "or, if this is not the main cluster, choose it with --context or --kubeconfig"
+)
 
 COMMAND_BUDGET: Final = Budget(memory=4 * 2**10 * MEBIBYTE, loop_share=1)
 """A command reads every cluster once, and its user sees what it takes."""

@@ -129,7 +129,8 @@ class Shifting:
         text = f"{place}: waiting for svclink to apply the change"
         if pause is Pause.WATCHING:
             got = percent_text(facts.reachable_share)
-            text = f"{place}: applied ({counted(facts.active, 'endpoint')} active, {got} reachable)"
+            active = counted(facts.active, "endpoint")
+            text = f"{place}: applied ({active} active, actual share {got})"
         data: dict[str, Json] = {
             "service": str(self.service),
             "cluster": self.shift.cluster,

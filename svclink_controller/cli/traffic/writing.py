@@ -11,7 +11,7 @@ from svclink_controller.api.errors import ApiError
 from svclink_controller.cli.snapshots.live import Scope, read_links
 from svclink_controller.cli.snapshots.partial import used_links
 from svclink_controller.invocation import as_started
-from svclink_controller.reflect.reflector import INSTALL_CRD, INSTALL_POLICY_CRD
+from svclink_controller.reflect.reflector import INSTALL_POLICY_CRD
 from svclink_controller.wire.reading import decode_object
 from svclink_controller.wire.resources import CLUSTER_LINKS, TRAFFIC_POLICIES
 from svclink_core import codec
@@ -67,7 +67,8 @@ async def set_drained(client: Client, link: ClusterLink, *, drained: bool) -> Cl
     changed = decode_object(content, CLUSTER_LINKS)
     if changed.spec.drained is not drained:
         raise TrafficError(
-            f"the ClusterLink CRD in the main cluster does not have spec.drained: {INSTALL_CRD}"
+            "the ClusterLink CRD in the main cluster does not have spec.drained: update the CRD"
+            " (kubectl apply -f crd/)"
         )
     return changed
 

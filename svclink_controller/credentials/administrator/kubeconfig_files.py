@@ -80,7 +80,9 @@ class _Document:
         except yaml.YAMLError as error:
             raise AccessError(_position(error)) from None
         except Exception:  # noqa: BLE001 - a value fails in any way to be what its tag says
-            raise AccessError("it contains a value of the wrong type or a huge number") from None
+            raise AccessError(
+                "it contains a value of the wrong type or a number that is too large"
+            ) from None
         if content is None:
             raise AccessError("it is empty")
         if not isinstance(content, dict):

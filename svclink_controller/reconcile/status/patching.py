@@ -168,7 +168,7 @@ class StatusPatches(Generic[S]):
     def _failed(self, write: Write, status: S, error: Exception) -> float:
         """Note a failed write. Returns the seconds until the next attempt."""
         key, pauses, asked = write[2], pauses_of(error), retry_after(error)
-        problem = explain(error, f"patch on {self.resource}/status", key.namespace)
+        problem = explain(error, f"patch {self.resource}/status", key.namespace)
         is_superseded = pauses == FIXED_BY_PLANNING
         if not is_superseded:  # The object changed, or is gone, which its watch reports.
             log.warning("status not written", **self.named(key), problem=problem)

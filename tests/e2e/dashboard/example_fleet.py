@@ -226,7 +226,7 @@ def example_service() -> Facts:
                     "Applied",
                     "True",
                     "Applied",
-                    "traffic is shared as the policy says",
+                    "traffic is distributed as the policy specifies",
                     healthy=True,
                 ),
             ],

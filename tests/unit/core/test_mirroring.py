@@ -218,7 +218,7 @@ def test_more_than_100_addresses_are_cut() -> None:
     result = mirrored(endpoint(*many(103)))
     assert result.slices[0].endpoints[0].addresses == many(100)
     assert result.omissions == (
-        Omission(Reason.INVALID_ENDPOINTS, "3 of 103 addresses of 10.0.0.0"),
+        Omission(Reason.INVALID_ENDPOINTS, "3 of the 103 addresses of the endpoint 10.0.0.0"),
     )
 
 
@@ -234,7 +234,8 @@ def test_a_zone_that_no_node_can_have_is_left_out(zone: str) -> None:
     """Zones are values of labels of Nodes; the API server would store any text as zone."""
     result = mirrored(endpoint(zone=zone))
     assert result.slices[0].endpoints == (endpoint(),)
-    assert result.omissions == (Omission(Reason.INVALID_ENDPOINTS, "zone of 10.0.0.1"),)
+    text = "the zone of the endpoint 10.0.0.1"
+    assert result.omissions == (Omission(Reason.INVALID_ENDPOINTS, text),)
 
 
 def test_endpoints_with_many_addresses_are_split_earlier() -> None:

@@ -162,12 +162,12 @@ def test_link_is_drained() -> None:
 def test_what_is_seen_changes(seen: SeenCluster, text: str) -> None:
     """The page reads the cluster itself, and may see something else than the controller."""
     (news,) = link_news(LINK, evolve(LINK, seen=seen))
-    assert news.text == f"as seen from here: {text}"
+    assert news.text == f"as seen from this machine: {text}"
     (news,) = link_news(evolve(LINK, seen=seen), LINK)
-    assert news.text == "as seen from here: connected"
+    assert news.text == "as seen from this machine: connected"
 
 
 def test_disabled_link_is_not_read() -> None:
     """That is no problem of the cluster."""
     (news,) = link_news(LINK, link_overview(condition(), spec=ClusterLinkSpec(enabled=False)))
-    assert news.text == "as seen from here: not read, because the ClusterLink is disabled"
+    assert news.text == "as seen from this machine: not read, because the ClusterLink is disabled"

@@ -129,10 +129,11 @@ def test_any_text_has_a_refuser(code: int, message: str) -> None:
 
 def test_missing_permission_is_named() -> None:
     """The message says what to grant, and what the server said."""
-    action = "update on endpointslices in namespace default"
+    action = "update endpointslices in namespace default"
     assert (
         explain_refusal(RefusalSource.PERMISSION, "403 Forbidden: no", action, "default")
-        == "grant svclink update on endpointslices in namespace default (403 Forbidden: no)"
+        == "grant svclink permission to update endpointslices in namespace default"
+        " (403 Forbidden: no)"
     )
 
 
@@ -141,8 +142,8 @@ def test_full_quota_is_named_with_its_namespace() -> None:
     assert [
         explain_refusal(RefusalSource.QUOTA, "403: no", "", each) for each in ("default", "")
     ] == [
-        "a ResourceQuota rejected it: raise the quota in namespace default (403: no)",
-        "a ResourceQuota rejected it: raise the quota in the cluster (403: no)",
+        "a ResourceQuota rejected the write: raise the quota in namespace default (403: no)",
+        "a ResourceQuota rejected the write: raise the quota in the cluster (403: no)",
     ]
 
 

@@ -122,7 +122,7 @@ function Filters({ facts, filters, actions }) {
       value=${filters.policy}
       change=${set("policy")}
       options=${[
-        ["", "Any policy"],
+        ["", "With or without a policy"],
         ["any", "With a TrafficPolicy"],
         ["failover", "Failed over"],
         ["none", "Without a TrafficPolicy"],

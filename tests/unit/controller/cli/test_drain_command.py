@@ -179,4 +179,4 @@ async def test_old_definition_of_links_is_named(tmp_path: Path) -> None:
         (found,) = world.main.all("clusterlinks")
         world.main.fail(Answer(found), method("PATCH"))
         done = await world.run("drain", "c1")
-    assert "does not have spec.drained: install the ClusterLink CRD" in str(done.exception)
+    assert "does not have spec.drained: update the CRD (" in str(done.exception)

@@ -99,7 +99,7 @@ REFUSED = [
         (content, ["empty", "run the command"])
         for content in ("", "---\n", "# nothing\n", "---\n---\n")
     ),
-    (gzip.compress(b"kind: List\nitems: []\n", mtime=0), ["compressed", "uncompress it"]),
+    (gzip.compress(b"kind: List\nitems: []\n", mtime=0), ["compressed", "decompress it"]),
     (bytes(range(256)), ["neither JSON nor YAML", "control characters"]),
     ("NAME   TYPE\nweb    ClusterIP\n", ["document 0", "not a Kubernetes object", "-o yaml"]),
     (json.dumps([service()]), ["document 0", "not a Kubernetes object"]),

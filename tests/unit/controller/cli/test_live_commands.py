@@ -504,8 +504,8 @@ async def test_missing_crd_names_the_command_that_installs_it(tmp_path: Path) ->
         world.main.fail(Refuse(404, "NotFound"), ends_with("/clusterlinks"))
         done = await world.run("status")
     assert str(done.exception).endswith(
-        ": install the ClusterLink CRD: kubectl apply -f crd/,"
-        " or choose the main cluster with --context or --kubeconfig"
+        ": install the ClusterLink CRD (kubectl apply -f crd/),"
+        " or, if this is not the main cluster, choose it with --context or --kubeconfig"
     )
 
 

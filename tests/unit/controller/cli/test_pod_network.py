@@ -236,7 +236,7 @@ async def test_endpoint_that_does_not_answer_is_a_failure() -> None:
     (line,) = judge_outcomes(["c1"], outcomes)
     assert (line.level, line.cluster, line.subject) == ("fail", "c1", "pod network")
     assert line.message == (
-        f"0 of 1 IPv4 endpoints accepted a connection; 127.0.0.1:{port} of default/web: no answer"
+        f"0 of 1 IPv4 endpoints accepted a connection; 127.0.0.1:{port} of default/web: no response"
         " within 0.2 s"
     )
     assert line.fix.startswith("kubectl get endpointslice -n default web-c1  # ")
@@ -255,7 +255,7 @@ async def test_system_errors_are_named() -> None:
     (outcome,) = await try_all([probe])
     assert not outcome.answered
     assert outcome.problem
-    assert "no answer" not in outcome.problem
+    assert "no response" not in outcome.problem
 
 
 def test_each_family_has_its_own_line() -> None:
@@ -272,7 +272,7 @@ def test_lost_endpoint_is_named_before_a_refused_one() -> None:
     outcomes = [
         outcome("IPv4", "10.1.0.1"),
         outcome("IPv4", "10.1.0.2", "connection refused", answered=True),
-        outcome("IPv4", "10.1.0.3", "no answer within 3 s"),
+        outcome("IPv4", "10.1.0.3", "no response within 3 s"),
     ]
     (line,) = judge_outcomes(["c1"], outcomes)
     assert line.level == "warn"

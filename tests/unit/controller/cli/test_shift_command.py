@@ -102,11 +102,11 @@ async def test_shift_goes_through_all_steps(tmp_path: Path) -> None:
         said = (await world.ask(*SHIFT, "--steps", "10,25")).splitlines()
     assert applied == [10, 25]
     assert said[:3] == [
-        "step 1 of 2 will be 10%: 1 of 9 endpoints active, 10% reachable",
-        "step 2 of 2 will be 25%: 3 of 9 endpoints active, 25% reachable",
+        "step 1 of 2 will be 10%: 1 of 9 endpoints active, for an actual share of 10%",
+        "step 2 of 2 will be 25%: 3 of 9 endpoints active, for an actual share of 25%",
         "an interrupt (Ctrl-C) ends the shift, and the share stays at the current step",
     ]
-    assert said[-1] == "done: c1 has a share of 25% (20% reachable)"
+    assert said[-1] == "done: c1 has a share of 25% (actual: 20%)"
 
 
 async def test_shift_sets_the_share_back_if_pods_fail(tmp_path: Path) -> None:

@@ -205,7 +205,9 @@ async def test_refusals_of_the_api_server_are_one_sentence(tmp_path: Path) -> No
         unread = await world.run("traffic", "default/web")
         assert unreadable.hits == 1
     assert str(denied.exception) == "TrafficPolicy default/web was not written: 403 Forbidden: no"
-    assert str(missing.exception).endswith(": install the TrafficPolicy CRD: kubectl apply -f crd/")
+    assert str(missing.exception).endswith(
+        ": install the TrafficPolicy CRD (kubectl apply -f crd/)"
+    )
     assert "correct its spec.targetRef, or delete it" in str(taken.exception)
     assert "cannot list trafficpolicies in the main cluster" in str(unread.exception)
 

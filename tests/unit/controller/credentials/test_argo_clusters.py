@@ -280,7 +280,9 @@ def test_administrator_can_allow_more() -> None:
 def test_text_that_is_not_json_is_refused() -> None:
     """The line is that of the JSON."""
     data = {"server": SERVER.encode(), "config": b'{"bearerToken": "x"\n'}
-    with pytest.raises(KubeconfigError, match="config line 2 is neither YAML nor JSON"):
+    with pytest.raises(
+        KubeconfigError, match=r"config cannot be parsed as UTF-8 YAML or JSON \(line 2\)"
+    ):
         parse_kubeconfig(content_of(data, "config"))
 
 

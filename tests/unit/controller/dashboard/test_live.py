@@ -172,7 +172,7 @@ async def test_main_cluster_that_cannot_be_read(tmp_path: Path) -> None:
             await eventually(lambda: bool(world.board.main.problems))
             ((about, message),) = world.board.main.problems
             assert about == "endpointslices"
-            assert "grant svclink list and watch on endpointslices" in message
+            assert "grant svclink permission to list and watch endpointslices" in message
             assert not world.board.main.is_complete
             world.clusters.main.heal()
             await world.has_reason(Reason.MIRRORED)
@@ -365,7 +365,9 @@ async def test_secret_that_cannot_be_read_any_more(tmp_path: Path) -> None:
             await world.has_reason(Reason.MIRRORED)
             world.clusters.main.fail(Refuse(403, "Forbidden"), when=ends_with("/secrets"))
             world.clusters.main.hang_up()
-            await world.has_problem("secrets/c1", "Secret c1", "grant svclink list and watch on")
+            await world.has_problem(
+                "secrets/c1", "Secret c1", "grant svclink permission to list and watch"
+            )
             assert world.reason() is Reason.MIRRORED
             world.clusters.main.heal()
             await eventually(lambda: world.board.main.problems == ())

@@ -434,8 +434,8 @@ async def test_missing_permission_is_named(make: Callable[[], Change]) -> None:
         (result,) = await main.applier.apply([make()])
     verb = type(result.change).__name__.lower()
     assert (
-        result.message
-        == f"grant svclink {verb} on endpointslices in namespace default (403 Forbidden: {text})"
+        result.message == f"grant svclink permission to {verb} endpointslices in namespace default"
+        f" (403 Forbidden: {text})"
     )
 
 
@@ -778,7 +778,8 @@ async def test_service_waits_for_its_namespace(
     async with main_cluster(override) as main:
         results = await main.applier.apply([SPACE, MADE])
         assert [each.status for each in results] == expected
-        assert code != 403 or results[0].message.startswith("grant svclink create on namespaces (")
+        permission = "grant svclink permission to create namespaces ("
+        assert code != 403 or results[0].message.startswith(permission)
 
 
 async def test_unreachable_policy_waits_for_all_clusters() -> None:

@@ -251,9 +251,8 @@ async def test_denied_write_is_retried_until_it_is_accepted() -> None:
     async with worlds() as world:
         denied = world.cluster.fail(Refuse(422, "Invalid", "no such thing"))
         world.list_all()
-        shown = [
-            "default/web: the API server's validation rejected it (422 Invalid: no such thing)"
-        ]
+        why = "the API server's validation rejected the write (422 Invalid: no such thing)"
+        shown = [f"default/web: {why}"]
         await eventually(lambda: world.plan_results.failures_of("c1") == shown)
         world.queue.add([WEB])
         await eventually(lambda: world.queue.is_idle)

@@ -120,7 +120,7 @@ async def test_missing_permission_is_logged_with_its_fix() -> None:
             errors,
         ):
             await eventually(lambda: bool(errors))
-    assert logs[0]["fix"] == "grant svclink list and watch on services"
+    assert logs[0]["fix"] == "grant svclink permission to list and watch services"
 
 
 async def test_server_that_refuses_every_watch_is_not_hammered() -> None:

@@ -60,8 +60,8 @@ def test_nothing_is_planned_while_policies_may_exist(
 @pytest.mark.parametrize(
     ("error", "fix"),
     [
-        (MISSING, "install the TrafficPolicy CRD: kubectl apply -f crd/"),
-        (FORBIDDEN, "grant svclink list and watch on trafficpolicies"),
+        (MISSING, "install the TrafficPolicy CRD (kubectl apply -f crd/)"),
+        (FORBIDDEN, "grant svclink permission to list and watch trafficpolicies"),
     ],
 )
 def test_services_are_mirrored_without_policies(

@@ -432,7 +432,7 @@ async def test_changes_do_not_shorten_the_pauses_of_a_write_that_fails() -> None
     assert {(each["event"], each["problem"]) for each in logs} == {
         (
             "status not written",
-            f"grant svclink patch on clusterlinks/status (403 Forbidden: {text})",
+            f"grant svclink permission to patch clusterlinks/status (403 Forbidden: {text})",
         )
     }
 

@@ -131,4 +131,4 @@ async def test_a_selector_without_permission_has_a_problem(world: World) -> None
         await open_session(world.target(), lambda _: None)
     problem = problem_of(refused.value)  # type: ignore[arg-type]
     assert problem.reason is LinkReason.FORBIDDEN
-    assert "spec.namespaceSelector needs list and watch on namespaces" in problem.message
+    assert "spec.namespaceSelector needs permission to list and watch namespaces" in problem.message
