@@ -15,7 +15,7 @@ endpointslice.kubernetes.io/managed-by=svclink.cloudpilot.ai or cloudpilot.ai/sv
 Run it after you remove svclink: while svclink runs and ClusterLinks exist, svclink recreates the EndpointSlices.
 
   -n, --namespace NAME   clean up only this namespace
-  -A, --all-namespaces   in all namespaces (the default)
+  -A, --all-namespaces   clean up all namespaces (the default)
   --keep-go-release      keep what the Go release created, for a rollback
   -d, --dry-run          print what would be deleted, but delete nothing
   -y, --yes              do not ask for confirmation

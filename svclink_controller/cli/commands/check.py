@@ -36,10 +36,11 @@ def check_command(
 ) -> None:
     """Check that svclink can run, and print a fix for each problem. Nothing is written.
 
-    Each line is ok, warn, fail or skip. In the main cluster, the command checks that the API
-    server responds, its clock, the CRDs, which controllers lead, permissions and expiring
-    credentials. For each link, it checks that the cluster can be read and is not the main cluster
-    or already linked, and also its clock, permissions and expiring credentials.
+    Each line is ok, warn, fail or skip. In the main cluster, the command checks the API server,
+    its clock, the CRDs, the leading controllers, permissions, and when your credentials expire.
+    For each link, it checks that the cluster can be read and is neither the main cluster nor
+    already linked. It also checks the cluster's clock, permissions, and when the credentials
+    expire.
 
     The command then looks for overlapping Pod addresses, address ranges that links could allow,
     ports that do not match and EndpointSlices without a ClusterLink. If the main cluster uses

@@ -110,7 +110,7 @@ class _Drain:
         self._name([each.service for each in planned.traffic if each.needs(self.cluster)])
 
     async def _wait(self, link: ClusterLink) -> bool:
-        self._say("waiting; if you interrupt (Ctrl-C), the cluster stays drained")
+        self._say("waiting; if you interrupt the command (Ctrl-C), the cluster stays drained")
         with catching_interrupts() as interrupt:
             waiting = DrainWait(self.client, link, interrupt, self.shown)
             left = await waiting.until_drained()

@@ -69,7 +69,7 @@ async def test_drain_waits_until_nothing_uses_the_cluster(tmp_path: Path) -> Non
         done = await running
     assert done.exit_code == 0, done.output
     said = done.stdout.splitlines()
-    assert any(line.startswith("waiting; if you interrupt (Ctrl-C)") for line in said)
+    assert any(line.startswith("waiting; if you interrupt the command (Ctrl-C)") for line in said)
     assert said[-1] == "c1 is drained"
 
 
