@@ -25,7 +25,8 @@ Figures = dict[str, float]
 CHANGES: Final = 300
 FIRST_CHANGES: Final = 100
 CHANGE_PAUSE: Final = 0.03
-IDLE_SECONDS: Final = 30
+IDLE_SECONDS: Final = 60
+"""A multiple of the resync interval: every period has the same number of resyncs."""
 BURST_SLICES: Final = 200
 BURST_CHANGES: Final = 2_000
 BURST_SECONDS: Final = 10
