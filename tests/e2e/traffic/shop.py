@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -51,16 +52,20 @@ class Shop:
         self.world.link(self.world.c1, self.world.c2)
         self.await_responders(*(name for name, count in pods.items() if count))
 
-    def await_responders(self, *clusters: str) -> None:
-        """Wait until exactly the Pods of these clusters respond."""
-        self._await_pods(
+    def await_responders(self, *clusters: str) -> float:
+        """Wait until exactly the Pods of these clusters respond; returns the time.
+
+        How soon kube-proxy applies a change depends on the machine. Requests from this time on
+        must reach these Pods.
+        """
+        return self._await_pods(
             {f"{cluster} {pod}" for cluster in clusters for pod in self.kubelets[cluster].pods}
         )
 
-    def await_ready_endpoints(self) -> None:
-        """Wait until exactly those Pods respond that are ready endpoints in the main cluster."""
+    def await_ready_endpoints(self) -> float:
+        """Wait until exactly the ready endpoints in the main cluster respond; returns the time."""
         ready = self.ready_addresses("main")
-        self._await_pods(
+        return self._await_pods(
             {
                 f"{cluster} {pod}"
                 for cluster, kubelet in self.kubelets.items()
@@ -69,14 +74,15 @@ class Shop:
             }
         )
 
-    def _await_pods(self, expected: set[str]) -> None:
-        def check() -> None:
+    def _await_pods(self, expected: set[str]) -> float:
+        def check() -> float:
             load = self.requests(12 * len(expected) + 20)
             assert not load.failures, load.table()
             responders = {f"{result.cluster} {result.pod}" for result in load.results}
             assert responders == expected, f"{sorted(responders)} responded, not {sorted(expected)}"
+            return time.time()
 
-        eventually(check)
+        return eventually(check)
 
     def ready_addresses(self, cluster: str) -> set[str]:
         """The addresses of the ready endpoints in a cluster."""
@@ -132,8 +138,8 @@ def chi_square(observed: Counter[str], shares: Mapping[str, int]) -> float:
     return sum((observed[name] - expected[name]) ** 2 / expected[name] for name in expected)
 
 
-PROPAGATION_SECONDS: Final = 1
-"""How soon a change must reach new connections."""
+OBSERVED_SECONDS: Final = 2
+"""How long to send requests before and after a change."""
 
 
 def seconds_since(moment: float, results: Sequence[Any]) -> list[float]:

@@ -22,7 +22,7 @@ from tests.e2e.world import RecordMeasure
 
 from .conftest import Draw
 from .load import Load
-from .shop import APP, PROPAGATION_SECONDS, Shop, chi_square
+from .shop import APP, OBSERVED_SECONDS, Shop, chi_square
 
 FEW: Final = 3
 MANY: Final = 60
@@ -31,7 +31,7 @@ PERCENT: Final = 10
 LASTING_SECONDS: Final = 2.0
 """How long a number of local Pods must last until the share fits it."""
 
-WATCHED_SECONDS: Final = LASTING_SECONDS + PROPAGATION_SECONDS + 3
+WATCHED_SECONDS: Final = LASTING_SECONDS + OBSERVED_SECONDS + 2
 LIMIT: Final = 23.93
 """With one degree of freedom, a fair balance exceeds this limit in one of a million runs."""
 
@@ -75,12 +75,12 @@ def test_share_follows_a_scale_storm_with_few_writes(
         for pod in more:
             kubelet.run(pod, APP)
         eventually(lambda: assert_divided(shop, MANY))
-        up = time.time()
+        up = shop.await_ready_endpoints()
         time.sleep(WATCHED_SECONDS)  # Observe later requests.
         shrink = time.time()
         kubelet.terminate(*more)
         eventually(lambda: assert_divided(shop, FEW))
-        down = time.time()
+        down = shop.await_ready_endpoints()
         time.sleep(WATCHED_SECONDS)  # Observe later requests.
 
     draw(load, [(start, "to 60"), (up, "60"), (shrink, "to 3"), (down, "3")])
@@ -147,9 +147,7 @@ def misfits(samples: list[Sample]) -> list[Sample]:
 
 def assert_balanced(load: Load, start: float, end: float, local: int) -> None:
     """Assert that requests of a time were divided by this many local Pods and the share."""
-    answered = Counter(
-        str(each.cluster) for each in load.results if start + PROPAGATION_SECONDS < each.at < end
-    )
+    answered = Counter(str(each.cluster) for each in load.results if start < each.at < end)
     statistic = chi_square(answered, {"main": local, "c1": wanted(local)})
     assert statistic < LIMIT, f"{answered} beside {local} local Pods"
 
