@@ -59,6 +59,8 @@ PARALLEL = ("--numprocesses=3", "--dist=worksteal")
 PARALLEL_E2E = ("--numprocesses=4", "--dist=worksteal")
 # Each process starts clusters, networks and nodes of its own, which costs less than it saves.
 IN_TWO_WORLDS = ("--numprocesses=2", "--dist=worksteal")
+# Tests of one file share a demo, and examples of one document their names.
+BY_FILE = ("--numprocesses=2", "--dist=loadfile")
 # What an API server accepts, and how it lists and watches, depends on its version. The other tests
 # are about what svclink does then.
 DEPEND_ON_VERSION = (
@@ -121,7 +123,7 @@ def lint(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """mypy strict over everything, and tests that the linters find violations."""
     install(session, "types")
-    session.run("mypy")
+    session.run("mypy", "--num-workers=2")
     session.run("pytest", "tests/lint")
 
 
@@ -189,7 +191,9 @@ def docs(session: nox.Session) -> None:
     """
     install(session, "docs")
     session.run("mkdocs", "build", "--strict")
-    session.run("pytest", "-p", "tests.examples", "README.md", "docs", *session.posargs)
+    session.run(
+        "pytest", "-p", "tests.examples", "README.md", "docs", *BY_FILE, *session.posargs
+    )
     session.run("pytest", "--doctest-modules", "svclink_core", *session.posargs)
 
 
@@ -492,9 +496,7 @@ def dashboard(session: nox.Session) -> None:
     """
     install(session, "dashboard")
     install_debian_packages(session, BROWSER)
-    # Tests of one file share a demo, so they stay in one process.
-    by_file = ("--numprocesses=2", "--dist=loadfile")
-    session.run("pytest", "tests/e2e/dashboard", *by_file, *session.posargs)
+    session.run("pytest", "tests/e2e/dashboard", *BY_FILE, *session.posargs)
 
 
 BROWSER = {"chromium": "chromium", "/usr/share/fonts/opentype/inter": "fonts-inter"}
