@@ -137,7 +137,7 @@ MANIFEST
     [ -z "$token" ] || break
     sleep 0.2
   done
-  [ -n "$token" ] || die "Secret $NAMESPACE/$SECRET got no token within 30 s: use --duration"
+  [ -n "$token" ] || die "Secret $NAMESPACE/$SECRET received no token within 30 s: use --duration"
   printf '%s' "$token"
 }
 

@@ -122,13 +122,14 @@ def _problems(selector: LabelSelector) -> Iterator[str]:
                 " example.com/shard"
             )
         if bool(each.values) is not (each.operator in _WITH_VALUES):
-            needs = "at least one value" if each.operator in _WITH_VALUES else "no values"
-            yield f"needs {needs} for {each.key} with the operator {each.operator}"
+            values = "at least one value" if each.operator in _WITH_VALUES else "no values"
+            yield f"must have {values} for {each.key}, because its operator is {each.operator}"
         for value in each.values:
             if not is_label_value(value):
-                yield f"has {value!r}, which is not a valid label value: use at most 63 characters"
+                yield f"has {value!r}, which is not a valid label value: {_VALUE_RULE}"
 
 
+_VALUE_RULE: Final = "use at most 63 letters, digits, '-', '_' and '.'"
 _WITH_VALUES: Final[Collection[LabelOperator]] = ("In", "NotIn")
 _NEGATED: Final[Collection[LabelOperator]] = ("NotIn", "DoesNotExist")
 
@@ -149,10 +150,7 @@ def _requirement(text: str) -> Requirement:
     values = None if raw is None else frozenset(value.strip() for value in raw.split(","))
     for value in sorted(values or ()):
         if not is_label_value(value):
-            raise SelectorError(
-                f"{value!r} is not a valid label value: use at most 63 letters, digits, '-',"
-                " '_' and '.'"
-            )
+            raise SelectorError(f"{value!r} is not a valid label value: {_VALUE_RULE}")
     return Requirement(
         key, values, bool(match["absent"]) or match["operator"] == "!=" or match["set"] == "notin"
     )

@@ -47,7 +47,7 @@ class LinkReason(Explained):
     CLUSTER_CHANGED = (
         "ClusterChanged",
         (
-            "mirrored EndpointSlices are kept; if the change is intended, edit the link or set"
+            "mirrored EndpointSlices are kept; if the change is intentional, edit the link or set"
             " spec.clusterID"
         ),
     )
@@ -81,8 +81,8 @@ class LinkReason(Explained):
     DELETION_HELD = (
         "DeletionHeld",
         (
-            "the cluster lost most of its mirrored EndpointSlices at once; if the loss is intended,"
-            " edit the link to delete the mirrors now"
+            "the cluster lost most of its mirrored EndpointSlices at once; if the loss is"
+            " intentional, edit the link to delete the mirrors now"
         ),
     )
     BUDGET_EXCEEDED = (
@@ -131,5 +131,5 @@ class LinkReason(Explained):
     )
     STILL_NEEDED = (
         "StillNeeded",
-        "Services with no other ready endpoint for an IP family keep using the cluster",
+        "Services with no other ready endpoint for at least one IP family keep using the cluster",
     )

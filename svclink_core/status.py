@@ -269,18 +269,25 @@ def _drained(facts: LinkFacts) -> Iterator[ConditionState]:
     elif facts.in_use == 0:
         yield plain_condition("Drained", "True", LinkReason.DRAINED)
     elif facts.in_use > len(facts.needed_by):
-        reason = LinkReason.DRAINING
-        count = counted(facts.in_use - len(facts.needed_by), "Service")
-        yield ConditionState("Drained", "False", reason, f"{reason.sentence} ({count})")
+        message = _draining(facts.in_use - len(facts.needed_by))
+        yield ConditionState("Drained", "False", LinkReason.DRAINING, message)
     else:
         message = _needing(facts.needed_by)
         yield ConditionState("Drained", "False", LinkReason.STILL_NEEDED, message)
 
 
+def _draining(services: int) -> str:
+    use = "uses" if services == 1 else "use"
+    return (
+        f"{counted(services, 'Service')} still {use} the cluster's endpoints; svclink is about to"
+        " put these endpoints on standby"
+    )
+
+
 def _needing(services: Sequence[str]) -> str:
     """Which Services keep using a drained cluster, and why."""
     keep, they_have = ("keeps", "it has") if len(services) == 1 else ("keep", "they have")
-    why = f"{they_have} no other ready endpoint for an IP family"
+    why = f"{they_have} no other ready endpoint for at least one IP family"
     return f"{_services(services)} {keep} using the cluster, because {why}"
 
 
@@ -295,7 +302,7 @@ def _held(guard: Guard) -> Iterator[_Trouble]:
     wave = guard.wave
     if wave is not None and wave.held_until is not None:
         lost = f"the cluster lost {wave.deletions} of {wave.slices} mirrored EndpointSlices at once"
-        fix = "if the loss is intended, edit the link to delete the mirrors now"
+        fix = "if the loss is intentional, edit the link to delete the mirrors now"
         yield (
             LinkReason.DELETION_HELD,
             f"{lost}; svclink is keeping their mirrors for now: {fix}",

@@ -56,7 +56,7 @@ class PolicyReason(Explained):
         "ClusterDisabled",
         "mirrored EndpointSlices stay unchanged and may be out of date",
     )
-    SHARE_UNREACHABLE = ("ShareUnreachable", "svclink uses the nearest possible share instead")
+    SHARE_UNREACHABLE = ("ShareUnreachable", "svclink uses the closest possible share instead")
     TOPOLOGY_ROUTING = (
         "TopologyRouting",
         "the Service prefers nearby endpoints, so shares hold only across all nodes combined",
@@ -192,7 +192,7 @@ def _why(miss: Miss, family: FamilyTraffic) -> str:
             return _too_many(miss.endpoints, family)
         case Obstacle.TOO_FEW_OTHERS:
             more = counted(miss.endpoints, "more ready endpoint")
-            return f"because its wanted share is possible only with {more} outside the cluster"
+            return f"because its wanted share requires {more} outside the cluster"
         case Obstacle.NOTHING_READY:
             return "because it has no ready endpoint"
         case Obstacle.NOTHING_ELSE_READY:
@@ -212,9 +212,9 @@ def _too_many(endpoints: int, family: FamilyTraffic) -> str:
         left = local - endpoints
         most = f"at most {counted(left, 'local Pod')}" if left else "no local Pods"
         there = "is 1" if local == 1 else f"are {local}"
-        return f"because its wanted share is possible only with {most} (there {there})"
+        return f"because its wanted share requires {most} (there {there})"
     fewer = counted(endpoints, "fewer active endpoint")
-    return f"because its wanted share is possible only with {fewer} outside the cluster"
+    return f"because its wanted share requires {fewer} outside the cluster"
 
 
 def _clusters(policy: TrafficPolicy, traffic: ServiceTraffic) -> tuple[ClusterTrafficStatus, ...]:

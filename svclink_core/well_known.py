@@ -129,8 +129,8 @@ class Reason(Explained):
     DELETION_SETTLING = (
         "DeletionSettling",
         (
-            "the cluster lost mirrored EndpointSlices of the Service; waiting to see whether it"
-            " loses more"
+            "the cluster lost mirrored EndpointSlices of the Service; svclink is waiting to see"
+            " whether it loses more"
         ),
         Side.REMOTE,
     )
@@ -141,7 +141,10 @@ class Reason(Explained):
     )
     REMOTE_CHANGING = (
         "RemoteChanging",
-        "the remote Service and its EndpointSlices are inconsistent; waiting for an update",
+        (
+            "the remote Service and its EndpointSlices are inconsistent; svclink is waiting for an"
+            " update"
+        ),
     )
     MAIN_UNDECODABLE = (
         "MainUndecodable",
@@ -165,8 +168,8 @@ class Reason(Explained):
     )
 
     # Skipped: rules over a Service of a cluster, in the order of docs/explanation/concepts.md.
-    NAMESPACE_KUBE_SYSTEM = ("KubeSystem", "the namespace kube-system is never mirrored")
-    SERVICE_KUBERNETES = ("KubernetesService", "the Service kubernetes is never mirrored")
+    NAMESPACE_KUBE_SYSTEM = ("KubeSystem", "the kube-system namespace is never mirrored")
+    SERVICE_KUBERNETES = ("KubernetesService", "the kubernetes Service is never mirrored")
     NAMESPACE_NOT_IN_FLAG = (
         "NamespaceNotInFlag",
         "its namespace is not in --included-namespaces",
@@ -246,8 +249,8 @@ class Reason(Explained):
     NAME_TOO_LONG = (
         "NameTooLong",
         (
-            "the namespace, name and port name together are too long for kube-proxy before"
-            " Kubernetes 1.37"
+            "the namespace, name and port name together are too long for kube-proxy in Kubernetes"
+            " versions before 1.37"
         ),
         Side.REMOTE,
     )

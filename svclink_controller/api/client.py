@@ -144,7 +144,7 @@ class Client:
 
     async def _write(self, method: str, path: str, body: Body, content_type: str = JSON) -> bytes:
         if not self._may_write():
-            raise FencedError("the write was not sent: this replica does not hold the lease")
+            raise FencedError("the write was not sent: this replica does not hold the Lease")
         timeouts = self._total_timeouts()
         request = self._request(method, path, {}, body, content_type, timeouts=timeouts)
         async with request as response:

@@ -128,7 +128,8 @@ class _Commands(click.Group):
 )
 @boolean_option(
     "--opt-in",
-    f'Mirror a Service only if it has the annotation {ANNOTATION_MIRROR}: "true" in main.',
+    "Mirror a Service only if it has the annotation"
+    f' {ANNOTATION_MIRROR}: "true" in the main cluster.',
 )
 @click.option(
     "--service-selector",
@@ -227,7 +228,7 @@ def svclink(
 ) -> None:
     """Mirror EndpointSlices, so that traffic to a Service is balanced across all clusters.
 
-    Without a command, run the controller until SIGTERM.
+    Without a command, svclink runs the controller until it receives SIGTERM.
     """
     hold = deletion_hold.total_seconds()
     context.obj = Options(

@@ -62,7 +62,7 @@ def read_server(cluster: KubeconfigMapping) -> str | None:
         if pattern.match(text):
             raise KubeconfigError(reason, cluster.where("server"), problem)
     if not _is_url(text, _SERVER):
-        raise cluster.invalid("server", "is not a URL like https://host:port/path; fix it")
+        raise cluster.invalid("server", "must be a URL like https://host:port/path; correct it")
     return "https" + text[len("https") :].rstrip("/")
 
 
@@ -79,7 +79,7 @@ def read_tls_server_name(cluster: KubeconfigMapping) -> str | None:
         return None
     if _is_host(name):
         return name.removesuffix(".")
-    raise cluster.invalid("tls-server-name", "is neither a DNS name nor an IP address; fix it")
+    raise cluster.invalid("tls-server-name", "must be a DNS name or an IP address; correct it")
 
 
 def read_proxy(cluster: KubeconfigMapping) -> str | None:
@@ -90,7 +90,7 @@ def read_proxy(cluster: KubeconfigMapping) -> str | None:
     if text.lower().startswith("socks"):
         problem = "is not an HTTP proxy; use one like http://host:port (svclink cannot use SOCKS)"
         raise cluster.invalid("proxy-url", problem)
-    problem = "is not a URL like http://host:port without a user; fix it"
+    problem = "must be a URL like http://host:port, with no user name or path; correct it"
     raise cluster.invalid("proxy-url", problem)
 
 

@@ -53,7 +53,7 @@ class Observer:
     def note_unidentified(self, error: ReadError) -> None:
         """Note that the identity of the main cluster is not known, so links are not read yet."""
         fix = error.fix if isinstance(error, MissingApiError) else None
-        text = f"cannot read namespace kube-system in the main cluster: {error}"
+        text = f"cannot read the kube-system namespace in the main cluster: {error}"
         self._unanswered[KUBE_SYSTEM] = _with_fix(text, fix)
 
     def note_homeless(self, error: ReadError) -> None:

@@ -100,7 +100,7 @@ async def warn_about_other_leaders(
         return
     for each in found:
         lease = f"{each.namespace}/{each.name}"
-        log.warning("another controller leads", lease=lease, holder=each.holder, fix=STOP_ONE)
+        log.warning("another controller is leading", lease=lease, holder=each.holder, fix=STOP_ONE)
 
 
 def is_live(spec: LeaseSpec, now: float) -> bool:

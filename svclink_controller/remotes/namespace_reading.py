@@ -40,7 +40,7 @@ from svclink_core.meta_v1 import NamespacedName
 from svclink_core.snapshot import SYNCED, Synced
 
 CORRECT_SERVER: Final = (
-    "correct the server in the kubeconfig, which is not the URL of a Kubernetes API server"
+    "the server in the kubeconfig is not the URL of a Kubernetes API server: correct it"
 )
 GRANT_NAMESPACES: Final = (
     "spec.namespaceSelector needs permission to list and watch namespaces in the cluster: grant it"

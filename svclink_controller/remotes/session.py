@@ -45,13 +45,13 @@ from svclink_core.link_target import LinkTarget
 from svclink_core.snapshot import Synced, UnreadNamespace
 
 IDENTIFIABLE: Final = (
-    "allow svclink to get the namespace kube-system, whose uid identifies the cluster; without this"
+    "allow svclink to get the kube-system namespace, whose uid identifies the cluster; without this"
     " permission, svclink does not notice a second link to the same cluster or a link to the main"
     " cluster itself"
 )
 
 CREATE_KUBE_SYSTEM: Final = (
-    "svclink recognizes a cluster by the uid of its namespace kube-system: create that namespace"
+    "svclink identifies a cluster by the uid of its kube-system namespace: create that namespace"
 )
 
 Admit: TypeAlias = Callable[[str | None], Problem | None]

@@ -38,9 +38,9 @@ def check_command(
 
     Each line is ok, warn, fail or skip. In the main cluster, the command checks the API server,
     its clock, the CRDs, the leading controllers, permissions, and when your credentials expire.
-    For each link, it checks that the cluster can be read and is neither the main cluster nor
-    already linked. It also checks the cluster's clock, permissions, and when the credentials
-    expire.
+    For each link, it checks that the cluster can be read, that it is not the main cluster, and
+    that no other link points to it. It also checks the cluster's clock, permissions, and when the
+    credentials expire.
 
     The command then looks for overlapping Pod addresses, address ranges that links could allow,
     ports that do not match and EndpointSlices without a ClusterLink. If the main cluster uses

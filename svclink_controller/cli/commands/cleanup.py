@@ -87,8 +87,8 @@ def cleanup_command(
     """Delete the EndpointSlices that svclink or its Go release created in a main cluster.
 
     Deletes only objects with labels of svclink or its Go release, and only if they have not
-    changed since they were listed. While svclink runs and ClusterLinks exist, svclink recreates
-    its EndpointSlices.
+    changed since they were listed. While svclink is running and ClusterLinks exist, svclink
+    recreates its EndpointSlices.
     """
     if namespace is not None and all_namespaces:
         raise click.UsageError("use either --namespace or --all-namespaces, not both")

@@ -61,13 +61,13 @@ def dashboard_command(
 ) -> None:
     """Show links and Services on a page in your browser.
 
-    The page shows the state of every link, endpoints, traffic and recent activity, and which
-    Services are mirrored from which clusters and why. It is read-only: the command reads the
-    clusters as explain does, follows every change, and writes nothing. With --main, the page
-    shows files instead.
+    The page shows endpoints, traffic, recent activity, and the state of every link. It also shows
+    which Services are mirrored from which clusters, and why. The page is read-only: the command
+    reads the clusters as explain does, follows every change, and writes nothing. With --main, the
+    page shows files instead.
 
     You can open the page only on this machine, at the printed address, which contains a token.
-    The command runs until Ctrl-C.
+    The command runs until you press Ctrl-C.
 
     Exit codes: 0 success, 1 invalid input or failed request.
     """

@@ -23,7 +23,8 @@ from svclink_controller.stop_signals import on_signal, stop_signals
 @click.option(
     "--keep",
     is_flag=True,
-    help="After the demo, keep everything running until Ctrl-C, so that you can use kubectl.",
+    help="After the demo, keep everything running until you press Ctrl-C, so that you can use"
+    " kubectl.",
 )
 @click.option("--real", is_flag=True, help="Use etcd and kube-apiserver, which must be installed.")
 def demo_command(*, keep: bool, real: bool) -> None:

@@ -122,8 +122,9 @@ def export_kubeconfig_command(
     CONTEXT is the context for the remote cluster in your kubeconfig. It takes precedence over
     --context. The default is the current context. Everything except the kubeconfig goes to
     stderr. A second run resets the permissions and prints a kubeconfig for the same user. A
-    link can also use the Secret that Cluster API or Argo CD keeps for a cluster
-    (kubeconfigSecretRef with key value or config), but its credentials have more permissions.
+    link can also use the Secret that Cluster API or Argo CD keeps for a cluster (set
+    kubeconfigSecretRef.key to value or config), but the credentials in that Secret have more
+    permissions.
 
     \b
     Example:
@@ -341,7 +342,7 @@ async def _lasting_token(client: Client) -> str:
             return base64.b64decode(token).decode()
         await asyncio.sleep(0.2)
     raise ExportError(
-        f"Secret {NAMESPACE_KUBE_SYSTEM}/{SECRET} got no token within {TOKEN_SECONDS} s:"
+        f"Secret {NAMESPACE_KUBE_SYSTEM}/{SECRET} received no token within {TOKEN_SECONDS} s:"
         " use --duration"
     )
 

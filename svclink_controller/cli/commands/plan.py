@@ -65,8 +65,8 @@ def plan_command(
     Reads every cluster, or files with the output of
     `kubectl get services,endpointslices,namespaces -A -o yaml`; for the main cluster, add
     clusterlinks and trafficpolicies. Deletions that the controller would hold (see
-    --deletion-hold) are not listed as changes; the affected Services are Kept. The output also
-    names Services that are about to be mirrored but look like databases (LooksStateful), and
+    --deletion-hold) are not listed as changes; the affected Services are shown as Kept. The output
+    also names Services that are about to be mirrored but look like databases (LooksStateful), and
     mirrored Services with a GKE network endpoint group (HasEndpointGroup).
     With -o yaml, prints manifests for kubectl apply; each deletion is printed as a comment that
     contains the kubectl command.

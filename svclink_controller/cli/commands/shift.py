@@ -228,7 +228,8 @@ def _end(end: ShiftEnd | None, shifting: Shifting, wish: _Wish, shown: Reporter)
         case ShiftEnd.EDITED:
             raise TrafficError(
                 f"another client changed the share: {wish.cluster} now has"
-                f" {_share_text(shifting.facts.share)}, and the shift ended without changing it"
+                f" {_share_text(shifting.facts.share)}, and the shift ended without changing"
+                " the share again"
             )
         case ShiftEnd.REFUSED:
             raise TrafficError(f"the TrafficPolicy is not in effect: {shifting.facts.problem}")

@@ -54,8 +54,8 @@ def status_command(options: Options, source: Source, output: str) -> None:
     """Show the state of every linked cluster, as the controller last wrote it.
 
     LAST EVENT is the time since the link's state last changed. A line below the table
-    names Services that are never mirrored because the main cluster's API server calls them;
-    it requires the same permissions as `svclink services --all`.
+    names Services that are never mirrored because the main cluster's API server calls them. To
+    see this line, you need the same permissions as for `svclink services --all`.
 
     Exit codes: 0 success, 1 invalid input or failed request.
     """

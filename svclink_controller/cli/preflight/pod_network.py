@@ -98,7 +98,7 @@ def _judge_family(link: str, family: str, outcomes: Sequence[ProbeOutcome]) -> R
     probe = first.probe
     fix = (
         f"kubectl get endpointslice -n {probe.endpoint_slice.namespace} {probe.endpoint_slice.name}"
-        "  # Pods in main need a route to its addresses: docs/tutorials/two-clusters.md"
+        "  # Pods in the main cluster need a route to its addresses: docs/tutorials/two-clusters.md"
     )
     problem = f"{probe.where} of {probe.service}: {first.problem}"
     return Result(level, link, SUBJECT, f"{message}; {problem}", fix)

@@ -72,7 +72,7 @@ from svclink_core.snapshot import Options
 from svclink_core.svclink_v1alpha1 import ClusterLink
 
 OTHER_CLUSTER: Final = (
-    "or, if this is not the main cluster, choose it with --context or --kubeconfig"
+    "or, if this is the wrong cluster, choose the main cluster with --context or --kubeconfig"
 )
 
 COMMAND_BUDGET: Final = Budget(memory=4 * 2**10 * MEBIBYTE, loop_share=1)
@@ -357,5 +357,5 @@ async def _main_id(client: Client) -> str | None:
         return await identify(client)
     except (ApiError, TransportError, WireError) as error:
         raise MainUnreadableError(
-            f"cannot read namespace kube-system in the main cluster: {error}"
+            f"cannot read the kube-system namespace in the main cluster: {error}"
         ) from error

@@ -83,7 +83,7 @@ def checked_proxy(name: str, url: str) -> str:
         raise AccessError(
             f"{name} is a SOCKS proxy, which svclink cannot use; use an HTTP proxy, or none"
         )
-    raise AccessError(f"{name} is not a URL like http://host:port; fix it")
+    raise AccessError(f"{name} must be a URL like http://host:port; correct it")
 
 
 def _authority(cluster: AdminEntry) -> str | None:
@@ -108,7 +108,7 @@ def _server(cluster: AdminEntry) -> str:
         is_url = False
         parts = urlsplit("")
     if not is_url:
-        raise cluster.invalid("server", "is not a URL like https://host:port; fix it")
+        raise cluster.invalid("server", "must be a URL like https://host:port; correct it")
     if parts.username is not None:
         raise cluster.invalid("server", "contains a user name; use username and password instead")
     return parts._replace(scheme=parts.scheme.lower(), query="", fragment="").geturl().rstrip("/")

@@ -52,7 +52,9 @@ class AdminEntry(KubeconfigMapping):
     def texts(self, key: str) -> tuple[str, ...]:
         """A field that must be a list of strings if it is present."""
         return tuple(
-            item if isinstance(item, str) else self._raise(key, "is not a list of strings; fix it")
+            item
+            if isinstance(item, str)
+            else self._raise(key, "must be a list of strings; correct it")
             for item in self._items(key)
         )
 
@@ -78,7 +80,7 @@ class AdminEntry(KubeconfigMapping):
 
     def _items(self, key: str) -> list[YamlValue]:
         value = self.fields.get(key, [])
-        return value if isinstance(value, list) else self._raise(key, "is not a list; fix it")
+        return value if isinstance(value, list) else self._raise(key, "must be a list; correct it")
 
     def _raise(self, key: str, problem: str) -> NoReturn:
         raise self.invalid(key, problem)

@@ -123,7 +123,7 @@ def _interactive_mode(plugin: AdminEntry, api_version: str) -> InteractiveMode:
     default = "IfAvailable" if api_version.endswith("v1beta1") else None
     mode = plugin.required("interactiveMode", plugin.text("interactiveMode") or default)
     if mode not in INTERACTIVE_MODES:
-        problem = f"is {mode!r}, but must be one of {', '.join(INTERACTIVE_MODES)}; fix it"
+        problem = f"is {mode!r}, but must be one of {', '.join(INTERACTIVE_MODES)}; correct it"
         raise plugin.invalid("interactiveMode", problem)
     return cast("InteractiveMode", mode)
 
@@ -154,4 +154,4 @@ def _header_value(entry: AdminEntry, key: str, value: str) -> str:
     """A value that an HTTP header can hold."""
     if value.isprintable():
         return value
-    raise entry.invalid(key, "cannot be sent: it has a line break or control character; fix it")
+    raise entry.invalid(key, "cannot be sent: it has a line break or control character; remove it")

@@ -184,7 +184,7 @@ def _usual(number: int, key: str) -> Facts:
 
 def example_service() -> Facts:
     """`shop/web`: a canary in eu-west, eu-north drained, and a cluster that is unreachable."""
-    share = "this many active endpoints bring its share nearest to the wanted one"
+    share = "this number of active endpoints comes closest to the wanted share"
     return {
         "service": "shop/web",
         "revision": 1,

@@ -81,7 +81,7 @@ def test_service(pages: Pages, server: ScriptedServer) -> None:
     page = pages.open(f"{server.page}#/services/shop/web")
     shares = page.get_by_role("region", name="Traffic")
     canary = shares.get_by_role("row").filter(has_text="eu-west")
-    for words in ("2 of 6 ready", "9%", "10%", "nearest to the wanted one"):
+    for words in ("2 of 6 ready", "9%", "10%", "closest to the wanted share"):
         expect(canary).to_contain_text(words)
     cluster = page.get_by_role("region", name="eu-west", exact=True)
     expect(

@@ -429,8 +429,10 @@ async def test_controller_without_election_is_warned_of_a_leader() -> None:
         world.hold_lease()
         with capture_logs() as logs:
             world.start()
-            await eventually(lambda: "another controller leads" in [each["event"] for each in logs])
-    (line,) = [each for each in logs if each["event"] == "another controller leads"]
+            await eventually(
+                lambda: "another controller is leading" in [each["event"] for each in logs]
+            )
+    (line,) = [each for each in logs if each["event"] == "another controller is leading"]
     assert (line["lease"], line["holder"]) == (f"{NAMESPACE}/svclink", "another")
 
 

@@ -140,9 +140,15 @@ def test_an_empty_selector_of_an_object_selects_nothing(labels: dict[str, str]) 
     ("selector", "problem"),
     [
         (LabelSelector(), "is empty and selects nothing: "),
-        (expression("In"), "needs at least one value for shard with the operator In"),
-        (expression("NotIn"), "needs at least one value for shard with the operator NotIn"),
-        (expression("Exists", "a"), "needs no values for shard with the operator Exists"),
+        (expression("In"), "must have at least one value for shard, because its operator is In"),
+        (
+            expression("NotIn"),
+            "must have at least one value for shard, because its operator is NotIn",
+        ),
+        (
+            expression("Exists", "a"),
+            "must have no values for shard, because its operator is Exists",
+        ),
         (expression("In", "a", key="-shard"), "has '-shard', which is not a valid label key: "),
         (expression("In", "a b"), "has 'a b', which is not a valid label value: "),
         (LabelSelector((("shard", "-"),)), "has '-', which is not a valid label value: "),

@@ -308,6 +308,7 @@ def test_other_expired_credentials_are_shown() -> None:
 
 DRAINED_LINK = link(spec=ClusterLinkSpec(drained=True))
 FIVE = [f"default/{name}" for name in "abcde"]
+ABOUT_TO_DRAIN = "the cluster's endpoints; svclink is about to put these endpoints on standby"
 SHOWN_FIVE = "default/a, default/b, default/c and 2 more"
 
 
@@ -317,7 +318,8 @@ SHOWN_FIVE = "default/a, default/b, default/c and 2 more"
         (0, [], "True", LinkReason.DRAINED, LinkReason.DRAINED.sentence),
         # A Service that was planned, and whose slices are not written yet.
         (0, FIVE[:1], "True", LinkReason.DRAINED, LinkReason.DRAINED.sentence),
-        (7, FIVE, "False", LinkReason.DRAINING, f"{LinkReason.DRAINING.sentence} (2 Services)"),
+        (7, FIVE, "False", LinkReason.DRAINING, f"2 Services still use {ABOUT_TO_DRAIN}"),
+        (6, FIVE, "False", LinkReason.DRAINING, f"1 Service still uses {ABOUT_TO_DRAIN}"),
         (
             5,
             FIVE,
@@ -325,7 +327,7 @@ SHOWN_FIVE = "default/a, default/b, default/c and 2 more"
             LinkReason.STILL_NEEDED,
             (
                 f"5 Services ({SHOWN_FIVE}) keep using the cluster, because they have no other"
-                " ready endpoint for an IP family"
+                " ready endpoint for at least one IP family"
             ),
         ),
         (
@@ -335,7 +337,7 @@ SHOWN_FIVE = "default/a, default/b, default/c and 2 more"
             LinkReason.STILL_NEEDED,
             (
                 "1 Service (default/a) keeps using the cluster, because it has no other"
-                " ready endpoint for an IP family"
+                " ready endpoint for at least one IP family"
             ),
         ),
     ],

@@ -173,17 +173,17 @@ def test_missed_share() -> None:
     outcome, reason, message = applied(traffic(LOCAL, many, C))
     assert (outcome, reason) == ("False", "ShareUnreachable")
     assert message.startswith(
-        "b gets 33% rather than 50%, because its wanted share is possible only with at most 5 local"
+        "b gets 33% rather than 50%, because its wanted share requires at most 5 local"
         " Pods (there are 10): "
     )
     others = evolve(B, active=5, wanted_share=90, miss=Miss(Obstacle.TOO_MANY_OTHERS, 11))
     assert (
-        "because its wanted share is possible only with 11 fewer active endpoints outside the"
+        "because its wanted share requires 11 fewer active endpoints outside the"
         " cluster" in applied(traffic(LOCAL, others))[2]
     )
     few = evolve(B, miss=Miss(Obstacle.TOO_FEW_OTHERS, 7))
     assert (
-        "because its wanted share is possible only with 7 more ready endpoints outside the cluster"
+        "because its wanted share requires 7 more ready endpoints outside the cluster"
         in (applied(traffic(LOCAL, few))[2])
     )
 

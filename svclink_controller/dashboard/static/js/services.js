@@ -8,7 +8,7 @@ import { Shape } from "./parts.js";
 import { counted, number, visible } from "./text.js";
 
 const LEGEND = [
-  ["ok", "mirrored: active endpoints"],
+  ["ok", "mirrored (number of active endpoints)"],
   ["waiting", "about to change"],
   ["warning", "needs attention"],
   ["error", "failing"],

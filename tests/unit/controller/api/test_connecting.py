@@ -233,9 +233,9 @@ def plugin(*command: str) -> dict[str, object]:
         ("\x00", "it is not YAML"),
         ("[" * 5000, "it is not YAML"),
         (main_content(5), "clusters[a].cluster.server is not a string"),
-        (main_content("https://[::1"), "server is not a URL"),
-        (main_content("https://127.0.0.1:99999"), "server is not a URL"),
-        (main_content("ftp://127.0.0.1"), "server is not a URL"),
+        (main_content("https://[::1"), "server must be a URL"),
+        (main_content("https://127.0.0.1:99999"), "server must be a URL"),
+        (main_content("ftp://127.0.0.1"), "server must be a URL"),
         (
             main_content(**{"client-certificate-data": "aGFsbG8=", "client-key-data": "aGFsbG8="}),
             "users[a].user.client-certificate-data contains no certificate",

@@ -85,10 +85,10 @@ def test_plain_http_has_a_variable_of_its_own() -> None:
     ("proxy", "words"),
     [
         ("socks5://user:hush@proxy.test", "HTTPS_PROXY is a SOCKS proxy"),
-        ("ftp://user:hush@proxy.test", "HTTPS_PROXY is not a URL"),
-        ("http://user:hush@", "HTTPS_PROXY is not a URL"),
-        ("http://user:hush@[::1", "HTTPS_PROXY is not a URL"),
-        ("http://user:hush@proxy.test:99999", "HTTPS_PROXY is not a URL"),
+        ("ftp://user:hush@proxy.test", "HTTPS_PROXY must be a URL"),
+        ("http://user:hush@", "HTTPS_PROXY must be a URL"),
+        ("http://user:hush@[::1", "HTTPS_PROXY must be a URL"),
+        ("http://user:hush@proxy.test:99999", "HTTPS_PROXY must be a URL"),
     ],
 )
 def test_other_proxies_are_refused_by_name(proxy: str, words: str) -> None:

@@ -505,7 +505,7 @@ async def test_missing_crd_names_the_command_that_installs_it(tmp_path: Path) ->
         done = await world.run("status")
     assert str(done.exception).endswith(
         ": install the ClusterLink CRD (kubectl apply -f crd/),"
-        " or, if this is not the main cluster, choose it with --context or --kubeconfig"
+        " or, if this is the wrong cluster, choose the main cluster with --context or --kubeconfig"
     )
 
 

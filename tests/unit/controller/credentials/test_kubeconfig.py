@@ -314,7 +314,7 @@ class TestFlags:
         """The error names the field and does not repeat its value."""
         config = edited(with_token(), (*CLUSTER, "proxy-url"), proxy)
         with pytest.raises(
-            KubeconfigError, match=r"clusters\[0\]\.cluster\.proxy-url is not a"
+            KubeconfigError, match=r"clusters\[0\]\.cluster\.proxy-url must be a URL"
         ) as caught:
             parse_kubeconfig(as_yaml(config), Trust(allows_proxies=True))
         assert "hush" not in shown(caught.value)

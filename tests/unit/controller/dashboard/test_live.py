@@ -321,7 +321,9 @@ async def test_main_cluster_that_is_not_identified(
     async with following(tmp_path) as world:
         world.clusters.main.fail(refusal, when=ends_with("/namespaces/kube-system"))
         async with running(world):
-            await world.has_problem("kube-system", "namespace kube-system in the main cluster", fix)
+            await world.has_problem(
+                "kube-system", "the kube-system namespace in the main cluster", fix
+            )
             assert not world.board.main.is_complete
             world.clusters.main.heal()
             await world.is_ready()

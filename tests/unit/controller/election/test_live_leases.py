@@ -51,7 +51,7 @@ class Main:
         """The Leases in the warnings of a controller in the namespace `svclink`."""
         with capture_logs() as logs:
             await warn_about_other_leaders(self.client, "svclink", "svclink", is_pod=is_pod)
-        return [each["lease"] for each in logs if each["event"] == "another controller leads"]
+        return [each["lease"] for each in logs if each["event"] == "another controller is leading"]
 
 
 @asynccontextmanager

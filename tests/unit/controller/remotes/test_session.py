@@ -176,9 +176,9 @@ async def test_version_is_only_shown(world: World) -> None:
 @pytest.mark.parametrize(
     ("path", "words"),
     [
-        (VERSION, "correct the server in the kubeconfig"),
+        (VERSION, "the server in the kubeconfig is not the URL"),
         (IDENTITY, "create that namespace"),
-        ("/api/v1/services", "correct the server in the kubeconfig"),
+        ("/api/v1/services", "the server in the kubeconfig is not the URL"),
         ("/apis/discovery.k8s.io/v1/endpointslices", "upgrade it to Kubernetes 1.21"),
     ],
 )

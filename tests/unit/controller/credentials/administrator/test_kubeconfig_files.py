@@ -209,7 +209,7 @@ class TestCluster:
                 "certificate-authority is set together with certificate-authority-data",
             ),
             ({"proxy-url": "socks5://proxy.test"}, "proxy-url is a SOCKS proxy"),
-            ({"proxy-url": "proxy.test:3128"}, "proxy-url is not a URL"),
+            ({"proxy-url": "proxy.test:3128"}, "proxy-url must be a URL"),
         ],
     )
     def test_fields_that_kubectl_refuses(
@@ -332,8 +332,8 @@ class TestUser:
             ({"client-key": 5}, "client-key is not a string"),
             ({"client-key-data": "!"}, "client-key-data is not base64"),
             ({"as-groups": ["x"]}, "user.as is missing"),
-            ({"as": "x", "as-groups": "y"}, "as-groups is not a list"),
-            ({"as": "x", "as-groups": [5]}, "as-groups is not a list of strings"),
+            ({"as": "x", "as-groups": "y"}, "as-groups must be a list"),
+            ({"as": "x", "as-groups": [5]}, "as-groups must be a list of strings"),
             ({"as": "x", "as-user-extra": ["y"]}, "as-user-extra is not a mapping"),
             ({"as": "x\ny"}, "user.as cannot be sent"),
             ({"as": "x", "as-groups": ["\x00"]}, "user.as-groups cannot be sent"),
@@ -347,7 +347,7 @@ class TestUser:
             ),
             ({"exec": exec_entry("x", env=[{"value": "y"}])}, "exec.env[0].name is missing"),
             ({"exec": exec_entry("x", env=["y"])}, "exec.env is not a list of mappings"),
-            ({"exec": exec_entry("x", env="y")}, "exec.env is not a list"),
+            ({"exec": exec_entry("x", env="y")}, "exec.env must be a list"),
             ({"exec": exec_entry("x", provideClusterInfo="true")}, "is not a boolean"),
             (
                 {"exec": exec_entry("x"), "auth-provider": {"name": "oidc"}},
@@ -432,4 +432,4 @@ class TestOddValues:
     def test_password_in_a_server_is_not_shown(self, tmp_path: Path) -> None:
         """Not even if the URL is wrong otherwise."""
         server = f"https://admin:{TOKEN}@api.example:99999"
-        assert "server is not a URL" in problem(tmp_path, config(cluster={"server": server}))
+        assert "server must be a URL" in problem(tmp_path, config(cluster={"server": server}))
