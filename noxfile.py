@@ -191,9 +191,7 @@ def docs(session: nox.Session) -> None:
     """
     install(session, "docs")
     session.run("mkdocs", "build", "--strict")
-    session.run(
-        "pytest", "-p", "tests.examples", "README.md", "docs", *BY_FILE, *session.posargs
-    )
+    session.run("pytest", "-p", "tests.examples", "README.md", "docs", *BY_FILE, *session.posargs)
     session.run("pytest", "--doctest-modules", "svclink_core", *session.posargs)
 
 
