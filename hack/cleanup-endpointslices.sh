@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Deletes the EndpointSlices that svclink created in a main cluster. See --help.
+# Deletes the EndpointSlices that svclink created in the main cluster. See --help.
 set -euo pipefail
 
 # The labels of svclink and of its Go release.
@@ -10,9 +10,9 @@ usage() {
   cat <<'HELP'
 Usage: hack/cleanup-endpointslices.sh [options]
 
-Deletes the EndpointSlices that svclink or its Go release created in a main cluster: those with the label
+Deletes the EndpointSlices that svclink or its Go release created in the main cluster: those with the label
 endpointslice.kubernetes.io/managed-by=svclink.cloudpilot.ai or cloudpilot.ai/svclink-cluster, and no others.
-Run it after you remove svclink: while svclink runs and ClusterLinks exist, svclink recreates the EndpointSlices.
+Run it after you remove svclink: while svclink is running and ClusterLinks exist, svclink recreates the EndpointSlices.
 
   -n, --namespace NAME   clean up only this namespace
   -A, --all-namespaces   clean up all namespaces (the default)

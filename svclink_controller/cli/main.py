@@ -123,8 +123,8 @@ class _Commands(click.Group):
 )
 @boolean_option(
     "--sync-services-to-local-cluster",
-    "Create Services that exist only in remote clusters, and their namespaces. svclink"
-    " never changes or deletes them.",
+    "In the main cluster, create Services that exist only in remote clusters, and their"
+    " namespaces. svclink never changes or deletes them.",
 )
 @boolean_option(
     "--opt-in",

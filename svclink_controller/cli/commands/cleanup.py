@@ -84,7 +84,7 @@ def cleanup_command(
     yes: bool,
     output: str,
 ) -> None:
-    """Delete the EndpointSlices that svclink or its Go release created in a main cluster.
+    """Delete the EndpointSlices that svclink or its Go release created in the main cluster.
 
     Deletes only objects with labels of svclink or its Go release, and only if they have not
     changed since they were listed. While svclink is running and ClusterLinks exist, svclink

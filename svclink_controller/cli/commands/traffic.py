@@ -52,7 +52,7 @@ def traffic_command(
     dry_run: bool,
     output: str,
 ) -> None:
-    """Show which clusters get a Service's traffic, and why. With --set, change it.
+    """Show which clusters get a Service's traffic, and why. With --set, change their shares.
 
     ENDPOINTS is the number of ready endpoints, and ACTIVE the number that kube-proxy uses.
     REACHABLE is the share of new connections that the active endpoints get. With --set, the
@@ -99,7 +99,7 @@ def _print_outcome(
     if output != "table":
         print_data(output, _data(proposed, found) | {"written": is_written})
         return
-    told = "would be written" if is_new else "already has these shares"
+    told = "would be written" if is_new else "unchanged, because it already has these shares"
     if proposed.policy is None:
         told = "not created, because it would set no share"
     print_line(f"TrafficPolicy for {proposed.service}: {'written' if is_written else told}")
