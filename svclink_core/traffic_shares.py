@@ -66,9 +66,9 @@ class Obstacle(Enum):
     """Why a cluster cannot get its share."""
 
     TOO_MANY_OTHERS = "the cluster has too few endpoints for its share"
-    TOO_FEW_OTHERS = "too few endpoints outside of the cluster are ready"
+    TOO_FEW_OTHERS = "too few endpoints outside the cluster are ready"
     NOTHING_READY = "the cluster has no ready endpoint"
-    NOTHING_ELSE_READY = "nothing but what should get no traffic is ready"
+    NOTHING_ELSE_READY = "only endpoints that should get no traffic are ready"
     DRAINED = "the ClusterLink is drained"
     FROZEN = "the ClusterLink is disabled, so its EndpointSlices stay unchanged"
 
