@@ -79,6 +79,8 @@ class PageConnection(web.RequestHandler):
 
         The request may contain the token, and anything else: it is not logged.
         """
+        if isinstance(exc, ConnectionError):
+            raise exc  # The client is gone: aiohttp ends the connection.
         if status < 500:
             log.debug("request not understood", problem=type(exc).__name__)
         else:

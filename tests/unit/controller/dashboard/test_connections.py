@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -131,6 +132,29 @@ async def test_failure_of_the_program_is_logged(caplog: pytest.LogCaptureFixture
             writer.write(head + b"Authorization: Bearer the-token\r\n\r\n")
             await reader.read()
     assert [each["event"] for each in lines if each["log_level"] == "error"] == ["internal error"]
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("turns", range(8))
+@pytest.mark.parametrize("path", ["/api/events", "/api/services/shop/web", "/static/js/app.js"])
+async def test_client_that_goes_away_is_no_fault(
+    path: str, turns: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A browser that leaves the page while it loads leaves no line in the log.
+
+    The connection ends in one of the first turns of the event loop: before the request is read,
+    before its answer begins, or between two parts of it.
+    """
+    head = f"GET {path} HTTP/1.1\r\nAuthorization: Bearer the-token\r\n".encode()
+    with capture_logs() as lines:
+        async with page() as browser:
+            host, port = browser.address.rpartition("/")[2].split(":")
+            with socket.create_connection((host, int(port))) as client:
+                client.sendall(head + HOST + b"\r\n")
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+            assert await _is_answered(browser)
+    assert [each for each in lines if each["log_level"] != "debug"] == []
     assert caplog.text == ""
 
 
