@@ -2,10 +2,13 @@
 
 import gc
 
+from svclink_controller.early_interrupts import EarlyInterrupts
+
 gc.disable()  # Imports create no garbage, and collections would take a tenth of the start-up time.
 
-import svclink_controller.slim_imports  # noqa: E402, F401 - before others import these libraries
-from svclink_controller.cli.main import main, plugin  # noqa: E402
+with EarlyInterrupts():
+    import svclink_controller.slim_imports  # noqa: F401 - before others import these libraries
+    from svclink_controller.cli.main import main, plugin
 
 gc.freeze()
 gc.enable()

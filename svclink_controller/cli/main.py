@@ -25,6 +25,7 @@ from svclink_controller.cli.arguments import (
 )
 from svclink_controller.cli.parameters import DurationType, ListenAddressType, MemoryType, Number
 from svclink_controller.credentials.trust import Trust
+from svclink_controller.early_interrupts import INTERRUPTED, EarlyInterrupts
 from svclink_controller.election.leader import DEFAULT_LEASE_NAME
 from svclink_controller.monitoring import logs
 from svclink_controller.monitoring.listen_address import ListenAddress
@@ -67,7 +68,8 @@ class _Commands(click.Group):
         """The command of a name."""
         if cmd_name not in COMMANDS:
             return None
-        module = import_module(f"svclink_controller.cli.commands.{COMMANDS[cmd_name]}")
+        with EarlyInterrupts():
+            module = import_module(f"svclink_controller.cli.commands.{COMMANDS[cmd_name]}")
         command: click.Command = getattr(module, f"{cmd_name.replace('-', '_')}_command")
         return command
 
@@ -298,8 +300,8 @@ def main(arguments: Sequence[str] | None = None, program: str | None = None) -> 
     _prepare_outputs()
     try:
         code = svclink.main(arguments, program, standalone_mode=False)
-    except click.exceptions.Abort:
-        sys.exit(130)
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        sys.exit(INTERRUPTED)
     except click.ClickException as error:
         click.echo(f"Error: {error.format_message()}", err=True)
         sys.exit(1)

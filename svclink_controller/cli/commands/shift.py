@@ -22,6 +22,7 @@ from svclink_controller.cli.traffic.progress import Report, Reporter, reporter
 from svclink_controller.cli.traffic.proposing import current_traffic, preview_policy, propose_policy
 from svclink_controller.cli.traffic.shifting import Shifting
 from svclink_controller.cli.traffic.writing import TrafficError
+from svclink_controller.early_interrupts import INTERRUPTED
 from svclink_controller.invocation import as_started
 from svclink_core.codec import Json
 from svclink_core.explained import counted
@@ -33,9 +34,6 @@ from svclink_core.traffic_shift import Shift, ShiftEnd
 
 WENT_BACK: Final = 2
 """Exit code if the share was set back because too few endpoints of the cluster were ready."""
-
-INTERRUPTED: Final = 130
-"""Exit code after an interrupt, as for every command."""
 
 
 @click.command("shift")
