@@ -90,6 +90,7 @@ def main(arguments: Sequence[str]) -> int:
         rounds = asyncio.run(run(Path(directory)))
     figures = {name: report.medians(each) for name, each in rounds.items()}
     report.show(figures)
+    report.show_targets(figures)
     if options.compare is not None:
         stored = json.loads(options.compare.read_text(encoding="utf-8"))["medians"]
         report.show_worse(report.worse_than(stored, figures))

@@ -119,8 +119,7 @@ def worse_than(
 
 
 def show(figures: Mapping[str, Figures]) -> None:
-    """Print the figures side by side, then the targets."""
-    console = Console(width=120)
+    """Print the figures side by side."""
     names = dict.fromkeys(name for each in figures.values() for name in each)
     table = Table("figure", *figures, "svclink / native")
     for name in names:
@@ -128,7 +127,11 @@ def show(figures: Mapping[str, Figures]) -> None:
         native, own = figures.get(NATIVE, {}).get(name), figures[SVCLINK].get(name)
         ratio = own / native if native and own is not None else None
         table.add_row(name, *map(_number, [*values, ratio]))
-    console.print(table)
+    Console(width=120).print(table)
+
+
+def show_targets(figures: Mapping[str, Figures]) -> None:
+    """Print whether the targets are met, which are those of the default size."""
     targets = Table("target", "limit", "value", "")
     for target, value, is_met in verdicts(figures):
         what = (
@@ -136,7 +139,7 @@ def show(figures: Mapping[str, Figures]) -> None:
         )
         missed = "goal missed" if target.is_goal else "MISSED"
         targets.add_row(what, f"{target.limit:g}", f"{value:.3g}", "ok" if is_met else missed)
-    console.print(targets)
+    Console(width=120).print(targets)
 
 
 def show_worse(worse: Iterable[tuple[str, float, float]]) -> None:
