@@ -75,15 +75,9 @@ class Obstacle(Enum):
 
 @frozen
 class Miss:
-    """Why a share is out of reach, and how far.
-
-    Args:
-        obstacle: Why.
-        endpoints: How many active endpoints of others are too many, or are missing.
-    """
+    """Why a share is out of reach."""
 
     obstacle: Obstacle
-    endpoints: int = 0
 
 
 def why_missed(active: int, others: int, percent: int) -> Miss | None:
@@ -101,11 +95,10 @@ def why_missed(active: int, others: int, percent: int) -> Miss | None:
         return Miss(Obstacle.NOTHING_ELSE_READY)
     if percent < PERCENT and _nearest(percent, PERCENT, others) == active:
         return None
-    rest = active * (PERCENT - percent)
-    too_many, too_few = others - rest // percent, -(-rest // percent) - others
-    if too_many > 0:
-        return Miss(Obstacle.TOO_MANY_OTHERS, too_many)
-    return Miss(Obstacle.TOO_FEW_OTHERS, too_few) if too_few > 0 else None
+    got, wanted = PERCENT * active, percent * (active + others)
+    if got == wanted:
+        return None
+    return Miss(Obstacle.TOO_MANY_OTHERS if got < wanted else Obstacle.TOO_FEW_OTHERS)
 
 
 def percent_of(part: int, whole: int) -> int | None:

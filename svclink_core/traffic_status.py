@@ -28,13 +28,14 @@ from svclink_core.service_traffic import (
     ServiceTraffic,
     TrafficReason,
 )
+from svclink_core.share_remedies import share_remedies
 from svclink_core.svclink_v1alpha1 import Condition
 from svclink_core.traffic_policy_v1alpha1 import (
     ClusterTrafficStatus,
     TrafficPolicy,
     TrafficPolicyStatus,
 )
-from svclink_core.traffic_shares import Miss, Obstacle, percent_of
+from svclink_core.traffic_shares import Obstacle, percent_of
 from svclink_core.well_known import MAIN
 
 
@@ -182,39 +183,54 @@ def _missed_shares(traffic: ServiceTraffic) -> Iterator[str]:
                 got = percent_of(use.active, family.active) or 0
                 place = f" of {family.ip_family} connections" if len(traffic.families) > 1 else ""
                 wanted = f"rather than {use.wanted_share}%"
-                yield f"{use.cluster} gets {got}%{place} {wanted}, {_why(use.miss, family)}"
+                why = _why(use.miss.obstacle, use, family)
+                yield f"{use.cluster} gets {got}%{place} {wanted}, because {why}"
 
 
-def _why(miss: Miss, family: FamilyTraffic) -> str:
-    """The reason; with numbers where the number of endpoints is the reason."""
-    match miss.obstacle:
+def _why(obstacle: Obstacle, use: EndpointUse, family: FamilyTraffic) -> str:
+    """The reason; where it is the number of endpoints, what makes the share possible."""
+    match obstacle:
         case Obstacle.TOO_MANY_OTHERS:
-            return _too_many(miss.endpoints, family)
+            return _too_many(use, family)
         case Obstacle.TOO_FEW_OTHERS:
-            more = counted(miss.endpoints, "more ready endpoint")
-            return f"because its wanted share requires {more} outside the cluster"
+            return _too_few(use, family)
         case Obstacle.NOTHING_READY:
-            return "because it has no ready endpoint"
+            return "it has no ready endpoint"
         case Obstacle.NOTHING_ELSE_READY:
-            return "because the Service has no other ready endpoint"
+            return "the Service has no other ready endpoint"
         case Obstacle.DRAINED:
-            return "because its ClusterLink is drained"
+            return "its ClusterLink is drained"
         case Obstacle.FROZEN:
-            return "because its ClusterLink is disabled and its EndpointSlices stay unchanged"
+            return "its ClusterLink is disabled and its EndpointSlices stay unchanged"
         case unexpected:
             assert_never(unexpected)
 
 
-def _too_many(endpoints: int, family: FamilyTraffic) -> str:
-    """How many endpoints are too many. Local Pods are named where it is enough to remove some."""
-    local = sum([each.active for each in family.uses if each.cluster == MAIN])
-    if local >= endpoints:
-        left = local - endpoints
-        most = f"at most {counted(left, 'local Pod')}" if left else "no local Pods"
-        there = "is 1" if local == 1 else f"are {local}"
-        return f"because its wanted share requires {most} (there {there})"
-    fewer = counted(endpoints, "fewer active endpoint")
-    return f"because its wanted share requires {fewer} outside the cluster"
+_ELSEWHERE: Final = "main or another cluster without a share"
+
+
+def _too_few(use: EndpointUse, family: FamilyTraffic) -> str:
+    """How many endpoints elsewhere make the share possible, if they alone do."""
+    more = share_remedies(use, family).more_elsewhere
+    endpoints = counted(more, "more ready endpoint") if more else "more ready endpoints"
+    return f"its wanted share requires {endpoints} in {_ELSEWHERE}"
+
+
+def _too_many(use: EndpointUse, family: FamilyTraffic) -> str:
+    """What makes the share possible. Local Pods are named where it is enough to remove some."""
+    found, remedies = share_remedies(use, family), []
+    if found.more:
+        remedies.append(f"{counted(found.more, 'more ready endpoint')} in the cluster")
+    if fewer := found.fewer_elsewhere:
+        local = sum([each.active for each in family.uses if each.cluster == MAIN])
+        is_other_used = any(each.reason is TrafficReason.IN_USE for each in family.uses)
+        if fewer < local or not is_other_used:
+            remedies.append(counted(fewer, "fewer local Pod"))
+        else:
+            remedies.append(f"{counted(fewer, 'fewer active endpoint')} in {_ELSEWHERE}")
+    if remedies:
+        return f"its wanted share requires {', or '.join(remedies)}"
+    return "too many endpoints are active in other clusters"
 
 
 def _clusters(policy: TrafficPolicy, traffic: ServiceTraffic) -> tuple[ClusterTrafficStatus, ...]:

@@ -26,8 +26,8 @@ MODULES: Final = sorted(CORE.rglob("*.py"))
 ALL_MODULES: Final = [*MODULES, *sorted(CONTROLLER.rglob("*.py"))]
 
 ALLOWED_IMPORTS: Final = {
-    "__future__", "attrs", "collections.abc", "enum", "functools", "hashlib", "ipaddress",
-    "itertools", "re", "typing",
+    "__future__", "attrs", "bisect", "collections.abc", "enum", "functools", "hashlib",
+    "ipaddress", "itertools", "re", "typing",
 }  # fmt: skip
 ALLOWED_IN_CODEC: Final = {"cattrs", "cattrs.cols", "cattrs.gen"}
 ALLOWED_BUILTINS: Final = {

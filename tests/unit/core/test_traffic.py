@@ -64,7 +64,7 @@ def test_share() -> None:
     assert reasons(found)["b"] is TrafficReason.SHARE
     assert found.traffic.uses[2].miss is None
     missed = divided(local(10), offer(ClusterTraffic("b", 50), 5))
-    assert missed.traffic.uses[1].miss == Miss(Obstacle.TOO_MANY_OTHERS, 5)
+    assert missed.traffic.uses[1].miss == Miss(Obstacle.TOO_MANY_OTHERS)
 
 
 def test_share_of_a_cluster_without_endpoints_is_missed() -> None:

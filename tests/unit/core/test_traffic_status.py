@@ -167,24 +167,47 @@ def test_disabled_clusters_while_nothing_is_ready() -> None:
     assert "ClusterDisabled" not in applied(evolve(HEALTHY, disabled_clusters=("b",)))[2]
 
 
+MISSED = "b gets 33% rather than 50%, because its wanted share requires "
+
+
 def test_missed_share() -> None:
-    """How many local Pods are too many, or how many endpoints of others are missing."""
-    many = evolve(B, active=5, wanted_share=50, miss=Miss(Obstacle.TOO_MANY_OTHERS, 5))
+    """What makes it possible: Pods in the cluster, or fewer local ones or of other clusters."""
+    many = evolve(B, active=5, wanted_share=50, miss=Miss(Obstacle.TOO_MANY_OTHERS))
     outcome, reason, message = applied(traffic(LOCAL, many, C))
     assert (outcome, reason) == ("False", "ShareUnreachable")
-    assert message.startswith(
-        "b gets 33% rather than 50%, because its wanted share requires at most 5 local"
-        " Pods (there are 10): "
+    assert message.startswith(f"{MISSED}5 more ready endpoints in the cluster: ")
+    assert applied(traffic(LOCAL, many))[2].startswith(
+        f"{MISSED}5 more ready endpoints in the cluster, or 5 fewer local Pods: "
     )
-    others = evolve(B, active=5, wanted_share=90, miss=Miss(Obstacle.TOO_MANY_OTHERS, 11))
-    assert (
-        "because its wanted share requires 11 fewer active endpoints outside the"
-        " cluster" in applied(traffic(LOCAL, others))[2]
+    main, a = evolve(LOCAL, ready=1, active=1), EndpointUse("a", 0, 9, 9, TrafficReason.IN_USE)
+    assert applied(traffic(main, a, many))[2].startswith(
+        f"{MISSED}5 more ready endpoints in the cluster, or 5 fewer active endpoints in main or"
+        " another cluster without a share: "
     )
-    few = evolve(B, miss=Miss(Obstacle.TOO_FEW_OTHERS, 7))
+
+
+def test_missed_share_that_needs_endpoints_elsewhere() -> None:
+    """A cluster with a share always has an active endpoint."""
+    two = evolve(LOCAL, ready=2, active=2)
+    few = evolve(B, miss=Miss(Obstacle.TOO_FEW_OTHERS))
+    assert applied(traffic(two, few))[2].startswith(
+        "b gets 33% rather than 10%, because its wanted share requires 7 more ready endpoints in"
+        " main or another cluster without a share: "
+    )
+    alone = evolve(B, ready=1, wanted_share=59, miss=Miss(Obstacle.TOO_FEW_OTHERS))
     assert (
-        "because its wanted share requires 7 more ready endpoints outside the cluster"
-        in (applied(traffic(LOCAL, few))[2])
+        "because its wanted share requires more ready endpoints in main or another cluster"
+        in (applied(traffic(alone))[2])
+    )
+
+
+def test_missed_share_that_no_number_of_endpoints_makes_possible() -> None:
+    """Shares of more than everything, which only a file may ask for, or frozen endpoints."""
+    frozen = EndpointUse("a", 0, 9, 9, TrafficReason.FROZEN)
+    all_of_it = evolve(B, active=5, wanted_share=100, miss=Miss(Obstacle.TOO_MANY_OTHERS))
+    assert (
+        "because too many endpoints are active in other clusters"
+        in (applied(traffic(frozen, all_of_it))[2])
     )
 
 
@@ -210,7 +233,7 @@ def test_share_missed_for_another_reason_than_numbers(obstacle: Obstacle, senten
 
 def test_missed_share_of_one_ip_family() -> None:
     """It is named where the Service has several."""
-    missed = evolve(B, miss=Miss(Obstacle.TOO_FEW_OTHERS, 7))
+    missed = evolve(B, miss=Miss(Obstacle.TOO_FEW_OTHERS))
     four, six = FamilyTraffic("IPv4", 0, (LOCAL, B)), FamilyTraffic("IPv6", 0, (missed,))
     message = applied(ServiceTraffic(WEB, "web", (four, six)))[2]
     assert message.startswith("b gets 100% of IPv6 connections rather than 10%, ")
