@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
+from svclink_core import Reason
+
 from .conftest import Pages
 from .example_fleet import example_snapshot, large_snapshot
-from .facts import Facts, endpoints, link, snapshot
+from .facts import NONE, Facts, cell, endpoints, link, row, snapshot
 from .scripted_server import ScriptedServer
 
 
@@ -43,6 +45,21 @@ def test_services(pages: Pages, server: ScriptedServer) -> None:
         "aria-label",
         "2 active; Kept: the cluster cannot be reached",
     )
+
+
+def test_service_that_is_never_mirrored(pages: Pages, server: ScriptedServer) -> None:
+    """It may be in every cluster: the matrix says why it is not mirrored, not that it is absent."""
+    shown = row([cell(NONE, "Skipped", Reason.SERVICE_KUBERNETES)])
+    server.snapshot = snapshot([link("c1", endpoints(2))], {"default/kubernetes": shown})
+    page = pages.open(f"{server.page}#/services")
+    cells = page.get_by_role("row").nth(1).get_by_role("gridcell")
+    words = "Skipped: the kubernetes Service is never mirrored"
+    expect(cells.last).to_have_attribute("aria-label", words)
+    cells.last.click()
+    expect(page.locator(".told")).to_contain_text(words)
+    legend = page.get_by_role("list", name="Legend")
+    expect(legend).to_contain_text("nothing to mirror")
+    expect(legend).not_to_contain_text("not in this cluster")
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,16 @@ const SHAPES = {
     <path class="cross" d="M4 4l4 4M8 4l-4 4" stroke-width="1.5" stroke-linecap="round" />`,
 };
 
+/** What a level of a Service is called. */
+export const LEVEL_WORDS = {
+  none: "nothing to mirror",
+  ok: "as expected",
+  skipped: "not mirrored",
+  waiting: "about to change",
+  warning: "needs attention",
+  error: "failing",
+};
+
 /** The class of a level. */
 export function toneOf(level) {
   return TONES[level];

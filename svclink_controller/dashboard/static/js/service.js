@@ -3,7 +3,7 @@
 import { Endpoints } from "./endpoints.js";
 import { Entry } from "./history.js";
 import { html } from "./html.js";
-import { Pill, Shape, Untrusted } from "./parts.js";
+import { LEVEL_WORDS, Pill, Shape, Untrusted } from "./parts.js";
 import { viewAddress } from "./router.js";
 import { Shares } from "./shares.js";
 import { counted } from "./text.js";
@@ -24,7 +24,7 @@ export function Service({ page }) {
     <nav class="crumbs" aria-label="Breadcrumb">${back}</nav>
     <div class="heading">
       <h1><${Untrusted}>${service.service}<//></h1>
-      <${Pill} level=${facts.levelName(service.level)}>${wordOf(facts.levelName(service.level))}<//>
+      <${Pill} level=${facts.levelName(service.level)}>${LEVEL_WORDS[facts.levelName(service.level)]}<//>
       <p class="muted"><${About} main=${service.main} /></p>
     </div>
     <${Shares} service=${service} />
@@ -33,19 +33,6 @@ export function Service({ page }) {
     <${Happened} service=${service} facts=${facts} />
     <${Commands} commands=${service.commands} />
   `;
-}
-
-const WORDS = {
-  none: "nothing to mirror",
-  ok: "as expected",
-  skipped: "not mirrored",
-  waiting: "about to change",
-  warning: "needs attention",
-  error: "failing",
-};
-
-function wordOf(level) {
-  return WORDS[level];
 }
 
 function About({ main }) {

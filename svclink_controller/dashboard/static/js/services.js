@@ -4,17 +4,17 @@ import { choices, selected } from "./filters.js";
 import { html, Component } from "./html.js";
 import { Matrix } from "./matrix.js";
 import { PrintedMatrix } from "./printed_matrix.js";
-import { Shape } from "./parts.js";
+import { LEVEL_WORDS, Shape } from "./parts.js";
 import { counted, number, visible } from "./text.js";
 
-const LEGEND = [
-  ["ok", "mirrored (number of active endpoints)"],
-  ["waiting", "about to change"],
-  ["warning", "needs attention"],
-  ["error", "failing"],
-  ["skipped", "not mirrored"],
-  ["none", "not in this cluster"],
-];
+const LEGEND = Object.entries({
+  ok: "mirrored (number of active endpoints)",
+  waiting: LEVEL_WORDS.waiting,
+  warning: LEVEL_WORDS.warning,
+  error: LEVEL_WORDS.error,
+  skipped: LEVEL_WORDS.skipped,
+  none: LEVEL_WORDS.none,
+});
 
 export class Services extends Component {
   /** The page is drawn every second because ages grow. There are none here. */
@@ -53,6 +53,7 @@ export class Services extends Component {
             html`<li class="tone" key=${level}><${Shape} level=${level} />${words}</li>`,
         )}
         <li class="tone"><b>2 +1 /4</b> 2 active, 1 standby, 4 in total</li>
+        ${!page.isPrinting && html`<li class="tone">select a cell to read its reason</li>`}
       </ul>
     `;
   }
