@@ -107,3 +107,19 @@ class ServiceTraffic:
             for family in self.families
             for use in family.uses
         )
+
+
+def rule_without_policy(traffic: ServiceTraffic | None) -> str:
+    """How the traffic of a Service without a policy is divided, in words.
+
+    Args:
+        traffic: What happens to it; None if no cluster that has the Service is drained.
+    """
+    uses = [] if traffic is None else [use for each in traffic.families for use in each.uses]
+    drained = sorted({each.cluster for each in uses if each.reason is TrafficReason.DRAINED})
+    rule = "all ready endpoints get an equal share"
+    if not drained:
+        return rule
+    return (
+        f"{rule}, except that {', '.join(drained)} {'is' if len(drained) == 1 else 'are'} drained"
+    )

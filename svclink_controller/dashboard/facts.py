@@ -19,6 +19,7 @@ from svclink_core.plans import Decision, Plan
 from svclink_core.service_endpoints import ClusterEndpoints, ListedEndpoint, service_endpoints
 from svclink_core.service_notes import with_notes
 from svclink_core.service_overview import service_overview
+from svclink_core.service_traffic import rule_without_policy
 from svclink_core.snapshot import Snapshot
 from svclink_core.traffic_policy_v1alpha1 import TrafficPolicy
 from svclink_core.traffic_shares import percent_of
@@ -72,6 +73,7 @@ class Facts:
             "clusters": self._clusters(snapshot, key, plan),
             "policy": self._policy(snapshot, key),
             "traffic": None if traffic is None else traffic_data(traffic),
+            "ruleWithoutPolicy": rule_without_policy(traffic),
             "findings": [finding_data(each) for each in plan.findings],
             "changes": [
                 {**change_summary(each), "text": change_text(each)} for each in plan.changes

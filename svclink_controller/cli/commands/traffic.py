@@ -21,6 +21,7 @@ from svclink_controller.cli.traffic.writing import write_policy
 from svclink_core.codec import Json
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.plan_documents import change_data, change_text, problems_data, traffic_data
+from svclink_core.service_traffic import rule_without_policy
 from svclink_core.snapshot import Options
 from svclink_core.traffic_edits import has_to_be_written
 from svclink_core.traffic_preview import TrafficPreview
@@ -108,7 +109,8 @@ def _print_outcome(
 def _print_tables(shown: TrafficPreview, found: PartialSnapshot) -> None:
     print_table(TRAFFIC_COLUMNS, traffic_rows(shown.traffic))
     if shown.policy is None:
-        print_line(f"{shown.service} has no TrafficPolicy: all ready endpoints get an equal share")
+        rule = rule_without_policy(shown.traffic)
+        print_line(f"{shown.service} has no TrafficPolicy: {rule}")
     for each in shown.conditions:
         print_line(f"{each.type}: {each.status}, {each.reason}: {each.message}")
     for name, problem in sorted(found.problems.items()):

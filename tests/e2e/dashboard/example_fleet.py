@@ -244,6 +244,7 @@ def example_service() -> Facts:
                 _use("us-west", 3, 3),
             ],
         },
+        "ruleWithoutPolicy": "all ready endpoints get an equal share",
         "findings": [],
         "changes": [],
         "commands": ["svclink explain shop/web", "svclink traffic shop/web"],

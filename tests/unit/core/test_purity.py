@@ -308,6 +308,7 @@ def use_rest(core: Mapping[str, Function], universe: Universe) -> None:
     core["json_name"]("cluster_ip", {})
     policy = traffic_policy(ClusterTraffic("c1", 10))
     core["traffic_status"](policy, policy, service(), ServiceTraffic(WEB, "web"), "")
+    core["rule_without_policy"](ServiceTraffic(WEB))
     core["percent_of"](1, 3)
     core["parse_selector"]("tier=gold,!old")
     core["selector_of"](SELECTOR)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from svclink_core import ClusterTraffic, NamespacedName, TrafficPolicySpec
-from svclink_core.service_traffic import TrafficReason
+from svclink_core.service_traffic import ServiceTraffic, TrafficReason, rule_without_policy
 from svclink_core.traffic import Division, Offer, divide, first_addresses, may_be_used
 from svclink_core.traffic_policy_v1alpha1 import TargetReference
 from svclink_core.traffic_shares import Miss, Obstacle
@@ -99,6 +99,19 @@ def test_share_of_a_disabled_link_is_missed_unless_it_happens_to_hold() -> None:
     for share in (0, 10, 90):
         frozen = offer(ClusterTraffic("b", share), 5, fixed=True)
         assert miss(divided(local(5), frozen)) == Miss(Obstacle.FROZEN)
+
+
+def test_rule_of_a_service_without_a_policy() -> None:
+    """Drained clusters get nothing, unless nothing else is ready."""
+    b, c = (offer(ClusterTraffic(name), 3, drained=True) for name in "bc")
+
+    def rule(*offers: Offer) -> str:
+        return rule_without_policy(ServiceTraffic(WEB, None, (divided(*offers).traffic,)))
+
+    equal = "all ready endpoints get an equal share"
+    assert rule_without_policy(None) == rule(local(2)) == rule(local(0), b, c) == equal
+    assert rule(local(2), b) == f"{equal}, except that b is drained"
+    assert rule(local(2), b, c) == f"{equal}, except that b, c are drained"
 
 
 def test_share_of_nothing_keeps_a_cluster_as_a_standby() -> None:

@@ -12,7 +12,7 @@ export function Shares({ service }) {
   return html`<section class="panel" aria-labelledby="shares">
     <header>
       <h2 id="shares">Traffic</h2>
-      <span class="muted"><${Rule} policy=${policy} traffic=${traffic} /></span>
+      <span class="muted"><${Rule} ...${service} /></span>
     </header>
     <div class="body">
       ${
@@ -32,16 +32,14 @@ export function Shares({ service }) {
   </section>`;
 }
 
-function Rule({ policy, traffic }) {
+function Rule({ policy, ruleWithoutPolicy }) {
   if (policy !== null) {
     const { minReady, recoverySeconds } = policy;
     const endpoints = `${minReady} ready endpoint${minReady === 1 ? "" : "s"}`;
     const rule = `fails over below ${endpoints}, fails back after ${recoverySeconds} s`;
     return html`TrafficPolicy <${Untrusted}>${policy.name}<//>: ${rule}`;
   }
-  return traffic === null
-    ? "no TrafficPolicy: every ready endpoint gets the same share"
-    : "no TrafficPolicy, but a cluster is drained";
+  return html`no TrafficPolicy: <${Untrusted}>${ruleWithoutPolicy}<//>`;
 }
 
 function usesOf(traffic, cluster) {

@@ -84,6 +84,20 @@ async def test_service_without_a_policy(tmp_path: Path) -> None:
     assert data["policy"] is None
 
 
+async def test_service_without_a_policy_while_a_cluster_is_drained(tmp_path: Path) -> None:
+    """The sentence below the table agrees with its rows."""
+    async with fleet(tmp_path, "c1", "c2") as world:
+        prepare(world)
+        world.link("c1", drained=True)
+        world.link("c2", drained=True)
+        table = words(await world.ask("traffic", "default/web"))
+    assert table[2] == "c1 0 9 0 - 0% its ClusterLink is drained"
+    assert table[4] == (
+        "default/web has no TrafficPolicy: all ready endpoints get an equal share, except that c1"
+        " is drained"
+    )
+
+
 async def test_set_creates_a_policy(tmp_path: Path) -> None:
     """What follows is printed first; a dry run writes nothing."""
     async with fleet(tmp_path, "c1") as world:

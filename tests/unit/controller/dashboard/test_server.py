@@ -172,6 +172,7 @@ async def test_service_in_detail(page: Browser) -> None:
         "conditions": [],
     }
     assert [each["wantedShare"] for each in found["traffic"]["clusters"]] == [None, 0]
+    assert found["ruleWithoutPolicy"] == "all ready endpoints get an equal share"
     (change,) = found["changes"]
     assert (change["change"], change["name"], change["reason"]) == (
         "update",
