@@ -39,6 +39,7 @@ CLUSTER_A, CLUSTER_B = REMOTES
 
 MAIN_PODS: Final = {"10.0.0.11": True}
 PODS_OF_A: Final = {"10.1.0.11": True, "10.1.0.12": True}
+MORE_PODS_OF_A: Final = PODS_OF_A | {"10.1.0.13": True}
 PODS_OF_B: Final = {"10.2.0.11": True, "10.2.0.12": True}
 """Addresses of Pods, and whether each is ready."""
 
@@ -75,7 +76,11 @@ class Story:
 
     async def restore(self) -> None:
         """Create the deleted link again, so that both remote clusters are linked."""
+        await self.narrator.chapter("The link to cluster-a is created again.")
         await self._main.post(LINKS, await self.fleet.export_link(CLUSTER_A))
+        await self._expect(
+            "main adds the Pods in cluster-a", {**self.shown, CLUSTER_A: MORE_PODS_OF_A}
+        )
         await self._await_phase(CLUSTER_A, "Ready")
 
     @property
@@ -152,9 +157,8 @@ class Story:
         )
         await self._edit_link(CLUSTER_A, enabled=False)
         await self._await_phase(CLUSTER_A, "Disabled")
-        more_of_a = PODS_OF_A | {"10.1.0.13": True}
         more_of_b = PODS_OF_B | {"10.2.0.13": True}
-        await self._set_pods(CLUSTER_A, more_of_a)
+        await self._set_pods(CLUSTER_A, MORE_PODS_OF_A)
         await self._set_pods(CLUSTER_B, more_of_b)
         await self._expect(
             "main adds the new Pod in cluster-b and leaves cluster-a as it was",
@@ -165,7 +169,7 @@ class Story:
         await self._edit_link(CLUSTER_A, enabled=True)
         await self._expect(
             "main adds the new Pod in cluster-a",
-            {MAIN_CONTEXT: MAIN_PODS, CLUSTER_A: more_of_a, CLUSTER_B: more_of_b},
+            {MAIN_CONTEXT: MAIN_PODS, CLUSTER_A: MORE_PODS_OF_A, CLUSTER_B: more_of_b},
         )
 
     async def _start_a_canary(self) -> None:

@@ -67,14 +67,19 @@ def kept_demo(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
 
 
 def test_kept_demo_verifies_its_story_and_runs_until_interrupted(tmp_path: Path) -> None:
-    """Only its user can read its secrets, which are removed with it."""
+    """Only its user can read its secrets, which are removed with it.
+
+    The last endpoints that it prints are those that its commands show.
+    """
     with kept_demo(tmp_path) as (process, printed):
         assert [
             line.partition("✔ ")[2].partition(", after")[0]
             for line in printed.splitlines()
             if "✔" in line
-        ] == STEPS
+        ] == [*STEPS, "main adds the Pods in cluster-a"]
         assert "10.1.0.12 NOT READY" in printed
+        last = printed.rpartition("The link to cluster-a is created again.")[2]
+        assert "    cluster-a  10.1.0.11 ready   10.1.0.12 ready   10.1.0.13 ready\n" in last
         dashboard = printed.partition("\n    export KUBECONFIG=")[2].splitlines()[1].split()
         assert dashboard[-1] == "dashboard"
         assert shutil.which(dashboard[0], path=SYSTEM_PATH) is not None
