@@ -39,8 +39,17 @@ def demo_command(*, keep: bool, real: bool) -> None:
     with tempfile.TemporaryDirectory(
         prefix="svclink-demo-", ignore_cleanup_errors=True
     ) as directory:
-        if not asyncio.run(_run(Path(directory), binaries, keep=keep)):
-            raise click.Abort
+        is_finished = asyncio.run(_run(Path(directory), binaries, keep=keep))
+    if keep or not is_finished:
+        _say_stopped(Path(directory))
+    if not is_finished:
+        raise click.Abort
+
+
+def _say_stopped(directory: Path) -> None:
+    """Standard error is open even if Ctrl-C also ended a program that reads the output."""
+    files = f"files remain in {directory}" if directory.exists() else "the files are removed"
+    click.echo(f"\nEverything is stopped, and {files}.", err=True)
 
 
 async def _run(directory: Path, binaries: Path | None, *, keep: bool) -> bool:

@@ -17,7 +17,7 @@ TIMEOUT_SECONDS = 300.0
 SYSTEM_PATH = "/usr/bin:/bin"
 """The PATH of another terminal, where `svclink` is not installed."""
 COMMAND = (sys.executable, "-m", "svclink_controller", "demo")
-
+STOPPED = "Everything is stopped, and the files are removed."
 
 STEPS = [
     "all three serve HTTPS on the loopback interface",
@@ -53,6 +53,7 @@ def kept_demo(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
             (*COMMAND, "--keep"),
             env=os.environ | {"TMPDIR": str(files), "PATH": SYSTEM_PATH},
             stdout=log,
+            stderr=subprocess.PIPE,
         ) as process,
     ):
         try:
@@ -92,20 +93,25 @@ def test_kept_demo_verifies_its_story_and_runs_until_interrupted(tmp_path: Path)
         assert not readable & {"kubeconfig", "serving.pem", "sa.key", "journal"}
 
         process.send_signal(signal.SIGHUP)  # The terminal is closed.
-        assert process.wait(timeout=TIMEOUT_SECONDS) == 0
+        _, errors = process.communicate(timeout=TIMEOUT_SECONDS)
+        assert (process.returncode, errors.decode()) == (0, f"\n{STOPPED}\n")
 
     assert not kubeconfig.parent.exists()
 
 
 def test_interrupted_demo_leaves_nothing_behind(tmp_path: Path) -> None:
-    """Ctrl-C in the middle of the story stops everything; the exit code is 130."""
+    """Ctrl-C in the middle of the story stops everything, and says so; the exit code is 130."""
     environment = os.environ | {"TMPDIR": str(tmp_path)}
-    with subprocess.Popen(COMMAND, env=environment, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        COMMAND, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         try:
             assert process.stdout is not None
             for line in process.stdout:
                 if line.startswith("svclink starts"):
                     process.send_signal(signal.SIGINT)
+            assert process.stderr is not None
+            assert process.stderr.read() == f"\n{STOPPED}\n"
             assert process.wait(timeout=TIMEOUT_SECONDS) == 130
         finally:
             process.kill()
