@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Final
 
 import structlog
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from attrs import frozen
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
@@ -15,6 +18,16 @@ from svclink_controller.monitoring.listen_address import ListenAddress, why_not_
 from svclink_core.errors import SvclinkError
 
 log = structlog.get_logger()
+
+
+def _is_own_fault(record: logging.LogRecord) -> bool:
+    """Whether it is not about a client that breaks the rules of HTTP, such as a port scanner."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, HttpProcessingError)
+
+
+_HTTP_LOG: Final = logging.getLogger("aiohttp.server.probes")
+_HTTP_LOG.addFilter(_is_own_fault)
 
 
 class ListenError(SvclinkError):
@@ -63,7 +76,9 @@ async def serving_probes(address: ListenAddress, answers: Answers) -> AsyncItera
     application = web.Application()
     for name in ("metrics", "healthz", "readyz"):
         application.router.add_get(f"/{name}", getattr(answers, name))
-    runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=1)
+    runner = web.AppRunner(
+        application, access_log=None, logger=_HTTP_LOG, handle_signals=False, shutdown_timeout=1
+    )
     await runner.setup()
     try:
         await _listen(runner, address)

@@ -99,6 +99,44 @@ async def test_other_paths_and_methods_are_rejected() -> None:
             assert response.status == 405
 
 
+@pytest.mark.parametrize(
+    "request_text",
+    [
+        b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /metrics HTTP/1.1\r\nBad Header: 1\r\n\r\n",
+        b"GET /metrics HTTP/9.9x\r\n\r\n",
+        b"POST /metrics HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n",
+        bytes.fromhex("1603010200010001fc0303") + b"\r\n\r\n",
+    ],
+    ids=["gone", "header", "version", "chunk", "TLS"],
+)
+async def test_faults_of_clients_are_not_logged(
+    request_text: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A port scanner, or a client that does not wait for its answer, leaves no traceback."""
+    async with answering(answers()) as url:
+        for turns in range(8):
+            host, port = url.rpartition("/")[2].split(":")
+            with socket.create_connection((host, int(port))) as client:
+                client.sendall(request_text)
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+            assert (await get(f"{url}/healthz"))[0] == 200
+    assert caplog.text == ""
+
+
+async def test_failure_of_the_program_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """It is told apart from a client that speaks no HTTP."""
+
+    def lag() -> float:
+        raise ValueError("a fault")
+
+    given = Answers(Metrics().registry, lag, lambda: None, lambda: "leading")
+    async with answering(given) as url:
+        assert (await get(f"{url}/healthz"))[0] == 500
+    assert "ValueError: a fault" in caplog.text
+
+
 async def test_port_is_closed_at_the_end() -> None:
     """After the block nothing listens."""
     async with answering(answers()) as url:
