@@ -91,13 +91,18 @@ def _existing(kubeconfig: Path) -> list[Path]:
         return named[:1]
     if found := [file for file in named[1:] if file.exists()]:
         return found
-    raise ConfigurationError(f"{_named(kubeconfig)}: no such file")
+    is_of_environment = _is_of_environment(kubeconfig)
+    fix = "correct it or pass --kubeconfig=FILE" if is_of_environment else "pass an existing one"
+    raise ConfigurationError(f"{_named(kubeconfig)}: no such file: {fix}")
 
 
 def _named(kubeconfig: Path) -> str:
     """A kubeconfig as its user named it."""
-    is_of_environment = str(kubeconfig) == os.environ.get("KUBECONFIG")
-    return f"{'KUBECONFIG' if is_of_environment else '--kubeconfig'}={kubeconfig}"
+    return f"{'KUBECONFIG' if _is_of_environment(kubeconfig) else '--kubeconfig'}={kubeconfig}"
+
+
+def _is_of_environment(kubeconfig: Path) -> bool:
+    return str(kubeconfig) == os.environ.get("KUBECONFIG")
 
 
 def _unusable(kubeconfig: Path | None, error: Exception) -> ConfigurationError:

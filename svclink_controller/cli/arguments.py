@@ -12,7 +12,7 @@ import click
 from attrs import field, frozen
 
 from svclink_controller.cli import parameters
-from svclink_controller.cli.parameters import BooleanType
+from svclink_controller.cli.parameters import BooleanType, ExistingFile
 from svclink_controller.credentials.trust import STRICT, Trust
 from svclink_core.controller_namespace import CONTROLLER_NAMESPACE_FLAG
 
@@ -213,7 +213,7 @@ _TRUST_OPTIONS: Final = (
 _CLUSTER_OPTIONS: Final = (
     click.option(
         "--kubeconfig",
-        type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path),
+        type=ExistingFile(),
         metavar="FILE",
         help="Kubeconfig for the main cluster; with export-kubeconfig, for the remote cluster."
         " Default: the kubeconfig that kubectl would use, or else the Pod's ServiceAccount.",
@@ -228,7 +228,7 @@ _FILE_OPTIONS: Final = (
     click.option(
         "--main",
         "main_file",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        type=ExistingFile(),
         metavar="FILE",
         help="File with the main cluster's objects, including ClusterLinks. If set, the"
         " command contacts no cluster.",

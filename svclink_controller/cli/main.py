@@ -23,7 +23,14 @@ from svclink_controller.cli.arguments import (
     trusts_remotes,
     with_values,
 )
-from svclink_controller.cli.parameters import DurationType, ListenAddressType, MemoryType, Number
+from svclink_controller.cli.parameters import (
+    DurationType,
+    ExistingFile,
+    ListenAddressType,
+    MemoryType,
+    Number,
+)
+from svclink_controller.cli.usage_errors import sentence_of
 from svclink_controller.credentials.trust import Trust
 from svclink_controller.early_interrupts import INTERRUPTED, EarlyInterrupts
 from svclink_controller.election.leader import DEFAULT_LEASE_NAME
@@ -105,7 +112,7 @@ class _Commands(click.Group):
 )
 @click.option(
     "--kubeconfig",
-    type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path),
+    type=ExistingFile(),
     help="Kubeconfig for the main cluster. Default: the Pod's ServiceAccount.",
 )
 @click.option(
@@ -303,7 +310,7 @@ def main(arguments: Sequence[str] | None = None, program: str | None = None) -> 
     except (click.exceptions.Abort, KeyboardInterrupt):
         sys.exit(INTERRUPTED)
     except click.ClickException as error:
-        click.echo(f"Error: {error.format_message()}", err=True)
+        click.echo(f"Error: {sentence_of(error)}", err=True)
         sys.exit(1)
     except SvclinkError as error:
         click.echo(f"Error: {error}", err=True)

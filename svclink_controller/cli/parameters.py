@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from collections.abc import Iterable
 from datetime import timedelta
@@ -103,6 +104,26 @@ class BooleanType(click.types.BoolParamType):
         if parsed is None:
             self.fail(f"{value!r} is not a boolean: use true or false", param, ctx)
         return parsed
+
+
+class ExistingFile(click.Path):
+    """A file that exists and can be read."""
+
+    def __init__(self) -> None:
+        super().__init__(exists=True, dir_okay=False, readable=True, path_type=Path)
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> str | bytes | os.PathLike[str]:
+        """The path; what click says about any other is completed with the fix."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter as error:
+            cause = error.message.removesuffix(".")
+            self.fail(f"{cause}: pass the path of a readable file", param, ctx)
 
 
 class WholeNumber(click.IntRange):
@@ -222,7 +243,9 @@ def service_account(_: click.Context, __: click.Parameter, value: str | None) ->
     return value
 
 
-def named_files(_: click.Context, __: click.Parameter, texts: Iterable[str]) -> dict[str, Path]:
+def named_files(
+    context: click.Context, parameter: click.Parameter, texts: Iterable[str]
+) -> dict[str, Path]:
     """Files by the name of a ClusterLink, each as `NAME=FILE`."""
     files: dict[str, Path] = {}
     for text in texts:
@@ -233,7 +256,7 @@ def named_files(_: click.Context, __: click.Parameter, texts: Iterable[str]) -> 
             raise click.BadParameter(f"{text!r} names no file: use {name}=FILE")
         if name in files:
             raise click.BadParameter(f"{name!r} is given twice: put its objects into one file")
-        files[name] = Path(path)
+        files[name] = Path(os.fsdecode(ExistingFile().convert(path, parameter, context)))
     return files
 
 

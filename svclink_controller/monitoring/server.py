@@ -96,4 +96,7 @@ async def _listen(runner: web.AppRunner, address: ListenAddress) -> None:
         await web.TCPSite(runner, address.host or None, address.port).start()
     except (OSError, OverflowError) as error:
         cause = why_not_listening(error)
-        raise ListenError(f"cannot listen on --listen-address={address}: {cause}") from error
+        raise ListenError(
+            f"cannot listen on --listen-address={address}: {cause}: pass a different"
+            " --listen-address or off"
+        ) from error

@@ -104,7 +104,10 @@ def test_mistakes_of_the_command_line_are_one_sentence(user: NewUser) -> None:
     )
     assert "/nowhere/file" in user.fails("svclink status --kubeconfig /nowhere/file")
     gone = user.fails("svclink status", KUBECONFIG="/nowhere/a:/nowhere/b")
-    assert gone == "Error: KUBECONFIG=/nowhere/a:/nowhere/b: no such file"
+    assert gone == (
+        "Error: KUBECONFIG=/nowhere/a:/nowhere/b: no such file: correct it or pass"
+        " --kubeconfig=FILE"
+    )
 
 
 def test_kubeconfig_in_a_secret_stays_there(user: NewUser, world: World) -> None:

@@ -13,6 +13,7 @@ from attrs import evolve
 from svclink_controller import clock
 from svclink_controller.cli.arguments import Source, output_option, reads_clusters_or_files
 from svclink_controller.cli.describing import NO_LINK, TRAFFIC_COLUMNS, finding_text, traffic_rows
+from svclink_controller.cli.parameters import ExistingFile
 from svclink_controller.cli.printing import console, print_data, print_line, print_table, yaml_text
 from svclink_controller.cli.snapshots.files import read_policies
 from svclink_controller.cli.snapshots.partial import PartialSnapshot
@@ -47,7 +48,7 @@ CHANGES: Final = 2
 @click.option(
     "--policy",
     "policy_file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=ExistingFile(),
     metavar="FILE",
     help="Plan as if the TrafficPolicies in this file were applied.",
 )

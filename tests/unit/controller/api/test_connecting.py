@@ -264,11 +264,20 @@ async def test_unusable_main_kubeconfig_is_one_error(
     assert capfd.readouterr() == ("", "")
 
 
-async def test_missing_main_kubeconfig_is_named(tmp_path: Path) -> None:
+async def test_missing_main_kubeconfig_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """Some files of $KUBECONFIG may be missing, but not all."""
     missing = tmp_path / "missing"
-    with pytest.raises(ConfigurationError, match=f"^--kubeconfig={missing}: no such file$"):
+    with pytest.raises(ConfigurationError) as caught:
         await main_client(missing)
+    assert str(caught.value) == f"--kubeconfig={missing}: no such file: pass an existing one"
+    monkeypatch.setenv("KUBECONFIG", str(missing))
+    with pytest.raises(ConfigurationError) as caught:
+        await main_client(missing)
+    assert str(caught.value) == (
+        f"KUBECONFIG={missing}: no such file: correct it or pass --kubeconfig=FILE"
+    )
     (tmp_path / "there").write_text(main_content(token=TOKEN), encoding="utf-8")
     client = await main_client(Path(f"{missing}{os.pathsep}{tmp_path / 'there'}"))
     await client.close()

@@ -146,11 +146,13 @@ async def test_port_is_closed_at_the_end() -> None:
 
 
 async def test_port_in_use_is_an_error() -> None:
-    """The error names the flag and the cause."""
+    """The error names the flag, the cause and the fix."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(
-            ListenError, match=rf"^cannot listen on --listen-address=127.0.0.1:{port}: "
+            ListenError,
+            match=rf"^cannot listen on --listen-address=127.0.0.1:{port}: Address already in use:"
+            " pass a different --listen-address or off$",
         ):
             async with serving_probes(ListenAddress("127.0.0.1", port), answers()):
                 pytest.fail("it must not be served")
