@@ -32,6 +32,16 @@ def test_no_document_installs_from_pypi(document: Path) -> None:
     assert not re.search(r"pip3? install (-\S+ )*svclink\b", text)
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_svclink_is_on_the_path_after_its_installation(document: Path) -> None:
+    """The same page shows `svclink ...`, which the shell only finds in an active environment."""
+    for block in re.findall(
+        r"^```\w+\n(.*?)^```", document.read_text("utf-8"), re.MULTILINE | re.DOTALL
+    ):
+        if "-m venv" in block and re.search(r"install (-\S+ )*\.( |$)", block):
+            assert "&& . .venv/bin/activate && pip install " in block
+
+
 def test_readme_quotes_the_demo() -> None:
     """What README shows of the demo is part of the output on its page, which is executed."""
     quotes = re.findall(
