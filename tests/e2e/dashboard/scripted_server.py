@@ -33,6 +33,7 @@ class ScriptedServer:
     """Sends a snapshot to every page, and then what the test says."""
 
     def __init__(self) -> None:
+        self.token = TOKEN
         self.snapshot: Facts = {}
         self.services: dict[str, Facts] = {}
         self.is_down = False
@@ -45,7 +46,7 @@ class ScriptedServer:
     @property
     def page(self) -> str:
         """The address to open."""
-        return f"{self.address}/?token={TOKEN}"
+        return f"{self.address}/?token={self.token}"
 
     @property
     def page_count(self) -> int:
@@ -120,9 +121,8 @@ class ScriptedServer:
             return web.json_response({"error": f"No cluster has a Service {key}."}, status=404)
         return web.json_response(self.services[key])
 
-    @staticmethod
-    def _is_allowed(request: web.Request) -> bool:
-        return TOKEN in (
+    def _is_allowed(self, request: web.Request) -> bool:
+        return self.token in (
             request.query.get("token"),
             request.headers.get("Authorization", "").removeprefix("Bearer "),
         )

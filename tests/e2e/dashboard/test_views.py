@@ -253,3 +253,23 @@ def test_the_token_leaves_the_address(pages: Pages, server: ScriptedServer) -> N
     another = page.context.new_page()
     another.goto(f"{server.address}/#/services")
     expect(another.get_by_role("grid")).to_be_visible()
+
+
+def test_a_bookmark_works_once_the_printed_address_was_opened(
+    pages: Pages, server: ScriptedServer
+) -> None:
+    """As the documentation says: with the same port, again after each start of the dashboard."""
+    bookmark = f"{server.address}/#/services?namespace=shop"
+    page = pages.open(server.page)
+    expect(page.get_by_role("heading", name="Fleet")).to_be_visible()
+    page.goto(bookmark)
+    expect(page.get_by_role("grid")).to_be_visible()
+    server.token = "another-token"  # noqa: S105 - opens pages of tests only
+    another = page.context.new_page()
+    another.goto(bookmark)
+    expect(another.get_by_text("Open the address that svclink dashboard printed")).to_be_visible()
+    another.goto(server.page)
+    expect(another.get_by_role("heading", name="Fleet")).to_be_visible()
+    another.goto(bookmark)
+    expect(another.get_by_role("grid")).to_be_visible()
+    pages.complaints.clear()  # Chromium logs every answer 401.
