@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from svclink_core.link_reasons import LinkReason
+from svclink_core.service_traffic import TrafficReason
+from svclink_core.traffic_status import PolicyReason
 from svclink_core.well_known import Reason
 
 from .facts import (
@@ -52,8 +55,7 @@ def example_snapshot(**different: object) -> Facts:
             enabled=False,
             phase="Disabled",
             reason="Disabled",
-            message="spec.enabled is false: mirrored EndpointSlices stay unchanged until"
-            " you set it to true",
+            message=LinkReason.DISABLED.sentence,
             services=2,
             slices=2,
             version="v1.34.1",
@@ -83,15 +85,15 @@ def example_snapshot(**different: object) -> Facts:
                     "Degraded",
                     "True",
                     "PortMismatch",
-                    "give the ports the same name or the same number in both clusters:"
-                    " search/suggest",
+                    f"1 Service (search/suggest): {LinkReason.PORT_MISMATCH.sentence}",
                     healthy=False,
                 ),
                 condition(
                     "CredentialsExpiring",
                     "True",
                     "CredentialsExpireSoon",
-                    "replace the kubeconfig of the link by one with new credentials before then",
+                    "the token expires at 2026-03-14T09:00:00Z:"
+                    f" {LinkReason.CREDENTIALS_EXPIRE_SOON.sentence}",
                     healthy=False,
                 ),
             ],
@@ -184,7 +186,7 @@ def _usual(number: int, key: str) -> Facts:
 
 def example_service() -> Facts:
     """`shop/web`: a canary in eu-west, eu-north drained, and a cluster that is unreachable."""
-    share = "this number of active endpoints comes closest to the wanted share"
+    share = TrafficReason.SHARE.sentence
     return {
         "service": "shop/web",
         "revision": 1,
@@ -220,14 +222,10 @@ def example_service() -> Facts:
             "recoverySeconds": 30,
             "conditions": [
                 condition(
-                    "Accepted", "True", "Accepted", "it counts for its Service", healthy=True
+                    "Accepted", "True", "Accepted", PolicyReason.ACCEPTED.sentence, healthy=True
                 ),
                 condition(
-                    "Applied",
-                    "True",
-                    "Applied",
-                    "traffic is distributed as the policy specifies",
-                    healthy=True,
+                    "Applied", "True", "Applied", PolicyReason.APPLIED.sentence, healthy=True
                 ),
             ],
         },
@@ -353,7 +351,7 @@ def _happened() -> list[Facts]:
             "11:57:41",
             WARNING,
             "traffic",
-            "tier 1 is in use: the earlier tiers have fewer ready endpoints than spec.minReady",
+            f"tier 1 is in use: {PolicyReason.FAILED_OVER.sentence}",
             service="checkout/payments",
         ),
         happened(
@@ -384,7 +382,7 @@ def _events() -> list[Facts]:
             "at": "2026-03-10T11:57:42Z",
             "type": "Normal",
             "reason": "FailedOver",
-            "message": "the earlier tiers have fewer ready endpoints than spec.minReady",
+            "message": PolicyReason.FAILED_OVER.sentence,
             "object": "TrafficPolicy/checkout/payments-failover",
             "count": 1,
         },
