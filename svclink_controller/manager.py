@@ -196,7 +196,7 @@ class Manager:
                 await self.following.reflectors.list_links()
                 await self.following.reflectors.list_policies()
         except (ApiError, TransportError, WireError, TimeoutError) as error:
-            log.warning("links not read again", problem=str(error) or "no answer in time")
+            log.warning("links not read again", problem=str(error) or "timed out")
         await self.work.run()
 
 

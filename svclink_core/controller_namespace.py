@@ -51,9 +51,9 @@ class AssumedNamespace:
     def sentence(self) -> str:
         """Why this namespace is assumed, and what to do if that is wrong."""
         why = (
-            "found no svclink Deployment or Lease"
+            "no svclink Deployment or Lease was found"
             if self.is_everything_seen
-            else "no permission to list Deployments or Leases in all namespaces"
+            else "the credentials in use cannot list Deployments or Leases in all namespaces"
         )
         return (
             f"{why}, so namespace {self.name} from the kubeconfig's context is used: if svclink"

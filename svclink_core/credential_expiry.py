@@ -94,7 +94,7 @@ def _reason(expiry: Expiry, now: float) -> LinkReason:
 
 
 def _sentence(expiries: Collection[Expiry], now: float) -> str:
-    return ", ".join(
+    return "; ".join(
         f"{each.credential} {'expired' if each.at <= now else 'expires'} at {each.shown}"
         for each in expiries
     )

@@ -81,8 +81,8 @@ class LinkReason(Explained):
     DELETION_HELD = (
         "DeletionHeld",
         (
-            "the cluster lost most of its mirrored EndpointSlices at once; if the loss is"
-            " intentional, edit the link to delete the mirrors now"
+            "most of the EndpointSlices that svclink mirrors disappeared from the cluster at once;"
+            " if the loss is intentional, edit the link to delete the mirrors now"
         ),
     )
     BUDGET_EXCEEDED = (

@@ -17,14 +17,14 @@ class TrafficReason(Explained):
     """Why this number of a cluster's ready endpoints is active: a code and a sentence."""
 
     LOCAL = ("Local", "svclink never changes local endpoints")
-    FROZEN = ("Frozen", "the ClusterLink is disabled, so its EndpointSlices stay unchanged")
-    IN_USE = ("InUse", "all its ready endpoints are active")
+    FROZEN = ("Frozen", "the ClusterLink is disabled and its EndpointSlices stay unchanged")
+    IN_USE = ("InUse", "all ready endpoints are active")
     SHARE = ("Share", "this number of active endpoints comes closest to the wanted share")
-    NO_SHARE = ("NoShare", "its share is 0")
+    NO_SHARE = ("NoShare", "the cluster's share is 0")
     TIER_WAITING = ("TierWaiting", "the earlier tiers have enough ready endpoints")
-    DRAINED = ("Drained", "its ClusterLink is drained")
+    DRAINED = ("Drained", "the ClusterLink is drained")
     LAST_READY = ("LastReady", "the Service has no other ready endpoint")
-    NOTHING_READY = ("NothingReady", "it has no ready endpoints")
+    NOTHING_READY = ("NothingReady", "the cluster has no ready endpoints")
 
 
 @frozen

@@ -172,7 +172,7 @@ def _advised(problem: Problem, facts: LinkFacts) -> str:
     """A problem, with the command that replaces the kubeconfig if that solves it."""
     command = replacement_advice(problem, facts.link, facts.home)
     if problem.secret_fault is SecretFault.MISSING and command:
-        return f"{problem.message}. To create it: {command}"
+        return f"{problem.message}. To do so, run: {command}"
     return problem.message + (_replacement(command, facts) if command else "")
 
 
@@ -301,12 +301,10 @@ def _exceeded(facts: LinkFacts) -> Iterator[_Trouble]:
 def _held(guard: Guard) -> Iterator[_Trouble]:
     wave = guard.wave
     if wave is not None and wave.held_until is not None:
-        lost = f"the cluster lost {wave.deletions} of {wave.slices} mirrored EndpointSlices at once"
+        slices = f"{wave.deletions} of {wave.slices} EndpointSlices that svclink mirrors"
+        lost = f"{slices} disappeared from the cluster at once"
         fix = "if the loss is intentional, edit the link to delete the mirrors now"
-        yield (
-            LinkReason.DELETION_HELD,
-            f"{lost}; svclink is keeping their mirrors for now: {fix}",
-        )
+        yield LinkReason.DELETION_HELD, f"{lost}; svclink is keeping the mirrors for now: {fix}"
 
 
 def _found(findings: Sequence[Finding]) -> Iterator[_Trouble]:

@@ -70,7 +70,7 @@ class Obstacle(Enum):
     NOTHING_READY = "the cluster has no ready endpoint"
     NOTHING_ELSE_READY = "only endpoints that should get no traffic are ready"
     DRAINED = "the ClusterLink is drained"
-    FROZEN = "the ClusterLink is disabled, so its EndpointSlices stay unchanged"
+    FROZEN = "the ClusterLink is disabled and its EndpointSlices stay unchanged"
 
 
 @frozen

@@ -206,7 +206,7 @@ def _why(obstacle: Obstacle, use: EndpointUse, family: FamilyTraffic) -> str:
             assert_never(unexpected)
 
 
-_ELSEWHERE: Final = "main or another cluster without a share"
+_ELSEWHERE: Final = "the main cluster or another cluster without a share"
 
 
 def _too_few(use: EndpointUse, family: FamilyTraffic) -> str:

@@ -90,12 +90,12 @@ class Reason(Explained):
     # Kept: the slices stay because nothing is known for certain, or because the user said so.
     FROZEN = (
         "Frozen",
-        "the ClusterLink is disabled, so its EndpointSlices stay unchanged",
+        "the ClusterLink is disabled",
         Side.OPERATOR,
     )
     NOT_SELECTED = (
         "NotSelected",
-        "another controller handles the ClusterLink: --link-selector does not match it",
+        "--link-selector leaves the ClusterLink to another controller",
         Side.OPERATOR,
     )
     PENDING = (
@@ -116,49 +116,46 @@ class Reason(Explained):
     UNREACHABLE_NOT_READY = (
         "UnreachableNotReady",
         (
-            "the cluster is unreachable, and the link's spec.unreachable marks the endpoints as"
-            " not ready"
+            "the link's spec.unreachable marks the endpoints as not ready while the cluster is"
+            " unreachable"
         ),
         Side.OPERATOR,
     )
     LAST_ENDPOINTS = (
         "LastEndpoints",
-        "the cluster cannot be reached, and without it the Service would have no ready endpoints",
+        (
+            "the Service has no ready endpoint outside the unreachable cluster for at least one IP"
+            " family"
+        ),
         Side.REMOTE,
     )
     DELETION_SETTLING = (
         "DeletionSettling",
-        (
-            "the cluster lost mirrored EndpointSlices of the Service; svclink is waiting to see"
-            " whether it loses more"
-        ),
+        "svclink is waiting to see whether more EndpointSlices disappear from the cluster",
         Side.REMOTE,
     )
     DELETION_HELD = (
         "DeletionHeld",
-        "the cluster lost most of its mirrored EndpointSlices at once",
+        "most of the EndpointSlices that svclink mirrors disappeared from the cluster at once",
         Side.REMOTE,
     )
     REMOTE_CHANGING = (
         "RemoteChanging",
-        (
-            "the remote Service and its EndpointSlices are inconsistent; svclink is waiting for an"
-            " update"
-        ),
+        "svclink is waiting for the remote Service and its EndpointSlices to become consistent",
     )
     MAIN_UNDECODABLE = (
         "MainUndecodable",
-        "one of its objects in the main cluster could not be decoded",
+        "an object of the Service in the main cluster could not be decoded",
         Side.MAIN,
     )
     API_SERVER_CALLS_UNKNOWN = (
         "APIServerCallsUnknown",
-        "the main cluster's webhook configurations, APIServices and CRDs have not been listed yet",
+        "the main cluster's webhook configurations, APIServices and CRDs have not all been listed",
         Side.MAIN,
     )
     UNDECODABLE = (
         "Undecodable",
-        "one of its objects in the cluster could not be decoded",
+        "an object of the Service in the remote cluster could not be decoded",
         Side.REMOTE,
     )
     INVALID_SPEC = (
@@ -172,28 +169,32 @@ class Reason(Explained):
     SERVICE_KUBERNETES = ("KubernetesService", "the kubernetes Service is never mirrored")
     NAMESPACE_NOT_IN_FLAG = (
         "NamespaceNotInFlag",
-        "its namespace is not in --included-namespaces",
+        "the Service's namespace is not in --included-namespaces",
         Side.OPERATOR,
     )
     NAMESPACE_NOT_INCLUDED = (
         "NamespaceNotIncluded",
-        "its namespace is not in the link's includedNamespaces",
+        "the Service's namespace is not in the link's includedNamespaces",
         Side.OPERATOR,
     )
     NAMESPACE_EXCLUDED = (
         "NamespaceExcluded",
-        "its namespace is in the link's excludedNamespaces",
+        "the Service's namespace is in the link's excludedNamespaces",
         Side.OPERATOR,
     )
-    SERVICE_EXCLUDED = ("ServiceExcluded", "it is in the link's excludedServices", Side.OPERATOR)
+    SERVICE_EXCLUDED = (
+        "ServiceExcluded",
+        "the Service is in the link's excludedServices",
+        Side.OPERATOR,
+    )
     SERVICE_NAME_EXCLUDED = (
         "ServiceNameExcluded",
-        "its name is in the link's excludedServiceNames",
+        "the Service's name is in the link's excludedServiceNames",
         Side.OPERATOR,
     )
     NAMESPACE_NOT_SELECTED = (
         "NamespaceNotSelected",
-        "the link's namespaceSelector does not select its namespace",
+        "the link's namespaceSelector does not select the Service's namespace",
         Side.OPERATOR,
     )
     SERVICE_NOT_SELECTED = (
@@ -208,7 +209,10 @@ class Reason(Explained):
     )
     NOT_OPTED_IN = (
         "NotOptedIn",
-        f'--opt-in or optIn is set, but the main Service lacks {ANNOTATION_MIRROR}: "true"',
+        (
+            f'the main Service lacks the annotation {ANNOTATION_MIRROR}: "true", which --opt-in or'
+            " optIn requires"
+        ),
         Side.MAIN,
     )
     REMOTE_SERVICE_MISSING = (
@@ -240,7 +244,7 @@ class Reason(Explained):
     )
     NAMESPACE_RESERVED = (
         "NamespaceReserved",
-        "svclink creates no Services in kube-* namespaces",
+        "svclink does not create Services in kube-* namespaces",
     )
     NAME_INVALID = (
         "NameInvalid",
@@ -260,11 +264,11 @@ class Reason(Explained):
     )
     NAMESPACE_TERMINATING = (
         "NamespaceTerminating",
-        "its namespace in the main cluster is being deleted",
+        "the Service's namespace in the main cluster is being deleted",
     )
     REMOTE_PORTLESS = (
         "RemotePortless",
-        "the remote Service has no ports, and the main cluster would reject such a Service",
+        "the remote Service has no ports, which the main cluster would reject",
         Side.REMOTE,
     )
     OLDER_LINK_AWAITED = (
@@ -281,14 +285,17 @@ class Reason(Explained):
     MAIN_DELETING = ("MainDeleting", "the main Service is being deleted", Side.MAIN)
     CALLED_BY_API_SERVER = (
         "CalledByAPIServer",
-        "the main cluster's API server calls it, so its traffic must stay in the main cluster",
+        (
+            "the main cluster's API server calls the Service, and such calls must stay in the main"
+            " cluster"
+        ),
         Side.MAIN,
     )
 
     # Skipped: it was mirrored and no longer is.
     UNREACHABLE_REMOVED = (
         "UnreachableRemoved",
-        "the cluster is unreachable, and the link's spec.unreachable removes the EndpointSlices",
+        ("the link's spec.unreachable removes the EndpointSlices while the cluster is unreachable"),
         Side.OPERATOR,
     )
 
@@ -311,13 +318,16 @@ class Reason(Explained):
     )
 
     # Mirrored, and why a change is made.
-    MIRRORED = ("Mirrored", "its EndpointSlices are mirrored")
+    MIRRORED = ("Mirrored", "the Service's EndpointSlices are mirrored")
     SOURCE_ADDED = ("SourceAdded", "the remote EndpointSlice is not mirrored yet")
     CONTENT_CHANGED = ("ContentChanged", "the mirrored EndpointSlice differs from the remote one")
     OWNER_CHANGED = ("OwnerChanged", "the main Service was re-created with a different uid")
     RESTORED = (
         "Restored",
-        "the unreachable policy no longer applies: endpoints that were ready are ready again",
+        (
+            "the link's spec.unreachable no longer applies, so endpoints that were ready become"
+            " ready again"
+        ),
     )
     ACTIVATED = ("Activated", "the Service needs more active endpoints in the cluster")
     STANDBY = (
@@ -330,21 +340,21 @@ class Reason(Explained):
         "the main Service no longer has the mirrored EndpointSlice's ports",
         Side.MAIN,
     )
-    LINK_GONE = ("LinkGone", "there is no ClusterLink for this cluster", Side.OPERATOR)
+    LINK_GONE = ("LinkGone", "there is no ClusterLink for the cluster", Side.OPERATOR)
     LEFTOVER_REPLACED = (
         "LeftoverReplaced",
-        "the Go release's EndpointSlice has been replaced",
+        "svclink's own EndpointSlice replaces the one from the Go release",
     )
     DUPLICATE = ("Duplicate", "another mirrored EndpointSlice has the same source")
 
     # Created: the main cluster has no such Service, and the controller is told to create those.
     SERVICE_CREATED = (
         "ServiceCreated",
-        "svclink creates the Service in the main cluster from the remote Service",
+        "--sync-services-to-local-cluster creates Services that exist only in remote clusters",
     )
     NAMESPACE_CREATED = (
         "NamespaceCreated",
-        "svclink creates the namespace in the main cluster for a Service that it creates there",
+        "a Service that svclink will create needs the namespace",
     )
 
     # Findings: mirrored, but something had to be left out.
@@ -371,7 +381,10 @@ class Reason(Explained):
     )
     HAS_ENDPOINT_GROUP = (
         "HasEndpointGroup",
-        "the Service has a GKE network endpoint group, and mirrors may stop it from tracking Pods",
+        (
+            "the Service has a GKE network endpoint group, and mirrors may stop the group from"
+            " tracking Pods"
+        ),
         Side.MAIN,
     )
     INVALID_MIRROR_ANNOTATION = (

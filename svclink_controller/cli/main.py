@@ -132,8 +132,8 @@ class _Commands(click.Group):
 )
 @boolean_option(
     "--sync-services-to-local-cluster",
-    "In the main cluster, create Services that exist only in remote clusters, and their"
-    " namespaces. svclink never changes or deletes them.",
+    "If a Service exists only in remote clusters, create it, and its namespace if necessary, in"
+    " the main cluster. svclink never changes or deletes these objects.",
 )
 @boolean_option(
     "--opt-in",

@@ -119,7 +119,9 @@ def _read(document: YamlValue, trust: Trust) -> Credentials:
     config = checked_mapping("", document, "kubeconfig", trust)
     for key, expected in (("apiVersion", "v1"), ("kind", "Config")):
         if config.fields.get(key, expected) != expected:
-            raise config.invalid(key, f"is not {expected}; use a kubeconfig")
+            raise config.invalid(
+                key, f"is not {expected}, so this is not a kubeconfig; provide one"
+            )
     clusters = dict(_entries(config, "cluster", trust))
     users = dict(_entries(config, "user", trust))
     contexts = dict(_entries(config, "context", trust))

@@ -76,7 +76,7 @@ class Observer:
         """
         about = f"{SECRETS.plural}/{name}"
         fix = None if error is None else fix_of(error, SECRETS.plural)
-        self._note(about, f"Secret {name}, which a link names, cannot be read", error, fix)
+        self._note(about, f"Secret {name}, which a link refers to, cannot be read", error, fix)
 
     def _note(self, about: str, text: str, error: ReadError | None, fix: str | None = None) -> None:
         if error is None:

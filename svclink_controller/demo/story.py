@@ -146,7 +146,7 @@ class Story:
         fewer = {"10.2.0.11": True}
         await self._set_pods(CLUSTER_B, fewer)
         await self._expect(
-            "main removes that Pod",
+            "main removes that Pod's endpoint",
             {MAIN_CONTEXT: MAIN_PODS, CLUSTER_A: PODS_OF_A, CLUSTER_B: fewer},
         )
         await self._await_phase(CLUSTER_B, "Ready")
@@ -161,14 +161,14 @@ class Story:
         await self._set_pods(CLUSTER_A, MORE_PODS_OF_A)
         await self._set_pods(CLUSTER_B, more_of_b)
         await self._expect(
-            "main adds the new Pod in cluster-b and leaves cluster-a as it was",
+            "main adds the new endpoint of cluster-b and leaves cluster-a as it was",
             {MAIN_CONTEXT: MAIN_PODS, CLUSTER_A: PODS_OF_A, CLUSTER_B: more_of_b},
         )
 
         await self.narrator.chapter("The link to cluster-a is enabled again.")
         await self._edit_link(CLUSTER_A, enabled=True)
         await self._expect(
-            "main adds the new Pod in cluster-a",
+            "main adds the new endpoint of cluster-a",
             {MAIN_CONTEXT: MAIN_PODS, CLUSTER_A: MORE_PODS_OF_A, CLUSTER_B: more_of_b},
         )
 
@@ -224,7 +224,7 @@ class Story:
         pods_of_b = self.shown[CLUSTER_B]
         await self._main.delete(f"{LINKS}/{CLUSTER_A}", {})
         await self._expect(
-            "main removes the Pods in cluster-a and keeps the others",
+            "main removes the endpoints of cluster-a and keeps the others",
             {MAIN_CONTEXT: MAIN_PODS, CLUSTER_B: pods_of_b},
         )
 

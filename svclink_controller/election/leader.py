@@ -204,7 +204,7 @@ class Elector:
                     now = clock.micro_time()
                     await self._write(LeaseSpec("", 1, now, now, self._spec.lease_transitions))
         except (ApiError, TransportError, WireError, TimeoutError) as error:
-            log.warning("lease not released", problem=str(error) or "no answer in time")
+            log.warning("lease not released", problem=str(error) or "timed out")
             return False
         return True
 

@@ -75,6 +75,8 @@ class LinkRemoval:
         try:
             links = await reflector.list_all()
         except (ApiError, TransportError, WireError) as error:
-            log.warning("slices of an unknown link kept", link=name, problem=str(error))
+            log.warning(
+                "kept slices whose link could not be looked up", link=name, problem=str(error)
+            )
             return False
         return not links.items and not links.undecodable

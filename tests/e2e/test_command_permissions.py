@@ -129,7 +129,7 @@ def test_namespace_that_cannot_be_searched_for_is_assumed(
     file = kubeconfig_of(granted.main, token, "default", tmp_path)
     explain = f"svclink explain {granted.namespace}/web --kubeconfig {file}"
     assumed = shell(explain)
-    assert "no permission to list Deployments or Leases in all namespaces" in assumed
+    assert "the credentials in use cannot list Deployments or Leases in all namespaces" in assumed
     assert "pass --controller-namespace" in assumed
     assert "could not be read" not in shell(f"{explain} --controller-namespace {HOME}")
     checked = shell.run(f"svclink check --kubeconfig {file} -o json")

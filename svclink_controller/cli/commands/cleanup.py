@@ -86,7 +86,7 @@ def cleanup_command(
 ) -> None:
     """Delete the EndpointSlices that svclink or its Go release created in the main cluster.
 
-    Deletes only objects with labels of svclink or its Go release, and only if they have not
+    Deletes only objects labeled by svclink or its Go release, and only if they have not
     changed since they were listed. While svclink is running and ClusterLinks exist, svclink
     recreates its EndpointSlices.
     """

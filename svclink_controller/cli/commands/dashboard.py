@@ -64,7 +64,7 @@ def dashboard_command(
     The page shows endpoints, traffic, recent activity, and the state of every link. It also shows
     which Services are mirrored from which clusters, and why. The page is read-only: the command
     reads the clusters as explain does, follows every change, and writes nothing. With --main, the
-    page shows files instead.
+    page shows the contents of files instead.
 
     You can open the page only on this machine, at the printed address, which contains a token.
     The command runs until you press Ctrl-C.

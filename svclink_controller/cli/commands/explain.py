@@ -41,6 +41,9 @@ WORDS: Final = {
     Outcome.SKIPPED: "not mirrored",
 }
 
+_LAST_RESORT: Final = "kept as a last resort"
+"""What an unreachable policy makes of mirrors that it marks as not ready: they did change."""
+
 _LABELS: Final = {
     **dict.fromkeys(
         (Reason.PORT_MISMATCH, Reason.INVALID_ENDPOINTS, Reason.LOOP, Reason.ADDRESS_TYPE),
@@ -110,7 +113,8 @@ def _words(
 
 
 def _decision_words(decision: Decision) -> str:
-    what = WORDS[decision.outcome]
+    is_last_resort = decision.reason is Reason.UNREACHABLE_NOT_READY
+    what = _LAST_RESORT if is_last_resort else WORDS[decision.outcome]
     why = "" if decision.outcome is Outcome.MIRRORED else f", because {decision.sentence}"
     if not decision.slices:
         return what + why

@@ -47,7 +47,7 @@ _FIXES: Final[dict[LinkReason, str]] = {
     ),
     LinkReason.INVALID_SPEC: "kubectl edit clusterlink {link}",
     LinkReason.UNREACHABLE: (
-        "curl --insecure SERVER/version  # where svclink runs; SERVER is the server in the"
+        "curl --insecure SERVER/version  # run this where svclink runs; SERVER is the server in the"
         " kubeconfig"
     ),
     LinkReason.BUDGET_EXCEEDED: (
@@ -70,7 +70,7 @@ def check_connection(
     if not link.spec.enabled:
         return Result("ok", name, "connection", "is disabled: its EndpointSlices stay unchanged")
     if problem is None:
-        return Result("ok", name, "connection", "everything was listed")
+        return Result("ok", name, "connection", "all objects were listed")
     message = f"{problem.reason.code}: {problem.message}"
     return Result("fail", name, "connection", message, _fix(link, problem, home))
 

@@ -20,8 +20,8 @@ def current_traffic(found: Snapshot, service: NamespacedName, now: float) -> Tra
         return shown
     if service in found.main.services:
         raise TrafficError(
-            f"cannot change the traffic of {service}: one of its objects could not be decoded;"
-            " the warning above names the object and says why"
+            f"cannot change the traffic of {service}: an object of the Service could not be"
+            " decoded; the warning above names the object and says why"
         )
     raise TrafficError(f"there is no Service {service} in the main cluster: create it first")
 

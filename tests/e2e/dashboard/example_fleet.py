@@ -236,7 +236,7 @@ def example_service() -> Facts:
             "clusters": [
                 _use(None, 10, 10),
                 _use("ap-south", 4, 4),
-                _use("eu-north", 6, 0, message="its ClusterLink is drained"),
+                _use("eu-north", 6, 0, message="the ClusterLink is drained"),
                 _use("eu-west", 6, 2, wanted=10, message=share),
                 _use("us-east", 3, 3),
                 _use("us-west", 3, 3),

@@ -43,7 +43,7 @@ def test_keyboard(grid_page: Page) -> None:
     for key in ("ArrowDown", "ArrowRight", "ArrowRight"):
         grid_page.keyboard.press(key)
     expect(selected(grid_page)).to_have_attribute(
-        "aria-label", "2 active; Mirrored: its EndpointSlices are mirrored"
+        "aria-label", "2 active; Mirrored: the Service's EndpointSlices are mirrored"
     )
     grid_page.keyboard.press("Control+End")
     expect(selected(grid_page)).to_have_attribute("aria-colindex", "22")

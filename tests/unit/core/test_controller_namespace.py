@@ -80,6 +80,6 @@ def test_weaker_evidence_changes_nothing(
 def test_assumption_names_its_cause_and_the_flag(*, is_everything_seen: bool) -> None:
     """What was not permitted to look for is not said to be missing."""
     sentence = AssumedNamespace("shop", is_everything_seen).sentence
-    assert ("found no svclink Deployment or Lease" in sentence) is is_everything_seen
-    assert ("no permission to list" in sentence) is not is_everything_seen
+    assert ("no svclink Deployment or Lease was found" in sentence) is is_everything_seen
+    assert ("the credentials in use cannot list" in sentence) is not is_everything_seen
     assert "--controller-namespace" in sentence

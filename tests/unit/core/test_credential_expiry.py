@@ -42,7 +42,7 @@ DAY = 86_400
         (
             [ends(3 * DAY), ends(-DAY, CERTIFICATE)],
             LinkReason.CREDENTIALS_EXPIRED,
-            "the client certificate expired at day -1, the token expires at day 3",
+            "the client certificate expired at day -1; the token expires at day 3",
         ),
     ],
 )

@@ -239,7 +239,7 @@ def test_a_held_deletion_degrades() -> None:
     held = Guard(is_armed=True, wave=Wave(24, 18, 0, 0, 300))
     shown = condition(evolve(FACTS, guard=held, findings=[finding("a", MISMATCH)]), "Degraded")
     assert (shown.status, shown.reason) == ("True", "DeletionHeld")
-    assert shown.message.startswith("the cluster lost 18 of 24 mirrored EndpointSlices at once")
+    assert shown.message.startswith("18 of 24 EndpointSlices that svclink mirrors disappeared")
     assert "; PortMismatch: 1 Service (default/a)" in shown.message
     settling = Guard(is_armed=True, wave=Wave(24, 18, 0, 0))
     assert condition(evolve(FACTS, guard=settling), "Degraded").status == "False"
@@ -416,7 +416,7 @@ def test_advice_names_the_secret_that_holds_the_kubeconfig() -> None:
     assert "To replace the kubeconfig (key k of Secret svclink/s): svclink export-kub" in advised
     missing = Problem(LinkReason.INVALID_KUBECONFIG, "none", secret_fault=SecretFault.MISSING)
     created = condition(evolve(facts, problem=missing), "Ready").message
-    assert created.startswith("none. To create it: svclink export-kubeconfig")
+    assert created.startswith("none. To do so, run: svclink export-kubeconfig")
     lost = Problem(LinkReason.UNREACHABLE, "no answer")
     assert condition(evolve(facts, problem=lost), "Ready").message == "no answer"
 

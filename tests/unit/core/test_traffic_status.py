@@ -181,8 +181,8 @@ def test_missed_share() -> None:
     )
     main, a = evolve(LOCAL, ready=1, active=1), EndpointUse("a", 0, 9, 9, TrafficReason.IN_USE)
     assert applied(traffic(main, a, many))[2].startswith(
-        f"{MISSED}5 more ready endpoints in the cluster, or 5 fewer active endpoints in main or"
-        " another cluster without a share: "
+        f"{MISSED}5 more ready endpoints in the cluster, or 5 fewer active endpoints in the main"
+        " cluster or another cluster without a share: "
     )
 
 
@@ -192,11 +192,11 @@ def test_missed_share_that_needs_endpoints_elsewhere() -> None:
     few = evolve(B, miss=Miss(Obstacle.TOO_FEW_OTHERS))
     assert applied(traffic(two, few))[2].startswith(
         "b gets 33% rather than 10%, because its wanted share requires 7 more ready endpoints in"
-        " main or another cluster without a share: "
+        " the main cluster or another cluster without a share: "
     )
     alone = evolve(B, ready=1, wanted_share=59, miss=Miss(Obstacle.TOO_FEW_OTHERS))
     assert (
-        "because its wanted share requires more ready endpoints in main or another cluster"
+        "because its wanted share requires more ready endpoints in the main cluster or"
         in (applied(traffic(alone))[2])
     )
 

@@ -116,7 +116,7 @@ function Notices({ page }) {
       connection === "lost" &&
       html`<p class="notice">
         Lost connection to <code>svclink dashboard</code>${facts !== null && "; this page may be out of date"}.
-        The page reconnects automatically while that command is running.
+        If that command is still running, the page will reconnect automatically.
       </p>`
     }
     ${

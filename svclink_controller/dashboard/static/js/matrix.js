@@ -143,7 +143,7 @@ export class Matrix extends Component {
           })}
         </div>
       </div>
-      <p id="keys" class="hidden-visually">Arrow keys move; Enter opens the Service.</p>
+      <p id="keys" class="hidden-visually">Use the arrow keys to move and Enter to open the Service.</p>
       <${Told} facts=${facts} columns=${columns} row=${rows[place.row]} column=${place.column} />
     </div>`;
   }

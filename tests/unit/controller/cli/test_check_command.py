@@ -559,7 +559,7 @@ FAULTS: Final[list[tuple[Fault, str, str, str, str, str]]] = [
         "c1",
         "connection",
         "Unreachable",
-        "/version  # where svclink runs",
+        "/version  # run this where svclink runs",
     ),
     (
         lambda seen: seen.relink(kubeconfig(seen.fleet.servers["c1"].url, OTHER_AUTHORITY)),
@@ -796,10 +796,10 @@ async def test_namespace_of_the_controller_is_shown(tmp_path: Path) -> None:
         seen.apis["main"].denied |= {("list", "deployments"), ("list", "leases")}
         found.append(await namespace_line(world))
     assert [each["level"] for each in found] == ["ok", "ok", "warn", "warn"]
-    assert "found no svclink Deployment or Lease" in found[0]["message"]
+    assert "no svclink Deployment or Lease was found" in found[0]["message"]
     assert found[1]["message"] == "svclink's namespace is a"
     assert found[2]["fix"].startswith("svclink check --controller-namespace a --kubeconfig ")
-    assert "no permission to list" in found[3]["message"]
+    assert "the credentials in use cannot list" in found[3]["message"]
 
 
 async def namespace_line(world: Fleet) -> Any:

@@ -13,9 +13,11 @@ import yaml
 from svclink_core.service_traffic import TrafficReason
 from svclink_core.well_known import (
     ANNOTATION_ENDPOINT_GROUP,
+    ANNOTATION_UNREACHABLE,
     LABEL_GO_CLUSTER,
     LABEL_MANAGED_BY,
     MANAGED_BY,
+    NOT_READY,
     Reason,
 )
 from tests.builders import manifests
@@ -54,7 +56,7 @@ def test_each_cluster_is_explained(files: Files) -> None:
         "  c1: mirrored (1 endpoint in 1 EndpointSlice)",
         f"    left out: {Reason.INVALID_ENDPOINTS.sentence}: 127.0.0.1",
         "    left out: a remote port has no matching port in the main Service: (unnamed) 1/TCP",
-        "  c2: not mirrored, because it is in the link's excludedServices",
+        "  c2: not mirrored, because the Service is in the link's excludedServices",
         "  c3: kept unchanged, because the cluster has not been fully listed yet",
         (
             "  planned: create EndpointSlice default/web-c1: the remote EndpointSlice is not"
@@ -66,7 +68,7 @@ def test_each_cluster_is_explained(files: Files) -> None:
 @pytest.mark.parametrize(
     ("steering", "tier", "why"),
     [
-        ([link("c1", drained=True)], 0, "its ClusterLink is drained"),
+        ([link("c1", drained=True)], 0, "the ClusterLink is drained"),
         (
             [link("c1"), manifests.traffic_policy("default/web", {"name": "c1", "tier": 1})],
             1,
@@ -184,6 +186,19 @@ def test_json_and_yaml_have_the_same_data(files: Files) -> None:
     )
 
 
+def test_mirror_marked_as_not_ready_is_not_called_unchanged(files: Files) -> None:
+    """The unreachable policy of its link changed it."""
+    policy = {"action": "NotReady"}
+    marked = mirrored_slice(cluster="c1")
+    marked["metadata"]["annotations"][ANNOTATION_UNREACHABLE] = NOT_READY
+    files.write("main.yaml", link("c1", unreachable=policy), service(), endpoint_slice(), marked)
+    explained = files.run("explain", "default/web").stdout
+    assert (
+        "  c1: kept as a last resort, because the link's spec.unreachable marks the endpoints as"
+        " not ready while the cluster is unreachable (1 endpoint in 1 EndpointSlice)"
+    ) in explained
+
+
 def test_held_deletion_is_not_planned(files: Files) -> None:
     """What the controller would hold is kept, although one Service alone would not be held."""
     names = [f"default/s{number:02}" for number in range(24)]
@@ -191,7 +206,7 @@ def test_held_deletion_is_not_planned(files: Files) -> None:
     files.write("main.yaml", link("c1"), *map(service, names), *mirrors)
     remote = files.remote("c1", service("default/other"))
     done = files.run("explain", "default/s00", *remote)
-    assert "  c1: kept unchanged, because the cluster lost most of its mirrored" in done.stdout
+    assert "  c1: kept unchanged, because most of the EndpointSlices that" in done.stdout
     assert "planned:" not in done.stdout
     lifted = files.run("explain", "default/s00", *remote, before=("--deletion-hold=0s",))
     assert "  planned: delete EndpointSlice default/s00-c1" in lifted.stdout

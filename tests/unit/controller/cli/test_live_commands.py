@@ -219,7 +219,7 @@ async def test_secret_is_sought_where_the_controller_is(tmp_path: Path) -> None:
         unclear = await world.ask("explain", "default/web")
         given = await world.run("--controller-namespace", "svc", "explain", "default/web")
     assert "there is no Secret default/c1" in before
-    assert "found no svclink Deployment or Lease" in before
+    assert "no svclink Deployment or Lease was found" in before
     assert "could not be read" not in after + given.stdout
     assert "controllers run in namespaces other, svc: pass --controller-namespace" in unclear
 
@@ -259,7 +259,8 @@ async def test_explain_reads_one_namespace(tmp_path: Path) -> None:
         asked = {path for path in world.servers["c1"].paths if path.endswith("endpointslices")}
     assert asked == {"/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"}
     assert (
-        "c2: not mirrored, because its namespace is not in the link's includedNamespaces" in output
+        "c2: not mirrored, because the Service's namespace is not in the link's includedNamespaces"
+        in output
     )
 
 
@@ -270,7 +271,7 @@ async def test_explain_names_what_makes_the_api_server_call_a_service(tmp_path: 
         world.main.put(service())
         world.main.put_raw("validatingwebhookconfigurations", webhook_configuration("policy"))
         output = await world.ask("explain", "default/web")
-    assert "c1: not mirrored, because the main cluster's API server calls it" in output
+    assert "c1: not mirrored, because the main cluster's API server calls the Service" in output
     assert "(ValidatingWebhookConfiguration/policy)" in output
 
 

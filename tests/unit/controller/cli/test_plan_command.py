@@ -106,7 +106,7 @@ def test_deletions_that_the_controller_would_hold_are_not_changes(files: Files) 
     files.write("main.yaml", link("c1"), *map(service, names), *mirrors)
     remote = files.remote("c1", service("default/other"))
     output = files.plan(*remote)
-    assert output.count("lost most of its mirrored EndpointSlices at once") == 24
+    assert output.count("most of the EndpointSlices that svclink mirrors disappeared") == 24
     assert "Nothing to change." in output
     lifted = files.plan(*remote, before=("--deletion-hold=0s",))
     assert len([row for row in rows(lifted) if row[0] == "delete"]) == 24
@@ -198,7 +198,7 @@ def test_diff_of_created_and_deleted_objects(files: Files) -> None:
     lines = files.plan(*files.remote("c1", service(), endpoint_slice()), "-o", "diff").splitlines()
     assert lines[1:3] == ["--- /dev/null", "+++ plan/default/web-c1"]
     at = lines.index(
-        "# delete endpointslice default/web-gone: there is no ClusterLink for this cluster"
+        "# delete endpointslice default/web-gone: there is no ClusterLink for the cluster"
     )
     assert lines[at + 1 : at + 3] == ["--- main/default/web-gone", "+++ /dev/null"]
 

@@ -79,7 +79,7 @@ async def test_service_without_a_policy(tmp_path: Path) -> None:
         table = words(await world.ask("traffic", "default/web"))
         data = json.loads(await world.ask("traffic", "default/web", "-o", "json"))
         assert world.main.all("trafficpolicies") == []
-    assert table[2] == "c1 0 9 9 - 50% all its ready endpoints are active"
+    assert table[2] == "c1 0 9 9 - 50% all ready endpoints are active"
     assert "default/web has no TrafficPolicy: all ready endpoints get an equal share" in table
     assert data["policy"] is None
 
@@ -91,7 +91,7 @@ async def test_service_without_a_policy_while_a_cluster_is_drained(tmp_path: Pat
         world.link("c1", drained=True)
         world.link("c2", drained=True)
         table = words(await world.ask("traffic", "default/web"))
-    assert table[2] == "c1 0 9 0 - 0% its ClusterLink is drained"
+    assert table[2] == "c1 0 9 0 - 0% the ClusterLink is drained"
     assert table[4] == (
         "default/web has no TrafficPolicy: all ready endpoints get an equal share, except that c1"
         " is drained"

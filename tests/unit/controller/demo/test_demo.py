@@ -27,9 +27,9 @@ STEPS = [
     "the link to cluster-b becomes NotReady",
     "cluster-a is not affected: its Pod is ready again",
     "main keeps the endpoints of cluster-b: its Pods may still be running",
-    "main removes that Pod",
-    "main adds the new Pod in cluster-b and leaves cluster-a as it was",
-    "main adds the new Pod in cluster-a",
+    "main removes that Pod's endpoint",
+    "main adds the new endpoint of cluster-b and leaves cluster-a as it was",
+    "main adds the new endpoint of cluster-a",
     (
         "one of the five endpoints in use is in cluster-a,"
         " and the other endpoints in cluster-a are on standby"
@@ -37,7 +37,7 @@ STEPS = [
     "cluster-b is on standby",
     "cluster-b is in use",
     "all endpoints get an equal share",
-    "main removes the Pods in cluster-a and keeps the others",
+    "main removes the endpoints of cluster-a and keeps the others",
 ]
 
 
