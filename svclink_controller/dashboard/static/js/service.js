@@ -89,7 +89,6 @@ function Clusters({ service }) {
           <${Pill} level=${each.level}><${Untrusted}>${each.outcome ?? "Local"}<//><//>
           <span class="muted">
             <${Untrusted}>${each.message ?? "endpoints of the main cluster itself"}<//>
-            ${each.reference && html` (<${Untrusted}>${each.reference}</${Untrusted}>)`}
           </span>
         </header>
         <${Findings} problem=${each.problem} findings=${findingsOf(service, each.cluster)} />
