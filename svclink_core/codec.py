@@ -310,7 +310,7 @@ def _read_hints(value: object, _: type) -> EndpointHints:
 
 def _names(entries: object) -> tuple[str, ...]:
     if not isinstance(entries, list | None):
-        raise TypeError(f"hints must be a list but is {json_type(entries)}")
+        raise TypeError(f"must be a list but is {json_type(entries)}")
     return tuple(
         read_string(entry.get("name", "")) for entry in entries or () if isinstance(entry, Mapping)
     )

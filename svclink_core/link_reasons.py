@@ -65,7 +65,7 @@ class LinkReason(Explained):
         "NamespacesMissing",
         (
             "grant permission to list and watch services and endpointslices in each missing"
-            " namespace, or remove it from includedNamespaces"
+            " namespace, or remove the namespace from includedNamespaces"
         ),
     )
     WRITE_FAILED = ("WriteFailed", "an EndpointSlice could not be written to the main cluster")

@@ -219,7 +219,7 @@ def _missing(namespaces: Collection[str]) -> Iterator[_Trouble]:
     if names := sorted(namespaces):
         reason = LinkReason.NAMESPACES_MISSING
         missing = f"{counted(len(names), 'included namespace')} ({_named(names)})"
-        kept = "cannot be read, so the EndpointSlices there are kept"
+        kept = "cannot be read, so the EndpointSlices mirrored from them are kept"
         yield reason, f"{missing} {kept}: {reason.sentence}"
 
 

@@ -48,7 +48,7 @@ def _refusals(spec: TrafficPolicySpec) -> Iterator[str]:
 
 def _refused_clusters(clusters: tuple[ClusterTraffic, ...]) -> Iterator[str]:
     if len(clusters) > MAX_CLUSTERS:
-        yield f"spec.clusters: {len(clusters)} entries are too many: use at most {MAX_CLUSTERS}"
+        yield f"spec.clusters: there are {len(clusters)} entries: use at most {MAX_CLUSTERS}"
     seen = set()
     for index, each in enumerate(clusters):
         yield from _refused_cluster(f"spec.clusters[{index}]", each)

@@ -268,7 +268,7 @@ class Reason(Explained):
     )
     REMOTE_PORTLESS = (
         "RemotePortless",
-        "the remote Service has no ports, which the main cluster would reject",
+        "the remote Service has no ports, and the main cluster would reject such a Service",
         Side.REMOTE,
     )
     OLDER_LINK_AWAITED = (

@@ -196,7 +196,9 @@ def namespaces(
     """Namespaces to mirror: the flag repeated, or names with commas in between, or both."""
     names = tuple(dict.fromkeys(_split(values)))
     if values and not names:
-        raise click.BadParameter("no namespace given: name at least one, or omit the flag for all")
+        raise click.BadParameter(
+            "no namespace given: name at least one, or omit the flag to include all namespaces"
+        )
     if NAMESPACE_KUBE_SYSTEM in names:
         raise click.BadParameter("kube-system is never mirrored: remove it")
     for name in sorted(names):

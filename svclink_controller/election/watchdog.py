@@ -55,6 +55,6 @@ class Watchdog:
     def _check(self) -> None:
         if asyncio.get_running_loop().time() >= self._deadline:
             os.write(
-                2, b"this process was stopped for too long: another replica may hold the Lease\n"
+                2, b"this process was suspended for too long: another replica may hold the Lease\n"
             )
             os._exit(EXIT_CODE)

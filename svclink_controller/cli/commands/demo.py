@@ -48,8 +48,8 @@ def demo_command(*, keep: bool, real: bool) -> None:
 
 def _say_stopped(directory: Path) -> None:
     """Standard error is open even if Ctrl-C also ended a program that reads the output."""
-    files = f"files remain in {directory}" if directory.exists() else "the files are removed"
-    click.echo(f"\nEverything is stopped, and {files}.", err=True)
+    files = f"files remain in {directory}" if directory.exists() else "the files have been removed"
+    click.echo(f"\nEverything has been stopped, and {files}.", err=True)
 
 
 async def _run(directory: Path, binaries: Path | None, *, keep: bool) -> bool:
@@ -118,6 +118,6 @@ Everything keeps running. In another terminal:
     kubectl --context {remote.site.name} get services -n {NAMESPACE}
     kill -STOP {remote.api_server.process_id}     # {remote.site.name} hangs; -CONT resumes it
 
-svclink's log is {fleet.svclink.log}. Press Ctrl-C to stop everything and remove the files."""
+svclink's log is in {fleet.svclink.log}. Press Ctrl-C to stop everything and remove the files."""
     )
     sys.stdout.flush()

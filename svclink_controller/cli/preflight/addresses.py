@@ -67,7 +67,8 @@ def propose_ranges(snapshot: Snapshot, decisions: Iterable[Decision]) -> Iterato
             for text in proposed_cidrs(_of(family, own), _of(family, others), family)
         ]
         message = (
-            f"not checked: every address is allowed; spec.allowedCIDRs could be {', '.join(ranges)}"
+            "not checked: every address is allowed; you could set spec.allowedCIDRs to"
+            f" {', '.join(ranges)}"
         )
         patch = f'{{"spec":{{"allowedCIDRs":{json.dumps(ranges, separators=(",", ":"))}}}}}'
         fix = f"kubectl patch clusterlink {name} --type merge -p '{patch}'"

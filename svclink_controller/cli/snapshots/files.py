@@ -99,8 +99,8 @@ def _unlinked(main: Path, linked: set[str], remotes: Iterable[str]) -> Iterable[
         if name not in linked:
             known = ", ".join(sorted(linked))
             yield (
-                f"{main}: the file has no ClusterLink {name}, so --remote {name} has no filters;"
-                f" its ClusterLinks are: {known}"
+                f"{main}: the file has no ClusterLink {name}, so no filters apply to --remote"
+                f" {name}; the file contains these ClusterLinks: {known}"
             )
 
 

@@ -325,7 +325,7 @@ async def test_mirrors_of_a_namespace_that_cannot_be_read_stay() -> None:
         world.remote.fail(Refuse(403), lambda request: "/namespaces/b/" in request.path)
         world.remote.hang_up()
         await eventually(lambda: world.synced()[0] == "NamespacesMissing")
-        assert "(b) cannot be read, so the EndpointSlices there are kept: grant permission to" in (
+        assert "(b) cannot be read, so the EndpointSlices mirrored from them are kept:" in (
             world.synced()[1] or ""
         )
         world.remote.remove(remote_slice(key=there))

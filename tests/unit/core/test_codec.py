@@ -396,7 +396,7 @@ def edited(content: dict[str, Json], path: str, value: Json) -> dict[str, Json]:
             SLICE,
             "endpoints.0.hints.forZones",
             {},
-            "$.endpoints[0].hints: hints must be a list but is an object",
+            "$.endpoints[0].hints: must be a list but is an object",
         ),
         (
             EndpointSlice,

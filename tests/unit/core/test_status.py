@@ -169,8 +169,8 @@ def test_synced_names_missing_namespaces() -> None:
     found = condition(evolve(FACTS, connection=Synced(frozenset("dcba"))), "Synced")
     assert (found.status, found.reason) == ("False", "NamespacesMissing")
     assert found.message == (
-        "4 included namespaces (a, b, c and 1 more) cannot be read, so the EndpointSlices there"
-        f" are kept: {LinkReason.NAMESPACES_MISSING.sentence}"
+        "4 included namespaces (a, b, c and 1 more) cannot be read, so the EndpointSlices"
+        f" mirrored from them are kept: {LinkReason.NAMESPACES_MISSING.sentence}"
     )
 
 

@@ -100,7 +100,7 @@ def test_numbers_are_refused() -> None:
         ),
         (
             tuple(ClusterTraffic(f"c{number}") for number in range(129)),
-            "spec.clusters: 129 entries are too many: use at most 128",
+            "spec.clusters: there are 129 entries: use at most 128",
         ),
     ],
 )

@@ -250,12 +250,14 @@ async def test_ranges_are_proposed_for_a_link(tmp_path: Path) -> None:
     lines = {each["cluster"]: each for each in results if each["subject"] == "addresses"}
     assert "c0" not in lines
     assert lines["c1"]["level"] == "skip"
-    assert lines["c1"]["message"].endswith("spec.allowedCIDRs could be 10.0.1.0/24, 10.8.0.0/16")
+    assert lines["c1"]["message"].endswith(
+        "you could set spec.allowedCIDRs to 10.0.1.0/24, 10.8.0.0/16"
+    )
     assert lines["c1"]["fix"].startswith(
         """kubectl patch clusterlink c1 --type merge -p """
         """'{"spec":{"allowedCIDRs":["10.0.1.0/24","10.8.0.0/16"]}}'"""
     )
-    assert lines["c2"]["message"].endswith("spec.allowedCIDRs could be 10.9.0.0/16")
+    assert lines["c2"]["message"].endswith("you could set spec.allowedCIDRs to 10.9.0.0/16")
 
 
 def levels(results: list[dict[str, Any]]) -> set[str]:

@@ -518,8 +518,8 @@ def test_remote_without_a_clusterlink_is_noticed(files: Files) -> None:
     main = files.write("main.yaml", service(), endpoint_slice(), link("c1"))
     (warning,) = read_files(main, remote, Options()).warnings
     assert warning == (
-        f"{main}: the file has no ClusterLink clusterz, so --remote clusterz has no filters; its"
-        " ClusterLinks are: c1"
+        f"{main}: the file has no ClusterLink clusterz, so no filters apply to --remote"
+        " clusterz; the file contains these ClusterLinks: c1"
     )
     without = files.write("without.yaml", service(), endpoint_slice())
     assert read_files(without, remote, Options()).warnings == ()

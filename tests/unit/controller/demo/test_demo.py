@@ -17,7 +17,7 @@ TIMEOUT_SECONDS = 300.0
 SYSTEM_PATH = "/usr/bin:/bin"
 """The PATH of another terminal, where `svclink` is not installed."""
 COMMAND = (sys.executable, "-m", "svclink_controller", "demo")
-STOPPED = "Everything is stopped, and the files are removed."
+STOPPED = "Everything has been stopped, and the files have been removed."
 
 STEPS = [
     "all three serve HTTPS on the loopback interface",
