@@ -115,7 +115,7 @@ def test_mass_deletion_is_held(world: World, idle_controller: Controller) -> Non
 
     condition = world.links.await_condition("c1", "True", "DeletionHeld", kind="Degraded")
     assert_all_mirrored()
-    assert f"lost {MANY} of {MANY}" in condition["message"]
+    assert f"{MANY} of {MANY} EndpointSlices" in condition["message"]
 
     def assert_no_mirrors() -> None:
         assert world.mirrors(cluster="c1") == {}
