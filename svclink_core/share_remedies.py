@@ -115,13 +115,17 @@ def _least(change: Callable[[int], _Case], most: int) -> int:
 def _more_elsewhere(case: _Case) -> int:
     """The least number that lowers the share to the wanted one, or near it; 0 if there is none.
 
-    All are tried, because the share rises with each endpoint that becomes active. For the one that
-    always is, a share of 1% needs 99 others.
+    They are tried in turn, because the share rises with each endpoint that becomes active. For the
+    one that always is, a share of 1% needs 99 others.
     """
-    cases = [(number, case.with_others(number)) for number in range(1, PERCENT + 1)]
-    reached = [(number, each) for number, each in cases if each.is_reached()]
-    near = [number for number, _ in reached]
-    return min([number for number, each in reached if each.is_at_most_wanted()] or near, default=0)
+    near = 0
+    for number in range(1, PERCENT + 1):
+        each = case.with_others(number)
+        if each.is_reached():
+            if each.is_at_most_wanted():
+                return number
+            near = near or number
+    return near
 
 
 def _removable(family: FamilyTraffic) -> int:
