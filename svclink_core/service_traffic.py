@@ -10,7 +10,7 @@ from attrs import frozen
 from svclink_core.explained import Explained
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.traffic_policy_v1alpha1 import ActiveTier, IPFamily
-from svclink_core.traffic_shares import Miss
+from svclink_core.traffic_shares import Obstacle
 
 
 class TrafficReason(Explained):
@@ -47,7 +47,7 @@ class EndpointUse:
     active: int
     reason: TrafficReason
     wanted_share: int | None = None
-    miss: Miss | None = None
+    miss: Obstacle | None = None
 
 
 @frozen

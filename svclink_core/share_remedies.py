@@ -49,7 +49,7 @@ def share_remedies(use: EndpointUse, family: FamilyTraffic) -> Remedies:
     shared = [each for each in family.uses if each.reason is TrafficReason.SHARE]
     wanted = {each.cluster: WantedShare(each.wanted_share or 0, each.ready) for each in shared}
     case = _Case(use.cluster, wanted, family.active - sum([each.active for each in shared]))
-    if use.miss is not None and use.miss.obstacle is Obstacle.TOO_FEW_OTHERS:
+    if use.miss is Obstacle.TOO_FEW_OTHERS:
         return Remedies(more_elsewhere=_more_elsewhere(case))
     return Remedies(
         more=_least(case.with_more, case.most_useful()),
@@ -93,8 +93,7 @@ class _Case:
 
     def is_too_low(self) -> bool:
         active, total = self.active()
-        miss = why_missed(active, total - active, self.own.percent)
-        return miss is not None and miss.obstacle is Obstacle.TOO_MANY_OTHERS
+        return why_missed(active, total - active, self.own.percent) is Obstacle.TOO_MANY_OTHERS
 
     def is_reached(self) -> bool:
         active, total = self.active()

@@ -22,7 +22,7 @@ from svclink_core.traffic_policy_v1alpha1 import (
     IPFamily,
     TrafficPolicySpec,
 )
-from svclink_core.traffic_shares import Miss, Obstacle, WantedShare, share_numbers, why_missed
+from svclink_core.traffic_shares import Obstacle, WantedShare, share_numbers, why_missed
 from svclink_core.traffic_tiers import TiersInUse, tiers_in_use
 from svclink_core.well_known import MAIN
 
@@ -171,7 +171,7 @@ def _use(offer: Offer, chosen: Mapping[str, frozenset[str]], last_tier: int) -> 
     )
 
 
-def _miss(offer: Offer, active: int, others: int) -> Miss | None:
+def _miss(offer: Offer, active: int, others: int) -> Obstacle | None:
     """Why the cluster of an offer does not get its share. Rules that come before shares say why."""
     if offer.rule.share is None:
         return None
@@ -179,8 +179,8 @@ def _miss(offer: Offer, active: int, others: int) -> Miss | None:
     if miss is None or offer.is_usable or not offer.addresses:
         return miss
     if offer.is_fixed:
-        return Miss(Obstacle.FROZEN)
-    return Miss(Obstacle.NOTHING_ELSE_READY if active else Obstacle.DRAINED)
+        return Obstacle.FROZEN
+    return Obstacle.NOTHING_ELSE_READY if active else Obstacle.DRAINED
 
 
 def _why_used(offer: Offer, active: int, last_tier: int) -> TrafficReason:

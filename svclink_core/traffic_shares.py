@@ -73,14 +73,7 @@ class Obstacle(Enum):
     FROZEN = "the ClusterLink is disabled and its EndpointSlices stay unchanged"
 
 
-@frozen
-class Miss:
-    """Why a share is out of reach."""
-
-    obstacle: Obstacle
-
-
-def why_missed(active: int, others: int, percent: int) -> Miss | None:
+def why_missed(active: int, others: int, percent: int) -> Obstacle | None:
     """Why a cluster does not get its share, or None if no other number would be nearer to it.
 
     Args:
@@ -90,15 +83,15 @@ def why_missed(active: int, others: int, percent: int) -> Miss | None:
         percent: The share that it should get, 0 to 100.
     """
     if active == 0:
-        return Miss(Obstacle.NOTHING_READY) if percent > 0 and others > 0 else None
+        return Obstacle.NOTHING_READY if percent > 0 and others > 0 else None
     if percent == 0:
-        return Miss(Obstacle.NOTHING_ELSE_READY)
+        return Obstacle.NOTHING_ELSE_READY
     if percent < PERCENT and _nearest(percent, PERCENT, others) == active:
         return None
     got, wanted = PERCENT * active, percent * (active + others)
     if got == wanted:
         return None
-    return Miss(Obstacle.TOO_MANY_OTHERS if got < wanted else Obstacle.TOO_FEW_OTHERS)
+    return Obstacle.TOO_MANY_OTHERS if got < wanted else Obstacle.TOO_FEW_OTHERS
 
 
 def percent_of(part: int, whole: int) -> int | None:

@@ -183,7 +183,7 @@ def _missed_shares(traffic: ServiceTraffic) -> Iterator[str]:
                 got = percent_of(use.active, family.active) or 0
                 place = f" of {family.ip_family} connections" if len(traffic.families) > 1 else ""
                 wanted = f"rather than {use.wanted_share}%"
-                why = _why(use.miss.obstacle, use, family)
+                why = _why(use.miss, use, family)
                 yield f"{use.cluster} gets {got}%{place} {wanted}, because {why}"
 
 

@@ -14,12 +14,12 @@ from svclink_core.service_traffic import EndpointUse, FamilyTraffic
 from svclink_core.share_remedies import Remedies, share_remedies
 from svclink_core.traffic import Offer, divide
 from svclink_core.traffic_policy_v1alpha1 import TargetReference
-from svclink_core.traffic_shares import Miss, Obstacle
+from svclink_core.traffic_shares import Obstacle
 from svclink_core.well_known import MAIN
 from tests.builders.keys import WEB
 
 NOON: Final = 1_782_907_200.0
-TOO_MANY, TOO_FEW = Miss(Obstacle.TOO_MANY_OTHERS), Miss(Obstacle.TOO_FEW_OTHERS)
+TOO_MANY, TOO_FEW = Obstacle.TOO_MANY_OTHERS, Obstacle.TOO_FEW_OTHERS
 
 
 def offer(name: str, number: int, share: int | None = None, tier: int = 0) -> Offer:

@@ -8,7 +8,7 @@ from svclink_core import ClusterTraffic, NamespacedName, TrafficPolicySpec
 from svclink_core.service_traffic import ServiceTraffic, TrafficReason, rule_without_policy
 from svclink_core.traffic import Division, Offer, divide, first_addresses, may_be_used
 from svclink_core.traffic_policy_v1alpha1 import TargetReference
-from svclink_core.traffic_shares import Miss, Obstacle
+from svclink_core.traffic_shares import Obstacle
 from svclink_core.well_known import MAIN
 from tests.builders.keys import WEB
 
@@ -40,7 +40,7 @@ def reasons(division: Division) -> dict[str, TrafficReason]:
     return {each.cluster: each.reason for each in division.traffic.uses}
 
 
-def miss(division: Division) -> Miss | None:
+def miss(division: Division) -> Obstacle | None:
     """That of the second offer."""
     return division.traffic.uses[1].miss
 
@@ -64,32 +64,32 @@ def test_share() -> None:
     assert reasons(found)["b"] is TrafficReason.SHARE
     assert found.traffic.uses[2].miss is None
     missed = divided(local(10), offer(ClusterTraffic("b", 50), 5))
-    assert missed.traffic.uses[1].miss == Miss(Obstacle.TOO_MANY_OTHERS)
+    assert missed.traffic.uses[1].miss == Obstacle.TOO_MANY_OTHERS
 
 
 def test_share_of_a_cluster_without_endpoints_is_missed() -> None:
     """Whatever the others have, and however small it is: no local Pod is too many."""
     for share in (1, 50, 100):
         found = divided(local(10), offer(ClusterTraffic("b", share), 0))
-        assert miss(found) == Miss(Obstacle.NOTHING_READY)
+        assert miss(found) == Obstacle.NOTHING_READY
     drained = offer(ClusterTraffic("b", 50), 0, drained=True)
-    assert miss(divided(local(10), drained)) == Miss(Obstacle.NOTHING_READY)
+    assert miss(divided(local(10), drained)) == Obstacle.NOTHING_READY
 
 
 def test_share_of_nothing_is_missed_where_nothing_else_is_ready() -> None:
     """All traffic is not what the policy asks for."""
     none = offer(ClusterTraffic("b", 0), 5)
     assert miss(divided(local(1), none)) is None
-    assert miss(divided(local(0), none)) == Miss(Obstacle.NOTHING_ELSE_READY)
+    assert miss(divided(local(0), none)) == Obstacle.NOTHING_ELSE_READY
     assert miss(divided(local(0), offer(ClusterTraffic("b", -1), 5))) is not None
 
 
 def test_share_of_a_drained_cluster_is_missed() -> None:
     """Draining comes before shares; a share of 0 is what it gets."""
     drained = offer(ClusterTraffic("b", 50), 5, drained=True)
-    assert miss(divided(local(1), drained)) == Miss(Obstacle.DRAINED)
+    assert miss(divided(local(1), drained)) == Obstacle.DRAINED
     assert miss(divided(local(1), offer(ClusterTraffic("b", 0), 5, drained=True))) is None
-    assert miss(divided(local(0), drained)) == Miss(Obstacle.NOTHING_ELSE_READY)
+    assert miss(divided(local(0), drained)) == Obstacle.NOTHING_ELSE_READY
     assert miss(divided(local(0), offer(ClusterTraffic("b", 100), 5, drained=True))) is None
 
 
@@ -98,7 +98,7 @@ def test_share_of_a_disabled_link_is_missed_unless_it_happens_to_hold() -> None:
     assert miss(divided(local(5), offer(ClusterTraffic("b", 50), 5, fixed=True))) is None
     for share in (0, 10, 90):
         frozen = offer(ClusterTraffic("b", share), 5, fixed=True)
-        assert miss(divided(local(5), frozen)) == Miss(Obstacle.FROZEN)
+        assert miss(divided(local(5), frozen)) == Obstacle.FROZEN
 
 
 def test_rule_of_a_service_without_a_policy() -> None:

@@ -197,7 +197,7 @@ def test_l17_status_says_what_is_not_as_the_policy_says(found: Snapshot) -> None
             if condition.status == "True":
                 assert (use.active > 0) is (share > 0)
             if use.active == 0 and use.miss is not None:
-                assert use.miss.obstacle in {Obstacle.NOTHING_READY, Obstacle.DRAINED}
+                assert use.miss in {Obstacle.NOTHING_READY, Obstacle.DRAINED}
                 assert others > 0
 
 

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
 from svclink_core.traffic_shares import (
-    Miss,
     Obstacle,
     WantedShare,
     percent_of,
@@ -92,15 +91,15 @@ def test_a_cluster_that_lacks_endpoints_lowers_no_other_share_of_everything(perc
 def test_why_a_share_is_missed() -> None:
     """Too many others, or too few; nothing if no other number would be nearer."""
     assert why_missed(1, 10, 10) is None
-    assert why_missed(5, 10, 50) == Miss(Obstacle.TOO_MANY_OTHERS)
-    assert why_missed(1, 2, 10) == Miss(Obstacle.TOO_FEW_OTHERS)
-    assert why_missed(10, 0, 10) == Miss(Obstacle.TOO_FEW_OTHERS)
+    assert why_missed(5, 10, 50) == Obstacle.TOO_MANY_OTHERS
+    assert why_missed(1, 2, 10) == Obstacle.TOO_FEW_OTHERS
+    assert why_missed(10, 0, 10) == Obstacle.TOO_FEW_OTHERS
     assert why_missed(10, 0, 100) is None
-    assert why_missed(10, 5, 100) == Miss(Obstacle.TOO_MANY_OTHERS)
-    assert why_missed(0, 3, 10) == Miss(Obstacle.NOTHING_READY)
+    assert why_missed(10, 5, 100) == Obstacle.TOO_MANY_OTHERS
+    assert why_missed(0, 3, 10) == Obstacle.NOTHING_READY
     assert why_missed(0, 0, 10) is None
     assert why_missed(0, 3, 0) is None
-    assert why_missed(1, 3, 0) == Miss(Obstacle.NOTHING_ELSE_READY)
+    assert why_missed(1, 3, 0) == Obstacle.NOTHING_ELSE_READY
 
 
 def test_why_missed_is_nothing_if_the_share_is_exact_among_others() -> None:

@@ -17,7 +17,7 @@ from svclink_core.traffic_policy_v1alpha1 import (
     ClusterTrafficStatus,
     TrafficPolicyStatus,
 )
-from svclink_core.traffic_shares import Miss, Obstacle
+from svclink_core.traffic_shares import Obstacle
 from svclink_core.traffic_status import PolicyReason, traffic_status
 from svclink_core.well_known import MAIN
 from tests.builders.keys import WEB
@@ -151,7 +151,7 @@ def test_disabled_cluster_whose_tier_is_in_use() -> None:
 
 def test_disabled_cluster_is_named_once() -> None:
     """Not a second time where it is why the cluster misses its share, or for each IP family."""
-    missed = evolve(B, active=0, reason=TrafficReason.FROZEN, miss=Miss(Obstacle.FROZEN))
+    missed = evolve(B, active=0, reason=TrafficReason.FROZEN, miss=Obstacle.FROZEN)
     assert "ClusterDisabled" not in applied(traffic(LOCAL, missed))[2]
     kept = evolve(C, tier=0, active=3, reason=TrafficReason.FROZEN)
     four, six = FamilyTraffic("IPv4", 0, (LOCAL, kept)), FamilyTraffic("IPv6", 0, (LOCAL, kept))
@@ -172,7 +172,7 @@ MISSED = "b gets 33% rather than 50%, because its wanted share requires "
 
 def test_missed_share() -> None:
     """What makes it possible: Pods in the cluster, or fewer local ones or of other clusters."""
-    many = evolve(B, active=5, wanted_share=50, miss=Miss(Obstacle.TOO_MANY_OTHERS))
+    many = evolve(B, active=5, wanted_share=50, miss=Obstacle.TOO_MANY_OTHERS)
     outcome, reason, message = applied(traffic(LOCAL, many, C))
     assert (outcome, reason) == ("False", "ShareUnreachable")
     assert message.startswith(f"{MISSED}5 more ready endpoints in the cluster: ")
@@ -189,12 +189,12 @@ def test_missed_share() -> None:
 def test_missed_share_that_needs_endpoints_elsewhere() -> None:
     """A cluster with a share always has an active endpoint."""
     two = evolve(LOCAL, ready=2, active=2)
-    few = evolve(B, miss=Miss(Obstacle.TOO_FEW_OTHERS))
+    few = evolve(B, miss=Obstacle.TOO_FEW_OTHERS)
     assert applied(traffic(two, few))[2].startswith(
         "b gets 33% rather than 10%, because its wanted share requires 7 more ready endpoints in"
         " the main cluster or another cluster without a share: "
     )
-    alone = evolve(B, ready=1, wanted_share=59, miss=Miss(Obstacle.TOO_FEW_OTHERS))
+    alone = evolve(B, ready=1, wanted_share=59, miss=Obstacle.TOO_FEW_OTHERS)
     assert (
         "because its wanted share requires more ready endpoints in the main cluster or"
         in (applied(traffic(alone))[2])
@@ -204,7 +204,7 @@ def test_missed_share_that_needs_endpoints_elsewhere() -> None:
 def test_missed_share_that_no_number_of_endpoints_makes_possible() -> None:
     """Shares of more than everything, which only a file may ask for, or frozen endpoints."""
     frozen = EndpointUse("a", 0, 9, 9, TrafficReason.FROZEN)
-    all_of_it = evolve(B, active=5, wanted_share=100, miss=Miss(Obstacle.TOO_MANY_OTHERS))
+    all_of_it = evolve(B, active=5, wanted_share=100, miss=Obstacle.TOO_MANY_OTHERS)
     assert (
         "because too many endpoints are active in other clusters"
         in (applied(traffic(frozen, all_of_it))[2])
@@ -225,7 +225,7 @@ def test_missed_share_that_no_number_of_endpoints_makes_possible() -> None:
 )
 def test_share_missed_for_another_reason_than_numbers(obstacle: Obstacle, sentence: str) -> None:
     """Nothing says that local Pods should go."""
-    missed = evolve(B, active=0, miss=Miss(obstacle))
+    missed = evolve(B, active=0, miss=obstacle)
     outcome, reason, message = applied(traffic(LOCAL, missed, C))
     assert (outcome, reason) == ("False", "ShareUnreachable")
     assert message.startswith(f"b gets 0% rather than 10%, because {sentence}: ")
@@ -233,7 +233,7 @@ def test_share_missed_for_another_reason_than_numbers(obstacle: Obstacle, senten
 
 def test_missed_share_of_one_ip_family() -> None:
     """It is named where the Service has several."""
-    missed = evolve(B, miss=Miss(Obstacle.TOO_FEW_OTHERS))
+    missed = evolve(B, miss=Obstacle.TOO_FEW_OTHERS)
     four, six = FamilyTraffic("IPv4", 0, (LOCAL, B)), FamilyTraffic("IPv6", 0, (missed,))
     message = applied(ServiceTraffic(WEB, "web", (four, six)))[2]
     assert message.startswith("b gets 100% of IPv6 connections rather than 10%, ")
@@ -241,7 +241,7 @@ def test_missed_share_of_one_ip_family() -> None:
 
 def test_missed_shares_of_several_clusters() -> None:
     """Each cluster has its own clause, because a clause has commas itself."""
-    first, second = (evolve(each, active=0, miss=Miss(Obstacle.DRAINED)) for each in (B, C))
+    first, second = (evolve(each, active=0, miss=Obstacle.DRAINED) for each in (B, C))
     message = applied(traffic(LOCAL, first, evolve(second, wanted_share=5)))[2]
     assert message.startswith(
         "b gets 0% rather than 10%, because its ClusterLink is drained; "
@@ -258,7 +258,7 @@ def test_topology_concerns_shares_only() -> None:
 
 def test_failover_is_the_reason_whatever_else_is_wrong() -> None:
     """But the condition is False then, and the message has the rest."""
-    missed = evolve(B, active=0, miss=Miss(Obstacle.NOTHING_READY))
+    missed = evolve(B, active=0, miss=Obstacle.NOTHING_READY)
     found = evolve(traffic(LOCAL, missed, C, last_tier=1), unknown_clusters=("x",))
     outcome, reason, message = applied(found)
     assert (outcome, reason) == ("False", "FailedOver")
