@@ -295,7 +295,7 @@ class Reason(Explained):
     # Skipped: it was mirrored and no longer is.
     UNREACHABLE_REMOVED = (
         "UnreachableRemoved",
-        ("the link's spec.unreachable removes the EndpointSlices while the cluster is unreachable"),
+        "the link's spec.unreachable removes the EndpointSlices while the cluster is unreachable",
         Side.OPERATOR,
     )
 

@@ -366,5 +366,10 @@ def fix_of(error: Exception, plural: str) -> str | None:
     if error.status.code == 404 and plural == TRAFFIC_POLICIES.plural:
         return INSTALL_POLICY_CRD
     if error.status.code == 403:
-        return f"grant svclink permission to list and watch {plural}"
+        return grant_listing(plural)
     return None
+
+
+def grant_listing(plural: str) -> str:
+    """The fix where svclink may not read a kind of the main cluster."""
+    return f"grant svclink permission to list and watch {plural}"

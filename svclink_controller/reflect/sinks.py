@@ -11,7 +11,7 @@ from attrs import evolve, field, frozen
 from svclink_controller.api.errors import NOT_LISTABLE, ApiError
 from svclink_controller.api.spending import Account
 from svclink_controller.loop_turns import TURN_SECONDS, in_turns
-from svclink_controller.reflect.reflector import ReadError, warn_unread
+from svclink_controller.reflect.reflector import ReadError, grant_listing, warn_unread
 from svclink_controller.state.main.api_server_callers import ApiServerCallers
 from svclink_controller.state.main.namespaces import Namespaces
 from svclink_controller.state.store import Store
@@ -135,7 +135,7 @@ class CallerSink:
                 kind=plural,
                 problem=str(error),
                 effect="Services that it makes the API server call are mirrored too",
-                fix=f"grant svclink permission to list and watch {plural}",
+                fix=grant_listing(plural),
             )
 
 
