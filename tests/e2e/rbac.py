@@ -1,4 +1,8 @@
-"""RBAC objects: roles, bindings and their subjects."""
+"""RBAC objects: roles, bindings and their subjects, and what an API server makes of them.
+
+An API server sees a changed role or binding after a moment, because it watches them. A test that
+depends on the change waits for `may` to answer accordingly.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from tests.builders.manifests import Manifest
 from .api_client import Api
 
 RBAC_GROUP: Final = "rbac.authorization.k8s.io"
+DISCOVERY_GROUP: Final = "discovery.k8s.io"
 RBAC: Final = f"{RBAC_GROUP}/v1"
 
 
@@ -52,6 +57,34 @@ def bind(api: Api, name: str, role: str, subject: Manifest, namespace: str | Non
             "subjects": [subject],
         }
     )
+
+
+def may(
+    api: Api,
+    username: str,
+    verb: str,
+    resource: str,
+    namespace: str = "",
+    name: str = "",
+    *,
+    groups: Sequence[str] = (),
+) -> bool:
+    """Whether the API server allows a request of this user, who is a member of these groups."""
+    group = DISCOVERY_GROUP if resource == "endpointslices" else ""
+    attributes = {
+        "verb": verb,
+        "resource": resource,
+        "group": group,
+        "namespace": namespace,
+        "name": name,
+    }
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {"user": username, "groups": [*groups], "resourceAttributes": attributes},
+    }
+    answer = api.request("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", review)
+    return bool(answer["status"]["allowed"])
 
 
 def _metadata(name: str, namespace: str | None) -> Manifest:

@@ -73,12 +73,19 @@ def granted(
     file = tmp_path / "permissions.yaml"
     file.write_text(yaml.safe_dump_all([namespace, *objects]), encoding="utf-8")
     shell(f"kubectl apply --filename {file}")
+    eventually(lambda: assert_roles_in_force(world.main))
     world.main.api.create(secret(f"{HOME}/c1", kubeconfig=world.c1.remote_kubeconfig()))
     world.main.api.create(cluster_link("c1", kubeconfigSecretRef={"name": "c1"}))
     world.declare("web")
     world.publish(world.c1, "web", "10.1.0.1")
     yield world
     shell(f"kubectl delete --filename {file}")
+
+
+def assert_roles_in_force(main: Cluster) -> None:
+    """Assert that the API server has seen both roles of the Pod, and their bindings."""
+    assert rbac.may(main.api, ACCOUNT, "list", "services")
+    assert rbac.may(main.api, ACCOUNT, "get", "secrets", HOME)
 
 
 def kubeconfig_of(cluster: Cluster, token: str, namespace: str, directory: Path) -> Path:

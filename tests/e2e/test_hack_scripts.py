@@ -25,9 +25,11 @@ from svclink_core.well_known import (
 )
 from tests.builders.manifests import Manifest, endpoint_slice, service
 
+from . import rbac
 from .api_client import ApiError
 from .control_planes import Cluster
 from .documented_commands import documented_commands
+from .polling import eventually
 from .requirements import require
 from .shell import Shell
 from .world import World
@@ -44,23 +46,17 @@ def exported(shell: Shell, command: str) -> tuple[bytes, str]:
     return base64.b64decode(line, validate=True), done.stderr
 
 
-def may(
+def require_access(
     cluster: Cluster,
     kubeconfig: bytes,
     verb: str,
     resource: str,
     namespace: str = "",
     name: str = "",
-) -> bool:
-    """Whether the API server allows a request of the kubeconfig's user."""
-    group = {"endpointslices": "discovery.k8s.io"}.get(resource, "")
-    attributes = {
-        "verb": verb,
-        "resource": resource,
-        "group": group,
-        "namespace": namespace,
-        "name": name,
-    }
+    *,
+    allowed: bool = True,
+) -> None:
+    """Wait until the API server allows, or denies, a request of the kubeconfig's user."""
     token = yaml.safe_load(kubeconfig)["users"][0]["user"]["token"]
     review = {
         "apiVersion": "authentication.k8s.io/v1",
@@ -70,19 +66,13 @@ def may(
     user = cluster.api.request("POST", "/apis/authentication.k8s.io/v1/tokenreviews", review)[
         "status"
     ]["user"]
-    access = {
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SubjectAccessReview",
-        "spec": {
-            "user": user["username"],
-            "groups": user["groups"],
-            "resourceAttributes": attributes,
-        },
-    }
-    answer = cluster.api.request(
-        "POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", access
-    )
-    return bool(answer["status"]["allowed"])
+
+    def has_access() -> None:
+        name_of_user, groups = user["username"], user["groups"]
+        answer = rbac.may(cluster.api, name_of_user, verb, resource, namespace, name, groups=groups)
+        assert answer is allowed, f"{verb} {resource}: {answer}"
+
+    eventually(has_access)
 
 
 @pytest.mark.parametrize("export", EXPORT)
@@ -112,16 +102,16 @@ def test_exported_kubeconfig_may_only_read_what_is_mirrored(
 
     assert parse_kubeconfig(kubeconfig).server == remote.server
     assert "svclink-reader" in messages
-    assert may(remote, kubeconfig, "list", "services")
-    assert may(remote, kubeconfig, "watch", "endpointslices")
-    assert may(remote, kubeconfig, "get", "namespaces", "kube-system", "kube-system")
+    require_access(remote, kubeconfig, "list", "services")
+    require_access(remote, kubeconfig, "watch", "endpointslices")
+    require_access(remote, kubeconfig, "get", "namespaces", "kube-system", "kube-system")
     for verb, resource in (
         ("list", "secrets"),
         ("list", "pods"),
         ("delete", "endpointslices"),
         ("create", "services"),
     ):
-        assert not may(remote, kubeconfig, verb, resource)
+        require_access(remote, kubeconfig, verb, resource, allowed=False)
     assert exported(shell, f"{export} remote")[0] == kubeconfig
 
 
@@ -141,9 +131,9 @@ def test_export_for_namespaces_creates_roles_and_an_expiring_token(
     kubeconfig = base64.b64decode(manifest["spec"]["kubeconfig"])
 
     assert manifest["spec"]["includedNamespaces"] == [world.namespace, "default"]
-    assert may(remote, kubeconfig, "list", "services", world.namespace)
-    assert not may(remote, kubeconfig, "list", "services", "kube-system")
-    assert not may(remote, kubeconfig, "list", "services")
+    require_access(remote, kubeconfig, "list", "services", world.namespace)
+    require_access(remote, kubeconfig, "list", "services", "kube-system", allowed=False)
+    require_access(remote, kubeconfig, "list", "services", allowed=False)
     with pytest.raises(ApiError, match="404"):
         remote.api.get("secrets", "svclink-token", "kube-system")
     payload = yaml.safe_load(kubeconfig)["users"][0]["user"]["token"].split(".")[1]
@@ -172,7 +162,8 @@ def test_script_and_command_create_the_same_objects(
     created = []
     for export in EXPORT:
         kubeconfig = base64.b64decode(shell(f"{export} remote {flags}"))
-        assert may(remote, kubeconfig, "list", "namespaces") == ("--list-namespaces" in flags)
+        lists_namespaces = "--list-namespaces" in flags
+        require_access(remote, kubeconfig, "list", "namespaces", allowed=lists_namespaces)
         for kind, namespace in roles:
             bindings = kind.removesuffix("s") + "bindings"
             role = remote.api.get(kind, "svclink-reader", namespace)

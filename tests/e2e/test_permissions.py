@@ -24,6 +24,7 @@ from svclink_core.well_known import (
 )
 from tests.builders.manifests import endpoint_slice, secret, service, traffic_policy
 
+from . import rbac
 from .control_planes import Cluster
 from .controller_process import Controller, controller_of
 from .missing_permissions import (
@@ -71,6 +72,7 @@ def test_documented_permissions_suffice(world: World, remote: Cluster, shell: Sh
     world.publish(remote, "web", "10.1.0.1")
 
     exported = shell("hack/export-kubeconfig.sh remote")
+    eventually(lambda: assert_may_read(remote))
     world.links.add("exported", base64.b64decode(exported).decode())
     world.links.await_ready("exported")
     world.await_mirrored("web", exported=["10.1.0.1"])
@@ -83,6 +85,11 @@ def test_documented_permissions_suffice(world: World, remote: Cluster, shell: Sh
         requests = cluster.audit_events(marks[user], user)
         assert requests, f"{user} sent no requests"
         assert [each for each in requests if each.denied] == []
+
+
+def assert_may_read(remote: Cluster) -> None:
+    """Assert that the API server has seen the role that the export created."""
+    assert rbac.may(remote.api, REMOTE_USER, "list", "services")
 
 
 async def test_every_permission_is_needed(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 from collections import Counter
+from collections.abc import Iterable
 
 import pytest
 import yaml
 
 from tests.builders.manifests import Manifest
 
+from . import rbac
 from .api_client import ApiError
 from .control_planes import READER_USER, Cluster
 from .fault_proxy import FaultProxy, ProxyTo
@@ -163,6 +165,8 @@ def test_revoked_permissions_keep_the_slices(
     ]
 
     narrow.c1.api.patch("roles", ACCOUNT, narrow.namespace, {"rules": remaining})
+    sources = ("endpointslices", "services") if revoked == "everything" else (revoked,)
+    eventually(lambda: assert_forbidden(narrow, sources))
     proxy.reset_connections()
     narrow.links.await_condition("c1", "False", "Forbidden")
     narrow.withdraw(narrow.c1, "web")
@@ -173,6 +177,16 @@ def test_revoked_permissions_keep_the_slices(
     narrow.c1.api.patch("roles", ACCOUNT, narrow.namespace, {"rules": role["rules"]})
     narrow.await_mirrored("web", c2=["10.2.0.2"])
     narrow.links.await_ready("c1")
+
+
+def assert_forbidden(narrow: World, resources: Iterable[str]) -> None:
+    """Assert that the link's user may list none of these.
+
+    A controller that reconnects before the API server has seen the changed role keeps its watches.
+    """
+    user = f"system:serviceaccount:{narrow.namespace}:{ACCOUNT}"
+    for resource in resources:
+        assert not rbac.may(narrow.c1.api, user, "list", resource, narrow.namespace), resource
 
 
 def test_invalid_token_keeps_the_slices_until_it_is_replaced(
