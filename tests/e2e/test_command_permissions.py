@@ -85,7 +85,7 @@ def granted(
 def assert_roles_in_force(main: Cluster) -> None:
     """Assert that the API server has seen both roles of the Pod, and their bindings."""
     assert rbac.may(main.api, ACCOUNT, "list", "services")
-    assert rbac.may(main.api, ACCOUNT, "get", "secrets", HOME)
+    assert rbac.may(main.api, ACCOUNT, "list", "secrets", HOME)
 
 
 def kubeconfig_of(cluster: Cluster, token: str, namespace: str, directory: Path) -> Path:
