@@ -1,8 +1,12 @@
-"""All checks, each in its own environment: `nox` runs all of them, `nox -s unit` one."""
+"""All checks, each in its own environment: `nox` runs all of them, `nox -s unit` one.
+
+With `nox --parallel 2`, sessions that leave processor time unused run side by side.
+"""
 
 from __future__ import annotations
 
 import argparse
+import fcntl
 import os
 import platform
 import re
@@ -10,6 +14,8 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import nox
@@ -19,6 +25,7 @@ PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 sys.path.insert(0, str(ROOT / "hack" / "envtest"))
 from assets import pinned_versions  # noqa: E402
 
+nox.needs_version = ">=2026.8.10"  # The first with `allow_parallel`.
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.error_on_missing_interpreters = False
 
@@ -59,6 +66,8 @@ PARALLEL = ("--numprocesses=3", "--dist=worksteal")
 PARALLEL_E2E = ("--numprocesses=4", "--dist=worksteal")
 # Each process starts clusters, networks and nodes of its own, which costs less than it saves.
 IN_TWO_WORLDS = ("--numprocesses=2", "--dist=worksteal")
+# A dozen API servers share the cores: several threads each would only wait for one another.
+GO_PROGRAMS = {"GOMAXPROCS": "1", "GOGC": "200"}
 # Tests of one file share a demo, and examples of one document their names.
 BY_FILE = ("--numprocesses=2", "--dist=loadfile")
 # What an API server accepts, and how it lists and watches, depends on its version. The other tests
@@ -102,7 +111,7 @@ def install(session: nox.Session, group: str, *packages: str) -> None:
 PAGE = "svclink_controller/dashboard/static"
 
 
-@nox.session(python=PYTHONS[0])
+@nox.session(python=PYTHONS[0], allow_parallel=True)
 def lint(session: nox.Session) -> None:
     """Style, layers of the architecture, the page, scripts, workflows, generated texts."""
     install(session, "lint")
@@ -119,7 +128,7 @@ def lint(session: nox.Session) -> None:
     session.run("python", "hack/release/version.py", "--check")
 
 
-@nox.session(python=PYTHONS[0])
+@nox.session(python=PYTHONS[0], allow_parallel=True)
 def types(session: nox.Session) -> None:
     """mypy strict over everything, and tests that the linters find violations."""
     install(session, "types")
@@ -183,7 +192,7 @@ def fuzz(session: nox.Session) -> None:
     session.run("python", "-m", "tests.fuzz", *session.posargs)
 
 
-@nox.session(python=PYTHONS[0])
+@nox.session(python=PYTHONS[0], allow_parallel=True)
 def docs(session: nox.Session) -> None:
     """Build the site, with every link and anchor checked; run the examples in docs and docstrings.
 
@@ -195,7 +204,7 @@ def docs(session: nox.Session) -> None:
     session.run("pytest", "--doctest-modules", "svclink_core", *session.posargs)
 
 
-@nox.session(python=PYTHONS[0])
+@nox.session(python=PYTHONS[0], allow_parallel=True)
 def build(session: nox.Session) -> None:
     """Build the wheel as the image does, compare it with the sources, and run tests with it.
 
@@ -427,12 +436,13 @@ def e2e_matrix(session: nox.Session, kubernetes: str) -> None:
     run_e2e(session, kubernetes)
 
 
-@nox.session(name="e2e-oldest", python=PYTHONS[0])
+@nox.session(name="e2e-oldest", python=PYTHONS[0], allow_parallel=True)
 def e2e_oldest(session: nox.Session) -> None:
     """The tests that depend on the version of Kubernetes, against the oldest pinned one."""
     install_e2e(session, KUBERNETES[-1])
     tests = [f"tests/e2e/test_{name}.py" for name in DEPEND_ON_VERSION]
-    session.run("pytest", *tests, "--kubernetes", KUBERNETES[-1], *PARALLEL, *session.posargs)
+    version = ("--kubernetes", KUBERNETES[-1])
+    session.run("pytest", *tests, *version, *PARALLEL, *session.posargs, env=GO_PROGRAMS)
 
 
 @nox.session(python=PYTHONS[0], default=False)
@@ -452,7 +462,7 @@ def chaos(session: nox.Session) -> None:
     )
 
 
-@nox.session(python=PYTHONS[0])
+@nox.session(python=PYTHONS[0], allow_parallel=True)
 def traffic(session: nox.Session) -> None:
     """Real traffic through kube-proxy and CoreDNS, in nftables mode and partly in iptables mode.
 
@@ -466,10 +476,10 @@ def traffic(session: nox.Session) -> None:
         )
     install_debian_packages(session, NETWORK_PROGRAMS)
     session.run("python", "hack/envtest/assets.py", "--kubernetes", KUBERNETES[0], "--traffic")
-    session.run("pytest", "tests/e2e/traffic", *IN_TWO_WORLDS, *session.posargs)
+    session.run("pytest", "tests/e2e/traffic", *IN_TWO_WORLDS, *session.posargs, env=GO_PROGRAMS)
 
 
-@nox.session(python=PYTHONS[0])
+@nox.session(python=PYTHONS[0], allow_parallel=True)
 def cluster(session: nox.Session) -> None:
     """svclink in Pods of whole clusters with real nodes, on Linux as root.
 
@@ -483,10 +493,10 @@ def cluster(session: nox.Session) -> None:
         session.run("python", "hack/envtest/assets.py", "--kubernetes", version, programs)
     install_debian_packages(session, NETWORK_PROGRAMS | NODE_PROGRAMS)
     install_prometheus(session)
-    session.run("pytest", "tests/e2e/cluster", *IN_TWO_WORLDS, *session.posargs)
+    session.run("pytest", "tests/e2e/cluster", *IN_TWO_WORLDS, *session.posargs, env=GO_PROGRAMS)
 
 
-@nox.session(python=PYTHONS[0])
+@nox.session(python=PYTHONS[0], allow_parallel=True)
 def dashboard(session: nox.Session) -> None:
     """The page of `svclink dashboard` in a real Chromium.
 
@@ -515,16 +525,27 @@ NODE_PROGRAMS = {
 
 def install_debian_packages(session: nox.Session, packages: dict[str, str]) -> None:
     """Install the packages of programs and directories that are missing, if permitted."""
+    if sys.platform != "linux" or os.geteuid() or not shutil.which("apt-get"):
+        return
     path = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"])
-    missing = {
-        package
-        for program, package in packages.items()
-        if shutil.which(program, path=path) is None and not Path(program).is_dir()
-    }
-    if missing and sys.platform == "linux" and os.geteuid() == 0 and shutil.which("apt-get"):
-        session.run("apt-get", "update", "-qq", external=True)
-        how = ("-qq", "--yes", "--no-install-recommends")
-        session.run("apt-get", "install", *how, *sorted(missing), external=True)
+    with alone_with_apt(session):
+        missing = {
+            package
+            for program, package in packages.items()
+            if shutil.which(program, path=path) is None and not Path(program).is_dir()
+        }
+        if missing:
+            session.run("apt-get", "update", "-qq", external=True)
+            how = ("-qq", "--yes", "--no-install-recommends")
+            session.run("apt-get", "install", *how, *sorted(missing), external=True)
+
+
+@contextmanager
+def alone_with_apt(session: nox.Session) -> Iterator[None]:
+    """Wait until no parallel session uses apt, which fails while another process does."""
+    with (session.cache_dir / "apt.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def install_prometheus(session: nox.Session) -> None:
@@ -535,15 +556,21 @@ def install_prometheus(session: nox.Session) -> None:
     if shutil.which("promtool") or not shutil.which("apt-get"):
         return
     directory = Path(session.cache_dir).resolve() / "prometheus"
-    if not directory.exists():
-        with session.chdir(session.create_tmp()):
-            if os.geteuid() == 0:
-                session.run("apt-get", "update", "-qq", external=True)
-            session.run("apt-get", "download", "-qq", "prometheus", external=True)
-            (package,) = Path().glob("prometheus_*.deb")
-            session.run("dpkg-deb", "--extract", package.name, "unpacked", external=True)
-            Path("unpacked").rename(directory)
+    with alone_with_apt(session):
+        if not directory.exists():
+            unpack_prometheus(session, directory)
     session.env["PATH"] = f"{directory / 'usr' / 'bin'}{os.pathsep}{os.environ['PATH']}"
+
+
+def unpack_prometheus(session: nox.Session, directory: Path) -> None:
+    """Download Debian's package of Prometheus, and unpack it to this directory."""
+    with session.chdir(session.create_tmp()):
+        if os.geteuid() == 0:
+            session.run("apt-get", "update", "-qq", external=True)
+        session.run("apt-get", "download", "-qq", "prometheus", external=True)
+        (package,) = Path().glob("prometheus_*.deb")
+        session.run("dpkg-deb", "--extract", package.name, "unpacked", external=True)
+        Path("unpacked").rename(directory)
 
 
 def run_e2e(session: nox.Session, kubernetes: str) -> None:
@@ -554,9 +581,8 @@ def run_e2e(session: nox.Session, kubernetes: str) -> None:
     for programs in ("--helm", "--kstatus"):
         session.run("python", "hack/envtest/assets.py", programs)
     apart = [f"--ignore=tests/e2e/{name}" for name in ("cluster", "dashboard", "traffic")]
-    session.run(
-        "pytest", "tests/e2e", *apart, "--kubernetes", kubernetes, *PARALLEL_E2E, *session.posargs
-    )
+    which = (*apart, "--kubernetes", kubernetes)
+    session.run("pytest", "tests/e2e", *which, *PARALLEL_E2E, *session.posargs, env=GO_PROGRAMS)
 
 
 def install_e2e(session: nox.Session, kubernetes: str) -> None:

@@ -21,6 +21,7 @@ plane. Standard library only.
 from __future__ import annotations
 
 import argparse
+import fcntl
 import hashlib
 import os
 import platform
@@ -29,6 +30,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -220,7 +223,10 @@ def refuse(version: str, binaries: Binaries) -> Path:
 
 
 def build(version: str, binaries: Binaries) -> Path:
-    """Build the binaries into the cache. A directory appears there only when it is complete."""
+    """Build the binaries into the cache. A directory appears there only when it is complete.
+
+    Two processes do not build the same binaries: the second one waits for the first.
+    """
     if shutil.which("go") is None:
         raise MissingAssetsError(
             f"No {binaries} found and no Go to build them: install Go >= 1.21"
@@ -229,6 +235,22 @@ def build(version: str, binaries: Binaries) -> Path:
         )
     target = cache_directory(version, binaries)
     target.parent.mkdir(parents=True, exist_ok=True)
+    with locked(target.parent / f"{target.name}.lock"):
+        if not is_complete(target, binaries):
+            build_into(target, version, binaries)
+    return target
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Wait until no other process holds the lock; it is released when its process ends."""
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def build_into(target: Path, version: str, binaries: Binaries) -> None:
+    """Build the binaries, and put them into this directory at once."""
     with tempfile.TemporaryDirectory(dir=target.parent) as staging:
         for name, source in sources(version, binaries).items():
             print(
@@ -239,7 +261,6 @@ def build(version: str, binaries: Binaries) -> Path:
             run_go_build(version, source, Path(staging, "bin", name))
         shutil.rmtree(target, ignore_errors=True)
         Path(staging, "bin").rename(target)
-    return target
 
 
 def sources(version: str, binaries: Binaries) -> dict[str, Source]:
