@@ -9,7 +9,7 @@ from attrs import define, field, frozen
 
 from svclink_controller.reconcile.deadlines import Deadlines
 from svclink_controller.reconcile.deletion_holds import DeletionHolds
-from svclink_controller.reconcile.workqueue import WorkQueue
+from svclink_controller.reconcile.workqueue import OWN_LANE, WorkQueue
 from svclink_controller.remotes.supervisor import Supervisor
 from svclink_controller.state.changes import (
     ClusterRead,
@@ -21,6 +21,7 @@ from svclink_controller.state.changes import (
 from svclink_controller.state.store import Store
 from svclink_core import unreachable_policy
 from svclink_core.meta_v1 import NamespacedName
+from svclink_core.well_known import MAIN
 
 
 @frozen
@@ -82,8 +83,8 @@ class Routes:
     def receive(self, change: ControllerChange) -> None:
         """Act on a change."""
         match change:
-            case ServicesToPlan(keys):
-                self.services.add(keys)
+            case ServicesToPlan(keys, cluster):
+                self.services.add(keys, OWN_LANE if cluster == MAIN else cluster)
             case LinkStatusChanged(name):
                 self.links.add([name])
                 self.deletion_holds.slices_changed(name)

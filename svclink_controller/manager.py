@@ -29,7 +29,7 @@ from svclink_controller.reconcile.applier import Applier
 from svclink_controller.reconcile.events import Events
 from svclink_controller.reconcile.link_removal import LinkRemoval
 from svclink_controller.reconcile.plan_results import PlanResults
-from svclink_controller.reconcile.reconciler import Reconciler
+from svclink_controller.reconcile.reconciler import PLAN_REST_SECONDS, Reconciler
 from svclink_controller.reconcile.status.links import StatusWriter
 from svclink_controller.reconcile.status.policies import PolicyStatusWriter
 from svclink_controller.reconcile.traffic_results import TrafficResults
@@ -260,7 +260,7 @@ def _make_shared(
         client=client,
         writing=writing,
         store=store,
-        services=WorkQueue(waited=metrics.queue_wait.observe),
+        services=WorkQueue(metrics.queue_wait.observe, rest_seconds=PLAN_REST_SECONDS),
         links=WorkQueue(),
         policies=policies,
         traffic_results=TrafficResults(

@@ -20,7 +20,6 @@ from svclink_controller.dispatch import Dispatcher
 from svclink_controller.election.leader import DEFAULT_LEASE_NAME
 from svclink_controller.election.running_controllers import find_until_answered
 from svclink_controller.following import Following, Reports, make_following
-from svclink_controller.loop_turns import next_turn
 from svclink_controller.reconcile.workqueue import Settling, WorkQueue
 from svclink_controller.remotes.session import (
     HEARTBEAT,
@@ -135,7 +134,6 @@ class LiveFleet:
         while True:
             key = await self.services.get()
             try:
-                await next_turn()
                 self._plan(key)
             except Exception:
                 log.exception("internal error", service=str(key))

@@ -9,7 +9,6 @@ import structlog
 from attrs import define, field
 
 from svclink_controller import clock
-from svclink_controller.loop_turns import next_turn
 from svclink_controller.monitoring.metrics import Metrics
 from svclink_controller.reconcile.applier import Applier
 from svclink_controller.reconcile.link_removal import LinkRemoval
@@ -24,6 +23,9 @@ from svclink_core.plans import Decision
 
 RECONCILERS: Final = 32
 """Services reconciled concurrently; the applier limits the number of requests."""
+
+PLAN_REST_SECONDS: Final = 0.05
+"""Time between two plans of one Service for the same cluster, which may change it all the time."""
 
 log = structlog.get_logger()
 
@@ -59,8 +61,6 @@ class Reconciler:
         while True:
             key = await self.queue.get()
             try:
-                # A full queue returns keys without a pause; a large plan takes 5 ms.
-                await next_turn()
                 await self.reconcile(key)
             except Exception:
                 log.exception("internal error", service=str(key))

@@ -7,6 +7,7 @@ from typing import Final
 
 from attrs import define
 
+from svclink_controller.loop_turns import next_turn
 from svclink_controller.reconcile.deletion_holds import DeletionHolds
 from svclink_controller.reconcile.events import Events
 from svclink_controller.reconcile.reconciler import RECONCILERS, Reconciler
@@ -20,11 +21,11 @@ from svclink_controller.state.store import Store
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.snapshot import all_keys
 
-RESYNC_BATCH: Final = 8
-"""Services that a resync enqueues at a time, so that changes wait behind few of them."""
+RESYNC_LANE: Final = "(resync)"
+"""The lane of a resync, which lets everything else pass. No link can have this name."""
 
-RESYNC_PAUSE_SECONDS: Final = 0.01
-"""Time between two batches of a resync."""
+RESYNC_BATCH: Final = 1_000
+"""Services that a resync enqueues at a time, which takes 2 ms."""
 
 
 @define
@@ -111,6 +112,6 @@ class Work:
             await asyncio.sleep(self.resync_interval)
             keys = list(all_keys(self.store.snapshot())) if self.store.is_complete else []
             for first in range(0, len(keys), RESYNC_BATCH):
-                self.services.add(keys[first : first + RESYNC_BATCH])
-                await asyncio.sleep(RESYNC_PAUSE_SECONDS)
+                self.services.add(keys[first : first + RESYNC_BATCH], RESYNC_LANE)
+                await next_turn()
             self.resyncs += 1

@@ -3,44 +3,57 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from itertools import takewhile
 from typing import Final, Generic, TypeVar
 
 from attrs import define, field
 
 from svclink_controller import clock
 from svclink_controller.backoff import Backoff
+from svclink_controller.loop_turns import next_turn
 
 Key = TypeVar("Key")
 
 RETRY_BASE_SECONDS: Final = 0.1
 RETRY_CAP_SECONDS: Final = 30
 
+OWN_LANE: Final = ""
+"""The lane of the queue's owner, who is trusted: its keys do not rest. Retries are in it too."""
+
 
 @define
 class WorkQueue(Generic[Key]):
-    """A queue of keys with the semantics of client-go's workqueue.
+    """A queue of keys with the semantics of client-go's workqueue, in lanes that take turns.
 
     A key that is added while a worker handles it is queued again once the worker is done. A key
     that fails is retried with growing delays, and never dropped while the queue is open.
 
+    Every cause of work has a lane, such as each cluster. However many keys one of them adds, those
+    of another wait for one key of every lane. A key that is in several lanes is handled once.
+
     Args:
         waited: Called with the time, in seconds, that a key waited for a worker.
+        rest_seconds: How long a key that was handled waits before the same lane has it handled
+            again. So what changes all the time leaves time for everything else.
     """
 
     waited: Callable[[float], object] = lambda _: None
+    rest_seconds: float = 0
     _is_open: bool = True
+    _lanes: OrderedDict[str, OrderedDict[Key, None]] = field(factory=OrderedDict)
     _queued_at: dict[Key, float] = field(factory=dict)
-    _queue: deque[Key] = field(factory=deque)
-    _dirty: set[Key] = field(factory=set)
-    _processing: set[Key] = field(factory=set)
+    _dirty: dict[Key, tuple[str, ...]] = field(factory=dict)
+    _processing: dict[Key, tuple[str, ...]] = field(factory=dict)
+    _resting_until: OrderedDict[tuple[str, Key], float] = field(factory=OrderedDict)
+    _resting: dict[tuple[str, Key], asyncio.TimerHandle] = field(factory=dict)
     _delayed: dict[Key, asyncio.TimerHandle] = field(factory=dict)
     _failures: dict[Key, Backoff] = field(factory=dict)
     _available: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(0))
 
     def __len__(self) -> int:
-        return len(self._queue)
+        return len(self._queued_at)
 
     @property
     def is_idle(self) -> bool:
@@ -50,17 +63,18 @@ class WorkQueue(Generic[Key]):
     @property
     def unfinished(self) -> frozenset[Key]:
         """The keys that are queued, or that a worker handles; delayed keys do not count."""
-        return frozenset(self._dirty | self._processing)
+        return frozenset(self._dirty.keys() | self._processing.keys())
 
-    def add(self, keys: Iterable[Key]) -> None:
-        """Queue keys, if the queue is open."""
+    def add(self, keys: Iterable[Key], lane: str = OWN_LANE) -> None:
+        """Queue keys in a lane, if the queue is open."""
         if not self._is_open:
             return
         for key in keys:
-            if key not in self._dirty:
-                self._dirty.add(key)
+            lanes = self._dirty.get(key, ())
+            if lane not in lanes:
+                self._dirty[key] = (*lanes, lane)
                 if key not in self._processing:
-                    self._push(key)
+                    self._push(lane, key)
 
     def open(self) -> None:
         """Take keys from now on."""
@@ -72,26 +86,36 @@ class WorkQueue(Generic[Key]):
         No worker may wait for a key.
         """
         self._is_open = False
-        for delayed in self._delayed.values():
-            delayed.cancel()
-        for each in (self._queue, self._queued_at, self._dirty, self._delayed, self._failures):
+        for timer in (*self._delayed.values(), *self._resting.values()):
+            timer.cancel()
+        for each in (self._lanes, self._queued_at, self._dirty, self._delayed, self._failures):
             each.clear()
+        self._resting.clear()
+        self._resting_until.clear()
         self._available = asyncio.Semaphore(0)
 
     async def get(self) -> Key:
-        """Wait for the next key; call `done` with it afterwards."""
-        await self._available.acquire()
-        key = self._queue.popleft()
-        self.waited(clock.elapsed() - self._queued_at.pop(key))
-        self._dirty.discard(key)
-        self._processing.add(key)
-        return key
+        """Wait for a key and for a turn of the event loop; call `done` with the key afterwards.
+
+        The key is chosen when the turn comes, so that it is from the lane whose turn it is then.
+        """
+        available = self._available
+        await available.acquire()
+        try:
+            # A full queue would return keys without a pause; a large plan takes 5 ms.
+            await next_turn()
+        except asyncio.CancelledError:
+            available.release()
+            raise
+        return self._take()
 
     def done(self, key: Key) -> None:
         """Release a key that a worker has handled."""
-        self._processing.discard(key)
-        if key in self._dirty:
-            self._push(key)
+        for lane in self._processing.pop(key, ()):
+            if self.rest_seconds and lane != OWN_LANE:
+                self._begin_rest(lane, key)
+        for lane in self._dirty.get(key, ()):
+            self._push(lane, key)
 
     def retry(self, key: Key, after: float | None = None) -> float:
         """Queue a failed key after a delay, and return the delay in seconds.
@@ -121,10 +145,53 @@ class WorkQueue(Generic[Key]):
         self._delayed.pop(key, None)
         self.add([key])
 
-    def _push(self, key: Key) -> None:
-        self._queue.append(key)
-        self._queued_at[key] = clock.elapsed()
-        self._available.release()
+    def _begin_rest(self, lane: str, key: Key) -> None:
+        """Note when a lane may have a key handled again, and forget the rests that are over."""
+        now = asyncio.get_running_loop().time()
+        self._resting_until[lane, key] = now + self.rest_seconds
+        self._resting_until.move_to_end((lane, key))
+        over = takewhile(lambda rest: rest[1] <= now, self._resting_until.items())
+        for each, _ in list(over):
+            del self._resting_until[each]
+
+    def _push(self, lane: str, key: Key) -> None:
+        """Put a key into a lane, now or at the end of its rest."""
+        if (end := self._resting_until.get((lane, key))) is not None:
+            loop = asyncio.get_running_loop()
+            if loop.time() < end:
+                self._resting[lane, key] = loop.call_at(end, self._end_rest, lane, key)
+                return
+        self._enter(lane, key)
+
+    def _end_rest(self, lane: str, key: Key) -> None:
+        del self._resting[lane, key]
+        self._enter(lane, key)
+
+    def _enter(self, lane: str, key: Key) -> None:
+        self._lanes.setdefault(lane, OrderedDict())[key] = None
+        if key not in self._queued_at:
+            self._queued_at[key] = clock.elapsed()
+            self._available.release()
+
+    def _take(self) -> Key:
+        """Remove and return the first key of the first lane, which becomes the last one."""
+        lane, keys = next(iter(self._lanes.items()))
+        key = next(iter(keys))
+        self._lanes.move_to_end(lane)
+        lanes = self._processing[key] = self._dirty.pop(key)
+        for each in lanes:
+            self._leave(each, key)
+        self.waited(clock.elapsed() - self._queued_at.pop(key))
+        return key
+
+    def _leave(self, lane: str, key: Key) -> None:
+        """Remove a key from a lane, or from those that rest before they enter it."""
+        if (resting := self._resting.pop((lane, key), None)) is not None:
+            resting.cancel()
+        elif keys := self._lanes.get(lane):
+            del keys[key]
+            if not keys:
+                del self._lanes[lane]
 
 
 @define

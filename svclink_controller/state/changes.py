@@ -15,9 +15,15 @@ from svclink_core.meta_v1 import NamespacedName
 
 @frozen
 class ServicesToPlan:
-    """Something changed that the plans of these Services depend on."""
+    """Something changed that the plans of these Services depend on.
+
+    Args:
+        keys: The Services.
+        cluster: The cluster where it changed: the name of a link, or `MAIN`.
+    """
 
     keys: Collection[NamespacedName]
+    cluster: str
 
 
 @frozen

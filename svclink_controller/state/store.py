@@ -205,7 +205,7 @@ class Store:
         if self._link_states.set_guard(cluster, guard):
             self._snapshots.mark_outdated(cluster)
             self.mark_status_changed(cluster)
-            self._plan_again_after(GuardChanged(frozenset(services)))
+            self._plan_again_after(GuardChanged(frozenset(services)), cluster)
 
     def mark_status_changed(self, cluster: str) -> None:
         """Report that the status of a link is out of date."""
@@ -213,7 +213,7 @@ class Store:
 
     def wake(self, cluster: str) -> None:
         """Plan all Services again, because a deadline of a cluster has passed."""
-        self._plan_again_after(ClusterChanged(cluster))
+        self._plan_again_after(ClusterChanged(cluster), cluster)
 
     def forget(self, cluster: str) -> None:
         """Drop all objects of a remote cluster that is not read. It counts as never listed."""
@@ -226,12 +226,12 @@ class Store:
         self._snapshots.mark_outdated(cluster)
         self.mark_status_changed(cluster)
         self.listener(LinkChanged(cluster))
-        self._plan_again_after(ClusterChanged(cluster))
+        self._plan_again_after(ClusterChanged(cluster), cluster)
 
     def set_unread_namespace(self, cluster: str, name: str, why: UnreadNamespace | None) -> None:
         """Set why nothing is read of a namespace of a remote cluster; None if it is, or is gone."""
         if self._changing(cluster).set_unread_namespace(name, why):
-            self._plan_again_after(RemoteNamespaceChanged(name))
+            self._plan_again_after(RemoteNamespaceChanged(name), cluster)
 
     # Services and EndpointSlices of any cluster
 
@@ -269,14 +269,14 @@ class Store:
         self._clusters[cluster] = successor.objects
         self._snapshots.mark_outdated(cluster)
         if self._link_states.connection(cluster) != PENDING:  # Else it is planned once connected.
-            self._plan_again_after(ClusterChanged(cluster))
+            self._plan_again_after(ClusterChanged(cluster), cluster)
 
     def mark_listed(self, kind: type) -> None:
         """Note that a kind of the main cluster is complete. After the last, all is planned."""
         was_complete = self.is_complete
         self._listed.add(kind)
         if self.is_complete and not was_complete:
-            self._plan_again_after(ClusterChanged(MAIN))
+            self._plan_again_after(ClusterChanged(MAIN), MAIN)
 
     def put(self, cluster: str, item: ClusterObject, *, is_as_planned: bool = False) -> None:
         """Add or change an object, as a watch or the response to a write has it.
@@ -302,7 +302,7 @@ class Store:
     def remove(self, cluster: str, kind: ObjectType, key: NamespacedName) -> None:
         """Remove an object."""
         objects = self._changing(cluster)
-        self._clear_undecodable(objects, kind, key)
+        self._clear_undecodable(cluster, objects, kind, key)
         if kind is EndpointSlice:
             if (old_slice := objects.put_slice(key, None)) is not None:
                 self._slice_changed(cluster, old_slice, None)
@@ -322,11 +322,11 @@ class Store:
     def mark_undecodable(self, cluster: str, kind: ObjectType, each: Undecodable) -> None:
         """Note that an object exists but could not be decoded. Its Service is left as it is."""
         self._changing(cluster).mark_undecodable(kind, each.key, each.service)
-        self._plan_again(each.service)
+        self._plan_again(each.service, cluster)
 
     def _put(self, cluster: str, item: ClusterObject, *, is_as_planned: bool = False) -> None:
         objects, key = self._changing(cluster), item.metadata.key
-        self._clear_undecodable(objects, type(item), key)
+        self._clear_undecodable(cluster, objects, type(item), key)
         match item:
             case Service():
                 old = objects.put_service(key, item)
@@ -340,10 +340,10 @@ class Store:
                 assert_never(unexpected)
 
     def _clear_undecodable(
-        self, objects: ClusterObjects, kind: ObjectType, key: NamespacedName
+        self, cluster: str, objects: ClusterObjects, kind: ObjectType, key: NamespacedName
     ) -> None:
         if (service := objects.clear_undecodable(kind, key)) is not None:
-            self._plan_again(service)
+            self._plan_again(service, cluster)
 
     def _objects(self, cluster: str) -> ClusterObjects:
         """The objects of a cluster, to be read."""
@@ -380,16 +380,16 @@ class Store:
         if cluster != MAIN and connection == SYNCED:
             self._changing(cluster).note_change(event.old, event.new, self._link_states.now)
         if connection != PENDING:
-            self._plan_again_after(event)
+            self._plan_again_after(event, cluster)
 
     def _main_changed(self, event: Event) -> None:
         self._snapshots.mark_outdated(MAIN)
-        self._plan_again_after(event)
+        self._plan_again_after(event, MAIN)
 
-    def _plan_again_after(self, event: Event) -> None:
+    def _plan_again_after(self, event: Event, cluster: str) -> None:
         if self.is_complete:
-            self.listener(ServicesToPlan(requests_for(event, self.snapshot())))
+            self.listener(ServicesToPlan(requests_for(event, self.snapshot()), cluster))
 
-    def _plan_again(self, service: NamespacedName) -> None:
+    def _plan_again(self, service: NamespacedName, cluster: str) -> None:
         if self.is_complete:
-            self.listener(ServicesToPlan((service,)))
+            self.listener(ServicesToPlan((service,), cluster))

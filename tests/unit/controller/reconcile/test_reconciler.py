@@ -102,7 +102,7 @@ async def worlds(*, broken: int = 0, ago: float = 0) -> AsyncIterator[World]:
 
     def enqueue(change: StateChange) -> None:
         if isinstance(change, ServicesToPlan):
-            queue.add(change.keys)
+            queue.add(change.keys, change.cluster)
 
     states = LinkStates(now=lambda: clock.elapsed() - ago)
     store = Store(Options(), enqueue, link_states=states)
@@ -146,6 +146,27 @@ async def test_service_is_not_planned_again_after_its_plan_was_applied() -> None
         world.list_all()
         await eventually(lambda: bool(world.addresses()) and world.queue.is_idle)
         assert len(world.handled) == len([WEB, API])
+
+
+async def test_changes_of_one_cluster_do_not_wait_for_those_of_another() -> None:
+    """However many Services one cluster changes, those of another are planned in between."""
+    async with worlds() as world:
+        world.list_all()
+        world.store.put_link(ClusterLink(ObjectMeta("c2")))
+        world.store.set_connection("c2", SYNCED)
+        many = [NamespacedName("default", f"many-{number}") for number in range(200)]
+        for key in (*many, API):
+            world.store.put(MAIN, service(key))
+            for cluster in ("c1", "c2"):
+                world.store.put(cluster, service(key))
+        await eventually(lambda: world.queue.is_idle)
+
+        for key in many:
+            world.store.put("c1", remote_slice(key=key))
+        world.store.put("c2", remote_slice(key=API))
+        await eventually(lambda: "api-c2" in world.addresses())
+
+        assert len(world.addresses()) < len(many) / 2
 
 
 @pytest.mark.parametrize(("seconds", "is_removed"), [(1_000, False), (-1_000, True)])

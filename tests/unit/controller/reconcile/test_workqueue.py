@@ -6,13 +6,15 @@ Real: the queue and timers. Substituted: the work, and the clock in tests of del
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from typing import Final
 
 import pytest
+from attrs import define, field
 from hypothesis import given
 from hypothesis import strategies as st
 
 from svclink_controller.reconcile.workqueue import (
+    OWN_LANE,
     RETRY_BASE_SECONDS,
     RETRY_CAP_SECONDS,
     Settling,
@@ -23,7 +25,7 @@ from tests.unit.controller.virtual_time import virtual_time
 
 def queued(queue: WorkQueue[str]) -> list[str]:
     """The keys that workers could get at once."""
-    return list(queue._queue)
+    return list(queue._queued_at)
 
 
 async def test_handled_keys_are_unfinished() -> None:
@@ -149,52 +151,179 @@ async def test_delay_grows_with_failures_up_to_the_cap() -> None:
     queue.forget("a")
 
 
-@given(
-    st.lists(
-        st.tuples(st.sampled_from("abc"), st.sampled_from(("add", "get", "done"))), max_size=40
-    )
+async def test_lanes_take_turns() -> None:
+    """However many keys one lane holds, a key of another waits for one of them."""
+    queue: WorkQueue[str] = WorkQueue()
+    queue.add(["a1", "a2", "a3", "a4"], "a")
+    queue.add(["b1"], "b")
+    assert [await queue.get() for _ in range(2)] == ["a1", "b1"]
+    queue.add(["b2", "b3"], "b")
+    assert [await queue.get() for _ in range(5)] == ["a2", "b2", "a3", "b3", "a4"]
+
+
+async def test_lane_is_chosen_when_the_turn_comes() -> None:
+    """Workers that wait for a turn of the event loop have not chosen their keys yet."""
+    queue: WorkQueue[str] = WorkQueue()
+    queue.add(["a1", "a2", "a3"], "a")
+    workers = [asyncio.create_task(queue.get()) for _ in range(3)]
+    await asyncio.sleep(0)
+    queue.add(["b1"], "b")
+    assert await asyncio.gather(*workers) == ["a1", "b1", "a2"]
+
+
+async def test_key_in_several_lanes_is_handled_once() -> None:
+    """It is handled when its first lane has its turn."""
+    queue: WorkQueue[str] = WorkQueue()
+    queue.add(["a", "b"], "first")
+    queue.add(["b"], "second")
+    assert [await queue.get() for _ in range(2)] == ["a", "b"]
+    assert queued(queue) == []
+    assert not queue._lanes
+
+
+REST: Final = 0.05
+
+
+@virtual_time
+async def test_handled_key_rests_before_its_lane_has_it_handled_again() -> None:
+    """A key that is added all the time is handled at intervals; others are handled at once."""
+    queue: WorkQueue[str] = WorkQueue(rest_seconds=REST)
+    loop = asyncio.get_running_loop()
+    queue.add(["a"], "c1")
+    started, handled = loop.time(), []
+    for _ in range(4):
+        key = await queue.get()
+        queue.add(["a"], "c1")
+        handled.append(loop.time() - started)
+        queue.done(key)
+        queue.add(["a"], "c1")
+    assert handled == pytest.approx([0, REST, 2 * REST, 3 * REST])
+    queue.add(["b"], "c1")
+    assert queued(queue) == ["b"]
+    assert sorted(queue.unfinished) == ["a", "b"]
+    queue.close()
+
+
+@virtual_time
+async def test_resting_key_is_handled_for_another_lane() -> None:
+    """What one cluster changes all the time is handled at once for a change of another."""
+    queue: WorkQueue[str] = WorkQueue(rest_seconds=REST)
+    queue.add(["a"], "c1")
+    queue.done(await queue.get())
+    queue.add(["a"], "c1")
+    assert queued(queue) == []
+    queue.add(["a"], "c2")
+    assert queued(queue) == ["a"]
+    queue.done(await queue.get())
+    await asyncio.sleep(2 * REST)
+    assert queue.is_idle
+
+
+@virtual_time
+async def test_keys_of_the_own_lane_do_not_rest() -> None:
+    """Changes of the main cluster are trusted."""
+    queue: WorkQueue[str] = WorkQueue(rest_seconds=REST)
+    queue.add(["a"])
+    queue.done(await queue.get())
+    queue.add(["a"])
+    assert queued(queue) == ["a"]
+
+
+@virtual_time
+async def test_key_that_rested_is_handled_at_once() -> None:
+    """A change that comes after the rest does not wait."""
+    queue: WorkQueue[str] = WorkQueue(rest_seconds=REST)
+    queue.add(["a"], "c1")
+    queue.done(await queue.get())
+    await asyncio.sleep(2 * REST)
+    queue.add(["a"], "c1")
+    assert queued(queue) == ["a"]
+
+
+@virtual_time
+async def test_rests_that_have_ended_are_forgotten() -> None:
+    """The memory of a queue is proportional to the keys that it handled lately."""
+    queue: WorkQueue[str] = WorkQueue(rest_seconds=REST)
+    for number in range(10):
+        queue.add([f"{number}"], "c1")
+        queue.done(await queue.get())
+        await asyncio.sleep(REST / 2)
+    assert [key for _, key in queue._resting_until] == ["8", "9"]
+
+
+STEPS: Final = st.one_of(
+    st.tuples(st.just("add"), st.sampled_from("abc"), st.sampled_from((OWN_LANE, "c1", "c2"))),
+    st.tuples(st.sampled_from(("get", "done", "wait")), st.just(""), st.just("")),
 )
-def test_every_added_key_is_handled_by_one_worker_at_a_time(steps: list[tuple[str, str]]) -> None:
+
+
+@define
+class Workers:
+    """Workers of a queue, and the keys that they owe to those who added them."""
+
+    queue: WorkQueue[str]
+    out: list[str] = field(factory=list)
+    owed: set[str] = field(factory=set)
+
+    async def step(self, name: str, key: str, lane: str) -> None:
+        if name == "add":
+            self.queue.add([key], lane)
+            self.owed.add(key)
+        elif name == "get" and queued(self.queue):
+            await self.get()
+        elif name == "done" and self.out:
+            self.queue.done(self.out.pop(0))
+        elif name == "wait":
+            await asyncio.sleep(REST / 2)
+
+    async def get(self) -> None:
+        key = await self.queue.get()
+        assert key not in self.out
+        self.out.append(key)
+        self.owed.remove(key)
+
+    async def finish(self) -> None:
+        while not self.queue.is_idle:
+            while queued(self.queue):
+                await self.get()
+            while self.out:
+                self.queue.done(self.out.pop())
+            await asyncio.sleep(REST)
+
+
+@given(st.lists(STEPS, max_size=40), st.sampled_from((0, REST)))
+def test_every_added_key_is_handled_by_one_worker_at_a_time(
+    steps: list[tuple[str, str, str]], rest: float
+) -> None:
     """In any order of adding, getting and finishing, no key is lost and none is out twice."""
 
+    @virtual_time
     async def play() -> None:
-        queue: WorkQueue[str] = WorkQueue()
-        out: list[str] = []
-        owed: Counter[str] = Counter()
-        for key, step in steps:
-            if step == "add":
-                queue.add([key])
-                owed[key] = 1
-            elif step == "get" and queued(queue):
-                out.append(await queue.get())
-                assert owed.pop(out[-1]) == 1
-            elif step == "done" and out:
-                queue.done(out.pop(0))
-            assert len(set(out)) == len(out)
-        while out or queued(queue):
-            while queued(queue):
-                out.append(await queue.get())
-                assert owed.pop(out[-1]) == 1
-            queue.done(out.pop())
-        assert owed == {}
+        queue: WorkQueue[str] = WorkQueue(rest_seconds=rest)
+        workers = Workers(queue)
+        for step in steps:
+            await workers.step(*step)
+        await workers.finish()
+        assert (workers.owed, queue._lanes, queue._resting) == (set(), {}, {})
 
-    asyncio.run(play())
+    play()
 
 
 @virtual_time
 async def test_closed_queue_holds_nothing() -> None:
     """Keys that were queued, delayed or failed are dropped, and none is taken until it is open."""
-    queue: WorkQueue[str] = WorkQueue()
-    queue.add(["a", "b"])
+    queue: WorkQueue[str] = WorkQueue(rest_seconds=1)
+    queue.add(["a", "b"], "c1")
     queue.done(await queue.get())
+    queue.add(["a"], "c1")
     queue.retry("c")
     queue.close()
     queue.add(["d"])
     await asyncio.sleep(2 * RETRY_CAP_SECONDS)
     assert (queued(queue), queue.is_idle, queue._failures, queue._delayed) == ([], True, {}, {})
     queue.open()
-    queue.add(["e"])
-    assert await queue.get() == "e"
+    queue.add(["e", "a"], "c1")
+    assert [await queue.get(), await queue.get()] == ["e", "a"]
 
 
 def settling(*keys: str) -> Settling[str]:

@@ -184,6 +184,17 @@ def test_edited_link_is_reported_as_link_status_and_services() -> None:
     assert list(map(type, made.changes)) == [LinkStatusChanged, LinkChanged, ServicesToPlan]
 
 
+@pytest.mark.parametrize("cluster", [MAIN, "c1"])
+def test_cluster_that_changed_is_reported(cluster: str) -> None:
+    """What is planned again says which cluster is the cause."""
+    made = linked("c1")
+    made.store.put(cluster, service())
+    made.store.put(cluster, remote_slice())
+    made.store.remove(cluster, EndpointSlice, remote_slice().metadata.key)
+    causes = [each.cluster for each in made.changes if isinstance(each, ServicesToPlan)]
+    assert causes == [cluster] * 3
+
+
 def test_numbers_of_a_link_leave_the_link_itself_unchanged() -> None:
     """A new mirror puts the status of its link out of date, and does not change the link."""
     made = linked("c1")
