@@ -38,8 +38,11 @@ from svclink_core.service_creation import (
 )
 from svclink_core.well_known import Reason
 
-MAX_IN_FLIGHT: Final = 32
-"""Concurrent writes: enough to keep an API server busy, few enough to leave it room for others."""
+MAX_IN_FLIGHT: Final = 16
+"""Concurrent writes: enough to keep an API server busy, few enough to leave it room for others.
+
+Each takes a connection, whose buffers are 256 KiB.
+"""
 
 UNREACHABLE_POLICIES: Final = (Reason.UNREACHABLE_NOT_READY, Reason.UNREACHABLE_REMOVED)
 """Reasons of the changes that an unreachable policy makes."""

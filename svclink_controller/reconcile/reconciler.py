@@ -10,7 +10,7 @@ from attrs import define, field
 
 from svclink_controller import clock
 from svclink_controller.monitoring.metrics import Metrics
-from svclink_controller.reconcile.applier import Applier
+from svclink_controller.reconcile.applier import MAX_IN_FLIGHT, Applier
 from svclink_controller.reconcile.link_removal import LinkRemoval
 from svclink_controller.reconcile.plan_results import PlanResults
 from svclink_controller.reconcile.traffic_results import TrafficResults
@@ -21,8 +21,12 @@ from svclink_core.meta_v1 import NamespacedName
 from svclink_core.planner import Planner
 from svclink_core.plans import Decision
 
-RECONCILERS: Final = 32
-"""Services reconciled concurrently; the applier limits the number of requests."""
+RECONCILERS: Final = MAX_IN_FLIGHT
+"""Services reconciled concurrently.
+
+With more of them than writes, Services would wait for a write in the order in which they came, and
+not in the queue, where clusters take turns.
+"""
 
 PLAN_REST_SECONDS: Final = 0.05
 """Time between two plans of one Service for the same cluster, which may change it all the time."""

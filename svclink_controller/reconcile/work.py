@@ -25,7 +25,7 @@ RESYNC_LANE: Final = "(resync)"
 """The lane of a resync, which lets everything else pass. No link can have this name."""
 
 RESYNC_BATCH: Final = 1_000
-"""Services that a resync enqueues at a time, which takes 2 ms."""
+"""Services that a resync enqueues at a time, which takes 1 ms."""
 
 
 @define
