@@ -9,7 +9,7 @@ from attrs import define, field, frozen
 
 from svclink_controller.reconcile.deadlines import Deadlines
 from svclink_controller.reconcile.deletion_holds import DeletionHolds
-from svclink_controller.reconcile.workqueue import OWN_LANE, WorkQueue
+from svclink_controller.reconcile.workqueue import OWN_LANE, SWEEP_LANE, WorkQueue
 from svclink_controller.remotes.supervisor import Supervisor
 from svclink_controller.state.changes import (
     ClusterRead,
@@ -84,7 +84,7 @@ class Routes:
         """Act on a change."""
         match change:
             case ServicesToPlan(keys, cluster):
-                self.services.add(keys, OWN_LANE if cluster == MAIN else cluster)
+                self.services.add(keys, lane_of(cluster))
             case LinkStatusChanged(name):
                 self.links.add([name])
                 self.deletion_holds.slices_changed(name)
@@ -103,3 +103,10 @@ class Routes:
     def _policy_deadline(self, name: str) -> float | None:
         remote = self.store.snapshot().remotes.get(name)
         return None if remote is None else unreachable_policy.policy_deadline(remote)
+
+
+def lane_of(cluster: str | None) -> str:
+    """The lane of the Services to plan after a change in a cluster; None concerns all of them."""
+    if cluster is None:
+        return SWEEP_LANE
+    return OWN_LANE if cluster == MAIN else cluster

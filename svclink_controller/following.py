@@ -13,7 +13,7 @@ from svclink_controller.credentials.trust import Trust
 from svclink_controller.dispatch import Dispatcher, LinkRead, Routes, SecretRead
 from svclink_controller.reconcile.deadlines import Deadlines
 from svclink_controller.reconcile.deletion_holds import DeletionHolds
-from svclink_controller.reconcile.workqueue import WorkQueue
+from svclink_controller.reconcile.workqueue import SWEEP_LANE, WorkQueue
 from svclink_controller.reflect.main_reflectors import MainReflectors
 from svclink_controller.reflect.reflector import ReadError
 from svclink_controller.reflect.sinks import LinkSink
@@ -148,7 +148,9 @@ def make_following(
         reflectors=MainReflectors(client, store, resource, link_sink, reports.kind_failed),
         cluster_claims=cluster_claims,
         supervisor=Supervisor(store, secrets, cluster_claims, reports.link_left, trust, budget),
-        deletion_holds=DeletionHolds(store=store),
+        deletion_holds=DeletionHolds(
+            store=store, queued=lambda cluster: services.queued_in(cluster, SWEEP_LANE)
+        ),
         policy_deadlines=Deadlines(reached=store.wake),
         reports=reports,
     )

@@ -25,6 +25,9 @@ SETTLE_SECONDS: Final = 1.0
 MAX_SETTLE_SECONDS: Final = 5.0
 """A wave of deletions ends after a second without another deletion, and after five at most."""
 
+MAX_COUNT_SECONDS: Final = 300.0
+"""How long a wave waits at most for the plans of the Services that were due when it began."""
+
 
 @frozen
 class Wave:
@@ -110,6 +113,8 @@ def next_guard(
     now: float,
     hold: float,
     intended: frozenset[NamespacedName] = frozenset(),
+    *,
+    is_counted: bool = True,
 ) -> Guard:
     """Return the next guard, given what the cluster would lose now.
 
@@ -120,6 +125,8 @@ def next_guard(
         hold: How long to hold a wave with more than half of the slices, in seconds;
             0 if the cluster is not guarded.
         intended: Services whose deletions result from an edit of the link and need not wait.
+        is_counted: Whether every Service has been planned that was due when the wave began. Until
+            then, it is not known how many deletions come together.
 
     Source: docs/explanation/concepts.md, "Unknown is not empty".
     """
@@ -131,16 +138,19 @@ def next_guard(
     if not deletions:
         return Guard(is_armed=True, released=released)
     wave = _grown(guard.wave or Wave(count.slices, 0, now, now), deletions, now)
-    if now < _end(wave):
+    if now < _end(wave, is_counted=is_counted):
         return Guard(is_armed=True, wave=wave, released=released)
     if wave.held_until is None and 2 * wave.deletions > wave.slices:
         return Guard(is_armed=True, wave=evolve(wave, held_until=now + hold), released=released)
     return Guard(is_armed=True, released=released | waiting)
 
 
-def guard_deadline(guard: Guard) -> float | None:
-    """When `next_guard` has to be called again even without an event; None if never."""
-    return None if guard.wave is None else _end(guard.wave)
+def guard_deadline(guard: Guard, *, is_counted: bool = True) -> float | None:
+    """When `next_guard` has to be called again even without an event; None if never.
+
+    The caller calls it too when `is_counted` becomes true.
+    """
+    return None if guard.wave is None else _end(guard.wave, is_counted=is_counted)
 
 
 def _grown(wave: Wave, deletions: int, now: float) -> Wave:
@@ -148,7 +158,9 @@ def _grown(wave: Wave, deletions: int, now: float) -> Wave:
     return evolve(wave, deletions=deletions, grew_at=grew_at)
 
 
-def _end(wave: Wave) -> float:
+def _end(wave: Wave, *, is_counted: bool) -> float:
     if wave.held_until is not None:
         return wave.held_until
+    if not is_counted:
+        return wave.began_at + MAX_COUNT_SECONDS
     return min(wave.grew_at + SETTLE_SECONDS, wave.began_at + MAX_SETTLE_SECONDS)

@@ -50,9 +50,12 @@ class DeletionHolds:
     Args:
         store: Holds the guards, the links and the mirrored slices.
         now: Returns the seconds on the monotonic clock, which never jumps.
+        queued: Returns the Services that have to be planned because of a cluster.
 
     Attributes:
         _deletions: What the last plans of Services would delete, by cluster.
+        _uncounted: Services that were queued when a wave of deletions began and have not been
+            planned since, by cluster.
         _listed_for: What the link asked to be read when its cluster was last listed for it.
         _unplanned: Services without a plan since the first list after an edit, by cluster. What
             their next plan loses, the edit has caused.
@@ -61,7 +64,9 @@ class DeletionHolds:
 
     store: Store
     now: Callable[[], float] = clock.elapsed
+    queued: Callable[[str], frozenset[NamespacedName]] = lambda _: frozenset()
     _deletions: dict[str, dict[NamespacedName, int]] = field(factory=dict)
+    _uncounted: dict[str, set[NamespacedName]] = field(factory=dict)
     _editions: dict[str, Edition] = field(factory=dict)
     _listed_for: dict[str, ClusterLinkSpec] = field(factory=dict)
     _unplanned: dict[str, set[NamespacedName]] = field(factory=dict)
@@ -77,6 +82,8 @@ class DeletionHolds:
         decided = {each.cluster: each for each in decisions}
         for cluster in [name for name, keys in self._unplanned.items() if key in keys]:
             self._record_first(key, cluster, decided.get(cluster))
+        for cluster in [name for name, keys in self._uncounted.items() if key in keys]:
+            self._record_counted(key, cluster)
         for each in decided.values():
             deletions = self._deletions.get(each.cluster, {})
             if each.deletions == deletions.get(key, 0):
@@ -90,6 +97,7 @@ class DeletionHolds:
     def forget_plans(self) -> None:
         """Drop the deletions that plans asked for: every Service will be planned again."""
         self._deletions.clear()
+        self._uncounted.clear()
         self._unplanned.clear()
         self._intended.clear()
 
@@ -139,6 +147,7 @@ class DeletionHolds:
     def _forget(self, cluster: str) -> None:
         self._editions.pop(cluster, None)
         self._deletions.pop(cluster, None)
+        self._uncounted.pop(cluster, None)
         self._listed_for.pop(cluster, None)
         self._unplanned.pop(cluster, None)
         self._intended.pop(cluster, None)
@@ -151,6 +160,13 @@ class DeletionHolds:
         self._unplanned[cluster].discard(key)
         if decided is not None and decided.deletions:
             self._intend(cluster, frozenset({key}))
+            self._schedule(cluster)
+
+    def _record_counted(self, key: NamespacedName, cluster: str) -> None:
+        """Take the first plan of a Service since a wave began."""
+        self._uncounted[cluster].discard(key)
+        if not self._uncounted[cluster]:
+            del self._uncounted[cluster]
             self._schedule(cluster)
 
     def _intend(self, cluster: str, services: frozenset[NamespacedName]) -> None:
@@ -177,8 +193,12 @@ class DeletionHolds:
         before, count = self.store.guard(cluster), self._count(cluster)
         intended = self._intended.pop(cluster, frozenset())
         hold = self.store.options.deletion_hold
-        after = next_guard(before, count, self.now(), hold, intended)
-        self._deadlines.set(cluster, guard_deadline(after))
+        is_counted = cluster not in self._uncounted
+        after = next_guard(before, count, self.now(), hold, intended, is_counted=is_counted)
+        if before.wave is None and after.wave is not None and (queued := self.queued(cluster)):
+            self._uncounted[cluster] = set(queued)
+            is_counted = False
+        self._deadlines.set(cluster, guard_deadline(after, is_counted=is_counted))
         if after != before:
             _log(cluster, before, after)
             affected = count.deletions if guard_effect(after) != guard_effect(before) else ()

@@ -7,7 +7,6 @@ from typing import Final
 
 from attrs import define
 
-from svclink_controller.loop_turns import next_turn
 from svclink_controller.reconcile.deletion_holds import DeletionHolds
 from svclink_controller.reconcile.events import Events
 from svclink_controller.reconcile.reconciler import RECONCILERS, Reconciler
@@ -16,16 +15,16 @@ from svclink_controller.reconcile.status.policies import (
     POLICY_STATUS_WRITERS,
     PolicyStatusWriter,
 )
-from svclink_controller.reconcile.workqueue import WorkQueue
+from svclink_controller.reconcile.workqueue import SWEEP_LANE, WorkQueue
 from svclink_controller.state.store import Store
 from svclink_core.meta_v1 import NamespacedName
 from svclink_core.snapshot import all_keys
 
-RESYNC_LANE: Final = "(resync)"
-"""The lane of a resync, which lets everything else pass. No link can have this name."""
+RESYNC_BATCH: Final = 50
+"""Services that a resync enqueues at a time, so that the queue looks no fuller than it is."""
 
-RESYNC_BATCH: Final = 1_000
-"""Services that a resync enqueues at a time, which takes 1 ms."""
+RESYNC_PAUSE_SECONDS: Final = 0.01
+"""Time between two batches of a resync."""
 
 
 @define
@@ -88,7 +87,7 @@ class Work:
         self.links.open()
         self.policies.open()
         if self.store.is_complete:
-            self.services.add(all_keys(self.store.snapshot()))
+            self.services.add(all_keys(self.store.snapshot()), SWEEP_LANE)
         for name in self.store.links:
             self.store.mark_status_changed(name)
 
@@ -112,6 +111,6 @@ class Work:
             await asyncio.sleep(self.resync_interval)
             keys = list(all_keys(self.store.snapshot())) if self.store.is_complete else []
             for first in range(0, len(keys), RESYNC_BATCH):
-                self.services.add(keys[first : first + RESYNC_BATCH], RESYNC_LANE)
-                await next_turn()
+                self.services.add(keys[first : first + RESYNC_BATCH], SWEEP_LANE)
+                await asyncio.sleep(RESYNC_PAUSE_SECONDS)
             self.resyncs += 1

@@ -20,7 +20,16 @@ RETRY_BASE_SECONDS: Final = 0.1
 RETRY_CAP_SECONDS: Final = 30
 
 OWN_LANE: Final = ""
-"""The lane of the queue's owner, who is trusted: its keys do not rest. Retries are in it too."""
+"""The lane of keys that no other lane was named for, as those that the main cluster changes."""
+
+RETRY_LANE: Final = "(retries)"
+"""The lane of keys that come back after a delay. No link has this name or the next one."""
+
+SWEEP_LANE: Final = "(sweep)"
+"""The lane of work on every key, which each event of that kind would put into its own lane."""
+
+TRUSTED_LANES: Final = frozenset({OWN_LANE, RETRY_LANE, SWEEP_LANE})
+"""Lanes whose keys do not rest."""
 
 
 @define
@@ -30,13 +39,15 @@ class WorkQueue(Generic[Key]):
     A key that is added while a worker handles it is queued again once the worker is done. A key
     that fails is retried with growing delays, and never dropped while the queue is open.
 
-    Every cause of work has a lane, such as each cluster. However many keys one of them adds, those
-    of another wait for one key of every lane. A key that is in several lanes is handled once.
+    Every cause of work has a lane, such as each remote cluster. The next key of a lane waits for at
+    most one key of every other lane, however many these hold. A key in several lanes is handled
+    once.
 
     Args:
         waited: Called with the time, in seconds, that a key waited for a worker.
-        rest_seconds: How long a key that was handled waits before the same lane has it handled
-            again. So what changes all the time leaves time for everything else.
+        rest_seconds: How long a key rests after it was handled for a remote cluster, before it is
+            handled for the same cluster again. A key that changes all the time leaves time for
+            the others.
     """
 
     waited: Callable[[float], object] = lambda _: None
@@ -64,6 +75,13 @@ class WorkQueue(Generic[Key]):
     def unfinished(self) -> frozenset[Key]:
         """The keys that are queued, or that a worker handles; delayed keys do not count."""
         return frozenset(self._dirty.keys() | self._processing.keys())
+
+    def queued_in(self, *lanes: str) -> frozenset[Key]:
+        """The keys that wait for a worker in one of these lanes, or rest before they enter it."""
+        wanted = set(lanes)
+        return frozenset(
+            key for key, its_lanes in self._dirty.items() if not wanted.isdisjoint(its_lanes)
+        )
 
     def add(self, keys: Iterable[Key], lane: str = OWN_LANE) -> None:
         """Queue keys in a lane, if the queue is open."""
@@ -112,7 +130,7 @@ class WorkQueue(Generic[Key]):
     def done(self, key: Key) -> None:
         """Release a key that a worker has handled."""
         for lane in self._processing.pop(key, ()):
-            if self.rest_seconds and lane != OWN_LANE:
+            if self.rest_seconds and lane not in TRUSTED_LANES:
                 self._begin_rest(lane, key)
         for lane in self._dirty.get(key, ()):
             self._push(lane, key)
@@ -143,7 +161,7 @@ class WorkQueue(Generic[Key]):
 
     def _resume(self, key: Key) -> None:
         self._delayed.pop(key, None)
-        self.add([key])
+        self.add([key], RETRY_LANE)
 
     def _begin_rest(self, lane: str, key: Key) -> None:
         """Note when a lane may have a key handled again, and forget the rests that are over."""

@@ -19,11 +19,12 @@ class ServicesToPlan:
 
     Args:
         keys: The Services.
-        cluster: The cluster where it changed: the name of a link, or `MAIN`.
+        cluster: The cluster where it changed: the name of a link, or `MAIN`. None if it concerns
+            every Service.
     """
 
     keys: Collection[NamespacedName]
-    cluster: str
+    cluster: str | None
 
 
 @frozen

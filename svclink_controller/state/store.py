@@ -213,7 +213,7 @@ class Store:
 
     def wake(self, cluster: str) -> None:
         """Plan all Services again, because a deadline of a cluster has passed."""
-        self._plan_again_after(ClusterChanged(cluster), cluster)
+        self._plan_again_after(ClusterChanged(cluster), None)
 
     def forget(self, cluster: str) -> None:
         """Drop all objects of a remote cluster that is not read. It counts as never listed."""
@@ -226,7 +226,7 @@ class Store:
         self._snapshots.mark_outdated(cluster)
         self.mark_status_changed(cluster)
         self.listener(LinkChanged(cluster))
-        self._plan_again_after(ClusterChanged(cluster), cluster)
+        self._plan_again_after(ClusterChanged(cluster), None)
 
     def set_unread_namespace(self, cluster: str, name: str, why: UnreadNamespace | None) -> None:
         """Set why nothing is read of a namespace of a remote cluster; None if it is, or is gone."""
@@ -269,14 +269,14 @@ class Store:
         self._clusters[cluster] = successor.objects
         self._snapshots.mark_outdated(cluster)
         if self._link_states.connection(cluster) != PENDING:  # Else it is planned once connected.
-            self._plan_again_after(ClusterChanged(cluster), cluster)
+            self._plan_again_after(ClusterChanged(cluster), None)
 
     def mark_listed(self, kind: type) -> None:
         """Note that a kind of the main cluster is complete. After the last, all is planned."""
         was_complete = self.is_complete
         self._listed.add(kind)
         if self.is_complete and not was_complete:
-            self._plan_again_after(ClusterChanged(MAIN), MAIN)
+            self._plan_again_after(ClusterChanged(MAIN), None)
 
     def put(self, cluster: str, item: ClusterObject, *, is_as_planned: bool = False) -> None:
         """Add or change an object, as a watch or the response to a write has it.
@@ -386,7 +386,7 @@ class Store:
         self._snapshots.mark_outdated(MAIN)
         self._plan_again_after(event, MAIN)
 
-    def _plan_again_after(self, event: Event, cluster: str) -> None:
+    def _plan_again_after(self, event: Event, cluster: str | None) -> None:
         if self.is_complete:
             self.listener(ServicesToPlan(requests_for(event, self.snapshot()), cluster))
 

@@ -20,6 +20,8 @@ from svclink_core import (
     plan,
 )
 from svclink_core.deletion_guard import (
+    MAX_COUNT_SECONDS,
+    MAX_SETTLE_SECONDS,
     guard_deadline,
     guard_effect,
     lifted_by_edit,
@@ -73,6 +75,21 @@ def test_a_wave_ends_while_deletions_continue() -> None:
     """A wave ends after five seconds even if deletions keep arriving."""
     steps = [(number * 0.9, count(1 + number)) for number in range(6)]
     assert guard_deadline(after(*steps)) == NOW + 5
+
+
+def test_wave_waits_for_the_plans_that_were_due() -> None:
+    """However slowly plans follow each other, all are counted; in the end, the wave ends anyway."""
+    guard = ARMED
+    for second in range(20):
+        guard = next_guard(guard, count(second + 1), NOW + second, HOLD, is_counted=False)
+    assert guard.wave is not None
+    assert guard.released == frozenset()
+    assert guard_deadline(guard, is_counted=False) == NOW + MAX_COUNT_SECONDS
+    assert guard_deadline(guard) == NOW + MAX_SETTLE_SECONDS
+    held = next_guard(guard, count(20), NOW + 20, HOLD)
+    assert why_withheld(held, WEB) is Reason.DELETION_HELD
+    late = next_guard(guard, count(20), NOW + MAX_COUNT_SECONDS, HOLD, is_counted=False)
+    assert why_withheld(late, WEB) is Reason.DELETION_HELD
 
 
 def test_few_deletions_are_released() -> None:

@@ -51,8 +51,9 @@ class World:
 
     def __init__(self, hold: float = 300) -> None:
         self.enqueued: list[NamespacedName] = []
+        self.due: frozenset[NamespacedName] = frozenset()
         self.store = Store(Options(deletion_hold=hold), self.act_on)
-        self.guards = DeletionHolds(self.store, loop_time)
+        self.guards = DeletionHolds(self.store, loop_time, lambda _: self.due)
         for kind in PLANNED_KINDS:
             self.store.mark_listed(kind)
 
@@ -90,6 +91,7 @@ class World:
 
     def plan(self, key: NamespacedName, reason: Reason, deletions: int = 0) -> None:
         """A Service of the cluster is planned."""
+        self.due -= {key}
         decision = Decision(key, "c1", Outcome.KEPT, reason, deletions=deletions)
         self.guards.record(key, [decision])
 
@@ -100,6 +102,31 @@ class World:
     @property
     def is_held(self) -> bool:
         return self.guard.wave is not None and self.guard.wave.held_until is not None
+
+
+@virtual_time
+async def test_deletions_are_counted_however_slowly_they_are_planned() -> None:
+    """Nothing is released before all Services were planned that were due when the wave began."""
+    world = World()
+    world.mirror(24)
+    world.due = frozenset(KEYS)
+    for key in KEYS:
+        world.plan(key, Reason.DELETION_SETTLING, 1)
+        await asyncio.sleep(SETTLE_SECONDS)
+        assert world.guard.released == frozenset()
+    assert world.is_held
+
+
+@virtual_time
+async def test_few_deletions_proceed_once_all_services_were_planned() -> None:
+    """A wave ends with the last plan that it has waited for."""
+    world = World()
+    world.mirror(24)
+    world.due = frozenset(KEYS)
+    for number, key in enumerate(KEYS):
+        world.plan(key, Reason.DELETION_SETTLING, int(number < 2))
+        await asyncio.sleep(SETTLE_SECONDS)
+    assert world.guard.released == frozenset(KEYS[:2])
 
 
 @virtual_time

@@ -17,6 +17,8 @@ from svclink_controller.reconcile.workqueue import (
     OWN_LANE,
     RETRY_BASE_SECONDS,
     RETRY_CAP_SECONDS,
+    RETRY_LANE,
+    SWEEP_LANE,
     Settling,
     WorkQueue,
 )
@@ -220,13 +222,53 @@ async def test_resting_key_is_handled_for_another_lane() -> None:
 
 
 @virtual_time
-async def test_keys_of_the_own_lane_do_not_rest() -> None:
-    """Changes of the main cluster are trusted."""
+@pytest.mark.parametrize("lane", [OWN_LANE, RETRY_LANE, SWEEP_LANE])
+async def test_keys_of_trusted_lanes_do_not_rest(lane: str) -> None:
+    """Changes of the main cluster, retries and resyncs are not what floods a queue."""
     queue: WorkQueue[str] = WorkQueue(rest_seconds=REST)
-    queue.add(["a"])
+    queue.add(["a"], lane)
     queue.done(await queue.get())
-    queue.add(["a"])
+    queue.add(["a"], lane)
     assert queued(queue) == ["a"]
+
+
+@virtual_time
+async def test_retries_have_a_lane() -> None:
+    """However many keys come back after a delay, a key that was added waits for one of them."""
+    queue: WorkQueue[str] = WorkQueue()
+    for number in range(10):
+        queue.postpone(f"{number}", 1)
+    await asyncio.sleep(2)
+    queue.add(["a"])
+    assert "a" in [await queue.get() for _ in range(2)]
+
+
+@virtual_time
+async def test_keys_of_a_lane_are_known() -> None:
+    """Those that wait for a worker or rest, and not those that a worker has."""
+    queue: WorkQueue[str] = WorkQueue(rest_seconds=REST)
+    queue.add(["a", "b"], "c1")
+    queue.add(["b", "c"], "c2")
+    queue.add(["d"])
+    assert sorted(queue.queued_in("c1")) == ["a", "b"]
+    assert sorted(queue.queued_in("c1", "c2")) == ["a", "b", "c"]
+    queue.done(await queue.get())
+    assert sorted(queue.queued_in("c1")) == ["b"]
+    queue.add(["a"], "c1")
+    assert sorted(queue.queued_in("c1")) == ["a", "b"]
+    queue.close()
+
+
+async def test_worker_that_is_cancelled_in_its_turn_leaves_the_key_to_another() -> None:
+    """A worker that was promised a key, and has not chosen one, takes none away."""
+    queue: WorkQueue[str] = WorkQueue()
+    queue.add(["a"])
+    cancelled = asyncio.create_task(queue.get())
+    await asyncio.sleep(0)
+    cancelled.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await cancelled
+    assert await queue.get() == "a"
 
 
 @virtual_time
@@ -275,6 +317,7 @@ class Workers:
             self.queue.done(self.out.pop(0))
         elif name == "wait":
             await asyncio.sleep(REST / 2)
+        assert self.queue._available._value == len(self.queue)
 
     async def get(self) -> None:
         key = await self.queue.get()

@@ -46,6 +46,11 @@ class World:
         return [key for change in reported for key in change.keys]
 
     @property
+    def causes(self) -> list[str | None]:
+        """The cluster of each report of Services to plan again."""
+        return [each.cluster for each in self.changes if isinstance(each, ServicesToPlan)]
+
+    @property
     def outdated_statuses(self) -> list[str]:
         """Links with a status that is out of date."""
         return [change.name for change in self.changes if isinstance(change, LinkStatusChanged)]

@@ -191,8 +191,17 @@ def test_cluster_that_changed_is_reported(cluster: str) -> None:
     made.store.put(cluster, service())
     made.store.put(cluster, remote_slice())
     made.store.remove(cluster, EndpointSlice, remote_slice().metadata.key)
-    causes = [each.cluster for each in made.changes if isinstance(each, ServicesToPlan)]
-    assert causes == [cluster] * 3
+    assert made.causes == [cluster] * 3
+
+
+def test_change_of_a_whole_cluster_concerns_every_service() -> None:
+    """What is planned again because of a link has no single cause."""
+    made = linked("c1")
+    made.store.put("c1", service())
+    made.changes.clear()
+    made.store.put_link(link(version="2", spec=ClusterLinkSpec(enabled=False)))
+    made.store.wake("c1")
+    assert made.causes == [None, None]
 
 
 def test_numbers_of_a_link_leave_the_link_itself_unchanged() -> None:
