@@ -44,6 +44,9 @@ MAX_IN_FLIGHT: Final = 16
 Each takes a connection, whose buffers are 256 KiB.
 """
 
+MAX_IN_FLIGHT_OF_PLAN: Final = MAX_IN_FLIGHT // 2
+"""Concurrent writes of one plan, which may have thousands: others need not wait for all of them."""
+
 UNREACHABLE_POLICIES: Final = (Reason.UNREACHABLE_NOT_READY, Reason.UNREACHABLE_REMOVED)
 """Reasons of the changes that an unreachable policy makes."""
 
@@ -121,7 +124,13 @@ class Applier:
         """Perform changes concurrently; most plans have one change, which needs no task."""
         if len(changes) <= 1:
             return [await self._perform(change) for change in changes]
-        return await asyncio.gather(*map(self._perform, changes))
+        slots = asyncio.Semaphore(MAX_IN_FLIGHT_OF_PLAN)
+
+        async def perform(change: Change) -> WriteResult:
+            async with slots:
+                return await self._perform(change)
+
+        return await asyncio.gather(*map(perform, changes))
 
     async def _perform(self, change: Change) -> WriteResult:
         """Send a change if it may be sent now; a postponed change is not kept but planned again."""

@@ -29,7 +29,7 @@ not in the queue, where clusters take turns.
 """
 
 PLAN_REST_SECONDS: Final = 0.05
-"""Time between two plans of one Service for the same cluster, which may change it all the time."""
+"""Time between two plans of a Service because of the same remote, which may change all the time."""
 
 log = structlog.get_logger()
 
@@ -95,7 +95,7 @@ class Reconciler:
         self.traffic_results.record(key, plan.traffic, unfinished)
         is_unproven = len(changes) < len(plan.changes)
         self._requeue(key, plan.again_at, unfinished, is_unproven=is_unproven)
-        if plan.traffic and results:
+        if plan.traffic and any(each.status is WriteStatus.APPLIED for each in results):
             self.queue.add([key])  # The status of a policy describes what is mirrored.
 
     def _requeue(

@@ -15,7 +15,11 @@ from aiohttp import web
 from attrs import define, evolve, field
 from structlog.testing import capture_logs
 
-from svclink_controller.reconcile.applier import MAX_IN_FLIGHT, Applier
+from svclink_controller.reconcile.applier import (
+    MAX_IN_FLIGHT,
+    MAX_IN_FLIGHT_OF_PLAN,
+    Applier,
+)
 from svclink_controller.reconcile.write_pacing import WritePace
 from svclink_controller.reconcile.write_results import UPGRADE_SECONDS, WriteResult, WriteStatus
 from svclink_core import (
@@ -634,12 +638,28 @@ async def test_concurrent_requests_are_limited() -> None:
     assert gate.most == MAX_IN_FLIGHT
 
 
+async def test_one_plan_leaves_room_for_others() -> None:
+    """A Service with many slices takes half of the requests, so that others need not wait."""
+    gate = Gate()
+    async with main_cluster(gate) as main:
+        changes = [create(f"web-{number:03}") for number in range(3 * MAX_IN_FLIGHT)]
+        large = asyncio.create_task(main.applier.apply(changes))
+        await eventually(lambda: gate.held == MAX_IN_FLIGHT_OF_PLAN)
+        small = asyncio.create_task(main.applier.apply([create("small")]))
+        await eventually(lambda: gate.held == MAX_IN_FLIGHT_OF_PLAN + 1)
+        gate.opened.set()
+        await asyncio.gather(large, small)
+        assert len(main.names) == 3 * MAX_IN_FLIGHT + 1
+    assert gate.most == MAX_IN_FLIGHT_OF_PLAN + 1
+
+
 async def test_drain_finishes_writes_in_flight_and_sends_no_more() -> None:
     """Writes that were sent are completed; those that wait for a slot are not sent."""
     gate = Gate()
     async with main_cluster(gate) as main:
         changes = [create(f"web-{number:03}") for number in range(MAX_IN_FLIGHT + 10)]
-        applying = asyncio.create_task(main.applier.apply(changes))
+        halves = changes[::2], changes[1::2]
+        applying = asyncio.gather(*map(main.applier.apply, halves))
         await eventually(lambda: gate.held == MAX_IN_FLIGHT)
         draining = asyncio.create_task(main.applier.drain())
         await asyncio.sleep(0)

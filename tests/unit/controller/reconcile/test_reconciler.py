@@ -15,6 +15,7 @@ import pytest
 from attrs import define, evolve
 
 from svclink_controller import clock
+from svclink_controller.dispatch import lane_of
 from svclink_controller.reconcile.applier import Applier
 from svclink_controller.reconcile.link_removal import LinkRemoval
 from svclink_controller.reconcile.plan_results import PlanResults
@@ -49,7 +50,7 @@ from svclink_core.well_known import (
     MAIN,
     MANAGED_BY,
 )
-from tests.builders.values import link, remote_slice, service
+from tests.builders.values import link, remote_slice, service, traffic_policy
 from tests.unit.controller.fake_api_server import FakeApiServer
 from tests.unit.controller.faults import Refuse, ends_with, method
 from tests.unit.controller.http_server import Server, connected, serving
@@ -102,7 +103,7 @@ async def worlds(*, broken: int = 0, ago: float = 0) -> AsyncIterator[World]:
 
     def enqueue(change: StateChange) -> None:
         if isinstance(change, ServicesToPlan):
-            queue.add(change.keys, change.cluster)
+            queue.add(change.keys, lane_of(change.cluster))
 
     states = LinkStates(now=lambda: clock.elapsed() - ago)
     store = Store(Options(), enqueue, link_states=states)
@@ -167,6 +168,17 @@ async def test_changes_of_one_cluster_do_not_wait_for_those_of_another() -> None
         await eventually(lambda: "api-c2" in world.addresses())
 
         assert len(world.addresses()) < len(many) / 2
+
+
+async def test_refused_write_with_a_policy_is_not_planned_all_the_time() -> None:
+    """Only a write that was applied changes the status of a policy."""
+    async with worlds() as world:
+        world.cluster.fail(Refuse(422, "Invalid", "no such thing"))
+        world.store.main.traffic_policies.put(traffic_policy())
+        world.list_all()
+        await eventually(lambda: bool(world.handled) and world.queue.is_idle)
+        await asyncio.sleep(0.05)
+        assert len(world.handled) < 10
 
 
 @pytest.mark.parametrize(("seconds", "is_removed"), [(1_000, False), (-1_000, True)])
