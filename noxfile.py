@@ -496,7 +496,7 @@ def cluster(session: nox.Session) -> None:
     session.run("pytest", "tests/e2e/cluster", *IN_TWO_WORLDS, *session.posargs, env=GO_PROGRAMS)
 
 
-@nox.session(python=PYTHONS[0], allow_parallel=True)
+@nox.session(python=PYTHONS[0])
 def dashboard(session: nox.Session) -> None:
     """The page of `svclink dashboard` in a real Chromium.
 

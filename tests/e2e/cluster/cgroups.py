@@ -14,12 +14,19 @@ from tests.e2e.loopback_ports import TEST_PROCESS
 from tests.e2e.polling import eventually
 
 ROOT: Final = Path("/sys/fs/cgroup")
-PARENT: Final = f"svclink-e2e-{TEST_PROCESS}"
 UNIFIED: Final = (ROOT / "cgroup.controllers").exists()
 SHARE_OF_PODS: Final = 4
 """How much CPU all Pods get together, when there is too little: as much as this many processes."""
 
 REQUIRED_CONTROLLERS: Final = ("cpu", "cpuset", "memory", "pids")
+
+
+def parent_of(process: int) -> str:
+    """The group above those of all nodes of a test process, by its number."""
+    return f"svclink-e2e-{process}"
+
+
+PARENT: Final = parent_of(TEST_PROCESS)
 
 
 def parent_group(node: str) -> str:
@@ -41,11 +48,12 @@ def create_groups(node: str) -> None:
         _set_share(hierarchy / PARENT)
 
 
-def remove_groups() -> None:
-    """Kill all processes in the groups of all nodes, and remove the groups."""
+def remove_groups(process: int) -> None:
+    """Kill all processes in the groups of all nodes of a test process, and remove the groups."""
     for hierarchy in hierarchies():
-        if (hierarchy / PARENT).exists():
-            eventually(lambda parent=hierarchy / PARENT: _remove(parent))  # type: ignore[misc]
+        parent = hierarchy / parent_of(process)
+        if parent.exists():
+            eventually(lambda parent=parent: _remove(parent))  # type: ignore[misc]
 
 
 def hierarchies() -> list[Path]:
