@@ -1,6 +1,6 @@
 """All checks, each in its own environment: `nox` runs all of them, `nox -s unit` one.
 
-With `nox --parallel 2`, sessions that leave processor time unused run side by side.
+With `nox --parallel 2`, two sessions run side by side, because each leaves processor time unused.
 """
 
 from __future__ import annotations
@@ -88,9 +88,9 @@ nox.options.sessions = [
     "types",
     "docs",
     "unit",
-    *OTHER_PYTHONS,
     "build",
     "e2e",
+    *OTHER_PYTHONS,
     "e2e-oldest",
     "traffic",
     "cluster",
@@ -136,7 +136,7 @@ def types(session: nox.Session) -> None:
     session.run("pytest", "tests/lint")
 
 
-@nox.session(python=PYTHONS[:1])
+@nox.session(python=PYTHONS[:1], allow_parallel=True)
 def unit(session: nox.Session) -> None:
     """Unit tests and laws. In a full run, examples must cover every branch of the core.
 
@@ -152,7 +152,7 @@ def unit(session: nox.Session) -> None:
     session.run("pytest", "tests/unit", *PARALLEL, *selected, env=profile)
 
 
-@nox.session(name="unit-matrix", python=PYTHONS[1:])
+@nox.session(name="unit-matrix", python=PYTHONS[1:], allow_parallel=True)
 def unit_matrix(session: nox.Session) -> None:
     """The same on every other Python of this machine, the laws with few examples."""
     install(session, "unit")
@@ -413,7 +413,7 @@ def copy(source: Path, target: Path) -> None:
         shutil.copy(source, target)
 
 
-@nox.session(python=PYTHONS[0])
+@nox.session(python=PYTHONS[0], allow_parallel=True)
 def e2e(session: nox.Session) -> None:
     """The controller against real control planes of the newest pinned Kubernetes.
 
@@ -499,6 +499,8 @@ def cluster(session: nox.Session) -> None:
 @nox.session(python=PYTHONS[0])
 def dashboard(session: nox.Session) -> None:
     """The page of `svclink dashboard` in a real Chromium.
+
+    Chromium cancels requests when a network interface appears, as those of other tests do.
 
     `nox -s dashboard -- --screenshots docs/images/dashboard` draws the pictures of the docs.
     """
