@@ -156,11 +156,16 @@ def begun(universe: Universe) -> SearchStrategy[Snapshot]:
 
 
 def decided_pairs(found: Snapshot) -> set[tuple[NamespacedName | None, str | None]]:
-    """The mirrored Services and clusters. What is kept or garbage-collected depends on history."""
+    """The mirrored Services and clusters.
+
+    What is kept or garbage-collected depends on history. So does what the API server may call: it
+    stays mirrored and is not mirrored anew.
+    """
+    calls = found.main.api_server_calls
     return {
         (each.service, each.cluster)
         for each in plan(found, NOW).decisions
-        if each.outcome is Outcome.MIRRORED
+        if each.outcome is Outcome.MIRRORED and calls.of(each.service).is_known
     }
 
 
