@@ -25,7 +25,7 @@ PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 sys.path.insert(0, str(ROOT / "hack" / "envtest"))
 from assets import pinned_versions  # noqa: E402
 
-nox.needs_version = ">=2026.8.10"  # The first with `allow_parallel`.
+nox.needs_version = ">=2026.10.20"  # Has `allow_parallel` and `session.parallel`.
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.error_on_missing_interpreters = False
 
@@ -61,9 +61,9 @@ TEST_OF_STRATEGIES = "tests/unit/core/test_strategies.py"
 NOT_COVERED = "no_cover"
 KUBERNETES = list(pinned_versions())
 # Many tests wait, so three processes fit on two cores. A process that is done takes over tests.
-PARALLEL = ("--numprocesses=3", "--dist=worksteal")
+UNIT_PROCESSES = 3
 # Those of the controller against real API servers wait longer.
-PARALLEL_E2E = ("--numprocesses=4", "--dist=worksteal")
+E2E_PROCESSES = 4
 # Each process starts clusters, networks and nodes of its own, which costs less than it saves.
 IN_TWO_WORLDS = ("--numprocesses=2", "--dist=worksteal")
 # A dozen API servers share the cores: several threads each would only wait for one another.
@@ -83,19 +83,28 @@ DEPEND_ON_VERSION = (
 )
 HELD_TO_BOTH = ("kubectl", "links", "mirroring", "ownership", "secrets")
 OTHER_PYTHONS = ["unit-matrix"] if PYTHONS[1:] else []
+# Side by side, the long ones with clusters begin early, and those that only compute fill the end.
 nox.options.sessions = [
     "lint",
     "types",
+    "dashboard",
     "docs",
     "unit",
     "build",
     "e2e",
-    *OTHER_PYTHONS,
-    "e2e-oldest",
     "traffic",
     "cluster",
-    "dashboard",
+    *OTHER_PYTHONS,
+    "e2e-oldest",
 ]
+
+
+def in_processes(session: nox.Session, count: int) -> tuple[str, str]:
+    """Options of pytest for a number of processes: one less if another session runs beside it.
+
+    Each process collects all tests, and starts clusters if there are any.
+    """
+    return f"--numprocesses={count - session.parallel}", "--dist=worksteal"
 
 
 def install(session: nox.Session, group: str, *packages: str) -> None:
@@ -147,9 +156,18 @@ def unit(session: nox.Session) -> None:
     selected = session.posargs
     if not selected:
         cover = ("--cov=svclink_core", "--cov-branch", "--cov-fail-under=100")
-        session.run("pytest", "tests/unit/core", "-m", f"not {NOT_COVERED}", *PARALLEL, *cover)
+        session.run(
+            "pytest",
+            "tests/unit/core",
+            "-m",
+            f"not {NOT_COVERED}",
+            *in_processes(session, UNIT_PROCESSES),
+            *cover,
+        )
         selected = ["-m", NOT_COVERED]
-    session.run("pytest", "tests/unit", *PARALLEL, *selected, env=profile)
+    session.run(
+        "pytest", "tests/unit", *in_processes(session, UNIT_PROCESSES), *selected, env=profile
+    )
 
 
 @nox.session(name="unit-matrix", python=PYTHONS[1:], allow_parallel=True)
@@ -158,7 +176,7 @@ def unit_matrix(session: nox.Session) -> None:
     install(session, "unit")
     few = {"HYPOTHESIS_PROFILE": "dev"}
     selected = ("--ignore", TEST_OF_STRATEGIES, *session.posargs)
-    session.run("pytest", "tests/unit", *PARALLEL, *selected, env=few)
+    session.run("pytest", "tests/unit", *in_processes(session, UNIT_PROCESSES), *selected, env=few)
 
 
 @nox.session(python=PYTHONS[0], default=False)
@@ -233,7 +251,7 @@ def build(session: nox.Session) -> None:
     session.run("svclink", "--version")
     session.run("python", "-c", IMPORT_EVERYTHING)
     tests = [f"tests/unit/{path}" for path in USE_INSTALLED_FILES]
-    session.run("pytest", *tests, *PARALLEL, *session.posargs)
+    session.run("pytest", *tests, *in_processes(session, UNIT_PROCESSES), *session.posargs)
 
 
 @nox.session(python=PYTHONS[0], default=False)
@@ -424,7 +442,12 @@ def e2e(session: nox.Session) -> None:
     embedded = [f"tests/e2e/test_{name}.py" for name in HELD_TO_BOTH]
     # A selection of tests may contain none of these: pytest then exits with code 5.
     session.run(
-        "pytest", *embedded, "--servers=embedded", *PARALLEL, *session.posargs, success_codes=[0, 5]
+        "pytest",
+        *embedded,
+        "--servers=embedded",
+        *in_processes(session, UNIT_PROCESSES),
+        *session.posargs,
+        success_codes=[0, 5],
     )
     run_e2e(session, KUBERNETES[0])
 
@@ -442,7 +465,14 @@ def e2e_oldest(session: nox.Session) -> None:
     install_e2e(session, KUBERNETES[-1])
     tests = [f"tests/e2e/test_{name}.py" for name in DEPEND_ON_VERSION]
     version = ("--kubernetes", KUBERNETES[-1])
-    session.run("pytest", *tests, *version, *PARALLEL, *session.posargs, env=GO_PROGRAMS)
+    session.run(
+        "pytest",
+        *tests,
+        *version,
+        *in_processes(session, UNIT_PROCESSES),
+        *session.posargs,
+        env=GO_PROGRAMS,
+    )
 
 
 @nox.session(python=PYTHONS[0], default=False)
@@ -493,20 +523,23 @@ def cluster(session: nox.Session) -> None:
         session.run("python", "hack/envtest/assets.py", "--kubernetes", version, programs)
     install_debian_packages(session, NETWORK_PROGRAMS | NODE_PROGRAMS)
     install_prometheus(session)
-    session.run("pytest", "tests/e2e/cluster", *IN_TWO_WORLDS, *session.posargs, env=GO_PROGRAMS)
+    # Chromium cancels requests when a network interface appears, as those of the clusters do.
+    with alone(session, "network-interfaces"):
+        session.run(
+            "pytest", "tests/e2e/cluster", *IN_TWO_WORLDS, *session.posargs, env=GO_PROGRAMS
+        )
 
 
-@nox.session(python=PYTHONS[0])
+@nox.session(python=PYTHONS[0], allow_parallel=True)
 def dashboard(session: nox.Session) -> None:
     """The page of `svclink dashboard` in a real Chromium.
-
-    Chromium cancels requests when a network interface appears, as those of other tests do.
 
     `nox -s dashboard -- --screenshots docs/images/dashboard` draws the pictures of the docs.
     """
     install(session, "dashboard")
     install_debian_packages(session, BROWSER)
-    session.run("pytest", "tests/e2e/dashboard", *BY_FILE, *session.posargs)
+    with alone(session, "network-interfaces"):
+        session.run("pytest", "tests/e2e/dashboard", *BY_FILE, *session.posargs)
 
 
 BROWSER = {"chromium": "chromium", "/usr/share/fonts/opentype/inter": "fonts-inter"}
@@ -530,7 +563,7 @@ def install_debian_packages(session: nox.Session, packages: dict[str, str]) -> N
     if sys.platform != "linux" or os.geteuid() or not shutil.which("apt-get"):
         return
     path = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"])
-    with alone_with_apt(session):
+    with alone(session, "apt"):
         missing = {
             package
             for program, package in packages.items()
@@ -543,9 +576,9 @@ def install_debian_packages(session: nox.Session, packages: dict[str, str]) -> N
 
 
 @contextmanager
-def alone_with_apt(session: nox.Session) -> Iterator[None]:
-    """Wait until no parallel session uses apt, which fails while another process does."""
-    with (session.cache_dir / "apt.lock").open("w") as lock:
+def alone(session: nox.Session, what: str) -> Iterator[None]:
+    """Wait until no parallel session uses the same thing."""
+    with (session.cache_dir / f"{what}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -558,7 +591,7 @@ def install_prometheus(session: nox.Session) -> None:
     if shutil.which("promtool") or not shutil.which("apt-get"):
         return
     directory = Path(session.cache_dir).resolve() / "prometheus"
-    with alone_with_apt(session):
+    with alone(session, "apt"):
         if not directory.exists():
             unpack_prometheus(session, directory)
     session.env["PATH"] = f"{directory / 'usr' / 'bin'}{os.pathsep}{os.environ['PATH']}"
@@ -584,7 +617,14 @@ def run_e2e(session: nox.Session, kubernetes: str) -> None:
         session.run("python", "hack/envtest/assets.py", programs)
     apart = [f"--ignore=tests/e2e/{name}" for name in ("cluster", "dashboard", "traffic")]
     which = (*apart, "--kubernetes", kubernetes)
-    session.run("pytest", "tests/e2e", *which, *PARALLEL_E2E, *session.posargs, env=GO_PROGRAMS)
+    session.run(
+        "pytest",
+        "tests/e2e",
+        *which,
+        *in_processes(session, E2E_PROCESSES),
+        *session.posargs,
+        env=GO_PROGRAMS,
+    )
 
 
 def install_e2e(session: nox.Session, kubernetes: str) -> None:
