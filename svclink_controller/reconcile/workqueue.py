@@ -20,13 +20,13 @@ RETRY_BASE_SECONDS: Final = 0.1
 RETRY_CAP_SECONDS: Final = 30
 
 OWN_LANE: Final = ""
-"""The lane of keys that no other lane was named for, as those that the main cluster changes."""
+"""The lane of keys that are added without a lane, such as those that the main cluster changes."""
 
 RETRY_LANE: Final = "(retries)"
 """The lane of keys that come back after a delay. No link has this name or the next one."""
 
 SWEEP_LANE: Final = "(sweep)"
-"""The lane of work on every key, which each event of that kind would put into its own lane."""
+"""The lane of what concerns every key, such as a resync. It holds each key once."""
 
 TRUSTED_LANES: Final = frozenset({OWN_LANE, RETRY_LANE, SWEEP_LANE})
 """Lanes whose keys do not rest."""
