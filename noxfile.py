@@ -6,7 +6,6 @@ With `nox --parallel 2`, two sessions run side by side, because each leaves proc
 from __future__ import annotations
 
 import argparse
-import fcntl
 import os
 import platform
 import re
@@ -14,8 +13,6 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import nox
@@ -23,7 +20,7 @@ import nox
 ROOT = Path(__file__).parent
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 sys.path.insert(0, str(ROOT / "hack" / "envtest"))
-from assets import pinned_versions  # noqa: E402
+from assets import locked, pinned_versions  # noqa: E402
 
 nox.needs_version = ">=2026.10.20"  # Has `allow_parallel` and `session.parallel`.
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -524,7 +521,7 @@ def cluster(session: nox.Session) -> None:
     install_debian_packages(session, NETWORK_PROGRAMS | NODE_PROGRAMS)
     install_prometheus(session)
     # Chromium cancels requests when a network interface appears, as those of the clusters do.
-    with alone(session, "network-interfaces"):
+    with locked(session.cache_dir / "network-interfaces.lock"):
         session.run(
             "pytest", "tests/e2e/cluster", *IN_TWO_WORLDS, *session.posargs, env=GO_PROGRAMS
         )
@@ -538,7 +535,7 @@ def dashboard(session: nox.Session) -> None:
     """
     install(session, "dashboard")
     install_debian_packages(session, BROWSER)
-    with alone(session, "network-interfaces"):
+    with locked(session.cache_dir / "network-interfaces.lock"):
         session.run("pytest", "tests/e2e/dashboard", *BY_FILE, *session.posargs)
 
 
@@ -563,7 +560,7 @@ def install_debian_packages(session: nox.Session, packages: dict[str, str]) -> N
     if sys.platform != "linux" or os.geteuid() or not shutil.which("apt-get"):
         return
     path = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"])
-    with alone(session, "apt"):
+    with locked(session.cache_dir / "apt.lock"):
         missing = {
             package
             for program, package in packages.items()
@@ -575,14 +572,6 @@ def install_debian_packages(session: nox.Session, packages: dict[str, str]) -> N
             session.run("apt-get", "install", *how, *sorted(missing), external=True)
 
 
-@contextmanager
-def alone(session: nox.Session, what: str) -> Iterator[None]:
-    """Wait until no parallel session uses the same thing."""
-    with (session.cache_dir / f"{what}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 def install_prometheus(session: nox.Session) -> None:
     """Put Prometheus and promtool on the PATH: those of Debian's package, if there are no others.
 
@@ -591,7 +580,7 @@ def install_prometheus(session: nox.Session) -> None:
     if shutil.which("promtool") or not shutil.which("apt-get"):
         return
     directory = Path(session.cache_dir).resolve() / "prometheus"
-    with alone(session, "apt"):
+    with locked(session.cache_dir / "apt.lock"):
         if not directory.exists():
             unpack_prometheus(session, directory)
     session.env["PATH"] = f"{directory / 'usr' / 'bin'}{os.pathsep}{os.environ['PATH']}"

@@ -6,7 +6,6 @@ The tag of an image is a hash of what it is built from, so that all tests run th
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import platform
@@ -15,7 +14,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,7 +25,7 @@ from .pip_settings import pip_mounts
 
 ENVTEST: Final = ROOT / "hack" / "envtest"
 sys.path.insert(0, str(ENVTEST))
-from assets import cache_root  # noqa: E402
+from assets import cache_root, locked  # noqa: E402
 
 PATH: Final = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"])
 PROGRAMS: Final = ("buildah", "debootstrap", "unshare")
@@ -194,14 +192,6 @@ def remove_leftovers(directory: Path) -> None:
     for path in directory.iterdir():
         if path.is_dir() and path.name != DOWNLOADS:
             shutil.rmtree(path)
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Wait until no other process holds the lock; it is released when its process ends."""
-    with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def build_image(
