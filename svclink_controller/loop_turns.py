@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator
+from enum import Enum, auto
 from typing import Final, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -17,13 +18,43 @@ TURN_SECONDS: Final = 0.01
 EVENT_TURN_SECONDS: Final = 0.001
 """The length of one turn of watch events: a change passes several turns on its way."""
 
-_TURNS: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock]] = WeakKeyDictionary()
-"""One turn at a time in each event loop, however many clusters are listed at once."""
+
+class Line(Enum):
+    """Where a task waits for its turn. The first tasks of both lines take turns.
+
+    A plan takes longer than a turn of events. In one line, the events of a cluster would wait for
+    as many plans as there are workers, and a plan for all clusters that are listed.
+    """
+
+    READING = auto()
+    PLANNING = auto()
 
 
-async def next_turn() -> None:
+@define
+class _Turns:
+    """One turn at a time in an event loop, however many clusters are listed at once.
+
+    A task holds its line while it waits for the turn, and both are locks, which are fair.
+    """
+
+    turn: asyncio.Lock = field(factory=asyncio.Lock)
+    lines: dict[Line, asyncio.Lock] = field(factory=lambda: {line: asyncio.Lock() for line in Line})
+
+
+_TURNS: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, _Turns]] = WeakKeyDictionary()
+
+
+def _turns() -> _Turns:
+    loop = asyncio.get_running_loop()
+    if (turns := _TURNS.get(loop)) is None:
+        turns = _TURNS[loop] = _Turns()
+    return turns
+
+
+async def next_turn(line: Line = Line.READING) -> None:
     """Let other tasks run first. Each caller that waits here gets a turn of its own."""
-    async with _TURNS.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
+    turns = _turns()
+    async with turns.lines[line], turns.turn:
         await asyncio.sleep(0)
 
 
@@ -86,13 +117,13 @@ async def in_turns(
         turn_seconds: The length of one turn.
         share: Counts the work of a cluster whose share of the event loop is limited.
     """
-    loop = asyncio.get_running_loop()
+    loop, turns = asyncio.get_running_loop(), _turns()
     computed: list[T] = []
     rest, is_done = iter(values), False
     while not is_done:
         if share is not None and share.is_turn_over:
             await share.turn()
-        async with _TURNS.setdefault(loop, asyncio.Lock()):
+        async with turns.lines[Line.READING], turns.turn:
             started = loop.time()
             is_done = _collect(rest, computed, loop, started + turn_seconds)
             if share is not None:

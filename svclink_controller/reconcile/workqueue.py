@@ -12,7 +12,7 @@ from attrs import define, field
 
 from svclink_controller import clock
 from svclink_controller.backoff import Backoff
-from svclink_controller.loop_turns import next_turn
+from svclink_controller.loop_turns import Line, next_turn
 
 Key = TypeVar("Key")
 
@@ -121,7 +121,7 @@ class WorkQueue(Generic[Key]):
         await available.acquire()
         try:
             # A full queue would return keys without a pause; a large plan takes 5 ms.
-            await next_turn()
+            await next_turn(Line.PLANNING)
         except asyncio.CancelledError:
             available.release()
             raise

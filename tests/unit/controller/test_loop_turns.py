@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from svclink_controller.loop_turns import LoopShare, in_turns, next_turn
+from svclink_controller.loop_turns import Line, LoopShare, in_turns, next_turn
 from tests.unit.controller.virtual_time import VirtualTimeLoop, loop_time, virtual_time
 
 
@@ -69,6 +69,37 @@ async def test_each_waiting_task_gets_its_own_turn() -> None:
     seen = await asyncio.gather(*[work() for _ in range(20)])
     counting.cancel()
     assert len(set(seen)) == 20
+
+
+async def test_lines_take_turns() -> None:
+    """Of many tasks in one line, one gets its turn before the first of the other line."""
+    order: list[str] = []
+
+    async def wait(name: str, line: Line) -> None:
+        await next_turn(line)
+        order.append(name)
+
+    await asyncio.gather(
+        *[wait(f"plan {number}", Line.PLANNING) for number in range(4)],
+        *[wait(f"read {number}", Line.READING) for number in range(2)],
+    )
+    assert order == ["plan 0", "read 0", "plan 1", "read 1", "plan 2", "plan 3"]
+
+
+async def test_lines_do_not_wait_for_an_empty_one() -> None:
+    """A line alone has every turn, and a task that gives up its place holds up no other."""
+    order: list[int] = []
+
+    async def wait(number: int) -> None:
+        await next_turn(Line.PLANNING)
+        order.append(number)
+
+    tasks = [asyncio.create_task(wait(number)) for number in range(4)]
+    await asyncio.sleep(0)
+    tasks[0].cancel()
+    tasks[2].cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert order == [1, 3]
 
 
 async def test_short_work_takes_one_turn() -> None:
