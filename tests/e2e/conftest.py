@@ -290,8 +290,9 @@ def namespace(
     for cluster in (main, c1, c2):
         cluster.create_namespace(name)
     yield name
-    for cluster in (main, c1, c2):
-        cluster.delete_namespace(name)
+    main.empty_namespace(name, "trafficpolicies")
+    for cluster in (c1, c2):
+        cluster.empty_namespace(name)
 
 
 @pytest.fixture

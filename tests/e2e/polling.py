@@ -15,8 +15,8 @@ TIMEOUT_SECONDS: Final = 30.0
 
 # A check often sends requests. The longer a wait lasts, the less it matters to notice its end at
 # once, and the more it costs to look often.
-PAUSES: Final = (0.02, 0.1)
-SHARE_OF_WAIT: Final = 0.05
+PAUSES: Final = (0.02, 0.2)
+SHARE_OF_WAIT: Final = 0.1
 
 
 def eventually(check: Callable[[], T], timeout: float = TIMEOUT_SECONDS) -> T:
