@@ -26,7 +26,10 @@ MAX_SETTLE_SECONDS: Final = 5.0
 """A wave of deletions ends after a second without another deletion, and after five at most."""
 
 MAX_COUNT_SECONDS: Final = 300.0
-"""How long a wave waits at most for the plans of the Services that were due when it began."""
+"""How long a wave waits at most for the plans of the Services that were due when it began.
+
+After that it is held, because it is not known to be small.
+"""
 
 
 @frozen
@@ -38,7 +41,8 @@ class Wave:
         deletions: How many of them would be deleted.
         began_at: When the first deletion was due.
         grew_at: When the last deletion was due.
-        held_until: When the deletions may proceed if there are too many; otherwise None.
+        held_until: When the deletions may proceed if there are, or may be, too many; otherwise
+            None.
     """
 
     slices: int
@@ -122,8 +126,8 @@ def next_guard(
         guard: The guard before.
         count: What the plans for the cluster's Services would delete.
         now: Seconds on the clock of the guard.
-        hold: How long to hold a wave with more than half of the slices, in seconds;
-            0 if the cluster is not guarded.
+        hold: How long to hold a wave with more than half of the slices, or an uncounted one, in
+            seconds; 0 if the cluster is not guarded.
         intended: Services whose deletions result from an edit of the link and need not wait.
         is_counted: Whether every Service has been planned that was due when the wave began. Until
             then, it is not known how many deletions come together.
@@ -140,7 +144,8 @@ def next_guard(
     wave = _grown(guard.wave or Wave(count.slices, 0, now, now), deletions, now)
     if now < _end(wave, is_counted=is_counted):
         return Guard(is_armed=True, wave=wave, released=released)
-    if wave.held_until is None and 2 * wave.deletions > wave.slices:
+    is_large = 2 * wave.deletions > wave.slices or not is_counted
+    if wave.held_until is None and is_large:
         return Guard(is_armed=True, wave=evolve(wave, held_until=now + hold), released=released)
     return Guard(is_armed=True, released=released | waiting)
 
