@@ -13,11 +13,19 @@ from typing import Final, TypeAlias, cast, get_args
 from attrs import evolve, frozen
 
 from svclink_core.core_v1 import Service
-from svclink_core.diffing import Create, Delete, SliceChange, Update, is_last, update_to
+from svclink_core.diffing import (
+    Create,
+    Delete,
+    SliceChange,
+    Update,
+    deletions,
+    is_last,
+    update_to,
+)
 from svclink_core.discovery_v1 import EndpointSlice
 from svclink_core.filtering import why_untouched
 from svclink_core.hints import Topology, topology_of, with_current_hints
-from svclink_core.plans import Plan
+from svclink_core.plans import Outcome, Plan
 from svclink_core.service_traffic import ServiceTraffic
 from svclink_core.service_view import ServiceView
 from svclink_core.snapshot import RemoteCluster
@@ -76,6 +84,8 @@ def with_traffic(plan: Plan, view: ServiceView, planned: ChangesByCluster, now: 
     if view.main is None or not view.is_decodable:
         return plan
     steering = steer(view, planned, now)
+    if replaced := _with_leftovers_gone(plan, view, planned, steering):
+        steering = steer(view, {**planned, **replaced}, now)
     changes = [change for some in steering.changes.values() for change in some]
     changes.sort(key=lambda each: (steering.is_late(each), each.endpoint_slice.metadata.name))
     left_out = steering.left_out
@@ -113,7 +123,7 @@ def steer(view: ServiceView, planned: ChangesByCluster, now: float) -> Steering:
     divisions = [
         divide(view.key, spec, family, offers, remembered, now + epoch)
         for family in IP_FAMILIES
-        if (offers := _offers(view, after, rules, family))
+        if (offers := _offers(view, planned, after, rules, family))
     ]
     steered = {
         name: _steered(view, slices, planned.get(name, ()), divisions, _rule(rules, name))
@@ -188,8 +198,27 @@ def _after(
     return slices
 
 
+def _with_leftovers_gone(
+    plan: Plan, view: ServiceView, planned: ChangesByCluster, steering: Steering
+) -> ChangesByCluster:
+    """The planned changes of clusters whose mirrors are right, and the deletions of leftovers.
+
+    A plan without policies would change mirrors with standby endpoints, so it deletes no leftover.
+    """
+    mirrored = [each.cluster for each in plan.decisions if each.outcome is Outcome.MIRRORED]
+    return {
+        cluster: [
+            *planned.get(cluster, ()),
+            *deletions(view.leftovers[cluster], Reason.LEFTOVER_REPLACED),
+        ]
+        for cluster in mirrored
+        if cluster in view.leftovers and not steering.changes.get(cluster)
+    }
+
+
 def _offers(
     view: ServiceView,
+    planned: ChangesByCluster,
     after: Mapping[str, Mapping[str, EndpointSlice]],
     rules: Mapping[str, ClusterTraffic],
     ip_family: IPFamily,
@@ -199,7 +228,14 @@ def _offers(
     What svclink may not change comes first, and then what is used most readily.
     """
     leftovers = [each for some in view.leftovers.values() for each in some]
-    local = [each for each in (*view.local, *leftovers) if not each.metadata.is_being_deleted]
+    going = {
+        change.key for some in planned.values() for change in some if isinstance(change, Delete)
+    }
+    local = [
+        each
+        for each in (*view.local, *leftovers)
+        if not each.metadata.is_being_deleted and each.metadata.key not in going
+    ]
     offers = [
         Offer(ClusterTraffic(MAIN), _ready(local, ip_family), is_fixed=True),
         *[

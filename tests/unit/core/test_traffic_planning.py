@@ -349,6 +349,55 @@ def test_slices_of_the_go_release_count_as_local() -> None:
     assert ready(settled(found)) == {"web-b": [False, False]}
 
 
+LEFTOVER: Final = leftover_slice(None, "10.8.0.1", cluster="b")
+
+
+@pytest.mark.parametrize(
+    ("rule", "standby", "reason"),
+    [
+        (LATE, [False, False], Reason.ACTIVATED),
+        # Nothing says that a slice without endpoints once had some.
+        (evolve(LATE, fallback=False), [], Reason.CONTENT_CHANGED),
+    ],
+)
+def test_standby_replaces_a_slice_of_the_go_release(
+    rule: ClusterTraffic, standby: list[bool], reason: Reason
+) -> None:
+    """The mirrors take over in the plan that deletes it, so the Service always has an endpoint."""
+    policy = traffic_policy(rule)
+    found = with_policy(snapshot_of(remote("b", 2), slices=[LEFTOVER]), policy)
+    (created,) = plan(found, NOW).changes
+    assert isinstance(created, Create)
+    after = applied(found, [created])
+    assert ready(after) == {"web-b": standby}
+    assert reasons(plan(after, NOW)) == [reason, Reason.LEFTOVER_REPLACED]
+    assert ready(settled(after)) == {"web-b": [True, True]}
+    assert len(main_slices(settled(after))) == 1
+
+
+@pytest.mark.parametrize(
+    "rule", [LATE, ClusterTraffic("b", share=20), evolve(LATE, fallback=False)]
+)
+def test_mirrors_with_standby_endpoints_replace_slices_of_the_go_release(
+    rule: ClusterTraffic,
+) -> None:
+    """Beside local endpoints, the mirrors are right with standby endpoints."""
+    found = with_policy(
+        snapshot_of(remote("b", 4), slices=[local(4), LEFTOVER]), traffic_policy(rule)
+    )
+    assert LEFTOVER.metadata.name not in [
+        each.metadata.name for each in main_slices(settled(found))
+    ]
+
+
+def test_slices_of_the_go_release_stay_while_their_cluster_is_not_known() -> None:
+    """Whatever a policy says."""
+    found = with_policy(snapshot_of(remote("b", 2), slices=[LEFTOVER]), traffic_policy(LATE))
+    mirrored = applied(found, plan(found, NOW).changes)
+    pending = evolve(mirrored, remotes={"b": remote("b", 0, connection=PENDING)})
+    assert plan(pending, NOW).changes == ()
+
+
 def test_address_in_two_clusters_counts_once() -> None:
     """For what is used most readily; kube-proxy knows it once too."""
     same = remote_slice(None, "10.9.0.1", "10.1.0.1")
