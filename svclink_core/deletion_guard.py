@@ -144,8 +144,8 @@ def next_guard(
     wave = _grown(guard.wave or Wave(count.slices, 0, now, now), deletions, now)
     if now < _end(wave, is_counted=is_counted):
         return Guard(is_armed=True, wave=wave, released=released)
-    is_large = 2 * wave.deletions > wave.slices or not is_counted
-    if wave.held_until is None and is_large:
+    may_be_too_many = 2 * wave.deletions > wave.slices or not is_counted
+    if wave.held_until is None and may_be_too_many:
         return Guard(is_armed=True, wave=evolve(wave, held_until=now + hold), released=released)
     return Guard(is_armed=True, released=released | waiting)
 

@@ -1,7 +1,8 @@
 """When EndpointSlices of the Go release of svclink are deleted.
 
 A leftover goes once its link is enabled and synced, and the Service is either mirrored completely
-or not mirrored at all. Those of a cluster without a link stay. Source: docs/how-to/migration.md.
+or not mirrored at all. Those of a cluster without a link stay. With standby endpoints, only
+traffic_planning knows whether the mirrors are complete. Source: docs/how-to/migration.md.
 """
 
 from __future__ import annotations

@@ -119,11 +119,11 @@ def steer(view: ServiceView, planned: ChangesByCluster, now: float) -> Steering:
         name: _after(view, remote, planned.get(name, ()))
         for name, remote in view.snapshot.remotes.items()
     }
-    rules = {each.name: each for each in spec.clusters}
+    rules, local = {each.name: each for each in spec.clusters}, _local(view, planned)
     divisions = [
         divide(view.key, spec, family, offers, remembered, now + epoch)
         for family in IP_FAMILIES
-        if (offers := _offers(view, planned, after, rules, family))
+        if (offers := _offers(view, local, after, rules, family))
     ]
     steered = {
         name: _steered(view, slices, planned.get(name, ()), divisions, _rule(rules, name))
@@ -205,20 +205,33 @@ def _with_leftovers_gone(
 
     A plan without policies would change mirrors with standby endpoints, so it deletes no leftover.
     """
-    mirrored = [each.cluster for each in plan.decisions if each.outcome is Outcome.MIRRORED]
+    if not view.leftovers:
+        return {}
+    mirrored = {each.cluster for each in plan.decisions if each.outcome is Outcome.MIRRORED}
     return {
-        cluster: [
-            *planned.get(cluster, ()),
-            *deletions(view.leftovers[cluster], Reason.LEFTOVER_REPLACED),
-        ]
-        for cluster in mirrored
-        if cluster in view.leftovers and not steering.changes.get(cluster)
+        cluster: [*planned.get(cluster, ()), *gone]
+        for cluster, leftovers in view.leftovers.items()
+        if cluster in mirrored and not steering.changes.get(cluster)
+        if (gone := deletions(leftovers, Reason.LEFTOVER_REPLACED))
     }
+
+
+def _local(view: ServiceView, planned: ChangesByCluster) -> list[EndpointSlice]:
+    """The slices that svclink does not change: local ones, and leftovers that stay."""
+    slices = [*view.local, *[each for some in view.leftovers.values() for each in some]]
+    going = {
+        change.key for some in planned.values() for change in some if isinstance(change, Delete)
+    }
+    return [
+        each
+        for each in slices
+        if not each.metadata.is_being_deleted and each.metadata.key not in going
+    ]
 
 
 def _offers(
     view: ServiceView,
-    planned: ChangesByCluster,
+    local: Iterable[EndpointSlice],
     after: Mapping[str, Mapping[str, EndpointSlice]],
     rules: Mapping[str, ClusterTraffic],
     ip_family: IPFamily,
@@ -227,15 +240,6 @@ def _offers(
 
     What svclink may not change comes first, and then what is used most readily.
     """
-    leftovers = [each for some in view.leftovers.values() for each in some]
-    going = {
-        change.key for some in planned.values() for change in some if isinstance(change, Delete)
-    }
-    local = [
-        each
-        for each in (*view.local, *leftovers)
-        if not each.metadata.is_being_deleted and each.metadata.key not in going
-    ]
     offers = [
         Offer(ClusterTraffic(MAIN), _ready(local, ip_family), is_fixed=True),
         *[
