@@ -8,7 +8,6 @@ its endpointslice controller would.
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 import ssl
 import time
@@ -262,22 +261,22 @@ class Cluster:
         self.api.delete("namespaces", name)
         if self._has_controller_manager or self._binaries is None:
             return
-        for resource in ("services", "endpointslices"):
-            for item in self.api.find(resource, name):
-                self.api.delete(resource, item["metadata"]["name"], name)
+        self.empty_namespace(name)
         emptied = self.api.get("namespaces", name) | {"spec": {"finalizers": []}}
         self.api.request("PUT", f"/api/v1/namespaces/{name}/finalize", emptied)
 
     def empty_namespace(self, name: str, *resources: str) -> None:
         """Delete the Services and EndpointSlices of a namespace, and objects of these kinds.
 
-        The namespace stays. To delete it takes a list and a deletion of each of 38 kinds, and more
-        of the processor's time than most tests.
+        The namespace stays: to delete it takes a main cluster 0.12 s of processor time.
         """
         for resource in ("services", "endpointslices", *resources):
             for item in self.api.find(resource, name):
-                with contextlib.suppress(ApiError):  # Its controller may have deleted it.
+                try:
                     self.api.delete(resource, item["metadata"]["name"], name)
+                except ApiError as error:
+                    if error.status != 404:  # Its controller may have deleted it.
+                        raise
 
     def version(self) -> str:
         """The Kubernetes version, for example v1.36.3."""

@@ -88,6 +88,8 @@ def test_wave_waits_for_the_plans_that_were_due() -> None:
     assert guard_deadline(guard) == NOW + MAX_SETTLE_SECONDS
     held = next_guard(guard, count(20), NOW + 20, HOLD)
     assert why_withheld(held, WEB) is Reason.DELETION_HELD
+    late = next_guard(guard, count(20), NOW + MAX_COUNT_SECONDS, HOLD, is_counted=False)
+    assert why_withheld(late, WEB) is Reason.DELETION_HELD
 
 
 def test_wave_that_cannot_be_counted_is_held() -> None:
