@@ -156,8 +156,8 @@ class Manager:
     async def drain(self) -> None:
         """Start no more writes, and wait a little for those in flight."""
         try:
-            async with asyncio.timeout(self.drain_seconds):
-                await self.applier.drain()
+            # Called while a task ends that was cancelled: see `Elector` for asyncio.timeout.
+            await asyncio.wait_for(self.applier.drain(), self.drain_seconds)
         except TimeoutError:
             log.warning("writes still in flight were abandoned", seconds=self.drain_seconds)
 

@@ -67,13 +67,14 @@ _OCTET: Final = r"(?:1[0-9]{0,2}+|2[0-4][0-9]?+|25[0-5]?+|[2-9][0-9]?+|0)"
 _CANONICAL_IPV4: Final = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}")
 _REFUSED_IPV4: Final = ("127.", "169.254.", "224.0.0.")
 _ALL_CANONICAL_IPV4: Final = re.compile(
-    rf"\n(?:(?!0\.0\.0\.0\n|127\.|169\.254\.|224\.0\.0\.){_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET}\n)*+"
+    rf"\n(?>(?!0\.0\.0\.0\n|127\.|169\.254\.|224\.0\.0\.){_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET}\n)*"
 )
+"""Lines are atomic groups: in Python 3.11.2, repeated possessively, they match `0.0.0.0` too."""
 _HEX: Final = r"[1-9a-f][0-9a-f]{0,3}"
-_HEXES: Final = rf"{_HEX}(?::(?:0:)?{_HEX})*+"
+_HEXES: Final = rf"{_HEX}(?::(?:0:)?{_HEX})*"
 _ALL_CANONICAL_IPV6: Final = re.compile(
-    r"\n(?:(?!fe[89ab][0-9a-f]:|ff[0-9a-f]2:)"
-    rf"(?:(?=(?:[0-9a-f]+:){{7}}[0-9a-f]+\n){_HEXES}|(?=(?:[0-9a-f]*:){{2,6}}[0-9a-f]+\n){_HEXES}::{_HEXES})\n)*+",
+    r"\n(?>(?!fe[89ab][0-9a-f]:|ff[0-9a-f]2:)"
+    rf"(?:(?=(?:[0-9a-f]+:){{7}}[0-9a-f]+\n){_HEXES}|(?=(?:[0-9a-f]*:){{2,6}}[0-9a-f]+\n){_HEXES}::{_HEXES})\n)*",
 )
 """A subset of canonical addresses: no second run of zeros, and no zeros at the end."""
 _DOTTED: Final = re.compile(r"\d{1,9}(?:\.\d{1,9}){3}", re.ASCII)

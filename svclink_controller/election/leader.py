@@ -198,15 +198,18 @@ class Elector:
 
     async def _try_to_release(self) -> bool:
         try:
-            async with asyncio.timeout(self.timing.retry):
-                await self._read()
-                if self._is_mine:
-                    now = clock.micro_time()
-                    await self._write(LeaseSpec("", 1, now, now, self._spec.lease_transitions))
+            # In a task that was cancelled, asyncio.timeout of Python 3.11.2 cancels it once more.
+            await asyncio.wait_for(self._write_release(), self.timing.retry)
         except (ApiError, TransportError, WireError, TimeoutError) as error:
             log.warning("lease not released", problem=str(error) or "timed out")
             return False
         return True
+
+    async def _write_release(self) -> None:
+        await self._read()
+        if self._is_mine:
+            now = clock.micro_time()
+            await self._write(LeaseSpec("", 1, now, now, self._spec.lease_transitions))
 
     async def _read(self) -> None:
         """Read the Lease; its duration counts from when its current state was first seen."""

@@ -160,7 +160,7 @@ class Session:
                 group.create_task(_beat(self.client, self.heartbeat))
                 lateness = Lateness(store, cluster, self.client.reading.account)
                 group.create_task(lateness.observe_forever())
-        except* Exception as broken:
+        except ExceptionGroup as broken:  # Python 3.11.2 would wrap what `except*` raises.
             raise _first(broken) from broken
 
     async def close(self) -> None:
@@ -299,7 +299,7 @@ async def _require_life(client: Client, seconds: float) -> None:
             raise
 
 
-def _first(group: BaseExceptionGroup[Exception]) -> Exception:
+def _first(group: ExceptionGroup[Exception]) -> Exception:
     """The exception that broke a group; the others are its consequences."""
     found = group.exceptions[0]
-    return _first(found) if isinstance(found, BaseExceptionGroup) else found
+    return _first(found) if isinstance(found, ExceptionGroup) else found

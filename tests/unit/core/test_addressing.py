@@ -73,6 +73,7 @@ def test_canonical_addresses(address_type: str, address: str, expected: str) -> 
 def test_refused_addresses(address_type: str, address: str) -> None:
     """Loopback, link-local, unspecified, unparsable and other-family addresses are refused."""
     assert canonical_address(address, address_type) is None
+    assert not are_canonical([address], address_type)
 
 
 @pytest.mark.parametrize(
